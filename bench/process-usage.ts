@@ -1,0 +1,44 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+/** What the operating system has counted for one process, all of its threads together. */
+export interface Usage {
+  /** Processor time in user and system mode since its start. */
+  readonly cpuSeconds: number;
+  /** Memory that is in RAM now. */
+  readonly residentBytes: number;
+}
+
+/** Asked from outside, so that the measured server does nothing for it. Throws if there is no such process. */
+export function readUsage(pid: number): Usage {
+  return process.platform === 'linux' ? readProc(pid) : readPs(pid);
+}
+
+/** The unit of the times in /proc on every architecture that Node runs on (USER_HZ). */
+const ticksPerSecond = 100;
+
+function readProc(pid: number): Usage {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // The second field is a name in parentheses, which may hold spaces; utime and stime are fields 14 and 15 (proc(5)).
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const kibibytes = readFileSync(`/proc/${pid}/status`, 'utf8').match(/^VmRSS:\s*(\d+) kB/m)?.[1];
+  return {
+    cpuSeconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond,
+    residentBytes: Number(kibibytes) * 1024,
+  };
+}
+
+/** The way of other Unix systems: `ps` prints `[[dd-]hh:]mm:ss.cc` and kibibytes. */
+export function readPs(pid: number): Usage {
+  const [time = '', kibibytes] = execFileSync('ps', ['-o', 'time=,rss=', '-p', String(pid)], {
+    encoding: 'utf8',
+  })
+    .trim()
+    .split(/\s+/);
+  const weights = [1, 60, 3600, 86_400];
+  const parts = time.split(/[:-]/).map(Number).reverse();
+  return {
+    cpuSeconds: parts.reduce((sum, part, index) => sum + part * (weights[index] ?? Number.NaN), 0),
+    residentBytes: Number(kibibytes) * 1024,
+  };
+}

@@ -1,0 +1,23 @@
+/**
+ * Strata without its layers: error boundary, router and handler. What a framework's routing is compared with; nobody
+ * should run it like this.
+ */
+
+import { raw } from '../../../dist/http/reply.js';
+import { route } from '../../../dist/http/route.js';
+import { layerNames } from '../../../dist/settings/layer-names.js';
+import { makePerson } from '../people.mjs';
+import { serve } from '../strata/serve.mjs';
+
+const getPerson = route({
+  method: 'GET',
+  path: '/people/:id',
+  operationId: 'getPerson',
+  summary: 'Read a person',
+  tags: ['bench'],
+  auth: 'none',
+  responses: { 200: { description: 'The person.', contentType: 'application/json' } },
+  handler: ({ ctx }) => raw(JSON.stringify(makePerson(Number(ctx.match.params.id))), 'application/json'),
+});
+
+await serve([getPerson], { disabledLayers: layerNames });

@@ -1,0 +1,149 @@
+/**
+ * Passwords at rest: scrypt (RFC 7914) with the parameters that OWASP's password storage cheat sheet names,
+ * N = 2^17, r = 8, p = 1. One hash takes 128 MiB and some tenths of a second of one core, which is the point: it
+ * costs whoever stole the table as much for every guess.
+ *
+ * It costs the server too. The work runs in libuv's thread pool, off the event loop; no more than a few run at a
+ * time, because each holds its memory and one of the pool's four threads; others wait in line, and when the line is
+ * full a caller is refused at once instead of waiting for minutes.
+ *
+ * Stored as `$scrypt$ln=17,r=8,p=1$<salt>$<key>`, base64 without padding. The parameters travel with the hash, so
+ * they can be raised later: old hashes still verify, and `needsRehash` says which to renew at the next login.
+ */
+
+import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { promisify } from 'node:util';
+import { AppError } from '../errors.ts';
+
+export interface PasswordHasher {
+  /** Hashes a password with a new salt. Rejects with `not_ready` when too many wait, or the signal's reason. */
+  hash(password: string, signal?: AbortSignal): Promise<string>;
+  /** Whether the password is the one of a stored hash, in constant time. False for a hash it cannot read. */
+  verify(password: string, stored: string, signal?: AbortSignal): Promise<boolean>;
+  /** Whether a stored hash has other parameters than new ones get. */
+  needsRehash(stored: string): boolean;
+}
+
+export interface PasswordHasherOptions {
+  /** The binary logarithm of N. Lower it for tests only. */
+  readonly cost?: number;
+  /** How many hashes are computed at a time. */
+  readonly concurrency?: number;
+  /** How many callers may wait for their turn. */
+  readonly maxWaiting?: number;
+}
+
+interface Parameters {
+  readonly ln: number;
+  readonly r: number;
+  readonly p: number;
+}
+
+const saltBytes = 16;
+const keyBytes = 32;
+
+/** The largest parameters that a stored hash may ask for: a planted hash must not eat the machine. */
+const largest: Parameters = { ln: 20, r: 16, p: 4 };
+
+/** Makes a hasher. One serves the whole process, since the bounds are per hasher. */
+export function createPasswordHasher({
+  cost = 17,
+  concurrency = 2,
+  maxWaiting = 50,
+}: PasswordHasherOptions = {}): PasswordHasher {
+  const current: Parameters = { ln: cost, r: 8, p: 1 };
+  const inTurn = createTurns(concurrency, maxWaiting);
+  return {
+    async hash(password, signal) {
+      const salt = randomBytes(saltBytes);
+      const key = await inTurn(() => deriveKey(password, salt, keyBytes, current), signal);
+      return `$scrypt$ln=${current.ln},r=${current.r},p=${current.p}$${encode(salt)}$${encode(key)}`;
+    },
+    async verify(password, stored, signal) {
+      const hash = parseHash(stored);
+      if (hash === undefined) return false;
+      const key = await inTurn(() => deriveKey(password, hash.salt, hash.key.length, hash), signal);
+      return timingSafeEqual(key, hash.key);
+    },
+    needsRehash(stored) {
+      const hash = parseHash(stored);
+      return hash === undefined || hash.ln !== current.ln || hash.r !== current.r || hash.p !== current.p;
+    },
+  };
+}
+
+/** Runs at most `concurrency` pieces of work at a time and lets `maxWaiting` more wait, in the order they came. */
+function createTurns(concurrency: number, maxWaiting: number) {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+
+  return async function inTurn<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    if (running < concurrency) {
+      running += 1;
+    } else {
+      if (waiting.length >= maxWaiting) {
+        throw new AppError(
+          'not_ready',
+          'Too many passwords are being worked on at the moment: try again shortly.',
+          {
+            headers: { 'retry-after': '5' },
+          },
+        );
+      }
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    }
+    try {
+      // Whoever waited may be gone by now; then the turn goes to the next at once.
+      signal?.throwIfAborted();
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) running -= 1;
+      else next();
+    }
+  };
+}
+
+const scryptKey = promisify<
+  string,
+  Buffer,
+  number,
+  { N: number; r: number; p: number; maxmem: number },
+  Buffer
+>(scrypt);
+
+/**
+ * The same password typed on two keyboards may be two sequences of code points; NFKC makes one of them
+ * (NIST SP 800-63B, section 3.1.1.2).
+ */
+function deriveKey(
+  password: string,
+  salt: Buffer,
+  length: number,
+  { ln, r, p }: Parameters,
+): Promise<Buffer> {
+  const N = 2 ** ln;
+  return scryptKey(password.normalize('NFKC'), salt, length, { N, r, p, maxmem: 256 * r * (N + p) });
+}
+
+function parseHash(
+  stored: string,
+): (Parameters & { readonly salt: Buffer; readonly key: Buffer }) | undefined {
+  const parts =
+    /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{8,86})\$([A-Za-z0-9+/]{22,86})$/.exec(
+      stored,
+    );
+  if (parts === null) return undefined;
+  const [, ln, r, p, salt = '', key = ''] = parts;
+  const parameters = { ln: Number(ln), r: Number(r), p: Number(p) };
+  const fits = (['ln', 'r', 'p'] as const).every(
+    (name) => parameters[name] >= 1 && parameters[name] <= largest[name],
+  );
+  return fits
+    ? { ...parameters, salt: Buffer.from(salt, 'base64'), key: Buffer.from(key, 'base64') }
+    : undefined;
+}
+
+function encode(bytes: Buffer): string {
+  return bytes.toString('base64').replace(/=+$/, '');
+}

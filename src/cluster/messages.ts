@@ -1,0 +1,42 @@
+/** What the primary and its workers say to each other. Everything is plain data; nothing of a request's content. */
+
+import { z } from 'zod';
+
+/** From the primary to a worker. */
+const toWorker = z.discriminatedUnion('kind', [
+  /** The first message: open your server. The database is there, and migrated. */
+  z.object({ kind: z.literal('begin'), databaseUrl: z.string().nullable() }),
+  /** Drain and end. */
+  z.object({ kind: z.literal('stop') }),
+  /** The decision on a permit that the worker asked for. */
+  z.object({
+    kind: z.literal('decision'),
+    id: z.number(),
+    allowed: z.boolean(),
+    policy: z.number(),
+    remaining: z.number(),
+    resetMs: z.number(),
+  }),
+]);
+
+/** From a worker to the primary. */
+const toPrimary = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('ready'), url: z.string() }),
+  /** The worker cannot start; the sentence is for the operator. */
+  z.object({ kind: z.literal('failed'), message: z.string() }),
+  /** May this client have one more request? */
+  z.object({ kind: z.literal('take'), id: z.number(), key: z.string() }),
+]);
+
+export type ToWorker = z.output<typeof toWorker>;
+export type ToPrimary = z.output<typeof toPrimary>;
+
+/** Reads a message for a worker; undefined for anything else that comes over the channel. */
+export function readToWorker(message: unknown): ToWorker | undefined {
+  return toWorker.safeParse(message).data;
+}
+
+/** Reads a message for the primary; undefined for anything else that comes over the channel. */
+export function readToPrimary(message: unknown): ToPrimary | undefined {
+  return toPrimary.safeParse(message).data;
+}

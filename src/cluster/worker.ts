@@ -1,0 +1,49 @@
+import type { LimitAnswer, LimitChannel } from '../limits/cluster.ts';
+import { readToWorker, type ToPrimary } from './messages.ts';
+
+/** A worker's end of the channel to its primary. */
+export interface PrimaryChannel {
+  readonly limits: LimitChannel;
+  /** Resolves with the first message: the database is ready, open the server. */
+  readonly begun: Promise<{ readonly databaseUrl: string | null }>;
+  send(message: ToPrimary): void;
+  /** Calls back when the primary says stop, and when it is gone: a worker alone would serve on unsupervised. */
+  onStop(stop: () => void): void;
+}
+
+/** Opens the channel. Call it once, early: messages that come before are lost. */
+export function openPrimaryChannel(): PrimaryChannel {
+  let decide: ((answer: LimitAnswer) => void) | undefined;
+  let stop: (() => void) | undefined;
+  let stopAsked = false;
+  const askStop = () => {
+    stopAsked = true;
+    stop?.();
+  };
+  const send = (message: ToPrimary) => {
+    if (process.connected) process.send?.(message, undefined, undefined, () => {});
+  };
+  const begun = new Promise<{ databaseUrl: string | null }>((resolve) => {
+    process.on('message', (message: unknown) => {
+      const known = readToWorker(message);
+      if (known?.kind === 'decision') decide?.(known);
+      else if (known?.kind === 'stop') askStop();
+      else if (known?.kind === 'begin') resolve(known);
+    });
+  });
+  process.on('disconnect', askStop);
+  return {
+    begun,
+    send,
+    limits: {
+      ask: (question) => send({ kind: 'take', ...question }),
+      onDecision: (receive) => {
+        decide = receive;
+      },
+    },
+    onStop(given) {
+      stop = given;
+      if (stopAsked) given();
+    },
+  };
+}

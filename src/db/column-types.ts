@@ -1,0 +1,49 @@
+/**
+ * How PostgreSQL's types become JavaScript values, where the driver's own choice is not ours.
+ *
+ * - `bigint` is a number. Identities and counts stay below 2^53; a column that may exceed it must be cast to text
+ *   in its query.
+ * - Arrays of the types below go both ways: `any(${ids})` takes a plain array. The driver would learn array types
+ *   by asking the server on each new connection; a connection that breaks just then never recovers, and their
+ *   numbers are fixed, so they are named here and it does not ask.
+ */
+
+const int8 = { to: 20, from: [20], parse: Number, serialize: String };
+
+export const columnTypes = {
+  int8,
+  booleanArray: arrayType(1000, (text) => text === 't', String),
+  int4Array: arrayType(1007, Number, String),
+  textArray: arrayType(1009, String, String),
+  int8Array: arrayType(1016, Number, String),
+  timestamptzArray: arrayType(1185, (text) => new Date(text), toTimestamp),
+  uuidArray: arrayType(2951, String, String),
+};
+
+/** A one-dimensional array type by the number PostgreSQL has for it, and the conversion of one element. */
+function arrayType(oid: number, parse: (text: string) => unknown, serialize: (value: unknown) => string) {
+  return {
+    to: oid,
+    from: [oid],
+    parse: (text: string): unknown[] => parseArray(text).map((item) => (item === null ? null : parse(item))),
+    serialize: (values: readonly unknown[]): string =>
+      `{${values.map((value) => (value === null ? 'null' : quoteElement(serialize(value)))).join(',')}}`,
+  };
+}
+
+function toTimestamp(value: unknown): string {
+  return value instanceof Date ? value.toISOString() : String(value);
+}
+
+function quoteElement(text: string): string {
+  return `"${text.replace(/["\\]/g, '\\$&')}"`;
+}
+
+/** Splits `{a,"b,c",NULL}`, the text form of an array of one dimension. */
+export function parseArray(text: string): (string | null)[] {
+  const element = /[{,](?:"((?:[^"\\]|\\.)*)"|([^",{}]+))/gs;
+  return Array.from(text.matchAll(element), ([, quoted, plain]) => {
+    if (quoted !== undefined) return quoted.replace(/\\(.)/gs, '$1');
+    return plain === undefined || plain === 'NULL' ? null : plain;
+  });
+}

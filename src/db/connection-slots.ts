@@ -1,0 +1,74 @@
+/**
+ * Who may use a connection now, and who waits. There are as many slots as connections; a query or a transaction
+ * takes one for as long as it runs, and those who find none wait in the order they came.
+ *
+ * The driver has a queue of its own, and could send several queries down one connection before the first has
+ * answered. Waiting here is better in three ways: a query whose request has ended leaves the queue and is never
+ * sent; a slow query holds up nobody behind it; and the number of the waiting is known.
+ */
+
+export interface SlotStats {
+  readonly size: number;
+  readonly inUse: number;
+  readonly waiting: number;
+}
+
+export interface ConnectionSlots {
+  /**
+   * Takes a slot: at once, returning undefined, or later, returning a promise. The promise rejects with the signal's
+   * reason if it is aborted first; then no slot was taken. Each slot taken must be released once.
+   */
+  take(signal: AbortSignal | undefined): Promise<void> | undefined;
+  release(): void;
+  stats(): SlotStats;
+  /** Resolves when no slot is in use, or `deadlineMs` have passed. */
+  drained(deadlineMs: number): Promise<void>;
+}
+
+export function createConnectionSlots(size: number): ConnectionSlots {
+  let inUse = 0;
+  // A set keeps the order of insertion, and gives up any of its members at once.
+  const waiting = new Set<() => void>();
+  let onDrained: (() => void) | undefined;
+
+  return {
+    take(signal) {
+      if (inUse < size) {
+        inUse += 1;
+        return undefined;
+      }
+      return new Promise((resolve, reject) => {
+        const proceed = () => {
+          signal?.removeEventListener('abort', giveUp);
+          resolve();
+        };
+        const giveUp = () => {
+          waiting.delete(proceed);
+          reject(signal?.reason);
+        };
+        waiting.add(proceed);
+        signal?.addEventListener('abort', giveUp, { once: true });
+      });
+    },
+    release() {
+      for (const proceed of waiting) {
+        waiting.delete(proceed);
+        proceed(); // The slot goes from one to the next: the count stays.
+        return;
+      }
+      inUse -= 1;
+      if (inUse === 0) onDrained?.();
+    },
+    stats: () => ({ size, inUse, waiting: waiting.size }),
+    async drained(deadlineMs) {
+      if (inUse === 0) return;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, deadlineMs);
+        onDrained = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    },
+  };
+}

@@ -1,0 +1,177 @@
+/**
+ * The connection pool to PostgreSQL, as the rest of the program sees it: a tag for queries, transactions, a ping.
+ * The protocol is the driver's (postgres.js); what is added on the way of each query is
+ *
+ *     sql`…` awaited ──> disabled or closed? request over? ──> slot ──> driver ──> PostgreSQL
+ *                          (rejected, never sent)              (waits in order)      │
+ *     result or AppError <── slot released <── slow.query, echo, translation <───────┘
+ *                                                   ^ request ends: cancelled in PostgreSQL
+ *
+ * Connections open when they are first needed and again after they broke, so the server may go away and return. The
+ * log says once that it is gone (`database.unavailable`) and once that it is back (`database.connected`).
+ *
+ * It is no ORM and builds no SQL. It commits nothing on its own: see `transaction.ts`.
+ */
+
+import postgres from 'postgres';
+import { AppError } from '../errors.ts';
+import type { Logger } from '../observability/logger.ts';
+import { currentRequest, type RequestContext } from '../observability/request-context.ts';
+import { columnTypes } from './column-types.ts';
+import { createConnectionSlots, type SlotStats } from './connection-slots.ts';
+import { isUnavailable } from './database-error.ts';
+import { isDriverQuery } from './driver-query.ts';
+import { interceptQueries, interceptQuery, type RunQuery, type Sql } from './intercept.ts';
+import { createQueryWatch } from './query-watch.ts';
+import { createRunTransaction, type RunTransaction } from './transaction.ts';
+
+export interface DatabaseOptions {
+  /** `postgres://user:password@host:port/database`; null is no database: every query rejects. */
+  readonly url: string | null;
+  /** The most connections this process opens. */
+  readonly poolSize: number;
+  /** PostgreSQL ends a statement that takes longer; 0 is no limit. */
+  readonly statementTimeoutMs: number;
+  readonly connectTimeoutSeconds: number;
+  /** A query that takes longer is logged as `slow.query`. */
+  readonly slowQueryMs: number;
+  /** Logs every query at INFO, without the values of its parameters. */
+  readonly echo: boolean;
+  readonly log: Logger;
+  /** What `pg_stat_activity` shows for the connections. */
+  readonly applicationName: string;
+}
+
+export interface Database {
+  /**
+   * Queries, each on its own. Rejects with an AppError `database_disabled`, `database_unavailable` or
+   * `database_timeout`, with `validation_failed` for a text that PostgreSQL cannot store, with the reason of the
+   * current request's signal when that is aborted, and else with the driver's PostgresError.
+   */
+  readonly sql: Sql;
+  /**
+   * Calls `work` with the `sql` of a new transaction; commits when it resolves, rolls back when it rejects or the
+   * request has ended, and rejects with the same errors as `sql`. Inside, use only the `sql` handed in: another one
+   * waits for a second connection.
+   */
+  readonly transaction: RunTransaction;
+  /** Resolves if PostgreSQL answers within `timeoutMs`; rejects with an AppError if not. */
+  ping(timeoutMs: number): Promise<void>;
+  /** Connections in use, and queries waiting for one. */
+  stats(): SlotStats;
+  /** Refuses new queries, waits for those that run at most `deadlineSeconds`, closes the connections. Idempotent. */
+  close(deadlineSeconds: number): Promise<void>;
+}
+
+/** Opens the pool, without connecting yet. Throws an Error if the installed driver is not the one it was built for. */
+export function connectDatabase(options: DatabaseOptions): Database {
+  const { url, log } = options;
+  const driver = openDriver(options);
+  const slots = createConnectionSlots(options.poolSize);
+  const watch = createQueryWatch(options);
+  const availability = watchAvailability(log);
+  let closing: Promise<void> | undefined;
+
+  const refusal = (): AppError | undefined => {
+    if (url === null) {
+      return new AppError(
+        'database_disabled',
+        'This server runs without a database: set APP_DATABASE_URL to use this function.',
+      );
+    }
+    if (closing !== undefined)
+      return new AppError('shutting_down', 'The server is shutting down: try again shortly.');
+    return undefined;
+  };
+
+  const runAlone: RunQuery = (query, send) => {
+    const request = currentRequest();
+    runFor(request, request?.signal)(query, send);
+  };
+
+  const runFor = (request: RequestContext | undefined, signal: AbortSignal | undefined): RunQuery => {
+    return (query, send) => {
+      const refused = refusal();
+      if (refused !== undefined) return query.reject(refused);
+      if (signal?.aborted) return query.reject(signal.reason);
+      const start = () => watch({ query, send, request, signal, alone: true, onSettled: settled });
+      const waiting = slots.take(signal);
+      if (waiting === undefined) start();
+      else waiting.then(start, query.reject);
+    };
+  };
+
+  const settled = (error: unknown) => {
+    slots.release();
+    availability.note(error);
+  };
+
+  const runTransaction = createRunTransaction({ driver, slots, watch, log, onSettled: availability.note });
+
+  return {
+    sql: interceptQueries<Sql>(driver, runAlone),
+    async transaction(work, transactionOptions) {
+      const refused = refusal();
+      if (refused !== undefined) throw refused;
+      return runTransaction(work, transactionOptions);
+    },
+    async ping(timeoutMs) {
+      const deadline = AbortSignal.timeout(timeoutMs);
+      const query = driver`select 1`;
+      if (isDriverQuery(query)) interceptQuery(query, runFor(currentRequest(), deadline));
+      try {
+        await query;
+      } catch (cause) {
+        if (!deadline.aborted || cause !== deadline.reason) throw cause;
+        throw new AppError('database_unavailable', `The database did not answer within ${timeoutMs} ms.`, {
+          cause,
+        });
+      }
+    },
+    stats: slots.stats,
+    close(deadlineSeconds) {
+      closing ??= slots.drained(deadlineSeconds * 1000).then(() => driver.end({ timeout: 0 }));
+      return closing;
+    },
+  };
+}
+
+function openDriver(options: DatabaseOptions): postgres.Sql<{ int8: number }> {
+  const driverOptions = {
+    max: options.poolSize,
+    // The slots see to it that a connection has one query at a time; the driver's default is 100.
+    max_pipeline: 1,
+    connect_timeout: options.connectTimeoutSeconds,
+    // Seconds between attempts to connect. Short, because a query waits for it, and refused attempts cost little.
+    backoff: () => 0.05 + Math.random() * 0.1,
+    fetch_types: false,
+    types: columnTypes,
+    connection: {
+      application_name: options.applicationName,
+      statement_timeout: options.statementTimeoutMs,
+    },
+    onnotice: ({ severity, message }: postgres.Notice) =>
+      options.log.debug('database.notice', { severity, message }),
+  };
+  const driver = options.url === null ? postgres(driverOptions) : postgres(options.url, driverOptions);
+  if (!isDriverQuery(driver`select 1`)) {
+    throw new Error(
+      'The installed version of the package postgres is not the one this program was built for.',
+    );
+  }
+  return driver;
+}
+
+/** Logs the turns between reachable and not, and not each query that notices. */
+function watchAvailability(log: Logger): { note(error: unknown): void } {
+  let available: boolean | undefined;
+  return {
+    note(error) {
+      const reachable = !isUnavailable(error);
+      if (reachable === available) return;
+      available = reachable;
+      if (reachable) log.info('database.connected');
+      else log.error('database.unavailable', { error });
+    },
+  };
+}

@@ -1,0 +1,45 @@
+/**
+ * What this folder relies on in a query of postgres.js beyond its documented interface, in one place and checked
+ * while running. A query is a promise that does nothing until it is awaited; then it hands itself to its `handler`,
+ * which sends it on a connection, and later the driver calls its `resolve` or `reject`. Whoever replaces these three
+ * sees every query exactly once, with its own promise, and fragments, which are never awaited, not at all.
+ *
+ * The package's version is pinned exactly, and `connectDatabase` refuses to work with a driver of another shape.
+ */
+
+export interface DriverQuery {
+  /** Sends the query. Called by the query itself, once, when it is first awaited. */
+  handler: (query: DriverQuery) => void;
+  resolve: (result: unknown) => void;
+  reject: (reason: unknown) => void;
+  /** Whether it is running in PostgreSQL now. */
+  readonly active: boolean;
+  /** The connection it was sent on; null before. */
+  readonly state: unknown;
+  /** Asks PostgreSQL to end the query, over a connection of its own. */
+  readonly canceller: ((query: DriverQuery) => Promise<void>) | null;
+  /** The statement with `$1` where parameters stand; set when it is sent. */
+  readonly string?: string;
+  /** The parameters as they were sent; set when it is sent. */
+  parameters?: unknown;
+  /** Set when rows are handed out while they arrive. */
+  readonly forEachFn?: unknown;
+  readonly cursorFn?: unknown;
+}
+
+/** Whether a value that the driver's tag returned is a query, and not a helper such as an identifier. */
+export function isDriverQuery(value: unknown): value is DriverQuery {
+  return (
+    value instanceof Promise &&
+    'handler' in value &&
+    typeof value.handler === 'function' &&
+    'canceller' in value &&
+    'state' in value &&
+    'resolve' in value &&
+    typeof value.resolve === 'function' &&
+    'reject' in value &&
+    typeof value.reject === 'function' &&
+    'active' in value &&
+    typeof value.active === 'boolean'
+  );
+}

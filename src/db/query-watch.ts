@@ -1,0 +1,140 @@
+/**
+ * What happens to a query between being sent and being settled, in a transaction or out of one:
+ *
+ * - When its request ends (`signal`), its promise rejects at once with the signal's reason, and PostgreSQL is asked
+ *   to cancel it. The connection is free again only when PostgreSQL has answered: `onSettled` says so.
+ * - A cancellation travels on a connection of its own, and may arrive when its query is over and the connection
+ *   already serves the next. Such a query, cancelled though its own request lives, is sent once more if it stands
+ *   alone: PostgreSQL has undone it. (So is one that an operator ended with `pg_cancel_backend`; the second time it
+ *   is reported.) In a transaction the whole would have to be repeated, which is for its owner to say.
+ * - A query that was refused although it never was sent is sent once more.
+ * - What the driver throws is translated, a slow query is logged, and every query is if the operator asks for it.
+ *
+ * The connections' sockets live outside of any request: what PostgreSQL answers arrives in no request's context, so
+ * the log lines written here name their request themselves.
+ */
+
+import { AsyncResource } from 'node:async_hooks';
+import type { LogFields, Logger } from '../observability/logger.ts';
+import type { RequestContext } from '../observability/request-context.ts';
+import { isCancelled, sqlState, toDatabaseError } from './database-error.ts';
+import type { DriverQuery } from './driver-query.ts';
+import type { SendQuery } from './intercept.ts';
+
+export interface QueryWatchOptions {
+  readonly log: Logger;
+  readonly statementTimeoutMs: number;
+  /** A query that took longer is logged as `slow.query`. */
+  readonly slowQueryMs: number;
+  /** Every query is logged at INFO; without it, at DEBUG. */
+  readonly echo: boolean;
+}
+
+export interface WatchedQuery {
+  readonly query: DriverQuery;
+  readonly send: SendQuery;
+  /** The request it works for, named in the log. */
+  readonly request: RequestContext | undefined;
+  /** Ends the query when aborted. */
+  readonly signal: AbortSignal | undefined;
+  /** Whether it stands alone, outside of a transaction. */
+  readonly alone: boolean;
+  /** Called once, when the connection is done with the query, with what the driver threw or undefined. */
+  readonly onSettled: (error: unknown) => void;
+}
+
+export type WatchQuery = (watched: WatchedQuery) => void;
+
+/** Makes the function that sends queries and watches them. Call it outside of any request. */
+export function createQueryWatch({
+  log,
+  statementTimeoutMs,
+  slowQueryMs,
+  echo,
+}: QueryWatchOptions): WatchQuery {
+  const sendOutsideOfRequests = AsyncResource.bind((query: DriverQuery, send: SendQuery) => send(query));
+  const logsEach = echo ? log.enabled('INFO') : log.enabled('DEBUG');
+
+  return function watchQuery({ query, send, request, signal, alone, onSettled }) {
+    const { resolve, reject } = query;
+    const startedAt = performance.now();
+    let repeated = false;
+    // The driver settles a query again when it reuses or closes the connection that broke under it.
+    let settled = false;
+
+    const abort = () => {
+      cancelInDatabase(query, log);
+      reject(signal?.reason);
+    };
+    const settle = (result: unknown, error: unknown) => {
+      settled = true;
+      signal?.removeEventListener('abort', abort);
+      const durationMs = performance.now() - startedAt;
+      if (logsEach || durationMs > slowQueryMs) report(durationMs, result, error);
+      onSettled(error);
+    };
+    const report = (durationMs: number, result: unknown, error: unknown) => {
+      const fields: LogFields = {
+        ...(request === undefined ? {} : { request_id: request.id }),
+        duration_ms: Math.round(durationMs * 10) / 10,
+        query: describeStatement(query),
+        ...(Array.isArray(result) ? { rows: result.length } : {}),
+        ...(error === undefined ? {} : { failed: sqlState(error) ?? true }),
+      };
+      if (durationMs > slowQueryMs) log.warning('slow.query', fields);
+      else if (echo) log.info('database.query', fields);
+      else log.debug('database.query', fields);
+    };
+
+    query.resolve = (result) => {
+      if (settled) return;
+      settle(result, undefined);
+      resolve(result);
+    };
+    query.reject = (error) => {
+      if (settled) return;
+      const timedOut = statementTimeoutMs > 0 && performance.now() - startedAt >= statementTimeoutMs;
+      const again =
+        wasNeverSent(query, error) || (alone && isCancelled(error, timedOut) && isRepeatable(query));
+      if (again && !repeated && signal?.aborted !== true) {
+        repeated = true;
+        // The driver wrote the values in their text form over the old list; null makes it start from the values.
+        query.parameters = null;
+        setImmediate(sendOutsideOfRequests, query, send);
+        return;
+      }
+      settle(undefined, error);
+      reject(toDatabaseError(error, timedOut));
+    };
+
+    signal?.addEventListener('abort', abort, { once: true });
+    sendOutsideOfRequests(query, send);
+  };
+}
+
+/**
+ * The driver holds the last words of a connection that PostgreSQL closed, and answers with them the first query that
+ * waits for the next connection.
+ */
+function wasNeverSent(query: DriverQuery, error: unknown): boolean {
+  return query.state === null && sqlState(error) !== undefined;
+}
+
+/** Rows that were handed out while they arrived cannot be taken back. */
+function isRepeatable(query: DriverQuery): boolean {
+  return query.forEachFn === undefined && query.cursorFn === undefined;
+}
+
+/**
+ * Only what runs may be cancelled: told to cancel a query that waits for its connection to open, the driver would
+ * lose the connection for good. Such a query runs when it opens, and its result is dropped.
+ */
+function cancelInDatabase(query: DriverQuery, log: Logger): void {
+  if (!query.active || query.canceller === null) return;
+  query.canceller(query).catch((error) => log.debug('database.cancel_failed', { error }));
+}
+
+/** The statement on one line, cut to 1,000 characters; parameters stand in it as `$1`. */
+function describeStatement(query: DriverQuery): string {
+  return (query.string ?? '').replace(/\s+/g, ' ').trim().slice(0, 1000);
+}

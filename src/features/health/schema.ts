@@ -1,0 +1,51 @@
+import { z } from 'zod';
+
+const passing = z.enum(['pass', 'fail']);
+
+/** The process answers: nothing behind it is asked. */
+export const liveness = z
+  .object({
+    status: z
+      .literal('pass')
+      .meta({ description: 'Always `pass`: a process that is not alive does not answer.' }),
+    environment: z.string().meta({ description: 'Where the server runs.', example: 'local', maxLength: 100 }),
+    version: z
+      .string()
+      .meta({ description: 'The version of the service.', example: '0.1.0', maxLength: 100 }),
+  })
+  .meta({ id: 'Liveness' });
+
+const checkResult = z
+  .object({
+    status: z.enum(['pass', 'fail', 'disabled']).meta({
+      description: '`disabled` is a check of something that the settings do not ask for.',
+    }),
+    required: z.boolean().meta({ description: 'Whether the server is not ready when this fails.' }),
+    detail: z.string().optional().meta({ description: 'Why it fails.', maxLength: 1000 }),
+    duration_ms: z
+      .number()
+      .min(0)
+      .meta({ description: 'How long the check took, in milliseconds.', example: 0.8 }),
+  })
+  .meta({ id: 'HealthCheck' });
+
+/** Whether traffic should be sent here, and the checks that say so. */
+export const readiness = z
+  .object({
+    status: passing.meta({ description: '`fail` when a required check fails.', example: 'pass' }),
+    checks: z.record(z.string(), checkResult).meta({
+      description: 'The result of each check, by its name.',
+      example: { database: { status: 'pass', required: true, duration_ms: 0.8 } },
+    }),
+  })
+  .meta({ id: 'Readiness' });
+
+/** Whether the server has been ready once. */
+export const startup = z
+  .object({
+    status: passing.meta({
+      description: '`pass` from the first moment the server was ready.',
+      example: 'pass',
+    }),
+  })
+  .meta({ id: 'Startup' });

@@ -1,0 +1,21 @@
+import { type Route, route } from '../../http/route.ts';
+import { describeService, type MetaOptions } from './meta.ts';
+import { meta } from './schema.ts';
+
+/** What is served here, in which version, and where it is documented. */
+export function metaRoutes({ application }: { readonly application: MetaOptions }): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/meta',
+      operationId: 'getMeta',
+      summary: 'Describe this service',
+      description:
+        'Name, version, environment and uptime of the server that answers, and where its API is documented.',
+      tags: ['meta'],
+      auth: 'none',
+      responses: { 200: { description: 'The service.', schema: meta } },
+      handler: () => describeService(application, process.uptime()),
+    }),
+  ];
+}

@@ -1,0 +1,129 @@
+import { z } from 'zod';
+import { versionTag } from '../../http/conditional.ts';
+import { pageBody, pageLinks, pageOf, pageQuery, positionOf } from '../../http/pagination.ts';
+import { idParameter, versionCondition, writeConditions } from '../../http/parameters.ts';
+import { created, noContent, ok } from '../../http/reply.ts';
+import { type Route, route } from '../../http/route.ts';
+import type { Posts } from './posts.ts';
+import { listedPost, maxPostBytes, newPost, post, postPatch } from './schema.ts';
+
+export interface PostsRoutesOptions {
+  readonly posts: Posts;
+  /** What stands before the paths of these routes, such as `/api/v1`. */
+  readonly prefix: string;
+}
+
+const params = z.object({ id: idParameter.describe('The number of the post.') });
+const listQuery = pageQuery.extend({
+  author_id: idParameter.optional().meta({ description: 'Only posts of this user.' }),
+});
+const postPage = pageOf(listedPost).meta({ id: 'PostPage' });
+const etag = 'The version of the post, for `If-Match` and `If-None-Match`.';
+
+/** Reading is for everybody; writing is for users who have signed in. */
+export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
+  return [
+    route({
+      method: 'POST',
+      path: '/posts',
+      operationId: 'createPost',
+      summary: 'Write a post',
+      description:
+        'The author must exist: register a user first. The example takes the first one, with the id 1.',
+      tags: ['posts'],
+      auth: 'user',
+      body: newPost,
+      maxBody: maxPostBytes,
+      example: { author_id: 1, title: 'Notes on the engine', body: 'It weaves algebraic patterns.' },
+      responses: {
+        201: {
+          description: 'The new post.',
+          schema: post,
+          headers: { Location: 'Where the post is.', ETag: etag },
+        },
+      },
+      problems: ['database_unavailable'],
+      async handler({ body }) {
+        const written = await posts.write(body);
+        return created(written, `${prefix}/posts/${written.id}`, { etag: versionTag(written.version) });
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/posts',
+      operationId: 'listPosts',
+      summary: 'List posts',
+      description:
+        'With their authors, the newest first, a page at a time. The `Link` header has the next and the previous page.',
+      tags: ['posts'],
+      auth: 'none',
+      query: listQuery,
+      responses: {
+        200: {
+          description: 'A page of posts.',
+          schema: postPage,
+          headers: { Link: 'The neighbouring pages (RFC 8288).' },
+        },
+      },
+      problems: ['database_unavailable'],
+      async handler({ query }) {
+        const page = await posts.list({ limit: query.limit, from: positionOf(query) }, query.author_id);
+        return ok(pageBody(page), pageLinks(`${prefix}/posts`, query, page));
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/posts/:id',
+      operationId: 'getPost',
+      summary: 'Read a post',
+      tags: ['posts'],
+      auth: 'none',
+      params,
+      responses: { 200: { description: 'The post.', schema: post, headers: { ETag: etag } } },
+      problems: ['not_found', 'database_unavailable'],
+      async handler({ params }) {
+        const found = await posts.get(params.id);
+        return ok(found, { etag: versionTag(found.version) });
+      },
+    }),
+    route({
+      method: 'PATCH',
+      path: '/posts/:id',
+      operationId: 'updatePost',
+      summary: 'Change a post',
+      description:
+        'Changes the fields that are sent (RFC 7396) and leaves the others. With `If-Match`, only if nobody else has ' +
+        'changed the post since it was read.',
+      tags: ['posts'],
+      auth: 'user',
+      params,
+      headers: writeConditions,
+      body: postPatch,
+      maxBody: maxPostBytes,
+      accepts: ['application/json', 'application/merge-patch+json'],
+      example: { title: 'Notes on the analytical engine' },
+      responses: { 200: { description: 'The post as it is now.', schema: post, headers: { ETag: etag } } },
+      problems: ['not_found', 'precondition_failed', 'database_unavailable'],
+      async handler({ params, headers, body }) {
+        const updated = await posts.update(params.id, body, versionCondition(headers));
+        return ok(updated, { etag: versionTag(updated.version) });
+      },
+    }),
+    route({
+      method: 'DELETE',
+      path: '/posts/:id',
+      operationId: 'deletePost',
+      summary: 'Delete a post',
+      tags: ['posts'],
+      auth: 'user',
+      params,
+      headers: writeConditions,
+      responses: { 204: { description: 'The post is gone.' } },
+      problems: ['not_found', 'precondition_failed', 'database_unavailable'],
+      async handler({ params, headers }) {
+        await posts.remove(params.id, versionCondition(headers));
+        return noContent();
+      },
+    }),
+  ];
+}

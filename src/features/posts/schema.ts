@@ -1,0 +1,58 @@
+import { z } from 'zod';
+import { id, patchOf, text, timestamp } from '../../http/fields.ts';
+
+const titleLength = 200;
+const bodyLength = 20_000;
+
+const title = text({ min: 1, max: titleLength }).meta({
+  description: 'What the post is about.',
+  example: 'Notes on the engine',
+});
+const body = text({ min: 1, max: bodyLength }).meta({
+  description: 'The text of the post.',
+  example: 'It weaves algebraic patterns.',
+});
+const authorId = id.meta({ description: 'The number of the user who wrote it.' });
+
+/** What writing a post takes. */
+export const newPost = z.strictObject({ author_id: authorId, title, body }).meta({ id: 'NewPost' });
+export type NewPost = Readonly<z.output<typeof newPost>>;
+
+/** What can be changed later: these fields and no others. */
+export const postPatch = patchOf({ title, body }).meta({ id: 'PostPatch' });
+export type PostPatch = Readonly<z.output<typeof postPatch>>;
+
+/** A post as answers show it. The table checks the lengths; here they only inform. */
+export const post = z
+  .object({
+    id: id.meta({ description: 'The number of the post.' }),
+    author_id: authorId,
+    title: z.string().meta({
+      description: 'What the post is about.',
+      example: 'Notes on the engine',
+      maxLength: titleLength,
+    }),
+    body: z.string().meta({
+      description: 'The text of the post.',
+      example: 'It weaves algebraic patterns.',
+      maxLength: bodyLength,
+    }),
+    created_at: timestamp.meta({ description: 'When the post was written.' }),
+    updated_at: timestamp.meta({ description: 'When the post was last changed.' }),
+  })
+  .meta({ id: 'Post' });
+
+const author = z
+  .object({
+    id: id.meta({ description: 'The number of the user.' }),
+    username: z
+      .string()
+      .meta({ description: 'The name of the user.', example: 'ada_lovelace', maxLength: 50 }),
+  })
+  .meta({ id: 'Author', description: 'The user who wrote the post.' });
+
+/** A post in a list, with its author. */
+export const listedPost = post.extend({ author }).meta({ id: 'ListedPost' });
+
+/** The most bytes that the body of a request can have: each character may come as two \uXXXX escapes. */
+export const maxPostBytes = 12 * (titleLength + bodyLength) + 1024;

@@ -1,0 +1,87 @@
+import { brokenConstraint } from '../../db/constraint.ts';
+import type { Sql } from '../../db/intercept.ts';
+import { type Keyset, keysetCondition, keysetOrder } from '../../db/keyset.ts';
+import { onlyRow } from '../../db/only-row.ts';
+import type { NewPost, PostPatch } from './schema.ts';
+
+/** A row of `posts`. */
+export interface Post {
+  readonly id: number;
+  readonly author_id: number;
+  readonly title: string;
+  readonly body: string;
+  /** Counts the changes; the entity tag is made of it. */
+  readonly version: number;
+  readonly created_at: Date;
+  readonly updated_at: Date;
+}
+
+/** A post with the author it belongs to. */
+export interface ListedPost extends Post {
+  readonly author: { readonly id: number; readonly username: string };
+}
+
+/** Whether an error says that there is no such author. */
+export function isUnknownAuthor(error: unknown): boolean {
+  return brokenConstraint(error) === 'posts_author_id_fkey';
+}
+
+export async function insertPost(sql: Sql, { author_id, title, body }: NewPost): Promise<Post> {
+  const rows = await sql<Post[]>`
+    insert into posts (author_id, title, body)
+    values (${author_id}, ${title}, ${body})
+    returning ${columns(sql)}`;
+  return onlyRow(rows);
+}
+
+export async function findPost(sql: Sql, id: number): Promise<Post | undefined> {
+  const [post] = await sql<Post[]>`select ${columns(sql)} from posts where id = ${id}`;
+  return post;
+}
+
+/** The post, locked until the transaction ends: nobody else changes it in between. */
+export async function lockPost(sql: Sql, id: number): Promise<Post | undefined> {
+  const [post] = await sql<Post[]>`select ${columns(sql)} from posts where id = ${id} for update`;
+  return post;
+}
+
+/**
+ * Posts with their authors, in one statement. Asking for the author of each post in turn would cost a round trip to
+ * the database for every row of the page.
+ */
+export async function listPosts(
+  sql: Sql,
+  keyset: Keyset,
+  authorId: number | undefined,
+): Promise<ListedPost[]> {
+  const rows = await sql<(Post & { username: string })[]>`
+    select ${columns(sql)}, users.username
+    from posts join users on users.id = posts.author_id
+    where ${authorId === undefined ? sql`true` : sql`posts.author_id = ${authorId}`}
+      and ${keysetCondition(sql, 'posts.id', keyset)}
+    ${keysetOrder(sql, 'posts.id', keyset)}`;
+  return rows.map(({ username, ...post }) => ({ ...post, author: { id: post.author_id, username } }));
+}
+
+/** Changes what the patch has, of a post that is locked; the columns that can be changed are those named here. */
+export async function updatePost(sql: Sql, id: number, { title, body }: PostPatch): Promise<Post> {
+  const rows = await sql<Post[]>`
+    update posts
+    set
+      title = coalesce(${title ?? null}, title),
+      body = coalesce(${body ?? null}, body),
+      version = version + 1,
+      updated_at = now()
+    where id = ${id}
+    returning ${columns(sql)}`;
+  return onlyRow(rows);
+}
+
+export async function deletePost(sql: Sql, id: number): Promise<void> {
+  await sql`delete from posts where id = ${id}`;
+}
+
+function columns(sql: Sql) {
+  return sql`
+    posts.id, posts.author_id, posts.title, posts.body, posts.version, posts.created_at, posts.updated_at`;
+}

@@ -1,0 +1,43 @@
+import { z } from 'zod';
+import { id, patchOf, text, timestamp } from '../../http/fields.ts';
+
+const username = text({ min: 3, max: 50 })
+  .regex(/^[a-zA-Z0-9_]+$/, 'Use letters a to z, digits and underscores only.')
+  .meta({ description: 'Unique, whatever the case of its letters.', example: 'ada_lovelace' });
+
+const email = z
+  .email('Use an e-mail address such as ada@example.org.')
+  .max(254, 'Use at most 254 characters.')
+  .meta({ description: 'Unique, whatever the case of its letters.', example: 'ada@example.org' });
+
+const password = text({ min: 8, max: 128 }).meta({
+  description: 'Kept as a scrypt hash only; no answer shows it.',
+  format: 'password',
+  example: 'correct horse battery staple',
+});
+
+/** What registering takes. */
+export const newUser = z.strictObject({ username, email, password }).meta({ id: 'NewUser' });
+export type NewUser = Readonly<z.output<typeof newUser>>;
+
+/** What can be changed later: these fields and no others. */
+export const userPatch = patchOf({ username, email }).meta({ id: 'UserPatch' });
+export type UserPatch = Readonly<z.output<typeof userPatch>>;
+
+/** A user as answers show it. The table checks the lengths; here they only inform. */
+export const user = z
+  .object({
+    id: id.meta({ description: 'The number of the user.' }),
+    username: z
+      .string()
+      .meta({ description: 'The name to sign in with.', example: 'ada_lovelace', maxLength: 50 }),
+    email: z.string().meta({
+      description: 'The e-mail address.',
+      example: 'ada@example.org',
+      format: 'email',
+      maxLength: 254,
+    }),
+    created_at: timestamp.meta({ description: 'When the user registered.' }),
+    updated_at: timestamp.meta({ description: 'When the user was last changed.' }),
+  })
+  .meta({ id: 'User' });

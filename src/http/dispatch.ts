@@ -1,0 +1,167 @@
+/**
+ * The end of the pipeline: validate, call the handler, serialise. A matched route is prepared once, when the
+ * application is made; a request then only runs what its route declares.
+ */
+
+import { Readable } from 'node:stream';
+import { AppError, type FieldError } from '../errors.ts';
+import { type BodyLimits, hasBody, receiveBody } from './body.ts';
+import type { Context, Done } from './context.ts';
+import { type MediaType, parseMediaType } from './media-type.ts';
+import { parseBody } from './parse-body.ts';
+import { parseQuery } from './query.ts';
+import { Reply } from './reply.ts';
+import type { Route, RouteRequest } from './route.ts';
+import { createSerialiser, type Serialise } from './serialise.ts';
+import { type Part, type PartInput, validatePart, validationFailed } from './validate.ts';
+
+/** A route made ready to run: its serialisers compiled, its defaults filled in. */
+export interface PreparedRoute {
+  readonly route: Route;
+  readonly bodyLimits: BodyLimits;
+  /** The media types that the route's body may have; empty when it takes none. */
+  readonly accepts: readonly string[];
+  /** The success status of a plain value. */
+  readonly serialisers: ReadonlyMap<number, Serialise>;
+}
+
+/** Fills in what the route leaves to defaults. Throws nothing. */
+export function prepareRoute(route: Route, defaults: BodyLimits): PreparedRoute {
+  const operation = `${route.method} ${route.path}`;
+  const serialisers = new Map<number, Serialise>();
+  for (const [status, spec] of Object.entries(route.responses)) {
+    if (spec.schema !== undefined) serialisers.set(Number(status), createSerialiser(spec.schema, operation));
+  }
+  return {
+    route,
+    bodyLimits: { maxBytes: route.maxBody ?? defaults.maxBytes, timeoutMs: defaults.timeoutMs },
+    accepts: route.body === undefined ? [] : (route.accepts ?? ['application/json']),
+    serialisers,
+  };
+}
+
+/** Answers the request by its route; an unmatched one with the refusal that its match stands for. */
+export function dispatch(ctx: Context): Done {
+  const { match } = ctx;
+  if (ctx.fault !== undefined) throw ctx.fault;
+  if (match.kind !== 'found') return refuseUnmatched(ctx);
+  const prepared = match.value;
+  if (prepared.route.body !== undefined && ctx.rawBody === undefined && hasBody(ctx.request)) {
+    return receiveBody(ctx, prepared.bodyLimits).then(() => handle(ctx, prepared, match.params));
+  }
+  return handle(ctx, prepared, match.params);
+}
+
+function handle(ctx: Context, prepared: PreparedRoute, pathParams: unknown): Done {
+  const { route } = prepared;
+  const request = validateRequest(ctx, prepared, pathParams);
+  const returned = route.handler(request);
+  if (returned instanceof Promise) {
+    return returned.then((value: unknown) => reply(ctx, prepared, value));
+  }
+  reply(ctx, prepared, returned);
+  return undefined;
+}
+
+function validateRequest(
+  ctx: Context,
+  { route }: PreparedRoute,
+  pathParams: unknown,
+): RouteRequest<unknown, unknown, unknown, unknown> {
+  const errors: FieldError[] = [];
+  const check = (part: Part, schema: PartInput['schema'] | undefined, read: () => unknown): unknown => {
+    if (schema === undefined) return undefined;
+    const result = validatePart({ part, schema, value: read() });
+    if (result.ok) return result.value;
+    errors.push(...result.errors);
+    return undefined;
+  };
+  const request = {
+    params: check('path', route.params, () => pathParams),
+    query: check('query', route.query, () => readQuery(ctx)),
+    headers: check('header', route.headers, () => ctx.request.headers),
+    body: check('body', route.body, () => readBody(ctx)),
+    ctx,
+  };
+  if (errors.length > 0) throw validationFailed(errors);
+  return request;
+}
+
+function readQuery(ctx: Context): unknown {
+  const query = parseQuery(ctx.target.query);
+  if (query === undefined) {
+    throw new AppError(
+      'bad_target',
+      'The query string has a "%" that does not encode UTF-8 text, or over 1,000 parameters.',
+    );
+  }
+  return query;
+}
+
+const octets: MediaType = { type: 'application/octet-stream', charset: undefined };
+
+/** The body's value; undefined when the request has none, which a schema may allow. */
+function readBody(ctx: Context): unknown {
+  if (ctx.rawBody === undefined) return undefined;
+  const header = ctx.request.headers['content-type'];
+  return parseBody(ctx.rawBody, (header === undefined ? undefined : parseMediaType(header)) ?? octets);
+}
+
+/**
+ * Puts what the handler returned into the context: the plain value is the value of a 200. Headers come last, so that
+ * an answer that cannot be serialised leaves none of them on the 500. What comes after the request was given up goes
+ * nowhere: it has been answered.
+ */
+function reply(ctx: Context, prepared: PreparedRoute, returned: unknown): void {
+  const { route } = prepared;
+  const answer = returned instanceof Reply ? returned : new Reply(200, { kind: 'value', value: returned });
+  const status: number = answer.status;
+  const { content } = answer;
+  if (ctx.aborted) {
+    if (content.kind === 'raw' && content.payload instanceof Readable) content.payload.destroy();
+    return;
+  }
+  if (content.kind === 'none') {
+    ctx.reply(status, undefined);
+  } else if (content.kind === 'raw') {
+    ctx.reply(status, content.payload, content.contentType);
+  } else {
+    const text = serialiserOf(prepared, status)(content.value);
+    ctx.reply(status, text, route.responses[status]?.contentType ?? 'application/json');
+  }
+  for (const [name, value] of Object.entries(answer.headers)) ctx.headers[name] = String(value);
+  if (route.cache !== undefined && status < 400) ctx.headers['cache-control'] = route.cache;
+}
+
+function serialiserOf({ route, serialisers }: PreparedRoute, status: number): Serialise {
+  const serialise = serialisers.get(status);
+  if (serialise !== undefined) return serialise;
+  const detail = `${route.method} ${route.path} declares no response with a body for ${status}.`;
+  throw new AppError('response_invalid', detail);
+}
+
+function refuseUnmatched(ctx: Context): undefined {
+  const { match, target, method } = ctx;
+  if (match.kind === 'trailing-slash') {
+    // The same target without the slash; 308 keeps the method and the body (RFC 9110, section 15.4.9).
+    const mark = target.raw.indexOf('?');
+    const path = mark < 0 ? target.raw : target.raw.slice(0, mark);
+    ctx.headers.location = `${path.slice(0, -1)}${mark < 0 ? '' : target.raw.slice(mark)}`;
+    ctx.reply(308, undefined);
+    return undefined;
+  }
+  if (match.kind === 'wrong-method') {
+    ctx.headers.allow = match.allow;
+    if (method === 'OPTIONS') {
+      ctx.reply(204, undefined);
+      return undefined;
+    }
+    throw new AppError('method_not_allowed', `This path answers ${match.allow}, not ${method}.`);
+  }
+  if (target.path === '*' && method === 'OPTIONS') {
+    ctx.headers.allow = 'DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT';
+    ctx.reply(204, undefined);
+    return undefined;
+  }
+  throw new AppError('not_found', 'There is nothing at this path.');
+}

@@ -1,0 +1,43 @@
+import { z } from 'zod';
+
+/**
+ * Schemas of values that many bodies have. What they say of themselves beyond their type, such as the length of a
+ * time, is for the OpenAPI document.
+ */
+
+/** The number of a row, as answers show it. */
+export const id = z.int().min(1).meta({ format: 'int64', example: 1 });
+
+/**
+ * Text of `min` to `max` characters (Unicode code points, as PostgreSQL counts). NUL, which PostgreSQL cannot
+ * store, and halves of surrogate pairs, which UTF-8 has no bytes for, are refused.
+ */
+export function text({ min, max }: { readonly min: number; readonly max: number }): z.ZodString {
+  const unit = min === 1 ? 'character' : 'characters';
+  return z
+    .string()
+    .min(min, `Use at least ${min} ${unit}.`)
+    .max(max, `Use at most ${max} characters.`)
+    .refine(
+      (value) => !value.includes('\0') && value.isWellFormed(),
+      'Remove the characters that are not text: NUL, or half of a surrogate pair.',
+    );
+}
+
+/** A point in time as answers show it: a Date becomes RFC 3339 text in UTC, to the millisecond. */
+export const timestamp = z
+  .date()
+  .transform((date) => date.toISOString())
+  .pipe(z.string().meta({ format: 'date-time', maxLength: 24, example: '2026-01-31T12:00:00.000Z' }));
+
+/** The body of a PATCH in the manner of RFC 7396: any of the fields, but one at least, and no others. */
+export function patchOf<Shape extends z.ZodRawShape>(fields: Shape) {
+  return z
+    .strictObject(fields)
+    .partial()
+    .refine((patch) => Object.keys(patch).length > 0, {
+      error: 'Send at least one field to change.',
+      when: ({ issues }) => issues.length === 0,
+    })
+    .meta({ description: 'The fields to change; a field left out stays.', minProperties: 1 });
+}

@@ -1,0 +1,107 @@
+/**
+ * Where JSON text is wrong. `JSON.parse` says so only in some of its messages, which differ between versions of
+ * V8, so the text is read once more, by the grammar of RFC 8259, after `JSON.parse` has refused it.
+ */
+
+export interface JsonFault {
+  /** The index of the first character that cannot be there; the text's length if it ends too early. */
+  readonly position: number;
+  readonly line: number;
+  readonly column: number;
+  /** What is wrong, as the end of a sentence. */
+  readonly detail: string;
+}
+
+/** The first fault of a JSON text that is nested no deeper than the stack allows. Undefined if it has none. */
+export function findJsonFault(text: string): JsonFault | undefined {
+  const end = skipSpace(text, readValue(text, skipSpace(text, 0)));
+  // A negative end is the bitwise complement of the position of the fault.
+  const position = end < 0 ? ~end : end;
+  if (end >= 0 && position === text.length) return undefined;
+  const before = text.slice(0, position);
+  const line = before.split('\n').length;
+  const column = position - before.lastIndexOf('\n');
+  if (/^[ \t\n\r]*$/.test(text)) return { position, line, column, detail: 'it is empty' };
+  const character = String.fromCodePoint(text.codePointAt(position) ?? 0);
+  const detail = position >= text.length ? 'it ends too early' : `unexpected ${JSON.stringify(character)}`;
+  return { position, line, column, detail };
+}
+
+/** Each reader returns the position behind what it read, or the complement of where it is wrong. */
+type Position = number;
+
+const space = /[ \t\n\r]*/y;
+const literals = new Set(['true', 'false', 'null']);
+/** What a literal or a number can begin with, as far as it goes. */
+const startOfLiteral = /t(?:r(?:ue?)?)?|f(?:a(?:l(?:se?)?)?)?|n(?:u(?:ll?)?)?/y;
+const startOfNumber = /-?(?:(?:0|[1-9]\d*)\.(?!\d)|(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d*)?)?/y;
+const plainText = /[^"\\\u0000-\u001f]*/y;
+const escape = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
+const startOfEscape = /\\(?:u[0-9a-fA-F]{0,3})?/y;
+
+function behind(pattern: RegExp, text: string, at: Position): Position {
+  pattern.lastIndex = at;
+  return pattern.test(text) ? pattern.lastIndex : ~at;
+}
+
+function skipSpace(text: string, at: Position): Position {
+  return at < 0 ? at : behind(space, text, at);
+}
+
+function readValue(text: string, at: Position): Position {
+  if (at < 0) return at;
+  const first = text[at];
+  if (first === '{') return readMembers(text, at, '}', readMember);
+  if (first === '[') return readMembers(text, at, ']', readValue);
+  if (first === '"') return readString(text, at);
+  return first === '-' || isDigit(first) ? readNumber(text, at) : readLiteral(text, at);
+}
+
+function readNumber(text: string, at: Position): Position {
+  const end = behind(startOfNumber, text, at);
+  return isDigit(text[end - 1]) ? end : ~end;
+}
+
+function isDigit(character: string | undefined): boolean {
+  return character !== undefined && character >= '0' && character <= '9';
+}
+
+function readLiteral(text: string, at: Position): Position {
+  const end = behind(startOfLiteral, text, at);
+  return end < 0 || literals.has(text.slice(at, end)) ? end : ~end;
+}
+
+function readMembers(
+  text: string,
+  from: Position,
+  close: string,
+  readOne: (text: string, at: Position) => Position,
+): Position {
+  let at = skipSpace(text, from + 1);
+  if (text[at] === close) return at + 1;
+  for (;;) {
+    at = skipSpace(text, readOne(text, at));
+    if (at < 0) return at;
+    if (text[at] === close) return at + 1;
+    if (text[at] !== ',') return ~at;
+    at = skipSpace(text, at + 1);
+  }
+}
+
+function readMember(text: string, at: Position): Position {
+  const colon = skipSpace(text, text[at] === '"' ? readString(text, at) : ~at);
+  if (colon < 0) return colon;
+  return text[colon] === ':' ? readValue(text, skipSpace(text, colon + 1)) : ~colon;
+}
+
+function readString(text: string, at: Position): Position {
+  let end = at + 1;
+  for (;;) {
+    end = behind(plainText, text, end);
+    if (text[end] === '"') return end + 1;
+    if (text[end] !== '\\') return ~end;
+    const next = behind(escape, text, end);
+    if (next < 0) return ~behind(startOfEscape, text, end);
+    end = next;
+  }
+}

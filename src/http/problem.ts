@@ -1,0 +1,141 @@
+/**
+ * Every refusal looks the same: an RFC 9457 problem (`application/problem+json`). This file has the one table
+ * from an error's code to its status and title, and the rendering.
+ */
+
+import { AppError, type ErrorCode, type FieldError } from '../errors.ts';
+import type { Context } from './context.ts';
+
+export const problemContentType = 'application/problem+json';
+
+export interface ProblemKind {
+  readonly status: number;
+  readonly title: string;
+}
+
+/** The status (RFC 9110, section 15; RFC 6585) and the title of each code. */
+export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
+  bad_request: { status: 400, title: 'Bad request' },
+  bad_target: { status: 400, title: 'Malformed request target' },
+  bad_host: { status: 400, title: 'Malformed Host header' },
+  misdirected_request: { status: 421, title: 'Host not served here' },
+  malformed_body: { status: 400, title: 'Malformed body' },
+  incomplete_body: { status: 400, title: 'Incomplete body' },
+  request_timeout: { status: 408, title: 'Request took too long to arrive' },
+  length_required: { status: 411, title: 'Length required' },
+  body_too_large: { status: 413, title: 'Body too large' },
+  uri_too_long: { status: 414, title: 'Request target too long' },
+  headers_too_large: { status: 431, title: 'Header fields too large' },
+  unsupported_media_type: { status: 415, title: 'Unsupported media type' },
+  unsupported_encoding: { status: 415, title: 'Unsupported content encoding' },
+  not_acceptable: { status: 406, title: 'Not acceptable' },
+  expectation_failed: { status: 417, title: 'Expectation failed' },
+  not_found: { status: 404, title: 'Not found' },
+  method_not_allowed: { status: 405, title: 'Method not allowed' },
+  method_not_implemented: { status: 501, title: 'Method not implemented' },
+  http_version_not_supported: { status: 505, title: 'HTTP version not supported' },
+  https_required: { status: 403, title: 'HTTPS required' },
+  validation_failed: { status: 422, title: 'Validation failed' },
+  unauthenticated: { status: 401, title: 'Authentication required' },
+  forbidden: { status: 403, title: 'Forbidden' },
+  conflict: { status: 409, title: 'Conflict' },
+  precondition_failed: { status: 412, title: 'Precondition failed' },
+  precondition_required: { status: 428, title: 'Precondition required' },
+  rate_limited: { status: 429, title: 'Too many requests' },
+  // 499 is nginx's number for a client that went away; it stands in the log, nobody is left to read it.
+  client_gone: { status: 499, title: 'Client closed the request' },
+  deadline_exceeded: { status: 503, title: 'Deadline exceeded' },
+  database_disabled: { status: 503, title: 'No database configured' },
+  database_unavailable: { status: 503, title: 'Database unavailable' },
+  database_timeout: { status: 503, title: 'Database too slow' },
+  not_ready: { status: 503, title: 'Not ready' },
+  shutting_down: { status: 503, title: 'Shutting down' },
+  response_invalid: { status: 500, title: 'Internal error' },
+  internal: { status: 500, title: 'Internal error' },
+};
+
+/** The body of a problem answer. `code` and `layer` are ours; the rest is RFC 9457, section 3.1. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly instance?: string;
+  readonly code: ErrorCode;
+  readonly layer?: string;
+  readonly request_id?: string;
+  readonly errors?: readonly FieldError[];
+  /** Only with debugging on: the stack of the error and of its causes. */
+  readonly debug?: readonly string[];
+}
+
+/** The URI that names a kind of problem. It is a name to compare, not an address to open. */
+export function problemType(code: ErrorCode): string {
+  return `urn:strata:problem:${code.replaceAll('_', '-')}`;
+}
+
+/** The status that a thrown thing is answered with. */
+export function statusOf(error: unknown): number {
+  return error instanceof AppError ? problemKinds[error.code].status : 500;
+}
+
+/** What a client may know of a thrown thing: all of an AppError's sentence, nothing of anything else. */
+export function describeProblem(
+  error: unknown,
+  about: { instance?: string; requestId?: string; debug?: boolean },
+): Problem {
+  const known = error instanceof AppError ? error : undefined;
+  // Whatever the fault of our own is, the client learns only that there is one.
+  const code = known === undefined || statusOf(known) === 500 ? 'internal' : known.code;
+  const { status, title } = problemKinds[code];
+  return {
+    type: problemType(code),
+    title,
+    status,
+    detail: known === undefined || code === 'internal' ? internalDetail : known.message,
+    ...(about.instance !== undefined && { instance: about.instance }),
+    code,
+    ...(known?.layer !== undefined && { layer: known.layer }),
+    ...(about.requestId && { request_id: about.requestId }),
+    ...(known?.errors !== undefined && { errors: known.errors }),
+    ...(about.debug && { debug: stacksOf(error) }),
+  };
+}
+
+const internalDetail =
+  'The server could not answer this request because of a fault of its own. Quote the request id when you report it.';
+
+/** Makes a thrown thing the answer of the request. Headers that layers have set stay, except what described a body. */
+export function replyWithProblem(ctx: Context, error: unknown, debug: boolean): void {
+  const instance = ctx.target.path.length <= maxInstance ? { instance: ctx.target.path } : {};
+  const problem = describeProblem(error, { ...instance, requestId: ctx.id, debug });
+  for (const name of bodyHeaders) if (name in ctx.headers) delete ctx.headers[name];
+  if (error instanceof AppError && error.headers !== undefined) Object.assign(ctx.headers, error.headers);
+  ctx.error = error;
+  ctx.reply(problem.status, JSON.stringify(problem), problemContentType);
+}
+
+/** A longer path is not repeated to the client. */
+const maxInstance = 1000;
+
+const bodyHeaders = [
+  'etag',
+  'last-modified',
+  'content-encoding',
+  'content-length',
+  'content-disposition',
+  'location',
+  'link',
+];
+
+function stacksOf(error: unknown): string[] {
+  const stacks: string[] = [];
+  for (
+    let at: unknown = error;
+    at !== undefined && stacks.length < 8;
+    at = at instanceof Error ? at.cause : undefined
+  ) {
+    stacks.push(at instanceof Error ? (at.stack ?? at.message) : String(at));
+  }
+  return stacks;
+}

@@ -1,0 +1,111 @@
+/**
+ * What a handler may return. The plain value is the short way to say 200; everything else is made by one of
+ * these functions, so that its status stands in the type and is checked against the route's `responses`.
+ */
+
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { extname } from 'node:path';
+import type { Readable } from 'node:stream';
+import { AppError } from '../errors.ts';
+
+export type Content<Value> =
+  | { readonly kind: 'value'; readonly value: Value }
+  | { readonly kind: 'raw'; readonly payload: string | Uint8Array | Readable; readonly contentType: string }
+  | { readonly kind: 'none' };
+
+/** An answer with its status in the type. `Value` is what the route's response schema serialises. */
+export class Reply<Status extends number, Value> {
+  readonly status: Status;
+  readonly content: Content<Value>;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(status: Status, content: Content<Value>, headers: Readonly<Record<string, string>> = {}) {
+    this.status = status;
+    this.content = content;
+    this.headers = headers;
+  }
+}
+
+/** 200 with a value and headers of its own, such as `etag` or `link`. */
+export function ok<Value>(value: Value, headers?: Readonly<Record<string, string>>): Reply<200, Value> {
+  return new Reply(200, { kind: 'value', value }, headers);
+}
+
+/** 201 with the new thing and where it is (RFC 9110, section 15.3.2). */
+export function created<Value>(
+  value: Value,
+  location: string,
+  headers?: Readonly<Record<string, string>>,
+): Reply<201, Value> {
+  return new Reply(201, { kind: 'value', value }, { location, ...headers });
+}
+
+/** Any other status with a value: `answer(503, report)`. */
+export function answer<const Status extends number, Value>(
+  status: Status,
+  value: Value,
+): Reply<Status, Value> {
+  return new Reply(status, { kind: 'value', value });
+}
+
+/** 204: done, and nothing to say. */
+export function noContent(headers?: Readonly<Record<string, string>>): Reply<204, undefined> {
+  return new Reply(204, { kind: 'none' }, headers);
+}
+
+/** 200 with bytes or text that are ready to be sent: no schema is applied. */
+export function raw(
+  payload: string | Uint8Array,
+  contentType: string,
+  headers?: Readonly<Record<string, string>>,
+): Reply<200, undefined> {
+  return new Reply(200, { kind: 'raw', payload, contentType }, headers);
+}
+
+/** 200 with a stream, sent as it comes. When the client goes away the stream is destroyed. */
+export function stream(
+  payload: Readable,
+  contentType: string,
+  headers?: Readonly<Record<string, string>>,
+): Reply<200, undefined> {
+  return new Reply(200, { kind: 'raw', payload, contentType }, headers);
+}
+
+/**
+ * 200 with a file of the server's own. The path must not come from a client. Throws AppError `not_found` if
+ * it is not there.
+ */
+export async function file(
+  path: string,
+  headers?: Readonly<Record<string, string>>,
+): Promise<Reply<200, undefined>> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found?.isFile()) throw new AppError('not_found', 'There is no such file.');
+  const contentType = contentTypes[extname(path).toLowerCase()] ?? 'application/octet-stream';
+  return new Reply(
+    200,
+    { kind: 'raw', payload: createReadStream(path), contentType },
+    { 'content-length': String(found.size), 'last-modified': found.mtime.toUTCString(), ...headers },
+  );
+}
+
+const contentTypes: Readonly<Record<string, string>> = {
+  '.css': 'text/css; charset=utf-8',
+  '.csv': 'text/csv; charset=utf-8',
+  '.html': 'text/html; charset=utf-8',
+  '.ico': 'image/x-icon',
+  '.js': 'text/javascript; charset=utf-8',
+  '.json': 'application/json',
+  '.png': 'image/png',
+  '.svg': 'image/svg+xml',
+  '.txt': 'text/plain; charset=utf-8',
+};
+
+/** Sends the client elsewhere. 307 and 308 keep the method and the body; 303 makes it a GET. */
+export function redirect<const Status extends 302 | 303 | 307 | 308>(
+  status: Status,
+  location: string,
+): Reply<Status, undefined> {
+  return new Reply(status, { kind: 'none' }, { location });
+}

@@ -1,0 +1,123 @@
+/**
+ * A route says everything about itself in one place: what it takes, what it answers, who may call it and how
+ * much of it. The router matches it, the layers read it, the validator and the serialiser run it, the OpenAPI
+ * document is made from it, and the types of its handler follow from it.
+ */
+
+import type { z } from 'zod';
+import type { ErrorCode } from '../errors.ts';
+import type { Context } from './context.ts';
+import type { Reply } from './reply.ts';
+
+export const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+export type Method = (typeof methods)[number];
+
+/** Who may call a route. `none` is everybody; `user` is somebody who has signed in. */
+export type Auth = 'none' | 'user';
+
+/** One status that a route answers with. Without `schema` it has no body, or a raw one of `contentType`. */
+export interface ResponseSpec {
+  readonly description: string;
+  readonly schema?: z.ZodType;
+  readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly example?: unknown;
+}
+
+export type Responses = Readonly<Record<number, ResponseSpec>>;
+
+/** What a handler gets: the validated parts of the request. `ctx` is for what has no schema. */
+export interface RouteRequest<Params, Query, Headers, Body> {
+  readonly params: Params;
+  readonly query: Query;
+  readonly headers: Headers;
+  readonly body: Body;
+  readonly ctx: Context;
+}
+
+type ValueOf<Spec> = Spec extends { readonly schema: infer Schema extends z.ZodType }
+  ? z.input<Schema>
+  : undefined;
+
+/** What a handler may return: a reply of a declared status with its value, or the plain value of the 200. */
+export type Returned<R extends Responses> =
+  | { [Status in keyof R & number]: Reply<Status, ValueOf<R[Status]>> }[keyof R & number]
+  | (R extends { readonly 200: infer Spec } ? ValueOf<Spec> : never);
+
+interface RouteFacts {
+  readonly method: Method;
+  /** The pattern; its grammar is in router.ts. */
+  readonly path: string;
+  /** A name for generated clients, in camelCase, unique over all routes. */
+  readonly operationId: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly tags: readonly string[];
+  readonly deprecated?: boolean;
+  readonly auth: Auth;
+  /** `exempt` is for probes: no rate limit, any host, plain HTTP. */
+  readonly limit?: 'address' | 'exempt';
+  /** The largest body in bytes; by default the setting for its class. */
+  readonly maxBody?: number;
+  /** The media types of the body; by default `application/json`. */
+  readonly accepts?: readonly string[];
+  /** The `Cache-Control` of its successful answers, instead of `no-store`. */
+  readonly cache?: string;
+  /** Give successful answers to GET a validator made from their content (RFC 9110, section 8.8.3). */
+  readonly etag?: boolean;
+  /** The refusals of its own, beside those that its other declarations bring. */
+  readonly problems?: readonly ErrorCode[];
+  /** Left out of the OpenAPI document. */
+  readonly hidden?: boolean;
+  /** A body that works when it is tried, for the document. */
+  readonly example?: unknown;
+}
+
+export interface RouteSpec<
+  Params extends z.ZodType,
+  Query extends z.ZodType,
+  Headers extends z.ZodType,
+  Body extends z.ZodType,
+  R extends Responses,
+> extends RouteFacts {
+  readonly params?: Params;
+  /** An object schema over the query's parameters; a repeated parameter arrives as an array. */
+  readonly query?: Query;
+  /** An object schema over lower-case header names. */
+  readonly headers?: Headers;
+  readonly body?: Body;
+  readonly responses: R;
+  handler(
+    request: RouteRequest<z.output<Params>, z.output<Query>, z.output<Headers>, z.output<Body>>,
+  ): Returned<R> | Promise<Returned<R>>;
+}
+
+/** A route whose types are forgotten: what the router, the layers and the document see. */
+export interface Route extends RouteFacts {
+  readonly params?: z.ZodType;
+  readonly query?: z.ZodType;
+  readonly headers?: z.ZodType;
+  readonly body?: z.ZodType;
+  readonly responses: Responses;
+  handler(request: RouteRequest<unknown, unknown, unknown, unknown>): unknown;
+}
+
+/** Declares a route. Nothing happens but the inference of the handler's types. */
+export function route<
+  const R extends Responses,
+  Params extends z.ZodType = z.ZodUndefined,
+  Query extends z.ZodType = z.ZodUndefined,
+  Headers extends z.ZodType = z.ZodUndefined,
+  Body extends z.ZodType = z.ZodUndefined,
+>(spec: RouteSpec<Params, Query, Headers, Body, R>): Route {
+  return spec;
+}
+
+/** The same routes below a prefix such as `/api/v1`. */
+export function mount(prefix: string, routes: readonly Route[]): Route[] {
+  return routes.map((each) => ({
+    ...each,
+    path: `${prefix}${each.path}`,
+    handler: (request) => each.handler(request),
+  }));
+}

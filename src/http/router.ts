@@ -1,0 +1,217 @@
+/**
+ * The router: from a method and a decoded path to what was registered for them.
+ *
+ * A pattern is a path whose segments are static text, `:name` (one segment, not empty) or, as the last one,
+ * `*name` (the rest, one segment or more, slashes included):
+ *
+ *     /users/:id          matches  /users/7            not  /users, /users/, /users/7/posts
+ *     /users/me           matches  /users/me           before /users/:id, whatever the order of registration
+ *     /assets/*path       matches  /assets/a/b.css     not  /assets, /assets/
+ *
+ * Static text wins over a parameter, a parameter over a wildcard, segment by segment from the left; if a choice
+ * leads nowhere for this method the next one is tried. Patterns match case-sensitively, and a path is never
+ * normalised: `//`, `.` and `..` are segments like others and match parameters only where that is harmless to
+ * the handler. The path comes in decoded; an encoded slash has been refused before (target.ts).
+ *
+ * The data structure is a tree of segments with a hash map in each node, and one flat map for the patterns that
+ * are wholly static. So a match costs the number of segments of the path, not the number of routes.
+ */
+
+export interface Entry<T> {
+  readonly method: string;
+  readonly path: string;
+  readonly value: T;
+}
+
+export type Params = Readonly<Record<string, string>>;
+
+export type Match<T> =
+  | { readonly kind: 'found'; readonly value: T; readonly params: Params }
+  /** The path is known, the method is not; `allow` is what the Allow header says. */
+  | { readonly kind: 'wrong-method'; readonly allow: string }
+  /** The path without its trailing slash is known. */
+  | { readonly kind: 'trailing-slash' }
+  | { readonly kind: 'unknown' };
+
+export interface Router<T> {
+  /** Never throws, whatever the path. HEAD finds what GET finds where nothing was registered for HEAD. */
+  match(method: string, path: string): Match<T>;
+}
+
+interface Leaf<T> {
+  readonly value: T;
+  readonly names: readonly string[];
+  /** The answer for a pattern without parameters, made once. */
+  readonly fixed: Match<T>;
+}
+
+type Leaves<T> = Map<string, Leaf<T>>;
+
+interface Node<T> {
+  readonly statics: Map<string, Node<T>>;
+  param: Node<T> | undefined;
+  leaves: Leaves<T> | undefined;
+  wildcard: Leaves<T> | undefined;
+}
+
+const noParams: Params = Object.freeze({});
+const unknown = { kind: 'unknown' } as const;
+const trailingSlash = { kind: 'trailing-slash' } as const;
+
+/** Builds a router. Throws an Error for a malformed pattern and for two entries that match the same. */
+export function createRouter<T>(entries: readonly Entry<T>[]): Router<T> {
+  const root = newNode<T>();
+  const fixedPaths = new Map<string, Leaves<T>>();
+
+  for (const entry of entries) {
+    const segments = parsePattern(entry.path);
+    const names = segments.filter((each) => each.kind !== 'static').map((each) => each.text);
+    const params = noParams;
+    const leaf: Leaf<T> = { value: entry.value, names, fixed: { kind: 'found', value: entry.value, params } };
+    const leaves = leavesOf(root, segments);
+    if (leaves.has(entry.method)) {
+      throw new Error(`Two routes match the same: ${entry.method} ${entry.path}.`);
+    }
+    leaves.set(entry.method, leaf);
+    if (names.length === 0) fixedPaths.set(entry.path, leaves);
+  }
+
+  function find(method: string, path: string): Match<T> | undefined {
+    const fixed = fixedPaths.get(path)?.get(method);
+    if (fixed !== undefined) return fixed.fixed;
+    const values: string[] = [];
+    const leaf = walk(root, path, 1, method, values);
+    return leaf && { kind: 'found', value: leaf.value, params: paramsOf(leaf.names, values) };
+  }
+
+  return {
+    match(method, path) {
+      const found = find(method, path) ?? (method === 'HEAD' ? find('GET', path) : undefined);
+      if (found !== undefined) return found;
+      const allow = new Set<string>();
+      collectMethods(root, path, 1, allow);
+      if (allow.size > 0) return { kind: 'wrong-method', allow: allowHeader(allow) };
+      if (path.length > 1 && path.endsWith('/')) {
+        collectMethods(root, path.slice(0, -1), 1, allow);
+        if (allow.size > 0) return trailingSlash;
+      }
+      return unknown;
+    },
+  };
+}
+
+/** The value of Allow for the registered methods: HEAD comes with GET, OPTIONS with everything. */
+function allowHeader(methods: Set<string>): string {
+  if (methods.has('GET')) methods.add('HEAD');
+  methods.add('OPTIONS');
+  return [...methods].sort().join(', ');
+}
+
+interface Segment {
+  readonly kind: 'static' | 'param' | 'wildcard';
+  readonly text: string;
+}
+
+/** Names that would reach into an object's prototype. */
+const forbiddenNames = new Set(Object.getOwnPropertyNames(Object.prototype));
+
+/** The segments of a pattern. Throws an Error that names the pattern and what is wrong with it. */
+export function parsePattern(pattern: string): Segment[] {
+  const wrong = (why: string) => new Error(`The route pattern "${pattern}" ${why}.`);
+  if (!pattern.startsWith('/')) throw wrong('does not start with "/"');
+  const texts = pattern.slice(1).split('/');
+  const names = new Set<string>();
+  return texts.map((text, index) => {
+    if (text === '' && texts.length > 1) throw wrong('has an empty segment or a trailing slash');
+    if (!text.startsWith(':') && !text.startsWith('*')) return { kind: 'static', text };
+    const name = text.slice(1);
+    if (!/^[a-zA-Z][a-zA-Z0-9_]*$/.test(name) || forbiddenNames.has(name))
+      throw wrong(`has the bad name "${name}"`);
+    if (names.has(name)) throw wrong(`has the name "${name}" twice`);
+    names.add(name);
+    if (text.startsWith(':')) return { kind: 'param', text: name };
+    if (index !== texts.length - 1) throw wrong('has a wildcard that is not its last segment');
+    return { kind: 'wildcard', text: name };
+  });
+}
+
+function newNode<T>(): Node<T> {
+  return { statics: new Map(), param: undefined, leaves: undefined, wildcard: undefined };
+}
+
+/** Goes down the tree along a pattern, making what is missing, to the leaves at its end. */
+function leavesOf<T>(root: Node<T>, segments: readonly Segment[]): Leaves<T> {
+  let node = root;
+  for (const segment of segments) {
+    if (segment.kind === 'wildcard') {
+      node.wildcard ??= new Map();
+      return node.wildcard;
+    }
+    if (segment.kind === 'param') {
+      node.param ??= newNode();
+      node = node.param;
+    } else {
+      const child: Node<T> = node.statics.get(segment.text) ?? newNode();
+      node.statics.set(segment.text, child);
+      node = child;
+    }
+  }
+  node.leaves ??= new Map();
+  return node.leaves;
+}
+
+/**
+ * Finds the leaf for `method` below `node`, whose next segment starts at `from`; `values` holds the parameters
+ * on the way. The tree is as deep as the longest pattern, so a long path cannot make the recursion deep.
+ */
+function walk<T>(
+  node: Node<T>,
+  path: string,
+  from: number,
+  method: string,
+  values: string[],
+): Leaf<T> | undefined {
+  const slash = path.indexOf('/', from);
+  const last = slash < 0;
+  const segment = last ? path.slice(from) : path.slice(from, slash);
+
+  const child = node.statics.get(segment);
+  if (child !== undefined) {
+    const leaf = last ? child.leaves?.get(method) : walk(child, path, slash + 1, method, values);
+    if (leaf !== undefined) return leaf;
+  }
+  if (node.param !== undefined && segment !== '') {
+    values.push(segment);
+    const leaf = last ? node.param.leaves?.get(method) : walk(node.param, path, slash + 1, method, values);
+    if (leaf !== undefined) return leaf;
+    values.pop();
+  }
+  const leaf = node.wildcard?.get(method);
+  if (leaf === undefined || segment === '') return undefined;
+  values.push(path.slice(from));
+  return leaf;
+}
+
+/** Adds every method that is registered for `path`. Runs only when a request has failed already. */
+function collectMethods<T>(node: Node<T>, path: string, from: number, methods: Set<string>): void {
+  const slash = path.indexOf('/', from);
+  const last = slash < 0;
+  const segment = last ? path.slice(from) : path.slice(from, slash);
+  const add = (leaves: Leaves<T> | undefined) => {
+    for (const method of leaves?.keys() ?? []) methods.add(method);
+  };
+  for (const child of [node.statics.get(segment), segment === '' ? undefined : node.param]) {
+    if (child === undefined) continue;
+    if (last) add(child.leaves);
+    else collectMethods(child, path, slash + 1, methods);
+  }
+  if (segment !== '') add(node.wildcard);
+}
+
+function paramsOf(names: readonly string[], values: readonly string[]): Params {
+  const params: Record<string, string> = {};
+  names.forEach((name, index) => {
+    params[name] = values[index] ?? '';
+  });
+  return params;
+}

@@ -1,0 +1,217 @@
+/**
+ * The server: `node:http` with limits, and an answer for everything that can arrive.
+ *
+ * What Node's parser refuses never becomes a request; `malformed.ts` answers it on the bare socket. What
+ * it takes goes one way: parse the target, match the route, run the pipeline, send; a fault of the message as a
+ * whole (414, 431, 501) goes the same way, as `ctx.fault`, so that it gets its log lines and headers too. Slow headers and silent
+ * sockets end after `headersTimeoutMs`, idle connections after `keepAliveMs`, slow bodies at the deadline of
+ * whoever reads them.
+ *
+ * Draining: `close` stops listening, ends idle connections, lets requests in flight finish and tells their
+ * clients `Connection: close`; after the grace time what is left is cut.
+ */
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { AppError } from '../errors.ts';
+import { Context, type Next } from './context.ts';
+import type { PreparedRoute } from './dispatch.ts';
+import { answerMalformed, answerTunnel, type MalformedReport } from './malformed.ts';
+import { replyWithProblem } from './problem.ts';
+import type { Router } from './router.ts';
+import { send } from './send.ts';
+import { parseTarget } from './target.ts';
+
+export interface ServerOptions {
+  /** The pipeline, with the dispatcher at its end. It must not throw; what it throws all the same becomes a 500. */
+  readonly pipeline: Next;
+  readonly router: Router<PreparedRoute>;
+  /** How long the headers of a request may take, from the opening of the connection or its first byte. */
+  readonly headersTimeoutMs: number;
+  /** How long a whole request may take to arrive, body included, whether anybody reads it or not. */
+  readonly requestTimeoutMs: number;
+  /** How long an idle connection is kept. */
+  readonly keepAliveMs: number;
+  readonly maxHeaderBytes: number;
+  readonly maxHeaderCount: number;
+  readonly maxConnections: number;
+  readonly blockNullBytes: boolean;
+  /** Told of what never became a request, and of what broke while an answer was sent. */
+  readonly onMalformed: (report: MalformedReport) => void;
+  readonly onStreamError: (ctx: Context, error: Error) => void;
+  readonly onPipelineError: (ctx: Context, error: unknown) => void;
+}
+
+export interface HttpServer {
+  /** Listens. Rejects with the system's error: EADDRINUSE, EACCES. Returns the port that was given. */
+  listen(port: number, host: string): Promise<number>;
+  /** Whether new connections are taken. */
+  readonly listening: boolean;
+  /** Requests that have not been answered yet. */
+  inFlight(): number;
+  /** Drains, then cuts what is left after `graceMs`. Resolves with the number of requests that were cut. */
+  close(graceMs: number): Promise<number>;
+}
+
+/** The longest request target in bytes; RFC 9110, section 4.1 asks for 8,000 at least. */
+export const maxTargetBytes = 8192;
+
+/** The methods that something here could answer; every other known to the parser is 501. */
+const implemented = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE']);
+
+/** Makes the server; it does not listen yet. */
+export function createHttpServer(options: ServerOptions): HttpServer {
+  let closing = false;
+  let inFlight = 0;
+  /** The answer that each connection is owed now, for errors of the parser that come while it is made. */
+  const pending = new WeakMap<Duplex, ServerResponse>();
+
+  const server = createServer(
+    {
+      headersTimeout: options.headersTimeoutMs,
+      requestTimeout: options.requestTimeoutMs,
+      keepAliveTimeout: options.keepAliveMs,
+      maxHeaderSize: options.maxHeaderBytes,
+      connectionsCheckingInterval: Math.min(500, options.headersTimeoutMs),
+      // Checked by the trusted-host layer, which answers with a problem.
+      requireHostHeader: false,
+      insecureHTTPParser: false,
+    },
+    receive,
+  );
+  // Node drops the fields over the limit silently; one more than ours shows that there are too many.
+  server.maxHeadersCount = options.maxHeaderCount + 1;
+  server.maxConnections = options.maxConnections;
+
+  server.on('checkContinue', (request, response) => receive(request, response, 'continue'));
+  server.on('checkExpectation', (request, response) => receive(request, response, 'unknown expectation'));
+  server.on('connect', (_request: IncomingMessage, socket: Duplex) => answerTunnel(socket));
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    answerMalformed({ error, socket, pending: pending.get(socket), report: options.onMalformed });
+  });
+
+  function receive(
+    request: IncomingMessage,
+    response: ServerResponse,
+    expects?: 'continue' | 'unknown expectation',
+  ) {
+    const target = parseTarget(request.url ?? '', options);
+    const method = request.method ?? '';
+    const match = target.fault === undefined ? options.router.match(method, target.path) : unmatched;
+    const ctx = new Context(request, response, target, match, performance.now());
+    ctx.expectsContinue = expects === 'continue';
+    ctx.fault = faultOf(ctx, expects === 'unknown expectation');
+
+    inFlight += 1;
+    pending.set(request.socket, response);
+    response.once('close', onClose);
+
+    let done: ReturnType<Next>;
+    try {
+      done = options.pipeline(ctx);
+    } catch (error) {
+      fail(ctx, error);
+      return;
+    }
+    if (done === undefined) finish(ctx);
+    else
+      done.then(
+        () => finish(ctx),
+        (error) => fail(ctx, error),
+      );
+  }
+
+  function onClose(this: ServerResponse) {
+    inFlight -= 1;
+    // Of pipelined requests the last one's answer is pending until it is sent itself.
+    const { socket } = this.req;
+    if (socket !== null && pending.get(socket) === this) pending.delete(socket);
+    if (closing) server.closeIdleConnections();
+  }
+
+  function faultOf({ request, target, method }: Context, unknownExpectation: boolean): AppError | undefined {
+    const layer = { layer: 'server' };
+    if (unknownExpectation) {
+      return new AppError(
+        'expectation_failed',
+        'The only expectation this server meets is "100-continue".',
+        layer,
+      );
+    }
+    if (request.rawHeaders.length > options.maxHeaderCount * 2) {
+      const detail = `The request has more than ${options.maxHeaderCount} header fields.`;
+      return new AppError('headers_too_large', detail, layer);
+    }
+    if (target.raw.length > maxTargetBytes) {
+      return new AppError(
+        'uri_too_long',
+        `The request target is longer than ${maxTargetBytes} bytes.`,
+        layer,
+      );
+    }
+    if (!implemented.has(method)) {
+      return new AppError(
+        'method_not_implemented',
+        `This server does not implement the method ${method}.`,
+        layer,
+      );
+    }
+    if (target.raw === '*' && method !== 'OPTIONS') {
+      return new AppError('bad_target', 'Only OPTIONS can be asked of "*".', layer);
+    }
+    return target.fault === undefined ? undefined : new AppError('bad_target', target.fault, layer);
+  }
+
+  function finish(ctx: Context): void {
+    try {
+      send(ctx, { closing, onStreamError: options.onStreamError });
+    } catch (error) {
+      options.onPipelineError(ctx, error);
+      ctx.response.destroy();
+    }
+  }
+
+  function fail(ctx: Context, error: unknown): void {
+    if (!(error instanceof AppError)) options.onPipelineError(ctx, error);
+    replyWithProblem(ctx, error, false);
+    finish(ctx);
+  }
+
+  return {
+    get listening() {
+      return server.listening;
+    },
+    inFlight: () => inFlight,
+    listen: (port, host) => listen(server, port, host),
+    async close(graceMs) {
+      closing = true;
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      let cut = 0;
+      const timer = setTimeout(() => {
+        cut = inFlight;
+        server.closeAllConnections();
+      }, graceMs);
+      await closed;
+      clearTimeout(timer);
+      return cut;
+    },
+  };
+}
+
+const unmatched = { kind: 'unknown' } as const;
+
+function listen(server: Server, port: number, host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ port, host }, () => {
+      server.off('error', reject);
+      resolve(portOf(server.address()));
+    });
+  });
+}
+
+function portOf(address: AddressInfo | string | null): number {
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}

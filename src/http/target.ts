@@ -1,0 +1,91 @@
+/**
+ * The request target (RFC 9112, section 3.2): what stands between the method and the version. Node hands it
+ * over as it came, so everything is possible here: `//`, `http://[`, `%zz`, `*`. It is taken apart by hand,
+ * decoded once, and never by `new URL(target, base)`, which reads `//evil.example/` as a host.
+ */
+
+/** Why a target is refused with 400; a sentence for the client. */
+export type TargetFault = string;
+
+export interface Target {
+  /** The target as it came. */
+  readonly raw: string;
+  /** The path, percent-decoded; what the router matches. `*` for the asterisk form. */
+  readonly path: string;
+  /** The query string without its `?`, as it came. */
+  readonly query: string;
+  /** The host of an absolute-form target, which then counts instead of the Host header (RFC 9112, 3.2.2). */
+  readonly authority?: string;
+  readonly fault?: TargetFault;
+}
+
+export interface TargetOptions {
+  /** Refuse `%00` in path and query. */
+  readonly blockNullBytes: boolean;
+}
+
+/** Takes a request target apart. Never throws: what is wrong with it stands in `fault`. */
+export function parseTarget(raw: string, options: TargetOptions): Target {
+  if (raw.charCodeAt(0) === 47 /* / */) {
+    // By far the most requests: a path without anything to decode.
+    return parsePathAndQuery(raw, raw, options);
+  }
+  if (raw === '*') return { raw, path: '*', query: '' };
+
+  const absolute = /^https?:\/\/([^/?#]*)(.*)$/is.exec(raw);
+  const authority = absolute?.[1];
+  if (authority === undefined || authority === '' || authority.includes('@')) {
+    return { raw, path: raw, query: '', fault: 'The request target must be a path that starts with "/".' };
+  }
+  const rest = absolute?.[2] ?? '';
+  const target = parsePathAndQuery(raw, rest.startsWith('/') ? rest : `/${rest}`, options);
+  return { ...target, authority };
+}
+
+function parsePathAndQuery(raw: string, text: string, options: TargetOptions): Target {
+  const mark = text.indexOf('?');
+  const path = mark < 0 ? text : text.slice(0, mark);
+  const query = mark < 0 ? '' : text.slice(mark + 1);
+  if (!needsCare.test(text)) return { raw, path, query };
+
+  const fault = faultOf(path, query, options);
+  return fault === undefined ? { raw, path: decodeURIComponent(path), query } : { raw, path, query, fault };
+}
+
+/** A percent sign, a fragment, a backslash, or anything that is not printable ASCII. */
+const needsCare = /[%#\\]|[^!-~]/;
+
+const malformedPercent = /%(?![0-9a-fA-F]{2})/;
+const encodedControl = /%(?:[01][0-9a-fA-F]|7[fF])/;
+const encodedSlash = /%(?:2[fF]|5[cC])/;
+
+function faultOf(path: string, query: string, options: TargetOptions): TargetFault | undefined {
+  if (/[#\\]|[^!-~]/.test(path) || /[#]|[^!-~]/.test(query)) {
+    return 'The request target has a character that must be percent-encoded.';
+  }
+  if (malformedPercent.test(path) || malformedPercent.test(query)) {
+    return 'The request target has a "%" that is not followed by two hexadecimal digits.';
+  }
+  if (options.blockNullBytes && (path.includes('%00') || query.includes('%00'))) {
+    return 'The request target has a null byte (%00).';
+  }
+  if (encodedControl.test(options.blockNullBytes ? path : path.replaceAll('%00', ''))) {
+    return 'The path has a percent-encoded control character.';
+  }
+  if (encodedSlash.test(path)) {
+    return 'The path has a percent-encoded slash or backslash (%2F, %5C), which no route takes.';
+  }
+  if (!decodes(path) || !decodes(query)) {
+    return 'The request target is percent-encoded, but not as UTF-8.';
+  }
+  return undefined;
+}
+
+function decodes(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

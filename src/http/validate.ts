@@ -1,0 +1,68 @@
+/**
+ * Checks the parts of a request against the route's schemas and hands the handler what they made of them.
+ * Every fault of every part is reported at once, each with where it is and what to do.
+ */
+
+import type { z } from 'zod';
+import { AppError, type FieldError } from '../errors.ts';
+
+export type Part = FieldError['in'];
+
+export interface PartInput {
+  readonly part: Part;
+  readonly schema: z.ZodType;
+  readonly value: unknown;
+}
+
+export type Validated =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly errors: FieldError[] };
+
+/** Runs one schema over one part of the request. Never throws. */
+export function validatePart({ part, schema, value }: PartInput): Validated {
+  const result = schema.safeParse(value);
+  if (result.success) return { ok: true, value: result.data };
+  const issues = result.error.issues.slice(0, maxFieldErrors);
+  return {
+    ok: false,
+    errors: issues.flatMap((issue) => toFieldErrors(part, issue, value)).slice(0, maxFieldErrors),
+  };
+}
+
+/** The refusal for field errors: 422 `validation_failed`. Of very many errors it lists the first. */
+export function validationFailed(found: readonly FieldError[]): AppError {
+  const errors = found.slice(0, maxFieldErrors);
+  const atLeast = errors.length === maxFieldErrors ? 'At least ' : '';
+  const count = errors.length === 1 ? 'One value is' : `${atLeast}${errors.length} values are`;
+  return new AppError(
+    'validation_failed',
+    `${count} not as this route takes them; "errors" says which and why.`,
+    { errors },
+  );
+}
+
+/** The most field errors that one answer lists: a body of a million wrong items gets a short answer. */
+export const maxFieldErrors = 50;
+
+function toFieldErrors(part: Part, issue: z.core.$ZodIssue, value: unknown): FieldError[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.slice(0, maxFieldErrors).map((key) => ({
+      in: part,
+      pointer: toPointer([...issue.path, key]),
+      detail: 'There is no such field; leave it out.',
+    }));
+  }
+  const pointer = toPointer(issue.path);
+  if (part === 'body' && pointer === '' && value === undefined)
+    return [{ in: part, pointer, detail: 'This route needs a body.' }];
+  const missing =
+    issue.code === 'invalid_type' &&
+    issue.input === undefined &&
+    issue.message.includes('received undefined');
+  return [{ in: part, pointer, detail: missing ? 'This field is required.' : issue.message }];
+}
+
+/** A path of keys and indices as a JSON Pointer (RFC 6901); the empty pointer is the whole part. */
+export function toPointer(path: readonly PropertyKey[]): string {
+  return path.map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+}

@@ -1,0 +1,72 @@
+import { Readable } from 'node:stream';
+import { promisify } from 'node:util';
+import { brotliCompress, constants, createBrotliCompress, createGzip, gzip } from 'node:zlib';
+import { codedTag } from '../http/conditional.ts';
+import type { Context, Done, Middleware } from '../http/context.ts';
+import { preferredEncoding } from '../http/negotiate.ts';
+
+export interface CompressionOptions {
+  /** Shorter answers go out as they are: below about a packet there is nothing to win. */
+  readonly minBytes: number;
+}
+
+const compressible = /^(?:text\/|application\/(?:[\w.-]+\+)?(?:json|xml|javascript)|image\/svg\+xml)/;
+const codings = ['br', 'gzip'] as const;
+
+// Quality 4 costs about what gzip does and is smaller; the default of 11 is for files that are packed once.
+const brotliOptions = { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } };
+const compress = {
+  br: (bytes: Uint8Array | string) => promisify(brotliCompress)(bytes, brotliOptions),
+  gzip: (bytes: Uint8Array | string) => promisify(gzip)(bytes),
+};
+const compressStream = { br: () => createBrotliCompress(brotliOptions), gzip: () => createGzip() };
+
+/**
+ * Compresses answers for clients that accept it, in the thread pool. Only text-like types, only from `minBytes`
+ * on, and never what is coded already or says `no-transform`. A coded answer is another representation, so its
+ * validator is another (RFC 9110, section 8.8.3.3): `"v1"` becomes `"v1-gzip"`. A 304 has the same validator and the
+ * same Vary as the 200 that it stands for.
+ */
+export function compression({ minBytes }: CompressionOptions): Middleware {
+  return function compression(ctx, next): Done {
+    const done = next(ctx);
+    return done === undefined ? code(ctx, minBytes) : done.then(() => code(ctx, minBytes));
+  };
+}
+
+function code(ctx: Context, minBytes: number): Done {
+  const { payload, headers, status } = ctx;
+  if (payload === undefined || !isWorthIt(ctx, minBytes)) return undefined;
+  ctx.vary('Accept-Encoding');
+  const accepted = ctx.request.headers['accept-encoding'];
+  const coding = preferredEncoding(typeof accepted === 'string' ? accepted : undefined, codings);
+  if (coding === undefined) return undefined;
+
+  if (typeof headers.etag === 'string') headers.etag = codedTag(headers.etag, coding);
+  if (status === 304) return undefined;
+  headers['content-encoding'] = coding;
+  delete headers['content-length'];
+  if (payload instanceof Readable) {
+    const coder = compressStream[coding]();
+    payload.on('error', (error) => coder.destroy(error));
+    coder.on('close', () => payload.destroy());
+    ctx.payload = payload.pipe(coder);
+    return undefined;
+  }
+  return compress[coding](payload).then((coded) => {
+    ctx.payload = coded;
+  });
+}
+
+function isWorthIt({ payload, headers, status }: Context, minBytes: number): boolean {
+  const type = headers['content-type'];
+  if (status === 206 || headers['content-encoding'] !== undefined) return false;
+  if (typeof type !== 'string' || !compressible.test(type) || type.startsWith('text/event-stream'))
+    return false;
+  if (String(headers['cache-control'] ?? '').includes('no-transform')) return false;
+  if (typeof payload === 'string')
+    return payload.length >= minBytes || Buffer.byteLength(payload) >= minBytes;
+  if (payload instanceof Uint8Array) return payload.byteLength >= minBytes;
+  const length = headers['content-length'];
+  return length === undefined || Number(length) >= minBytes;
+}

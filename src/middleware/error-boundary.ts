@@ -1,0 +1,39 @@
+import { AppError } from '../errors.ts';
+import type { Context, Done, Middleware } from '../http/context.ts';
+import { replyWithProblem, statusOf } from '../http/problem.ts';
+import type { Logger } from '../observability/logger.ts';
+
+export interface ErrorBoundaryOptions {
+  readonly log: Logger;
+  /** Show stacks to the client. Never in production. */
+  readonly debug: boolean;
+}
+
+/**
+ * The outermost layer: whatever is thrown inside becomes an RFC 9457 problem. An AppError says what the client
+ * may know; of anything else the client learns the request id and the log the rest.
+ */
+export function errorBoundary({ log, debug }: ErrorBoundaryOptions): Middleware {
+  function answer(ctx: Context, error: unknown): undefined {
+    if (statusOf(error) === 500) {
+      log.error('http.request.failed', {
+        request_id: ctx.id,
+        method: ctx.method,
+        path: ctx.target.path,
+        layer: error instanceof AppError ? error.layer : undefined,
+        error,
+      });
+    }
+    replyWithProblem(ctx, error, debug);
+  }
+
+  return function errorBoundary(ctx, next) {
+    let done: Done;
+    try {
+      done = next(ctx);
+    } catch (error) {
+      return answer(ctx, error);
+    }
+    return done?.catch((error: unknown) => answer(ctx, error));
+  };
+}

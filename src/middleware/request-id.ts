@@ -1,0 +1,34 @@
+import { randomUUID } from 'node:crypto';
+import type { Middleware } from '../http/context.ts';
+import { runInRequest } from '../observability/request-context.ts';
+
+/** What is taken from a client: short, and harmless in a header, a log line and a shell. */
+const acceptable = /^[A-Za-z0-9._-]{1,128}$/;
+
+/** version "-" trace-id "-" parent-id "-" flags, W3C Trace Context, section 3.2. */
+const traceparent = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/;
+const noTrace = '0'.repeat(32);
+
+/**
+ * Gives every request an id: the client's `X-Request-ID` if it is acceptable, else the trace id of its
+ * `traceparent`, else a new UUID. The answer carries it, and every log line written while the request is
+ * handled, at any depth (observability/request-context.ts).
+ */
+export function requestId(): Middleware {
+  return function requestId(ctx, next) {
+    const { headers } = ctx.request;
+    const given = headers['x-request-id'];
+    ctx.id =
+      typeof given === 'string' && acceptable.test(given)
+        ? given
+        : (traceId(headers.traceparent) ?? randomUUID());
+    ctx.headers['x-request-id'] = ctx.id;
+    return runInRequest(ctx, () => next(ctx));
+  };
+}
+
+function traceId(header: string | string[] | undefined): string | undefined {
+  if (typeof header !== 'string') return undefined;
+  const id = traceparent.exec(header)?.[1];
+  return id === noTrace ? undefined : id;
+}

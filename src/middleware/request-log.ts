@@ -1,0 +1,110 @@
+/**
+ * Two lines a request: `http.request.start` when its headers have arrived, `http.request.complete` when its
+ * answer is made (a stream: when it has been sent). The answer carries `X-Process-Time` in milliseconds and,
+ * where it is turned on, `Server-Timing` with an entry a layer.
+ *
+ * This layer sees refusals as thrown errors on their way to the boundary, and logs the status they will get.
+ * Values of secret query parameters are masked; bodies are logged only in debug, masked before they are cut.
+ */
+
+import { Readable } from 'node:stream';
+import { AppError } from '../errors.ts';
+import type { Context, Done, Middleware } from '../http/context.ts';
+import { parseMediaType } from '../http/media-type.ts';
+import { statusOf } from '../http/problem.ts';
+import { previewBody } from '../observability/body-preview.ts';
+import type { LineWriter } from '../observability/logger.ts';
+import { redactQuery } from '../observability/redact.ts';
+
+export interface RequestLogOptions {
+  readonly log: LineWriter;
+  /** Log the first 256 bytes of request bodies. */
+  readonly bodies: boolean;
+  /** Send `Server-Timing`, for which the pipeline must be composed with `timed`. */
+  readonly serverTiming: boolean;
+}
+
+export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Middleware {
+  function complete(ctx: Context, status: number, error?: unknown): void {
+    const duration = (performance.now() - ctx.startedAt).toFixed(3);
+    ctx.headers['x-process-time'] = duration;
+    if (serverTiming) ctx.headers['server-timing'] = timings(ctx);
+    if (bodies && ctx.rawBody !== undefined) logBody(ctx);
+    if (error === undefined && ctx.payload instanceof Readable && !ctx.response.closed) {
+      ctx.response.once('close', () =>
+        writeComplete(ctx, status, (performance.now() - ctx.startedAt).toFixed(3)),
+      );
+    } else {
+      writeComplete(ctx, status, duration, error);
+    }
+  }
+
+  function writeComplete(ctx: Context, status: number, duration: string, error?: unknown): void {
+    const route = ctx.match.kind === 'found' ? ctx.match.value.route.path : null;
+    const refusal =
+      error instanceof AppError
+        ? `,"code":"${error.code}"${error.layer === undefined ? '' : `,"layer":"${error.layer}"`}`
+        : '';
+    log.line(
+      status >= 500 ? 'ERROR' : 'INFO',
+      'http.request.complete',
+      `,"method":"${ctx.method}","path":${quote(ctx.target.path)},"route":${route === null ? 'null' : quote(route)}` +
+        `,"status_code":${status},"duration_ms":${duration},"client_address":${quote(ctx.clientAddress)}${refusal}` +
+        `,"request_id":"${ctx.id}"`,
+    );
+  }
+
+  function logBody(ctx: Context): void {
+    const header = ctx.request.headers['content-type'];
+    const type = header === undefined ? undefined : parseMediaType(header)?.type;
+    const preview = previewBody(ctx.rawBody ?? Buffer.alloc(0), type);
+    log.line('DEBUG', 'http.request.body', `,"body":${JSON.stringify(preview)},"request_id":"${ctx.id}"`);
+  }
+
+  return function requestLog(ctx, next): Done {
+    log.line(
+      'INFO',
+      'http.request.start',
+      `,"method":"${ctx.method}","path":${quote(ctx.target.path)},"query":${quote(redactQuery(ctx.target.query))}` +
+        `,"request_id":"${ctx.id}"`,
+    );
+    let done: Done;
+    try {
+      done = next(ctx);
+    } catch (error) {
+      complete(ctx, statusOf(error), error);
+      throw error;
+    }
+    if (done === undefined) {
+      complete(ctx, ctx.status);
+      return undefined;
+    }
+    return done.then(
+      () => complete(ctx, ctx.status),
+      (error: unknown) => {
+        complete(ctx, statusOf(error), error);
+        throw error;
+      },
+    );
+  };
+}
+
+/** JSON text of a string; most need no escape. */
+function quote(text: string): string {
+  return plain.test(text) ? `"${text}"` : JSON.stringify(text);
+}
+const plain = /^[\w\-./~:=&%,+*@!$';() ]*$/;
+
+/**
+ * `Server-Timing` (W3C): what each layer took itself, without the layers inside it. Layers outside of this one are
+ * still at work when the headers are made, so they are not in it.
+ */
+function timings({ times }: Context): string {
+  const byDepth = times.toSorted((a, b) => a.depth - b.depth);
+  return byDepth
+    .map(({ name, duration }, index) => {
+      const inner = byDepth[index + 1]?.duration ?? 0;
+      return `${name};dur=${Math.max(0, duration - inner).toFixed(3)}`;
+    })
+    .join(', ');
+}

@@ -1,0 +1,29 @@
+import { isSecretName, maskEmail, redacted, redactQuery } from './redact.ts';
+
+/** How much of a body a debug line shows, in characters. */
+const previewLength = 256;
+
+/**
+ * The beginning of a body for a debug line. JSON and forms are masked by name first and cut after; of anything
+ * else, which has no names to go by, only type and size are told.
+ */
+export function previewBody(bytes: Buffer, mediaType: string | undefined): string {
+  if (mediaType === 'application/json' || mediaType?.endsWith('+json')) {
+    try {
+      return cut(JSON.stringify(JSON.parse(bytes.toString()), maskMember));
+    } catch {
+      return `[${bytes.length} bytes of malformed JSON]`;
+    }
+  }
+  if (mediaType === 'application/x-www-form-urlencoded') return cut(redactQuery(bytes.toString()));
+  return `[${bytes.length} bytes of ${mediaType ?? 'no type'}]`;
+}
+
+function maskMember(name: string, value: unknown): unknown {
+  if (value !== null && isSecretName(name)) return redacted;
+  return name === 'email' && typeof value === 'string' ? maskEmail(value) : value;
+}
+
+function cut(text: string): string {
+  return text.length > previewLength ? `${text.slice(0, previewLength)}…` : text;
+}

@@ -1,0 +1,87 @@
+/**
+ * What never stands in a log line: values under a name that says they are secret, and whole e-mail addresses.
+ * Redaction is by name, before anything is cut short, so that half a secret is never left over. Credentials
+ * inside free text (a URL with a password) are masked by `maskUrl`.
+ */
+
+export const redacted = '***REDACTED***';
+
+/** Names, compared in lower case without `-` and `_`, whose values are secret wherever they stand. */
+const secretName =
+  /^(?:.*(?:password|passwd|passphrase|secret|apikey|privatekey|accesskey)|(?:.*token)|authorization|proxyauthorization|cookie|setcookie|credentials?|code|otp|pin|signature|sig|jwt|session(?:id)?)$/;
+
+/** Whether a field, header or query parameter of this name holds a secret. */
+export function isSecretName(name: string): boolean {
+  const known = secretNames.get(name);
+  if (known !== undefined) return known;
+  const secret = secretName.test(name.toLowerCase().replace(/[-_]/g, ''));
+  // Names come from clients too: the memory of them is bounded.
+  if (secretNames.size < 1000) secretNames.set(name, secret);
+  return secret;
+}
+const secretNames = new Map<string, boolean>();
+
+/** Copies log fields with every secret masked, at any depth up to 8. Errors become name, message and stack. */
+export function redact(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const copy: Record<string, unknown> = {};
+  for (const name of Object.keys(fields)) copy[name] = redactValue(name, fields[name], 0);
+  return copy;
+}
+
+function redactValue(name: string, value: unknown, depth: number): unknown {
+  if (value === null || value === undefined) return value;
+  if (isSecretName(name)) return redacted;
+  if (typeof value === 'string') return name === 'email' ? maskEmail(value) : value;
+  if (typeof value === 'bigint') return value.toString();
+  if (typeof value !== 'object') return value;
+  if (depth >= 8) return '[too deep]';
+  if (value instanceof Error) return describeError(value, depth);
+  if (value instanceof Date) return value;
+  if (Array.isArray(value)) return value.map((item) => redactValue('', item, depth + 1));
+  const copy: Record<string, unknown> = {};
+  for (const [key, item] of Object.entries(value)) copy[key] = redactValue(key, item, depth + 1);
+  return copy;
+}
+
+function describeError(error: Error, depth: number): Record<string, unknown> {
+  const described: Record<string, unknown> = {
+    type: error.name,
+    message: maskUrl(error.message),
+    stack: error.stack === undefined ? undefined : maskUrl(error.stack),
+  };
+  if ('code' in error) described.code = redactValue('', error.code, depth + 1);
+  if (error.cause !== undefined) described.cause = redactValue('cause', error.cause, depth + 1);
+  return described;
+}
+
+/** `ada@example.org` becomes `a***@example.org`: enough to recognise a report, not enough to write to. */
+export function maskEmail(email: string): string {
+  const at = email.lastIndexOf('@');
+  return at < 1 ? redacted : `${email.slice(0, 1)}***${email.slice(at)}`;
+}
+
+/** Masks the password of every URL in a text. The scheme's length is bounded to keep the time linear in the text's. */
+export function maskUrl(text: string): string {
+  return text.replace(/([a-z][a-z0-9+.-]{0,31}:\/\/[^\s/?#:@]*):[^\s/?#]*@/gi, `$1:${redacted}@`);
+}
+
+/** A raw query string with the values of secret parameters masked. */
+export function redactQuery(query: string): string {
+  if (query === '' || !query.includes('=')) return query;
+  return query
+    .split('&')
+    .map((pair) => {
+      const equals = pair.indexOf('=');
+      if (equals < 0) return pair;
+      return isSecretName(decodeName(pair.slice(0, equals))) ? `${pair.slice(0, equals)}=${redacted}` : pair;
+    })
+    .join('&');
+}
+
+function decodeName(name: string): string {
+  try {
+    return decodeURIComponent(name.replaceAll('+', ' '));
+  } catch {
+    return name;
+  }
+}

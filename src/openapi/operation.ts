@@ -1,0 +1,132 @@
+import type { z } from 'zod';
+import type { Route } from '../http/route.ts';
+import { parsePattern } from '../http/router.ts';
+import { maxTargetBytes } from '../http/server.ts';
+import { headerName } from './headers.ts';
+import { type ApiResponse, describeResponses, type MediaType } from './responses.ts';
+import { isText, type JsonSchema, type SchemaSet } from './schemas.ts';
+
+export interface Parameter {
+  readonly name: string;
+  readonly in: 'path' | 'query' | 'header';
+  readonly required: boolean;
+  readonly description?: string;
+  readonly deprecated?: boolean;
+  readonly schema: JsonSchema;
+  readonly example?: unknown;
+}
+
+export interface RequestBody {
+  readonly required: boolean;
+  readonly content: Record<string, MediaType>;
+}
+
+/** A route as an Operation Object of OpenAPI. */
+export interface Operation {
+  readonly operationId: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly tags: readonly string[];
+  readonly deprecated?: true;
+  readonly security: readonly Record<string, readonly string[]>[];
+  readonly 'x-auth'?: string;
+  readonly parameters?: readonly Parameter[];
+  readonly requestBody?: RequestBody;
+  readonly responses: Record<string, ApiResponse>;
+}
+
+/** Describes one route. Throws an Error that names it for what cannot be described. */
+export function describeOperation(route: Route, schemas: SchemaSet): Operation {
+  const name = `${route.method} ${route.path}`;
+  const parameters = [
+    ...pathParameters(route, name, schemas),
+    ...namedParameters('query', route.query, name, schemas),
+    ...namedParameters('header', route.headers, name, schemas),
+  ];
+  return {
+    operationId: route.operationId,
+    summary: route.summary,
+    description: route.description ?? `${route.summary}.`,
+    tags: route.tags,
+    ...(route.deprecated && { deprecated: true }),
+    // The empty requirement says that nobody has to sign in: no credential is asked for yet, not even where the
+    // route declares that it will be, which `x-auth` tells.
+    security: [{}],
+    ...(route.auth !== 'none' && { 'x-auth': route.auth }),
+    ...(parameters.length > 0 && { parameters }),
+    ...(route.body !== undefined && { requestBody: describeBody(route, route.body, name, schemas) }),
+    responses: describeResponses(route, name, schemas),
+  };
+}
+
+/** The template of OpenAPI for a route's pattern: `/users/:id` is `/users/{id}`, `/files/*path` is `/files/{path}`. */
+export function pathTemplate(pattern: string): string {
+  const segments = parsePattern(pattern).map(({ kind, text }) => (kind === 'static' ? text : `{${text}}`));
+  return `/${segments.join('/')}`;
+}
+
+function pathParameters(route: Route, name: string, schemas: SchemaSet): Parameter[] {
+  const declared = namedParameters('path', route.params, name, schemas);
+  const names = parsePattern(route.path).flatMap(({ kind, text }) => (kind === 'static' ? [] : [text]));
+  const stranger = declared.find((each) => !names.includes(each.name));
+  if (stranger !== undefined)
+    throw new Error(`${name} has no "${stranger.name}" in its path, which its params declare.`);
+  return names.map((each) => {
+    const parameter = declared.find((one) => one.name === each);
+    return {
+      ...(parameter ?? { name: each, in: 'path', schema: anySegment }),
+      required: true,
+    };
+  });
+}
+
+/** A parameter cannot be longer than the request target it stands in, and a header is not expected to be. */
+const anySegment: JsonSchema = { type: 'string', minLength: 1, maxLength: maxTargetBytes };
+
+/** These have places of their own in OpenAPI, which ignores them as parameters. */
+const ignoredHeaders = new Set(['accept', 'authorization', 'content-type']);
+
+/** One parameter a property of the object schema: typed as the handler gets it, required as the client sees it. */
+function namedParameters(
+  part: Parameter['in'],
+  schema: z.ZodType | undefined,
+  name: string,
+  schemas: SchemaSet,
+): Parameter[] {
+  if (schema === undefined) return [];
+  const use = `${name}, ${part}`;
+  const { properties } = schemas.convert(schema, 'output', use);
+  if (properties === undefined)
+    throw new Error(`The schema of ${use} must be an object schema without an id.`);
+  const { required = [] } = schemas.convert(schema, 'input', use);
+
+  return Object.entries(properties)
+    .filter(([key]) => part !== 'header' || !ignoredHeaders.has(key))
+    .map(([key, property]) => {
+      if (typeof property === 'boolean')
+        throw new Error(`The schema of ${use}, "${key}", says nothing about it.`);
+      const { description, examples, deprecated, ...rest } = property;
+      if (isText(rest) && !('enum' in rest)) rest.maxLength ??= maxTargetBytes;
+      return {
+        name: part === 'header' ? headerName(key) : key,
+        in: part,
+        required: required.includes(key),
+        ...(description !== undefined && { description }),
+        ...(deprecated && { deprecated }),
+        schema: rest,
+        ...(Array.isArray(examples) && { example: examples[0] }),
+      };
+    });
+}
+
+function describeBody(route: Route, body: z.ZodType, name: string, schemas: SchemaSet): RequestBody {
+  const mediaType: MediaType = {
+    schema: schemas.convert(body, 'input', `${name}, body`),
+    ...(route.example !== undefined && { example: route.example }),
+  };
+  const accepts = route.accepts ?? ['application/json'];
+  return {
+    required: !body.safeParse(undefined).success,
+    content: Object.fromEntries(accepts.map((type) => [type, mediaType])),
+  };
+}

@@ -1,0 +1,137 @@
+/**
+ * What a route may answer: what it declares itself, and the refusals that follow from its other declarations. A
+ * body can be malformed, too large, of the wrong type or too slow; what has a schema can fail it; what is looked
+ * up may not be there; what is limited can be over the limit; and anything can fail or take too long.
+ */
+
+import { AppError, type ErrorCode } from '../errors.ts';
+import { describeProblem, problemContentType, problemKinds } from '../http/problem.ts';
+import type { ResponseSpec, Route } from '../http/route.ts';
+import { describeHeader, type HeaderUse, headerName, type StandardHeader } from './headers.ts';
+import { problemSchema } from './problem-schema.ts';
+import type { JsonSchema, SchemaSet } from './schemas.ts';
+
+export interface MediaType {
+  readonly schema?: JsonSchema;
+  readonly example?: unknown;
+}
+
+export interface ApiResponse {
+  readonly description: string;
+  readonly headers: Record<string, HeaderUse>;
+  readonly content?: Record<string, MediaType>;
+}
+
+/** The responses of a route by status. `name` is the route's, for errors. */
+export function describeResponses(
+  route: Route,
+  name: string,
+  schemas: SchemaSet,
+): Record<string, ApiResponse> {
+  const responses: Record<string, ApiResponse> = {};
+  for (const [status, spec] of Object.entries(route.responses)) {
+    responses[status] = describeDeclared(route, Number(status), spec, `${name}, response ${status}`, schemas);
+  }
+  if (route.method === 'GET' && responses['200']?.headers.ETag !== undefined) {
+    responses['304'] = {
+      description: 'Not modified: the client has the current representation (If-None-Match).',
+      headers: { ...usual(route), ETag: reference('ETag') },
+    };
+  }
+  for (const [status, codes] of refusalsOf(route)) {
+    responses[status] = mergeRefusal(responses[status], describeRefusal(route, status, codes, schemas));
+  }
+  return responses;
+}
+
+function describeDeclared(
+  route: Route,
+  status: number,
+  spec: ResponseSpec,
+  use: string,
+  schemas: SchemaSet,
+): ApiResponse {
+  const headers = usual(route);
+  if (status === 201) headers.Location = reference('Location');
+  if (status === 200 && route.etag) headers.ETag = reference('ETag');
+  for (const [name, description] of Object.entries(spec.headers ?? {})) {
+    headers[headerName(name)] = describeHeader(name, description);
+  }
+  if (spec.schema === undefined && spec.contentType === undefined)
+    return { description: spec.description, headers };
+  const mediaType: MediaType = {
+    ...(spec.schema !== undefined && { schema: schemas.convert(spec.schema, 'output', use) }),
+    ...(spec.example !== undefined && { example: spec.example }),
+  };
+  return {
+    description: spec.description,
+    headers,
+    content: { [spec.contentType ?? 'application/json']: mediaType },
+  };
+}
+
+/** The codes that a route can refuse with, by their status. */
+function refusalsOf(route: Route): Map<number, ErrorCode[]> {
+  const codes: ErrorCode[] = ['bad_target'];
+  if (route.body !== undefined) {
+    codes.push('malformed_body', 'incomplete_body', 'request_timeout', 'body_too_large');
+    codes.push('unsupported_media_type', 'unsupported_encoding');
+  }
+  if (route.params !== undefined) codes.push('not_found');
+  if ([route.params, route.query, route.headers, route.body].some((each) => each !== undefined)) {
+    codes.push('validation_failed');
+  }
+  if (route.limit !== 'exempt') codes.push('rate_limited');
+  codes.push(...(route.problems ?? []), 'internal', 'deadline_exceeded');
+
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of new Set(codes)) {
+    const { status } = problemKinds[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return byStatus;
+}
+
+function describeRefusal(
+  route: Route,
+  status: number,
+  codes: readonly ErrorCode[],
+  schemas: SchemaSet,
+): ApiResponse {
+  const kinds = codes.map((code) => `${problemKinds[code].title} (\`${code}\`)`).join('; ');
+  const limit = status === 413 && route.maxBody !== undefined ? `; the limit is ${route.maxBody} bytes` : '';
+  const headers = usual(route);
+  if (status === 429 || status === 503) headers['Retry-After'] = reference('Retry-After');
+  const schema = schemas.convert(problemSchema, 'output', 'the problem');
+  const content = { [problemContentType]: { schema, example: exampleOf(codes) } };
+  return { description: `${kinds}${limit}.`, headers, content };
+}
+
+/** A problem as the server would send it, for the first of the codes. */
+function exampleOf([code = 'internal']: readonly ErrorCode[]): unknown {
+  const detail = 'A sentence that says what is wrong and what to do about it.';
+  const errors = [{ in: 'body', pointer: '/name', detail: 'This field is required.' }] as const;
+  const error = new AppError(code, detail, code === 'validation_failed' ? { errors } : {});
+  return describeProblem(error, { requestId: '7b0c5b2e-6f0e-4f0c-9d5c-1d1f6a1f7c55' });
+}
+
+/** A route may answer one status both ways, as readiness does with 503. */
+function mergeRefusal(declared: ApiResponse | undefined, refusal: ApiResponse): ApiResponse {
+  if (declared === undefined) return refusal;
+  return {
+    description: `${declared.description} Or: ${refusal.description}`,
+    headers: { ...refusal.headers, ...declared.headers },
+    content: { ...declared.content, ...refusal.content },
+  };
+}
+
+/** The headers that every answer of the route carries. */
+function usual(route: Route): Record<string, HeaderUse> {
+  const names: StandardHeader[] = ['Access-Control-Allow-Origin', 'X-Request-ID'];
+  if (route.limit !== 'exempt') names.push('RateLimit', 'RateLimit-Policy');
+  return Object.fromEntries(names.map((name) => [name, reference(name)]));
+}
+
+function reference(name: StandardHeader): HeaderUse {
+  return { $ref: `#/components/headers/${name}` };
+}

@@ -1,0 +1,75 @@
+/**
+ * What no variable can know alone. A refusal is a combination that must not start; a caution is one that is allowed
+ * and most likely not meant. Each is a sentence that says what to do. A value that could not be read is undefined
+ * here, and takes part in nothing: its own fault is enough.
+ */
+
+import type { PartialValues } from './table.ts';
+
+const mostInAMinute = 1_000_000;
+
+/** The sentences for which the program must not start. `isSet` says whether a variable was set at all. */
+export function findRefusals(
+  { application, security }: PartialValues,
+  isSet: (name: string) => boolean,
+): string[] {
+  const refusals: string[] = [];
+  if (application.environment === 'production') {
+    if (application.debug) {
+      refusals.push(
+        'APP_DEBUG=true is refused in production, where it would show stack traces to clients: set it to false.',
+      );
+    }
+    if (application.allowedHosts?.includes('*')) {
+      refusals.push(
+        'APP_ALLOWED_HOSTS with * is refused in production: list the host names that clients use.',
+      );
+    }
+    if (application.databaseUrl === 'embedded' && !isSet('APP_DATABASE_URL')) {
+      refusals.push(
+        'APP_DATABASE_URL is not set, and production does not start an embedded database unasked: set it to postgres://user:password@host:5432/database, or to embedded if you mean it.',
+      );
+    }
+  }
+  if (application.corsAllowOrigins?.includes('*') && application.corsAllowCredentials) {
+    refusals.push(
+      'APP_CORS_ALLOW_ORIGINS with * is refused together with APP_CORS_ALLOW_CREDENTIALS=true: list the origins, or set APP_CORS_ALLOW_CREDENTIALS=false.',
+    );
+  }
+  const { rateLimitPerMinute = 0, rateLimitBurst = 0 } = security;
+  if (rateLimitPerMinute + rateLimitBurst > mostInAMinute) {
+    refusals.push(
+      `SECURITY_RATE_LIMIT_PER_MINUTE and SECURITY_RATE_LIMIT_BURST are more than ${mostInAMinute} together: lower one of them.`,
+    );
+  }
+  return refusals;
+}
+
+/** The sentences that an operator should read, although the program starts. */
+export function findCautions({ application, security, server }: PartialValues): string[] {
+  const cautions: string[] = [];
+  const { rateLimitEnabled, rateLimitPerHour = Infinity, rateLimitPerMinute = 0 } = security;
+  if (rateLimitEnabled && rateLimitPerHour < rateLimitPerMinute) {
+    cautions.push(
+      'SECURITY_RATE_LIMIT_PER_HOUR is lower than SECURITY_RATE_LIMIT_PER_MINUTE, so the limit a minute is never reached: raise the one or lower the other.',
+    );
+  }
+  if (security.trustProxyHeaders && security.trustedProxies?.some((range) => range.endsWith('/0'))) {
+    cautions.push(
+      'SECURITY_TRUSTED_PROXIES trusts every address, so each client can claim any address, scheme and host: list the addresses of your proxies.',
+    );
+  }
+  if (security.hstsPreload && security.enableHsts === false) {
+    cautions.push('SECURITY_HSTS_PRELOAD=true does nothing while SECURITY_ENABLE_HSTS=false.');
+  }
+  const { bodyTimeoutSeconds = 0, requestTimeoutSeconds = Infinity } = server;
+  if (bodyTimeoutSeconds > requestTimeoutSeconds) {
+    cautions.push(
+      'APP_BODY_TIMEOUT_SECONDS is longer than APP_REQUEST_TIMEOUT_SECONDS, which ends the request first: lower the one or raise the other.',
+    );
+  }
+  if (application.databaseMigrate === true && application.databaseUrl === 'none') {
+    cautions.push('APP_DATABASE_MIGRATE=true does nothing while APP_DATABASE_URL=none.');
+  }
+  return cautions;
+}

@@ -1,0 +1,36 @@
+import { kind, refuse } from './kind.ts';
+
+/**
+ * Where the database is: `embedded` (the program starts its own PostgreSQL), `none`, or the URL of a PostgreSQL
+ * server. A driver's name in the scheme, as in `postgresql+asyncpg://`, is dropped: it means nothing here. What is
+ * left is a URL that can be parsed without surprises, for half a password read as a path would end up in the log.
+ */
+export const databaseUrl = () =>
+  kind('embedded, none, or postgres://user:password@host:5432/database', (text) => {
+    const word = text.toLowerCase();
+    if (word === 'embedded' || word === 'none') return word;
+    const [, scheme = '', rest = ''] = /^([a-z][a-z0-9.-]*)(?:\+[a-z0-9_]+)?:\/\/(.*)$/is.exec(text) ?? [];
+    if (scheme === '') return refuse('it is neither of the two words and not a URL');
+    if (!/^postgres(?:ql)?$/i.test(scheme)) return refuse('no other database than PostgreSQL is supported');
+    return readServerUrl(`${scheme.toLowerCase()}://${rest}`);
+  });
+
+function readServerUrl(text: string): string {
+  const encode =
+    'percent-encode what is special in the user name and the password (@ is %40, : %3A, / %2F, ? %3F, # %23)';
+  if (/[\s\p{Cc}#]/u.test(text) || !URL.canParse(text)) return refuse(`the URL is not valid; ${encode}`);
+  const url = new URL(text);
+  const parts = [url.username, url.password, url.pathname];
+  if (`${url.pathname}${url.search}`.includes('@') || !parts.every(isPercentEncoded)) return refuse(encode);
+  if (url.hostname === '') return refuse('the URL names no host');
+  return text;
+}
+
+function isPercentEncoded(part: string): boolean {
+  try {
+    decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,17 @@
+/** The layers that APP_DISABLED_LAYERS can turn off, from the outermost in. The error boundary always stands. */
+export const layerNames = [
+  'request-id',
+  'request-log',
+  'deadline',
+  'proxy-headers',
+  'security-headers',
+  'trusted-host',
+  'https-policy',
+  'cors',
+  'rate-limit',
+  'content-validation',
+  'compression',
+  'etag',
+] as const;
+
+export type LayerName = (typeof layerNames)[number];

@@ -1,0 +1,79 @@
+import { z } from 'zod';
+import { boolean, headerText, integer } from './kind.ts';
+import { addressRanges } from './network-kinds.ts';
+import { variable } from './variable.ts';
+
+const most = 1_000_000;
+const tebibyte = 1_099_511_627_776;
+
+/** What protects the server: limits, header policies, and which proxies are believed. */
+export const security = z.object({
+  rateLimitEnabled: variable('SECURITY_RATE_LIMIT_ENABLED', boolean(), {
+    default: 'true',
+    about: 'Limit the requests of each client address.',
+  }),
+  rateLimitPerMinute: variable('SECURITY_RATE_LIMIT_PER_MINUTE', integer(1, most, 'requests'), {
+    default: '60',
+    about: 'Requests of one client in any 60 seconds, to which the burst is added.',
+  }),
+  rateLimitPerHour: variable('SECURITY_RATE_LIMIT_PER_HOUR', integer(1, most, 'requests'), {
+    default: '1000',
+    about: 'Requests of one client in any 3600 seconds.',
+  }),
+  rateLimitBurst: variable('SECURITY_RATE_LIMIT_BURST', integer(0, most, 'requests'), {
+    default: '10',
+    about: 'Allowance on top of the limit a minute. Both together are at most 1000000.',
+  }),
+  rateLimitMaxClients: variable('SECURITY_RATE_LIMIT_MAX_CLIENTS', integer(1, 10_000_000), {
+    default: '100000',
+    about:
+      'Clients remembered at once, which bounds the memory; the one that was quiet longest is forgotten first.',
+  }),
+  maxUploadSize: variable('SECURITY_MAX_UPLOAD_SIZE', integer(1, tebibyte, 'bytes'), {
+    default: '52428800',
+    about: 'Size of an uploaded body. A route can set its own.',
+  }),
+  maxRequestSize: variable('SECURITY_MAX_REQUEST_SIZE', integer(1, tebibyte, 'bytes'), {
+    default: '1048576',
+    about: 'Size of any other body. A route can set its own.',
+  }),
+  blockNullBytes: variable('SECURITY_BLOCK_NULL_BYTES', boolean(), {
+    default: 'true',
+    about: 'Refuse URLs with encoded null bytes or other control characters.',
+  }),
+  enableHsts: variable('SECURITY_ENABLE_HSTS', boolean(), {
+    default: 'true',
+    about: 'Send Strict-Transport-Security (RFC 6797) in answers over HTTPS.',
+  }),
+  hstsPreload: variable('SECURITY_HSTS_PRELOAD', boolean(), {
+    default: 'false',
+    about:
+      'Add `preload` to Strict-Transport-Security. Browsers then keep the domain on HTTPS for years, whatever you change: see hstspreload.org.',
+  }),
+  enforceHttps: variable('SECURITY_ENFORCE_HTTPS', boolean(), {
+    default: 'true',
+    about:
+      'Redirect or refuse plain HTTP. Acts only in production, and only on what a trusted proxy says the scheme was.',
+  }),
+  enableCsp: variable('SECURITY_ENABLE_CSP', boolean(), {
+    default: 'false',
+    about: 'Send SECURITY_CSP_POLICY with every answer.',
+  }),
+  cspPolicy: variable('SECURITY_CSP_POLICY', headerText(), {
+    default: "default-src 'self'",
+    about: 'The Content-Security-Policy that SECURITY_ENABLE_CSP sends.',
+  }),
+  trustedProxies: variable('SECURITY_TRUSTED_PROXIES', addressRanges(), {
+    default: '["127.0.0.1","::1"]',
+    about: 'The proxies whose forwarded headers are believed.',
+  }),
+  trustProxyHeaders: variable('SECURITY_TRUST_PROXY_HEADERS', boolean(), {
+    default: 'false',
+    about:
+      'Take client address, scheme and host from X-Forwarded-* and Forwarded (RFC 7239) of trusted proxies.',
+  }),
+  serverHeader: variable('SECURITY_SERVER_HEADER', headerText(), {
+    default: '',
+    about: 'Value of the Server header. Without one, no such header is sent.',
+  }),
+});

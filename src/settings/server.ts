@@ -1,0 +1,65 @@
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import { integer, kind, readInteger } from './kind.ts';
+import { bindAddress } from './network-kinds.ts';
+import { variable } from './variable.ts';
+
+const day = 86_400;
+const mostWorkers = 1024;
+
+/** How the program listens: the socket, the processes behind it, and what a connection may take. */
+export const server = z.object({
+  host: variable('APP_HOST', bindAddress(), {
+    default: '127.0.0.1',
+    about:
+      'Address to listen on. 127.0.0.1 is reached from this machine only; 0.0.0.0 (or ::) from everywhere.',
+  }),
+  port: variable('APP_PORT', integer(0, 65_535), {
+    default: '8000',
+    aliases: ['PORT'],
+    about: 'Port to listen on. 0 takes a free one.',
+  }),
+  workers: variable('APP_WORKERS', kind(`an integer from 1 to ${mostWorkers}, or auto`, readWorkers), {
+    default: '1',
+    phase: 4,
+    about: 'Processes that answer requests. `auto` is one for each processor that this process may use.',
+  }),
+  headersTimeoutSeconds: variable('APP_HEADERS_TIMEOUT_SECONDS', integer(1, day, 'seconds'), {
+    default: '10',
+    about: 'A connection whose request head is not complete within this time is closed.',
+  }),
+  requestTimeoutSeconds: variable('APP_REQUEST_TIMEOUT_SECONDS', integer(1, day, 'seconds'), {
+    default: '30',
+    about: 'Deadline for the answer: then the request is cancelled, with the queries it has running.',
+  }),
+  bodyTimeoutSeconds: variable('APP_BODY_TIMEOUT_SECONDS', integer(1, day, 'seconds'), {
+    default: '20',
+    about: 'Deadline for the whole request body to arrive.',
+  }),
+  keepAliveSeconds: variable('APP_KEEP_ALIVE_SECONDS', integer(1, day, 'seconds'), {
+    default: '5',
+    about:
+      'How long an idle connection is kept for the next request. Behind a balancer, longer than the balancer keeps it.',
+  }),
+  maxHeaderBytes: variable('APP_MAX_HEADER_BYTES', integer(1024, 1_048_576, 'bytes'), {
+    default: '16384',
+    about: 'Size of a request head, with the request line.',
+  }),
+  maxHeaderCount: variable('APP_MAX_HEADER_COUNT', integer(10, 2000), {
+    default: '100',
+    about: 'Number of header fields in a request.',
+  }),
+  maxConnections: variable('APP_MAX_CONNECTIONS', integer(1, 1_000_000), {
+    default: '10000',
+    about: 'Open connections of one worker; what comes beyond is closed at once.',
+  }),
+  shutdownGraceSeconds: variable('APP_SHUTDOWN_GRACE_SECONDS', integer(0, day, 'seconds'), {
+    default: '30',
+    about:
+      'How long requests in flight may go on after the signal to stop. The platform must wait longer than this.',
+  }),
+});
+
+function readWorkers(text: string): number {
+  return text.toLowerCase() === 'auto' ? availableParallelism() : readInteger(1, mostWorkers)(text);
+}

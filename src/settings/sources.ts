@@ -1,0 +1,102 @@
+/**
+ * Where the text of a variable comes from: the command line, the environment, `.env`, or the default, in this order.
+ * A variable that is set to nothing, or to spaces, counts as not set: compose files and CI systems pass on what they
+ * do not have as an empty text. A variable can have aliases; within one source they must not contradict each other,
+ * while between sources the higher one wins, whichever name it uses.
+ */
+
+import { readEnvFile } from './env-file.ts';
+import { nearestName } from './nearest-name.ts';
+import { type DeclaredVariable, variables } from './table.ts';
+
+export type Origin = 'default' | '.env' | 'environment' | 'flag';
+
+export type Texts = Readonly<Record<string, string | undefined>>;
+
+export interface Source {
+  readonly origin: Origin;
+  readonly texts: Texts;
+}
+
+export interface SettingsSource {
+  /** The environment; `process.env` if not given. */
+  readonly env?: Texts;
+  /** The file of variables. If not given, `.env` in the working directory, should there be one; null is none. */
+  readonly envFile?: string | null;
+  /** Variables set on the command line, which win over everything. */
+  readonly overrides?: Readonly<Record<string, string>>;
+}
+
+export interface Found {
+  readonly text: string;
+  readonly origin: Origin;
+  /** The other name that it was set by. */
+  readonly alias?: string;
+}
+
+/** The sources, the highest first. Throws a StartError if the file cannot be read. */
+export function openSources({
+  env = process.env,
+  envFile,
+  overrides = {},
+}: SettingsSource): readonly Source[] {
+  const file = envFile === null ? undefined : readEnvFile(envFile ?? '.env', envFile === undefined);
+  return [
+    { origin: 'flag', texts: overrides },
+    { origin: 'environment', texts: env },
+    { origin: '.env', texts: file ?? {} },
+  ];
+}
+
+/** What a variable is set to. Adds a sentence to `faults` if two of its names contradict each other. */
+export function findText(variable: DeclaredVariable, sources: readonly Source[], faults: string[]): Found {
+  for (const { origin, texts } of sources) {
+    const [first, ...others] = [variable.name, ...(variable.aliases ?? [])].flatMap((name) => {
+      const text = textOf(texts, name);
+      return text === '' ? [] : [{ name, text }];
+    });
+    if (first === undefined) continue;
+    const other = others.find(({ text }) => text !== first.text);
+    if (other !== undefined) {
+      faults.push(
+        `${first.name} and ${other.name} are both set ${nameOrigin(origin)}, and differ: remove one of them.`,
+      );
+    }
+    return { text: first.text, origin, ...(first.name === variable.name ? {} : { alias: first.name }) };
+  }
+  return { text: variable.default, origin: 'default' };
+}
+
+function textOf(texts: Texts, name: string): string {
+  return Object.hasOwn(texts, name) ? (texts[name] ?? '').trim() : '';
+}
+
+/** An origin, as it stands in a sentence. */
+export function nameOrigin(origin: Origin): string {
+  return {
+    default: 'by default',
+    '.env': 'in .env',
+    environment: 'in the environment',
+    flag: 'on the command line',
+  }[origin];
+}
+
+const known: ReadonlySet<string> = new Set(variables.map(({ name }) => name));
+const prefix = /^(?:APP|SECURITY)_/;
+
+/** A sentence for each variable that has one of our prefixes and that nobody reads. */
+export function findUnknown(sources: readonly Source[]): string[] {
+  return sources.flatMap(({ origin, texts }) =>
+    Object.keys(texts)
+      .filter((name) => prefix.test(name.toUpperCase()) && !known.has(name) && textOf(texts, name) !== '')
+      .map((name) => `${name}, set ${nameOrigin(origin)}, is ignored: ${explainUnknown(name)}.`),
+  );
+}
+
+function explainUnknown(name: string): string {
+  // Compared without the prefix, for the wrong one of the two is a mistake as likely as any other.
+  const bare = [...known].map((candidate) => candidate.replace(prefix, ''));
+  const nearest = nearestName(name.toUpperCase().replace(prefix, ''), bare);
+  const meant = nearest === undefined ? undefined : [...known][bare.indexOf(nearest)];
+  return meant === undefined ? 'this version has no such setting' : `did you mean ${meant}`;
+}

@@ -1,0 +1,40 @@
+/** The three groups of settings together, and every variable of them in the order of the documentation. */
+
+import { z } from 'zod';
+import { application } from './application.ts';
+import { security } from './security.ts';
+import { server } from './server.ts';
+import { type NamedNotes, notesOf } from './variable.ts';
+
+/** From the texts of the environment to the values, group by group. */
+export const settingsSchema = z.object({ application, server, security });
+
+/** The same, for the values that are left when some could not be read. */
+export const partialSchema = z.object({
+  application: application.partial(),
+  server: server.partial(),
+  security: security.partial(),
+});
+
+export type SettingsValues = z.output<typeof settingsSchema>;
+export type PartialValues = z.output<typeof partialSchema>;
+
+export interface DeclaredVariable extends NamedNotes {
+  readonly group: keyof SettingsValues;
+  /** The key in the group, such as `databaseUrl`. */
+  readonly key: string;
+  /** What it takes, in words. */
+  readonly takes: string;
+}
+
+/** Every variable, in the order of its declaration. */
+export const variables: readonly DeclaredVariable[] = (
+  ['application', 'server', 'security'] as const
+).flatMap((group) =>
+  Object.entries(settingsSchema.shape[group].shape).map(([key, kind]) => ({
+    ...notesOf(kind),
+    group,
+    key,
+    takes: kind.description ?? '',
+  })),
+);

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createPasswordHasher } from '../../../src/auth/password.ts';
+import { createUsers } from '../../../src/features/users/users.ts';
+import { createApiClient } from '../../helpers/api-client.ts';
+import { mustStartApp } from '../../helpers/test-app.ts';
+
+const user = { username: 'someone', email: 'someone@example.org', password: 'correct horse battery staple' };
+
+describe('a server without a database', () => {
+  it('refuses what needs one with a sentence that names the setting', async (t) => {
+    const api = createApiClient((await mustStartApp(t)).api);
+    const answers = [
+      await api.post('/users', user),
+      await api.get('/users/1'),
+      await api.patch('/users/1', { username: 'other' }),
+      await api.delete('/posts/1'),
+    ];
+    for (const { status, body } of answers) {
+      assert.equal(status, 503);
+      assert.equal(body.code, 'database_disabled');
+      assert.match(body.detail, /APP_DATABASE_URL/);
+    }
+  });
+
+  it('computes no hash for a registration that it cannot keep', async (t) => {
+    const { database, log } = await mustStartApp(t);
+    const hashesNothing = createPasswordHasher({ concurrency: 0, maxWaiting: 0 });
+    const users = createUsers({ database, passwords: hashesNothing, log: log.log });
+    await assert.rejects(users.register(user), { code: 'database_disabled' });
+  });
+
+  it('is ready, and shows the database as disabled', async (t) => {
+    const { status, body } = await createApiClient((await mustStartApp(t)).api).get('/health/ready');
+    assert.equal(status, 200);
+    assert.equal(body.checks.database.status, 'disabled');
+  });
+});

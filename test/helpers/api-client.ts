@@ -1,0 +1,53 @@
+/** An answer with its body read: parsed when it is JSON, and as the text that came. */
+export interface ApiAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** Of any shape: a test fails where it is not as the test says. */
+  readonly body: ReturnType<typeof JSON.parse>;
+}
+
+export interface ApiClient {
+  get(path: string, headers?: Record<string, string>): Promise<ApiAnswer>;
+  /** Sends `body` as JSON; text is sent as it is. */
+  post(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiAnswer>;
+  patch(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiAnswer>;
+  delete(path: string, headers?: Record<string, string>): Promise<ApiAnswer>;
+}
+
+/** A client of the API at `base`. Paths stand below it, as they came in `Location` or `Link`. */
+export function createApiClient(base: string): ApiClient {
+  const send = async (method: string, path: string, headers: Record<string, string>, body?: unknown) => {
+    const response = await fetch(`${base}${path}`, {
+      method,
+      headers: body === undefined ? headers : { 'content-type': 'application/json', ...headers },
+      ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    const isJson = response.headers.get('content-type')?.includes('json') === true;
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: isJson ? JSON.parse(text) : undefined,
+    };
+  };
+  return {
+    get: (path, headers = {}) => send('GET', path, headers),
+    post: (path, body, headers = {}) => send('POST', path, headers, body),
+    patch: (path, body, headers = {}) => send('PATCH', path, headers, body),
+    delete: (path, headers = {}) => send('DELETE', path, headers),
+  };
+}
+
+/** The targets of a `Link` header by their relation. */
+export function linksOf({ headers }: ApiAnswer): Record<string, string> {
+  const links = (headers.get('link') ?? '').matchAll(/<([^>]*)>; rel="([^"]*)"/g);
+  return Object.fromEntries(Array.from(links, ([, target = '', rel = '']) => [rel, target]));
+}
+
+/** The fields that a problem names, as JSON Pointers. */
+export function pointersOf({ body }: ApiAnswer): string[] {
+  const errors: { pointer: string }[] = body.errors ?? [];
+  return errors.map(({ pointer }) => pointer);
+}

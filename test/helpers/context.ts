@@ -1,0 +1,44 @@
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import { Context } from '../../src/http/context.ts';
+import { type PreparedRoute, prepareRoute } from '../../src/http/dispatch.ts';
+import type { Route } from '../../src/http/route.ts';
+import { parseTarget } from '../../src/http/target.ts';
+
+export interface TestContextOptions {
+  readonly method?: string;
+  readonly target?: string;
+  /** Headers as they come from the parser, with lower-case names. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The address of the socket's peer. */
+  readonly peer?: string;
+  readonly route?: Route;
+}
+
+/** A context around real message objects, for a layer that is tried without a server: nothing is sent. */
+export function makeContext(options: TestContextOptions = {}): Context {
+  const { method = 'GET', target = '/', headers = {}, peer = '127.0.0.1', route } = options;
+  const request = new IncomingMessage(new Socket());
+  request.method = method;
+  request.url = target;
+  request.httpVersion = '1.1';
+  request.rawHeaders = Object.entries(headers).flat();
+  Object.assign(request.headers, headers);
+  const match = route === undefined ? ({ kind: 'unknown' } as const) : found(prepareRoute(route, limits));
+  const response = new ServerResponse(request);
+  const ctx = new Context(
+    request,
+    response,
+    parseTarget(target, { blockNullBytes: true }),
+    match,
+    performance.now(),
+  );
+  ctx.clientAddress = peer;
+  return ctx;
+}
+
+const limits = { maxBytes: 1_048_576, timeoutMs: 5_000 };
+
+function found(value: PreparedRoute) {
+  return { kind: 'found', value, params: {} } as const;
+}

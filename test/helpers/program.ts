@@ -1,0 +1,71 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+
+const root = join(import.meta.dirname, '..', '..');
+
+export interface Program {
+  readonly process: ChildProcess;
+  /** The server's address, from the `application.ready` line. Rejects if the program ends before. */
+  readonly ready: Promise<string>;
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
+  stdout(): string;
+  stderr(): string;
+  /** Resolves when a line of standard output matches. Rejects if the program ends before. */
+  logged(pattern: RegExp): Promise<string>;
+}
+
+/** Runs the program itself as `npm start` does, from the sources, on a free port, until the test ends. */
+export function startProgram(
+  t: Pick<TestContext, 'after'>,
+  env: Readonly<Record<string, string>>,
+  flags: readonly string[] = [],
+): Program {
+  const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'src', 'main.ts'), ...flags], {
+    cwd: root,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, APP_PORT: '0', APP_DATABASE_URL: 'none', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const watchers = new Set<() => void>();
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+    for (const look of watchers) look();
+  });
+  const ended = once(child, 'close').then(([code, signal]) => ({ code, signal }));
+  const logged = (pattern: RegExp) =>
+    new Promise<string>((resolve, reject) => {
+      const look = () => {
+        const line = stdout.split('\n').find((each) => pattern.test(each));
+        if (line === undefined) return;
+        watchers.delete(look);
+        resolve(line);
+      };
+      watchers.add(look);
+      look();
+      void ended.then(() =>
+        reject(new Error(`The program ended before ${pattern} was logged:\n${stdout}${stderr}`)),
+      );
+    });
+  const ready = logged(/"event":"application.ready"/).then((line) => String(JSON.parse(line).url));
+  ready.catch(() => {});
+  t.after(async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+    await ended;
+  });
+  return { process: child, ready, ended, stdout: () => stdout, stderr: () => stderr, logged };
+}
+
+/** A folder of its own, removed after the test. */
+export async function mustMakeFolder(t: Pick<TestContext, 'after'>): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'strata-test-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}

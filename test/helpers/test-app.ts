@@ -1,0 +1,52 @@
+import type { TestContext } from 'node:test';
+import { createPasswordHasher } from '../../src/auth/password.ts';
+import { loadSettings } from '../../src/settings/load.ts';
+import { type RunningServer, type StartOptions, startServer } from '../../src/start.ts';
+import { type CapturedLog, captureLog } from './captured-log.ts';
+
+export interface TestAppOptions extends Pick<StartOptions, 'extraRoutes' | 'now'> {
+  /** Settings beside the test's own, by their names in the environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** The database to use; null for none, which is the default. */
+  readonly databaseUrl?: string | null;
+}
+
+export interface TestApp extends RunningServer {
+  /** The prefix of the API at the server: `http://127.0.0.1:1234/api/v1`. */
+  readonly api: string;
+  readonly log: CapturedLog;
+}
+
+/**
+ * Starts the whole application on port 0, as `npm start` would but for settings, a cheap password hash and a log
+ * in memory. It is stopped after the test.
+ */
+export async function mustStartApp(
+  t: Pick<TestContext, 'after'>,
+  options: TestAppOptions = {},
+): Promise<TestApp> {
+  const { settings } = loadSettings({
+    env: {
+      APP_ENVIRONMENT: 'test',
+      APP_PORT: '0',
+      APP_LOG_LEVEL: 'DEBUG',
+      APP_DATABASE_URL: options.databaseUrl ?? 'none',
+      SECURITY_RATE_LIMIT_PER_MINUTE: '100000',
+      SECURITY_RATE_LIMIT_PER_HOUR: '100000',
+      APP_SHUTDOWN_GRACE_SECONDS: '2',
+      ...options.env,
+    },
+    envFile: null,
+  });
+  const log = captureLog('DEBUG');
+  const server = await startServer({
+    settings,
+    log: log.log,
+    databaseUrl: options.databaseUrl ?? null,
+    passwords: createPasswordHasher({ cost: 10 }),
+    ...(options.extraRoutes !== undefined && { extraRoutes: options.extraRoutes }),
+    ...(options.now !== undefined && { now: options.now }),
+  });
+  t.after(() => server.stop());
+  return { ...server, api: `${server.url}${settings.application.apiPrefix}`, log };
+}

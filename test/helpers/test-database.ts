@@ -1,0 +1,67 @@
+import { randomBytes } from 'node:crypto';
+import type { TestContext } from 'node:test';
+import postgres from 'postgres';
+import { connectDatabase, type Database, type DatabaseOptions } from '../../src/db/database.ts';
+import { captureLog } from './captured-log.ts';
+
+/** The variable by which `test/run.ts` tells the files where the run's PostgreSQL is. */
+export const serverVariable = 'STRATA_TEST_SERVER';
+
+/** The database with all migrations, from which those of the tests are copied. */
+export const templateName = 'strata_template';
+
+type After = Pick<TestContext, 'after'>;
+
+/** The URL of the run's PostgreSQL, as its superuser. Throws if the file was not started by the runner. */
+export function testServerUrl(): string {
+  const url = process.env[serverVariable];
+  if (url === undefined) {
+    throw new Error('This test needs a database: run it as `npm test -- <part of its path>`.');
+  }
+  return url;
+}
+
+/** Makes a database, by default with all migrations applied, and drops it after the test. Returns its URL. */
+export async function mustCreateDatabase(
+  t: After,
+  options: { readonly empty?: boolean } = {},
+): Promise<string> {
+  const server = testServerUrl();
+  const name = `test_${randomBytes(8).toString('hex')}`;
+  const template = options.empty === true ? 'template0' : templateName;
+  await asAdmin(server, (admin) => admin`create database ${admin(name)} template ${admin(template)}`);
+  t.after(() => asAdmin(server, (admin) => admin`drop database if exists ${admin(name)} with (force)`));
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+/** Makes a database and connects to it as the program does. Both end after the test. */
+export async function mustOpenTestDatabase(
+  t: After,
+  options: Partial<DatabaseOptions> = {},
+): Promise<Database & { readonly url: string }> {
+  const url = await mustCreateDatabase(t);
+  const database = connectDatabase({
+    url,
+    poolSize: 5,
+    statementTimeoutMs: 10_000,
+    connectTimeoutSeconds: 5,
+    slowQueryMs: 1_000,
+    echo: false,
+    log: captureLog().log,
+    applicationName: 'strata-test',
+    ...options,
+  });
+  t.after(() => database.close(1));
+  return { ...database, url };
+}
+
+async function asAdmin(url: string, work: (admin: postgres.Sql) => Promise<unknown>): Promise<void> {
+  const admin = postgres(url, { max: 1, onnotice: () => {} });
+  try {
+    await work(admin);
+  } finally {
+    await admin.end();
+  }
+}

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { compose } from '../../src/http/compose.ts';
+import type { Layer, Middleware } from '../../src/http/context.ts';
+import { makeContext } from '../helpers/context.ts';
+
+const layer = (name: string, run: Middleware): Layer => ({ name, run });
+
+/** A layer that writes down when it is entered and left. */
+const noting = (name: string, notes: string[]): Layer =>
+  layer(name, (ctx, next) => {
+    notes.push(`${name} in`);
+    const done = next(ctx);
+    const left = () => void notes.push(`${name} out`);
+    if (done !== undefined) return done.then(left);
+    left();
+    return undefined;
+  });
+
+const later = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+for (const timed of [false, true]) {
+  describe(`a pipeline composed with timed ${timed}`, () => {
+    it('runs its first layer outermost and its end innermost', () => {
+      const notes: string[] = [];
+      const run = compose([noting('a', notes), noting('b', notes)], () => void notes.push('end'), { timed });
+      assert.equal(run(makeContext()), undefined);
+      assert.deepEqual(notes, ['a in', 'b in', 'end', 'b out', 'a out']);
+    });
+
+    it('keeps the order when its end waits', async () => {
+      const notes: string[] = [];
+      const run = compose(
+        [noting('a', notes), noting('b', notes)],
+        () => later().then(() => void notes.push('end')),
+        { timed },
+      );
+      await run(makeContext());
+      assert.deepEqual(notes, ['a in', 'b in', 'end', 'b out', 'a out']);
+    });
+
+    it('is its end alone when it has no layers', () => {
+      let ran = 0;
+      compose([], () => void (ran += 1), { timed })(makeContext());
+      assert.equal(ran, 1);
+    });
+
+    it('makes no promise when nobody waits', () => {
+      const pass = layer('pass', (ctx, next) => next(ctx));
+      assert.equal(compose([pass, pass], () => undefined, { timed })(makeContext()), undefined);
+    });
+
+    it('ends with the layer that does not call next', () => {
+      const notes: string[] = [];
+      const stop = layer('stop', () => undefined);
+      compose([noting('a', notes), stop, noting('c', notes)], () => void notes.push('end'), { timed })(
+        makeContext(),
+      );
+      assert.deepEqual(notes, ['a in', 'a out']);
+    });
+
+    it('hands what is thrown at its end to the layers outside', async () => {
+      const caught: string[] = [];
+      const net = layer('net', (ctx, next) => {
+        try {
+          return next(ctx)?.catch((error: Error) => void caught.push(error.message));
+        } catch (error) {
+          caught.push(error instanceof Error ? `at once: ${error.message}` : '');
+          return undefined;
+        }
+      });
+      const fail = new Error('broken');
+      compose([net], () => assert.fail(fail), { timed })(makeContext());
+      await compose([net], () => Promise.reject(fail), { timed })(makeContext());
+      assert.deepEqual(caught, ['at once: broken', 'broken']);
+    });
+
+    it('serves requests that overlap without mixing them up', async () => {
+      const seen: [number, number][] = [];
+      const wait = layer('wait', (ctx, next) => later().then(() => next(ctx)));
+      const run = compose([wait], (ctx) => void seen.push([ctx.status, seen.length]), { timed });
+      const contexts = [1, 2, 3].map((status) => Object.assign(makeContext(), { status }));
+      await Promise.all(contexts.map(run));
+      assert.deepEqual(seen, [
+        [1, 0],
+        [2, 1],
+        [3, 2],
+      ]);
+    });
+  });
+}
+
+describe('a timed pipeline', () => {
+  it('notes the time of each layer that ran, the innermost first', async () => {
+    const pass = (name: string) => layer(name, (ctx, next) => next(ctx));
+    const ctx = makeContext();
+    await compose([pass('a'), pass('b'), layer('c', () => later()), pass('d')], () => undefined, {
+      timed: true,
+    })(ctx);
+    assert.deepEqual(
+      ctx.times.map(({ name, depth }) => [name, depth]),
+      [
+        ['c', 2],
+        ['b', 1],
+        ['a', 0],
+      ],
+    );
+    assert.ok(ctx.times.every(({ duration }) => duration >= 0));
+  });
+
+  it('notes the time of a layer that throws, at once or later', async () => {
+    const ctx = makeContext();
+    const fail = layer('fail', () => assert.fail('broken'));
+    assert.throws(() => compose([fail], () => undefined, { timed: true })(ctx), /broken/);
+    const reject = layer('reject', () => Promise.reject(new Error('broken')));
+    await assert.rejects(async () => compose([reject], () => undefined, { timed: true })(ctx), /broken/);
+    assert.deepEqual(
+      ctx.times.map(({ name }) => name),
+      ['fail', 'reject'],
+    );
+  });
+
+  it('refuses a layer that calls next twice, by its name', () => {
+    let ran = 0;
+    const twice = layer('twice', (ctx, next) => {
+      void next(ctx);
+      return next(ctx);
+    });
+    const run = compose([twice], () => void (ran += 1), { timed: true });
+    assert.throws(() => run(makeContext()), /The layer "twice" called next twice\./);
+    assert.equal(ran, 1);
+  });
+});

@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import { z } from 'zod';
+import { contentValidation } from '../../src/middleware/content-validation.ts';
+import { mustStartServer, type TestServer } from '../helpers/http-server.ts';
+import { parseAnswers } from '../helpers/raw-answers.ts';
+import { testRoute } from '../helpers/test-route.ts';
+
+/** Releases every handler of `/held` that waits. */
+let release: () => void = () => {};
+let held = new Promise<void>(() => {});
+const hold = () => {
+  held = new Promise((resolve) => {
+    release = resolve;
+  });
+};
+
+const routes = [
+  testRoute('GET', '/', () => 'alive'),
+  testRoute('GET', '/held', () => held.then(() => 'held')),
+  testRoute('POST', '/', ({ body }) => body, { body: z.unknown() }),
+];
+
+let server: TestServer;
+const cleanUp: (() => Promise<unknown>)[] = [];
+before(async () => {
+  server = await mustStartServer(
+    { after: (close) => void cleanUp.push(async () => close) },
+    {
+      routes,
+      layers: [{ name: 'content-validation', run: contentValidation() }],
+      server: { headersTimeoutMs: 300, requestTimeoutMs: 400 },
+    },
+  );
+});
+after(() => Promise.all(cleanUp.map((each) => each())));
+
+const get = 'GET / HTTP/1.1\r\nHost: x\r\n';
+const post = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
+const chunked = `${post}Transfer-Encoding: chunked\r\n\r\n`;
+const smuggled = 'GET /held HTTP/1.1\r\nHost: x\r\n\r\n';
+
+describe('what is no HTTP request is answered once, as a problem, and the connection ends:', () => {
+  const table: [what: string, bytes: string | Buffer, status: number, code: string][] = [
+    ['binary garbage', Buffer.from('00010203ff0d0a0d0a', 'hex'), 400, 'bad_request'],
+    ['a TLS greeting', Buffer.from('16030100c8010000c40303', 'hex'), 400, 'bad_request'],
+    ['no target', 'GET HTTP/1.1\r\n\r\n', 400, 'bad_request'],
+    ['a method in lower case', 'get / HTTP/1.1\r\nHost: x\r\n\r\n', 501, 'method_not_implemented'],
+    ['an unknown method', 'BREW / HTTP/1.1\r\nHost: x\r\n\r\n', 501, 'method_not_implemented'],
+    ['a method without a target', 'NONSENSE\r\n\r\n', 400, 'bad_request'],
+    ['CONNECT', 'CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n', 501, 'method_not_implemented'],
+    ['HTTP/2 with prior knowledge', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505, 'http_version_not_supported'],
+    ['HTTP/3.7', 'GET / HTTP/3.7\r\nHost: x\r\n\r\n', 505, 'http_version_not_supported'],
+    ['HTTP/1.2', 'GET / HTTP/1.2\r\nHost: x\r\n\r\n', 505, 'http_version_not_supported'],
+    ['HTTP/x', 'GET / HTTP/x\r\nHost: x\r\n\r\n', 400, 'bad_request'],
+    ['another protocol', 'GET / GOPHER/1.0\r\n\r\n', 400, 'bad_request'],
+    ['an endless target', `GET /${'x'.repeat(90_000)}`, 414, 'uri_too_long'],
+    ['an endless header field', `${get}X: ${'x'.repeat(90_000)}`, 431, 'headers_too_large'],
+    [
+      'very many bytes of header fields',
+      `${get}${`X: ${'y'.repeat(200)}\r\n`.repeat(90)}\r\n`,
+      431,
+      'headers_too_large',
+    ],
+
+    [
+      'Content-Length and Transfer-Encoding',
+      `${post}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
+      400,
+      'bad_request',
+    ],
+    [
+      'Transfer-Encoding and Content-Length',
+      `${post}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n${smuggled}`,
+      400,
+      'bad_request',
+    ],
+    ['two lengths', `${post}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}${smuggled}`, 400, 'bad_request'],
+    [
+      'two equal lengths',
+      `${post}Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}${smuggled}`,
+      400,
+      'bad_request',
+    ],
+    ['a list of lengths', `${post}Content-Length: 2, 3\r\n\r\n{}${smuggled}`, 400, 'bad_request'],
+    ['a length with a sign', `${post}Content-Length: +2\r\n\r\n{}`, 400, 'bad_request'],
+    ['a negative length', `${post}Content-Length: -2\r\n\r\n{}`, 400, 'bad_request'],
+    ['a length in hexadecimal', `${post}Content-Length: 0x2\r\n\r\n{}`, 400, 'bad_request'],
+    ['a length beyond 64 bits', `${post}Content-Length: 99999999999999999999\r\n\r\n{}`, 400, 'bad_request'],
+    [
+      'chunked that is not the last coding',
+      `${post}Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n${smuggled}`,
+      400,
+      'bad_request',
+    ],
+    [
+      'an unknown transfer coding',
+      `${post}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n${smuggled}`,
+      400,
+      'bad_request',
+    ],
+    [
+      'chunked twice',
+      `${post}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
+      400,
+      'bad_request',
+    ],
+    ['a space before the colon', 'GET / HTTP/1.1\r\nHost : x\r\n\r\n', 400, 'bad_request'],
+    [
+      'Transfer-Encoding with a space before the colon',
+      `${post}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n${smuggled}`,
+      400,
+      'bad_request',
+    ],
+    ['a folded header field', `${get}X: a\r\n b\r\n\r\n`, 400, 'bad_request'],
+    ['a header field without a name', `${get}: a\r\n\r\n`, 400, 'bad_request'],
+    ['a header field without a colon', `${get}X\r\n\r\n`, 400, 'bad_request'],
+    ['a control character in a header field', `${get}X: a\x01b\r\n\r\n`, 400, 'bad_request'],
+    ['a null byte in a header field', `${get}X: a\x00b\r\n\r\n`, 400, 'bad_request'],
+    ['bare line feeds', 'GET / HTTP/1.1\nHost: x\n\n', 400, 'bad_request'],
+    ['a bare line feed after a header field', `${get}X: a\nY: b\r\n\r\n`, 400, 'bad_request'],
+    ['a bare carriage return in a header field', `${get}X: a\rY: b\r\n\r\n`, 400, 'bad_request'],
+    ['a chunk size that is no number', `${chunked}zz\r\n`, 400, 'bad_request'],
+    ['a chunk size beyond 64 bits', `${chunked}fffffffffffffffff\r\n`, 400, 'bad_request'],
+    ['a negative chunk size', `${chunked}-1\r\n`, 400, 'bad_request'],
+    ['a chunk longer than its size', `${chunked}2\r\n{}x\r\n0\r\n\r\n${smuggled}`, 400, 'bad_request'],
+    ['a chunk size ended by a line feed', `${chunked}2\n{}\r\n0\r\n\r\n${smuggled}`, 400, 'bad_request'],
+    ['chunk extensions without end', `${chunked}2;${'x'.repeat(20_000)}`, 413, 'body_too_large'],
+  ];
+  for (const [what, bytes, status, code] of table) {
+    it(`${what} is ${status}`, async () => {
+      const received = await server.raw(bytes);
+      const [answer, ...more] = parseAnswers(received);
+      assert.deepEqual(more, [], 'a second answer');
+      assert.ok(answer !== undefined);
+      const { headers, body } = answer;
+      assert.equal(answer.status, status);
+      assert.equal(headers['content-type'], 'application/problem+json');
+      assert.equal(headers.connection, 'close');
+      assert.ok(Math.abs(Date.parse(headers.date ?? '') - Date.now()) < 60_000);
+      const problem = JSON.parse(body);
+      assert.deepEqual([problem.status, problem.code], [status, code]);
+      assert.equal((await server.request()).json, 'alive', 'other connections notice nothing');
+    });
+  }
+});
+
+describe('what never becomes a request', () => {
+  it('is reported with the reason and the status of the answer', async () => {
+    await server.raw('BREW / HTTP/1.1\r\nHost: x\r\n\r\n');
+    assert.deepEqual(server.malformed.at(-1), { reason: 'HPE_INVALID_METHOD', status: 501 });
+  });
+
+  for (const [what, bytes] of [
+    ['a connection that says nothing', ''],
+    ['headers that stop in the middle', `${get}X-Slow: `],
+    ['a request line that stops in the middle', 'GET /'],
+  ] as const) {
+    it(`because it does not come: ${what} is 408 in time`, async () => {
+      const startedAt = performance.now();
+      const [answer, ...more] = parseAnswers(await server.raw(bytes));
+      assert.deepEqual([answer?.status, answer?.headers.connection, more], [408, 'close', []]);
+      assert.ok(performance.now() - startedAt < 2000);
+    });
+  }
+
+  it('because its body does not come is 408 when nobody else gave up on it before', async () => {
+    const [answer, ...more] = parseAnswers(await server.raw(`${post}Content-Length: 10\r\n\r\n{`));
+    assert.deepEqual([answer?.status, answer?.headers.connection, more], [408, 'close', []]);
+  });
+
+  it('behind a request leaves that request its answer', async () => {
+    for (const behind of [
+      'GET / HTTP/1.1\r\nHost : x\r\n\r\n',
+      `${post}Content-Length: 1\r\nContent-Length: 2\r\n\r\n`,
+    ]) {
+      hold();
+      const answers = server.raw(`${smuggled}${get}\r\n${behind}`);
+      await server.request();
+      release();
+      assert.deepEqual(
+        parseAnswers(await answers).map(({ status }) => status),
+        [200, 200, 400],
+      );
+    }
+  });
+
+  it('behind Connection: close is not answered at all', async () => {
+    hold();
+    const answers = server.raw(`GET /held HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n${get}\r\n`);
+    await server.request();
+    release();
+    assert.deepEqual(
+      parseAnswers(await answers).map(({ status, body }) => [status, body]),
+      [[200, '"held"']],
+    );
+  });
+
+  it('and goes on for megabytes can still read its answer', async () => {
+    const received = await new Promise<string>((resolve, reject) => {
+      const socket = connect(server.port, '127.0.0.1');
+      let text = '';
+      socket.setEncoding('latin1').on('data', (data: string) => {
+        text += data;
+      });
+      socket.on('error', reject).on('end', () => resolve(text));
+      for (let sent = 0; sent < 40; sent += 1) socket.write('\x00'.repeat(100_000));
+    });
+    const answers = parseAnswers(received);
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [400],
+    );
+  });
+
+  it('because the client hung up is not reported', async () => {
+    const before = server.malformed.length;
+    await new Promise<void>((resolve) => {
+      const socket = connect(server.port, '127.0.0.1', () => {
+        socket.write('GET /', () => socket.resetAndDestroy());
+      });
+      socket.on('close', () => resolve());
+    });
+    assert.equal((await server.request()).json, 'alive');
+    assert.deepEqual(server.malformed.slice(before), []);
+  });
+});

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { z } from 'zod';
+import { idParameter, integerParameter, versionCondition } from '../../src/http/parameters.ts';
+
+describe('an id in a path or a query', () => {
+  for (const [text, id] of [
+    ['1', 1],
+    ['007', 7],
+    ['9007199254740991', Number.MAX_SAFE_INTEGER],
+  ] as const) {
+    it(`is ${id} when it is written "${text}"`, () => {
+      assert.equal(idParameter.parse(text), id);
+    });
+  }
+
+  const refused = [
+    '',
+    '0',
+    '-1',
+    '+1',
+    ' 1',
+    '1 ',
+    '1.0',
+    '1e3',
+    '0x10',
+    'one',
+    '٣',
+    '9007199254740992',
+    '9'.repeat(17),
+  ];
+  for (const text of refused) {
+    it(`is refused with one sentence when it is written "${text}"`, () => {
+      const { success, error } = idParameter.safeParse(text);
+      assert.equal(success, false);
+      assert.deepEqual(
+        error?.issues.map(({ message }) => message),
+        ['Use a whole number, 1 or above, in digits only.'],
+      );
+    });
+  }
+
+  it('is refused when it comes twice', () => {
+    assert.equal(idParameter.safeParse(['1', '2']).success, false);
+  });
+
+  it('is an integer of 1 and above in the document', () => {
+    const { type, minimum, format } = z.toJSONSchema(idParameter, { io: 'output' });
+    assert.deepEqual({ type, minimum, format }, { type: 'integer', minimum: 1, format: 'int64' });
+  });
+});
+
+describe('an integer of a range', () => {
+  it('takes the ends of the range and nothing beyond, and says what the range is', () => {
+    const limit = integerParameter(1, 100);
+    assert.equal(limit.parse('1'), 1);
+    assert.equal(limit.parse('100'), 100);
+    assert.equal(limit.safeParse('0').success, false);
+    assert.equal(
+      limit.safeParse('101').error?.issues[0]?.message,
+      'Use a whole number from 1 to 100, in digits only.',
+    );
+  });
+});
+
+describe('a condition on a version', () => {
+  const holds = (field: string | undefined) => versionCondition({ 'if-match': field })(3);
+
+  for (const field of [undefined, '*', '"v3"', '"v1", "v3"', '"v3-gzip"']) {
+    it(`holds for version 3 when If-Match is ${field}`, () => assert.equal(holds(field), true));
+  }
+  for (const field of ['"v2"', 'W/"v3"', 'v3', '', '"v33"']) {
+    it(`does not hold for version 3 when If-Match is ${field || 'empty'}`, () =>
+      assert.equal(holds(field), false));
+  }
+});

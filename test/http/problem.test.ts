@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { STATUS_CODES } from 'node:http';
+import { describe, it } from 'node:test';
+import { AppError, errorCodes } from '../../src/errors.ts';
+import {
+  describeProblem,
+  problemKinds,
+  problemType,
+  replyWithProblem,
+  statusOf,
+} from '../../src/http/problem.ts';
+import { makeContext } from '../helpers/context.ts';
+
+describe('a problem', () => {
+  for (const code of errorCodes) {
+    it(`${code} has a status that HTTP knows, a title and a type of its own`, () => {
+      const { status, title } = problemKinds[code];
+      assert.ok(STATUS_CODES[status] !== undefined || code === 'client_gone');
+      assert.ok(status >= 400 && title !== '');
+      assert.match(problemType(code), /^urn:strata:problem:[a-z-]+$/);
+    });
+  }
+
+  it('of an AppError says all that it says to clients', () => {
+    const errors = [{ in: 'body', pointer: '/a', detail: 'Wrong.' }] as const;
+    const error = new AppError('conflict', 'It is taken.', {
+      errors,
+      layer: 'x',
+      cause: new Error('secret'),
+    });
+    assert.deepEqual(describeProblem(error, { instance: '/a', requestId: 'r1' }), {
+      type: 'urn:strata:problem:conflict',
+      title: 'Conflict',
+      status: 409,
+      detail: 'It is taken.',
+      instance: '/a',
+      code: 'conflict',
+      layer: 'x',
+      request_id: 'r1',
+      errors,
+    });
+  });
+
+  for (const thrown of [
+    new Error('secret'),
+    new TypeError('secret'),
+    'secret',
+    undefined,
+    null,
+    { secret: 1 },
+    new AppError('response_invalid', 'secret'),
+  ]) {
+    it(`of ${thrown instanceof Error ? thrown.name : String(thrown)} tells nothing but that it happened`, () => {
+      const problem = describeProblem(thrown, { requestId: 'r1' });
+      assert.equal(problem.status, 500);
+      assert.equal(problem.code, 'internal');
+      assert.equal(problem.type, 'urn:strata:problem:internal');
+      assert.ok(!JSON.stringify(problem).includes('secret'));
+      assert.equal(statusOf(thrown), 500);
+    });
+  }
+
+  it('has the stacks of an error and of its causes only in debug', () => {
+    const error = new Error('outer', { cause: new TypeError('inner') });
+    const [outer, inner] = describeProblem(error, { debug: true }).debug ?? [];
+    assert.match(outer ?? '', /^Error: outer\n +at /);
+    assert.match(inner ?? '', /^TypeError: inner\n +at /);
+    assert.equal('debug' in describeProblem(error, { debug: false }), false);
+  });
+
+  it('of causes in a circle ends', () => {
+    const error = new Error('round');
+    error.cause = error;
+    assert.equal(describeProblem(error, { debug: true }).debug?.length, 8);
+  });
+});
+
+describe('the answer of a problem', () => {
+  it('takes back what described a body that is not sent, and keeps the rest', () => {
+    const ctx = makeContext({ target: '/a' });
+    Object.assign(ctx.headers, {
+      etag: '"1"',
+      location: '/x',
+      link: '</>',
+      'content-length': '9',
+      'x-request-id': 'r1',
+      vary: 'Origin',
+    });
+    replyWithProblem(ctx, new AppError('rate_limited', 'Wait.', { headers: { 'retry-after': '1' } }), false);
+    assert.deepEqual(
+      { ...ctx.headers },
+      {
+        'x-request-id': 'r1',
+        vary: 'Origin',
+        'retry-after': '1',
+        'content-type': 'application/problem+json',
+      },
+    );
+    assert.equal(ctx.status, 429);
+  });
+
+  it('does not repeat a path of kilobytes', () => {
+    const ctx = makeContext({ target: `/${'a'.repeat(2000)}` });
+    replyWithProblem(ctx, new AppError('not_found', 'Nothing.'), false);
+    assert.ok(typeof ctx.payload === 'string' && !ctx.payload.includes('instance'));
+  });
+});

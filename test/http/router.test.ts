@@ -1,0 +1,265 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { createRouter, type Entry } from '../../src/http/router.ts';
+
+function routerOf(...routes: string[]) {
+  return createRouter(
+    routes.map((route) => {
+      const [method = '', path = ''] = route.split(' ');
+      return { method, path, value: route };
+    }),
+  );
+}
+
+describe('a pattern', () => {
+  const table: [pattern: string, path: string, params: Record<string, string> | undefined][] = [
+    ['/', '/', {}],
+    ['/', '//', undefined],
+    ['/users', '/users', {}],
+    ['/users', '/Users', undefined],
+    ['/users', '/users/7', undefined],
+    ['/users', '/user', undefined],
+    ['/users', 'users', undefined],
+    ['/users', '', undefined],
+    ['/users/:id', '/users/7', { id: '7' }],
+    ['/users/:id', '/users/a b', { id: 'a b' }],
+    ['/users/:id', '/users/:id', { id: ':id' }],
+    ['/users/:id', '/users/..', { id: '..' }],
+    ['/users/:id', '/users/__proto__', { id: '__proto__' }],
+    ['/users/:id', '/users/constructor', { id: 'constructor' }],
+    ['/users/:id', '/users', undefined],
+    ['/users/:id', '/users//', undefined],
+    ['/users/:id', '/users/7/posts', undefined],
+    ['/users/:id/posts/:post', '/users/7/posts/9', { id: '7', post: '9' }],
+    ['/users/:id/posts/:post', '/users//posts/9', undefined],
+    ['/:a/:b', '/x/y', { a: 'x', b: 'y' }],
+    ['/assets/*path', '/assets/a', { path: 'a' }],
+    ['/assets/*path', '/assets/a/b.css', { path: 'a/b.css' }],
+    ['/assets/*path', '/assets/a/', { path: 'a/' }],
+    ['/assets/*path', '/assets/a//b', { path: 'a//b' }],
+    ['/assets/*path', '/assets', undefined],
+    ['/assets/*path', '/assets//a', undefined],
+    ['/:top/*rest', '/x/y/z', { top: 'x', rest: 'y/z' }],
+  ];
+  for (const [pattern, path, params] of table) {
+    it(`${pattern} ${params === undefined ? 'does not match' : 'matches'} ${path || '(nothing)'}`, () => {
+      const match = routerOf(`GET ${pattern}`).match('GET', path);
+      assert.deepEqual(match.kind === 'found' ? { ...match.params } : undefined, params);
+    });
+  }
+
+  const malformed: [pattern: string, sentence: RegExp][] = [
+    ['users', /does not start with "\/"/],
+    ['', /does not start with "\/"/],
+    ['//', /empty segment or a trailing slash/],
+    ['/users/', /empty segment or a trailing slash/],
+    ['/users//posts', /empty segment/],
+    ['/:', /bad name ""/],
+    ['/*', /bad name ""/],
+    ['/:user-id', /bad name "user-id"/],
+    ['/:1', /bad name "1"/],
+    ['/:__proto__', /bad name "__proto__"/],
+    ['/:constructor', /bad name "constructor"/],
+    ['/:toString', /bad name "toString"/],
+    ['/*path/more', /wildcard that is not its last segment/],
+    ['/:id/posts/:id', /name "id" twice/],
+    ['/:id/*id', /name "id" twice/],
+  ];
+  for (const [pattern, sentence] of malformed) {
+    it(`"${pattern}" is refused with a sentence that names it`, () => {
+      assert.throws(
+        () => routerOf(`GET ${pattern}`),
+        (error: Error) => {
+          assert.match(error.message, sentence);
+          assert.ok(error.message.includes(`"${pattern}"`));
+          return true;
+        },
+      );
+    });
+  }
+
+  for (const second of ['/users/:id', '/users/:name']) {
+    it(`${second} is refused beside /users/:id for the same method`, () => {
+      assert.throws(
+        () => routerOf('GET /users/:id', `GET ${second}`),
+        /Two routes match the same: GET \/users\/:/,
+      );
+    });
+  }
+
+  it('may stand twice with different methods and different names', () => {
+    const router = routerOf('GET /users/:id', 'DELETE /users/:name');
+    const match = router.match('DELETE', '/users/7');
+    assert.deepEqual(match, { kind: 'found', value: 'DELETE /users/:name', params: { name: '7' } });
+  });
+});
+
+describe('of several patterns that match', () => {
+  const cases: [routes: string[], asked: string, found: string][] = [
+    [['GET /users/:id', 'GET /users/me'], 'GET /users/me', 'GET /users/me'],
+    [['GET /users/me', 'GET /users/:id'], 'GET /users/me', 'GET /users/me'],
+    [['GET /*all', 'GET /:id'], 'GET /x', 'GET /:id'],
+    [['GET /*all', 'GET /:id'], 'GET /x/y', 'GET /*all'],
+    [['GET /a/*all', 'GET /:x/b'], 'GET /a/b', 'GET /a/*all'],
+    [['GET /a/:x', 'GET /:y/b'], 'GET /a/b', 'GET /a/:x'],
+    [['GET /a/b/c', 'GET /a/:x/d', 'GET /*all'], 'GET /a/b/d', 'GET /a/:x/d'],
+    [['GET /a/b/c', 'GET /a/:x/d', 'GET /*all'], 'GET /a/b/e', 'GET /*all'],
+    [['POST /users/me', 'GET /users/:id'], 'GET /users/me', 'GET /users/:id'],
+    [['POST /users/:id', 'GET /users/*rest'], 'GET /users/me', 'GET /users/*rest'],
+  ];
+  for (const [routes, asked, found] of cases) {
+    it(`${asked} finds ${found} of ${routes.join(', ')}`, () => {
+      const [method = '', path = ''] = asked.split(' ');
+      const match = routerOf(...routes).match(method, path);
+      assert.equal(match.kind === 'found' && match.value, found);
+    });
+  }
+
+  it('a parameter of a branch that led nowhere is not left over', () => {
+    const match = routerOf('GET /:a/:b/x', 'GET /:a/*rest').match('GET', '/1/2/3');
+    assert.deepEqual(match, { kind: 'found', value: 'GET /:a/*rest', params: { a: '1', rest: '2/3' } });
+  });
+});
+
+describe('a path whose method is not registered', () => {
+  it('is told the methods that are, with HEAD for GET and OPTIONS for all', () => {
+    const router = routerOf('GET /users/:id', 'DELETE /users/:id', 'POST /users');
+    assert.deepEqual(router.match('PUT', '/users/7'), {
+      kind: 'wrong-method',
+      allow: 'DELETE, GET, HEAD, OPTIONS',
+    });
+    assert.deepEqual(router.match('GET', '/users'), { kind: 'wrong-method', allow: 'OPTIONS, POST' });
+    assert.deepEqual(router.match('OPTIONS', '/users'), { kind: 'wrong-method', allow: 'OPTIONS, POST' });
+  });
+
+  it('is told the methods of every pattern that matches it', () => {
+    const router = routerOf('GET /users/me', 'PATCH /users/:id', 'PUT /*all');
+    assert.deepEqual(router.match('DELETE', '/users/me'), {
+      kind: 'wrong-method',
+      allow: 'GET, HEAD, OPTIONS, PATCH, PUT',
+    });
+  });
+
+  it('finds for HEAD what GET finds', () => {
+    const router = routerOf('GET /users/:id');
+    assert.deepEqual(router.match('HEAD', '/users/7'), {
+      kind: 'found',
+      value: 'GET /users/:id',
+      params: { id: '7' },
+    });
+    assert.deepEqual(routerOf('POST /users').match('HEAD', '/users'), {
+      kind: 'wrong-method',
+      allow: 'OPTIONS, POST',
+    });
+  });
+});
+
+describe('a trailing slash', () => {
+  const router = routerOf('GET /', 'GET /users', 'GET /users/:id', 'GET /assets/*path');
+  const table: [path: string, kind: string][] = [
+    ['/users/', 'trailing-slash'],
+    ['/users/7/', 'trailing-slash'],
+    ['/users//', 'unknown'],
+    ['/assets/a/', 'found'],
+    ['/assets/', 'unknown'],
+    ['/nothing/', 'unknown'],
+    ['//', 'trailing-slash'],
+    ['/', 'found'],
+  ];
+  for (const [path, kind] of table) {
+    it(`of ${path} is ${kind}`, () => assert.equal(router.match('GET', path).kind, kind));
+  }
+
+  it('is told whatever the method, so that the client learns of it first', () => {
+    assert.equal(router.match('DELETE', '/users/').kind, 'trailing-slash');
+  });
+});
+
+describe('parameters', () => {
+  it('of a pattern without any are an empty object that nobody can change for others', () => {
+    const router = routerOf('GET /users');
+    const match = router.match('GET', '/users');
+    assert.ok(match.kind === 'found' && Object.isFrozen(match.params));
+  });
+});
+
+/** The same rules without a tree: every pattern is tried, and the best is chosen segment by segment. */
+function matchNaively(entries: readonly Entry<string>[], method: string, path: string): string {
+  const segments = path.slice(1).split('/');
+  const fits = entries.flatMap((entry) => {
+    const pattern = entry.path.slice(1).split('/');
+    const ranks: number[] = [];
+    const params: string[] = [];
+    for (const [index, part] of pattern.entries()) {
+      const segment = segments[index];
+      if (segment === undefined) return [];
+      if (part.startsWith('*')) {
+        if (segment === '') return [];
+        ranks.push(2);
+        params.push(`${part.slice(1)}=${segments.slice(index).join('/')}`);
+        return [{ entry, ranks, params }];
+      }
+      if (part.startsWith(':')) {
+        if (segment === '') return [];
+        ranks.push(1);
+        params.push(`${part.slice(1)}=${segment}`);
+      } else if (part === segment) ranks.push(0);
+      else return [];
+    }
+    return pattern.length === segments.length ? [{ entry, ranks, params }] : [];
+  });
+  const best = fits
+    .filter(({ entry }) => entry.method === method)
+    .sort(
+      (a, b) =>
+        a.ranks.map((rank, at) => rank - (b.ranks[at] ?? 0)).find((difference) => difference !== 0) ?? 0,
+    )[0];
+  if (best !== undefined) return `${best.entry.value} ${best.params.join('&')}`;
+  return fits.length > 0
+    ? `wrong-method ${[...new Set(fits.map(({ entry }) => entry.method))].sort()}`
+    : 'unknown';
+}
+
+it('finds, for any routes and any path, what trying every pattern finds', () => {
+  const literal = fc.constantFrom('a', 'b', 'c');
+  const pattern = fc
+    .tuple(fc.array(fc.oneof(literal, fc.constant(':')), { maxLength: 4 }), fc.boolean())
+    .map(([parts, wild]) => [...parts, ...(wild || parts.length === 0 ? ['*'] : [])])
+    .map(
+      (parts) =>
+        `/${parts.map((part, index) => (part === ':' || part === '*' ? `${part}p${index}` : part)).join('/')}`,
+    );
+  const entry = fc
+    .tuple(fc.constantFrom('DELETE', 'PATCH', 'POST'), pattern)
+    .map(([method, path]) => ({ method, path, value: `${method} ${path}` }));
+  const routes = fc.uniqueArray(entry, { selector: ({ value }) => value, maxLength: 12 });
+  const path = fc
+    .array(fc.oneof({ arbitrary: literal, weight: 6 }, fc.constantFrom('', 'd', '..', '__proto__')), {
+      minLength: 1,
+      maxLength: 6,
+    })
+    .map((parts) => `/${parts.join('/')}`);
+
+  fc.assert(
+    fc.property(routes, fc.constantFrom('DELETE', 'PATCH', 'POST'), path, (entries, method, asked) => {
+      const match = createRouter(entries).match(method, asked);
+      const expected = matchNaively(entries, method, asked);
+      if (match.kind === 'found') {
+        const params = Object.entries(match.params).map(([name, value]) => `${name}=${value}`);
+        assert.equal(`${match.value} ${params.join('&')}`, expected);
+      } else if (match.kind === 'wrong-method') {
+        const allowed = match.allow.split(', ').filter((each) => each !== 'OPTIONS');
+        assert.equal(`wrong-method ${allowed}`, expected);
+      } else {
+        assert.equal(expected, 'unknown');
+        const isKnownWithout =
+          asked.endsWith('/') &&
+          asked !== '/' &&
+          matchNaively(entries, method, asked.slice(0, -1)) !== 'unknown';
+        assert.equal(match.kind, isKnownWithout ? 'trailing-slash' : 'unknown');
+      }
+    }),
+    { numRuns: 3000 },
+  );
+});

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { z } from 'zod';
+import type { FieldError } from '../../src/errors.ts';
+import { maxFieldErrors, toPointer, validatePart, validationFailed } from '../../src/http/validate.ts';
+
+function errorsOf(schema: z.ZodType, value: unknown, part: FieldError['in'] = 'body'): FieldError[] {
+  const result = validatePart({ part, schema, value });
+  return result.ok ? assert.fail('The value was taken.') : result.errors;
+}
+
+describe('a part of a request', () => {
+  it('that fits its schema is what the schema makes of it', () => {
+    const schema = z.object({ n: z.string().transform(Number) });
+    assert.deepEqual(validatePart({ part: 'query', schema, value: { n: '1', more: 2 } }), {
+      ok: true,
+      value: { n: 1 },
+    });
+  });
+
+  it('has every fault with where it is', () => {
+    const schema = z.strictObject({
+      name: z.string().min(2, 'Use two characters or more.'),
+      age: z.number(),
+      tags: z.array(z.strictObject({ 'a/b': z.string() })),
+    });
+    assert.deepEqual(
+      errorsOf(schema, { name: 'x', tags: [{ 'a/b': 'y' }, { 'a/b': 3 }], 'ro~le': 'admin', age: null }),
+      [
+        { in: 'body', pointer: '/name', detail: 'Use two characters or more.' },
+        { in: 'body', pointer: '/age', detail: 'Invalid input: expected number, received null' },
+        { in: 'body', pointer: '/tags/1/a~1b', detail: 'Invalid input: expected string, received number' },
+        { in: 'body', pointer: '/ro~0le', detail: 'There is no such field; leave it out.' },
+      ],
+    );
+  });
+
+  it('that lacks a field says so in words, and what else is wrong with a type in its own', () => {
+    const schema = z.object({ a: z.string() });
+    assert.deepEqual(errorsOf(schema, {}, 'query'), [
+      { in: 'query', pointer: '/a', detail: 'This field is required.' },
+    ]);
+    assert.match(errorsOf(schema, { a: 1 })[0]?.detail ?? '', /expected string, received number/);
+  });
+
+  it('that is missing as a whole says that the route needs it', () => {
+    const [error] = errorsOf(z.object({ a: z.string() }), undefined);
+    assert.deepEqual(error, { in: 'body', pointer: '', detail: 'This route needs a body.' });
+  });
+
+  it('that is no object has the fault at its root', () => {
+    for (const value of [null, [], 'x', 1]) assert.equal(errorsOf(z.object({}), value)[0]?.pointer, '');
+  });
+
+  it(`has the first ${maxFieldErrors} of very many faults`, () => {
+    assert.equal(errorsOf(z.array(z.number()), new Array(100_000).fill('x')).length, maxFieldErrors);
+    const unknown = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`f${index}`, 1]));
+    assert.equal(errorsOf(z.strictObject({}), unknown).length, maxFieldErrors);
+    const items = Array.from({ length: 40 }, () => unknown);
+    assert.equal(errorsOf(z.array(z.strictObject({})), items).length, maxFieldErrors);
+  });
+});
+
+describe('the refusal', () => {
+  const error: FieldError = { in: 'body', pointer: '/a', detail: 'Wrong.' };
+
+  it('says how many values are wrong and carries each', () => {
+    assert.match(validationFailed([error]).message, /^One value is not/);
+    assert.match(validationFailed([error, error]).message, /^2 values are not/);
+    assert.deepEqual(validationFailed([error]).errors, [error]);
+    assert.equal(validationFailed([error]).code, 'validation_failed');
+  });
+
+  it('of very many values is short, and says that there may be more', () => {
+    const refusal = validationFailed(new Array(200).fill(error));
+    assert.match(refusal.message, /^At least 50 values are not/);
+    assert.equal(refusal.errors?.length, maxFieldErrors);
+  });
+});
+
+it('a path of keys is a JSON Pointer', () => {
+  assert.equal(toPointer([]), '');
+  assert.equal(toPointer(['a', 0, 'b/c', 'd~e', '']), '/a/0/b~1c/d~0e/');
+});

@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { compression } from '../../src/middleware/compression.ts';
+import { etag } from '../../src/middleware/etag.ts';
+import { securityHeaders } from '../../src/middleware/security-headers.ts';
+import { createDocsRoutes, type DocsOptions } from '../../src/openapi/docs-page.ts';
+import { createOpenApiDocument } from '../../src/openapi/document.ts';
+import { mustStartServer } from '../helpers/http-server.ts';
+
+const layers = [
+  {
+    name: 'security-headers',
+    run: securityHeaders({ hsts: false, hstsPreload: false, contentSecurityPolicy: undefined, server: '' }),
+  },
+  { name: 'compression', run: compression({ minBytes: 1000 }) },
+  { name: 'etag', run: etag() },
+];
+
+function document() {
+  const info = { title: 'Things', description: 'All about things.', version: '1.2.3' };
+  return createOpenApiDocument({ routes: [], info, environment: 'local', tags: [] });
+}
+
+function startDocs(t: TestContext, options: Partial<DocsOptions> = {}) {
+  const routes = createDocsRoutes({
+    document,
+    openapiUrl: '/openapi.json',
+    docsUrl: '/docs',
+    redocUrl: '/redoc',
+    projectName: 'Things',
+    ...options,
+  });
+  return mustStartServer(t, { routes, layers });
+}
+
+/** The addresses that the page loads scripts, styles and pictures from. */
+function addressesIn(html: string): string[] {
+  return [...html.matchAll(/(?:src|<link [^>]*href)="([^"]*)"/g)].map(([, address = '']) => address);
+}
+
+test('the document is JSON, and a client that has it gets 304', async (t) => {
+  const { url } = await startDocs(t);
+  const first = await fetch(`${url}/openapi.json`);
+  assert.equal(first.status, 200);
+  assert.equal(first.headers.get('content-type'), 'application/json');
+  assert.equal(first.headers.get('cache-control'), 'no-cache');
+  assert.deepEqual(await first.json(), document());
+
+  const again = await fetch(`${url}/openapi.json`, {
+    headers: { 'if-none-match': first.headers.get('etag') ?? '' },
+  });
+  assert.equal(again.status, 304);
+  assert.equal(await again.text(), '');
+});
+
+test('the document is made when it is first asked for, and once', async (t) => {
+  let made = 0;
+  const counted = () => {
+    made += 1;
+    return document();
+  };
+  const { url } = await startDocs(t, { document: counted });
+  assert.equal(made, 0);
+  await (await fetch(`${url}/openapi.json`)).text();
+  await (await fetch(`${url}/openapi.json`)).text();
+  assert.equal(made, 1);
+});
+
+test('the page allows nothing inline, no eval, no other origin and no frame around it', async (t) => {
+  const { url } = await startDocs(t);
+  const page = await fetch(`${url}/docs`);
+  const policy = page.headers.get('content-security-policy') ?? '';
+  assert.match(policy, /^default-src 'none';/);
+  assert.match(policy, /frame-ancestors 'none'/);
+  assert.match(policy, /base-uri 'none'/);
+  assert.match(policy, /form-action 'none'/);
+  assert.doesNotMatch(policy, /unsafe|\*|https?:/);
+  assert.equal(page.headers.get('x-content-type-options'), 'nosniff');
+  assert.equal(page.headers.get('x-frame-options'), 'DENY');
+  assert.ok(page.headers.get('referrer-policy'));
+
+  const html = await page.text();
+  assert.doesNotMatch(html, /<script[^>]*>[^<]/, 'a script stands in the page');
+  assert.doesNotMatch(html, /<style|style=|\son[a-z]+=/, 'a style or a handler stands in the page');
+  for (const address of addressesIn(html)) assert.match(address, /^\/docs\/assets\//);
+});
+
+test('everything that the page loads is there, of the right type, and may be kept for good', async (t) => {
+  const { url } = await startDocs(t);
+  const addresses = addressesIn(await (await fetch(`${url}/docs`)).text());
+  assert.equal(addresses.length, 5);
+  for (const address of addresses) {
+    const asset = await fetch(url + address);
+    const type = address.includes('.js')
+      ? 'text/javascript'
+      : address.includes('.css')
+        ? 'text/css'
+        : 'image/png';
+    assert.equal(asset.status, 200, address);
+    assert.equal(asset.headers.get('content-type')?.split(';')[0], type);
+    assert.equal(asset.headers.get('cache-control'), 'public, max-age=31536000, immutable');
+    assert.ok((await asset.arrayBuffer()).byteLength > 0);
+
+    const again = await fetch(url + address, {
+      headers: { 'if-none-match': asset.headers.get('etag') ?? '' },
+    });
+    assert.equal(again.status, 304, address);
+  }
+});
+
+test('HEAD says of each page what GET does, without a body', async (t) => {
+  const { url } = await startDocs(t);
+  for (const path of ['/openapi.json', '/docs', '/docs/assets/swagger-ui.css']) {
+    const headers = { 'accept-encoding': 'identity' };
+    const get = await fetch(url + path, { headers });
+    const head = await fetch(url + path, { method: 'HEAD', headers });
+    assert.equal(head.status, 200);
+    assert.equal(await head.text(), '');
+    for (const name of ['content-type', 'content-length', 'etag', 'content-security-policy']) {
+      assert.equal(head.headers.get(name), get.headers.get(name), `${name} of ${path}`);
+    }
+  }
+});
+
+for (const [path, status] of [
+  ['/docs/assets/../../package.json', 404],
+  ['/docs/assets/..', 404],
+  ['/docs/assets/%2e%2e/%2e%2e/package.json', 404],
+  ['/docs/assets/..%2f..%2fpackage.json', 400],
+  ['/docs/assets/..%5c..%5cpackage.json', 400],
+  ['/docs/assets/....//package.json', 404],
+  ['/docs/assets//etc/passwd', 404],
+  ['/docs/assets/swagger-ui.css%00.png', 400],
+  ['/docs/assets/package.json', 404],
+  ['/docs/assets/swagger-ui-bundle.js.map', 404],
+  ['/docs/assets/index.html', 404],
+  ['/docs/assets/__proto__', 404],
+  ['/docs/assets/constructor', 404],
+  ['/docs/assets/', 404],
+] as const) {
+  test(`GET ${path} leads out of nothing: ${status}`, async (t) => {
+    const { raw } = await startDocs(t);
+    const answer = await raw(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+    assert.match(answer, new RegExp(`^HTTP/1.1 ${status} `));
+    assert.match(answer, /content-type: application\/problem\+json/i);
+    assert.doesNotMatch(answer, /"name": ?"(?:strata|swagger-ui-dist)"/);
+  });
+}
+
+test('the address of ReDoc leads to the page', async (t) => {
+  const { url } = await startDocs(t);
+  const answer = await fetch(`${url}/redoc`, { redirect: 'manual' });
+  assert.equal(answer.status, 307);
+  assert.equal(answer.headers.get('location'), '/docs');
+});
+
+test('what has no address is not served', async (t) => {
+  const { url } = await startDocs(t, { docsUrl: null });
+  assert.equal((await fetch(`${url}/openapi.json`)).status, 200);
+  assert.equal((await fetch(`${url}/docs`)).status, 404);
+  assert.equal((await fetch(`${url}/redoc`)).status, 404);
+  assert.equal((await fetch(`${url}/docs/assets/docs.css`)).status, 404);
+  const addresses = { document, docsUrl: '/docs', redocUrl: '/redoc', projectName: 'Things' };
+  assert.deepEqual(createDocsRoutes({ ...addresses, openapiUrl: null }), []);
+});
+
+test('no page of its own stands in the document', () => {
+  const routes = createDocsRoutes({
+    document,
+    openapiUrl: '/openapi.json',
+    docsUrl: '/docs',
+    redocUrl: '/redoc',
+    projectName: 'Things',
+  });
+  assert.equal(routes.length, 4);
+  for (const { path, hidden } of routes) assert.equal(hidden, true, path);
+});
+
+test('without the package the page says how to install it, and the document is served', async (t) => {
+  const { url } = await startDocs(t, { swaggerUiFolder: null, projectName: 'Things & <more>' });
+  const page = await fetch(`${url}/docs`);
+  assert.equal(page.status, 200);
+  const html = await page.text();
+  assert.match(html, /npm install --include=optional/);
+  assert.match(html, /<title>Things &amp; &lt;more&gt;<\/title>/);
+  for (const address of addressesIn(html)) assert.equal((await fetch(url + address)).status, 200, address);
+  assert.equal((await fetch(`${url}/openapi.json`)).status, 200);
+});

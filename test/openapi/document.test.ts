@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { z } from 'zod';
+import { noContent } from '../../src/http/reply.ts';
+import { type Route, route } from '../../src/http/route.ts';
+import { createOpenApiDocument, type OpenApiDocument } from '../../src/openapi/document.ts';
+
+const thing = z.object({ id: z.int().min(1), name: z.string().max(50) }).meta({ id: 'Thing' });
+const plain = { tags: ['things'], auth: 'none', responses: { 204: { description: 'Done.' } } } as const;
+
+function get(path: string, more: Partial<Route> = {}): Route {
+  const handler = () => noContent();
+  return { ...plain, method: 'GET', path, operationId: 'getThing', summary: 'Read', handler, ...more };
+}
+
+function describe(routes: readonly Route[], environment = 'local'): OpenApiDocument {
+  return createOpenApiDocument({
+    routes,
+    environment,
+    info: { title: 'Things', description: 'All about things.', version: '1.2.3' },
+    tags: [
+      { name: 'things', description: 'What this is about.' },
+      { name: 'others', description: 'What nothing uses.' },
+    ],
+  });
+}
+
+test('the document says what the service is, under which licence, and which server it came from', () => {
+  const { openapi, info, servers, tags } = describe([get('/things')], 'staging');
+  assert.equal(openapi, '3.1.0');
+  assert.deepEqual(info, {
+    title: 'Things',
+    description: 'All about things.',
+    version: '1.2.3',
+    contact: { name: 'The maintainers of Things' },
+    license: { name: 'MIT', identifier: 'MIT' },
+  });
+  assert.deepEqual(servers, [{ url: '/', description: 'This server (staging)', 'x-internal': true }]);
+  assert.deepEqual(tags, [{ name: 'things', description: 'What this is about.' }]);
+});
+
+test('routes of one path stand together, under their methods in lower case', () => {
+  const { paths } = describe([
+    get('/things/:id/files/*path'),
+    get('/things/:id/files/*path', { method: 'DELETE', operationId: 'deleteFile' }),
+  ]);
+  assert.deepEqual(Object.keys(paths), ['/things/{id}/files/{path}']);
+  assert.deepEqual(Object.keys(paths['/things/{id}/files/{path}'] ?? {}), ['get', 'delete']);
+});
+
+test('a hidden route is left out', () => {
+  assert.deepEqual(describe([get('/things', { hidden: true })]).paths, {});
+});
+
+test('a schema with an id is a component once, and referred to wherever it is used', () => {
+  const list = z.object({ items: z.array(thing).max(10) });
+  const document = describe([
+    get('/things', { operationId: 'listThings', responses: { 200: { description: 'All.', schema: list } } }),
+    get('/things/:id', { responses: { 200: { description: 'One.', schema: thing } } }),
+  ]);
+  const one = document.paths['/things/{id}']?.get?.responses['200'];
+  assert.deepEqual(one?.content?.['application/json']?.schema, { $ref: '#/components/schemas/Thing' });
+  assert.deepEqual(document.components.schemas.Thing, {
+    type: 'object',
+    properties: {
+      id: { type: 'integer', format: 'int64', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+      name: { type: 'string', maxLength: 50, pattern: '^[^\\u0000]*$' },
+    },
+    required: ['id', 'name'],
+    additionalProperties: false,
+  });
+});
+
+test('every reference leads somewhere, and every component is referred to', () => {
+  const document = describe([
+    get('/things/:id', { etag: true, responses: { 200: { description: 'One.', schema: thing } } }),
+    get('/probe', { operationId: 'probe', limit: 'exempt' }),
+  ]);
+  const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/([^"]*)"/g)].map(
+    ([, at]) => at,
+  );
+  const { schemas, headers } = document.components;
+  const components = [
+    ...Object.keys(schemas).map((name) => `schemas/${name}`),
+    ...Object.keys(headers).map((name) => `headers/${name}`),
+  ];
+  assert.deepEqual([...new Set(references)].sort(), components.sort());
+});
+
+test('an operationId that is there twice is refused, naming the second route', () => {
+  assert.throws(
+    () => describe([get('/a'), get('/b')]),
+    /^Error: GET \/b has the operationId "getThing" of another route\.$/,
+  );
+});
+
+test('a tag that no description stands for is refused, naming the route', () => {
+  assert.throws(() => describe([get('/a', { tags: ['thigns'] })]), /^Error: GET \/a has the tag "thigns"/);
+});
+
+test('a deprecated route says so, and one that will need a user says which', () => {
+  const old = route({
+    ...plain,
+    method: 'GET',
+    path: '/old',
+    operationId: 'old',
+    summary: 'Old',
+    deprecated: true,
+    handler: () => noContent(),
+  });
+  const { paths } = describe([old, get('/mine', { auth: 'user' })]);
+  assert.equal(paths['/old']?.get?.deprecated, true);
+  assert.equal(paths['/old']?.get?.['x-auth'], undefined);
+  assert.equal(paths['/mine']?.get?.['x-auth'], 'user');
+  assert.equal(paths['/mine']?.get?.deprecated, undefined);
+});

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { z } from 'zod';
+import { noContent } from '../../src/http/reply.ts';
+import type { Route } from '../../src/http/route.ts';
+import { describeOperation, type Operation, pathTemplate } from '../../src/openapi/operation.ts';
+import { createSchemaSet } from '../../src/openapi/schemas.ts';
+
+function describe(more: Partial<Route>): Operation {
+  const handler = () => noContent();
+  const responses = { 204: { description: 'Done.' } };
+  const base = {
+    method: 'POST',
+    path: '/things',
+    operationId: 'doIt',
+    summary: 'Do it',
+    tags: [],
+    auth: 'none',
+  } as const;
+  return describeOperation({ ...base, responses, handler, ...more }, createSchemaSet());
+}
+
+const digits = z
+  .string()
+  .regex(/^\d{1,16}$/)
+  .transform(Number)
+  .pipe(z.int().min(1).max(100));
+
+for (const [pattern, template] of [
+  ['/', '/'],
+  ['/things', '/things'],
+  ['/things/:id', '/things/{id}'],
+  ['/a/:b/c/:d', '/a/{b}/c/{d}'],
+  ['/files/*path', '/files/{path}'],
+] as const) {
+  test(`the pattern ${pattern} is the template ${template}`, () => {
+    assert.equal(pathTemplate(pattern), template);
+  });
+}
+
+test('a path parameter has the type that the handler gets, and is required', () => {
+  const params = z.object({ id: digits.meta({ description: 'The number.', example: 7 }) });
+  assert.deepEqual(describe({ path: '/things/:id', params }).parameters, [
+    {
+      name: 'id',
+      in: 'path',
+      required: true,
+      description: 'The number.',
+      schema: { type: 'integer', format: 'int32', minimum: 1, maximum: 100 },
+      example: 7,
+    },
+  ]);
+});
+
+test('a path parameter without a schema is text that is not empty', () => {
+  assert.deepEqual(describe({ path: '/files/*path' }).parameters, [
+    { name: 'path', in: 'path', required: true, schema: { type: 'string', minLength: 1, maxLength: 8192 } },
+  ]);
+});
+
+test('a declared path parameter that the path does not have is refused, naming the route', () => {
+  assert.throws(
+    () => describe({ path: '/things/:id', params: z.object({ di: digits }) }),
+    /^Error: POST \/things\/:id has no "di" in its path, which its params declare\.$/,
+  );
+});
+
+test('a query parameter with a default is optional and says its default', () => {
+  const query = z.object({ limit: digits.default(20), after: digits, filter: digits.optional() });
+  const parameters = describe({ query }).parameters ?? [];
+  assert.deepEqual(
+    parameters.map(({ name, required, schema }) => [name, required, schema.default]),
+    [
+      ['limit', false, 20],
+      ['after', true, undefined],
+      ['filter', false, undefined],
+    ],
+  );
+});
+
+test('a header is written as its standard writes it; those that OpenAPI has other places for are left out', () => {
+  const headers = z.object({
+    'if-match': z.string().max(9).optional(),
+    'x-request-id': z.string().max(9),
+    'content-type': z.string().max(9),
+  });
+  const parameters = describe({ headers }).parameters ?? [];
+  assert.deepEqual(
+    parameters.map((each) => [each.in, each.name, each.required]),
+    [
+      ['header', 'If-Match', false],
+      ['header', 'X-Request-ID', true],
+    ],
+  );
+});
+
+test('text in a parameter is no longer than a request target, unless its schema says a length', () => {
+  const query = z.object({ any: z.string(), short: z.string().max(9), one: z.enum(['a', 'b']) });
+  const lengths = (describe({ query }).parameters ?? []).map(({ schema }) => schema.maxLength);
+  assert.deepEqual(lengths, [8192, 9, undefined]);
+});
+
+test('a deprecated parameter says so', () => {
+  const query = z.object({ page: digits.optional().meta({ deprecated: true }) });
+  assert.equal(describe({ query }).parameters?.[0]?.deprecated, true);
+});
+
+test('a query that is no object schema of its own is refused, naming the route', () => {
+  const query = z.object({ page: digits }).meta({ id: 'Query' });
+  assert.throws(
+    () => describe({ query }),
+    /^Error: The schema of POST \/things, query must be an object schema/,
+  );
+});
+
+test('a body stands under each media type that the route takes, in the form that the client sends', () => {
+  const body = z.strictObject({ name: z.string().max(9), count: z.int().min(0).max(9).default(0) });
+  const accepts = ['application/json', 'application/merge-patch+json'];
+  const { requestBody } = describe({ body, accepts, example: { name: 'x' } });
+  assert.deepEqual(Object.keys(requestBody?.content ?? {}), accepts);
+  const { schema, example } = requestBody?.content['application/merge-patch+json'] ?? {};
+  assert.deepEqual(schema?.required, ['name']);
+  assert.deepEqual(example, { name: 'x' });
+  assert.equal(requestBody?.required, true);
+});
+
+test('a body that the schema lets the client leave out is not required', () => {
+  const body = z.strictObject({ name: z.string().max(9) }).optional();
+  assert.equal(describe({ body }).requestBody?.required, false);
+});
+
+test('a route without a body has no requestBody', () => {
+  assert.equal(describe({}).requestBody, undefined);
+});

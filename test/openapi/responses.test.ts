@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { z } from 'zod';
+import { noContent } from '../../src/http/reply.ts';
+import type { Route } from '../../src/http/route.ts';
+import { type ApiResponse, describeResponses } from '../../src/openapi/responses.ts';
+import { createSchemaSet } from '../../src/openapi/schemas.ts';
+
+function describe(more: Partial<Route>): Record<string, ApiResponse> {
+  const handler = () => noContent();
+  const responses = { 204: { description: 'Done.' } };
+  const base = {
+    method: 'GET',
+    path: '/things',
+    operationId: 'x',
+    summary: 'X',
+    tags: [],
+    auth: 'none',
+  } as const;
+  return describeResponses({ ...base, responses, handler, ...more }, 'GET /things', createSchemaSet());
+}
+
+const some = z.object({ some: z.string().max(9) });
+
+for (const [what, more, statuses] of [
+  ['nothing else', {}, ['204', '400', '429', '500', '503']],
+  ['an exemption from the rate limit', { limit: 'exempt' }, ['204', '400', '500', '503']],
+  ['params', { params: some }, ['204', '400', '404', '422', '429', '500', '503']],
+  ['a query', { query: some }, ['204', '400', '422', '429', '500', '503']],
+  ['headers', { headers: some }, ['204', '400', '422', '429', '500', '503']],
+  ['a body', { body: some }, ['204', '400', '408', '413', '415', '422', '429', '500', '503']],
+  ['a conflict', { problems: ['conflict'] }, ['204', '400', '409', '429', '500', '503']],
+] as const) {
+  test(`a route that declares ${what} can be answered with ${statuses.join(', ')}`, () => {
+    assert.deepEqual(Object.keys(describe(more)), statuses);
+  });
+}
+
+test('a refusal is a problem, names its codes, and shows one as the server would send it', () => {
+  const refusal = describe({ body: some })['415'];
+  assert.equal(
+    refusal?.description,
+    'Unsupported media type (`unsupported_media_type`); Unsupported content encoding (`unsupported_encoding`).',
+  );
+  const { schema, example } = refusal?.content?.['application/problem+json'] ?? {};
+  assert.deepEqual(schema, { $ref: '#/components/schemas/Problem' });
+  assert.deepEqual(example, {
+    type: 'urn:strata:problem:unsupported-media-type',
+    title: 'Unsupported media type',
+    status: 415,
+    detail: 'A sentence that says what is wrong and what to do about it.',
+    code: 'unsupported_media_type',
+    request_id: '7b0c5b2e-6f0e-4f0c-9d5c-1d1f6a1f7c55',
+  });
+});
+
+test('the refusal of a large body says the limit of a route that has one of its own', () => {
+  assert.match(
+    describe({ body: some, maxBody: 64_000 })['413']?.description ?? '',
+    /the limit is 64000 bytes\.$/,
+  );
+});
+
+test('every answer of a limited route has the headers of the limit, and 429 says when to come back', () => {
+  const responses = describe({});
+  for (const { headers } of Object.values(responses)) {
+    assert.deepEqual(headers.RateLimit, { $ref: '#/components/headers/RateLimit' });
+    assert.ok(headers['RateLimit-Policy']);
+    assert.ok(headers['X-Request-ID']);
+  }
+  assert.ok(responses['429']?.headers['Retry-After']);
+  assert.equal(responses['204']?.headers['Retry-After'], undefined);
+  assert.equal(describe({ limit: 'exempt' })['204']?.headers.RateLimit, undefined);
+});
+
+test('a status that the route declares itself is answered both ways', () => {
+  const response = describe({ responses: { 503: { description: 'Not ready.', schema: some } } })['503'];
+  assert.deepEqual(Object.keys(response?.content ?? {}), ['application/json', 'application/problem+json']);
+  assert.equal(response?.description, 'Not ready. Or: Deadline exceeded (`deadline_exceeded`).');
+});
+
+test('a read that gives an entity tag can be answered with 304', () => {
+  const spec = { description: 'It.', schema: some };
+  assert.ok(describe({ etag: true, responses: { 200: spec } })['304']);
+  assert.ok(describe({ responses: { 200: { ...spec, headers: { etag: 'Its version.' } } } })['304']);
+  assert.equal(describe({ responses: { 200: spec } })['304'], undefined);
+});
+
+test('a declared header keeps its description and gets the schema of its standard', () => {
+  const headers = { etag: 'The version of the thing.', 'x-total': 'How many there are.' };
+  const described = describe({ responses: { 200: { description: 'It.', schema: some, headers } } })['200']
+    ?.headers;
+  assert.deepEqual(described?.ETag, {
+    description: 'The version of the thing.',
+    schema: { type: 'string', maxLength: 128, pattern: '^(?:W/)?"[^"]*"$' },
+  });
+  assert.deepEqual(described?.['X-Total'], {
+    description: 'How many there are.',
+    schema: { type: 'string', maxLength: 8192, pattern: '^[\\t -~]*$' },
+  });
+});
+
+test('what is created says where it is, whether or not the route says so', () => {
+  assert.ok(
+    describe({ responses: { 201: { description: 'Made.', schema: some } } })['201']?.headers.Location,
+  );
+});
+
+test('an answer is shown in the form in which it goes out, with its example', () => {
+  const schema = z.object({
+    at: z.date().transform(String).pipe(z.iso.datetime()),
+    count: z.int().min(0).max(9).default(0),
+  });
+  const response = describe({ responses: { 200: { description: 'It.', schema, example: { count: 3 } } } })[
+    '200'
+  ];
+  const media = response?.content?.['application/json'];
+  assert.deepEqual(media?.schema?.required, ['at', 'count']);
+  assert.deepEqual(media?.example, { count: 3 });
+});
+
+test('an answer of bytes has its media type and no schema', () => {
+  const response = describe({ responses: { 200: { description: 'A picture.', contentType: 'image/png' } } })[
+    '200'
+  ];
+  assert.deepEqual(response?.content, { 'image/png': {} });
+});

@@ -1,0 +1,13 @@
+/** `npm run prove -- <name>`: runs a proof that is too heavy, or needs too much, for the tests. */
+
+const proofs = new Map([['contract', () => import('./contract/run.ts')]]);
+
+const name = process.argv[2] ?? '';
+const proof = proofs.get(name);
+if (proof === undefined) {
+  console.error(
+    `Usage: npm run prove -- <name>, where the name is one of: ${[...proofs.keys()].join(', ')}.`,
+  );
+  process.exit(1);
+}
+await proof();

@@ -1,0 +1,89 @@
+/**
+ * `npm test`: one embedded PostgreSQL for the whole run, a template database with all migrations, and Node's test
+ * runner over the files, each in a process of its own with databases made from the template. Everything is in a
+ * temporary folder, which is removed at the end, also after Ctrl+C.
+ *
+ *     npm test                          all files
+ *     npm test -- test/http users       those whose path contains one of the words
+ *     npm test -- --watch test/http     again on every change
+ */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import postgres from 'postgres';
+import { startEmbedded } from '../src/db/embedded.ts';
+import { migrateUp } from '../src/db/migrate.ts';
+import { createLogger } from '../src/observability/logger.ts';
+import { serverVariable, templateName } from './helpers/test-database.ts';
+
+const root = join(import.meta.dirname, '..');
+const words = process.argv.slice(2);
+const watch = words.includes('--watch');
+const wanted = words.filter((word) => !word.startsWith('--')).map((word) => word.replace(/^\.\//, ''));
+
+const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+  .map((file) => join('test', file))
+  .filter((file) => file.endsWith('.test.ts') && !file.includes('node_modules'))
+  .filter((file) => wanted.length === 0 || wanted.some((word) => file.includes(word)))
+  .sort();
+if (files.length === 0) {
+  console.error(`No test file has a path with ${wanted.map((word) => `"${word}"`).join(' or ')}.`);
+  process.exit(1);
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'strata-tests-'));
+// Ctrl+C reaches the runner too; this process stays to clean up after it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
+
+/** Only what goes wrong is shown: the runner's own output is what a person reads. */
+const log = createLogger({
+  level: 'ERROR',
+  destination: { write: (line) => void process.stderr.write(line), flush: () => Promise.resolve() },
+});
+const embedded = await startEmbedded({ dataDir: join(folder, 'postgres'), log, durable: false });
+try {
+  await makeTemplate(embedded.url);
+  process.exitCode = await runTests(embedded.url);
+} finally {
+  await embedded.stop();
+  await rm(folder, { recursive: true, force: true });
+}
+
+async function makeTemplate(server: string): Promise<void> {
+  const admin = postgres(server, { max: 1, onnotice: () => {} });
+  await admin`create database ${admin(templateName)}`;
+  await admin.end();
+  const url = new URL(server);
+  url.pathname = `/${templateName}`;
+  await migrateUp({ url: url.href, log });
+}
+
+async function runTests(server: string): Promise<number> {
+  const child = spawn(
+    process.execPath,
+    [
+      '--import',
+      'tsx',
+      '--test',
+      '--test-reporter=spec',
+      `--test-concurrency=${Math.max(2, availableParallelism())}`,
+      ...(watch ? ['--watch'] : []),
+      ...files,
+    ],
+    { cwd: root, stdio: 'inherit', env: { ...ownEnvironment(), [serverVariable]: server } },
+  );
+  const [code] = await once(child, 'exit');
+  return typeof code === 'number' ? code : 1;
+}
+
+/** Without the settings of whoever runs the tests: they would leak into the servers that tests start. */
+function ownEnvironment(): NodeJS.ProcessEnv {
+  const aliases = ['DATABASE_URL', 'DATABASE_POOL_SIZE', 'DATABASE_ECHO', 'ENVIRONMENT', 'PORT'];
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(APP|SECURITY)_/.test(name) && !aliases.includes(name)),
+  );
+}

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { renderConfigurationPage, renderEnvExample } from '../../src/settings/document.ts';
+import { loadSettings } from '../../src/settings/load.ts';
+import { variables } from '../../src/settings/table.ts';
+
+const root = join(import.meta.dirname, '../..');
+const committed = (path: string) => readFileSync(join(root, path), 'utf8');
+
+const folder = mkdtempSync(join(tmpdir(), 'strata-document-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function loadFile(text: string) {
+  const envFile = join(folder, 'example.env');
+  writeFileSync(envFile, text);
+  return loadSettings({ env: {}, envFile });
+}
+
+describe('.env.example', () => {
+  test('is what `npm run docs` writes', () => {
+    assert.equal(committed('.env.example'), renderEnvExample());
+  });
+
+  test('changes nothing when it is copied as it is', () => {
+    assert.ok(loadFile(renderEnvExample()).origins.every(({ origin }) => origin === 'default'));
+  });
+
+  test('gives the defaults when every line of it is uncommented', () => {
+    const uncommented = renderEnvExample().replace(/^#(?=[A-Z]+_)/gm, '');
+    const { settings, origins, warnings } = loadFile(uncommented);
+    assert.deepEqual(settings, loadSettings({ env: {}, envFile: null }).settings);
+    assert.deepEqual(warnings, []);
+    const untouched = origins.filter(({ origin }) => origin === 'default').map(({ name }) => name);
+    assert.deepEqual(untouched, ['APP_PROJECT_VERSION', 'SECURITY_SERVER_HEADER']);
+  });
+});
+
+describe('docs/configuration.md', () => {
+  test('is what `npm run docs` writes', () => {
+    assert.equal(committed('docs/configuration.md'), renderConfigurationPage());
+  });
+
+  test('has one row for every variable, of five cells', () => {
+    const rows = renderConfigurationPage().split('\n');
+    for (const { name } of variables) {
+      const own = rows.filter((row) => row.startsWith(`| \`${name}\` |`));
+      assert.equal(own.length, 1, name);
+      assert.equal(own[0]?.split(' | ').length, 5, name);
+    }
+  });
+});
+
+describe('every variable', () => {
+  for (const variable of variables) {
+    test(`${variable.name} is the key ${variable.key} of its group in capitals, and says what it is`, () => {
+      const prefix = variable.group === 'security' ? 'SECURITY_' : 'APP_';
+      assert.equal(
+        variable.name,
+        prefix + variable.key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase(),
+      );
+      assert.match(variable.about, /\.$/);
+      assert.notEqual(variable.takes, '');
+    });
+  }
+});

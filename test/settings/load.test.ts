@@ -1,0 +1,395 @@
+import assert from 'node:assert/strict';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { describe, test } from 'node:test';
+import { StartError } from '../../src/errors.ts';
+import { type LoadedSettings, loadSettings } from '../../src/settings/load.ts';
+
+type Env = Record<string, string | undefined>;
+
+const load = (env: Env = {}, overrides: Record<string, string> = {}): LoadedSettings =>
+  loadSettings({ env, envFile: null, overrides });
+
+/** The faults that the environment is refused with, one a line. */
+function faultsOf(env: Env, overrides: Record<string, string> = {}): string[] {
+  try {
+    load(env, overrides);
+  } catch (error) {
+    assert.ok(error instanceof StartError, `expected a StartError, got ${error}`);
+    return error.message.split('\n');
+  }
+  return [];
+}
+
+const originOf = (loaded: LoadedSettings, name: string) =>
+  loaded.origins.find((origin) => origin.name === name);
+
+/** What production needs at least. */
+const production = {
+  APP_ENVIRONMENT: 'production',
+  APP_ALLOWED_HOSTS: 'api.example.com',
+  APP_DATABASE_URL: 'postgres://strata:secret@db/strata',
+};
+
+describe('an empty environment', () => {
+  test('gives the documented defaults, without a warning', () => {
+    const { settings, origins, warnings } = load();
+    assert.deepEqual(warnings, []);
+    assert.ok(origins.every(({ origin }) => origin === 'default'));
+    assert.equal(settings.application.environment, 'local');
+    assert.equal(settings.application.projectName, 'Strata');
+    assert.match(settings.application.projectVersion, /^\d+\.\d+\.\d+/);
+    assert.equal(settings.application.apiPrefix, '/api/v1');
+    assert.equal(settings.application.databaseUrl, 'embedded');
+    assert.equal(settings.application.dataDir, resolve('.data'));
+    assert.deepEqual(settings.application.corsAllowOrigins, []);
+    assert.deepEqual(settings.application.allowedHosts, ['*']);
+    assert.deepEqual(
+      { ...settings.server },
+      {
+        host: '127.0.0.1',
+        port: 8000,
+        workers: 1,
+        headersTimeoutSeconds: 10,
+        requestTimeoutSeconds: 30,
+        bodyTimeoutSeconds: 20,
+        keepAliveSeconds: 5,
+        maxHeaderBytes: 16384,
+        maxHeaderCount: 100,
+        maxConnections: 10000,
+        shutdownGraceSeconds: 30,
+      },
+    );
+    assert.deepEqual(
+      { ...settings.security },
+      {
+        rateLimitEnabled: true,
+        rateLimitPerMinute: 60,
+        rateLimitPerHour: 1000,
+        rateLimitBurst: 10,
+        rateLimitMaxClients: 100000,
+        maxUploadSize: 52428800,
+        maxRequestSize: 1048576,
+        blockNullBytes: true,
+        enableHsts: true,
+        hstsPreload: false,
+        enforceHttps: true,
+        enableCsp: false,
+        cspPolicy: "default-src 'self'",
+        trustedProxies: ['127.0.0.1', '::1'],
+        trustProxyHeaders: false,
+        serverHeader: '',
+      },
+    );
+  });
+
+  test('gives settings that nobody can change', () => {
+    const { settings } = load();
+    for (const frozen of [
+      settings,
+      settings.application,
+      settings.server,
+      settings.security,
+      settings.application.allowedHosts,
+    ]) {
+      assert.ok(Object.isFrozen(frozen));
+    }
+  });
+});
+
+describe('precedence', () => {
+  test('a flag wins over the environment', () => {
+    const loaded = load({ APP_PORT: '9000' }, { APP_PORT: '9001' });
+    assert.equal(loaded.settings.server.port, 9001);
+    assert.equal(originOf(loaded, 'APP_PORT')?.origin, 'flag');
+  });
+
+  test('a flag wins over an alias in the environment', () => {
+    assert.equal(load({ PORT: '9000' }, { APP_PORT: '9001' }).settings.server.port, 9001);
+  });
+
+  for (const empty of ['', '   ', undefined]) {
+    test(`a variable set to ${JSON.stringify(empty)} counts as not set`, () => {
+      const loaded = load({ APP_PORT: empty });
+      assert.equal(loaded.settings.server.port, 8000);
+      assert.equal(originOf(loaded, 'APP_PORT')?.origin, 'default');
+    });
+  }
+
+  test('spaces around a value do not matter', () => {
+    assert.equal(load({ APP_PORT: ' 9000\n' }).settings.server.port, 9000);
+  });
+});
+
+describe('aliases', () => {
+  const cases = [
+    ['ENVIRONMENT', 'APP_ENVIRONMENT', 'staging'],
+    ['DATABASE_URL', 'APP_DATABASE_URL', 'none'],
+    ['DATABASE_POOL_SIZE', 'APP_DATABASE_POOL_SIZE', '7'],
+    ['DATABASE_ECHO', 'APP_DATABASE_ECHO', 'true'],
+    ['PORT', 'APP_PORT', '9000'],
+  ] as const;
+  for (const [alias, name, value] of cases) {
+    test(`${alias} sets ${name}, and the origin says so`, () => {
+      assert.deepEqual(originOf(load({ [alias]: value }), name), {
+        name,
+        value,
+        origin: 'environment',
+        alias,
+      });
+    });
+  }
+
+  test('two names with the same value are accepted', () => {
+    const loaded = load({ PORT: '9000', APP_PORT: '9000' });
+    assert.deepEqual(originOf(loaded, 'APP_PORT'), {
+      name: 'APP_PORT',
+      value: '9000',
+      origin: 'environment',
+    });
+  });
+
+  test('two names with different values are refused, naming both and showing neither', () => {
+    const [fault = '', ...others] = faultsOf({
+      DATABASE_URL: 'postgres://u:secret1@a/d',
+      APP_DATABASE_URL: 'postgres://u:secret2@b/d',
+    });
+    assert.deepEqual(others, []);
+    assert.match(fault, /^APP_DATABASE_URL and DATABASE_URL are both set in the environment, and differ/);
+    assert.doesNotMatch(fault, /secret/);
+  });
+
+  test('HOST and VERSION, which shells set, are not read', () => {
+    const { settings } = load({ HOST: '0.0.0.0', VERSION: '9' });
+    assert.equal(settings.server.host, '127.0.0.1');
+    assert.notEqual(settings.application.projectVersion, '9');
+  });
+});
+
+describe('faults', () => {
+  test('are all reported at once, one a line, each with variable, value and what it takes', () => {
+    assert.deepEqual(faultsOf({ APP_PORT: '80a', APP_DEBUG: 'maybe', SECURITY_RATE_LIMIT_PER_HOUR: '0' }), [
+      'APP_DEBUG got "maybe" in the environment, but takes true or false.',
+      'APP_PORT got "80a" in the environment, but takes an integer from 0 to 65535.',
+      'SECURITY_RATE_LIMIT_PER_HOUR got "0" in the environment, but takes an integer from 1 to 1000000 (requests).',
+    ]);
+  });
+
+  test('stay on one line whatever the value holds', () => {
+    assert.equal(faultsOf({ APP_PORT: '1\n2\u0000\u001b[31m' }).length, 1);
+  });
+
+  test('say that a value came from the command line', () => {
+    assert.match(faultsOf({}, { APP_PORT: 'x' })[0] ?? '', /^APP_PORT got "x" on the command line,/);
+  });
+
+  test('name the alias that was set', () => {
+    assert.match(faultsOf({ PORT: 'x' })[0] ?? '', /^PORT \(another name of APP_PORT\) got "x"/);
+  });
+
+  test('of one variable do not bring up checks that would read it', () => {
+    const faults = faultsOf({ ...production, APP_ALLOWED_HOSTS: 'a b' });
+    assert.equal(faults.length, 1);
+    assert.match(faults[0] ?? '', /^APP_ALLOWED_HOSTS got "a b"/);
+  });
+
+  test('of variables come together with refused combinations', () => {
+    assert.equal(faultsOf({ ...production, APP_DEBUG: 'true', APP_PORT: 'x' }).length, 2);
+  });
+
+  for (const [name, value] of [
+    ['APP_DATABASE_URL', 'postgres://strata:hunter2@host:port/db'],
+    ['APP_DATABASE_URL', 'postgres//strata:hunter2@host/db'],
+    ['APP_DATABASE_URL', 'postgres://strata:hunter2#x@host/db'],
+    ['APP_DATABASE_URL', 'postgres://strata:5/hunter2@host/db'],
+    ['APP_DATABASE_URL', 'postgres://strata:5?hunter2@host/db'],
+    ['APP_DATABASE_URL', 'mysql://root:hunter2@host/db'],
+    ['DATABASE_URL', 'hunter2'],
+    ['APP_CORS_ALLOW_ORIGINS', 'https://ada:hunter2@app.example.com'],
+    ['APP_CORS_ALLOW_ORIGINS', '["https://ada:hunter2@app.example.com/"]'],
+    ['APP_ALLOWED_HOSTS', 'postgres://ada:hunter2@db.example.com'],
+    ['APP_PORT', `postgres://ada:${'hunter2'.repeat(30)}@db.example.com`],
+  ] as const) {
+    test(`never show the password in ${name}=${value.slice(0, 50)}`, () => {
+      const message = faultsOf({ [name]: value }).join('\n');
+      assert.notEqual(message, '');
+      assert.doesNotMatch(message, /hunter2/);
+    });
+  }
+});
+
+describe('production', () => {
+  test('starts with named hosts and a database', () => {
+    const { settings, warnings } = load(production);
+    assert.equal(settings.application.isProduction, true);
+    assert.deepEqual(warnings, []);
+  });
+
+  for (const [name, change, expected] of [
+    ['debug on', { APP_DEBUG: 'true' }, /^APP_DEBUG=true is refused in production/],
+    [
+      'every host allowed',
+      { APP_ALLOWED_HOSTS: undefined },
+      /^APP_ALLOWED_HOSTS with \* is refused in production/,
+    ],
+    ['the database left to the default', { APP_DATABASE_URL: undefined }, /^APP_DATABASE_URL is not set/],
+  ] as const) {
+    test(`refuses ${name}`, () => {
+      const faults = faultsOf({ ...production, ...change });
+      assert.equal(faults.length, 1);
+      assert.match(faults[0] ?? '', expected);
+    });
+  }
+
+  test('starts the embedded database where it is asked for by name', () => {
+    const { settings } = load({ ...production, APP_DATABASE_URL: 'embedded' });
+    assert.equal(settings.application.databaseKind, 'embedded');
+    assert.equal(settings.application.migrateAtStart, true);
+  });
+});
+
+describe('combinations', () => {
+  test('every origin together with credentials is refused in every environment', () => {
+    assert.match(
+      faultsOf({ APP_CORS_ALLOW_ORIGINS: '*' })[0] ?? '',
+      /^APP_CORS_ALLOW_ORIGINS with \* is refused/,
+    );
+  });
+
+  test('every origin without credentials is accepted', () => {
+    const { settings } = load({ APP_CORS_ALLOW_ORIGINS: '*', APP_CORS_ALLOW_CREDENTIALS: 'false' });
+    assert.deepEqual(settings.application.corsAllowOrigins, ['*']);
+  });
+
+  test('a limit a minute that is too high with its burst is refused', () => {
+    const env = { SECURITY_RATE_LIMIT_PER_MINUTE: '999991', SECURITY_RATE_LIMIT_PER_HOUR: '1000000' };
+    assert.match(faultsOf(env)[0] ?? '', /lower one of them\.$/);
+    assert.deepEqual(faultsOf({ ...env, SECURITY_RATE_LIMIT_BURST: '9' }), []);
+  });
+
+  for (const [name, env, expected] of [
+    [
+      'a limit an hour below the limit a minute',
+      { SECURITY_RATE_LIMIT_PER_HOUR: '59' },
+      /SECURITY_RATE_LIMIT_PER_HOUR/,
+    ],
+    [
+      'forwarded headers believed from every IPv4 address',
+      { SECURITY_TRUST_PROXY_HEADERS: 'true', SECURITY_TRUSTED_PROXIES: '10.0.0.1,0.0.0.0/0' },
+      /SECURITY_TRUSTED_PROXIES/,
+    ],
+    [
+      'forwarded headers believed from every IPv6 address',
+      { SECURITY_TRUST_PROXY_HEADERS: 'true', SECURITY_TRUSTED_PROXIES: '::/0' },
+      /SECURITY_TRUSTED_PROXIES/,
+    ],
+    [
+      'preload without HSTS',
+      { SECURITY_HSTS_PRELOAD: '1', SECURITY_ENABLE_HSTS: '0' },
+      /SECURITY_HSTS_PRELOAD/,
+    ],
+    ['a body deadline beyond the request', { APP_BODY_TIMEOUT_SECONDS: '31' }, /APP_BODY_TIMEOUT_SECONDS/],
+    [
+      'migrations without a database',
+      { APP_DATABASE_URL: 'none', APP_DATABASE_MIGRATE: 'true' },
+      /APP_DATABASE_MIGRATE/,
+    ],
+  ] as const) {
+    test(`${name} is a warning, not a fault`, () => {
+      const { warnings } = load(env);
+      assert.equal(warnings.length, 1);
+      assert.match(warnings[0] ?? '', expected);
+    });
+  }
+
+  test('trusting every address is no matter while forwarded headers are ignored', () => {
+    assert.deepEqual(load({ SECURITY_TRUSTED_PROXIES: '::/0' }).warnings, []);
+  });
+});
+
+describe('computed settings', () => {
+  for (const [environment, served] of [
+    ['local', true],
+    ['test', false],
+    ['staging', true],
+    ['production', false],
+  ] as const) {
+    test(`the docs pages are ${served ? '' : 'not '}served in ${environment}`, () => {
+      const { application } = load({ ...production, APP_ENVIRONMENT: environment }).settings;
+      assert.equal(application.docsUrl, served ? '/docs' : null);
+      assert.equal(application.redocUrl, served ? '/redoc' : null);
+      assert.equal(application.openapiUrl, served ? '/openapi.json' : null);
+    });
+  }
+
+  for (const [environment, url, migrate, expected] of [
+    ['local', 'postgres://db/d', 'auto', true],
+    ['test', 'postgres://db/d', 'auto', true],
+    ['staging', 'postgres://db/d', 'auto', false],
+    ['production', 'postgres://db/d', 'auto', false],
+    ['staging', 'embedded', 'auto', true],
+    ['production', 'postgres://db/d', 'true', true],
+    ['local', 'embedded', 'false', false],
+    ['local', 'none', 'true', false],
+  ] as const) {
+    test(`${environment} with ${url} and APP_DATABASE_MIGRATE=${migrate} ${expected ? 'migrates' : 'does not migrate'} at start`, () => {
+      const env = {
+        ...production,
+        APP_ENVIRONMENT: environment,
+        APP_DATABASE_URL: url,
+        APP_DATABASE_MIGRATE: migrate,
+      };
+      assert.equal(load(env).settings.application.migrateAtStart, expected);
+    });
+  }
+
+  test('APP_WORKERS=auto is one worker for each processor', () => {
+    assert.equal(load({ APP_WORKERS: 'auto' }).settings.server.workers, availableParallelism());
+  });
+});
+
+describe('unknown variables', () => {
+  for (const [name, expected] of [
+    ['APP_PROT', 'APP_PROT, set in the environment, is ignored: did you mean APP_PORT.'],
+    ['app_port', 'app_port, set in the environment, is ignored: did you mean APP_PORT.'],
+    [
+      'APP_RATE_LIMIT_PER_MINUTE',
+      'APP_RATE_LIMIT_PER_MINUTE, set in the environment, is ignored: did you mean SECURITY_RATE_LIMIT_PER_MINUTE.',
+    ],
+    [
+      'SECURITY_JWT_SECRET',
+      'SECURITY_JWT_SECRET, set in the environment, is ignored: this version has no such setting.',
+    ],
+  ] as const) {
+    test(`${name} is a warning without its value`, () => {
+      assert.deepEqual(load({ [name]: 'hunter2' }).warnings, [expected]);
+    });
+  }
+
+  test('an unknown variable that is empty, or that is not ours, is no matter', () => {
+    assert.deepEqual(load({ APP_PROT: '', PATH: '/bin', NODE_APP_PROT: '1' }).warnings, []);
+  });
+});
+
+describe('origins', () => {
+  test('mask the password of the database, and nothing else of its URL', () => {
+    const loaded = load({ APP_DATABASE_URL: 'postgres://strata:hunter2@db:5433/app?sslmode=require' });
+    assert.equal(
+      originOf(loaded, 'APP_DATABASE_URL')?.value,
+      'postgres://strata:***@db:5433/app?sslmode=require',
+    );
+    assert.equal(
+      loaded.settings.application.databaseUrl,
+      'postgres://strata:hunter2@db:5433/app?sslmode=require',
+    );
+  });
+
+  test('show the value in effect, not the text it was read from', () => {
+    const { origins } = load({ APP_LOG_LEVEL: 'warn', APP_ALLOWED_HOSTS: 'A.example, b.example' });
+    assert.equal(origins.find(({ name }) => name === 'APP_LOG_LEVEL')?.value, 'WARNING');
+    assert.equal(
+      origins.find(({ name }) => name === 'APP_ALLOWED_HOSTS')?.value,
+      '["a.example","b.example"]',
+    );
+  });
+});
