@@ -29,7 +29,7 @@ function readProc(pid: number): Usage {
 }
 
 /** The way of other Unix systems: `ps` prints `[[dd-]hh:]mm:ss.cc` and kibibytes. */
-export function readPs(pid: number): Usage {
+function readPs(pid: number): Usage {
   const [time = '', kibibytes] = execFileSync('ps', ['-o', 'time=,rss=', '-p', String(pid)], {
     encoding: 'utf8',
   })

@@ -31,7 +31,7 @@ const widestSpread = 0.2;
 /** Why a figure must not be quoted; undefined if it may be. */
 export function doubt({ spread }: Summary): string | undefined {
   if (spread === undefined) return 'one round';
-  return spread > widestSpread ? `spread ${Math.round(spread * 100)} %` : undefined;
+  return spread > widestSpread ? `spread ${Math.ceil(spread * 100)} %` : undefined;
 }
 
 /** By linear interpolation between the neighbours. */

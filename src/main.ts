@@ -102,17 +102,16 @@ async function runWorker(settings: Settings, log: Logger, destination: LogDestin
     deadlineMs: permitDeadlineMs,
     onTimeout: () => log.error('rate_limit.store_failed', { advice: 'The primary is overloaded or gone.' }),
   });
+  const end = (code: number) => destination.flush().then(() => process.exit(code));
+  channel.onStop(() => void end(0));
   try {
     const { url, stop } = await startServer({ settings, log, databaseUrl, limitStore });
-    channel.onStop(() => {
-      void stop()
-        .then(() => destination.flush())
-        .then(() => process.exit(0));
-    });
-    channel.send({ kind: 'ready', url });
+    channel.onStop(() => void stop().then(() => end(0)));
+    await channel.send({ kind: 'ready', url });
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
-    channel.send({ kind: 'failed', message: error.message });
+    await channel.send({ kind: 'failed', message: error.message });
+    await end(exitStartFailed);
   }
 }
 

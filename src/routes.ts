@@ -28,10 +28,10 @@ export interface RouteParts {
 }
 
 const tags = [
-  { name: 'Users', description: 'People who have an account.' },
-  { name: 'Posts', description: 'What they write.' },
-  { name: 'Health', description: 'Probes for the platform; exempt from the rate limit.' },
-  { name: 'Meta', description: 'What this service is.' },
+  { name: 'users', description: 'People who have an account.' },
+  { name: 'posts', description: 'What they write.' },
+  { name: 'health', description: 'Probes for the platform; exempt from the rate limit.' },
+  { name: 'meta', description: 'What this service is.' },
 ];
 
 /** Every route that the application answers, with its full path. */

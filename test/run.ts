@@ -36,8 +36,9 @@ if (files.length === 0) {
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'strata-tests-'));
-// Ctrl+C reaches the runner too; this process stays to clean up after it.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
+// This process stays to clean up: it hands the signal on, and ends when the runner has ended.
+const stopped = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stopped.abort());
 
 /** Only what goes wrong is shown: the runner's own output is what a person reads. */
 const log = createLogger({
@@ -47,7 +48,7 @@ const log = createLogger({
 const embedded = await startEmbedded({ dataDir: join(folder, 'postgres'), log, durable: false });
 try {
   await makeTemplate(embedded.url);
-  process.exitCode = await runTests(embedded.url);
+  process.exitCode = stopped.signal.aborted ? 1 : await runTests(embedded.url);
 } finally {
   await embedded.stop();
   await rm(folder, { recursive: true, force: true });
@@ -76,6 +77,7 @@ async function runTests(server: string): Promise<number> {
     ],
     { cwd: root, stdio: 'inherit', env: { ...ownEnvironment(), [serverVariable]: server } },
   );
+  stopped.signal.addEventListener('abort', () => child.kill('SIGINT'));
   const [code] = await once(child, 'exit');
   return typeof code === 'number' ? code : 1;
 }

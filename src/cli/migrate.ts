@@ -1,96 +1,104 @@
-/** `npm run migrate -- up | down [--to NNNN] | status | new <name>`: the migrations of the configured database. */
+/**
+ * `npm run migrate -- <command>`: changes the schema of the database that the settings name.
+ *
+ *     up                  apply what is pending
+ *     down [--to 0002]    revert the last migration, or all after that number
+ *     status              what is applied, and what is pending
+ *     new <verb_noun>     make the next file in sql/
+ *
+ * The embedded database is started for it, or used where it runs already. Ends with code 1 and a sentence if it fails.
+ */
 
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findRunningEmbedded, startEmbedded } from '../db/embedded.ts';
 import { type MigrateOptions, migrateDown, migrateUp, migrationStatus } from '../db/migrate.ts';
-import { defaultDirectory, newMigration } from '../db/migration-file.ts';
+import { migrationDirectory, newMigration } from '../db/migration-file.ts';
 import { StartError } from '../errors.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
-import { loadSettings, type Settings } from '../settings/load.ts';
+import { loadSettings } from '../settings/load.ts';
 
-const usage = 'Usage: npm run migrate -- up | down [--to <number>] | status | new <name in words>';
+const usage = 'Usage: npm run migrate -- up | down [--to <number>] | status | new <verb_noun>';
+
+/** What goes wrong beside the command itself, such as a database that ends, is for the eyes of a person here. */
+const log: Logger = createLogger({
+  level: 'WARNING',
+  destination: { write: (line) => void process.stderr.write(line), flush: () => Promise.resolve() },
+});
 
 try {
-  process.exitCode = await main(process.argv.slice(2));
+  for (const line of await runCommand(process.argv.slice(2))) process.stdout.write(`${line}\n`);
 } catch (error) {
   if (!(error instanceof StartError)) throw error;
-  console.error(error.message);
+  process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
 }
 
-async function main(argv: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: [...argv],
-    options: { to: { type: 'string' } },
-    allowPositionals: true,
-    strict: false,
-  });
-  const [command, ...words] = positionals;
-  if (command === 'new' && words.length > 0) {
-    console.log(relative(process.cwd(), await newMigration(defaultDirectory, words.join('_'))));
-    return 0;
+/** Runs the command and returns the lines to print. */
+async function runCommand(argv: string[]): Promise<string[]> {
+  const { command, argument, to } = readArguments(argv);
+  switch (command) {
+    case 'up': {
+      const names = await withTarget(migrateUp);
+      return names.length === 0 ? ['Nothing is pending.'] : names.map((name) => `applied   ${name}`);
+    }
+    case 'down': {
+      const names = await withTarget((target) =>
+        migrateDown({ ...target, ...(to === undefined ? {} : { to }) }),
+      );
+      return names.length === 0
+        ? ['Nothing is applied after that.']
+        : names.map((name) => `reverted  ${name}`);
+    }
+    case 'status': {
+      const states = await withTarget(migrationStatus);
+      return states.map(({ state, name, appliedAt }) =>
+        `${state.padEnd(8)}  ${name}  ${appliedAt?.toISOString() ?? ''}`.trimEnd(),
+      );
+    }
+    case 'new':
+      return [await newMigration(argument, migrationDirectory)];
   }
-  const to = readVersion(values.to);
-  const commands: Record<string, (options: MigrateOptions) => Promise<void>> = {
-    up: async (options) => list('applied', await migrateUp(options)),
-    down: async (options) =>
-      list('taken back', await migrateDown(to === undefined ? options : { ...options, to })),
-    status: printStatus,
-  };
-  const run = command === undefined ? undefined : commands[command];
-  if (run === undefined || words.length > 0) {
-    console.error(usage);
-    return 1;
-  }
-  await withDatabase(loadSettings().settings, run);
-  return 0;
 }
 
-function readVersion(text: string | boolean | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (typeof text !== 'string' || !/^\d{1,4}$/.test(text)) {
-    throw new StartError('--to takes the number of a migration, such as 0001, or 0 for none.');
-  }
-  return Number(text);
+type Command = 'up' | 'down' | 'status' | 'new';
+
+function readArguments(argv: string[]): { command: Command; argument: string; to: number | undefined } {
+  const { positionals, values } = parse(argv);
+  const [command, argument = ''] = positionals;
+  if (command !== 'up' && command !== 'down' && command !== 'status' && command !== 'new')
+    throw new StartError(usage);
+  if (positionals.length !== (command === 'new' ? 2 : 1)) throw new StartError(usage);
+  if (values.to !== undefined && (command !== 'down' || !/^\d{1,4}$/.test(values.to)))
+    throw new StartError(usage);
+  return { command, argument, to: values.to === undefined ? undefined : Number(values.to) };
 }
 
-/** The embedded database is started for the command, unless a running server has it open already. */
-async function withDatabase(
-  settings: Settings,
-  run: (options: MigrateOptions) => Promise<void>,
-): Promise<void> {
-  const { databaseKind, databaseUrl, dataDir } = settings.application;
-  const log = quietLog();
-  if (databaseKind === 'none')
-    throw new StartError('APP_DATABASE_URL is none: there is no database to migrate.');
-  if (databaseKind === 'postgres') return run({ url: databaseUrl, log });
+function parse(args: string[]) {
+  try {
+    return parseArgs({ args, allowPositionals: true, options: { to: { type: 'string' } } });
+  } catch (cause) {
+    throw new StartError(usage, { cause });
+  }
+}
+
+/** Calls `work` with the database of the settings, running. */
+async function withTarget<T>(work: (target: MigrateOptions) => Promise<T>): Promise<T> {
+  const { databaseKind, databaseUrl, dataDir } = loadSettings().settings.application;
+  if (databaseKind === 'none') {
+    throw new StartError(
+      'There is no database to migrate: set APP_DATABASE_URL to something else than none.',
+    );
+  }
+  if (databaseKind !== 'embedded') return work({ url: databaseUrl, log });
+
   const folder = join(dataDir, 'postgres');
   const running = await findRunningEmbedded(folder);
-  if (running !== undefined) return run({ url: running, log });
+  if (running !== undefined) return work({ url: running, log });
   const embedded = await startEmbedded({ dataDir: folder, log });
   try {
-    await run({ url: embedded.url, log });
+    return await work({ url: embedded.url, log });
   } finally {
     await embedded.stop();
-  }
-}
-
-/** What goes wrong goes to standard error; what was done is printed by the command itself. */
-function quietLog(): Logger {
-  const write = (line: string) => void process.stderr.write(line);
-  return createLogger({ level: 'WARNING', destination: { write, flush: () => Promise.resolve() } });
-}
-
-function list(what: string, names: readonly string[]): void {
-  for (const name of names) console.log(`${what}: ${name}`);
-  if (names.length === 0) console.log('Nothing to do.');
-}
-
-async function printStatus(options: MigrateOptions): Promise<void> {
-  for (const { name, state, appliedAt } of await migrationStatus(options)) {
-    console.log(
-      `${state.padEnd(8)}  ${name}${appliedAt === undefined ? '' : `  ${appliedAt.toISOString()}`}`,
-    );
   }
 }

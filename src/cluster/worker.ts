@@ -6,7 +6,8 @@ export interface PrimaryChannel {
   readonly limits: LimitChannel;
   /** Resolves with the first message: the database is ready, open the server. */
   readonly begun: Promise<{ readonly databaseUrl: string | null }>;
-  send(message: ToPrimary): void;
+  /** Resolves when the message is on its way, or cannot be. */
+  send(message: ToPrimary): Promise<void>;
   /** Calls back when the primary says stop, and when it is gone: a worker alone would serve on unsupervised. */
   onStop(stop: () => void): void;
 }
@@ -20,9 +21,11 @@ export function openPrimaryChannel(): PrimaryChannel {
     stopAsked = true;
     stop?.();
   };
-  const send = (message: ToPrimary) => {
-    if (process.connected) process.send?.(message, undefined, undefined, () => {});
-  };
+  const send = (message: ToPrimary) =>
+    new Promise<void>((resolve) => {
+      if (process.connected) process.send?.(message, undefined, undefined, () => resolve());
+      else resolve();
+    });
   const begun = new Promise<{ databaseUrl: string | null }>((resolve) => {
     process.on('message', (message: unknown) => {
       const known = readToWorker(message);
@@ -36,7 +39,7 @@ export function openPrimaryChannel(): PrimaryChannel {
     begun,
     send,
     limits: {
-      ask: (question) => send({ kind: 'take', ...question }),
+      ask: (question) => void send({ kind: 'take', ...question }),
       onDecision: (receive) => {
         decide = receive;
       },

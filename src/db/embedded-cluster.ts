@@ -186,7 +186,8 @@ async function removeLeftovers(dataDir: string): Promise<void> {
   for (const name of await readdir(dataDir)) {
     const pid = /^(?:initdb|password)-(\d+)-/.exec(name)?.[1];
     if (pid === undefined || isAlive(Number(pid))) continue;
-    await rm(join(dataDir, name), { recursive: true, force: true });
+    // The `initdb` of a killed process may still be writing there; then the next start takes the rest.
+    await rm(join(dataDir, name), { recursive: true, force: true, maxRetries: 5 }).catch(() => {});
   }
 }
 

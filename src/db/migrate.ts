@@ -1,46 +1,45 @@
 /**
- * Migrations: the files of `sql/`, applied once each, in their order, and recorded with their checksum.
+ * Brings the schema of the database to what the files in `sql/` say, and back. Which files were applied stands in the
+ * table `schema_migrations`, with the checksum each had.
  *
- *     read files ── lock ── compare with what is recorded ── apply what is pending, one transaction each ── unlock
+ *     read files ──> lock ──> read table ──> compare ──> for each pending file: begin, record, statements, commit
  *
- * - Ten starts at once: the advisory lock lets one through; the others look again inside the lock and find nothing to do.
- * - A statement fails: its transaction takes back the whole file, record included; the files before it stay. The error
- *   names file, line and statement. Without a transaction, what ran before the failing statement stays too, and the error
- *   says so.
- * - A file that was changed after it was applied, or is gone, is refused: nobody could say what the database is then.
- * - The database is newer than the program (a newer version has migrated already): that is how deploying without
- *   downtime looks to the old version, so it is only logged.
+ * Comparing happens inside the lock, so of ten that start at once one applies and nine find nothing to do. A file
+ * runs in one transaction: it is applied whole or not at all. The record is its first statement, and the table's key
+ * stops a second process even if the lock should be lost with its session.
  *
- * The lock is one of the session, on a connection of its own: run this against PostgreSQL itself, not through a pooler
- * that shares sessions.
+ * What is found, and what follows:
+ * - applied, and the file has changed since: refused; a new file must make the change
+ * - not applied, though a later one is: refused; it came by a merge, and must get the next number
+ * - applied, and newer than every file: a newer version was here; the program runs, and says so in the log
  */
 
-import postgres from 'postgres';
-import { StartError } from '../errors.ts';
+import { AppError, StartError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
-import { columnTypes } from './column-types.ts';
+import { connectDatabase, type Database } from './database.ts';
+import { sqlState } from './database-error.ts';
 import type { Sql } from './intercept.ts';
-import { defaultDirectory, type Migration, readMigrations } from './migration-file.ts';
-import type { Statement } from './sql-statements.ts';
+import {
+  formatVersion,
+  listMigrations,
+  type Migration,
+  migrationDirectory,
+  readMigrations,
+} from './migration-file.ts';
+import { withMigrationLock } from './migration-lock.ts';
+import type { Statement } from './split-statements.ts';
 
 export interface MigrateOptions {
+  /** A direct connection: the lock is held by a session, which a pooler between would share out. */
   readonly url: string;
   readonly log: Logger;
-  /** The folder of the files; by default the project's `sql/`. */
+  /** The folder of the files; the project's own unless said. */
   readonly directory?: string;
-  /** How long to wait for another process that migrates, in milliseconds. */
-  readonly lockTimeoutMs?: number;
+  /** How long to wait while another process migrates, in milliseconds; two minutes unless said. */
+  readonly lockWaitMs?: number;
 }
 
-export interface MigrationState {
-  readonly version: number;
-  readonly name: string;
-  readonly state: 'applied' | 'pending' | 'changed' | 'no file';
-  readonly appliedAt: Date | undefined;
-}
-
-type Connection = postgres.Sql<{ int8: number }>;
-
+/** A row of `schema_migrations`. */
 interface Applied {
   readonly version: number;
   readonly name: string;
@@ -48,233 +47,205 @@ interface Applied {
   readonly applied_at: Date;
 }
 
-/** The advisory lock of this program's migrations: the letters "strata" as a number. */
-const lockKey = 127_000_737_117_281;
-
-/** Applies what is pending. Returns the names. Throws a StartError for everything that an operator can mend. */
-export function migrateUp(options: MigrateOptions): Promise<string[]> {
-  return underLock(options, async (sql, migrations) => {
-    const applied = await readApplied(sql);
-    refuseMismatch(migrations, applied, options.log);
-    const pending = migrations.slice(applied.length);
+/** Applies what is pending, in order. Returns the names. Throws a StartError; what was applied before it stays. */
+export async function migrateUp(options: MigrateOptions): Promise<string[]> {
+  const files = await readMigrations(options.directory ?? migrationDirectory);
+  return inLock(options, async (database) => {
+    const applied = await readApplied(database.sql);
+    const pending = compare(files, applied);
+    for (const version of applied.slice(files.length)) {
+      options.log.warning('migration.unknown', {
+        name: version.name,
+        advice: 'A newer version was deployed here.',
+      });
+    }
     for (const migration of pending) {
       const startedAt = performance.now();
-      const { version, name, checksum } = migration;
-      await run(
-        sql,
-        migration,
-        migration.up,
-        (tx) => tx`
-        insert into schema_migrations (version, name, checksum) values (${version}, ${name}, ${checksum})`,
-      );
-      options.log.info('migration.applied', { name, duration_ms: Math.round(performance.now() - startedAt) });
+      await execute(database, migration, migration.up, (sql) => recordApplied(sql, migration));
+      const durationMs = Math.round(performance.now() - startedAt);
+      options.log.info('migration.applied', { name: migration.name, duration_ms: durationMs });
     }
     return pending.map(({ name }) => name);
   });
 }
 
-/**
- * Takes back the last migration, or all above the version `to`. Returns the names. Throws a StartError.
- */
-export function migrateDown(options: MigrateOptions & { readonly to?: number }): Promise<string[]> {
-  return underLock(options, async (sql, migrations) => {
-    const applied = await readApplied(sql);
-    refuseMismatch(migrations, applied, options.log);
-    const to = options.to ?? applied.length - 1;
-    const reverted = applied.filter(({ version }) => version > to).toReversed();
-    for (const { version, name } of reverted) {
-      const migration = migrations[version - 1];
-      if (migration === undefined) {
-        throw new StartError(`The migration ${name} cannot be taken back: its file is not here.`);
-      }
-      await run(
-        sql,
-        migration,
-        migration.down,
-        (tx) => tx`delete from schema_migrations where version = ${version}`,
-      );
-      options.log.info('migration.reverted', { name });
+/** Reverts the last migration, or all after number `to`, newest first. Returns the names. Throws a StartError. */
+export async function migrateDown(options: MigrateOptions & { readonly to?: number }): Promise<string[]> {
+  const files = await readMigrations(options.directory ?? migrationDirectory);
+  return inLock(options, async (database) => {
+    const applied = await readApplied(database.sql);
+    compare(files, applied);
+    const target = options.to ?? (applied.at(-1)?.version ?? 0) - 1;
+    const reverted = applied.filter(({ version }) => version > target).reverse();
+    // Whether the way back exists is known before the first step is taken.
+    const steps = reverted.map((row) => wayBack(row, files));
+    for (const migration of steps) {
+      await execute(database, migration, migration.down, (sql) => recordReverted(sql, migration));
+      options.log.info('migration.reverted', { name: migration.name });
     }
-    return reverted.map(({ name }) => name);
+    return steps.map(({ name }) => name);
   });
 }
 
-/** Every migration, of the files and of the database, with its state. Changes nothing. */
+export interface MigrationState {
+  readonly name: string;
+  readonly state: 'applied' | 'pending' | 'changed' | 'unknown';
+  readonly appliedAt: Date | undefined;
+}
+
+/** What is applied, what is pending, what was changed afterwards, and what the database has that no file knows. */
 export async function migrationStatus(options: MigrateOptions): Promise<MigrationState[]> {
-  const migrations = await readMigrations(options.directory ?? defaultDirectory);
-  return withConnection(options, async (sql) => {
-    const applied = await readAppliedIfAny(sql);
-    const states = migrations.map(({ version, name, checksum }): MigrationState => {
-      const record = applied.find((each) => each.version === version);
-      if (record === undefined) return { version, name, state: 'pending', appliedAt: undefined };
-      const same = record.checksum === checksum && record.name === name;
-      return { version, name, state: same ? 'applied' : 'changed', appliedAt: record.applied_at };
-    });
-    const unknown = applied
-      .filter(({ version }) => version > migrations.length)
-      .map(
-        ({ version, name, applied_at }): MigrationState => ({
-          version,
-          name,
-          state: 'no file',
-          appliedAt: applied_at,
-        }),
-      );
-    return [...states, ...unknown];
+  const files = await readMigrations(options.directory ?? migrationDirectory);
+  const applied = await withDatabase(options, ({ sql }) => readApplied(sql));
+  const known = files.map(({ name, version, checksum }): MigrationState => {
+    const row = applied.find((each) => each.version === version);
+    if (row === undefined) return { name, state: 'pending', appliedAt: undefined };
+    return { name, state: row.checksum === checksum ? 'applied' : 'changed', appliedAt: row.applied_at };
   });
+  const unknown = applied.filter(({ version }) => version > files.length);
+  return [
+    ...known,
+    ...unknown.map(
+      ({ name, applied_at }): MigrationState => ({ name, state: 'unknown', appliedAt: applied_at }),
+    ),
+  ];
 }
 
-/** The names of the files that the database does not have yet: what readiness asks. */
-export async function pendingMigrations(sql: Sql, directory: string = defaultDirectory): Promise<string[]> {
-  const migrations = await readMigrations(directory);
-  const applied = new Set((await readAppliedIfAny(sql)).map(({ version }) => version));
-  return migrations.filter(({ version }) => !applied.has(version)).map(({ name }) => name);
+/** The names of the migrations that are not applied. Cheap enough for a readiness probe. */
+export async function pendingMigrations(sql: Sql, directory = migrationDirectory): Promise<string[]> {
+  const names = await listMigrations(directory);
+  const applied = new Set((await readApplied(sql)).map(({ version }) => version));
+  return names.filter((_name, index) => !applied.has(index + 1));
 }
 
-async function underLock<T>(
-  options: MigrateOptions,
-  work: (sql: Connection, migrations: readonly Migration[]) => Promise<T>,
-): Promise<T> {
-  const migrations = await readMigrations(options.directory ?? defaultDirectory);
-  return withConnection(options, async (sql) => {
-    const { lockTimeoutMs = 60_000 } = options;
-    await sql`select set_config('lock_timeout', ${String(lockTimeoutMs)}, false)`;
-    try {
-      await sql`select pg_advisory_lock(${lockKey})`;
-    } catch (cause) {
-      if (!(cause instanceof postgres.PostgresError) || cause.code !== '55P03') throw cause;
+/** Which files are to be applied. Throws a StartError if files and database contradict each other. */
+function compare(files: readonly Migration[], applied: readonly Applied[]): Migration[] {
+  const byVersion = new Map(applied.map((row) => [row.version, row]));
+  const newest = Math.max(0, ...byVersion.keys());
+  for (const { version, name, checksum } of files) {
+    const row = byVersion.get(version);
+    if (row === undefined && version < newest) {
       throw new StartError(
-        `Another process has been migrating this database for over ${lockTimeoutMs / 1000} seconds; wait for it, or end it.`,
-        { cause },
+        `The migration ${name} was never applied, although ${formatVersion(newest)} was: give it the next free number.`,
       );
     }
-    await sql`select set_config('lock_timeout', '0', false)`;
-    await sql`
-      create table if not exists schema_migrations (
-        version integer primary key,
-        name text not null,
-        checksum text not null,
-        applied_at timestamptz not null default now()
-      )`;
-    // Closing the connection frees the lock.
-    return work(sql, migrations);
-  });
-}
-
-async function withConnection<T>(options: MigrateOptions, work: (sql: Connection) => Promise<T>): Promise<T> {
-  const sql = postgres(options.url, {
-    max: 1,
-    connect_timeout: 10,
-    types: columnTypes,
-    onnotice: (notice) => options.log.debug('database.notice', { message: notice.message }),
-    connection: { application_name: 'strata-migrate' },
-  });
-  try {
-    return await work(sql);
-  } catch (error) {
-    throw explainConnection(error, options.url);
-  } finally {
-    await sql.end({ timeout: 5 });
-  }
-}
-
-/** A database that does not answer, or does not let us in, is the operator's to mend; its password is not shown. */
-function explainConnection(error: unknown, url: string): unknown {
-  if (!(error instanceof Error) || error instanceof StartError || !('code' in error)) return error;
-  const { host, pathname } = new URL(url);
-  const where = `The database ${pathname.slice(1)} at ${host}`;
-  const code = String(error.code);
-  if (
-    /^(ECONNREFUSED|ENOTFOUND|ETIMEDOUT|EHOSTUNREACH|ECONNRESET|EAI_AGAIN|CONNECT_TIMEOUT|CONNECTION_CLOSED)$/.test(
-      code,
-    )
-  ) {
-    return new StartError(`${where} does not answer (${code}). Start it, or set APP_DATABASE_URL.`, {
-      cause: error,
-    });
-  }
-  if (/^(28|3D)/.test(code)) {
-    return new StartError(`${where} does not let us in: ${error.message}. Look at APP_DATABASE_URL.`, {
-      cause: error,
-    });
-  }
-  return error;
-}
-
-function readApplied(sql: Sql): Promise<Applied[]> {
-  return sql<Applied[]>`select version, name, checksum, applied_at from schema_migrations order by version`;
-}
-
-async function readAppliedIfAny(sql: Sql): Promise<Applied[]> {
-  const [table] = await sql<
-    { exists: boolean }[]
-  >`select to_regclass('schema_migrations') is not null as exists`;
-  return table?.exists === true ? readApplied(sql) : [];
-}
-
-/** Throws a StartError unless the records are the beginning of the files, or the files the beginning of the records. */
-function refuseMismatch(migrations: readonly Migration[], applied: readonly Applied[], log: Logger): void {
-  applied.forEach((record, index) => {
-    const migration = migrations[index];
-    if (migration === undefined) {
-      log.warning('migration.unknown', {
-        name: record.name,
-        advice: 'A newer version of the program applied it.',
-      });
-    } else if (migration.version !== record.version || migration.name !== record.name) {
+    if (row !== undefined && row.checksum !== checksum) {
       throw new StartError(
-        `The database has ${record.name} where the files have ${migration.name}: give the new file the next number.`,
-      );
-    } else if (migration.checksum !== record.checksum) {
-      throw new StartError(
-        `The migration ${record.name} was changed after it was applied: restore the file, and write a new one for the change.`,
+        `The migration ${name} was changed after it was applied: restore the file, and make the change in a new one.`,
       );
     }
-  });
+  }
+  return files.filter(({ version }) => !byVersion.has(version));
 }
 
-async function run(
-  sql: Connection,
+function wayBack(row: Applied, files: readonly Migration[]): Migration {
+  const file = files.find(({ version }) => version === row.version);
+  if (file === undefined) {
+    throw new StartError(
+      `The migration ${row.name} has no file here: revert it with the version that brought it.`,
+    );
+  }
+  if (file.down.length === 0) {
+    throw new StartError(`The migration ${file.name} cannot be reverted: its down part is empty.`);
+  }
+  return file;
+}
+
+async function execute(
+  database: Database,
   migration: Migration,
   statements: readonly Statement[],
-  record: (tx: Sql) => Promise<unknown>,
+  record: (sql: Sql) => Promise<unknown>,
 ): Promise<void> {
-  const runAll = async (tx: Sql) => {
-    for (const [index, statement] of statements.entries()) {
-      refuseOwnTransaction(migration, statement);
-      try {
-        await tx.unsafe(statement.text).simple();
-      } catch (cause) {
-        throw failure(migration, statement, index, cause);
-      }
-    }
-    await record(tx);
-  };
-  if (migration.transactional) await sql.begin(runAll);
-  else await runAll(sql);
+  if (!migration.inTransaction) {
+    for (const statement of statements) await executeStatement(database.sql, migration, statement);
+    await record(database.sql);
+    return;
+  }
+  await database.transaction(async (sql) => {
+    await record(sql);
+    // A statement that waits for a lock holds up everyone who comes after it, so it does not wait for long.
+    await sql`set local lock_timeout = '10s'`;
+    for (const statement of statements) await executeStatement(sql, migration, statement);
+  });
 }
 
-/** A COMMIT in the file would end our transaction, and leave half of the file behind when a later statement fails. */
-function refuseOwnTransaction({ name }: Migration, { text, line }: Statement): void {
-  if (!/^(?:begin|start\s+transaction|commit|end|rollback|abort)\b/i.test(text)) return;
-  throw new StartError(
-    `The migration ${name} has a transaction of its own at line ${line}; leave it out, each file has one.`,
+async function executeStatement(sql: Sql, migration: Migration, { text, line }: Statement): Promise<void> {
+  try {
+    await sql.unsafe(text);
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    const position = 'position' in cause ? Number(cause.position) : 0;
+    const at = line + text.slice(0, Math.max(0, position - 1)).split('\n').length - 1;
+    const rest = migration.inTransaction
+      ? 'Nothing of it was applied'
+      : 'Statements before it stay, because this file runs without a transaction';
+    const first = text.replace(/\s+/g, ' ').slice(0, 80);
+    throw new StartError(
+      `The migration ${migration.name} failed at line ${at}, in "${first}": ${cause.message.replace(/\.$/, '')}. ${rest}.`,
+      { cause },
+    );
+  }
+}
+
+function recordApplied(sql: Sql, { version, name, checksum }: Migration): Promise<unknown> {
+  return sql`insert into schema_migrations ${sql({ version, name, checksum })}`;
+}
+
+function recordReverted(sql: Sql, { version }: Migration): Promise<unknown> {
+  return sql`delete from schema_migrations where version = ${version}`;
+}
+
+/** The rows in order; none if the table is not there yet. */
+async function readApplied(sql: Sql): Promise<Applied[]> {
+  try {
+    return await sql<
+      Applied[]
+    >`select version, name, checksum, applied_at from schema_migrations order by version`;
+  } catch (error) {
+    if (sqlState(error) === '42P01') return [];
+    throw error;
+  }
+}
+
+async function inLock<T>(options: MigrateOptions, work: (database: Database) => Promise<T>): Promise<T> {
+  return withDatabase(options, (database) =>
+    withMigrationLock(options.url, options.lockWaitMs ?? 120_000, async () => {
+      await database.sql`
+        create table if not exists schema_migrations (
+          version integer primary key,
+          name text not null,
+          checksum text not null,
+          applied_at timestamptz not null default now()
+        )`;
+      return work(database);
+    }),
   );
 }
 
-function failure(
-  { name, transactional }: Migration,
-  { text, line }: Statement,
-  index: number,
-  cause: unknown,
-): StartError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  const start = text.replace(/\s+/g, ' ');
-  const shown = start.length > 80 ? `${start.slice(0, 80)}…` : start;
-  const left = transactional
-    ? 'Nothing of the file was applied.'
-    : `It runs without a transaction: its first ${index} statements were applied.`;
-  return new StartError(`The migration ${name} failed at line ${line}: ${why} (in: ${shown}). ${left}`, {
-    cause,
+/** A connection of its own, without a time limit on statements: a large table takes as long as it takes. */
+async function withDatabase<T>(
+  { url, log }: MigrateOptions,
+  work: (database: Database) => Promise<T>,
+): Promise<T> {
+  const database = connectDatabase({
+    url,
+    poolSize: 1,
+    statementTimeoutMs: 0,
+    connectTimeoutSeconds: 10,
+    slowQueryMs: Number.POSITIVE_INFINITY,
+    echo: false,
+    log,
+    applicationName: 'strata migrations',
   });
+  try {
+    await database.ping(10_000);
+    return await work(database);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    const reason = error.cause instanceof Error ? error.cause.message : error.message;
+    throw new StartError(`The database cannot be migrated: ${reason.replace(/\.$/, '')}.`, { cause: error });
+  } finally {
+    await database.close(1);
+  }
 }

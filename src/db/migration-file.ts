@@ -1,116 +1,146 @@
 /**
- * A migration as a file: `NNNN_verb_noun.sql`, numbered without gaps, with a part that goes up and one that goes back.
+ * A migration is a numbered file of SQL: `0003_add_avatar.sql`, with a comment on why at its head and two parts.
  *
- *     -- Why this is needed.
- *
+ *     -- Why this change is made.
+ *     -- migrate: no-transaction      (only where a statement cannot run in one: create index concurrently)
  *     -- migrate: up
- *     create table …;
- *
+ *     alter table users add column avatar text;
  *     -- migrate: down
- *     drop table …;
+ *     alter table users drop column avatar;
  *
- * With a line `-- migrate: no-transaction` its statements run one by one outside of a transaction, for
- * `create index concurrently`.
+ * Numbers run from 0001 without gaps, so two branches that both add the next one notice. A file that was applied is
+ * never changed: the checksum of its up part is recorded. An empty down part says that there is no way back.
  */
 
 import { createHash } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StartError } from '../errors.ts';
-import { type Statement, splitStatements } from './sql-statements.ts';
+import { type Statement, splitStatements } from './split-statements.ts';
 
 export interface Migration {
   readonly version: number;
-  /** The file's name: `0001_create_users.sql`. */
+  /** The name of the file without `.sql`. */
   readonly name: string;
   readonly up: readonly Statement[];
   readonly down: readonly Statement[];
-  readonly transactional: boolean;
-  /** SHA-256 of the file with line ends as on Unix, in hexadecimal. */
+  readonly inTransaction: boolean;
+  /** SHA-256 of the up part, in hexadecimal. */
   readonly checksum: string;
 }
 
-/** Where the project's migrations are, seen from `src/db` and from `dist/db`. */
-export const defaultDirectory = join(import.meta.dirname, '..', '..', 'sql');
+/** The project's migrations: beside `src`, and beside `dist`, which is built from it. */
+export const migrationDirectory = join(import.meta.dirname, '..', '..', 'sql');
 
-const fileName = /^(\d{4})_[a-z0-9]+(?:_[a-z0-9]+)*\.sql$/;
+const fileName = /^(\d{4})_[a-z][a-z0-9]*(?:_[a-z0-9]+)+\.sql$/;
 
-/** Reads a folder of migrations, in their order. Throws a StartError that names the file and what is wrong with it. */
-export async function readMigrations(directory: string): Promise<Migration[]> {
-  const names = (await readdir(directory)).filter((name) => name.endsWith('.sql')).sort();
-  const migrations = await Promise.all(names.map((name) => readMigration(directory, name)));
-  migrations.forEach(({ version, name }, index) => {
-    const before = migrations[index - 1];
-    if (before?.version === version) {
-      throw new StartError(
-        `Two migrations have the same number: ${before.name} and ${name}; renumber one of them.`,
-      );
+/** The names of the migrations in a folder, in order. Throws a StartError if their numbers are not 1, 2, 3 and so on. */
+export async function listMigrations(directory: string): Promise<string[]> {
+  const files = (
+    await readdir(directory).catch((cause) => refuse(`The folder ${directory} cannot be read`, cause))
+  )
+    .filter((file) => file.endsWith('.sql'))
+    .sort();
+  for (const [index, file] of files.entries()) {
+    const version = Number(fileName.exec(file)?.[1]);
+    if (Number.isNaN(version)) {
+      throw new StartError(`${join(directory, file)} is not named like 0001_verb_noun.sql: rename it.`);
     }
-    if (version !== index + 1) {
-      throw new StartError(
-        `The migration ${name} should have the number ${pad(index + 1)}: numbers have no gaps.`,
-      );
-    }
-  });
-  return migrations;
+    if (version === index + 1) continue;
+    const expected = formatVersion(index + 1);
+    throw new StartError(
+      version <= index
+        ? `Two migrations in ${directory} have the number ${formatVersion(version)}: give ${file} the next free one.`
+        : `The migration ${expected} is missing in ${directory}: the next file is ${file}.`,
+    );
+  }
+  return files.map((file) => file.slice(0, -'.sql'.length));
 }
 
-/** Writes the file of a new migration, with the next number. Returns its path. Throws a StartError for a bad name. */
-export async function newMigration(directory: string, name: string): Promise<string> {
-  const words = name
+/** Reads all migrations of a folder, in order. Throws a StartError that names the file and what is wrong in it. */
+export async function readMigrations(directory: string): Promise<Migration[]> {
+  const names = await listMigrations(directory);
+  return Promise.all(
+    names.map(async (name) => parseMigration(name, await readFile(join(directory, `${name}.sql`), 'utf8'))),
+  );
+}
+
+const marker = /^--[ \t]*migrate:[ \t]*(.*?)[ \t]*$/gm;
+
+/** Reads one migration from the text of its file. */
+export function parseMigration(name: string, source: string): Migration {
+  const text = source.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n');
+  const markers = Array.from(text.matchAll(marker), (match) => ({
+    word: match[1],
+    at: match.index,
+    text: match[0],
+  }));
+  const words = markers.map(({ word }) => word).join(', ');
+  if (!/^(?:no-transaction, )?up, down$/.test(words)) {
+    throw new StartError(
+      `${name}.sql must have the lines "-- migrate: up" and "-- migrate: down" in this order, and "-- migrate: no-transaction" at most before them; it has: ${words || 'none'}.`,
+    );
+  }
+  const up = text.indexOf('\n', markers.at(-2)?.at);
+  const down = markers.at(-1)?.at ?? text.length;
+  const migration = {
+    version: Number.parseInt(name, 10),
+    name,
+    up: statementsOf(text, up, down),
+    down: statementsOf(text, down, text.length),
+    inTransaction: markers.length === 2,
+    checksum: createHash('sha256').update(text.slice(up, down).trim()).digest('hex'),
+  };
+  if (!/^--[ \t]*(?!migrate:)\S/.test(text)) {
+    throw new StartError(`${name}.sql must begin with a comment that says why it is needed: add one.`);
+  }
+  if (migration.up.length === 0)
+    throw new StartError(`${name}.sql has no statement in its up part: add one.`);
+  if (migration.inTransaction) refuseTransactionControl(migration);
+  return migration;
+}
+
+/** The statements between two places of the file, with their lines in the file. */
+function statementsOf(text: string, start: number, end: number): Statement[] {
+  const before = text.slice(0, start).split('\n').length - 1;
+  return splitStatements(text.slice(start, end)).map((each) => ({ ...each, line: each.line + before }));
+}
+
+/** A `commit` in the middle would leave the first half applied when the second fails. */
+function refuseTransactionControl({ name, up, down }: Migration): void {
+  const control = /^(?:begin|commit|end|rollback|abort|start\s+transaction|prepare\s+transaction)\b/i;
+  const found = [...up, ...down].find(({ text }) => control.test(text));
+  if (found === undefined) return;
+  throw new StartError(
+    `${name}.sql, line ${found.line}: each migration already runs in a transaction of its own; remove "${found.text}".`,
+  );
+}
+
+/** `3` as `0003`. */
+export function formatVersion(version: number): string {
+  return String(version).padStart(4, '0');
+}
+
+/** Makes the next migration of a folder, to be filled in, and returns its path. `name` is like `add_avatar`. */
+export async function newMigration(name: string, directory: string): Promise<string> {
+  const version = formatVersion((await listMigrations(directory)).length + 1);
+  const file = `${version}_${name
     .trim()
     .toLowerCase()
-    .replace(/[\s-]+/g, '_');
-  const last = (await readMigrations(directory)).at(-1)?.version ?? 0;
-  const file = `${pad(last + 1)}_${words}.sql`;
+    .replace(/[\s-]+/g, '_')}.sql`;
   if (!fileName.test(file)) {
-    throw new StartError(`"${name}" is no name for a migration: take words such as add_avatar_to_users.`);
+    throw new StartError(`A migration is named by a verb and a noun, such as add_avatar; "${name}" is not.`);
   }
   const path = join(directory, file);
-  await writeFile(path, '-- Why this is needed.\n\n-- migrate: up\n\n-- migrate: down\n', { flag: 'wx' });
+  const template = '-- Say here why the change is needed.\n\n-- migrate: up\n\n-- migrate: down\n';
+  await writeFile(path, template, { flag: 'wx' }).catch((cause) =>
+    refuse(`${path} cannot be written`, cause),
+  );
   return path;
 }
 
-async function readMigration(directory: string, name: string): Promise<Migration> {
-  const version = fileName.exec(name)?.[1];
-  if (version === undefined) {
-    throw new StartError(`The file ${name} in ${directory} is not named like 0001_create_users.sql.`);
-  }
-  const text = (await readFile(join(directory, name), 'utf8')).replaceAll('\r\n', '\n');
-  const lines = text.split('\n');
-  const [upAt, downAt] = [lineOf(lines, 'up', name), lineOf(lines, 'down', name)];
-  if (downAt < upAt) throw new StartError(`The migration ${name} has its down part before its up part.`);
-  return {
-    version: Number(version),
-    name,
-    up: statementsAt(lines.slice(0, downAt), upAt),
-    down: statementsAt(lines, downAt),
-    transactional: !lines.some((line) => marks(line, 'no-transaction')),
-    checksum: createHash('sha256').update(text).digest('hex'),
-  };
-}
-
-function marks(line: string, what: string): boolean {
-  return new RegExp(`^--\\s*migrate:\\s*${what}\\s*$`, 'i').test(line);
-}
-
-function lineOf(lines: readonly string[], part: 'up' | 'down', name: string): number {
-  const found = lines.flatMap((line, index) => (marks(line, part) ? [index] : []));
-  const [only] = found;
-  if (only === undefined || found.length > 1) {
-    throw new StartError(
-      `The migration ${name} needs exactly one line \`-- migrate: ${part}\`; it has ${found.length}.`,
-    );
-  }
-  return only;
-}
-
-/** The statements below a line, with their lines counted in the file. */
-function statementsAt(lines: readonly string[], markAt: number): Statement[] {
-  const below = lines.slice(markAt + 1).join('\n');
-  return splitStatements(below).map(({ text, line }) => ({ text, line: line + markAt + 1 }));
-}
-
-function pad(version: number): string {
-  return String(version).padStart(4, '0');
+function refuse(what: string, cause: NodeJS.ErrnoException): never {
+  throw new StartError(`${what} (${cause.code}): check that it is there and that this user may use it.`, {
+    cause,
+  });
 }

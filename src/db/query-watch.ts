@@ -5,8 +5,8 @@
  *   to cancel it. The connection is free again only when PostgreSQL has answered: `onSettled` says so.
  * - A cancellation travels on a connection of its own, and may arrive when its query is over and the connection
  *   already serves the next. Such a query, cancelled though its own request lives, is sent once more if it stands
- *   alone: PostgreSQL has undone it. (So is one that an operator ended with `pg_cancel_backend`; the second time it
- *   is reported.) In a transaction the whole would have to be repeated, which is for its owner to say.
+ *   alone: PostgreSQL has undone it. In a transaction the whole would have to be repeated, which is for its owner to
+ *   say. What an operator cancels with `pg_cancel_backend` is reported, unless it falls into the same second.
  * - A query that was refused although it never was sent is sent once more.
  * - What the driver throws is translated, a slow query is logged, and every query is if the operator asks for it.
  *
@@ -45,6 +45,9 @@ export interface WatchedQuery {
 
 export type WatchQuery = (watched: WatchedQuery) => void;
 
+/** How long after PostgreSQL took a cancellation it may still take effect. */
+const strayCancellationMs = 1000;
+
 /** Makes the function that sends queries and watches them. Call it outside of any request. */
 export function createQueryWatch({
   log,
@@ -55,6 +58,13 @@ export function createQueryWatch({
   const sendOutsideOfRequests = AsyncResource.bind((query: DriverQuery, send: SendQuery) => send(query));
   const logsEach = echo ? log.enabled('INFO') : log.enabled('DEBUG');
 
+  /** When a cancellation of ours was last on its way. */
+  let cancelledAt = Number.NEGATIVE_INFINITY;
+  const noteCancellation = () => {
+    cancelledAt = performance.now();
+  };
+  const strayMayArrive = () => performance.now() - cancelledAt < strayCancellationMs;
+
   return function watchQuery({ query, send, request, signal, alone, onSettled }) {
     const { resolve, reject } = query;
     const startedAt = performance.now();
@@ -63,7 +73,7 @@ export function createQueryWatch({
     let settled = false;
 
     const abort = () => {
-      cancelInDatabase(query, log);
+      void cancelInDatabase(query, log, noteCancellation);
       reject(signal?.reason);
     };
     const settle = (result: unknown, error: unknown) => {
@@ -94,8 +104,8 @@ export function createQueryWatch({
     query.reject = (error) => {
       if (settled) return;
       const timedOut = statementTimeoutMs > 0 && performance.now() - startedAt >= statementTimeoutMs;
-      const again =
-        wasNeverSent(query, error) || (alone && isCancelled(error, timedOut) && isRepeatable(query));
+      const hitByStray = alone && strayMayArrive() && isCancelled(error, timedOut) && isRepeatable(query);
+      const again = wasNeverSent(query, error) || hitByStray;
       if (again && !repeated && signal?.aborted !== true) {
         repeated = true;
         // The driver wrote the values in their text form over the old list; null makes it start from the values.
@@ -129,9 +139,15 @@ function isRepeatable(query: DriverQuery): boolean {
  * Only what runs may be cancelled: told to cancel a query that waits for its connection to open, the driver would
  * lose the connection for good. Such a query runs when it opens, and its result is dropped.
  */
-function cancelInDatabase(query: DriverQuery, log: Logger): void {
+async function cancelInDatabase(query: DriverQuery, log: Logger, note: () => void): Promise<void> {
   if (!query.active || query.canceller === null) return;
-  query.canceller(query).catch((error) => log.debug('database.cancel_failed', { error }));
+  note();
+  try {
+    await query.canceller(query);
+  } catch (error) {
+    log.debug('database.cancel_failed', { error });
+  }
+  note();
 }
 
 /** The statement on one line, cut to 1,000 characters; parameters stand in it as `$1`. */

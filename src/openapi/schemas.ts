@@ -35,7 +35,7 @@ export function createSchemaSet(): SchemaSet {
       const { $schema, $defs = {}, ...root } = toJsonSchema(schema, form, use);
       for (const [id, component] of Object.entries($defs)) {
         const known = components.get(id);
-        if (known === undefined && !isDeepStrictEqual(known, component)) {
+        if (known !== undefined && !isDeepStrictEqual(known, component)) {
           throw new Error(
             `The schema id "${id}" stands for two schemas, the second in ${use}; give each an id of its own (one schema whose forms for input and output differ counts as two).`,
           );

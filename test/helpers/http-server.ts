@@ -92,11 +92,8 @@ export function exchange(port: number, text: string | Buffer, until?: string | R
     socket.setEncoding('latin1');
     socket.on('data', (chunk: string) => {
       received += chunk;
-      if (
-        until !== undefined &&
-        (typeof until === 'string' ? received.includes(until) : until.test(received))
-      )
-        done();
+      const isEnough = typeof until === 'string' ? received.includes(until) : until?.test(received);
+      if (isEnough) done();
     });
     socket.on('close', done);
     socket.on('error', (error: NodeJS.ErrnoException) =>

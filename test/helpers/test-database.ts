@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import type { TestContext } from 'node:test';
 import postgres from 'postgres';
 import { connectDatabase, type Database, type DatabaseOptions } from '../../src/db/database.ts';
 import { captureLog } from './captured-log.ts';
@@ -10,7 +9,10 @@ export const serverVariable = 'STRATA_TEST_SERVER';
 /** The database with all migrations, from which those of the tests are copied. */
 export const templateName = 'strata_template';
 
-type After = Pick<TestContext, 'after'>;
+/** Where to say what is to happen after the test: its context, or `{ after }` of `node:test` for the whole file. */
+export interface After {
+  after(work: () => Promise<void>): void;
+}
 
 /** The URL of the run's PostgreSQL, as its superuser. Throws if the file was not started by the runner. */
 export function testServerUrl(): string {
@@ -29,7 +31,10 @@ export async function mustCreateDatabase(
   const server = testServerUrl();
   const name = `test_${randomBytes(8).toString('hex')}`;
   const template = options.empty === true ? 'template0' : templateName;
-  await asAdmin(server, (admin) => admin`create database ${admin(name)} template ${admin(template)}`);
+  await asAdmin(
+    server,
+    (admin) => admin`create database ${admin(name)} template ${admin(template)} strategy file_copy`,
+  );
   t.after(() => asAdmin(server, (admin) => admin`drop database if exists ${admin(name)} with (force)`));
   const url = new URL(server);
   url.pathname = `/${name}`;
@@ -42,8 +47,13 @@ export async function mustOpenTestDatabase(
   options: Partial<DatabaseOptions> = {},
 ): Promise<Database & { readonly url: string }> {
   const url = await mustCreateDatabase(t);
+  return { ...mustConnect(t, { url, ...options }), url };
+}
+
+/** Connects as the program does, until the end of the test. */
+export function mustConnect(t: After, options: Partial<DatabaseOptions>): Database {
   const database = connectDatabase({
-    url,
+    url: null,
     poolSize: 5,
     statementTimeoutMs: 10_000,
     connectTimeoutSeconds: 5,
@@ -54,7 +64,7 @@ export async function mustOpenTestDatabase(
     ...options,
   });
   t.after(() => database.close(1));
-  return { ...database, url };
+  return database;
 }
 
 async function asAdmin(url: string, work: (admin: postgres.Sql) => Promise<unknown>): Promise<void> {

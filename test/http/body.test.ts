@@ -4,6 +4,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { z } from 'zod';
 import type { Layer } from '../../src/http/context.ts';
 import { contentValidation } from '../../src/middleware/content-validation.ts';
+import { deferred } from '../helpers/deferred.ts';
 import { mustStartServer, type TestServerOptions } from '../helpers/http-server.ts';
 import { parseAnswers } from '../helpers/raw-answers.ts';
 import { testRoute } from '../helpers/test-route.ts';
@@ -164,16 +165,13 @@ describe('a body', () => {
   });
 
   it('whose client goes away in the middle leaves no answer, and the server lives on', async (t) => {
-    let gone: () => void = () => {};
-    const left = new Promise<void>((resolve) => {
-      gone = resolve;
-    });
-    const watch: Layer = { name: 'watch', run: (ctx, next) => next(ctx)?.finally(() => gone()) };
+    const gone = deferred();
+    const watch: Layer = { name: 'watch', run: (ctx, next) => next(ctx)?.finally(() => gone.resolve()) };
     const server = await start(t, { layers: [watch, layer] });
     const socket = connect(server.port, '127.0.0.1', () =>
       socket.write(`${head('Content-Length: 10')}x`, () => socket.resetAndDestroy()),
     );
-    await left;
+    await gone.promise;
     assert.equal((await server.request()).json, 'alive');
   });
 });

@@ -40,9 +40,9 @@ for (const timed of [false, true]) {
     });
 
     it('is its end alone when it has no layers', () => {
-      let ran = 0;
-      compose([], () => void (ran += 1), { timed })(makeContext());
-      assert.equal(ran, 1);
+      const ctx = makeContext();
+      compose([], (same) => void same.reply(204, undefined), { timed })(ctx);
+      assert.equal(ctx.status, 204);
     });
 
     it('makes no promise when nobody waits', () => {
@@ -121,13 +121,13 @@ describe('a timed pipeline', () => {
   });
 
   it('refuses a layer that calls next twice, by its name', () => {
-    let ran = 0;
+    const notes: string[] = [];
     const twice = layer('twice', (ctx, next) => {
       void next(ctx);
       return next(ctx);
     });
-    const run = compose([twice], () => void (ran += 1), { timed: true });
+    const run = compose([twice], () => void notes.push('end'), { timed: true });
     assert.throws(() => run(makeContext()), /The layer "twice" called next twice\./);
-    assert.equal(ran, 1);
+    assert.deepEqual(notes, ['end']);
   });
 });

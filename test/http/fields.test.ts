@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { z } from 'zod';
-import { text, timestamp } from '../../src/http/fields.ts';
+import { patchOf, text, timestamp } from '../../src/http/fields.ts';
 
 describe('a text field', () => {
   const name = text({ min: 1, max: 3 });
@@ -31,5 +31,26 @@ describe('a timestamp', () => {
   it('is a date-time in the document', () => {
     const { type, format } = z.toJSONSchema(timestamp, { io: 'output' });
     assert.deepEqual({ type, format }, { type: 'string', format: 'date-time' });
+  });
+});
+
+describe('a patch', () => {
+  const patch = patchOf({ title: text({ min: 1, max: 10 }), count: z.int() });
+
+  it('takes any of the fields', () => {
+    assert.deepEqual(patch.parse({ title: 'a' }), { title: 'a' });
+    assert.deepEqual(patch.parse({ title: 'a', count: 1 }), { title: 'a', count: 1 });
+  });
+
+  it('refuses to be empty, and blames only an unknown field where there is one', () => {
+    const complaints = (value: unknown) => patch.safeParse(value).error?.issues.map(({ code }) => code);
+    assert.deepEqual(complaints({}), ['custom']);
+    assert.deepEqual(complaints({ other: 1 }), ['unrecognized_keys']);
+    assert.deepEqual(complaints({ title: null }), ['invalid_type']);
+  });
+
+  it('has at least one property in the document', () => {
+    const { minProperties, required } = z.toJSONSchema(patch, { io: 'input' });
+    assert.deepEqual({ minProperties, required }, { minProperties: 1, required: undefined });
   });
 });

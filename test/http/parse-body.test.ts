@@ -133,7 +133,7 @@ describe('JSON', () => {
 
   const hostile: [what: string, text: string][] = [
     ['100,000 arrays in one another', '['.repeat(100_000) + ']'.repeat(100_000)],
-    ['100,000 objects in one another', '{"a":'.repeat(100_000) + '1' + '}'.repeat(100_000)],
+    ['100,000 objects in one another', `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`],
     ['a megabyte of "["', '['.repeat(1_000_000)],
     ['a megabyte of quotes', '"'.repeat(1_000_000)],
     ['a megabyte of backslashes in a string', `"${'\\'.repeat(1_000_000)}`],

@@ -1,14 +1,14 @@
 /**
  * Is this server well? Three questions, because three answers follow from them:
  *
- * - alive: does the process answer? If not, it is restarted. Nothing outside of the process is asked, or an outage of the database would
- *   restart every server.
+ * - alive: does the process answer? If not, it is restarted. Nothing outside of the process is asked, or an outage of
+ *   the database would restart every server.
  * - ready: should it get traffic now? If not, the balancer leaves it out until it is. Every check runs, at the same
  *   time, each with its own deadline; a required one that fails makes the answer `fail`.
  * - started: has it been ready once? Until then the other two are not asked.
  *
- * A check is a function that throws when something is wrong. Statuses are the lower-case words `pass`, `fail` and
- * `disabled`, as in the draft of the IETF for health answers.
+ * A check is a function that rejects when something is wrong. The status of a check is `pass`, `fail`, or `disabled`
+ * when the settings do not ask for it.
  */
 
 import { AsyncResource } from 'node:async_hooks';

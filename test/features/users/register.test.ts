@@ -94,10 +94,12 @@ describe('registering', () => {
   it('names every field that is taken, whatever the case of its letters', async (t) => {
     const api = await mustServeApi(t);
     const { username, email } = await mustRegister(api, 'ada');
+    const grace = await mustRegister(api, 'grace');
     for (const [taken, pointers] of [
       [{ username: username.toUpperCase() }, ['/username']],
       [{ email: email.toUpperCase() }, ['/email']],
       [{ username, email }, ['/username', '/email']],
+      [{ username: username.toUpperCase(), email: grace.email.toUpperCase() }, ['/username', '/email']],
     ] as const) {
       const answer = await api.post(users, { ...someone, ...taken });
       assert.equal(answer.status, 409);

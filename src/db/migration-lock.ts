@@ -1,0 +1,41 @@
+/**
+ * One process at a time changes the schema, however many start at once. The lock is PostgreSQL's own, held by a
+ * session that does nothing else, so it goes with the process, however that ends.
+ *
+ * Whoever waits asks again and again, and does not wait inside PostgreSQL: a waiting statement is a transaction, and
+ * `create index concurrently` waits for every transaction to end, so the two would wait for each other.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import postgres from 'postgres';
+import { StartError } from '../errors.ts';
+
+/** The number of the lock; nothing else in the program's database uses it. */
+const migrationLock = 7_204_551;
+
+/** Calls `work` while holding the lock. Throws a StartError if it is not free within `waitMs`. */
+export async function withMigrationLock<T>(url: string, waitMs: number, work: () => Promise<T>): Promise<T> {
+  const session = postgres(url, {
+    max: 1,
+    max_lifetime: null,
+    connect_timeout: 10,
+    fetch_types: false,
+    connection: { application_name: 'strata migrations' },
+    onnotice: () => {},
+  });
+  const deadline = performance.now() + waitMs;
+  try {
+    for (;;) {
+      const [row] = await session`select pg_try_advisory_lock(${migrationLock}) as locked`;
+      if (row?.locked === true) return await work();
+      if (performance.now() >= deadline) {
+        throw new StartError(
+          `Another process has been migrating this database for more than ${Math.round(waitMs / 1000)} s: wait until it has ended, and try again.`,
+        );
+      }
+      await delay(50);
+    }
+  } finally {
+    await session.end({ timeout: 0 });
+  }
+}

@@ -1,0 +1,396 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import type { DatabaseOptions } from '../../src/db/database.ts';
+import { sqlState } from '../../src/db/database-error.ts';
+import type { Sql } from '../../src/db/intercept.ts';
+import { currentRequest, runInRequest } from '../../src/observability/request-context.ts';
+import { captureLog } from '../helpers/captured-log.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { mustConnect, testServerUrl } from '../helpers/test-database.ts';
+
+let pools = 0;
+
+/** A pool, and a second one to look at the first from outside. */
+function mustPrepare(t: TestContext, options: Partial<DatabaseOptions> = {}) {
+  const url = testServerUrl();
+  pools += 1;
+  const applicationName = `pool ${pools} of ${process.pid}`;
+  const captured = captureLog();
+  const database = mustConnect(t, { url, log: captured.log, applicationName, ...options });
+  const { sql: admin } = mustConnect(t, { url, poolSize: 1 });
+  const running = async () => {
+    const rows = await admin`
+      select pid, query from pg_stat_activity where application_name = ${applicationName} and state = 'active'`;
+    return rows.map((row) => ({ pid: Number(row.pid), query: String(row.query) }));
+  };
+  /** The process of PostgreSQL that runs a query of the tested pool, as soon as there is one. */
+  const runningPid = async () => {
+    await eventually('a query runs', async () => (await running()).length > 0);
+    return (await running())[0]?.pid ?? 0;
+  };
+  return { ...database, url, captured, admin, running, runningPid };
+}
+
+/** Calls `work` as a request would, with a signal that can be aborted. */
+function inRequest<T>(work: () => Promise<T>) {
+  const controller = new AbortController();
+  const done = runInRequest({ id: 'req-1', signal: controller.signal }, work);
+  done.catch(() => {});
+  return { done, controller };
+}
+
+const gone = new Error('The client is gone.');
+
+describe('a query', () => {
+  it('gives numbers, dates, arrays and JSON as JavaScript has them', async (t) => {
+    const { sql } = mustPrepare(t);
+    const [row] = await sql`
+      select ${1}::int8 as id, count(*) as count, '2020-02-03T04:05:06.789Z'::timestamptz as at,
+        ${['a', 'b,"c\\']}::text[] as words, array[1, null, 3]::int8[] as numbers,
+        ${sql.json({ a: [1] })}::jsonb as json, null as nothing`;
+    assert.deepEqual(
+      { ...row },
+      {
+        id: 1,
+        count: 1,
+        at: new Date('2020-02-03T04:05:06.789Z'),
+        words: ['a', 'b,"c\\'],
+        numbers: [1, null, 3],
+        json: { a: [1] },
+        nothing: null,
+      },
+    );
+  });
+
+  it('can be made of fragments and helpers', async (t) => {
+    const { sql } = mustPrepare(t, { poolSize: 1 });
+    await sql`create temporary table t (id int8, name text)`;
+    await sql`insert into t ${sql([
+      { id: 1, name: 'a' },
+      { id: 2, name: 'b' },
+    ])}`;
+    const isSecond = sql`id = ${2}`;
+    assert.deepEqual(
+      [...(await sql`select ${sql('name')} from t where ${isSecond} and id = any(${[1, 2]})`)],
+      [{ name: 'b' }],
+    );
+    assert.equal((await sql.unsafe('select * from t where id > $1', [0])).length, 2);
+  });
+
+  it('takes values as parameters, whatever stands in them', async (t) => {
+    const { sql } = mustPrepare(t);
+    const attack = "'; drop table users; --";
+    const [row] = await sql`select ${attack} as text`;
+    assert.equal(row?.text, attack);
+  });
+
+  it('that nobody awaits is not sent', async (t) => {
+    const { sql, captured } = mustPrepare(t);
+    sql`select 1 / 0`;
+    await sql`select 1`;
+    assert.equal(captured.of('database.query').length, 1);
+  });
+
+  it('passes the errors of PostgreSQL on that only its feature understands', async (t) => {
+    const { sql } = mustPrepare(t);
+    await assert.rejects(
+      async () => sql`select * from missing`,
+      (error) => sqlState(error) === '42P01',
+    );
+  });
+
+  it('with a text that PostgreSQL cannot store is a fault of the input', async (t) => {
+    const { sql } = mustPrepare(t);
+    await assert.rejects(async () => sql`select ${'a\0b'}::text`, {
+      code: 'validation_failed',
+      message: /NUL/,
+    });
+    await assert.rejects(async () => sql`select ${'{"a":"\\u0000"}'}::text::jsonb ->> 'a'`, {
+      code: 'validation_failed',
+    });
+  });
+});
+
+describe('a query that takes too long', () => {
+  it('is ended by the statement timeout, as database_timeout', async (t) => {
+    const { sql, running } = mustPrepare(t, { statementTimeoutMs: 50 });
+    await assert.rejects(async () => sql`select pg_sleep(60)`, { code: 'database_timeout' });
+    assert.deepEqual(await running(), []);
+  });
+
+  it('is logged as slow.query with its text and without its values, under its request', async (t) => {
+    const { sql, captured } = mustPrepare(t, { slowQueryMs: 20 });
+    await inRequest(async () => sql`select pg_sleep(0.05), ${'hushhush'} as text`).done;
+    await inRequest(async () => sql`select 1`).done;
+    const [line, ...others] = captured.of('slow.query');
+    assert.deepEqual(others, []);
+    assert.equal(line?.level, 'warning');
+    assert.equal(line?.query, 'select pg_sleep(0.05), $1 as text');
+    assert.equal(line?.request_id, 'req-1');
+    assert.ok(Number(line?.duration_ms) >= 50);
+    assert.doesNotMatch(captured.text(), /hushhush/);
+  });
+
+  it('is logged as slow.query also when it fails', async (t) => {
+    const { sql, captured } = mustPrepare(t, { slowQueryMs: 20, statementTimeoutMs: 40 });
+    await assert.rejects(async () => sql`select pg_sleep(60)`);
+    assert.equal(captured.of('slow.query')[0]?.failed, '57014');
+  });
+});
+
+describe('the echo', () => {
+  for (const [echo, level] of [
+    [true, 'info'],
+    [false, 'debug'],
+  ] as const) {
+    it(`writes every query at ${level} when it is ${echo ? 'on' : 'off'}`, async (t) => {
+      const { sql, captured } = mustPrepare(t, { echo });
+      await sql`select ${'hushhush'}::text as text`;
+      const [line] = captured.of('database.query');
+      assert.deepEqual([line?.level, line?.query, line?.rows], [level, 'select $1::text as text', 1]);
+      assert.doesNotMatch(captured.text(), /hushhush/);
+    });
+  }
+
+  it('names for each query the request that it works for, though they share a connection', async (t) => {
+    const { sql, captured } = mustPrepare(t, { poolSize: 1 });
+    await inRequest(async () => sql`select 'in'`).done;
+    await sql`select 'out'`;
+    assert.deepEqual(
+      captured.of('database.query').map(({ query, request_id }) => [query, request_id]),
+      [
+        ["select 'in'", 'req-1'],
+        ["select 'out'", undefined],
+      ],
+    );
+  });
+});
+
+describe('a request that ends', () => {
+  it('takes its running query with it: PostgreSQL stops working on it', async (t) => {
+    const { sql, running, runningPid } = mustPrepare(t);
+    const { done, controller } = inRequest(async () => sql`select pg_sleep(60)`);
+    await runningPid();
+    controller.abort(gone);
+    await assert.rejects(done, gone);
+    await eventually('PostgreSQL has stopped', async () => (await running()).length === 0);
+    assert.equal((await sql`select 1`).length, 1);
+  });
+
+  it('takes its waiting query out of the queue', async (t) => {
+    const { sql, stats, runningPid, captured } = mustPrepare(t, { poolSize: 1 });
+    const first = inRequest(async () => sql`select pg_sleep(60)`);
+    await runningPid();
+    const second = inRequest(async () => sql`select 'second'`);
+    await eventually('the second waits', () => stats().waiting === 1);
+    second.controller.abort(gone);
+    await assert.rejects(second.done, gone);
+    assert.deepEqual(stats(), { size: 1, inUse: 1, waiting: 0 });
+    first.controller.abort(gone);
+    await sql`select 'third'`;
+    assert.ok(captured.of('database.query').every(({ query }) => query !== "select 'second'"));
+  });
+
+  it('sends nothing any more', async (t) => {
+    const { sql, captured } = mustPrepare(t);
+    const ended = { id: 'req-1', signal: AbortSignal.abort(gone) };
+    await assert.rejects(
+      runInRequest(ended, async () => sql`select 1`),
+      gone,
+    );
+    assert.deepEqual(captured.of('database.query'), []);
+  });
+
+  it('while its connection opens does not cost the pool that connection', async (t) => {
+    const { sql } = mustPrepare(t, { poolSize: 1 });
+    const { done, controller } = inRequest(async () => sql`select 1`);
+    setImmediate(() => controller.abort(gone));
+    await assert.rejects(done, gone);
+    assert.equal((await sql`select 2`).length, 1);
+  });
+
+  it('leaves no listener on its signal', async (t) => {
+    const { sql } = mustPrepare(t, { poolSize: 1 });
+    const controller = new AbortController();
+    let listeners = 0;
+    const { addEventListener, removeEventListener } = controller.signal;
+    controller.signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+      listeners += 1;
+      addEventListener.apply(controller.signal, args);
+    };
+    controller.signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+      listeners -= 1;
+      removeEventListener.apply(controller.signal, args);
+    };
+    await runInRequest({ id: 'req-1', signal: controller.signal }, async () => {
+      await Promise.all([sql`select 1`, sql`select 2`, sql`select 3`]);
+    });
+    assert.equal(listeners, 0);
+  });
+});
+
+describe('a query that is cancelled though its request lives', () => {
+  it('is run again when a cancellation of ours may have gone astray', async (t) => {
+    const { sql, admin, runningPid, captured } = mustPrepare(t, { poolSize: 1 });
+    const { done, controller } = inRequest(async () => sql`select pg_sleep(60)`);
+    await runningPid();
+    controller.abort(gone);
+    await assert.rejects(done, gone);
+
+    const innocent = Promise.resolve(sql`select ${sql.json({ a: 1 })}::jsonb as json, pg_sleep(0.1)`);
+    await admin`select pg_cancel_backend(${await runningPid()})`;
+    const [row] = await innocent;
+    assert.deepEqual(row?.json, { a: 1 });
+    assert.deepEqual(
+      captured.of('database.query').map(({ failed }) => failed),
+      ['57014', undefined],
+    );
+  });
+
+  it('is reported when nobody but an operator can have done it', async (t) => {
+    const { sql, admin, runningPid } = mustPrepare(t);
+    const query = Promise.resolve(sql`select pg_sleep(60)`);
+    query.catch(() => {});
+    await admin`select pg_cancel_backend(${await runningPid()})`;
+    await assert.rejects(query, { code: 'database_unavailable', message: /was cancelled/ });
+  });
+});
+
+describe('a database that goes away', () => {
+  it('is database_unavailable for the queries it takes along, and the next ones find it again', async (t) => {
+    const { sql, admin, runningPid, captured } = mustPrepare(t, { poolSize: 1 });
+    for (let round = 0; round < 3; round += 1) {
+      const query = Promise.resolve(sql`select pg_sleep(60)`);
+      query.catch(() => {});
+      await admin`select pg_terminate_backend(${await runningPid()})`;
+      await assert.rejects(query, { code: 'database_unavailable', headers: { 'retry-after': '1' } });
+      assert.equal((await sql`select 1`).length, 1);
+    }
+    const turns = captured.lines().filter(({ event }) => /^database\.(un|conn)/.test(event));
+    assert.deepEqual(
+      turns.map(({ event }) => event),
+      [1, 2, 3].flatMap(() => ['database.unavailable', 'database.connected']),
+    );
+  });
+
+  it('is found again by connections that were idle', async (t) => {
+    const { sql, admin } = mustPrepare(t, { poolSize: 1 });
+    const [row] = await sql`select pg_backend_pid() as pid`;
+    await admin`select pg_terminate_backend(${Number(row?.pid)})`;
+    await eventually('the next query works', async () => {
+      const next = await sql`select pg_backend_pid() as pid`.catch(() => []);
+      return next.length === 1 && next[0]?.pid !== row?.pid;
+    });
+  });
+
+  it('is database_unavailable at once where nothing listens, and the log says so once', async (t) => {
+    const captured = captureLog();
+    const { sql } = mustConnect(t, { url: 'postgres://ada:hushhush@127.0.0.1:1/x', log: captured.log });
+    for (let round = 0; round < 3; round += 1) {
+      await assert.rejects(async () => sql`select 1`, { code: 'database_unavailable' });
+    }
+    assert.equal(captured.of('database.unavailable').length, 1);
+    assert.doesNotMatch(captured.text(), /hushhush/);
+  });
+
+  it('is database_unavailable when it does not know the password', async (t) => {
+    const { url } = mustPrepare(t);
+    const wrong = new URL(url);
+    wrong.password = 'wrong';
+    const { sql } = mustConnect(t, { url: wrong.href });
+    await assert.rejects(async () => sql`select 1`, { code: 'database_unavailable' });
+  });
+});
+
+describe('the pool', () => {
+  it('runs no more queries at once than it has connections, and the rest in order', async (t) => {
+    const { sql, stats } = mustPrepare(t, { poolSize: 1 });
+    const order: number[] = [];
+    const all = Promise.all(
+      [1, 2, 3, 4].map(async (n) => {
+        await sql`select pg_sleep(0.01)`;
+        order.push(n);
+      }),
+    );
+    await eventually('queries wait', () => stats().waiting > 0);
+    assert.deepEqual(stats(), { size: 1, inUse: 1, waiting: 3 });
+    await all;
+    assert.deepEqual(order, [1, 2, 3, 4]);
+    assert.deepEqual(stats(), { size: 1, inUse: 0, waiting: 0 });
+  });
+
+  it('keeps a slow query from holding up those behind it', async (t) => {
+    const { sql, runningPid } = mustPrepare(t, { poolSize: 2 });
+    const slow = inRequest(async () => sql`select pg_sleep(60)`);
+    await runningPid();
+    await Promise.all(Array.from({ length: 20 }, async () => sql`select 1`));
+    slow.controller.abort(gone);
+  });
+
+  it('lets queries run to their end when it closes, and takes no new ones', async (t) => {
+    const { sql, close, runningPid } = mustPrepare(t);
+    const query = Promise.resolve(sql`select pg_sleep(0.1)`);
+    await runningPid();
+    const closed = close(5);
+    await assert.rejects(async () => sql`select 1`, { code: 'shutting_down' });
+    assert.equal((await query).length, 1);
+    await closed;
+    assert.equal(await close(5), undefined);
+  });
+
+  it('closes at its deadline although a query runs', async (t) => {
+    const { sql, close, runningPid, admin } = mustPrepare(t);
+    const query = Promise.resolve(sql`select pg_sleep(60)`);
+    query.catch(() => {});
+    const pid = await runningPid();
+    await close(0.05);
+    await assert.rejects(query, { code: 'database_unavailable' });
+    await admin`select pg_terminate_backend(${pid})`;
+  });
+
+  it('opens its connections outside of any request', async (t) => {
+    const { sql, transaction } = mustPrepare(t, { poolSize: 1 });
+    const seen = await inRequest(() =>
+      transaction(async (tx) => {
+        await tx`select 1`;
+        return currentRequest()?.id;
+      }),
+    ).done;
+    assert.equal(seen, 'req-1');
+    await sql`select 1`;
+    assert.equal(currentRequest(), undefined);
+  });
+});
+
+describe('the ping', () => {
+  it('succeeds while PostgreSQL answers', async (t) => {
+    const { ping } = mustPrepare(t);
+    assert.equal(await ping(2000), undefined);
+  });
+
+  it('fails at its own deadline when no connection is free, and leaves nothing behind', async (t) => {
+    const { sql, ping, stats, runningPid } = mustPrepare(t, { poolSize: 1 });
+    const slow = inRequest(async () => sql`select pg_sleep(60)`);
+    await runningPid();
+    await assert.rejects(ping(30), { code: 'database_unavailable', message: /within 30 ms/ });
+    assert.equal(stats().waiting, 0);
+    slow.controller.abort(gone);
+  });
+
+  it('fails at once where nothing listens', async (t) => {
+    const { ping } = mustConnect(t, { url: 'postgres://ada@127.0.0.1:1/x' });
+    await assert.rejects(ping(5000), { code: 'database_unavailable' });
+  });
+});
+
+describe('no database', () => {
+  it('refuses each use with a sentence that names the setting', async (t) => {
+    const { sql, transaction, ping, close } = mustConnect(t, { url: null });
+    const expected = { code: 'database_disabled', message: /APP_DATABASE_URL/ };
+    const use = async (tag: Sql) => tag`select 1`;
+    await assert.rejects(use(sql), expected);
+    await assert.rejects(transaction(use), expected);
+    await assert.rejects(ping(100), expected);
+    await close(1);
+  });
+});

@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import postgres from 'postgres';
+import { migrateDown, migrateUp, migrationStatus, pendingMigrations } from '../../src/db/migrate.ts';
+import { withMigrationLock } from '../../src/db/migration-lock.ts';
+import { StartError } from '../../src/errors.ts';
+import { captureLog } from '../helpers/captured-log.ts';
+import { mustConnect, mustCreateDatabase } from '../helpers/test-database.ts';
+
+interface Change {
+  readonly up: string;
+  readonly down?: string;
+  readonly head?: string;
+}
+
+const createA: Change = { up: 'create table a (x int);', down: 'drop table a;' };
+const createB: Change = { up: 'create table b (x int);', down: 'drop table b;' };
+
+/** An empty database, a folder of migrations, and a connection to look at the result with. */
+async function mustPrepare(t: TestContext, changes: readonly Change[]) {
+  const url = await mustCreateDatabase(t, { empty: true });
+  const directory = await mkdtemp(join(tmpdir(), 'strata-sql-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const admin = postgres(url, { max: 1, onnotice: () => {} });
+  t.after(() => admin.end());
+  const put = async (number: number, { up, down = '', head = '' }: Change) => {
+    const name = `000${number}_change_${number}.sql`;
+    await writeFile(
+      join(directory, name),
+      `-- Why.\n${head}-- migrate: up\n${up}\n-- migrate: down\n${down}\n`,
+    );
+  };
+  for (const [index, change] of changes.entries()) await put(index + 1, change);
+  const captured = captureLog();
+  const tables = async () => {
+    const rows = await admin`select tablename from pg_tables where schemaname = 'public' order by tablename`;
+    return rows.map(({ tablename }) => String(tablename)).filter((name) => name !== 'schema_migrations');
+  };
+  return { options: { url, directory, log: captured.log }, admin, put, tables, captured };
+}
+
+describe('migrating up', () => {
+  it('applies what is pending once, in order, and says so', async (t) => {
+    const { options, put, tables, captured } = await mustPrepare(t, [createA]);
+    assert.deepEqual(await migrateUp(options), ['0001_change_1']);
+    await put(2, createB);
+    assert.deepEqual(await migrateUp(options), ['0002_change_2']);
+    assert.deepEqual(await migrateUp(options), []);
+    assert.deepEqual(await tables(), ['a', 'b']);
+    assert.deepEqual(
+      captured.of('migration.applied').map(({ name }) => name),
+      ['0001_change_1', '0002_change_2'],
+    );
+  });
+
+  it('applies each file once when ten start at the same moment', async (t) => {
+    const { options, admin } = await mustPrepare(t, [createA, createB, { up: 'insert into a values (1);' }]);
+    const applied = await Promise.all(Array.from({ length: 10 }, () => migrateUp(options)));
+    assert.deepEqual(applied.flat(), ['0001_change_1', '0002_change_2', '0003_change_3']);
+    assert.equal((await admin`select from a`).length, 1);
+  });
+
+  it('leaves nothing of a file that fails, keeps those before, and names file, line and statement', async (t) => {
+    const failing = { up: 'create table half (x int);\n\ninsert into half\n  select y from nowhere;' };
+    const { options, tables } = await mustPrepare(t, [createA, failing, createB]);
+    await assert.rejects(migrateUp(options), (error) => {
+      assert.ok(error instanceof StartError);
+      assert.match(
+        error.message,
+        /0002_change_2 failed at line 6, in "insert into half select y from nowhere"/,
+      );
+      assert.match(error.message, /relation "nowhere" does not exist\. Nothing of it was applied\.$/);
+      return true;
+    });
+    assert.deepEqual(await tables(), ['a']);
+    assert.deepEqual(
+      (await migrationStatus(options)).map(({ state }) => state),
+      ['applied', 'pending', 'pending'],
+    );
+  });
+
+  it('refuses a file that was changed after it was applied', async (t) => {
+    const { options, put } = await mustPrepare(t, [createA]);
+    await migrateUp(options);
+    await put(1, { up: 'create table a (x int, y int);' });
+    await assert.rejects(migrateUp(options), {
+      name: StartError.name,
+      message: /0001_change_1 was changed after/,
+    });
+    assert.deepEqual(
+      (await migrationStatus(options)).map(({ state }) => state),
+      ['changed'],
+    );
+  });
+
+  it('refuses a file that was skipped while a later one was applied', async (t) => {
+    const { options, admin } = await mustPrepare(t, [createA, createB]);
+    await migrateUp(options);
+    await admin`delete from schema_migrations where version = 1`;
+    await assert.rejects(migrateUp(options), {
+      name: StartError.name,
+      message: /0001_change_1 was never applied/,
+    });
+  });
+
+  it('goes on, with a warning, where a newer version has been', async (t) => {
+    const { options, admin, captured } = await mustPrepare(t, [createA]);
+    await migrateUp(options);
+    await admin`insert into schema_migrations (version, name, checksum) values (2, '0002_add_future', 'x')`;
+    assert.deepEqual(await migrateUp(options), []);
+    assert.equal(captured.of('migration.unknown')[0]?.name, '0002_add_future');
+    const last = (await migrationStatus(options)).at(-1);
+    assert.deepEqual([last?.name, last?.state], ['0002_add_future', 'unknown']);
+  });
+
+  it('can build an index concurrently, even while another waits to migrate', async (t) => {
+    const index = {
+      up: 'create index concurrently a_x on a (x);\ncreate index concurrently a_y on a ((x + 1));',
+      head: '-- migrate: no-transaction\n',
+    };
+    const { options, admin } = await mustPrepare(t, [createA, index]);
+    const applied = await Promise.all([migrateUp(options), migrateUp(options)]);
+    assert.equal(applied.flat().length, 2);
+    const indexes = await admin`select indexname from pg_indexes where tablename = 'a' order by 1`;
+    assert.deepEqual(
+      indexes.map(({ indexname }) => indexname),
+      ['a_x', 'a_y'],
+    );
+  });
+
+  it('says that earlier statements stay when a file without a transaction fails', async (t) => {
+    const half = { up: 'create table first (x int);\nselect 1 / 0;', head: '-- migrate: no-transaction\n' };
+    const { options, tables } = await mustPrepare(t, [half]);
+    await assert.rejects(migrateUp(options), {
+      message: /line 5, .*division by zero\. Statements before it stay/,
+    });
+    assert.deepEqual(await tables(), ['first']);
+  });
+
+  it('waits for another that migrates, and not for ever', async (t) => {
+    const { options } = await mustPrepare(t, [createA]);
+    await withMigrationLock(options.url, 0, async () => {
+      await assert.rejects(migrateUp({ ...options, lockWaitMs: 100 }), {
+        name: StartError.name,
+        message: /Another process has been migrating/,
+      });
+    });
+    assert.deepEqual(await migrateUp({ ...options, lockWaitMs: 100 }), ['0001_change_1']);
+  });
+
+  it('says in a sentence that the database cannot be reached, without its password', async (t) => {
+    const { options } = await mustPrepare(t, []);
+    const url = 'postgres://ada:hushhush@127.0.0.1:1/x';
+    await assert.rejects(migrateUp({ ...options, url }), (error) => {
+      assert.ok(error instanceof StartError);
+      assert.match(error.message, /^The database cannot be migrated: .*ECONNREFUSED 127\.0\.0\.1:1\.$/);
+      assert.doesNotMatch(error.message, /hushhush/);
+      return true;
+    });
+  });
+});
+
+describe('migrating down', () => {
+  it('reverts the last migration, or all after a number, newest first', async (t) => {
+    const { options, tables } = await mustPrepare(t, [
+      createA,
+      createB,
+      { up: 'select 1;', down: 'select 1;' },
+    ]);
+    await migrateUp(options);
+    assert.deepEqual(await migrateDown(options), ['0003_change_3']);
+    assert.deepEqual(await migrateDown({ ...options, to: 0 }), ['0002_change_2', '0001_change_1']);
+    assert.deepEqual(await migrateDown(options), []);
+    assert.deepEqual(await tables(), []);
+    assert.equal((await migrateUp(options)).length, 3);
+  });
+
+  it('takes no step at all if one of them has no way back', async (t) => {
+    const { options, tables } = await mustPrepare(t, [{ up: 'create table a (x int);' }, createB]);
+    await migrateUp(options);
+    await assert.rejects(migrateDown({ ...options, to: 0 }), { message: /0001_change_1 cannot be reverted/ });
+    assert.deepEqual(await tables(), ['a', 'b']);
+  });
+});
+
+describe('pending migrations', () => {
+  it('are all of them in an empty database, and none afterwards', async (t) => {
+    const { options } = await mustPrepare(t, [createA, createB]);
+    const { sql } = mustConnect(t, { url: options.url });
+    assert.deepEqual(await pendingMigrations(sql, options.directory), ['0001_change_1', '0002_change_2']);
+    await migrateUp(options);
+    assert.deepEqual(await pendingMigrations(sql, options.directory), []);
+  });
+});

@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict';
+import { after, describe, it, type TestContext } from 'node:test';
+import { sqlState } from '../../src/db/database-error.ts';
+import type { Sql } from '../../src/db/intercept.ts';
+import { runInRequest } from '../../src/observability/request-context.ts';
+import { captureLog } from '../helpers/captured-log.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { mustConnect, mustCreateDatabase } from '../helpers/test-database.ts';
+
+const url = await mustCreateDatabase({ after }, { empty: true });
+
+async function mustPrepare(t: TestContext, poolSize = 2) {
+  const captured = captureLog();
+  const database = mustConnect(t, { url, poolSize, log: captured.log });
+  const { sql: admin } = mustConnect(t, { url });
+  await admin`drop table if exists account`;
+  await admin`create table account (id int primary key, cents int not null)`;
+  await admin`insert into account values (1, 100), (2, 100)`;
+  const cents = async () => {
+    const rows = await admin`select cents from account order by id`;
+    return rows.map((row) => Number(row.cents));
+  };
+  return { ...database, admin, cents, captured };
+}
+
+const backend = async (sql: Sql) => Number((await sql`select pg_backend_pid() as pid`)[0]?.pid);
+
+/** A promise, and how to resolve it from outside. */
+function signalled() {
+  let resolve: () => void = () => {};
+  const happened = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { happened, signal: resolve };
+}
+
+describe('a transaction', () => {
+  it('commits what its work did, and returns what it returned', async (t) => {
+    const { transaction, cents } = await mustPrepare(t);
+    const result = await transaction(async (sql) => {
+      await sql`update account set cents = cents - 30 where id = 1`;
+      await sql`update account set cents = cents + 30 where id = 2`;
+      return [Promise.resolve('as it is')];
+    });
+    assert.ok(result[0] instanceof Promise);
+    assert.deepEqual(await cents(), [70, 130]);
+  });
+
+  it('rolls back when its work fails, and rejects with that error', async (t) => {
+    const { transaction, cents } = await mustPrepare(t);
+    const failure = new Error('not enough');
+    const work = async (sql: Sql) => {
+      await sql`update account set cents = 0`;
+      throw failure;
+    };
+    await assert.rejects(transaction(work), failure);
+    await assert.rejects(
+      transaction(async (sql) => sql`update account set cents = null`),
+      (error) => sqlState(error) === '23502',
+    );
+    assert.deepEqual(await cents(), [100, 100]);
+  });
+
+  it('rolls back when a query failed whose error was swallowed', async (t) => {
+    const { transaction, cents } = await mustPrepare(t);
+    const work = async (sql: Sql) => {
+      await sql`update account set cents = 0`;
+      await sql`select 1 / 0`.catch(() => {});
+    };
+    await assert.rejects(transaction(work), (error) => sqlState(error) === '22012');
+    assert.deepEqual(await cents(), [100, 100]);
+  });
+
+  it('runs in the isolation it asks for', async (t) => {
+    const { transaction } = await mustPrepare(t);
+    for (const isolation of ['read committed', 'repeatable read', 'serializable'] as const) {
+      const rows = await transaction(async (sql) => sql`show transaction_isolation`, { isolation });
+      assert.equal(rows[0]?.transaction_isolation, isolation);
+    }
+  });
+
+  it('rolls back when its request ends in the middle of a query, or between two', async (t) => {
+    const { transaction, cents, admin } = await mustPrepare(t);
+    const gone = new Error('The client is gone.');
+    const ways: readonly ((sql: Sql, controller: AbortController) => Promise<unknown>)[] = [
+      async (sql, controller) => {
+        const asleep = Promise.resolve(sql`select pg_sleep(60)`);
+        asleep.catch(() => {});
+        await eventually('it runs', async () => {
+          return (
+            (await admin`select from pg_stat_activity where query like '%pg_sleep(60)' and state = 'active'`)
+              .length > 0
+          );
+        });
+        controller.abort(gone);
+        await asleep;
+      },
+      async (sql, controller) => {
+        controller.abort(gone);
+        await sql`select 1`;
+      },
+      async (_sql, controller) => controller.abort(gone),
+    ];
+    for (const way of ways) {
+      const controller = new AbortController();
+      const done = runInRequest({ id: 'req-1', signal: controller.signal }, () =>
+        transaction(async (sql) => {
+          await sql`update account set cents = 0`;
+          await way(sql, controller);
+        }),
+      );
+      await assert.rejects(done, gone);
+      assert.deepEqual(await cents(), [100, 100]);
+    }
+  });
+
+  it('takes no query any more when it is over', async (t) => {
+    const { transaction, cents } = await mustPrepare(t);
+    const late = await transaction(async (sql) => {
+      await sql`select 1`;
+      return { sql };
+    });
+    await assert.rejects(async () => late.sql`update account set cents = 0`, /This transaction is over/);
+    assert.deepEqual(await cents(), [100, 100]);
+  });
+});
+
+describe('a transaction whose connection breaks', () => {
+  it('during a query is database_unavailable, and the pool goes on', async (t) => {
+    const { transaction, sql, admin, cents, stats } = await mustPrepare(t, 1);
+    for (let round = 0; round < 3; round += 1) {
+      const work = async (tx: Sql) => {
+        const pid = await backend(tx);
+        await tx`update account set cents = 0`;
+        await Promise.all([tx`select pg_sleep(60)`, admin`select pg_terminate_backend(${pid})`]);
+      };
+      await assert.rejects(transaction(work), { code: 'database_unavailable' });
+    }
+    assert.equal((await sql`select 1`).length, 1);
+    assert.equal((await transaction(async (tx) => tx`select 1`)).length, 1);
+    assert.deepEqual(stats(), { size: 1, inUse: 0, waiting: 0 });
+    assert.deepEqual(await cents(), [100, 100]);
+  });
+
+  it('between two queries is told so at once, and its later queries reach nobody', async (t) => {
+    const { transaction, sql, admin, cents } = await mustPrepare(t, 1);
+    const told = signalled();
+    let later: unknown;
+    const workEnded = signalled();
+    const transacted = transaction(async (tx) => {
+      const pid = await backend(tx);
+      await admin`select pg_terminate_backend(${pid})`;
+      await told.happened;
+      // The pool has its connection again, and serves others with it.
+      await sql`select 1`;
+      later = await tx`update account set cents = 0`.catch((error) => error);
+      workEnded.signal();
+    });
+    await assert.rejects(transacted, { code: 'database_unavailable' });
+    told.signal();
+    await workEnded.happened;
+    assert.match(String(later), /This transaction is over/);
+    assert.deepEqual(await cents(), [100, 100]);
+  });
+});
+
+describe('transactions that stand in each other’s way', () => {
+  /** Two transactions that both read both accounts before either writes: one of them must fail or be repeated. */
+  async function collide(
+    transaction: Awaited<ReturnType<typeof mustPrepare>>['transaction'],
+    retries: number,
+  ) {
+    let readers = 0;
+    const bothRead = signalled();
+    let runs = 0;
+    const withdraw = (id: number) =>
+      transaction(
+        async (sql) => {
+          runs += 1;
+          const [sum] = await sql`select sum(cents)::int as total from account`;
+          readers += 1;
+          if (readers >= 2) bothRead.signal();
+          await bothRead.happened;
+          if (Number(sum?.total) >= 200) await sql`update account set cents = cents - 200 where id = ${id}`;
+        },
+        { isolation: 'serializable', retries },
+      );
+    const results = await Promise.allSettled([withdraw(1), withdraw(2)]);
+    return { results, runs };
+  }
+
+  it('are tried again as often as the caller says, with a line in the log', async (t) => {
+    const { transaction, cents, captured } = await mustPrepare(t);
+    const { results, runs } = await collide(transaction, 3);
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ['fulfilled', 'fulfilled'],
+    );
+    assert.equal(runs, 3);
+    assert.equal(
+      (await cents()).reduce((sum, each) => sum + each),
+      0,
+    );
+    const [line] = captured.of('database.retry');
+    assert.deepEqual([line?.attempt, line?.sqlstate], [1, '40001']);
+  });
+
+  it('fail with the serialisation failure if the caller does not ask', async (t) => {
+    const { transaction, captured } = await mustPrepare(t);
+    const { results, runs } = await collide(transaction, 0);
+    const failed = results.filter((result) => result.status === 'rejected');
+    assert.deepEqual(
+      failed.map(({ reason }) => sqlState(reason)),
+      ['40001'],
+    );
+    assert.equal(runs, 2);
+    assert.deepEqual(captured.of('database.retry'), []);
+  });
+});

@@ -1,0 +1,301 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { z } from 'zod';
+import type { Layer } from '../../src/http/context.ts';
+import { noContent } from '../../src/http/reply.ts';
+import { contentValidation } from '../../src/middleware/content-validation.ts';
+import { trustedHost } from '../../src/middleware/trusted-host.ts';
+import { deferred } from '../helpers/deferred.ts';
+import { mustStartServer, type TestServerOptions } from '../helpers/http-server.ts';
+import { parseAnswers } from '../helpers/raw-answers.ts';
+import { testRoute } from '../helpers/test-route.ts';
+
+const layers: Layer[] = [
+  { name: 'trusted-host', run: trustedHost({ allowed: ['*'] }) },
+  { name: 'content-validation', run: contentValidation() },
+];
+
+const id = z.object({ id: z.string() });
+const routes = [
+  testRoute('GET', '/a/:id', ({ params }) => params, { params: id }),
+  testRoute('DELETE', '/a/:id', () => noContent()),
+  testRoute('POST', '/b', ({ body }) => body, { body: z.strictObject({ n: z.number().optional() }) }),
+];
+
+const start = (t: TestContext, options: Partial<TestServerOptions> = {}) =>
+  mustStartServer(t, { routes, layers, ...options });
+
+const end = 'Host: x\r\nConnection: close\r\n\r\n';
+
+describe('a request is answered once:', () => {
+  const table: [
+    what: string,
+    bytes: string,
+    status: number,
+    headers?: Record<string, string>,
+    body?: RegExp,
+  ][] = [
+    ['GET', `GET /a/1 HTTP/1.1\r\n${end}`, 200, { 'content-length': '10' }, /^\{"id":"1"\}$/],
+    ['HEAD', `HEAD /a/1 HTTP/1.1\r\n${end}`, 200, { 'content-length': '10' }, /^$/],
+    ['DELETE', `DELETE /a/1 HTTP/1.1\r\n${end}`, 204, {}, /^$/],
+    ['OPTIONS', `OPTIONS /a/1 HTTP/1.1\r\n${end}`, 204, { allow: 'DELETE, GET, HEAD, OPTIONS' }, /^$/],
+    [
+      'OPTIONS *',
+      `OPTIONS * HTTP/1.1\r\n${end}`,
+      204,
+      { allow: 'DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT' },
+    ],
+    ['GET *', `GET * HTTP/1.1\r\n${end}`, 400, {}, /"bad_target"/],
+    ['HTTP/1.0 without Host', 'GET /a/1 HTTP/1.0\r\n\r\n', 200, { connection: 'close' }],
+    ['an empty line before it', `\r\n\r\nGET /a/1 HTTP/1.1\r\n${end}`, 200],
+    [
+      'a method that is not allowed',
+      `PUT /a/1 HTTP/1.1\r\n${end}`,
+      405,
+      { allow: 'DELETE, GET, HEAD, OPTIONS' },
+    ],
+    ['TRACE', `TRACE /a/1 HTTP/1.1\r\n${end}`, 405, { allow: 'DELETE, GET, HEAD, OPTIONS' }],
+    ['a method that nothing here answers', `PROPFIND /a/1 HTTP/1.1\r\n${end}`, 501, {}, /PROPFIND/],
+    ['no Host', 'GET /a/1 HTTP/1.1\r\nConnection: close\r\n\r\n', 400, {}, /"bad_host"/],
+    ['no Host and no version', 'GET /a/1\r\n\r\n', 400, {}, /"bad_host"/],
+    ['two Hosts', `GET /a/1 HTTP/1.1\r\nHost: y\r\n${end}`, 400, {}, /more than one Host/],
+    ['two equal Hosts', `GET /a/1 HTTP/1.1\r\nhost: x\r\n${end}`, 400, {}, /more than one Host/],
+    [
+      'a malformed Host',
+      'GET /a/1 HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n',
+      400,
+      {},
+      /"bad_host"/,
+    ],
+    ['absolute-form', `GET http://y/a/1?q HTTP/1.1\r\n${end}`, 200, {}, /"1"/],
+    ['absolute-form without a path', `GET http://y HTTP/1.1\r\n${end}`, 404, {}, /"instance":"\/"/],
+    ['GET //', `GET // HTTP/1.1\r\n${end}`, 404],
+    ['GET http://[', `GET http://[ HTTP/1.1\r\n${end}`, 400, {}, /"bad_host"/],
+    ['authority-form', `GET x:80 HTTP/1.1\r\n${end}`, 400, {}, /"bad_request"/],
+    [
+      'a trailing slash',
+      `GET /a/1/?q=1 HTTP/1.1\r\n${end}`,
+      308,
+      { location: '/a/1?q=1', 'content-length': '0' },
+    ],
+    ['a fragment', `GET /a/1#x HTTP/1.1\r\n${end}`, 400, {}, /"bad_target"/],
+    ['%2F', `GET /a/%2F HTTP/1.1\r\n${end}`, 400, {}, /encoded slash/],
+    ['%zz', `GET /a/%zz HTTP/1.1\r\n${end}`, 400, {}, /two hexadecimal digits/],
+    ['%00', `GET /a/%00 HTTP/1.1\r\n${end}`, 400, {}, /null byte/],
+    ['%0d%0a', `GET /a/%0d%0aSet-Cookie:%20a HTTP/1.1\r\n${end}`, 400, {}, /control character/],
+    ['%ff', `GET /a/%ff HTTP/1.1\r\n${end}`, 400, {}, /UTF-8/],
+    ['__proto__ in a path', `GET /a/__proto__ HTTP/1.1\r\n${end}`, 200, {}, /^\{"id":"__proto__"\}$/],
+    ['a target of 8,192 bytes', `GET /a/${'x'.repeat(8189)} HTTP/1.1\r\n${end}`, 200],
+    ['a target of 8,193 bytes', `GET /a/${'x'.repeat(8190)} HTTP/1.1\r\n${end}`, 414, {}, /"uri_too_long"/],
+    ['100 header fields', `GET /a/1 HTTP/1.1\r\n${'X: y\r\n'.repeat(98)}${end}`, 200],
+    [
+      '101 header fields',
+      `GET /a/1 HTTP/1.1\r\n${'X: y\r\n'.repeat(99)}${end}`,
+      431,
+      {},
+      /more than 100 header fields/,
+    ],
+    ['1,000 header fields', `GET /a/1 HTTP/1.1\r\n${'X: y\r\n'.repeat(998)}${end}`, 431],
+    [
+      'an upgrade that nobody offers',
+      'GET /a/1 HTTP/1.1\r\nHost: x\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n\r\n',
+      200,
+    ],
+    [
+      'a body that the route does not take',
+      `GET /a/1 HTTP/1.1\r\nContent-Length: 3\r\n${end}abc`,
+      400,
+      { connection: 'close' },
+    ],
+    [
+      'a chunk with trailers',
+      `POST /b HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n${end}2;x=y\r\n{}\r\n0\r\nX: y\r\n\r\n`,
+      200,
+      {},
+      /^\{\}$/,
+    ],
+    [
+      'no media type',
+      `POST /b HTTP/1.1\r\nContent-Length: 2\r\n${end}{}`,
+      415,
+      { 'accept-post': 'application/json' },
+    ],
+    ['no body', `POST /b HTTP/1.1\r\n${end}`, 422],
+  ];
+  for (const [what, bytes, status, headers = {}, body = /^/] of table) {
+    it(`${what} is ${status}`, async (t) => {
+      const server = await start(t);
+      const method = bytes.trimStart().split(' ')[0] ?? '';
+      const [answer, ...more] = parseAnswers(await server.raw(bytes), [method]);
+      assert.deepEqual(more, [], 'a second answer');
+      assert.ok(answer !== undefined);
+      assert.equal(answer.status, status);
+      assert.match(answer.body, body);
+      for (const [name, value] of Object.entries(headers)) assert.equal(answer.headers[name], value, name);
+      assert.ok(Math.abs(Date.parse(answer.headers.date ?? '') - Date.now()) < 60_000);
+      if (status >= 400) assert.equal(answer.headers['content-type'], 'application/problem+json');
+      assert.equal((await server.request({ path: '/a/1' })).status, 200, 'other connections notice nothing');
+    });
+  }
+
+  it('pipelined requests are answered in their order, however long each takes', async (t) => {
+    const held = deferred();
+    const server = await start(t, {
+      routes: [
+        ...routes,
+        testRoute('GET', '/slow', () => held.promise.then(() => 'slow')),
+        testRoute('GET', '/fast', () => {
+          held.resolve();
+          return 'fast';
+        }),
+      ],
+    });
+    const received = await server.raw(
+      `GET /slow HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{"n":1}` +
+        `HEAD /a/1 HTTP/1.1\r\nHost: x\r\n\r\nGET /fast HTTP/1.1\r\n${end}`,
+    );
+    assert.deepEqual(
+      parseAnswers(received, ['GET', 'POST', 'HEAD', 'GET']).map(({ body }) => body),
+      ['"slow"', '{"n":1}', '', '"fast"'],
+    );
+  });
+});
+
+describe('a connection', () => {
+  it('that is silent or slow is closed while other clients are answered', async (t) => {
+    const server = await start(t, { server: { headersTimeoutMs: 300, requestTimeoutMs: 1000 } });
+    const silent = server.raw('');
+    const dripping = connect(server.port, '127.0.0.1', () => dripping.write('GET / HTTP/1.1\r\nX: '));
+    const drip = setInterval(() => dripping.write('y'), 20);
+    t.after(() => clearInterval(drip));
+    dripping.on('error', () => {}).resume();
+    const closed = once(dripping, 'close').finally(() => clearInterval(drip));
+    let isOpen = true;
+    const both = Promise.all([silent, closed]).finally(() => {
+      isOpen = false;
+    });
+    let answered = 0;
+    while (isOpen) {
+      assert.equal((await server.request({ path: '/a/1' })).status, 200);
+      answered += 1;
+    }
+    await both;
+    assert.ok(answered > 10);
+  });
+
+  it('that is idle after an answer is closed after the keep-alive time', async (t) => {
+    const server = await start(t, { server: { keepAliveMs: 50 } });
+    const startedAt = performance.now();
+    const [answer, ...more] = parseAnswers(await server.raw('GET /a/1 HTTP/1.1\r\nHost: x\r\n\r\n'));
+    assert.deepEqual([answer?.status, more], [200, []]);
+    assert.ok(performance.now() - startedAt < 3000);
+  });
+
+  it('beyond the most that are taken is dropped, and those before it go on', async (t) => {
+    const server = await start(t, { server: { maxConnections: 1 } });
+    const first = connect(server.port, '127.0.0.1');
+    t.after(() => first.destroy());
+    first.setEncoding('latin1').write('GET /a/1 HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(first, 'data');
+    assert.equal(await server.raw(''), '');
+    first.write('GET /a/2 HTTP/1.1\r\nHost: x\r\n\r\n');
+    const [data] = await once(first, 'data');
+    assert.match(data, /"2"/);
+  });
+});
+
+describe('draining', () => {
+  /** A server with a route that answers when it is told to, and a promise that it has been asked. */
+  async function startHeld(t: TestContext) {
+    const asked = deferred();
+    const released = deferred();
+    const hold = testRoute('GET', '/held', () => {
+      asked.resolve();
+      return released.promise.then(() => 'done');
+    });
+    const server = await start(t, { routes: [...routes, hold] });
+    return { server, asked: asked.promise, release: released.resolve };
+  }
+
+  it('finishes what is in flight and tells its client that the connection ends', async (t) => {
+    const { server, asked, release } = await startHeld(t);
+    const received = server.raw('GET /held HTTP/1.1\r\nHost: x\r\n\r\n');
+    await asked;
+    assert.equal(server.http.inFlight(), 1);
+    const closed = server.http.close(10_000);
+    await nextTurn();
+    assert.equal(server.http.listening, false);
+    release();
+    const [answer, ...more] = parseAnswers(await received);
+    assert.deepEqual([answer?.body, answer?.headers.connection, more], ['"done"', 'close', []]);
+    assert.equal(await closed, 0);
+    assert.equal(server.http.inFlight(), 0);
+  });
+
+  it('takes no new connection', async (t) => {
+    const { server, asked, release } = await startHeld(t);
+    const received = server.raw('GET /held HTTP/1.1\r\nHost: x\r\n\r\n');
+    await asked;
+    const closed = server.http.close(10_000);
+    await assert.rejects(server.request({ path: '/a/1' }), { code: 'ECONNREFUSED' });
+    release();
+    await Promise.all([received, closed]);
+  });
+
+  it('ends idle connections at once', async (t) => {
+    const server = await start(t);
+    const idle = connect(server.port, '127.0.0.1');
+    idle.write('GET /a/1 HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(idle, 'data');
+    const ended = once(idle, 'close');
+    const startedAt = performance.now();
+    assert.equal(await server.http.close(10_000), 0);
+    await ended;
+    assert.ok(performance.now() - startedAt < 2000);
+  });
+
+  it('cuts what has not finished within the grace time, and says how many', async (t) => {
+    const { server, asked } = await startHeld(t);
+    const received = server.raw('GET /held HTTP/1.1\r\nHost: x\r\n\r\n');
+    await asked;
+    assert.equal(await server.http.close(20), 1);
+    assert.equal(await received, '');
+  });
+
+  it('of a server that never listened ends at once', async (t) => {
+    const server = await start(t);
+    await server.http.close(0);
+    assert.equal(await server.http.close(0), 0);
+  });
+});
+
+describe('a server', () => {
+  it('that cannot have its port says why', async (t) => {
+    const server = await start(t);
+    const other = await start(t);
+    await other.http.close(0);
+    await assert.rejects(other.http.listen(server.port, '127.0.0.1'), { code: 'EADDRINUSE' });
+  });
+
+  it('answers 500 and lives on when the pipeline itself throws', async (t) => {
+    for (const pipeline of [() => assert.fail('broken'), () => Promise.reject(new Error('broken'))]) {
+      const server = await start(t, { server: { pipeline } });
+      for (const path of ['/a/1', '/a/2']) assert.equal((await server.request({ path })).status, 500);
+      assert.match(server.log.text(), /broken/);
+    }
+  });
+
+  it('drops the connection of an answer that cannot be written, and lives on', async (t) => {
+    const bad = testRoute('GET', '/bad', ({ ctx }) => {
+      ctx.headers['x-bad'] = 'a\r\nb';
+      return 1;
+    });
+    const server = await start(t, { routes: [...routes, bad] });
+    await assert.rejects(server.request({ path: '/bad' }), { code: 'ECONNRESET' });
+    assert.equal((await server.request({ path: '/a/1' })).status, 200);
+    assert.match(JSON.stringify(server.log.of('http.request.failed')), /x-bad/);
+  });
+});

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { compose } from '../../src/http/compose.ts';
+import { requestId } from '../../src/middleware/request-id.ts';
+import { currentRequest } from '../../src/observability/request-context.ts';
+import { captureLog } from '../helpers/captured-log.ts';
+import { makeContext } from '../helpers/context.ts';
+import { mustStartServer } from '../helpers/http-server.ts';
+import { testRoute } from '../helpers/test-route.ts';
+
+const layer = { name: 'request-id', run: requestId() };
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+
+/** The id that a request with these headers gets. */
+function idOf(headers: Record<string, string>): string {
+  const ctx = makeContext({ headers });
+  compose([layer], () => undefined)(ctx);
+  assert.equal(ctx.headers['x-request-id'], ctx.id);
+  return ctx.id;
+}
+
+describe('the id of a request', () => {
+  for (const id of ['a', 'A-Za-z_0.9', '8f7d6e5c-4b3a-2910-8765-4321fedcba98', 'x'.repeat(128)]) {
+    it(`is the client's ${id.slice(0, 40)}`, () => assert.equal(idOf({ 'x-request-id': id }), id));
+  }
+
+  const refused = [
+    '',
+    ' ',
+    'x'.repeat(129),
+    'a b',
+    'a"b',
+    'a,b',
+    'a\\b',
+    '<script>',
+    'a/b',
+    '$(id)',
+    'é',
+    'a\n',
+  ];
+  for (const id of refused) {
+    it(`is a new one instead of ${JSON.stringify(id.slice(0, 20))}`, () =>
+      assert.match(idOf({ 'x-request-id': id }), uuid));
+  }
+
+  it('is another for each request that brings none', () => assert.notEqual(idOf({}), idOf({})));
+
+  it('is the trace id of a traceparent', () => {
+    assert.equal(idOf({ traceparent: `00-${trace}-00f067aa0ba902b7-01` }), trace);
+    assert.equal(idOf({ traceparent: `cc-${trace}-00f067aa0ba902b7-01-what-the-future-will-be` }), trace);
+  });
+
+  it('is the X-Request-ID where both are there', () => {
+    assert.equal(idOf({ 'x-request-id': 'mine', traceparent: `00-${trace}-00f067aa0ba902b7-01` }), 'mine');
+    assert.equal(idOf({ 'x-request-id': 'not mine', traceparent: `00-${trace}-00f067aa0ba902b7-01` }), trace);
+  });
+
+  for (const traceparent of [
+    '',
+    'x',
+    `00-${'0'.repeat(32)}-00f067aa0ba902b7-01`,
+    `00-${trace.toUpperCase()}-00f067aa0ba902b7-01`,
+    `00-${trace}`,
+  ]) {
+    it(`is a new one instead of the traceparent "${traceparent}"`, () =>
+      assert.match(idOf({ traceparent }), uuid));
+  }
+});
+
+describe('a line that is logged while a request is handled', () => {
+  it('has the id of its own request, at any depth, and without it being passed', async (t) => {
+    const captured = captureLog();
+    const deep = async () => {
+      await delay(1);
+      await Promise.all([new Promise((resolve) => setImmediate(resolve)), Promise.resolve()]);
+      captured.log.named('users').bind({ step: 2 }).info('user.created');
+    };
+    const server = await mustStartServer(t, {
+      layers: [layer],
+      captured,
+      routes: [
+        testRoute('GET', '/', async () => {
+          captured.log.info('user.updated');
+          await deep();
+          return 1;
+        }),
+      ],
+    });
+    const ids = Array.from({ length: 20 }, (_, index) => `request-${index}`);
+    await Promise.all(ids.map((id) => server.request({ headers: { 'x-request-id': id } })));
+    for (const event of ['user.updated', 'user.created']) {
+      assert.deepEqual(
+        captured
+          .of(event)
+          .map((line) => line.request_id)
+          .sort(),
+        [...ids].sort(),
+      );
+    }
+  });
+
+  it('has none outside of any request', () => {
+    const { log, lines } = captureLog();
+    log.info('user.created');
+    assert.equal(currentRequest(), undefined);
+    assert.equal('request_id' in (lines()[0] ?? {}), false);
+  });
+});
+
+it('a problem names the id that the client can quote', async (t) => {
+  const server = await mustStartServer(t, { layers: [layer], routes: [] });
+  const { json, headers } = await server.request({ headers: { 'x-request-id': 'abc' } });
+  assert.deepEqual([json.request_id, headers['x-request-id']], ['abc', 'abc']);
+});

@@ -1,0 +1,237 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { Readable } from 'node:stream';
+import { describe, it, type TestContext } from 'node:test';
+import { z } from 'zod';
+import { AppError } from '../../src/errors.ts';
+import type { Layer } from '../../src/http/context.ts';
+import { stream } from '../../src/http/reply.ts';
+import type { Route } from '../../src/http/route.ts';
+import { contentValidation } from '../../src/middleware/content-validation.ts';
+import { requestId } from '../../src/middleware/request-id.ts';
+import { requestLog } from '../../src/middleware/request-log.ts';
+import { type CapturedLog, captureLog } from '../helpers/captured-log.ts';
+import { mustStartServer, type TestServerOptions } from '../helpers/http-server.ts';
+import { testRoute } from '../helpers/test-route.ts';
+
+interface Options extends Partial<TestServerOptions> {
+  readonly bodies?: boolean;
+  readonly captured?: CapturedLog;
+}
+
+function start(
+  t: TestContext,
+  routes: Route[],
+  { bodies = false, captured = captureLog(), ...options }: Options = {},
+) {
+  return mustStartServer(t, {
+    captured,
+    routes,
+    ...options,
+    layers: [
+      { name: 'request-id', run: requestId() },
+      {
+        name: 'request-log',
+        run: requestLog({ log: captured.log.named('http'), bodies, serverTiming: options.timed === true }),
+      },
+      ...(options.layers ?? []),
+    ],
+  });
+}
+
+const user = testRoute('GET', '/users/:id', ({ params }) => params, { params: z.object({ id: z.string() }) });
+
+/** The lines of an event without the fields that differ from run to run. */
+function linesOf(captured: CapturedLog, event: string) {
+  return captured.of(event).map(({ timestamp, duration_ms, ...line }) => {
+    assert.ok(Math.abs(Date.parse(String(timestamp)) - Date.now()) < 60_000);
+    assert.ok(duration_ms === undefined || (typeof duration_ms === 'number' && duration_ms >= 0));
+    return line;
+  });
+}
+
+describe('a request', () => {
+  it('leaves a line when it starts and one when it is complete', async (t) => {
+    const server = await start(t, [user]);
+    await server.request({ path: '/users/7?limit=10', headers: { 'x-request-id': 'abc' } });
+    assert.deepEqual(linesOf(server.log, 'http.request.start'), [
+      {
+        level: 'info',
+        logger: 'http',
+        event: 'http.request.start',
+        method: 'GET',
+        path: '/users/7',
+        query: 'limit=10',
+        request_id: 'abc',
+      },
+    ]);
+    assert.deepEqual(linesOf(server.log, 'http.request.complete'), [
+      {
+        level: 'info',
+        logger: 'http',
+        event: 'http.request.complete',
+        method: 'GET',
+        path: '/users/7',
+        route: '/users/:id',
+        status_code: 200,
+        client_address: '127.0.0.1',
+        request_id: 'abc',
+      },
+    ]);
+  });
+
+  it('is told how long it took, in milliseconds, as the log says', async (t) => {
+    const server = await start(t, [user]);
+    const { headers } = await server.request({ path: '/users/7' });
+    assert.match(String(headers['x-process-time']), /^\d+\.\d{3}$/);
+    assert.equal(server.log.of('http.request.complete')[0]?.duration_ms, Number(headers['x-process-time']));
+  });
+
+  it('has the values of secret parameters masked', async (t) => {
+    const server = await start(t, [user]);
+    await server.request({ path: '/users/7?token=abc&limit=1&api%5Fkey=def&access_token=ghi' });
+    const [line] = server.log.of('http.request.start');
+    assert.equal(
+      line?.query,
+      'token=***REDACTED***&limit=1&api%5Fkey=***REDACTED***&access_token=***REDACTED***',
+    );
+    assert.ok(!/abc|def|ghi/.test(server.log.text()));
+  });
+
+  it('cannot write lines or fields of its own into the log', async (t) => {
+    const server = await start(t, [user]);
+    await server.request({ path: '/users/%22,%22admin%22:true%E2%80%A8%7B?%22x%22:1' });
+    const [line] = linesOf(server.log, 'http.request.complete');
+    assert.deepEqual([line?.path, 'admin' in (line ?? {})], ['/users/","admin":true\u2028{', false]);
+    assert.equal(server.log.lines().length, 2);
+  });
+
+  it('that is refused leaves one complete line with the status, the code and the layer of the refusal', async (t) => {
+    const refuse: Layer = {
+      name: 'gate',
+      run: () => assert.fail(new AppError('forbidden', 'No.', { layer: 'gate' })),
+    };
+    const server = await start(t, [user], { layers: [refuse] });
+    const { headers } = await server.request({ path: '/users/7' });
+    const [line, ...more] = linesOf(server.log, 'http.request.complete');
+    assert.deepEqual(more, []);
+    assert.deepEqual(
+      [line?.status_code, line?.code, line?.layer, line?.level],
+      [403, 'forbidden', 'gate', 'info'],
+    );
+    assert.notEqual(headers['x-process-time'], undefined);
+  });
+
+  for (const [when, fail] of [
+    ['at once', () => assert.fail(new TypeError('broken'))],
+    ['later', () => Promise.reject(new TypeError('broken'))],
+  ] as const) {
+    it(`whose handler breaks ${when} leaves one complete line, an error`, async (t) => {
+      const server = await start(t, [testRoute('GET', '/', fail)]);
+      await server.request();
+      const [line, ...more] = linesOf(server.log, 'http.request.complete');
+      assert.deepEqual([line?.status_code, line?.level, more], [500, 'error', []]);
+    });
+  }
+
+  it('that matches no route has null for it', async (t) => {
+    const server = await start(t, [user]);
+    await server.request({ path: '/nothing' });
+    const [line] = linesOf(server.log, 'http.request.complete');
+    assert.deepEqual([line?.route, line?.status_code, line?.code], [null, 404, 'not_found']);
+  });
+});
+
+describe('a streamed answer', () => {
+  it('is complete when it has been sent', async (t) => {
+    const payload = new Readable({ read() {} });
+    payload.push('first');
+    const server = await start(t, [testRoute('GET', '/', () => stream(payload, 'text/plain'))]);
+    const socket = connect(server.port, '127.0.0.1');
+    socket.setEncoding('latin1').write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    for await (const chunk of socket) {
+      if (!chunk.includes('first')) continue;
+      assert.deepEqual(server.log.of('http.request.complete'), []);
+      payload.push(null);
+    }
+    await server.http.close(1000);
+    const [line, ...more] = server.log.of('http.request.complete');
+    assert.deepEqual([line?.status_code, more], [200, []]);
+  });
+
+  it('is complete when its client is gone, before the stream or within it', async (t) => {
+    for (const wait of [false, true]) {
+      const captured = captureLog();
+      const server = await start(
+        t,
+        [
+          testRoute('GET', '/', async ({ ctx }) => {
+            ctx.request.socket.resetAndDestroy();
+            if (wait) await once(ctx.response, 'close');
+            return stream(Readable.from(['a']), 'text/plain');
+          }),
+        ],
+        { captured },
+      );
+      await server.raw('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+      await server.http.close(100);
+      assert.equal(captured.of('http.request.complete').length, 1);
+    }
+  });
+});
+
+describe('Server-Timing', () => {
+  it('has an entry for each layer inside and one for the handler, each with its own time, where it is turned on', async (t) => {
+    const slow: Layer = {
+      name: 'slow',
+      run: (ctx, next) => new Promise((resolve) => setTimeout(resolve, 30)).then(() => next(ctx)),
+    };
+    const quick: Layer = { name: 'quick', run: (ctx, next) => next(ctx) };
+    const server = await start(t, [user], {
+      layers: [quick, slow, { ...quick, name: 'inner' }],
+      timed: true,
+    });
+    const { headers } = await server.request({ path: '/users/7' });
+    const entries = String(headers['server-timing']).split(', ');
+    const times = new Map(
+      entries.map((entry): [string, number] => {
+        const [, name = '', duration] = /^([\w-]+);dur=(\d+\.\d{3})$/.exec(entry) ?? assert.fail(entry);
+        return [name, Number(duration)];
+      }),
+    );
+    assert.deepEqual([...times.keys()], ['quick', 'slow', 'inner', 'handler']);
+    assert.ok(
+      (times.get('slow') ?? 0) >= 25 && (times.get('quick') ?? 99) < 20 && (times.get('inner') ?? 99) < 20,
+    );
+  });
+
+  it('is not sent where it is off', async (t) => {
+    const server = await start(t, [user]);
+    assert.equal((await server.request({ path: '/users/7' })).headers['server-timing'], undefined);
+  });
+});
+
+describe('the body of a request', () => {
+  const echo = testRoute('POST', '/', () => 1, { body: z.unknown() });
+  const layers: Layer[] = [{ name: 'content-validation', run: contentValidation() }];
+  const headers = { 'content-type': 'application/json', 'x-request-id': 'abc' };
+
+  it('is logged in debug: its first 256 characters, masked before they are cut', async (t) => {
+    const server = await start(t, [echo], { bodies: true, layers });
+    await server.request({
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ password: 'x'.repeat(300), name: 'y'.repeat(300) }),
+    });
+    const [line] = linesOf(server.log, 'http.request.body');
+    assert.deepEqual([line?.level, line?.request_id], ['debug', 'abc']);
+    assert.equal(line?.body, `{"password":"***REDACTED***","name":"${'y'.repeat(219)}…`);
+  });
+
+  it('is not logged otherwise', async (t) => {
+    const server = await start(t, [echo], { layers });
+    await server.request({ method: 'POST', headers, body: '{"name":"Ada"}' });
+    assert.ok(!server.log.text().includes('Ada'));
+  });
+});
