@@ -7,6 +7,7 @@
  * matches nothing runs the same pipeline and ends in a 404.
  */
 
+import { StartError } from './errors.ts';
 import { compose } from './http/compose.ts';
 import type { Layer, Next } from './http/context.ts';
 import { dispatch, type PreparedRoute, prepareRoute } from './http/dispatch.ts';
@@ -64,6 +65,7 @@ export interface AppLayer extends Layer {
 export function createApp(parts: AppParts): App {
   const { settings, log } = parts;
   const layers = pipelineLayers(parts).filter(({ enabled }) => enabled);
+  refuseMissingNeed(layers);
   for (const { name } of layers) log.debug('middleware.registered', { layer: name });
 
   const routes = createRoutes(parts);
@@ -78,6 +80,16 @@ export function createApp(parts: AppParts): App {
   }));
   const timed = settings.application.environment === 'local';
   return { pipeline: compose(layers, dispatch, { timed }), router: createRouter(entries), routes, layers };
+}
+
+/** A redirect to HTTPS by a layer that cannot know the scheme would never end. */
+function refuseMissingNeed(layers: readonly AppLayer[]): void {
+  const names = new Set(layers.map(({ name }) => name));
+  if (names.has('https-policy') && !names.has('proxy-headers')) {
+    throw new StartError(
+      'The layer https-policy needs proxy-headers: take proxy-headers out of APP_DISABLED_LAYERS, or put https-policy in.',
+    );
+  }
 }
 
 /** The pipeline, outermost first. The order is the promise: a test holds it, and the documentation shows it. */
@@ -153,7 +165,7 @@ export function pipelineLayers(parts: AppParts): AppLayer[] {
       name: 'trusted-host',
       guide: '6, part of 3',
       purpose: 'Refuses malformed targets and hosts, and hosts not served here',
-      ends: '400, 421',
+      ends: '400, 414, 417, 421, 431, 501',
       needs: '-',
       run: trustedHost({ allowed: application.allowedHosts }),
     },

@@ -1,7 +1,7 @@
 /**
  * `npm test`: one embedded PostgreSQL for the whole run, a template database with all migrations, and Node's test
  * runner over the files, each in a process of its own with databases made from the template. Everything is in a
- * temporary folder, which is removed at the end, also after Ctrl+C.
+ * temporary folder, also what the tests put into theirs; it is removed at the end, also after Ctrl+C.
  *
  *     npm test                          all files
  *     npm test -- test/http users       those whose path contains one of the words
@@ -11,11 +11,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
 import { startEmbedded } from '../src/db/embedded.ts';
+import { readPostmasterFile } from '../src/db/embedded-ownership.ts';
+import { classifyProcess } from '../src/db/embedded-process.ts';
 import { migrateUp } from '../src/db/migrate.ts';
 import { createLogger } from '../src/observability/logger.ts';
 import { serverVariable, templateName } from './helpers/test-database.ts';
@@ -36,6 +39,10 @@ if (files.length === 0) {
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'strata-tests-'));
+// As root, PostgreSQL runs as another user, who must be able to pass.
+await chmod(folder, 0o755);
+const temporary = join(folder, 'tmp');
+await mkdir(temporary);
 // This process stays to clean up: it hands the signal on, and ends when the runner has ended.
 const stopped = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stopped.abort());
@@ -51,7 +58,8 @@ try {
   process.exitCode = stopped.signal.aborted ? 1 : await runTests(embedded.url);
 } finally {
   await embedded.stop();
-  await rm(folder, { recursive: true, force: true });
+  await stopLeftovers(temporary);
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
 async function makeTemplate(server: string): Promise<void> {
@@ -71,11 +79,16 @@ async function runTests(server: string): Promise<number> {
       'tsx',
       '--test',
       '--test-reporter=spec',
+      '--test-timeout=120000',
       `--test-concurrency=${Math.max(2, availableParallelism())}`,
       ...(watch ? ['--watch'] : []),
       ...files,
     ],
-    { cwd: root, stdio: 'inherit', env: { ...ownEnvironment(), [serverVariable]: server } },
+    {
+      cwd: root,
+      stdio: 'inherit',
+      env: { ...ownEnvironment(), TMPDIR: temporary, [serverVariable]: server },
+    },
   );
   stopped.signal.addEventListener('abort', () => child.kill('SIGINT'));
   const [code] = await once(child, 'exit');
@@ -88,4 +101,16 @@ function ownEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(APP|SECURITY)_/.test(name) && !aliases.includes(name)),
   );
+}
+
+/** Ends each PostgreSQL that a test had started and was interrupted before it could stop it. */
+async function stopLeftovers(path: string): Promise<void> {
+  for (const file of await readdir(path, { recursive: true }).catch(() => [])) {
+    if (!file.endsWith('postmaster.pid')) continue;
+    const cluster = dirname(join(path, file));
+    const found = await readPostmasterFile(cluster);
+    if (found === undefined || (await classifyProcess(found.pid, cluster)) !== 'ours') continue;
+    process.kill(found.pid, 'SIGINT');
+    while ((await classifyProcess(found.pid, cluster)) === 'ours') await delay(20);
+  }
 }

@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 /** From the primary to a worker. */
 const toWorker = z.discriminatedUnion('kind', [
-  /** The first message: open your server. The database is there, and migrated. */
+  /** The answer to `hello`: open your server. The database is there, and migrated. */
   z.object({ kind: z.literal('begin'), databaseUrl: z.string().nullable() }),
   /** Drain and end. */
   z.object({ kind: z.literal('stop') }),
@@ -21,6 +21,8 @@ const toWorker = z.discriminatedUnion('kind', [
 
 /** From a worker to the primary. */
 const toPrimary = z.discriminatedUnion('kind', [
+  /** The worker listens to messages now: what was sent before is lost. */
+  z.object({ kind: z.literal('hello') }),
   z.object({ kind: z.literal('ready'), url: z.string() }),
   /** The worker cannot start; the sentence is for the operator. */
   z.object({ kind: z.literal('failed'), message: z.string() }),

@@ -53,7 +53,6 @@ export function startPrimary(options: PrimaryOptions): Promise<Primary> {
     const fork = () => {
       const worker = cluster.fork();
       live.add(worker);
-      worker.on('online', () => tell(worker, { kind: 'begin', databaseUrl: options.databaseUrl }));
       worker.on('message', (message: unknown) => {
         const known = readToPrimary(message);
         if (known !== undefined) receive(worker, known);
@@ -63,9 +62,16 @@ export function startPrimary(options: PrimaryOptions): Promise<Primary> {
     };
 
     const receive = (worker: Worker, message: ToPrimary) => {
-      if (message.kind === 'take') {
+      if (message.kind === 'hello') {
+        tell(worker, { kind: 'begin', databaseUrl: options.databaseUrl });
+      } else if (message.kind === 'take') {
         const { policy, ...decision } = options.take(message.key);
-        tell(worker, { kind: 'decision', id: message.id, ...decision, policy: policies.indexOf(policy) });
+        tell(worker, {
+          kind: 'decision',
+          id: message.id,
+          ...decision,
+          policy: policies.findIndex(({ name }) => name === policy.name),
+        });
       } else if (message.kind === 'failed') {
         if (!running) fail(new StartError(message.message));
       } else {

@@ -4,7 +4,7 @@ import { readToWorker, type ToPrimary } from './messages.ts';
 /** A worker's end of the channel to its primary. */
 export interface PrimaryChannel {
   readonly limits: LimitChannel;
-  /** Resolves with the first message: the database is ready, open the server. */
+  /** Resolves with the primary's answer: the database is ready, open the server. */
   readonly begun: Promise<{ readonly databaseUrl: string | null }>;
   /** Resolves when the message is on its way, or cannot be. */
   send(message: ToPrimary): Promise<void>;
@@ -35,6 +35,7 @@ export function openPrimaryChannel(): PrimaryChannel {
     });
   });
   process.on('disconnect', askStop);
+  void send({ kind: 'hello' });
   return {
     begun,
     send,

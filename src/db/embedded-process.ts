@@ -43,8 +43,7 @@ export async function classifyProcess(
       : await ps(pid, 'command=');
   if (!isAlive(pid)) return 'gone';
   if (line === undefined) return 'unknown';
-  // A process that has ended and was not yet waited for has an empty command line.
-  if (line === '') return 'gone';
+  // One that has ended and was not waited for still has its id, and no command line: it is nobody's any more.
   return line.includes(await folderMark(folder)) ? 'ours' : 'other';
 }
 

@@ -36,7 +36,7 @@ const literals = new Set(['true', 'false', 'null']);
 const startOfLiteral = /t(?:r(?:ue?)?)?|f(?:a(?:l(?:se?)?)?)?|n(?:u(?:ll?)?)?/y;
 const startOfNumber = /-?(?:(?:0|[1-9]\d*)\.(?!\d)|(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d*)?)?/y;
 const plainText = /[^"\\\u0000-\u001f]*/y;
-const escape = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
+const wholeEscape = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 const startOfEscape = /\\(?:u[0-9a-fA-F]{0,3})?/y;
 
 function behind(pattern: RegExp, text: string, at: Position): Position {
@@ -100,7 +100,7 @@ function readString(text: string, at: Position): Position {
     end = behind(plainText, text, end);
     if (text[end] === '"') return end + 1;
     if (text[end] !== '\\') return ~end;
-    const next = behind(escape, text, end);
+    const next = behind(wholeEscape, text, end);
     if (next < 0) return ~behind(startOfEscape, text, end);
     end = next;
   }

@@ -3,6 +3,7 @@
  * from an error's code to its status and title, and the rendering.
  */
 
+import { inspect } from 'node:util';
 import { AppError, type ErrorCode, type FieldError } from '../errors.ts';
 import type { Context } from './context.ts';
 
@@ -135,7 +136,7 @@ function stacksOf(error: unknown): string[] {
     at !== undefined && stacks.length < 8;
     at = at instanceof Error ? at.cause : undefined
   ) {
-    stacks.push(at instanceof Error ? (at.stack ?? at.message) : String(at));
+    stacks.push(at instanceof Error ? (at.stack ?? at.message) : inspect(at));
   }
   return stacks;
 }

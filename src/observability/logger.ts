@@ -133,6 +133,8 @@ function requestFields(): Record<string, unknown> {
 /** The first frame of the stack that is neither this file nor pino. */
 function callerOf(): string | undefined {
   const lines = new Error().stack?.split('\n').slice(1) ?? [];
-  const frame = lines.find((line) => !/[\\/](pino|observability[\\/]logger)\b/.test(line));
+  const frame = lines.find(
+    (line) => !/[\\/](?:node_modules[\\/]pino[\\/]|observability[\\/]logger\.[jt]s:)/.test(line),
+  );
   return frame?.match(/\(?((?:file:\/\/)?[^()\s]+:\d+):\d+\)?$/)?.[1];
 }

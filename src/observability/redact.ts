@@ -8,7 +8,7 @@ export const redacted = '***REDACTED***';
 
 /** Names, compared in lower case without `-` and `_`, whose values are secret wherever they stand. */
 const secretName =
-  /^(?:.*(?:password|passwd|passphrase|secret|apikey|privatekey|accesskey)|(?:.*token)|authorization|proxyauthorization|cookie|setcookie|credentials?|code|otp|pin|signature|sig|jwt|session(?:id)?)$/;
+  /^(?:.*(?:password|passwd|passphrase|passwordhash|secret|apikey|privatekey|accesskey)|(?:.*token)|authorization|proxyauthorization|cookie|setcookie|credentials?|otp|pin|signature|sig|jwt|session(?:id)?)$/;
 
 /** Whether a field, header or query parameter of this name holds a secret. */
 export function isSecretName(name: string): boolean {
@@ -21,11 +21,18 @@ export function isSecretName(name: string): boolean {
 }
 const secretNames = new Map<string, boolean>();
 
-/** Copies log fields with every secret masked, at any depth up to 8. Errors become name, message and stack. */
+/**
+ * Copies log fields with every secret masked, at any depth up to 8. Errors become name, message and stack. Never
+ * throws: of fields that cannot be read, it says so.
+ */
 export function redact(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const copy: Record<string, unknown> = {};
-  for (const name of Object.keys(fields)) copy[name] = redactValue(name, fields[name], 0);
-  return copy;
+  try {
+    const copy: Record<string, unknown> = {};
+    for (const name of Object.keys(fields)) copy[name] = redactValue(name, fields[name], 0);
+    return copy;
+  } catch {
+    return { fields: '[unreadable]' };
+  }
 }
 
 function redactValue(name: string, value: unknown, depth: number): unknown {
@@ -33,6 +40,8 @@ function redactValue(name: string, value: unknown, depth: number): unknown {
   if (isSecretName(name)) return redacted;
   if (typeof value === 'string') return name === 'email' ? maskEmail(value) : value;
   if (typeof value === 'bigint') return value.toString();
+  // A function says nothing in a log, and one named toJSON would be called.
+  if (typeof value === 'function') return undefined;
   if (typeof value !== 'object') return value;
   if (depth >= 8) return '[too deep]';
   if (value instanceof Error) return describeError(value, depth);
@@ -73,9 +82,16 @@ export function redactQuery(query: string): string {
     .map((pair) => {
       const equals = pair.indexOf('=');
       if (equals < 0) return pair;
-      return isSecretName(decodeName(pair.slice(0, equals))) ? `${pair.slice(0, equals)}=${redacted}` : pair;
+      return isSecretParameter(decodeName(pair.slice(0, equals)))
+        ? `${pair.slice(0, equals)}=${redacted}`
+        : pair;
     })
     .join('&');
+}
+
+/** In a query string, `code` is what OAuth trades for tokens; in a log line, it says what went wrong. */
+function isSecretParameter(name: string): boolean {
+  return name.toLowerCase() === 'code' || isSecretName(name);
 }
 
 function decodeName(name: string): string {

@@ -168,7 +168,7 @@ describe('the echo', () => {
 
 describe('a request that ends', () => {
   it('takes its running query with it: PostgreSQL stops working on it', async (t) => {
-    const { sql, running, runningPid } = mustPrepare(t);
+    const { sql, running, runningPid } = mustPrepare(t, { statementTimeoutMs: 0 });
     const { done, controller } = inRequest(async () => sql`select pg_sleep(60)`);
     await runningPid();
     controller.abort(gone);
@@ -231,13 +231,15 @@ describe('a request that ends', () => {
 
 describe('a query that is cancelled though its request lives', () => {
   it('is run again when a cancellation of ours may have gone astray', async (t) => {
-    const { sql, admin, runningPid, captured } = mustPrepare(t, { poolSize: 1 });
+    const { sql, admin, running, runningPid, captured } = mustPrepare(t, { poolSize: 1 });
     const { done, controller } = inRequest(async () => sql`select pg_sleep(60)`);
     await runningPid();
     controller.abort(gone);
     await assert.rejects(done, gone);
 
-    const innocent = Promise.resolve(sql`select ${sql.json({ a: 1 })}::jsonb as json, pg_sleep(0.1)`);
+    await eventually('PostgreSQL has stopped', async () => (await running()).length === 0);
+
+    const innocent = Promise.resolve(sql`select ${sql.json({ a: 1 })}::jsonb as json, pg_sleep(0.2)`);
     await admin`select pg_cancel_backend(${await runningPid()})`;
     const [row] = await innocent;
     assert.deepEqual(row?.json, { a: 1 });
@@ -258,7 +260,7 @@ describe('a query that is cancelled though its request lives', () => {
 
 describe('a database that goes away', () => {
   it('is database_unavailable for the queries it takes along, and the next ones find it again', async (t) => {
-    const { sql, admin, runningPid, captured } = mustPrepare(t, { poolSize: 1 });
+    const { sql, admin, runningPid, captured, stats } = mustPrepare(t, { poolSize: 1 });
     for (let round = 0; round < 3; round += 1) {
       const query = Promise.resolve(sql`select pg_sleep(60)`);
       query.catch(() => {});
@@ -266,6 +268,7 @@ describe('a database that goes away', () => {
       await assert.rejects(query, { code: 'database_unavailable', headers: { 'retry-after': '1' } });
       assert.equal((await sql`select 1`).length, 1);
     }
+    assert.deepEqual(stats(), { size: 1, inUse: 0, waiting: 0 });
     const turns = captured.lines().filter(({ event }) => /^database\.(un|conn)/.test(event));
     assert.deepEqual(
       turns.map(({ event }) => event),

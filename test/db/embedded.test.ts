@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmod,
+  chown,
   cp,
   mkdir,
   mkdtemp,
@@ -19,8 +20,9 @@ import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 import { type EmbeddedDatabase, findRunningEmbedded, startEmbedded } from '../../src/db/embedded.ts';
 import { readAccount } from '../../src/db/embedded-account.ts';
-import { clusterFolder, isAlive } from '../../src/db/embedded-cluster.ts';
+import { clusterFolder } from '../../src/db/embedded-cluster.ts';
 import { readPostmasterFile } from '../../src/db/embedded-ownership.ts';
+import { classifyProcess } from '../../src/db/embedded-process.ts';
 import { StartError } from '../../src/errors.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
@@ -50,7 +52,8 @@ function spawnHolder(t: TestContext, folder = dataDir, project = root, env: Node
   const args = ['--import', join(root, 'node_modules/tsx/dist/loader.mjs')];
   const child = spawn(process.execPath, [...args, join(project, 'test/helpers/embedded-holder.ts'), folder], {
     env: { PATH: process.env.PATH, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
   let [stdout, stderr] = ['', ''];
   const started = new Promise<void>((resolve, reject) => {
@@ -70,11 +73,15 @@ function spawnHolder(t: TestContext, folder = dataDir, project = root, env: Node
 
 async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGCONT');
   child.kill(signal);
   await once(child, 'exit');
 }
 
 const postmasterPid = async () => (await readPostmasterFile(clusterFolder(dataDir)))?.pid ?? 0;
+
+/** A process that has ended may keep its id until its parent, or init, asks after it. */
+const serves = async (pid: number) => (await classifyProcess(pid, clusterFolder(dataDir))) === 'ours';
 
 async function refusal(folder: string): Promise<string> {
   const error = await startEmbedded({ dataDir: folder, log: captureLog().log }).then(
@@ -141,15 +148,14 @@ describe('the embedded PostgreSQL', () => {
     assert.match(await refusal(dataDir), /is in use/);
   });
 
-  it('is not stopped by the signal that a terminal sends to all', async (t) => {
+  it('is not stopped by the Ctrl+C that a terminal sends to all processes of a program', async (t) => {
     const { child, started } = spawnHolder(t);
     await started;
-    const group = (await readFile(`/proc/${await postmasterPid()}/stat`, 'utf8').catch(() => '')).split(
-      ') ',
-    )[1];
-    if (group !== undefined) assert.notEqual(Number(group.split(' ')[2]), child.pid);
-    await ended(child, 'SIGTERM');
-    assert.equal(await readPostmasterFile(clusterFolder(dataDir)), undefined);
+    assert.ok(child.pid);
+    process.kill(-child.pid, 'SIGINT');
+    await once(child, 'exit');
+    const { captured } = await mustStart(t);
+    assert.equal(captured.of('database.embedded.orphan').length, 1);
   });
 
   it('ends with a program that exits without stopping it', async (t) => {
@@ -157,7 +163,8 @@ describe('the embedded PostgreSQL', () => {
     await started;
     const pid = await postmasterPid();
     await ended(child, 'SIGUSR2');
-    await eventually('PostgreSQL has ended', () => !isAlive(pid));
+    assert.ok(pid > 0);
+    await eventually('PostgreSQL has ended', async () => !(await serves(pid)));
   });
 });
 
@@ -170,6 +177,16 @@ describe('a folder that is in use', () => {
     await assert.rejects(started, /StartError: .* is in use/);
     assert.equal(child.exitCode, 1);
     await mustConnect(t, { url }).ping(5000);
+  });
+
+  it('is refused also at a moment when the one who lives does not hold its lock', async (t) => {
+    const { child, started } = spawnHolder(t);
+    await started;
+    const url = await findRunningEmbedded(dataDir);
+    child.kill('SIGSTOP');
+    await mustConnect(t, { url: url ?? null }).sql`
+      select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'strata owner'`;
+    assert.match(await refusal(dataDir), new RegExp(`is in use .* ${child.pid}\\)`));
   });
 
   it('is one process’s when several start in it at once', async (t) => {
@@ -193,10 +210,10 @@ describe('a start after kill -9', () => {
     await mustConnect(t, { url: url ?? null }).sql`create table survived as select 1 as x`;
     const orphan = await postmasterPid();
     await ended(child, 'SIGKILL');
-    assert.ok(isAlive(orphan));
+    assert.ok(await serves(orphan));
 
     const next = await mustStart(t);
-    assert.ok(!isAlive(orphan));
+    assert.ok(!(await serves(orphan)));
     assert.equal(next.captured.of('database.embedded.orphan')[0]?.pid, orphan);
     assert.equal((await mustConnect(t, { url: next.url }).sql`select from survived`).length, 1);
   });
@@ -232,9 +249,9 @@ describe('a start after kill -9', () => {
     const first = await mustStart(t);
     const file = await readFile(join(cluster, 'postmaster.pid'), 'utf8');
     await first.stop();
-    await writeFile(join(cluster, 'postmaster.pid'), file.replace(/^\d+/, String(stranger.pid)), {
-      mode: 0o600,
-    });
+    const stale = join(cluster, 'postmaster.pid');
+    await writeFile(stale, file.replace(/^\d+/, String(stranger.pid)), { mode: 0o600 });
+    await chown(stale, uid, gid);
 
     const { url } = await mustStart(t);
     await mustConnect(t, { url }).ping(5000);

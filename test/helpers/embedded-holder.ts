@@ -1,6 +1,7 @@
 /**
  * A program that starts the embedded PostgreSQL of the folder it is given and holds it, so that a test can kill it.
- * Writes its log to standard output and a refusal to standard error. SIGTERM stops in order; SIGUSR2 just exits.
+ * Writes its log to standard output and a refusal to standard error. It stops in order at SIGTERM, and when standard
+ * input ends, which it does with the test; at SIGUSR2 it just exits.
  */
 
 import { startEmbedded } from '../../src/db/embedded.ts';
@@ -12,7 +13,9 @@ const log = createLogger({
 });
 try {
   const embedded = await startEmbedded({ dataDir: process.argv[2] ?? '', log, durable: false });
-  process.on('SIGTERM', () => void embedded.stop().then(() => process.exit(0)));
+  const stop = () => void embedded.stop().then(() => process.exit(0));
+  process.on('SIGTERM', stop);
+  process.stdin.on('end', stop).resume();
   process.on('SIGUSR2', () => process.exit(0));
 } catch (error) {
   process.stderr.write(error instanceof Error ? `${error.name}: ${error.message}\n` : String(error));

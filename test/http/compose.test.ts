@@ -108,6 +108,18 @@ describe('a timed pipeline', () => {
     assert.ok(ctx.times.every(({ duration }) => duration >= 0));
   });
 
+  it('notes the time of its end as that of the handler', async () => {
+    const ctx = makeContext();
+    await compose([layer('a', (same, next) => next(same))], () => later(), { timed: true })(ctx);
+    assert.deepEqual(
+      ctx.times.map(({ name, depth }) => [name, depth]),
+      [
+        ['handler', 1],
+        ['a', 0],
+      ],
+    );
+  });
+
   it('notes the time of a layer that throws, at once or later', async () => {
     const ctx = makeContext();
     const fail = layer('fail', () => assert.fail('broken'));

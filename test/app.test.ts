@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { pipelineLayers } from '../src/app.ts';
+import { defaultApp } from '../src/cli/generated-pages.ts';
+import { StartError } from '../src/errors.ts';
+import { layerNames } from '../src/settings/layer-names.ts';
+import { mustStartApp } from './helpers/test-app.ts';
+
+test('the pipeline has its layers in this order, outermost first', () => {
+  assert.deepEqual(
+    defaultApp().layers.map(({ name }) => name),
+    [
+      'error-boundary',
+      'request-id',
+      'request-log',
+      'deadline',
+      'proxy-headers',
+      'security-headers',
+      'trusted-host',
+      'https-policy',
+      'cors',
+      'rate-limit',
+      'content-validation',
+      'compression',
+      'etag',
+    ],
+  );
+});
+
+test('every layer but the error boundary has a name by which it can be turned off', () => {
+  assert.deepEqual(
+    defaultApp().layers.map(({ name }) => name),
+    ['error-boundary', ...layerNames],
+  );
+  assert.equal(typeof pipelineLayers, 'function');
+});
+
+for (const layer of [...layerNames, layerNames.join(',')]) {
+  test(`the application answers, reads bodies and refuses without ${layer}`, async (t) => {
+    const { api } = await mustStartApp(t, { env: { APP_DISABLED_LAYERS: layer } });
+    assert.equal((await fetch(`${api}/meta`)).status, 200);
+    assert.equal((await fetch(`${api}/nothing`)).status, 404);
+    const wrong = await fetch(`${api}/users`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"username":1}',
+    });
+    assert.equal(wrong.status, 422);
+    assert.equal(wrong.headers.get('content-type'), 'application/problem+json');
+    assert.equal((await fetch(`${api}/users/%zz`)).status, 400);
+  });
+}
+
+test('a layer whose need is turned off stops the start with a sentence', async (t) => {
+  await assert.rejects(
+    mustStartApp(t, {
+      env: {
+        APP_ENVIRONMENT: 'production',
+        APP_ALLOWED_HOSTS: 'api.example.com',
+        SECURITY_TRUST_PROXY_HEADERS: 'true',
+        APP_DISABLED_LAYERS: 'proxy-headers',
+      },
+    }),
+    (error) => error instanceof StartError && /https-policy needs proxy-headers/.test(error.message),
+  );
+});
+
+test('in production, a request that came by plain HTTP is sent to HTTPS, and a probe is let through', async (t) => {
+  const { api } = await mustStartApp(t, {
+    env: {
+      APP_ENVIRONMENT: 'production',
+      APP_ALLOWED_HOSTS: '127.0.0.1',
+      SECURITY_TRUST_PROXY_HEADERS: 'true',
+    },
+  });
+  const headers = { 'x-forwarded-for': '203.0.113.9', 'x-forwarded-proto': 'http' };
+  const plain = await fetch(`${api}/meta?x=1`, { headers, redirect: 'manual' });
+  assert.equal(plain.status, 308);
+  assert.equal(plain.headers.get('location'), 'https://127.0.0.1/api/v1/meta?x=1');
+  assert.equal((await fetch(`${api}/health/live`, { headers })).status, 200);
+  const secure = await fetch(`${api}/meta`, { headers: { ...headers, 'x-forwarded-proto': 'https' } });
+  assert.equal(secure.status, 200);
+  assert.equal(secure.headers.get('strict-transport-security'), 'max-age=31536000; includeSubDomains');
+});
+
+test('a request to a port that is served without a database says so where one is needed', async (t) => {
+  const { api } = await mustStartApp(t);
+  const response = await fetch(`${api}/users/1`);
+  assert.equal(response.status, 503);
+  const problem: unknown = await response.json();
+  assert.ok(typeof problem === 'object' && problem !== null && 'code' in problem);
+  assert.equal(problem.code, 'database_disabled');
+});

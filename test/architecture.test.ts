@@ -1,0 +1,274 @@
+/**
+ * The house rules, held by reading the import lines of `src/`: who may import whom, what runs in a circle, who reads
+ * the environment, how long a file may be, and which packages come along. A rule that has to change is changed here,
+ * in one table, beside the code that needs it.
+ */
+
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { describe, it } from 'node:test';
+
+const root = join(import.meta.dirname, '..');
+
+interface Import {
+  /** A package's name, or a file below `src/`. */
+  readonly of: string;
+  /** Erased when the program runs. */
+  readonly typeOnly: boolean;
+}
+
+interface Source {
+  readonly file: string;
+  readonly text: string;
+  readonly imports: readonly Import[];
+}
+
+const sources: readonly Source[] = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .sort()
+  .map((file) => {
+    const text = readFileSync(join(root, 'src', file), 'utf8');
+    return { file, text, imports: importsOf(file, text) };
+  });
+
+/** Every import, re-export, `import()` and `require` of a file but those of Node's own modules. */
+function importsOf(file: string, text: string): Import[] {
+  const found: Import[] = [];
+  const statement = /^(import|export)( type)?\b(?:[^;'"]*?from)? '([^']+)'/gm;
+  for (const [, , type, specifier = ''] of text.matchAll(statement)) {
+    found.push({ of: resolve(file, specifier), typeOnly: type !== undefined });
+  }
+  const call = /\b(typeof )?(?:import|require|createRequire\(import\.meta\.url\))\('([^']+)'\)/g;
+  for (const [, type, specifier = ''] of text.matchAll(call)) {
+    found.push({ of: resolve(file, specifier), typeOnly: type !== undefined });
+  }
+  return found.filter(({ of }) => !of.startsWith('node:'));
+}
+
+function resolve(file: string, specifier: string): string {
+  return specifier.startsWith('.') ? relative(root, join(root, dirname(file), specifier)) : specifier;
+}
+
+/** The folder of a file, for a feature with its name; a file at the top is its own. */
+function placeOf(file: string): string {
+  const [top = '', second = ''] = file.split('/');
+  return top === 'features' ? `features/${second}` : top.replace(/\.ts$/, '');
+}
+
+/**
+ * What each folder may import besides itself. `type:` allows its types alone, a path one file of it. The middlewares
+ * and the features have more rules below; what is not in the table assembles the program and may import anything.
+ */
+const table: Readonly<Record<string, readonly string[]>> = {
+  errors: [],
+  resilience: ['errors'],
+  settings: ['errors', 'zod'],
+  observability: ['errors', 'type:settings', 'pino', 'pino-pretty'],
+  db: ['errors', 'resilience', 'observability', 'type:settings', 'postgres', 'zod'],
+  limits: ['errors', 'resilience', 'observability', 'type:settings'],
+  cache: ['errors', 'resilience', 'observability', 'type:settings'],
+  auth: ['errors', 'type:db'],
+  http: ['errors', 'zod'],
+  middleware: ['errors', 'http', 'resilience', 'limits', 'cache', 'auth', 'observability'],
+  openapi: ['errors', 'http', 'zod', 'swagger-ui-dist'],
+  jobs: ['errors', 'db', 'resilience', 'observability'],
+  features: ['errors', 'http', 'auth', 'db', 'observability', 'jobs/queue.ts', 'zod'],
+  management: ['errors', 'http', 'observability', 'jobs', 'openapi'],
+  cluster: ['errors', 'settings', 'observability', 'limits', 'lifecycle', 'zod'],
+  lifecycle: ['errors', 'type:observability'],
+};
+
+/** The files that put the program together. */
+const assembly = new Set(['app', 'routes', 'start', 'database-server', 'main', 'cli']);
+
+function mayImport(from: string, { of, typeOnly }: Import): boolean {
+  const place = placeOf(from);
+  const target = placeOf(of);
+  if (assembly.has(place) || target === place) return true;
+  const allowed = table[place.split('/')[0] ?? ''] ?? [];
+  if (place.startsWith('features/') && target.startsWith('features/')) {
+    return of === `${target}/${target.slice('features/'.length)}.ts`;
+  }
+  return allowed.includes(target) || allowed.includes(of) || (typeOnly && allowed.includes(`type:${target}`));
+}
+
+describe('a file imports only what its folder may import', () => {
+  for (const source of sources) {
+    it(source.file, () => {
+      const forbidden = source.imports.filter((each) => !mayImport(source.file, each)).map(({ of }) => of);
+      assert.deepEqual(forbidden, []);
+    });
+  }
+
+  it('and every folder has a row in the table', () => {
+    const places = new Set(sources.map(({ file }) => placeOf(file).split('/')[0] ?? ''));
+    const without = [...places].filter((place) => !(place in table) && !assembly.has(place));
+    assert.deepEqual(without, []);
+  });
+
+  it('and nothing imports what puts the program together', () => {
+    const importers = sources
+      .filter(({ file }) => !assembly.has(placeOf(file)))
+      .flatMap(({ file, imports }) =>
+        imports.filter(({ of }) => assembly.has(placeOf(of))).map(({ of }) => `${file} -> ${of}`),
+      );
+    assert.deepEqual(importers, []);
+  });
+});
+
+it('the layers of the pipeline never import one another', () => {
+  for (const { file, imports } of sources.filter((each) => each.file.startsWith('middleware/'))) {
+    assert.deepEqual(
+      imports.filter(({ of }) => of.startsWith('middleware/')),
+      [],
+      file,
+    );
+  }
+});
+
+it('within a feature routes ask the noun, the noun asks the store, and never the other way', () => {
+  const rank = (file: string) => {
+    const [, feature, name] = file.split('/');
+    return ['store.ts', `${feature}.ts`, 'routes.ts'].indexOf(name ?? '');
+  };
+  for (const { file, imports } of sources.filter(
+    (each) => each.file.startsWith('features/') && rank(each.file) >= 0,
+  )) {
+    const own = imports.filter(({ of }) => placeOf(of) === placeOf(file) && rank(of) >= 0);
+    for (const { of } of own) assert.equal(rank(of), rank(file) - 1, `${file} -> ${of}`);
+  }
+});
+
+it('no file needs itself in order to be loaded', () => {
+  const edges = new Map(
+    sources.map(({ file, imports }) => [
+      file,
+      imports.filter(({ typeOnly }) => !typeOnly).map(({ of }) => of),
+    ]),
+  );
+  const finished = new Set<string>();
+  const visit = (file: string, way: readonly string[]): void => {
+    assert.ok(!way.includes(file), `A circle: ${[...way, file].join(' -> ')}`);
+    if (finished.has(file)) return;
+    for (const next of edges.get(file) ?? []) visit(next, [...way, file]);
+    finished.add(file);
+  };
+  for (const { file } of sources) visit(file, []);
+});
+
+describe('the process', () => {
+  const rules: [what: string, pattern: RegExp, where: RegExp][] = [
+    ['its environment is read by settings/ alone', /\bprocess\.env\b|\bimport\.meta\.env\b/, /^settings\//],
+    ['its arguments are read by main and cli/ alone', /\bprocess\.argv\b/, /^(?:main\.ts|cli\/)/],
+    [
+      'it is ended by main and cli/ alone',
+      /\bprocess\.(?:exit|exitCode|abort|kill\(process\.pid)\b/,
+      /^(?:main\.ts|cli\/)/,
+    ],
+    ['it is not taken from elsewhere under another name', /from 'node:process'/, /^$/],
+  ];
+  for (const [what, pattern, where] of rules) {
+    it(what, () => {
+      const others = sources.filter(
+        ({ file, text }) => pattern.test(withoutComments(text)) && !where.test(file),
+      );
+      assert.deepEqual(
+        others.map(({ file }) => file),
+        [],
+      );
+    });
+  }
+
+  it('has its clock read by nothing in resilience/, where time is handed in', () => {
+    const pure = sources.filter(({ file }) => file.startsWith('resilience/'));
+    const readers = pure.filter(({ text }) =>
+      /\bDate\b|\bperformance\b|\bsetTimeout\b|\bMath\.random\(/.test(withoutComments(text)),
+    );
+    assert.deepEqual(
+      readers.map(({ file }) => file),
+      [],
+    );
+  });
+});
+
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
+}
+
+describe('a source file', () => {
+  it('has one concept, which fits into 350 lines', () => {
+    const long = sources.filter(({ text }) => text.split('\n').length > 350);
+    assert.deepEqual(
+      long.map(({ file }) => file),
+      [],
+    );
+  });
+
+  it('is named in kebab-case, and no bucket', () => {
+    const buckets = /(?:^|\/)(?:utils?|helpers?|common|types|misc|index)(?:\.ts|\/)/;
+    const odd = sources.filter(
+      ({ file }) =>
+        !/^(?:[a-z0-9]+(?:-[a-z0-9]+)*\/)*[a-z0-9]+(?:-[a-z0-9]+)*\.ts$/.test(file) || buckets.test(file),
+    );
+    assert.deepEqual(
+      odd.map(({ file }) => file),
+      [],
+    );
+  });
+
+  it('silences neither the compiler nor the linter, and leaves nothing for later', () => {
+    const silent = sources.filter(
+      ({ text }) =>
+        /@ts-(?:ignore|expect-error|nocheck)|\bTODO\b|\bFIXME\b/.test(text) ||
+        /\bas any\b/.test(withoutComments(text)),
+    );
+    assert.deepEqual(
+      silent.map(({ file }) => file),
+      [],
+    );
+  });
+});
+
+interface LockFile {
+  readonly packages: Readonly<Record<string, { readonly dependencies?: Readonly<Record<string, string>> }>>;
+}
+
+it('the packages that run in production are these and no others', () => {
+  const { packages }: LockFile = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
+  const closure = new Set<string>();
+  // Where a package is found: below the one that needs it, or in a folder further out.
+  const find = (name: string, below: string): string => {
+    const path = `${below}${below === '' ? '' : '/'}node_modules/${name}`;
+    if (path in packages) return path;
+    assert.notEqual(below, '', `${name} is not in the lock file`);
+    return find(name, below.slice(0, Math.max(0, below.lastIndexOf('/node_modules/'))));
+  };
+  const visit = (path: string): void => {
+    for (const name of Object.keys(packages[path]?.dependencies ?? {})) {
+      const found = find(name, path);
+      if (closure.has(found)) continue;
+      closure.add(found);
+      visit(found);
+    }
+  };
+  visit('');
+  assert.deepEqual(Object.keys(packages['']?.dependencies ?? {}).sort(), ['pino', 'postgres', 'zod']);
+  assert.deepEqual([...closure].map((path) => path.slice('node_modules/'.length)).sort(), [
+    '@pinojs/redact',
+    'atomic-sleep',
+    'on-exit-leak-free',
+    'pino',
+    'pino-abstract-transport',
+    'pino-std-serializers',
+    'postgres',
+    'process-warning',
+    'quick-format-unescaped',
+    'real-require',
+    'safe-stable-stringify',
+    'sonic-boom',
+    'split2',
+    'thread-stream',
+    'zod',
+  ]);
+});

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { startEmbedded } from '../../src/db/embedded.ts';
+import { migrateUp } from '../../src/db/migrate.ts';
+import { captureLog } from '../helpers/captured-log.ts';
+import { mustCreateDatabase } from '../helpers/test-database.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+
+interface Outcome {
+  readonly code: unknown;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `npm run migrate` with the arguments and the settings. */
+function migrate(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Outcome> {
+  const command = ['--import', 'tsx', join('src', 'cli', 'migrate.ts'), ...args];
+  const options = { cwd: root, env: { PATH: process.env.PATH, ...env } };
+  return new Promise((resolve) => {
+    execFile(process.execPath, command, options, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : error.code, stdout, stderr });
+    });
+  });
+}
+
+describe('npm run migrate', () => {
+  it('shows what is pending, applies it, and reverts it', async (t) => {
+    const env = { APP_DATABASE_URL: await mustCreateDatabase(t, { empty: true }) };
+    assert.match((await migrate(['status'], env)).stdout, /^pending {3}0001_create_users\npending {3}0002_/);
+    assert.match((await migrate(['up'], env)).stdout, /^applied {3}0001_create_users\napplied {3}0002_/);
+    assert.match((await migrate(['status'], env)).stdout, /^applied {3}0001_create_users {2}20\d\d-/);
+    assert.match((await migrate(['down', '--to', '1'], env)).stdout, /reverted {2}0002_create_posts\n$/);
+    const last = await migrate(['up'], env);
+    assert.doesNotMatch(last.stdout, /0001/);
+    assert.deepEqual([last.code, last.stderr], [0, '']);
+  });
+
+  it('works on the embedded database that a running server holds', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'strata-cli-'));
+    t.after(() => rm(folder, { recursive: true, force: true }));
+    const { log } = captureLog();
+    const embedded = await startEmbedded({ dataDir: join(folder, 'postgres'), log, durable: false });
+    t.after(() => embedded.stop());
+    await migrateUp({ url: embedded.url, log });
+    const { stdout } = await migrate(['status'], { APP_DATA_DIR: folder });
+    assert.match(stdout, /^applied {3}0001_create_users/);
+  });
+
+  it('ends with code 1 and a sentence when it cannot do it', async () => {
+    const none = { APP_DATABASE_URL: 'none' };
+    const refused: readonly (readonly [args: string[], env: Record<string, string>, stderr: RegExp])[] = [
+      [[], none, /^Usage: /],
+      [['sideways'], none, /^Usage: /],
+      [['up', '--to', '1'], none, /^Usage: /],
+      [['down', '--too', '1'], none, /^Usage: /],
+      [['new'], none, /^Usage: /],
+      [['new', 'nonsense'], none, /named by a verb and a noun/],
+      [['up'], none, /^There is no database to migrate: set APP_DATABASE_URL/],
+      [['up'], { APP_DATABASE_URL: 'mysql://x' }, /APP_DATABASE_URL/],
+      [
+        ['status'],
+        { APP_DATABASE_URL: 'postgres://ada:hushhush@127.0.0.1:1/x' },
+        /cannot be migrated: .*ECONNREFUSED/,
+      ],
+    ];
+    for (const [args, env, expected] of refused) {
+      const { code, stdout, stderr } = await migrate(args, env);
+      assert.equal(code, 1, args.join(' '));
+      assert.equal(stdout, '');
+      assert.match(stderr.split('\n').at(-2) ?? '', expected);
+      assert.doesNotMatch(stderr, /hushhush|\n {4}at /);
+    }
+  });
+});

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { it, type TestContext } from 'node:test';
+import fc from 'fast-check';
+import type { Decision, LimitStore, Policy } from '../../src/limits/limit-store.ts';
+import { SlidingLog } from '../../src/resilience/sliding-window.ts';
+
+/** A clock that the test moves, in milliseconds. */
+export interface TestClock {
+  now: number;
+}
+
+export interface LimitStoreFactoryInput {
+  readonly policies: readonly Policy[];
+  readonly clock: TestClock;
+  /** For stores that have something to close. */
+  readonly t: TestContext;
+}
+
+/** Makes an empty store that counts by the policies and reads the clock. */
+export type LimitStoreFactory = (input: LimitStoreFactoryInput) => LimitStore | Promise<LimitStore>;
+
+const policies: readonly Policy[] = [
+  { name: 'short', quota: 3, windowMs: 1000 },
+  { name: 'long', quota: 5, windowMs: 10_000 },
+];
+
+/** What every store of the limiter does, wherever it counts. To be called inside a `describe`. */
+export function conformsToLimitStore(makeStore: LimitStoreFactory): void {
+  const start = async (t: TestContext, these = policies) => {
+    const clock: TestClock = { now: 1_000_000 };
+    const store = await makeStore({ policies: these, clock, t });
+    return { clock, take: async (key = 'client') => store.take(key) };
+  };
+  const facts = ({ allowed, policy, remaining, resetMs }: Decision) => [
+    allowed,
+    policy.name,
+    remaining,
+    resetMs,
+  ];
+
+  it('lets in as many as the quota, and tells how many are left', async (t) => {
+    const { take } = await start(t);
+    assert.deepEqual(facts(await take()), [true, 'short', 2, 1000]);
+    assert.deepEqual(facts(await take()), [true, 'short', 1, 1000]);
+    assert.deepEqual(facts(await take()), [true, 'short', 0, 1000]);
+    assert.deepEqual(facts(await take()), [false, 'short', 0, 1000]);
+  });
+
+  it('lets in again at the moment that a refusal names', async (t) => {
+    const { clock, take } = await start(t);
+    for (let times = 0; times < 3; times += 1) await take();
+    clock.now += 400;
+    const { resetMs } = await take();
+    clock.now += resetMs - 1;
+    assert.equal((await take()).allowed, false);
+    clock.now += 1;
+    assert.equal((await take()).allowed, true);
+  });
+
+  it('holds every policy, and names the one that refuses for longest', async (t) => {
+    const { clock, take } = await start(t);
+    for (const step of [0, 0, 0, 1000, 0]) {
+      clock.now += step;
+      assert.equal((await take()).allowed, true);
+    }
+    clock.now += 1;
+    assert.deepEqual(facts(await take()), [false, 'long', 0, 8999]);
+  });
+
+  it('counts each client for itself', async (t) => {
+    const { take } = await start(t);
+    for (let times = 0; times < 4; times += 1) await take('one');
+    assert.equal((await take('one')).allowed, false);
+    for (const key of ['other', 'One', ' one', '2001:db8:0:0::/64', '__proto__', 'constructor', '']) {
+      assert.deepEqual(facts(await take(key)), [true, 'short', 2, 1000], key);
+    }
+  });
+
+  it('lets in exactly the quota of requests that come at once', async (t) => {
+    const { take } = await start(t, [{ name: 'only', quota: 20, windowMs: 60_000 }]);
+    const decisions = await Promise.all(Array.from({ length: 100 }, () => take()));
+    assert.equal(decisions.filter(({ allowed }) => allowed).length, 20);
+  });
+
+  it('decides as a log of each client does', async (t) => {
+    const step = fc.tuple(
+      fc.constantFrom('a', 'b', 'c'),
+      fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 2500 })),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (asked) => {
+        const { clock, take } = await start(t);
+        const logs = new Map<string, SlidingLog>();
+        for (const [key, wait] of asked) {
+          clock.now += wait;
+          const log = logs.get(key) ?? new SlidingLog();
+          logs.set(key, log);
+          assert.deepEqual(facts(await take(key)), facts(log.take(policies, clock.now)));
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+}

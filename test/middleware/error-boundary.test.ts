@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { AppError } from '../../src/errors.ts';
+import { compose } from '../../src/http/compose.ts';
+import type { Context } from '../../src/http/context.ts';
+import { errorBoundary } from '../../src/middleware/error-boundary.ts';
+import { captureLog } from '../helpers/captured-log.ts';
+import { makeContext } from '../helpers/context.ts';
+
+/** Runs the boundary around something that throws, at once or later. */
+async function answerTo(error: unknown, { debug = false, late = false } = {}) {
+  const captured = captureLog();
+  const ctx = makeContext({ target: '/a?token=abc', method: 'PUT' });
+  ctx.id = 'request-1';
+  const fail = () => {
+    if (late) return Promise.reject(error);
+    throw error;
+  };
+  await compose([{ name: 'error-boundary', run: errorBoundary({ log: captured.log, debug }) }], fail)(ctx);
+  return { ctx, problem: problemOf(ctx), captured };
+}
+
+function problemOf({ payload }: Context) {
+  return JSON.parse(typeof payload === 'string' ? payload : assert.fail('There is no problem.'));
+}
+
+for (const late of [false, true]) {
+  describe(`what is thrown ${late ? 'later' : 'at once'}`, () => {
+    it('is answered as a problem', async () => {
+      const { ctx, problem } = await answerTo(new AppError('conflict', 'It is taken.'), { late });
+      assert.deepEqual([ctx.status, problem.detail, problem.request_id], [409, 'It is taken.', 'request-1']);
+      assert.equal(ctx.headers['content-type'], 'application/problem+json');
+    });
+
+    it('and is a bug is logged with its stack and the request, of which the client learns nothing', async () => {
+      const secret = new Error('password is hunter2', { cause: new Error('deeper') });
+      const { problem, captured } = await answerTo(secret, { late });
+      assert.equal(problem.status, 500);
+      assert.ok(!/hunter2|deeper|\bat\b.*:\d+/.test(JSON.stringify(problem)));
+      const [line, ...more] = captured.of('http.request.failed');
+      assert.deepEqual(more, []);
+      assert.deepEqual(
+        [line?.level, line?.request_id, line?.method, line?.path],
+        ['error', 'request-1', 'PUT', '/a'],
+      );
+      assert.match(JSON.stringify(line?.error), /hunter2.*error-boundary\.test.*deeper/);
+    });
+  });
+}
+
+describe('the boundary', () => {
+  it('shows the stacks to the client in debug only', async () => {
+    const { problem } = await answerTo(new Error('broken'), { debug: true });
+    assert.match(problem.debug[0], /^Error: broken\n.*error-boundary\.test/s);
+  });
+
+  it('logs no refusal, which is no fault', async () => {
+    const { captured } = await answerTo(new AppError('not_found', 'Nothing.'));
+    assert.equal(captured.text(), '');
+  });
+
+  for (const thrown of [undefined, null, 'text', 7, { a: 1 }, Object.create(null)]) {
+    it(`answers 500 to the thrown ${thrown === null || typeof thrown !== 'object' ? String(thrown) : 'object'}`, async () => {
+      for (const debug of [false, true])
+        assert.equal((await answerTo(thrown, { debug })).problem.status, 500);
+    });
+  }
+
+  it('leaves an answer alone, and makes no promise for one that was made at once', () => {
+    const ctx = makeContext();
+    const run = errorBoundary({ log: captureLog().log, debug: false });
+    assert.equal(
+      run(ctx, (same) => void same.reply(200, 'ok')),
+      undefined,
+    );
+    assert.deepEqual([ctx.status, ctx.payload], [200, 'ok']);
+  });
+});

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
+import { describe, it, type TestContext } from 'node:test';
+import { z } from 'zod';
+import { answer, ok, stream } from '../../src/http/reply.ts';
+import type { Route } from '../../src/http/route.ts';
+import { etag } from '../../src/middleware/etag.ts';
+import { mustStartServer } from '../helpers/http-server.ts';
+import { testRoute } from '../helpers/test-route.ts';
+
+const start = (t: TestContext, handler: Route['handler'], facts: Partial<Route> = {}) =>
+  mustStartServer(t, {
+    layers: [{ name: 'etag', run: etag() }],
+    routes: [testRoute('GET', '/', handler, facts), testRoute('POST', '/', handler, facts)],
+  });
+
+const modified = 'Sun, 06 Nov 1994 08:49:37 GMT';
+
+describe('a client that has the current representation', () => {
+  it('gets 304 without a body, with the validator and what caches need', async (t) => {
+    const server = await start(t, () => ok({ a: 1 }, { etag: '"v1"' }), { cache: 'no-cache' });
+    for (const method of ['GET', 'HEAD']) {
+      for (const field of ['"v1"', 'W/"v1"', '"v0", "v1"', '*', '"v1-gzip"']) {
+        const { status, headers, text } = await server.request({
+          method,
+          headers: { 'if-none-match': field },
+        });
+        assert.deepEqual(
+          [status, text, headers.etag, headers['cache-control']],
+          [304, '', '"v1"', 'no-cache'],
+        );
+        assert.deepEqual([headers['content-type'], headers['content-length']], [undefined, undefined]);
+        assert.notEqual(headers.date, undefined);
+      }
+    }
+  });
+
+  it('gets 304 by date, if it names no validator', async (t) => {
+    const server = await start(t, () => ok({ a: 1 }, { etag: '"v1"', 'last-modified': modified }));
+    const ask = async (headers: Record<string, string>) => (await server.request({ headers })).status;
+    assert.equal(await ask({ 'if-modified-since': modified }), 304);
+    assert.equal(await ask({ 'if-modified-since': 'Sun, 06 Nov 1994 08:49:36 GMT' }), 200);
+    assert.equal(await ask({ 'if-modified-since': 'nonsense' }), 200);
+    assert.equal(await ask({ 'if-modified-since': modified, 'if-none-match': '"v0"' }), 200);
+  });
+
+  it('keeps the connection: the next request is answered on it', async (t) => {
+    const server = await start(t, () => ok({ a: 1 }, { etag: '"v1"' }));
+    const conditional = 'GET / HTTP/1.1\r\nHost: x\r\nIf-None-Match: "v1"\r\n';
+    const received = await server.raw(`${conditional}\r\n${conditional}Connection: close\r\n\r\n`);
+    assert.equal(received.match(/^HTTP\/1\.1 304 /gm)?.length, 2);
+  });
+
+  it('has no stream read for it: it is destroyed', async (t) => {
+    const payload = new Readable({ read() {} });
+    const server = await start(t, () => stream(payload, 'text/plain', { etag: '"v1"' }));
+    const closed = once(payload, 'close');
+    assert.equal((await server.request({ headers: { 'if-none-match': '"v1"' } })).status, 304);
+    await closed;
+  });
+});
+
+describe('anybody else gets the whole answer', () => {
+  it('with another validator or none', async (t) => {
+    const server = await start(t, () => ok({ a: 1 }, { etag: '"v1"' }));
+    for (const headers of [
+      {},
+      { 'if-none-match': '"v2"' },
+      { 'if-none-match': '' },
+      { 'if-none-match': 'v1' },
+    ]) {
+      const { status, json, headers: answered } = await server.request({ headers });
+      assert.deepEqual([status, json, answered.etag], [200, { a: 1 }, '"v1"']);
+    }
+  });
+
+  it('of an answer without a validator, even for "*"', async (t) => {
+    const server = await start(t, () => 1);
+    assert.equal((await server.request({ headers: { 'if-none-match': '*' } })).status, 200);
+  });
+
+  it('to a method that changes something, and of any other status', async (t) => {
+    const server = await start(t, () => ok(1, { etag: '"v1"' }));
+    assert.equal(
+      (await server.request({ method: 'POST', headers: { 'if-none-match': '"v1"' } })).status,
+      200,
+    );
+    const responses = { 503: { description: '', schema: z.int() } };
+    const failing = await start(t, () => answer(503, 1), { etag: true, responses });
+    const { status, headers } = await failing.request({ headers: { 'if-none-match': '*' } });
+    assert.deepEqual([status, headers.etag], [503, undefined]);
+  });
+});
+
+describe('a route that declares etag', () => {
+  it('has a strong validator made from the content, the same until that changes', async (t) => {
+    let content = 'a';
+    const server = await start(t, () => content, { etag: true });
+    const first = (await server.request()).headers.etag;
+    assert.match(String(first), /^"[\w+/]{27}"$/);
+    assert.equal((await server.request()).headers.etag, first);
+    assert.equal((await server.request({ headers: { 'if-none-match': String(first) } })).status, 304);
+    content = 'b';
+    const second = await server.request({ headers: { 'if-none-match': String(first) } });
+    assert.equal(second.status, 200);
+    assert.notEqual(second.headers.etag, first);
+  });
+
+  it('keeps the validator of its handler', async (t) => {
+    const server = await start(t, () => ok(1, { etag: '"mine"' }), { etag: true });
+    assert.equal((await server.request()).headers.etag, '"mine"');
+  });
+
+  it('has none for a stream, whose content is not known before it is sent', async (t) => {
+    const server = await start(t, () => stream(Readable.from(['a']), 'text/plain'), { etag: true });
+    assert.equal((await server.request()).headers.etag, undefined);
+  });
+});

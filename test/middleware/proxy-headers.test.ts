@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import proxyAddress from 'proxy-addr';
+import { compose } from '../../src/http/compose.ts';
+import { proxyHeaders } from '../../src/middleware/proxy-headers.ts';
+import { captureLog } from '../helpers/captured-log.ts';
+import { makeContext } from '../helpers/context.ts';
+
+const trusted = ['127.0.0.1', '10.0.0.0/8', '2001:db8::/32'];
+
+/** Who and where the client is for a request with these headers from this peer. */
+function clientOf(
+  headers: Record<string, string>,
+  { peer = '127.0.0.1', trust = trusted, captured = captureLog() } = {},
+) {
+  const ctx = makeContext({ headers: { host: 'inner:8000', ...headers }, peer });
+  const run = proxyHeaders({ log: captured.log, trusted: trust });
+  compose([{ name: 'proxy-headers', run }], () => undefined)(ctx);
+  return { address: ctx.clientAddress, scheme: ctx.scheme, host: ctx.host };
+}
+
+describe('X-Forwarded-For', () => {
+  const table: [header: string, address: string][] = [
+    ['203.0.113.7', '203.0.113.7'],
+    ['203.0.113.7, 10.0.0.2', '203.0.113.7'],
+    ['203.0.113.7, 10.0.0.2, 10.9.9.9', '203.0.113.7'],
+    ['1.1.1.1, 203.0.113.7', '203.0.113.7'],
+    ['127.0.0.1, 203.0.113.7, 10.0.0.2', '203.0.113.7'],
+    ['10.0.0.1, 10.0.0.2', '10.0.0.1'],
+    ['203.0.113.7:4711', '203.0.113.7'],
+    ['203.0.113.7, [2001:db8::1]:443', '203.0.113.7'],
+    ['2001:470::7', '2001:470::7'],
+    ['[2001:470::7]', '2001:470::7'],
+    ['::ffff:203.0.113.7', '203.0.113.7'],
+    ['203.0.113.7, ::ffff:10.0.0.2', '203.0.113.7'],
+    ['203.0.113.7,10.0.0.2 ', '203.0.113.7'],
+    ['', '127.0.0.1'],
+    [',', '127.0.0.1'],
+    ['unknown', '127.0.0.1'],
+    ['203.0.113.7, unknown', '127.0.0.1'],
+    ['203.0.113.7, garbage, 10.0.0.2', '10.0.0.2'],
+    ['1.2.3.4.5', '127.0.0.1'],
+    ["'; DROP TABLE users; --", '127.0.0.1'],
+  ];
+  for (const [header, address] of table) {
+    it(`"${header}" from a trusted peer is ${address}`, () => {
+      assert.equal(clientOf({ 'x-forwarded-for': header }).address, address);
+    });
+  }
+
+  it('from a peer that is not trusted counts for nothing', () => {
+    const headers = {
+      'x-forwarded-for': '1.1.1.1',
+      'x-forwarded-proto': 'https',
+      'x-forwarded-host': 'evil.example',
+    };
+    assert.deepEqual(clientOf(headers, { peer: '203.0.113.9' }), {
+      address: '203.0.113.9',
+      scheme: 'http',
+      host: 'inner:8000',
+    });
+    assert.equal(clientOf(headers, { trust: [] }).address, '127.0.0.1');
+  });
+
+  it('is followed over 32 hops and no further', () => {
+    const chain = ['203.0.113.7', ...Array.from({ length: 32 }, (_, index) => `10.0.0.${index}`)];
+    assert.equal(clientOf({ 'x-forwarded-for': chain.join(', ') }).address, '10.0.0.0');
+    assert.equal(clientOf({ 'x-forwarded-for': chain.slice(0, 32).join(', ') }).address, '203.0.113.7');
+  });
+
+  // Written plainly: proxy-addr knows neither ports nor an IPv6 address that ends in an IPv4 one.
+  it('finds the address that the package proxy-addr finds, whatever the chain', () => {
+    const address = fc.oneof(
+      fc.ipV4(),
+      fc.integer({ min: 0, max: 0xffffff }).map((low) => `10.${low >> 16}.${(low >> 8) & 255}.${low & 255}`),
+      fc.ipV6().filter((each) => !each.includes('.') && !/^(?:0*:){2,6}ffff:/i.test(each)),
+      fc.integer({ min: 0, max: 0xffff }).map((low) => `2001:db8::${low.toString(16)}`),
+      fc.constant('127.0.0.1'),
+    );
+    const block = fc.oneof(
+      fc.constantFrom(...trusted, '::1', '0.0.0.0/1', '8000::/1'),
+      fc.tuple(fc.ipV4(), fc.integer({ min: 1, max: 32 })).map(([ip, bits]) => `${ip}/${bits}`),
+    );
+    const separator = fc.constantFrom(', ', ',', ' , ');
+    fc.assert(
+      fc.property(
+        fc.array(block, { minLength: 1, maxLength: 4 }),
+        address,
+        fc.array(address, { maxLength: 6 }),
+        separator,
+        (trust, peer, chain, between) => {
+          const headers = { 'x-forwarded-for': chain.join(between) };
+          const { request } = makeContext({ headers });
+          Object.defineProperty(request.socket, 'remoteAddress', { value: peer });
+          const expected = chain.length === 0 ? peer : proxyAddress(request, trust);
+          assert.equal(clientOf(headers, { peer, trust }).address, expected);
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+describe('X-Forwarded-Proto and X-Forwarded-Host', () => {
+  const table: [headers: Record<string, string>, scheme: string, host: string][] = [
+    [{ 'x-forwarded-proto': 'https' }, 'https', 'inner:8000'],
+    [{ 'x-forwarded-proto': 'HTTPS' }, 'https', 'inner:8000'],
+    [{ 'x-forwarded-proto': 'javascript' }, 'http', 'inner:8000'],
+    [
+      { 'x-forwarded-for': '203.0.113.7', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'API.example' },
+      'https',
+      'api.example',
+    ],
+    // One value was written by the nearest proxy, whatever the length of the chain.
+    [{ 'x-forwarded-for': '203.0.113.7, 10.0.0.2', 'x-forwarded-proto': 'https' }, 'https', 'inner:8000'],
+    // One value a proxy: the one that the first trusted proxy saw counts.
+    [
+      { 'x-forwarded-for': '203.0.113.7, 10.0.0.2', 'x-forwarded-proto': 'https, http' },
+      'https',
+      'inner:8000',
+    ],
+    // What stands in front of it was written by the client.
+    [{ 'x-forwarded-for': '1.1.1.1, 203.0.113.7', 'x-forwarded-proto': 'https, http' }, 'http', 'inner:8000'],
+    [
+      {
+        'x-forwarded-for': '203.0.113.7',
+        'x-forwarded-proto': 'https, http',
+        'x-forwarded-host': 'evil.example, api.example',
+      },
+      'http',
+      'api.example',
+    ],
+  ];
+  for (const [headers, scheme, host] of table) {
+    it(`${JSON.stringify(headers)} is ${scheme}://${host}`, () => {
+      const client = clientOf(headers);
+      assert.deepEqual([client.scheme, client.host], [scheme, host]);
+    });
+  }
+});
+
+describe('Forwarded (RFC 7239)', () => {
+  const table: [header: string, address: string, scheme?: string, host?: string][] = [
+    ['for=203.0.113.7', '203.0.113.7'],
+    ['For="203.0.113.7:4711"', '203.0.113.7'],
+    ['for=203.0.113.7:4711', '203.0.113.7'],
+    ['for="[2001:470::7]"', '2001:470::7'],
+    ['for="[2001:470::7]:4711"', '2001:470::7'],
+    ['for=203.0.113.7;proto=https;by=10.0.0.1', '203.0.113.7', 'https'],
+    ['proto=HTTPS;host="API.example:8443";for=203.0.113.7', '203.0.113.7', 'https', 'api.example:8443'],
+    ['for=1.1.1.1, for=203.0.113.7', '203.0.113.7'],
+    ['for=203.0.113.7, for=10.0.0.2', '203.0.113.7'],
+    ['for=203.0.113.7;proto=https, for=10.0.0.2;proto=http', '203.0.113.7', 'https'],
+    ['for=1.1.1.1;proto=https;host=evil.example, for=203.0.113.7;proto=http', '203.0.113.7'],
+    ['for=203.0.113.7 ; proto = https', '203.0.113.7', 'https'],
+    ['for=203.0.113.7;secret="a;b,c=\\"d"', '203.0.113.7'],
+    ['for=unknown', '127.0.0.1'],
+    ['for=_hidden, for=10.0.0.2', '10.0.0.2'],
+    ['for=_hidden;proto=https', '127.0.0.1', 'https'],
+    ['by=10.0.0.1', '127.0.0.1'],
+    ['', '127.0.0.1'],
+    [';;,,==', '127.0.0.1'],
+    ['for="203.0.113.7', '127.0.0.1'],
+    // A quote that the client left open cannot swallow what the proxy appended.
+    ['for=1.1.1.1;x=", for=203.0.113.7;proto=http', '203.0.113.7'],
+    ['for="1.1.1.1, for=203.0.113.7', '203.0.113.7'],
+    ['for=1.1.1.1;x="\\, for="[2001:470::7]"', '2001:470::7'],
+  ];
+  for (const [header, address, scheme = 'http', host = 'inner:8000'] of table) {
+    it(`${header || '(nothing)'} is ${address} at ${scheme}://${host}`, () => {
+      assert.deepEqual(clientOf({ forwarded: header }), { address, scheme, host });
+    });
+  }
+
+  it('does not count beside X-Forwarded-For, which the proxy has written then', () => {
+    const headers = { forwarded: 'for=1.1.1.1;proto=https', 'x-forwarded-for': '203.0.113.7' };
+    assert.deepEqual(clientOf(headers), { address: '203.0.113.7', scheme: 'http', host: 'inner:8000' });
+  });
+
+  it('of any text finds an address that stands in it, or the peer', () => {
+    const piece = fc.constantFrom(
+      'for=',
+      '"',
+      ';',
+      ',',
+      '\\',
+      '=',
+      '[',
+      ']',
+      ':',
+      '10.0.0.2',
+      '203.0.113.7',
+      'proto=https',
+      ' ',
+      'é',
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 20 }), (pieces) => {
+        const { address } = clientOf({ forwarded: pieces.join('') });
+        assert.ok(['127.0.0.1', '10.0.0.2', '203.0.113.7'].includes(address));
+      }),
+    );
+  });
+});
+
+describe('headers from an untrusted peer', () => {
+  it('are told of once, with what to set', () => {
+    const captured = captureLog();
+    const run = proxyHeaders({ log: captured.log, trusted: [] });
+    for (let times = 0; times < 3; times += 1) {
+      void run(
+        makeContext({ headers: { 'x-forwarded-for': '1.1.1.1' }, peer: '203.0.113.9' }),
+        () => undefined,
+      );
+    }
+    const [line, ...more] = captured.of('proxy.untrusted_peer');
+    assert.deepEqual([line?.peer, more], ['203.0.113.9', []]);
+    assert.match(String(line?.advice), /SECURITY_TRUST_PROXY_HEADERS.*SECURITY_TRUSTED_PROXIES/);
+  });
+});

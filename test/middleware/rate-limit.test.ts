@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { AppError } from '../../src/errors.ts';
+import { compose } from '../../src/http/compose.ts';
+import type { LimitStore, Policy } from '../../src/limits/limit-store.ts';
+import { createMemoryLimitStore } from '../../src/limits/memory.ts';
+import { rateLimit } from '../../src/middleware/rate-limit.ts';
+import { captureLog } from '../helpers/captured-log.ts';
+import { makeContext, type TestContextOptions } from '../helpers/context.ts';
+import { testRoute } from '../helpers/test-route.ts';
+
+const policies: Policy[] = [
+  { name: 'minute', quota: 3, windowMs: 60_000 },
+  { name: 'hour', quota: 5, windowMs: 3_600_000 },
+];
+
+/** A limiter whose clock stands where the test puts it, in milliseconds. */
+function makeLimiter(overrides: { store?: LimitStore } = {}) {
+  const clock = { now: 0 };
+  const captured = captureLog();
+  const store =
+    overrides.store ?? createMemoryLimitStore({ policies, maxClients: 1000, now: () => clock.now });
+  const run = compose(
+    [{ name: 'rate-limit', run: rateLimit({ log: captured.log, policies, store }) }],
+    (same) => {
+      same.reply(200, 'let in');
+      return undefined;
+    },
+  );
+  /** The headers of the answer, and the refusal if it was one. */
+  const ask = async (options: TestContextOptions = {}) => {
+    const ctx = makeContext({ peer: '192.0.2.1', ...options });
+    try {
+      await run(ctx);
+    } catch (error) {
+      assert.ok(error instanceof AppError && error.code === 'rate_limited');
+      return { headers: { ...ctx.headers, ...error.headers }, refusal: error };
+    }
+    assert.equal(ctx.status, 200);
+    return { headers: { ...ctx.headers }, refusal: undefined };
+  };
+  return { clock, captured, ask };
+}
+
+describe('an answer', () => {
+  it('says what the quotas are, and where the client stands in the one that is nearest to its end', async () => {
+    const { clock, ask } = makeLimiter();
+    assert.deepEqual((await ask()).headers, {
+      'ratelimit-policy': '"minute";q=3;w=60, "hour";q=5;w=3600',
+      ratelimit: '"minute";r=2;t=60',
+    });
+    clock.now = 30_500;
+    assert.equal((await ask()).headers.ratelimit, '"minute";r=1;t=30');
+    clock.now = 120_000;
+    assert.equal((await ask()).headers.ratelimit, '"minute";r=2;t=60');
+    clock.now = 180_000;
+    assert.equal((await ask()).headers.ratelimit, '"hour";r=1;t=3420');
+  });
+});
+
+describe('a refusal', () => {
+  it('is 429 with Retry-After, names the quota, and is logged', async () => {
+    const { clock, ask, captured } = makeLimiter();
+    for (clock.now of [0, 1000, 2000]) await ask();
+    clock.now = 2_001;
+    const { headers, refusal } = await ask();
+    assert.equal(refusal?.message, 'More than 3 requests in 60 seconds. Wait 58 seconds.');
+    assert.equal(refusal?.layer, 'rate-limit');
+    assert.deepEqual([headers['retry-after'], headers.ratelimit], ['58', '"minute";r=0;t=58']);
+    const [line] = captured.of('rate_limit.exceeded');
+    assert.deepEqual(
+      [line?.level, line?.client_address, line?.policy, line?.quota],
+      ['warning', '192.0.2.1', 'minute', 3],
+    );
+  });
+
+  it('lets in after its Retry-After, and not a second sooner', async () => {
+    const { clock, ask } = makeLimiter();
+    for (clock.now of [0, 500, 999]) await ask();
+    clock.now = 10_000;
+    const wait = Number((await ask()).headers['retry-after']);
+    clock.now += wait * 1000 - 1000;
+    assert.ok((await ask()).refusal);
+    clock.now += 1000;
+    assert.equal((await ask()).refusal, undefined);
+  });
+
+  it('lets in after its Retry-After when several quotas are used up', async () => {
+    const { clock, ask } = makeLimiter();
+    for (clock.now of [0, 1000, 120_000, 121_000, 122_000]) assert.equal((await ask()).refusal, undefined);
+    clock.now = 123_000;
+    const { refusal, headers } = await ask();
+    assert.match(refusal?.message ?? '', /^More than 5 requests in 3600 seconds/);
+    clock.now += (Number(headers['retry-after']) - 1) * 1000;
+    assert.ok((await ask()).refusal);
+    clock.now += 1000;
+    assert.equal((await ask()).refusal, undefined);
+  });
+
+  it('does not count: a client that keeps knocking is let in as soon as one that waits', async () => {
+    const { clock, ask } = makeLimiter();
+    for (let times = 0; times < 3; times += 1) await ask();
+    for (clock.now = 100; clock.now < 60_000; clock.now += 100) assert.ok((await ask()).refusal);
+    assert.equal((await ask()).refusal, undefined);
+  });
+
+  it('asks to wait a second at least', async () => {
+    const { clock, ask } = makeLimiter();
+    for (let times = 0; times < 3; times += 1) await ask();
+    clock.now = 59_999.9;
+    assert.equal((await ask()).headers['retry-after'], '1');
+  });
+});
+
+describe('a client', () => {
+  it('is an IPv4 address', async () => {
+    const { ask } = makeLimiter();
+    for (let times = 0; times < 3; times += 1) await ask({ peer: '192.0.2.1' });
+    assert.ok((await ask({ peer: '192.0.2.1' })).refusal);
+    assert.equal((await ask({ peer: '192.0.2.2' })).refusal, undefined);
+  });
+
+  it('is a /64 of IPv6, whose addresses one subscriber can change at will', async () => {
+    const { ask } = makeLimiter();
+    for (const peer of ['2001:db8:1:2::1', '2001:db8:1:2:ffff::', '2001:0DB8:1:2::3']) await ask({ peer });
+    assert.ok((await ask({ peer: '2001:db8:1:2::4' })).refusal);
+    assert.equal((await ask({ peer: '2001:db8:1:3::1' })).refusal, undefined);
+  });
+
+  it('is counted for what matches no route as well', async () => {
+    const { ask } = makeLimiter();
+    for (let times = 0; times < 3; times += 1) await ask({ target: '/nothing' });
+    assert.ok((await ask({ route: testRoute('GET', '/', () => 1) })).refusal);
+  });
+});
+
+it('a probe is neither counted nor refused', async () => {
+  const { ask } = makeLimiter();
+  const route = testRoute('GET', '/live', () => 1, { limit: 'exempt' });
+  for (let times = 0; times < 10; times += 1) {
+    assert.deepEqual(await ask({ route }), { headers: {}, refusal: undefined });
+  }
+  assert.equal((await ask()).headers.ratelimit, '"minute";r=2;t=60');
+});
+
+it('a store that answers later is waited for', async () => {
+  const memory = createMemoryLimitStore({ policies, maxClients: 10, now: () => 0 });
+  const { ask } = makeLimiter({ store: { take: async (key) => memory.take(key) } });
+  for (let times = 0; times < 3; times += 1) assert.equal((await ask()).refusal, undefined);
+  assert.ok((await ask()).refusal);
+});

@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import helmet from 'helmet';
+import { compose } from '../../src/http/compose.ts';
+import { type SecurityHeadersOptions, securityHeaders } from '../../src/middleware/security-headers.ts';
+import { makeContext } from '../helpers/context.ts';
+import { mustStartServer } from '../helpers/http-server.ts';
+import { testRoute } from '../helpers/test-route.ts';
+
+const defaults: SecurityHeadersOptions = {
+  hsts: false,
+  hstsPreload: false,
+  contentSecurityPolicy: undefined,
+  server: '',
+};
+
+/** The headers that the layer sets for a request that came over `scheme`. */
+function headersOf(options: Partial<SecurityHeadersOptions> = {}, scheme: 'http' | 'https' = 'http') {
+  const ctx = makeContext();
+  ctx.scheme = scheme;
+  compose(
+    [{ name: 'security-headers', run: securityHeaders({ ...defaults, ...options }) }],
+    () => undefined,
+  )(ctx);
+  return ctx.headers;
+}
+
+describe('the security headers', () => {
+  it('forbid everything that an answer of an API must never be used for', () => {
+    assert.deepEqual(
+      { ...headersOf() },
+      {
+        'content-security-policy':
+          "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        'x-content-type-options': 'nosniff',
+        'x-frame-options': 'DENY',
+        'referrer-policy': 'strict-origin-when-cross-origin',
+        'permissions-policy': 'camera=(), microphone=()',
+        'cross-origin-opener-policy': 'same-origin',
+        'cross-origin-resource-policy': 'same-origin',
+        'cache-control': 'no-store, max-age=0',
+      },
+    );
+  });
+
+  it('have the policy and the server name that are set', () => {
+    const headers = headersOf({ contentSecurityPolicy: "default-src 'self'", server: 'undisclosed' });
+    assert.deepEqual(
+      [headers['content-security-policy'], headers.server],
+      ["default-src 'self'", 'undisclosed'],
+    );
+  });
+
+  it('ask for HTTPS only of those who came by it, and only where that is on', () => {
+    assert.equal(headersOf({ hsts: true }, 'http')['strict-transport-security'], undefined);
+    assert.equal(headersOf({ hsts: false }, 'https')['strict-transport-security'], undefined);
+    assert.equal(
+      headersOf({ hsts: true }, 'https')['strict-transport-security'],
+      'max-age=31536000; includeSubDomains',
+    );
+    const preloaded = headersOf({ hsts: true, hstsPreload: true }, 'https')['strict-transport-security'];
+    assert.equal(preloaded, 'max-age=31536000; includeSubDomains; preload');
+  });
+
+  it('stand on refusals and faults too, and a route may replace one', async (t) => {
+    const server = await mustStartServer(t, {
+      layers: [{ name: 'security-headers', run: securityHeaders(defaults) }],
+      routes: [
+        testRoute('GET', '/cached', () => 1, { cache: 'public, max-age=60' }),
+        testRoute('GET', '/broken', () => assert.fail('broken')),
+      ],
+    });
+    for (const path of ['/cached', '/broken', '/nothing', '/%zz']) {
+      const { headers } = await server.request({ path });
+      assert.equal(headers['x-content-type-options'], 'nosniff', path);
+      assert.equal(
+        headers['cache-control'],
+        path === '/cached' ? 'public, max-age=60' : 'no-store, max-age=0',
+        path,
+      );
+    }
+  });
+});
+
+describe('beside helmet with the same options', () => {
+  const theirs: Record<string, string> = {};
+  const { request, response } = makeContext();
+  helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        frameAncestors: ["'none'"],
+        baseUri: ["'none'"],
+        formAction: ["'none'"],
+      },
+    },
+    crossOriginOpenerPolicy: { policy: 'same-origin' },
+    crossOriginResourcePolicy: { policy: 'same-origin' },
+    referrerPolicy: { policy: 'strict-origin-when-cross-origin' },
+    strictTransportSecurity: { maxAge: 31_536_000, includeSubDomains: true, preload: true },
+    frameguard: { action: 'deny' },
+  })(request, response, () => {
+    for (const [name, value] of Object.entries(response.getHeaders())) theirs[name] = String(value);
+  });
+  const ours = headersOf({ hsts: true, hstsPreload: true }, 'https');
+  const directives = (policy: unknown) =>
+    String(policy)
+      .split(';')
+      .map((each) => each.trim());
+
+  // Theirs alone. The first four tell browsers of long ago, or Flash and PDF readers, what they would not do to an
+  // API; the last asks for a process of its own, which an answer without a page has no use for.
+  const theirsAlone = [
+    'x-dns-prefetch-control',
+    'x-download-options',
+    'x-permitted-cross-domain-policies',
+    'x-xss-protection',
+    'origin-agent-cluster',
+  ];
+  // Ours alone: helmet leaves both to others.
+  const oursAlone = ['permissions-policy', 'cache-control'];
+
+  for (const name of Object.keys(theirs).filter((each) => !theirsAlone.includes(each))) {
+    it(`${name} has the same value`, () => {
+      const [our, their] = [ours[name], theirs[name]];
+      if (name === 'content-security-policy') assert.deepEqual(directives(our), directives(their));
+      else assert.equal(our, their);
+    });
+  }
+
+  it('no header differs but those with a reason', () => {
+    const without = (names: string[], these: string[]) =>
+      names.filter((each) => !these.includes(each)).sort();
+    assert.deepEqual(without(Object.keys(theirs), Object.keys(ours)), [...theirsAlone].sort());
+    assert.deepEqual(without(Object.keys(ours), Object.keys(theirs)), [...oursAlone].sort());
+  });
+});

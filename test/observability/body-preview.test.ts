@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { previewBody } from '../../src/observability/body-preview.ts';
+
+describe('the preview of a body', () => {
+  const table: [body: string, type: string | undefined, preview: string][] = [
+    ['{"name":"Ada","password":"abc"}', 'application/json', '{"name":"Ada","password":"***REDACTED***"}'],
+    [
+      '{"user":{"email":"ada@example.org","pin":1}}',
+      'application/json',
+      '{"user":{"email":"a***@example.org","pin":"***REDACTED***"}}',
+    ],
+    ['{"token":null}', 'application/merge-patch+json', '{"token":null}'],
+    ['[{"token":{"a":"abc"}}]', 'application/json', '[{"token":"***REDACTED***"}]'],
+    ['"abc"', 'application/json', '"abc"'],
+    ['{"password":"abc"', 'application/json', '[17 bytes of malformed JSON]'],
+    ['name=Ada&password=abc', 'application/x-www-form-urlencoded', 'name=Ada&password=***REDACTED***'],
+    ['password: abc', 'text/plain', '[13 bytes of text/plain]'],
+    ['abc', undefined, '[3 bytes of no type]'],
+  ];
+  for (const [body, type, preview] of table) {
+    it(`of ${body} as ${type ?? 'no type'} is ${preview}`, () =>
+      assert.equal(previewBody(Buffer.from(body), type), preview));
+  }
+
+  it('is cut after it is masked, so that no half of a secret is left over', () => {
+    const body = JSON.stringify({ filler: 'x'.repeat(230), password: 'abcdefghijklmnopqrstuvwxyz' });
+    const preview = previewBody(Buffer.from(body), 'application/json');
+    assert.equal(preview.length, 257);
+    assert.ok(preview.endsWith('…') && !preview.includes('abc'));
+  });
+
+  it('of JSON that nests without end is a sentence', () => {
+    const nested = Buffer.from('['.repeat(100_000) + ']'.repeat(100_000));
+    assert.equal(previewBody(nested, 'application/json'), '[200000 bytes of malformed JSON]');
+  });
+});

@@ -1,0 +1,23 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { currentRequest, runInRequest } from '../../src/observability/request-context.ts';
+
+it('what a request starts knows its request, and nothing else does', async () => {
+  const { signal } = new AbortController();
+  const ids = await Promise.all(
+    ['a', 'b', 'c'].map((id) =>
+      runInRequest({ id, signal }, async () => {
+        await delay(1);
+        const fromTimer = new Promise((resolve) => setTimeout(() => resolve(currentRequest()?.id), 1));
+        return [currentRequest()?.id, await fromTimer];
+      }),
+    ),
+  );
+  assert.deepEqual(ids, [
+    ['a', 'a'],
+    ['b', 'b'],
+    ['c', 'c'],
+  ]);
+  assert.equal(currentRequest(), undefined);
+});
