@@ -23,7 +23,6 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { z } from 'zod';
 import { StartError } from '../errors.ts';
 import type { Account } from './embedded-account.ts';
 
@@ -40,9 +39,7 @@ const platform = `${process.platform}-${process.arch}`;
 /** Finds programs that `account` can run. Throws a StartError if the package is not there or cannot be used. */
 export async function findBinaries(account: Account | undefined): Promise<Binaries> {
   const folder = locatePackage();
-  const { version } = z
-    .object({ version: z.string() })
-    .parse(JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')));
+  const { version }: { version: string } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
   await linkLibraries(folder);
 
   let native = join(folder, 'native');
@@ -76,7 +73,7 @@ function locatePackage(): string {
 /** Makes the links that the package's install script makes, where they are missing. */
 async function linkLibraries(folder: string): Promise<void> {
   const list = await readFile(join(folder, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]');
-  const links = z.array(z.object({ source: z.string(), target: z.string() })).parse(JSON.parse(list));
+  const links: { source: string; target: string }[] = JSON.parse(list);
   for (const { source, target } of links) {
     await symlink(basename(source), join(folder, target)).catch((cause) => {
       if (cause.code === 'EEXIST') return;

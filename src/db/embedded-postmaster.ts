@@ -6,7 +6,9 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { StartError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Binaries } from './embedded-binaries.ts';
@@ -60,13 +62,16 @@ export async function startPostmaster(options: PostmasterOptions): Promise<Postm
 
   const lastWords: string[] = [];
   await new Promise<void>((resolve, reject) => {
-    createInterface({ input: child.stderr }).on('line', (line) => {
+    const lines = createInterface({ input: child.stderr }).on('line', (line) => {
       lastWords.push(line);
       if (lastWords.length > 5) lastWords.shift();
       writeLog(log, line, stopping !== undefined);
       if (line.includes(ready)) resolve();
     });
-    void ended.then((how) => {
+    // What it said last may arrive after it has ended; what it started may keep the line open.
+    const closed = once(lines, 'close');
+    const allSaid = ended.then(() => Promise.race([closed, delay(500, undefined, { ref: false })]));
+    void Promise.all([ended, allSaid]).then(([how]) => {
       const said = lastWords.join(' | ');
       if (busy.test(said)) reject(new PostmasterBusyError(said));
       else reject(new StartError(`PostgreSQL did not start (${how}): ${said || 'it said nothing'}`));

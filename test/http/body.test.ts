@@ -6,6 +6,7 @@ import type { Layer } from '../../src/http/context.ts';
 import { contentValidation } from '../../src/middleware/content-validation.ts';
 import { deferred } from '../helpers/deferred.ts';
 import { mustStartServer, type TestServerOptions } from '../helpers/http-server.ts';
+import { sendThenRead } from '../helpers/late-reader.ts';
 import { parseAnswers } from '../helpers/raw-answers.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
@@ -113,20 +114,18 @@ describe('a body', () => {
     assert.equal(parseAnswers(chunked)[0]?.body, '0');
   });
 
-  it('far over the limit does not keep its sender from reading the 413', async (t) => {
+  it('far over the limit does not keep its sender from reading the 413, even when it has sent everything', async (t) => {
     const server = await start(t);
-    const received = await new Promise<string>((resolve, reject) => {
-      const socket = connect(server.port, '127.0.0.1');
-      let text = '';
-      socket.setEncoding('latin1').on('data', (data: string) => {
-        text += data;
-      });
-      socket.on('error', reject).on('end', () => resolve(text));
-      // Sends on while the answer is under way, as a client does that has not looked yet.
-      socket.write(head('Content-Length: 8000000'));
-      for (let sent = 0; sent < 8_000_000; sent += 1_000_000) socket.write('x'.repeat(1_000_000));
-    });
+    const chunks = Array.from({ length: 8 }, () => 'x'.repeat(1_000_000));
+    const received = await sendThenRead(server.port, [head('Content-Length: 8000000'), ...chunks]);
     assert.deepEqual(onlyAnswer(received), { status: 413, code: 'body_too_large', connection: 'close' });
+  });
+
+  it('that declares too much is refused before any of it has come', async (t) => {
+    const server = await start(t);
+    const startedAt = performance.now();
+    const received = await server.raw(head('Content-Length: 1001'), '"code"');
+    assert.ok(received.startsWith('HTTP/1.1 413 ') && performance.now() - startedAt < 1000);
   });
 
   it('that its client asks for with 100-continue is asked for only if it would be taken', async (t) => {
