@@ -15,11 +15,14 @@ import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 import { AppError } from '../errors.ts';
 
+/** Says that nobody waits for the hash any more: an AbortSignal, or something lighter. */
+export type PasswordSignal = Pick<AbortSignal, 'aborted' | 'reason'>;
+
 export interface PasswordHasher {
   /** Hashes a password with a new salt. Rejects with `not_ready` when too many wait, or the signal's reason. */
-  hash(password: string, signal?: AbortSignal): Promise<string>;
+  hash(password: string, signal?: PasswordSignal): Promise<string>;
   /** Whether the password is the one of a stored hash, in constant time. False for a hash it cannot read. */
-  verify(password: string, stored: string, signal?: AbortSignal): Promise<boolean>;
+  verify(password: string, stored: string, signal?: PasswordSignal): Promise<boolean>;
   /** Whether a stored hash has other parameters than new ones get. */
   needsRehash(stored: string): boolean;
 }
@@ -77,7 +80,7 @@ function createTurns(concurrency: number, maxWaiting: number) {
   let running = 0;
   const waiting: (() => void)[] = [];
 
-  return async function inTurn<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  return async function inTurn<T>(work: () => Promise<T>, signal: PasswordSignal | undefined): Promise<T> {
     if (running < concurrency) {
       running += 1;
     } else {
@@ -94,7 +97,7 @@ function createTurns(concurrency: number, maxWaiting: number) {
     }
     try {
       // Whoever waited may be gone by now; then the turn goes to the next at once.
-      signal?.throwIfAborted();
+      if (signal?.aborted) throw signal.reason;
       return await work();
     } finally {
       const next = waiting.shift();

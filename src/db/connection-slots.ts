@@ -7,6 +7,8 @@
  * sent; a slow query holds up nobody behind it; and the number of the waiting is known.
  */
 
+import type { WorkSignal } from '../observability/request-context.ts';
+
 export interface SlotStats {
   readonly size: number;
   readonly inUse: number;
@@ -18,7 +20,7 @@ export interface ConnectionSlots {
    * Takes a slot: at once, returning undefined, or later, returning a promise. The promise rejects with the signal's
    * reason if it is aborted first; then no slot was taken. Each slot taken must be released once.
    */
-  take(signal: AbortSignal | undefined): Promise<void> | undefined;
+  take(signal: WorkSignal | undefined): Promise<void> | undefined;
   release(): void;
   stats(): SlotStats;
   /** Resolves when no slot is in use, or `deadlineMs` have passed. */

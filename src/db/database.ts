@@ -16,7 +16,7 @@
 import postgres from 'postgres';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
-import { currentRequest, type RequestContext } from '../observability/request-context.ts';
+import { currentRequest, type RequestContext, type WorkSignal } from '../observability/request-context.ts';
 import { columnTypes } from './column-types.ts';
 import { createConnectionSlots, type SlotStats } from './connection-slots.ts';
 import { isUnavailable } from './database-error.ts';
@@ -89,7 +89,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
     runFor(request, request?.signal)(query, send);
   };
 
-  const runFor = (request: RequestContext | undefined, signal: AbortSignal | undefined): RunQuery => {
+  const runFor = (request: RequestContext | undefined, signal: WorkSignal | undefined): RunQuery => {
     return (query, send) => {
       const refused = refusal();
       if (refused !== undefined) return query.reject(refused);

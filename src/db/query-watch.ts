@@ -16,7 +16,7 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import type { LogFields, Logger } from '../observability/logger.ts';
-import type { RequestContext } from '../observability/request-context.ts';
+import type { RequestContext, WorkSignal } from '../observability/request-context.ts';
 import { isCancelled, sqlState, toDatabaseError } from './database-error.ts';
 import type { DriverQuery } from './driver-query.ts';
 import type { SendQuery } from './intercept.ts';
@@ -36,7 +36,7 @@ export interface WatchedQuery {
   /** The request it works for, named in the log. */
   readonly request: RequestContext | undefined;
   /** Ends the query when aborted. */
-  readonly signal: AbortSignal | undefined;
+  readonly signal: WorkSignal | undefined;
   /** Whether it stands alone, outside of a transaction. */
   readonly alone: boolean;
   /** Called once, when the connection is done with the query, with what the driver threw or undefined. */

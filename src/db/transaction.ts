@@ -79,7 +79,7 @@ export function createRunTransaction(parts: TransactionParts): RunTransaction {
   async function runOnce<T>(work: (sql: Sql) => Promise<T>, isolation: TransactionOptions['isolation']) {
     const request = currentRequest();
     const signal = request?.signal;
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw signal.reason;
     await slots.take(signal);
 
     const scope = { over: false };

@@ -14,6 +14,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { AppError } from '../errors.ts';
 import type { PreparedRoute } from './dispatch.ts';
+import { Ending } from './ending.ts';
 import type { Match } from './router.ts';
 import type { Target } from './target.ts';
 
@@ -71,6 +72,9 @@ export class Context {
   /** Whether the client waits for `100 Continue` before it sends its body. */
   expectsContinue = false;
 
+  /** When the work for this request is to end; `signal` is the same for those who need a real AbortSignal. */
+  readonly ending = new Ending();
+
   status = 404;
   readonly headers: ResponseHeaders = {};
   payload: Payload = undefined;
@@ -100,19 +104,24 @@ export class Context {
 
   /** Aborted when the client is gone or the deadline has passed; its reason is an AppError. */
   get signal(): AbortSignal {
-    this.#abort ??= new AbortController();
+    if (this.#abort === undefined) {
+      const controller = new AbortController();
+      this.#abort = controller;
+      const abort = () => controller.abort(this.ending.reason);
+      if (this.ending.aborted) abort();
+      else this.ending.addEventListener('abort', abort);
+    }
     return this.#abort.signal;
   }
 
   /** Whether the request was given up: it has been answered, or nobody waits for an answer. */
   get aborted(): boolean {
-    return this.#abort?.signal.aborted === true;
+    return this.ending.aborted;
   }
 
-  /** Ends the work for this request: everything that listens to `signal` stops. */
+  /** Ends the work for this request: everything that listens to `ending` or `signal` stops. */
   abort(reason: Error): void {
-    this.#abort ??= new AbortController();
-    this.#abort.abort(reason);
+    this.ending.abort(reason);
   }
 
   /** Sets the answer. A content type is kept from an earlier reply only if none is given. */

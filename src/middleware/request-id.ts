@@ -23,7 +23,7 @@ export function requestId(): Middleware {
         ? given
         : (traceId(headers.traceparent) ?? randomUUID());
     ctx.headers['x-request-id'] = ctx.id;
-    return runInRequest(ctx, () => next(ctx));
+    return runInRequest({ id: ctx.id, signal: ctx.ending }, () => next(ctx));
   };
 }
 

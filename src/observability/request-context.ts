@@ -8,8 +8,16 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 export interface RequestContext {
   /** The request's id, as the client sees it in `X-Request-ID`. */
   readonly id: string;
-  /** Aborted when the client is gone or the deadline has passed. Created at its first reading: it costs. */
-  readonly signal: AbortSignal;
+  /** Aborted when the client is gone or the deadline has passed. */
+  readonly signal: WorkSignal;
+}
+
+/** What says that work is to end: an AbortSignal, or something lighter with the same names. */
+export interface WorkSignal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: () => void, options?: { readonly once?: boolean }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
 }
 
 const storage = new AsyncLocalStorage<RequestContext>();
