@@ -59,7 +59,7 @@ export async function clearFolder(cluster: Cluster, log: Logger): Promise<void> 
     if (found === undefined) return;
     const kind = await classifyProcess(found.pid, cluster.folder);
     if (kind === 'gone') return;
-    if (kind === 'other') return disownPostmasterFile(cluster.folder);
+    if (kind === 'other') return disownPostmasterFile(cluster.folder, found.pid);
 
     const answer = await askForOwner(cluster, found, patience, log);
     if (answer.state === 'owned') throw inUse(cluster.folder, answer.owner);
@@ -114,10 +114,11 @@ async function askForOwner(
  * own parent for the harmless case of a number used again, so ours is written there; the other lines, by which it
  * looks for left-over children, stay.
  */
-async function disownPostmasterFile(folder: string): Promise<void> {
+async function disownPostmasterFile(folder: string, pid: number): Promise<void> {
   const file = await open(join(folder, 'postmaster.pid'), 'r+');
   try {
-    const [, ...rest] = (await file.readFile('utf8')).split('\n');
+    const [first, ...rest] = (await file.readFile('utf8')).split('\n');
+    if (Number(first) !== pid) return; // Someone else has started one meanwhile.
     const text = [process.pid, ...rest].join('\n');
     await file.truncate();
     await file.write(text, 0);

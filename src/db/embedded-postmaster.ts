@@ -39,7 +39,7 @@ export class PostmasterBusyError extends Error {}
 
 const ready = 'database system is ready to accept connections';
 const busy =
-  /Address already in use|lock file "postmaster.pid" already exists|shared memory block .* still in use/;
+  /Address already in use|lock file "postmaster.pid" (?:already exists|is empty)|shared memory block .* still in use/;
 
 /** How long it may take to write down what it has in memory before it is told to end without. */
 const stopDeadlineMs = 30_000;

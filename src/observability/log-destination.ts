@@ -7,16 +7,23 @@ import type { LogDestination } from './logger.ts';
 const gatherMs = 20;
 const gatherLength = 16_384;
 
+/** So many characters wait for a slow reader; what comes then is dropped, so that it cannot exhaust the memory. */
+const maxWaiting = 64 * 1024 * 1024;
+
+/** A reader that has stopped reading keeps the process from ending for at most this long. */
+const flushDeadlineMs = 2000;
+
 /**
  * Opens standard output for log lines: as they are (`json`), or coloured for a person (`console`, through
  * `pino-pretty`, which is a development package). Throws a StartError if that package is missing.
  *
  * Lines are gathered for a moment and written together, in the thread pool: under load a write for each line
- * would cost more than the rest of the logging. A reader that does not keep up slows nobody down; the lines wait
+ * would cost more than the rest of the logging. A reader that does not keep up slows nobody down; up to 64 MiB wait
  * in memory. What is lost when the process is killed with SIGKILL are the lines of the last moment.
  */
 export function openLogDestination(format: 'json' | 'console'): LogDestination {
-  const stdout = pino.destination({ dest: 1, sync: false });
+  // With a minLength of 0 its flush would not wait for the write that is under way.
+  const stdout = pino.destination({ dest: 1, sync: false, minLength: 1, maxLength: maxWaiting });
   // Standard output that went away (a closed pipe) must not end a server that still answers.
   stdout.on('error', () => {});
   const pretty = format === 'json' ? undefined : loadPretty()({ ...prettyOptions, destination: stdout });
@@ -38,7 +45,10 @@ export function openLogDestination(format: 'json' | 'console'): LogDestination {
     async flush() {
       writeGathered();
       if (pretty !== undefined) await new Promise<void>((resolve) => pretty.write('', () => resolve()));
-      await new Promise<void>((resolve) => stdout.flush(() => resolve()));
+      await new Promise<void>((resolve) => {
+        stdout.flush(() => resolve());
+        setTimeout(resolve, flushDeadlineMs).unref();
+      });
     },
   };
 }
