@@ -115,7 +115,10 @@ async function askForOwner(
  * looks for left-over children, stay.
  */
 async function disownPostmasterFile(folder: string, pid: number): Promise<void> {
-  const file = await open(join(folder, 'postmaster.pid'), 'r+');
+  const file = await open(join(folder, 'postmaster.pid'), 'r+').catch((error) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+  if (file === undefined) return; // It was about to end, and has ended.
   try {
     const [first, ...rest] = (await file.readFile('utf8')).split('\n');
     if (Number(first) !== pid) return; // Someone else has started one meanwhile.

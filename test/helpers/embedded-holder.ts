@@ -11,12 +11,13 @@ const log = createLogger({
   level: 'INFO',
   destination: { write: (line) => void process.stdout.write(line), flush: () => Promise.resolve() },
 });
+// Before the start, which the test waits for and may answer at once.
+process.on('SIGUSR2', () => process.exit(0));
 try {
   const embedded = await startEmbedded({ dataDir: process.argv[2] ?? '', log, durable: false });
   const stop = () => void embedded.stop().then(() => process.exit(0));
   process.on('SIGTERM', stop);
   process.stdin.on('end', stop).resume();
-  process.on('SIGUSR2', () => process.exit(0));
 } catch (error) {
   process.stderr.write(error instanceof Error ? `${error.name}: ${error.message}\n` : String(error));
   process.exit(1);
