@@ -15,6 +15,7 @@ import { pendingMigrations } from './db/migrate.ts';
 import { AppError, StartError } from './errors.ts';
 import type { HealthCheck } from './features/health/health.ts';
 import type { Context } from './http/context.ts';
+import type { Route } from './http/route.ts';
 import { createHttpServer } from './http/server.ts';
 import { createLifecycle } from './lifecycle.ts';
 import type { Logger } from './observability/logger.ts';
@@ -77,6 +78,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
         ...databaseChecks(database, databaseUrl),
       ],
     });
+    warnOfOpenRoutes(app.routes, log);
     const http = createHttpServer({
       pipeline: app.pipeline,
       router: app.router,
@@ -146,6 +148,15 @@ function databaseChecks(database: Database, url: string | null): HealthCheck[] {
       },
     },
   ];
+}
+
+/** Nobody should learn from an incident that a declaration is not yet a lock. */
+function warnOfOpenRoutes(routes: readonly Route[], log: Logger): void {
+  const open = routes.filter(({ auth }) => auth === 'user').length;
+  if (open === 0) return;
+  log.warning('config.warning', {
+    advice: `${open} routes are declared for signed-in users, and this version has no identity yet: they let everybody in.`,
+  });
 }
 
 function refuseIf(draining: boolean): void {

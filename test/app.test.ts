@@ -91,3 +91,9 @@ test('a request to a port that is served without a database says so where one is
   assert.ok(typeof problem === 'object' && problem !== null && 'code' in problem);
   assert.equal(problem.code, 'database_disabled');
 });
+
+test('the log warns that routes declared for signed-in users let everybody in', async (t) => {
+  const { log } = await mustStartApp(t);
+  const advice = log.of('config.warning').map((line) => String(line.advice));
+  assert.ok(advice.some((sentence) => /let everybody in/.test(sentence)));
+});
