@@ -4,13 +4,12 @@
  */
 
 import { type AppLayer, createApp, pipelineLayers } from '../app.ts';
-import { connectDatabase } from '../db/database.ts';
 import { errorCodes } from '../errors.ts';
 import { problemKinds, problemType } from '../http/problem.ts';
 import type { Route } from '../http/route.ts';
-import { createLogger } from '../observability/logger.ts';
 import { renderConfigurationPage, renderEnvExample } from '../settings/document.ts';
 import { loadSettings } from '../settings/load.ts';
+import { unusedParts } from './unused-parts.ts';
 
 export interface GeneratedPage {
   /** Relative to the folder of the project. */
@@ -40,21 +39,7 @@ export function defaultApp() {
     },
     envFile: null,
   });
-  const log = createLogger({
-    level: 'CRITICAL',
-    destination: { write: () => {}, flush: () => Promise.resolve() },
-  });
-  const database = connectDatabase({
-    url: null,
-    poolSize: 1,
-    statementTimeoutMs: 0,
-    connectTimeoutSeconds: 1,
-    slowQueryMs: 0,
-    echo: false,
-    log,
-    applicationName: settings.application.projectName,
-  });
-  const parts = { settings, log, database };
+  const parts = { settings, ...unusedParts() };
   return { layers: pipelineLayers(parts), routes: createApp(parts).routes, settings };
 }
 

@@ -4,11 +4,10 @@
  * if the settings are wrong.
  */
 
-import { connectDatabase } from '../db/database.ts';
 import { StartError } from '../errors.ts';
-import { createLogger } from '../observability/logger.ts';
 import { createRoutes, describeRoutes } from '../routes.ts';
 import { loadSettings } from '../settings/load.ts';
+import { unusedParts } from './unused-parts.ts';
 
 try {
   const { settings } = loadSettings();
@@ -18,20 +17,4 @@ try {
   if (!(error instanceof StartError)) throw error;
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 1;
-}
-
-/** Routes are made with what their handlers need; no handler runs here, so it is a database that is none. */
-function unusedParts() {
-  const log = createLogger({ level: 'CRITICAL', destination: { write() {}, flush: async () => {} } });
-  const database = connectDatabase({
-    url: null,
-    poolSize: 1,
-    statementTimeoutMs: 0,
-    connectTimeoutSeconds: 1,
-    slowQueryMs: 0,
-    echo: false,
-    log,
-    applicationName: 'openapi',
-  });
-  return { log, database };
 }

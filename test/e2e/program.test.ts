@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { exchange } from '../helpers/http-server.ts';
 import { startProgram } from '../helpers/program.ts';
@@ -79,7 +79,9 @@ test('a port that is taken ends the start with a sentence that names it', async 
   const other = createServer().listen(0, '127.0.0.1');
   t.after(() => other.close());
   await new Promise((resolve) => other.once('listening', resolve));
-  const { port } = other.address() as AddressInfo;
+  const address = other.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const { port } = address;
   for (const workers of ['1', '2']) {
     const program = startProgram(t, {}, ['--port', String(port), '--workers', workers]);
     assert.equal((await program.ended).code, 1);
@@ -92,7 +94,6 @@ test('a request in flight at SIGTERM gets its answer, and new connections are re
   const { port } = new URL(await program.ready);
   const body = '{"username":"ada"}';
   const head = `POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
-  const { connect } = await import('node:net');
   const socket = connect(Number(port), '127.0.0.1');
   let received = '';
   socket.setEncoding('latin1').on('data', (text: string) => {
