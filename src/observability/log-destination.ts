@@ -26,6 +26,8 @@ export function openLogDestination(format: 'json' | 'console'): LogDestination {
   const stdout = pino.destination({ dest: 1, sync: false, minLength: 1, maxLength: maxWaiting });
   // Standard output that went away (a closed pipe) must not end a server that still answers.
   stdout.on('error', () => {});
+  // At exit pino would try again without end what a full disk refuses. Who exits has waited for `flush`, which gives up.
+  stdout.flushSync = () => {};
   const pretty = format === 'json' ? undefined : loadPretty()({ ...prettyOptions, destination: stdout });
 
   let gathered = '';

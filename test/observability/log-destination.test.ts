@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { open } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 
 const source = (name: string) =>
   JSON.stringify(new URL(`../../src/observability/${name}.ts`, import.meta.url).href);
 
-/** Runs a program that has `log` and `destination`; what it printed and how it ended. */
-async function run(format: 'json' | 'console', program: string, closeStdout = false) {
+/** Starts a program that has `log` and `destination`; its standard output goes to `stdout`. */
+function start(format: 'json' | 'console', program: string, stdout: 'pipe' | number = 'pipe') {
   const code = `
     import { createLogger } from ${source('logger')};
     import { openLogDestination } from ${source('log-destination')};
@@ -15,9 +17,14 @@ async function run(format: 'json' | 'console', program: string, closeStdout = fa
     const log = createLogger({ level: 'DEBUG', destination });
     ${program}
   `;
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', code], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const args = ['--import', 'tsx', '--input-type=module', '--eval', code];
+  return spawn(process.execPath, args, { stdio: ['ignore', stdout, 'pipe'] });
+}
+
+/** Runs such a program; what it printed and how it ended. */
+async function run(format: 'json' | 'console', program: string, closeStdout = false) {
+  const child = start(format, program);
+  assert.ok(child.stdout && child.stderr);
   if (closeStdout) child.stdout.destroy();
   const exited = new Promise<number | null>((resolve) => child.on('exit', resolve));
   const [stdout, stderr] = await Promise.all([closeStdout ? '' : text(child.stdout), text(child.stderr)]);
@@ -67,5 +74,19 @@ describe('standard output', { concurrency: true }, () => {
       true,
     );
     assert.deepEqual([code, stderr], [7, '']);
+  });
+
+  it('that refuses every write, as a full disk does, or is not read does not keep the program from ending', async (t) => {
+    const unwritable = await open('/dev/null', 'r');
+    t.after(() => unwritable.close());
+    const program = `
+      log.info('user.created', { filler: 'x'.repeat(1_000_000) });
+      await destination.flush();
+      process.exit(7);`;
+    for (const stdout of ['pipe', unwritable.fd] as const) {
+      const child = start('json', program, stdout);
+      t.after(() => child.kill('SIGKILL'));
+      assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(10_000) }), [7, null]);
+    }
   });
 });
