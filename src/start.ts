@@ -85,6 +85,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       headersTimeoutMs: server.headersTimeoutSeconds * 1000,
       requestTimeoutMs: (server.headersTimeoutSeconds + server.bodyTimeoutSeconds) * 1000,
       keepAliveMs: server.keepAliveSeconds * 1000,
+      stallTimeoutMs:
+        (server.headersTimeoutSeconds + server.bodyTimeoutSeconds + server.requestTimeoutSeconds) * 1000,
       maxHeaderBytes: server.maxHeaderBytes,
       maxHeaderCount: server.maxHeaderCount,
       maxConnections: server.maxConnections,

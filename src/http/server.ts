@@ -5,7 +5,7 @@
  * it takes goes one way: parse the target, match the route, run the pipeline, send; a fault of the message as a
  * whole (414, 431, 501) goes the same way, as `ctx.fault`, so that it gets its log lines and headers too. Slow headers and silent
  * sockets end after `headersTimeoutMs`, idle connections after `keepAliveMs`, slow bodies at the deadline of
- * whoever reads them.
+ * whoever reads them, and answers that their client does not read after `stallTimeoutMs`.
  *
  * Draining: `close` stops listening, ends idle connections, lets requests in flight finish and tells their
  * clients `Connection: close`; after the grace time what is left is cut.
@@ -33,6 +33,8 @@ export interface ServerOptions {
   readonly requestTimeoutMs: number;
   /** How long an idle connection is kept. */
   readonly keepAliveMs: number;
+  /** How long a connection may stand still with a request under way. More than any answer takes to be made. */
+  readonly stallTimeoutMs: number;
   readonly maxHeaderBytes: number;
   readonly maxHeaderCount: number;
   readonly maxConnections: number;
@@ -83,6 +85,8 @@ export function createHttpServer(options: ServerOptions): HttpServer {
   // Node drops the fields over the limit silently; one more than ours shows that there are too many.
   server.maxHeadersCount = options.maxHeaderCount + 1;
   server.maxConnections = options.maxConnections;
+  // Without it, a client that never reads its answer would keep the connection, and the answer, for good.
+  server.timeout = options.stallTimeoutMs;
 
   server.on('checkContinue', (request, response) => receive(request, response, 'continue'));
   server.on('checkExpectation', (request, response) => receive(request, response, 'unknown expectation'));

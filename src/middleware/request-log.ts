@@ -13,7 +13,7 @@ import type { Context, Done, Middleware } from '../http/context.ts';
 import { parseMediaType } from '../http/media-type.ts';
 import { statusOf } from '../http/problem.ts';
 import { previewBody } from '../observability/body-preview.ts';
-import type { LineWriter } from '../observability/logger.ts';
+import type { LineWriter, LogLevel } from '../observability/logger.ts';
 import { redactQuery } from '../observability/redact.ts';
 
 export interface RequestLogOptions {
@@ -46,7 +46,7 @@ export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Mi
         ? `,"code":"${error.code}"${error.layer === undefined ? '' : `,"layer":"${error.layer}"`}`
         : '';
     log.line(
-      status >= 500 ? 'ERROR' : 'INFO',
+      levelOf(status),
       'http.request.complete',
       `,"method":"${ctx.method}","path":${quote(ctx.target.path)},"route":${route === null ? 'null' : quote(route)}` +
         `,"status_code":${status},"duration_ms":${duration},"client_address":${quote(ctx.clientAddress)}${refusal}` +
@@ -87,6 +87,12 @@ export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Mi
       },
     );
   };
+}
+
+/** An error is what an operator must look into; 501 is any client's to cause, by naming an odd method. */
+function levelOf(status: number): LogLevel {
+  if (status === 501) return 'WARNING';
+  return status >= 500 ? 'ERROR' : 'INFO';
 }
 
 /** JSON text of a string; most need no escape. */

@@ -9,6 +9,7 @@ import { noContent } from '../../src/http/reply.ts';
 import { contentValidation } from '../../src/middleware/content-validation.ts';
 import { trustedHost } from '../../src/middleware/trusted-host.ts';
 import { deferred } from '../helpers/deferred.ts';
+import { eventually } from '../helpers/eventually.ts';
 import { mustStartServer, type TestServerOptions } from '../helpers/http-server.ts';
 import { parseAnswers } from '../helpers/raw-answers.ts';
 import { testRoute } from '../helpers/test-route.ts';
@@ -192,6 +193,18 @@ describe('a connection', () => {
     const [answer, ...more] = parseAnswers(await server.raw('GET /a/1 HTTP/1.1\r\nHost: x\r\n\r\n'));
     assert.deepEqual([answer?.status, more], [200, []]);
     assert.ok(performance.now() - startedAt < 3000);
+  });
+
+  it('whose client does not read its answer is cut', async (t) => {
+    const big = testRoute('GET', '/big', () => 'x'.repeat(64 * 1024 * 1024));
+    const server = await start(t, { routes: [big], server: { stallTimeoutMs: 300 } });
+    const socket = connect(server.port, '127.0.0.1', () =>
+      socket.write('GET /big HTTP/1.1\r\nHost: x\r\n\r\n'),
+    );
+    t.after(() => socket.destroy());
+    await once(socket, 'readable');
+    assert.equal(server.http.inFlight(), 1);
+    await eventually('the request is gone', () => server.http.inFlight() === 0);
   });
 
   it('beyond the most that are taken is dropped, and those before it go on', async (t) => {
