@@ -17,13 +17,11 @@ export const errorCodes = [
   'malformed_body',
   'incomplete_body',
   'request_timeout',
-  'length_required',
   'body_too_large',
   'uri_too_long',
   'headers_too_large',
   'unsupported_media_type',
   'unsupported_encoding',
-  'not_acceptable',
   'expectation_failed',
   // It is understood, and refused.
   'not_found',
@@ -36,7 +34,6 @@ export const errorCodes = [
   'forbidden',
   'conflict',
   'precondition_failed',
-  'precondition_required',
   'rate_limited',
   'client_gone',
   // The server cannot answer it now, or at all.
