@@ -69,18 +69,21 @@ const table: Readonly<Record<string, readonly string[]>> = {
   limits: ['errors', 'resilience', 'observability', 'type:settings'],
   cache: ['errors', 'resilience', 'observability', 'type:settings'],
   auth: ['errors', 'type:db'],
-  http: ['errors', 'zod'],
-  middleware: ['errors', 'http', 'resilience', 'limits', 'cache', 'auth', 'observability'],
+  idempotency: ['errors', 'db', 'observability', 'zod'],
+  mail: ['errors', 'resilience', 'observability', 'nodemailer'],
+  // The types of who asks, so that a route can declare whom it wants and a handler knows who called.
+  http: ['errors', 'type:auth', 'zod'],
+  middleware: ['errors', 'http', 'resilience', 'limits', 'cache', 'auth', 'idempotency', 'observability'],
   openapi: ['errors', 'http', 'zod', 'swagger-ui-dist'],
   jobs: ['errors', 'db', 'resilience', 'observability'],
-  features: ['errors', 'http', 'auth', 'db', 'observability', 'jobs/queue.ts', 'zod'],
+  features: ['errors', 'http', 'auth', 'db', 'mail', 'observability', 'jobs/queue.ts', 'zod'],
   management: ['errors', 'http', 'observability', 'jobs', 'openapi'],
   cluster: ['errors', 'settings', 'observability', 'limits', 'lifecycle', 'zod'],
   lifecycle: ['errors', 'type:observability'],
 };
 
 /** The files that put the program together. */
-const assembly = new Set(['app', 'routes', 'start', 'database-server', 'main', 'cli']);
+const assembly = new Set(['app', 'identity', 'routes', 'start', 'database-server', 'main', 'cli']);
 
 function mayImport(from: string, { of, typeOnly }: Import): boolean {
   const place = placeOf(from);

@@ -12,6 +12,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
+import type { Principal } from '../auth/principal.ts';
 import type { AppError } from '../errors.ts';
 import type { PreparedRoute } from './dispatch.ts';
 import { Ending } from './ending.ts';
@@ -69,6 +70,8 @@ export class Context {
    * logged and answered like every other refusal.
    */
   fault: AppError | undefined = undefined;
+  /** Who asks, once the credentials of the request are checked; undefined for somebody who showed none. */
+  principal: Principal | undefined = undefined;
   /** Whether the client waits for `100 Continue` before it sends its body. */
   expectsContinue = false;
 

@@ -5,6 +5,7 @@
  */
 
 import type { z } from 'zod';
+import type { Role, Scope } from '../auth/principal.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { Context } from './context.ts';
 import type { Reply } from './reply.ts';
@@ -12,8 +13,27 @@ import type { Reply } from './reply.ts';
 export const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 export type Method = (typeof methods)[number];
 
-/** Who may call a route. `none` is everybody; `user` is somebody who has signed in. */
-export type Auth = 'none' | 'user';
+/**
+ * Who may call a route.
+ *
+ * - `none`: everybody. Credentials that are shown are checked all the same, so that a handler knows who asks.
+ * - `own`: everybody, and `Authorization` is not looked at: the route takes a credential of its own, in its body or in
+ *   a cookie (a login, a refresh), and an access token that has ended must not stand in its way.
+ * - `user`: somebody who has signed in, with an access token.
+ * - `apiKey`: a program with an API key.
+ * - `any`: either of the two.
+ */
+export type Auth = 'none' | 'own' | 'user' | 'apiKey' | 'any';
+
+/** A quota of one route: at most `quota` requests in any `windowMs` milliseconds, of one address or of one user. */
+export interface RouteLimit {
+  /** Names the quota in the `RateLimit` headers and in the log; routes with the same name share it. */
+  readonly name: string;
+  /** `user` counts by address for those who have not signed in. */
+  readonly by: 'address' | 'user';
+  readonly quota: number;
+  readonly windowMs: number;
+}
 
 /** One status that a route answers with. Without `schema` it has no body, or a raw one of `contentType`. */
 export interface ResponseSpec {
@@ -55,8 +75,16 @@ interface RouteFacts {
   readonly tags: readonly string[];
   readonly deprecated?: boolean;
   readonly auth: Auth;
+  /** Everything that the credential must be allowed to do, beside `auth`. */
+  readonly scopes?: readonly Scope[];
+  /** The roles one of which the caller must have, beside `auth`. */
+  readonly roles?: readonly Role[];
   /** `exempt` is for probes: no rate limit, any host, plain HTTP. */
   readonly limit?: 'address' | 'exempt';
+  /** Quotas of its own, beside those of the address and of the user. */
+  readonly limits?: readonly RouteLimit[];
+  /** Takes `Idempotency-Key`: the request is done once, however often it is sent. */
+  readonly idempotent?: boolean;
   /** The largest body in bytes; by default the setting for its class. */
   readonly maxBody?: number;
   /** The media types of the body; by default `application/json`. */

@@ -31,3 +31,11 @@ export function runInRequest<T>(context: RequestContext, work: () => T): T {
 export function currentRequest(): RequestContext | undefined {
   return storage.getStore();
 }
+
+/**
+ * Runs `work` in no request, for what outlives the one that happens to start it: a look-up that others wait for too,
+ * the undoing of work whose request has ended.
+ */
+export function runOutsideRequest<T>(work: () => T): T {
+  return storage.exit(work);
+}
