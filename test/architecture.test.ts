@@ -80,6 +80,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
   management: ['errors', 'http', 'observability', 'jobs', 'openapi'],
   cluster: ['errors', 'settings', 'observability', 'limits', 'lifecycle', 'zod'],
   lifecycle: ['errors', 'type:observability'],
+  housekeeping: ['type:observability'],
 };
 
 /** The files that put the program together. */

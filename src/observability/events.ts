@@ -39,6 +39,8 @@ export const events = [
   'database.query',
   'database.retry',
   'database.unavailable',
+  'housekeeping.done',
+  'housekeeping.failed',
   'http.client.malformed',
   'http.request.body',
   'http.request.complete',
