@@ -33,13 +33,11 @@ export function startHousekeeping({ chores, everyMs, batchSize = 1000, log }: Ho
   let stopped = false;
   let working = Promise.resolve();
   let timer = setTimeout(round, Math.random() * everyMs);
-  timer.unref();
 
   function round(): void {
     working = work().then(() => {
       if (stopped) return;
       timer = setTimeout(round, everyMs);
-      timer.unref();
     });
   }
 
