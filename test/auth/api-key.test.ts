@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { makeApiKey, parseApiKey } from '../../src/auth/api-key.ts';
+
+describe('an API key', () => {
+  it('has the form that a scanner for secrets can look for', () => {
+    for (let count = 0; count < 1000; count += 1) assert.match(makeApiKey().text, /^sak_[0-9A-Za-z]{50}$/);
+  });
+
+  it('is another one each time, whose secret uses every letter and digit', () => {
+    const secrets = Array.from({ length: 1000 }, () => makeApiKey().text.slice(4, 47));
+    assert.equal(new Set(secrets).size, 1000);
+    assert.equal(new Set(secrets.join('')).size, 62);
+  });
+
+  it('is read back as it was made, with its SHA-256 and the 8 characters to show', () => {
+    const key = makeApiKey();
+    assert.deepEqual(parseApiKey(key.text), key);
+    assert.equal(key.prefix, key.text.slice(0, 8));
+    assert.equal(key.hash.toString('hex'), createHash('sha256').update(key.text).digest('hex'));
+  });
+
+  it('keeps its checksum over time, so that keys which were handed out go on working', () => {
+    const text = 'sak_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg1tdhh0x';
+    assert.equal(parseApiKey(text)?.text, text);
+  });
+
+  it('is not recognised with any one character changed', () => {
+    const { text } = makeApiKey();
+    const characters = fc.constantFrom(...'09azAZ_- é');
+    fc.assert(
+      fc.property(fc.nat(text.length - 1), characters, (at, character) => {
+        fc.pre(text.charAt(at) !== character);
+        return parseApiKey(text.slice(0, at) + character + text.slice(at + 1)) === undefined;
+      }),
+    );
+  });
+
+  const { text } = makeApiKey();
+  for (const [what, other] of [
+    ['nothing', ''],
+    ['a space before it', ` ${text}`],
+    ['a line break after it', `${text}\n`],
+    ['a character too many', `${text}0`],
+    ['a character too few', text.slice(0, -1)],
+    ['the prefix alone', 'sak_'],
+    ['the prefix of another kind of token', text.replace('sak_', 'srt_')],
+    ['the key twice', text + text],
+  ] as const) {
+    it(`is not recognised in ${what}`, () => assert.equal(parseApiKey(other), undefined));
+  }
+
+  it('is never found in arbitrary text, and looking for it never fails', () => {
+    fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => parseApiKey(text) === undefined));
+  });
+});

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { commonPasswords } from '../../src/auth/common-passwords.ts';
+import { passwordFault } from '../../src/auth/password-policy.ts';
+
+const ada = { username: 'Ada_Lovelace', email: 'countess@Example.org' };
+const fault = (password: string) => passwordFault(password, ada);
+
+describe('a new password', () => {
+  const good: [what: string, password: string][] = [
+    ['a sentence', 'correct horse battery staple'],
+    ['eight characters of one kind', 'kvxqzjwp'],
+    ['a hundred and twenty-eight characters', 'kvxqzjwp'.repeat(16)],
+    ['spaces and signs of any script', 'ключ от дома 🗝️'],
+    ['eight characters of two code units each', '🗝🐎🔋📎🗝🐎🔋📌'],
+    ['one that has the name beside enough else', 'ada_lovelace knits socks'],
+    ['one that has a common one in it', 'password of mine'],
+  ];
+  for (const [what, password] of good) {
+    it(`may be ${what}`, () => assert.equal(fault(password), undefined));
+  }
+
+  const bad: [what: string, password: string, says: RegExp][] = [
+    ['seven characters', 'kvxqzjw', /at least 8/],
+    ['seven characters of two code units each', '🗝🐎🔋📎🗝🐎🔋', /at least 8/],
+    ['eight characters that are seven as they are hashed', 'kvxqzje\u0301', /at least 8/],
+    ['a hundred and twenty-nine characters', `${'kvxqzjwp'.repeat(16)}k`, /at most 128/],
+    ['forty characters that are over 128 as they are hashed', '\uFDFA'.repeat(40), /at most 128/],
+    ['a common one', 'iloveyou', /many people/],
+    ['a common one in capitals', 'TrustNo1', /many people/],
+    ['a common one in full-width letters', 'ｔｒｕｓｔｎｏ１', /many people/],
+    ['the username', 'Ada_Lovelace', /without your username/],
+    ['the username in another case', 'ADA_LOVELACE', /without your username/],
+    ['the username with a little more', '!ada_lovelace2026', /without your username/],
+    ['the username twice', 'ada_lovelaceada_lovelace', /without your username/],
+    ['the e-mail address', 'countess@example.org', /without your username/],
+    ["the mailbox's name with a little more", 'countess1999', /without your username/],
+    ['username and mailbox', 'countessada_lovelace', /without your username/],
+  ];
+  for (const [what, password, says] of bad) {
+    it(`may not be ${what}`, () => assert.match(fault(password) ?? 'nothing is wrong with it', says));
+  }
+
+  it('may have a short name in it that stands there by chance', () => {
+    assert.equal(passwordFault('abacus12', { username: 'ab_', email: 'ab@example.org' }), undefined);
+  });
+
+  it('is judged alike in any normal form, and never throws', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (password) => {
+        for (const form of ['NFC', 'NFD']) assert.equal(fault(password.normalize(form)), fault(password));
+      }),
+    );
+  });
+
+  it('costs little to judge when it is long', () => {
+    const began = performance.now();
+    for (let i = 0; i < 100; i += 1) fault('ada_lovelac'.repeat(11));
+    assert.ok(performance.now() - began < 100);
+  });
+});
+
+describe('the list of common passwords', () => {
+  it('has those of which everybody has heard', () => {
+    for (const password of ['password', '12345678', 'qwertyuiop', 'iloveyou', 'passw0rd', 'football']) {
+      assert.ok(commonPasswords.has(password), password);
+    }
+  });
+
+  it('has about two thousand, each of at least 8 characters and in the form in which it is looked up', () => {
+    assert.ok(commonPasswords.size >= 1_500 && commonPasswords.size <= 2_500);
+    for (const password of commonPasswords) {
+      assert.ok([...password].length >= 8, password);
+      assert.equal(password, password.normalize('NFKC').toLowerCase());
+    }
+  });
+});
