@@ -19,6 +19,8 @@ const toWorker = z.discriminatedUnion('kind', [
   }),
 ]);
 
+const limitName = z.string().min(1).max(64);
+
 /** From a worker to the primary. */
 const toPrimary = z.discriminatedUnion('kind', [
   /** The worker listens to messages now: what was sent before is lost. */
@@ -26,8 +28,17 @@ const toPrimary = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ready'), url: z.string() }),
   /** The worker cannot start; the sentence is for the operator. */
   z.object({ kind: z.literal('failed'), message: z.string() }),
-  /** May this client have one more request? */
-  z.object({ kind: z.literal('take'), id: z.number(), key: z.string() }),
+  /** What the worker means by the limit of this name in the questions that follow. */
+  z.object({
+    kind: z.literal('limit'),
+    name: limitName,
+    policies: z
+      .array(z.object({ name: limitName, quota: z.int().positive(), windowMs: z.int().positive() }))
+      .min(1)
+      .max(10),
+  }),
+  /** May this client have one more permit of the limit? */
+  z.object({ kind: z.literal('take'), id: z.int(), limit: limitName, key: z.string().max(200) }),
 ]);
 
 export type ToWorker = z.output<typeof toWorker>;

@@ -14,7 +14,8 @@
 
 import cluster, { type Worker } from 'node:cluster';
 import { StartError } from '../errors.ts';
-import type { Decision, Policy } from '../limits/limit-store.ts';
+import type { MemoryLimitStore } from '../limits/memory.ts';
+import { createPrimaryLimits, type PrimaryLimits } from '../limits/primary-limits.ts';
 import type { Logger } from '../observability/logger.ts';
 import { readToPrimary, type ToPrimary, type ToWorker } from './messages.ts';
 
@@ -22,9 +23,8 @@ export interface PrimaryOptions {
   readonly workers: number;
   readonly databaseUrl: string | null;
   readonly log: Logger;
-  readonly policies: readonly Policy[];
-  /** Decides on one permit; the windows of all workers are behind it. */
-  readonly take: (key: string) => Decision;
+  /** The permits of all workers. */
+  readonly limitStore: MemoryLimitStore;
   /** How long workers may drain, in milliseconds; then they are killed. */
   readonly graceMs: number;
 }
@@ -41,7 +41,7 @@ const longestDelayMs = 10_000;
 
 /** Forks the workers and resolves when all of them answer. Rejects with a StartError if one cannot. */
 export function startPrimary(options: PrimaryOptions): Promise<Primary> {
-  const { workers: count, log, policies } = options;
+  const { workers: count, log, limitStore } = options;
   const live = new Set<Worker>();
   let stopping: Promise<void> | undefined;
   let running = false;
@@ -53,25 +53,23 @@ export function startPrimary(options: PrimaryOptions): Promise<Primary> {
     const fork = () => {
       const worker = cluster.fork();
       live.add(worker);
+      const limits = createPrimaryLimits(limitStore);
       worker.on('message', (message: unknown) => {
         const known = readToPrimary(message);
-        if (known !== undefined) receive(worker, known);
+        if (known !== undefined) receive(worker, limits, known);
       });
       worker.on('exit', (code, signal) => onExit(worker, code, signal));
       worker.on('error', (error) => log.warning('worker.failed', { worker: worker.id, error }));
     };
 
-    const receive = (worker: Worker, message: ToPrimary) => {
+    const receive = (worker: Worker, limits: PrimaryLimits, message: ToPrimary) => {
       if (message.kind === 'hello') {
         tell(worker, { kind: 'begin', databaseUrl: options.databaseUrl });
+      } else if (message.kind === 'limit') {
+        limits.define(message);
       } else if (message.kind === 'take') {
-        const { policy, ...decision } = options.take(message.key);
-        tell(worker, {
-          kind: 'decision',
-          id: message.id,
-          ...decision,
-          policy: policies.findIndex(({ name }) => name === policy.name),
-        });
+        const answer = limits.decide(message);
+        if (answer !== undefined) tell(worker, { kind: 'decision', ...answer });
       } else if (message.kind === 'failed') {
         if (!running) fail(new StartError(message.message));
       } else {

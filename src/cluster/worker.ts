@@ -40,6 +40,7 @@ export function openPrimaryChannel(): PrimaryChannel {
     begun,
     send,
     limits: {
+      define: ({ name, policies }) => void send({ kind: 'limit', name, policies: [...policies] }),
       ask: (question) => void send({ kind: 'take', ...question }),
       onDecision: (receive) => {
         decide = receive;

@@ -1,108 +1,66 @@
 /**
- * Sliding logs in this process, one a client, in bounded memory.
+ * All limits in this process. Each has logs of its own (`client-logs.ts`), and with them a bound of its own:
+ * a flood that fills one makes nobody start afresh in another.
  *
- * The map keeps clients in the order in which they were last seen (a Map iterates in insertion order, and a
- * client that comes is inserted again), so the first is the one idle for longest. Each request also looks at the
- * first two: what has been idle for longer than the longest window is dropped. So the map cleans itself as fast as
- * it fills, without a timer. When more than `maxClients` are there, or more than `maxPermits` permits are held, the
- * client idle for longest is forgotten early: it starts afresh, which is the price of a bound.
- *
- * One iterator goes along with the map from request to request: a new one has to step over all the places that
- * deleted clients have left at the front, tens of microseconds among 100,000 clients. It is renewed now and then
- * all the same, because it keeps alive the tables that the map has outgrown since.
+ * A limit is found by its object, which its owner makes once; an object that is new here is compared by content. The
+ * number of limits is bounded as well: one that is too many drops the one that was defined longest ago.
  */
 
-import { type Decision, longestWindow, type Policy, SlidingLog } from '../resilience/sliding-window.ts';
-import type { LimitStore } from './limit-store.ts';
+import type { Decision } from '../resilience/sliding-window.ts';
+import {
+  type CleanupCounts,
+  type ClientLogs,
+  type ClientLogsOptions,
+  createClientLogs,
+} from './client-logs.ts';
+import type { Limit, LimitStore } from './limit-store.ts';
 
-export interface MemoryLimitOptions {
-  readonly policies: readonly Policy[];
-  /** The most clients that are remembered. */
-  readonly maxClients: number;
-  /** The most permits that are held over all clients, 8 bytes each. */
-  readonly maxPermits?: number;
-  /** Milliseconds of a clock that does not run backwards. */
-  readonly now: () => number;
-  /** Told, at most once a minute, how many clients were dropped and how many are left. */
-  readonly onCleanup?: (counts: {
-    readonly dropped: number;
-    readonly early: number;
-    readonly kept: number;
-  }) => void;
+export interface MemoryLimitOptions extends Pick<ClientLogsOptions, 'maxClients' | 'maxPermits' | 'now'> {
+  /** Told of each limit, at most once a minute, how many clients were dropped and how many are left. */
+  readonly onCleanup?: (counts: CleanupCounts & { readonly limit: string }) => void;
 }
 
 export interface MemoryLimitStore extends LimitStore {
-  take(key: string): Decision;
-  /** The number of clients remembered. */
-  readonly size: number;
+  /** Throws a RangeError for a limit without policies. */
+  take(limit: Limit, key: string): Decision;
 }
 
-const cleanupReportMs = 60_000;
-const renewalSteps = 1000;
+const maxLimits = 100;
 
-export function createMemoryLimitStore(options: MemoryLimitOptions): MemoryLimitStore {
-  const { policies, maxClients, maxPermits = 4_000_000, now, onCleanup } = options;
-  const window = longestWindow(policies);
-  const logs = new Map<string, SlidingLog>();
-  let order = logs.entries();
-  let first: [string, SlidingLog] | undefined;
-  let steps = 0;
-  let permits = 0;
-  let dropped = 0;
-  let early = 0;
-  let reportedAt = now();
+/** Makes a store. `maxClients` and `maxPermits` hold for each limit. */
+export function createMemoryLimitStore({ onCleanup, ...options }: MemoryLimitOptions): MemoryLimitStore {
+  let byLimit = new WeakMap<Limit, ClientLogs>();
+  const byContent = new Map<string, ClientLogs>();
 
-  /** The client idle for longest. */
-  function peek(): [string, SlidingLog] | undefined {
-    steps += 1;
-    first ??= order.next().value;
-    if (first === undefined || steps > renewalSteps) {
-      order = logs.entries();
-      first = order.next().value;
-      steps = 0;
-    }
-    return first;
+  function define(limit: Limit): ClientLogs {
+    const { name, policies } = limit;
+    const content = contentOf(limit);
+    const logs =
+      byContent.get(content) ??
+      createClientLogs(policies, {
+        ...options,
+        onCleanup: (counts) => onCleanup?.({ limit: name, ...counts }),
+      });
+    byContent.delete(content);
+    byContent.set(content, logs);
+    if (byContent.size > maxLimits) dropOldest();
+    byLimit.set(limit, logs);
+    return logs;
   }
 
-  function remove(key: string): void {
-    logs.delete(key);
-    if (first?.[0] === key) first = undefined;
-  }
-
-  function cleanUp(time: number): void {
-    for (let looked = 0; logs.size > 1; ) {
-      const [key, log] = peek() ?? [];
-      const isOver = logs.size > maxClients || permits > maxPermits;
-      const isIdle = looked < 2 && log !== undefined && log.last <= time - window;
-      if (key === undefined || log === undefined || !(isOver || isIdle)) break;
-      if (isOver) early += 1;
-      else looked += 1;
-      remove(key);
-      permits -= log.size;
-      dropped += 1;
-    }
-    if (dropped > 0 && time - reportedAt >= cleanupReportMs) {
-      onCleanup?.({ dropped, early, kept: logs.size });
-      dropped = 0;
-      early = 0;
-      reportedAt = time;
-    }
+  function dropOldest(): void {
+    const [oldest] = byContent.keys();
+    if (oldest !== undefined) byContent.delete(oldest);
+    // Those that are still there are found again by their content.
+    byLimit = new WeakMap();
   }
 
   return {
-    get size() {
-      return logs.size;
-    },
-    take(key) {
-      const time = Math.floor(now());
-      const log = logs.get(key) ?? new SlidingLog();
-      const before = log.size;
-      const decision = log.take(policies, time);
-      permits += log.size - before;
-      remove(key);
-      logs.set(key, log);
-      cleanUp(time);
-      return decision;
-    },
+    take: (limit, key) => (byLimit.get(limit) ?? define(limit)).take(limit.policies, key),
   };
+}
+
+function contentOf({ name, policies }: Limit): string {
+  if (policies.length === 0) throw new RangeError(`The limit "${name}" has no policy.`);
+  return JSON.stringify([name, policies.map((policy) => [policy.name, policy.quota, policy.windowMs])]);
 }

@@ -1,12 +1,12 @@
-import { AppError } from '../errors.ts';
 import { clientKey } from '../http/addresses.ts';
 import type { Context, Done, Middleware } from '../http/context.ts';
-import type { Decision, LimitStore, Policy } from '../limits/limit-store.ts';
+import { addQuotas, describeQuotas, refuseOverQuota, showStanding } from '../http/ratelimit-fields.ts';
+import type { Decision, Limit, LimitStore } from '../limits/limit-store.ts';
 import type { Logger } from '../observability/logger.ts';
 
 export interface RateLimitOptions {
   readonly log: Logger;
-  readonly policies: readonly Policy[];
+  readonly limit: Limit;
   readonly store: LimitStore;
 }
 
@@ -15,36 +15,23 @@ export interface RateLimitOptions {
  * who guess credentials too; it is not a limiter per user, and one address may stand for many people behind one
  * router. Routes that declare `limit: 'exempt'` (probes) are not counted, nor is a preflight, which has ended before.
  *
- * The answer says where the client stands (draft-ietf-httpapi-ratelimit-headers): `RateLimit-Policy` names
- * the quotas, `RateLimit` the one that is nearest to its end; a refusal has `Retry-After` in whole seconds, rounded
- * up, after which a request is let in.
+ * The answer says where the client stands, and a refusal when to come back (http/ratelimit-fields.ts).
  */
-export function rateLimit({ log, policies, store }: RateLimitOptions): Middleware {
-  const policyHeader = policies
-    .map(({ name, quota, windowMs }) => `"${name}";q=${quota};w=${windowMs / 1000}`)
-    .join(', ');
+export function rateLimit({ log, limit, store }: RateLimitOptions): Middleware {
+  const quotas = describeQuotas(limit.policies);
 
   function apply(ctx: Context, decision: Decision): void {
-    const { policy, remaining, resetMs, allowed } = decision;
-    const resetSeconds = Math.ceil(resetMs / 1000);
-    ctx.headers['ratelimit-policy'] = policyHeader;
-    ctx.headers.ratelimit = `"${policy.name}";r=${remaining};t=${resetSeconds}`;
-    if (allowed) return;
-    log.warning('rate_limit.exceeded', {
-      client_address: ctx.clientAddress,
-      policy: policy.name,
-      quota: policy.quota,
-    });
-    throw new AppError(
-      'rate_limited',
-      `More than ${policy.quota} requests in ${policy.windowMs / 1000} seconds. Wait ${resetSeconds} seconds.`,
-      { layer: 'rate-limit', headers: { 'retry-after': String(Math.max(1, resetSeconds)) } },
-    );
+    addQuotas(ctx.headers, quotas);
+    showStanding(ctx.headers, decision);
+    if (decision.allowed) return;
+    const { name, quota } = decision.policy;
+    log.warning('rate_limit.exceeded', { client_address: ctx.clientAddress, policy: name, quota });
+    throw refuseOverQuota(decision, 'rate-limit');
   }
 
   return function rateLimit(ctx, next): Done {
     if (ctx.isProbe) return next(ctx);
-    const decision = store.take(clientKey(ctx.clientAddress));
+    const decision = store.take(limit, clientKey(ctx.clientAddress));
     if (!(decision instanceof Promise)) {
       apply(ctx, decision);
       return next(ctx);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import type { Decision, LimitStore, Policy } from '../../src/limits/limit-store.ts';
+import type { Decision, Limit, LimitStore, Policy } from '../../src/limits/limit-store.ts';
 import { SlidingLog } from '../../src/resilience/sliding-window.ts';
 
 /** A clock that the test moves, in milliseconds. */
@@ -10,13 +10,12 @@ export interface TestClock {
 }
 
 export interface LimitStoreFactoryInput {
-  readonly policies: readonly Policy[];
   readonly clock: TestClock;
   /** For stores that have something to close. */
   readonly t: TestContext;
 }
 
-/** Makes an empty store that counts by the policies and reads the clock. */
+/** Makes an empty store that reads the clock. */
 export type LimitStoreFactory = (input: LimitStoreFactoryInput) => LimitStore | Promise<LimitStore>;
 
 const policies: readonly Policy[] = [
@@ -28,8 +27,9 @@ const policies: readonly Policy[] = [
 export function conformsToLimitStore(makeStore: LimitStoreFactory): void {
   const start = async (t: TestContext, these = policies) => {
     const clock: TestClock = { now: 1_000_000 };
-    const store = await makeStore({ policies: these, clock, t });
-    return { clock, take: async (key = 'client') => store.take(key) };
+    const store = await makeStore({ clock, t });
+    const limit = { name: 'test', policies: these };
+    return { clock, store, limit, take: async (key = 'client') => store.take(limit, key) };
   };
   const facts = ({ allowed, policy, remaining, resetMs }: Decision) => [
     allowed,
@@ -74,6 +74,31 @@ export function conformsToLimitStore(makeStore: LimitStoreFactory): void {
     for (const key of ['other', 'One', ' one', '2001:db8:0:0::/64', '__proto__', 'constructor', '']) {
       assert.deepEqual(facts(await take(key)), [true, 'short', 2, 1000], key);
     }
+  });
+
+  it('counts each limit for itself, whatever their names and policies have in common', async (t) => {
+    const { store, limit, take } = await start(t);
+    for (let times = 0; times < 4; times += 1) await take();
+    const others: Limit[] = [
+      { name: 'other', policies },
+      { name: limit.name, policies: [{ name: 'short', quota: 4, windowMs: 1000 }] },
+      { name: limit.name, policies: [{ name: 'short', quota: 4, windowMs: 2000 }] },
+    ];
+    for (const other of others) {
+      const { allowed, policy, remaining } = await store.take(other, 'client');
+      assert.deepEqual([allowed, remaining], [true, (other.policies[0]?.quota ?? 0) - 1]);
+      assert.equal(policy, other.policies[0]);
+    }
+    assert.equal((await take()).allowed, false);
+  });
+
+  it('counts limits that say the same as one', async (t) => {
+    const { store, limit, take } = await start(t);
+    for (let times = 0; times < 3; times += 1) await take();
+    const same: Limit = { name: limit.name, policies: policies.map((policy) => ({ ...policy })) };
+    const decision = await store.take(same, 'client');
+    assert.deepEqual(facts(decision), [false, 'short', 0, 1000]);
+    assert.equal(decision.policy, same.policies[0]);
   });
 
   it('lets in exactly the quota of requests that come at once', async (t) => {

@@ -1,126 +1,52 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { createMemoryLimitStore, type MemoryLimitOptions } from '../../src/limits/memory.ts';
 import { conformsToLimitStore } from '../conformance/limit-store.ts';
 
-const policies = [{ name: 'minute', quota: 2, windowMs: 60_000 }];
+const makeStore = (options: Partial<MemoryLimitOptions> = {}) =>
+  createMemoryLimitStore({ maxClients: 1000, now: () => 0, ...options });
 
-/** A store whose clock the test moves. */
-function makeStore(options: Partial<MemoryLimitOptions> = {}) {
-  const clock = { now: 0 };
-  const store = createMemoryLimitStore({ policies, maxClients: 3, now: () => clock.now, ...options });
-  return { clock, store, use: (...keys: string[]) => keys.map((key) => store.take(key).allowed) };
-}
+const limitOf = (name: string, quota = 1) => ({
+  name,
+  policies: [{ name: 'minute', quota, windowMs: 60_000 }],
+});
 
 describe('the limiter in memory', () => {
-  conformsToLimitStore(({ policies: these, clock }) =>
-    createMemoryLimitStore({ policies: these, maxClients: 1000, now: () => clock.now }),
-  );
+  conformsToLimitStore(({ clock }) => makeStore({ now: () => clock.now }));
 
-  it('takes times between milliseconds as the one before them, which lets nobody in too early', () => {
-    const { clock, use } = makeStore();
-    clock.now = 0.9;
-    use('a', 'a');
-    clock.now = 59_999.99;
-    assert.deepEqual(use('a'), [false]);
-    clock.now = 60_000.9;
-    assert.deepEqual(use('a'), [true]);
-  });
-});
-
-describe('its memory', () => {
-  it('is bounded: a million clients keep as many as may be kept, and no more', () => {
-    const { store } = makeStore({ maxClients: 10_000 });
-    for (let client = 0; client < 1_000_000; client += 1) {
-      store.take(`client ${client}`);
-      if (client % 100_000 === 0) assert.ok(store.size <= 10_000);
-    }
-    assert.equal(store.size, 10_000);
+  it('has room for as many clients in one limit, however many another has', () => {
+    const store = makeStore({ maxClients: 2 });
+    const login = limitOf('login');
+    store.take(login, 'victim');
+    for (let client = 0; client < 100; client += 1) store.take(limitOf('address'), `client ${client}`);
+    assert.equal(store.take(login, 'victim').allowed, false);
   });
 
-  it('forgets the client that has been idle for longest first', () => {
-    const { clock, store, use } = makeStore();
-    for (const [index, key] of ['a', 'b', 'c', 'a', 'a'].entries()) {
-      clock.now = index;
-      use(key);
-    }
-    // a is the one seen last although it was the first, and although its last request was refused.
-    use('d');
-    assert.equal(store.size, 3);
-    assert.deepEqual(use('c', 'c'), [true, false], 'c is remembered');
-    assert.deepEqual(use('a'), [false], 'a is remembered');
-    assert.deepEqual(use('b', 'b'), [true, true], 'b was forgotten and starts afresh');
+  it('holds a hundred limits, and forgets the one that was defined longest ago for one more', () => {
+    const store = makeStore();
+    const limits = Array.from({ length: 100 }, (_, index) => limitOf(`limit ${index}`));
+    for (const limit of limits) store.take(limit, 'a');
+    const allows = (index: number) => store.take(limitOf(`limit ${index}`), 'a').allowed;
+    assert.deepEqual([0, 1, 99].map(allows), [false, false, false]);
+    store.take(limitOf('one more'), 'a');
+    assert.deepEqual([0, 1, 99].map(allows), [false, false, false]);
+    const [, , forgotten = limitOf('')] = limits;
+    assert.deepEqual([store.take(forgotten, 'a').allowed, allows(2)], [true, false]);
   });
 
-  it('drops clients by themselves when their last permit has left the longest window', () => {
-    const { clock, store, use } = makeStore({ maxClients: 1000 });
-    for (let client = 0; client < 100; client += 1) use(`old ${client}`);
-    clock.now = 59_999;
-    use('x');
-    assert.equal(store.size, 101);
-    clock.now = 60_000;
-    for (let times = 0; times < 60; times += 1) use('y');
-    assert.equal(store.size, 2);
+  it('refuses a limit that has no policy', () => {
+    assert.throws(() => makeStore().take({ name: 'empty', policies: [] }, 'a'), /"empty" has no policy/);
   });
 
-  it('is bounded in permits too, of which few clients can hold many', () => {
-    const many = [{ name: 'hour', quota: 1000, windowMs: 3_600_000 }];
-    const { store, use } = makeStore({ policies: many, maxClients: 1000, maxPermits: 5000 });
-    for (let client = 0; client < 20; client += 1) {
-      for (let times = 0; times < 1000; times += 1) use(`client ${client}`);
-    }
-    assert.ok(store.size >= 4 && store.size <= 6);
-  });
-
-  it('never forgets the only client, whatever it holds', () => {
-    const many = [{ name: 'hour', quota: 100, windowMs: 3_600_000 }];
-    const { use } = makeStore({ policies: many, maxClients: 1, maxPermits: 10 });
-    const allowed = use(...new Array<string>(200).fill('a'));
-    assert.equal(allowed.filter((each) => each).length, 100);
-  });
-
-  it('tells what was dropped, at most once a minute', () => {
+  it('tells which limit has dropped clients', () => {
     const told: unknown[] = [];
-    const { clock, use } = makeStore({ maxClients: 2, onCleanup: (counts) => told.push(counts) });
-    use('a', 'b', 'c', 'd');
-    assert.deepEqual(told, []);
-    clock.now = 60_000;
-    use('e');
-    assert.deepEqual(told, [{ dropped: 4, early: 3, kept: 1 }]);
-    clock.now = 119_999;
-    use('f', 'g');
-    assert.equal(told.length, 1);
-  });
-
-  it('is at most 200 bytes for an idle client', () => {
-    const clients = 100_000;
-    const { store } = makeStore({ maxClients: clients });
-    const before = heapUsed();
-    for (let client = 0; client < clients; client += 1) {
-      store.take(`10.${client >> 16}.${(client >> 8) & 255}.${client & 255}`);
-    }
-    const each = (heapUsed() - before) / store.size;
-    assert.equal(store.size, clients);
-    assert.ok(each <= 200, `${each.toFixed(0)} bytes`);
-  });
-
-  it('does not grow while one client is idle and another busy', () => {
-    const { store, use } = makeStore();
-    use('idle', 'busy');
-    const before = heapUsed();
-    for (let times = 0; times < 300_000; times += 1) use('busy');
-    const grown = heapUsed() - before;
-    assert.equal(store.size, 2);
-    assert.ok(grown < 1_000_000, `${grown} bytes`);
+    const clock = { now: 0 };
+    const store = makeStore({
+      maxClients: 1,
+      now: () => clock.now,
+      onCleanup: (counts) => told.push(counts),
+    });
+    for (clock.now of [0, 60_000]) for (const key of ['a', 'b']) store.take(limitOf('login'), key);
+    assert.deepEqual(told, [{ limit: 'login', dropped: 2, early: 2, kept: 1 }]);
   });
 });
-
-/** The bytes of all that is reachable. */
-function heapUsed(): number {
-  setFlagsFromString('--expose-gc');
-  const collect: () => void = runInNewContext('gc');
-  collect();
-  return process.memoryUsage().heapUsed;
-}

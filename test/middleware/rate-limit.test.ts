@@ -2,26 +2,28 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AppError } from '../../src/errors.ts';
 import { compose } from '../../src/http/compose.ts';
-import type { LimitStore, Policy } from '../../src/limits/limit-store.ts';
+import type { Limit, LimitStore } from '../../src/limits/limit-store.ts';
 import { createMemoryLimitStore } from '../../src/limits/memory.ts';
 import { rateLimit } from '../../src/middleware/rate-limit.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { makeContext, type TestContextOptions } from '../helpers/context.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
-const policies: Policy[] = [
-  { name: 'minute', quota: 3, windowMs: 60_000 },
-  { name: 'hour', quota: 5, windowMs: 3_600_000 },
-];
+const limit: Limit = {
+  name: 'address',
+  policies: [
+    { name: 'minute', quota: 3, windowMs: 60_000 },
+    { name: 'hour', quota: 5, windowMs: 3_600_000 },
+  ],
+};
 
 /** A limiter whose clock stands where the test puts it, in milliseconds. */
 function makeLimiter(overrides: { store?: LimitStore } = {}) {
   const clock = { now: 0 };
   const captured = captureLog();
-  const store =
-    overrides.store ?? createMemoryLimitStore({ policies, maxClients: 1000, now: () => clock.now });
+  const store = overrides.store ?? createMemoryLimitStore({ maxClients: 1000, now: () => clock.now });
   const run = compose(
-    [{ name: 'rate-limit', run: rateLimit({ log: captured.log, policies, store }) }],
+    [{ name: 'rate-limit', run: rateLimit({ log: captured.log, limit, store }) }],
     (same) => {
       same.reply(200, 'let in');
       return undefined;
@@ -144,8 +146,8 @@ it('a probe is neither counted nor refused', async () => {
 });
 
 it('a store that answers later is waited for', async () => {
-  const memory = createMemoryLimitStore({ policies, maxClients: 10, now: () => 0 });
-  const { ask } = makeLimiter({ store: { take: async (key) => memory.take(key) } });
+  const memory = createMemoryLimitStore({ maxClients: 10, now: () => 0 });
+  const { ask } = makeLimiter({ store: { take: async (asked, key) => memory.take(asked, key) } });
   for (let times = 0; times < 3; times += 1) assert.equal((await ask()).refusal, undefined);
   assert.ok((await ask()).refusal);
 });

@@ -1,0 +1,30 @@
+import { StartError } from '../errors.ts';
+import type { Route, RouteLimit } from './route.ts';
+
+/** Names that limits and quotas of the application itself have. */
+const ownNames = new Set(['address', 'minute', 'hour', 'user']);
+
+/** Throws a StartError if a route declares a quota that cannot be, or two routes mean different ones by one name. */
+export function refuseUnclearLimits(routes: readonly Route[]): void {
+  const byName = new Map<string, RouteLimit>();
+  for (const { method, path, limits = [] } of routes) {
+    for (const limit of limits) {
+      const where = `The limit "${limit.name}" of ${method} ${path}`;
+      if (!/^[a-z][a-z0-9-]{0,31}$/.test(limit.name) || ownNames.has(limit.name)) {
+        throw new StartError(
+          `${where} needs another name: of a-z, 0-9 and -, and none of ${[...ownNames].join(', ')}.`,
+        );
+      }
+      if (![limit.quota, limit.windowMs / 1000].every((each) => Number.isInteger(each) && each > 0)) {
+        throw new StartError(`${where} needs a quota of at least 1, and a window of whole seconds.`);
+      }
+      const other = byName.get(limit.name) ?? limit;
+      if (other.by !== limit.by || other.quota !== limit.quota || other.windowMs !== limit.windowMs) {
+        throw new StartError(
+          `${where} differs from that of another route: give it another name, or the same numbers.`,
+        );
+      }
+      byName.set(limit.name, limit);
+    }
+  }
+}

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { type ClientLogsOptions, createClientLogs } from '../../src/limits/client-logs.ts';
+import type { Policy } from '../../src/limits/limit-store.ts';
+
+const policies = [{ name: 'minute', quota: 2, windowMs: 60_000 }];
+
+/** The logs of one limit, whose clock the test moves. */
+function makeLogs(options: Partial<ClientLogsOptions> & { policies?: readonly Policy[] } = {}) {
+  const { policies: these = policies, ...rest } = options;
+  const clock = { now: 0 };
+  const logs = createClientLogs(these, { maxClients: 3, now: () => clock.now, ...rest });
+  const take = (key: string) => logs.take(these, key);
+  return { clock, logs, take, use: (...keys: string[]) => keys.map((key) => take(key).allowed) };
+}
+
+describe('the logs of a limit', () => {
+  it('take times between milliseconds as the one before them, which lets nobody in too early', () => {
+    const { clock, use } = makeLogs();
+    clock.now = 0.9;
+    use('a', 'a');
+    clock.now = 59_999.99;
+    assert.deepEqual(use('a'), [false]);
+    clock.now = 60_000.9;
+    assert.deepEqual(use('a'), [true]);
+  });
+});
+
+describe('their memory', () => {
+  it('is bounded: a million clients keep as many as may be kept, and no more', () => {
+    const { logs, take } = makeLogs({ maxClients: 10_000 });
+    for (let client = 0; client < 1_000_000; client += 1) {
+      take(`client ${client}`);
+      if (client % 100_000 === 0) assert.ok(logs.size <= 10_000);
+    }
+    assert.equal(logs.size, 10_000);
+  });
+
+  it('forgets the client that has been idle for longest first', () => {
+    const { clock, logs, use } = makeLogs();
+    for (const [index, key] of ['a', 'b', 'c', 'a', 'a'].entries()) {
+      clock.now = index;
+      use(key);
+    }
+    // a is the one seen last although it was the first, and although its last request was refused.
+    use('d');
+    assert.equal(logs.size, 3);
+    assert.deepEqual(use('c', 'c'), [true, false], 'c is remembered');
+    assert.deepEqual(use('a'), [false], 'a is remembered');
+    assert.deepEqual(use('b', 'b'), [true, true], 'b was forgotten and starts afresh');
+  });
+
+  it('drops clients by themselves when their last permit has left the longest window', () => {
+    const { clock, logs, use } = makeLogs({ maxClients: 1000 });
+    for (let client = 0; client < 100; client += 1) use(`old ${client}`);
+    clock.now = 59_999;
+    use('x');
+    assert.equal(logs.size, 101);
+    clock.now = 60_000;
+    for (let times = 0; times < 60; times += 1) use('y');
+    assert.equal(logs.size, 2);
+  });
+
+  it('is bounded in permits too, of which few clients can hold many', () => {
+    const many = [{ name: 'hour', quota: 1000, windowMs: 3_600_000 }];
+    const { logs, use } = makeLogs({ policies: many, maxClients: 1000, maxPermits: 5000 });
+    for (let client = 0; client < 20; client += 1) {
+      for (let times = 0; times < 1000; times += 1) use(`client ${client}`);
+    }
+    assert.ok(logs.size >= 4 && logs.size <= 6);
+  });
+
+  it('never forgets the only client, whatever it holds', () => {
+    const many = [{ name: 'hour', quota: 100, windowMs: 3_600_000 }];
+    const { use } = makeLogs({ policies: many, maxClients: 1, maxPermits: 10 });
+    const allowed = use(...new Array<string>(200).fill('a'));
+    assert.equal(allowed.filter((each) => each).length, 100);
+  });
+
+  it('tells what was dropped, at most once a minute', () => {
+    const told: unknown[] = [];
+    const { clock, use } = makeLogs({ maxClients: 2, onCleanup: (counts) => told.push(counts) });
+    use('a', 'b', 'c', 'd');
+    assert.deepEqual(told, []);
+    clock.now = 60_000;
+    use('e');
+    assert.deepEqual(told, [{ dropped: 4, early: 3, kept: 1 }]);
+    clock.now = 119_999;
+    use('f', 'g');
+    assert.equal(told.length, 1);
+  });
+
+  it('is at most 200 bytes for an idle client', () => {
+    const clients = 100_000;
+    const { logs, take } = makeLogs({ maxClients: clients });
+    const before = heapUsed();
+    for (let client = 0; client < clients; client += 1) {
+      take(`10.${client >> 16}.${(client >> 8) & 255}.${client & 255}`);
+    }
+    const each = (heapUsed() - before) / logs.size;
+    assert.equal(logs.size, clients);
+    assert.ok(each <= 200, `${each.toFixed(0)} bytes`);
+  });
+
+  it('does not grow while one client is idle and another busy', () => {
+    const { logs, use } = makeLogs();
+    use('idle', 'busy');
+    const before = heapUsed();
+    for (let times = 0; times < 300_000; times += 1) use('busy');
+    const grown = heapUsed() - before;
+    assert.equal(logs.size, 2);
+    assert.ok(grown < 1_000_000, `${grown} bytes`);
+  });
+});
+
+/** The bytes of all that is reachable. */
+function heapUsed(): number {
+  setFlagsFromString('--expose-gc');
+  const collect: () => void = runInNewContext('gc');
+  collect();
+  return process.memoryUsage().heapUsed;
+}

@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type Credential, RefusedCredential } from '../../src/auth/authenticator.ts';
+import { allScopes, type Principal } from '../../src/auth/principal.ts';
+import { AppError } from '../../src/errors.ts';
+import { compose } from '../../src/http/compose.ts';
+import type { Route } from '../../src/http/route.ts';
+import { authenticate } from '../../src/middleware/authenticate.ts';
+import { captureLog } from '../helpers/captured-log.ts';
+import { makeContext } from '../helpers/context.ts';
+import { testRoute } from '../helpers/test-route.ts';
+
+const ada: Principal = {
+  kind: 'session',
+  sessionId: 'session-of-ada',
+  userId: 1,
+  username: 'ada',
+  role: 'user',
+  scopes: allScopes,
+};
+const expired = new RefusedCredential('expired', 'The access token has expired: refresh it.');
+const away = new AppError('database_unavailable', 'The database is away.');
+
+/** Who a credential is of, by its text: known at once, after a while, or refused. */
+const answers: Readonly<Record<string, () => Principal | Promise<Principal>>> = {
+  known: () => ada,
+  slow: () => Promise.resolve(ada),
+  expired: () => Promise.reject(expired),
+  away: () => Promise.reject(away),
+};
+
+const open = testRoute('GET', '/', () => null);
+
+interface Asked {
+  readonly headers?: readonly (readonly [name: string, value: string])[];
+  /** The route; null for a path that has none. */
+  readonly route?: Partial<Route> | null;
+}
+
+/** Sends headers through the layer, as they come over the wire: of two of one name, Node keeps the first. */
+async function ask({ headers = [], route = {} }: Asked) {
+  const captured = captureLog();
+  const asked: Credential[] = [];
+  const layer = authenticate({
+    log: captured.log,
+    authenticator: {
+      identify(credential) {
+        asked.push(credential);
+        const text = credential.kind === 'bearer' ? credential.token : credential.key;
+        return answers[text]?.() ?? Promise.reject(new RefusedCredential('malformed', 'This is no token.'));
+      },
+    },
+    realm: 'Strata',
+    apiKeyHeader: 'X-Api-Key',
+  });
+  const ctx = makeContext({
+    headers: Object.fromEntries(headers.map(([name, value]) => [name.toLowerCase(), value]).reverse()),
+    peer: '192.0.2.1',
+    ...(route !== null && { route: { ...open, ...route } }),
+  });
+  ctx.request.rawHeaders = headers.flat();
+  let wentOn = false;
+  const run = compose([{ name: 'authenticate', run: layer }], () => {
+    wentOn = true;
+    return undefined;
+  });
+  let refusal: unknown;
+  let promised = false;
+  try {
+    const done = run(ctx);
+    promised = done !== undefined;
+    await done;
+  } catch (error) {
+    refusal = error;
+  }
+  assert.equal(wentOn, refusal === undefined);
+  return { ctx, asked, refusal, promised, log: captured };
+}
+
+function mustBeProblem(error: unknown): AppError {
+  assert.ok(error instanceof AppError, String(error));
+  return error;
+}
+
+describe('a request without credentials', () => {
+  it('goes on, and nobody is asked', async () => {
+    const { ctx, asked, promised } = await ask({});
+    assert.equal(ctx.principal, undefined);
+    assert.deepEqual(asked, []);
+    assert.equal(promised, false);
+  });
+});
+
+describe('a request with credentials', () => {
+  const shown: [what: string, header: [string, string], credential: Credential][] = [
+    ['an access token', ['Authorization', 'Bearer known'], { kind: 'bearer', token: 'known' }],
+    ['a scheme in other letters', ['authorization', 'bEARER known'], { kind: 'bearer', token: 'known' }],
+    ['several spaces', ['Authorization', 'Bearer   known'], { kind: 'bearer', token: 'known' }],
+    ['an API key', ['X-API-KEY', 'known'], { kind: 'apiKey', key: 'known' }],
+  ];
+  for (const [what, header, credential] of shown) {
+    it(`goes on with its principal: ${what}`, async () => {
+      const { ctx, asked, promised } = await ask({ headers: [header] });
+      assert.equal(ctx.principal, ada);
+      assert.deepEqual(asked, [credential]);
+      assert.equal(promised, false);
+    });
+  }
+
+  it('waits for a principal that is not known yet', async () => {
+    const { ctx, promised } = await ask({ headers: [['Authorization', 'Bearer slow']] });
+    assert.equal(ctx.principal, ada);
+    assert.equal(promised, true);
+  });
+
+  it('is answered with the error of the database as it is, if that cannot say', async () => {
+    const { refusal, log } = await ask({ headers: [['Authorization', 'Bearer away']] });
+    assert.equal(refusal, away);
+    assert.deepEqual(log.lines(), []);
+  });
+});
+
+describe('bad credentials', () => {
+  const routes: [what: string, route: Partial<Route> | null][] = [
+    ['an open route', {}],
+    ['a route for users', { auth: 'user' }],
+    ['a path that has no route', null],
+  ];
+  for (const [what, route] of routes) {
+    it(`are 401 on ${what}, with the reason in the challenge`, async () => {
+      const { refusal } = await ask({ headers: [['Authorization', 'Bearer expired']], route });
+      const { code, message, layer, headers } = mustBeProblem(refusal);
+      assert.deepEqual([code, layer, message], ['unauthenticated', 'authenticate', expired.message]);
+      assert.equal(
+        headers?.['www-authenticate'],
+        `Bearer realm="Strata", error="invalid_token", error_description="${expired.message}"`,
+      );
+    });
+  }
+
+  const plain = 'Bearer realm="Strata"';
+  const invalid = `${plain}, error="invalid_token", error_description="This is no token."`;
+  const table: [what: string, header: [string, string], challenge: string, reason: string][] = [
+    ['another scheme', ['Authorization', 'Basic YWRhOnNlY3JldA=='], plain, 'unsupported_scheme'],
+    ['a scheme without a token', ['Authorization', 'Bearer'], plain, 'unsupported_scheme'],
+    ['an empty field', ['Authorization', ''], plain, 'unsupported_scheme'],
+    ['a token without its scheme', ['Authorization', 'known'], plain, 'unsupported_scheme'],
+    ['a scheme that only begins like it', ['Authorization', 'Bearers known'], plain, 'unsupported_scheme'],
+    ['a tab instead of a space', ['Authorization', 'Bearer\tknown'], plain, 'unsupported_scheme'],
+    ['two tokens', ['Authorization', 'Bearer known known'], invalid, 'malformed'],
+    ['parameters after the token', ['Authorization', 'Bearer known, realm="x"'], invalid, 'malformed'],
+    ['a token that is none', ['Authorization', 'Bearer nonsense'], invalid, 'malformed'],
+    ['an API key that is none', ['X-Api-Key', 'nonsense'], plain, 'malformed'],
+    ['an empty API key', ['X-Api-Key', ''], plain, 'malformed'],
+  ];
+  for (const [what, header, challenge, reason] of table) {
+    it(`are refused and logged, without their text: ${what}`, async () => {
+      const { refusal, log } = await ask({ headers: [header] });
+      const { code, headers } = mustBeProblem(refusal);
+      assert.equal(code, 'unauthenticated');
+      assert.equal(headers?.['www-authenticate'], challenge);
+      const [line] = log.of('auth.credentials.refused');
+      assert.deepEqual([line?.level, line?.reason, line?.client_address], ['warning', reason, '192.0.2.1']);
+      assert.ok(!/known|nonsense|YWRh/.test(log.text()));
+    });
+  }
+});
+
+describe('more than one credential', () => {
+  const bearer = ['Authorization', 'Bearer known'] as const;
+  const key = ['X-Api-Key', 'known'] as const;
+  const table: [what: string, headers: Asked['headers']][] = [
+    ['a token and a key', [bearer, key]],
+    ['two tokens in two fields', [bearer, ['authorization', 'Bearer slow']]],
+    ['the same token twice', [bearer, bearer]],
+    ['two keys in two fields', [key, ['x-api-key', 'slow']]],
+  ];
+  for (const [what, headers] of table) {
+    it(`is 400, and none is looked at: ${what}`, async () => {
+      const { refusal, asked } = await ask({ headers: headers ?? [] });
+      assert.equal(mustBeProblem(refusal).code, 'bad_request');
+      assert.deepEqual(asked, []);
+    });
+  }
+});
+
+describe('routes that look at no credentials', () => {
+  const bad = [['Authorization', 'Basic Og==']] as const;
+  it('are those with one of their own, such as the login', async () => {
+    const { refusal, ctx } = await ask({ headers: bad, route: { auth: 'own' } });
+    assert.equal(refusal, undefined);
+    assert.equal(ctx.principal, undefined);
+  });
+
+  it('are open probes, which no rate limit counts, and no other probes', async () => {
+    assert.equal((await ask({ headers: bad, route: { limit: 'exempt' } })).refusal, undefined);
+    const closed = await ask({ headers: bad, route: { limit: 'exempt', auth: 'user' } });
+    assert.equal(mustBeProblem(closed.refusal).code, 'unauthenticated');
+  });
+});
