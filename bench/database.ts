@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
 import { startEmbedded } from '../src/db/embedded.ts';
+import { migrateUp } from '../src/db/migrate.ts';
 import { createLogger } from '../src/observability/logger.ts';
+import { signedInUser } from './bearer.ts';
 import { seed } from './workload.ts';
 
 export interface BenchDatabase {
@@ -30,7 +32,9 @@ export async function openBenchDatabase(): Promise<BenchDatabase> {
   };
   const sql = postgres(embedded.url, { max: 1 });
   try {
+    await migrateUp({ url: embedded.url, log });
     await sql.unsafe(seed);
+    await sql.unsafe(signedInUser);
   } catch (error) {
     await stop();
     throw error;

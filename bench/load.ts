@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { StartError } from '../src/errors.ts';
-import { connections, requestHeaders } from './workload.ts';
+import { connections } from './workload.ts';
 
 export interface LoadResult {
   /** Requests that were answered. */
@@ -22,14 +22,20 @@ export interface LoadResult {
   readonly failures: number;
 }
 
+export interface LoadOptions {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly seconds: number;
+  readonly signal: AbortSignal;
+}
+
 export interface LoadGenerator {
   readonly name: 'wrk' | 'autocannon';
-  run(url: string, seconds: number, signal: AbortSignal): Promise<LoadResult>;
+  run(options: LoadOptions): Promise<LoadResult>;
 }
 
 const runFile = promisify(execFile);
 const autocannonFile = join(import.meta.dirname, 'node_modules', 'autocannon', 'autocannon.js');
-const headers = Object.entries(requestHeaders).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
 
 /** `wrk` where it is installed, for it costs least; else autocannon. Throws a StartError if neither is there. */
 export function findLoadGenerator(): LoadGenerator {
@@ -58,9 +64,20 @@ const wrkReport = z.object({
   failures: z.number(),
 });
 
-async function runWrk(url: string, seconds: number, signal: AbortSignal): Promise<LoadResult> {
+async function runWrk({ url, headers, seconds, signal }: LoadOptions): Promise<LoadResult> {
   const script = join(import.meta.dirname, 'wrk-report.lua');
-  const args = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`, '-s', script, ...headers, url];
+  const args = [
+    '-t',
+    '1',
+    '-c',
+    String(connections),
+    '-d',
+    `${seconds}s`,
+    '-s',
+    script,
+    ...headerFlags(headers),
+    url,
+  ];
   const { stdout } = await runFile('wrk', args, { signal });
   const report = wrkReport.parse(JSON.parse(stdout.slice(stdout.indexOf('{'))));
   return {
@@ -80,8 +97,8 @@ const autocannonReport = z.object({
   latency: z.object({ p50: z.number(), p99: z.number() }),
 });
 
-async function runAutocannon(url: string, seconds: number, signal: AbortSignal): Promise<LoadResult> {
-  const args = ['-j', '-n', '-c', String(connections), '-d', String(seconds), ...headers, url];
+async function runAutocannon({ url, headers, seconds, signal }: LoadOptions): Promise<LoadResult> {
+  const args = ['-j', '-n', '-c', String(connections), '-d', String(seconds), ...headerFlags(headers), url];
   const { stdout } = await runFile(process.execPath, [autocannonFile, ...args], { signal });
   const report = autocannonReport.parse(JSON.parse(stdout));
   return {
@@ -91,4 +108,8 @@ async function runAutocannon(url: string, seconds: number, signal: AbortSignal):
     p99Ms: report.latency.p99,
     failures: report.non2xx + report.errors,
   };
+}
+
+function headerFlags(headers: Readonly<Record<string, string>>): string[] {
+  return Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
 }

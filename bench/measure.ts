@@ -3,7 +3,7 @@ import type { LoadGenerator } from './load.ts';
 import { readUsage } from './process-usage.ts';
 import { type ServerProcessOptions, startServerProcess } from './server-process.ts';
 import type { Variant } from './variants.ts';
-import { measuredId, personPath } from './workload.ts';
+import { headersFor, measuredId, personPath } from './workload.ts';
 
 /** What one round of one variant has shown. */
 export interface Sample {
@@ -32,8 +32,10 @@ export interface MeasureOptions extends ServerProcessOptions {
 export async function measure(variant: Variant, options: MeasureOptions): Promise<Sample> {
   const { load, seconds, warmUpSeconds, signal } = options;
   const server = await startServerProcess(variant, options);
+  const url = `${server.url}${personPath(measuredId)}`;
+  const headers = headersFor(variant);
   const run = async (duration: number) => {
-    const result = await load.run(`${server.url}${personPath(measuredId)}`, duration, signal);
+    const result = await load.run({ url, headers, seconds: duration, signal });
     if (result.failures === 0 && result.requests > 0) return result;
     throw new StartError(
       `${result.failures} requests to "${variant.name}" failed under load. If it reached its rate limit, take a shorter --duration.`,

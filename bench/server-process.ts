@@ -6,9 +6,10 @@ import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { StartError } from '../src/errors.ts';
+import { jwtSecret } from './bearer.ts';
 import { type Pinning, pinToServer } from './pinning.ts';
 import { serverCommand, type Variant } from './variants.ts';
-import { host, limit, measuredId, origin, personPath, poolSize } from './workload.ts';
+import { headersFor, host, limit, measuredId, origin, personPath, poolSize } from './workload.ts';
 
 export interface ServerProcessOptions {
   readonly pinning: Pinning | undefined;
@@ -49,6 +50,7 @@ export async function startServerProcess(
       NODE_ENV: 'production',
       PORT: String(port),
       BENCH_ORIGIN: origin,
+      BENCH_JWT_SECRET: jwtSecret,
       BENCH_LIMIT: String(options.limit ?? limit),
       BENCH_POOL_SIZE: String(poolSize),
       ...(options.databaseUrl !== undefined && { BENCH_DATABASE_URL: options.databaseUrl }),
@@ -80,7 +82,9 @@ export async function startServerProcess(
     },
   };
   const over = AbortSignal.any([options.signal, AbortSignal.timeout(startDeadlineMs)]);
-  while (!(await answers(`${server.url}${personPath(measuredId)}`, over))) {
+  const url = `${server.url}${personPath(measuredId)}`;
+  const headers = headersFor(variant);
+  while (!(await answers(url, headers, over))) {
     if (!hasEnded && !over.aborted) {
       await wait(2);
       continue;
@@ -93,9 +97,9 @@ export async function startServerProcess(
 }
 
 /** Whether there is a 200; a refused connection is none. */
-function answers(url: string, signal: AbortSignal): Promise<boolean> {
+function answers(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    const asked = request(url, { agent: false, signal }, (response) => {
+    const asked = request(url, { agent: false, headers, signal }, (response) => {
       response.resume();
       resolve(response.statusCode === 200);
     });

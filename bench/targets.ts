@@ -64,6 +64,14 @@ const targets: readonly Target[] = [
     meets: (ratio) => ratio > 1,
   },
   {
+    promise: 'an access token on the request: adds at most 15 %',
+    variant: 'strata-bearer',
+    figure: 'cpuMicros',
+    against: 'strata',
+    unit: ' x',
+    meets: (ratio) => ratio <= 1.15,
+  },
+  {
     promise: 'resident memory under load: at most 1.5 x bare node:http',
     variant: 'strata',
     figure: 'residentMegabytes',

@@ -10,6 +10,8 @@ export interface Variant {
   readonly layers: boolean;
   /** Whether it reads from PostgreSQL. */
   readonly database: boolean;
+  /** Whether its requests carry an access token, and are refused without one. */
+  readonly bearer?: boolean;
   /** The variant that does the same work on a framework, which it is compared with. */
   readonly peer?: string;
 }
@@ -29,6 +31,14 @@ export const variants: readonly Variant[] = [
   { name: 'fastify-routing', title: 'Fastify, routing only', layers: false, database: false },
   { name: 'strata', title: 'Strata, whole', layers: true, database: false, peer: 'fastify' },
   { name: 'fastify', title: 'Fastify, same layers', layers: true, database: false },
+  {
+    name: 'strata-bearer',
+    title: 'Strata, whole, with an access token on the request',
+    layers: true,
+    // The session that the token names is looked up there, once in the time that it is believed.
+    database: true,
+    bearer: true,
+  },
   {
     name: 'strata-database',
     title: 'Strata, whole, one row from PostgreSQL',

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type ServerProcessOptions, startServerProcess } from './server-process.ts';
 import type { Variant } from './variants.ts';
-import { measuredId, personBody, personPath, requestHeaders } from './workload.ts';
+import { headersFor, measuredId, personBody, personPath } from './workload.ts';
 
 const requestId = 'bench-verify-0001';
 
@@ -32,16 +32,20 @@ async function verifyAnswers(variant: Variant, options: ServerProcessOptions): P
   };
   try {
     for (const id of [measuredId, 7]) {
-      const { status, body, headers } = await ask(server.url, personPath(id));
+      const { status, body, headers } = await ask(variant, server.url, personPath(id));
       expect(status === 200, `person ${id} is answered with ${status}.`);
       expect(body === personBody(id), `person ${id} has the body ${body}`);
       expect(/^application\/json\b/.test(headers.get('content-type') ?? ''), 'the body is not called JSON.');
       if (variant.layers) faults.push(...findMissingHeaders(headers));
     }
-    const unknown = await ask(server.url, '/api/v1/nothing/here');
+    const unknown = await ask(variant, server.url, '/api/v1/nothing/here');
     expect(unknown.status === 404, `an unknown path is answered with ${unknown.status}.`);
+    if (variant.bearer) {
+      const anonymous = await ask({}, server.url, personPath(measuredId));
+      expect(anonymous.status === 401, `without a token the answer is ${anonymous.status}.`);
+    }
     if (variant.layers) {
-      const bad = await ask(server.url, personPath('x'));
+      const bad = await ask(variant, server.url, personPath('x'));
       expect(bad.status === 400 || bad.status === 422, `a bad parameter is answered with ${bad.status}.`);
       faults.push(...(await findMissingLines(logPath)));
     }
@@ -99,7 +103,8 @@ async function verifyLimit(variant: Variant, options: ServerProcessOptions): Pro
   try {
     // The start has taken the first permit.
     const statuses: number[] = [200];
-    while (statuses.length < limit + 2) statuses.push((await ask(server.url, personPath(measuredId))).status);
+    while (statuses.length < limit + 2)
+      statuses.push((await ask(variant, server.url, personPath(measuredId))).status);
     const isExact = statuses.every((status, index) => status === (index < limit ? 200 : 429));
     return isExact ? [] : [`with a limit of ${limit} the answers were ${statuses.join(', ')}.`];
   } finally {
@@ -107,9 +112,13 @@ async function verifyLimit(variant: Variant, options: ServerProcessOptions): Pro
   }
 }
 
-async function ask(url: string, path: string): Promise<{ status: number; body: string; headers: Headers }> {
+async function ask(
+  variant: Pick<Variant, 'bearer'>,
+  url: string,
+  path: string,
+): Promise<{ status: number; body: string; headers: Headers }> {
   const response = await fetch(`${url}${path}`, {
-    headers: { ...requestHeaders, 'x-request-id': requestId, connection: 'close' },
+    headers: { ...headersFor(variant), 'x-request-id': requestId, connection: 'close' },
   });
   return { status: response.status, body: await response.text(), headers: response.headers };
 }

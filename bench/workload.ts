@@ -1,5 +1,8 @@
 /** The one request that every variant is measured with, and what the servers are told before it. */
 
+import { authorization } from './bearer.ts';
+import type { Variant } from './variants.ts';
+
 export const host = '127.0.0.1';
 export const origin = 'https://app.example.com';
 
@@ -19,7 +22,12 @@ export function personPath(id: number | string): string {
 }
 
 /** What a page in a browser would send: enough to make the CORS and compression layers look. */
-export const requestHeaders = { accept: 'application/json', 'accept-encoding': 'gzip, br', origin };
+const requestHeaders = { accept: 'application/json', 'accept-encoding': 'gzip, br', origin };
+
+/** The headers of the measured request; for the variants that want one, with the access token. */
+export function headersFor({ bearer }: Pick<Variant, 'bearer'>): Record<string, string> {
+  return bearer ? { ...requestHeaders, authorization: authorization() } : requestHeaders;
+}
 
 /** The body that every variant must answer with, byte for byte. */
 export function personBody(id: number): string {

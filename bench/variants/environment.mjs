@@ -16,3 +16,6 @@ export const limit = Number(process.env.BENCH_LIMIT);
 export const poolSize = Number(process.env.BENCH_POOL_SIZE);
 
 export const databaseUrl = process.env.BENCH_DATABASE_URL;
+
+/** What access tokens are signed with. */
+export const jwtSecret = process.env.BENCH_JWT_SECRET;

@@ -11,15 +11,15 @@ const person = z.object({
   created_at: timestamp,
 });
 
-/** The measured route, declared as the features declare theirs. `findPerson` may return a promise. */
-export function personRoute(findPerson) {
+/** The measured route, declared as the features declare theirs. `findPerson` may return a promise; `auth` says who may call it. */
+export function personRoute(findPerson, auth = 'none') {
   return route({
     method: 'GET',
     path: '/people/:id',
     operationId: 'getPerson',
     summary: 'Read a person',
     tags: ['bench'],
-    auth: 'none',
+    auth,
     params,
     responses: { 200: { description: 'The person.', schema: person } },
     handler: ({ params }) => findPerson(params.id),

@@ -7,7 +7,7 @@ import { openLogDestination } from '../../../dist/observability/log-destination.
 import { createLogger } from '../../../dist/observability/logger.js';
 import { loadSettings } from '../../../dist/settings/load.js';
 import { startServer } from '../../../dist/start.js';
-import { databaseUrl, host, limit, origin, poolSize, port } from '../environment.mjs';
+import { databaseUrl, host, jwtSecret, limit, origin, poolSize, port } from '../environment.mjs';
 
 export function serve(extraRoutes, { disabledLayers = [] } = {}) {
   const { settings } = loadSettings({
@@ -21,9 +21,11 @@ export function serve(extraRoutes, { disabledLayers = [] } = {}) {
       APP_DATABASE_URL: databaseUrl ?? 'none',
       APP_DATABASE_POOL_SIZE: String(poolSize),
       APP_DISABLED_LAYERS: JSON.stringify(disabledLayers),
+      SECURITY_JWT_SECRET: jwtSecret,
       SECURITY_RATE_LIMIT_PER_MINUTE: String(limit),
       SECURITY_RATE_LIMIT_PER_HOUR: String(limit),
       SECURITY_RATE_LIMIT_BURST: '0',
+      SECURITY_RATE_LIMIT_USER_PER_MINUTE: String(limit),
     },
   });
   const { application } = settings;

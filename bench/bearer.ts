@@ -1,0 +1,45 @@
+/**
+ * The signed-in client of the variants that want a token: a user and a session in the run's database, and the token of
+ * that session. The secret is drawn anew for each run and handed to the servers in their environment.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { createJwt } from '../src/auth/jwt.ts';
+
+/** What the servers sign and verify with. */
+export const jwtSecret = randomBytes(32).toString('hex');
+
+/** The issuer and the audience that our settings have without being told. */
+export const jwtIssuer = 'strata';
+export const jwtAudience = 'strata';
+
+const userId = 1;
+const sessionId = 'b5f1f1c8-7a52-4b0c-9d61-0c9a9c6a0001';
+const lifetimeSeconds = 86_400;
+
+/** The user and the session, for a database that has our migrations. */
+export const signedInUser = `
+  insert into users (id, username, email, password_hash)
+    overriding system value values (${userId}, 'ada_lovelace', 'ada@example.org', 'none');
+  insert into sessions (id, user_id, transport, address, user_agent, current_hash, created_at, rotated_at, expires_at, ends_at)
+    values (
+      '${sessionId}', ${userId}, 'body', '127.0.0.1', 'bench', sha256('bench'),
+      now(), now(), now() + interval '1 day', now() + interval '1 day'
+    );
+`;
+
+/** The header of a request from that user. */
+export function authorization(): string {
+  const jwt = createJwt({
+    algorithm: 'HS256',
+    secrets: [jwtSecret],
+    issuer: jwtIssuer,
+    audience: jwtAudience,
+    leewaySeconds: 0,
+  });
+  const token = jwt.sign(
+    { subject: String(userId), sessionId, lifetimeSeconds },
+    Math.floor(Date.now() / 1000),
+  );
+  return `Bearer ${token}`;
+}
