@@ -1,0 +1,25 @@
+-- Tokens that are mailed to a user and do one thing once: set a new password, or show that the address is read. Only
+-- their hash is kept. A token belongs to the address it was sent to; once the user has another, it opens nothing.
+-- A token that was used, or that another one has made useless, stays until it would have expired: mails are counted by
+-- these rows.
+
+-- migrate: up
+create table one_time_tokens (
+  token_hash bytea primary key,
+  user_id bigint not null references users (id) on delete cascade,
+  purpose text not null,
+  email text not null,
+  created_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  ended_at timestamptz,
+  constraint one_time_tokens_hash_length check (length(token_hash) = 32),
+  constraint one_time_tokens_purpose_known check (purpose in ('password_reset', 'email_verification')),
+  constraint one_time_tokens_expires_later check (expires_at > created_at)
+);
+
+create index one_time_tokens_user_id_key on one_time_tokens (user_id, purpose, created_at);
+
+create index one_time_tokens_expires_at_key on one_time_tokens (expires_at);
+
+-- migrate: down
+drop table one_time_tokens;

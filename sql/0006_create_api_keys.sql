@@ -1,0 +1,27 @@
+-- API keys: credentials that a user makes for programs. The key itself is not here, only its SHA-256, by which it is
+-- found; the prefix lets people tell their keys apart. A key always ends; it is revoked by deleting its row, and it goes
+-- with its user.
+
+-- migrate: up
+create table api_keys (
+  id bigint generated always as identity primary key,
+  user_id bigint not null references users (id) on delete cascade,
+  name text not null,
+  prefix text not null,
+  hash bytea not null,
+  scopes text[] not null,
+  created_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  last_used_at timestamptz,
+  constraint api_keys_hash_key unique (hash),
+  constraint api_keys_hash_is_sha256 check (length(hash) = 32),
+  constraint api_keys_name_length check (length(name) between 1 and 100),
+  constraint api_keys_prefix_form check (prefix ~ '^sak_[0-9A-Za-z]{4}$'),
+  constraint api_keys_scopes_some check (cardinality(scopes) > 0),
+  constraint api_keys_ends_later check (expires_at > created_at)
+);
+
+create index api_keys_user_id_key on api_keys (user_id, id desc);
+
+-- migrate: down
+drop table api_keys;
