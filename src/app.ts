@@ -12,9 +12,15 @@ import { compose } from './http/compose.ts';
 import type { Layer, Next } from './http/context.ts';
 import { dispatch, type PreparedRoute, prepareRoute } from './http/dispatch.ts';
 import { methods, type Route } from './http/route.ts';
+import { isOpen, refuseUnclearAccess } from './http/route-access.ts';
+import { refuseUnclearLimits } from './http/route-limits.ts';
 import { createRouter, type Router } from './http/router.ts';
-import type { LimitStore, Policy } from './limits/limit-store.ts';
+import { createIdempotencyStore } from './idempotency/postgres.ts';
+import type { Limit, LimitStore } from './limits/limit-store.ts';
 import { createMemoryLimitStore, type MemoryLimitStore } from './limits/memory.ts';
+import { authenticate } from './middleware/authenticate.ts';
+import { authorise } from './middleware/authorise.ts';
+import { callerLimit } from './middleware/caller-limit.ts';
 import { compression } from './middleware/compression.ts';
 import { contentValidation } from './middleware/content-validation.ts';
 import { cors } from './middleware/cors.ts';
@@ -22,6 +28,7 @@ import { deadline } from './middleware/deadline.ts';
 import { errorBoundary } from './middleware/error-boundary.ts';
 import { etag } from './middleware/etag.ts';
 import { httpsPolicy } from './middleware/https-policy.ts';
+import { idempotency } from './middleware/idempotency.ts';
 import { proxyHeaders } from './middleware/proxy-headers.ts';
 import { rateLimit } from './middleware/rate-limit.ts';
 import { requestId } from './middleware/request-id.ts';
@@ -65,10 +72,12 @@ export interface AppLayer extends Layer {
 export function createApp(parts: AppParts): App {
   const { settings, log } = parts;
   const layers = pipelineLayers(parts).filter(({ enabled }) => enabled);
-  refuseMissingNeed(layers);
   for (const { name } of layers) log.debug('middleware.registered', { layer: name });
 
   const routes = createRoutes(parts);
+  refuseMissingNeed(layers, routes);
+  refuseUnclearAccess(routes);
+  refuseUnclearLimits(routes);
   const defaults = {
     maxBytes: settings.security.maxRequestSize,
     timeoutMs: settings.server.bodyTimeoutSeconds * 1000,
@@ -82,12 +91,22 @@ export function createApp(parts: AppParts): App {
   return { pipeline: compose(layers, dispatch, { timed }), router: createRouter(entries), routes, layers };
 }
 
-/** A redirect to HTTPS by a layer that cannot know the scheme would never end. */
-function refuseMissingNeed(layers: readonly AppLayer[]): void {
+/**
+ * A redirect to HTTPS by a layer that cannot know the scheme would never end; a route that wants somebody in particular
+ * must not be open because the layers that look are off.
+ */
+function refuseMissingNeed(layers: readonly AppLayer[], routes: readonly Route[]): void {
   const names = new Set(layers.map(({ name }) => name));
   if (names.has('https-policy') && !names.has('proxy-headers')) {
     throw new StartError(
       'The layer https-policy needs proxy-headers: take proxy-headers out of APP_DISABLED_LAYERS, or put https-policy in.',
+    );
+  }
+  const closed = routes.find((route) => !isOpen(route));
+  for (const layer of ['authenticate', 'authorise']) {
+    if (closed === undefined || names.has(layer)) continue;
+    throw new StartError(
+      `The layer ${layer} is needed, since ${closed.method} ${closed.path} is not for everybody: take ${layer} out of APP_DISABLED_LAYERS.`,
     );
   }
 }
@@ -97,8 +116,10 @@ export function pipelineLayers(parts: AppParts): AppLayer[] {
   const { settings, log } = parts;
   const { application, security, server } = settings;
   const disabled = new Set<string>(application.disabledLayers);
-  const policies = addressPolicies(settings);
   const httpLog = log.named('http');
+  const { projectName: realm } = application;
+  const { apiKeyHeader } = security;
+  const limitStore = parts.limitStore ?? createLimitStore(settings, httpLog, parts.now);
 
   const layers: Omit<AppLayer, 'enabled'>[] = [
     {
@@ -190,18 +211,22 @@ export function pipelineLayers(parts: AppParts): AppLayer[] {
         allowedHeaders: [
           'Authorization',
           'Content-Type',
+          'Idempotency-Key',
           'If-Match',
           'If-None-Match',
           'X-Request-ID',
           'traceparent',
+          apiKeyHeader,
         ],
         exposedHeaders: [
           'ETag',
+          'Idempotency-Replayed',
           'Link',
           'Location',
           'RateLimit',
           'RateLimit-Policy',
           'Retry-After',
+          'WWW-Authenticate',
           'X-Process-Time',
           'X-Request-ID',
         ],
@@ -214,10 +239,34 @@ export function pipelineLayers(parts: AppParts): AppLayer[] {
       purpose: 'Limits the requests of one address, exactly',
       ends: '429',
       needs: 'proxy-headers, behind a proxy',
-      run: rateLimit({
+      run: rateLimit({ log: httpLog, limit: addressLimit(settings), store: limitStore }),
+    },
+    {
+      name: 'authenticate',
+      guide: '5',
+      purpose: 'Finds out who asks, from an access token or an API key',
+      ends: '400, 401',
+      needs: '-',
+      run: authenticate({ log: httpLog, authenticator: parts.identity.authenticator, realm, apiKeyHeader }),
+    },
+    {
+      name: 'authorise',
+      guide: '5',
+      purpose: 'Lets in whom the route wants: signed in or by key, of a role, with scopes',
+      ends: '401, 403',
+      needs: 'authenticate',
+      run: authorise({ log: httpLog, realm, apiKeyHeader }),
+    },
+    {
+      name: 'caller-limit',
+      guide: '2',
+      purpose: 'Limits the requests of one user over all addresses, and holds the limits that routes declare',
+      ends: '429',
+      needs: 'authenticate, for users',
+      run: callerLimit({
         log: httpLog,
-        policies,
-        store: parts.limitStore ?? createAddressLimitStore(settings, httpLog, parts.now),
+        store: limitStore,
+        userPerMinute: security.rateLimitUserPerMinute,
       }),
     },
     {
@@ -244,9 +293,23 @@ export function pipelineLayers(parts: AppParts): AppLayer[] {
       needs: '-',
       run: etag(),
     },
+    {
+      name: 'idempotency',
+      guide: '-',
+      purpose: 'Does a request with an Idempotency-Key once, and answers its repetition the same',
+      ends: '400, 409, 422, 503, a replay',
+      needs: 'a database; authenticate, for users',
+      run: idempotency({
+        log: httpLog,
+        store: createIdempotencyStore({
+          database: parts.database,
+          leaseMs: (server.requestTimeoutSeconds + 10) * 1000,
+        }),
+      }),
+    },
   ];
   const unasked = new Set<string>();
-  if (!security.rateLimitEnabled) unasked.add('rate-limit');
+  if (!security.rateLimitEnabled) unasked.add('rate-limit').add('caller-limit');
   if (application.corsAllowOrigins.length === 0) unasked.add('cors');
   if (!(application.isProduction && security.enforceHttps && security.trustProxyHeaders))
     unasked.add('https-policy');
@@ -257,23 +320,25 @@ export function pipelineLayers(parts: AppParts): AppLayer[] {
 }
 
 /** The limit of one address: so many in any minute, bursts included, and so many in any hour. */
-export function addressPolicies({ security }: Settings): Policy[] {
-  return [
-    { name: 'minute', quota: security.rateLimitPerMinute + security.rateLimitBurst, windowMs: 60_000 },
-    { name: 'hour', quota: security.rateLimitPerHour, windowMs: 3_600_000 },
-  ];
+function addressLimit({ security }: Settings): Limit {
+  return {
+    name: 'address',
+    policies: [
+      { name: 'minute', quota: security.rateLimitPerMinute + security.rateLimitBurst, windowMs: 60_000 },
+      { name: 'hour', quota: security.rateLimitPerHour, windowMs: 3_600_000 },
+    ],
+  };
 }
 
-/** The windows of all addresses, in this process. */
-export function createAddressLimitStore(
+/** Where the permits of all limits are counted, in this process. */
+export function createLimitStore(
   settings: Settings,
   log: Logger,
   now: () => number = () => performance.now(),
 ): MemoryLimitStore {
   return createMemoryLimitStore({
-    policies: addressPolicies(settings),
     maxClients: settings.security.rateLimitMaxClients,
     now,
-    onCleanup: (counts) => log.debug('rate_limit.cleanup', counts),
+    onCleanup: (counts) => log.debug('rate_limit.cleanup', { ...counts }),
   });
 }

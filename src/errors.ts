@@ -27,6 +27,7 @@ export const errorCodes = [
   'not_found',
   'method_not_allowed',
   'method_not_implemented',
+  'transfer_coding_not_implemented',
   'http_version_not_supported',
   'https_required',
   'validation_failed',

@@ -4,7 +4,7 @@
  */
 
 import cluster from 'node:cluster';
-import { addressPolicies, createAddressLimitStore } from './app.ts';
+import { createLimitStore } from './app.ts';
 import { startPrimary } from './cluster/primary.ts';
 import { openPrimaryChannel } from './cluster/worker.ts';
 import { openDatabaseServer } from './database-server.ts';
@@ -65,13 +65,11 @@ async function runPrimary(settings: Settings, log: Logger): Promise<Running> {
   const graceMs = settings.server.shutdownGraceSeconds * 1000 + 10_000;
   try {
     const databaseUrl = await openDatabaseServer(settings, log, lifecycle);
-    const store = createAddressLimitStore(settings, log);
     const options = {
       workers: settings.server.workers,
       databaseUrl,
       log: log.named('primary'),
-      policies: addressPolicies(settings),
-      take: store.take,
+      limitStore: createLimitStore(settings, log),
       graceMs,
     };
     const primary = await lifecycle.open(
@@ -97,7 +95,6 @@ async function runWorker(settings: Settings, log: Logger, destination: LogDestin
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
   const { databaseUrl } = await channel.begun;
   const limitStore = createClusterLimitStore({
-    policies: addressPolicies(settings),
     channel: channel.limits,
     deadlineMs: permitDeadlineMs,
     onTimeout: () => log.error('rate_limit.store_failed', { advice: 'The primary is overloaded or gone.' }),

@@ -1,7 +1,15 @@
 /** The routes: each feature made with what it needs, mounted below the API prefix, and shown in the document. */
 
 import { createPasswordHasher, type PasswordHasher } from './auth/password.ts';
+import type { Scope } from './auth/principal.ts';
 import type { Database } from './db/database.ts';
+import { createAccount } from './features/account/account.ts';
+import { accountRoutes } from './features/account/routes.ts';
+import { createApiKeys } from './features/api-keys/api-keys.ts';
+import { apiKeysRoutes } from './features/api-keys/routes.ts';
+import { createAttempts } from './features/attempts/attempts.ts';
+import { createAuth } from './features/auth/auth.ts';
+import { authRoutes } from './features/auth/routes.ts';
 import { createHealth, type HealthCheck } from './features/health/health.ts';
 import { healthRoutes } from './features/health/routes.ts';
 import { metaRoutes } from './features/meta/routes.ts';
@@ -9,7 +17,10 @@ import { createPosts } from './features/posts/posts.ts';
 import { postsRoutes } from './features/posts/routes.ts';
 import { usersRoutes } from './features/users/routes.ts';
 import { createUsers } from './features/users/users.ts';
+import { bearerChallenge } from './http/challenge.ts';
 import { mount, type Route } from './http/route.ts';
+import type { Identity } from './identity.ts';
+import { type MailQueue, noMail } from './mail/mail-queue.ts';
 import type { Logger } from './observability/logger.ts';
 import { createDocsRoutes } from './openapi/docs-page.ts';
 import { createOpenApiDocument, type OpenApiDocument } from './openapi/document.ts';
@@ -19,8 +30,11 @@ export interface RouteParts {
   readonly settings: Settings;
   readonly log: Logger;
   readonly database: Database;
+  readonly identity: Identity;
   /** What readiness asks. */
   readonly healthChecks?: readonly HealthCheck[];
+  /** The way for mails to leave; by default there is none. */
+  readonly mail?: MailQueue;
   /** By default one with the parameters for production; tests bring a cheap one. */
   readonly passwords?: PasswordHasher;
   /** Routes beside the features', below the API prefix: tests and benchmarks add theirs. */
@@ -28,11 +42,18 @@ export interface RouteParts {
 }
 
 const tags = [
+  { name: 'auth', description: 'Signing in, and what one can sign in with.' },
   { name: 'users', description: 'People who have an account.' },
   { name: 'posts', description: 'What they write.' },
   { name: 'health', description: 'Probes for the platform; exempt from the rate limit.' },
   { name: 'meta', description: 'What this service is.' },
 ];
+
+const scopeDescriptions: Readonly<Record<Scope, string>> = {
+  'users:read': 'Read the account of the user.',
+  'users:write': 'Change the account of the user.',
+  'posts:write': 'Write, change and delete posts of the user.',
+};
 
 /** Every route that the application answers, with its full path. */
 export function createRoutes(parts: RouteParts): Route[] {
@@ -53,7 +74,10 @@ export function createRoutes(parts: RouteParts): Route[] {
 }
 
 /** The OpenAPI document of the given routes. */
-export function describeRoutes({ application }: Settings, routes: readonly Route[]): OpenApiDocument {
+export function describeRoutes(
+  { application, security }: Settings,
+  routes: readonly Route[],
+): OpenApiDocument {
   return createOpenApiDocument({
     routes,
     info: {
@@ -63,6 +87,12 @@ export function describeRoutes({ application }: Settings, routes: readonly Route
     },
     environment: application.environment,
     tags,
+    security: {
+      tokenUrl: `${application.apiPrefix}/auth/login`,
+      refreshUrl: `${application.apiPrefix}/auth/refresh`,
+      apiKeyHeader: security.apiKeyHeader,
+      scopes: scopeDescriptions,
+    },
   });
 }
 
@@ -70,10 +100,12 @@ function featureRoutes({
   settings,
   log,
   database,
+  identity,
   healthChecks = [],
+  mail = noMail,
   passwords = createPasswordHasher(),
 }: RouteParts): Route[] {
-  const { application } = settings;
+  const { application, security } = settings;
   const prefix = application.apiPrefix;
   const health = createHealth({
     environment: application.environment,
@@ -81,11 +113,49 @@ function featureRoutes({
     checks: healthChecks,
     log: log.named('health'),
   });
-  const users = createUsers({ database, passwords, log: log.named('users') });
+  const attempts = createAttempts({ database, log: log.named('auth') });
+  const auth = createAuth({
+    ...identity,
+    database,
+    passwords,
+    attempts,
+    log: log.named('auth'),
+    challenge: bearerChallenge(application.projectName),
+    accessTokenSeconds: security.jwtExpiryMinutes * 60,
+    idleSeconds: security.sessionIdleDays * 86_400,
+    maxSeconds: security.sessionMaxDays * 86_400,
+  });
+  const account = createAccount({
+    database,
+    passwords,
+    attempts,
+    auth,
+    mail,
+    log: log.named('account'),
+    service: application.projectName,
+    publicUrl: application.publicUrl,
+    prefix,
+  });
+  const users = createUsers({
+    ...identity,
+    database,
+    passwords,
+    attempts,
+    account,
+    log: log.named('users'),
+  });
   const posts = createPosts({ database, log: log.named('posts') });
+  const apiKeys = createApiKeys({
+    database,
+    authenticator: identity.authenticator,
+    log: log.named('auth'),
+  });
   return [
     ...healthRoutes({ health }),
     ...metaRoutes({ application }),
+    ...authRoutes({ auth, allowedOrigins: application.corsAllowOrigins }),
+    ...accountRoutes({ account }),
+    ...apiKeysRoutes({ apiKeys, prefix }),
     ...usersRoutes({ users, prefix }),
     ...postsRoutes({ posts, prefix }),
   ];

@@ -2,10 +2,11 @@
  * Opens everything in order and says where it can be reached; the returned `stop` closes it in reverse. `main.ts`
  * calls this, and so does every test that wants a server.
  *
- *     embedded PostgreSQL  ->  migrations  ->  connection pool  ->  application  ->  listening socket
+ *     embedded PostgreSQL  ->  migrations  ->  mail  ->  connection pool  ->  application  ->  listening socket
  *
  * Stopping drains: readiness fails, no new connection is taken, requests in flight finish within the grace time,
- * then the pool closes, then PostgreSQL. Whatever fails on the way up closes what is open already.
+ * then the pool closes, the mails that are left go out, and PostgreSQL stops. Whatever fails on the way up closes what
+ * is open already.
  */
 
 import { type AppParts, createApp } from './app.ts';
@@ -15,9 +16,12 @@ import { pendingMigrations } from './db/migrate.ts';
 import { AppError, StartError } from './errors.ts';
 import type { HealthCheck } from './features/health/health.ts';
 import type { Context } from './http/context.ts';
-import type { Route } from './http/route.ts';
 import { createHttpServer } from './http/server.ts';
+import { createIdentity } from './identity.ts';
 import { createLifecycle } from './lifecycle.ts';
+import { signingSecrets } from './local-secret.ts';
+import type { Mailer } from './mail/mailer.ts';
+import { openMail } from './mail-delivery.ts';
 import type { Logger } from './observability/logger.ts';
 import type { Settings } from './settings/load.ts';
 
@@ -26,6 +30,8 @@ export interface StartOptions extends Pick<AppParts, 'extraRoutes' | 'limitStore
   readonly log: Logger;
   /** The database to connect to, if somebody else has made it ready: the primary of several workers. */
   readonly databaseUrl?: string | null;
+  /** How mail leaves, instead of the settings' way; null for not at all. */
+  readonly mailer?: Mailer | null;
 }
 
 export interface RunningServer {
@@ -52,6 +58,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       options.databaseUrl === undefined
         ? await openDatabaseServer(settings, log, lifecycle)
         : options.databaseUrl;
+    const mail = await openMail(settings, log, lifecycle, options.mailer);
     const database = await lifecycle.open(
       'database',
       async () =>
@@ -73,12 +80,13 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     const app = createApp({
       ...options,
       database,
+      mail,
+      identity: createIdentity({ settings, database, log, secrets: signingSecrets(settings) }),
       healthChecks: [
         { name: 'server', required: true, run: async () => refuseIf(draining) },
         ...databaseChecks(database, databaseUrl),
       ],
     });
-    warnOfOpenRoutes(app.routes, log);
     const http = createHttpServer({
       pipeline: app.pipeline,
       router: app.router,
@@ -91,7 +99,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       maxHeaderCount: server.maxHeaderCount,
       maxConnections: server.maxConnections,
       blockNullBytes: settings.security.blockNullBytes,
-      onMalformed: (report) => log.info('http.client.malformed', { ...report }),
+      onMalformed: ({ clientAddress, ...report }) =>
+        log.info('http.client.malformed', { client_address: clientAddress, ...report }),
       onStreamError: (ctx, error) => log.warning('http.response.aborted', { ...identify(ctx), error }),
       onPipelineError: (ctx, error) => log.error('http.request.failed', { ...identify(ctx), error }),
     });
@@ -150,15 +159,6 @@ function databaseChecks(database: Database, url: string | null): HealthCheck[] {
       },
     },
   ];
-}
-
-/** Nobody should learn from an incident that a declaration is not yet a lock. */
-function warnOfOpenRoutes(routes: readonly Route[], log: Logger): void {
-  const open = routes.filter(({ auth }) => auth === 'user').length;
-  if (open === 0) return;
-  log.warning('config.warning', {
-    advice: `${open} routes are declared for signed-in users, and this version has no identity yet: they let everybody in.`,
-  });
 }
 
 function refuseIf(draining: boolean): void {

@@ -4,7 +4,9 @@ import { pipelineLayers } from '../src/app.ts';
 import { defaultApp } from '../src/cli/generated-pages.ts';
 import { StartError } from '../src/errors.ts';
 import { layerNames } from '../src/settings/layer-names.ts';
+import { exchange } from './helpers/http-server.ts';
 import { mustStartApp } from './helpers/test-app.ts';
+import { testRoute } from './helpers/test-route.ts';
 
 test('the pipeline has its layers in this order, outermost first', () => {
   assert.deepEqual(
@@ -20,9 +22,13 @@ test('the pipeline has its layers in this order, outermost first', () => {
       'https-policy',
       'cors',
       'rate-limit',
+      'authenticate',
+      'authorise',
+      'caller-limit',
       'content-validation',
       'compression',
       'etag',
+      'idempotency',
     ],
   );
 });
@@ -35,7 +41,9 @@ test('every layer but the error boundary has a name by which it can be turned of
   assert.equal(typeof pipelineLayers, 'function');
 });
 
-for (const layer of [...layerNames, layerNames.join(',')]) {
+const dispensable = layerNames.filter((layer) => layer !== 'authenticate' && layer !== 'authorise');
+
+for (const layer of [...dispensable, dispensable.join(',')]) {
   test(`the application answers, reads bodies and refuses without ${layer}`, async (t) => {
     const { api } = await mustStartApp(t, { env: { APP_DISABLED_LAYERS: layer } });
     assert.equal((await fetch(`${api}/meta`)).status, 200);
@@ -85,15 +93,32 @@ test('in production, a request that came by plain HTTP is sent to HTTPS, and a p
 
 test('a request to a port that is served without a database says so where one is needed', async (t) => {
   const { api } = await mustStartApp(t);
-  const response = await fetch(`${api}/users/1`);
+  const response = await fetch(`${api}/posts/1`);
   assert.equal(response.status, 503);
   const problem: unknown = await response.json();
   assert.ok(typeof problem === 'object' && problem !== null && 'code' in problem);
   assert.equal(problem.code, 'database_disabled');
 });
 
-test('the log warns that routes declared for signed-in users let everybody in', async (t) => {
-  const { log } = await mustStartApp(t);
-  const advice = log.of('config.warning').map((line) => String(line.advice));
-  assert.ok(advice.some((sentence) => /let everybody in/.test(sentence)));
+for (const layer of ['authenticate', 'authorise'] as const) {
+  test(`a server whose routes are not all for everybody does not start without ${layer}`, async (t) => {
+    await assert.rejects(
+      mustStartApp(t, { env: { APP_DISABLED_LAYERS: layer } }),
+      (error) =>
+        error instanceof StartError &&
+        new RegExp(`^The layer ${layer} is needed.*out of APP_DISABLED_LAYERS\\.$`).test(error.message),
+    );
+  });
+}
+
+test('an open route that declares a scope stops the start', async (t) => {
+  const unclear = testRoute('GET', '/unclear', () => null, { scopes: ['users:read'] });
+  await assert.rejects(mustStartApp(t, { extraRoutes: [unclear] }), /declares roles or scopes/);
+});
+
+test('what never became a request is logged with the address it came from', async (t) => {
+  const { url, log } = await mustStartApp(t);
+  await exchange(Number(new URL(url).port), 'NONSENSE\r\n\r\n');
+  const [line] = log.of('http.client.malformed');
+  assert.deepEqual([line?.client_address, line?.status], ['127.0.0.1', 400]);
 });

@@ -1,6 +1,10 @@
 /** `npm run prove -- <name>`: runs a proof that is too heavy, or needs too much, for the tests. */
 
-const proofs = new Map([['contract', () => import('./contract/run.ts')]]);
+const proofs = new Map([
+  ['contract', () => import('./contract/run.ts')],
+  // The test runner, which takes the name for the part of a path that it is.
+  ['browser', () => import('./run.ts')],
+]);
 
 const name = process.argv[2] ?? '';
 const proof = proofs.get(name);

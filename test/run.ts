@@ -6,6 +6,9 @@
  *     npm test                          all files
  *     npm test -- test/http users       those whose path contains one of the words
  *     npm test -- --watch test/http     again on every change
+ *
+ * Files named `*.browser.test.ts` need a browser and are left out, unless the word `browser` asks for them
+ * (`npm run prove -- browser`).
  */
 
 import { spawn } from 'node:child_process';
@@ -31,6 +34,7 @@ const wanted = words.filter((word) => !word.startsWith('--')).map((word) => word
 const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
   .map((file) => join('test', file))
   .filter((file) => file.endsWith('.test.ts') && !file.includes('node_modules'))
+  .filter((file) => !file.endsWith('.browser.test.ts') || wanted.includes('browser'))
   .filter((file) => wanted.length === 0 || wanted.some((word) => file.includes(word)))
   .sort();
 if (files.length === 0) {
@@ -97,7 +101,14 @@ async function runTests(server: string): Promise<number> {
 
 /** Without the settings of whoever runs the tests: they would leak into the servers that tests start. */
 function ownEnvironment(): NodeJS.ProcessEnv {
-  const aliases = ['DATABASE_URL', 'DATABASE_POOL_SIZE', 'DATABASE_ECHO', 'ENVIRONMENT', 'PORT'];
+  const aliases = [
+    'DATABASE_URL',
+    'DATABASE_POOL_SIZE',
+    'DATABASE_ECHO',
+    'ENVIRONMENT',
+    'JWT_SECRET',
+    'PORT',
+  ];
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(APP|SECURITY)_/.test(name) && !aliases.includes(name)),
   );

@@ -34,3 +34,8 @@ export type Principal = SessionPrincipal | ApiKeyPrincipal;
 
 /** The scopes of a session. */
 export const allScopes: ReadonlySet<Scope> = new Set(scopes);
+
+/** Whether somebody may act for a user: the user, and every admin. */
+export function mayActFor(caller: Principal, userId: number): boolean {
+  return caller.userId === userId || caller.role === 'admin';
+}

@@ -3,6 +3,7 @@
  * the errors, the routes. `npm run docs` writes them, and a test compares them with what is committed.
  */
 
+import { randomBytes } from 'node:crypto';
 import { type AppLayer, createApp, pipelineLayers } from '../app.ts';
 import { errorCodes } from '../errors.ts';
 import { problemKinds, problemType } from '../http/problem.ts';
@@ -36,10 +37,11 @@ export function defaultApp() {
       APP_DATABASE_URL: 'none',
       APP_ENVIRONMENT: 'staging',
       APP_CORS_ALLOW_ORIGINS: 'https://app.example.com',
+      SECURITY_JWT_SECRET: randomBytes(32).toString('hex'),
     },
     envFile: null,
   });
-  const parts = { settings, ...unusedParts() };
+  const parts = unusedParts(settings);
   return { layers: pipelineLayers(parts), routes: createApp(parts).routes, settings };
 }
 
@@ -59,7 +61,7 @@ function renderPipeline(layers: readonly AppLayer[]): string {
     row(['---', '---', '---', '---', '---', '---']),
     ...rows,
     '',
-    '`APP_DISABLED_LAYERS` turns any of them off, except the error boundary. `rate-limit` also needs',
+    '`APP_DISABLED_LAYERS` turns any of them off, except the error boundary. `rate-limit` and `caller-limit` also need',
     '`SECURITY_RATE_LIMIT_ENABLED`, `cors` a list of origins, and `https-policy` stands only in production behind a trusted',
     "proxy. Why the order is not the guide's, letter by letter: [guide-map.md](guide-map.md), C1 to C7.",
   ]);

@@ -9,22 +9,14 @@
  * The embedded database is started for it, or used where it runs already. Ends with code 1 and a sentence if it fails.
  */
 
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { findRunningEmbedded, startEmbedded } from '../db/embedded.ts';
 import { type MigrateOptions, migrateDown, migrateUp, migrationStatus } from '../db/migrate.ts';
 import { migrationDirectory, newMigration } from '../db/migration-file.ts';
 import { StartError } from '../errors.ts';
-import { createLogger, type Logger } from '../observability/logger.ts';
 import { loadSettings } from '../settings/load.ts';
+import { commandLog, withDatabaseUrl } from './database-target.ts';
 
 const usage = 'Usage: npm run migrate -- up | down [--to <number>] | status | new <verb_noun>';
-
-/** What goes wrong beside the command itself, such as a database that ends, is for the eyes of a person here. */
-const log: Logger = createLogger({
-  level: 'WARNING',
-  destination: { write: (line) => void process.stderr.write(line), flush: () => Promise.resolve() },
-});
 
 try {
   for (const line of await runCommand(process.argv.slice(2))) process.stdout.write(`${line}\n`);
@@ -52,9 +44,11 @@ async function runCommand(argv: string[]): Promise<string[]> {
     }
     case 'status': {
       const states = await withTarget(migrationStatus);
-      return states.map(({ state, name, appliedAt }) =>
-        `${state.padEnd(8)}  ${name}  ${appliedAt?.toISOString() ?? ''}`.trimEnd(),
-      );
+      return states.map(({ state, name, appliedAt }) => {
+        const note =
+          state === 'empty' ? 'Write its statements before you apply it.' : appliedAt?.toISOString();
+        return `${state.padEnd(8)}  ${name}  ${note ?? ''}`.trimEnd();
+      });
     }
     case 'new':
       return [await newMigration(argument, migrationDirectory)];
@@ -83,22 +77,6 @@ function parse(args: string[]) {
 }
 
 /** Calls `work` with the database of the settings, running. */
-async function withTarget<T>(work: (target: MigrateOptions) => Promise<T>): Promise<T> {
-  const { databaseKind, databaseUrl, dataDir } = loadSettings().settings.application;
-  if (databaseKind === 'none') {
-    throw new StartError(
-      'There is no database to migrate: set APP_DATABASE_URL to something else than none.',
-    );
-  }
-  if (databaseKind !== 'embedded') return work({ url: databaseUrl, log });
-
-  const folder = join(dataDir, 'postgres');
-  const running = await findRunningEmbedded(folder);
-  if (running !== undefined) return work({ url: running, log });
-  const embedded = await startEmbedded({ dataDir: folder, log });
-  try {
-    return await work({ url: embedded.url, log });
-  } finally {
-    await embedded.stop();
-  }
+function withTarget<T>(work: (target: MigrateOptions) => Promise<T>): Promise<T> {
+  return withDatabaseUrl(loadSettings().settings, (url) => work({ url, log: commandLog }));
 }

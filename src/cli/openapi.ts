@@ -11,7 +11,7 @@ import { unusedParts } from './unused-parts.ts';
 
 try {
   const { settings } = loadSettings();
-  const document = describeRoutes(settings, createRoutes({ settings, ...unusedParts() }));
+  const document = describeRoutes(settings, createRoutes(unusedParts(settings)));
   process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
 } catch (error) {
   if (!(error instanceof StartError)) throw error;

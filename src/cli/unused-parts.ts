@@ -1,11 +1,15 @@
-import { connectDatabase, type Database } from '../db/database.ts';
-import { createLogger, type Logger } from '../observability/logger.ts';
+import { randomBytes } from 'node:crypto';
+import { connectDatabase } from '../db/database.ts';
+import { createIdentity } from '../identity.ts';
+import { createLogger } from '../observability/logger.ts';
+import type { RouteParts } from '../routes.ts';
+import type { Settings } from '../settings/load.ts';
 
 /**
- * What routes and layers are made with when none of them will run: a log that goes nowhere and a database that is none.
- * For the commands that print what the application declares.
+ * What routes and layers are made with when none of them will run: a log that goes nowhere, a database that is none, a
+ * secret that signs nothing. For the commands that print what the application declares.
  */
-export function unusedParts(): { readonly log: Logger; readonly database: Database } {
+export function unusedParts(settings: Settings): RouteParts {
   const log = createLogger({ level: 'CRITICAL', destination: { write() {}, flush: async () => {} } });
   const database = connectDatabase({
     url: null,
@@ -17,5 +21,6 @@ export function unusedParts(): { readonly log: Logger; readonly database: Databa
     log,
     applicationName: 'strata',
   });
-  return { log, database };
+  const secrets = [randomBytes(32).toString('hex')];
+  return { settings, log, database, identity: createIdentity({ settings, database, log, secrets }) };
 }

@@ -89,17 +89,18 @@ export async function migrateDown(options: MigrateOptions & { readonly to?: numb
 
 export interface MigrationState {
   readonly name: string;
-  readonly state: 'applied' | 'pending' | 'changed' | 'unknown';
+  /** `empty` is a pending one whose statements are still to be written. */
+  readonly state: 'applied' | 'pending' | 'empty' | 'changed' | 'unknown';
   readonly appliedAt: Date | undefined;
 }
 
 /** What is applied, what is pending, what was changed afterwards, and what the database has that no file knows. */
 export async function migrationStatus(options: MigrateOptions): Promise<MigrationState[]> {
-  const files = await readMigrations(options.directory ?? migrationDirectory);
+  const files = await readMigrations(options.directory ?? migrationDirectory, { drafts: true });
   const applied = await withDatabase(options, ({ sql }) => readApplied(sql));
-  const known = files.map(({ name, version, checksum }): MigrationState => {
+  const known = files.map(({ name, version, checksum, up }): MigrationState => {
     const row = applied.find((each) => each.version === version);
-    if (row === undefined) return { name, state: 'pending', appliedAt: undefined };
+    if (row === undefined) return { name, state: up.length > 0 ? 'pending' : 'empty', appliedAt: undefined };
     return { name, state: row.checksum === checksum ? 'applied' : 'changed', appliedAt: row.applied_at };
   });
   const unknown = applied.filter(({ version }) => version > files.length);

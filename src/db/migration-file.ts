@@ -57,18 +57,30 @@ export async function listMigrations(directory: string): Promise<string[]> {
   return files.map((file) => file.slice(0, -'.sql'.length));
 }
 
+export interface ReadOptions {
+  /** Take files too whose up part has no statement yet. */
+  readonly drafts?: boolean;
+}
+
 /** Reads all migrations of a folder, in order. Throws a StartError that names the file and what is wrong in it. */
-export async function readMigrations(directory: string): Promise<Migration[]> {
+export async function readMigrations(directory: string, options: ReadOptions = {}): Promise<Migration[]> {
   const names = await listMigrations(directory);
   return Promise.all(
-    names.map(async (name) => parseMigration(name, await readFile(join(directory, `${name}.sql`), 'utf8'))),
+    names.map(async (name) => {
+      const source = await readFile(join(directory, `${name}.sql`), 'utf8');
+      return parseMigration(name, source, options);
+    }),
   );
 }
 
 const marker = /^--[ \t]*migrate:[ \t]*(.*?)[ \t]*$/gm;
 
 /** Reads one migration from the text of its file. */
-export function parseMigration(name: string, source: string): Migration {
+export function parseMigration(
+  name: string,
+  source: string,
+  { drafts = false }: ReadOptions = {},
+): Migration {
   const text = source.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n');
   const markers = Array.from(text.matchAll(marker), (match) => ({
     word: match[1],
@@ -94,7 +106,7 @@ export function parseMigration(name: string, source: string): Migration {
   if (!/^--[ \t]*(?!migrate:)\S/.test(text)) {
     throw new StartError(`${name}.sql must begin with a comment that says why it is needed: add one.`);
   }
-  if (migration.up.length === 0)
+  if (migration.up.length === 0 && !drafts)
     throw new StartError(`${name}.sql has no statement in its up part: add one.`);
   if (migration.inTransaction) refuseTransactionControl(migration);
   return migration;
@@ -123,13 +135,20 @@ export function formatVersion(version: number): string {
 
 /** Makes the next migration of a folder, to be filled in, and returns its path. `name` is like `add_avatar`. */
 export async function newMigration(name: string, directory: string): Promise<string> {
-  const version = formatVersion((await listMigrations(directory)).length + 1);
-  const file = `${version}_${name
+  const names = await listMigrations(directory);
+  const what = name
     .trim()
     .toLowerCase()
-    .replace(/[\s-]+/g, '_')}.sql`;
+    .replace(/[\s-]+/g, '_');
+  const file = `${formatVersion(names.length + 1)}_${what}.sql`;
   if (!fileName.test(file)) {
     throw new StartError(`A migration is named by a verb and a noun, such as add_avatar; "${name}" is not.`);
+  }
+  const other = names.find((each) => each.replace(/^\d+_/, '') === what);
+  if (other !== undefined) {
+    throw new StartError(
+      `There is ${other}.sql already: say in the name how the new migration differs from it.`,
+    );
   }
   const path = join(directory, file);
   const template = '-- Say here why the change is needed.\n\n-- migrate: up\n\n-- migrate: down\n';

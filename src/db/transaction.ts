@@ -40,6 +40,13 @@ export interface TransactionParts {
   readonly onSettled: (error: unknown) => void;
 }
 
+const transactions = new WeakSet<object>();
+
+/** Whether a value is the `sql` of a transaction, and not one whose statements are each committed on their own. */
+export function isTransaction(value: unknown): value is Sql {
+  return typeof value === 'function' && transactions.has(value);
+}
+
 const retryBackoff: Backoff = { baseMs: 20, maxMs: 1000 };
 
 /** Makes the function that runs transactions. Call it outside of any request, where its connections will live. */
@@ -115,7 +122,7 @@ export function createRunTransaction(parts: TransactionParts): RunTransaction {
     return outcome.value;
 
     function scopedTag(tag: Sql): Sql {
-      return interceptQueries(tag, (query, send) => {
+      const scoped = interceptQueries(tag, (query, send) => {
         if (scope.over) {
           query.reject(new Error('This transaction is over: await every query of it before it ends.'));
           return;
@@ -131,6 +138,8 @@ export function createRunTransaction(parts: TransactionParts): RunTransaction {
           },
         });
       });
+      transactions.add(scoped);
+      return scoped;
     }
   }
 }

@@ -16,6 +16,7 @@ import type { Principal } from '../auth/principal.ts';
 import type { AppError } from '../errors.ts';
 import type { PreparedRoute } from './dispatch.ts';
 import { Ending } from './ending.ts';
+import type { ReplyRecorder } from './once.ts';
 import type { Match } from './router.ts';
 import type { Target } from './target.ts';
 
@@ -72,6 +73,8 @@ export class Context {
   fault: AppError | undefined = undefined;
   /** Who asks, once the credentials of the request are checked; undefined for somebody who showed none. */
   principal: Principal | undefined = undefined;
+  /** What keeps the answer for a repetition of the request; undefined unless the client has asked for it. */
+  recorder: ReplyRecorder | undefined = undefined;
   /** Whether the client waits for `100 Continue` before it sends its body. */
   expectsContinue = false;
 

@@ -6,8 +6,9 @@
 import { Readable } from 'node:stream';
 import { AppError, type FieldError } from '../errors.ts';
 import { type BodyLimits, hasBody, receiveBody } from './body.ts';
-import type { Context, Done } from './context.ts';
+import type { Context, Done, Payload } from './context.ts';
 import { type MediaType, parseMediaType } from './media-type.ts';
+import { createOnce, type FinishedReply } from './once.ts';
 import { parseBody } from './parse-body.ts';
 import { parseQuery } from './query.ts';
 import { Reply } from './reply.ts';
@@ -65,9 +66,10 @@ function handle(ctx: Context, prepared: PreparedRoute, pathParams: unknown): Don
 
 function validateRequest(
   ctx: Context,
-  { route }: PreparedRoute,
+  prepared: PreparedRoute,
   pathParams: unknown,
-): RouteRequest<unknown, unknown, unknown, unknown> {
+): RouteRequest<unknown, unknown, unknown, unknown, unknown> {
+  const { route } = prepared;
   const errors: FieldError[] = [];
   const check = (part: Part, schema: PartInput['schema'] | undefined, read: () => unknown): unknown => {
     if (schema === undefined) return undefined;
@@ -81,6 +83,7 @@ function validateRequest(
     query: check('query', route.query, () => readQuery(ctx)),
     headers: check('header', route.headers, () => ctx.request.headers),
     body: check('body', route.body, () => readBody(ctx)),
+    once: createOnce(ctx, (returned) => finish(prepared, returned)),
     ctx,
   };
   if (errors.length > 0) throw validationFailed(errors);
@@ -108,29 +111,44 @@ function readBody(ctx: Context): unknown {
 }
 
 /**
- * Puts what the handler returned into the context: the plain value is the value of a 200. Headers come last, so that
- * an answer that cannot be serialised leaves none of them on the 500. What comes after the request was given up goes
- * nowhere: it has been answered.
+ * Puts what the handler returned into the context, or what was kept of it for a repetition of the request: the two are
+ * never told apart. What comes after the request was given up goes nowhere: it has been answered.
  */
 function reply(ctx: Context, prepared: PreparedRoute, returned: unknown): void {
+  if (ctx.aborted) {
+    if (returned instanceof Reply) discard(returned);
+    return;
+  }
+  const { status, headers, payload } = ctx.recorder?.recorded ?? finish(prepared, returned);
+  ctx.reply(status, payload);
+  Object.assign(ctx.headers, headers);
+}
+
+/**
+ * Makes ready what a handler returned: the plain value is the value of a 200. Throws before any of its headers is in
+ * the context, so that an answer that cannot be serialised leaves none of them on the 500.
+ */
+function finish(prepared: PreparedRoute, returned: unknown): FinishedReply {
   const { route } = prepared;
   const answer = returned instanceof Reply ? returned : new Reply(200, { kind: 'value', value: returned });
   const status: number = answer.status;
   const { content } = answer;
-  if (ctx.aborted) {
-    if (content.kind === 'raw' && content.payload instanceof Readable) content.payload.destroy();
-    return;
+  const headers: Record<string, string> = {};
+  let payload: Payload;
+  if (content.kind === 'raw') {
+    payload = content.payload;
+    headers['content-type'] = content.contentType;
+  } else if (content.kind === 'value') {
+    payload = serialiserOf(prepared, status)(content.value);
+    headers['content-type'] = route.responses[status]?.contentType ?? 'application/json';
   }
-  if (content.kind === 'none') {
-    ctx.reply(status, undefined);
-  } else if (content.kind === 'raw') {
-    ctx.reply(status, content.payload, content.contentType);
-  } else {
-    const text = serialiserOf(prepared, status)(content.value);
-    ctx.reply(status, text, route.responses[status]?.contentType ?? 'application/json');
-  }
-  for (const [name, value] of Object.entries(answer.headers)) ctx.headers[name] = String(value);
-  if (route.cache !== undefined && status < 400) ctx.headers['cache-control'] = route.cache;
+  for (const [name, value] of Object.entries(answer.headers)) headers[name] = String(value);
+  if (route.cache !== undefined && status < 400) headers['cache-control'] = route.cache;
+  return { status, headers, payload };
+}
+
+function discard({ content }: Reply<number, unknown>): void {
+  if (content.kind === 'raw' && content.payload instanceof Readable) content.payload.destroy();
 }
 
 function serialiserOf({ route, serialisers }: PreparedRoute, status: number): Serialise {

@@ -30,12 +30,15 @@ export const timestamp = z
   .transform((date) => date.toISOString())
   .pipe(z.string().meta({ format: 'date-time', maxLength: 24, example: '2026-01-31T12:00:00.000Z' }));
 
-/** The body of a PATCH in the manner of RFC 7396: any of the fields, but one at least, and no others. */
-export function patchOf<Shape extends z.ZodRawShape>(fields: Shape) {
+/**
+ * The body of a PATCH in the manner of RFC 7396: any of the fields, but one at least, and no others. Those that are
+ * named in `beside` change nothing themselves, so they do not count.
+ */
+export function patchOf<Shape extends z.ZodRawShape>(fields: Shape, beside: readonly string[] = []) {
   return z
     .strictObject(fields)
     .partial()
-    .refine((patch) => Object.keys(patch).length > 0, {
+    .refine((patch) => Object.keys(patch).some((name) => !beside.includes(name)), {
       error: 'Send at least one field to change.',
       when: ({ issues }) => issues.length === 0,
     })

@@ -6,8 +6,10 @@
  */
 
 import { type ServerResponse, STATUS_CODES } from 'node:http';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../errors.ts';
+import { plainAddress } from './context.ts';
 import { describeProblem, problemContentType } from './problem.ts';
 
 export interface MalformedReport {
@@ -15,6 +17,8 @@ export interface MalformedReport {
   readonly reason: string;
   /** The status of the answer; undefined when nobody could be answered any more. */
   readonly status: number | undefined;
+  /** The address of the socket's peer, which may be a proxy: without a request, no header says whom it speaks for. */
+  readonly clientAddress: string;
 }
 
 export interface MalformedInput {
@@ -48,14 +52,15 @@ export function answerMalformed(input: MalformedInput): void {
   }
   if (pending?.headersSent) {
     // The answer is on its way; a second one would be read as its body.
-    report({ reason, status: undefined });
+    report({ reason, status: undefined, clientAddress: addressOf(socket) });
     pending.once('finish', () => socket.destroy());
     pending.end();
     return;
   }
   const refusal = refusalOf(error);
+  const clientAddress = addressOf(socket);
   const status = writeProblem(socket, refusal);
-  report({ reason, status });
+  report({ reason, status, clientAddress });
 }
 
 /** Answers CONNECT, which asks an origin server for what only a proxy does. */
@@ -65,6 +70,10 @@ export function answerTunnel(socket: Duplex): void {
     socket,
     new AppError('method_not_implemented', 'This server does not implement the method CONNECT.'),
   );
+}
+
+function addressOf(socket: Duplex): string {
+  return plainAddress(socket instanceof Socket ? (socket.remoteAddress ?? '') : '');
 }
 
 function refusalOf(error: MalformedInput['error']): AppError {

@@ -32,6 +32,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   not_found: { status: 404, title: 'Not found' },
   method_not_allowed: { status: 405, title: 'Method not allowed' },
   method_not_implemented: { status: 501, title: 'Method not implemented' },
+  transfer_coding_not_implemented: { status: 501, title: 'Transfer coding not implemented' },
   http_version_not_supported: { status: 505, title: 'HTTP version not supported' },
   https_required: { status: 403, title: 'HTTPS required' },
   validation_failed: { status: 422, title: 'Validation failed' },

@@ -8,6 +8,7 @@ import type { z } from 'zod';
 import type { Role, Scope } from '../auth/principal.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { Context } from './context.ts';
+import type { KeepAnswer } from './once.ts';
 import type { Reply } from './reply.ts';
 
 export const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
@@ -47,12 +48,14 @@ export interface ResponseSpec {
 export type Responses = Readonly<Record<number, ResponseSpec>>;
 
 /** What a handler gets: the validated parts of the request. `ctx` is for what has no schema. */
-export interface RouteRequest<Params, Query, Headers, Body> {
+export interface RouteRequest<Params, Query, Headers, Body, Answer> {
   readonly params: Params;
   readonly query: Query;
   readonly headers: Headers;
   readonly body: Body;
   readonly ctx: Context;
+  /** Has the answer kept together with the effect, on a route that is `idempotent`: see once.ts. */
+  once<Value>(answer: (value: Value) => Answer): KeepAnswer<Value> | undefined;
 }
 
 type ValueOf<Spec> = Spec extends { readonly schema: infer Schema extends z.ZodType }
@@ -83,7 +86,7 @@ interface RouteFacts {
   readonly limit?: 'address' | 'exempt';
   /** Quotas of its own, beside those of the address and of the user. */
   readonly limits?: readonly RouteLimit[];
-  /** Takes `Idempotency-Key`: the request is done once, however often it is sent. */
+  /** Takes `Idempotency-Key`: the request is done once, however often it is sent. Its handler uses `once`. */
   readonly idempotent?: boolean;
   /** The largest body in bytes; by default the setting for its class. */
   readonly maxBody?: number;
@@ -116,7 +119,7 @@ export interface RouteSpec<
   readonly body?: Body;
   readonly responses: R;
   handler(
-    request: RouteRequest<z.output<Params>, z.output<Query>, z.output<Headers>, z.output<Body>>,
+    request: RouteRequest<z.output<Params>, z.output<Query>, z.output<Headers>, z.output<Body>, Returned<R>>,
   ): Returned<R> | Promise<Returned<R>>;
 }
 
@@ -127,7 +130,7 @@ export interface Route extends RouteFacts {
   readonly headers?: z.ZodType;
   readonly body?: z.ZodType;
   readonly responses: Responses;
-  handler(request: RouteRequest<unknown, unknown, unknown, unknown>): unknown;
+  handler(request: RouteRequest<unknown, unknown, unknown, unknown, unknown>): unknown;
 }
 
 /** Declares a route. Nothing happens but the inference of the handler's types. */

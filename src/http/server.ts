@@ -68,6 +68,8 @@ export function createHttpServer(options: ServerOptions): HttpServer {
   let inFlight = 0;
   /** The answer that each connection is owed now, for errors of the parser that come while it is made. */
   const pending = new WeakMap<Duplex, ServerResponse>();
+  /** Connections whose last answer is on its way: nothing that arrives behind is done (RFC 9112, section 9.6). */
+  const ended = new WeakSet<Duplex>();
 
   const server = createServer(
     {
@@ -100,6 +102,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     response: ServerResponse,
     expects?: 'continue' | 'unknown expectation',
   ) {
+    if (ended.has(request.socket)) return;
     const target = parseTarget(request.url ?? '', options);
     const method = request.method ?? '';
     const match = target.fault === undefined ? options.router.match(method, target.path) : unmatched;
@@ -143,6 +146,8 @@ export function createHttpServer(options: ServerOptions): HttpServer {
         layer,
       );
     }
+    const framingFault = faultOfFraming(request);
+    if (framingFault !== undefined) return framingFault;
     if (request.rawHeaders.length > options.maxHeaderCount * 2) {
       const detail = `The request has more than ${options.maxHeaderCount} header fields.`;
       return new AppError('headers_too_large', detail, layer);
@@ -170,6 +175,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
   function finish(ctx: Context): void {
     try {
       send(ctx, { closing, onStreamError: options.onStreamError });
+      if (ctx.headers.connection === 'close') ended.add(ctx.request.socket);
     } catch (error) {
       options.onPipelineError(ctx, error);
       ctx.response.destroy();
@@ -205,6 +211,22 @@ export function createHttpServer(options: ServerOptions): HttpServer {
 }
 
 const unmatched = { kind: 'unknown' } as const;
+
+/**
+ * The parser reads a body by the last of its transfer codings, `chunked`, and leaves those under it to us: there are
+ * none (RFC 9112, section 6.1). Whoever stands in front may frame such a message otherwise, so the connection ends.
+ */
+function faultOfFraming({ headers, httpVersion }: IncomingMessage): AppError | undefined {
+  const codings = headers['transfer-encoding'];
+  if (codings === undefined) return undefined;
+  const ending = { layer: 'server', headers: { connection: 'close' } };
+  if (httpVersion === '1.0') {
+    return new AppError('bad_request', 'A request of HTTP/1.0 has no Transfer-Encoding.', ending);
+  }
+  if (codings.toLowerCase() === 'chunked') return undefined;
+  const detail = 'The only transfer coding that this server implements is "chunked".';
+  return new AppError('transfer_coding_not_implemented', detail, ending);
+}
 
 function listen(server: Server, port: number, host: string): Promise<number> {
   return new Promise((resolve, reject) => {

@@ -1,5 +1,6 @@
 import { AppError } from '../errors.ts';
 import type { Middleware } from '../http/context.ts';
+import { countFields } from '../http/raw-fields.ts';
 
 export interface TrustedHostOptions {
   /** Host names that are served here: exact, `*.example.com` for the names below it, or `*` for any. */
@@ -35,7 +36,7 @@ export function trustedHost({ allowed }: TrustedHostOptions): Middleware {
   return function trustedHost(ctx, next) {
     const { request } = ctx;
     if (ctx.fault !== undefined) throw ctx.fault;
-    const hosts = countHosts(request.rawHeaders);
+    const hosts = countFields(request.rawHeaders, 'host');
     if (hosts > 1) throw new AppError('bad_host', 'The request has more than one Host header.', { layer });
     if (hosts === 0 && request.httpVersion !== '1.0') {
       throw new AppError('bad_host', 'The request has no Host header.', { layer });
@@ -58,14 +59,4 @@ export function trustedHost({ allowed }: TrustedHostOptions): Middleware {
     if (known.size < 100) known.add(ctx.host);
     return next(ctx);
   };
-}
-
-/** Node keeps the first of two Host headers and drops the other, so they are counted where all still stand. */
-function countHosts(rawHeaders: readonly string[]): number {
-  let count = 0;
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    const name = rawHeaders[at];
-    if (name?.length === 4 && name.toLowerCase() === 'host') count += 1;
-  }
-  return count;
 }

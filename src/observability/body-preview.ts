@@ -1,11 +1,12 @@
-import { isSecretName, maskEmail, redacted, redactQuery } from './redact.ts';
+import { isSecretName, maskEmail, maskEmails, redacted, redactQuery } from './redact.ts';
 
 /** How much of a body a debug line shows, in characters. */
 const previewLength = 256;
 
 /**
  * The beginning of a body for a debug line. JSON and forms are masked by name first and cut after; of anything
- * else, which has no names to go by, only type and size are told.
+ * else, which has no names to go by, only type and size are told. E-mail addresses are masked under any name: people
+ * sign in with them as their username.
  */
 export function previewBody(bytes: Buffer, mediaType: string | undefined): string {
   if (mediaType === 'application/json' || mediaType?.endsWith('+json')) {
@@ -25,5 +26,6 @@ function maskMember(name: string, value: unknown): unknown {
 }
 
 function cut(text: string): string {
-  return text.length > previewLength ? `${text.slice(0, previewLength)}…` : text;
+  const masked = maskEmails(text.slice(0, 4 * previewLength));
+  return masked.length > previewLength ? `${masked.slice(0, previewLength)}…` : masked;
 }

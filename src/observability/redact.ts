@@ -69,6 +69,11 @@ export function maskEmail(email: string): string {
   return at < 1 ? redacted : `${email.slice(0, 1)}***${email.slice(at)}`;
 }
 
+/** The same for every e-mail address in a text, plain or percent-encoded. The text must be short. */
+export function maskEmails(text: string): string {
+  return text.replace(/([\w.!#$'*+/?^`{|}~-])[\w.!#$%'*+/?^`{|}~-]*(@|%40)(?=[\w-])/gi, '$1***$2');
+}
+
 /** Masks the password of every URL in a text. The scheme's length is bounded to keep the time linear in the text's. */
 export function maskUrl(text: string): string {
   return text.replace(/([a-z][a-z0-9+.-]{0,31}:\/\/[^\s/?#:@]*):[^\s/?#]*@/gi, `$1:${redacted}@`);

@@ -6,6 +6,7 @@
  *     route.body                    ->  requestBody      one entry a media type, with the route's example
  *     route.responses               ->  responses        with the headers that the layers add
  *     limit, body, params, problems ->  responses        the refusals, as problems (RFC 9457)
+ *     auth, scopes, roles           ->  security         and the refusals of who may not
  *     .meta({ id })                 ->  components       written once, referred to by name
  *
  * Left out are routes that say `hidden`, and HEAD and OPTIONS, which follow from the others.
@@ -15,6 +16,7 @@ import type { Method, Route } from '../http/route.ts';
 import { type Header, standardHeaders } from './headers.ts';
 import { describeOperation, type Operation, pathTemplate } from './operation.ts';
 import { createSchemaSet, type JsonSchema } from './schemas.ts';
+import { describeSecuritySchemes, type SecurityOptions, type SecurityScheme } from './security.ts';
 
 export interface DocumentOptions {
   readonly routes: readonly Route[];
@@ -23,6 +25,8 @@ export interface DocumentOptions {
   readonly environment: string;
   /** What each tag of the routes stands for, in the order in which readers see them. */
   readonly tags: readonly Tag[];
+  /** How clients say who they are. */
+  readonly security: SecurityOptions;
 }
 
 export interface Tag {
@@ -49,6 +53,7 @@ export interface OpenApiDocument {
   readonly components: {
     readonly schemas: Record<string, JsonSchema>;
     readonly headers: Record<string, Header>;
+    readonly securitySchemes: Record<string, SecurityScheme>;
   };
 }
 
@@ -56,7 +61,8 @@ export interface OpenApiDocument {
  * Makes the document. Throws an Error that names the route for what cannot be described: a transformation whose
  * result has no schema, a tag without a description, an operationId that is there twice.
  */
-export function createOpenApiDocument({ routes, info, environment, tags }: DocumentOptions): OpenApiDocument {
+export function createOpenApiDocument(options: DocumentOptions): OpenApiDocument {
+  const { routes, info, environment, tags, security } = options;
   const schemas = createSchemaSet();
   const paths: OpenApiDocument['paths'] = {};
   const visible = routes.filter(({ hidden }) => !hidden);
@@ -81,7 +87,11 @@ export function createOpenApiDocument({ routes, info, environment, tags }: Docum
     ],
     tags: tags.filter(({ name }) => visible.some((route) => route.tags.includes(name))),
     paths,
-    components: { schemas: schemas.components(), headers: usedHeaders(paths) },
+    components: {
+      schemas: schemas.components(),
+      headers: usedHeaders(paths),
+      securitySchemes: describeSecuritySchemes(security),
+    },
   };
 }
 

@@ -19,6 +19,10 @@ export const standardHeaders = {
       'The validator of this representation (RFC 9110, section 8.8.3), for If-Match and If-None-Match.',
     schema: { type: 'string', maxLength: 128, pattern: '^(?:W/)?"[^"]*"$' },
   },
+  'Idempotency-Replayed': {
+    description: '`true` if this is the answer that an earlier request with the same Idempotency-Key had.',
+    schema: { type: 'string', enum: ['true'] },
+  },
   Link: {
     description: 'Related resources (RFC 8288), such as the next page.',
     schema: { type: 'string', maxLength: 8192, pattern: '^<[^>]*>' },
@@ -33,7 +37,7 @@ export const standardHeaders = {
     schema: {
       type: 'string',
       maxLength: 128,
-      pattern: '^"[a-z-]+";r=\\d+;t=\\d+$',
+      pattern: '^"[a-z0-9-]+";r=\\d+;t=\\d+$',
       examples: ['"minute";r=69;t=60'],
     },
   },
@@ -42,13 +46,23 @@ export const standardHeaders = {
     schema: {
       type: 'string',
       maxLength: 512,
-      pattern: '^"[a-z-]+";q=\\d+;w=\\d+',
+      pattern: '^"[a-z0-9-]+";q=\\d+;w=\\d+',
       examples: ['"minute";q=70;w=60, "hour";q=1000;w=3600'],
     },
   },
   'Retry-After': {
     description: 'Seconds to wait before the next try.',
     schema: { type: 'integer', format: 'int32', minimum: 1, maximum: 86_400 },
+  },
+  'WWW-Authenticate': {
+    description:
+      'How to say who you are (RFC 9110, section 11.6.1), and what was wrong with how you did (RFC 6750).',
+    schema: {
+      type: 'string',
+      maxLength: 512,
+      pattern: '^Bearer\\b',
+      examples: ['Bearer realm="strata"'],
+    },
   },
   'X-Request-ID': {
     description: 'The id of the request: yours if you sent an acceptable one, else a new one.',

@@ -5,6 +5,7 @@ import { maxTargetBytes } from '../http/server.ts';
 import { headerName } from './headers.ts';
 import { type ApiResponse, describeResponses, type MediaType } from './responses.ts';
 import { isText, type JsonSchema, type SchemaSet } from './schemas.ts';
+import { describeCaller, describeSecurity, type SecurityRequirement } from './security.ts';
 
 export interface Parameter {
   readonly name: string;
@@ -28,8 +29,7 @@ export interface Operation {
   readonly description?: string;
   readonly tags: readonly string[];
   readonly deprecated?: true;
-  readonly security: readonly Record<string, readonly string[]>[];
-  readonly 'x-auth'?: string;
+  readonly security: readonly SecurityRequirement[];
   readonly parameters?: readonly Parameter[];
   readonly requestBody?: RequestBody;
   readonly responses: Record<string, ApiResponse>;
@@ -42,22 +42,31 @@ export function describeOperation(route: Route, schemas: SchemaSet): Operation {
     ...pathParameters(route, name, schemas),
     ...namedParameters('query', route.query, name, schemas),
     ...namedParameters('header', route.headers, name, schemas),
+    ...(route.idempotent ? [idempotencyKey] : []),
   ];
   return {
     operationId: route.operationId,
     summary: route.summary,
-    description: route.description ?? `${route.summary}.`,
+    description: [route.description ?? `${route.summary}.`, describeCaller(route)].join(' ').trimEnd(),
     tags: route.tags,
     ...(route.deprecated && { deprecated: true }),
-    // The empty requirement says that nobody has to sign in: no credential is asked for yet, not even where the
-    // route declares that it will be, which `x-auth` tells.
-    security: [{}],
-    ...(route.auth !== 'none' && { 'x-auth': route.auth }),
+    security: describeSecurity(route),
     ...(parameters.length > 0 && { parameters }),
     ...(route.body !== undefined && { requestBody: describeBody(route, route.body, name, schemas) }),
     responses: describeResponses(route, name, schemas),
   };
 }
+
+/** What a route that says `idempotent` takes beside the headers of its own. */
+const idempotencyKey: Parameter = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  description:
+    'Makes the request safe to repeat: while it is remembered, the same key is answered with the first answer and does ' +
+    'nothing again. Take a new random value, such as a UUID, for each thing that you want done.',
+  schema: { type: 'string', minLength: 1, maxLength: 257, pattern: '^[!-~]+$' },
+};
 
 /** The template of OpenAPI for a route's pattern: `/users/:id` is `/users/{id}`, `/files/*path` is `/files/{path}`. */
 export function pathTemplate(pattern: string): string {

@@ -1,7 +1,8 @@
 /**
  * What a route may answer: what it declares itself, and the refusals that follow from its other declarations. A
  * body can be malformed, too large, of the wrong type or too slow; what has a schema can fail it; what is looked
- * up may not be there; what is limited can be over the limit; and anything can fail or take too long.
+ * up may not be there; what is limited can be over the limit; what is for some callers refuses the others; what is done
+ * once can be asked for twice; and anything can fail or take too long.
  */
 
 import { AppError, type ErrorCode } from '../errors.ts';
@@ -54,6 +55,7 @@ function describeDeclared(
   const headers = usual(route);
   if (status === 201) headers.Location = reference('Location');
   if (status === 200 && route.etag) headers.ETag = reference('ETag');
+  if (route.idempotent) headers['Idempotency-Replayed'] = reference('Idempotency-Replayed');
   for (const [name, description] of Object.entries(spec.headers ?? {})) {
     headers[headerName(name)] = describeHeader(name, description);
   }
@@ -73,6 +75,8 @@ function describeDeclared(
 /** The codes that a route can refuse with, by their status. */
 function refusalsOf(route: Route): Map<number, ErrorCode[]> {
   const codes: ErrorCode[] = ['bad_target'];
+  if (looksAtCredentials(route)) codes.push('bad_request', 'unauthenticated', 'database_unavailable');
+  if (canForbid(route)) codes.push('forbidden');
   if (route.body !== undefined) {
     codes.push('malformed_body', 'incomplete_body', 'request_timeout', 'body_too_large');
     codes.push('unsupported_media_type', 'unsupported_encoding');
@@ -81,6 +85,7 @@ function refusalsOf(route: Route): Map<number, ErrorCode[]> {
   if ([route.params, route.query, route.headers, route.body].some((each) => each !== undefined)) {
     codes.push('validation_failed');
   }
+  if (route.idempotent) codes.push('bad_request', 'idempotency_running', 'idempotency_mismatch');
   if (route.limit !== 'exempt') codes.push('rate_limited');
   codes.push(...(route.problems ?? []), 'internal', 'deadline_exceeded');
 
@@ -92,6 +97,16 @@ function refusalsOf(route: Route): Map<number, ErrorCode[]> {
   return byStatus;
 }
 
+/** Credentials that are shown are checked, also where none are asked for; but for open probes. */
+function looksAtCredentials({ auth, limit }: Route): boolean {
+  return auth !== 'own' && !(auth === 'none' && limit === 'exempt');
+}
+
+/** Whether somebody who is who they say can still be the wrong one: of the wrong kind, or without a scope or role. */
+function canForbid({ auth, scopes = [], roles = [] }: Route): boolean {
+  return auth === 'user' || auth === 'apiKey' || (auth === 'any' && scopes.length + roles.length > 0);
+}
+
 function describeRefusal(
   route: Route,
   status: number,
@@ -101,7 +116,9 @@ function describeRefusal(
   const kinds = codes.map((code) => `${problemKinds[code].title} (\`${code}\`)`).join('; ');
   const limit = status === 413 && route.maxBody !== undefined ? `; the limit is ${route.maxBody} bytes` : '';
   const headers = usual(route);
-  if (status === 429 || status === 503) headers['Retry-After'] = reference('Retry-After');
+  if (status === 401) headers['WWW-Authenticate'] = reference('WWW-Authenticate');
+  if (status === 429 || status === 503 || codes.includes('idempotency_running'))
+    headers['Retry-After'] = reference('Retry-After');
   const schema = schemas.convert(problemSchema, 'output', 'the problem');
   const content = { [problemContentType]: { schema, example: exampleOf(codes) } };
   return { description: `${kinds}${limit}.`, headers, content };

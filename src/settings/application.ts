@@ -14,6 +14,7 @@ import {
   text,
 } from './kind.ts';
 import { layerNames } from './layer-names.ts';
+import { linkBase, mailbox, smtpUrl } from './mail-kinds.ts';
 import { nearestName } from './nearest-name.ts';
 import { hostPatterns, origins } from './network-kinds.ts';
 import { packageVersion } from './package-version.ts';
@@ -128,6 +129,24 @@ export const application = z.object({
   dataDir: variable('APP_DATA_DIR', kind('the path of a folder', readFolder), {
     default: '.data',
     about: 'Folder for everything the program keeps on disk, relative to where it was started.',
+  }),
+  publicUrl: variable('APP_PUBLIC_URL', linkBase(), {
+    default: '',
+    phase: 2,
+    about:
+      'Where the pages for your users are: what the links in mails start with. Without it, a mail names the token and the call that takes it.',
+  }),
+  smtpUrl: variable('APP_SMTP_URL', smtpUrl(), {
+    default: '',
+    phase: 2,
+    secret: 'url-password',
+    about:
+      'The server that sends mail; needs the package nodemailer. To another machine it must speak TLS. Without it, local and test write mails to files in APP_DATA_DIR, and elsewhere none are sent.',
+  }),
+  mailFrom: variable('APP_MAIL_FROM', mailbox(), {
+    default: 'Strata <no-reply@localhost>',
+    phase: 2,
+    about: 'Whom mails are from.',
   }),
   compressionMinBytes: variable('APP_COMPRESSION_MIN_BYTES', integer(0, 1_073_741_824, 'bytes'), {
     default: '1000',

@@ -4,6 +4,7 @@
  * here, and takes part in nothing: its own fault is enough.
  */
 
+import { weakness } from '../auth/secret-strength.ts';
 import type { PartialValues } from './table.ts';
 
 const mostInAMinute = 1_000_000;
@@ -31,6 +32,13 @@ export function findRefusals(
       );
     }
   }
+  refusals.push(...findSecretRefusals(application.environment, security));
+  const { sessionIdleDays = 0, sessionMaxDays = Infinity } = security;
+  if (sessionIdleDays > sessionMaxDays) {
+    refusals.push(
+      'SECURITY_SESSION_IDLE_DAYS is longer than SECURITY_SESSION_MAX_DAYS, which ends the session first: lower the one or raise the other.',
+    );
+  }
   if (application.corsAllowOrigins?.includes('*') && application.corsAllowCredentials) {
     refusals.push(
       'APP_CORS_ALLOW_ORIGINS with * is refused together with APP_CORS_ALLOW_CREDENTIALS=true: list the origins, or set APP_CORS_ALLOW_CREDENTIALS=false.',
@@ -43,6 +51,42 @@ export function findRefusals(
     );
   }
   return refusals;
+}
+
+const howToMakeOne = 'set it to the output of `openssl rand -hex 32`';
+
+/** Whoever can guess a secret can sign in as everybody. A weak one is refused locally too, for it would be copied. */
+function findSecretRefusals(
+  environment: PartialValues['application']['environment'],
+  { jwtSecret, jwtSecrets, jwtAlgorithm }: PartialValues['security'],
+): string[] {
+  if (jwtSecret === undefined || jwtSecrets === undefined || jwtAlgorithm === undefined) return [];
+  const refusals: string[] = [];
+  if (isDeployed(environment) && jwtSecret === '' && jwtSecrets.length === 0) {
+    refusals.push(
+      `SECURITY_JWT_SECRET is not set, and ${environment} does not start without: ${howToMakeOne}.`,
+    );
+  }
+  if (jwtSecret !== '' && jwtSecrets.length > 0 && jwtSecrets[0] !== jwtSecret) {
+    refusals.push(
+      'SECURITY_JWT_SECRET is not the first of SECURITY_JWT_SECRETS, which signs: remove it, or put it first in the list.',
+    );
+  }
+  const named = [
+    ...(jwtSecret === '' ? [] : [{ name: 'SECURITY_JWT_SECRET', secret: jwtSecret }]),
+    ...jwtSecrets
+      .filter((secret) => secret !== jwtSecret)
+      .map((secret) => ({ name: 'A secret in SECURITY_JWT_SECRETS', secret })),
+  ];
+  for (const { name, secret } of named) {
+    const why = weakness(secret, jwtAlgorithm);
+    if (why !== undefined) refusals.push(`${name} ${why}: ${howToMakeOne}.`);
+  }
+  return refusals;
+}
+
+function isDeployed(environment: PartialValues['application']['environment']): boolean {
+  return environment === 'staging' || environment === 'production';
 }
 
 /** The sentences that an operator should read, although the program starts. */
@@ -66,6 +110,16 @@ export function findCautions({ application, security, server }: PartialValues): 
   if (bodyTimeoutSeconds > requestTimeoutSeconds) {
     cautions.push(
       'APP_BODY_TIMEOUT_SECONDS is longer than APP_REQUEST_TIMEOUT_SECONDS, which ends the request first: lower the one or raise the other.',
+    );
+  }
+  if (isDeployed(application.environment) && application.smtpUrl === '') {
+    cautions.push(
+      'APP_SMTP_URL is not set, so no mail is sent: password reset and e-mail verification answer 503.',
+    );
+  }
+  if (application.smtpUrl && application.mailFrom?.includes('@localhost')) {
+    cautions.push(
+      'APP_MAIL_FROM is at localhost, which most mail servers refuse: set it to an address of your domain.',
     );
   }
   if (application.databaseMigrate === true && application.databaseUrl === 'none') {

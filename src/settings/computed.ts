@@ -22,3 +22,13 @@ export function computeApplication(application: SettingsValues['application']) {
       databaseKind !== 'none' && (databaseMigrate === 'auto' ? migratesByItself : databaseMigrate),
   };
 }
+
+/** What follows from the settings of security: one list of secrets, whichever of the two variables has them. */
+export function computeSecurity({ jwtSecret, ...security }: SettingsValues['security']) {
+  const { jwtSecrets } = security;
+  /** The secrets of access tokens: the first signs, all verify. Empty if none is set. */
+  return {
+    ...security,
+    jwtSecrets: jwtSecret === '' || jwtSecrets.length > 0 ? jwtSecrets : Object.freeze([jwtSecret]),
+  };
+}

@@ -1,4 +1,5 @@
 import { kind, refuse } from './kind.ts';
+import { readServerUrl } from './server-url.ts';
 
 /**
  * Where the database is: `embedded` (the program starts its own PostgreSQL), `none`, or the URL of a PostgreSQL
@@ -14,23 +15,3 @@ export const databaseUrl = () =>
     if (!/^postgres(?:ql)?$/i.test(scheme)) return refuse('no other database than PostgreSQL is supported');
     return readServerUrl(`${scheme.toLowerCase()}://${rest}`);
   });
-
-function readServerUrl(text: string): string {
-  const encode =
-    'percent-encode what is special in the user name and the password (@ is %40, : %3A, / %2F, ? %3F, # %23)';
-  if (/[\s\p{Cc}#]/u.test(text) || !URL.canParse(text)) return refuse(`the URL is not valid; ${encode}`);
-  const url = new URL(text);
-  const parts = [url.username, url.password, url.pathname];
-  if (`${url.pathname}${url.search}`.includes('@') || !parts.every(isPercentEncoded)) return refuse(encode);
-  if (url.hostname === '') return refuse('the URL names no host');
-  return text;
-}
-
-function isPercentEncoded(part: string): boolean {
-  try {
-    decodeURIComponent(part);
-    return true;
-  } catch {
-    return false;
-  }
-}

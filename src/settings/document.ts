@@ -126,6 +126,10 @@ A variable that is set to nothing, or to spaces only, counts as not set. An \`AP
 
 const rules = `## What does not start
 
+In staging and production:
+
+- \`SECURITY_JWT_SECRET\` (or \`SECURITY_JWT_SECRETS\`) not set. Elsewhere a secret is made at the first start and kept in \`APP_DATA_DIR/jwt-secret\`.
+
 In production:
 
 - \`APP_DEBUG=true\`, because stack traces would leave with error answers;
@@ -135,10 +139,12 @@ In production:
 Everywhere:
 
 - \`*\` in \`APP_CORS_ALLOW_ORIGINS\` with \`APP_CORS_ALLOW_CREDENTIALS=true\`, which is the default;
+- a secret for tokens that is shorter than the hash of \`SECURITY_JWT_ALGORITHM\`, a placeholder, or one that stands in tutorials; and \`SECURITY_JWT_SECRET\` together with \`SECURITY_JWT_SECRETS\` unless it is the first of the list;
+- \`SECURITY_SESSION_IDLE_DAYS\` above \`SECURITY_SESSION_MAX_DAYS\`;
 - \`SECURITY_RATE_LIMIT_PER_MINUTE\` and \`SECURITY_RATE_LIMIT_BURST\` above 1000000 together;
 - a database other than PostgreSQL. \`postgresql+asyncpg://\` and the like are read as \`postgresql://\`.
 
-Allowed, with a warning: a limit an hour below the limit a minute; forwarded headers believed from every address; a body deadline beyond the request's; a switch that has no effect because another one is off.
+Allowed, with a warning: a limit an hour below the limit a minute; forwarded headers believed from every address; a body deadline beyond the request's; no mail server in staging and production; a switch that has no effect because another one is off.
 
 ## What follows from the settings
 
@@ -147,6 +153,7 @@ Allowed, with a warning: a limit an hour below the limit a minute; forwarded hea
 | \`docsUrl\`, \`redocUrl\`, \`openapiUrl\` | \`/docs\`, \`/redoc\` and \`/openapi.json\` in local and staging; not served elsewhere |
 | \`migrateAtStart\` | \`APP_DATABASE_MIGRATE\`; for \`auto\`, true in local and test and with the embedded database; never without a database |
 | \`databaseKind\` | \`embedded\`, \`postgres\` or \`none\`, by \`APP_DATABASE_URL\` |
+| \`jwtSecrets\` | the list of \`SECURITY_JWT_SECRETS\`, or the one of \`SECURITY_JWT_SECRET\`; empty when neither is set |
 | \`isProduction\` | whether \`APP_ENVIRONMENT\` is \`production\` |
 
 ## Layers
@@ -155,4 +162,4 @@ Allowed, with a warning: a limit an hour below the limit a minute; forwarded hea
 
 ## A new setting
 
-Declare it in \`src/settings/application.ts\`, \`server.ts\` or \`security.ts\` with \`variable()\`: its name, kind, default and one sentence. Its type, this page, \`.env.example\` and \`npm run config\` follow from there; run \`npm run docs\`.`;
+Declare it in \`src/settings/application.ts\`, \`server.ts\`, \`security.ts\` or \`identity.ts\` with \`variable()\`: its name, kind, default and one sentence. Its type, this page, \`.env.example\` and \`npm run config\` follow from there; run \`npm run docs\`.`;

@@ -9,9 +9,13 @@ export const layerNames = [
   'https-policy',
   'cors',
   'rate-limit',
+  'authenticate',
+  'authorise',
+  'caller-limit',
   'content-validation',
   'compression',
   'etag',
+  'idempotency',
 ] as const;
 
 export type LayerName = (typeof layerNames)[number];

@@ -20,7 +20,7 @@
 
 import { StartError } from '../errors.ts';
 import { findCautions, findRefusals } from './checks.ts';
-import { computeApplication } from './computed.ts';
+import { computeApplication, computeSecurity } from './computed.ts';
 import { printValue } from './kind.ts';
 import { maskPasswords, maskUrlPassword, quote } from './quote.ts';
 import {
@@ -104,7 +104,7 @@ export function loadSettings(source: SettingsSource = {}): LoadedSettings {
 function freezeSettings({ application, security, server }: SettingsValues) {
   return Object.freeze({
     application: Object.freeze({ ...application, ...computeApplication(application) }),
-    security: Object.freeze(security),
+    security: Object.freeze(computeSecurity(security)),
     server: Object.freeze(server),
   });
 }
@@ -128,6 +128,6 @@ function describeFault(variable: DeclaredVariable, { text, origin, alias }: Foun
 
 function showValue(variable: DeclaredVariable, values: readonly (readonly [string, unknown])[]): string {
   const value = printValue(values.find(([key]) => key === variable.key)?.[1]);
-  if (variable.secret === 'value') return value === '' ? '' : '***';
+  if (variable.secret === 'value') return value === variable.default ? value : '***';
   return variable.secret === 'url-password' ? maskUrlPassword(value) : maskPasswords(value);
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { identity } from './identity.ts';
 import { boolean, headerText, integer } from './kind.ts';
 import { addressRanges } from './network-kinds.ts';
 import { variable } from './variable.ts';
@@ -6,11 +7,11 @@ import { variable } from './variable.ts';
 const most = 1_000_000;
 const tebibyte = 1_099_511_627_776;
 
-/** What protects the server: limits, header policies, and which proxies are believed. */
+/** What protects the server: limits, header policies, which proxies are believed, and who may come in. */
 export const security = z.object({
   rateLimitEnabled: variable('SECURITY_RATE_LIMIT_ENABLED', boolean(), {
     default: 'true',
-    about: 'Limit the requests of each client address.',
+    about: 'Limit the requests of each client address, of each user, and to routes with limits of their own.',
   }),
   rateLimitPerMinute: variable('SECURITY_RATE_LIMIT_PER_MINUTE', integer(1, most, 'requests'), {
     default: '60',
@@ -76,4 +77,5 @@ export const security = z.object({
     default: '',
     about: 'Value of the Server header. Without one, no such header is sent.',
   }),
+  ...identity,
 });

@@ -60,7 +60,7 @@ describe('npm run migrate', () => {
       [['down', '--too', '1'], none, /^Usage: /],
       [['new'], none, /^Usage: /],
       [['new', 'nonsense'], none, /named by a verb and a noun/],
-      [['up'], none, /^There is no database to migrate: set APP_DATABASE_URL/],
+      [['up'], none, /^There is no database: set APP_DATABASE_URL/],
       [['up'], { APP_DATABASE_URL: 'mysql://x' }, /APP_DATABASE_URL/],
       [
         ['status'],

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { testSecret } from '../helpers/test-secret.ts';
 
 /** Runs the command with this environment alone, in a folder without a `.env`. */
 function run(env: Record<string, string>) {
@@ -57,6 +58,7 @@ describe('npm run openapi', () => {
       APP_ENVIRONMENT: 'production',
       APP_DATABASE_URL: 'none',
       APP_ALLOWED_HOSTS: 'api.example.org',
+      SECURITY_JWT_SECRET: testSecret,
     });
     assert.equal(status, 0, stderr);
     assert.equal(JSON.parse(stdout).servers[0].description, 'This server (production)');

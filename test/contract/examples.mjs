@@ -1,7 +1,8 @@
 /**
- * Sends every operation of the document with the examples that stand in it, as the docs page would, to a server with
- * an empty database; each must succeed, with a declared status and an answer that its declared schema holds true of.
- * Run as `node examples.mjs <document> <server>`.
+ * Sends every operation of the document with the examples that stand in it, as the docs page would, to a server whose
+ * database is empty but for an admin; each must succeed, with a declared status and an answer that its declared schema
+ * holds true of. They are sent by the user whom the examples register; what that one may not do, the admin tries.
+ * Run as `node examples.mjs <document> <server> <username of the admin>`; both have the password of the examples.
  */
 
 import assert from 'node:assert/strict';
@@ -9,45 +10,77 @@ import { readFile } from 'node:fs/promises';
 import Ajv from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 
-const [file = '', server = ''] = process.argv.slice(2);
+const [file = '', server = '', admin = ''] = process.argv.slice(2);
 const document = JSON.parse(await readFile(file, 'utf8'));
 
 const ajv = new Ajv.default({ strict: false, allErrors: true });
 addFormats.default(ajv);
 ajv.addSchema(document, 'document');
 
-/** First what makes things, then what reads and changes them, and last, from the end, what removes them. */
-const order = ['post', 'get', 'put', 'patch', 'delete'];
-const operations = Object.entries(document.paths)
-  .flatMap(([path, item], at) =>
-    Object.entries(item).map(([method, operation]) => ({ path, method, operation, at })),
-  )
-  .sort(
-    (a, b) =>
-      order.indexOf(a.method) - order.indexOf(b.method) ||
-      (a.method === 'delete' ? b.at - a.at : a.at - b.at),
-  );
+/** What cannot succeed as it stands, since it takes what only the server can make, and how it is refused. */
+const refusals = new Map([
+  ['refresh', 401],
+  ['changePassword', 422],
+  ['confirmPasswordReset', 422],
+  ['confirmEmail', 422],
+  ['endSession', 404],
+]);
 
+/** First what makes things, then what reads and changes them, then what removes them; last what ends the session. */
+const early = ['registerUser', 'login'];
+const order = ['post', 'get', 'put', 'patch', 'delete'];
+const late = ['logout', 'logoutAll', 'deleteUser'];
+
+const operations = Object.entries(document.paths)
+  .flatMap(([path, item]) => Object.entries(item).map(([method, operation]) => ({ path, method, operation })))
+  .sort((a, b) => rankOf(a) - rankOf(b));
+
+const user = document.paths['/api/v1/auth/login'].post.requestBody.content['application/json'].example;
+let token = '';
 let sent = 0;
 for (const { path, method, operation } of operations) {
-  const bodies = Object.entries(operation.requestBody?.content ?? { '': {} });
-  for (const [contentType, { example }] of bodies) {
-    const where = `${method.toUpperCase()} ${path}${contentType === '' ? '' : ` with ${contentType}`}`;
-    const { url, headers } = fill(path, operation.parameters ?? [], where);
-    if (contentType !== '') {
-      assert.notEqual(example, undefined, `${where} has no example of its body.`);
-      headers.set('content-type', contentType);
+  const { operationId, security, parameters = [], requestBody } = operation;
+  const where = `${method.toUpperCase()} ${path}`;
+  const isProtected = security.every((requirement) => Object.keys(requirement).length > 0);
+  if (isProtected && (token === '' || late.includes(operationId))) token = await signIn(user.username);
+
+  for (const [contentType, { example }] of Object.entries(requestBody?.content ?? { '': {} })) {
+    if (requestBody?.required) assert(example, `${where} has no example of its body as ${contentType}.`);
+    const { url, headers } = fill(path, parameters, where);
+    const body = example && encode(example, contentType);
+    if (body) headers.set('content-type', contentType);
+    if (isProtected) headers.set('authorization', `Bearer ${token}`);
+    let response = await fetch(url, { method: method.toUpperCase(), headers, body });
+    if (response.status === 403) {
+      headers.set('authorization', `Bearer ${await signIn(admin)}`);
+      response = await fetch(url, { method: method.toUpperCase(), headers, body });
     }
-    const response = await fetch(url, {
-      method: method.toUpperCase(),
-      headers,
-      ...(contentType !== '' && { body: JSON.stringify(example) }),
-    });
-    await check(response, operation, where);
+    await check(response, operation, contentType === '' ? where : `${where} with ${contentType}`);
     sent += 1;
   }
 }
 console.log(`${sent} requests`);
+
+function rankOf({ method, operation: { operationId } }) {
+  if (early.includes(operationId)) return early.indexOf(operationId) - early.length;
+  return late.includes(operationId) ? order.length + late.indexOf(operationId) : order.indexOf(method);
+}
+
+async function signIn(username) {
+  const response = await fetch(`${server}/api/v1/auth/login`, {
+    method: 'POST',
+    body: new URLSearchParams({ grant_type: 'password', ...user, username }),
+  });
+  const { access_token, detail } = await response.json();
+  assert(access_token, `${username} could not sign in: ${detail}`);
+  return access_token;
+}
+
+function encode(example, contentType) {
+  return contentType === 'application/x-www-form-urlencoded'
+    ? new URLSearchParams(example).toString()
+    : JSON.stringify(example);
+}
 
 /** The request's address and headers, with the example of each parameter that has one. */
 function fill(path, parameters, where) {
@@ -68,10 +101,14 @@ function fill(path, parameters, where) {
 
 async function check(response, operation, where) {
   const text = await response.text();
-  assert(response.ok, `${where} was answered with ${response.status}: ${text}`);
+  const refusal = refusals.get(operation.operationId);
+  assert(
+    refusal === undefined ? response.ok : response.status === refusal,
+    `${where} was answered with ${response.status}: ${text}`,
+  );
   const declared = operation.responses[response.status];
   assert(declared, `${where} was answered with ${response.status}, which is not declared.`);
-  for (const name of ['location', 'link', 'etag', 'retry-after']) {
+  for (const name of ['location', 'link', 'etag', 'retry-after', 'www-authenticate', 'set-cookie']) {
     const isDeclared = Object.keys(declared.headers).some((each) => each.toLowerCase() === name);
     assert(isDeclared || !response.headers.has(name), `${where} was answered with an undeclared ${name}.`);
   }

@@ -6,15 +6,30 @@ import createClient from 'openapi-fetch';
 /** @type {import('openapi-fetch').Client<import('./types.ts').paths>} */
 const client = createClient({ baseUrl: process.argv[2] ?? '' });
 
+const password = 'correct horse battery staple';
 const author = await client.POST('/api/v1/users', {
-  body: { username: 'emmy', email: 'emmy@example.org', password: 'correct horse battery staple' },
+  body: { username: 'emmy', email: 'emmy@example.org', password },
 });
 assert(author.data);
 
+const signedIn = await client.POST('/api/v1/auth/login', { body: { username: 'emmy', password } });
+assert(signedIn.data?.refresh_token);
+let { access_token, refresh_token } = signedIn.data;
+client.use({
+  onRequest({ request }) {
+    request.headers.set('authorization', `Bearer ${access_token}`);
+  },
+});
+const refreshed = await client.POST('/api/v1/auth/refresh', { body: { refresh_token } });
+assert(refreshed.data?.refresh_token);
+({ access_token, refresh_token } = refreshed.data);
+
 const written = await client.POST('/api/v1/posts', {
-  body: { author_id: author.data.id, title: 'Invariants', body: 'To each symmetry its own.' },
+  body: { title: 'Invariants', body: 'To each symmetry its own.' },
+  params: { header: { 'Idempotency-Key': 'invariants-1' } },
 });
 assert(written.data);
+assert.equal(written.data.author_id, author.data.id);
 const params = { path: { id: written.data.id } };
 
 const read = await client.GET('/api/v1/posts/{id}', { params });
@@ -32,11 +47,15 @@ const updated = await client.PATCH('/api/v1/posts/{id}', { params, body: { title
 assert.equal(updated.data?.title, 'On invariants');
 
 const refused = await client.POST('/api/v1/posts', {
-  body: { author_id: 2 ** 40, title: 'Lost', body: 'No author.' },
+  body: { title: '', body: 'No title.' },
 });
 assert.equal(refused.response.status, 422);
-assert.equal(refused.error?.errors?.[0]?.pointer, '/author_id');
+assert.equal(refused.error?.errors?.[0]?.pointer, '/title');
 
 const deleted = await client.DELETE('/api/v1/posts/{id}', { params });
 assert.equal(deleted.response.status, 204);
 assert.equal((await client.GET('/api/v1/posts/{id}', { params })).response.status, 404);
+
+const left = await client.POST('/api/v1/auth/logout', { body: { refresh_token } });
+assert.equal(left.response.status, 204);
+assert.equal((await client.GET('/api/v1/users/me')).response.status, 401);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import postgres from 'postgres';
 import { migrateDown, migrateUp, migrationStatus, pendingMigrations } from '../../src/db/migrate.ts';
+import { newMigration } from '../../src/db/migration-file.ts';
 import { withMigrationLock } from '../../src/db/migration-lock.ts';
 import { StartError } from '../../src/errors.ts';
 import { captureLog } from '../helpers/captured-log.ts';
@@ -183,6 +184,22 @@ describe('migrating down', () => {
     await migrateUp(options);
     await assert.rejects(migrateDown({ ...options, to: 0 }), { message: /0001_change_1 cannot be reverted/ });
     assert.deepEqual(await tables(), ['a', 'b']);
+  });
+});
+
+describe('the status of the migrations', () => {
+  it('lists a new file that is still empty, which nobody can apply until it is written', async (t) => {
+    const { options, put } = await mustPrepare(t, [createA]);
+    await migrateUp(options);
+    await newMigration('add colour', options.directory);
+    const states = async () => (await migrationStatus(options)).map(({ name, state }) => `${state} ${name}`);
+    assert.deepEqual(await states(), ['applied 0001_change_1', 'empty 0002_add_colour']);
+    await assert.rejects(migrateUp(options), {
+      name: StartError.name,
+      message: /0002_add_colour\.sql has no statement in its up part/,
+    });
+    await put(1, { up: '' });
+    assert.deepEqual(await states(), ['changed 0001_change_1', 'empty 0002_add_colour']);
   });
 });
 

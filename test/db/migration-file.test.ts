@@ -97,6 +97,11 @@ describe('a folder of migrations', () => {
     const path = await newMigration('Add avatar', folder);
     assert.equal(path, join(folder, '0002_add_avatar.sql'));
     assert.match(await readFile(path, 'utf8'), /-- migrate: up\n\n-- migrate: down\n/);
+    await assert.rejects(newMigration('add AVATAR', folder), {
+      name: StartError.name,
+      message: /There is 0002_add_avatar\.sql already/,
+    });
+    assert.deepEqual(await listMigrations(folder), ['0001_add_a', '0002_add_avatar']);
     await assert.rejects(newMigration('avatar', folder), { name: StartError.name });
     await assert.rejects(newMigration('../add_avatar', folder), { name: StartError.name });
   });

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { linksOf } from '../helpers/api-client.ts';
-import { mustServeApi } from '../helpers/test-api.ts';
+import { mustLogIn, mustServeApi } from '../helpers/test-api.ts';
 
-it('a user registers, writes, changes and deletes, and every request is found in the log by its id', async (t) => {
+it('a user registers, signs in, writes, changes and deletes, and every request is found in the log by its id', async (t) => {
   const api = await mustServeApi(t);
 
   const ready = await api.get('/api/v1/health/ready');
@@ -11,25 +11,22 @@ it('a user registers, writes, changes and deletes, and every request is found in
   assert.equal(ready.body.checks.database.status, 'pass');
   assert.equal(ready.body.checks.migrations.status, 'pass');
 
-  // Register, and read it back from where the answer says it is.
+  // Register, sign in, and read it back from where the answer says it is.
   const registered = await api.post('/api/v1/users', {
     ...{ username: 'ada_lovelace', email: 'ada@example.org', password: 'correct horse battery staple' },
   });
   assert.equal(registered.status, 201);
   const userPath = registered.headers.get('location') ?? '';
-  const user = await api.get(userPath);
+  assert.equal((await api.get(userPath)).status, 401);
+  const ada = await mustLogIn(api, registered.body);
+  const user = await ada.get(userPath);
   assert.deepEqual(user.body, registered.body);
-  const everybody = await api.get('/api/v1/users');
-  assert.deepEqual(everybody.body, { items: [registered.body], next_cursor: null });
+  assert.deepEqual((await ada.get('/api/v1/users/me')).body, registered.body);
 
   // Write three posts, and walk through them by two.
   const titles = ['First', 'Second', 'Third'];
   for (const title of titles) {
-    const written = await api.post('/api/v1/posts', {
-      author_id: user.body.id,
-      title,
-      body: `${title} text.`,
-    });
+    const written = await ada.post('/api/v1/posts', { title, body: `${title} text.` });
     assert.equal(written.status, 201);
   }
   const firstPage = await api.get('/api/v1/posts?limit=2');
@@ -44,15 +41,15 @@ it('a user registers, writes, changes and deletes, and every request is found in
   const postPath = `/api/v1/posts/${listed[0].id}`;
   const etag = (await api.get(postPath)).headers.get('etag') ?? '';
   assert.equal((await api.get(postPath, { 'if-none-match': etag })).status, 304);
-  const changed = await api.patch(postPath, { title: 'Last' }, { 'if-match': etag });
+  const changed = await ada.patch(postPath, { title: 'Last' }, { 'if-match': etag });
   assert.equal(changed.status, 200);
-  assert.equal((await api.patch(postPath, { title: 'Lost' }, { 'if-match': etag })).status, 412);
+  assert.equal((await ada.patch(postPath, { title: 'Lost' }, { 'if-match': etag })).status, 412);
   assert.equal((await api.get(postPath, { 'if-none-match': etag })).body.title, 'Last');
 
-  // Delete the user, and with the user the posts.
-  const gone = await api.delete(userPath, { 'if-match': user.headers.get('etag') ?? '' });
+  // Delete the user, and with the user the posts and the session.
+  const gone = await ada.delete(userPath, { 'if-match': user.headers.get('etag') ?? '' });
   assert.equal(gone.status, 204);
-  assert.equal((await api.get(userPath)).status, 404);
+  assert.equal((await ada.get(userPath)).status, 401);
   assert.deepEqual((await api.get('/api/v1/posts')).body, { items: [], next_cursor: null });
 
   // Each answer named its request, and the log tells what happened under that id.

@@ -13,11 +13,14 @@ export interface ApiClient {
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiAnswer>;
   patch(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiAnswer>;
   delete(path: string, headers?: Record<string, string>): Promise<ApiAnswer>;
+  /** The same client, which sends these headers too unless a request has its own of the name. */
+  withHeaders(headers: Readonly<Record<string, string>>): ApiClient;
 }
 
 /** A client of the API at `base`. Paths stand below it, as they came in `Location` or `Link`. */
-export function createApiClient(base: string): ApiClient {
-  const send = async (method: string, path: string, headers: Record<string, string>, body?: unknown) => {
+export function createApiClient(base: string, always: Readonly<Record<string, string>> = {}): ApiClient {
+  const send = async (method: string, path: string, own: Record<string, string>, body?: unknown) => {
+    const headers = { ...always, ...own };
     const response = await fetch(`${base}${path}`, {
       method,
       headers: body === undefined ? headers : { 'content-type': 'application/json', ...headers },
@@ -37,6 +40,7 @@ export function createApiClient(base: string): ApiClient {
     post: (path, body, headers = {}) => send('POST', path, headers, body),
     patch: (path, body, headers = {}) => send('PATCH', path, headers, body),
     delete: (path, headers = {}) => send('DELETE', path, headers),
+    withHeaders: (headers) => createApiClient(base, { ...always, ...headers }),
   };
 }
 

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { testSecret } from './test-secret.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -26,7 +27,14 @@ export function startProgram(
 ): Program {
   const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'src', 'main.ts'), ...flags], {
     cwd: root,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, APP_PORT: '0', APP_DATABASE_URL: 'none', ...env },
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      APP_PORT: '0',
+      APP_DATABASE_URL: 'none',
+      SECURITY_JWT_SECRET: testSecret,
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';

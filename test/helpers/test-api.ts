@@ -1,4 +1,5 @@
 import type { TestContext } from 'node:test';
+import type { Scope } from '../../src/auth/principal.ts';
 import { type ApiClient, createApiClient } from './api-client.ts';
 import { mustStartApp, type TestApp } from './test-app.ts';
 import { mustCreateDatabase } from './test-database.ts';
@@ -21,6 +22,8 @@ export interface TestUser {
   readonly id: number;
   readonly username: string;
   readonly email: string;
+  readonly email_verified: boolean;
+  readonly role: string;
   readonly created_at: string;
   readonly updated_at: string;
 }
@@ -33,4 +36,42 @@ export async function mustRegister(api: ApiClient, username: string): Promise<Te
   const { status, text, body } = await api.post('/api/v1/users', user);
   if (status !== 201) throw new Error(`${username} was not registered: ${text}`);
   return body;
+}
+
+/** Somebody who has signed in: a client of the API that sends the access token with every request. */
+export interface SignedIn extends ApiClient {
+  readonly user: TestUser;
+  /** What it sends. */
+  readonly headers: { readonly authorization: string };
+}
+
+/** Registers a user and signs in. One address may sign in 10 times a minute. */
+export async function mustSignIn(api: ApiClient, username: string): Promise<SignedIn> {
+  return mustLogIn(api, await mustRegister(api, username));
+}
+
+/** The same with an admin, whom only the operator can make. */
+export async function mustSignInAdmin(api: TestApi, username: string): Promise<SignedIn> {
+  const user = await mustRegister(api, username);
+  await api.app.database.sql`update users set role = 'admin' where id = ${user.id}`;
+  return mustLogIn(api, { ...user, role: 'admin' });
+}
+
+/** Signs in a user who is registered, by these helpers unless another password is given. */
+export async function mustLogIn(
+  api: ApiClient,
+  user: TestUser,
+  password: string = testPassword,
+): Promise<SignedIn> {
+  const answer = await api.post('/api/v1/auth/login', { username: user.username, password });
+  if (answer.status !== 200) throw new Error(`${user.username} could not sign in: ${answer.text}`);
+  const headers = { authorization: `Bearer ${answer.body.access_token}` };
+  return { ...api.withHeaders(headers), user, headers };
+}
+
+/** Makes an API key of somebody who has signed in. */
+export async function mustMakeKey(owner: SignedIn, scopes: readonly Scope[]): Promise<string> {
+  const { status, text, body } = await owner.post('/api/v1/auth/api-keys', { name: 'A program', scopes });
+  if (status !== 201) throw new Error(`The API key was not made: ${text}`);
+  return body.key;
 }

@@ -1,20 +1,27 @@
 import type { TestContext } from 'node:test';
 import { createPasswordHasher } from '../../src/auth/password.ts';
+import type { Mailer } from '../../src/mail/mailer.ts';
 import { loadSettings } from '../../src/settings/load.ts';
 import { type RunningServer, type StartOptions, startServer } from '../../src/start.ts';
 import { type CapturedLog, captureLog } from './captured-log.ts';
+import { type CapturedMail, captureMail } from './captured-mail.ts';
+import { testSecret } from './test-secret.ts';
 
-export interface TestAppOptions extends Pick<StartOptions, 'extraRoutes' | 'now'> {
+export interface TestAppOptions extends Pick<StartOptions, 'extraRoutes' | 'now' | 'passwords'> {
   /** Settings beside the test's own, by their names in the environment. */
   readonly env?: Readonly<Record<string, string>>;
   /** The database to use; null for none, which is the default. */
   readonly databaseUrl?: string | null;
+  /** How mail leaves, instead of to `mails`; null for not at all. */
+  readonly mailer?: Mailer | null;
 }
 
 export interface TestApp extends RunningServer {
   /** The prefix of the API at the server: `http://127.0.0.1:1234/api/v1`. */
   readonly api: string;
   readonly log: CapturedLog;
+  /** What the application sent by mail. */
+  readonly mails: CapturedMail;
 }
 
 /**
@@ -33,20 +40,24 @@ export async function mustStartApp(
       APP_DATABASE_URL: options.databaseUrl ?? 'none',
       SECURITY_RATE_LIMIT_PER_MINUTE: '100000',
       SECURITY_RATE_LIMIT_PER_HOUR: '100000',
+      SECURITY_RATE_LIMIT_USER_PER_MINUTE: '100000',
       APP_SHUTDOWN_GRACE_SECONDS: '2',
+      SECURITY_JWT_SECRET: testSecret,
       ...options.env,
     },
     envFile: null,
   });
   const log = captureLog('DEBUG');
+  const mails = captureMail();
   const server = await startServer({
     settings,
     log: log.log,
     databaseUrl: options.databaseUrl ?? null,
-    passwords: createPasswordHasher({ cost: 10 }),
+    passwords: options.passwords ?? createPasswordHasher({ cost: 10 }),
+    mailer: options.mailer === undefined ? mails : options.mailer,
     ...(options.extraRoutes !== undefined && { extraRoutes: options.extraRoutes }),
     ...(options.now !== undefined && { now: options.now }),
   });
   t.after(() => server.stop());
-  return { ...server, api: `${server.url}${settings.application.apiPrefix}`, log };
+  return { ...server, api: `${server.url}${settings.application.apiPrefix}`, log, mails };
 }

@@ -49,6 +49,12 @@ describe('a patch', () => {
     assert.deepEqual(complaints({ title: null }), ['invalid_type']);
   });
 
+  it('does not count a field that changes nothing itself', () => {
+    const guarded = patchOf({ title: text({ min: 1, max: 10 }), password: z.string() }, ['password']);
+    assert.equal(guarded.safeParse({ password: 'secret' }).error?.issues[0]?.code, 'custom');
+    assert.deepEqual(guarded.parse({ title: 'a', password: 'secret' }), { title: 'a', password: 'secret' });
+  });
+
   it('has at least one property in the document', () => {
     const { minProperties, required } = z.toJSONSchema(patch, { io: 'input' });
     assert.deepEqual({ minProperties, required }, { minProperties: 1, required: undefined });

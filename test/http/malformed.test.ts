@@ -137,10 +137,11 @@ describe('what is no HTTP request is answered once, as a problem, and the connec
 });
 
 describe('what never becomes a request', () => {
-  it('is reported with the reason and the status of the answer', async (t) => {
+  it('is reported with the reason, the status of the answer and the address of the peer', async (t) => {
     const server = await start(t);
     await server.raw('BREW / HTTP/1.1\r\nHost: x\r\n\r\n');
-    assert.deepEqual(server.malformed.at(-1), { reason: 'HPE_INVALID_METHOD', status: 501 });
+    const report = { reason: 'HPE_INVALID_METHOD', status: 501, clientAddress: '127.0.0.1' };
+    assert.deepEqual(server.malformed, [report]);
   });
 
   for (const [what, bytes] of [

@@ -30,6 +30,7 @@ const start = (t: TestContext, options: Partial<TestServerOptions> = {}) =>
   mustStartServer(t, { routes, layers, ...options });
 
 const end = 'Host: x\r\nConnection: close\r\n\r\n';
+const kept = 'Host: x\r\n\r\n';
 
 describe('a request is answered once:', () => {
   const table: [
@@ -119,6 +120,37 @@ describe('a request is answered once:', () => {
       /^\{\}$/,
     ],
     [
+      'a transfer coding under chunked',
+      `POST /b HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: gzip, Chunked\r\n${kept}2\r\n{}\r\n0\r\n\r\n`,
+      501,
+      { connection: 'close' },
+      /"transfer_coding_not_implemented"/,
+    ],
+    [
+      'a transfer coding in a field before chunked',
+      `POST /b HTTP/1.1\r\nTransfer-Encoding: xchunked\r\nTransfer-Encoding: chunked\r\n${kept}0\r\n\r\n`,
+      501,
+      { connection: 'close' },
+    ],
+    [
+      'an empty transfer coding',
+      `GET /a/1 HTTP/1.1\r\nTransfer-Encoding:\r\n${kept}`,
+      501,
+      { connection: 'close' },
+    ],
+    [
+      'a transfer coding in HTTP/1.0',
+      'POST /b HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+      400,
+      { connection: 'close' },
+      /"bad_request"/,
+    ],
+    [
+      'Chunked in capitals',
+      `POST /b HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: CHUNKED\r\n${end}2\r\n{}\r\n0\r\n\r\n`,
+      200,
+    ],
+    [
       'no media type',
       `POST /b HTTP/1.1\r\nContent-Length: 2\r\n${end}{}`,
       415,
@@ -205,6 +237,26 @@ describe('a connection', () => {
     await once(socket, 'readable');
     assert.equal(server.http.inFlight(), 1);
     await eventually('the request is gone', () => server.http.inFlight() === 0);
+  });
+
+  it('that the server ends does nothing more of what the client sends on it', async (t) => {
+    let deleted = 0;
+    const counting = testRoute('DELETE', '/a/:id', () => {
+      deleted += 1;
+      return noContent();
+    });
+    const server = await start(t, {
+      routes: [...routes.filter(({ method }) => method === 'POST'), counting],
+    });
+    const behind = `DELETE /a/1 HTTP/1.1\r\n${kept}`;
+    const coded = `POST /b HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n${kept}2\r\n{}\r\n0\r\n\r\n`;
+    const answers = parseAnswers(await server.raw(`${behind}${coded}${behind}${behind}`));
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [204, 501],
+    );
+    assert.equal(deleted, 1);
+    assert.equal(server.http.inFlight(), 0);
   });
 
   it('beyond the most that are taken is dropped, and those before it go on', async (t) => {

@@ -15,6 +15,16 @@ describe('the preview of a body', () => {
     ['"abc"', 'application/json', '"abc"'],
     ['{"password":"abc"', 'application/json', '[17 bytes of malformed JSON]'],
     ['name=Ada&password=abc', 'application/x-www-form-urlencoded', 'name=Ada&password=***REDACTED***'],
+    [
+      '{"username":"ada@example.org","note":"or grace@example.org"}',
+      'application/json',
+      '{"username":"a***@example.org","note":"or g***@example.org"}',
+    ],
+    [
+      'username=ada%40example.org&also=grace@example.org',
+      'application/x-www-form-urlencoded',
+      'username=a***%40example.org&also=g***@example.org',
+    ],
     ['password: abc', 'text/plain', '[13 bytes of text/plain]'],
     ['abc', undefined, '[3 bytes of no type]'],
   ];

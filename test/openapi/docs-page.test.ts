@@ -18,7 +18,8 @@ const layers = [
 
 function document() {
   const info = { title: 'Things', description: 'All about things.', version: '1.2.3' };
-  return createOpenApiDocument({ routes: [], info, environment: 'local', tags: [] });
+  const security = { tokenUrl: '/login', refreshUrl: '/refresh', apiKeyHeader: 'X-Key', scopes: {} };
+  return createOpenApiDocument({ routes: [], info, environment: 'local', tags: [], security });
 }
 
 function startDocs(t: TestContext, options: Partial<DocsOptions> = {}) {

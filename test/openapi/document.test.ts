@@ -6,6 +6,12 @@ import { type Route, route } from '../../src/http/route.ts';
 import { createOpenApiDocument, type OpenApiDocument } from '../../src/openapi/document.ts';
 
 const thing = z.object({ id: z.int().min(1), name: z.string().max(50) }).meta({ id: 'Thing' });
+const security = {
+  tokenUrl: '/auth/login',
+  refreshUrl: '/auth/refresh',
+  apiKeyHeader: 'X-Key',
+  scopes: { 'things:read': 'Read things.' },
+};
 const plain = { tags: ['things'], auth: 'none', responses: { 204: { description: 'Done.' } } } as const;
 
 function get(path: string, more: Partial<Route> = {}): Route {
@@ -22,6 +28,7 @@ function describe(routes: readonly Route[], environment = 'local'): OpenApiDocum
       { name: 'things', description: 'What this is about.' },
       { name: 'others', description: 'What nothing uses.' },
     ],
+    security,
   });
 }
 
@@ -98,7 +105,7 @@ test('a tag that no description stands for is refused, naming the route', () => 
   assert.throws(() => describe([get('/a', { tags: ['thigns'] })]), /^Error: GET \/a has the tag "thigns"/);
 });
 
-test('a deprecated route says so, and one that will need a user says which', () => {
+test('a deprecated route says so', () => {
   const old = route({
     ...plain,
     method: 'GET',
@@ -108,9 +115,23 @@ test('a deprecated route says so, and one that will need a user says which', () 
     deprecated: true,
     handler: () => noContent(),
   });
-  const { paths } = describe([old, get('/mine', { auth: 'user' })]);
+  const { paths } = describe([old, get('/new')]);
   assert.equal(paths['/old']?.get?.deprecated, true);
-  assert.equal(paths['/old']?.get?.['x-auth'], undefined);
-  assert.equal(paths['/mine']?.get?.['x-auth'], 'user');
-  assert.equal(paths['/mine']?.get?.deprecated, undefined);
+  assert.equal(paths['/new']?.get?.deprecated, undefined);
+});
+
+test('every way to sign in that an operation names is described, with its scopes', () => {
+  const { paths, components } = describe([get('/things', { auth: 'any', scopes: ['users:read'] })]);
+  const named = (paths['/things']?.get?.security ?? []).flatMap((each) => Object.keys(each));
+  assert.deepEqual(named.sort(), Object.keys(components.securitySchemes).sort());
+  assert.deepEqual(
+    components.securitySchemes.password?.type === 'oauth2' && components.securitySchemes.password.flows,
+    {
+      password: {
+        tokenUrl: '/auth/login',
+        refreshUrl: '/auth/refresh',
+        scopes: { 'things:read': 'Read things.' },
+      },
+    },
+  );
 });

@@ -132,3 +132,18 @@ test('a body that the schema lets the client leave out is not required', () => {
 test('a route without a body has no requestBody', () => {
   assert.equal(describe({}).requestBody, undefined);
 });
+
+test('a route that is done once takes a key for it', () => {
+  const [key] = describe({ idempotent: true }).parameters ?? [];
+  assert.deepEqual([key?.in, key?.name, key?.required], ['header', 'Idempotency-Key', false]);
+  assert.equal(describe({}).parameters, undefined);
+});
+
+test('the roles that a route is for, and the scopes that an API key needs, stand in its description', () => {
+  const facts = { auth: 'user', description: 'Reads all.', roles: ['admin'] } as const;
+  assert.equal(describe(facts).description, 'Reads all. Only for the role `admin`.');
+  assert.equal(
+    describe({ auth: 'any', scopes: ['users:read', 'posts:write'] }).description,
+    'Do it. An API key needs the scope `users:read` and `posts:write`.',
+  );
+});

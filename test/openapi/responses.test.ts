@@ -23,13 +23,20 @@ function describe(more: Partial<Route>): Record<string, ApiResponse> {
 const some = z.object({ some: z.string().max(9) });
 
 for (const [what, more, statuses] of [
-  ['nothing else', {}, ['204', '400', '429', '500', '503']],
+  ['nothing else', {}, ['204', '400', '401', '429', '500', '503']],
   ['an exemption from the rate limit', { limit: 'exempt' }, ['204', '400', '500', '503']],
-  ['params', { params: some }, ['204', '400', '404', '422', '429', '500', '503']],
-  ['a query', { query: some }, ['204', '400', '422', '429', '500', '503']],
-  ['headers', { headers: some }, ['204', '400', '422', '429', '500', '503']],
-  ['a body', { body: some }, ['204', '400', '408', '413', '415', '422', '429', '500', '503']],
-  ['a conflict', { problems: ['conflict'] }, ['204', '400', '409', '429', '500', '503']],
+  ['params', { params: some }, ['204', '400', '401', '404', '422', '429', '500', '503']],
+  ['a query', { query: some }, ['204', '400', '401', '422', '429', '500', '503']],
+  ['headers', { headers: some }, ['204', '400', '401', '422', '429', '500', '503']],
+  ['a body', { body: some }, ['204', '400', '401', '408', '413', '415', '422', '429', '500', '503']],
+  ['a credential of its own', { auth: 'own' }, ['204', '400', '429', '500', '503']],
+  ['that it is for users', { auth: 'user' }, ['204', '400', '401', '403', '429', '500', '503']],
+  ['that it is for programs', { auth: 'apiKey' }, ['204', '400', '401', '403', '429', '500', '503']],
+  ['that it is for either', { auth: 'any' }, ['204', '400', '401', '429', '500', '503']],
+  ['a scope', { auth: 'any', scopes: ['users:read'] }, ['204', '400', '401', '403', '429', '500', '503']],
+  ['a role', { auth: 'any', roles: ['admin'] }, ['204', '400', '401', '403', '429', '500', '503']],
+  ['that it is done once', { idempotent: true }, ['204', '400', '401', '409', '422', '429', '500', '503']],
+  ['a conflict', { problems: ['conflict'] }, ['204', '400', '401', '409', '429', '500', '503']],
 ] as const) {
   test(`a route that declares ${what} can be answered with ${statuses.join(', ')}`, () => {
     assert.deepEqual(Object.keys(describe(more)), statuses);
@@ -73,8 +80,23 @@ test('every answer of a limited route has the headers of the limit, and 429 says
   assert.equal(describe({ limit: 'exempt' })['204']?.headers.RateLimit, undefined);
 });
 
+test('401 says how to sign in', () => {
+  const header = { $ref: '#/components/headers/WWW-Authenticate' };
+  assert.deepEqual(describe({ auth: 'user' })['401']?.headers['WWW-Authenticate'], header);
+  assert.equal(describe({ auth: 'user' })['403']?.headers['WWW-Authenticate'], undefined);
+});
+
+test('a route that is done once marks an answer that is repeated, and says when to ask again for one under way', () => {
+  const responses = describe({ idempotent: true });
+  assert.ok(responses['204']?.headers['Idempotency-Replayed']);
+  assert.ok(responses['409']?.headers['Retry-After']);
+  assert.match(responses['422']?.description ?? '', /idempotency_mismatch/);
+  assert.equal(describe({ problems: ['conflict'] })['409']?.headers['Retry-After'], undefined);
+});
+
 test('a status that the route declares itself is answered both ways', () => {
-  const response = describe({ responses: { 503: { description: 'Not ready.', schema: some } } })['503'];
+  const responses = { 503: { description: 'Not ready.', schema: some } };
+  const response = describe({ limit: 'exempt', responses })['503'];
   assert.deepEqual(Object.keys(response?.content ?? {}), ['application/json', 'application/problem+json']);
   assert.equal(response?.description, 'Not ready. Or: Deadline exceeded (`deadline_exceeded`).');
 });

@@ -34,7 +34,13 @@ describe('.env.example', () => {
     assert.deepEqual(settings, loadSettings({ env: {}, envFile: null }).settings);
     assert.deepEqual(warnings, []);
     const untouched = origins.filter(({ origin }) => origin === 'default').map(({ name }) => name);
-    assert.deepEqual(untouched, ['APP_PROJECT_VERSION', 'SECURITY_SERVER_HEADER']);
+    assert.deepEqual(untouched, [
+      'APP_PROJECT_VERSION',
+      'APP_PUBLIC_URL',
+      'APP_SMTP_URL',
+      'SECURITY_SERVER_HEADER',
+      'SECURITY_JWT_SECRET',
+    ]);
   });
 });
 

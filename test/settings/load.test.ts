@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { describe, test } from 'node:test';
 import { StartError } from '../../src/errors.ts';
 import { type LoadedSettings, loadSettings } from '../../src/settings/load.ts';
+import { testSecret } from '../helpers/test-secret.ts';
 
 type Env = Record<string, string | undefined>;
 
@@ -29,6 +30,9 @@ const production = {
   APP_ENVIRONMENT: 'production',
   APP_ALLOWED_HOSTS: 'api.example.com',
   APP_DATABASE_URL: 'postgres://strata:secret@db/strata',
+  APP_SMTP_URL: 'smtp://strata:secret@mail.example.com:587',
+  APP_MAIL_FROM: 'Strata <no-reply@example.com>',
+  SECURITY_JWT_SECRET: testSecret,
 };
 
 describe('an empty environment', () => {
@@ -79,6 +83,16 @@ describe('an empty environment', () => {
         trustedProxies: ['127.0.0.1', '::1'],
         trustProxyHeaders: false,
         serverHeader: '',
+        jwtSecrets: [],
+        jwtAlgorithm: 'HS256',
+        jwtExpiryMinutes: 60,
+        jwtIssuer: 'strata',
+        jwtAudience: 'strata',
+        apiKeyHeader: 'X-API-Key',
+        sessionIdleDays: 14,
+        sessionMaxDays: 90,
+        sessionRecheckSeconds: 15,
+        rateLimitUserPerMinute: 120,
       },
     );
   });
@@ -91,6 +105,7 @@ describe('an empty environment', () => {
       settings.server,
       settings.security,
       settings.application.allowedHosts,
+      settings.security.jwtSecrets,
     ]) {
       assert.ok(Object.isFrozen(frozen));
     }
@@ -123,7 +138,7 @@ describe('precedence', () => {
 
 describe('aliases', () => {
   const cases = [
-    ['ENVIRONMENT', 'APP_ENVIRONMENT', 'staging'],
+    ['ENVIRONMENT', 'APP_ENVIRONMENT', 'test'],
     ['DATABASE_URL', 'APP_DATABASE_URL', 'none'],
     ['DATABASE_POOL_SIZE', 'APP_DATABASE_POOL_SIZE', '7'],
     ['DATABASE_ECHO', 'APP_DATABASE_ECHO', 'true'],
@@ -219,7 +234,7 @@ describe('faults', () => {
 });
 
 describe('production', () => {
-  test('starts with named hosts and a database', () => {
+  test('starts with named hosts, a database, a mail server and a secret', () => {
     const { settings, warnings } = load(production);
     assert.equal(settings.application.isProduction, true);
     assert.deepEqual(warnings, []);
@@ -357,8 +372,8 @@ describe('unknown variables', () => {
       'APP_RATE_LIMIT_PER_MINUTE, set in the environment, is ignored: did you mean SECURITY_RATE_LIMIT_PER_MINUTE.',
     ],
     [
-      'SECURITY_JWT_SECRET',
-      'SECURITY_JWT_SECRET, set in the environment, is ignored: this version has no such setting.',
+      'SECURITY_ENABLE_PROMETHEUS',
+      'SECURITY_ENABLE_PROMETHEUS, set in the environment, is ignored: this version has no such setting.',
     ],
   ] as const) {
     test(`${name} is a warning without its value`, () => {

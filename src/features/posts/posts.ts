@@ -1,8 +1,13 @@
 /**
  * Posts: written by a user, and gone with the user. The database holds the tie; a post for an author that is not
  * there is refused by the foreign key, so that an author who is deleted at the same instant leaves no orphan.
+ *
+ * Everybody may read a post, so that one exists is no secret: who may not change it is told so (403), and not that it is
+ * not there. The author may, and an admin.
  */
 
+import { mayActFor, type Principal } from '../../auth/principal.ts';
+import type { BeforeCommit } from '../../db/before-commit.ts';
 import type { Database } from '../../db/database.ts';
 import { type Keyset, type KeysetPage, keysetPage } from '../../db/keyset.ts';
 import { AppError } from '../../errors.ts';
@@ -20,20 +25,30 @@ import {
   updatePost,
 } from './store.ts';
 
+export type { Post };
+
 /** Whether the caller wants the change although the row has this version by now. */
 type VersionCondition = (version: number) => boolean;
 
+/** Who wants to change a post, and how. */
+export interface PostChange {
+  readonly caller: Principal;
+  readonly id: number;
+  readonly patch: PostPatch;
+  readonly condition: VersionCondition;
+}
+
 /**
- * Each rejects with an AppError: `not_found` for an id that no post has, `validation_failed` for an author that is
- * not there, `precondition_failed` for a version that the caller did not want changed, and those of the database.
+ * Each rejects with an AppError: `not_found` for an id that no post has, `forbidden` for a post of somebody else,
+ * `precondition_failed` for a version that the caller did not want changed, and those of the database.
  */
 export interface Posts {
-  write(newPost: NewPost): Promise<Post>;
+  write(author: Principal, newPost: NewPost, beforeCommit?: BeforeCommit<Post>): Promise<Post>;
   get(id: number): Promise<Post>;
   /** The posts of one author, or of all. An author that is not there has none. */
   list(keyset: Keyset, authorId: number | undefined): Promise<KeysetPage<ListedPost>>;
-  update(id: number, patch: PostPatch, condition: VersionCondition): Promise<Post>;
-  remove(id: number, condition: VersionCondition): Promise<void>;
+  update(change: PostChange, beforeCommit?: BeforeCommit<Post>): Promise<Post>;
+  remove(caller: Principal, id: number, condition: VersionCondition): Promise<void>;
 }
 
 export interface PostsOptions {
@@ -44,9 +59,14 @@ export interface PostsOptions {
 export function createPosts({ database, log }: PostsOptions): Posts {
   const { sql } = database;
   return {
-    async write(newPost) {
-      const post = await insertPost(sql, newPost).catch((error: unknown) => {
-        throw isUnknownAuthor(error) ? unknownAuthor(newPost.author_id) : error;
+    async write(author, newPost, beforeCommit) {
+      const writing = database.transaction(async (tx) => {
+        const inserted = await insertPost(tx, author.userId, newPost);
+        await beforeCommit?.(tx, inserted);
+        return inserted;
+      });
+      const post = await writing.catch((error: unknown) => {
+        throw isUnknownAuthor(error) ? authorIsGone() : error;
       });
       log.info('post.created', { post_id: post.id, author_id: post.author_id });
       return post;
@@ -60,23 +80,30 @@ export function createPosts({ database, log }: PostsOptions): Posts {
       return keysetPage(await listPosts(sql, keyset, authorId), keyset);
     },
 
-    async update(id, patch, condition) {
+    async update({ caller, id, patch, condition }, beforeCommit) {
       const post = await database.transaction(async (tx) => {
-        requireVersion(found(await lockPost(tx, id), id), condition);
-        return updatePost(tx, id, patch);
+        requireChange(caller, found(await lockPost(tx, id), id), condition);
+        const updated = await updatePost(tx, id, patch);
+        await beforeCommit?.(tx, updated);
+        return updated;
       });
-      log.info('post.updated', { post_id: id, author_id: post.author_id, fields: Object.keys(patch) });
+      log.info('post.updated', {
+        post_id: id,
+        author_id: post.author_id,
+        fields: Object.keys(patch),
+        by_user_id: caller.userId,
+      });
       return post;
     },
 
-    async remove(id, condition) {
+    async remove(caller, id, condition) {
       const post = await database.transaction(async (tx) => {
         const locked = found(await lockPost(tx, id), id);
-        requireVersion(locked, condition);
+        requireChange(caller, locked, condition);
         await deletePost(tx, id);
         return locked;
       });
-      log.info('post.deleted', { post_id: id, author_id: post.author_id });
+      log.info('post.deleted', { post_id: id, author_id: post.author_id, by_user_id: caller.userId });
     },
   };
 }
@@ -86,7 +113,14 @@ function found(post: Post | undefined, id: number): Post {
   return post;
 }
 
-function requireVersion({ version }: Post, condition: VersionCondition): void {
+/** Refuses who may not change the post, then a version that is not the one the caller has seen. */
+function requireChange(caller: Principal, { author_id, version }: Post, condition: VersionCondition): void {
+  if (!mayActFor(caller, author_id)) {
+    throw new AppError(
+      'forbidden',
+      'This post is by somebody else: only its author and admins may change it.',
+    );
+  }
   if (condition(version)) return;
   throw new AppError(
     'precondition_failed',
@@ -94,9 +128,7 @@ function requireVersion({ version }: Post, condition: VersionCondition): void {
   );
 }
 
-function unknownAuthor(id: number): AppError {
-  const detail = `There is no user with the id ${id}: register the author first.`;
-  return new AppError('validation_failed', detail, {
-    errors: [{ in: 'body', pointer: '/author_id', detail }],
-  });
+/** Credentials are believed for some seconds after their user was deleted elsewhere. */
+function authorIsGone(): AppError {
+  return new AppError('forbidden', 'Your account has been deleted, so it can write no more posts.');
 }

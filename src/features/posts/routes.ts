@@ -1,10 +1,11 @@
 import { z } from 'zod';
+import { callerOf } from '../../http/caller.ts';
 import { versionTag } from '../../http/conditional.ts';
 import { pageBody, pageLinks, pageOf, pageQuery, positionOf } from '../../http/pagination.ts';
 import { idParameter, versionCondition, writeConditions } from '../../http/parameters.ts';
 import { created, noContent, ok } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
-import type { Posts } from './posts.ts';
+import type { Post, Posts } from './posts.ts';
 import { listedPost, maxPostBytes, newPost, post, postPatch } from './schema.ts';
 
 export interface PostsRoutesOptions {
@@ -20,21 +21,25 @@ const listQuery = pageQuery.extend({
 const postPage = pageOf(listedPost).meta({ id: 'PostPage' });
 const etag = 'The version of the post, for `If-Match` and `If-None-Match`.';
 
-/** Reading is for everybody; writing is for users who have signed in. */
+/** Reading is for everybody; writing is for users, and changing for the author and for admins. */
 export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
+  const shown = (post: Post) => ok(post, { etag: versionTag(post.version) });
+  const written = (post: Post) =>
+    created(post, `${prefix}/posts/${post.id}`, { etag: versionTag(post.version) });
   return [
     route({
       method: 'POST',
       path: '/posts',
       operationId: 'createPost',
       summary: 'Write a post',
-      description:
-        'The author must exist: register a user first. The example takes the first one, with the id 1.',
+      description: 'Its author is the user who sends it.',
       tags: ['posts'],
-      auth: 'user',
+      auth: 'any',
+      scopes: ['posts:write'],
+      idempotent: true,
       body: newPost,
       maxBody: maxPostBytes,
-      example: { author_id: 1, title: 'Notes on the engine', body: 'It weaves algebraic patterns.' },
+      example: { title: 'Notes on the engine', body: 'It weaves algebraic patterns.' },
       responses: {
         201: {
           description: 'The new post.',
@@ -43,9 +48,8 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
         },
       },
       problems: ['database_unavailable'],
-      async handler({ body }) {
-        const written = await posts.write(body);
-        return created(written, `${prefix}/posts/${written.id}`, { etag: versionTag(written.version) });
+      async handler({ body, ctx, once }) {
+        return written(await posts.write(callerOf(ctx), body, once(written)));
       },
     }),
     route({
@@ -82,8 +86,7 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       responses: { 200: { description: 'The post.', schema: post, headers: { ETag: etag } } },
       problems: ['not_found', 'database_unavailable'],
       async handler({ params }) {
-        const found = await posts.get(params.id);
-        return ok(found, { etag: versionTag(found.version) });
+        return shown(await posts.get(params.id));
       },
     }),
     route({
@@ -93,9 +96,11 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       summary: 'Change a post',
       description:
         'Changes the fields that are sent (RFC 7396) and leaves the others. With `If-Match`, only if nobody else has ' +
-        'changed the post since it was read.',
+        'changed the post since it was read. For its author and for admins.',
       tags: ['posts'],
-      auth: 'user',
+      auth: 'any',
+      scopes: ['posts:write'],
+      idempotent: true,
       params,
       headers: writeConditions,
       body: postPatch,
@@ -103,10 +108,15 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       accepts: ['application/json', 'application/merge-patch+json'],
       example: { title: 'Notes on the analytical engine' },
       responses: { 200: { description: 'The post as it is now.', schema: post, headers: { ETag: etag } } },
-      problems: ['not_found', 'precondition_failed', 'database_unavailable'],
-      async handler({ params, headers, body }) {
-        const updated = await posts.update(params.id, body, versionCondition(headers));
-        return ok(updated, { etag: versionTag(updated.version) });
+      problems: ['forbidden', 'not_found', 'precondition_failed', 'database_unavailable'],
+      async handler({ params, headers, body, ctx, once }) {
+        const change = {
+          caller: callerOf(ctx),
+          id: params.id,
+          patch: body,
+          condition: versionCondition(headers),
+        };
+        return shown(await posts.update(change, once(shown)));
       },
     }),
     route({
@@ -114,14 +124,16 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       path: '/posts/:id',
       operationId: 'deletePost',
       summary: 'Delete a post',
+      description: 'For its author and for admins.',
       tags: ['posts'],
-      auth: 'user',
+      auth: 'any',
+      scopes: ['posts:write'],
       params,
       headers: writeConditions,
       responses: { 204: { description: 'The post is gone.' } },
-      problems: ['not_found', 'precondition_failed', 'database_unavailable'],
-      async handler({ params, headers }) {
-        await posts.remove(params.id, versionCondition(headers));
+      problems: ['forbidden', 'not_found', 'precondition_failed', 'database_unavailable'],
+      async handler({ params, headers, ctx }) {
+        await posts.remove(callerOf(ctx), params.id, versionCondition(headers));
         return noContent();
       },
     }),

@@ -15,7 +15,7 @@ const body = text({ min: 1, max: bodyLength }).meta({
 const authorId = id.meta({ description: 'The number of the user who wrote it.' });
 
 /** What writing a post takes. */
-export const newPost = z.strictObject({ author_id: authorId, title, body }).meta({ id: 'NewPost' });
+export const newPost = z.strictObject({ title, body }).meta({ id: 'NewPost' });
 export type NewPost = Readonly<z.output<typeof newPost>>;
 
 /** What can be changed later: these fields and no others. */

@@ -26,10 +26,10 @@ export function isUnknownAuthor(error: unknown): boolean {
   return brokenConstraint(error) === 'posts_author_id_fkey';
 }
 
-export async function insertPost(sql: Sql, { author_id, title, body }: NewPost): Promise<Post> {
+export async function insertPost(sql: Sql, authorId: number, { title, body }: NewPost): Promise<Post> {
   const rows = await sql<Post[]>`
     insert into posts (author_id, title, body)
-    values (${author_id}, ${title}, ${body})
+    values (${authorId}, ${title}, ${body})
     returning ${columns(sql)}`;
   return onlyRow(rows);
 }

@@ -1,11 +1,12 @@
 import { z } from 'zod';
+import { callerOf } from '../../http/caller.ts';
 import { versionTag } from '../../http/conditional.ts';
 import { pageBody, pageLinks, pageOf, pageQuery, positionOf } from '../../http/pagination.ts';
 import { idParameter, versionCondition, writeConditions } from '../../http/parameters.ts';
 import { created, noContent, ok } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
 import { newUser, user, userPatch } from './schema.ts';
-import type { Users } from './users.ts';
+import type { User, Users } from './users.ts';
 
 export interface UsersRoutesOptions {
   readonly users: Users;
@@ -17,8 +18,11 @@ const params = z.object({ id: idParameter.describe('The number of the user.') })
 const userPage = pageOf(user).meta({ id: 'UserPage' });
 const etag = 'The version of the user, for `If-Match` and `If-None-Match`.';
 
-/** Registering is for everybody; the rest is for users who have signed in. */
+/** Registering is for everybody; the rest is for the user, and for admins. */
 export function usersRoutes({ users, prefix }: UsersRoutesOptions): Route[] {
+  const shown = (user: User) => ok(user, { etag: versionTag(user.version) });
+  const registered = (user: User) =>
+    created(user, `${prefix}/users/${user.id}`, { etag: versionTag(user.version) });
   return [
     route({
       method: 'POST',
@@ -28,6 +32,7 @@ export function usersRoutes({ users, prefix }: UsersRoutesOptions): Route[] {
       description: 'The username and the e-mail address must be free; 409 names those that are not.',
       tags: ['users'],
       auth: 'none',
+      idempotent: true,
       body: newUser,
       example: {
         username: 'ada_lovelace',
@@ -42,11 +47,8 @@ export function usersRoutes({ users, prefix }: UsersRoutesOptions): Route[] {
         },
       },
       problems: ['conflict', 'not_ready', 'database_unavailable'],
-      async handler({ body }) {
-        const registered = await users.register(body);
-        return created(registered, `${prefix}/users/${registered.id}`, {
-          etag: versionTag(registered.version),
-        });
+      async handler({ body, once }) {
+        return registered(await users.register(body, once(registered)));
       },
     }),
     route({
@@ -55,9 +57,10 @@ export function usersRoutes({ users, prefix }: UsersRoutesOptions): Route[] {
       operationId: 'listUsers',
       summary: 'List users',
       description:
-        'The newest first, a page at a time. The `Link` header has the next and the previous page.',
+        'For admins. The newest first, a page at a time. The `Link` header has the next and the previous page.',
       tags: ['users'],
       auth: 'user',
+      roles: ['admin'],
       query: pageQuery,
       responses: {
         200: {
@@ -74,17 +77,33 @@ export function usersRoutes({ users, prefix }: UsersRoutesOptions): Route[] {
     }),
     route({
       method: 'GET',
+      path: '/users/me',
+      operationId: 'getCurrentUser',
+      summary: 'Read the user who asks',
+      tags: ['users'],
+      auth: 'any',
+      scopes: ['users:read'],
+      responses: { 200: { description: 'The user.', schema: user, headers: { ETag: etag } } },
+      problems: ['not_found', 'database_unavailable'],
+      async handler({ ctx }) {
+        const caller = callerOf(ctx);
+        return shown(await users.get(caller, caller.userId));
+      },
+    }),
+    route({
+      method: 'GET',
       path: '/users/:id',
       operationId: 'getUser',
       summary: 'Read a user',
+      description: 'The own user; an admin reads any.',
       tags: ['users'],
-      auth: 'user',
+      auth: 'any',
+      scopes: ['users:read'],
       params,
       responses: { 200: { description: 'The user.', schema: user, headers: { ETag: etag } } },
       problems: ['not_found', 'database_unavailable'],
-      async handler({ params }) {
-        const found = await users.get(params.id);
-        return ok(found, { etag: versionTag(found.version) });
+      async handler({ params, ctx }) {
+        return shown(await users.get(callerOf(ctx), params.id));
       },
     }),
     route({
@@ -94,19 +113,36 @@ export function usersRoutes({ users, prefix }: UsersRoutesOptions): Route[] {
       summary: 'Change a user',
       description:
         'Changes the fields that are sent (RFC 7396) and leaves the others. With `If-Match`, only if nobody else has ' +
-        'changed the user since it was read.',
+        'changed the user since it was read. A new e-mail address needs `current_password`, and cannot be set with an ' +
+        'API key; it has to be verified again. An admin changes any user, without the password.',
       tags: ['users'],
-      auth: 'user',
+      auth: 'any',
+      scopes: ['users:write'],
+      idempotent: true,
       params,
       headers: writeConditions,
       body: userPatch,
       accepts: ['application/json', 'application/merge-patch+json'],
-      example: { email: 'ada.lovelace@example.org' },
+      example: { email: 'ada.lovelace@example.org', current_password: 'correct horse battery staple' },
       responses: { 200: { description: 'The user as it is now.', schema: user, headers: { ETag: etag } } },
-      problems: ['not_found', 'conflict', 'precondition_failed', 'database_unavailable'],
-      async handler({ params, headers, body }) {
-        const updated = await users.update(params.id, body, versionCondition(headers));
-        return ok(updated, { etag: versionTag(updated.version) });
+      problems: [
+        'forbidden',
+        'not_found',
+        'conflict',
+        'precondition_failed',
+        'rate_limited',
+        'not_ready',
+        'database_unavailable',
+      ],
+      async handler({ params, headers, body, ctx, once }) {
+        const change = {
+          caller: callerOf(ctx),
+          address: ctx.clientAddress,
+          id: params.id,
+          patch: body,
+          condition: versionCondition(headers),
+        };
+        return shown(await users.update(change, once(shown)));
       },
     }),
     route({
@@ -114,15 +150,16 @@ export function usersRoutes({ users, prefix }: UsersRoutesOptions): Route[] {
       path: '/users/:id',
       operationId: 'deleteUser',
       summary: 'Delete a user',
-      description: 'Deletes the user and all posts of the user.',
+      description:
+        'Deletes the user and everything of the user: posts, sessions, API keys. An admin deletes any.',
       tags: ['users'],
       auth: 'user',
       params,
       headers: writeConditions,
       responses: { 204: { description: 'The user is gone.' } },
       problems: ['not_found', 'precondition_failed', 'database_unavailable'],
-      async handler({ params, headers }) {
-        await users.remove(params.id, versionCondition(headers));
+      async handler({ params, headers, ctx }) {
+        await users.remove(callerOf(ctx), params.id, versionCondition(headers));
         return noContent();
       },
     }),

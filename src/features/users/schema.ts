@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { roles } from '../../auth/principal.ts';
 import { id, patchOf, text, timestamp } from '../../http/fields.ts';
 
 const username = text({ min: 3, max: 50 })
@@ -20,8 +21,17 @@ const password = text({ min: 8, max: 128 }).meta({
 export const newUser = z.strictObject({ username, email, password }).meta({ id: 'NewUser' });
 export type NewUser = Readonly<z.output<typeof newUser>>;
 
+/** What is typed to prove that it is the user: any password there is, also one from before the present rules. */
+const currentPassword = text({ min: 1, max: 128 }).meta({
+  description: 'The password of the user, which a new e-mail address needs.',
+  format: 'password',
+  example: 'correct horse battery staple',
+});
+
 /** What can be changed later: these fields and no others. */
-export const userPatch = patchOf({ username, email }).meta({ id: 'UserPatch' });
+export const userPatch = patchOf({ username, email, current_password: currentPassword }, [
+  'current_password',
+]).meta({ id: 'UserPatch' });
 export type UserPatch = Readonly<z.output<typeof userPatch>>;
 
 /** A user as answers show it. The table checks the lengths; here they only inform. */
@@ -37,6 +47,10 @@ export const user = z
       format: 'email',
       maxLength: 254,
     }),
+    email_verified: z
+      .boolean()
+      .meta({ description: 'Whether the user has shown that mail to this address arrives.' }),
+    role: z.enum(roles).meta({ description: 'An admin may see and change all users and posts.' }),
     created_at: timestamp.meta({ description: 'When the user registered.' }),
     updated_at: timestamp.meta({ description: 'When the user was last changed.' }),
   })

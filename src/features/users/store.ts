@@ -1,14 +1,17 @@
+import type { Role } from '../../auth/principal.ts';
 import { brokenConstraint } from '../../db/constraint.ts';
 import type { Sql } from '../../db/intercept.ts';
 import { type Keyset, keysetCondition, keysetOrder } from '../../db/keyset.ts';
 import { onlyRow } from '../../db/only-row.ts';
 import type { UserPatch } from './schema.ts';
 
-/** A row of `users` without the hash of the password, which no query here returns. */
+/** A row of `users` without the hash of the password. */
 export interface User {
   readonly id: number;
   readonly username: string;
   readonly email: string;
+  readonly email_verified: boolean;
+  readonly role: Role;
   /** Counts the changes; the entity tag is made of it. */
   readonly version: number;
   readonly created_at: Date;
@@ -59,6 +62,12 @@ export async function findUser(sql: Sql, id: number): Promise<User | undefined> 
   return user;
 }
 
+/** The hash of a user's password, to compare with and for nothing else. */
+export async function findPasswordHash(sql: Sql, id: number): Promise<string | undefined> {
+  const [user] = await sql<{ password_hash: string }[]>`select password_hash from users where id = ${id}`;
+  return user?.password_hash;
+}
+
 /** The user, locked until the transaction ends: nobody else changes it in between. */
 export async function lockUser(sql: Sql, id: number): Promise<User | undefined> {
   const [user] = await sql<User[]>`select ${columns(sql)} from users where id = ${id} for update`;
@@ -72,13 +81,17 @@ export function listUsers(sql: Sql, keyset: Keyset): Promise<User[]> {
     ${keysetOrder(sql, 'id', keyset)}`;
 }
 
-/** Changes what the patch has, of a user that is locked; the columns that can be changed are those named here. */
+/**
+ * Changes what the patch has, of a user that is locked; the columns that can be changed are those named here. Another
+ * address has yet to be verified.
+ */
 export async function updateUser(sql: Sql, id: number, { username, email }: UserPatch): Promise<User> {
   const rows = await sql<User[]>`
     update users
     set
       username = coalesce(${username ?? null}, username),
       email = coalesce(${email ?? null}, email),
+      email_verified_at = case when ${email ?? null} <> email then null else email_verified_at end,
       version = version + 1,
       updated_at = now()
     where id = ${id}
@@ -86,10 +99,38 @@ export async function updateUser(sql: Sql, id: number, { username, email }: User
   return onlyRow(rows);
 }
 
+/** The user of this name, whatever its case, locked until the transaction ends. */
+export async function lockUserNamed(sql: Sql, username: string): Promise<User | undefined> {
+  const [user] = await sql<User[]>`
+    select ${columns(sql)} from users where lower(username) = lower(${username}) for update`;
+  return user;
+}
+
+/** Gives a user that is locked a role. */
+export async function setRole(sql: Sql, id: number, role: Role): Promise<User> {
+  const rows = await sql<User[]>`
+    update users set role = ${role}, version = version + 1, updated_at = now()
+    where id = ${id}
+    returning ${columns(sql)}`;
+  return onlyRow(rows);
+}
+
+/** The users after a number, in the order of their numbers; of one role, if it is named. */
+export function listUsersAfter(
+  sql: Sql,
+  { after, role, limit }: { readonly after: number; readonly role: Role | null; readonly limit: number },
+): Promise<User[]> {
+  return sql<User[]>`
+    select ${columns(sql)} from users
+    where id > ${after} and role = coalesce(${role}, role)
+    order by id limit ${limit}`;
+}
+
 export async function deleteUser(sql: Sql, id: number): Promise<void> {
   await sql`delete from users where id = ${id}`;
 }
 
 function columns(sql: Sql) {
-  return sql`id, username, email, version, created_at, updated_at`;
+  return sql`
+    id, username, email, email_verified_at is not null as email_verified, role, version, created_at, updated_at`;
 }

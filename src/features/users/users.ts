@@ -2,17 +2,28 @@
  * Users: who registers, under which rules they change, and what the log hears of it. A name or an address that is
  * taken is refused by the unique indexes of the table, where two requests at the same instant cannot both pass;
  * the questions asked before and after only make the refusal early and complete.
+ *
+ * A user is seen and changed by itself and by admins. To anybody else it does not exist: 404, whether it does or not.
+ * Mail to the address of a user can set a new password, so whoever has only got hold of an access token or of an API
+ * key must not be able to change it: it takes the password, and somebody who has signed in.
  */
 
+import type { Authenticator } from '../../auth/authenticator.ts';
 import type { PasswordHasher } from '../../auth/password.ts';
+import { passwordFault } from '../../auth/password-policy.ts';
+import { mayActFor, type Principal } from '../../auth/principal.ts';
+import type { BeforeCommit } from '../../db/before-commit.ts';
 import type { Database } from '../../db/database.ts';
 import { type Keyset, type KeysetPage, keysetPage } from '../../db/keyset.ts';
 import { AppError } from '../../errors.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { currentRequest } from '../../observability/request-context.ts';
+import type { Account } from '../account/account.ts';
+import type { Attempts } from '../attempts/attempts.ts';
 import type { NewUser, UserPatch } from './schema.ts';
 import {
   deleteUser,
+  findPasswordHash,
   findTakenFields,
   findUser,
   insertUser,
@@ -24,41 +35,73 @@ import {
   updateUser,
 } from './store.ts';
 
+export type { User };
+
 /** Whether the caller wants the change although the row has this version by now. */
 type VersionCondition = (version: number) => boolean;
 
+/** Who wants to change a user, and from which address. */
+export interface UserChange {
+  readonly caller: Principal;
+  readonly address: string;
+  readonly id: number;
+  readonly patch: UserPatch;
+  readonly condition: VersionCondition;
+}
+
 /**
- * Each rejects with an AppError: `not_found` for an id that nobody has, `conflict` for a taken name or address,
- * `precondition_failed` for a version that the caller did not want changed, and those of the database.
+ * Each rejects with an AppError: `not_found` for an id that nobody has or that is not for the caller, `conflict` for a
+ * taken name or address, `precondition_failed` for a version that the caller did not want changed, and those of the
+ * database.
  */
 export interface Users {
-  register(newUser: NewUser): Promise<User>;
-  get(id: number): Promise<User>;
+  /** Rejects with `validation_failed` for a password that is easily guessed. */
+  register(newUser: NewUser, beforeCommit?: BeforeCommit<User>): Promise<User>;
+  get(caller: Principal, id: number): Promise<User>;
+  /** All users; whether the caller may see them, the route decides by the role. */
   list(keyset: Keyset): Promise<KeysetPage<User>>;
-  update(id: number, patch: UserPatch, condition: VersionCondition): Promise<User>;
+  /**
+   * A new address rejects with `forbidden` for an API key, with `validation_failed` for a wrong password, and with
+   * `rate_limited` after many of those.
+   */
+  update(change: UserChange, beforeCommit?: BeforeCommit<User>): Promise<User>;
   /** Deletes the user and everything that belongs to it. */
-  remove(id: number, condition: VersionCondition): Promise<void>;
+  remove(caller: Principal, id: number, condition: VersionCondition): Promise<void>;
 }
 
 export interface UsersOptions {
   readonly database: Database;
   readonly passwords: PasswordHasher;
+  readonly attempts: Attempts;
+  readonly account: Pick<Account, 'sendVerification' | 'emailChanged'>;
+  readonly authenticator: Pick<Authenticator, 'forgetUser'>;
   readonly log: Logger;
 }
 
-export function createUsers({ database, passwords, log }: UsersOptions): Users {
+export function createUsers(options: UsersOptions): Users {
+  const { database, passwords, attempts, account, authenticator, log } = options;
   const { sql } = database;
   return {
-    async register(newUser) {
+    async register(newUser, beforeCommit) {
+      const fault = passwordFault(newUser.password, newUser);
+      if (fault !== undefined) throw badPassword('/password', fault);
       // Hashing is dear: what is going to be refused, and a database that is not there, are found out before.
       refuseTaken(await findTakenFields(sql, newUser, null));
       const passwordHash = await passwords.hash(newUser.password, currentRequest()?.signal);
-      const user = await explainConflict(newUser, null, () => insertUser(sql, { ...newUser, passwordHash }));
+      const user = await explainConflict(newUser, null, () =>
+        database.transaction(async (tx) => {
+          const inserted = await insertUser(tx, { ...newUser, passwordHash });
+          await beforeCommit?.(tx, inserted);
+          return inserted;
+        }),
+      );
       log.info('user.created', { user_id: user.id, email: user.email });
+      account.sendVerification(user);
       return user;
     },
 
-    async get(id) {
+    async get(caller, id) {
+      refuseStranger(caller, id);
       return found(await findUser(sql, id), id);
     },
 
@@ -66,27 +109,66 @@ export function createUsers({ database, passwords, log }: UsersOptions): Users {
       return keysetPage(await listUsers(sql, keyset), keyset);
     },
 
-    async update(id, patch, condition) {
-      const user = await explainConflict(patch, id, () =>
+    async update({ caller, address, id, patch, condition }, beforeCommit) {
+      refuseStranger(caller, id);
+      if (patch.email !== undefined) await confirmNewEmail(caller, address, id, patch);
+      const { user, former } = await explainConflict(patch, id, () =>
         database.transaction(async (tx) => {
-          requireVersion(found(await lockUser(tx, id), id), condition);
-          return updateUser(tx, id, patch);
+          const former = found(await lockUser(tx, id), id);
+          requireVersion(former, condition);
+          const user = await updateUser(tx, id, patch);
+          await beforeCommit?.(tx, user);
+          return { user, former };
         }),
       );
-      log.info('user.updated', { user_id: user.id, email: user.email, fields: Object.keys(patch) });
+      // Credentials that were checked a moment ago carry the name.
+      if (patch.username !== undefined) authenticator.forgetUser(id);
+      log.info('user.updated', {
+        user_id: id,
+        email: user.email,
+        fields: changedFields(patch),
+        by_user_id: caller.userId,
+      });
+      if (user.email !== former.email) account.emailChanged(user, former.email);
       return user;
     },
 
-    async remove(id, condition) {
+    async remove(caller, id, condition) {
+      refuseStranger(caller, id);
       const user = await database.transaction(async (tx) => {
         const locked = found(await lockUser(tx, id), id);
         requireVersion(locked, condition);
         await deleteUser(tx, id);
         return locked;
       });
-      log.info('user.deleted', { user_id: user.id, email: user.email });
+      authenticator.forgetUser(id);
+      log.info('user.deleted', { user_id: id, email: user.email, by_user_id: caller.userId });
     },
   };
+
+  /** An admin who changes the address of somebody else cannot know that password; everybody else shows their own. */
+  async function confirmNewEmail(
+    caller: Principal,
+    address: string,
+    id: number,
+    { current_password }: UserPatch,
+  ): Promise<void> {
+    if (caller.kind !== 'session') {
+      throw new AppError('forbidden', 'An API key cannot change the e-mail address: sign in to do so.');
+    }
+    if (caller.userId !== id) return;
+    if (current_password === undefined) {
+      throw badPassword('/current_password', 'A new e-mail address needs your current password as well.');
+    }
+    const attempt = { account: caller.username, address };
+    await attempts.admit(attempt);
+    const hash = (await findPasswordHash(sql, id)) ?? '';
+    if (!(await passwords.verify(current_password, hash, currentRequest()?.signal))) {
+      log.warning('auth.email.change_refused', { user_id: id, client_address: address });
+      throw badPassword('/current_password', 'This is not your current password.');
+    }
+    await attempts.succeeded(attempt);
+  }
 
   /** Runs a write; when it breaks a unique index, says of every field whether it is taken, not only of the first. */
   async function explainConflict<T>(
@@ -105,9 +187,26 @@ export function createUsers({ database, passwords, log }: UsersOptions): Users {
   }
 }
 
+function refuseStranger(caller: Principal, id: number): void {
+  if (!mayActFor(caller, id)) throw unknownUser(id);
+}
+
 function found(user: User | undefined, id: number): User {
-  if (user === undefined) throw new AppError('not_found', `There is no user with the id ${id}.`);
+  if (user === undefined) throw unknownUser(id);
   return user;
+}
+
+function unknownUser(id: number): AppError {
+  return new AppError('not_found', `There is no user with the id ${id}.`);
+}
+
+function badPassword(pointer: string, detail: string): AppError {
+  return new AppError('validation_failed', detail, { errors: [{ in: 'body', pointer, detail }] });
+}
+
+/** The fields that a patch changes, for the log. */
+function changedFields(patch: UserPatch): string[] {
+  return (['username', 'email'] as const).filter((field) => patch[field] !== undefined);
 }
 
 function requireVersion({ version }: User, condition: VersionCondition): void {

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type ApiClient, linksOf, pointersOf } from '../../helpers/api-client.ts';
-import { mustRegister, mustServeApi } from '../../helpers/test-api.ts';
+import { linksOf, pointersOf } from '../../helpers/api-client.ts';
+import {
+  mustServeApi,
+  mustSignIn,
+  mustSignInAdmin,
+  type SignedIn,
+  type TestApi,
+} from '../../helpers/test-api.ts';
 
 const posts = '/api/v1/posts';
 
@@ -11,31 +17,27 @@ interface Listed {
 }
 
 /** Writes a post and returns it, as the answer has it. */
-async function mustWrite(api: ApiClient, authorId: number) {
-  const { status, body, text } = await api.post(posts, {
-    author_id: authorId,
-    title: 'A title',
-    body: 'A text.',
-  });
+async function mustWrite(author: SignedIn) {
+  const { status, body, text } = await author.post(posts, { title: 'A title', body: 'A text.' });
   assert.equal(status, 201, text);
   return body;
 }
 
-/** Registers an author and writes a post; returns where the post is, too. */
-async function mustWriteFirst(api: ApiClient) {
-  const { id } = await mustRegister(api, 'ada');
-  const post = await mustWrite(api, id);
-  return { post, path: `${posts}/${post.id}` };
+/** Signs in an author and writes a post; returns where the post is, too. */
+async function mustWriteFirst(api: TestApi) {
+  const ada = await mustSignIn(api, 'ada');
+  const post = await mustWrite(ada);
+  return { ada, post, path: `${posts}/${post.id}` };
 }
 
 describe('writing a post', () => {
   it('answers with the new post, where it is, and its version', async (t) => {
     const api = await mustServeApi(t);
-    const ada = await mustRegister(api, 'ada');
-    const answer = await api.post(posts, { author_id: ada.id, title: 'Notes', body: 'It weaves.\n' });
+    const ada = await mustSignIn(api, 'ada');
+    const answer = await ada.post(posts, { title: 'Notes', body: 'It weaves.\n' });
     assert.equal(answer.status, 201);
     const { id, created_at, updated_at, ...rest } = answer.body;
-    assert.deepEqual(rest, { author_id: ada.id, title: 'Notes', body: 'It weaves.\n' });
+    assert.deepEqual(rest, { author_id: ada.user.id, title: 'Notes', body: 'It weaves.\n' });
     assert.equal(updated_at, created_at);
     assert.equal(answer.headers.get('location'), `${posts}/${id}`);
     assert.equal(answer.headers.get('etag'), '"v1"');
@@ -43,36 +45,35 @@ describe('writing a post', () => {
     assert.deepEqual(read.body, answer.body);
     assert.equal(read.headers.get('etag'), '"v1"');
     const [line] = api.app.log.of('post.created');
-    assert.deepEqual([line?.post_id, line?.author_id], [id, ada.id]);
+    assert.deepEqual([line?.post_id, line?.author_id], [id, ada.user.id]);
   });
 
-  it('is 422 at /author_id for an author who is not there', async (t) => {
+  it('is 403 for an author who was deleted a moment ago by another process', async (t) => {
     const api = await mustServeApi(t);
-    const answer = await api.post(posts, { author_id: 999_999_999, title: 'Notes', body: 'It weaves.' });
-    assert.equal(answer.status, 422);
-    assert.deepEqual(pointersOf(answer), ['/author_id']);
-    assert.match(answer.body.detail, /999999999/);
+    const { ada } = await mustWriteFirst(api);
+    await api.app.database.sql`delete from users where id = ${ada.user.id}`;
+    const answer = await ada.post(posts, { title: 'Notes', body: 'It weaves.' });
+    assert.equal(answer.status, 403);
+    assert.match(answer.body.detail, /account has been deleted/);
   });
 
   it('takes the longest text there may be, in the longest way to write it', async (t) => {
     const api = await mustServeApi(t, { SECURITY_MAX_REQUEST_SIZE: '1000' });
-    const { id } = await mustRegister(api, 'ada');
+    const ada = await mustSignIn(api, 'ada');
     const owl = '\\ud83e\\udd89';
-    const text = `{"author_id":${id},"title":"${owl.repeat(200)}","body":"${owl.repeat(20_000)}"}`;
-    const { status, body } = await api.post(posts, text);
+    const text = `{"title":"${owl.repeat(200)}","body":"${owl.repeat(20_000)}"}`;
+    const { status, body } = await ada.post(posts, text);
     assert.equal(status, 201);
     assert.equal(body.body, '🦉'.repeat(20_000));
   });
 
   it('refuses with 422 what is against the rules, and names the field', async (t) => {
     const api = await mustServeApi(t);
-    const valid = { author_id: (await mustRegister(api, 'ada')).id, title: 'Notes', body: 'It weaves.' };
+    const ada = await mustSignIn(api, 'ada');
+    const valid = { title: 'Notes', body: 'It weaves.' };
     const refused: [what: string, body: unknown, pointers: string[]][] = [
-      ['nothing', {}, ['/author_id', '/title', '/body']],
-      ['an author in text', { ...valid, author_id: '1' }, ['/author_id']],
-      ['an author of 0', { ...valid, author_id: 0 }, ['/author_id']],
-      ['an author of 1.5', { ...valid, author_id: 1.5 }, ['/author_id']],
-      ['an author beyond what is exact', { ...valid, author_id: 2 ** 53 }, ['/author_id']],
+      ['nothing', {}, ['/title', '/body']],
+      ['an author, who is the one that asks', { ...valid, author_id: ada.user.id }, ['/author_id']],
       ['an empty title', { ...valid, title: '' }, ['/title']],
       ['a title of 201 characters', { ...valid, title: 'a'.repeat(201) }, ['/title']],
       ['a title with NUL', { ...valid, title: 'a\0' }, ['/title']],
@@ -82,7 +83,7 @@ describe('writing a post', () => {
     ];
     for (const [what, body, pointers] of refused) {
       await t.test(what, async () => {
-        const answer = await api.post(posts, body);
+        const answer = await ada.post(posts, body);
         assert.equal(answer.status, 422);
         assert.deepEqual([...new Set(pointersOf(answer))], pointers);
       });
@@ -93,8 +94,8 @@ describe('writing a post', () => {
 describe('changing a post', () => {
   it('changes what is sent, leaves the rest, and gives a new version', async (t) => {
     const api = await mustServeApi(t);
-    const { post, path } = await mustWriteFirst(api);
-    const answer = await api.patch(path, { title: 'Another title' });
+    const { ada, post, path } = await mustWriteFirst(api);
+    const answer = await ada.patch(path, { title: 'Another title' });
     assert.equal(answer.status, 200);
     assert.equal(answer.headers.get('etag'), '"v2"');
     assert.deepEqual(answer.body, { ...post, title: 'Another title', updated_at: answer.body.updated_at });
@@ -102,19 +103,19 @@ describe('changing a post', () => {
 
   it('is 422 for an empty patch and for a change of author, and 404 for a post that is not there', async (t) => {
     const api = await mustServeApi(t);
-    const { post, path } = await mustWriteFirst(api);
-    assert.equal((await api.patch(path, {})).status, 422);
-    const answer = await api.patch(path, { author_id: post.author_id });
+    const { ada, post, path } = await mustWriteFirst(api);
+    assert.equal((await ada.patch(path, {})).status, 422);
+    const answer = await ada.patch(path, { author_id: post.author_id });
     assert.equal(answer.status, 422);
     assert.deepEqual(pointersOf(answer), ['/author_id']);
-    assert.equal((await api.patch(`${posts}/999999999`, { title: 'Lost' })).status, 404);
+    assert.equal((await ada.patch(`${posts}/999999999`, { title: 'Lost' })).status, 404);
   });
 
   it('happens under If-Match only while the version is the same', async (t) => {
     const api = await mustServeApi(t);
-    const { path } = await mustWriteFirst(api);
-    assert.equal((await api.patch(path, { title: 'First' }, { 'if-match': '"v1"' })).status, 200);
-    assert.equal((await api.patch(path, { title: 'Second' }, { 'if-match': '"v1"' })).status, 412);
+    const { ada, path } = await mustWriteFirst(api);
+    assert.equal((await ada.patch(path, { title: 'First' }, { 'if-match': '"v1"' })).status, 200);
+    assert.equal((await ada.patch(path, { title: 'Second' }, { 'if-match': '"v1"' })).status, 412);
     assert.equal((await api.get(path)).body.title, 'First');
   });
 });
@@ -122,17 +123,17 @@ describe('changing a post', () => {
 describe('deleting a post', () => {
   it('is 204, under If-Match only while the version is the same, and then the post is gone', async (t) => {
     const api = await mustServeApi(t);
-    const { path } = await mustWriteFirst(api);
-    assert.equal((await api.delete(path, { 'if-match': '"v9"' })).status, 412);
-    assert.equal((await api.delete(path, { 'if-match': '"v1"' })).status, 204);
+    const { ada, path } = await mustWriteFirst(api);
+    assert.equal((await ada.delete(path, { 'if-match': '"v9"' })).status, 412);
+    assert.equal((await ada.delete(path, { 'if-match': '"v1"' })).status, 204);
     assert.equal((await api.get(path)).status, 404);
-    assert.equal((await api.delete(path)).status, 404);
+    assert.equal((await ada.delete(path)).status, 404);
   });
 
   it('happens to all posts of a user who is deleted', async (t) => {
     const api = await mustServeApi(t);
-    const { post, path } = await mustWriteFirst(api);
-    await api.delete(`/api/v1/users/${post.author_id}`);
+    const { ada, post, path } = await mustWriteFirst(api);
+    await ada.delete(`/api/v1/users/${post.author_id}`);
     assert.equal((await api.get(path)).status, 404);
     assert.deepEqual((await api.get(`${posts}?author_id=${post.author_id}`)).body, {
       items: [],
@@ -141,11 +142,54 @@ describe('deleting a post', () => {
   });
 });
 
+describe('whoever is not the author', () => {
+  it('reads a post, and neither changes nor deletes it', async (t) => {
+    const api = await mustServeApi(t);
+    const { post, path } = await mustWriteFirst(api);
+    const grace = await mustSignIn(api, 'grace');
+    for (const answer of [
+      await grace.patch(path, { title: 'Mine' }),
+      await grace.patch(path, { title: 'Mine' }, { 'if-match': '"v9"' }),
+      await grace.delete(path),
+    ]) {
+      assert.equal(answer.status, 403);
+      assert.match(answer.body.detail, /only its author/);
+    }
+    assert.deepEqual((await grace.get(path)).body, post);
+  });
+
+  it('writes none without credentials, and is told how to get in', async (t) => {
+    const api = await mustServeApi(t);
+    const { path } = await mustWriteFirst(api);
+    for (const answer of [
+      await api.post(posts, { title: 'Notes', body: 'It weaves.' }),
+      await api.patch(path, { title: 'Mine' }),
+      await api.delete(path),
+    ]) {
+      assert.equal(answer.status, 401);
+      assert.equal(answer.headers.get('www-authenticate'), 'Bearer realm="Strata"');
+    }
+    assert.equal((await api.get(path)).status, 200);
+  });
+
+  it('changes and deletes it as an admin, and the log says who it was', async (t) => {
+    const api = await mustServeApi(t);
+    const { ada, path } = await mustWriteFirst(api);
+    const root = await mustSignInAdmin(api, 'root');
+    assert.equal((await root.patch(path, { title: 'Moderated' })).body.author_id, ada.user.id);
+    assert.equal((await root.delete(path)).status, 204);
+    for (const event of ['post.updated', 'post.deleted']) {
+      const [line] = api.app.log.of(event);
+      assert.deepEqual([line?.author_id, line?.by_user_id], [ada.user.id, root.user.id]);
+    }
+  });
+});
+
 describe('listing posts', () => {
   it('shows each post with its author, by the name the author has now', async (t) => {
     const api = await mustServeApi(t);
-    const { post } = await mustWriteFirst(api);
-    await api.patch(`/api/v1/users/${post.author_id}`, { username: 'countess' });
+    const { ada, post } = await mustWriteFirst(api);
+    await ada.patch(`/api/v1/users/${post.author_id}`, { username: 'countess' });
     const { body } = await api.get(posts);
     assert.deepEqual(body.items, [{ ...post, author: { id: post.author_id, username: 'countess' } }]);
   });
@@ -153,8 +197,8 @@ describe('listing posts', () => {
   it('asks the database once for a page, however many posts and authors it shows', async (t) => {
     const api = await mustServeApi(t);
     for (const name of ['ada', 'grace', 'edith']) {
-      const { id } = await mustRegister(api, name);
-      for (let count = 0; count < 3; count += 1) await mustWrite(api, id);
+      const author = await mustSignIn(api, name);
+      for (let count = 0; count < 3; count += 1) await mustWrite(author);
     }
     const before = api.app.log.of('database.query').length;
     const { body } = await api.get(posts);
@@ -165,15 +209,15 @@ describe('listing posts', () => {
 
   it('keeps to one author over all pages', async (t) => {
     const api = await mustServeApi(t);
-    const ada = await mustRegister(api, 'ada');
-    const grace = await mustRegister(api, 'grace');
+    const ada = await mustSignIn(api, 'ada');
+    const grace = await mustSignIn(api, 'grace');
     const written: number[] = [];
     for (let count = 0; count < 5; count += 1) {
-      written.unshift((await mustWrite(api, ada.id)).id);
-      await mustWrite(api, grace.id);
+      written.unshift((await mustWrite(ada)).id);
+      await mustWrite(grace);
     }
     const seen: Listed[] = [];
-    for (let path: string | undefined = `${posts}?author_id=${ada.id}&limit=2`; path !== undefined; ) {
+    for (let path: string | undefined = `${posts}?author_id=${ada.user.id}&limit=2`; path !== undefined; ) {
       const answer = await api.get(path);
       seen.push(...answer.body.items);
       path = linksOf(answer).next;

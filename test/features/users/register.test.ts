@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { pointersOf } from '../../helpers/api-client.ts';
-import { mustRegister, mustServeApi, testPassword as password } from '../../helpers/test-api.ts';
+import { mustLogIn, mustRegister, mustServeApi, testPassword as password } from '../../helpers/test-api.ts';
 
 const users = '/api/v1/users';
 const someone = { username: 'someone', email: 'someone@example.org', password };
@@ -12,13 +12,18 @@ describe('registering', () => {
     const answer = await api.post(users, { username: 'Ada_1', email: 'Ada@Example.org', password });
     assert.equal(answer.status, 201);
     const { id, created_at, updated_at, ...rest } = answer.body;
-    assert.deepEqual(rest, { username: 'Ada_1', email: 'Ada@Example.org' });
+    assert.deepEqual(rest, {
+      username: 'Ada_1',
+      email: 'Ada@Example.org',
+      email_verified: false,
+      role: 'user',
+    });
     assert.equal(new Date(created_at).toISOString(), created_at);
     assert.equal(updated_at, created_at);
     assert.equal(answer.headers.get('location'), `${users}/${id}`);
     assert.equal(answer.headers.get('etag'), '"v1"');
 
-    const read = await api.get(`${users}/${id}`);
+    const read = await (await mustLogIn(api, answer.body)).get(`${users}/${id}`);
     assert.deepEqual(read.body, answer.body);
     assert.equal(read.headers.get('etag'), '"v1"');
   });
@@ -59,8 +64,11 @@ describe('registering', () => {
       ['an address of 255 characters', { ...someone, email: `${'a'.repeat(243)}@example.org` }, ['/email']],
       ['a password of 7 characters', { ...someone, password: '7 chars' }, ['/password']],
       ['a password of 129 characters', { ...someone, password: 'a'.repeat(129) }, ['/password']],
+      ['a password that many people use', { ...someone, password: 'TrustNo1' }, ['/password']],
+      ['a password made of the username', { ...someone, password: 'someone2026!' }, ['/password']],
       ['a password with NUL', { ...someone, password: 'pass\0word!' }, ['/password']],
       ['an unknown field', { ...someone, is_admin: true }, ['/is_admin']],
+      ['a role, which nobody gives themselves', { ...someone, role: 'admin' }, ['/role']],
       ['fields that try names', { ...someone, constructor: 1, 'a/b~c': 2 }, ['/constructor', '/a~1b~0c']],
       ['a hash of its own', { ...someone, password_hash: 'hash' }, ['/password_hash']],
     ];
@@ -145,18 +153,18 @@ describe('a password', () => {
     const secret = { password: 'a secret nobody may see 1815' };
     const kept = await api.post(users, { ...someone, ...secret });
     const path = kept.headers.get('location') ?? '';
+    const session = await mustLogIn(api, kept.body, secret.password);
     const answers = [
       kept,
       await api.post(users, { ...someone, ...secret }),
       await api.post(users, { username: 'k', email: 'k', ...secret, extra: 1 }),
-      await api.get(path),
-      await api.get(users),
-      await api.patch(path, { email: 'moved@example.org' }),
-      await api.patch(path, secret),
+      await session.get(path),
+      await session.patch(path, { email: 'moved@example.org', current_password: secret.password }),
+      await session.patch(path, secret),
     ];
     assert.deepEqual(
       answers.map(({ status }) => status),
-      [201, 409, 422, 200, 200, 200, 422],
+      [201, 409, 422, 200, 200, 422],
     );
     const [row] = await api.app.database.sql<{ password_hash: string }[]>`select password_hash from users`;
     const hash = row?.password_hash ?? '';

@@ -1,0 +1,38 @@
+import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { StartError } from '../errors.ts';
+
+export interface Terminal {
+  readonly input: NodeJS.ReadableStream;
+  readonly output: NodeJS.WritableStream;
+}
+
+/** Asks for a new password twice, without showing what is typed. Throws a StartError if it is not the same, or ended. */
+export async function askNewPassword(terminal: Terminal): Promise<string> {
+  const password = await askHidden('Password: ', terminal);
+  if (password !== (await askHidden('Again: ', terminal))) {
+    throw new StartError('The two passwords differ: nothing was changed.');
+  }
+  return password;
+}
+
+/** Reads a password from a pipe or a file: everything up to its end, but for one line break there. */
+export async function readPassword(input: NodeJS.ReadableStream): Promise<string> {
+  return (await text(input)).replace(/\r?\n$/, '');
+}
+
+function askHidden(question: string, { input, output }: Terminal): Promise<string> {
+  // The editor of the line works as ever; what it would show goes nowhere.
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({ input, output: nowhere, terminal: true, historySize: 0 });
+  return new Promise<string>((resolve, reject) => {
+    lines.once('line', (line) => {
+      resolve(line);
+      lines.close();
+    });
+    lines.once('SIGINT', () => lines.close());
+    lines.once('close', () => reject(new StartError('No password was given: nothing was changed.')));
+    output.write(question);
+  }).finally(() => output.write('\n'));
+}

@@ -1,0 +1,152 @@
+/**
+ * `npm run user -- <command>`: what an operator does with accounts from the command line, without signing in.
+ *
+ *     create --username ada --email ada@example.org [--admin] [--password-stdin | --generate-password]
+ *     role <username> user|admin
+ *     list [--admins]
+ *     end-sessions <username>
+ *
+ * The first admin of an installation is made here: `create --admin`. A password is asked for, or read from standard
+ * input, or made and shown once; it never stands among the arguments, where every user of the machine could read it.
+ * API keys are no sessions, and stay. The embedded database is started for a command, or used where it runs already.
+ * Ends with code 1 and a sentence if it fails.
+ */
+
+import { parseArgs } from 'node:util';
+import { type Role, roles } from '../auth/principal.ts';
+import { connectDatabase, type Database } from '../db/database.ts';
+import { pendingMigrations } from '../db/migrate.ts';
+import { AppError, StartError } from '../errors.ts';
+import { loadSettings, type Settings } from '../settings/load.ts';
+import { type Account, changeRole, createAccount, endSessions, listAccounts } from './accounts.ts';
+import { askNewPassword, readPassword } from './ask-password.ts';
+import { commandLog, withDatabaseUrl } from './database-target.ts';
+
+const usage = `Usage: npm run user -- create --username <name> --email <address> [--admin] [--password-stdin | --generate-password]
+       npm run user -- role <username> user|admin
+       npm run user -- list [--admins]
+       npm run user -- end-sessions <username>`;
+
+try {
+  const { settings } = loadSettings();
+  const command = await readCommand(process.argv.slice(2));
+  await withDatabaseUrl(settings, (url) => runOn(url, settings, command));
+} catch (error) {
+  if (!(error instanceof StartError || error instanceof AppError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+}
+
+/** A command that knows all that it needs but the database. */
+type Command = (database: Database, settings: Settings) => Promise<void>;
+
+async function readCommand(argv: string[]): Promise<Command> {
+  const { positionals, values } = parse(argv);
+  const [name, ...rest] = positionals;
+  const flags = Object.keys(values);
+  const [username = '', role] = rest;
+  if (name === 'create' && rest.length === 0 && !flags.includes('admins')) {
+    const { admin = false, 'generate-password': generate = false } = values;
+    if (values.username === undefined || values.email === undefined) throw new StartError(usage);
+    const password = generate ? undefined : await obtainPassword(values['password-stdin'] ?? false);
+    const account = { username: values.username, email: values.email, password };
+    return (database) => create(database, { ...account, role: admin ? 'admin' : 'user' });
+  }
+  if (name === 'role' && rest.length === 2 && flags.length === 0 && isRole(role)) {
+    return (database, settings) => setRole(database, settings, username, role);
+  }
+  if (name === 'list' && rest.length === 0 && flags.every((flag) => flag === 'admins')) {
+    return (database) => list(database, values.admins ? 'admin' : null);
+  }
+  if (name === 'end-sessions' && rest.length === 1 && flags.length === 0) {
+    return (database, settings) => end(database, settings, username);
+  }
+  throw new StartError(usage);
+}
+
+function parse(args: string[]) {
+  const flag = { type: 'boolean' } as const;
+  const value = { type: 'string' } as const;
+  const passwords = { 'password-stdin': flag, 'generate-password': flag };
+  const options = { username: value, email: value, admin: flag, admins: flag, ...passwords };
+  try {
+    const { positionals, values } = parseArgs({ args, allowPositionals: true, options });
+    if (values['password-stdin'] && values['generate-password']) throw new StartError(usage);
+    return { positionals, values };
+  } catch (cause) {
+    throw new StartError(usage, { cause });
+  }
+}
+
+function isRole(text: string | undefined): text is Role {
+  return roles.some((role) => role === text);
+}
+
+async function obtainPassword(fromInput: boolean): Promise<string> {
+  if (fromInput) return readPassword(process.stdin);
+  if (process.stdin.isTTY) return askNewPassword({ input: process.stdin, output: process.stderr });
+  throw new StartError(
+    'There is no terminal to ask for the password: pipe it in with --password-stdin, or add --generate-password.',
+  );
+}
+
+async function runOn(url: string, settings: Settings, command: Command): Promise<void> {
+  const { application } = settings;
+  const database = connectDatabase({
+    url,
+    poolSize: 1,
+    statementTimeoutMs: application.databaseStatementTimeoutMs,
+    connectTimeoutSeconds: application.databaseConnectTimeoutSeconds,
+    slowQueryMs: application.databaseSlowQueryMs,
+    echo: false,
+    log: commandLog,
+    applicationName: `${application.projectName} user`,
+  });
+  try {
+    const pending = await pendingMigrations(database.sql);
+    if (pending.length > 0) {
+      throw new StartError(`${pending.length} migrations are pending: run \`npm run migrate -- up\` first.`);
+    }
+    await command(database, settings);
+  } finally {
+    await database.close(1);
+  }
+}
+
+async function create(database: Database, wanted: Parameters<typeof createAccount>[1]): Promise<void> {
+  const { account, generated } = await createAccount(database, wanted);
+  print(`Created the ${account.role} ${account.username} (number ${account.id}).`);
+  if (generated !== undefined) print(`The password, which is shown this once: ${generated}`);
+}
+
+async function setRole(database: Database, settings: Settings, username: string, role: Role): Promise<void> {
+  const { account, changed, adminsLeft } = await changeRole(database, username, role);
+  const what = `${account.username} is ${role === 'admin' ? 'an admin' : 'a user'}`;
+  print(changed ? `${what} now; running servers know ${within(settings)}.` : `${what} already.`);
+  if (!adminsLeft) print('Nobody is an admin any more.');
+}
+
+async function list(database: Database, role: Role | null): Promise<void> {
+  for await (const account of listAccounts(database, role)) print(describe(account));
+}
+
+function describe({ id, role, created_at, username, email, email_verified }: Account): string {
+  const since = created_at.toISOString().slice(0, 10);
+  const verified = email_verified ? '' : ' (not verified)';
+  return `${String(id).padStart(6)}  ${role.padEnd(5)}  ${since}  ${username.padEnd(20)}  ${email}${verified}`;
+}
+
+async function end(database: Database, settings: Settings, username: string): Promise<void> {
+  const { account, count } = await endSessions(database, username);
+  const sessions = count === 1 ? '1 session' : `${count} sessions`;
+  print(`Ended ${sessions} of ${account.username}; running servers refuse them ${within(settings)}.`);
+}
+
+function within({ security }: Settings): string {
+  const seconds = security.sessionRecheckSeconds;
+  return seconds === 0 ? 'at once' : `within ${seconds} seconds`;
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -1,0 +1,69 @@
+/**
+ * What users do with their own account when a password or a mailbox is in question:
+ *
+ *     change the password     with the current one                          other sessions end
+ *     reset the password      with a token mailed to the account's address  all sessions end, the address is verified
+ *     verify the address      with a token mailed to it                     after registering, and after a change of it
+ *
+ * A mailed token (`auth/one-time-token.ts`) is for one purpose, for one address, and for one use:
+ *
+ *     live --used--> ended            one statement makes the step: of two uses at the same instant one finds it live
+ *     live --another was used, or the password was changed--> ended
+ *     live --an hour (reset) or a day (verification) has passed, or the user has another address--> opens nothing
+ *
+ * Nobody learns from a request for a reset whether an account exists: it is answered before the account is looked for,
+ * always in the same words. The token is made and mailed in the background (`background.ts`), at most three times an
+ * hour for one account. Whatever sets a password tells the user by mail.
+ *
+ * Every transaction here locks the user first, then tokens, then sessions, and a login does too. So none waits for
+ * another in a circle, and a session that is being made with the old password is ended, or is not made.
+ */
+
+import type { PasswordHasher } from '../../auth/password.ts';
+import type { Database } from '../../db/database.ts';
+import type { MailQueue } from '../../mail/mail-queue.ts';
+import type { Logger } from '../../observability/logger.ts';
+import type { Attempts } from '../attempts/attempts.ts';
+import type { Auth } from '../auth/auth.ts';
+import { createBackground, type InBackground } from './background.ts';
+import { type ChangePassword, createChangePassword } from './change-password.ts';
+import { createEmailVerification, type EmailVerification } from './email-verification.ts';
+import { createMailToken, type MailToken } from './mail-token.ts';
+import { createMails, type Mails, type MailsOptions } from './mails.ts';
+import { createPasswordReset, type PasswordReset } from './password-reset.ts';
+
+/** What returns a promise rejects with the AppErrors of the database too. */
+export interface Account extends PasswordReset, EmailVerification {
+  readonly changePassword: ChangePassword;
+}
+
+export interface AccountOptions extends MailsOptions {
+  readonly database: Database;
+  readonly passwords: PasswordHasher;
+  readonly attempts: Attempts;
+  readonly auth: Pick<Auth, 'endUserSessions'>;
+  readonly mail: MailQueue;
+  readonly log: Logger;
+}
+
+/** The options with what is made of them, for the parts of the account. */
+export interface AccountParts extends AccountOptions {
+  readonly mails: Mails;
+  readonly mailToken: MailToken;
+  readonly inBackground: InBackground;
+}
+
+export function createAccount(options: AccountOptions): Account {
+  const mails = createMails(options);
+  const parts: AccountParts = {
+    ...options,
+    mails,
+    mailToken: createMailToken({ ...options, mails }),
+    inBackground: createBackground(options),
+  };
+  return {
+    changePassword: createChangePassword(parts),
+    ...createPasswordReset(parts),
+    ...createEmailVerification(parts),
+  };
+}

@@ -1,0 +1,68 @@
+import { passwordFault } from '../../auth/password-policy.ts';
+import type { SessionPrincipal } from '../../auth/principal.ts';
+import { AppError } from '../../errors.ts';
+import { currentRequest } from '../../observability/request-context.ts';
+import type { AccountParts } from './account.ts';
+import { invalid } from './refusals.ts';
+import { endTokens, findOwner, type Owner, replacePassword } from './store.ts';
+
+export interface PasswordChange {
+  readonly currentPassword: string;
+  readonly newPassword: string;
+  /** The address of the client. */
+  readonly address: string;
+}
+
+/**
+ * Gives the caller a new password, and ends all other sessions. Rejects with `validation_failed` for a wrong current
+ * password and for a new one that is not taken, with `rate_limited` after many attempts, `not_found` if the account is
+ * gone, and `not_ready` if too many passwords are being worked on.
+ */
+export type ChangePassword = (caller: SessionPrincipal, change: PasswordChange) => Promise<void>;
+
+export function createChangePassword(parts: AccountParts): ChangePassword {
+  const { database, passwords, attempts, auth, mail, mails, log } = parts;
+
+  return async function changePassword({ userId, sessionId }, { currentPassword, newPassword, address }) {
+    const signal = currentRequest()?.signal;
+    const owner = found(await findOwner(database.sql, userId));
+    const fault = passwordFault(newPassword, owner);
+    if (fault !== undefined) throw invalid('/new_password', fault);
+    // A stolen session is no licence to guess.
+    const attempt = { account: owner.username, address };
+    await attempts.admit(attempt);
+    await compare(owner);
+    await attempts.succeeded(attempt);
+
+    const passwordHash = await passwords.hash(newPassword, signal);
+    let committed = await replace(owner);
+    while (committed === undefined)
+      committed = await replace(await compare(found(await findOwner(database.sql, userId))));
+    committed();
+    log.info('auth.password.changed', { user_id: userId, client_address: address });
+    mail.post(mails.passwordChanged(owner));
+
+    async function compare(compared: Owner): Promise<Owner> {
+      if (await passwords.verify(currentPassword, compared.password_hash, signal)) return compared;
+      log.warning('auth.password.change_refused', { user_id: userId, client_address: address });
+      throw invalid(
+        '/current_password',
+        'This is not the current password: check it, or reset the password.',
+      );
+    }
+
+    /** Undefined if another hash than the compared one is there by now: a login renewed it, or somebody else changed it. */
+    function replace(compared: Owner): Promise<(() => void) | undefined> {
+      return database.transaction(async (tx) => {
+        if (!(await replacePassword(tx, compared, passwordHash))) return undefined;
+        await endTokens(tx, userId, 'password_reset');
+        return auth.endUserSessions(tx, userId, { except: sessionId, reason: 'password_changed' });
+      });
+    }
+  };
+}
+
+function found(owner: Owner | undefined): Owner {
+  if (owner === undefined) throw new AppError('not_found', 'Your account is gone: register again.');
+  return owner;
+}

@@ -1,0 +1,143 @@
+/**
+ * The way of a mail in the background: whoever posts it does not wait, and the end of a request does not end it.
+ *
+ *     posted ──> waiting ──> sending ──> delivered
+ *        │          ▲           │
+ *        │          └─ deferred ┤  a temporary failure, at most twice
+ *        ▼                      ▼
+ *      failed                 failed    logged as an error, without the text
+ *   (queue full,            (refused for good, or the third try)
+ *    or stopping)
+ *
+ * Invariants: at most `concurrency` mails are being sent; at most `capacity` are held, in whatever state; each that was
+ * posted ends in one line, `mail.delivered` by the mailer or `mail.failed` here. A deferred mail takes no turn.
+ * Stopping takes no new mail, gives deferred ones their next try at once, and fails what is left when the time is up;
+ * what was being sent just then may arrive all the same.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from '../observability/logger.ts';
+import { currentRequest, runInRequest } from '../observability/request-context.ts';
+import { type Backoff, backoffDelay } from '../resilience/retry.ts';
+import { type Mail, MailError, type Mailer } from './mailer.ts';
+
+export interface MailQueue {
+  /** Whether mail can be sent at all. Who cannot do without asks first, and throws `mail_disabled`. */
+  readonly enabled: boolean;
+  /** Takes a mail, to be sent soon. Never throws; if mail is not enabled, nothing happens. */
+  post(mail: Mail): void;
+  /** Sends what it can within `graceMs` milliseconds, then closes the mailer. Idempotent. */
+  stop(graceMs: number): Promise<void>;
+}
+
+export interface MailQueueOptions {
+  readonly mailer: Mailer;
+  readonly log: Logger;
+  /** How many mails are being sent at a time. */
+  readonly concurrency?: number;
+  /** How many mails are held at most; the text of one is a few hundred bytes. */
+  readonly capacity?: number;
+  readonly backoff?: Backoff;
+}
+
+/** Where there is no way for mail to leave. */
+export const noMail: MailQueue = { enabled: false, post() {}, async stop() {} };
+
+const tries = 3;
+
+export function createMailQueue({
+  mailer,
+  log,
+  concurrency = 4,
+  capacity = 1000,
+  backoff = { baseMs: 5_000, maxMs: 60_000 },
+}: MailQueueOptions): MailQueue {
+  const held = new Map<Mail, Promise<void>>();
+  const inTurn = createTurns(concurrency);
+  const stopping = new AbortController();
+  let stopped: Promise<void> | undefined;
+  let abandoned = false;
+
+  /** Resolves when the mail has ended, in one way or the other. */
+  async function deliver(mail: Mail): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await inTurn(async () => {
+          if (!abandoned) await mailer.send(mail);
+        });
+      } catch (error) {
+        if (abandoned) return;
+        const temporary = !(error instanceof MailError) || error.temporary;
+        if (!temporary || attempt === tries) return fail(mail, reasonOf(error));
+        log.warning('mail.deferred', { email: mail.to, reason: reasonOf(error), attempt });
+        await pause(backoffDelay(attempt, backoff, Math.random));
+      }
+    }
+  }
+
+  function fail(mail: Mail, reason: string): void {
+    log.error('mail.failed', { email: mail.to, reason });
+  }
+
+  async function pause(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: stopping.signal }).catch(() => {});
+  }
+
+  async function stop(graceMs: number): Promise<void> {
+    stopping.abort();
+    const timer = new AbortController();
+    const late = delay(graceMs, undefined, { signal: timer.signal }).catch(() => {});
+    await Promise.race([Promise.all(held.values()), late]);
+    timer.abort();
+    abandoned = true;
+    for (const mail of held.keys()) fail(mail, 'The process ended before the mail was sent.');
+    await mailer.close();
+  }
+
+  return {
+    enabled: true,
+    post(mail) {
+      if (stopping.signal.aborted) return fail(mail, 'The process is about to end.');
+      if (held.size >= capacity) return fail(mail, 'Too many mails are waiting.');
+      const copy = { ...mail };
+      const delivery = beyondRequest(() => deliver(copy)).finally(() => held.delete(copy));
+      held.set(copy, delivery);
+    },
+    stop(graceMs) {
+      stopped ??= stop(graceMs);
+      return stopped;
+    },
+  };
+}
+
+/** Runs work that keeps the request's id in its log lines, and does not end when the request does. */
+function beyondRequest<T>(work: () => T): T {
+  const request = currentRequest();
+  return request === undefined ? work() : runInRequest({ id: request.id, signal: endless }, work);
+}
+
+const endless = new AbortController().signal;
+
+/** Runs at most `concurrency` pieces of work at a time; the others wait, in the order they came. */
+function createTurns(concurrency: number) {
+  let free = concurrency;
+  const waiting: (() => void)[] = [];
+  return async (work: () => Promise<void>): Promise<void> => {
+    if (free > 0) free -= 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      await work();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) free += 1;
+      else next();
+    }
+  };
+}
+
+/** What a MailError says is made for the log; of any other error, only the kind is safe to tell. */
+function reasonOf(error: unknown): string {
+  if (error instanceof MailError) return error.message;
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : 'The mailer failed.';
+}

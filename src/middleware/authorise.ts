@@ -1,0 +1,93 @@
+/**
+ * Lets in whom the route wants: `auth` says what kind of credential, `roles` what the user must be, `scopes` what the
+ * credential must be good for. Who showed none gets 401 with a challenge; who may not gets 403 with the reason. What a
+ * caller may do to one certain thing (its own, another's) is not known here; the feature decides it.
+ *
+ * A route that is open, or that there is not, passes, and so does a method that a path does not have: 404 and 405 tell
+ * nothing that the API document does not.
+ */
+
+import type { Principal } from '../auth/principal.ts';
+import { AppError } from '../errors.ts';
+import { bearerChallenge } from '../http/challenge.ts';
+import type { Context, Middleware } from '../http/context.ts';
+import type { Route } from '../http/route.ts';
+import type { Logger } from '../observability/logger.ts';
+
+export interface AuthoriseOptions {
+  readonly log: Logger;
+  /** What the credentials are for, in `WWW-Authenticate`. */
+  readonly realm: string;
+  /** The name of the header that has an API key. */
+  readonly apiKeyHeader: string;
+}
+
+const layer = 'authorise';
+
+export function authorise({ log, realm, apiKeyHeader }: AuthoriseOptions): Middleware {
+  const challenge = bearerChallenge(realm);
+  const ways = {
+    user: 'sign in, and send the access token as "Authorization: Bearer <token>".',
+    apiKey: `send an API key as "${apiKeyHeader}".`,
+    any: `send an access token as "Authorization: Bearer <token>", or an API key as "${apiKeyHeader}".`,
+  };
+
+  function deny(ctx: Context, principal: Principal, { path }: Route, { reason, detail }: Denial): never {
+    log.warning('auth.access.denied', {
+      user_id: principal.userId,
+      ...(principal.kind === 'apiKey' && { key_id: principal.keyId }),
+      reason,
+      method: ctx.method,
+      route: path,
+      client_address: ctx.clientAddress,
+    });
+    throw new AppError('forbidden', detail, { layer });
+  }
+
+  return function authorise(ctx, next) {
+    if (ctx.match.kind !== 'found') return next(ctx);
+    const { route } = ctx.match.value;
+    const { auth } = route;
+    if (auth === 'none' || auth === 'own') return next(ctx);
+    if (route.cache !== undefined) {
+      // What one caller may see, a cache must not show to another; the default, no-store, needs no such word.
+      ctx.vary('Authorization');
+      ctx.vary(apiKeyHeader);
+    }
+    const { principal } = ctx;
+    if (principal === undefined) {
+      throw new AppError('unauthenticated', `This needs credentials: ${ways[auth]}`, {
+        layer,
+        headers: { 'www-authenticate': challenge },
+      });
+    }
+    const denial = findDenial(route, principal);
+    if (denial !== undefined) deny(ctx, principal, route, denial);
+    return next(ctx);
+  };
+}
+
+interface Denial {
+  readonly reason: 'kind' | 'role' | 'scope';
+  readonly detail: string;
+}
+
+function findDenial({ auth, roles, scopes = [] }: Route, principal: Principal): Denial | undefined {
+  if (auth === 'user' && principal.kind !== 'session') {
+    return {
+      reason: 'kind',
+      detail: 'An API key is not enough for this: it needs a user who has signed in.',
+    };
+  }
+  if (auth === 'apiKey' && principal.kind !== 'apiKey') {
+    return { reason: 'kind', detail: 'This is for programs: it needs an API key, and no access token.' };
+  }
+  if (roles !== undefined && !roles.includes(principal.role)) {
+    return { reason: 'role', detail: `This needs the role ${roles.join(' or ')}.` };
+  }
+  const missing = scopes.filter((scope) => !principal.scopes.has(scope));
+  if (missing.length > 0) {
+    return { reason: 'scope', detail: `This API key lacks the scope ${missing.join(' and ')}.` };
+  }
+  return undefined;
+}

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { describe, it } from 'node:test';
+import { startEmbedded } from '../../src/db/embedded.ts';
+import { migrateUp } from '../../src/db/migrate.ts';
+import { captureLog } from '../helpers/captured-log.ts';
+import { mustMakeFolder } from '../helpers/program.ts';
+import { mustCreateDatabase } from '../helpers/test-database.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const password = 'correct horse battery staple';
+const ada = ['create', '--username', 'ada', '--email', 'ada@example.org'];
+
+interface Outcome {
+  readonly code: unknown;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `npm run user` with the arguments and the settings, and `input` on its standard input. */
+async function user(args: readonly string[], env: Record<string, string>, input = ''): Promise<Outcome> {
+  const command = ['--import', 'tsx', join('src', 'cli', 'user.ts'), ...args];
+  const child = spawn(process.execPath, command, { cwd: root, env: { PATH: process.env.PATH, ...env } });
+  // A command that does not want its input may be gone before it is written.
+  child.stdin.on('error', () => {});
+  child.stdin.end(input);
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close'),
+  ]);
+  return { code, stdout, stderr };
+}
+
+const done = (stdout: string): Outcome => ({ code: 0, stdout, stderr: '' });
+
+describe('npm run user', () => {
+  it('creates the first admin, lists who is one, and takes the role away again', async (t) => {
+    const env = { APP_DATABASE_URL: await mustCreateDatabase(t) };
+    const created = await user([...ada, '--admin', '--password-stdin'], env, `${password}\n`);
+    assert.deepEqual(created, done('Created the admin ada (number 1).\n'));
+    const { stdout } = await user(['list', '--admins'], env);
+    assert.match(
+      stdout,
+      /^ {5}1 {2}admin {2}20\d\d-\d\d-\d\d {2}ada {19}ada@example\.org \(not verified\)\n$/,
+    );
+    const sentences =
+      'ada is a user now; running servers know within 15 seconds.\nNobody is an admin any more.\n';
+    assert.deepEqual(await user(['role', 'ada', 'user'], env), done(sentences));
+  });
+
+  it('makes a password, which it shows once', async (t) => {
+    const env = { APP_DATABASE_URL: await mustCreateDatabase(t) };
+    const { code, stdout, stderr } = await user([...ada, '--generate-password'], env);
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.match(
+      stdout,
+      /^Created the user ada \(number 1\)\.\nThe password, which is shown this once: [\w-]{24}\n$/,
+    );
+  });
+
+  it('works on the embedded database that a running server holds', async (t) => {
+    const folder = await mustMakeFolder(t);
+    const { log } = captureLog();
+    const embedded = await startEmbedded({ dataDir: join(folder, 'postgres'), log, durable: false });
+    t.after(() => embedded.stop());
+    await migrateUp({ url: embedded.url, log });
+    const env = { APP_DATA_DIR: folder, SECURITY_SESSION_RECHECK_SECONDS: '0' };
+    const created = await user([...ada, '--password-stdin'], env, password);
+    assert.deepEqual(created, done('Created the user ada (number 1).\n'));
+    const ended = await user(['end-sessions', 'ada'], env);
+    assert.deepEqual(ended, done('Ended 0 sessions of ada; running servers refuse them at once.\n'));
+  });
+
+  it('ends with code 1 and a sentence when it cannot do it', async (t) => {
+    const ready = { APP_DATABASE_URL: await mustCreateDatabase(t) };
+    const empty = { APP_DATABASE_URL: await mustCreateDatabase(t, { empty: true }) };
+    const none = { APP_DATABASE_URL: 'none' };
+    const refused: readonly (readonly [args: string[], env: Record<string, string>, stderr: RegExp])[] = [
+      [['destroy'], none, /^Usage: /],
+      [[...ada, '--password', password], none, /^Usage: /],
+      [[...ada, '--password-stdin', '--generate-password'], none, /^Usage: /],
+      [['role', 'ada', 'root'], none, /^Usage: /],
+      [['list'], none, /^There is no database: set APP_DATABASE_URL/],
+      [['list'], empty, /^\d+ migrations are pending: run `npm run migrate -- up` first\.$/],
+      [['list'], { APP_DATABASE_URL: 'postgres://ada:hushhush@127.0.0.1:1/x' }, /database/],
+      [ada, none, /^There is no terminal to ask for the password: pipe it in with --password-stdin/],
+      [['role', 'ada', 'admin'], ready, /^There is no user with the name "ada"\.$/],
+    ];
+    for (const [args, env, expected] of refused) {
+      const { code, stdout, stderr } = await user(args, env);
+      assert.deepEqual([code, stdout], [1, ''], args.join(' '));
+      assert.match(stderr, new RegExp(expected.source, 'm'), args.join(' '));
+      assert.doesNotMatch(stderr, /hushhush|correct horse|\n {4}at /);
+    }
+  });
+});

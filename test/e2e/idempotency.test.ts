@@ -1,0 +1,122 @@
+/** A client that got no answer sends its request again, over the whole application. */
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { it } from 'node:test';
+import type { ApiAnswer } from '../helpers/api-client.ts';
+import { mustServeApi, mustSignIn, testPassword } from '../helpers/test-api.ts';
+import { mustStartApp } from '../helpers/test-app.ts';
+
+const users = '/api/v1/users';
+const posts = '/api/v1/posts';
+const newKey = () => ({ 'idempotency-key': `"${randomUUID()}"` });
+const ada = { username: 'ada', email: 'ada@example.org', password: testPassword };
+
+/** What a client sees of an answer, but for what belongs to the single request. */
+const seen = ({ status, headers, text }: ApiAnswer) => ({
+  status,
+  text,
+  ...Object.fromEntries(['content-type', 'location', 'etag'].map((name) => [name, headers.get(name)])),
+});
+
+it('registering, writing a post and changing either is done once, and answered the same each time', async (t) => {
+  const api = await mustServeApi(t);
+  const grace = await mustSignIn(api, 'grace');
+  const { body: post } = await grace.post(posts, { title: 'First', body: 'The first one.' });
+
+  const requests: [
+    what: string,
+    status: number,
+    send: (key: Record<string, string>) => Promise<ApiAnswer>,
+  ][] = [
+    ['registering', 201, (key) => api.post(users, ada, key)],
+    ['writing', 201, (key) => grace.post(posts, { title: 'Second', body: 'The second one.' }, key)],
+    ['changing a user', 200, (key) => grace.patch(`${users}/${grace.user.id}`, { username: 'hopper' }, key)],
+    ['changing a post', 200, (key) => grace.patch(`${posts}/${post.id}`, { title: 'Changed' }, key)],
+  ];
+  for (const [what, status, send] of requests) {
+    const key = newKey();
+    const first = await send(key);
+    assert.equal(first.status, status, first.text);
+    assert.equal(first.headers.get('idempotency-replayed'), null);
+    for (let time = 0; time < 2; time += 1) {
+      const again = await send(key);
+      assert.deepEqual(seen(again), seen(first), what);
+      assert.equal(again.headers.get('idempotency-replayed'), 'true');
+    }
+  }
+  const { sql } = api.app.database;
+  const versions = await sql`select username, version from users order by id`;
+  assert.deepEqual(
+    versions.map(({ username, version }) => [username, version]),
+    [
+      ['hopper', 2],
+      ['ada', 1],
+    ],
+  );
+  const written = await sql`select title, version from posts order by id`;
+  assert.deepEqual(
+    written.map(({ title, version }) => [title, version]),
+    [
+      ['Changed', 2],
+      ['Second', 1],
+    ],
+  );
+});
+
+it('a registration sent 50 times at once makes one user', async (t) => {
+  const api = await mustServeApi(t);
+  const key = newKey();
+  const answers = await Promise.all(Array.from({ length: 50 }, () => api.post(users, ada, key)));
+  for (const { status, body } of answers) {
+    if (status !== 201) assert.deepEqual([status, body.code], [409, 'idempotency_running']);
+  }
+  const again = await api.post(users, ada, key);
+  assert.deepEqual([again.status, again.headers.get('idempotency-replayed')], [201, 'true']);
+  assert.equal((await api.app.database.sql`select from users`).length, 1);
+  assert.equal(api.app.log.of('user.created').length, 1);
+});
+
+it('a name that was taken can be corrected under the same key', async (t) => {
+  const api = await mustServeApi(t);
+  await api.post(users, ada);
+  const key = newKey();
+  assert.equal((await api.post(users, { ...ada, email: 'other@example.org' }, key)).status, 409);
+  const corrected = { ...ada, username: 'ada2', email: 'other@example.org' };
+  assert.equal((await api.post(users, corrected, key)).status, 201);
+});
+
+it('whoever has signed out gets no answer again', async (t) => {
+  const api = await mustServeApi(t);
+  const grace = await mustSignIn(api, 'grace');
+  const key = newKey();
+  const post = { title: 'Mine', body: 'Only mine.' };
+  assert.equal((await grace.post(posts, post, key)).status, 201);
+  await grace.post('/api/v1/auth/logout', undefined);
+  const again = await grace.post(posts, post, key);
+  assert.deepEqual([again.status, again.headers.get('idempotency-replayed')], [401, null]);
+});
+
+it('an answer that holds a secret is not kept, nor is a password or a key', async (t) => {
+  const api = await mustServeApi(t);
+  const key = newKey();
+  await api.post(users, ada, key);
+  const login = () => api.post('/api/v1/auth/login', { username: 'ada', password: testPassword }, newKey());
+  assert.equal((await login()).status, 200);
+
+  const kept = await api.app.database.sql<{ row: string }[]>`
+    select kept::text as row from idempotency_keys as kept`;
+  assert.equal(kept.length, 1);
+  const text = `${kept[0]?.row}${api.app.log.text()}`;
+  for (const secret of [testPassword, key['idempotency-key'].slice(1, -1)]) {
+    assert.ok(!text.includes(secret));
+  }
+});
+
+it('without a database a request with a key is 503', async (t) => {
+  const { api } = await mustStartApp(t);
+  const headers = { 'content-type': 'application/json', ...newKey() };
+  const answer = await fetch(`${api}/users`, { method: 'POST', headers, body: JSON.stringify(ada) });
+  assert.equal(answer.status, 503);
+  assert.match(await answer.text(), /"code":"database_disabled"/);
+});

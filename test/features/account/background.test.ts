@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createBackground } from '../../../src/features/account/background.ts';
+import { currentRequest, runInRequest } from '../../../src/observability/request-context.ts';
+import { captureLog } from '../../helpers/captured-log.ts';
+import { deferred } from '../../helpers/deferred.ts';
+import { eventually } from '../../helpers/eventually.ts';
+
+describe('work in the background', () => {
+  it('begins after the caller has gone on', async () => {
+    const inBackground = createBackground({ log: captureLog().log });
+    const begun = deferred<string>();
+    let state = 'asked';
+    assert.equal(
+      inBackground(async () => begun.resolve(state)),
+      true,
+    );
+    await Promise.resolve();
+    state = 'answered';
+    assert.equal(await begun.promise, 'answered');
+  });
+
+  it('has the id of the request that asked, and does not end with it', async () => {
+    const captured = captureLog();
+    const inBackground = createBackground({ log: captured.log });
+    const ended = deferred<boolean | undefined>();
+    const work = async () => {
+      captured.log.info('auth.email.verified');
+      ended.resolve(currentRequest()?.signal.aborted);
+    };
+    runInRequest({ id: 'the-request', signal: AbortSignal.abort() }, () => inBackground(work));
+    assert.equal(await ended.promise, false);
+    assert.equal(captured.of('auth.email.verified')[0]?.request_id, 'the-request');
+  });
+
+  it('is refused when too much is under way, and taken again when some has ended', async () => {
+    const inBackground = createBackground({ log: captureLog().log, capacity: 2 });
+    const first = deferred();
+    assert.deepEqual(
+      [first, deferred(), deferred()].map(({ promise }) => inBackground(() => promise)),
+      [true, true, false],
+    );
+    first.resolve();
+    await eventually('there is room', () => inBackground(async () => {}));
+  });
+
+  it('that fails is logged, and makes room', async () => {
+    const captured = captureLog();
+    const inBackground = createBackground({ log: captured.log, capacity: 1 });
+    inBackground(() => Promise.reject(new Error('the database is gone')));
+    await eventually('the failure is logged', () => captured.of('mail.failed').length === 1);
+    await eventually('there is room', () => inBackground(async () => {}));
+  });
+});

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type ApiClient, pointersOf } from '../../helpers/api-client.ts';
+import { mustReceiveToken } from '../../helpers/mailed-token.ts';
+import { mustLogIn, mustServeApi, mustSignIn, testPassword } from '../../helpers/test-api.ts';
+
+const newPassword = 'nine blue whales';
+
+const change = (api: ApiClient, current_password = testPassword, new_password = newPassword) =>
+  api.post('/api/v1/auth/password', { current_password, new_password });
+
+const logIn = (api: ApiClient, username: string, password: string) =>
+  api.post('/api/v1/auth/login', { username, password });
+
+describe('a change of the password', () => {
+  it('makes the new one good and the old one bad, and tells the user', async (t) => {
+    const api = await mustServeApi(t);
+    const ada = await mustSignIn(api, 'ada_lovelace');
+    assert.equal((await change(ada)).status, 204);
+    assert.equal((await logIn(api, 'ada_lovelace', testPassword)).status, 401);
+    assert.equal((await logIn(api, 'ada_lovelace', newPassword)).status, 200);
+    const notice = await api.app.mails.mustReceive(ada.user.email, /password was changed/);
+    assert.match(notice.text, /^Hello ada_lovelace,/);
+    assert.deepEqual(
+      api.app.log.of('auth.password.changed').map((line) => line.user_id),
+      [ada.user.id],
+    );
+  });
+
+  it('ends all other sessions of the user, and no session of anybody else', async (t) => {
+    const api = await mustServeApi(t);
+    const ada = await mustSignIn(api, 'ada_lovelace');
+    const elsewhere = await mustLogIn(api, ada.user);
+    const grace = await mustSignIn(api, 'grace_hopper');
+    assert.equal((await change(ada)).status, 204);
+    const status = async (client: ApiClient) => (await client.get('/api/v1/users/me')).status;
+    assert.deepEqual(await Promise.all([ada, elsewhere, grace].map(status)), [200, 401, 200]);
+  });
+
+  it('is refused with a wrong current password, and more and more slowly', async (t) => {
+    const api = await mustServeApi(t);
+    const ada = await mustSignIn(api, 'ada_lovelace');
+    for (let nth = 1; nth <= 5; nth += 1) {
+      const refused = await change(ada, `wrong guess ${nth}`);
+      assert.equal(refused.status, 422);
+      assert.deepEqual(pointersOf(refused), ['/current_password']);
+    }
+    const throttled = await change(ada);
+    assert.equal(throttled.status, 429);
+    assert.equal(throttled.headers.get('retry-after'), '1');
+    assert.equal(api.app.log.of('auth.password.change_refused').length, 5);
+    assert.equal(api.app.mails.sent.filter(({ subject }) => /changed/.test(subject)).length, 0);
+  });
+
+  it('is refused for a new password that is easily guessed', async (t) => {
+    const api = await mustServeApi(t);
+    const ada = await mustSignIn(api, 'ada_lovelace');
+    for (const bad of ['short', 'trustno1', 'Ada_Lovelace1', 'x'.repeat(129)]) {
+      const refused = await change(ada, testPassword, bad);
+      assert.equal(refused.status, 422, bad);
+      assert.deepEqual(pointersOf(refused), ['/new_password'], bad);
+    }
+  });
+
+  it('needs somebody who has signed in', async (t) => {
+    const api = await mustServeApi(t);
+    assert.equal((await change(api)).status, 401);
+  });
+
+  it('is made by one of two who know the current password at the same instant', async (t) => {
+    const api = await mustServeApi(t);
+    const ada = await mustSignIn(api, 'ada_lovelace');
+    const passwords = ['nine blue whales', 'ten green bottles'];
+    const answers = await Promise.all(passwords.map((password) => change(ada, testPassword, password)));
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [204, 422]);
+    const winner = passwords[answers.findIndex(({ status }) => status === 204)] ?? '';
+    assert.equal((await logIn(api, 'ada_lovelace', winner)).status, 200);
+  });
+
+  it('makes a reset token that was mailed before useless', async (t) => {
+    const api = await mustServeApi(t);
+    const ada = await mustSignIn(api, 'ada_lovelace');
+    await api.post('/api/v1/auth/password-reset', { email: ada.user.email });
+    const token = await mustReceiveToken(api, ada.user.email, /new password/);
+    assert.equal((await change(ada)).status, 204);
+    const late = await api.post('/api/v1/auth/password-reset/confirm', {
+      token,
+      new_password: 'ten green bottles',
+    });
+    assert.equal(late.status, 422);
+    assert.deepEqual(pointersOf(late), ['/token']);
+  });
+});

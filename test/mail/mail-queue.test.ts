@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createMailQueue, noMail } from '../../src/mail/mail-queue.ts';
+import { type Mail, MailError, type Mailer } from '../../src/mail/mailer.ts';
+import { createSmtpMailer } from '../../src/mail/smtp-mailer.ts';
+import { currentRequest, runInRequest } from '../../src/observability/request-context.ts';
+import { captureLog } from '../helpers/captured-log.ts';
+import { captureMail } from '../helpers/captured-mail.ts';
+import { deferred } from '../helpers/deferred.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { mustStartSmtpServer, smtpReply } from '../helpers/smtp-server.ts';
+
+const mail: Mail = { to: 'ada@example.org', subject: 'Reset your password', text: 'The token is sot_abc.' };
+const soon = { baseMs: 1, maxMs: 2 };
+const hours = { baseMs: 10_000_000, maxMs: 10_000_000 };
+
+const temporary = () => new MailError('Not now.', { temporary: true });
+const permanent = () => new MailError('Never.', { temporary: false });
+
+/** A mailer that does what `act` does with the number of the try, counted from 1, and remembers its end. */
+function actor(act: (attempt: number, mail: Mail) => Promise<void> | void) {
+  const state = { attempts: 0, closed: 0 };
+  const mailer: Mailer = {
+    async send(sent) {
+      state.attempts += 1;
+      await act(state.attempts, sent);
+    },
+    async close() {
+      state.closed += 1;
+    },
+  };
+  return { mailer, state };
+}
+
+describe('a posted mail', () => {
+  it('does not keep its poster waiting, and is sent', async () => {
+    const mails = captureMail();
+    const queue = createMailQueue({ mailer: mails, log: captureLog().log });
+    assert.equal(queue.enabled, true);
+    assert.equal(queue.post(mail), undefined);
+    assert.deepEqual(await mails.mustReceive('ada@example.org'), mail);
+    await queue.stop(1000);
+  });
+
+  it('goes out through a mail server that refuses it at first', async (t) => {
+    let refusals = 0;
+    const server = await mustStartSmtpServer(t, {
+      onRcptTo(_address, _session, callback) {
+        refusals += 1;
+        callback(refusals === 1 ? smtpReply(451, '4.2.1 ada@example.org is busy') : null);
+      },
+    });
+    const log = captureLog();
+    const url = `smtp://127.0.0.1:${server.port}`;
+    const mailer = await createSmtpMailer({ url, from: 'a@example.com', log: log.log });
+    const queue = createMailQueue({ mailer, log: log.log, backoff: soon });
+    queue.post(mail);
+    await eventually('the mail arrives', () => server.received.length === 1);
+    await queue.stop(1000);
+    const lines = log.lines().map(({ event, email, reason, level }) => ({ event, email, reason, level }));
+    assert.deepEqual(lines[0], {
+      event: 'mail.deferred',
+      email: 'a***@example.org',
+      reason: 'The mail server answered 451 4.2.1 at RCPT TO.',
+      level: 'warning',
+    });
+    assert.equal(lines[1]?.event, 'mail.delivered');
+    assert.equal(lines.length, 2);
+  });
+
+  it('is given up after three tries, with one error line that does not have its text', async () => {
+    const { mailer, state } = actor(() => Promise.reject(temporary()));
+    const log = captureLog();
+    const queue = createMailQueue({ mailer, log: log.log, backoff: soon });
+    queue.post(mail);
+    await eventually('the mail failed', () => log.of('mail.failed').length === 1);
+    assert.equal(state.attempts, 3);
+    assert.equal(log.of('mail.deferred').length, 2);
+    const [line] = log.of('mail.failed');
+    assert.deepEqual([line?.level, line?.email, line?.reason], ['error', 'a***@example.org', 'Not now.']);
+    assert.doesNotMatch(log.text(), /ada@|sot_|Reset your/);
+  });
+
+  it('that is refused for good is tried once', async () => {
+    const { mailer, state } = actor(() => Promise.reject(permanent()));
+    const log = captureLog();
+    const queue = createMailQueue({ mailer, log: log.log, backoff: soon });
+    queue.post(mail);
+    await eventually('the mail failed', () => log.of('mail.failed').length === 1);
+    assert.equal(state.attempts, 1);
+  });
+
+  it('meets a mailer with a fault, of which the log tells nothing that may be secret', async () => {
+    const { mailer } = actor(() => Promise.reject(new Error(`cannot send ${mail.text} to ${mail.to}`)));
+    const log = captureLog();
+    const queue = createMailQueue({ mailer, log: log.log, backoff: soon });
+    queue.post(mail);
+    await eventually('the mail failed', () => log.of('mail.failed').length === 1);
+    assert.doesNotMatch(log.text(), /ada@|sot_/);
+  });
+
+  it('outlives the request that posted it, and its lines have the id of the request', async () => {
+    const ended = new AbortController();
+    const retried = deferred<boolean>();
+    const { mailer } = actor((attempt) => {
+      if (attempt === 1) throw temporary();
+      retried.resolve(currentRequest()?.signal.aborted ?? true);
+    });
+    const log = captureLog();
+    const queue = createMailQueue({ mailer, log: log.log, backoff: soon });
+    runInRequest({ id: 'r-1', signal: ended.signal }, () => queue.post(mail));
+    ended.abort();
+    assert.equal(await retried.promise, false);
+    assert.equal(log.of('mail.deferred')[0]?.request_id, 'r-1');
+  });
+});
+
+describe('many posted mails', () => {
+  const numbered = (count: number) =>
+    Array.from({ length: count }, (_, index) => ({ ...mail, subject: String(index) }));
+
+  it('are sent a few at a time, in their order, and each once', async () => {
+    const gate = deferred();
+    let sending = 0;
+    let most = 0;
+    const subjects: string[] = [];
+    const { mailer } = actor(async (_attempt, { subject }) => {
+      subjects.push(subject);
+      sending += 1;
+      most = Math.max(most, sending);
+      await gate.promise;
+      sending -= 1;
+    });
+    const queue = createMailQueue({ mailer, log: captureLog().log, concurrency: 3 });
+    for (const each of numbered(20)) queue.post(each);
+    assert.equal(sending, 3);
+    gate.resolve();
+    await eventually('all are sent', () => subjects.length === 20 && sending === 0);
+    assert.equal(most, 3);
+    assert.deepEqual(
+      subjects,
+      numbered(20).map(({ subject }) => subject),
+    );
+  });
+
+  it('that wait for another try do not hold up the others', async () => {
+    const sent: string[] = [];
+    const { mailer } = actor((_attempt, { subject }) => {
+      if (subject === '0') throw temporary();
+      sent.push(subject);
+    });
+    const log = captureLog();
+    const queue = createMailQueue({ mailer, log: log.log, concurrency: 1, backoff: hours });
+    for (const each of numbered(3)) queue.post(each);
+    await eventually('the others are sent', () => sent.length === 2);
+    await queue.stop(1000);
+  });
+
+  it('beyond the capacity fail at once, and there is room again later', async () => {
+    const gate = deferred();
+    const { mailer, state } = actor(() => gate.promise);
+    const log = captureLog();
+    const queue = createMailQueue({ mailer, log: log.log, capacity: 2 });
+    for (const each of numbered(3)) queue.post(each);
+    assert.equal(log.of('mail.failed')[0]?.reason, 'Too many mails are waiting.');
+    gate.resolve();
+    await eventually('there is room', () => {
+      queue.post(mail);
+      return state.attempts === 3;
+    });
+  });
+});
+
+describe('stopping', () => {
+  it('waits for the mail that is being sent, then closes the mailer, once', async () => {
+    const gate = deferred();
+    const { mailer, state } = actor(() => gate.promise);
+    const log = captureLog();
+    const queue = createMailQueue({ mailer, log: log.log });
+    queue.post(mail);
+    const stopped = Promise.all([queue.stop(5000), queue.stop(5000)]);
+    assert.equal(state.closed, 0);
+    gate.resolve();
+    await stopped;
+    assert.equal(state.closed, 1);
+    assert.deepEqual(log.lines(), []);
+  });
+
+  it('gives a deferred mail its next try at once', async () => {
+    const { mailer, state } = actor((attempt) => {
+      if (attempt === 1) throw temporary();
+    });
+    const log = captureLog();
+    const queue = createMailQueue({ mailer, log: log.log, backoff: hours });
+    queue.post(mail);
+    await eventually('the mail is deferred', () => log.of('mail.deferred').length === 1);
+    await queue.stop(5000);
+    assert.equal(state.attempts, 2);
+    assert.deepEqual(log.of('mail.failed'), []);
+  });
+
+  it('ends when its time is up, and says which mails are lost', async () => {
+    const gate = deferred();
+    const { mailer, state } = actor(() => gate.promise);
+    const log = captureLog();
+    const queue = createMailQueue({ mailer, log: log.log, concurrency: 1 });
+    queue.post(mail);
+    queue.post({ ...mail, to: 'bob@example.org' });
+    await queue.stop(20);
+    assert.equal(state.closed, 1);
+    assert.deepEqual(
+      log.of('mail.failed').map(({ email }) => email),
+      ['a***@example.org', 'b***@example.org'],
+    );
+    gate.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(state.attempts, 1, 'what was given up is sent after all');
+  });
+
+  it('takes no more mails', async () => {
+    const { mailer, state } = actor(() => {});
+    const log = captureLog();
+    const queue = createMailQueue({ mailer, log: log.log });
+    await queue.stop(1000);
+    queue.post(mail);
+    assert.equal(state.attempts, 0);
+    assert.equal(log.of('mail.failed').length, 1);
+  });
+});
+
+it('where there is no way for mail to leave, the queue says so and takes nothing', async () => {
+  assert.equal(noMail.enabled, false);
+  noMail.post(mail);
+  await noMail.stop(0);
+});

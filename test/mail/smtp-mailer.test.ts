@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { cpSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import type { SMTPServerOptions } from 'smtp-server';
+import { MailError, type Mailer } from '../../src/mail/mailer.ts';
+import { createSmtpMailer } from '../../src/mail/smtp-mailer.ts';
+import { type CapturedLog, captureLog } from '../helpers/captured-log.ts';
+import { mustMakeFolder } from '../helpers/program.ts';
+import { mustStartSmtpServer, smtpReply, type TestSmtpServer } from '../helpers/smtp-server.ts';
+
+const mail = { to: 'ada@example.org', subject: 'Reset your password', text: 'The token is sot_abc.\n' };
+const from = 'Strata <no-reply@example.com>';
+
+async function mustMakeMailer(url: string): Promise<{ readonly mailer: Mailer; readonly log: CapturedLog }> {
+  const log = captureLog();
+  return { mailer: await createSmtpMailer({ url, from, log: log.log, timeoutMs: 2000 }), log };
+}
+
+async function mustServe(
+  t: TestContext,
+  options: SMTPServerOptions = {},
+): Promise<{ readonly mailer: Mailer; readonly log: CapturedLog; readonly server: TestSmtpServer }> {
+  const server = await mustStartSmtpServer(t, options);
+  return { ...(await mustMakeMailer(`smtp://127.0.0.1:${server.port}`)), server };
+}
+
+/** The error that sending rejects with; it must tell nothing of the mail. */
+async function mustFail(mailer: Mailer, sent = mail): Promise<MailError> {
+  try {
+    await mailer.send(sent);
+  } catch (error) {
+    assert.ok(error instanceof MailError, `expected a MailError, got ${error}`);
+    assert.doesNotMatch(`${error.stack}`, /ada|sot_|Reset your/);
+    return error;
+  }
+  throw new Error('The mail was sent.');
+}
+
+describe('mail by SMTP', () => {
+  it('reaches the server as plain text from the address of the settings, and says it is automatic', async (t) => {
+    const { mailer, server, log } = await mustServe(t);
+    await mailer.send(mail);
+    const [received, ...others] = server.received;
+    assert.deepEqual(others, []);
+    assert.equal(received?.from, 'no-reply@example.com');
+    assert.deepEqual(received?.to, ['ada@example.org']);
+    const source = received?.source ?? '';
+    for (const line of [
+      /^From: Strata <no-reply@example\.com>$/m,
+      /^To: ada@example\.org$/m,
+      /^Subject: Reset your password$/m,
+      /^Auto-Submitted: auto-generated$/m,
+      /^Content-Type: text\/plain; charset=utf-8$/m,
+      /\n\nThe token is sot_abc\.\n/,
+    ]) {
+      assert.match(source.replaceAll('\r\n', '\n'), line);
+    }
+    const [line] = log.of('mail.delivered');
+    assert.equal(line?.email, 'a***@example.org');
+    assert.doesNotMatch(log.text(), /ada@|sot_|Reset your/);
+  });
+
+  it('signs in with what stands in the URL, percent-encoding undone', async (t) => {
+    const { port, received } = await mustStartSmtpServer(t, {
+      authOptional: false,
+      onAuth({ username, password }, _session, callback) {
+        if (password === 'p@ss:/wörd') callback(null, { user: username });
+        else callback(smtpReply(535, '5.7.8 no'));
+      },
+    });
+    const right = await mustMakeMailer(`smtp://mail%40er:p%40ss%3A%2Fw%C3%B6rd@127.0.0.1:${port}`);
+    await right.mailer.send(mail);
+    assert.equal(received[0]?.user, 'mail@er');
+    const wrong = await mustMakeMailer(`smtp://mailer:hunter2@127.0.0.1:${port}`);
+    const { message, temporary } = await mustFail(wrong.mailer);
+    assert.match(message, /^The mail server answered 535 5\.7\.8 at AUTH PLAIN\.$/);
+    assert.doesNotMatch(message, /hunter2/);
+    assert.equal(temporary, false);
+  });
+
+  it('that is refused for good is not worth another try; of the refusal, the codes are told', async (t) => {
+    const { mailer } = await mustServe(t, {
+      onRcptTo: ({ address }, _session, callback) =>
+        callback(smtpReply(550, `5.1.1 <${address}> is unknown`)),
+    });
+    const { message, temporary } = await mustFail(mailer);
+    assert.equal(message, 'The mail server answered 550 5.1.1 at RCPT TO.');
+    assert.equal(temporary, false);
+  });
+
+  it('that is refused for now may be tried again', async (t) => {
+    let refused = 0;
+    const { mailer, server } = await mustServe(t, {
+      onMailFrom(_address, _session, callback) {
+        refused += 1;
+        callback(refused === 1 ? smtpReply(451, '4.7.1 come back later, ada@example.org') : null);
+      },
+    });
+    const { message, temporary } = await mustFail(mailer);
+    assert.equal(message, 'The mail server answered 451 4.7.1 at MAIL FROM.');
+    assert.equal(temporary, true);
+    await mailer.send(mail);
+    assert.equal(server.received.length, 1);
+  });
+
+  it('to a server that takes connections and never says a word fails in time', async (t) => {
+    const silent = createServer(() => {}).listen(0, '127.0.0.1');
+    t.after(() => silent.close());
+    await new Promise((resolve) => silent.once('listening', resolve));
+    const address = silent.address();
+    assert.ok(typeof address === 'object' && address !== null);
+    const log = captureLog();
+    const url = `smtp://127.0.0.1:${address.port}`;
+    const mailer = await createSmtpMailer({ url, from, log: log.log, timeoutMs: 100 });
+    const { message, temporary } = await mustFail(mailer);
+    assert.match(message, /^The mail server could not be used: .*\(ETIMEDOUT\)\.$/);
+    assert.equal(temporary, true);
+  });
+
+  it('to a server that falls silent in the middle fails in time', async (t) => {
+    const server = await mustStartSmtpServer(t, { onMailFrom: () => {} });
+    const log = captureLog();
+    const url = `smtp://127.0.0.1:${server.port}`;
+    const mailer = await createSmtpMailer({ url, from, log: log.log, timeoutMs: 300 });
+    assert.equal((await mustFail(mailer)).temporary, true);
+  });
+
+  it('to a server that is not there may be tried again', async () => {
+    const { mailer } = await mustMakeMailer('smtp://127.0.0.1:1');
+    const { message, temporary } = await mustFail(mailer);
+    assert.match(message, /ECONNREFUSED/);
+    assert.equal(temporary, true);
+  });
+});
+
+describe('TLS', () => {
+  // Reaches this machine, and is no address of the loopback.
+  const elsewhere = '0.0.0.0';
+
+  it('is demanded of a server on another machine', async (t) => {
+    const server = await mustStartSmtpServer(t);
+    const { mailer } = await mustMakeMailer(`smtp://${elsewhere}:${server.port}`);
+    assert.match((await mustFail(mailer)).message, /STARTTLS/);
+    assert.deepEqual(server.received, []);
+  });
+
+  it('needs a certificate that somebody vouches for', async (t) => {
+    for (const [scheme, secure] of [
+      ['smtp', false],
+      ['smtps', true],
+    ] as const) {
+      const server = await mustStartSmtpServer(t, { disabledCommands: [], secure });
+      const { mailer } = await mustMakeMailer(`${scheme}://${elsewhere}:${server.port}`);
+      assert.match((await mustFail(mailer)).message, /certificate/, scheme);
+      assert.deepEqual(server.received, []);
+    }
+  });
+
+  it('is not asked of a relay on this machine, whatever it offers', async (t) => {
+    const { mailer, server } = await mustServe(t, { disabledCommands: [] });
+    await mailer.send(mail);
+    assert.equal(server.received.length, 1);
+  });
+});
+
+describe('what would become another field or another recipient', () => {
+  for (const [name, change] of [
+    ['a line break in the subject', { subject: 'Hi\r\nBcc: eve@example.org' }],
+    ['a line feed in the recipient', { to: 'ada@example.org\nBcc: eve@example.org' }],
+    ['two recipients', { to: 'ada@example.org, eve@example.org' }],
+    ['two addresses without a comma', { to: 'ada@example.org@example.com' }],
+    ['a recipient in brackets', { to: '<eve@example.org> ada@example.org' }],
+    ['a quoted recipient', { to: '"ada@example.org"@example.com' }],
+    ['a group', { to: 'all:ada@example.org;' }],
+  ] as const) {
+    it(`is refused: ${name}`, async (t) => {
+      const { mailer, server } = await mustServe(t);
+      assert.equal((await mustFail(mailer, { ...mail, ...change })).temporary, false);
+      assert.deepEqual(server.received, []);
+    });
+  }
+});
+
+it('without the package, the start ends with a sentence that says how to get it', async (t) => {
+  const folder = await mustMakeFolder(t);
+  const root = join(import.meta.dirname, '..', '..');
+  cpSync(join(root, 'src'), join(folder, 'src'), { recursive: true });
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+  const program = join(folder, 'program.ts');
+  writeFileSync(
+    program,
+    `import { createSmtpMailer } from './src/mail/smtp-mailer.ts';
+     createSmtpMailer({ url: 'smtp://127.0.0.1', from: 'a@b', log: {} }).catch((error) => console.log(error.name, error.message));`,
+  );
+  const argv = ['--import', import.meta.resolve('tsx'), program];
+  const { stdout, stderr } = spawnSync(process.execPath, argv, { cwd: folder, encoding: 'utf8' });
+  const sentence =
+    'StartError APP_SMTP_URL needs the package nodemailer: run `npm install nodemailer`, or remove the setting.\n';
+  assert.equal(stdout, sentence, stderr);
+});
