@@ -10,11 +10,13 @@
  */
 
 import { type AppParts, createApp } from './app.ts';
+import { createChores } from './chores.ts';
 import { openDatabaseServer } from './database-server.ts';
 import { connectDatabase, type Database } from './db/database.ts';
 import { pendingMigrations } from './db/migrate.ts';
 import { AppError, StartError } from './errors.ts';
 import type { HealthCheck } from './features/health/health.ts';
+import { startHousekeeping } from './housekeeping.ts';
 import type { Context } from './http/context.ts';
 import { createHttpServer } from './http/server.ts';
 import { createIdentity } from './identity.ts';
@@ -45,6 +47,7 @@ export interface RunningServer {
 }
 
 const databaseCloseMs = 5_000;
+const hourMs = 3_600_000;
 
 /** Throws a StartError for what the operator can mend: a taken port, a wrong database, a failing migration. */
 export async function startServer(options: StartOptions): Promise<RunningServer> {
@@ -75,6 +78,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       (opened) => opened.close(databaseCloseMs / 1000 - 1),
       databaseCloseMs,
     );
+
+    if (databaseUrl !== null) {
+      await lifecycle.open(
+        'housekeeping',
+        async () => startHousekeeping({ chores: createChores(database), everyMs: hourMs, log }),
+        (started) => started.stop(),
+        databaseCloseMs,
+      );
+    }
 
     let draining = false;
     const app = createApp({

@@ -87,6 +87,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
 /** The files that put the program together. */
 const assembly = new Set([
   'app',
+  'chores',
   'identity',
   'local-secret',
   'mail-delivery',
