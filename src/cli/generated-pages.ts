@@ -93,20 +93,29 @@ function renderRoutes(routes: readonly Route[]): string {
         each.method,
         `\`${each.path}\``,
         each.summary,
-        each.auth,
-        each.limit === 'exempt' ? 'no' : 'by address',
+        [each.auth, ...(each.roles ?? []).map((role) => `role ${role}`), ...(each.scopes ?? [])].join(', '),
+        limitsOf(each),
+        each.idempotent ? 'yes' : '-',
         each.body === undefined ? '-' : (each.accepts ?? ['application/json']).join(', '),
         each.body === undefined ? '-' : String(each.maxBody ?? '`SECURITY_MAX_REQUEST_SIZE`'),
       ]),
     );
   return page('Routes', [
-    'What each route declares. `user` under "for" means that the route will ask for a signed-in user; this version has no',
-    'identity yet and lets everybody in.',
+    'What each route declares. "For" says whose it is: `none` is everybody; `own` is everybody too, with a credential of',
+    'the route in its body or in a cookie, so that `Authorization` is not looked at; `user` is somebody who has signed in,',
+    '`apiKey` a program with a key, `any` either. After it stand the role, and the scopes that an API key needs. Every route',
+    'that is not exempt is limited by address, and by user where one is known; "also" are quotas of its own.',
     '',
-    row(['method', 'path', 'what', 'for', 'limited', 'body', 'largest body']),
-    row(['---', '---', '---', '---', '---', '---', '---']),
+    row(['method', 'path', 'what', 'for', 'also limited', 'idempotent', 'body', 'largest body']),
+    row(['---', '---', '---', '---', '---', '---', '---', '---']),
     ...rows,
   ]);
+}
+
+function limitsOf({ limit, limits = [] }: Route): string {
+  if (limit === 'exempt') return 'exempt';
+  const own = limits.map(({ by, quota, windowMs }) => `${quota} in ${windowMs / 60_000} min by ${by}`);
+  return own.length === 0 ? '-' : own.join(', ');
 }
 
 function page(title: string, lines: readonly string[]): string {

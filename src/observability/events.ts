@@ -70,7 +70,6 @@ export const events = [
   'slow.query',
   'user.created',
   'user.deleted',
-  'user.role.changed',
   'user.updated',
   'worker.exited',
   'worker.failed',
