@@ -1,3 +1,5 @@
+import { noteBody, noteHeaders } from './secret-watch.ts';
+
 /** An answer with its body read: parsed when it is JSON, and as the text that came. */
 export interface ApiAnswer {
   readonly status: number;
@@ -21,12 +23,16 @@ export interface ApiClient {
 export function createApiClient(base: string, always: Readonly<Record<string, string>> = {}): ApiClient {
   const send = async (method: string, path: string, own: Record<string, string>, body?: unknown) => {
     const headers = { ...always, ...own };
+    noteHeaders(headers);
+    noteBody(body);
     const response = await fetch(`${base}${path}`, {
       method,
       headers: body === undefined ? headers : { 'content-type': 'application/json', ...headers },
       ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
     const text = await response.text();
+    noteHeaders(response.headers);
+    noteBody(text);
     const isJson = response.headers.get('content-type')?.includes('json') === true;
     return {
       status: response.status,

@@ -5,6 +5,7 @@ import { loadSettings } from '../../src/settings/load.ts';
 import { type RunningServer, type StartOptions, startServer } from '../../src/start.ts';
 import { type CapturedLog, captureLog } from './captured-log.ts';
 import { type CapturedMail, captureMail } from './captured-mail.ts';
+import { assertNoSecretIn } from './secret-watch.ts';
 import { testSecret } from './test-secret.ts';
 
 export interface TestAppOptions extends Pick<StartOptions, 'extraRoutes' | 'now' | 'passwords'> {
@@ -26,7 +27,7 @@ export interface TestApp extends RunningServer {
 
 /**
  * Starts the whole application on port 0, as `npm start` would but for settings, a cheap password hash and a log
- * in memory. It is stopped after the test.
+ * in memory. After the test it is stopped, and the test fails if a secret of its traffic stands in the log.
  */
 export async function mustStartApp(
   t: Pick<TestContext, 'after'>,
@@ -58,6 +59,9 @@ export async function mustStartApp(
     ...(options.extraRoutes !== undefined && { extraRoutes: options.extraRoutes }),
     ...(options.now !== undefined && { now: options.now }),
   });
-  t.after(() => server.stop());
+  t.after(async () => {
+    await server.stop();
+    assertNoSecretIn(log.text());
+  });
   return { ...server, api: `${server.url}${settings.application.apiPrefix}`, log, mails };
 }
