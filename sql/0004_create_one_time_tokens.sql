@@ -1,12 +1,12 @@
 -- Tokens that are mailed to a user and do one thing once: set a new password, or show that the address is read. Only
 -- their hash is kept. A token belongs to the address it was sent to; once the user has another, it opens nothing.
--- A token that was used, or that another one has made useless, stays until it would have expired: mails are counted by
--- these rows.
+-- A token that was used, that another one has made useless, or whose user is gone, stays until it would have expired:
+-- the mails to an address are counted by these rows.
 
 -- migrate: up
 create table one_time_tokens (
   token_hash bytea primary key,
-  user_id bigint not null references users (id) on delete cascade,
+  user_id bigint references users (id) on delete set null,
   purpose text not null,
   email text not null,
   created_at timestamptz not null default now(),
@@ -17,7 +17,9 @@ create table one_time_tokens (
   constraint one_time_tokens_expires_later check (expires_at > created_at)
 );
 
-create index one_time_tokens_user_id_key on one_time_tokens (user_id, purpose, created_at);
+create index one_time_tokens_user_id_key on one_time_tokens (user_id, purpose);
+
+create index one_time_tokens_email_key on one_time_tokens (lower(email), purpose, created_at);
 
 create index one_time_tokens_expires_at_key on one_time_tokens (expires_at);
 

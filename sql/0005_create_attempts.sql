@@ -1,7 +1,8 @@
 -- Guesses at passwords, counted so that the next one has to wait. A row is one account from one address, or, with the
--- address '*', one account from all addresses that it has never signed in from. The account is the SHA-256 of what was
--- typed as the login, in lower case: a name that nobody has is counted like any other. A row whose count is quiet and
--- whose address is no longer known says nothing; the index finds it for the housekeeping.
+-- address '*', one account from all addresses that it has never signed in from. The account is the SHA-256 of `login:`
+-- and what was typed as the login, in lower case, so a name that nobody has is counted like any other; of `username:` and
+-- the id of the user who has it; or of `user:` and the id of who is signed in. A row whose count is quiet and whose address is no longer known says nothing; the index
+-- finds it for the housekeeping.
 
 -- migrate: up
 create table login_attempts (

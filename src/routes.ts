@@ -17,7 +17,6 @@ import { createPosts } from './features/posts/posts.ts';
 import { postsRoutes } from './features/posts/routes.ts';
 import { usersRoutes } from './features/users/routes.ts';
 import { createUsers } from './features/users/users.ts';
-import { bearerChallenge } from './http/challenge.ts';
 import { mount, type Route } from './http/route.ts';
 import type { Identity } from './identity.ts';
 import { type MailQueue, noMail } from './mail/mail-queue.ts';
@@ -51,7 +50,7 @@ const tags = [
 
 const scopeDescriptions: Readonly<Record<Scope, string>> = {
   'users:read': 'Read the account of the user.',
-  'users:write': 'Change the account of the user.',
+  'users:write': 'Change the account of the user, which the answer shows.',
   'posts:write': 'Write, change and delete posts of the user.',
 };
 
@@ -120,16 +119,23 @@ function featureRoutes({
     passwords,
     attempts,
     log: log.named('auth'),
-    challenge: bearerChallenge(application.projectName),
+    realm: application.projectName,
     accessTokenSeconds: security.jwtExpiryMinutes * 60,
     idleSeconds: security.sessionIdleDays * 86_400,
     maxSeconds: security.sessionMaxDays * 86_400,
+  });
+  const apiKeys = createApiKeys({
+    ...identity,
+    database,
+    auth,
+    log: log.named('auth'),
   });
   const account = createAccount({
     database,
     passwords,
     attempts,
     auth,
+    apiKeys,
     mail,
     log: log.named('account'),
     service: application.projectName,
@@ -141,15 +147,11 @@ function featureRoutes({
     database,
     passwords,
     attempts,
+    auth,
     account,
     log: log.named('users'),
   });
   const posts = createPosts({ database, log: log.named('posts') });
-  const apiKeys = createApiKeys({
-    database,
-    authenticator: identity.authenticator,
-    log: log.named('auth'),
-  });
   return [
     ...healthRoutes({ health }),
     ...metaRoutes({ application }),

@@ -25,6 +25,7 @@ import { signingSecrets } from './local-secret.ts';
 import type { Mailer } from './mail/mailer.ts';
 import { openMail } from './mail-delivery.ts';
 import type { Logger } from './observability/logger.ts';
+import { maskEmails } from './observability/redact.ts';
 import type { Settings } from './settings/load.ts';
 
 export interface StartOptions extends Pick<AppParts, 'extraRoutes' | 'limitStore' | 'now' | 'passwords'> {
@@ -192,5 +193,5 @@ function refuseToListen(error: unknown, { server }: Settings): never {
 }
 
 function identify(ctx: Context): { request_id: string; method: string; path: string } {
-  return { request_id: ctx.id, method: ctx.method, path: ctx.target.path };
+  return { request_id: ctx.id, method: ctx.method, path: maskEmails(ctx.target.path) };
 }

@@ -48,6 +48,11 @@ export class RefusedCredential extends AppError {
   }
 }
 
+/** The refusal of an access token whose session is over. */
+export function sessionOver(): RefusedCredential {
+  return new RefusedCredential('session_over', 'The session of this access token is over: sign in again.');
+}
+
 export interface AuthenticatorOptions {
   readonly jwt: Pick<Jwt, 'verify'>;
   /** Whom a session is of, as the database has it now; undefined if there is no such session, or it is over. */
@@ -70,10 +75,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       const claims = verify(token, time);
       const principal = await loadSession(claims.sid);
       if (principal === undefined || String(principal.userId) !== claims.sub) {
-        throw new RefusedCredential(
-          'session_over',
-          'The session of this access token is over: sign in again.',
-        );
+        throw sessionOver();
       }
       return { principal, endsAt: claims.exp * 1000 };
     },

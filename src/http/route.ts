@@ -18,7 +18,7 @@ export type Method = (typeof methods)[number];
  * Who may call a route.
  *
  * - `none`: everybody. Credentials that are shown are checked all the same, so that a handler knows who asks.
- * - `own`: everybody, and `Authorization` is not looked at: the route takes a credential of its own, in its body or in
+ * - `own`: everybody, and no layer looks at `Authorization`: the route takes a credential of its own, in its body or in
  *   a cookie (a login, a refresh), and an access token that has ended must not stand in its way.
  * - `user`: somebody who has signed in, with an access token.
  * - `apiKey`: a program with an API key.
@@ -78,6 +78,8 @@ interface RouteFacts {
   readonly tags: readonly string[];
   readonly deprecated?: boolean;
   readonly auth: Auth;
+  /** An open route whose handler reads the access token itself, if one is sent; for the document. */
+  readonly readsAccessToken?: boolean;
   /** Everything that the credential must be allowed to do, beside `auth`. */
   readonly scopes?: readonly Scope[];
   /** The roles one of which the caller must have, beside `auth`. */

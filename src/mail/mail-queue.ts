@@ -17,7 +17,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../observability/logger.ts';
-import { currentRequest, runInRequest } from '../observability/request-context.ts';
+import { runBeyondRequest } from '../observability/request-context.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
 import { type Mail, MailError, type Mailer } from './mailer.ts';
 
@@ -100,7 +100,7 @@ export function createMailQueue({
       if (stopping.signal.aborted) return fail(mail, 'The process is about to end.');
       if (held.size >= capacity) return fail(mail, 'Too many mails are waiting.');
       const copy = { ...mail };
-      const delivery = beyondRequest(() => deliver(copy)).finally(() => held.delete(copy));
+      const delivery = runBeyondRequest(() => deliver(copy)).finally(() => held.delete(copy));
       held.set(copy, delivery);
     },
     stop(graceMs) {
@@ -109,14 +109,6 @@ export function createMailQueue({
     },
   };
 }
-
-/** Runs work that keeps the request's id in its log lines, and does not end when the request does. */
-function beyondRequest<T>(work: () => T): T {
-  const request = currentRequest();
-  return request === undefined ? work() : runInRequest({ id: request.id, signal: endless }, work);
-}
-
-const endless = new AbortController().signal;
 
 /** Runs at most `concurrency` pieces of work at a time; the others wait, in the order they came. */
 function createTurns(concurrency: number) {

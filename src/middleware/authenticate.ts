@@ -16,6 +16,7 @@
 import type { IncomingMessage } from 'node:http';
 import { type Authenticator, type Credential, RefusedCredential } from '../auth/authenticator.ts';
 import { AppError } from '../errors.ts';
+import { bearerToken } from '../http/bearer-token.ts';
 import { bearerChallenge } from '../http/challenge.ts';
 import type { Context, Done, Middleware } from '../http/context.ts';
 import { countFields } from '../http/raw-fields.ts';
@@ -43,7 +44,7 @@ export function authenticate({ log, authenticator, realm, apiKeyHeader }: Authen
     if (authorization === undefined && key === undefined) return undefined;
     refuseSeveral(request);
     if (typeof key === 'string') return { kind: 'apiKey', key };
-    const token = bearerToken(authorization ?? '');
+    const token = bearerToken(authorization);
     if (token === undefined) {
       const detail = `Send an access token as "Authorization: Bearer <token>", or an API key as "${apiKeyHeader}".`;
       throw refuse(ctx, 'unsupported_scheme', detail, plainChallenge);
@@ -98,10 +99,4 @@ function isLeftOut(ctx: Context): boolean {
   if (ctx.match.kind !== 'found') return false;
   const { auth } = ctx.match.value.route;
   return auth === 'own' || (auth === 'none' && ctx.isProbe);
-}
-
-/** The token after the scheme, whose case does not matter (RFC 9110, section 11.1). What it must look like, `jwt` knows. */
-function bearerToken(authorization: string): string | undefined {
-  const scheme = /^bearer +/i.exec(authorization)?.[0];
-  return scheme === undefined ? undefined : authorization.slice(scheme.length);
 }

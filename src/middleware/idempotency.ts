@@ -15,11 +15,15 @@ export interface IdempotencyOptions {
 
 const layer = 'idempotency';
 
+/** Of the keys of those who have not signed in, in characters. */
+const shortestAnonymous = 16;
+
 /**
  * Does a request that carries an `Idempotency-Key` once, on routes that declare `idempotent`: the first is worked for,
  * the same one sent again gets the same answer with `Idempotency-Replayed: true`, one sent meanwhile 409, and another
- * request with the key 422. A key belongs to its user, or to all who have not signed in. Only successes are kept: what
- * was refused may be sent again.
+ * request with the key 422. A key belongs to its user, or to all who have not signed in; one of the latter has to be long,
+ * for whoever guesses it can try from the answers what the body was, with the password in it. Only successes are kept:
+ * what was refused may be sent again.
  *
  * It is the innermost layer: an answer that is replayed passes the outer ones like any other, and nobody gets one who
  * may not call the route. How keys are kept, and what holds when something breaks, is in idempotency-store.ts.
@@ -35,6 +39,13 @@ export function idempotency({ store, log }: IdempotencyOptions): Middleware {
       throw new AppError(
         'bad_request',
         'Send one Idempotency-Key of 1 to 255 visible ASCII characters, such as a UUID.',
+        { layer },
+      );
+    }
+    if (ctx.principal === undefined && key.length < shortestAnonymous) {
+      throw new AppError(
+        'bad_request',
+        `Without signing in, send an Idempotency-Key of at least ${shortestAnonymous} characters that nobody can guess, such as a UUID.`,
         { layer },
       );
     }
@@ -109,6 +120,7 @@ function claimOf({ method, target, request, rawBody, principal }: Context, key: 
       path: target.path,
       query: target.query,
       contentType: request.headers['content-type'],
+      ifMatch: request.headers['if-match'],
       body: rawBody,
     }),
   };

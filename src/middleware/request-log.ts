@@ -4,7 +4,8 @@
  * where it is turned on, `Server-Timing` with an entry a layer.
  *
  * This layer sees refusals as thrown errors on their way to the boundary, and logs the status they will get.
- * Values of secret query parameters are masked; bodies are logged only in debug, masked before they are cut.
+ * Values of secret query parameters are masked, and e-mail addresses in paths and queries; bodies are logged only in
+ * debug, masked before they are cut.
  */
 
 import { Readable } from 'node:stream';
@@ -14,7 +15,7 @@ import { parseMediaType } from '../http/media-type.ts';
 import { statusOf } from '../http/problem.ts';
 import { previewBody } from '../observability/body-preview.ts';
 import type { LineWriter, LogLevel } from '../observability/logger.ts';
-import { redactQuery } from '../observability/redact.ts';
+import { maskEmails, redactQuery } from '../observability/redact.ts';
 
 export interface RequestLogOptions {
   readonly log: LineWriter;
@@ -48,7 +49,7 @@ export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Mi
     log.line(
       levelOf(status),
       'http.request.complete',
-      `,"method":"${ctx.method}","path":${quote(ctx.target.path)},"route":${route === null ? 'null' : quote(route)}` +
+      `,"method":"${ctx.method}","path":${quote(maskEmails(ctx.target.path))},"route":${route === null ? 'null' : quote(route)}` +
         `,"status_code":${status},"duration_ms":${duration},"client_address":${quote(ctx.clientAddress)}${refusal}` +
         `,"request_id":"${ctx.id}"`,
     );
@@ -65,8 +66,8 @@ export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Mi
     log.line(
       'INFO',
       'http.request.start',
-      `,"method":"${ctx.method}","path":${quote(ctx.target.path)},"query":${quote(redactQuery(ctx.target.query))}` +
-        `,"request_id":"${ctx.id}"`,
+      `,"method":"${ctx.method}","path":${quote(maskEmails(ctx.target.path))}` +
+        `,"query":${quote(maskEmails(redactQuery(ctx.target.query)))},"request_id":"${ctx.id}"`,
     );
     let done: Done;
     try {

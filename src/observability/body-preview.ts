@@ -4,14 +4,17 @@ import { isSecretName, maskEmail, maskEmails, redacted, redactQuery } from './re
 const previewLength = 256;
 
 /**
- * The beginning of a body for a debug line. JSON and forms are masked by name first and cut after; of anything
+ * The beginning of a body for a debug line. JSON objects and forms are masked by name first and cut after; of anything
  * else, which has no names to go by, only type and size are told. E-mail addresses are masked under any name: people
  * sign in with them as their username.
  */
 export function previewBody(bytes: Buffer, mediaType: string | undefined): string {
   if (mediaType === 'application/json' || mediaType?.endsWith('+json')) {
     try {
-      return cut(JSON.stringify(JSON.parse(bytes.toString()), maskMember));
+      const value: unknown = JSON.parse(bytes.toString());
+      if (typeof value !== 'object' || value === null || Array.isArray(value))
+        return `[${bytes.length} bytes of JSON that is no object]`;
+      return cut(JSON.stringify(value, maskMember));
     } catch {
       return `[${bytes.length} bytes of malformed JSON]`;
     }
@@ -22,10 +25,11 @@ export function previewBody(bytes: Buffer, mediaType: string | undefined): strin
 
 function maskMember(name: string, value: unknown): unknown {
   if (value !== null && isSecretName(name)) return redacted;
-  return name === 'email' && typeof value === 'string' ? maskEmail(value) : value;
+  if (typeof value !== 'string') return value;
+  return name === 'email' ? maskEmail(value) : maskEmails(value);
 }
 
 function cut(text: string): string {
-  const masked = maskEmails(text.slice(0, 4 * previewLength));
+  const masked = maskEmails(text);
   return masked.length > previewLength ? `${masked.slice(0, previewLength)}…` : masked;
 }

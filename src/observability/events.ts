@@ -12,6 +12,7 @@ export const events = [
   'auth.api_key.created',
   'auth.api_key.revoked',
   'auth.api_key.use_unrecorded',
+  'auth.api_keys.revoked',
   'auth.credentials.refused',
   'auth.email.change_refused',
   'auth.email.verification_requested',

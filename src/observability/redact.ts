@@ -6,15 +6,15 @@
 
 export const redacted = '***REDACTED***';
 
-/** Names, compared in lower case without `-` and `_`, whose values are secret wherever they stand. */
+/** Names, compared in lower case without `-`, `_`, spaces and brackets, whose values are secret wherever they stand. */
 const secretName =
-  /^(?:.*(?:password|passwd|passphrase|passwordhash|secret|apikey|privatekey|accesskey)|(?:.*token)|authorization|proxyauthorization|cookie|setcookie|credentials?|otp|pin|signature|sig|jwt|session(?:id)?)$/;
+  /^(?:.*(?:password|passwd|pwd|passphrase|passwordhash|secret|apikey|privatekey|accesskey)|(?:.*token)|pass|authorization|proxyauthorization|cookie|setcookie|credentials?|otp|pin|signature|sig|jwt|session(?:id)?)$/;
 
 /** Whether a field, header or query parameter of this name holds a secret. */
 export function isSecretName(name: string): boolean {
   const known = secretNames.get(name);
   if (known !== undefined) return known;
-  const secret = secretName.test(name.toLowerCase().replace(/[-_]/g, ''));
+  const secret = secretName.test(name.toLowerCase().replace(/[-_\s[\]]/g, ''));
   // Names come from clients too: the memory of them is bounded.
   if (secretNames.size < 1000) secretNames.set(name, secret);
   return secret;
@@ -69,9 +69,37 @@ export function maskEmail(email: string): string {
   return at < 1 ? redacted : `${email.slice(0, 1)}***${email.slice(at)}`;
 }
 
-/** The same for every e-mail address in a text, plain or percent-encoded. The text must be short. */
+/** An at sign, also percent-encoded once or more, before what can be a domain: a letter or digit of any script, or `[`. */
+const atSign = /(?:@|%(?:25)*40)(?=[\p{L}\p{N}_%[-])/gu;
+
+/** What ends the name before an at sign on its left, if that is not quoted. */
+const border = /[\s"<>()[\]:;,&=/\\?@]/;
+
+/**
+ * The same for every e-mail address in a text, plain or percent-encoded, unless it is masked already. It masks too much rather than too little, since
+ * its texts are for the log, and takes a time that is linear in the text's length.
+ */
 export function maskEmails(text: string): string {
-  return text.replace(/([\w.!#$'*+/?^`{|}~-])[\w.!#$%'*+/?^`{|}~-]*(@|%40)(?=[\w-])/gi, '$1***$2');
+  if (!text.includes('@') && !text.includes('40')) return text;
+  let masked = '';
+  let done = 0;
+  for (const { index, 0: sign } of text.matchAll(atSign)) {
+    if (text.endsWith('***', index)) continue;
+    const start = startOfName(text, done, index);
+    if (start < index) masked += `${text.slice(done, start + 1)}***${sign}`;
+    else masked += text.slice(done, index) + sign;
+    done = index + sign.length;
+  }
+  return masked + text.slice(done);
+}
+
+/** Where the name begins that ends before `end`: at the quote that opens it, or behind a border; not before `from`. */
+function startOfName(text: string, from: number, end: number): number {
+  const quote = text.charAt(end - 1) === '"' ? text.lastIndexOf('"', end - 2) : -1;
+  if (quote >= from) return quote;
+  let start = end;
+  while (start > from && !border.test(text.charAt(start - 1))) start -= 1;
+  return start;
 }
 
 /** Masks the password of every URL in a text. The scheme's length is bounded to keep the time linear in the text's. */

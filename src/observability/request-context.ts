@@ -32,6 +32,14 @@ export function currentRequest(): RequestContext | undefined {
   return storage.getStore();
 }
 
+/** Runs `work` so that its log lines have the id of the request that is current, and its end does not end the work. */
+export function runBeyondRequest<T>(work: () => T): T {
+  const request = currentRequest();
+  return request === undefined ? work() : runInRequest({ id: request.id, signal: endless }, work);
+}
+
+const endless = new AbortController().signal;
+
 /**
  * Runs `work` in no request, for what outlives the one that happens to start it: a look-up that others wait for too,
  * the undoing of work whose request has ended.

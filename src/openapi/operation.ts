@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Route } from '../http/route.ts';
+import { isOpen } from '../http/route-access.ts';
 import { parsePattern } from '../http/router.ts';
 import { maxTargetBytes } from '../http/server.ts';
 import { headerName } from './headers.ts';
@@ -42,7 +43,7 @@ export function describeOperation(route: Route, schemas: SchemaSet): Operation {
     ...pathParameters(route, name, schemas),
     ...namedParameters('query', route.query, name, schemas),
     ...namedParameters('header', route.headers, name, schemas),
-    ...(route.idempotent ? [idempotencyKey] : []),
+    ...(route.idempotent ? [isOpen(route) ? unguessableKey : idempotencyKey] : []),
   ];
   return {
     operationId: route.operationId,
@@ -66,6 +67,13 @@ const idempotencyKey: Parameter = {
     'Makes the request safe to repeat: while it is remembered, the same key is answered with the first answer and does ' +
     'nothing again. Take a new random value, such as a UUID, for each thing that you want done.',
   schema: { type: 'string', minLength: 1, maxLength: 257, pattern: '^[!-~]+$' },
+};
+
+/** The same where nobody has to sign in. */
+const unguessableKey: Parameter = {
+  ...idempotencyKey,
+  description: `${idempotencyKey.description} Without signing in it has at least 16 characters.`,
+  schema: { ...idempotencyKey.schema, minLength: 16 },
 };
 
 /** The template of OpenAPI for a route's pattern: `/users/:id` is `/users/{id}`, `/files/*path` is `/files/{path}`. */

@@ -6,7 +6,8 @@
  *     bearer     the same token, for who has one already
  *     apiKey     an API key, in a header of its own
  *
- * An operation lists the ways as alternatives. The empty requirement `{}` says that nobody has to sign in. Only OAuth 2
+ * An operation lists the ways as alternatives. The empty requirement `{}` says that nobody has to sign in; beside it
+ * stand the ways that such an operation makes use of all the same. Only OAuth 2
  * can name scopes there; that an API key needs them too, the description says.
  */
 
@@ -82,9 +83,9 @@ export function describeSecuritySchemes(options: SecurityOptions): Record<Scheme
 
 /** The ways in to a route, any one of which is enough. */
 export function describeSecurity(route: Route): readonly SecurityRequirement[] {
-  if (isOpen(route)) return [{}];
   const { auth, scopes = [], roles } = route;
   const session: SecurityRequirement[] = [{ password: scopes }, { bearer: [] }];
+  if (isOpen(route)) return route.readsAccessToken ? [{}, ...session] : [{}];
   // An API key never acts in another role than that of a user.
   const apiKey: SecurityRequirement[] = roles === undefined || roles.includes('user') ? [{ apiKey: [] }] : [];
   if (auth === 'user') return session;

@@ -82,9 +82,18 @@ function readAlgorithm(name: string): (typeof algorithms)[number] {
   return known ?? refuse('this server signs with HMAC, and takes neither public keys nor unsigned tokens');
 }
 
-/** Names that HTTP, browsers or proxies fill with something else. */
-const reserved =
-  /^(?:authorization|proxy-.*|cookie2?|set-cookie|host|connection|date|content-.*|transfer-encoding|sec-.*|x-forwarded-.*|forwarded|origin|referer|user-agent|x-request-id|idempotency-key)$/i;
+/** Names that HTTP (RFC 9110 to 9112), browsers, proxies, tracing or this server fill with something else. */
+const reserved = new RegExp(
+  `^(?:${[
+    'accept(?:-.*)?|access-control-.*|age|allow|alt-.*|authentication-.*|authorization|baggage|cache-control|cdn-.*',
+    'connection|content-.*|cookie2?|date|dnt|early-data|etag|expect|expires|forwarded|from|front-end-https|host',
+    'http2-settings|idempotency-key|if-.*|keep-alive|last-.*|link|location|max-forwards|origin|pragma|prefer|priority',
+    'proxy-.*|range|referer|repr-digest|retry-after|sec-.*|server|server-timing|set-cookie|signature.*|te|trace.*',
+    'trailer|transfer-encoding|upgrade(?:-.*)?|user-agent|vary|via|want-.*|warning|www-authenticate|x-amzn-.*',
+    'x-forwarded-.*|x-http-method.*|x-real-ip|x-request-id|x-requested-with',
+  ].join('|')})$`,
+  'i',
+);
 
 /** A field name is a token (RFC 9110, section 5.1). */
 function readKeyHeader(name: string): string {

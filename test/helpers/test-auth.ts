@@ -1,4 +1,5 @@
 import type { TestContext } from 'node:test';
+import { createAuthenticator } from '../../src/auth/authenticator.ts';
 import { createJwt } from '../../src/auth/jwt.ts';
 import { createPasswordHasher } from '../../src/auth/password.ts';
 import { createRefreshTokens, type RefreshTokens } from '../../src/auth/refresh-token.ts';
@@ -44,21 +45,27 @@ export async function mustCreateAuth(
   const passwords = createPasswordHasher({ cost: 4 });
   const passwordHash = await passwords.hash(testPassword);
   const refreshTokens = createRefreshTokens([testSecret]);
+  const jwt = createJwt({
+    algorithm: 'HS256',
+    secrets: [testSecret],
+    issuer: 'strata',
+    audience: 'strata',
+    leewaySeconds: 5,
+  });
+  const loadSession = createLoadSession({ database, now });
+  const loadApiKey = async () => undefined;
   const auth = createAuth({
     database,
     passwords,
-    jwt: createJwt({
-      algorithm: 'HS256',
-      secrets: [testSecret],
-      issuer: 'strata',
-      audience: 'strata',
-      leewaySeconds: 5,
-    }),
+    jwt,
     refreshTokens,
-    authenticator: { forgetSession: (sessionId) => forgotten.push(sessionId) },
-    attempts: { admit: async () => {}, succeeded: async () => {} },
+    authenticator: {
+      ...createAuthenticator({ jwt, loadSession, loadApiKey, recheckMs: 0, now }),
+      forgetSession: (sessionId) => forgotten.push(sessionId),
+    },
+    attempts: { underPermit: (_attempt, compare) => compare(), succeeded: async () => {} },
     log: log.log,
-    challenge: 'Bearer',
+    realm: 'Strata',
     accessTokenSeconds,
     idleSeconds,
     maxSeconds,
@@ -67,7 +74,7 @@ export async function mustCreateAuth(
   });
   return {
     ...{ auth, refreshTokens, database, log, clock, forgotten },
-    loadSession: createLoadSession({ database, now }),
+    loadSession,
     async mustAddUser(username) {
       const [user] = await database.sql<{ id: number }[]>`
         insert into users (username, email, password_hash)

@@ -54,6 +54,7 @@ describe('the digests of a request', () => {
     path: '/users',
     query: '',
     contentType: 'application/json',
+    ifMatch: '"1"',
     body: Buffer.from('{"password":"secret"}'),
   };
 
@@ -71,6 +72,8 @@ describe('the digests of a request', () => {
     ['another border between path and query', { path: '/user', query: 's' }],
     ['another content type', { contentType: 'application/merge-patch+json' }],
     ['a missing content type', { contentType: undefined }],
+    ['another condition', { ifMatch: '"2"' }],
+    ['no condition', { ifMatch: undefined }],
     ['another body', { body: Buffer.from('{"password":"Secret"}') }],
     ['a missing body', { body: undefined }],
   ] as const) {

@@ -193,12 +193,14 @@ describe('a request with a key', () => {
     ['body', { body: '{"note":"milk"}' }],
     ['query', { path: '/orders?a=1' }],
     ['method', { method: 'PATCH' }],
+    ['condition', { headers: { 'if-match': '"7"' } }],
   ] as const) {
     it(`is 422 when the key came with another ${what} before`, async (t) => {
       const server = await start(t, [placeOrder(), placeOrder({}, 'PATCH')]);
       const order = newOrder();
       await server.request(order);
-      const { status, json } = await server.request({ ...order, ...other });
+      const headers = { ...order.headers, ...('headers' in other && other.headers) };
+      const { status, json } = await server.request({ ...order, ...other, headers });
       assert.deepEqual([status, json.code, json.layer], [422, 'idempotency_mismatch', 'idempotency']);
       await assertReplays(server, order);
     });
@@ -206,7 +208,7 @@ describe('a request with a key', () => {
 
   it('is another one for another user, and for somebody who has not signed in', async (t) => {
     const server = await start(t, placeOrder());
-    const key = { 'idempotency-key': 'the-same' };
+    const key = { 'idempotency-key': 'the-same-for-everybody' };
     const callers = [{}, { 'x-user': '1' }, { 'x-user': '2' }];
     for (const caller of callers) {
       for (const replayed of [undefined, 'true']) {
@@ -224,6 +226,18 @@ describe('a request with a key', () => {
       assert.deepEqual([status, json.code, json.layer], [400, 'bad_request', 'idempotency'], key);
     }
     assert.deepEqual(await orders(), []);
+  });
+
+  it('is refused with 400 when somebody could guess the key who has not signed in either', async (t) => {
+    const server = await start(t, placeOrder());
+    const short = { 'idempotency-key': `"${'k'.repeat(15)}"` };
+    const { status, json } = await server.request(newOrder({}, short));
+    assert.deepEqual([status, json.code, json.layer], [400, 'bad_request', 'idempotency']);
+    assert.match(json.detail, /at least 16 characters/);
+    assert.deepEqual(await orders(), []);
+    for (const headers of [{ ...short, 'x-user': '1' }, { 'idempotency-key': 'k'.repeat(16) }]) {
+      assert.equal((await server.request(newOrder({}, headers))).status, 201);
+    }
   });
 
   it('is 503 without a database', async (t) => {

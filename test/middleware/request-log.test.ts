@@ -99,6 +99,18 @@ describe('a request', () => {
     assert.ok(!/abc|def|ghi/.test(server.log.text()));
   });
 
+  it('has the e-mail addresses in its path and its query masked', async (t) => {
+    const server = await start(t, [user]);
+    await server.request({
+      path: '/users/ada%40example.org?email=grace@example.org&also=emmy%40example.org',
+    });
+    const [line] = server.log.of('http.request.start');
+    assert.equal(line?.path, '/users/a***@example.org');
+    assert.equal(line?.query, 'email=g***@example.org&also=e***%40example.org');
+    assert.equal(server.log.of('http.request.complete')[0]?.path, line?.path);
+    assert.ok(!/ada@|grace@|emmy%40/.test(server.log.text()));
+  });
+
   it('cannot write lines or fields of its own into the log', async (t) => {
     const server = await start(t, [user]);
     await server.request({ path: '/users/%22,%22admin%22:true%E2%80%A8%7B?%22x%22:1' });

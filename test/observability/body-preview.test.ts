@@ -11,8 +11,19 @@ describe('the preview of a body', () => {
       '{"user":{"email":"a***@example.org","pin":"***REDACTED***"}}',
     ],
     ['{"token":null}', 'application/merge-patch+json', '{"token":null}'],
-    ['[{"token":{"a":"abc"}}]', 'application/json', '[{"token":"***REDACTED***"}]'],
-    ['"abc"', 'application/json', '"abc"'],
+    ['{"list":[{"token":{"a":"abc"}}]}', 'application/json', '{"list":[{"token":"***REDACTED***"}]}'],
+    ['"abc"', 'application/json', '[5 bytes of JSON that is no object]'],
+    ['["abc"]', 'application/json', '[7 bytes of JSON that is no object]'],
+    ['null', 'application/json', '[4 bytes of JSON that is no object]'],
+    [
+      '{"password ":"abc","pwd":"abc","pass":"abc"}',
+      'application/json',
+      '{"password ":"***REDACTED***","pwd":"***REDACTED***","pass":"***REDACTED***"}',
+    ],
+    ['password[]=abc', 'application/x-www-form-urlencoded', 'password[]=***REDACTED***'],
+    ['password%5B%5D=abc', 'application/x-www-form-urlencoded', 'password%5B%5D=***REDACTED***'],
+    ['{"note":"\\"ada l\\"@example.org"}', 'application/json', '{"note":"\\"***@example.org"}'],
+    ['{"ada@example.org":1}', 'application/json', '{"a***@example.org":1}'],
     ['{"password":"abc"', 'application/json', '[17 bytes of malformed JSON]'],
     ['name=Ada&password=abc', 'application/x-www-form-urlencoded', 'name=Ada&password=***REDACTED***'],
     [
@@ -41,7 +52,7 @@ describe('the preview of a body', () => {
   });
 
   it('of JSON that nests without end is a sentence', () => {
-    const nested = Buffer.from('['.repeat(100_000) + ']'.repeat(100_000));
-    assert.equal(previewBody(nested, 'application/json'), '[200000 bytes of malformed JSON]');
+    const nested = Buffer.from(`${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`);
+    assert.equal(previewBody(nested, 'application/json'), '[600001 bytes of malformed JSON]');
   });
 });

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import {
   isSecretName,
   maskEmail,
+  maskEmails,
   maskUrl,
   redact,
   redacted,
@@ -18,6 +19,13 @@ describe('a name that holds a secret', () => {
     'new_password',
     'user-password',
     'passwd',
+    'pwd',
+    'user_pwd',
+    'pass',
+    'password[]',
+    'user[password]',
+    'password ',
+    ' pass word',
     'passphrase',
     'secret',
     'client_secret',
@@ -53,6 +61,7 @@ describe('a name that holds a secret', () => {
     'username',
     'email',
     'passenger',
+    'bypass',
     'status_code',
     'encode',
     'tokens_used',
@@ -155,6 +164,39 @@ describe('an e-mail address', () => {
   });
 });
 
+describe('a text with e-mail addresses', () => {
+  const table: [text: string, masked: string][] = [
+    ['ada@example.org', 'a***@example.org'],
+    ['ada@example.org,grace@example.org', 'a***@example.org,g***@example.org'],
+    ['/users/ada.lovelace@example.org/posts', '/users/a***@example.org/posts'],
+    ['email=ada%40example.org&page=1', 'email=a***%40example.org&page=1'],
+    ['email=ada%2540example.org', 'email=a***%2540example.org'],
+    ['email=%61da%40%65xample.org', 'email=%***%40%65xample.org'],
+    ['%22ada%20lovelace%22%40example.org', '%***%40example.org'],
+    ['"ada lovelace"@example.org', '"***@example.org'],
+    ['jürgen@example.org', 'j***@example.org'],
+    ['ada@münchen.example', 'a***@münchen.example'],
+    ['ada@例え.example', 'a***@例え.example'],
+    ['ada@[192.0.2.1]', 'a***@[192.0.2.1]'],
+    ['a***@example.org', 'a***@example.org'],
+    ['"***@example.org', '"***@example.org'],
+    ['/@ada/posts', '/@ada/posts'],
+    ['at 40 % @ noon', 'at 40 % @ noon'],
+    ['', ''],
+  ];
+  for (const [text, masked] of table)
+    it(`${text || '(nothing)'} is shown as ${masked || '(nothing)'}`, () =>
+      assert.equal(maskEmails(text), masked));
+
+  for (const piece of ['a', 'a@', '@', '%40', '%25', '"@a', '40']) {
+    it(`is masked in a moment, even of half a megabyte of "${piece}"`, () => {
+      const startedAt = performance.now();
+      maskEmails(`${piece.repeat(500_000 / piece.length)}@`);
+      assert.ok(performance.now() - startedAt < 1000);
+    });
+  }
+});
+
 describe('a text with URLs', () => {
   const table: [text: string, masked: string][] = [
     ['postgres://app:hunter2@db:5432/x', 'postgres://app:***REDACTED***@db:5432/x'],
@@ -189,7 +231,7 @@ describe('a query string', () => {
     ['TOKEN=abc', `TOKEN=${redacted}`],
     ['token=a=b&x=1', `token=${redacted}&x=1`],
     ['%74oken=abc', `%74oken=${redacted}`],
-    ['api+key=abc', 'api+key=abc'],
+    ['api+key=abc', `api+key=${redacted}`],
     ['%zz=abc', '%zz=abc'],
     ['code=abc&state=1', `code=${redacted}&state=1`],
   ];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { currentRequest, runInRequest } from '../../src/observability/request-context.ts';
+import { currentRequest, runBeyondRequest, runInRequest } from '../../src/observability/request-context.ts';
 
 it('what a request starts knows its request, and nothing else does', async () => {
   const { signal } = new AbortController();
@@ -20,4 +20,12 @@ it('what a request starts knows its request, and nothing else does', async () =>
     ['c', 'c'],
   ]);
   assert.equal(currentRequest(), undefined);
+});
+
+it('what goes on beyond its request keeps the id, and is not ended with it', () => {
+  runInRequest({ id: 'a', signal: AbortSignal.abort() }, () => {
+    const beyond = runBeyondRequest(currentRequest);
+    assert.deepEqual([beyond?.id, beyond?.signal.aborted], ['a', false]);
+  });
+  assert.equal(runBeyondRequest(currentRequest), undefined);
 });

@@ -10,6 +10,11 @@ const session = [{ password: scopes }, { bearer: [] }];
 for (const [what, facts, expected] of [
   ['a route for everybody asks for nothing', { auth: 'none' }, [{}]],
   ['a route with a credential of its own asks for no other', { auth: 'own' }, [{}]],
+  [
+    'a route with a credential of its own may take an access token beside it',
+    { auth: 'own', readsAccessToken: true },
+    [{}, { password: [] }, { bearer: [] }],
+  ],
   ['a route for users takes their access token, however they came by it', { auth: 'user', scopes }, session],
   ['a route for programs takes an API key', { auth: 'apiKey', scopes }, [{ apiKey: [] }]],
   ['a route for either takes any of the three', { auth: 'any', scopes }, [...session, { apiKey: [] }]],

@@ -100,6 +100,25 @@ test('an algorithm with keys of another kind, or without one, is refused with th
   assert.equal(load({ SECURITY_JWT_ALGORITHM: 'hs512' }).settings.security.jwtAlgorithm, 'HS512');
 });
 
+describe('the header of API keys', () => {
+  const refused = [
+    'Accept, Accept-Encoding, If-Match, Range, Expect, TE, Upgrade, Upgrade-Insecure-Requests, traceparent, tracestate, Via',
+    'Authorization, Cookie, Host, Connection, Content-Type, Transfer-Encoding, Trailer, Max-Forwards, From, Cache-Control',
+    'Pragma, Keep-Alive, Access-Control-Request-Method, Last-Event-ID, Priority, X-Forwarded-For, X-Real-IP, Baggage',
+  ];
+  for (const name of refused.join(', ').split(', ')) {
+    test(`is not ${name}, which has a meaning of its own`, () => {
+      const [fault = ''] = faultsOf({ SECURITY_API_KEY_HEADER: name.toLowerCase() });
+      assert.match(fault, /has a meaning of its own, so choose another/);
+    });
+  }
+
+  for (const name of ['X-API-Key', 'Api-Key', 'X-Program', 'X-Accept-Key', 'Team']) {
+    test(`may be ${name}`, () =>
+      assert.equal(load({ SECURITY_API_KEY_HEADER: name }).settings.security.apiKeyHeader, name));
+  }
+});
+
 test('a session cannot be idle for longer than it lasts', () => {
   const [fault = '', ...others] = faultsOf({ SECURITY_SESSION_IDLE_DAYS: '91' });
   assert.match(fault, /^SECURITY_SESSION_IDLE_DAYS is longer than SECURITY_SESSION_MAX_DAYS/);

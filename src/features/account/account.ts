@@ -2,7 +2,8 @@
  * What users do with their own account when a password or a mailbox is in question:
  *
  *     change the password     with the current one                          other sessions end
- *     reset the password      with a token mailed to the account's address  all sessions end, the address is verified
+ *     reset the password      with a token mailed to the account's address  all sessions and API keys end, the address is
+ *                                                                       verified
  *     verify the address      with a token mailed to it                     after registering, and after a change of it
  *
  * A mailed token (`auth/one-time-token.ts`) is for one purpose, for one address, and for one use:
@@ -12,17 +13,20 @@
  *     live --an hour (reset) or a day (verification) has passed, or the user has another address--> opens nothing
  *
  * Nobody learns from a request for a reset whether an account exists: it is answered before the account is looked for,
- * always in the same words. The token is made and mailed in the background (`background.ts`), at most three times an
- * hour for one account. Whatever sets a password tells the user by mail.
+ * always in the same words. The token is made and mailed in the background (`background.ts`).
  *
- * Every transaction here locks the user first, then tokens, then sessions, and a login does too. So none waits for
- * another in a circle, and a session that is being made with the old password is ended, or is not made.
+ * An address is written to only as much as its reader wants, for anybody can register with any address: three tokens of
+ * a purpose an hour, whichever accounts have it meanwhile, and news of an account only once it was verified.
+ *
+ * Every transaction here locks the user first, then one address, tokens, sessions, and API keys, and a login does too. So none waits
+ * for another in a circle, and a session that is being made with the old password is ended, or is not made.
  */
 
 import type { PasswordHasher } from '../../auth/password.ts';
 import type { Database } from '../../db/database.ts';
 import type { MailQueue } from '../../mail/mail-queue.ts';
 import type { Logger } from '../../observability/logger.ts';
+import type { ApiKeys } from '../api-keys/api-keys.ts';
 import type { Attempts } from '../attempts/attempts.ts';
 import type { Auth } from '../auth/auth.ts';
 import { createBackground, type InBackground } from './background.ts';
@@ -42,6 +46,7 @@ export interface AccountOptions extends MailsOptions {
   readonly passwords: PasswordHasher;
   readonly attempts: Attempts;
   readonly auth: Pick<Auth, 'endUserSessions'>;
+  readonly apiKeys: Pick<ApiKeys, 'revokeAll'>;
   readonly mail: MailQueue;
   readonly log: Logger;
 }

@@ -1,5 +1,5 @@
 import type { Logger } from '../../observability/logger.ts';
-import { currentRequest, runInRequest } from '../../observability/request-context.ts';
+import { runBeyondRequest } from '../../observability/request-context.ts';
 
 /**
  * Does work after the request that asks for it, so that the time of the answer says nothing about the work. Its log
@@ -7,8 +7,6 @@ import { currentRequest, runInRequest } from '../../observability/request-contex
  * end of the process may cut it off: it is for what somebody asks for again. False if too much of it is under way.
  */
 export type InBackground = (work: () => Promise<void>) => boolean;
-
-const endless = new AbortController().signal;
 
 export function createBackground({
   log,
@@ -22,10 +20,9 @@ export function createBackground({
   return function inBackground(work) {
     if (running >= capacity) return false;
     running += 1;
-    const context = { id: currentRequest()?.id ?? '', signal: endless };
     // On a later turn of the event loop, when the answer is on its way.
     setImmediate(() => {
-      runInRequest(context, work)
+      runBeyondRequest(work)
         .catch((error: unknown) => log.error('mail.failed', { error }))
         .finally(() => {
           running -= 1;

@@ -29,10 +29,8 @@ export function createChangePassword(parts: AccountParts): ChangePassword {
     const fault = passwordFault(newPassword, owner);
     if (fault !== undefined) throw invalid('/new_password', fault);
     // A stolen session is no licence to guess.
-    const attempt = { account: owner.username, address };
-    await attempts.admit(attempt);
-    await compare(owner);
-    await attempts.succeeded(attempt);
+    await attempts.underPermit({ userId, address }, () => compare(owner));
+    await attempts.succeeded(owner, address);
 
     const passwordHash = await passwords.hash(newPassword, signal);
     let committed = await replace(owner);
@@ -40,7 +38,8 @@ export function createChangePassword(parts: AccountParts): ChangePassword {
       committed = await replace(await compare(found(await findOwner(database.sql, userId))));
     committed();
     log.info('auth.password.changed', { user_id: userId, client_address: address });
-    mail.post(mails.passwordChanged(owner));
+    // Nobody may fill a mailbox that is not shown to be theirs.
+    if (owner.verified) mail.post(mails.passwordChanged(owner));
 
     async function compare(compared: Owner): Promise<Owner> {
       if (await passwords.verify(currentPassword, compared.password_hash, signal)) return compared;

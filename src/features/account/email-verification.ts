@@ -9,14 +9,20 @@ export interface MailUser extends Recipient {
   readonly id: number;
 }
 
+/** The address that a user had. */
+export interface FormerAddress {
+  readonly email: string;
+  readonly email_verified: boolean;
+}
+
 export interface EmailVerification {
   /**
    * Mails a token to the user's address, after registering. Call it when the user is committed. It never throws, and
    * does nothing if no mail can be sent: the user can ask for it later.
    */
   sendVerification(user: MailUser): void;
-  /** The same after a change of the address, of which the former one is told too. */
-  emailChanged(user: MailUser, formerEmail: string): void;
+  /** The same after a change of the address, of which the former one is told too if it was verified. */
+  emailChanged(user: MailUser, former: FormerAddress): void;
   /** Mails a token again, unless the address is verified. Rejects with `mail_disabled` if no mail can be sent. */
   requestVerification(userId: number): Promise<void>;
   /** Notes that the user reads this mailbox. Rejects with `validation_failed` for a token that is not good. */
@@ -41,8 +47,9 @@ export function createEmailVerification(parts: AccountParts): EmailVerification 
   return {
     sendVerification,
 
-    emailChanged(user, formerEmail) {
-      mail.post(mails.emailChanged(user, formerEmail));
+    emailChanged(user, former) {
+      // Nobody may fill a mailbox that is not shown to be theirs.
+      if (former.email_verified) mail.post(mails.emailChanged(user, former.email));
       sendVerification(user);
     },
 

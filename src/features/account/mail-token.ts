@@ -2,11 +2,11 @@ import { createOneTimeToken } from '../../auth/one-time-token.ts';
 import type { Database } from '../../db/database.ts';
 import type { MailQueue } from '../../mail/mail-queue.ts';
 import type { Mails } from './mails.ts';
-import { countTokens, insertToken, lockOwner, type Purpose } from './store.ts';
+import { countTokens, insertToken, lockAddress, lockOwner, type Purpose } from './store.ts';
 
 /**
- * Makes a token for a user and mails it. False if the user is gone, or was sent enough for now: strangers can ask for
- * mails, and nobody's mailbox is to be filled by them.
+ * Makes a token for a user and mails it. False if the user is gone, or the address was sent enough for now: anybody can
+ * register with an address and ask for mails to it, and nobody's mailbox is to be filled by them.
  */
 export type MailToken = (userId: number, purpose: Purpose) => Promise<boolean>;
 
@@ -24,9 +24,11 @@ export function createMailToken({
   return async function mailToken(userId, purpose) {
     const { token, hash } = createOneTimeToken();
     const owner = await database.transaction(async (tx) => {
-      // Under the lock of the user the count is exact, and the address is the one that the token belongs to.
+      // Under the lock of the user the address is the one that the token belongs to; under its own, the count is exact.
       const locked = await lockOwner(tx, userId);
-      if (locked === undefined || (await countTokens(tx, userId, purpose)) >= mostAnHour) return undefined;
+      if (locked === undefined) return undefined;
+      await lockAddress(tx, locked.email);
+      if ((await countTokens(tx, locked.email, purpose)) >= mostAnHour) return undefined;
       await insertToken(tx, { hash, userId, purpose, email: locked.email });
       return locked;
     });

@@ -22,6 +22,8 @@ export interface Mails {
   /** The mail with a token in it. */
   token(purpose: Purpose, to: Recipient, token: string): Mail;
   passwordChanged(to: Recipient): Mail;
+  /** The same after a reset, by which more has ended. */
+  passwordReset(to: Recipient): Mail;
   /** For the address that was replaced. */
   emailChanged(user: Recipient, formerEmail: string): Mail;
 }
@@ -33,6 +35,7 @@ const tokenMails = {
     lasts: 'an hour',
     page: '/reset-password',
     call: '/auth/password-reset/confirm with the fields "token" and "new_password"',
+    effect: ['It signs you out everywhere, and your API keys end.'],
     otherwise: 'If it was not you, do nothing: your password stays as it is.',
   },
   email_verification: {
@@ -41,6 +44,7 @@ const tokenMails = {
     lasts: 'a day',
     page: '/verify-email',
     call: '/auth/email-verification/confirm with the field "token"',
+    effect: [],
     otherwise: 'If you have no such account, do nothing: the address stays unconfirmed.',
   },
 } as const;
@@ -57,18 +61,31 @@ export function createMails({ service, publicUrl, prefix }: MailsOptions): Mails
 
   return {
     token(purpose, { username, email }, token) {
-      const { subject, intro, lasts, page, call, otherwise } = tokenMails[purpose];
+      const { subject, intro, lasts, page, call, effect, otherwise } = tokenMails[purpose];
       // Behind a "#" the token is not sent to the server of the page, so it stands in no log of it.
       const use =
         publicUrl === ''
           ? [`This token is good for ${lasts} and for one use:`, token, `It goes to POST ${prefix}${call}.`]
           : [`This link is good for ${lasts} and for one use:`, `${publicUrl}${page}#token=${token}`];
-      return compose(email, subject, username, [`${intro} your account at ${service}.`, ...use, otherwise]);
+      return compose(email, subject, username, [
+        `${intro} your account at ${service}.`,
+        ...use,
+        ...effect,
+        otherwise,
+      ]);
     },
 
     passwordChanged({ username, email }) {
       return compose(email, 'Your password was changed', username, [
         `the password of your account at ${service} was changed.`,
+        ifNotYou,
+      ]);
+    },
+
+    passwordReset({ username, email }) {
+      return compose(email, 'Your password was changed', username, [
+        `the password of your account at ${service} was set anew with a token from this mailbox.`,
+        'You are signed out everywhere, and all API keys of the account have ended: programs need new ones.',
         ifNotYou,
       ]);
     },

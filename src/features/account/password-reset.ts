@@ -13,7 +13,7 @@ export interface PasswordReset {
    */
   requestReset(request: { readonly email: string; readonly address: string }): Promise<void>;
   /**
-   * Sets a new password with a mailed token, and ends all sessions. Rejects with `validation_failed` for a token that is
+   * Sets a new password with a mailed token, and ends all sessions and API keys. Rejects with `validation_failed` for a token that is
    * not good and for a password that is not taken, and with `not_ready` if too many passwords are being worked on.
    */
   confirmReset(reset: {
@@ -29,7 +29,7 @@ const purpose = 'password_reset';
 const databaseMs = 2000;
 
 export function createPasswordReset(parts: AccountParts): PasswordReset {
-  const { database, passwords, attempts, auth, mail, mails, mailToken, inBackground, log } = parts;
+  const { database, passwords, attempts, auth, apiKeys, mail, mails, mailToken, inBackground, log } = parts;
   const { sql } = database;
 
   return {
@@ -52,18 +52,22 @@ export function createPasswordReset(parts: AccountParts): PasswordReset {
       const fault = passwordFault(newPassword, owner);
       if (fault !== undefined) throw invalid('/new_password', fault);
       const passwordHash = await passwords.hash(newPassword, currentRequest()?.signal);
-      // Under either name the owner signs in from here next, whoever guesses meanwhile.
-      for (const account of [owner.username, owner.email]) await attempts.succeeded({ account, address });
-      const committed = await database.transaction(async (tx) => {
+      // The owner signs in from here next, whoever guesses meanwhile.
+      await attempts.succeeded(owner, address);
+      const ended = await database.transaction(async (tx) => {
         if (!(await takeToken(tx, tokenHash, purpose))) throw uselessToken();
         await setPassword(tx, owner.id, passwordHash);
         await verifyEmail(tx, owner.id);
         await endTokens(tx, owner.id, purpose);
-        return auth.endUserSessions(tx, owner.id, { reason: 'password_reset' });
+        // Whoever was in the account before, with a password or without, is out.
+        return [
+          await auth.endUserSessions(tx, owner.id, { reason: 'password_reset' }),
+          await apiKeys.revokeAll(tx, owner.id),
+        ];
       });
-      committed();
+      for (const committed of ended) committed();
       log.info('auth.password.reset', { user_id: owner.id, client_address: address });
-      mail.post(mails.passwordChanged(owner));
+      mail.post(mails.passwordReset(owner));
     },
   };
 }

@@ -32,7 +32,8 @@ export function accountRoutes({ account }: AccountRoutesOptions): Route[] {
       path: '/auth/password',
       operationId: 'changePassword',
       summary: 'Change the password',
-      description: 'Takes the current password too. Ends all sessions of the caller but this one.',
+      description:
+        'Takes the current password too. Ends all sessions of the caller but this one; API keys stay.',
       tags: ['auth'],
       auth: 'user',
       body: passwordChange,
@@ -78,7 +79,8 @@ export function accountRoutes({ account }: AccountRoutesOptions): Route[] {
       operationId: 'confirmPasswordReset',
       summary: 'Set a new password',
       description:
-        'Takes the token of the mail, within an hour and once. Ends all sessions of the user, and confirms the address.',
+        'Takes the token of the mail, within an hour and once. Ends all sessions and all API keys of the user, and ' +
+        'confirms the address.',
       tags: ['auth'],
       auth: 'own',
       limits: [confirmLimit],

@@ -71,11 +71,16 @@ export async function insertToken(tx: Sql, { hash, userId, purpose, email }: New
     values (${hash}, ${userId}, ${purpose}, ${email}, now() + ${lifetimes[purpose]}::interval)`;
 }
 
-/** How many tokens were made for the user in the last hour, whatever became of them. */
-export async function countTokens(tx: Sql, userId: number, purpose: Purpose): Promise<number> {
+/** Locks an e-mail address, whoever has it, until the transaction ends: nobody else mails a token to it meanwhile. */
+export async function lockAddress(tx: Sql, email: string): Promise<void> {
+  await tx`select pg_advisory_xact_lock(hashtextextended('mail to ' || lower(${email}), 0))`;
+}
+
+/** How many tokens were made for an address in the last hour, whatever became of them and of whoever had it. */
+export async function countTokens(tx: Sql, email: string, purpose: Purpose): Promise<number> {
   const [row] = await tx<{ count: number }[]>`
     select count(*)::int as count from one_time_tokens
-    where user_id = ${userId} and purpose = ${purpose} and created_at > now() - interval '1 hour'`;
+    where lower(email) = lower(${email}) and purpose = ${purpose} and created_at > now() - interval '1 hour'`;
   return row?.count ?? 0;
 }
 

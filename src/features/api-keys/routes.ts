@@ -38,7 +38,7 @@ export function apiKeysRoutes({ apiKeys, prefix }: ApiKeysRoutesOptions): Route[
       },
       problems: ['not_found', 'conflict', 'database_unavailable'],
       async handler({ body, ctx }) {
-        const made = await apiKeys.create(signedInCallerOf(ctx).userId, body);
+        const made = await apiKeys.create(signedInCallerOf(ctx), body);
         return created(made, `${prefix}/auth/api-keys/${made.id}`);
       },
     }),
@@ -49,7 +49,7 @@ export function apiKeysRoutes({ apiKeys, prefix }: ApiKeysRoutesOptions): Route[
       summary: 'List API keys',
       description:
         'Those of the caller, the newest first; also those that have ended in the last 30 days. Changing the password ' +
-        'does not end a key: revoke those that you do not know.',
+        'does not end a key: revoke those that you do not know. Resetting it with a mailed token ends all.',
       tags: ['auth'],
       auth: 'user',
       responses: { 200: { description: 'The keys.', schema: apiKeyList } },

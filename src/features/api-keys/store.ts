@@ -68,6 +68,12 @@ export async function deleteApiKey(
   return deleted;
 }
 
+/** Deletes all keys of a user and returns their ids. */
+export async function deleteApiKeysOf(sql: Sql, userId: number): Promise<number[]> {
+  const deleted = await sql<{ id: number }[]>`delete from api_keys where user_id = ${userId} returning id`;
+  return deleted.map(({ id }) => id);
+}
+
 /** The key with this hash, if it is in force, and its user. */
 export async function findLiveApiKey(sql: Sql, hash: Buffer): Promise<LiveApiKey | undefined> {
   const [key] = await sql<LiveApiKey[]>`

@@ -9,9 +9,18 @@ const paces = {
 /** The address under which all that are not known are counted together. */
 const strangers = '*';
 
+/**
+ * What is guessed at: a login as it was typed, whatever its case; the username, whatever it is, of the user with this id;
+ * or the user who is signed in.
+ */
+export type Account =
+  | { readonly login: string }
+  | { readonly usernameOf: number }
+  | { readonly userId: number };
+
 /** Which row an attempt is counted in, and when. */
 interface Counted {
-  readonly account: string;
+  readonly account: Account;
   readonly address: string;
   /** The database's clock if it is undefined. */
   readonly now: Date | undefined;
@@ -60,6 +69,21 @@ async function count(tx: Sql, { account, address, now }: Counted, pace: keyof ty
   return row;
 }
 
+/** Gives back what `takePermit` took, if the attempt was none. Locks in the same order; the caller commits. */
+export async function returnPermit(tx: Sql, counted: Counted): Promise<void> {
+  const own = await uncount(tx, counted);
+  if (own?.known === false) await uncount(tx, { ...counted, address: strangers });
+}
+
+/** The next attempt need not wait for this one: when this one was let through, the wait for those before was over. */
+async function uncount(tx: Sql, { account, address, now }: Counted) {
+  const [row] = await tx<{ known: boolean }[]>`
+    update login_attempts set attempts = greatest(attempts - 1, 0), next_at = default
+    where account = ${hash(tx, account)} and address = ${address}
+    returning coalesce(known_until > ${clock(tx, now)}, false) as known`;
+  return row;
+}
+
 async function refusal(
   tx: Sql,
   { account, address, now }: Counted,
@@ -74,24 +98,27 @@ async function refusal(
   return { count, waitSeconds: row?.wait ?? 0, accountHash: row?.hash ?? '' };
 }
 
-/** Clears the count of the address, makes the address known, and gives the permit of a stranger back. */
+/**
+ * Clears the count of the address, makes the address known, and gives a permit back if it had one of the strangers.
+ * The row of the address is locked first, as for a permit: the update cannot begin before the insert has ended.
+ */
 export async function rememberSuccess(sql: Sql, { account, address, now }: Counted): Promise<void> {
   const at = clock(sql, now);
   await sql`
     with stranger as (
-      select ${hash(sql, account)} as account where not exists (
-        select from login_attempts
-        where account = ${hash(sql, account)} and address = ${address} and known_until > ${at}
-      )
+      select account from login_attempts
+      where account = ${hash(sql, account)} and address = ${address}
+        and attempts > 0 and quiet_at > ${at} and coalesce(known_until <= ${at}, true)
     ), own as (
       insert into login_attempts (account, address, attempts, quiet_at, known_until)
       values (${hash(sql, account)}, ${address}, 0, ${at}, ${at} + interval '30 days')
       on conflict (account, address) do update
       set attempts = 0, next_at = default, quiet_at = excluded.quiet_at, known_until = excluded.known_until
+      returning account
     )
     update login_attempts
     set attempts = greatest(attempts - 1, 0)
-    from stranger
+    from stranger join own using (account)
     where login_attempts.account = stranger.account and address = ${strangers}`;
 }
 
@@ -109,9 +136,14 @@ export async function deleteOldAttempts(sql: Sql, limit: number): Promise<number
   return count;
 }
 
-/** Lower-cased by the function that also finds the user by the login, so that no spelling of it has a count of its own. */
-function hash(sql: Sql, account: string) {
-  return sql`sha256(convert_to(lower(${account}), 'UTF8'))`;
+/**
+ * A login is lower-cased by the function that also finds the user by it, so that no spelling of it has a count of its
+ * own. What stands before it keeps it apart from the ids, whatever is typed.
+ */
+function hash(sql: Sql, account: Account) {
+  if ('login' in account) return sql`sha256(convert_to('login:' || lower(${account.login}), 'UTF8'))`;
+  const text = 'userId' in account ? `user:${account.userId}` : `username:${account.usernameOf}`;
+  return sql`sha256(convert_to(${text}, 'UTF8'))`;
 }
 
 function clock(sql: Sql, now: Date | undefined) {

@@ -9,13 +9,15 @@
  * soon as they ask the database again (SECURITY_SESSION_RECHECK_SECONDS).
  */
 
-import type { Authenticator } from '../../auth/authenticator.ts';
+import { type Authenticator, RefusedCredential, sessionOver } from '../../auth/authenticator.ts';
 import type { Jwt } from '../../auth/jwt.ts';
 import type { PasswordHasher } from '../../auth/password.ts';
+import type { Principal, SessionPrincipal } from '../../auth/principal.ts';
 import type { RefreshTokens } from '../../auth/refresh-token.ts';
 import type { Database } from '../../db/database.ts';
 import type { Sql } from '../../db/intercept.ts';
 import { AppError } from '../../errors.ts';
+import { bearerChallenge } from '../../http/challenge.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Attempts } from '../attempts/attempts.ts';
 import { type Client, createGrants, type Grant } from './grant.ts';
@@ -26,6 +28,7 @@ import {
   endSession,
   endSessionByToken,
   endSessionsOf,
+  findSessionUser,
   type ListedSession,
   listSessions,
 } from './store.ts';
@@ -36,8 +39,8 @@ export interface Auth {
   login(credentials: Credentials, client: Client): Promise<Grant>;
   /** Rejects with `unauthenticated`. */
   refresh(refreshToken: string, client: Client): Promise<Grant>;
-  /** Ends a session of which somebody showed the access token. */
-  logout(sessionId: string): Promise<void>;
+  /** Ends the session that an access token is of. Does nothing for a token that is not good, or not any more. */
+  logout(accessToken: string): Promise<void>;
   /** Ends the session that a refresh token is of, also a used one. Does nothing for one that is not of this server. */
   logoutByToken(refreshToken: string): Promise<void>;
   /** Ends all sessions of a user. */
@@ -46,6 +49,12 @@ export interface Auth {
   list(userId: number): Promise<ListedSession[]>;
   /** Ends a session of a user. Rejects with `not_found` if the user has no such live session. */
   endOne(userId: number, sessionId: string): Promise<void>;
+  /**
+   * Asks, in a transaction, whether the caller's session is live, and rejects with `unauthenticated` if not. For what
+   * outlives a session: that the caller was let in may be known from seconds ago. If the transaction has locked the
+   * caller's user, `endUserSessions` comes before it or after it, and never in between.
+   */
+  requireLive(tx: Sql, caller: SessionPrincipal): Promise<void>;
   /**
    * Ends the sessions of a user but one, in the caller's transaction. Call what it resolves to when that is committed:
    * it makes this process ask again for the sessions that ended, and tells the log.
@@ -62,11 +71,11 @@ export interface AuthOptions {
   readonly passwords: PasswordHasher;
   readonly jwt: Pick<Jwt, 'sign'>;
   readonly refreshTokens: RefreshTokens;
-  readonly authenticator: Pick<Authenticator, 'forgetSession'>;
+  readonly authenticator: Pick<Authenticator, 'identify' | 'forgetSession'>;
   readonly attempts: Attempts;
   readonly log: Logger;
-  /** What `WWW-Authenticate` says on a refusal. */
-  readonly challenge: string;
+  /** What the tokens are for, in `WWW-Authenticate`. */
+  readonly realm: string;
   readonly accessTokenSeconds: number;
   readonly idleSeconds: number;
   readonly maxSeconds: number;
@@ -75,11 +84,12 @@ export interface AuthOptions {
 }
 
 export function createAuth(options: AuthOptions): Auth {
-  const { database, authenticator, refreshTokens, log, now = Date.now } = options;
+  const { database, authenticator, refreshTokens, log, realm, now = Date.now } = options;
   const { sql } = database;
   const parts = {
     ...options,
     now,
+    challenge: bearerChallenge(realm),
     makeGrant: createGrants(options),
     forgetSession: (sessionId: string) => authenticator.forgetSession(sessionId),
     idleMs: options.idleSeconds * 1000,
@@ -91,6 +101,15 @@ export function createAuth(options: AuthOptions): Auth {
   function ended(userId: number, sid: string, reason: EndReason): void {
     authenticator.forgetSession(sid);
     log.info('auth.session.ended', { user_id: userId, sid, reason });
+  }
+
+  async function identify(accessToken: string): Promise<Principal | undefined> {
+    try {
+      return await authenticator.identify({ kind: 'bearer', token: accessToken });
+    } catch (error) {
+      if (error instanceof RefusedCredential) return undefined;
+      throw error;
+    }
   }
 
   async function endUserSessions(
@@ -109,7 +128,10 @@ export function createAuth(options: AuthOptions): Auth {
     login: createLogin(parts),
     refresh: createRefresh(parts),
 
-    async logout(sessionId) {
+    async logout(accessToken) {
+      const principal = await identify(accessToken);
+      if (principal?.kind !== 'session') return;
+      const { sessionId } = principal;
       const userId = await endSession(sql, sessionId, { reason: 'logout', now: moment() });
       if (userId !== undefined) ended(userId, sessionId, 'logout');
     },
@@ -137,6 +159,14 @@ export function createAuth(options: AuthOptions): Auth {
       if (ownerId === undefined)
         throw new AppError('not_found', 'You have no such session: it may have ended.');
       ended(userId, sessionId, 'revoked');
+    },
+
+    async requireLive(tx, { sessionId }) {
+      if ((await findSessionUser(tx, sessionId, moment())) !== undefined) return;
+      authenticator.forgetSession(sessionId);
+      const { message } = sessionOver();
+      const challenge = bearerChallenge(realm, { description: message });
+      throw new AppError('unauthenticated', message, { headers: { 'www-authenticate': challenge } });
     },
 
     endUserSessions,

@@ -46,20 +46,23 @@ export function createLogin(parts: LoginParts) {
   const { database, passwords, attempts, log, now } = parts;
 
   return async function logIn({ login, password, transport }: Credentials, client: Client): Promise<Grant> {
-    const attempt = { account: login, address: client.address };
-    await attempts.admit(attempt);
-    for (;;) {
-      const found = await compare(login, password, client);
-      const grant = await open(found, transport, client);
-      if (grant === undefined) continue;
-      await attempts.succeeded(attempt);
-      log.info('auth.login.succeeded', {
-        user_id: found.id,
-        sid: grant.sessionId,
-        client_address: client.address,
-      });
-      return grant;
-    }
+    // A name counts for the user who has it. No e-mail address is asked for: it cannot be changed without the password.
+    const named = login.includes('@') ? undefined : await findLogin(database.sql, login);
+    const account = named === undefined ? { login } : { usernameOf: named.id };
+    const { found, grant } = await attempts.underPermit({ ...account, address: client.address }, async () => {
+      for (;;) {
+        const found = await compare(login, password, client);
+        const grant = await open(found, transport, client);
+        if (grant !== undefined) return { found, grant };
+      }
+    });
+    await attempts.succeeded(found, client.address);
+    log.info('auth.login.succeeded', {
+      user_id: found.id,
+      sid: grant.sessionId,
+      client_address: client.address,
+    });
+    return grant;
   };
 
   /** The user with this login and this password, the hash renewed if it is due. Rejects if there is none. */
@@ -78,7 +81,7 @@ export function createLogin(parts: LoginParts) {
       const password_hash = await passwords.hash(password, signal);
       if (await replaceHash(database.sql, found, password_hash)) {
         log.info('auth.password.rehashed', { user_id: found.id });
-        return { id: found.id, password_hash };
+        return { ...found, password_hash };
       }
     }
   }

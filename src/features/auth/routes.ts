@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { allScopes } from '../../auth/principal.ts';
+import { bearerToken } from '../../http/bearer-token.ts';
 import { signedInCallerOf } from '../../http/caller.ts';
 import type { Context } from '../../http/context.ts';
 import { clearHostCookie, readHostCookie, writeHostCookie } from '../../http/cookies.ts';
@@ -28,7 +29,7 @@ export interface AuthRoutesOptions {
 const cookie = 'refresh';
 
 const params = z.object({
-  id: z.uuid('Use the id of a session.').meta({
+  id: z.uuid('Use the id of a session.').toLowerCase().meta({
     description: 'The id of the session.',
     example: '0f8fad5b-d9cb-469f-a165-70867728950e',
   }),
@@ -118,16 +119,18 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
       summary: 'Sign out',
       description:
         'Ends the session of the access token, of the refresh token in the body and of the cookie: of each that is sent. ' +
-        'To send none, or one of a session that is over, is no error.',
+        'To send none, or one that is not good any more, is no error, and ends nothing by itself.',
       tags: ['auth'],
-      auth: 'none',
+      auth: 'own',
+      readsAccessToken: true,
       body: logoutBody,
       example: exampleBody,
       responses: { 204: { description: 'Signed out.', headers: { 'Set-Cookie': clearCookie } } },
       problems: ['cross_origin_refused', 'database_unavailable'],
       async handler({ body, ctx }) {
         const cookieToken = readCookie(ctx);
-        if (ctx.principal?.kind === 'session') await auth.logout(ctx.principal.sessionId);
+        const accessToken = bearerToken(ctx.request.headers.authorization);
+        if (accessToken !== undefined) await auth.logout(accessToken);
         for (const token of [body?.refresh_token, cookieToken]) {
           if (token !== undefined) await auth.logoutByToken(token);
         }

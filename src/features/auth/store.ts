@@ -17,6 +17,8 @@ export type EndReason =
 /** What a login compares with. */
 export interface Login {
   readonly id: number;
+  readonly username: string;
+  readonly email: string;
   readonly password_hash: string;
 }
 
@@ -68,7 +70,7 @@ export interface ListedSession {
 /** The user whose username or e-mail address this is. No username has an `@`, so it cannot be both of two users. */
 export async function findLogin(sql: Sql, login: string): Promise<Login | undefined> {
   const [user] = await sql<Login[]>`
-    select id, password_hash from users
+    select id, username, email, password_hash from users
     where lower(username) = lower(${login}) or lower(email) = lower(${login})`;
   return user;
 }

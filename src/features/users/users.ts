@@ -5,7 +5,8 @@
  *
  * A user is seen and changed by itself and by admins. To anybody else it does not exist: 404, whether it does or not.
  * Mail to the address of a user can set a new password, so whoever has only got hold of an access token or of an API
- * key must not be able to change it: it takes the password, and somebody who has signed in.
+ * key must not be able to change it: it takes the password, and somebody who has signed in and is so by the database, not
+ * only by what the authenticator remembers.
  */
 
 import type { Authenticator } from '../../auth/authenticator.ts';
@@ -20,6 +21,7 @@ import type { Logger } from '../../observability/logger.ts';
 import { currentRequest } from '../../observability/request-context.ts';
 import type { Account } from '../account/account.ts';
 import type { Attempts } from '../attempts/attempts.ts';
+import type { Auth } from '../auth/auth.ts';
 import type { NewUser, UserPatch } from './schema.ts';
 import {
   deleteUser,
@@ -61,7 +63,7 @@ export interface Users {
   /** All users; whether the caller may see them, the route decides by the role. */
   list(keyset: Keyset): Promise<KeysetPage<User>>;
   /**
-   * A new address rejects with `forbidden` for an API key, with `validation_failed` for a wrong password, and with
+   * A new address rejects with `forbidden` for an API key, with `unauthenticated` for a session that is over, with `validation_failed` for a wrong password, and with
    * `rate_limited` after many of those.
    */
   update(change: UserChange, beforeCommit?: BeforeCommit<User>): Promise<User>;
@@ -73,13 +75,14 @@ export interface UsersOptions {
   readonly database: Database;
   readonly passwords: PasswordHasher;
   readonly attempts: Attempts;
+  readonly auth: Pick<Auth, 'requireLive'>;
   readonly account: Pick<Account, 'sendVerification' | 'emailChanged'>;
   readonly authenticator: Pick<Authenticator, 'forgetUser'>;
   readonly log: Logger;
 }
 
 export function createUsers(options: UsersOptions): Users {
-  const { database, passwords, attempts, account, authenticator, log } = options;
+  const { database, passwords, attempts, auth, account, authenticator, log } = options;
   const { sql } = database;
   return {
     async register(newUser, beforeCommit) {
@@ -111,16 +114,9 @@ export function createUsers(options: UsersOptions): Users {
 
     async update({ caller, address, id, patch, condition }, beforeCommit) {
       refuseStranger(caller, id);
-      if (patch.email !== undefined) await confirmNewEmail(caller, address, id, patch);
-      const { user, former } = await explainConflict(patch, id, () =>
-        database.transaction(async (tx) => {
-          const former = found(await lockUser(tx, id), id);
-          requireVersion(former, condition);
-          const user = await updateUser(tx, id, patch);
-          await beforeCommit?.(tx, user);
-          return { user, former };
-        }),
-      );
+      let changed = await change(await confirmNewEmail(caller, address, id, patch));
+      while (changed === undefined) changed = await change(await comparePassword(id, address, patch));
+      const { user, former } = changed;
       // Credentials that were checked a moment ago carry the name.
       if (patch.username !== undefined) authenticator.forgetUser(id);
       log.info('user.updated', {
@@ -129,8 +125,24 @@ export function createUsers(options: UsersOptions): Users {
         fields: changedFields(patch),
         by_user_id: caller.userId,
       });
-      if (user.email !== former.email) account.emailChanged(user, former.email);
+      if (user.email !== former.email) account.emailChanged(user, former);
       return user;
+
+      /** Undefined if another password than the one that was compared, if any was, is there by now. */
+      function change(comparedHash: string | undefined) {
+        return explainConflict(patch, id, () =>
+          database.transaction(async (tx) => {
+            const former = found(await lockUser(tx, id), id);
+            requireVersion(former, condition);
+            if (patch.email !== undefined && caller.kind === 'session') await auth.requireLive(tx, caller);
+            if (comparedHash !== undefined && (await findPasswordHash(tx, id)) !== comparedHash)
+              return undefined;
+            const user = await updateUser(tx, id, patch);
+            await beforeCommit?.(tx, user);
+            return { user, former };
+          }),
+        );
+      }
     },
 
     async remove(caller, id, condition) {
@@ -146,28 +158,41 @@ export function createUsers(options: UsersOptions): Users {
     },
   };
 
-  /** An admin who changes the address of somebody else cannot know that password; everybody else shows their own. */
+  /**
+   * An admin who changes the address of somebody else cannot know that password; everybody else shows their own. The
+   * hash that it was compared with; undefined if the patch needs none.
+   */
   async function confirmNewEmail(
     caller: Principal,
     address: string,
     id: number,
-    { current_password }: UserPatch,
-  ): Promise<void> {
+    patch: UserPatch,
+  ): Promise<string | undefined> {
+    if (patch.email === undefined) return undefined;
     if (caller.kind !== 'session') {
       throw new AppError('forbidden', 'An API key cannot change the e-mail address: sign in to do so.');
     }
-    if (caller.userId !== id) return;
-    if (current_password === undefined) {
+    if (caller.userId !== id) return undefined;
+    if (patch.current_password === undefined) {
       throw badPassword('/current_password', 'A new e-mail address needs your current password as well.');
     }
-    const attempt = { account: caller.username, address };
-    await attempts.admit(attempt);
+    const hash = await attempts.underPermit({ userId: id, address }, () =>
+      comparePassword(id, address, patch),
+    );
+    await attempts.succeeded(found(await findUser(sql, id), id), address);
+    return hash;
+  }
+
+  /** The hash of the current password, if it is the one of the patch. */
+  async function comparePassword(
+    id: number,
+    address: string,
+    { current_password = '' }: UserPatch,
+  ): Promise<string> {
     const hash = (await findPasswordHash(sql, id)) ?? '';
-    if (!(await passwords.verify(current_password, hash, currentRequest()?.signal))) {
-      log.warning('auth.email.change_refused', { user_id: id, client_address: address });
-      throw badPassword('/current_password', 'This is not your current password.');
-    }
-    await attempts.succeeded(attempt);
+    if (await passwords.verify(current_password, hash, currentRequest()?.signal)) return hash;
+    log.warning('auth.email.change_refused', { user_id: id, client_address: address });
+    throw badPassword('/current_password', 'This is not your current password.');
   }
 
   /** Runs a write; when it breaks a unique index, says of every field whether it is taken, not only of the first. */

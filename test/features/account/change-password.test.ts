@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type ApiClient, pointersOf } from '../../helpers/api-client.ts';
 import { mustReceiveToken } from '../../helpers/mailed-token.ts';
-import { mustLogIn, mustServeApi, mustSignIn, testPassword } from '../../helpers/test-api.ts';
+import {
+  mustLogIn,
+  mustMakeKey,
+  mustRegister,
+  mustServeApi,
+  mustSignIn,
+  type TestApi,
+  testPassword,
+} from '../../helpers/test-api.ts';
 
 const newPassword = 'nine blue whales';
 
@@ -12,10 +20,17 @@ const change = (api: ApiClient, current_password = testPassword, new_password = 
 const logIn = (api: ApiClient, username: string, password: string) =>
   api.post('/api/v1/auth/login', { username, password });
 
+/** Whoever must wait for a second must wait for a minute, so that a slow machine does not let the second pass. */
+const lengthenWaits = ({ app }: TestApi) =>
+  app.database.sql`update login_attempts set next_at = next_at + interval '60 s'`;
+
 describe('a change of the password', () => {
   it('makes the new one good and the old one bad, and tells the user', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
+    await api.post('/api/v1/auth/email-verification/confirm', {
+      token: await mustReceiveToken(api, ada.user.email, /Confirm/),
+    });
     assert.equal((await change(ada)).status, 204);
     assert.equal((await logIn(api, 'ada_lovelace', testPassword)).status, 401);
     assert.equal((await logIn(api, 'ada_lovelace', newPassword)).status, 200);
@@ -37,6 +52,14 @@ describe('a change of the password', () => {
     assert.deepEqual(await Promise.all([ada, elsewhere, grace].map(status)), [200, 401, 200]);
   });
 
+  it('leaves the API keys of the user as they are', async (t) => {
+    const api = await mustServeApi(t);
+    const ada = await mustSignIn(api, 'ada_lovelace');
+    const program = api.withHeaders({ 'x-api-key': await mustMakeKey(ada, ['users:read']) });
+    assert.equal((await change(ada)).status, 204);
+    assert.equal((await program.get('/api/v1/users/me')).status, 200);
+  });
+
   it('is refused with a wrong current password, and more and more slowly', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
@@ -50,6 +73,53 @@ describe('a change of the password', () => {
     assert.equal(throttled.headers.get('retry-after'), '1');
     assert.equal(api.app.log.of('auth.password.change_refused').length, 5);
     assert.equal(api.app.mails.sent.filter(({ subject }) => /changed/.test(subject)).length, 0);
+  });
+
+  it('gives no more guesses to who renames the user in between', async (t) => {
+    const api = await mustServeApi(t);
+    const ada = await mustSignIn(api, 'ada_lovelace');
+    const statuses: number[] = [];
+    for (let nth = 1; nth <= 6; nth += 1) {
+      const renamed = await ada.patch(`/api/v1/users/${ada.user.id}`, { username: `countess_${nth}` });
+      assert.equal(renamed.status, 200);
+      statuses.push((await change(ada, `wrong guess ${nth}`)).status);
+      await lengthenWaits(api);
+    }
+    assert.deepEqual(statuses, [422, 422, 422, 422, 422, 429]);
+  });
+
+  it('is open to the owner at home, who signs in by e-mail, whoever guesses at the username meanwhile', async (t) => {
+    const api = await mustServeApi(t, { SECURITY_TRUST_PROXY_HEADERS: 'true' });
+    const user = await mustRegister(api, 'ada_lovelace');
+    const home = { 'x-forwarded-for': '198.51.100.7' };
+    const { body } = await api.post(
+      '/api/v1/auth/login',
+      { username: user.email, password: testPassword },
+      home,
+    );
+    await Promise.all(
+      Array.from({ length: 30 }, (_, n) =>
+        logIn(api.withHeaders({ 'x-forwarded-for': `10.1.0.${n}` }), 'ada_lovelace', 'a wrong guess'),
+      ),
+    );
+    await lengthenWaits(api);
+    const stranger = api.withHeaders({ 'x-forwarded-for': '10.2.0.1' });
+    assert.equal((await logIn(stranger, 'ada_lovelace', 'a wrong guess')).status, 429);
+    const ada = api.withHeaders({ ...home, authorization: `Bearer ${body.access_token}` });
+    const patch = { email: 'countess@example.org', current_password: testPassword };
+    assert.equal((await ada.patch(`/api/v1/users/${user.id}`, patch)).status, 200);
+    assert.equal((await logIn(ada, 'ada_lovelace', testPassword)).status, 200);
+    assert.equal((await change(ada)).status, 204);
+  });
+
+  it("is not told to an address that was never verified, which may be a stranger's", async (t) => {
+    const api = await mustServeApi(t);
+    const ada = await mustSignIn(api, 'ada_lovelace');
+    await api.app.mails.mustReceive(ada.user.email, /Confirm/);
+    assert.equal((await change(ada)).status, 204);
+    await api.post('/api/v1/auth/email-verification', undefined, ada.headers);
+    await api.app.mails.mustReceive(ada.user.email, /Confirm/);
+    assert.equal(api.app.mails.sent.length, 2);
   });
 
   it('is refused for a new password that is easily guessed', async (t) => {

@@ -120,6 +120,29 @@ describe('a request for the verification mail', () => {
     assert.deepEqual(pointersOf(await confirm(api, first)), ['/token'], 'with one the others have ended');
   });
 
+  it('mails an address three an hour, whoever has it meanwhile', async (t) => {
+    const api = await mustServeApi(t);
+    const address = 'victim@example.org';
+    const requests = () => api.app.log.of('auth.email.verification_requested').length;
+    for (let round = 1; round <= 3; round += 1) {
+      const user = { username: `mallory_${round}`, email: address, password: testPassword };
+      const registered = await api.post('/api/v1/users', user);
+      const mallory = await mustLogIn(api, registered.body);
+      await eventually('the mail is made or not', () => requests() === 4 * round - 3);
+      const path = `/api/v1/users/${mallory.user.id}`;
+      assert.equal((await move(mallory, `elsewhere_${round}@example.org`)).status, 200);
+      assert.equal((await move(mallory, 'VICTIM@example.org')).status, 200);
+      assert.equal((await askAgain(mallory)).status, 202);
+      await eventually('the mails are made or not', () => requests() === 4 * round);
+      assert.equal((await mallory.delete(path)).status, 204);
+    }
+    const mailed = api.app.mails.sent.filter(({ to }) => to.toLowerCase() === address);
+    assert.deepEqual(
+      mailed.map(({ subject }) => subject),
+      Array.from({ length: 3 }, () => 'Strata: Confirm your e-mail address'),
+    );
+  });
+
   it('mails nothing when the address is verified', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');

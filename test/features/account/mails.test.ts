@@ -50,6 +50,14 @@ describe('a notice', () => {
     assert.match(withoutPages.passwordChanged(ada).text, /POST \/api\/v1\/auth\/password-reset\./);
   });
 
+  it('of a reset says what has ended with the old password, of which the mail with the token warns', () => {
+    const { to, text } = withPages.passwordReset(ada);
+    assert.equal(to, ada.email);
+    assert.match(text, /signed out everywhere, and all API keys[\s\S]*set a new password now: https:/);
+    assert.match(withPages.token('password_reset', ada, token).text, /your API keys end/);
+    assert.doesNotMatch(withPages.token('email_verification', ada, token).text, /API keys/);
+  });
+
   it('of a new address goes to the former one, and does not give the new one away', () => {
     const { to, text } = withPages.emailChanged({ ...ada, email: 'countess@example.net' }, ada.email);
     assert.equal(to, ada.email);

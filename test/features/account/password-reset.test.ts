@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { deleteOldTokens } from '../../../src/features/account/store.ts';
-import { createApiClient, pointersOf } from '../../helpers/api-client.ts';
+import { type ApiClient, createApiClient, pointersOf } from '../../helpers/api-client.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import { mustReceiveToken } from '../../helpers/mailed-token.ts';
 import {
   mustLogIn,
+  mustMakeKey,
   mustRegister,
   mustServeApi,
   mustSignIn,
@@ -53,6 +54,23 @@ describe('a password reset', () => {
     assert.equal(me.body.email_verified, true);
     await api.app.mails.mustReceive(ada.user.email, /password was changed/);
     assert.equal(api.app.log.of('auth.password.reset').length, 1);
+  });
+
+  it('ends all API keys of the user at once, and tells the user', async (t) => {
+    const api = await mustServeApi(t);
+    const [ada, grace] = [await mustSignIn(api, 'ada_lovelace'), await mustSignIn(api, 'grace_hopper')];
+    const ofAda = api.withHeaders({ 'x-api-key': await mustMakeKey(ada, ['users:read']) });
+    const ofGrace = api.withHeaders({ 'x-api-key': await mustMakeKey(grace, ['users:read']) });
+    const status = async (program: ApiClient) => (await program.get('/api/v1/users/me')).status;
+    assert.deepEqual([await status(ofAda), await status(ofGrace)], [200, 200]);
+    assert.equal((await confirm(api, await mustAsk(api, ada.user.email))).status, 204);
+    assert.deepEqual([await status(ofAda), await status(ofGrace)], [401, 200]);
+    const { body } = await (await mustLogIn(api, ada.user, newPassword)).get('/api/v1/auth/api-keys');
+    assert.deepEqual(body, { items: [] });
+    const { text } = await api.app.mails.mustReceive(ada.user.email, /password was changed/);
+    assert.match(text, /all API keys of the account have ended/);
+    const [line] = api.app.log.of('auth.api_keys.revoked');
+    assert.deepEqual([line?.user_id, line?.count], [ada.user.id, 1]);
   });
 
   it('finds the account whatever the case of the address, and writes to the address it has', async (t) => {

@@ -84,6 +84,25 @@ describe('making an API key', () => {
   });
 });
 
+describe('a session that has ended', () => {
+  it('makes no key, also where it is not known yet that it has ended', async (t) => {
+    const databaseUrl = await mustCreateDatabase(t);
+    const [app, other] = [await mustStartApp(t, { databaseUrl }), await mustStartApp(t, { databaseUrl })];
+    const api = createApiClient(app.url);
+    const { headers } = await mustSignIn(api, 'ada');
+    const elsewhere = createApiClient(other.url).withHeaders(headers);
+    assert.equal((await elsewhere.get(keys)).status, 200);
+    assert.equal((await api.post('/api/v1/auth/logout', undefined, headers)).status, 204);
+    assert.equal((await elsewhere.get(keys)).status, 200, 'it is believed for a while');
+
+    const answer = await elsewhere.post(keys, { name: 'Import', scopes: ['posts:write'] });
+    assert.deepEqual([answer.status, answer.body.code], [401, 'unauthenticated']);
+    assert.match(answer.headers.get('www-authenticate') ?? '', /^Bearer .*error="invalid_token"/);
+    assert.equal((await app.database.sql`select from api_keys`).length, 0);
+    assert.equal((await elsewhere.get(keys)).status, 401, 'now it is known');
+  });
+});
+
 describe('the list of API keys', () => {
   it('has the keys of the caller, the newest first, and none of them itself', async (t) => {
     const { api, headers, make } = await mustPrepare(t);
@@ -132,6 +151,14 @@ describe('a program with an API key', () => {
     const me = await api.get('/api/v1/users/me', shown);
     assert.equal(me.status, 403);
     assert.match(me.body.detail, /users:read/);
+  });
+
+  it('changes the account and sees it in the answer, with the scope to write it alone', async (t) => {
+    const { api, user, make } = await mustPrepare(t);
+    const shown = { 'x-api-key': (await make({ scopes: ['users:write'] })).body.key };
+    const answer = await api.patch(`/api/v1/users/${user.id}`, { username: 'countess' }, shown);
+    assert.deepEqual([answer.status, answer.body.username, answer.body.email], [200, 'countess', user.email]);
+    assert.equal((await api.get('/api/v1/users/me', shown)).status, 403);
   });
 
   it('can do nothing about API keys', async (t) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { makeApiKey } from '../../../src/auth/api-key.ts';
-import type { Scope } from '../../../src/auth/principal.ts';
+import { allScopes, type Scope } from '../../../src/auth/principal.ts';
 import { createApiKeys } from '../../../src/features/api-keys/api-keys.ts';
 import { createLoadApiKey } from '../../../src/features/api-keys/load-api-key.ts';
 import { deleteEndedApiKeys } from '../../../src/features/api-keys/store.ts';
@@ -10,6 +10,7 @@ import { eventually } from '../../helpers/eventually.ts';
 import { mustConnect, mustOpenTestDatabase } from '../../helpers/test-database.ts';
 
 const nobody = { forgetApiKey: () => {} };
+const live = { requireLive: async () => {} };
 
 async function mustPrepare(t: TestContext, role: 'user' | 'admin' = 'user') {
   const database = await mustOpenTestDatabase(t);
@@ -19,10 +20,18 @@ async function mustPrepare(t: TestContext, role: 'user' | 'admin' = 'user') {
     insert into users (username, email, password_hash, role)
     values ('ada', 'ada@example.org', '', ${role}) returning id`;
   const userId = user?.id ?? 0;
-  const apiKeys = createApiKeys({ database, authenticator: nobody, log: captured.log });
+  const apiKeys = createApiKeys({ database, authenticator: nobody, auth: live, log: captured.log });
+  const caller = {
+    kind: 'session',
+    sessionId: 's',
+    userId,
+    username: 'ada',
+    role,
+    scopes: allScopes,
+  } as const;
   const loadApiKey = createLoadApiKey({ database, log: captured.log });
   const make = (scopes: readonly Scope[] = ['posts:write']) =>
-    apiKeys.create(userId, { name: 'Import', scopes: [...scopes], expires_in_days: 1 });
+    apiKeys.create(caller, { name: 'Import', scopes: [...scopes], expires_in_days: 1 });
   return { sql, userId, apiKeys, loadApiKey, make, captured };
 }
 

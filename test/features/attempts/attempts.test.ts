@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { AppError } from '../../../src/errors.ts';
-import { createAttempts } from '../../../src/features/attempts/attempts.ts';
+import { type Attempt, type Attempts, createAttempts } from '../../../src/features/attempts/attempts.ts';
 import { deleteOldAttempts } from '../../../src/features/attempts/store.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { mustConnect, mustCreateDatabase } from '../../helpers/test-database.ts';
@@ -23,20 +23,36 @@ function mustPrepare(t: TestContext) {
   });
   accounts += 1;
   const account = `Ada${accounts}@example.org`;
+  const user = { id: accounts, email: account };
   return {
     database,
     captured,
     account,
+    user,
     attempts,
     /** Lets time pass. */
     wait(passed: number) {
       seconds += passed;
     },
     /** The seconds to wait, or 0 for a permit. */
-    tries: (address: string, login = account) => secondsToWait(attempts.admit({ account: login, address })),
-    succeeds: (address: string) => attempts.succeeded({ account, address }),
+    tries: (address: string, login = account) => secondsToWait(admitted(attempts, { login, address })),
+    /** The same for who is signed in. */
+    triesSignedIn: (address: string) => secondsToWait(admitted(attempts, { userId: user.id, address })),
+    /** Takes a permit and finds that no password can be compared. */
+    isTurnedAway: (address: string) => mustBeTurnedAway(attempts, { login: account, address }),
+    succeeds: (address: string) => attempts.succeeded(user, address),
   };
 }
+
+const admitted = (attempts: Attempts, attempt: Attempt) => attempts.underPermit(attempt, async () => {});
+
+const mustBeTurnedAway = (attempts: Attempts, attempt: Attempt) =>
+  assert.rejects(
+    attempts.underPermit(attempt, async () => {
+      throw new AppError('not_ready', 'Too many passwords are being worked on.');
+    }),
+    { code: 'not_ready' },
+  );
 
 async function secondsToWait(admission: Promise<void>): Promise<number> {
   try {
@@ -117,14 +133,72 @@ describe('guesses from one address', () => {
   it('pass five at a time when fifty come in parallel to two processes', async (t) => {
     const { account } = mustPrepare(t);
     const processes = [1, 2].map(() =>
-      createAttempts({ database: mustConnect(t, { url }), log: captureLog().log }),
+      createAttempts({
+        database: mustConnect(t, { url }),
+        log: captureLog().log,
+        now: () => new Date(start),
+      }),
     );
     const waits = await Promise.all(
       Array.from({ length: 25 }, () =>
-        processes.map((each) => secondsToWait(each.admit({ account, address: cafe }))),
+        processes.map((each) => secondsToWait(admitted(each, { login: account, address: cafe }))),
       ).flat(),
     );
     assert.equal(waits.filter((seconds) => seconds === 0).length, 5);
+  });
+});
+
+describe('guesses by somebody who is signed in', () => {
+  it('are counted for the user, whom no typed login names', async (t) => {
+    const { tries, triesSignedIn, user } = mustPrepare(t);
+    for (let nth = 1; nth <= 5; nth += 1) {
+      assert.equal(await tries(cafe, `user:${user.id}`), 0);
+      assert.equal(await tries(cafe, String(user.id)), 0);
+    }
+    for (let nth = 1; nth <= 5; nth += 1) assert.equal(await triesSignedIn(cafe), 0);
+    assert.equal(await triesSignedIn(cafe), 1);
+    assert.equal(await tries(cafe), 0);
+  });
+
+  it('slow down nobody who signs in, and are not slowed down by those who try to', async (t) => {
+    const { tries, triesSignedIn } = mustPrepare(t);
+    for (let n = 0; n < 31; n += 1) await tries(stranger(n));
+    assert.equal(await tries(cafe), 1);
+    for (let n = 0; n < 30; n += 1) assert.equal(await triesSignedIn(stranger(n)), 0);
+    assert.equal(await triesSignedIn(cafe), 1);
+  });
+});
+
+describe('an attempt for which no password was compared', () => {
+  it('costs its address no permit, also in the time of waiting', async (t) => {
+    const { tries, isTurnedAway, wait } = mustPrepare(t);
+    for (let nth = 1; nth <= 10; nth += 1) await isTurnedAway(cafe);
+    for (let nth = 1; nth <= 5; nth += 1) assert.equal(await tries(cafe), 0);
+    assert.equal(await tries(cafe), 1);
+    wait(1);
+    for (let nth = 1; nth <= 10; nth += 1) await isTurnedAway(cafe);
+    assert.equal(await tries(cafe), 0);
+    assert.equal(await tries(cafe), 2);
+  });
+
+  it('costs the strangers none, and from a known address gives them none', async (t) => {
+    const { tries, isTurnedAway, succeeds } = mustPrepare(t);
+    for (let n = 0; n < 40; n += 1) await isTurnedAway(stranger(n));
+    await succeeds(home);
+    for (let n = 0; n < 29; n += 1) assert.equal(await tries(stranger(n)), 0);
+    await isTurnedAway(home);
+    assert.equal(await tries(cafe), 0);
+    assert.equal(await tries(cafe), 1);
+  });
+
+  it('is none that ends in another way: such a one is counted', async (t) => {
+    const { attempts, account, tries } = mustPrepare(t);
+    const wrong = () =>
+      attempts.underPermit({ login: account, address: cafe }, () =>
+        Promise.reject(new AppError('unauthenticated', 'Wrong.')),
+      );
+    for (let nth = 1; nth <= 5; nth += 1) await assert.rejects(wrong(), { code: 'unauthenticated' });
+    assert.equal(await tries(cafe), 1);
   });
 });
 
@@ -164,6 +238,19 @@ describe('guesses from many addresses', () => {
     assert.ok(seconds > 0 && seconds <= 60, `${seconds} s`);
     wait(seconds);
     assert.equal(await tries(cafe), 0);
+  });
+
+  it('keep the owner out under no name, once the password was right under any', async (t) => {
+    const { succeeds, attempts, user } = mustPrepare(t);
+    const accountsOfUser = [{ login: user.email }, { usernameOf: user.id }, { userId: user.id }];
+    const triesAll = (address: string) =>
+      Promise.all(
+        accountsOfUser.map((account) => secondsToWait(admitted(attempts, { ...account, address }))),
+      );
+    await succeeds(home);
+    for (let n = 0; n < 31; n += 1) await triesAll(stranger(n));
+    assert.deepEqual(await triesAll(cafe), [1, 1, 1]);
+    assert.deepEqual(await triesAll(home), [0, 0, 0]);
   });
 
   it('do not lengthen the wait of an address that the common count refused', async (t) => {
@@ -206,18 +293,21 @@ it('a throttled attempt is told to the operator without naming the account', asy
 
 it('what says nothing any more is deleted, in batches, and nothing else is', async (t) => {
   const database = mustConnect(t, { url: await mustCreateDatabase(t) });
-  const daysAgo = async (days: number, account: string, act: 'admit' | 'succeeded') => {
-    const now = () => new Date(Date.now() - days * 86_400_000);
-    await createAttempts({ database, log: captureLog().log, now })[act]({ account, address: home });
-  };
-  for (const account of ['a', 'b', 'c']) await daysAgo(1.1, account, 'admit');
-  await daysAgo(0.9, 'tried-today', 'admit');
-  await daysAgo(29, 'known', 'succeeded');
-  await daysAgo(31, 'known-once', 'succeeded');
+  const daysAgo = (days: number) =>
+    createAttempts({
+      database,
+      log: captureLog().log,
+      now: () => new Date(Date.now() - days * 86_400_000),
+    });
+  for (const login of ['a', 'b', 'c']) await admitted(daysAgo(1.1), { login, address: home });
+  await admitted(daysAgo(0.9), { login: 'tried-today', address: home });
+  await daysAgo(29).succeeded({ id: 1, email: 'known@example.org' }, home);
+  await daysAgo(31).succeeded({ id: 2, email: 'known-once@example.org' }, home);
   assert.equal(await deleteOldAttempts(database.sql, 4), 4);
-  assert.equal(await deleteOldAttempts(database.sql, 4), 3);
+  assert.equal(await deleteOldAttempts(database.sql, 4), 4);
+  assert.equal(await deleteOldAttempts(database.sql, 4), 1);
   const [left] = await database.sql`select count(*)::int as rows from login_attempts`;
-  assert.equal(left?.rows, 3, "today's with the strangers' and the known one");
+  assert.equal(left?.rows, 5, "today's with the strangers' and the three of the known one");
 });
 
 it('any course of attempts, successes and time goes as the two counts in one head would', async (t) => {
@@ -226,8 +316,11 @@ it('any course of attempts, successes and time goes as the two counts in one hea
   const step = fc.oneof(
     { weight: 6, arbitrary: fc.record({ kind: fc.constant('try'), address: fc.constantFrom(...addresses) }) },
     {
-      weight: 1,
-      arbitrary: fc.record({ kind: fc.constant('success'), address: fc.constantFrom(...addresses) }),
+      weight: 2,
+      arbitrary: fc.record({
+        kind: fc.constantFrom('success', 'turned away'),
+        address: fc.constantFrom(...addresses),
+      }),
     },
     {
       weight: 3,
@@ -237,7 +330,7 @@ it('any course of attempts, successes and time goes as the two counts in one hea
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
       accounts += 1;
-      const account = `course ${accounts}`;
+      const user = { id: accounts, email: `course${accounts}@example.org` };
       let seconds = 0;
       const attempts = createAttempts({
         database,
@@ -248,11 +341,17 @@ it('any course of attempts, successes and time goes as the two counts in one hea
       for (const each of steps) {
         if ('seconds' in each) seconds += each.seconds;
         else if (each.kind === 'success') {
-          await attempts.succeeded({ account, address: each.address });
+          await attempts.succeeded(user, each.address);
           model.succeeded(each.address, seconds);
         } else {
-          const told = await secondsToWait(attempts.admit({ account, address: each.address }));
-          assert.equal(told, model.admit(each.address, seconds));
+          const attempt = { login: user.email, address: each.address };
+          const wait = model.admit(each.address, seconds);
+          if (each.kind === 'turned away' && wait === 0) {
+            await mustBeTurnedAway(attempts, attempt);
+            model.turnedAway(each.address, seconds);
+          } else {
+            assert.equal(await secondsToWait(admitted(attempts, attempt)), wait);
+          }
         }
       }
     }),
@@ -289,8 +388,17 @@ function modelOfCounts() {
     succeeded(address: string, now: number) {
       const own = countOf(address);
       const shared = countOf('*');
-      if (own.knownUntil <= now) shared.attempts = Math.max(0, shared.attempts - 1);
+      const hadPermit = own.knownUntil <= now && own.attempts > 0 && own.quietAt > now;
+      if (hadPermit) shared.attempts = Math.max(0, shared.attempts - 1);
       counts.set(address, { attempts: 0, nextAt: 0, quietAt: now, knownUntil: now + 30 * 86_400 });
+    },
+    turnedAway(address: string, now: number) {
+      const own = countOf(address);
+      const given = own.knownUntil > now ? [own] : [own, countOf('*')];
+      for (const count of given) {
+        count.attempts = Math.max(0, count.attempts - 1);
+        count.nextAt = 0;
+      }
     },
   };
 }

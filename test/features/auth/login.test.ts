@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createPasswordHasher } from '../../../src/auth/password.ts';
+import { createPasswordHasher, type PasswordHasher } from '../../../src/auth/password.ts';
 import { type ApiAnswer, createApiClient, pointersOf } from '../../helpers/api-client.ts';
-import { mustRegister, mustServeApi, testPassword } from '../../helpers/test-api.ts';
+import { mustRegister, mustServeApi, mustSignIn, testPassword } from '../../helpers/test-api.ts';
 import { mustStartApp } from '../../helpers/test-app.ts';
 import { mustCreateAuth, testClient } from '../../helpers/test-auth.ts';
 import { mustCreateDatabase } from '../../helpers/test-database.ts';
@@ -173,6 +173,38 @@ describe('guessing', () => {
     assert.ok(told.length >= 3, `${told.length} of 10 had to wait.`);
     for (const { headers } of told) assert.ok(Number(headers.get('retry-after')) >= 1);
     assert.equal(answers.filter(({ status }) => status === 401).length, 10 - told.length);
+  });
+
+  it('at a username goes on where it was when the user has another name', async (t) => {
+    const api = await mustServeApi(t);
+    const user = await mustSignIn(api, 'ada');
+    for (let nth = 1; nth <= 5; nth += 1) {
+      const guess = { username: user.user.username, password: `guess number ${nth}` };
+      assert.equal((await api.post(path, guess)).status, 401);
+    }
+    // A slow machine is not to let the second pass.
+    await api.app.database.sql`update login_attempts set next_at = next_at + interval '60 s'`;
+    assert.equal((await user.patch(`/api/v1/users/${user.user.id}`, { username: 'countess' })).status, 200);
+    assert.equal((await api.post(path, { username: 'countess', password: 'one more' })).status, 429);
+    assert.equal((await api.post(path, { username: 'ada', password: 'one more' })).status, 401);
+  });
+
+  it('is not what happens while too many passwords are worked on: nobody has to wait for that later', async (t) => {
+    const busy = createPasswordHasher({ concurrency: 0, maxWaiting: 0 });
+    const idle = createPasswordHasher({ cost: 4 });
+    let hasher = idle;
+    const passwords: PasswordHasher = {
+      hash: (...args) => hasher.hash(...args),
+      verify: (...args) => hasher.verify(...args),
+      needsRehash: (stored) => hasher.needsRehash(stored),
+    };
+    const app = await mustStartApp(t, { databaseUrl: await mustCreateDatabase(t), passwords });
+    const api = createApiClient(app.url);
+    await mustRegister(api, 'ada');
+    hasher = busy;
+    for (let nth = 1; nth <= 7; nth += 1) assert.equal((await api.post(path, ada)).status, 503);
+    hasher = idle;
+    assert.equal((await api.post(path, ada)).status, 200);
   });
 
   it('costs the same time whether the account exists or not', async (t) => {

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { deleteEndedSessions } from '../../../src/features/auth/store.ts';
-import type { ApiAnswer } from '../../helpers/api-client.ts';
+import { type ApiAnswer, createApiClient } from '../../helpers/api-client.ts';
 import { mustRegister, mustServeApi, type TestApi, testPassword } from '../../helpers/test-api.ts';
+import { mustStartApp } from '../../helpers/test-app.ts';
 import {
   idleSeconds,
   maxSeconds,
@@ -84,6 +85,15 @@ describe('ending a session', () => {
     assert.deepEqual([line?.sid, line?.reason], [own.id, 'revoked']);
   });
 
+  it('signs out there at once, in whatever case its id is written', async (t) => {
+    const api = await mustServeApi(t);
+    await mustRegister(api, 'ada');
+    const login = await mustLogin(api, 'ada');
+    const [{ id }] = (await api.get(`${at}/sessions`, bearer(login))).body.items;
+    assert.equal((await api.delete(`${at}/sessions/${id.toUpperCase()}`, bearer(login))).status, 204);
+    assert.equal(await statusOf(api, login), 401);
+  });
+
   it('is 404 for another user, as if it did not exist', async (t) => {
     const api = await mustServeApi(t);
     await mustRegister(api, 'ada');
@@ -122,6 +132,39 @@ describe('signing out', () => {
     assert.equal((await api.post(`${at}/logout`, undefined)).status, 204);
     assert.equal(await statusOf(api, login), 401);
     assert.equal(api.app.log.of('auth.session.ended').length, 1);
+  });
+
+  it('ends what is shown beside an access token that is not good any more', async (t) => {
+    const api = await mustServeApi(t);
+    await mustRegister(api, 'ada');
+    const over = await mustLogin(api, 'ada');
+    assert.equal((await api.post(`${at}/logout`, undefined, bearer(over))).status, 204);
+    for (const headers of [
+      bearer(over),
+      { authorization: 'Bearer nonsense' },
+      { authorization: 'Basic YTpi' },
+    ]) {
+      assert.equal((await api.post(`${at}/logout`, undefined, headers)).status, 204);
+      const shown = await mustLogin(api, 'ada');
+      const { refresh_token } = shown.body;
+      assert.equal((await api.post(`${at}/logout`, { refresh_token }, headers)).status, 204);
+      assert.equal(await statusOf(api, shown), 401);
+
+      const browser = await mustLogin(api, 'ada', { transport: 'cookie' });
+      const cookie = browser.headers.get('set-cookie')?.split(';')[0] ?? '';
+      const answer = await api.post(`${at}/logout`, undefined, { ...headers, cookie });
+      assert.equal(answer.status, 204);
+      assert.match(answer.headers.get('set-cookie') ?? '', /^__Host-refresh=;/);
+      assert.equal(await statusOf(api, browser), 401);
+    }
+  });
+
+  it('is 503, and no success, when the database cannot be asked whose the access token is', async (t) => {
+    const serving = await mustServeApi(t);
+    await mustRegister(serving, 'ada');
+    const login = await mustLogin(serving, 'ada');
+    const lost = createApiClient((await mustStartApp(t)).url);
+    assert.equal((await lost.post(`${at}/logout`, undefined, bearer(login))).status, 503);
   });
 
   it('ends the session of the cookie and takes it away, unless a foreign page asks', async (t) => {

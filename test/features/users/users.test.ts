@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type ApiAnswer, linksOf, pointersOf } from '../../helpers/api-client.ts';
+import { createPasswordHasher } from '../../../src/auth/password.ts';
+import { type ApiAnswer, createApiClient, linksOf, pointersOf } from '../../helpers/api-client.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import {
   mustMakeKey,
@@ -11,6 +12,8 @@ import {
   type TestUser,
   testPassword,
 } from '../../helpers/test-api.ts';
+import { mustStartApp } from '../../helpers/test-app.ts';
+import { mustCreateDatabase } from '../../helpers/test-database.ts';
 
 const users = '/api/v1/users';
 const pathOf = ({ id }: TestUser) => `${users}/${id}`;
@@ -232,6 +235,36 @@ describe('a new e-mail address', () => {
     assert.equal(statuses.pop(), 429);
     assert.deepEqual(new Set(statuses), new Set([422]));
     assert.ok(statuses.length <= 6);
+    await api.app.database.sql`update login_attempts set next_at = next_at + interval '60 s'`;
+    assert.equal((await ada.patch(pathOf(ada.user), { username: 'countess' })).status, 200);
+    const renamed = await ada.patch(pathOf(ada.user), { email, current_password: 'one more guess' });
+    assert.equal(renamed.status, 429, 'a new name starts no new count');
+  });
+
+  it('is refused with the password that is replaced while it is compared, not with one that is hashed anew', async (t) => {
+    const hasher = createPasswordHasher({ cost: 4 });
+    const meanwhile: (() => Promise<unknown>)[] = [];
+    const passwords = {
+      ...hasher,
+      async verify(password: string, stored: string) {
+        const matches = await hasher.verify(password, stored);
+        await meanwhile.shift()?.();
+        return matches;
+      },
+    };
+    const app = await mustStartApp(t, { databaseUrl: await mustCreateDatabase(t), passwords });
+    const ada = await mustSignIn(createApiClient(app.url), 'ada');
+    const setHash = async (password: string) =>
+      app.database.sql`update users set password_hash = ${await hasher.hash(password)}`;
+    meanwhile.push(() => setHash(testPassword));
+    const patch = { email, current_password: testPassword };
+    assert.equal((await ada.patch(pathOf(ada.user), patch)).status, 200);
+
+    meanwhile.push(() => setHash('the new password'));
+    const late = await ada.patch(pathOf(ada.user), { ...patch, email: 'late@example.org' });
+    assert.equal(late.status, 422);
+    assert.deepEqual(pointersOf(late), ['/current_password']);
+    assert.equal((await ada.get(`${users}/me`)).body.email, email);
   });
 
   it('is not for an API key, which may change the name', async (t) => {
@@ -246,6 +279,19 @@ describe('a new e-mail address', () => {
     assert.match(answer.body.detail, /sign in/);
     assert.equal((await program.delete(path)).status, 403);
     assert.equal((await program.get(`${users}/me`)).body.email, ada.user.email);
+  });
+
+  it('is set by no session that has ended, also where it is not known yet that it has', async (t) => {
+    const databaseUrl = await mustCreateDatabase(t);
+    const [app, other] = [await mustStartApp(t, { databaseUrl }), await mustStartApp(t, { databaseUrl })];
+    const api = { ...createApiClient(app.url), app };
+    const [root, ada] = [await mustSignInAdmin(api, 'root'), await mustRegister(api, 'ada')];
+    const elsewhere = createApiClient(other.url).withHeaders(root.headers);
+    assert.equal((await elsewhere.get(pathOf(ada))).status, 200);
+    assert.equal((await root.post('/api/v1/auth/logout', undefined)).status, 204);
+    assert.equal((await elsewhere.get(pathOf(ada))).status, 200, 'it is believed for a while');
+    assert.equal((await elsewhere.patch(pathOf(ada), { email: 'eve@example.org' })).status, 401);
+    assert.equal((await elsewhere.get(pathOf(ada))).status, 401, 'now it is known');
   });
 
   it('can be set by an admin without the password for another user, and with it for the own', async (t) => {
