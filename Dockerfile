@@ -23,8 +23,9 @@ COPY package.json ./
 COPY sql sql
 USER node
 EXPOSE 8000
+# Of the management port, which answers while every worker is busy. With APP_MANAGEMENT_PORT=off it needs another.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.APP_PORT + '/api/v1/health/live').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.APP_MANAGEMENT_PORT || 9181) + '/livez').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # SIGTERM drains; give the container longer than APP_SHUTDOWN_GRACE_SECONDS (docker stop -t 40).
 STOPSIGNAL SIGTERM
 CMD ["node", "dist/main.js"]

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-/** What the operating system has counted for one process, all of its threads together. */
+/** What the operating system has counted for a server: its process and the workers it has forked, all threads. */
 export interface Usage {
   /** Processor time in user and system mode since its start. */
   readonly cpuSeconds: number;
@@ -11,7 +11,19 @@ export interface Usage {
 
 /** Asked from outside, so that the measured server does nothing for it. Throws if there is no such process. */
 export function readUsage(pid: number): Usage {
-  return process.platform === 'linux' ? readProc(pid) : readPs(pid);
+  const read = process.platform === 'linux' ? readProc : readPs;
+  const usages = [pid, ...childrenOf(pid)].map(read);
+  return {
+    cpuSeconds: usages.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0),
+    residentBytes: usages.reduce((sum, { residentBytes }) => sum + residentBytes, 0),
+  };
+}
+
+function childrenOf(parent: number): number[] {
+  const table = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,comm='], { encoding: 'utf8' });
+  return [...table.matchAll(/^\s*(\d+)\s+(\d+)\s+(.*)$/gm)]
+    .filter(([, , ppid, command]) => Number(ppid) === parent && command !== 'ps')
+    .map(([, pid]) => Number(pid));
 }
 
 /** The unit of the times in /proc on every architecture that Node runs on (USER_HZ). */

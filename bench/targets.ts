@@ -72,6 +72,14 @@ const targets: readonly Target[] = [
     meets: (ratio) => ratio <= 1.15,
   },
   {
+    promise: 'two workers and one limit: at most 1.1 x the processor time of the single process',
+    variant: 'strata-cluster',
+    figure: 'cpuMicros',
+    against: 'strata',
+    unit: ' x',
+    meets: (ratio) => ratio <= 1.1,
+  },
+  {
     promise: 'resident memory under load: at most 1.5 x bare node:http',
     variant: 'strata',
     figure: 'residentMegabytes',

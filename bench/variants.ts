@@ -32,6 +32,12 @@ export const variants: readonly Variant[] = [
   { name: 'strata', title: 'Strata, whole', layers: true, database: false, peer: 'fastify' },
   { name: 'fastify', title: 'Fastify, same layers', layers: true, database: false },
   {
+    name: 'strata-cluster',
+    title: 'Strata, whole, two workers and their primary',
+    layers: true,
+    database: false,
+  },
+  {
     name: 'strata-bearer',
     title: 'Strata, whole, with an access token on the request',
     layers: true,

@@ -13,6 +13,7 @@ import { authRoutes } from './features/auth/routes.ts';
 import { createHealth, type HealthCheck } from './features/health/health.ts';
 import { healthRoutes } from './features/health/routes.ts';
 import { metaRoutes } from './features/meta/routes.ts';
+import { metricsRoutes } from './features/metrics/routes.ts';
 import { createPosts } from './features/posts/posts.ts';
 import { postsRoutes } from './features/posts/routes.ts';
 import { usersRoutes } from './features/users/routes.ts';
@@ -21,6 +22,7 @@ import { mount, type Route } from './http/route.ts';
 import type { Identity } from './identity.ts';
 import { type MailQueue, noMail } from './mail/mail-queue.ts';
 import type { Logger } from './observability/logger.ts';
+import type { Metrics, MetricsSnapshot } from './observability/metrics.ts';
 import { createDocsRoutes } from './openapi/docs-page.ts';
 import { createOpenApiDocument, type OpenApiDocument } from './openapi/document.ts';
 import type { Settings } from './settings/load.ts';
@@ -30,6 +32,10 @@ export interface RouteParts {
   readonly log: Logger;
   readonly database: Database;
   readonly identity: Identity;
+  /** Where everything is counted. */
+  readonly metrics: Metrics;
+  /** What all workers have counted; by default, what this process has. */
+  readonly fleetMetrics?: () => Promise<MetricsSnapshot>;
   /** What readiness asks. */
   readonly healthChecks?: readonly HealthCheck[];
   /** The way for mails to leave; by default there is none. */
@@ -60,14 +66,16 @@ export function createRoutes(parts: RouteParts): Route[] {
     ...featureRoutes(parts),
     ...(parts.extraRoutes ?? []),
   ]);
-  const { projectName, docsUrl, redocUrl, openapiUrl } = parts.settings.application;
+  const { settings, metrics, fleetMetrics = async () => metrics.snapshot() } = parts;
+  const { projectName, docsUrl, redocUrl, openapiUrl } = settings.application;
   let document: OpenApiDocument | undefined;
   const documentOnce = () => {
-    document ??= describeRoutes(parts.settings, api);
+    document ??= describeRoutes(settings, api);
     return document;
   };
   return [
     ...api,
+    ...(settings.security.enablePrometheus ? metricsRoutes({ collect: fleetMetrics }) : []),
     ...createDocsRoutes({ document: documentOnce, projectName, docsUrl, redocUrl, openapiUrl }),
   ];
 }

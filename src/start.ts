@@ -1,5 +1,5 @@
 /**
- * Opens everything in order and says where it can be reached; the returned `stop` closes it in reverse. `main.ts`
+ * Opens everything in order and says where it can be reached; the returned `stop` closes it in reverse. `program.ts`
  * calls this, and so does every test that wants a server.
  *
  *     embedded PostgreSQL  ->  migrations  ->  mail  ->  connection pool  ->  application  ->  listening socket
@@ -14,38 +14,57 @@ import { createChores } from './chores.ts';
 import { openDatabaseServer } from './database-server.ts';
 import { connectDatabase, type Database } from './db/database.ts';
 import { pendingMigrations } from './db/migrate.ts';
-import { AppError, StartError } from './errors.ts';
+import { AppError } from './errors.ts';
 import type { HealthCheck } from './features/health/health.ts';
 import { startHousekeeping } from './housekeeping.ts';
 import type { Context } from './http/context.ts';
 import { createHttpServer } from './http/server.ts';
 import { createIdentity } from './identity.ts';
 import { createLifecycle } from './lifecycle.ts';
+import { refuseToListen } from './listen-fault.ts';
 import { signingSecrets } from './local-secret.ts';
 import type { Mailer } from './mail/mailer.ts';
 import { openMail } from './mail-delivery.ts';
 import type { Logger } from './observability/logger.ts';
+import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { maskEmails } from './observability/redact.ts';
+import { startRuntimeMetrics } from './observability/runtime-metrics.ts';
+import { observeSaturation } from './observability/saturation-metrics.ts';
 import type { Settings } from './settings/load.ts';
 
-export interface StartOptions extends Pick<AppParts, 'extraRoutes' | 'limitStore' | 'now' | 'passwords'> {
+export interface StartOptions
+  extends Pick<AppParts, 'extraRoutes' | 'fleetMetrics' | 'limitStore' | 'now' | 'passwords'> {
   readonly settings: Settings;
   readonly log: Logger;
   /** The database to connect to, if somebody else has made it ready: the primary of several workers. */
   readonly databaseUrl?: string | null;
   /** How mail leaves, instead of the settings' way; null for not at all. */
   readonly mailer?: Mailer | null;
+  /** Where everything is counted, if somebody else reads it too. */
+  readonly metrics?: Metrics;
 }
 
 export interface RunningServer {
   /** Where the server listens: `http://127.0.0.1:8000`. */
   readonly url: string;
   readonly database: Database;
-  /** Requests that have not been answered yet. */
+  /** Requests that have been received. */
+  requests(): number;
+  /** Those of them that have not been answered yet. */
   inFlight(): number;
-  /** Drains and closes everything. Idempotent; never rejects. */
-  stop(): Promise<void>;
+  /** Drains and closes everything. Idempotent: a second call gets the first one's promise. Never rejects. */
+  stop(options?: StopOptions): Promise<void>;
 }
+
+export interface StopOptions {
+  /**
+   * How long idle connections are still listened to, in milliseconds; see http/drain.ts. Default 200, for a stop of
+   * everything. A worker that others take over from wants the whole keep-alive time.
+   */
+  readonly lingerMs?: number;
+}
+
+const stopLingerMs = 200;
 
 const databaseCloseMs = 5_000;
 const hourMs = 3_600_000;
@@ -54,10 +73,17 @@ const hourMs = 3_600_000;
 export async function startServer(options: StartOptions): Promise<RunningServer> {
   const { settings, log } = options;
   const { application, server } = settings;
+  const metrics = options.metrics ?? createMetrics();
   const lifecycle = createLifecycle(log);
   log.info('application.startup', { version: application.projectVersion });
 
   try {
+    await lifecycle.open(
+      'runtime metrics',
+      async () => startRuntimeMetrics({ metrics, version: application.projectVersion }),
+      async (started) => started.stop(),
+      databaseCloseMs,
+    );
     const databaseUrl =
       options.databaseUrl === undefined
         ? await openDatabaseServer(settings, log, lifecycle)
@@ -90,8 +116,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     }
 
     let draining = false;
+    let lingerMs = stopLingerMs;
     const app = createApp({
       ...options,
+      metrics,
       database,
       mail,
       identity: createIdentity({ settings, database, log, secrets: signingSecrets(settings) }),
@@ -117,13 +145,22 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       onStreamError: (ctx, error) => log.warning('http.response.aborted', { ...identify(ctx), error }),
       onPipelineError: (ctx, error) => log.error('http.request.failed', { ...identify(ctx), error }),
     });
+    observeSaturation({ metrics, inFlight: http.inFlight, pool: database.stats });
     const port = await lifecycle.open(
       'server',
-      () => http.listen(server.port, server.host).catch((error: unknown) => refuseToListen(error, settings)),
+      () =>
+        http.listen(server.port, server.host).catch((error: unknown) =>
+          refuseToListen(error, {
+            host: server.host,
+            port: server.port,
+            hostSetting: 'APP_HOST (or --host)',
+            portSetting: 'APP_PORT (or --port)',
+          }),
+        ),
       async () => {
         draining = true;
         log.info('application.draining', { in_flight: http.inFlight() });
-        const cut = await http.close(server.shutdownGraceSeconds * 1000);
+        const cut = await http.close({ graceMs: server.shutdownGraceSeconds * 1000, lingerMs });
         if (cut > 0) log.warning('application.draining', { cut });
       },
       server.shutdownGraceSeconds * 1000 + 1000,
@@ -134,8 +171,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     return {
       url,
       database,
+      requests: http.requests,
       inFlight: http.inFlight,
-      async stop() {
+      async stop(how = {}) {
+        lingerMs = how.lingerMs ?? stopLingerMs;
         await lifecycle.closeAll();
         log.info('application.shutdown');
       },
@@ -176,20 +215,6 @@ function databaseChecks(database: Database, url: string | null): HealthCheck[] {
 
 function refuseIf(draining: boolean): void {
   if (draining) throw new AppError('shutting_down', 'The server is about to stop.');
-}
-
-function refuseToListen(error: unknown, { server }: Settings): never {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  const where = `${server.host}:${server.port}`;
-  const sentences: Record<string, string> = {
-    EADDRINUSE: `Port ${server.port} on ${server.host} is taken by another process. Stop it, or set APP_PORT (or --port) to a free one.`,
-    EACCES: `This user may not listen on ${where}. Set APP_PORT (or --port) to 1024 or above.`,
-    EADDRNOTAVAIL: `This machine has no address ${server.host}. Set APP_HOST (or --host) to one of its own, such as 127.0.0.1 or 0.0.0.0.`,
-    ENOTFOUND: `The name ${server.host} is not known. Set APP_HOST (or --host) to an address of this machine.`,
-  };
-  const sentence = typeof code === 'string' ? sentences[code] : undefined;
-  if (sentence === undefined) throw error;
-  throw new StartError(sentence, { cause: error });
 }
 
 function identify(ctx: Context): { request_id: string; method: string; path: string } {

@@ -78,7 +78,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
   openapi: ['errors', 'http', 'zod', 'swagger-ui-dist'],
   jobs: ['errors', 'db', 'resilience', 'observability'],
   features: ['errors', 'http', 'auth', 'db', 'mail', 'observability', 'jobs/queue.ts', 'zod'],
-  management: ['errors', 'http', 'observability', 'jobs', 'openapi'],
+  management: ['errors', 'http', 'observability', 'jobs', 'openapi', 'type:cluster', 'zod'],
   cluster: ['errors', 'settings', 'observability', 'limits', 'lifecycle', 'zod'],
   lifecycle: ['errors', 'type:observability'],
   housekeeping: ['type:observability'],
@@ -89,11 +89,19 @@ const assembly = new Set([
   'app',
   'chores',
   'identity',
+  'listen-fault',
   'local-secret',
   'mail-delivery',
+  'management-port',
+  'pipeline',
   'routes',
   'start',
   'database-server',
+  'program',
+  'run-primary',
+  'run-single',
+  'run-worker',
+  'settings-renewal',
   'main',
   'cli',
 ]);
@@ -176,11 +184,11 @@ it('no file needs itself in order to be loaded', () => {
 describe('the process', () => {
   const rules: [what: string, pattern: RegExp, where: RegExp][] = [
     ['its environment is read by settings/ alone', /\bprocess\.env\b|\bimport\.meta\.env\b/, /^settings\//],
-    ['its arguments are read by main and cli/ alone', /\bprocess\.argv\b/, /^(?:main\.ts|cli\/)/],
+    ['its arguments are read by program and cli/ alone', /\bprocess\.argv\b/, /^(?:program\.ts|cli\/)/],
     [
-      'it is ended by main and cli/ alone',
+      'it is ended by program and cli/ alone',
       /\bprocess\.(?:exit|exitCode|abort|kill\(process\.pid)\b/,
-      /^(?:main\.ts|cli\/)/,
+      /^(?:program\.ts|cli\/)/,
     ],
     ['it is not taken from elsewhere under another name', /from 'node:process'/, /^$/],
   ];

@@ -4,6 +4,11 @@ const proofs = new Map([
   ['contract', () => import('./contract/run.ts')],
   // The test runner, which takes the name for the part of a path that it is.
   ['browser', () => import('./run.ts')],
+  ['alerts', () => import('./prove/alerts.ts')],
+  ['limiter', () => import('./prove/limiter.ts')],
+  ['metrics', () => import('./prove/metrics.ts')],
+  ['probes', () => import('./prove/probes.ts')],
+  ['reload', () => import('./prove/reload.ts')],
 ]);
 
 const name = process.argv[2] ?? '';

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { connectDatabase } from '../db/database.ts';
 import { createIdentity } from '../identity.ts';
 import { createLogger } from '../observability/logger.ts';
+import { createMetrics } from '../observability/metrics.ts';
 import type { RouteParts } from '../routes.ts';
 import type { Settings } from '../settings/load.ts';
 
@@ -22,5 +23,11 @@ export function unusedParts(settings: Settings): RouteParts {
     applicationName: 'strata',
   });
   const secrets = [randomBytes(32).toString('hex')];
-  return { settings, log, database, identity: createIdentity({ settings, database, log, secrets }) };
+  return {
+    settings,
+    log,
+    database,
+    metrics: createMetrics(),
+    identity: createIdentity({ settings, database, log, secrets }),
+  };
 }

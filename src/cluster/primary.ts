@@ -1,130 +1,270 @@
 /**
- * The primary of several workers. It runs no user code and answers no request: it forks the workers, replaces those
- * that die, decides on permits for all of them, and ends them together.
+ * The primary of several workers. It runs no user code and answers no request of a user: it forks, supervises and
+ * replaces workers, decides on permits for all of them, and knows what they say of themselves.
  *
- *     starting --all ready--> running --stop()--> stopping --all gone--> ended
- *         |                      |
- *         | a worker fails       | a worker dies: a new one after a delay that grows with each death
- *         v                      v
- *     ended, with its sentence   running
+ *     SIGHUP  -> reload ----.                                .-> rolling-reload.ts
+ *     a worn worker --------+-> one exchange after another --+-> recycle
+ *                                                            |
+ *     SIGTTIN, SIGTTOU -> resize ---------------------------> worker-pool.ts: as many as are wanted
+ *     every second: watchdog.ts kills the silent ----------->   |
+ *                                                               '-> supervised-worker.ts: one process and its state
  *
- * Invariants: after `stop` no worker is forked; a worker whose primary is gone ends by itself (worker.ts); a worker
- * that fails before the first start was complete ends the whole, since a new one would fail the same way.
+ * What survives: the permits, and the counts of workers that ended, live here and outlast every worker. A worker
+ * whose primary is gone ends by itself (`worker.ts`). The primary's own code and the few settings that are its own are
+ * those of its start; a reload renews the workers only.
  */
 
-import cluster, { type Worker } from 'node:cluster';
 import { StartError } from '../errors.ts';
-import type { MemoryLimitStore } from '../limits/memory.ts';
-import { createPrimaryLimits, type PrimaryLimits } from '../limits/primary-limits.ts';
+import type { PrimaryLimits } from '../limits/primary-limits.ts';
 import type { Logger } from '../observability/logger.ts';
-import { readToPrimary, type ToPrimary, type ToWorker } from './messages.ts';
+import type { CounterSeries, Metrics } from '../observability/metrics.ts';
+import type { Fleet } from './fleet.ts';
+import { createFleetMetrics } from './fleet-metrics.ts';
+import { readinessOf } from './fleet-readiness.ts';
+import type { ToPrimary } from './messages.ts';
+import { wearOf } from './recycling.ts';
+import { replaceAll } from './rolling-reload.ts';
+import { type SupervisedWorker, superviseWorker } from './supervised-worker.ts';
+import { createWatchdog } from './watchdog.ts';
+import { createWorkerPool } from './worker-pool.ts';
+import { type EndReason, endReasons, workerStates } from './worker-state.ts';
+
+/** What a reload can change. Times are in milliseconds. */
+export interface SupervisionTerms {
+  readonly workers: number;
+  readonly startTimeoutMs: number;
+  readonly drainTimeoutMs: number;
+  /** How long a worker may be silent. */
+  readonly silenceMs: number;
+  readonly canaryMs: number;
+  /** Requests after which a worker is replaced, and how many more at random; 0 for never. */
+  readonly maxRequests: number;
+  readonly maxRequestsJitter: number;
+  /** Resident memory above which a worker is replaced; 0 for none. */
+  readonly maxMemoryBytes: number;
+}
 
 export interface PrimaryOptions {
-  readonly workers: number;
-  readonly databaseUrl: string | null;
+  readonly terms: SupervisionTerms;
+  /** Finds the terms of a reload, and makes ready what new workers need. Rejects with a StartError to refuse it. */
+  readonly renewTerms: () => Promise<SupervisionTerms>;
   readonly log: Logger;
   /** The permits of all workers. */
-  readonly limitStore: MemoryLimitStore;
-  /** How long workers may drain, in milliseconds; then they are killed. */
-  readonly graceMs: number;
+  readonly limits: PrimaryLimits;
+  /** What the primary itself counts. */
+  readonly metrics: Metrics;
 }
 
 export interface Primary {
-  /** Where the workers listen. */
-  readonly url: string;
+  readonly fleet: Fleet;
+  /** Forks the workers; they get the URL. Resolves with their address, or rejects with a StartError. */
+  start(databaseUrl: string | null): Promise<string>;
+  /** Replaces all workers, one after the other. While one reload runs, one more can wait. */
+  reload(): void;
+  /** Wants so many workers more, or fewer; never fewer than one. */
+  resize(by: number): void;
   /** Drains all workers and waits for their end. Idempotent. */
   stop(): Promise<void>;
+  /** Ends all workers at once. */
+  kill(): void;
 }
 
-const firstDelayMs = 100;
-const longestDelayMs = 10_000;
+const tickMs = 1_000;
 
-/** Forks the workers and resolves when all of them answer. Rejects with a StartError if one cannot. */
-export function startPrimary(options: PrimaryOptions): Promise<Primary> {
-  const { workers: count, log, limitStore } = options;
-  const live = new Set<Worker>();
-  let stopping: Promise<void> | undefined;
-  let running = false;
-  let delayMs = firstDelayMs;
+/** How often leases are looked through, in milliseconds. */
+const sweepMs = 25;
 
-  return new Promise((resolve, reject) => {
-    const ready = new Set<Worker>();
+/** After a recycling that failed, the next one waits for this long, in milliseconds. */
+const recyclePauseMs = 30_000;
 
-    const fork = () => {
-      const worker = cluster.fork();
-      live.add(worker);
-      const limits = createPrimaryLimits(limitStore);
-      worker.on('message', (message: unknown) => {
-        const known = readToPrimary(message);
-        if (known !== undefined) receive(worker, limits, known);
+export function createPrimary(options: PrimaryOptions): Primary {
+  const { log, limits, metrics } = options;
+  const watchdog = createWatchdog<SupervisedWorker>();
+  const pool = createWorkerPool({ wanted: options.terms.workers, log, fork });
+  const fleetMetrics = createFleetMetrics(metrics, () => pool.workers);
+  const requestBudgets = new WeakMap<SupervisedWorker, number>();
+  let terms = options.terms;
+  let databaseUrl: string | null = null;
+  let timers: NodeJS.Timeout[] = [];
+  /** Exchanges run one after the other. */
+  let lastExchange: Promise<void> = Promise.resolve();
+  let exchanges = 0;
+  let reloads = 0;
+  let isReloadWaiting = false;
+  let recycleNotBefore = 0;
+
+  const restarts = countRestarts(metrics);
+  observeStates();
+
+  function fork(generation: number): SupervisedWorker {
+    const worker = superviseWorker({
+      generation,
+      ...terms,
+      log,
+      onMessage: (message) => receive(worker, message),
+    });
+    const permits = limits.connect({
+      answer: (answer) => worker.tell({ kind: 'decision', ...answer }),
+      recall: (lease) => worker.tell({ kind: 'recall', lease }),
+    });
+    function receive(from: SupervisedWorker, message: ToPrimary): void {
+      if (message.kind === 'take') permits.ask(message);
+      else if (message.kind === 'settle') permits.settle(message);
+      else if (message.kind === 'limit') permits.define(message);
+      else if (message.kind === 'hello') from.tell({ kind: 'begin', databaseUrl });
+      else if (message.kind === 'metrics') fleetMetrics.receive(from, message.id, message.snapshot);
+      else if (message.kind === 'collect') void answerCollect(from, message.id);
+    }
+    const { maxRequests, maxRequestsJitter } = terms;
+    const jitter = Math.floor(Math.random() * (maxRequestsJitter + 1));
+    requestBudgets.set(worker, maxRequests === 0 ? 0 : maxRequests + jitter);
+    void worker.ended.then(({ reason }) => {
+      permits.close();
+      fleetMetrics.archive(worker);
+      restarts.get(reason)?.add();
+    });
+    return worker;
+  }
+
+  async function answerCollect(worker: SupervisedWorker, id: number): Promise<void> {
+    worker.tell({ kind: 'collected', id, snapshot: await fleetMetrics.collect() });
+  }
+
+  function observeStates(): void {
+    const gauge = metrics.gauge({ name: 'workers', help: 'Worker processes by state.', labels: ['state'] });
+    metrics.onCollect(() => {
+      for (const state of workerStates) {
+        if (state === 'ended') continue;
+        gauge.of(state).set([...pool.workers].filter((worker) => worker.state === state).length);
+      }
+    });
+  }
+
+  function tick(): void {
+    for (const worker of watchdog.check(pool.workers, performance.now(), terms.silenceMs)) {
+      const { id, pid, silentSeconds } = worker.report();
+      log.error('worker.silent', { worker: id, pid, silent_seconds: silentSeconds });
+      worker.kill('silent');
+    }
+    if (exchanges === 0 && performance.now() >= recycleNotBefore) recycleWorn();
+  }
+
+  function recycleWorn(): void {
+    const { maxMemoryBytes } = terms;
+    for (const worker of pool.workers) {
+      const maxRequests = requestBudgets.get(worker) ?? 0;
+      const wear = wearOf(worker.report(), { maxRequests, maxMemoryBytes });
+      if (wear === undefined) continue;
+      enqueue(() => recycle(worker, wear));
+      return;
+    }
+  }
+
+  async function recycle(worn: SupervisedWorker, wear: string): Promise<void> {
+    const { id, pid, requests, rssBytes } = worn.report();
+    const fault = await pool.exchange(async ({ fork, trim }) => {
+      const started = await fork().started;
+      if ('fault' in started) return started.fault;
+      trim('recycled', worn);
+      return undefined;
+    });
+    if (pool.isStopping) return;
+    if (fault === undefined) {
+      log.info('worker.recycled', { worker: id, pid, wear, requests, rss_bytes: rssBytes });
+      await worn.ended;
+    } else {
+      recycleNotBefore = performance.now() + recyclePauseMs;
+      log.error('worker.failed', { recycling: id, message: fault });
+    }
+  }
+
+  async function reload(): Promise<void> {
+    isReloadWaiting = false;
+    if (pool.isStopping) return;
+    reloads += 1;
+    const number = reloads;
+    log.info('reload.started', { reload: number, workers: pool.wanted });
+    let renewed: SupervisionTerms;
+    try {
+      renewed = await options.renewTerms();
+    } catch (error) {
+      if (!(error instanceof StartError)) throw error;
+      log.error('reload.refused', {
+        reload: number,
+        message: error.message,
+        advice: 'The workers serve on as they are.',
       });
-      worker.on('exit', (code, signal) => onExit(worker, code, signal));
-      worker.on('error', (error) => log.warning('worker.failed', { worker: worker.id, error }));
-    };
-
-    const receive = (worker: Worker, limits: PrimaryLimits, message: ToPrimary) => {
-      if (message.kind === 'hello') {
-        tell(worker, { kind: 'begin', databaseUrl: options.databaseUrl });
-      } else if (message.kind === 'limit') {
-        limits.define(message);
-      } else if (message.kind === 'take') {
-        const answer = limits.decide(message);
-        if (answer !== undefined) tell(worker, { kind: 'decision', ...answer });
-      } else if (message.kind === 'failed') {
-        if (!running) fail(new StartError(message.message));
-      } else {
-        ready.add(worker);
-        log.info('worker.ready', { worker: worker.id, pid: worker.process.pid });
-        if (running) delayMs = firstDelayMs;
-        if (!running && ready.size === count) {
-          running = true;
-          resolve({ url: message.url, stop });
-        }
-      }
-    };
-
-    const onExit = (worker: Worker, code: number | null, signal: string | null) => {
-      live.delete(worker);
-      if (stopping !== undefined) return;
-      log.error('worker.exited', { worker: worker.id, pid: worker.process.pid, code, signal });
-      if (!running) {
-        fail(
-          new StartError(
-            `A worker ended before it was ready (${signal ?? `code ${code}`}); the log says why.`,
-          ),
-        );
-        return;
-      }
-      setTimeout(() => {
-        if (stopping === undefined) fork();
-      }, delayMs);
-      delayMs = Math.min(delayMs * 2, longestDelayMs);
-    };
-
-    const fail = (error: StartError) => {
-      void stop().then(() => reject(error));
-    };
-
-    for (let index = 0; index < count; index += 1) fork();
-  });
-
-  function stop(): Promise<void> {
-    stopping ??= stopWorkers();
-    return stopping;
+      return;
+    }
+    const old = [...pool.workers];
+    // Unless the settings say another number than before, what SIGTTIN and SIGTTOU made of it stays.
+    const workers = renewed.workers === terms.workers ? pool.wanted : renewed.workers;
+    terms = renewed;
+    const fault = await replaceAll(pool, { workers, canaryMs: terms.canaryMs });
+    if (pool.isStopping) return;
+    if (fault !== undefined) {
+      log.error('reload.failed', {
+        reload: number,
+        message: fault,
+        advice: 'The workers that are left serve on.',
+      });
+      return;
+    }
+    await Promise.all(old.map(({ ended }) => ended));
+    log.info('reload.completed', { reload: number, workers: pool.wanted });
   }
 
-  async function stopWorkers(): Promise<void> {
-    const ends = [...live].map((worker) => new Promise((resolve) => worker.once('exit', resolve)));
-    for (const worker of live) tell(worker, { kind: 'stop' });
-    const timer = setTimeout(() => {
-      for (const worker of live) worker.process.kill('SIGKILL');
-    }, options.graceMs);
-    await Promise.all(ends);
-    clearTimeout(timer);
+  /** What fails here is a fault of the primary; it has done no harm to the workers. */
+  function enqueue(exchange: () => Promise<void>): void {
+    exchanges += 1;
+    lastExchange = lastExchange
+      .then(exchange)
+      .catch((error: unknown) => log.error('reload.failed', { error }))
+      .finally(() => {
+        exchanges -= 1;
+      });
   }
+
+  return {
+    fleet: {
+      reports: () => [...pool.workers].map((worker) => worker.report()),
+      readiness: async () =>
+        readinessOf(
+          [...pool.workers].map((worker) => worker.report()),
+          pool.isStopping,
+        ),
+      collectMetrics: fleetMetrics.collect,
+    },
+    async start(url) {
+      databaseUrl = url;
+      timers = [setInterval(tick, tickMs), setInterval(limits.sweep, sweepMs)];
+      return pool.start();
+    },
+    reload() {
+      if (isReloadWaiting || pool.isStopping) return;
+      isReloadWaiting = true;
+      enqueue(reload);
+    },
+    resize(by) {
+      if (pool.isStopping) return;
+      pool.resize(pool.wanted + by);
+      log.info('fleet.resized', { workers: pool.wanted });
+    },
+    async stop() {
+      await pool.stop();
+      for (const timer of timers) clearInterval(timer);
+    },
+    kill: pool.kill,
+  };
 }
 
-/** A worker that is gone gets no message; its end is told by 'exit'. */
-function tell(worker: Worker, message: ToWorker): void {
-  if (worker.isConnected()) worker.send(message, () => {});
+/** One series for each reason for which a worker is replaced; at 0 from the start, so that the first is an increase. */
+function countRestarts(metrics: Metrics): ReadonlyMap<EndReason, CounterSeries> {
+  const counter = metrics.counter({
+    name: 'worker_restarts_total',
+    help: 'Workers that ended and were replaced, by the reason of their end.',
+    labels: ['reason'],
+  });
+  const reasons = endReasons.filter((reason) => reason !== 'stopped' && reason !== 'removed');
+  return new Map(reasons.map((reason) => [reason, counter.of(reason)]));
 }

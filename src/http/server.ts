@@ -7,16 +7,16 @@
  * sockets end after `headersTimeoutMs`, idle connections after `keepAliveMs`, slow bodies at the deadline of
  * whoever reads them, and answers that their client does not read after `stallTimeoutMs`.
  *
- * Draining: `close` stops listening, ends idle connections, lets requests in flight finish and tells their
- * clients `Connection: close`; after the grace time what is left is cut.
+ * `close` drains (drain.ts): nothing new is taken, requests in flight finish, every answer says `Connection: close`.
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../errors.ts';
 import { Context, type Next } from './context.ts';
 import type { PreparedRoute } from './dispatch.ts';
+import { type DrainOptions, drain } from './drain.ts';
 import { answerMalformed, answerTunnel, type MalformedReport } from './malformed.ts';
 import { replyWithProblem } from './problem.ts';
 import type { Router } from './router.ts';
@@ -50,10 +50,12 @@ export interface HttpServer {
   listen(port: number, host: string): Promise<number>;
   /** Whether new connections are taken. */
   readonly listening: boolean;
-  /** Requests that have not been answered yet. */
+  /** Requests that have been received. */
+  requests(): number;
+  /** Those of them that have not been answered yet. */
   inFlight(): number;
   /** Drains, then cuts what is left after `graceMs`. Resolves with the number of requests that were cut. */
-  close(graceMs: number): Promise<number>;
+  close(options: DrainOptions): Promise<number>;
 }
 
 /** The longest request target in bytes; RFC 9110, section 4.1 asks for 8,000 at least. */
@@ -65,11 +67,13 @@ const implemented = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'O
 /** Makes the server; it does not listen yet. */
 export function createHttpServer(options: ServerOptions): HttpServer {
   let closing = false;
+  let requests = 0;
   let inFlight = 0;
   /** The answer that each connection is owed now, for errors of the parser that come while it is made. */
   const pending = new WeakMap<Duplex, ServerResponse>();
   /** Connections whose last answer is on its way: nothing that arrives behind is done (RFC 9112, section 9.6). */
   const ended = new WeakSet<Duplex>();
+  const connections = new Set<Socket>();
 
   const server = createServer(
     {
@@ -86,10 +90,18 @@ export function createHttpServer(options: ServerOptions): HttpServer {
   );
   // Node drops the fields over the limit silently; one more than ours shows that there are too many.
   server.maxHeadersCount = options.maxHeaderCount + 1;
-  server.maxConnections = options.maxConnections;
   // Without it, a client that never reads its answer would keep the connection, and the answer, for good.
   server.timeout = options.stallTimeoutMs;
 
+  // Not by `server.maxConnections`: workers hand back what is over it, and the primary goes on offering it to them.
+  server.on('connection', (socket: Socket) => {
+    if (connections.size >= options.maxConnections) {
+      socket.destroy();
+      return;
+    }
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
   server.on('checkContinue', (request, response) => receive(request, response, 'continue'));
   server.on('checkExpectation', (request, response) => receive(request, response, 'unknown expectation'));
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => answerTunnel(socket));
@@ -110,6 +122,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     ctx.expectsContinue = expects === 'continue';
     ctx.fault = faultOf(ctx, expects === 'unknown expectation');
 
+    requests += 1;
     inFlight += 1;
     pending.set(request.socket, response);
     response.once('close', onClose);
@@ -134,7 +147,6 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     // Of pipelined requests the last one's answer is pending until it is sent itself.
     const { socket } = this.req;
     if (socket !== null && pending.get(socket) === this) pending.delete(socket);
-    if (closing) server.closeIdleConnections();
   }
 
   function faultOf({ request, target, method }: Context, unknownExpectation: boolean): AppError | undefined {
@@ -192,19 +204,15 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     get listening() {
       return server.listening;
     },
+    requests: () => requests,
     inFlight: () => inFlight,
     listen: (port, host) => listen(server, port, host),
-    async close(graceMs) {
+    async close(given) {
       closing = true;
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
       let cut = 0;
-      const timer = setTimeout(() => {
+      await drain(server, connections, given, () => {
         cut = inFlight;
-        server.closeAllConnections();
-      }, graceMs);
-      await closed;
-      clearTimeout(timer);
+      });
       return cut;
     },
   };

@@ -35,6 +35,10 @@ export interface CleanupCounts {
 export interface ClientLogs {
   /** Asks for one permit for `key`. `policies` are those of the making, or equal to them. */
   take(policies: readonly Policy[], key: string): Decision;
+  /** The log of a client who is remembered. */
+  find(key: string): SlidingLog | undefined;
+  /** Ends the setting aside of `permits` in the log of `key`, of which `spent` were given out, the last at `lastAt`. */
+  settle(key: string, log: SlidingLog, permits: number, spent: number, lastAt: number): void;
   /** The number of clients remembered. */
   readonly size: number;
 }
@@ -75,7 +79,7 @@ export function createClientLogs(policies: readonly Policy[], options: ClientLog
     for (let looked = 0; logs.size > 1; ) {
       const [key, log] = peek() ?? [];
       const isOver = logs.size > maxClients || permits > maxPermits;
-      const isIdle = looked < 2 && log !== undefined && log.last <= time - window;
+      const isIdle = looked < 2 && log !== undefined && log.last <= time - window && log.reserved === 0;
       if (key === undefined || log === undefined || !(isOver || isIdle)) break;
       if (isOver) early += 1;
       else looked += 1;
@@ -105,6 +109,13 @@ export function createClientLogs(policies: readonly Policy[], options: ClientLog
       logs.set(key, log);
       cleanUp(time);
       return decision;
+    },
+    find: (key) => logs.get(key),
+    settle(key, log, reserved, spent, lastAt) {
+      const before = log.size;
+      log.settle(policies, reserved, spent, lastAt);
+      // A client who was forgotten meanwhile has a new log, or none.
+      if (logs.get(key) === log) permits += log.size - before;
     },
   };
 }

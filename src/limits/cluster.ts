@@ -1,92 +1,270 @@
 /**
- * The limiter of a worker: the sliding logs are in the primary, so that the limits hold over all workers and however
- * the connections fall on them. Every decision is asked for; the primary (`primary-limits.ts`) answers in the order
- * of arrival.
+ * The worker's part of the limiter over several workers; `lease.ts` tells the whole.
  *
- *     worker                               primary
- *     take(login, a)  -- limit login -->   knows what "login" is, for this worker
- *                     -- take login a -->  one permit of the log that all workers share
- *                     <-- decision ------
- *     take(login, b)  -- take login b -->  ...
- *
- * The channel keeps the order of messages, so a definition that was sent is known when the question arrives.
- *
- * If the primary does not answer within the deadline the request is let in, and the log says so: a limiter
- * that is down must not take the service with it.
+ * What a worker knows of a client is at most one of: a question on its way, with the requests that wait for it; a
+ * lease to spend; the moment until which the client is refused. Of all others the primary is asked.
  */
 
+import { AppError } from '../errors.ts';
+import type { LimitAnswer, LimitChannel } from './lease.ts';
 import type { Decision, Limit, LimitStore, Policy } from './limit-store.ts';
-
-/** The way to the primary and back. Messages arrive in the order in which they were sent. */
-export interface LimitChannel {
-  /** Says what the limit of this name is from now on. */
-  define(limit: Limit): void;
-  ask(question: LimitQuestion): void;
-  /** Registers who gets the answers. */
-  onDecision(receive: (answer: LimitAnswer) => void): void;
-}
-
-export interface LimitQuestion {
-  readonly id: number;
-  /** The name of a limit that was defined on this channel. */
-  readonly limit: string;
-  readonly key: string;
-}
-
-export interface LimitAnswer {
-  readonly id: number;
-  readonly allowed: boolean;
-  /** The index of the policy among those of the limit. */
-  readonly policy: number;
-  readonly remaining: number;
-  readonly resetMs: number;
-}
 
 export interface ClusterLimitOptions {
   readonly channel: LimitChannel;
+  /** The clock of the host, in milliseconds. */
+  readonly now: () => number;
   /** How long to wait for the primary, in milliseconds. */
   readonly deadlineMs: number;
-  readonly onTimeout: () => void;
+  /** Whether requests are let in or refused when the primary does not answer. */
+  readonly onFailure: 'open' | 'closed';
+  /** Told, at most once a second, how many requests were decided without the primary. */
+  readonly onUnanswered: (requests: number) => void;
 }
 
-export function createClusterLimitStore({ channel, deadlineMs, onTimeout }: ClusterLimitOptions): LimitStore {
-  const defined = new Map<string, Limit>();
-  const waiting = new Map<number, (answer: LimitAnswer) => void>();
-  let lastId = 0;
+export interface ClusterLimitStore extends LimitStore {
+  /**
+   * Throws, or rejects with, an AppError `not_ready` if the primary does not answer and that is to refuse; throws
+   * a RangeError for an answer that names no policy of the limit.
+   */
+  take(limit: Limit, key: string): Decision | Promise<Decision>;
+  /** Settles leases that have ended, and answers for a primary that does not. To be called every few hundredths of a second. */
+  sweep(): void;
+  /** Gives back all that is leased: before the worker ends. */
+  settle(): void;
+}
 
-  channel.onDecision((answer) => {
-    const decided = waiting.get(answer.id);
-    waiting.delete(answer.id);
-    decided?.(answer);
+interface Asked {
+  readonly kind: 'asked';
+  readonly place: Place;
+  readonly askedAt: number;
+  readonly waiting: Waiting[];
+}
+
+interface Leased {
+  readonly kind: 'leased';
+  readonly place: Place;
+  readonly id: number;
+  readonly permits: number;
+  readonly expiresAt: number;
+  readonly policy: Policy;
+  readonly remaining: number;
+  readonly resetAt: number;
+  spent: number;
+  lastAt: number;
+}
+
+interface Refused {
+  readonly kind: 'refused';
+  readonly policy: Policy;
+  readonly until: number;
+}
+
+/** What is known of the clients of one limit, by key. */
+type Clients = Map<string, Asked | Leased | Refused>;
+
+interface Place {
+  readonly limit: Limit;
+  readonly clients: Clients;
+  readonly key: string;
+}
+
+interface Waiting {
+  resolve(decision: Decision | Promise<Decision>): void;
+  reject(error: unknown): void;
+}
+
+/** The most clients of one limit of which something is known. */
+const maxClients = 10_000;
+
+const reportMs = 1000;
+
+export function createClusterLimitStore(options: ClusterLimitOptions): ClusterLimitStore {
+  const { channel, now, deadlineMs, onFailure, onUnanswered } = options;
+  const defined = new Map<string, Limit>();
+  const byLimit = new WeakMap<Limit, Clients>();
+  const questions = new Map<number, Asked>();
+  const leases = new Map<number, Leased>();
+  let lastId = 0;
+  /** The last question that was due had no answer, and none has come since. */
+  let isDown = false;
+  let unanswered = 0;
+  let reportedAt = Number.NEGATIVE_INFINITY;
+  let sweptAt = now();
+
+  function take(limit: Limit, key: string): Decision | Promise<Decision> {
+    let clients = byLimit.get(limit);
+    if (clients === undefined) {
+      clients = new Map();
+      byLimit.set(limit, clients);
+    }
+    const known = clients.get(key);
+    if (known === undefined) return ask({ limit, clients, key }, true);
+    if (known.kind === 'asked' && !isDown) return waitFor(known);
+    return decideHere(known) ?? ask({ limit, clients, key }, true);
+  }
+
+  /** The decision, if the worker may make it by itself. */
+  function decideHere(known: Asked | Leased | Refused): Decision | undefined {
+    if (known.kind === 'asked') return undefined;
+    const at = Math.floor(now());
+    const { policy } = known;
+    if (known.kind === 'refused') {
+      return at < known.until
+        ? { allowed: false, policy, remaining: 0, resetMs: known.until - at }
+        : undefined;
+    }
+    if (at >= known.expiresAt) {
+      end(known);
+      return undefined;
+    }
+    known.spent += 1;
+    known.lastAt = at;
+    if (known.spent === known.permits) end(known);
+    return { allowed: true, policy, remaining: known.remaining, resetMs: Math.max(0, known.resetAt - at) };
+  }
+
+  /** Asks the primary for one permit. If `isShared`, others who come for this client wait for the same answer. */
+  function ask(place: Place, isShared: boolean): Decision | Promise<Decision> {
+    const { limit, clients, key } = place;
+    if (isDown && questions.size > 0) return decideUnanswered(limit);
+    if (defined.get(limit.name) !== limit) {
+      channel.define(limit);
+      defined.set(limit.name, limit);
+    }
+    lastId += 1;
+    const asked: Asked = { kind: 'asked', place, askedAt: now(), waiting: [] };
+    questions.set(lastId, asked);
+    if (isShared) remember(clients, key, asked);
+    channel.ask({ id: lastId, limit: limit.name, key });
+    return isDown ? decideUnanswered(limit) : waitFor(asked);
+  }
+
+  function waitFor({ waiting }: Asked): Promise<Decision> {
+    return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
+  }
+
+  function receive(answer: LimitAnswer): void {
+    isDown = false;
+    const asked = questions.get(answer.id);
+    if (asked === undefined) {
+      // It comes too late for the request.
+      if (answer.lease !== null) channel.settle({ lease: answer.lease.id, spent: 0, lastAt: 0 });
+      return;
+    }
+    questions.delete(answer.id);
+    const { place, waiting } = asked;
+    forget(place, asked);
+    const { allowed, remaining, resetMs, decidedAt, lease } = answer;
+    const policy = policyOf(place.limit, answer.policy);
+    const resetAt = decidedAt + resetMs;
+    if (lease !== null) {
+      const leased: Leased = {
+        ...{ kind: 'leased', place, ...lease, policy, remaining, resetAt, spent: 0, lastAt: 0 },
+      };
+      leases.set(lease.id, leased);
+      remember(place.clients, place.key, leased);
+    } else if (!allowed) {
+      remember(place.clients, place.key, { kind: 'refused', policy, until: resetAt });
+    }
+    const [first, ...others] = waiting;
+    first?.resolve({ allowed, policy, remaining, resetMs });
+    // A lease that is small against those who wait would have them wait for one answer after another.
+    const isShared = lease !== null && 2 * lease.permits >= others.length;
+    for (const each of others) settleWaiting(place, each, isShared);
+  }
+
+  /** A request that waited for the answer to another one's question. */
+  function settleWaiting(place: Place, { resolve, reject }: Waiting, isShared: boolean): void {
+    try {
+      const known = place.clients.get(place.key);
+      if (known?.kind === 'asked') known.waiting.push({ resolve, reject });
+      else resolve((known && decideHere(known)) ?? ask(place, isShared));
+    } catch (error) {
+      reject(error);
+    }
+  }
+
+  function remember(clients: Clients, key: string, known: Asked | Leased | Refused): void {
+    clients.set(key, known);
+    if (clients.size <= maxClients) return;
+    const [oldest] = clients;
+    if (oldest === undefined) return;
+    clients.delete(oldest[0]);
+    if (oldest[1].kind === 'leased') end(oldest[1]);
+  }
+
+  function forget({ clients, key }: Place, known: Asked | Leased): void {
+    if (clients.get(key) === known) clients.delete(key);
+  }
+
+  function end(leased: Leased): void {
+    leases.delete(leased.id);
+    forget(leased.place, leased);
+    channel.settle({ lease: leased.id, spent: leased.spent, lastAt: leased.lastAt });
+  }
+
+  /** Nobody knows how much of the quota is left; a client who is let in is told that all of it is. */
+  function decideUnanswered(limit: Limit): Decision {
+    unanswered += 1;
+    if (onFailure === 'open') {
+      const policy = policyOf(limit, 0);
+      return { allowed: true, policy, remaining: policy.quota, resetMs: 0 };
+    }
+    throw new AppError('not_ready', 'The rate limit cannot be checked at the moment: try again later.', {
+      layer: 'rate-limit',
+      headers: { 'retry-after': '1' },
+    });
+  }
+
+  function giveUpLate(time: number): void {
+    for (const [id, asked] of questions) {
+      if (asked.askedAt + deadlineMs > time) return;
+      isDown = true;
+      questions.delete(id);
+      forget(asked.place, asked);
+      for (const { resolve, reject } of asked.waiting) {
+        try {
+          resolve(decideUnanswered(asked.place.limit));
+        } catch (error) {
+          reject(error);
+        }
+      }
+    }
+  }
+
+  function sweep(): void {
+    const time = now();
+    // If it was this process that was busy, the answers have arrived meanwhile, and are read before the next time.
+    const wasBlocked = time - sweptAt > deadlineMs / 2;
+    sweptAt = time;
+    if (!wasBlocked) giveUpLate(time);
+    for (const leased of leases.values()) {
+      // Those of short windows end earlier than others that are older; they are found a little later.
+      if (leased.expiresAt > time) break;
+      end(leased);
+    }
+    if (unanswered > 0 && time - reportedAt >= reportMs) {
+      onUnanswered(unanswered);
+      unanswered = 0;
+      reportedAt = time;
+    }
+  }
+
+  channel.listen({
+    answer: receive,
+    recall(id) {
+      const leased = leases.get(id);
+      if (leased !== undefined) end(leased);
+    },
   });
 
   return {
-    take(limit, key) {
-      if (defined.get(limit.name) !== limit) {
-        channel.define(limit);
-        defined.set(limit.name, limit);
-      }
-      lastId += 1;
-      const id = lastId;
-      return new Promise<Decision>((resolve) => {
-        const timer = setTimeout(() => {
-          waiting.delete(id);
-          onTimeout();
-          resolve(letIn(policyOf(limit, 0)));
-        }, deadlineMs);
-        waiting.set(id, ({ allowed, policy, remaining, resetMs }) => {
-          clearTimeout(timer);
-          resolve({ allowed, policy: policyOf(limit, policy), remaining, resetMs });
-        });
-        channel.ask({ id, limit: limit.name, key });
-      });
+    take,
+    sweep,
+    settle() {
+      for (const leased of leases.values()) end(leased);
     },
   };
-}
-
-/** Nobody knows how much of the quota is left; the client is told that all of it is. */
-function letIn(policy: Policy): Decision {
-  return { allowed: true, policy, remaining: policy.quota, resetMs: 0 };
 }
 
 function policyOf({ name, policies }: Limit, index: number): Policy {

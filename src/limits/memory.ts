@@ -23,6 +23,8 @@ export interface MemoryLimitOptions extends Pick<ClientLogsOptions, 'maxClients'
 export interface MemoryLimitStore extends LimitStore {
   /** Throws a RangeError for a limit without policies. */
   take(limit: Limit, key: string): Decision;
+  /** The logs of a limit; the same for all that say the same. Throws a RangeError for a limit without policies. */
+  logsOf(limit: Limit): ClientLogs;
 }
 
 const maxLimits = 100;
@@ -55,9 +57,9 @@ export function createMemoryLimitStore({ onCleanup, ...options }: MemoryLimitOpt
     byLimit = new WeakMap();
   }
 
-  return {
-    take: (limit, key) => (byLimit.get(limit) ?? define(limit)).take(limit.policies, key),
-  };
+  const logsOf = (limit: Limit) => byLimit.get(limit) ?? define(limit);
+
+  return { logsOf, take: (limit, key) => logsOf(limit).take(limit.policies, key) };
 }
 
 function contentOf({ name, policies }: Limit): string {

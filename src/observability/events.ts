@@ -3,11 +3,11 @@
  * A name is `noun.verb` in the past or a state: what happened, never how. Fields are snake_case.
  */
 export const events = [
-  'application.startup',
-  'application.ready',
   'application.draining',
-  'application.shutdown',
   'application.failed',
+  'application.ready',
+  'application.shutdown',
+  'application.startup',
   'auth.access.denied',
   'auth.api_key.created',
   'auth.api_key.revoked',
@@ -42,6 +42,7 @@ export const events = [
   'database.query',
   'database.retry',
   'database.unavailable',
+  'fleet.resized',
   'housekeeping.done',
   'housekeeping.failed',
   'http.client.malformed',
@@ -56,6 +57,7 @@ export const events = [
   'mail.deferred',
   'mail.delivered',
   'mail.failed',
+  'management.ready',
   'middleware.registered',
   'migration.applied',
   'migration.reverted',
@@ -68,13 +70,21 @@ export const events = [
   'rate_limit.exceeded',
   'rate_limit.store_failed',
   'readiness.failed',
+  'reload.completed',
+  'reload.failed',
+  'reload.refused',
+  'reload.started',
   'slow.query',
   'user.created',
   'user.deleted',
   'user.updated',
+  'worker.draining',
   'worker.exited',
   'worker.failed',
   'worker.ready',
+  'worker.recycled',
+  'worker.restart_delayed',
+  'worker.silent',
 ] as const;
 
 export type EventName = (typeof events)[number];

@@ -56,6 +56,8 @@ export interface LoggerOptions {
   readonly includeCaller?: boolean;
   /** Fields on every line, such as the service's name and environment. */
   readonly base?: LogFields;
+  /** Told of every event, also where the level leaves its line out. */
+  readonly onEvent?: (event: EventName) => void;
 }
 
 /** The names of pino's levels, in our words. */
@@ -83,32 +85,39 @@ export function createLogger(options: LoggerOptions): Logger {
     },
     options.destination,
   );
-  return wrap(root, options.destination, options.base ?? {});
+  return wrap(root, options, options.base ?? {});
 }
 
 type Pino = pino.Logger<keyof typeof levelValues>;
 
-function wrap(logger: Pino, destination: LogDestination, bound: LogFields): Logger {
+type Sinks = Pick<LoggerOptions, 'destination' | 'onEvent'>;
+
+function wrap(logger: Pino, sinks: Sinks, bound: LogFields): Logger {
+  const { destination, onEvent } = sinks;
   // The fields of this logger as JSON text, without the braces: `,"service":"x"`.
   const json = JSON.stringify(redact(bound)).slice(1, -1);
   const fixed = json === '' ? '' : `,${json}`;
+  const write = (level: keyof typeof levelValues, event: EventName, fields: LogFields = {}): void => {
+    onEvent?.(event);
+    if (logger.isLevelEnabled(level)) logger[level](redact(fields), event);
+  };
   return {
     line: (level, event, fields) => {
+      onEvent?.(event);
       const name = levelNames[level];
       if (!logger.isLevelEnabled(name)) return;
       destination.write(
         `{"level":"${name}","timestamp":"${isoNow()}"${fixed}${fields},"event":"${event}"}\n`,
       );
     },
-    debug: (event, fields) =>
-      void (logger.isLevelEnabled('debug') && logger.debug(redact(fields ?? {}), event)),
-    info: (event, fields) => void (logger.isLevelEnabled('info') && logger.info(redact(fields ?? {}), event)),
-    warning: (event, fields) => logger.warning(redact(fields ?? {}), event),
-    error: (event, fields) => logger.error(redact(fields ?? {}), event),
-    critical: (event, fields) => logger.critical(redact(fields ?? {}), event),
+    debug: (event, fields) => write('debug', event, fields),
+    info: (event, fields) => write('info', event, fields),
+    warning: (event, fields) => write('warning', event, fields),
+    error: (event, fields) => write('error', event, fields),
+    critical: (event, fields) => write('critical', event, fields),
     enabled: (level) => logger.isLevelEnabled(levelNames[level]),
-    named: (name) => wrap(logger.child({ logger: name }), destination, { ...bound, logger: name }),
-    bind: (fields) => wrap(logger.child(redact(fields)), destination, { ...bound, ...fields }),
+    named: (name) => wrap(logger.child({ logger: name }), sinks, { ...bound, logger: name }),
+    bind: (fields) => wrap(logger.child(redact(fields)), sinks, { ...bound, ...fields }),
   };
 }
 

@@ -11,8 +11,13 @@
  * so a decision costs one look per window, whatever n is. A refused request is not logged: a client that keeps
  * knocking is let in as soon as its oldest permit leaves the window.
  *
+ * Permits can be set aside for somebody who will say later how many he gave out, and when. Until he does, they count
+ * in every window, however much time goes by:
+ *
+ *     reserve(8)  --  8 fewer for everybody else  --  settle(8, 5, t)  --  5 permits at t; 3 are free again
+ *
  * Invariants: times never fall; at most `capacity` of them, the largest n; a permit at t counts in (now - w, now],
- * so it is free again at exactly t + w.
+ * so it is free again at exactly t + w; in each window, permits and those set aside together are at most n.
  *
  * Pure: the clock is handed in. Times are whole milliseconds of any clock that does not run backwards (a
  * smaller `now` than the last one counts as the last one).
@@ -40,6 +45,12 @@ export class SlidingLog {
   /** A ring: the oldest permit is at `#head`. It grows up to the capacity it is given. */
   #times: number[] = [];
   #head = 0;
+  #reserved = 0;
+
+  /** How many permits are set aside. */
+  get reserved(): number {
+    return this.#reserved;
+  }
 
   /** How many permits are kept, whether they still count or not. */
   get size(): number {
@@ -71,15 +82,29 @@ export class SlidingLog {
     return nearest;
   }
 
+  /** Sets permits aside: no more than the `remaining` of the last decision, which allowed, and at its moment. */
+  reserve(permits: number): void {
+    this.#reserved += permits;
+  }
+
+  /** Ends the setting aside of `permits`, of which `spent` were given out, the last of them at `lastAt`. */
+  settle(policies: readonly Policy[], permits: number, spent: number, lastAt: number): void {
+    this.#reserved -= permits;
+    const at = Math.max(lastAt, this.last);
+    const capacity = capacityOf(policies);
+    for (let count = 0; count < spent; count += 1) this.#push(at, capacity);
+  }
+
   #isFull({ quota, windowMs }: Policy, now: number): boolean {
-    return this.size >= quota && this.#at(this.size - quota) > now - windowMs;
+    const open = quota - this.#reserved;
+    return open <= 0 || (this.size >= open && this.#at(this.size - open) > now - windowMs);
   }
 
   #describe(policy: Policy, now: number, allowed: boolean): Decision {
     const first = this.#firstAfter(now - policy.windowMs);
     const used = this.size - first;
     // With several quotas the log can hold more than this one allows, never more that count.
-    const remaining = Math.max(0, policy.quota - used);
+    const remaining = Math.max(0, policy.quota - used - this.#reserved);
     const resetMs = used === 0 ? 0 : this.#at(first) + policy.windowMs - now;
     return { allowed, policy, remaining, resetMs };
   }

@@ -5,13 +5,14 @@
  */
 
 import { weakness } from '../auth/secret-strength.ts';
+import { findManagementPort, isLoopback } from './management.ts';
 import type { PartialValues } from './table.ts';
 
 const mostInAMinute = 1_000_000;
 
 /** The sentences for which the program must not start. `isSet` says whether a variable was set at all. */
 export function findRefusals(
-  { application, security }: PartialValues,
+  { application, security, server }: PartialValues,
   isSet: (name: string) => boolean,
 ): string[] {
   const refusals: string[] = [];
@@ -33,6 +34,7 @@ export function findRefusals(
     }
   }
   refusals.push(...findSecretRefusals(application.environment, security));
+  refusals.push(...findManagementRefusals(application.environment, server));
   const { sessionIdleDays = 0, sessionMaxDays = Infinity } = security;
   if (sessionIdleDays > sessionMaxDays) {
     refusals.push(
@@ -85,6 +87,32 @@ function findSecretRefusals(
   return refusals;
 }
 
+/** The second port must not be the first one, and what it tells of the inside must not be for everybody. */
+function findManagementRefusals(
+  environment: PartialValues['application']['environment'],
+  { port, managementPort, managementHost, managementToken }: PartialValues['server'],
+): string[] {
+  if (environment === undefined || managementPort === undefined) return [];
+  const management = findManagementPort(managementPort, environment);
+  if (management === null) return [];
+  const refusals: string[] = [];
+  if (management.port !== 0 && management.port === port) {
+    refusals.push(
+      `APP_PORT and APP_MANAGEMENT_PORT are both ${port}: give one of them another port, or set APP_MANAGEMENT_PORT=off.`,
+    );
+  }
+  if (isDeployed(environment) && isOpenToOthers(managementHost) && managementToken === '') {
+    refusals.push(
+      `APP_MANAGEMENT_TOKEN is not set, and ${environment} does not open the management port to other machines without: ${howToMakeOne}, or set APP_MANAGEMENT_HOST=127.0.0.1.`,
+    );
+  }
+  return refusals;
+}
+
+function isOpenToOthers(managementHost: string | undefined): boolean {
+  return managementHost !== undefined && !isLoopback(managementHost);
+}
+
 function isDeployed(environment: PartialValues['application']['environment']): boolean {
   return environment === 'staging' || environment === 'production';
 }
@@ -110,6 +138,16 @@ export function findCautions({ application, security, server }: PartialValues): 
   if (bodyTimeoutSeconds > requestTimeoutSeconds) {
     cautions.push(
       'APP_BODY_TIMEOUT_SECONDS is longer than APP_REQUEST_TIMEOUT_SECONDS, which ends the request first: lower the one or raise the other.',
+    );
+  }
+  if (
+    !isDeployed(application.environment) &&
+    server.managementPort !== 'off' &&
+    isOpenToOthers(server.managementHost) &&
+    server.managementToken === ''
+  ) {
+    cautions.push(
+      'APP_MANAGEMENT_HOST opens the management port to other machines, where anybody reads metrics and workers: set APP_MANAGEMENT_TOKEN too.',
     );
   }
   if (isDeployed(application.environment) && application.smtpUrl === '') {

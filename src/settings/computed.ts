@@ -1,3 +1,4 @@
+import { findManagementPort } from './management.ts';
 import type { SettingsValues } from './table.ts';
 
 /** Which database it is: one that the program starts itself, a server elsewhere, or none. */
@@ -30,5 +31,13 @@ export function computeSecurity({ jwtSecret, ...security }: SettingsValues['secu
   return {
     ...security,
     jwtSecrets: jwtSecret === '' || jwtSecrets.length > 0 ? jwtSecrets : Object.freeze([jwtSecret]),
+  };
+}
+
+/** What follows from the settings of the server: where, and whether, the management port is opened. */
+export function computeServer({ server, application }: SettingsValues) {
+  return {
+    ...server,
+    management: findManagementPort(server.managementPort, application.environment),
   };
 }

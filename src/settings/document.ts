@@ -128,7 +128,8 @@ const rules = `## What does not start
 
 In staging and production:
 
-- \`SECURITY_JWT_SECRET\` (or \`SECURITY_JWT_SECRETS\`) not set. Elsewhere a secret is made at the first start and kept in \`APP_DATA_DIR/jwt-secret\`.
+- \`SECURITY_JWT_SECRET\` (or \`SECURITY_JWT_SECRETS\`) not set. Elsewhere a secret is made at the first start and kept in \`APP_DATA_DIR/jwt-secret\`;
+- \`APP_MANAGEMENT_TOKEN\` not set while \`APP_MANAGEMENT_HOST\` is reached from other machines.
 
 In production:
 
@@ -140,11 +141,12 @@ Everywhere:
 
 - \`*\` in \`APP_CORS_ALLOW_ORIGINS\` with \`APP_CORS_ALLOW_CREDENTIALS=true\`, which is the default;
 - a secret for tokens that is shorter than the hash of \`SECURITY_JWT_ALGORITHM\`, a placeholder, or one that stands in tutorials; and \`SECURITY_JWT_SECRET\` together with \`SECURITY_JWT_SECRETS\` unless it is the first of the list;
+- \`APP_MANAGEMENT_PORT\` the same as \`APP_PORT\`;
 - \`SECURITY_SESSION_IDLE_DAYS\` above \`SECURITY_SESSION_MAX_DAYS\`;
 - \`SECURITY_RATE_LIMIT_PER_MINUTE\` and \`SECURITY_RATE_LIMIT_BURST\` above 1000000 together;
 - a database other than PostgreSQL. \`postgresql+asyncpg://\` and the like are read as \`postgresql://\`.
 
-Allowed, with a warning: a limit an hour below the limit a minute; forwarded headers believed from every address; a body deadline beyond the request's; no mail server in staging and production; a switch that has no effect because another one is off.
+Allowed, with a warning: a limit an hour below the limit a minute; forwarded headers believed from every address; a body deadline beyond the request's; no mail server in staging and production; a management port that other machines reach without a token, locally; a switch that has no effect because another one is off.
 
 ## What follows from the settings
 
@@ -153,6 +155,7 @@ Allowed, with a warning: a limit an hour below the limit a minute; forwarded hea
 | \`docsUrl\`, \`redocUrl\`, \`openapiUrl\` | \`/docs\`, \`/redoc\` and \`/openapi.json\` in local and staging; not served elsewhere |
 | \`migrateAtStart\` | \`APP_DATABASE_MIGRATE\`; for \`auto\`, true in local and test and with the embedded database; never without a database |
 | \`databaseKind\` | \`embedded\`, \`postgres\` or \`none\`, by \`APP_DATABASE_URL\` |
+| \`management\` | \`APP_MANAGEMENT_PORT\`; for \`auto\`, 9181, or none in test; and whether it may move to a free one when it is taken, which it may for \`auto\` in local |
 | \`jwtSecrets\` | the list of \`SECURITY_JWT_SECRETS\`, or the one of \`SECURITY_JWT_SECRET\`; empty when neither is set |
 | \`isProduction\` | whether \`APP_ENVIRONMENT\` is \`production\` |
 

@@ -1,5 +1,6 @@
 /** The layers that APP_DISABLED_LAYERS can turn off, from the outermost in. The error boundary always stands. */
 export const layerNames = [
+  'metrics',
   'request-id',
   'request-log',
   'deadline',

@@ -20,7 +20,7 @@
 
 import { StartError } from '../errors.ts';
 import { findCautions, findRefusals } from './checks.ts';
-import { computeApplication, computeSecurity } from './computed.ts';
+import { computeApplication, computeSecurity, computeServer } from './computed.ts';
 import { printValue } from './kind.ts';
 import { maskPasswords, maskUrlPassword, quote } from './quote.ts';
 import {
@@ -101,11 +101,12 @@ export function loadSettings(source: SettingsSource = {}): LoadedSettings {
   };
 }
 
-function freezeSettings({ application, security, server }: SettingsValues) {
+function freezeSettings(values: SettingsValues) {
+  const { application, security } = values;
   return Object.freeze({
     application: Object.freeze({ ...application, ...computeApplication(application) }),
     security: Object.freeze(computeSecurity(security)),
-    server: Object.freeze(server),
+    server: Object.freeze(computeServer(values)),
   });
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { identity } from './identity.ts';
-import { boolean, headerText, integer } from './kind.ts';
+import { boolean, choice, headerText, integer } from './kind.ts';
 import { addressRanges } from './network-kinds.ts';
 import { variable } from './variable.ts';
 
@@ -29,6 +29,11 @@ export const security = z.object({
     default: '100000',
     about:
       'Clients remembered at once, which bounds the memory; the one that was quiet longest is forgotten first.',
+  }),
+  rateLimitOnFailure: variable('SECURITY_RATE_LIMIT_ON_FAILURE', choice(['open', 'closed']), {
+    default: 'open',
+    about:
+      'With several workers, what happens to requests while the primary, which counts for all, does not answer: they are let in (open) or refused with 503 (closed).',
   }),
   maxUploadSize: variable('SECURITY_MAX_UPLOAD_SIZE', integer(1, tebibyte, 'bytes'), {
     default: '52428800',
@@ -76,6 +81,12 @@ export const security = z.object({
   serverHeader: variable('SECURITY_SERVER_HEADER', headerText(), {
     default: '',
     about: 'Value of the Server header. Without one, no such header is sent.',
+  }),
+  enablePrometheus: variable('SECURITY_ENABLE_PROMETHEUS', boolean(), {
+    default: 'false',
+    phase: 3,
+    about:
+      'Serve the metrics of all workers at /metrics on the public port too. They show everybody what is called and how often.',
   }),
   ...identity,
 });

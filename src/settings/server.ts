@@ -1,11 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { integer, kind, readInteger } from './kind.ts';
+import { management } from './management.ts';
 import { bindAddress } from './network-kinds.ts';
 import { variable } from './variable.ts';
 
 const day = 86_400;
-const mostWorkers = 1024;
+const mostWorkers = 256;
 
 /** How the program listens: the socket, the processes behind it, and what a connection may take. */
 export const server = z.object({
@@ -23,6 +24,40 @@ export const server = z.object({
     default: '1',
     phase: 4,
     about: 'Processes that answer requests. `auto` is one for each processor that this process may use.',
+  }),
+  workerTimeoutSeconds: variable('APP_WORKER_TIMEOUT_SECONDS', integer(2, day, 'seconds'), {
+    default: '30',
+    aliases: ['APP_WORKER_TIMEOUT'],
+    phase: 4,
+    about: 'A worker whose event loop is blocked for this long is killed and replaced.',
+  }),
+  workerStartTimeoutSeconds: variable('APP_WORKER_START_TIMEOUT_SECONDS', integer(1, day, 'seconds'), {
+    default: '30',
+    phase: 4,
+    about: 'A new worker that does not answer requests within this time is killed.',
+  }),
+  workerMaxRequests: variable('APP_WORKER_MAX_REQUESTS', integer(0, 1_000_000_000), {
+    default: '0',
+    phase: 4,
+    about:
+      'A worker that has received this many requests is replaced by a new one, without a loss. 0 is never.',
+  }),
+  workerMaxRequestsJitter: variable('APP_WORKER_MAX_REQUESTS_JITTER', integer(0, 1_000_000_000), {
+    default: '0',
+    phase: 4,
+    about:
+      'Up to this many requests more, chosen for each worker, so that they do not all come to it together.',
+  }),
+  workerMaxMemoryMb: variable('APP_WORKER_MAX_MEMORY_MB', integer(0, 1_048_576, 'MiB'), {
+    default: '0',
+    phase: 4,
+    about:
+      'A worker that has more resident memory than this, a minute after its start or later, is replaced by a new one. 0 is never.',
+  }),
+  reloadCanarySeconds: variable('APP_RELOAD_CANARY_SECONDS', integer(0, 3600, 'seconds'), {
+    default: '2',
+    phase: 4,
+    about: 'In a reload, how long the first new worker must stay up before the others are replaced too.',
   }),
   headersTimeoutSeconds: variable('APP_HEADERS_TIMEOUT_SECONDS', integer(1, day, 'seconds'), {
     default: '10',
@@ -58,6 +93,7 @@ export const server = z.object({
     about:
       'How long requests in flight may go on after the signal to stop. The platform must wait longer than this.',
   }),
+  ...management,
 });
 
 function readWorkers(text: string): number {

@@ -81,7 +81,8 @@ export function nameOrigin(origin: Origin): string {
   }[origin];
 }
 
-const known: ReadonlySet<string> = new Set(variables.map(({ name }) => name));
+const names = variables.map(({ name }) => name);
+const known: ReadonlySet<string> = new Set(variables.flatMap(({ name, aliases = [] }) => [name, ...aliases]));
 const prefix = /^(?:APP|SECURITY)_/;
 
 /** A sentence for each variable that has one of our prefixes and that nobody reads. */
@@ -95,8 +96,8 @@ export function findUnknown(sources: readonly Source[]): string[] {
 
 function explainUnknown(name: string): string {
   // Compared without the prefix, for the wrong one of the two is a mistake as likely as any other.
-  const bare = [...known].map((candidate) => candidate.replace(prefix, ''));
+  const bare = names.map((candidate) => candidate.replace(prefix, ''));
   const nearest = nearestName(name.toUpperCase().replace(prefix, ''), bare);
-  const meant = nearest === undefined ? undefined : [...known][bare.indexOf(nearest)];
+  const meant = nearest === undefined ? undefined : names[bare.indexOf(nearest)];
   return meant === undefined ? 'this version has no such setting' : `did you mean ${meant}`;
 }

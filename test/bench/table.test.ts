@@ -35,7 +35,7 @@ test('the report says where it was measured, that nothing was pinned, and what w
 test('a target is met or not by its median, and by nothing when it is uncertain or was not measured', () => {
   const verdicts = (...variants: VariantResult[]) => judge({ variants }).map(({ verdict }) => verdict);
   const bare = variant('bare', [10, 10]);
-  const [pipeline, , , , , , memory, start] = verdicts(bare, variant('strata', [20, 20]));
+  const [pipeline, , , , , , , memory, start] = verdicts(bare, variant('strata', [20, 20]));
   assert.deepEqual([pipeline, memory, start], ['met', 'met', 'met']);
   assert.equal(verdicts(bare, variant('strata', [21, 21]))[0], 'not met');
   assert.equal(verdicts(bare, variant('strata', [10, 20]))[0], 'too uncertain');

@@ -6,9 +6,11 @@ const policy = { name: 'minute', quota: 70, windowMs: 60_000 };
 const limit = { kind: 'limit', name: 'address', policies: [policy] };
 const take = { kind: 'take', id: 1, limit: 'address', key: '192.0.2.1' };
 
+const settle = { kind: 'settle', lease: 3, spent: 12, lastAt: 86_400_000.25 };
+
 describe('a message to the primary', () => {
   it('is read as it was sent', () => {
-    for (const message of [{ kind: 'hello' }, { kind: 'ready', url: 'http://x' }, limit, take]) {
+    for (const message of [{ kind: 'hello' }, { kind: 'ready', url: 'http://x' }, limit, take, settle]) {
       assert.deepEqual(readToPrimary(message), message);
     }
   });
@@ -24,6 +26,8 @@ describe('a message to the primary', () => {
     ['that defines a window of no length', { ...limit, policies: [{ ...policy, windowMs: 0 }] }],
     ['that asks with a long key', { ...take, key: 'x'.repeat(201) }],
     ['that asks for no limit', { kind: 'take', id: 1, key: 'a' }],
+    ['that gives back more than was leased', { ...settle, spent: -1 }],
+    ['that settles a lease at no time', { ...settle, lastAt: null }],
   ];
   for (const [what, message] of refused) {
     it(`${what} is left out`, () => assert.equal(readToPrimary(message), undefined));
@@ -32,5 +36,6 @@ describe('a message to the primary', () => {
 
 it('a message to a worker of an unknown kind is left out', () => {
   assert.equal(readToWorker({ kind: 'take' }), undefined);
-  assert.deepEqual(readToWorker({ kind: 'stop' }), { kind: 'stop' });
+  const stop = { kind: 'stop', takenOver: false };
+  assert.deepEqual(readToWorker(stop), stop);
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { Agent, request } from 'node:http';
-import { test } from 'node:test';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { type TestContext, test } from 'node:test';
 import type { ApiClient } from '../helpers/api-client.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { startProgram } from '../helpers/program.ts';
@@ -21,33 +21,46 @@ test('two workers share the exact limit of a route', async (t) => {
   for (const { headers } of refused) assert.match(headers.get('ratelimit') ?? '', /^"login";r=0;t=/);
 });
 
-test('a primary that hangs does not keep its workers from answering, and the log says so', async (t) => {
-  const program = startProgram(t, {
-    APP_WORKERS: '2',
-    SECURITY_RATE_LIMIT_PER_MINUTE: '1',
-    SECURITY_RATE_LIMIT_BURST: '0',
-  });
-  const url = await program.ready;
+/** Asks on one connection, and so one worker: a primary that hangs hands over no new one. */
+function openConnection(t: TestContext, url: string): () => Promise<IncomingMessage> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   t.after(() => agent.destroy());
-  const ask = () =>
-    new Promise<number | undefined>((resolve, reject) => {
+  return () =>
+    new Promise((resolve, reject) => {
       request(`${url}/api/v1/meta`, { agent }, (response) => {
-        response.resume().on('end', () => resolve(response.statusCode));
+        response.resume().on('end', () => resolve(response));
       })
         .on('error', reject)
         .end();
     });
-  assert.deepEqual([await ask(), await ask()], [200, 429]);
-  program.process.kill('SIGSTOP');
-  try {
-    assert.deepEqual([await ask(), await ask()], [200, 200]);
-    await program.logged(/"event":"rate_limit.store_failed"/);
-  } finally {
-    program.process.kill('SIGCONT');
-  }
-  await eventually('the limit holds again', async () => (await ask()) === 429);
-});
+}
+
+for (const [onFailure, expected] of [
+  ['open', 200],
+  ['closed', 503],
+] as const) {
+  test(`a primary that hangs does not keep its workers from answering: ${onFailure} with ${expected}, and the log says so`, async (t) => {
+    const program = startProgram(t, {
+      APP_WORKERS: '2',
+      SECURITY_RATE_LIMIT_PER_MINUTE: '1',
+      SECURITY_RATE_LIMIT_BURST: '0',
+      SECURITY_RATE_LIMIT_ON_FAILURE: onFailure,
+    });
+    const ask = openConnection(t, await program.ready);
+    assert.equal((await ask()).statusCode, 200);
+    program.process.kill('SIGSTOP');
+    try {
+      for (const { statusCode, headers } of [await ask(), await ask()]) {
+        assert.equal(statusCode, expected);
+        assert.equal(headers['retry-after'], onFailure === 'open' ? undefined : '1');
+      }
+      await program.logged(/"event":"rate_limit.store_failed"/);
+    } finally {
+      program.process.kill('SIGCONT');
+    }
+    await eventually('the limit holds again', async () => (await ask()).statusCode === 429);
+  });
+}
 
 test('a user is limited over all sessions and API keys, and nobody else with them', async (t) => {
   const api = await mustServeApi(t, { SECURITY_RATE_LIMIT_USER_PER_MINUTE: '5' });

@@ -69,7 +69,7 @@ export async function mustStartServer(
     ...options.server,
   });
   const port = await http.listen(0, '127.0.0.1');
-  t.after(() => http.close(0));
+  t.after(() => http.close({ graceMs: 0 }));
   return {
     url: `http://127.0.0.1:${port}`,
     port,

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -12,6 +12,8 @@ export interface Program {
   readonly process: ChildProcess;
   /** The server's address, from the `application.ready` line. Rejects if the program ends before. */
   readonly ready: Promise<string>;
+  /** The management port's address, for a test that opens it. Rejects if the program ends before. */
+  readonly management: Promise<string>;
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
   stdout(): string;
   stderr(): string;
@@ -19,18 +21,23 @@ export interface Program {
   logged(pattern: RegExp): Promise<string>;
 }
 
-/** Runs the program itself as `npm start` does, from the sources, on a free port, until the test ends. */
+/**
+ * Runs the program itself as `npm start` does, from the sources, on a free port, until the test ends; in the project's
+ * own folder, or in one made by `mustCopyProgram`.
+ */
 export function startProgram(
   t: Pick<TestContext, 'after'>,
   env: Readonly<Record<string, string>>,
   flags: readonly string[] = [],
+  folder = root,
 ): Program {
-  const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'src', 'main.ts'), ...flags], {
-    cwd: root,
+  const child = spawn(process.execPath, ['--import', 'tsx', join(folder, 'src', 'main.ts'), ...flags], {
+    cwd: folder,
     env: {
       PATH: process.env.PATH,
       HOME: process.env.HOME,
       APP_PORT: '0',
+      APP_MANAGEMENT_PORT: 'off',
       APP_DATABASE_URL: 'none',
       SECURITY_JWT_SECRET: testSecret,
       ...env,
@@ -64,16 +71,28 @@ export function startProgram(
     });
   const ready = logged(/"event":"application.ready"/).then((line) => String(JSON.parse(line).url));
   ready.catch(() => {});
+  const management = logged(/"event":"management.ready"/).then((line) => String(JSON.parse(line).url));
+  management.catch(() => {});
   t.after(async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
     await ended;
   });
-  return { process: child, ready, ended, stdout: () => stdout, stderr: () => stderr, logged };
+  return { process: child, ready, management, ended, stdout: () => stdout, stderr: () => stderr, logged };
 }
 
 /** A folder of its own, removed after the test. */
 export async function mustMakeFolder(t: Pick<TestContext, 'after'>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'strata-test-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A folder with a copy of the program, for a test that changes its code or its `.env`; removed after the test. */
+export async function mustCopyProgram(t: Pick<TestContext, 'after'>): Promise<string> {
+  const folder = await mustMakeFolder(t);
+  for (const part of ['src', 'sql', 'package.json']) {
+    await cp(join(root, part), join(folder, part), { recursive: true });
+  }
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
   return folder;
 }

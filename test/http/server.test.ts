@@ -10,7 +10,7 @@ import { contentValidation } from '../../src/middleware/content-validation.ts';
 import { trustedHost } from '../../src/middleware/trusted-host.ts';
 import { deferred } from '../helpers/deferred.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { mustStartServer, type TestServerOptions } from '../helpers/http-server.ts';
+import { mustStartServer, type TestServer, type TestServerOptions } from '../helpers/http-server.ts';
 import { parseAnswers } from '../helpers/raw-answers.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
@@ -133,12 +133,6 @@ describe('a request is answered once:', () => {
       { connection: 'close' },
     ],
     [
-      'an empty transfer coding',
-      `GET /a/1 HTTP/1.1\r\nTransfer-Encoding:\r\n${kept}`,
-      501,
-      { connection: 'close' },
-    ],
-    [
       'a transfer coding in HTTP/1.0',
       'POST /b HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
       400,
@@ -173,6 +167,14 @@ describe('a request is answered once:', () => {
       assert.equal((await server.request({ path: '/a/1' })).status, 200, 'other connections notice nothing');
     });
   }
+
+  it('an empty transfer coding is refused, by us or by the parser of a newer Node', async (t) => {
+    const server = await start(t);
+    const answers = parseAnswers(await server.raw(`GET /a/1 HTTP/1.1\r\nTransfer-Encoding:\r\n${kept}`));
+    assert.equal(answers.length, 1);
+    assert.ok([400, 501].includes(answers[0]?.status ?? 0));
+    assert.equal(answers[0]?.headers.connection, 'close');
+  });
 
   it('pipelined requests are answered in their order, however long each takes', async (t) => {
     const held = deferred();
@@ -290,7 +292,7 @@ describe('draining', () => {
     const received = server.raw('GET /held HTTP/1.1\r\nHost: x\r\n\r\n');
     await asked;
     assert.equal(server.http.inFlight(), 1);
-    const closed = server.http.close(10_000);
+    const closed = server.http.close({ graceMs: 10_000 });
     await nextTurn();
     assert.equal(server.http.listening, false);
     release();
@@ -304,36 +306,132 @@ describe('draining', () => {
     const { server, asked, release } = await startHeld(t);
     const received = server.raw('GET /held HTTP/1.1\r\nHost: x\r\n\r\n');
     await asked;
-    const closed = server.http.close(10_000);
+    const closed = server.http.close({ graceMs: 10_000 });
     await assert.rejects(server.request({ path: '/a/1' }), { code: 'ECONNREFUSED' });
     release();
     await Promise.all([received, closed]);
   });
 
-  it('ends idle connections at once', async (t) => {
+  /** A connection on which one request has been answered, and what is sent and received on it from then on. */
+  async function mustConnect(t: TestContext, port: number, first = `GET /a/1 HTTP/1.1\r\n${kept}`) {
+    const socket = connect(port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    await once(socket, 'connect');
+    const ended = once(socket, 'close');
+    socket.setEncoding('latin1');
+    if (first !== '') {
+      socket.write(first);
+      await once(socket, 'data');
+    }
+    let received = '';
+    socket.on('data', (text: string) => {
+      received += text;
+    });
+    return {
+      write: (text: string) => socket.write(text),
+      /** What came until the server closed the connection. */
+      rest: () => ended.then(() => parseAnswers(received)),
+    };
+  }
+
+  /** Connections are taken in their order: when a later one is answered, those before it have been taken. */
+  const takenBy = (server: TestServer) => server.request({ path: '/a/1' });
+
+  const toA2 = `GET /a/2 HTTP/1.1\r\n${kept}`;
+
+  it('answers what still comes on an idle connection, and tells its client that it ends', async (t) => {
     const server = await start(t);
-    const idle = connect(server.port, '127.0.0.1');
-    idle.write('GET /a/1 HTTP/1.1\r\nHost: x\r\n\r\n');
-    await once(idle, 'data');
-    const ended = once(idle, 'close');
+    const idle = await mustConnect(t, server.port);
+    const closed = server.http.close({ graceMs: 10_000, lingerMs: 5_000 });
+    await nextTurn();
+    assert.equal(server.http.listening, false);
+    idle.write(toA2);
+    const [answer, ...more] = await idle.rest();
+    assert.deepEqual([answer?.body, answer?.headers.connection, more], ['{"id":"2"}', 'close', []]);
+    assert.equal(await closed, 0);
+  });
+
+  it('answers a request whose body was on its way', async (t) => {
+    const server = await start(t);
+    const sending = await mustConnect(t, server.port);
+    sending.write(`POST /b HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 7\r\n${kept}{"n"`);
+    await eventually('the request has arrived', () => server.http.inFlight() === 1);
+    const closed = server.http.close({ graceMs: 10_000 });
+    await nextTurn();
+    sending.write(':1}');
+    assert.deepEqual(
+      (await sending.rest()).map(({ body }) => body),
+      ['{"n":1}'],
+    );
+    assert.equal(await closed, 0);
+  });
+
+  it('answers a client that had connected and not asked yet', async (t) => {
+    const server = await start(t);
+    const fresh = await mustConnect(t, server.port, '');
+    await takenBy(server);
+    const closed = server.http.close({ graceMs: 10_000, lingerMs: 4_000 });
+    await nextTurn();
+    fresh.write(toA2);
+    assert.deepEqual(
+      (await fresh.rest()).map(({ body }) => body),
+      ['{"id":"2"}'],
+    );
+    await closed;
+  });
+
+  it('ends connections that stay silent when they have lingered, and not before', async (t) => {
+    const server = await start(t);
+    const idle = await mustConnect(t, server.port);
+    const fresh = await mustConnect(t, server.port, '');
+    await takenBy(server);
     const startedAt = performance.now();
-    assert.equal(await server.http.close(10_000), 0);
-    await ended;
-    assert.ok(performance.now() - startedAt < 2000);
+    assert.equal(await server.http.close({ graceMs: 10_000, lingerMs: 100 }), 0);
+    const elapsed = performance.now() - startedAt;
+    assert.ok(elapsed > 95 && elapsed < 4_000, `${elapsed} ms`);
+    assert.deepEqual([await idle.rest(), await fresh.rest()], [[], []]);
+  });
+
+  it('keeps no idle connection for longer than its keep-alive time', async (t) => {
+    const server = await start(t, { server: { keepAliveMs: 50 } });
+    const idle = await mustConnect(t, server.port);
+    const startedAt = performance.now();
+    assert.equal(await server.http.close({ graceMs: 10_000, lingerMs: 9_000 }), 0);
+    assert.ok(performance.now() - startedAt < 4_000);
+    assert.deepEqual(await idle.rest(), []);
+  });
+
+  it('lingers for no longer than the grace time', async (t) => {
+    const server = await start(t, { server: { keepAliveMs: 60_000 } });
+    const idle = await mustConnect(t, server.port);
+    assert.equal(await server.http.close({ graceMs: 50, lingerMs: 60_000 }), 0);
+    assert.deepEqual(await idle.rest(), []);
+  });
+
+  it('still cuts a client that sends the head of its request too slowly', async (t) => {
+    const server = await start(t, { server: { headersTimeoutMs: 100 } });
+    const slow = await mustConnect(t, server.port, '');
+    slow.write('GET /a/1 HTTP/1.1\r\nHo');
+    await takenBy(server);
+    assert.equal(await server.http.close({ graceMs: 20_000, lingerMs: 4_000 }), 0);
+    assert.deepEqual(
+      (await slow.rest()).map(({ status }) => status),
+      [408],
+    );
   });
 
   it('cuts what has not finished within the grace time, and says how many', async (t) => {
     const { server, asked } = await startHeld(t);
     const received = server.raw('GET /held HTTP/1.1\r\nHost: x\r\n\r\n');
     await asked;
-    assert.equal(await server.http.close(20), 1);
+    assert.equal(await server.http.close({ graceMs: 20 }), 1);
     assert.equal(await received, '');
   });
 
   it('of a server that never listened ends at once', async (t) => {
     const server = await start(t);
-    await server.http.close(0);
-    assert.equal(await server.http.close(0), 0);
+    await server.http.close({ graceMs: 0 });
+    assert.equal(await server.http.close({ graceMs: 0 }), 0);
   });
 });
 
@@ -341,7 +439,7 @@ describe('a server', () => {
   it('that cannot have its port says why', async (t) => {
     const server = await start(t);
     const other = await start(t);
-    await other.http.close(0);
+    await other.http.close({ graceMs: 0 });
     await assert.rejects(other.http.listen(server.port, '127.0.0.1'), { code: 'EADDRINUSE' });
   });
 

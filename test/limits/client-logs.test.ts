@@ -28,6 +28,34 @@ describe('the logs of a limit', () => {
   });
 });
 
+describe('the settlement of permits that were set aside', () => {
+  it('counts among the permits that are held', () => {
+    const { logs, use } = makeLogs({
+      maxPermits: 10,
+      policies: [{ name: 'minute', quota: 20, windowMs: 60_000 }],
+    });
+    use('a', 'b');
+    const log = logs.find('a');
+    assert.ok(log);
+    log.reserve(9);
+    logs.settle('a', log, 9, 9, 0);
+    use('c');
+    assert.equal(logs.find('a'), undefined);
+    assert.ok(logs.find('b'));
+  });
+
+  it('of a client who was forgotten meanwhile changes nothing for who comes by that name again', () => {
+    const { logs, take, use } = makeLogs({ maxClients: 1 });
+    use('a');
+    const log = logs.find('a');
+    assert.ok(log);
+    log.reserve(1);
+    use('b', 'a');
+    logs.settle('a', log, 1, 1, 0);
+    assert.deepEqual([take('a').allowed, take('a').allowed], [true, false]);
+  });
+});
+
 describe('their memory', () => {
   it('is bounded: a million clients keep as many as may be kept, and no more', () => {
     const { logs, take } = makeLogs({ maxClients: 10_000 });

@@ -1,68 +1,232 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { type LimitAnswer, leaseMs } from '../../src/limits/lease.ts';
 import { createMemoryLimitStore } from '../../src/limits/memory.ts';
 import { createPrimaryLimits } from '../../src/limits/primary-limits.ts';
 
 const limitOf = (quota: number, name = 'login') => ({
   name,
   policies: [
-    { name: 'hour', quota: 100, windowMs: 3_600_000 },
+    { name: 'hour', quota: 100_000, windowMs: 3_600_000 },
     { name, quota, windowMs: 60_000 },
   ],
 });
 
-function makePrimary() {
-  const store = createMemoryLimitStore({ maxClients: 1000, now: () => 0 });
-  return { connect: () => createPrimaryLimits(store) };
+const graceMs = 500;
+
+function makePrimary(startAt = 0) {
+  const clock = { now: startAt };
+  const now = () => clock.now;
+  const store = createMemoryLimitStore({ maxClients: 1000, now });
+  const primary = createPrimaryLimits({ store, now, graceMs });
+  /** A worker that has defined "login". What it is told stands in `answers` and `recalled`. */
+  const connect = (quota: number) => {
+    const answers: LimitAnswer[] = [];
+    const recalled: number[] = [];
+    const end = primary.connect({
+      answer: (answer) => answers.push(answer),
+      recall: (lease) => recalled.push(lease),
+    });
+    let id = 0;
+    const ask = (limit = 'login', key = 'a') => {
+      id += 1;
+      const before = answers.length;
+      end.ask({ id, limit, key });
+      return answers[before];
+    };
+    /** Asks until a lease comes along. */
+    const mustGetLease = () => {
+      const lease = ask()?.lease ?? ask()?.lease;
+      assert.ok(lease);
+      return lease;
+    };
+    /** Asks, and gives each lease back unspent. */
+    const countAllowed = (questions: number) => {
+      let allowed = 0;
+      for (let asked = 0; asked < questions; asked += 1) {
+        const answer = ask();
+        if (answer?.allowed) allowed += 1;
+        if (answer?.lease) end.settle({ lease: answer.lease.id, spent: 0, lastAt: 0 });
+      }
+      return allowed;
+    };
+    end.define(limitOf(quota));
+    return { ...end, answers, recalled, ask, mustGetLease, countAllowed };
+  };
+  /** Sweeps as often as the grace time asks for, up to this time. */
+  const sweepAt = (time: number) => {
+    for (; clock.now < time; clock.now = Math.min(clock.now + 200, time)) primary.sweep();
+    primary.sweep();
+  };
+  return { clock, connect, primary, sweepAt };
 }
 
-const take = { id: 7, limit: 'login', key: 'a' };
-
 describe('the primary', () => {
-  it('answers with the id of the question and the index of the policy', () => {
-    const worker = makePrimary().connect();
-    worker.define(limitOf(1));
-    assert.deepEqual(worker.decide(take), { id: 7, allowed: true, policy: 1, remaining: 0, resetMs: 60_000 });
-    assert.deepEqual(worker.decide(take), {
-      id: 7,
-      allowed: false,
-      policy: 1,
-      remaining: 0,
-      resetMs: 60_000,
-    });
+  it('answers with the id of the question, the index of the policy and the moment', () => {
+    const worker = makePrimary(7).connect(1);
+    const common = { policy: 1, remaining: 0, resetMs: 60_000, decidedAt: 7, lease: null };
+    assert.deepEqual(worker.ask(), { id: 1, allowed: true, ...common });
+    assert.deepEqual(worker.ask(), { id: 2, allowed: false, ...common });
   });
 
   it('does not answer for a limit that this worker has not defined, though another has', () => {
     const { connect } = makePrimary();
-    connect().define(limitOf(1));
-    assert.equal(connect().decide(take), undefined);
+    connect(1).define(limitOf(1, 'other'));
+    assert.equal(connect(1).ask('other'), undefined);
   });
 
   it('keeps the permits of a limit that is defined again with the same content', () => {
-    const worker = makePrimary().connect();
+    const worker = makePrimary().connect(2);
     for (const allowed of [true, true, false]) {
       worker.define(limitOf(2));
-      assert.equal(worker.decide(take)?.allowed, allowed);
+      assert.equal(worker.ask()?.allowed, allowed);
     }
   });
 
   it('counts for each worker by the content that it has defined', () => {
     const { connect } = makePrimary();
-    const [old, young] = [connect(), connect()];
-    old.define(limitOf(1));
-    young.define(limitOf(2));
+    const [old, young] = [connect(1), connect(2)];
     assert.deepEqual(
-      [old, young, old, young, young].map((worker) => worker.decide(take)?.allowed),
+      [old, young, old, young, young].map((worker) => worker.ask()?.allowed),
       [true, true, false, true, false],
     );
   });
 
   it('takes a hundred limits of a worker and no more', () => {
-    const worker = makePrimary().connect();
-    for (let index = 0; index <= 100; index += 1) worker.define(limitOf(1, `limit ${index}`));
-    assert.equal(worker.decide({ ...take, limit: 'limit 99' })?.allowed, true);
-    assert.equal(worker.decide({ ...take, limit: 'limit 100' }), undefined);
+    const worker = makePrimary().connect(1);
+    for (let index = 1; index <= 100; index += 1) worker.define(limitOf(1, `limit ${index}`));
+    assert.equal(worker.ask('limit 99')?.allowed, true);
+    assert.equal(worker.ask('limit 100'), undefined);
     worker.define(limitOf(5, 'limit 99'));
-    assert.equal(worker.decide({ ...take, limit: 'limit 99' })?.remaining, 4);
+    assert.equal(worker.ask('limit 99')?.remaining, 4);
+  });
+});
+
+describe('a lease', () => {
+  it('is an eighth of what is left, 64 permits at most, and nothing near the limit', () => {
+    for (const [quota, permits] of [
+      [2000, 64],
+      [514, 64],
+      [513, 63],
+      [100, 12],
+      [18, 2],
+      [17, undefined],
+      [3, undefined],
+    ] as const) {
+      const worker = makePrimary().connect(quota);
+      worker.ask();
+      const second = worker.ask();
+      assert.equal(second?.lease?.permits, permits, `${quota}`);
+      assert.equal(second?.remaining, quota - 2 - (permits ?? 0), `${quota}`);
+    }
+  });
+
+  it('is given to a worker once at a time for a client, and to another one as well', () => {
+    const { connect } = makePrimary();
+    const [one, other] = [connect(1000), connect(1000)];
+    const first = one.mustGetLease();
+    assert.equal(one.ask()?.lease, null);
+    assert.ok(other.ask()?.lease);
+    one.settle({ lease: first.id, spent: 3, lastAt: 0 });
+    assert.ok(one.ask()?.lease);
+  });
+
+  it('is given to a client who has come within the time that a lease lasts', () => {
+    const { clock, connect } = makePrimary();
+    const worker = connect(1000);
+    for (clock.now of [0, leaseMs, 2 * leaseMs]) assert.equal(worker.ask()?.lease, null);
+    clock.now += leaseMs - 1;
+    assert.equal(worker.ask()?.lease?.expiresAt, clock.now + leaseMs);
+  });
+
+  it('counts what was spent of it, and no more, when it is settled', () => {
+    const { connect } = makePrimary();
+    const [one, other] = [connect(100), connect(100)];
+    one.settle({ lease: one.mustGetLease().id, spent: 5, lastAt: 0 });
+    assert.equal(other.ask()?.remaining, 100 - 2 - 5 - 1 - 11);
+  });
+
+  it('of one worker cannot be settled by another, nor twice', () => {
+    const { connect } = makePrimary();
+    const [one, other] = [connect(20), connect(20)];
+    const lease = one.mustGetLease();
+    other.settle({ lease: lease.id, spent: 0, lastAt: 0 });
+    one.settle({ lease: lease.id, spent: 2, lastAt: 0 });
+    one.settle({ lease: lease.id, spent: 0, lastAt: 0 });
+    assert.equal(other.countAllowed(20), 20 - 2 - 2);
+  });
+
+  it('is recalled before anybody is refused for it, and who waits is answered in order from what comes back', () => {
+    const { connect } = makePrimary();
+    const [one, other] = [connect(20), connect(20)];
+    const lease = one.mustGetLease();
+    assert.equal(lease.permits, 2);
+    assert.equal(other.countAllowed(18), 16);
+    assert.deepEqual([one.recalled, other.answers.length], [[lease.id], 16]);
+    one.settle({ lease: lease.id, spent: 1, lastAt: 0 });
+    assert.deepEqual(
+      other.answers.slice(16).map(({ id, allowed }) => [id, allowed]),
+      [
+        [17, true],
+        [18, false],
+      ],
+    );
+  });
+
+  it('that nobody settles counts as spent at its end, once somebody has waited for it long enough', () => {
+    const { clock, connect, sweepAt } = makePrimary();
+    const [one, other] = [connect(20), connect(20)];
+    const { expiresAt } = one.mustGetLease();
+    assert.equal(other.countAllowed(17), 16);
+    sweepAt(expiresAt + graceMs - 1);
+    assert.equal(other.answers.length, 16);
+    sweepAt(expiresAt + graceMs);
+    assert.equal(other.answers.at(-1)?.allowed, false);
+    clock.now = 60_000;
+    assert.equal(other.countAllowed(20), 18);
+    clock.now = expiresAt + 59_999;
+    assert.equal(other.countAllowed(1), 0);
+    clock.now = expiresAt + 60_000;
+    assert.equal(other.countAllowed(3), 2);
+  });
+
+  it('is not taken for lost when the primary itself was busy, and the settlement has come meanwhile', () => {
+    const { clock, connect, primary } = makePrimary();
+    const [one, other] = [connect(20), connect(20)];
+    const lease = one.mustGetLease();
+    assert.equal(other.countAllowed(18), 16);
+    clock.now = 5000;
+    primary.sweep();
+    one.settle({ lease: lease.id, spent: 0, lastAt: 0 });
+    assert.equal(other.answers.filter(({ allowed }) => allowed).length, 18);
+  });
+
+  it('of a worker that is gone counts as spent at once', () => {
+    const { clock, connect, primary } = makePrimary();
+    const [one, other] = [connect(20), connect(20)];
+    one.mustGetLease();
+    one.close();
+    assert.equal(primary.leases, 0);
+    assert.deepEqual([other.countAllowed(20), one.recalled], [16, []]);
+    clock.now = 60_000;
+    assert.equal(other.countAllowed(2), 2);
+  });
+
+  it('that nobody settles and nobody waits for ends as well', () => {
+    const { connect, primary, sweepAt } = makePrimary();
+    connect(1000).mustGetLease();
+    sweepAt(60_000);
+    assert.equal(primary.leases, 0);
+  });
+
+  it('keeps the log of its client from being forgotten as idle', () => {
+    const { clock, connect } = makePrimary();
+    const [one, other] = [connect(20), connect(20)];
+    const lease = one.mustGetLease();
+    clock.now = 4_000_000;
+    for (const key of ['b', 'c', 'd']) other.ask('login', key);
+    assert.equal(other.countAllowed(20), 18);
+    one.settle({ lease: lease.id, spent: 2, lastAt: clock.now });
+    assert.equal(other.answers.at(-1)?.allowed, false);
   });
 });

@@ -110,7 +110,7 @@ describe('a client that goes away', () => {
     await asked.promise;
     socket.destroy();
     assert.equal((await reason.promise).code, 'client_gone');
-    await server.http.close(1000);
+    await server.http.close({ graceMs: 1000 });
     const [line, ...more] = server.log.of('http.request.complete');
     assert.deepEqual([line?.status_code, line?.code, more], [499, 'client_gone', []]);
   });
@@ -128,7 +128,7 @@ describe('in time', () => {
       60_000,
     );
     assert.equal((await server.request()).json, 'ready');
-    await server.http.close(1000);
+    await server.http.close({ graceMs: 1000 });
     assert.equal((await signal.promise).aborted, false);
   });
 

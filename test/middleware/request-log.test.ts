@@ -167,7 +167,7 @@ describe('a streamed answer', () => {
       assert.deepEqual(server.log.of('http.request.complete'), []);
       payload.push(null);
     }
-    await server.http.close(1000);
+    await server.http.close({ graceMs: 1000 });
     const [line, ...more] = server.log.of('http.request.complete');
     assert.deepEqual([line?.status_code, more], [200, []]);
   });
@@ -187,7 +187,7 @@ describe('a streamed answer', () => {
         { captured },
       );
       await server.raw('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
-      await server.http.close(100);
+      await server.http.close({ graceMs: 100 });
       assert.equal(captured.of('http.request.complete').length, 1);
     }
   });

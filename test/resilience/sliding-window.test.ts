@@ -157,6 +157,60 @@ describe('a sliding log', () => {
   it('without policies is a mistake', () => assert.throws(() => new SlidingLog().take([], 0), RangeError));
 });
 
+describe('permits that are set aside', () => {
+  const hundred: readonly Policy[] = [{ name: 'only', quota: 100, windowMs: 1000 }];
+
+  /** A log with one permit at 0 and 60 set aside. */
+  function makeLog(): SlidingLog {
+    const log = new SlidingLog();
+    log.take(hundred, 0);
+    log.reserve(60);
+    return log;
+  }
+
+  it('are missing for everybody else, however much time goes by', () => {
+    const log = makeLog();
+    for (const now of [0, 100_000]) assert.equal(log.take(hundred, now).remaining, now === 0 ? 38 : 39);
+    for (let count = 0; count < 39; count += 1) log.take(hundred, 100_000);
+    assert.equal(log.take(hundred, 100_000).allowed, false);
+  });
+
+  it('count once they are given out, from the last moment on, and the rest is free', () => {
+    const log = makeLog();
+    log.settle(hundred, 60, 50, 200);
+    assert.equal(log.reserved, 0);
+    assert.equal(log.take(hundred, 1000).remaining, 49);
+    assert.equal(log.take(hundred, 1199).remaining, 48);
+    assert.equal(log.take(hundred, 1200).remaining, 97);
+  });
+
+  it('count from the youngest permit on if that is later', () => {
+    const log = makeLog();
+    log.take(hundred, 300);
+    log.settle(hundred, 60, 50, 200);
+    assert.equal(log.take(hundred, 1299).remaining, 48);
+    assert.equal(log.take(hundred, 1300).remaining, 98);
+  });
+
+  it('and given out all at once are as if they had been asked for', () => {
+    fc.assert(
+      fc.property(policies, steps, (these, times) => {
+        const [leased, asked] = [new SlidingLog(), new SlidingLog()];
+        let now = 0;
+        for (const step of times) {
+          now += Math.max(step, 0);
+          const decision = leased.take(these, now);
+          assert.deepEqual(decision, asked.take(these, now));
+          const spent = decision.allowed ? Math.min(decision.remaining, step + 3) : 0;
+          leased.reserve(spent);
+          leased.settle(these, spent, spent, now);
+          for (let count = 0; count < spent; count += 1) asked.take(these, now);
+        }
+      }),
+    );
+  });
+});
+
 it('the longest window is that of the policy that looks back farthest', () => {
   assert.equal(
     longestWindow([

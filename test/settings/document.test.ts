@@ -38,6 +38,7 @@ describe('.env.example', () => {
       'APP_PROJECT_VERSION',
       'APP_PUBLIC_URL',
       'APP_SMTP_URL',
+      'APP_MANAGEMENT_TOKEN',
       'SECURITY_SERVER_HEADER',
       'SECURITY_JWT_SECRET',
     ]);

@@ -62,6 +62,16 @@ describe('an empty environment', () => {
         maxHeaderCount: 100,
         maxConnections: 10000,
         shutdownGraceSeconds: 30,
+        workerStartTimeoutSeconds: 30,
+        workerTimeoutSeconds: 30,
+        workerMaxRequests: 0,
+        workerMaxRequestsJitter: 0,
+        workerMaxMemoryMb: 0,
+        reloadCanarySeconds: 2,
+        managementPort: 'auto',
+        management: { port: 9181, mayMove: true },
+        managementHost: '127.0.0.1',
+        managementToken: '',
       },
     );
     assert.deepEqual(
@@ -72,6 +82,7 @@ describe('an empty environment', () => {
         rateLimitPerHour: 1000,
         rateLimitBurst: 10,
         rateLimitMaxClients: 100000,
+        rateLimitOnFailure: 'open',
         maxUploadSize: 52428800,
         maxRequestSize: 1048576,
         blockNullBytes: true,
@@ -83,6 +94,7 @@ describe('an empty environment', () => {
         trustedProxies: ['127.0.0.1', '::1'],
         trustProxyHeaders: false,
         serverHeader: '',
+        enablePrometheus: false,
         jwtSecrets: [],
         jwtAlgorithm: 'HS256',
         jwtExpiryMinutes: 60,
@@ -143,6 +155,7 @@ describe('aliases', () => {
     ['DATABASE_POOL_SIZE', 'APP_DATABASE_POOL_SIZE', '7'],
     ['DATABASE_ECHO', 'APP_DATABASE_ECHO', 'true'],
     ['PORT', 'APP_PORT', '9000'],
+    ['APP_WORKER_TIMEOUT', 'APP_WORKER_TIMEOUT_SECONDS', '60'],
   ] as const;
   for (const [alias, name, value] of cases) {
     test(`${alias} sets ${name}, and the origin says so`, () => {
@@ -154,6 +167,10 @@ describe('aliases', () => {
       });
     });
   }
+
+  test('one that has our prefix is not reported as unknown', () => {
+    assert.deepEqual(load({ APP_WORKER_TIMEOUT: '60' }).warnings, []);
+  });
 
   test('two names with the same value are accepted', () => {
     const loaded = load({ PORT: '9000', APP_PORT: '9000' });
@@ -372,8 +389,8 @@ describe('unknown variables', () => {
       'APP_RATE_LIMIT_PER_MINUTE, set in the environment, is ignored: did you mean SECURITY_RATE_LIMIT_PER_MINUTE.',
     ],
     [
-      'SECURITY_ENABLE_PROMETHEUS',
-      'SECURITY_ENABLE_PROMETHEUS, set in the environment, is ignored: this version has no such setting.',
+      'SECURITY_ENABLE_GEO_BLOCKING',
+      'SECURITY_ENABLE_GEO_BLOCKING, set in the environment, is ignored: this version has no such setting.',
     ],
   ] as const) {
     test(`${name} is a warning without its value`, () => {

@@ -1,0 +1,23 @@
+import { databaseUrl, host, jwtSecret, limit, origin, poolSize, port } from '../environment.mjs';
+
+/**
+ * The environment of the measured program: production, every layer on. What differs from the defaults stands here: names
+ * and secrets that production must be given, and limits that the load does not reach.
+ */
+export function environment(disabledLayers = []) {
+  return {
+    APP_ENVIRONMENT: 'production',
+    APP_HOST: host,
+    APP_PORT: String(port),
+    APP_ALLOWED_HOSTS: host,
+    APP_CORS_ALLOW_ORIGINS: origin,
+    APP_DATABASE_URL: databaseUrl ?? 'none',
+    APP_DATABASE_POOL_SIZE: String(poolSize),
+    APP_DISABLED_LAYERS: JSON.stringify(disabledLayers),
+    SECURITY_JWT_SECRET: jwtSecret,
+    SECURITY_RATE_LIMIT_PER_MINUTE: String(limit),
+    SECURITY_RATE_LIMIT_PER_HOUR: String(limit),
+    SECURITY_RATE_LIMIT_BURST: '0',
+    SECURITY_RATE_LIMIT_USER_PER_MINUTE: String(limit),
+  };
+}

@@ -1,0 +1,197 @@
+/**
+ * One worker process with its state (`worker-state.ts`), its deadlines and its last words. What is to be done on
+ * entering a state is done here; which worker is to live or to go is decided in `worker-pool.ts`.
+ */
+
+import cluster from 'node:cluster';
+import type { Logger } from '../observability/logger.ts';
+import type { Vitals, WorkerReport } from './fleet.ts';
+import { readToPrimary, type ToPrimary, type ToWorker } from './messages.ts';
+import {
+  type EndReason,
+  isUnplanned,
+  nextState,
+  type WorkerEvent,
+  type WorkerState,
+} from './worker-state.ts';
+
+export interface WorkerOptions {
+  /** The count of reloads at its fork: one of a lower generation has older code and settings. */
+  readonly generation: number;
+  /** How long it may take to become ready, in milliseconds. */
+  readonly startTimeoutMs: number;
+  /** How long it may take to drain, in milliseconds. */
+  readonly drainTimeoutMs: number;
+  readonly log: Logger;
+  /** Gets what it says, but for what belongs to its own state. */
+  readonly onMessage: (message: ToPrimary) => void;
+}
+
+/** Where it answers, or why it never will. */
+export type Started = { readonly url: string } | { readonly fault: string };
+
+export interface WorkerEnd {
+  readonly reason: EndReason;
+  /** How long it had been ready, in milliseconds; 0 if it never was. */
+  readonly readyMs: number;
+}
+
+export interface SupervisedWorker {
+  readonly id: number;
+  readonly generation: number;
+  readonly state: WorkerState;
+  /** When it last spoke, by `performance.now()`. */
+  readonly heardAt: number;
+  readonly started: Promise<Started>;
+  /** Resolves when the process is gone and everything that it had sent has arrived. */
+  readonly ended: Promise<WorkerEnd>;
+  report(): WorkerReport;
+  tell(message: ToWorker): void;
+  /** Has it answer what it has and end; does nothing if it is about to end already. */
+  drain(reason: EndReason): void;
+  /** Ends it at once. */
+  kill(reason: EndReason): void;
+}
+
+/** Forks a worker. Throws the system's error if there is no room for another process. */
+export function superviseWorker(options: WorkerOptions): SupervisedWorker {
+  const { generation, log } = options;
+  const worker = cluster.fork();
+  const { id } = worker;
+  const pid = worker.process.pid ?? 0;
+  const bornAt = performance.now();
+  let state: WorkerState = 'starting';
+  let reason: EndReason = 'crashed';
+  let readyAt: number | undefined;
+  let heardAt = bornAt;
+  let vitals = noVitals;
+  let deadline = setTimeout(() => kill('late'), options.startTimeoutMs);
+  let settleStarted: (started: Started) => void = () => {};
+  let settleEnded: (end: WorkerEnd) => void = () => {};
+  const started = new Promise<Started>((resolve) => {
+    settleStarted = resolve;
+  });
+  const ended = new Promise<WorkerEnd>((resolve) => {
+    settleEnded = resolve;
+  });
+
+  worker.on('message', (message: unknown) => {
+    heardAt = performance.now();
+    const known = readToPrimary(message);
+    if (known !== undefined) hear(known);
+  });
+  worker.on('error', (error) => {
+    log.warning('worker.failed', { worker: id, error });
+    // A process that could not be made has no end to wait for.
+    if (worker.process.pid === undefined) finish(null, null);
+  });
+  worker.on('exit', (code, signal) => {
+    // What it said last may still be on its way.
+    if (worker.isConnected()) worker.once('disconnect', () => finish(code, signal));
+    else finish(code, signal);
+  });
+
+  function hear(message: ToPrimary): void {
+    if (message.kind === 'ready') becomeReady(message.url);
+    else if (message.kind === 'beat') vitals = message;
+    else if (message.kind === 'failed') {
+      log.error('worker.failed', { worker: id, pid, message: message.message });
+      settleStarted({ fault: message.message });
+      drain('failed');
+    } else options.onMessage(message);
+  }
+
+  function enter(event: WorkerEvent): boolean {
+    const next = nextState(state, event);
+    if (next === undefined) return false;
+    state = next;
+    clearTimeout(deadline);
+    return true;
+  }
+
+  function becomeReady(url: string): void {
+    if (!enter('ready')) return;
+    readyAt = performance.now();
+    log.info('worker.ready', { worker: id, pid, start_ms: Math.round(readyAt - bornAt) });
+    settleStarted({ url });
+  }
+
+  function drain(why: EndReason): void {
+    if (!enter('drain')) return;
+    reason = why;
+    log.info('worker.draining', { worker: id, pid, reason });
+    tell({ kind: 'stop', takenOver: why !== 'stopped' });
+    deadline = setTimeout(() => kill(why), options.drainTimeoutMs);
+  }
+
+  function kill(why: EndReason): void {
+    if (!enter('timeout')) return;
+    reason = why;
+    worker.process.kill('SIGKILL');
+  }
+
+  function finish(code: number | null, signal: string | null): void {
+    if (!enter('exit')) return;
+    const fields = { worker: id, pid, code, signal, reason };
+    if (isUnplanned(reason)) log.error('worker.exited', fields);
+    else log.info('worker.exited', fields);
+    settleStarted({ fault: sentenceOf(reason, signal ?? `code ${code}`, options.startTimeoutMs) });
+    settleEnded({ reason, readyMs: readyAt === undefined ? 0 : performance.now() - readyAt });
+  }
+
+  function tell(message: ToWorker): void {
+    if (worker.isConnected()) worker.send(message, () => {});
+  }
+
+  return {
+    id,
+    generation,
+    get state() {
+      return state;
+    },
+    get heardAt() {
+      return heardAt;
+    },
+    started,
+    ended,
+    report() {
+      const now = performance.now();
+      return {
+        id,
+        pid,
+        state,
+        ageSeconds: secondsOf(now - bornAt),
+        requests: vitals.requests,
+        inFlight: vitals.inFlight,
+        rssBytes: vitals.rssBytes,
+        heapBytes: vitals.heapBytes,
+        eventLoopLagMs: vitals.eventLoopLagMs,
+        utilisation: vitals.utilisation,
+        silentSeconds: secondsOf(now - heardAt),
+      };
+    },
+    tell,
+    drain,
+    kill,
+  };
+}
+
+const noVitals: Vitals = {
+  requests: 0,
+  inFlight: 0,
+  rssBytes: 0,
+  heapBytes: 0,
+  eventLoopLagMs: 0,
+  utilisation: 0,
+};
+
+function sentenceOf(reason: EndReason, how: string, startTimeoutMs: number): string {
+  if (reason === 'late') {
+    return `A worker was not ready within ${startTimeoutMs / 1000} s: see the log for what it waits for, or raise APP_WORKER_START_TIMEOUT_SECONDS.`;
+  }
+  return `A worker ended before it was ready (${how}): the log and standard error say why.`;
+}
+
+function secondsOf(ms: number): number {
+  return Math.round(ms / 100) / 10;
+}

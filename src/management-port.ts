@@ -1,0 +1,58 @@
+import type { Fleet } from './cluster/fleet.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import { listenFault, refuseToListen } from './listen-fault.ts';
+import { createManagementServer, type ManagementServer } from './management/server.ts';
+import type { Logger } from './observability/logger.ts';
+import type { Settings } from './settings/load.ts';
+
+type ManagementSettings = Pick<Settings['server'], 'management' | 'managementHost' | 'managementToken'>;
+
+/** How long an open management port may take to close, in milliseconds. */
+const closeMs = 2_000;
+
+/**
+ * Opens the management port where the settings want it, and says where that is; null for nowhere. Open it before the
+ * workers, so that it answers while they start, and while they drain. Throws a StartError for a port that is taken;
+ * locally, where two projects may run beside each other, one that nobody has chosen gives way with a warning.
+ */
+export async function openManagementPort(
+  { management, managementHost: host, managementToken: token }: ManagementSettings,
+  fleet: Fleet,
+  log: Logger,
+  lifecycle: Lifecycle,
+): Promise<string | null> {
+  if (management === null) return null;
+  const server = createManagementServer({ fleet, log: log.named('management'), token });
+  const port = await lifecycle.open(
+    'management port',
+    () => listen(server, host, management, log),
+    () => server.close(),
+    closeMs,
+  );
+  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  log.info('management.ready', { url });
+  return url;
+}
+
+async function listen(
+  server: ManagementServer,
+  host: string,
+  { port, mayMove }: { readonly port: number; readonly mayMove: boolean },
+  log: Logger,
+): Promise<number> {
+  try {
+    return await server.listen(port, host);
+  } catch (error) {
+    if (mayMove && listenFault(error) === 'EADDRINUSE') {
+      const advice = `Port ${port} is taken, so the management port is a free one: set APP_MANAGEMENT_PORT to choose.`;
+      log.warning('config.warning', { advice });
+      return server.listen(0, host);
+    }
+    return refuseToListen(error, {
+      host,
+      port,
+      hostSetting: 'APP_MANAGEMENT_HOST',
+      portSetting: 'APP_MANAGEMENT_PORT',
+    });
+  }
+}

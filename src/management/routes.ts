@@ -1,0 +1,93 @@
+import type { Fleet, WorkerReport } from '../cluster/fleet.ts';
+import { answer, ok, raw } from '../http/reply.ts';
+import { type Route, route } from '../http/route.ts';
+import type { Logger } from '../observability/logger.ts';
+import { prometheusContentType, renderPrometheus } from '../observability/prometheus.ts';
+import { requireToken } from './require-token.ts';
+import { liveness, readiness, workerList } from './schema.ts';
+
+export interface ManagementRoutesOptions {
+  readonly fleet: Fleet;
+  readonly token: string;
+  readonly log: Logger;
+}
+
+/** The routes of the management port. A probe can show no token, so probes ask for none and tell little. */
+export function managementRoutes({ fleet, token, log }: ManagementRoutesOptions): Route[] {
+  const all = { method: 'GET', tags: ['management'] } as const;
+  const probe = { ...all, auth: 'none' } as const;
+  // `own`, for the token is none of the accounts' credentials.
+  const guarded = { ...all, auth: 'own', problems: ['unauthenticated'] } as const;
+  const guard = requireToken(token, log);
+  return [
+    route({
+      ...probe,
+      path: '/livez',
+      operationId: 'getLivez',
+      summary: 'Does the supervising process answer?',
+      responses: { 200: { description: 'It does.', schema: liveness } },
+      handler: () => ({ status: 'pass' as const }),
+    }),
+    route({
+      ...probe,
+      path: '/readyz',
+      operationId: 'getReadyz',
+      summary: 'Can requests be answered here now?',
+      responses: {
+        200: { description: 'They can.', schema: readiness },
+        503: { description: 'They cannot; `detail` says why.', schema: readiness },
+      },
+      async handler() {
+        const { ready, detail } = await fleet.readiness();
+        return ready
+          ? ok({ status: 'pass' as const, detail })
+          : answer(503, { status: 'fail' as const, detail });
+      },
+    }),
+    route({
+      ...guarded,
+      path: '/metrics',
+      operationId: 'getMetrics',
+      summary: 'The metrics of all processes together',
+      responses: {
+        200: { description: 'In the text format of Prometheus.', contentType: prometheusContentType },
+      },
+      async handler({ ctx }) {
+        guard(ctx);
+        return raw(renderPrometheus(await fleet.collectMetrics()), prometheusContentType);
+      },
+    }),
+    route({
+      ...guarded,
+      path: '/workers',
+      operationId: 'getWorkers',
+      summary: 'The processes that answer requests, the oldest first',
+      responses: { 200: { description: 'One report for each.', schema: workerList } },
+      handler({ ctx }) {
+        guard(ctx);
+        return ok(fleet.reports().map(describe));
+      },
+    }),
+  ];
+}
+
+function describe(report: WorkerReport) {
+  return {
+    id: report.id,
+    pid: report.pid,
+    state: report.state,
+    age_seconds: rounded(report.ageSeconds),
+    requests: report.requests,
+    in_flight: report.inFlight,
+    rss_bytes: report.rssBytes,
+    heap_bytes: report.heapBytes,
+    event_loop_lag_ms: rounded(report.eventLoopLagMs),
+    utilisation: rounded(report.utilisation),
+    silent_seconds: rounded(report.silentSeconds),
+  };
+}
+
+/** To three digits after the point. */
+function rounded(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}

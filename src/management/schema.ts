@@ -1,0 +1,24 @@
+import { z } from 'zod';
+
+/** The supervising process answers: that is all that is said. */
+export const liveness = z.object({ status: z.literal('pass') });
+
+/** Whether traffic should be sent here. */
+export const readiness = z.object({ status: z.enum(['pass', 'fail']), detail: z.string() });
+
+/** The processes that answer requests: see WorkerReport in `cluster/fleet.ts`. */
+export const workerList = z.array(
+  z.object({
+    id: z.int(),
+    pid: z.int(),
+    state: z.string(),
+    age_seconds: z.number(),
+    requests: z.int(),
+    in_flight: z.int(),
+    rss_bytes: z.int(),
+    heap_bytes: z.int(),
+    event_loop_lag_ms: z.number(),
+    utilisation: z.number(),
+    silent_seconds: z.number(),
+  }),
+);

@@ -1,0 +1,86 @@
+/**
+ * The management port: what a platform asks of the program, apart from what users ask.
+ *
+ *     /livez      200 as long as the supervising process answers     no: restart the whole
+ *     /readyz     200 while workers answer, else 503                 no: send no traffic here
+ *     /metrics    all processes together, in Prometheus' text format
+ *     /workers    each process: state, age, requests, memory, event-loop lag
+ *
+ * It stands in the process that supervises the workers and runs no user code, so it answers while every worker is
+ * blocked: then `/livez` stays 200, for a restart of the whole would only end what can recover, and the watchdog
+ * replaces single workers; `/readyz` turns 503. Neither asks the database: all copies of the service share it, and an
+ * outage would take them all from the balancer at once, which helps nobody (`/health/ready` on the public port does
+ * ask). In a single process the port shares the event loop with the requests, and is blocked with them.
+ *
+ * It is our own `http/` with no pipeline but this file: no request log, for probes come every second, and no limit.
+ * The port is for the inside: by default only this machine reaches it, and a token guards what is not a probe.
+ */
+
+import type { Fleet } from '../cluster/fleet.ts';
+import type { Context, Done } from '../http/context.ts';
+import { dispatch, prepareRoute } from '../http/dispatch.ts';
+import { createRouter } from '../http/router.ts';
+import { createHttpServer } from '../http/server.ts';
+import type { Logger } from '../observability/logger.ts';
+import { managementRoutes } from './routes.ts';
+
+export interface ManagementOptions {
+  readonly fleet: Fleet;
+  readonly log: Logger;
+  /** What `/metrics` and `/workers` ask for; empty for nothing. */
+  readonly token: string;
+}
+
+export interface ManagementServer {
+  /** Listens. Rejects with the system's error: EADDRINUSE, EACCES. Returns the port that was given. */
+  listen(port: number, host: string): Promise<number>;
+  /** Answers what is under way, and ends. Never rejects. */
+  close(): Promise<void>;
+}
+
+/** More than any scraper waits between two questions, so that it keeps its connection. */
+const keepAliveMs = 75_000;
+const arrivalMs = 5_000;
+const closeMs = 1_000;
+
+/** Makes the server; it does not listen yet. */
+export function createManagementServer({ fleet, log, token }: ManagementOptions): ManagementServer {
+  const noBody = { maxBytes: 0, timeoutMs: arrivalMs };
+  const routes = managementRoutes({ fleet, token, log });
+  const http = createHttpServer({
+    pipeline: answer,
+    router: createRouter(
+      routes.map((route) => ({
+        method: route.method,
+        path: route.path,
+        value: prepareRoute(route, noBody),
+      })),
+    ),
+    headersTimeoutMs: arrivalMs,
+    requestTimeoutMs: arrivalMs,
+    keepAliveMs,
+    stallTimeoutMs: 2 * arrivalMs,
+    maxHeaderBytes: 8_192,
+    maxHeaderCount: 50,
+    maxConnections: 256,
+    blockNullBytes: true,
+    onMalformed: ({ clientAddress, ...report }) =>
+      log.info('http.client.malformed', { client_address: clientAddress, ...report }),
+    onStreamError: ({ target }, error) => log.warning('http.response.aborted', { path: target.path, error }),
+    onPipelineError: ({ method, target }, error) =>
+      log.error('http.request.failed', { method, path: target.path, error }),
+  });
+  return {
+    listen: http.listen,
+    async close() {
+      await http.close({ graceMs: closeMs });
+    },
+  };
+}
+
+/** The whole pipeline. What is thrown becomes a problem in the server, which is the net under it. */
+function answer(ctx: Context): Done {
+  ctx.headers['cache-control'] = 'no-store';
+  ctx.headers['x-content-type-options'] = 'nosniff';
+  return dispatch(ctx);
+}

@@ -1,0 +1,120 @@
+/**
+ * Counts every answer, and how long and how large it was, by method, route and status. It stands outside of the
+ * error boundary: what it counts is the answer that is sent, that of a refusal too.
+ *
+ *     http_requests_total              answers
+ *     http_request_duration_seconds    from the request's headers to the finished answer; a stream's, to its last byte
+ *     http_request_size_bytes          the body; 0 for one that was refused unread
+ *     http_response_size_bytes         the body of the answer; 0 for HEAD, 204 and 304
+ *
+ * The label `route` is the template (`/users/:id`) or `none`, and a method that nobody here knows is `OTHER`, so a
+ * client cannot make series. They are looked up by the objects that the router found: no text is put together.
+ */
+
+import { Readable } from 'node:stream';
+import type { Context, Done, Middleware } from '../http/context.ts';
+import type { PreparedRoute } from '../http/dispatch.ts';
+import type { CounterSeries, HistogramSeries, Metrics } from '../observability/metrics.ts';
+
+/** The series of one route, method and status. */
+interface AnswerSeries {
+  readonly total: CounterSeries;
+  readonly duration: HistogramSeries;
+  readonly requestSize: HistogramSeries;
+  readonly responseSize: HistogramSeries;
+}
+
+const labels = ['method', 'route', 'status'];
+const durations = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const sizes = [100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+export function countRequests(metrics: Metrics): Middleware {
+  const total = metrics.counter({
+    name: 'http_requests_total',
+    help: 'Requests that were answered.',
+    labels,
+  });
+  const duration = metrics.histogram({
+    name: 'http_request_duration_seconds',
+    help: "Time from a request's headers to its finished answer.",
+    labels,
+    bounds: durations,
+  });
+  const requestSize = metrics.histogram({
+    name: 'http_request_size_bytes',
+    help: 'Size of the bodies of requests.',
+    labels,
+    bounds: sizes,
+  });
+  const responseSize = metrics.histogram({
+    name: 'http_response_size_bytes',
+    help: 'Size of the bodies of answers.',
+    labels,
+    bounds: sizes,
+  });
+  /** By route, undefined for none; then by method; then by status. */
+  const known = new Map<PreparedRoute | undefined, Map<string, Map<number, AnswerSeries>>>();
+
+  function seriesFor({ match, method, status }: Context): AnswerSeries {
+    const route = match.kind === 'found' ? match.value : undefined;
+    const name = knownMethods.has(method) ? method : 'OTHER';
+    const found = known.get(route)?.get(name)?.get(status);
+    if (found !== undefined) return found;
+    const values = [name, route?.route.path ?? 'none', String(status)];
+    const made = {
+      total: total.of(...values),
+      duration: duration.of(...values),
+      requestSize: requestSize.of(...values),
+      responseSize: responseSize.of(...values),
+    };
+    const byMethod = known.get(route) ?? new Map<string, Map<number, AnswerSeries>>();
+    const byStatus = byMethod.get(name) ?? new Map<number, AnswerSeries>();
+    known.set(route, byMethod.set(name, byStatus.set(status, made)));
+    return made;
+  }
+
+  function count(ctx: Context, bytes: number): void {
+    const series = seriesFor(ctx);
+    series.total.add();
+    series.duration.observe((performance.now() - ctx.startedAt) / 1000);
+    series.requestSize.observe(sizeOfRequest(ctx));
+    series.responseSize.observe(bytes);
+  }
+
+  function answered(ctx: Context): void {
+    const { payload } = ctx;
+    if (isWithoutBody(ctx)) count(ctx, 0);
+    else if (payload instanceof Readable && !ctx.response.closed) countWhenSent(ctx, payload);
+    else count(ctx, payload === undefined || payload instanceof Readable ? 0 : Buffer.byteLength(payload));
+  }
+
+  /** Who listens for data sees what the sender takes, at the pace of the client. */
+  function countWhenSent(ctx: Context, payload: Readable): void {
+    let bytes = 0;
+    payload.on('data', (chunk: string | Uint8Array) => {
+      bytes += Buffer.byteLength(chunk);
+    });
+    ctx.response.once('close', () => count(ctx, bytes));
+  }
+
+  return function metrics(ctx, next): Done {
+    const done = next(ctx);
+    if (done === undefined) {
+      answered(ctx);
+      return undefined;
+    }
+    return done.then(() => answered(ctx));
+  };
+}
+
+/** What was read, or announced for somebody else to read; what is refused unread may announce anything. */
+function sizeOfRequest({ request, rawBody, status }: Context): number {
+  if (rawBody !== undefined) return rawBody.length;
+  const announced = request.headers['content-length'];
+  return announced === undefined || status >= 400 ? 0 : Number(announced);
+}
+
+function isWithoutBody({ method, status }: Context): boolean {
+  return method === 'HEAD' || status === 204 || status === 304;
+}

@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import { appendFile, cp, writeFile } from 'node:fs/promises';
+import { Agent, request } from 'node:http';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { eventually } from '../helpers/eventually.ts';
+import { request as get } from '../helpers/http-client.ts';
+import { mustCopyProgram, type Program, startProgram } from '../helpers/program.ts';
+
+const two = { APP_WORKERS: '2', APP_MANAGEMENT_PORT: '0', APP_RELOAD_CANARY_SECONDS: '0' };
+
+async function startTwo(program: Program): Promise<string> {
+  await program.logged(/"worker":1.*"event":"worker.ready"/);
+  await program.logged(/"worker":2.*"event":"worker.ready"/);
+  await eventually('it listens to signals', () => program.stderr().includes('Ctrl+C'));
+  return program.ready;
+}
+
+async function idsOf(program: Program): Promise<number[]> {
+  const { json } = await get(Number(new URL(await program.management).port), { path: '/workers' });
+  return json.map(({ id }: { readonly id: number }) => id);
+}
+
+async function projectName(url: string): Promise<string> {
+  const { json } = await get(Number(new URL(url).port), { path: '/api/v1/meta' });
+  return json.name;
+}
+
+/** Asks without pause, over one connection that is kept as long as the server lets it. */
+function load(url: string): { stop(): Promise<{ readonly sent: number; readonly failed: unknown[] }> } {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const failed: unknown[] = [];
+  let sent = 0;
+  let isOver = false;
+  const once = () =>
+    new Promise<void>((resolve) => {
+      sent += 1;
+      const asked = request(`${url}/api/v1/meta`, { agent }, (response) => {
+        if (response.statusCode !== 200) failed.push(response.statusCode);
+        response.resume().on('end', resolve);
+      });
+      asked.on('error', (error) => {
+        failed.push(error);
+        resolve();
+      });
+      asked.end();
+    });
+  const running = (async () => {
+    while (!isOver) await once();
+  })();
+  return {
+    async stop() {
+      isOver = true;
+      await running;
+      agent.destroy();
+      return { sent, failed };
+    },
+  };
+}
+
+test('a reload replaces every worker, takes the new settings, and loses no request', async (t) => {
+  const folder = await mustCopyProgram(t);
+  const program = startProgram(t, { ...two, SECURITY_RATE_LIMIT_ENABLED: 'false' }, [], folder);
+  const url = await startTwo(program);
+  const kept = load(url);
+  await writeFile(join(folder, '.env'), 'APP_PROJECT_NAME=Renewed\n');
+  program.process.kill('SIGHUP');
+  await program.logged(/"event":"reload.completed"/);
+  const { sent, failed } = await kept.stop();
+  assert.ok(sent > 10);
+  assert.deepEqual(failed, []);
+  assert.deepEqual(await idsOf(program), [3, 4]);
+  assert.equal(await projectName(url), 'Renewed');
+});
+
+test('settings that are wrong refuse the reload, with the sentence, and change nothing', async (t) => {
+  const folder = await mustCopyProgram(t);
+  const program = startProgram(t, two, [], folder);
+  await startTwo(program);
+  await writeFile(join(folder, '.env'), 'APP_KEEP_ALIVE_SECONDS=soon\n');
+  program.process.kill('SIGHUP');
+  const line = await program.logged(/"event":"reload.refused"/);
+  assert.match(JSON.parse(line).message, /^APP_KEEP_ALIVE_SECONDS got "soon" in \.env/);
+  assert.deepEqual(await idsOf(program), [1, 2]);
+});
+
+test('settings of the primary that changed are named, and the rest is reloaded', async (t) => {
+  const folder = await mustCopyProgram(t);
+  const program = startProgram(t, two, [], folder);
+  await startTwo(program);
+  await writeFile(join(folder, '.env'), 'APP_DATA_DIR=elsewhere\nAPP_PROJECT_NAME=Renewed\n');
+  program.process.kill('SIGHUP');
+  await program.logged(/APP_DATA_DIR has changed.*"event":"config.warning"/);
+  await program.logged(/"event":"reload.completed"/);
+  assert.equal(await projectName(await program.ready), 'Renewed');
+});
+
+test('a reload brings the fleet to the number of workers that the settings say now', async (t) => {
+  const folder = await mustCopyProgram(t);
+  await writeFile(join(folder, '.env'), 'APP_WORKERS=2\n');
+  const program = startProgram(t, { ...two, APP_WORKERS: '' }, [], folder);
+  await startTwo(program);
+  await writeFile(join(folder, '.env'), 'APP_WORKERS=1\n');
+  program.process.kill('SIGHUP');
+  await program.logged(/"workers":1,"event":"reload.completed"/);
+  assert.deepEqual(await idsOf(program), [3]);
+});
+
+const broken = [
+  { what: 'throws at its start', code: "throw new Error('broken');", env: '', says: /code 1/ },
+  {
+    what: 'hangs at its start',
+    code: 'setInterval(() => {}, 60_000); await new Promise(() => {});',
+    env: 'APP_WORKER_START_TIMEOUT_SECONDS=1\n',
+    says: /not ready within 1 s/,
+  },
+  {
+    what: 'dies soon after its start',
+    // When somebody asks for its metrics, which this test does.
+    code: "process.on('message', ({ kind }) => kind === 'scrape' && process.kill(process.pid, 'SIGKILL'));",
+    env: 'APP_RELOAD_CANARY_SECONDS=60\n',
+    says: /The new worker 3 ended soon after its start/,
+    isCanary: true,
+  },
+];
+
+for (const { what, code, env, says, isCanary = false } of broken) {
+  test(`a new version that ${what} stops the reload; the old workers serve on, until it is mended`, async (t) => {
+    const folder = await mustCopyProgram(t);
+    const { APP_RELOAD_CANARY_SECONDS: _, ...settings } = two;
+    await writeFile(join(folder, '.env'), 'APP_RELOAD_CANARY_SECONDS=0\n');
+    const program = startProgram(t, settings, [], folder);
+    const url = await startTwo(program);
+    const kept = load(url);
+    const file = join(folder, 'src', 'routes.ts');
+    await cp(file, `${file}.good`);
+    await appendFile(file, `\n${code}\n`);
+    await writeFile(join(folder, '.env'), env);
+    program.process.kill('SIGHUP');
+    if (isCanary) {
+      await program.logged(/"worker":3,.*"event":"worker.ready"/);
+      await get(Number(new URL(await program.management).port), { path: '/metrics' });
+    }
+    const line = await program.logged(/"event":"reload.failed"/);
+    assert.match(JSON.parse(line).message, says);
+    await eventually('the old ones are alone', async () => String(await idsOf(program)) === '1,2');
+    assert.deepEqual(
+      (await kept.stop()).failed.filter((failure) => failure !== 429),
+      [],
+    );
+
+    await cp(`${file}.good`, file);
+    await writeFile(join(folder, '.env'), 'APP_RELOAD_CANARY_SECONDS=0\n');
+    program.process.kill('SIGHUP');
+    await program.logged(/"event":"reload.completed"/);
+    assert.deepEqual(await idsOf(program), [4, 5]);
+  });
+}
+
+test('while one reload runs, one more waits, and no third', async (t) => {
+  const program = startProgram(t, two);
+  await startTwo(program);
+  program.process.kill('SIGHUP');
+  await program.logged(/"event":"reload.started"/);
+  program.process.kill('SIGHUP');
+  await program.logged(/"worker":3.*"event":"worker.ready"/);
+  program.process.kill('SIGHUP');
+  await program.logged(/"reload":2,.*"event":"reload.completed"/);
+  program.process.kill('SIGTERM');
+  assert.equal((await program.ended).code, 0);
+  assert.doesNotMatch(program.stdout(), /"reload":3/);
+});
+
+test('a version that cannot start is tried again later and later, and the log calls it a loop', async (t) => {
+  const folder = await mustCopyProgram(t);
+  const program = startProgram(t, two, [], folder);
+  await startTwo(program);
+  await appendFile(join(folder, 'src', 'routes.ts'), "\nthrow new Error('broken');\n");
+  const { pid } = JSON.parse(await program.logged(/"worker":1,.*"event":"worker.ready"/));
+  process.kill(pid, 'SIGKILL');
+  await program.logged(/"deaths":3,"delay_ms":400,.*"event":"worker.restart_delayed"/);
+  assert.deepEqual((await idsOf(program)).includes(2), true);
+});
+
+test('a worker that is never ready ends the start with a sentence', async (t) => {
+  const folder = await mustCopyProgram(t);
+  // The primary loads the routes too; only a worker has a channel to somebody.
+  const hang = 'if (process.connected) await new Promise((resolve) => setTimeout(resolve, 60_000));';
+  await appendFile(join(folder, 'src', 'routes.ts'), `\n${hang}\n`);
+  const program = startProgram(t, { ...two, APP_WORKER_START_TIMEOUT_SECONDS: '1' }, [], folder);
+  assert.equal((await program.ended).code, 1);
+  assert.match(program.stderr(), /A worker was not ready within 1 s/);
+});

@@ -1,0 +1,23 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+import { createHostClock } from '../../src/limits/host-clock.ts';
+
+test('all processes of a host read the same time', () => {
+  const now = createHostClock();
+  const source = new URL('../../src/limits/host-clock.ts', import.meta.url).href;
+  const program = `
+    import { createHostClock } from ${JSON.stringify(source)};
+    console.log(createHostClock()());`;
+  const sentAt = now();
+  const args = ['--import', 'tsx', '--input-type=module', '--eval', program];
+  const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  const told = Number(stdout);
+  assert.equal(stderr, '');
+  assert.ok(sentAt < told && told < now(), `${sentAt} < ${told}`);
+});
+
+test('two clocks made at different moments are no millisecond apart', () => {
+  const [one, other] = [createHostClock(), createHostClock()];
+  assert.ok(Math.abs(other() - one()) < 1);
+});

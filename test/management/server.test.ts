@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { describe, test } from 'node:test';
+import type { Fleet, WorkerReport } from '../../src/cluster/fleet.ts';
+import { createManagementServer } from '../../src/management/server.ts';
+import { createMetrics } from '../../src/observability/metrics.ts';
+import { captureLog } from '../helpers/captured-log.ts';
+import { request } from '../helpers/http-client.ts';
+
+const worker: WorkerReport = {
+  id: 1,
+  pid: 4711,
+  state: 'ready',
+  ageSeconds: 12.34567,
+  requests: 1000,
+  inFlight: 2,
+  rssBytes: 80_000_000,
+  heapBytes: 20_000_000,
+  eventLoopLagMs: 1.23456,
+  utilisation: 0.12345,
+  silentSeconds: 0.4,
+};
+
+/** A fleet that says what it is told to. */
+function fleetOf(parts: Partial<Fleet> = {}): Fleet {
+  return {
+    reports: () => [worker],
+    readiness: async () => ({ ready: true, detail: '1 of 1 workers answer.' }),
+    collectMetrics: async () => createMetrics().snapshot(),
+    ...parts,
+  };
+}
+
+async function mustListen(t: TestContext, fleet: Fleet, token = '') {
+  const captured = captureLog('DEBUG');
+  const server = createManagementServer({ fleet, log: captured.log, token });
+  const port = await server.listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  return {
+    log: captured,
+    get: (path: string, headers = {}) => request(port, { path, headers }),
+    ask: (method: string, path: string) => request(port, { method, path }),
+  };
+}
+
+describe('the probes', () => {
+  test('livez passes whatever the workers do', async (t) => {
+    const { get } = await mustListen(
+      t,
+      fleetOf({ readiness: async () => ({ ready: false, detail: 'No worker answers.' }) }),
+    );
+    const answer = await get('/livez');
+    assert.equal(answer.status, 200);
+    assert.deepEqual(answer.json, { status: 'pass' });
+  });
+
+  test('readyz is 200 with the reason while the fleet is ready', async (t) => {
+    const { get } = await mustListen(t, fleetOf());
+    const answer = await get('/readyz');
+    assert.equal(answer.status, 200);
+    assert.deepEqual(answer.json, { status: 'pass', detail: '1 of 1 workers answer.' });
+  });
+
+  test('readyz is 503 with the reason while it is not', async (t) => {
+    const { get } = await mustListen(
+      t,
+      fleetOf({ readiness: async () => ({ ready: false, detail: 'No worker answers.' }) }),
+    );
+    const answer = await get('/readyz');
+    assert.equal(answer.status, 503);
+    assert.deepEqual(answer.json, { status: 'fail', detail: 'No worker answers.' });
+  });
+
+  test('leave no line in the log', async (t) => {
+    const { get, log } = await mustListen(t, fleetOf());
+    await get('/livez');
+    await get('/readyz');
+    assert.equal(log.text(), '');
+  });
+});
+
+test('metrics are those of the fleet, in the text format of Prometheus', async (t) => {
+  const metrics = createMetrics();
+  metrics.counter({ name: 'cakes_total', help: 'Cakes that were baked.' }).of().add(3);
+  const { get } = await mustListen(t, fleetOf({ collectMetrics: async () => metrics.snapshot() }));
+  const answer = await get('/metrics');
+  assert.equal(answer.status, 200);
+  assert.match(String(answer.headers['content-type']), /^text\/plain; version=0\.0\.4/);
+  assert.match(answer.text, /^# TYPE cakes_total counter$/m);
+  assert.match(answer.text, /^cakes_total 3$/m);
+});
+
+test('workers are listed with what is known of each, in snake_case and rounded', async (t) => {
+  const { get } = await mustListen(t, fleetOf());
+  const answer = await get('/workers');
+  assert.equal(answer.headers['content-type'], 'application/json');
+  assert.deepEqual(answer.json, [
+    {
+      id: 1,
+      pid: 4711,
+      state: 'ready',
+      age_seconds: 12.346,
+      requests: 1000,
+      in_flight: 2,
+      rss_bytes: 80_000_000,
+      heap_bytes: 20_000_000,
+      event_loop_lag_ms: 1.235,
+      utilisation: 0.123,
+      silent_seconds: 0.4,
+    },
+  ]);
+});
+
+test('every answer forbids to keep it and to guess its type, errors too', async (t) => {
+  const { get } = await mustListen(t, fleetOf(), 'correct-horse-battery');
+  for (const path of ['/livez', '/readyz', '/metrics', '/workers', '/nothing']) {
+    const { headers } = await get(path);
+    assert.equal(headers['cache-control'], 'no-store', path);
+    assert.equal(headers['x-content-type-options'], 'nosniff', path);
+  }
+});
+
+describe('with a token', () => {
+  const token = 'correct-horse-battery';
+
+  for (const path of ['/metrics', '/workers']) {
+    test(`${path} answers who shows it`, async (t) => {
+      const { get } = await mustListen(t, fleetOf(), token);
+      assert.equal((await get(path, { authorization: `Bearer ${token}` })).status, 200);
+      assert.equal((await get(path, { authorization: `bearer ${token}` })).status, 200);
+    });
+
+    test(`${path} refuses who shows none, and names the setting`, async (t) => {
+      const { get } = await mustListen(t, fleetOf(), token);
+      const answer = await get(path);
+      assert.equal(answer.status, 401);
+      assert.equal(answer.headers['www-authenticate'], 'Bearer realm="management"');
+      assert.equal(answer.headers['content-type'], 'application/problem+json');
+      assert.match(answer.json.detail, /APP_MANAGEMENT_TOKEN/);
+    });
+
+    for (const shown of ['wrong', `${token}x`, token.slice(1), '', `Basic ${token}`]) {
+      test(`${path} refuses ${JSON.stringify(shown)}, and logs no token`, async (t) => {
+        const { get, log } = await mustListen(t, fleetOf(), token);
+        const authorization = shown.startsWith('Basic') ? shown : `Bearer ${shown}`;
+        const answer = await get(path, { authorization });
+        assert.equal(answer.status, 401);
+        assert.doesNotMatch(answer.text, /correct-horse/);
+        assert.match(log.text(), /auth\.credentials\.refused/);
+        assert.doesNotMatch(log.text(), /correct-horse|wrong/);
+      });
+    }
+  }
+
+  for (const path of ['/livez', '/readyz']) {
+    test(`${path} asks for none`, async (t) => {
+      const { get } = await mustListen(t, fleetOf(), token);
+      assert.equal((await get(path)).status, 200);
+    });
+  }
+});
+
+test('HEAD of a probe has its status and no body', async (t) => {
+  const { ask } = await mustListen(t, fleetOf());
+  const answer = await ask('HEAD', '/livez');
+  assert.equal(answer.status, 200);
+  assert.equal(answer.text, '');
+});
+
+test('any other path is 404 and any other method 405, as problems', async (t) => {
+  const { get, ask } = await mustListen(t, fleetOf());
+  assert.equal((await get('/api/v1/users')).json.code, 'not_found');
+  const answer = await ask('POST', '/livez');
+  assert.equal(answer.status, 405);
+  assert.equal(answer.json.code, 'method_not_allowed');
+});
+
+test('a fault of the fleet is a 500 that tells the client nothing and the log the rest', async (t) => {
+  const { get, log } = await mustListen(
+    t,
+    fleetOf({
+      collectMetrics: async () => {
+        throw new Error('the channel is broken');
+      },
+    }),
+  );
+  const answer = await get('/metrics');
+  assert.equal(answer.status, 500);
+  assert.doesNotMatch(answer.text, /channel/);
+  assert.match(log.text(), /the channel is broken/);
+});

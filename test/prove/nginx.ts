@@ -1,0 +1,85 @@
+/** nginx in front of the program, with connections to it that are used again, for as long as a proof takes. */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { freePort, isTaken } from './ports.ts';
+import { until } from './until.ts';
+
+export interface Proxy {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts nginx with its files below `folder`; resolves with undefined if it is not installed. It keeps idle
+ * connections for `idleSeconds`, which must be less than the program keeps them, and tries nothing twice.
+ */
+export async function startNginx(
+  folder: string,
+  upstream: string,
+  idleSeconds: number,
+): Promise<Proxy | undefined> {
+  const port = await freePort();
+  const home = join(folder, 'nginx');
+  await mkdir(home, { recursive: true });
+  const config = join(home, 'nginx.conf');
+  await writeFile(config, configOf({ home, port, upstream: new URL(upstream).host, idleSeconds }));
+  const child = spawn('nginx', ['-p', home, '-c', config], { stdio: ['ignore', 'inherit', 'inherit'] });
+  let isMissing = false;
+  child.on('error', () => {
+    isMissing = true;
+  });
+  await until('nginx listens', async () => isMissing || (await isTaken(port)), 10_000);
+  if (isMissing) return undefined;
+  const ended = once(child, 'close');
+  return {
+    url: `http://127.0.0.1:${port}`,
+    async stop() {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+interface ConfigOptions {
+  readonly home: string;
+  readonly port: number;
+  readonly upstream: string;
+  readonly idleSeconds: number;
+}
+
+function configOf({ home, port, upstream, idleSeconds }: ConfigOptions): string {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  return `
+daemon off;
+${process.getuid?.() === 0 ? 'user root;' : ''}
+worker_processes 1;
+pid ${join(home, 'nginx.pid')};
+error_log ${join(home, 'error.log')} warn;
+events { worker_connections 512; }
+http {
+  access_log off;
+  ${temporary.map((name) => `${name}_temp_path ${join(home, name)};`).join('\n  ')}
+  upstream program {
+    server ${upstream};
+    keepalive 32;
+    keepalive_timeout ${idleSeconds}s;
+    keepalive_requests 100000;
+  }
+  server {
+    listen 127.0.0.1:${port};
+    keepalive_requests 100000;
+    location / {
+      proxy_pass http://program;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+      proxy_request_buffering off;
+      proxy_next_upstream off;
+    }
+  }
+}
+`;
+}

@@ -1,0 +1,172 @@
+/**
+ * `npm run prove -- probes`: the management port answers within 50 ms while no worker can.
+ *
+ * The real program runs with two workers. All of them are blocked, once by a busy loop on their event loops and once
+ * by SIGSTOP, and a request to the public port shows that they are: it is answered only afterwards. Meanwhile every
+ * path of the management port is asked 100 times, each time on a new connection. `/livez` must stay 200, and `/readyz`
+ * must turn 503 and come back.
+ *
+ * In turn with them an empty server is asked, in a process of its own: where that takes longer than 50 ms too, the
+ * machine is busy with something else, and the figures say nothing.
+ */
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { request } from '../helpers/http-client.ts';
+import { mustMakeFolder, startProgram } from '../helpers/program.ts';
+
+const workers = 2;
+const asked = 100;
+const longestMs = 50;
+const control = 'an empty server';
+const paths = ['/livez', '/readyz', '/metrics', '/workers'];
+
+interface Ports {
+  readonly management: number;
+  readonly site: number;
+  readonly empty: number;
+}
+
+const ends: (() => unknown)[] = [];
+try {
+  const failures = await prove();
+  for (const failure of failures) console.error(failure);
+  if (failures.some((failure) => failure.includes(control))) {
+    console.error('The machine is busy with something else: repeat this when it is not.');
+  }
+  if (failures.length > 0) process.exitCode = 1;
+} finally {
+  for (const end of ends) await end();
+}
+
+async function prove(): Promise<string[]> {
+  const atEnd = { after: (end: () => unknown) => void ends.unshift(end) };
+  const busyUntil = join(await mustMakeFolder(atEnd), 'enough');
+  const program = startProgram(atEnd, {
+    APP_WORKERS: String(workers),
+    APP_MANAGEMENT_PORT: '0',
+    NODE_OPTIONS: `--import ${join(import.meta.dirname, 'busy-on-signal.mjs')}`,
+    BUSY_UNTIL: busyUntil,
+    APP_WORKER_TIMEOUT_SECONDS: '300',
+    // Node.js looks at its deadlines before it looks at what has arrived meanwhile.
+    APP_HEADERS_TIMEOUT_SECONDS: '300',
+  });
+  const ports = {
+    site: Number(new URL(await program.ready).port),
+    management: Number(new URL(await program.management).port),
+    empty: await startEmptyServer(),
+  };
+  await readyTurns(ports, 200);
+  const signal = (name: NodeJS.Signals) => (pids: readonly number[]) => {
+    for (const pid of pids) process.kill(pid, name);
+  };
+  return [
+    ...(await measure('no worker is blocked', ports)),
+    ...(await whileBlocked('every worker is in a busy loop', ports, signal('SIGUSR2'), () =>
+      writeFile(busyUntil, ''),
+    )),
+    ...(await whileBlocked('every worker is stopped', ports, signal('SIGSTOP'), signal('SIGCONT'))),
+  ];
+}
+
+async function startEmptyServer(): Promise<number> {
+  const program = `
+    const server = require('node:http').createServer((request, response) => response.end());
+    server.listen(0, '127.0.0.1', () => process.send(server.address().port));`;
+  const child = spawn(process.execPath, ['--eval', program], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  ends.unshift(() => child.kill());
+  const [port] = await once(child, 'message');
+  return z.int().parse(port);
+}
+
+/** Measures between `block` and `goOn`. Returns what is not as it must be. */
+async function whileBlocked(
+  what: string,
+  ports: Ports,
+  block: (pids: readonly number[]) => unknown,
+  goOn: (pids: readonly number[]) => unknown,
+): Promise<string[]> {
+  const pids = await pidsOf(ports);
+  block(pids);
+  let answered = false;
+  const waiting = request(ports.site, { path: '/api/v1/meta' }).then(({ status }) => {
+    answered = true;
+    return status;
+  });
+  try {
+    const failures = await measure(what, ports);
+    const seconds = await readyTurns(ports, 503);
+    if (answered) failures.push(`${what}: a request was answered meanwhile, so that nothing was shown.`);
+    else
+      console.log(`No request was answered meanwhile; /readyz was 503 after ${seconds.toFixed(1)} s more.`);
+    return failures;
+  } finally {
+    await goOn(pids);
+    assert.equal(await waiting, 200);
+    await readyTurns(ports, 200);
+    assert.deepEqual(await pidsOf(ports), pids, 'The same workers are there again.');
+    console.log('The workers went on: the request was answered with 200, and /readyz is 200 again.');
+  }
+}
+
+/** Asks every path in turn and prints how long each took. Returns what is not as it must be. */
+async function measure(what: string, { management, empty }: Ports): Promise<string[]> {
+  const asks = [
+    ...paths.map((path) => ({ name: path, path, port: management })),
+    { name: control, path: '/', port: empty },
+  ].map((ask) => ({ ...ask, times: [] as number[], statuses: new Set<number>() }));
+  for (let round = 0; round < asked; round += 1) {
+    for (const { path, port, times, statuses } of asks) {
+      const startedAt = performance.now();
+      statuses.add((await request(port, { path })).status);
+      times.push(performance.now() - startedAt);
+    }
+  }
+
+  const rows = asks.map(({ name, times, statuses }) => {
+    times.sort((a, b) => a - b);
+    const quantile = (share: number) => Math.round((times[Math.ceil(share * asked) - 1] ?? NaN) * 10) / 10;
+    return {
+      path: name,
+      asked,
+      p50: quantile(0.5),
+      p99: quantile(0.99),
+      max: quantile(1),
+      statuses: [...statuses].join(' '),
+    };
+  });
+  console.log(`\n${what} (times in ms, at most ${longestMs})`);
+  console.table(rows);
+  const wrong = rows.filter(({ path, statuses }) => path !== '/readyz' && statuses !== '200');
+  const slow = rows.filter(({ max }) => !(max <= longestMs));
+  return [
+    ...wrong.map(({ path, statuses }) => `${what}: ${path} answered ${statuses}.`),
+    ...slow.map(({ path, max }) => `${what}: ${path} took ${max} ms.`),
+  ];
+}
+
+/** Waits until `/readyz` has this status, and says how many seconds that took. */
+async function readyTurns({ management }: Ports, status: number): Promise<number> {
+  const startedAt = performance.now();
+  const seconds = () => (performance.now() - startedAt) / 1000;
+  while ((await request(management, { path: '/readyz' })).status !== status) {
+    assert.ok(seconds() < 20, `/readyz did not turn ${status} within 20 s.`);
+    await delay(50);
+  }
+  return seconds();
+}
+
+async function pidsOf({ management }: Ports): Promise<number[]> {
+  const { json } = await request(management, { path: '/workers' });
+  return z
+    .array(z.object({ pid: z.int() }))
+    .parse(json)
+    .map(({ pid }) => pid);
+}

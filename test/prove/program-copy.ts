@@ -1,0 +1,126 @@
+/**
+ * The built program in a folder of its own, so that a proof can deploy new versions of it, good ones and broken ones,
+ * while it runs.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFile, cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { testSecret } from '../helpers/test-secret.ts';
+import { until } from './until.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+
+/** What workers run that start from now on: a version that works, by its number, or one that never serves. */
+export type Version = number | 'throws' | 'hangs';
+
+export interface ProgramCopy {
+  /** Temporary; whatever a proof writes goes here. */
+  readonly folder: string;
+  deploy(version: Version): Promise<void>;
+  /** Starts the program, and resolves when it serves. */
+  start(env: Readonly<Record<string, string>>): Promise<RunningProgram>;
+  /** Removes the folder, and kills what still runs. */
+  remove(): Promise<void>;
+}
+
+export interface RunningProgram {
+  readonly url: string;
+  readonly process: ChildProcess;
+  /** Resolves when the process has ended, and all those that it has started and that share its output. */
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
+  /** How often an event has been logged so far. */
+  count(event: string): number;
+  /** The last lines of the log but those of requests, for whoever has to find out why a proof failed. */
+  recent(): string;
+}
+
+const recentLines = 40;
+
+/** Builds the program into a temporary folder. Throws an Error with the compiler's words if it does not build. */
+export async function makeProgramCopy(): Promise<ProgramCopy> {
+  const folder = await mkdtemp(join(tmpdir(), 'strata-proof-'));
+  const dist = join(folder, 'dist');
+  const running = new Set<ChildProcess>();
+  const compiler = join(root, 'node_modules', '.bin', 'tsc');
+  const target = ['--outDir', dist, '--tsBuildInfoFile', join(folder, 'tsbuildinfo')];
+  await run(compiler, ['-p', join(root, 'tsconfig.build.json'), ...target]).catch(async (error: unknown) => {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  });
+  await copyFile(join(root, 'package.json'), join(folder, 'package.json'));
+  await cp(join(root, 'sql'), join(folder, 'sql'), { recursive: true });
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
+  await copyFile(join(import.meta.dirname, 'program-entry.mjs'), join(dist, 'program-entry.js'));
+
+  return {
+    folder,
+    deploy: (version) => writeFile(join(dist, 'generation.js'), sourceOf(version)),
+    async start(env) {
+      const child = spawn(process.execPath, [join(dist, 'program-entry.js')], {
+        cwd: folder,
+        env: { PATH: process.env.PATH, HOME: process.env.HOME, SECURITY_JWT_SECRET: testSecret, ...env },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      running.add(child);
+      void once(child, 'close').then(() => running.delete(child));
+      return watch(child);
+    },
+    async remove() {
+      for (const child of running) child.kill('SIGKILL');
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+function sourceOf(version: Version): string {
+  const good = `export const generation = ${typeof version === 'number' ? version : 0};\n`;
+  if (version === 'throws') return `${good}throw new Error('This version is broken.');\n`;
+  if (version === 'hangs') return `${good}setInterval(() => {}, 1000);\nawait new Promise(() => {});\n`;
+  return good;
+}
+
+async function watch(child: ChildProcess): Promise<RunningProgram> {
+  if (child.stdout === null || child.stderr === null) throw new Error('The program has no pipes.');
+  const counts = new Map<string, number>();
+  const recent: string[] = [];
+  let complaints = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    complaints += text;
+  });
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const event = /"event":"([^"]+)"/.exec(line)?.[1] ?? '';
+    counts.set(event, (counts.get(event) ?? 0) + 1);
+    if (event.startsWith('http.')) return;
+    recent.push(line);
+    if (recent.length > recentLines) recent.shift();
+  });
+  const ended = once(child, 'close').then(([code, signal]) => ({ code, signal }));
+  // The primary greets on standard error when all workers serve.
+  const greeting = / API +(http:\/\/[^/\s]+)/;
+  await until('the program serves', () => greeting.test(complaints) || child.exitCode !== null, 30_000);
+  const url = greeting.exec(complaints)?.[1];
+  if (url === undefined) throw new Error(`The program did not start.\n${complaints}`);
+  return {
+    url,
+    process: child,
+    ended,
+    count: (event) => counts.get(event) ?? 0,
+    recent: () => recent.join('\n'),
+  };
+}
+
+async function run(command: string, args: readonly string[]): Promise<void> {
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  }
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error(`The program does not build.\n${output}`);
+}

@@ -1,0 +1,235 @@
+/**
+ * `npm run prove -- reload`: what a client notices while the program is reloaded, resized, broken and stopped under
+ * load. Every row that must be free of failures and is not makes the proof fail.
+ *
+ *     npm run prove -- reload            all of it, with nginx in front as well
+ *     npm run prove -- reload --quick    fewer reloads, without nginx
+ *
+ * The program is a copy of the built one with two workers (program-copy.ts); each reload deploys a new version of it
+ * first. Requests have bodies of 16 KB. The load (load.ts) comes in three kinds, all at once: on busy connections, which
+ * are used again and again, on resting ones, which are idle for up to a second in between, and on new ones.
+ */
+
+import { type Load, type LoadReport, sendTogether, startLoad } from './load.ts';
+import { startNginx } from './nginx.ts';
+import { freePort, isTaken } from './ports.ts';
+import { makeProgramCopy, type RunningProgram } from './program-copy.ts';
+import { until } from './until.ts';
+
+const quick = process.argv.includes('--quick');
+const reloads = quick ? 3 : 10;
+const fewestRequests = quick ? 300 : 3000;
+/** The default: much longer than a client rests. */
+const keepAliveSeconds = 5;
+/** Long enough for a machine that is busy with other things. */
+const startTimeoutSeconds = 15;
+
+/** How long a reload may take: two workers, each started, watched, and the old one drained. */
+const reloadMs = 60_000;
+
+let failed = false;
+let version = 1;
+let program: RunningProgram | undefined;
+const copy = await makeProgramCopy();
+try {
+  await prove();
+} catch (error) {
+  failed = true;
+  console.error(error);
+  console.error(program?.recent());
+} finally {
+  await copy.remove();
+}
+process.exit(failed ? 1 : 0);
+
+async function prove(): Promise<void> {
+  heading();
+  await copy.deploy(version);
+  program = await start();
+  await proveReloads(program, program.url, 'straight');
+  if (!quick) await proveReloadsThroughNginx(program);
+  await proveResizing(program);
+  await proveBrokenVersion(program, 'throws');
+  await proveBrokenVersion(program, 'hangs');
+  await recordKilledWorker(program);
+  await proveStop(program);
+  program = await start();
+  await proveKilledPrimary(program);
+}
+
+async function start(): Promise<RunningProgram> {
+  return copy.start({
+    APP_PORT: String(await freePort()),
+    APP_MANAGEMENT_PORT: String(await freePort()),
+    APP_WORKERS: '2',
+    APP_DATABASE_URL: 'none',
+    APP_KEEP_ALIVE_SECONDS: String(keepAliveSeconds),
+    APP_SHUTDOWN_GRACE_SECONDS: '20',
+    APP_WORKER_START_TIMEOUT_SECONDS: String(startTimeoutSeconds),
+    APP_RELOAD_CANARY_SECONDS: '1',
+    SECURITY_RATE_LIMIT_PER_MINUTE: '900000',
+    SECURITY_RATE_LIMIT_PER_HOUR: '900000',
+  });
+}
+
+async function proveReloads(program: RunningProgram, url: string, way: string): Promise<void> {
+  const loads = await underLoad(url, fewestRequests, async () => {
+    for (let index = 0; index < reloads; index += 1) {
+      version += 1;
+      await copy.deploy(version);
+      const over = () => program.count('reload.completed') + program.count('reload.failed');
+      const before = over();
+      const startedAt = performance.now();
+      program.process.kill('SIGHUP');
+      await until('the reload is over', () => over() > before, reloadMs);
+      if (index === 0) note(`a reload took ${Math.round(performance.now() - startedAt)} ms`);
+    }
+  });
+  rows(`${reloads} reloads, ${way}`, loads);
+  verdict('each reload was completed', program.count('reload.failed') === 0);
+  verdict(`the last version answers, ${way}`, loads.busy.generations.has(version));
+}
+
+async function proveReloadsThroughNginx(program: RunningProgram): Promise<void> {
+  const nginx = await startNginx(copy.folder, program.url, keepAliveSeconds - 1);
+  if (nginx === undefined) {
+    verdict('nginx is installed (apt-get install nginx-light)', false);
+    return;
+  }
+  try {
+    await proveReloads(program, nginx.url, 'through nginx');
+  } finally {
+    await nginx.stop();
+  }
+}
+
+async function proveResizing(program: RunningProgram): Promise<void> {
+  const times = quick ? 2 : 5;
+  const loads = await underLoad(program.url, 0, async () => {
+    for (let index = 0; index < times; index += 1) {
+      const ready = program.count('worker.ready');
+      program.process.kill('SIGTTIN');
+      await until('a worker more is ready', () => program.count('worker.ready') > ready, reloadMs);
+      const exited = program.count('worker.exited');
+      program.process.kill('SIGTTOU');
+      await until('a worker has ended', () => program.count('worker.exited') > exited, reloadMs);
+    }
+  });
+  rows(`a worker more and one less, ${times} times`, loads);
+}
+
+/** The old workers go on as if nothing had happened, and the next good version is taken again. */
+async function proveBrokenVersion(program: RunningProgram, how: 'throws' | 'hangs'): Promise<void> {
+  await copy.deploy(how);
+  const loads = await underLoad(program.url, 0, async () => {
+    const refused = program.count('reload.failed');
+    program.process.kill('SIGHUP');
+    await until('the reload has failed', () => program.count('reload.failed') > refused, reloadMs);
+  });
+  rows(`a new version that ${how}`, loads);
+  const { generations, pids } = loads.busy;
+  verdict(
+    `the old workers go on: ${[...pids].join(', ')}`,
+    [...generations].join() === String(version) && pids.size === 2,
+  );
+  await copy.deploy(version);
+}
+
+/** For the record: a process that is killed takes its requests with it, and nothing else. */
+async function recordKilledWorker(program: RunningProgram): Promise<void> {
+  const loads = await underLoad(program.url, 0, async ({ busy }) => {
+    await until('a worker has answered', () => busy.report.pids.size > 0, 10_000);
+    const ready = program.count('worker.ready');
+    const [pid] = busy.report.pids;
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    await until('it has been replaced', () => program.count('worker.ready') > ready, 30_000);
+  });
+  rows('a worker killed, for the record', loads, 'may fail');
+}
+
+async function proveStop(program: RunningProgram): Promise<void> {
+  const number = 200;
+  const begun = program.count('http.request.start');
+  const sent = sendTogether(program.url, number, 3000);
+  const isInFlight = () => program.count('http.request.start') - begun === number * 1.5;
+  await until(`${number} requests are in flight`, isInFlight, 10_000);
+  program.process.kill('SIGTERM');
+  row(`SIGTERM, ${number} in flight`, await sent);
+  const { code } = await program.ended;
+  verdict(`the exit code is ${code}`, code === 0);
+}
+
+async function proveKilledPrimary(program: RunningProgram): Promise<void> {
+  const { pids } = await underLoad(program.url, 100, async () => {}).then(({ busy }) => busy);
+  const held = startLoad({ url: program.url, clients: 4, keepAlive: true, longestPauseMs: 20 });
+  await until('connections are open', () => held.report.requests > 20, 10_000);
+  const startedAt = performance.now();
+  program.process.kill('SIGKILL');
+  // The workers write to its output: it ends with the last of them.
+  let ended = false;
+  void program.ended.then(() => {
+    ended = true;
+  });
+  const isOver = async () => ended && !(await isTaken(Number(new URL(program.url).port)));
+  await until('the workers have ended, and the port is free', isOver, 30_000);
+  const tookMs = Math.round(performance.now() - startedAt);
+  await held.stop();
+  verdict(
+    `primary killed: ${pids.size} workers gone and the port free after ${tookMs} ms`,
+    tookMs < 5000 && pids.size === 2,
+  );
+}
+
+interface Loads<T> {
+  readonly busy: T;
+  readonly resting: T;
+  readonly fresh: T;
+}
+
+/** Does something under load, for as long as it takes and until busy and new connections have sent `fewest` each. */
+async function underLoad(
+  url: string,
+  fewest: number,
+  act: (loads: Loads<Load>) => Promise<void>,
+): Promise<Loads<LoadReport>> {
+  const busy = startLoad({ url, clients: 6, keepAlive: true, longestPauseMs: 20 });
+  const resting = startLoad({ url, clients: 20, keepAlive: true, longestPauseMs: 1000 });
+  const fresh = startLoad({ url, clients: 6, keepAlive: false, longestPauseMs: 20 });
+  try {
+    await act({ busy, resting, fresh });
+    const isEnough = () => Math.min(busy.report.requests, fresh.report.requests) >= fewest;
+    await until(`${fewest} requests have been sent`, isEnough, 120_000);
+  } finally {
+    await Promise.all([busy.stop(), resting.stop(), fresh.stop()]);
+  }
+  return { busy: busy.report, resting: resting.report, fresh: fresh.report };
+}
+
+function heading(): void {
+  line('', 'requests', 'failures');
+}
+
+function rows(what: string, { busy, resting, fresh }: Loads<LoadReport>, rule?: 'may fail'): void {
+  row(`${what}: busy connections`, busy, rule);
+  row(`${' '.repeat(what.length)}  resting connections`, resting, rule);
+  row(`${' '.repeat(what.length)}  new connections`, fresh, rule);
+}
+
+function row(what: string, { requests, failures }: LoadReport, rule?: 'may fail'): void {
+  const kinds = [...failures].map(([kind, number]) => `${number} ${kind}`).join(', ');
+  if (failures.size > 0 && rule === undefined) failed = true;
+  line(what, requests.toLocaleString('en'), kinds === '' ? '0' : kinds);
+}
+
+function verdict(what: string, holds: boolean): void {
+  if (!holds) failed = true;
+  line(what, '', holds ? 'yes' : 'NO');
+}
+
+function note(text: string): void {
+  line(text, '', '');
+}
+
+function line(what: string, requests: string, result: string): void {
+  console.log(`${what.padEnd(66)}${requests.padStart(9)}  ${result}`.trimEnd());
+}
