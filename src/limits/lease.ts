@@ -97,7 +97,8 @@ export interface LimitReceiver {
 /** How long a lease may be spent, in milliseconds. */
 export const leaseMs = 100;
 
-const mostPermits = 64;
+/** As many as a busy worker spends in that time. With fewer, its requests would wait for the next lease again and again. */
+const mostPermits = 1024;
 const fewestPermits = 2;
 
 /** How many permits to lease to one worker of the `remaining` ones; 0 near the limit. */

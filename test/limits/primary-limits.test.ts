@@ -103,10 +103,11 @@ describe('the primary', () => {
 });
 
 describe('a lease', () => {
-  it('is an eighth of what is left, 64 permits at most, and nothing near the limit', () => {
+  it('is an eighth of what is left, 1,024 permits at most, and nothing near the limit', () => {
     for (const [quota, permits] of [
-      [2000, 64],
-      [514, 64],
+      [20_000, 1024],
+      [8194, 1024],
+      [8193, 1023],
       [513, 63],
       [100, 12],
       [18, 2],
