@@ -1,4 +1,5 @@
 import type { Fleet } from './cluster/fleet.ts';
+import { httpOrigin } from './http/addresses.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { listenFault, refuseToListen } from './listen-fault.ts';
 import { createManagementServer, type ManagementServer } from './management/server.ts';
@@ -29,7 +30,7 @@ export async function openManagementPort(
     () => server.close(),
     closeMs,
   );
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const url = httpOrigin(host, port);
   log.info('management.ready', { url });
   return url;
 }

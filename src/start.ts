@@ -17,6 +17,7 @@ import { pendingMigrations } from './db/migrate.ts';
 import { AppError } from './errors.ts';
 import type { HealthCheck } from './features/health/health.ts';
 import { startHousekeeping } from './housekeeping.ts';
+import { httpOrigin } from './http/addresses.ts';
 import type { Context } from './http/context.ts';
 import { createHttpServer } from './http/server.ts';
 import { createIdentity } from './identity.ts';
@@ -166,7 +167,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       server.shutdownGraceSeconds * 1000 + 1000,
     );
 
-    const url = `http://${server.host.includes(':') ? `[${server.host}]` : server.host}:${port}`;
+    const url = httpOrigin(server.host, port);
     log.info('application.ready', { url });
     return {
       url,

@@ -69,7 +69,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
   db: ['errors', 'resilience', 'observability', 'type:settings', 'postgres', 'zod'],
   limits: ['errors', 'resilience', 'observability', 'type:settings'],
   cache: ['errors', 'resilience', 'observability', 'type:settings'],
-  auth: ['errors', 'type:db'],
+  auth: ['errors', 'resilience', 'type:db'],
   idempotency: ['errors', 'db', 'observability', 'zod'],
   mail: ['errors', 'resilience', 'observability', 'nodemailer'],
   // The types of who asks, so that a route can declare whom it wants and a handler knows who called.

@@ -14,6 +14,7 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 import { AppError } from '../errors.ts';
+import { createTurns } from '../resilience/turns.ts';
 
 /** Says that nobody waits for the hash any more: an AbortSignal, or something lighter. */
 export type PasswordSignal = Pick<AbortSignal, 'aborted' | 'reason'>;
@@ -55,7 +56,23 @@ export function createPasswordHasher({
   maxWaiting = 50,
 }: PasswordHasherOptions = {}): PasswordHasher {
   const current: Parameters = { ln: cost, r: 8, p: 1 };
-  const inTurn = createTurns(concurrency, maxWaiting);
+  const turns = createTurns(concurrency, maxWaiting);
+
+  async function inTurn<T>(work: () => Promise<T>, signal: PasswordSignal | undefined): Promise<T> {
+    if (turns.isFull) {
+      throw new AppError(
+        'not_ready',
+        'Too many passwords are being worked on at the moment: try again shortly.',
+        { headers: { 'retry-after': '5' } },
+      );
+    }
+    return turns.run(() => {
+      // Whoever waited may be gone by now; then the turn goes to the next at once.
+      if (signal?.aborted) throw signal.reason;
+      return work();
+    });
+  }
+
   return {
     async hash(password, signal) {
       const salt = randomBytes(saltBytes);
@@ -72,38 +89,6 @@ export function createPasswordHasher({
       const hash = parseHash(stored);
       return hash === undefined || hash.ln !== current.ln || hash.r !== current.r || hash.p !== current.p;
     },
-  };
-}
-
-/** Runs at most `concurrency` pieces of work at a time and lets `maxWaiting` more wait, in the order they came. */
-function createTurns(concurrency: number, maxWaiting: number) {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-
-  return async function inTurn<T>(work: () => Promise<T>, signal: PasswordSignal | undefined): Promise<T> {
-    if (running < concurrency) {
-      running += 1;
-    } else {
-      if (waiting.length >= maxWaiting) {
-        throw new AppError(
-          'not_ready',
-          'Too many passwords are being worked on at the moment: try again shortly.',
-          {
-            headers: { 'retry-after': '5' },
-          },
-        );
-      }
-      await new Promise<void>((resolve) => waiting.push(resolve));
-    }
-    try {
-      // Whoever waited may be gone by now; then the turn goes to the next at once.
-      if (signal?.aborted) throw signal.reason;
-      return await work();
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) running -= 1;
-      else next();
-    }
   };
 }
 

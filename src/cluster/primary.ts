@@ -96,6 +96,8 @@ export function createPrimary(options: PrimaryOptions): Primary {
   const restarts = countRestarts(metrics);
   observeStates();
 
+  const reports = () => [...pool.workers].map((worker) => worker.report());
+
   function fork(generation: number): SupervisedWorker {
     const worker = superviseWorker({
       generation,
@@ -227,12 +229,8 @@ export function createPrimary(options: PrimaryOptions): Primary {
 
   return {
     fleet: {
-      reports: () => [...pool.workers].map((worker) => worker.report()),
-      readiness: async () =>
-        readinessOf(
-          [...pool.workers].map((worker) => worker.report()),
-          pool.isStopping,
-        ),
+      reports,
+      readiness: async () => readinessOf(reports(), pool.isStopping),
       collectMetrics: fleetMetrics.collect,
     },
     async start(url) {

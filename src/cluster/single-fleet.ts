@@ -1,7 +1,7 @@
 import type { Metrics } from '../observability/metrics.ts';
-import type { Fleet, Vitals, WorkerReport } from './fleet.ts';
+import type { Fleet, WorkerReport } from './fleet.ts';
 import { readinessOf } from './fleet-readiness.ts';
-import { observeVitals, type RequestCounts, type VitalsReader } from './vitals.ts';
+import { noVitals, observeVitals, type RequestCounts, type VitalsReader } from './vitals.ts';
 import type { WorkerState } from './worker-state.ts';
 
 export interface SingleFleet {
@@ -17,7 +17,7 @@ const readingMs = 1_000;
 /** The fleet of a process that answers requests by itself, as its only worker. */
 export function createSingleFleet(metrics: Metrics): SingleFleet {
   let state: WorkerState = 'starting';
-  let vitals: Vitals | undefined;
+  let vitals = noVitals;
   let reader: VitalsReader | undefined;
   let timer: NodeJS.Timeout | undefined;
 
@@ -27,12 +27,7 @@ export function createSingleFleet(metrics: Metrics): SingleFleet {
       pid: process.pid,
       state,
       ageSeconds: Math.round(performance.now() / 100) / 10,
-      requests: vitals?.requests ?? 0,
-      inFlight: vitals?.inFlight ?? 0,
-      rssBytes: vitals?.rssBytes ?? 0,
-      heapBytes: vitals?.heapBytes ?? 0,
-      eventLoopLagMs: vitals?.eventLoopLagMs ?? 0,
-      utilisation: vitals?.utilisation ?? 0,
+      ...vitals,
       // Who can say this is not silent.
       silentSeconds: 0,
     };

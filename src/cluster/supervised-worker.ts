@@ -5,8 +5,9 @@
 
 import cluster from 'node:cluster';
 import type { Logger } from '../observability/logger.ts';
-import type { Vitals, WorkerReport } from './fleet.ts';
+import type { WorkerReport } from './fleet.ts';
 import { readToPrimary, type ToPrimary, type ToWorker } from './messages.ts';
+import { noVitals } from './vitals.ts';
 import {
   type EndReason,
   isUnplanned,
@@ -175,15 +176,6 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
     kill,
   };
 }
-
-const noVitals: Vitals = {
-  requests: 0,
-  inFlight: 0,
-  rssBytes: 0,
-  heapBytes: 0,
-  eventLoopLagMs: 0,
-  utilisation: 0,
-};
 
 function sentenceOf(reason: EndReason, how: string, startTimeoutMs: number): string {
   if (reason === 'late') {

@@ -43,3 +43,13 @@ export function observeVitals(counts: RequestCounts): VitalsReader {
     stop: () => void delay.disable(),
   };
 }
+
+/** Of a process that has said nothing yet. */
+export const noVitals: Vitals = {
+  requests: 0,
+  inFlight: 0,
+  rssBytes: 0,
+  heapBytes: 0,
+  eventLoopLagMs: 0,
+  utilisation: 0,
+};

@@ -34,6 +34,11 @@ export function clientKey(address: string): string {
   return address.includes(':') ? ipv6Prefix(address) : address;
 }
 
+/** Where an HTTP server listens: `http://127.0.0.1:8000`, `http://[::1]:8000`. */
+export function httpOrigin(host: string, port: number): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** The first four groups of an IPv6 address, written out: `2001:db8::1` gives `2001:db8:0:0::/64`. */
 function ipv6Prefix(address: string): string {
   const [bare = ''] = address.split('%');

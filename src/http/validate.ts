@@ -41,6 +41,11 @@ export function validationFailed(found: readonly FieldError[]): AppError {
   );
 }
 
+/** The refusal of one field of the body, for a reason that its schema cannot know. */
+export function invalidField(pointer: string, detail: string): AppError {
+  return new AppError('validation_failed', detail, { errors: [{ in: 'body', pointer, detail }] });
+}
+
 /** The most field errors that one answer lists: a body of a million wrong items gets a short answer. */
 export const maxFieldErrors = 50;
 

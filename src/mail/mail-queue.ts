@@ -19,6 +19,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../observability/logger.ts';
 import { runBeyondRequest } from '../observability/request-context.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
+import { createTurns } from '../resilience/turns.ts';
 import { type Mail, MailError, type Mailer } from './mailer.ts';
 
 export interface MailQueue {
@@ -53,7 +54,7 @@ export function createMailQueue({
   backoff = { baseMs: 5_000, maxMs: 60_000 },
 }: MailQueueOptions): MailQueue {
   const held = new Map<Mail, Promise<void>>();
-  const inTurn = createTurns(concurrency);
+  const turns = createTurns(concurrency);
   const stopping = new AbortController();
   let stopped: Promise<void> | undefined;
   let abandoned = false;
@@ -62,7 +63,7 @@ export function createMailQueue({
   async function deliver(mail: Mail): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await inTurn(async () => {
+        return await turns.run(async () => {
           if (!abandoned) await mailer.send(mail);
         });
       } catch (error) {
@@ -107,23 +108,6 @@ export function createMailQueue({
       stopped ??= stop(graceMs);
       return stopped;
     },
-  };
-}
-
-/** Runs at most `concurrency` pieces of work at a time; the others wait, in the order they came. */
-function createTurns(concurrency: number) {
-  let free = concurrency;
-  const waiting: (() => void)[] = [];
-  return async (work: () => Promise<void>): Promise<void> => {
-    if (free > 0) free -= 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      await work();
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) free += 1;
-      else next();
-    }
   };
 }
 

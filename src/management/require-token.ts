@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { AppError } from '../errors.ts';
+import { bearerToken } from '../http/bearer-token.ts';
 import { bearerChallenge } from '../http/challenge.ts';
 import type { Context } from '../http/context.ts';
 import type { Logger } from '../observability/logger.ts';
@@ -13,7 +14,7 @@ export function requireToken(token: string, log: Logger): (ctx: Context) => void
   if (token === '') return () => {};
   const wanted = digest(token);
   return (ctx) => {
-    const shown = /^Bearer +(.*)$/i.exec(ctx.request.headers.authorization ?? '')?.[1];
+    const shown = bearerToken(ctx.request.headers.authorization);
     if (shown !== undefined && timingSafeEqual(digest(shown), wanted)) return;
     log.info('auth.credentials.refused', { client_address: ctx.clientAddress, path: ctx.target.path });
     const invalid = shown === undefined ? undefined : { description: 'This is not the token.' };

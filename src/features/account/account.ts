@@ -18,8 +18,8 @@
  * An address is written to only as much as its reader wants, for anybody can register with any address: three tokens of
  * a purpose an hour, whichever accounts have it meanwhile, and news of an account only once it was verified.
  *
- * Every transaction here locks the user first, then one address, tokens, sessions, and API keys, and a login does too. So none waits
- * for another in a circle, and a session that is being made with the old password is ended, or is not made.
+ * Every transaction here locks the user first, then one address, tokens, sessions, and API keys, and a login does too.
+ * So none waits for another in a circle, and a session that is being made with the old password is ended, or is not made.
  */
 
 import type { PasswordHasher } from '../../auth/password.ts';

@@ -1,9 +1,9 @@
 import { passwordFault } from '../../auth/password-policy.ts';
 import type { SessionPrincipal } from '../../auth/principal.ts';
 import { AppError } from '../../errors.ts';
+import { invalidField } from '../../http/validate.ts';
 import { currentRequest } from '../../observability/request-context.ts';
 import type { AccountParts } from './account.ts';
-import { invalid } from './refusals.ts';
 import { endTokens, findOwner, type Owner, replacePassword } from './store.ts';
 
 export interface PasswordChange {
@@ -27,7 +27,7 @@ export function createChangePassword(parts: AccountParts): ChangePassword {
     const signal = currentRequest()?.signal;
     const owner = found(await findOwner(database.sql, userId));
     const fault = passwordFault(newPassword, owner);
-    if (fault !== undefined) throw invalid('/new_password', fault);
+    if (fault !== undefined) throw invalidField('/new_password', fault);
     // A stolen session is no licence to guess.
     await attempts.underPermit({ userId, address }, () => compare(owner));
     await attempts.succeeded(owner, address);
@@ -44,7 +44,7 @@ export function createChangePassword(parts: AccountParts): ChangePassword {
     async function compare(compared: Owner): Promise<Owner> {
       if (await passwords.verify(currentPassword, compared.password_hash, signal)) return compared;
       log.warning('auth.password.change_refused', { user_id: userId, client_address: address });
-      throw invalid(
+      throw invalidField(
         '/current_password',
         'This is not the current password: check it, or reset the password.',
       );

@@ -1,8 +1,9 @@
 import { hashOneTimeToken } from '../../auth/one-time-token.ts';
 import { passwordFault } from '../../auth/password-policy.ts';
+import { invalidField } from '../../http/validate.ts';
 import { currentRequest } from '../../observability/request-context.ts';
 import type { AccountParts } from './account.ts';
-import { invalid, refuseWithoutMail, tooMuchMail, uselessToken } from './refusals.ts';
+import { refuseWithoutMail, tooMuchMail, uselessToken } from './refusals.ts';
 import { endTokens, findOwnerByEmail, findTokenOwner, setPassword, takeToken, verifyEmail } from './store.ts';
 
 /** The address of the client stands in both, for the log and for `attempts`. */
@@ -50,7 +51,7 @@ export function createPasswordReset(parts: AccountParts): PasswordReset {
       const owner = tokenHash && (await findTokenOwner(sql, tokenHash, purpose));
       if (tokenHash === undefined || owner === undefined) throw uselessToken();
       const fault = passwordFault(newPassword, owner);
-      if (fault !== undefined) throw invalid('/new_password', fault);
+      if (fault !== undefined) throw invalidField('/new_password', fault);
       const passwordHash = await passwords.hash(newPassword, currentRequest()?.signal);
       // The owner signs in from here next, whoever guesses meanwhile.
       await attempts.succeeded(owner, address);

@@ -1,13 +1,9 @@
 import { AppError } from '../../errors.ts';
-
-/** The refusal of one field of the body, for a reason that its schema cannot know. */
-export function invalid(pointer: string, detail: string): AppError {
-  return new AppError('validation_failed', detail, { errors: [{ in: 'body', pointer, detail }] });
-}
+import { invalidField } from '../../http/validate.ts';
 
 /** One sentence for all that can be wrong with a token, so that it tells nothing about tokens of others. */
 export function uselessToken(): AppError {
-  return invalid('/token', 'This token is not good, or not any more: ask for a new one.');
+  return invalidField('/token', 'This token is not good, or not any more: ask for a new one.');
 }
 
 /** Throws an AppError `mail_disabled` unless mail can be sent. */

@@ -17,6 +17,7 @@ import type { BeforeCommit } from '../../db/before-commit.ts';
 import type { Database } from '../../db/database.ts';
 import { type Keyset, type KeysetPage, keysetPage } from '../../db/keyset.ts';
 import { AppError } from '../../errors.ts';
+import { invalidField } from '../../http/validate.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { currentRequest } from '../../observability/request-context.ts';
 import type { Account } from '../account/account.ts';
@@ -63,8 +64,8 @@ export interface Users {
   /** All users; whether the caller may see them, the route decides by the role. */
   list(keyset: Keyset): Promise<KeysetPage<User>>;
   /**
-   * A new address rejects with `forbidden` for an API key, with `unauthenticated` for a session that is over, with `validation_failed` for a wrong password, and with
-   * `rate_limited` after many of those.
+   * A new address rejects with `forbidden` for an API key, with `unauthenticated` for a session that is over, with
+   * `validation_failed` for a wrong password, and with `rate_limited` after many of those.
    */
   update(change: UserChange, beforeCommit?: BeforeCommit<User>): Promise<User>;
   /** Deletes the user and everything that belongs to it. */
@@ -87,7 +88,7 @@ export function createUsers(options: UsersOptions): Users {
   return {
     async register(newUser, beforeCommit) {
       const fault = passwordFault(newUser.password, newUser);
-      if (fault !== undefined) throw badPassword('/password', fault);
+      if (fault !== undefined) throw invalidField('/password', fault);
       // Hashing is dear: what is going to be refused, and a database that is not there, are found out before.
       refuseTaken(await findTakenFields(sql, newUser, null));
       const passwordHash = await passwords.hash(newUser.password, currentRequest()?.signal);
@@ -174,7 +175,7 @@ export function createUsers(options: UsersOptions): Users {
     }
     if (caller.userId !== id) return undefined;
     if (patch.current_password === undefined) {
-      throw badPassword('/current_password', 'A new e-mail address needs your current password as well.');
+      throw invalidField('/current_password', 'A new e-mail address needs your current password as well.');
     }
     const hash = await attempts.underPermit({ userId: id, address }, () =>
       comparePassword(id, address, patch),
@@ -192,7 +193,7 @@ export function createUsers(options: UsersOptions): Users {
     const hash = (await findPasswordHash(sql, id)) ?? '';
     if (await passwords.verify(current_password, hash, currentRequest()?.signal)) return hash;
     log.warning('auth.email.change_refused', { user_id: id, client_address: address });
-    throw badPassword('/current_password', 'This is not your current password.');
+    throw invalidField('/current_password', 'This is not your current password.');
   }
 
   /** Runs a write; when it breaks a unique index, says of every field whether it is taken, not only of the first. */
@@ -223,10 +224,6 @@ function found(user: User | undefined, id: number): User {
 
 function unknownUser(id: number): AppError {
   return new AppError('not_found', `There is no user with the id ${id}.`);
-}
-
-function badPassword(pointer: string, detail: string): AppError {
-  return new AppError('validation_failed', detail, { errors: [{ in: 'body', pointer, detail }] });
 }
 
 /** The fields that a patch changes, for the log. */
