@@ -21,6 +21,7 @@ export interface Sample {
 export interface MeasureOptions extends ServerProcessOptions {
   readonly load: LoadGenerator;
   readonly seconds: number;
+  /** Of load before the measured one, for each process that takes part in the work. */
   readonly warmUpSeconds: number;
 }
 
@@ -42,7 +43,8 @@ export async function measure(variant: Variant, options: MeasureOptions): Promis
     );
   };
   try {
-    await run(warmUpSeconds);
+    // Each of several workers sees a part of the requests, and its compiler wants as many of them as that of one alone.
+    await run(warmUpSeconds * (variant.workers ?? 1));
     const before = readUsage(server.pid);
     const result = await run(seconds);
     const after = readUsage(server.pid);

@@ -37,7 +37,7 @@ export function parseOptions(args: readonly string[]): Options {
     variants: values.only === undefined ? variants : choose(values.only.split(',')),
     rounds: integer('--rounds', values.rounds ?? (quick ? '3' : '5'), 100),
     seconds: integer('--duration', values.duration ?? (quick ? '2' : '5'), 60),
-    warmUpSeconds: quick ? 1 : 2,
+    warmUpSeconds: quick ? 1 : 4,
   };
 }
 

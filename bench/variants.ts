@@ -10,6 +10,8 @@ export interface Variant {
   readonly layers: boolean;
   /** Whether it reads from PostgreSQL. */
   readonly database: boolean;
+  /** Processes among which its requests are divided; one if absent. */
+  readonly workers?: number;
   /** Whether its requests carry an access token, and are refused without one. */
   readonly bearer?: boolean;
   /** The variant that does the same work on a framework, which it is compared with. */
@@ -36,6 +38,7 @@ export const variants: readonly Variant[] = [
     title: 'Strata, whole, two workers and their primary',
     layers: true,
     database: false,
+    workers: 2,
   },
   {
     name: 'strata-bearer',
