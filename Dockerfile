@@ -21,6 +21,7 @@ COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY package.json ./
 COPY sql sql
+COPY dashboard dashboard
 USER node
 EXPOSE 8000
 # Of the management port, which answers while every worker is busy. With APP_MANAGEMENT_PORT=off it needs another.

@@ -2,10 +2,13 @@ import { parseArgs } from 'node:util';
 import { StartError } from '../src/errors.ts';
 import { type Variant, variants } from './variants.ts';
 
+const commands = ['measure', 'verify', 'jobs'] as const;
+
 export interface Options {
-  /** `measure`, or `verify` to only prove that the variants do the same work. */
-  readonly command: 'measure' | 'verify';
+  /** `measure`, `verify` to only prove that the variants do the same work, or `jobs` to measure the queue instead. */
+  readonly command: (typeof commands)[number];
   readonly help: boolean;
+  readonly quick: boolean;
   readonly variants: readonly Variant[];
   readonly rounds: number;
   /** Seconds of measured load a round. */
@@ -14,9 +17,10 @@ export interface Options {
   readonly warmUpSeconds: number;
 }
 
-export const usage = `Usage: npm run bench -- [verify] [options]
+export const usage = `Usage: npm run bench -- [verify | jobs] [options]
 
   verify          only check that all variants do the same work
+  jobs            the queue against others, on one PostgreSQL: jobs a second, and how soon one starts
   --quick         3 rounds of 2 seconds, for a first look
   --only a,b      only these variants: ${variants.map(({ name }) => name).join(', ')}
   --rounds n      how often each variant is measured (5)
@@ -26,13 +30,15 @@ export const usage = `Usage: npm run bench -- [verify] [options]
 /** Reads the command line. Throws a StartError that says what is wrong with it. */
 export function parseOptions(args: readonly string[]): Options {
   const { values, positionals } = read(args);
-  const [command = 'measure', ...rest] = positionals;
-  if ((command !== 'measure' && command !== 'verify') || rest.length > 0) {
+  const [word = 'measure', ...rest] = positionals;
+  const command = commands.find((each) => each === word);
+  if (command === undefined || rest.length > 0) {
     throw new StartError(`"${positionals.join(' ')}" is no command of the benchmark.\n\n${usage}`);
   }
   const quick = values.quick === true;
   return {
     command,
+    quick,
     help: values.help === true,
     variants: values.only === undefined ? variants : choose(values.only.split(',')),
     rounds: integer('--rounds', values.rounds ?? (quick ? '3' : '5'), 100),

@@ -15,6 +15,7 @@
 
 import { StartError } from '../src/errors.ts';
 import { type BenchDatabase, openBenchDatabase } from './database.ts';
+import { benchJobs } from './jobs/run.ts';
 import { findLoadGenerator } from './load.ts';
 import { measure, type Sample } from './measure.ts';
 import { type Options, parseOptions, usage } from './options.ts';
@@ -36,6 +37,7 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => interrupted.abort(new StartError('The benchmark was interrupted.')));
   }
+  if (options.command === 'jobs') return benchJobs(options);
   const machine = describeMachine();
   const pinning = pinProcesses();
   if (pinning === undefined) progress('not pinned: this machine has no taskset, or one processor only');

@@ -31,6 +31,7 @@ export const errorCodes = [
   'http_version_not_supported',
   'https_required',
   'validation_failed',
+  'unknown_task',
   'unauthenticated',
   'forbidden',
   'cross_origin_refused',
@@ -42,7 +43,10 @@ export const errorCodes = [
   'client_gone',
   // The server cannot answer it now, or at all.
   'deadline_exceeded',
+  'overloaded',
   'mail_disabled',
+  'uploads_disabled',
+  'storage_full',
   'database_disabled',
   'database_unavailable',
   'database_timeout',

@@ -31,7 +31,8 @@ export async function openMail(
   );
 }
 
-async function chooseMailer({ application }: Settings, log: Logger): Promise<Mailer | null> {
+/** The way of the settings, null for none; see `openMail`. A thread that runs tasks makes one of its own. */
+export async function chooseMailer({ application }: Settings, log: Logger): Promise<Mailer | null> {
   const { environment, smtpUrl, mailFrom, dataDir } = application;
   if (smtpUrl !== '') return createSmtpMailer({ url: smtpUrl, from: mailFrom, log });
   if (environment === 'staging' || environment === 'production') return null;

@@ -2,9 +2,11 @@ import type { Fleet } from './cluster/fleet.ts';
 import { httpOrigin } from './http/addresses.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { listenFault, refuseToListen } from './listen-fault.ts';
+import type { JobsSource } from './management/jobs-routes.ts';
 import { createManagementServer, type ManagementServer } from './management/server.ts';
 import type { Logger } from './observability/logger.ts';
 import type { Settings } from './settings/load.ts';
+import { isLoopback } from './settings/management.ts';
 
 type ManagementSettings = Pick<Settings['server'], 'management' | 'managementHost' | 'managementToken'>;
 
@@ -14,16 +16,23 @@ const closeMs = 2_000;
 /**
  * Opens the management port where the settings want it, and says where that is; null for nowhere. Open it before the
  * workers, so that it answers while they start, and while they drain. Throws a StartError for a port that is taken;
- * locally, where two projects may run beside each other, one that nobody has chosen gives way with a warning.
+ * locally, where two projects may run beside each other, one that nobody has chosen gives way with a warning. With
+ * `jobs` the port has their pages too.
  */
 export async function openManagementPort(
   { management, managementHost: host, managementToken: token }: ManagementSettings,
   fleet: Fleet,
   log: Logger,
   lifecycle: Lifecycle,
+  jobs?: JobsSource,
 ): Promise<string | null> {
   if (management === null) return null;
-  const server = createManagementServer({ fleet, log: log.named('management'), token });
+  const server = createManagementServer({
+    fleet,
+    log: log.named('management'),
+    token,
+    ...(jobs === undefined ? {} : { jobs: { source: jobs, loopback: isLoopback(host) } }),
+  });
   const port = await lifecycle.open(
     'management port',
     () => listen(server, host, management, log),

@@ -166,6 +166,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
           'Idempotency-Key',
           'If-Match',
           'If-None-Match',
+          'Last-Event-ID',
           'X-Request-ID',
           'traceparent',
           apiKeyHeader,

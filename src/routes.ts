@@ -16,16 +16,23 @@ import { metaRoutes } from './features/meta/routes.ts';
 import { metricsRoutes } from './features/metrics/routes.ts';
 import { createPosts } from './features/posts/posts.ts';
 import { postsRoutes } from './features/posts/routes.ts';
+import { tasksRoutes } from './features/tasks/routes.ts';
+import { createTasks } from './features/tasks/tasks.ts';
+import { uploadsRoutes } from './features/uploads/routes.ts';
+import { createUploads, uploadsFolder } from './features/uploads/uploads.ts';
 import { usersRoutes } from './features/users/routes.ts';
 import { createUsers } from './features/users/users.ts';
+import { createWelcome } from './features/users/welcome.ts';
 import { mount, type Route } from './http/route.ts';
 import type { Identity } from './identity.ts';
+import { createQueue, type Queue } from './jobs/queue.ts';
 import { type MailQueue, noMail } from './mail/mail-queue.ts';
 import type { Logger } from './observability/logger.ts';
 import type { Metrics, MetricsSnapshot } from './observability/metrics.ts';
 import { createDocsRoutes } from './openapi/docs-page.ts';
 import { createOpenApiDocument, type OpenApiDocument } from './openapi/document.ts';
 import type { Settings } from './settings/load.ts';
+import { taskDefinitions } from './tasks.ts';
 
 export interface RouteParts {
   readonly settings: Settings;
@@ -40,6 +47,8 @@ export interface RouteParts {
   readonly healthChecks?: readonly HealthCheck[];
   /** The way for mails to leave; by default there is none. */
   readonly mail?: MailQueue;
+  /** Where jobs are enqueued; by default one that takes the tasks of the application. */
+  readonly queue?: Queue;
   /** By default one with the parameters for production; tests bring a cheap one. */
   readonly passwords?: PasswordHasher;
   /** Routes beside the features', below the API prefix: tests and benchmarks add theirs. */
@@ -50,6 +59,8 @@ const tags = [
   { name: 'auth', description: 'Signing in, and what one can sign in with.' },
   { name: 'users', description: 'People who have an account.' },
   { name: 'posts', description: 'What they write.' },
+  { name: 'uploads', description: 'Files for something to be done with them in the background.' },
+  { name: 'tasks', description: 'Work that is done in the background.' },
   { name: 'health', description: 'Probes for the platform; exempt from the rate limit.' },
   { name: 'meta', description: 'What this service is.' },
 ];
@@ -58,6 +69,8 @@ const scopeDescriptions: Readonly<Record<Scope, string>> = {
   'users:read': 'Read the account of the user.',
   'users:write': 'Change the account of the user, which the answer shows.',
   'posts:write': 'Write, change and delete posts of the user.',
+  'tasks:read': 'Read and watch tasks of the user.',
+  'tasks:write': 'Start and cancel tasks of the user.',
 };
 
 /** Every route that the application answers, with its full path. */
@@ -110,6 +123,7 @@ function featureRoutes({
   identity,
   healthChecks = [],
   mail = noMail,
+  queue = createQueue({ definitions: taskDefinitions }),
   passwords = createPasswordHasher(),
 }: RouteParts): Route[] {
   const { application, security } = settings;
@@ -159,14 +173,23 @@ function featureRoutes({
     account,
     log: log.named('users'),
   });
+  const welcome = createWelcome({ database, queue, mail, service: application.projectName });
   const posts = createPosts({ database, log: log.named('posts') });
+  const tasks = createTasks({ database, queue, log: log.named('tasks') });
   return [
     ...healthRoutes({ health }),
     ...metaRoutes({ application }),
     ...authRoutes({ auth, allowedOrigins: application.corsAllowOrigins }),
     ...accountRoutes({ account }),
     ...apiKeysRoutes({ apiKeys, prefix }),
-    ...usersRoutes({ users, prefix }),
+    ...usersRoutes({ users, welcome, prefix }),
     ...postsRoutes({ posts, prefix }),
+    ...tasksRoutes({ tasks }),
+    ...uploadsRoutes({
+      uploads: createUploads({ database, queue, log: log.named('uploads') }),
+      folder: uploadsFolder(application.dataDir),
+      maxBytes: security.maxUploadSize,
+      prefix,
+    }),
   ];
 }

@@ -1,43 +1,55 @@
 import { createLimitStore } from './app.ts';
-import { createPrimary, type SupervisionTerms } from './cluster/primary.ts';
+import { createPrimary } from './cluster/primary.ts';
+import { createDashboard } from './dashboard.ts';
 import { openDatabaseServer } from './database-server.ts';
+import { hasJobProcess, jobEntry } from './job-entry.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createHostClock } from './limits/host-clock.ts';
 import { createPrimaryLimits } from './limits/primary-limits.ts';
 import { openManagementPort } from './management-port.ts';
 import { startRuntimeMetrics } from './observability/runtime-metrics.ts';
 import type { RoleParts, Running } from './program.ts';
-import type { Settings } from './settings/load.ts';
 import { renewSettings } from './settings-renewal.ts';
+import { closeMs, supervisionTerms } from './supervision-terms.ts';
 
-/** What a worker needs to end beyond the grace time of its requests, in milliseconds. */
-const closeMs = 10_000;
-
-/** Opens the management port and the database, forks the workers and decides on permits for all of them. */
-export async function runPrimary({ settings, source, log, metrics }: RoleParts): Promise<Running> {
+/**
+ * Opens the management port and the database, forks the workers and the process of the jobs, and decides on permits
+ * for all workers.
+ */
+export async function runPrimary(parts: RoleParts): Promise<Running> {
+  const { settings, source, log, metrics } = parts;
   const lifecycle = createLifecycle(log);
   const primaryLog = log.named('primary');
   const now = createHostClock();
   let databaseUrl: string | null = null;
   const primary = createPrimary({
-    terms: termsOf(settings),
+    terms: supervisionTerms(settings),
     renewTerms: async () =>
-      termsOf(await renewSettings({ atStart: settings, source, databaseUrl, log: primaryLog })),
+      supervisionTerms(await renewSettings({ atStart: settings, source, databaseUrl, log: primaryLog })),
     log: primaryLog,
     limits: createPrimaryLimits({ store: createLimitStore(settings, log, now), now }),
     metrics,
+    ...(hasJobProcess(settings) ? { spawnJobs: () => parts.startChild(jobEntry) } : {}),
   });
-  // Whatever ends this process, it leaves no worker behind that it could still end.
+  // Whatever ends this process, it leaves no other behind that it could still end.
   process.on('exit', primary.kill);
   startRuntimeMetrics({ metrics, version: settings.application.projectVersion });
   try {
-    const managementUrl = await openManagementPort(settings.server, primary.fleet, log, lifecycle);
+    const dashboard = createDashboard(settings, log);
+    const managementUrl = await openManagementPort(
+      settings.server,
+      primary.fleet,
+      log,
+      lifecycle,
+      dashboard.source,
+    );
     databaseUrl = await openDatabaseServer(settings, log, lifecycle);
+    await dashboard.open(databaseUrl, lifecycle);
     const url = await lifecycle.open(
       'workers',
       () => primary.start(databaseUrl),
       () => primary.stop(),
-      termsOf(settings).drainTimeoutMs + closeMs,
+      supervisionTerms(settings).drainTimeoutMs + closeMs,
     );
     return {
       url,
@@ -50,17 +62,4 @@ export async function runPrimary({ settings, source, log, metrics }: RoleParts):
     await lifecycle.closeAll();
     throw error;
   }
-}
-
-function termsOf({ server }: Settings): SupervisionTerms {
-  return {
-    workers: server.workers,
-    startTimeoutMs: server.workerStartTimeoutSeconds * 1000,
-    drainTimeoutMs: server.shutdownGraceSeconds * 1000 + closeMs,
-    silenceMs: server.workerTimeoutSeconds * 1000,
-    canaryMs: server.reloadCanarySeconds * 1000,
-    maxRequests: server.workerMaxRequests,
-    maxRequestsJitter: server.workerMaxRequestsJitter,
-    maxMemoryBytes: server.workerMaxMemoryMb * 1024 * 1024,
-  };
 }

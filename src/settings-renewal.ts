@@ -21,6 +21,7 @@ const fixed = new Map<string, (settings: Settings) => unknown>([
   ['APP_DATABASE_URL', ({ application }) => application.databaseUrl],
   ['APP_DATA_DIR', ({ application }) => application.dataDir],
   ['APP_LOG_FORMAT', ({ application }) => application.logFormat],
+  ['APP_TASKS_ENABLED', ({ tasks }) => tasks.enabled],
   ['APP_MANAGEMENT_PORT', ({ server }) => JSON.stringify(server.management)],
   ['APP_MANAGEMENT_HOST', ({ server }) => server.managementHost],
   ['APP_MANAGEMENT_TOKEN', ({ server }) => server.managementToken],

@@ -11,9 +11,9 @@
 
 import { type AppParts, createApp } from './app.ts';
 import { createChores } from './chores.ts';
+import { findPending } from './database-obstacle.ts';
 import { openDatabaseServer } from './database-server.ts';
 import { connectDatabase, type Database } from './db/database.ts';
-import { pendingMigrations } from './db/migrate.ts';
 import { AppError } from './errors.ts';
 import type { HealthCheck } from './features/health/health.ts';
 import { startHousekeeping } from './housekeeping.ts';
@@ -34,7 +34,7 @@ import { observeSaturation } from './observability/saturation-metrics.ts';
 import type { Settings } from './settings/load.ts';
 
 export interface StartOptions
-  extends Pick<AppParts, 'extraRoutes' | 'fleetMetrics' | 'limitStore' | 'now' | 'passwords'> {
+  extends Pick<AppParts, 'extraRoutes' | 'fleetMetrics' | 'limitStore' | 'now' | 'passwords' | 'queue'> {
   readonly settings: Settings;
   readonly log: Logger;
   /** The database to connect to, if somebody else has made it ready: the primary of several workers. */
@@ -110,7 +110,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     if (databaseUrl !== null) {
       await lifecycle.open(
         'housekeeping',
-        async () => startHousekeeping({ chores: createChores(database), everyMs: hourMs, log }),
+        async () => startHousekeeping({ chores: createChores(database, settings), everyMs: hourMs, log }),
         (started) => started.stop(),
         databaseCloseMs,
       );
@@ -203,12 +203,8 @@ function databaseChecks(database: Database, url: string | null): HealthCheck[] {
       name: 'migrations',
       required: true,
       async run() {
-        const pending = await pendingMigrations(database.sql);
-        if (pending.length > 0)
-          throw new AppError(
-            'not_ready',
-            `${pending.length} migrations are pending; run \`npm run migrate -- up\`.`,
-          );
+        const obstacle = await findPending(database);
+        if (obstacle !== undefined) throw new AppError('not_ready', obstacle);
       },
     },
   ];

@@ -1,13 +1,22 @@
 import assert from 'node:assert/strict';
+import { mkdir, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { it } from 'node:test';
 import { createChores } from '../src/chores.ts';
+import { uploadsFolder } from '../src/features/uploads/uploads.ts';
+import { loadSettings } from '../src/settings/load.ts';
+import { mustMakeFolder } from './helpers/program.ts';
 import { mustOpenTestDatabase } from './helpers/test-database.ts';
+import { testSecret } from './helpers/test-secret.ts';
 
 it('what has been over for long is deleted by its chore, and what is not is left', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const { sql } = database;
   await sql`
     insert into users (username, email, password_hash) values ('ada', 'ada@example.org', 'none')`;
+  const data = await mustMakeFolder(t);
+  const folder = uploadsFolder(data);
+  await mkdir(folder);
   for (const age of ['60 days', '0 days']) {
     const born = sql`now() - ${age}::interval`;
     const ended = sql`now() - ${age}::interval + interval '1 day'`;
@@ -28,9 +37,22 @@ it('what has been over for long is deleted by its chore, and what is not is left
     await sql`
       insert into idempotency_keys (scope, key, fingerprint, attempt, state, created_at, expires_at)
       values ('anonymous', ${hash}, ${hash}, gen_random_uuid(), 'running', ${born}, ${ended})`;
+    await sql`
+      insert into jobs (name, queue, state, priority, payload, max_attempts, timeout_ms, finished_at)
+      values ('noop', 'default', 'cancelled', 0, '{}', 1, 1, ${ended})`;
   }
 
-  for (const { name, deleteBatch } of createChores(database)) {
+  for (const days of [1, 31]) {
+    const file = join(folder, String(days));
+    await writeFile(file, '');
+    await utimes(file, new Date(), new Date(Date.now() - days * 86_400_000));
+  }
+
+  const { settings } = loadSettings({
+    env: { APP_ENVIRONMENT: 'test', SECURITY_JWT_SECRET: testSecret, APP_DATA_DIR: data },
+    envFile: null,
+  });
+  for (const { name, deleteBatch } of createChores(database, settings)) {
     assert.equal(await deleteBatch(10), 1, name);
     assert.equal(await deleteBatch(10), 0, name);
   }

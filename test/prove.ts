@@ -5,8 +5,11 @@ const proofs = new Map([
   // The test runner, which takes the name for the part of a path that it is.
   ['browser', () => import('./run.ts')],
   ['alerts', () => import('./prove/alerts.ts')],
+  ['jobs', () => import('./prove/jobs.ts')],
+  ['jobs-plans', () => import('./prove/jobs-plans.ts')],
   ['limiter', () => import('./prove/limiter.ts')],
   ['metrics', () => import('./prove/metrics.ts')],
+  ['pooler', () => import('./prove/pooler.ts')],
   ['probes', () => import('./prove/probes.ts')],
   ['reload', () => import('./prove/reload.ts')],
 ]);

@@ -43,19 +43,29 @@ interface Parameters {
   readonly p: number;
 }
 
+const usualCost = 17;
+const blocks = { r: 8, p: 1 };
 const saltBytes = 16;
 const keyBytes = 32;
 
 /** The largest parameters that a stored hash may ask for: a planted hash must not eat the machine. */
 const largest: Parameters = { ln: 20, r: 16, p: 4 };
 
+/**
+ * What an account has that has no password yet: a hash like any other, so that comparing with it takes as long, of
+ * which nobody knows the password, for the key is drawn and not derived.
+ */
+export function unusableHash(): string {
+  return formatHash({ ...blocks, ln: usualCost }, randomBytes(saltBytes), randomBytes(keyBytes));
+}
+
 /** Makes a hasher. One serves the whole process, since the bounds are per hasher. */
 export function createPasswordHasher({
-  cost = 17,
+  cost = usualCost,
   concurrency = 2,
   maxWaiting = 50,
 }: PasswordHasherOptions = {}): PasswordHasher {
-  const current: Parameters = { ln: cost, r: 8, p: 1 };
+  const current: Parameters = { ...blocks, ln: cost };
   const turns = createTurns(concurrency, maxWaiting);
 
   async function inTurn<T>(work: () => Promise<T>, signal: PasswordSignal | undefined): Promise<T> {
@@ -77,7 +87,7 @@ export function createPasswordHasher({
     async hash(password, signal) {
       const salt = randomBytes(saltBytes);
       const key = await inTurn(() => deriveKey(password, salt, keyBytes, current), signal);
-      return `$scrypt$ln=${current.ln},r=${current.r},p=${current.p}$${encode(salt)}$${encode(key)}`;
+      return formatHash(current, salt, key);
     },
     async verify(password, stored, signal) {
       const hash = parseHash(stored);
@@ -130,6 +140,10 @@ function parseHash(
   return fits
     ? { ...parameters, salt: Buffer.from(salt, 'base64'), key: Buffer.from(key, 'base64') }
     : undefined;
+}
+
+function formatHash({ ln, r, p }: Parameters, salt: Buffer, key: Buffer): string {
+  return `$scrypt$ln=${ln},r=${r},p=${p}$${encode(salt)}$${encode(key)}`;
 }
 
 function encode(bytes: Buffer): string {

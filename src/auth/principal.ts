@@ -8,7 +8,7 @@ export const roles = ['user', 'admin'] as const;
 export type Role = (typeof roles)[number];
 
 /** What a credential may be used for. A session has all of them; an API key those that it was made with. */
-export const scopes = ['users:read', 'users:write', 'posts:write'] as const;
+export const scopes = ['users:read', 'users:write', 'posts:write', 'tasks:read', 'tasks:write'] as const;
 export type Scope = (typeof scopes)[number];
 
 interface Caller {

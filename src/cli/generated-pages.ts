@@ -8,6 +8,7 @@ import { createApp, createLimitStore } from '../app.ts';
 import { errorCodes } from '../errors.ts';
 import { problemKinds, problemType } from '../http/problem.ts';
 import type { Route } from '../http/route.ts';
+import { createJobMetrics } from '../jobs/job-metrics.ts';
 import { countEvents } from '../observability/event-metrics.ts';
 import { createMetrics } from '../observability/metrics.ts';
 import { startRuntimeMetrics } from '../observability/runtime-metrics.ts';
@@ -55,6 +56,7 @@ export function defaultApp() {
   countEvents(metrics);
   observeSaturation({ metrics, inFlight: () => 0, pool: database.stats });
   startRuntimeMetrics({ metrics, version: '' }).stop();
+  createJobMetrics(metrics, [], () => 0);
   const unused = { limitStore: createLimitStore(settings, parts.log), metrics: createMetrics() };
   return { layers: pipelineLayers({ ...parts, ...unused }), routes, metrics: metrics.snapshot(), settings };
 }

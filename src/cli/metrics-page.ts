@@ -28,9 +28,16 @@ export function metricsPage(metrics: MetricsSnapshot): string[] {
     tableRow(['---', '---', '---', '---']),
     ...ofSeveralWorkers.map(tableRow),
     '',
+    'Where the server runs jobs (`APP_TASKS_ENABLED`), in a process beside it, there are also:',
+    '',
+    tableRow(['name', 'kind', 'labels', 'what']),
+    tableRow(['---', '---', '---', '---']),
+    ...ofJobProcess.map(tableRow),
+    '',
     'Counters and histograms are added up, those of workers that have ended included, so that no sum falls. Gauges with the',
-    'label `worker` are of that process alone; the primary, which answers no request, is `worker="primary"`, and a process',
-    'without workers is `worker="1"`. The other gauges are sums over the workers that are there.',
+    'label `worker` are of that process alone; the primary, which answers no request, is `worker="primary"`, a process',
+    'without workers is `worker="1"`, and what runs jobs is `worker="jobs"`. The other gauges are sums over the workers',
+    'that are there.',
     '',
     '## Labels',
     '',
@@ -63,6 +70,13 @@ const ofSeveralWorkers = [
   ],
 ];
 
+/** What the server counts of the process that runs jobs beside it. */
+const ofJobProcess = [
+  ['`job_process_ready`', 'gauge', '-', 'Whether it is there: 0 or 1.'],
+  ['`job_threads_replaced_total`', 'counter', '`reason`', 'Its threads that ended and were replaced.'],
+  ['`job_process_restarts_total`', 'counter', '`reason`', 'Its ends by their reason; each was replaced.'],
+];
+
 const eventQuestions: readonly (readonly [question: string, names: string])[] = [
   ['Who is refused?', 'auth.(login.failed|login.throttled|credentials.refused|access.denied)'],
   ['Are sessions stolen?', 'auth.refresh.reused'],
@@ -70,4 +84,5 @@ const eventQuestions: readonly (readonly [question: string, names: string])[] = 
   ['Does the limiter answer?', 'rate_limit.store_failed'],
   ['Is the database slow, or gone?', 'slow.query|database.unavailable'],
   ['Does mail leave?', 'mail.failed|mail.deferred'],
+  ['Do jobs fail, or lose their process?', 'job.(failed|taken_over)|runner.lost'],
 ];

@@ -1,7 +1,7 @@
 /**
- * What can be known of all processes that answer requests, from the one that supervises them. The management port
- * asks it; the primary of several workers has it, and so has a single process, as a fleet of one. No answer waits
- * for a worker longer than its stated deadline, so that all of them come while every worker is blocked.
+ * What can be known of all processes that answer requests or run jobs, from the one that supervises them. The
+ * management port asks it; the primary of several workers has it, and so has a single process, as a fleet of one. No
+ * answer waits for a worker longer than its stated deadline, so that all of them come while every worker is blocked.
  */
 
 import type { MetricsSnapshot } from '../observability/metrics.ts';
@@ -21,14 +21,21 @@ export interface Readiness {
   readonly detail: string;
 }
 
+/** What a process is for: it answers requests, or runs jobs. */
+export const workerKinds = ['requests', 'jobs'] as const;
+export type WorkerKind = (typeof workerKinds)[number];
+
 /** A process as it last spoke of itself. Numbers are 0 until it has spoken. */
 export interface WorkerReport {
+  /** Counted for each kind by itself. */
   readonly id: number;
+  readonly kind: WorkerKind;
   readonly pid: number;
   readonly state: WorkerState;
   readonly ageSeconds: number;
-  /** Requests that it has received since it started. */
+  /** Requests that it has received since it started, or attempts at jobs that have ended. */
   readonly requests: number;
+  /** Those that have not been answered yet, or attempts under way. */
   readonly inFlight: number;
   readonly rssBytes: number;
   readonly heapBytes: number;

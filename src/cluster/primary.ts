@@ -6,28 +6,35 @@
  *     a worn worker --------+-> one exchange after another --+-> recycle
  *                                                            |
  *     SIGTTIN, SIGTTOU -> resize ---------------------------> worker-pool.ts: as many as are wanted
- *     every second: watchdog.ts kills the silent ----------->   |
+ *     every second: silence.ts kills the silent ------------>   |
  *                                                               '-> supervised-worker.ts: one process and its state
+ *                                                                                 ^
+ *     start, SIGHUP, stop: job-process.ts, the one that runs jobs -----------------'
  *
  * What survives: the permits, and the counts of workers that ended, live here and outlast every worker. A worker
  * whose primary is gone ends by itself (`worker.ts`). The primary's own code and the few settings that are its own are
- * those of its start; a reload renews the workers only.
+ * those of its start; a reload renews the workers only, and the process of the jobs first: it has to know new tasks
+ * before somebody enqueues them.
  */
 
+import type { ChildProcess } from 'node:child_process';
+import cluster from 'node:cluster';
 import { StartError } from '../errors.ts';
 import type { PrimaryLimits } from '../limits/primary-limits.ts';
 import type { Logger } from '../observability/logger.ts';
-import type { CounterSeries, Metrics } from '../observability/metrics.ts';
+import type { Metrics } from '../observability/metrics.ts';
 import type { Fleet } from './fleet.ts';
 import { createFleetMetrics } from './fleet-metrics.ts';
 import { readinessOf } from './fleet-readiness.ts';
+import { createJobProcess, type JobProcess } from './job-process.ts';
 import type { ToPrimary } from './messages.ts';
 import { wearOf } from './recycling.ts';
+import { countRestarts } from './restart-counter.ts';
 import { replaceAll } from './rolling-reload.ts';
+import { watchSilence } from './silence.ts';
 import { type SupervisedWorker, superviseWorker } from './supervised-worker.ts';
-import { createWatchdog } from './watchdog.ts';
 import { createWorkerPool } from './worker-pool.ts';
-import { type EndReason, endReasons, workerStates } from './worker-state.ts';
+import { workerStates } from './worker-state.ts';
 
 /** What a reload can change. Times are in milliseconds. */
 export interface SupervisionTerms {
@@ -53,19 +60,24 @@ export interface PrimaryOptions {
   readonly limits: PrimaryLimits;
   /** What the primary itself counts. */
   readonly metrics: Metrics;
+  /** Makes a process that runs jobs; without it there is none. */
+  readonly spawnJobs?: () => ChildProcess;
 }
 
 export interface Primary {
   readonly fleet: Fleet;
-  /** Forks the workers; they get the URL. Resolves with their address, or rejects with a StartError. */
+  /**
+   * Forks the workers, and when they answer, the process of the jobs; they get the URL. Resolves with the workers'
+   * address, or rejects with a StartError.
+   */
   start(databaseUrl: string | null): Promise<string>;
   /** Replaces all workers, one after the other. While one reload runs, one more can wait. */
   reload(): void;
   /** Wants so many workers more, or fewer; never fewer than one. */
   resize(by: number): void;
-  /** Drains all workers and waits for their end. Idempotent. */
+  /** Drains all processes at the same time and waits for their end. Idempotent. */
   stop(): Promise<void>;
-  /** Ends all workers at once. */
+  /** Ends all processes at once. */
   kill(): void;
 }
 
@@ -79,13 +91,14 @@ const recyclePauseMs = 30_000;
 
 export function createPrimary(options: PrimaryOptions): Primary {
   const { log, limits, metrics } = options;
-  const watchdog = createWatchdog<SupervisedWorker>();
   const pool = createWorkerPool({ wanted: options.terms.workers, log, fork });
-  const fleetMetrics = createFleetMetrics(metrics, () => pool.workers);
+  const fleetMetrics = createFleetMetrics(metrics, () => [...pool.workers, ...(jobs?.processes ?? [])]);
+  const jobs: JobProcess | undefined =
+    options.spawnJobs && createJobProcess({ ...options, spawn: options.spawnJobs, fleetMetrics });
   const requestBudgets = new WeakMap<SupervisedWorker, number>();
   let terms = options.terms;
   let databaseUrl: string | null = null;
-  let timers: NodeJS.Timeout[] = [];
+  let endTimers = () => {};
   /** Exchanges run one after the other. */
   let lastExchange: Promise<void> = Promise.resolve();
   let exchanges = 0;
@@ -93,15 +106,20 @@ export function createPrimary(options: PrimaryOptions): Primary {
   let isReloadWaiting = false;
   let recycleNotBefore = 0;
 
-  const restarts = countRestarts(metrics);
+  const restarts = countRestarts(metrics, {
+    name: 'worker_restarts_total',
+    help: 'Workers that ended and were replaced, by the reason of their end.',
+  });
   observeStates();
 
-  const reports = () => [...pool.workers].map((worker) => worker.report());
+  const reportsOf = (workers: Iterable<SupervisedWorker>) => Array.from(workers, (worker) => worker.report());
 
   function fork(generation: number): SupervisedWorker {
     const worker = superviseWorker({
-      generation,
       ...terms,
+      kind: 'requests',
+      spawn: forkWorker,
+      generation,
       log,
       onMessage: (message) => receive(worker, message),
     });
@@ -142,16 +160,8 @@ export function createPrimary(options: PrimaryOptions): Primary {
     });
   }
 
-  function tick(): void {
-    for (const worker of watchdog.check(pool.workers, performance.now(), terms.silenceMs)) {
-      const { id, pid, silentSeconds } = worker.report();
-      log.error('worker.silent', { worker: id, pid, silent_seconds: silentSeconds });
-      worker.kill('silent');
-    }
-    if (exchanges === 0 && performance.now() >= recycleNotBefore) recycleWorn();
-  }
-
   function recycleWorn(): void {
+    if (exchanges > 0 || performance.now() < recycleNotBefore) return;
     const { maxMemoryBytes } = terms;
     for (const worker of pool.workers) {
       const maxRequests = requestBudgets.get(worker) ?? 0;
@@ -198,11 +208,12 @@ export function createPrimary(options: PrimaryOptions): Primary {
       });
       return;
     }
-    const old = [...pool.workers];
+    const old = [...pool.workers, ...(jobs?.processes ?? [])];
     // Unless the settings say another number than before, what SIGTTIN and SIGTTOU made of it stays.
     const workers = renewed.workers === terms.workers ? pool.wanted : renewed.workers;
     terms = renewed;
-    const fault = await replaceAll(pool, { workers, canaryMs: terms.canaryMs });
+    const fault =
+      (await jobs?.replace(terms)) ?? (await replaceAll(pool, { workers, canaryMs: terms.canaryMs }));
     if (pool.isStopping) return;
     if (fault !== undefined) {
       log.error('reload.failed', {
@@ -214,6 +225,21 @@ export function createPrimary(options: PrimaryOptions): Primary {
     }
     await Promise.all(old.map(({ ended }) => ended));
     log.info('reload.completed', { reload: number, workers: pool.wanted });
+  }
+
+  /** Requests are answered already while the jobs' process starts; if it must not, they are not any more. */
+  async function startBeside(job: JobProcess, url: string): Promise<void> {
+    try {
+      await job.start(url);
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+  }
+
+  async function stop(): Promise<void> {
+    await Promise.all([pool.stop(), jobs?.stop()]);
+    endTimers();
   }
 
   /** What fails here is a fault of the primary; it has done no harm to the workers. */
@@ -229,14 +255,21 @@ export function createPrimary(options: PrimaryOptions): Primary {
 
   return {
     fleet: {
-      reports,
-      readiness: async () => readinessOf(reports(), pool.isStopping),
+      reports: () => reportsOf([...pool.workers, ...(jobs?.processes ?? [])]),
+      readiness: async () => readinessOf(reportsOf(pool.workers), pool.isStopping),
       collectMetrics: fleetMetrics.collect,
     },
     async start(url) {
       databaseUrl = url;
-      timers = [setInterval(tick, tickMs), setInterval(limits.sweep, sweepMs)];
-      return pool.start();
+      const endWatch = watchSilence({ workers: pool.workers, silenceMs: () => terms.silenceMs, log });
+      const timers = [setInterval(recycleWorn, tickMs), setInterval(limits.sweep, sweepMs)];
+      endTimers = () => {
+        endWatch();
+        for (const timer of timers) clearInterval(timer);
+      };
+      const address = await pool.start();
+      if (url !== null && jobs !== undefined) await startBeside(jobs, url);
+      return address;
     },
     reload() {
       if (isReloadWaiting || pool.isStopping) return;
@@ -248,21 +281,17 @@ export function createPrimary(options: PrimaryOptions): Primary {
       pool.resize(pool.wanted + by);
       log.info('fleet.resized', { workers: pool.wanted });
     },
-    async stop() {
-      await pool.stop();
-      for (const timer of timers) clearInterval(timer);
+    stop,
+    kill() {
+      pool.kill();
+      jobs?.kill();
     },
-    kill: pool.kill,
   };
 }
 
-/** One series for each reason for which a worker is replaced; at 0 from the start, so that the first is an increase. */
-function countRestarts(metrics: Metrics): ReadonlyMap<EndReason, CounterSeries> {
-  const counter = metrics.counter({
-    name: 'worker_restarts_total',
-    help: 'Workers that ended and were replaced, by the reason of their end.',
-    labels: ['reason'],
-  });
-  const reasons = endReasons.filter((reason) => reason !== 'stopped' && reason !== 'removed');
-  return new Map(reasons.map((reason) => [reason, counter.of(reason)]));
+/** Node would throw what goes wrong with a process if nobody listened at its worker; we listen at the process. */
+function forkWorker(): { readonly id: number; readonly child: ChildProcess } {
+  const worker = cluster.fork();
+  worker.on('error', () => {});
+  return { id: worker.id, child: worker.process };
 }

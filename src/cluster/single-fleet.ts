@@ -1,21 +1,31 @@
-import type { Metrics } from '../observability/metrics.ts';
-import type { Fleet, WorkerReport } from './fleet.ts';
+import type { Fleet, WorkerKind, WorkerReport } from './fleet.ts';
+import type { FleetMetrics } from './fleet-metrics.ts';
 import { readinessOf } from './fleet-readiness.ts';
+import type { SupervisedWorker } from './supervised-worker.ts';
 import { noVitals, observeVitals, type RequestCounts, type VitalsReader } from './vitals.ts';
 import type { WorkerState } from './worker-state.ts';
 
+export interface SingleFleetOptions {
+  /** What this process does. */
+  readonly kind: WorkerKind;
+  /** The metrics of this process and of those beside it. */
+  readonly metrics: Pick<FleetMetrics, 'collect'>;
+  /** The processes beside it that it supervises. */
+  readonly beside?: () => Iterable<SupervisedWorker>;
+}
+
 export interface SingleFleet {
   readonly fleet: Fleet;
-  /** From now on the server answers. */
+  /** From now on it does its work. */
   serve(counts: RequestCounts): void;
-  /** From now on it only answers what it has. */
+  /** From now on it only ends what it has. */
   drain(): void;
 }
 
 const readingMs = 1_000;
 
-/** The fleet of a process that answers requests by itself, as its only worker. */
-export function createSingleFleet(metrics: Metrics): SingleFleet {
+/** The fleet of a process that does its work by itself, as its only worker. */
+export function createSingleFleet({ kind, metrics, beside = () => [] }: SingleFleetOptions): SingleFleet {
   let state: WorkerState = 'starting';
   let vitals = noVitals;
   let reader: VitalsReader | undefined;
@@ -24,6 +34,7 @@ export function createSingleFleet(metrics: Metrics): SingleFleet {
   function report(): WorkerReport {
     return {
       id: 1,
+      kind,
       pid: process.pid,
       state,
       ageSeconds: Math.round(performance.now() / 100) / 10,
@@ -35,9 +46,9 @@ export function createSingleFleet(metrics: Metrics): SingleFleet {
 
   return {
     fleet: {
-      reports: () => [report()],
+      reports: () => [report(), ...Array.from(beside(), (other) => other.report())],
       readiness: async () => readinessOf([report()], state === 'draining'),
-      collectMetrics: async () => metrics.snapshot(),
+      collectMetrics: metrics.collect,
     },
     serve(counts) {
       state = 'ready';

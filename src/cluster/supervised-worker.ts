@@ -1,11 +1,13 @@
 /**
  * One worker process with its state (`worker-state.ts`), its deadlines and its last words. What is to be done on
  * entering a state is done here; which worker is to live or to go is decided in `worker-pool.ts`.
+ *
+ * A worker answers requests, or runs jobs. Its life is the same; it is made in another way, and named in another.
  */
 
-import cluster from 'node:cluster';
+import type { ChildProcess } from 'node:child_process';
 import type { Logger } from '../observability/logger.ts';
-import type { WorkerReport } from './fleet.ts';
+import type { WorkerKind, WorkerReport } from './fleet.ts';
 import { readToPrimary, type ToPrimary, type ToWorker } from './messages.ts';
 import { noVitals } from './vitals.ts';
 import {
@@ -17,6 +19,9 @@ import {
 } from './worker-state.ts';
 
 export interface WorkerOptions {
+  readonly kind: WorkerKind;
+  /** Makes the process, with a channel. Throws the system's error if there is no room for another. */
+  readonly spawn: () => { readonly id: number; readonly child: ChildProcess };
   /** The count of reloads at its fork: one of a lower generation has older code and settings. */
   readonly generation: number;
   /** How long it may take to become ready, in milliseconds. */
@@ -54,12 +59,12 @@ export interface SupervisedWorker {
   kill(reason: EndReason): void;
 }
 
-/** Forks a worker. Throws the system's error if there is no room for another process. */
+/** Makes a worker. Throws what `spawn` throws. */
 export function superviseWorker(options: WorkerOptions): SupervisedWorker {
-  const { generation, log } = options;
-  const worker = cluster.fork();
-  const { id } = worker;
-  const pid = worker.process.pid ?? 0;
+  const { kind, generation, log } = options;
+  const { id, child } = options.spawn();
+  const pid = child.pid ?? 0;
+  const who = kind === 'jobs' ? { job_process: id, pid } : { worker: id, pid };
   const bornAt = performance.now();
   let state: WorkerState = 'starting';
   let reason: EndReason = 'crashed';
@@ -76,19 +81,19 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
     settleEnded = resolve;
   });
 
-  worker.on('message', (message: unknown) => {
+  child.on('message', (message: unknown) => {
     heardAt = performance.now();
     const known = readToPrimary(message);
     if (known !== undefined) hear(known);
   });
-  worker.on('error', (error) => {
-    log.warning('worker.failed', { worker: id, error });
+  child.on('error', (error) => {
+    log.warning('worker.failed', { ...who, error });
     // A process that could not be made has no end to wait for.
-    if (worker.process.pid === undefined) finish(null, null);
+    if (child.pid === undefined) finish(null, null);
   });
-  worker.on('exit', (code, signal) => {
+  child.on('exit', (code, signal) => {
     // What it said last may still be on its way.
-    if (worker.isConnected()) worker.once('disconnect', () => finish(code, signal));
+    if (child.connected) child.once('disconnect', () => finish(code, signal));
     else finish(code, signal);
   });
 
@@ -96,7 +101,7 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
     if (message.kind === 'ready') becomeReady(message.url);
     else if (message.kind === 'beat') vitals = message;
     else if (message.kind === 'failed') {
-      log.error('worker.failed', { worker: id, pid, message: message.message });
+      log.error('worker.failed', { ...who, message: message.message });
       settleStarted({ fault: message.message });
       drain('failed');
     } else options.onMessage(message);
@@ -113,14 +118,14 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
   function becomeReady(url: string): void {
     if (!enter('ready')) return;
     readyAt = performance.now();
-    log.info('worker.ready', { worker: id, pid, start_ms: Math.round(readyAt - bornAt) });
+    log.info('worker.ready', { ...who, start_ms: Math.round(readyAt - bornAt) });
     settleStarted({ url });
   }
 
   function drain(why: EndReason): void {
     if (!enter('drain')) return;
     reason = why;
-    log.info('worker.draining', { worker: id, pid, reason });
+    log.info('worker.draining', { ...who, reason });
     tell({ kind: 'stop', takenOver: why !== 'stopped' });
     deadline = setTimeout(() => kill(why), options.drainTimeoutMs);
   }
@@ -128,20 +133,20 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
   function kill(why: EndReason): void {
     if (!enter('timeout')) return;
     reason = why;
-    worker.process.kill('SIGKILL');
+    child.kill('SIGKILL');
   }
 
   function finish(code: number | null, signal: string | null): void {
     if (!enter('exit')) return;
-    const fields = { worker: id, pid, code, signal, reason };
+    const fields = { ...who, code, signal, reason };
     if (isUnplanned(reason)) log.error('worker.exited', fields);
     else log.info('worker.exited', fields);
-    settleStarted({ fault: sentenceOf(reason, signal ?? `code ${code}`, options.startTimeoutMs) });
+    settleStarted({ fault: sentenceOf(reason, signal ?? `code ${code}`, options) });
     settleEnded({ reason, readyMs: readyAt === undefined ? 0 : performance.now() - readyAt });
   }
 
   function tell(message: ToWorker): void {
-    if (worker.isConnected()) worker.send(message, () => {});
+    if (child.connected) child.send(message, () => {});
   }
 
   return {
@@ -159,6 +164,7 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
       const now = performance.now();
       return {
         id,
+        kind,
         pid,
         state,
         ageSeconds: secondsOf(now - bornAt),
@@ -177,11 +183,12 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
   };
 }
 
-function sentenceOf(reason: EndReason, how: string, startTimeoutMs: number): string {
+function sentenceOf(reason: EndReason, how: string, { kind, startTimeoutMs }: WorkerOptions): string {
+  const name = kind === 'jobs' ? 'The process that runs jobs' : 'A worker';
   if (reason === 'late') {
-    return `A worker was not ready within ${startTimeoutMs / 1000} s: see the log for what it waits for, or raise APP_WORKER_START_TIMEOUT_SECONDS.`;
+    return `${name} was not ready within ${startTimeoutMs / 1000} s: see the log for what it waits for, or raise APP_WORKER_START_TIMEOUT_SECONDS.`;
   }
-  return `A worker ended before it was ready (${how}): the log and standard error say why.`;
+  return `${name} ended before it was ready (${how}): the log and standard error say why.`;
 }
 
 function secondsOf(ms: number): number {

@@ -55,8 +55,9 @@ export function isConnectionError(error: unknown): boolean {
   );
 }
 
-/** Whether an error says that the database cannot be used at all now, whoever said so. */
+/** Whether an error says that the database cannot be used at all now, whoever said so: the driver, or this program. */
 export function isUnavailable(error: unknown): boolean {
+  if (error instanceof AppError) return error.code === 'database_unavailable';
   const state = sqlState(error);
   return isConnectionError(error) || (state !== undefined && unavailableState.test(state));
 }

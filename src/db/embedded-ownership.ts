@@ -43,6 +43,13 @@ export async function readPostmasterFile(folder: string): Promise<PostmasterFile
   return pid > 0 && port > 0 ? { pid, port } : undefined;
 }
 
+/** The port on its last command line, which PostgreSQL keeps in `postmaster.opts`; undefined before its first start. */
+export async function readLastPort(folder: string): Promise<number | undefined> {
+  const text = await readFile(join(folder, 'postmaster.opts'), 'utf8').catch(() => '');
+  const port = Number(/"-p" "(\d+)"/.exec(text)?.[1]);
+  return port > 0 ? port : undefined;
+}
+
 /** The URL of a database on the PostgreSQL that listens on a port of this machine. */
 export function urlOf(password: string, port: number, database: string): string {
   return `postgres://${databaseName}:${password}@127.0.0.1:${port}/${database}`;

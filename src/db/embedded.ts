@@ -28,7 +28,7 @@ import { type Backoff, backoffDelay } from '../resilience/retry.ts';
 import { findAccount } from './embedded-account.ts';
 import { findBinaries } from './embedded-binaries.ts';
 import { clusterFolder, databaseName, openCluster, readPassword } from './embedded-cluster.ts';
-import { clearFolder, readPostmasterFile, takeOwnership, urlOf } from './embedded-ownership.ts';
+import { clearFolder, readLastPort, readPostmasterFile, takeOwnership, urlOf } from './embedded-ownership.ts';
 import { type Postmaster, PostmasterBusyError, startPostmaster } from './embedded-postmaster.ts';
 import { classifyProcess, identifyProcess } from './embedded-process.ts';
 
@@ -87,7 +87,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedD
   async function startOnFreePort(): Promise<Postmaster> {
     for (let attempt = 1; ; attempt += 1) {
       await clearFolder(cluster, log);
-      port = await findFreePort();
+      port = await findFreePort(await readLastPort(cluster.folder));
       try {
         return await open(port);
       } catch (error) {
@@ -161,10 +161,18 @@ export async function findRunningEmbedded(dataDir: string): Promise<string | und
   return urlOf(password, found.port, databaseName);
 }
 
-/** A port of this machine on which nothing listens at the moment. */
-async function findFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
+/**
+ * A port of this machine on which nothing listens at the moment: `wanted`, if that is one. So whoever was connected
+ * beside us, such as `npm run worker`, finds the database again after a restart.
+ */
+async function findFreePort(wanted = 0): Promise<number> {
+  const server = createServer().listen(wanted, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    if (wanted === 0) throw error;
+    return findFreePort();
+  }
   const address = server.address();
   server.close();
   await once(server, 'close');

@@ -14,6 +14,17 @@ export interface BodyLimits {
   readonly timeoutMs: number;
 }
 
+/** Takes a piece of a body. A promise holds back what comes behind it, and the client with it, until it resolves. */
+export type TakeChunk = (chunk: Buffer) => Promise<void> | undefined;
+
+export interface StreamBodyOptions {
+  readonly limits: BodyLimits;
+  /** The layer that asks, for its refusals. */
+  readonly layer?: string | undefined;
+  /** Ends the reading when it rejects, with the same error: what is made of the body has failed. */
+  readonly failed?: Promise<never>;
+}
+
 /** Whether the request has a body: it declares a length that is not 0, or sends chunks (RFC 9112, section 6). */
 export function hasBody(request: IncomingMessage): boolean {
   if (request.headers['transfer-encoding'] !== undefined) return true;
@@ -21,13 +32,8 @@ export function hasBody(request: IncomingMessage): boolean {
   return length !== undefined && length !== '0';
 }
 
-/**
- * Reads the whole body into `ctx.rawBody`. Throws an AppError: `body_too_large`, `request_timeout`,
- * `incomplete_body` when the client stops in the middle, `unsupported_encoding` for a Content-Encoding. The
- * error names `layer`, if one asked.
- */
-export async function receiveBody(ctx: Context, limits: BodyLimits, layer?: string): Promise<void> {
-  const { request } = ctx;
+/** Throws what can be said of a body before any of it has come: `unsupported_encoding`, `body_too_large`. */
+export function refuseByHeaders({ request }: Context, limits: BodyLimits, layer?: string): void {
   const coding = request.headers['content-encoding'];
   if (coding !== undefined && coding.toLowerCase() !== 'identity') {
     throw new AppError(
@@ -38,44 +44,72 @@ export async function receiveBody(ctx: Context, limits: BodyLimits, layer?: stri
   }
   const declared = Number(request.headers['content-length'] ?? 0);
   if (declared > limits.maxBytes) throw tooLarge(limits.maxBytes, layer);
-  if (ctx.expectsContinue) ctx.response.writeContinue();
-  ctx.rawBody = await collect(request, limits, layer);
 }
 
-function collect(request: IncomingMessage, limits: BodyLimits, layer: string | undefined): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    const timer = setTimeout(() => {
-      settle(() => reject(tooSlow(limits.timeoutMs, layer)));
-    }, limits.timeoutMs);
+/**
+ * Reads the whole body into `ctx.rawBody`. Throws an AppError: `body_too_large`, `request_timeout`,
+ * `incomplete_body` when the client stops in the middle, `unsupported_encoding` for a Content-Encoding. The
+ * error names `layer`, if one asked.
+ */
+export async function receiveBody(ctx: Context, limits: BodyLimits, layer?: string): Promise<void> {
+  refuseByHeaders(ctx, limits, layer);
+  const chunks: Buffer[] = [];
+  const keep: TakeChunk = (chunk) => {
+    chunks.push(chunk);
+    return undefined;
+  };
+  await streamBody(ctx, keep, { limits, layer });
+  const only = chunks.length === 1 ? chunks[0] : undefined;
+  ctx.rawBody = only ?? Buffer.concat(chunks);
+}
 
+/**
+ * Hands the body to `take` piece by piece, in order, and resolves when the last one is taken. A client that waits for
+ * `100 Continue` is told to send. Rejects with the same AppErrors as `receiveBody`, and with what `take` throws; the
+ * request is paused then, and what is left of it is for whoever answers.
+ */
+export function streamBody(ctx: Context, take: TakeChunk, options: StreamBodyOptions): Promise<void> {
+  const { limits, layer } = options;
+  const { request } = ctx;
+  if (ctx.expectsContinue) {
+    ctx.response.writeContinue();
+    ctx.expectsContinue = false;
+  }
+  return new Promise((resolve, reject) => {
+    let size = 0;
+    let settled = false;
     const settle = (then: () => void) => {
+      if (settled) return;
+      settled = true;
       clearTimeout(timer);
       request.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
       // What still arrives must not throw an unhandled 'error'; the socket is closed by whoever answers.
       request.on('error', () => {});
       then();
     };
+    const fail = (error: unknown) => {
+      settle(() => {
+        request.pause();
+        reject(error);
+      });
+    };
     const onData = (chunk: Buffer) => {
       size += chunk.length;
-      if (size > limits.maxBytes) {
-        request.pause();
-        settle(() => reject(tooLarge(limits.maxBytes, layer)));
-        return;
-      }
-      chunks.push(chunk);
+      if (size > limits.maxBytes) return fail(tooLarge(limits.maxBytes, layer));
+      const taken = take(chunk);
+      if (taken === undefined) return;
+      request.pause();
+      taken.then(() => {
+        if (!settled) request.resume();
+      }, fail);
     };
-    const onEnd = () => {
-      const only = chunks.length === 1 ? chunks[0] : undefined;
-      settle(() => resolve(only ?? Buffer.concat(chunks, size)));
-    };
+    const onEnd = () => settle(resolve);
     const onClose = () => {
-      settle(() =>
-        reject(new AppError('incomplete_body', 'The connection ended before the whole body had arrived.')),
-      );
+      fail(new AppError('incomplete_body', 'The connection ended before the whole body had arrived.'));
     };
+    const timer = setTimeout(() => fail(tooSlow(limits.timeoutMs, layer)), limits.timeoutMs);
     request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
+    options.failed?.catch(fail);
   });
 }
 

@@ -73,9 +73,14 @@ export class Context {
   fault: AppError | undefined = undefined;
   /** Who asks, once the credentials of the request are checked; undefined for somebody who showed none. */
   principal: Principal | undefined = undefined;
+  /**
+   * Asks again who that is, for an answer that goes on for long. Rejects, or throws, when the credentials are good no
+   * more. Undefined for somebody who showed none.
+   */
+  identify: (() => Principal | Promise<Principal>) | undefined = undefined;
   /** What keeps the answer for a repetition of the request; undefined unless the client has asked for it. */
   recorder: ReplyRecorder | undefined = undefined;
-  /** Whether the client waits for `100 Continue` before it sends its body. */
+  /** Whether the client waits for `100 Continue`, and has not been sent it, before it sends its body. */
   expectsContinue = false;
 
   /** When the work for this request is to end; `signal` is the same for those who need a real AbortSignal. */

@@ -4,10 +4,11 @@
  */
 
 import { Readable } from 'node:stream';
-import { AppError, type FieldError } from '../errors.ts';
+import { AppError, type FieldError, StartError } from '../errors.ts';
 import { type BodyLimits, hasBody, receiveBody } from './body.ts';
 import type { Context, Done, Payload } from './context.ts';
 import { type MediaType, parseMediaType } from './media-type.ts';
+import { discardForm, type Form, receiveForm, type Upload } from './multipart.ts';
 import { createOnce, type FinishedReply } from './once.ts';
 import { parseBody } from './parse-body.ts';
 import { parseQuery } from './query.ts';
@@ -26,9 +27,14 @@ export interface PreparedRoute {
   readonly serialisers: ReadonlyMap<number, Serialise>;
 }
 
-/** Fills in what the route leaves to defaults. Throws nothing. */
+/** Fills in what the route leaves to defaults. Throws a StartError for declarations that exclude each other. */
 export function prepareRoute(route: Route, defaults: BodyLimits): PreparedRoute {
   const operation = `${route.method} ${route.path}`;
+  if (route.upload !== undefined && route.idempotent) {
+    throw new StartError(
+      `${operation} cannot be both idempotent and an upload: a repetition is known by the whole body, which is not kept in memory.`,
+    );
+  }
   const serialisers = new Map<number, Serialise>();
   for (const [status, spec] of Object.entries(route.responses)) {
     if (spec.schema !== undefined) serialisers.set(Number(status), createSerialiser(spec.schema, operation));
@@ -47,15 +53,33 @@ export function dispatch(ctx: Context): Done {
   if (ctx.fault !== undefined) throw ctx.fault;
   if (match.kind !== 'found') return refuseUnmatched(ctx);
   const prepared = match.value;
-  if (prepared.route.body !== undefined && ctx.rawBody === undefined && hasBody(ctx.request)) {
+  const { body, upload } = prepared.route;
+  if (body !== undefined && ctx.rawBody === undefined && hasBody(ctx.request)) {
+    if (upload !== undefined) return handleUpload(ctx, prepared, match.params, upload);
     return receiveBody(ctx, prepared.bodyLimits).then(() => handle(ctx, prepared, match.params));
   }
   return handle(ctx, prepared, match.params);
 }
 
-function handle(ctx: Context, prepared: PreparedRoute, pathParams: unknown): Done {
+/** The file is the handler's once it has answered; whatever is thrown before removes it. */
+async function handleUpload(
+  ctx: Context,
+  prepared: PreparedRoute,
+  pathParams: unknown,
+  upload: Upload,
+): Promise<void> {
+  const form = await receiveForm(ctx, upload, prepared.bodyLimits);
+  try {
+    await handle(ctx, prepared, pathParams, form);
+  } catch (error) {
+    await discardForm(form);
+    throw error;
+  }
+}
+
+function handle(ctx: Context, prepared: PreparedRoute, pathParams: unknown, form?: Form): Done {
   const { route } = prepared;
-  const request = validateRequest(ctx, prepared, pathParams);
+  const request = validateRequest(ctx, prepared, pathParams, form);
   const returned = route.handler(request);
   if (returned instanceof Promise) {
     return returned.then((value: unknown) => reply(ctx, prepared, value));
@@ -68,6 +92,7 @@ function validateRequest(
   ctx: Context,
   prepared: PreparedRoute,
   pathParams: unknown,
+  form: Form | undefined,
 ): RouteRequest<unknown, unknown, unknown, unknown, unknown> {
   const { route } = prepared;
   const errors: FieldError[] = [];
@@ -82,7 +107,7 @@ function validateRequest(
     params: check('path', route.params, () => pathParams),
     query: check('query', route.query, () => readQuery(ctx)),
     headers: check('header', route.headers, () => ctx.request.headers),
-    body: check('body', route.body, () => readBody(ctx)),
+    body: check('body', route.body, () => form ?? readBody(ctx)),
     once: createOnce(ctx, (returned) => finish(prepared, returned)),
     ctx,
   };

@@ -36,6 +36,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   http_version_not_supported: { status: 505, title: 'HTTP version not supported' },
   https_required: { status: 403, title: 'HTTPS required' },
   validation_failed: { status: 422, title: 'Validation failed' },
+  unknown_task: { status: 422, title: 'Unknown task' },
   unauthenticated: { status: 401, title: 'Authentication required' },
   forbidden: { status: 403, title: 'Forbidden' },
   cross_origin_refused: { status: 403, title: 'Cross-origin request refused' },
@@ -47,7 +48,11 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   // 499 is nginx's number for a client that went away; it stands in the log, nobody is left to read it.
   client_gone: { status: 499, title: 'Client closed the request' },
   deadline_exceeded: { status: 503, title: 'Deadline exceeded' },
+  overloaded: { status: 503, title: 'Too busy' },
   mail_disabled: { status: 503, title: 'No mail configured' },
+  uploads_disabled: { status: 503, title: 'No uploads taken' },
+  // RFC 4918, section 11.5.
+  storage_full: { status: 507, title: 'No room on the disk' },
   database_disabled: { status: 503, title: 'No database configured' },
   database_unavailable: { status: 503, title: 'Database unavailable' },
   database_timeout: { status: 503, title: 'Database too slow' },

@@ -41,6 +41,11 @@ export function created<Value>(
   return new Reply(201, { kind: 'value', value }, { location, ...headers });
 }
 
+/** 202: taken on, not yet done, with where to look how far it is (RFC 9110, section 15.3.3). */
+export function accepted<Value>(value: Value, location: string): Reply<202, Value> {
+  return new Reply(202, { kind: 'value', value }, { location });
+}
+
 /** Any other status with a value: `answer(503, report)`. */
 export function answer<const Status extends number, Value>(
   status: Status,

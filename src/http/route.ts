@@ -8,6 +8,7 @@ import type { z } from 'zod';
 import type { Role, Scope } from '../auth/principal.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { Context } from './context.ts';
+import type { Upload } from './multipart.ts';
 import type { KeepAnswer } from './once.ts';
 import type { Reply } from './reply.ts';
 
@@ -94,6 +95,11 @@ interface RouteFacts {
   readonly maxBody?: number;
   /** The media types of the body; by default `application/json`. */
   readonly accepts?: readonly string[];
+  /**
+   * The body is a form with a file, which goes to disk and not into memory; `accepts` is `multipart/form-data`, and the
+   * field of the file is an `uploadedFile` in the schema of the body. Not together with `idempotent`.
+   */
+  readonly upload?: Upload;
   /** The `Cache-Control` of its successful answers, instead of `no-store`. */
   readonly cache?: string;
   /** Give successful answers to GET a validator made from their content (RFC 9110, section 8.8.3). */

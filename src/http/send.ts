@@ -10,11 +10,15 @@
 
 import { pipeline, Readable } from 'node:stream';
 import type { Context } from './context.ts';
+import { EventStream } from './event-stream.ts';
 
 export interface SendOptions {
   /** Answer with `Connection: close`: the server is about to end. */
   readonly closing: boolean;
-  /** Called when a stream broke before its end. The client sees a cut answer; there is no other way to say it. */
+  /**
+   * Called when a stream broke before its end. The client sees a cut answer; there is no other way to say it. Not for a
+   * stream of events whose client goes away: that is how clients end those.
+   */
   readonly onStreamError: (ctx: Context, error: Error) => void;
 }
 
@@ -32,7 +36,7 @@ export function send(ctx: Context, options: SendOptions): void {
   const unread = !request.complete && !bodyEnded(ctx);
   if (options.closing || unread) headers.connection = 'close';
   // A client that still waits for `100 Continue` sends nothing more.
-  const lingers = unread && !(ctx.expectsContinue && ctx.rawBody === undefined);
+  const lingers = unread && !ctx.expectsContinue;
 
   const { payload } = ctx;
   if (status === 204 || status === 304) {
@@ -105,7 +109,9 @@ function sendStream(ctx: Context, payload: Readable, options: SendOptions): void
   // the connection itself, so the headers go out with the first chunk.
   response.writeHead(status, headers);
   pipeline(payload, response, (error) => {
-    if (error && !response.writableFinished) options.onStreamError(ctx, error);
+    if (!error || response.writableFinished) return;
+    if (payload instanceof EventStream && error.code === 'ERR_STREAM_PREMATURE_CLOSE') return;
+    options.onStreamError(ctx, error);
   });
 }
 

@@ -7,7 +7,8 @@
  * sockets end after `headersTimeoutMs`, idle connections after `keepAliveMs`, slow bodies at the deadline of
  * whoever reads them, and answers that their client does not read after `stallTimeoutMs`.
  *
- * `close` drains (drain.ts): nothing new is taken, requests in flight finish, every answer says `Connection: close`.
+ * `close` drains (drain.ts): nothing new is taken, requests in flight finish, every answer says `Connection: close`, and
+ * streams of events, which would go on for as long as their client listens, end.
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -17,6 +18,7 @@ import { AppError } from '../errors.ts';
 import { Context, type Next } from './context.ts';
 import type { PreparedRoute } from './dispatch.ts';
 import { type DrainOptions, drain } from './drain.ts';
+import { EventStream } from './event-stream.ts';
 import { answerMalformed, answerTunnel, type MalformedReport } from './malformed.ts';
 import { replyWithProblem } from './problem.ts';
 import type { Router } from './router.ts';
@@ -74,6 +76,8 @@ export function createHttpServer(options: ServerOptions): HttpServer {
   /** Connections whose last answer is on its way: nothing that arrives behind is done (RFC 9112, section 9.6). */
   const ended = new WeakSet<Duplex>();
   const connections = new Set<Socket>();
+  /** Answers that go on until somebody ends them. */
+  const eventStreams = new Set<EventStream<unknown>>();
 
   const server = createServer(
     {
@@ -188,10 +192,17 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     try {
       send(ctx, { closing, onStreamError: options.onStreamError });
       if (ctx.headers.connection === 'close') ended.add(ctx.request.socket);
+      if (ctx.payload instanceof EventStream) keep(ctx.payload);
     } catch (error) {
       options.onPipelineError(ctx, error);
       ctx.response.destroy();
     }
+  }
+
+  function keep(stream: EventStream<unknown>): void {
+    if (closing) stream.finish();
+    eventStreams.add(stream);
+    stream.once('close', () => eventStreams.delete(stream));
   }
 
   function fail(ctx: Context, error: unknown): void {
@@ -210,6 +221,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     async close(given) {
       closing = true;
       let cut = 0;
+      for (const stream of eventStreams) stream.finish();
       await drain(server, connections, given, () => {
         cut = inFlight;
       });

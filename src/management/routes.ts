@@ -61,7 +61,7 @@ export function managementRoutes({ fleet, token, log }: ManagementRoutesOptions)
       ...guarded,
       path: '/workers',
       operationId: 'getWorkers',
-      summary: 'The processes that answer requests, the oldest first',
+      summary: 'The processes that answer requests, the oldest first, then those that run jobs',
       responses: { 200: { description: 'One report for each.', schema: workerList } },
       handler({ ctx }) {
         guard(ctx);
@@ -74,6 +74,7 @@ export function managementRoutes({ fleet, token, log }: ManagementRoutesOptions)
 function describe(report: WorkerReport) {
   return {
     id: report.id,
+    kind: report.kind,
     pid: report.pid,
     state: report.state,
     age_seconds: rounded(report.ageSeconds),

@@ -5,6 +5,7 @@
  *     /readyz     200 while workers answer, else 503                 no: send no traffic here
  *     /metrics    all processes together, in Prometheus' text format
  *     /workers    each process: state, age, requests, memory, event-loop lag
+ *     /jobs       pages for a person: what the queue does, and did (jobs-page.ts, jobs-routes.ts)
  *
  * It stands in the process that supervises the workers and runs no user code, so it answers while every worker is
  * blocked: then `/livez` stays 200, for a restart of the whole would only end what can recover, and the watchdog
@@ -22,6 +23,8 @@ import { dispatch, prepareRoute } from '../http/dispatch.ts';
 import { createRouter } from '../http/router.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { Logger } from '../observability/logger.ts';
+import { jobsPageRoutes } from './jobs-page.ts';
+import { type JobsSource, jobsRoutes } from './jobs-routes.ts';
 import { managementRoutes } from './routes.ts';
 
 export interface ManagementOptions {
@@ -29,6 +32,8 @@ export interface ManagementOptions {
   readonly log: Logger;
   /** What `/metrics` and `/workers` ask for; empty for nothing. */
   readonly token: string;
+  /** What the pages of the jobs show, and whether only this machine reaches the port; without, there are no such pages. */
+  readonly jobs?: { readonly source: JobsSource; readonly loopback: boolean };
 }
 
 export interface ManagementServer {
@@ -43,10 +48,13 @@ const keepAliveMs = 75_000;
 const arrivalMs = 5_000;
 const closeMs = 1_000;
 
-/** Makes the server; it does not listen yet. */
-export function createManagementServer({ fleet, log, token }: ManagementOptions): ManagementServer {
+/** Makes the server; it does not listen yet. Throws if the files of the pages cannot be read. */
+export function createManagementServer({ fleet, log, token, jobs }: ManagementOptions): ManagementServer {
   const noBody = { maxBytes: 0, timeoutMs: arrivalMs };
-  const routes = managementRoutes({ fleet, token, log });
+  const routes = [
+    ...managementRoutes({ fleet, token, log }),
+    ...(jobs === undefined ? [] : [...jobsPageRoutes(), ...jobsRoutes({ ...jobs, token, log })]),
+  ];
   const http = createHttpServer({
     pipeline: answer,
     router: createRouter(

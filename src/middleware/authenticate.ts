@@ -78,6 +78,7 @@ export function authenticate({ log, authenticator, realm, apiKeyHeader }: Authen
   return function authenticate(ctx, next): Done {
     const credential = isLeftOut(ctx) ? undefined : readCredential(ctx);
     if (credential === undefined) return next(ctx);
+    ctx.identify = () => authenticator.identify(credential);
     const principal = authenticator.identify(credential);
     if (!(principal instanceof Promise)) {
       ctx.principal = principal;

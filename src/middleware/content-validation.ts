@@ -1,12 +1,13 @@
 import { AppError } from '../errors.ts';
-import { hasBody, receiveBody } from '../http/body.ts';
+import { hasBody, receiveBody, refuseByHeaders } from '../http/body.ts';
 import type { Middleware } from '../http/context.ts';
 import { parseMediaType } from '../http/media-type.ts';
 
 /**
  * A body is read only where one is expected, only of a type that the route takes, and only up to the route's
  * size, within the deadline. A route that takes no body refuses one. Without a body there is nothing to check here:
- * whether it may be missing is the schema's question.
+ * whether it may be missing is the schema's question. An upload is not read here: it goes to disk at the end of the
+ * pipeline, under the same limits, and only what its headers say is looked at.
  */
 export function contentValidation(): Middleware {
   const layer = 'content-validation';
@@ -25,6 +26,10 @@ export function contentValidation(): Middleware {
         layer,
         headers: { [route.method === 'PATCH' ? 'accept-patch' : 'accept-post']: accepts.join(', ') },
       });
+    }
+    if (route.upload !== undefined) {
+      refuseByHeaders(ctx, bodyLimits, layer);
+      return next(ctx);
     }
     return receiveBody(ctx, bodyLimits, layer).then(() => next(ctx));
   };

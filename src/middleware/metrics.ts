@@ -3,7 +3,8 @@
  * error boundary: what it counts is the answer that is sent, that of a refusal too.
  *
  *     http_requests_total              answers
- *     http_request_duration_seconds    from the request's headers to the finished answer; a stream's, to its last byte
+ *     http_request_duration_seconds    from the request's headers to the finished answer; a stream's, to its last byte;
+ *                                      a stream's of events to its beginning, since how long it is wanted is no one's fault
  *     http_request_size_bytes          the body; 0 for one that was refused unread
  *     http_response_size_bytes         the body of the answer; 0 for HEAD, 204 and 304
  *
@@ -14,6 +15,7 @@
 import { Readable } from 'node:stream';
 import type { Context, Done, Middleware } from '../http/context.ts';
 import type { PreparedRoute } from '../http/dispatch.ts';
+import { EventStream } from '../http/event-stream.ts';
 import type { CounterSeries, HistogramSeries, Metrics } from '../observability/metrics.ts';
 
 /** The series of one route, method and status. */
@@ -74,10 +76,10 @@ export function countRequests(metrics: Metrics): Middleware {
     return made;
   }
 
-  function count(ctx: Context, bytes: number): void {
+  function count(ctx: Context, bytes: number, endedAt = performance.now()): void {
     const series = seriesFor(ctx);
     series.total.add();
-    series.duration.observe((performance.now() - ctx.startedAt) / 1000);
+    series.duration.observe((endedAt - ctx.startedAt) / 1000);
     series.requestSize.observe(sizeOfRequest(ctx));
     series.responseSize.observe(bytes);
   }
@@ -92,10 +94,11 @@ export function countRequests(metrics: Metrics): Middleware {
   /** Who listens for data sees what the sender takes, at the pace of the client. */
   function countWhenSent(ctx: Context, payload: Readable): void {
     let bytes = 0;
+    const endedAt = payload instanceof EventStream ? performance.now() : undefined;
     payload.on('data', (chunk: string | Uint8Array) => {
       bytes += Buffer.byteLength(chunk);
     });
-    ctx.response.once('close', () => count(ctx, bytes));
+    ctx.response.once('close', () => count(ctx, bytes, endedAt));
   }
 
   return function metrics(ctx, next): Done {

@@ -40,6 +40,16 @@ export interface Logger extends LineWriter {
   named(name: string): Logger;
   /** A logger whose every line carries these fields too. */
   bind(fields: LogFields): Logger;
+  /** The way for lines that the logger of another thread has made. */
+  readonly relay: LogRelay;
+}
+
+/** What another thread logs goes through here, so that one place counts the events and one writes the lines. */
+export interface LogRelay {
+  /** Notes an event, as if it were logged here. */
+  event(event: EventName): void;
+  /** Writes one whole line with its newline, as it is. */
+  line(line: string): void;
 }
 
 /** Where lines go. `write` takes one whole line with its newline. */
@@ -118,6 +128,7 @@ function wrap(logger: Pino, sinks: Sinks, bound: LogFields): Logger {
     enabled: (level) => logger.isLevelEnabled(levelNames[level]),
     named: (name) => wrap(logger.child({ logger: name }), sinks, { ...bound, logger: name }),
     bind: (fields) => wrap(logger.child(redact(fields)), sinks, { ...bound, ...fields }),
+    relay: { event: (event) => onEvent?.(event), line: (line) => destination.write(line) },
   };
 }
 

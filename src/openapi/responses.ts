@@ -81,6 +81,7 @@ function refusalsOf(route: Route): Map<number, ErrorCode[]> {
     codes.push('malformed_body', 'incomplete_body', 'request_timeout', 'body_too_large');
     codes.push('unsupported_media_type', 'unsupported_encoding');
   }
+  if (route.upload !== undefined) codes.push('uploads_disabled', 'storage_full');
   if (route.params !== undefined) codes.push('not_found');
   if ([route.params, route.query, route.headers, route.body].some((each) => each !== undefined)) {
     codes.push('validation_failed');

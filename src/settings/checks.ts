@@ -12,7 +12,7 @@ const mostInAMinute = 1_000_000;
 
 /** The sentences for which the program must not start. `isSet` says whether a variable was set at all. */
 export function findRefusals(
-  { application, security, server }: PartialValues,
+  { application, security, server, tasks }: PartialValues,
   isSet: (name: string) => boolean,
 ): string[] {
   const refusals: string[] = [];
@@ -35,6 +35,7 @@ export function findRefusals(
   }
   refusals.push(...findSecretRefusals(application.environment, security));
   refusals.push(...findManagementRefusals(application.environment, server));
+  refusals.push(...findTaskRefusals(application.databaseUrl, tasks));
   const { sessionIdleDays = 0, sessionMaxDays = Infinity } = security;
   if (sessionIdleDays > sessionMaxDays) {
     refusals.push(
@@ -109,6 +110,26 @@ function findManagementRefusals(
   return refusals;
 }
 
+/** Jobs, their results and the locks of those who run them are in one database, which the settings may name again. */
+function findTaskRefusals(
+  databaseUrl: PartialValues['application']['databaseUrl'],
+  { brokerUrl, resultBackend }: PartialValues['tasks'],
+): string[] {
+  if (databaseUrl === undefined || brokerUrl === undefined || resultBackend === undefined) return [];
+  const refusals: string[] = [];
+  if (brokerUrl !== '' && (databaseUrl === 'embedded' || databaseUrl === 'none')) {
+    refusals.push(
+      `APP_TASKS_BROKER_URL is another way to the database of APP_DATABASE_URL, which is ${databaseUrl}: remove the one, or set the other to the URL of the same database.`,
+    );
+  }
+  if (![databaseUrl, brokerUrl, ''].includes(resultBackend)) {
+    refusals.push(
+      'APP_TASKS_RESULT_BACKEND is not the database of APP_DATABASE_URL, where the results of jobs stand: remove it.',
+    );
+  }
+  return refusals;
+}
+
 function isOpenToOthers(managementHost: string | undefined): boolean {
   return managementHost !== undefined && !isLoopback(managementHost);
 }
@@ -118,7 +139,10 @@ function isDeployed(environment: PartialValues['application']['environment']): b
 }
 
 /** The sentences that an operator should read, although the program starts. */
-export function findCautions({ application, security, server }: PartialValues): string[] {
+export function findCautions(
+  { application, security, server, tasks }: PartialValues,
+  isSet: (name: string) => boolean,
+): string[] {
   const cautions: string[] = [];
   const { rateLimitEnabled, rateLimitPerHour = Infinity, rateLimitPerMinute = 0 } = security;
   if (rateLimitEnabled && rateLimitPerHour < rateLimitPerMinute) {
@@ -162,6 +186,9 @@ export function findCautions({ application, security, server }: PartialValues): 
   }
   if (application.databaseMigrate === true && application.databaseUrl === 'none') {
     cautions.push('APP_DATABASE_MIGRATE=true does nothing while APP_DATABASE_URL=none.');
+  }
+  if (tasks.enabled && isSet('APP_TASKS_ENABLED') && application.databaseUrl === 'none') {
+    cautions.push('APP_TASKS_ENABLED=true does nothing while APP_DATABASE_URL=none: jobs need a database.');
   }
   return cautions;
 }

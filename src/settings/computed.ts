@@ -34,6 +34,11 @@ export function computeSecurity({ jwtSecret, ...security }: SettingsValues['secu
   };
 }
 
+/** What follows from the settings of jobs: none run where there is no database to keep them in. */
+export function computeTasks({ tasks, application }: SettingsValues) {
+  return { ...tasks, enabled: tasks.enabled && application.databaseUrl !== 'none' };
+}
+
 /** What follows from the settings of the server: where, and whether, the management port is opened. */
 export function computeServer({ server, application }: SettingsValues) {
   return {

@@ -10,6 +10,7 @@ const titles: Readonly<Record<DeclaredVariable['group'], string>> = {
   application: 'Application',
   server: 'Server',
   security: 'Security',
+  tasks: 'Background jobs',
 };
 
 const groups = Object.entries(titles).map(([group, title]) => ({
@@ -144,6 +145,7 @@ Everywhere:
 - \`APP_MANAGEMENT_PORT\` the same as \`APP_PORT\`;
 - \`SECURITY_SESSION_IDLE_DAYS\` above \`SECURITY_SESSION_MAX_DAYS\`;
 - \`SECURITY_RATE_LIMIT_PER_MINUTE\` and \`SECURITY_RATE_LIMIT_BURST\` above 1000000 together;
+- \`APP_TASKS_BROKER_URL\` without a PostgreSQL server in \`APP_DATABASE_URL\`; \`APP_TASKS_RESULT_BACKEND\` with another URL than these two; \`redis://\` in either: jobs are kept in the database;
 - a database other than PostgreSQL. \`postgresql+asyncpg://\` and the like are read as \`postgresql://\`.
 
 Allowed, with a warning: a limit an hour below the limit a minute; forwarded headers believed from every address; a body deadline beyond the request's; no mail server in staging and production; a management port that other machines reach without a token, locally; a switch that has no effect because another one is off.
@@ -157,6 +159,7 @@ Allowed, with a warning: a limit an hour below the limit a minute; forwarded hea
 | \`databaseKind\` | \`embedded\`, \`postgres\` or \`none\`, by \`APP_DATABASE_URL\` |
 | \`management\` | \`APP_MANAGEMENT_PORT\`; for \`auto\`, 9181, or none in test; and whether it may move to a free one when it is taken, which it may for \`auto\` in local |
 | \`jwtSecrets\` | the list of \`SECURITY_JWT_SECRETS\`, or the one of \`SECURITY_JWT_SECRET\`; empty when neither is set |
+| \`tasks.enabled\` | \`APP_TASKS_ENABLED\`; false without a database |
 | \`isProduction\` | whether \`APP_ENVIRONMENT\` is \`production\` |
 
 ## Layers
@@ -165,4 +168,4 @@ Allowed, with a warning: a limit an hour below the limit a minute; forwarded hea
 
 ## A new setting
 
-Declare it in \`src/settings/application.ts\`, \`server.ts\`, \`security.ts\` or \`identity.ts\` with \`variable()\`: its name, kind, default and one sentence. Its type, this page, \`.env.example\` and \`npm run config\` follow from there; run \`npm run docs\`.`;
+Declare it in \`src/settings/application.ts\`, \`server.ts\`, \`security.ts\`, \`identity.ts\` or \`tasks.ts\` with \`variable()\`: its name, kind, default and one sentence. Its type, this page, \`.env.example\` and \`npm run config\` follow from there; run \`npm run docs\`.`;

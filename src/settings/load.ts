@@ -11,7 +11,7 @@
  *                          |
  *         frozen Settings, or every fault at once
  *
- * Each variable is declared once, in `application.ts`, `server.ts` or `security.ts`; the types, the documentation and
+ * Each variable is declared once, in the file of its group (`table.ts` has the four); the types, the documentation and
  * the table of `npm run config` come from there. This folder alone reads the environment of the process.
  *
  * There is no cached settings object to import from elsewhere. The program loads its settings once, at start, and
@@ -20,7 +20,7 @@
 
 import { StartError } from '../errors.ts';
 import { findCautions, findRefusals } from './checks.ts';
-import { computeApplication, computeSecurity, computeServer } from './computed.ts';
+import { computeApplication, computeSecurity, computeServer, computeTasks } from './computed.ts';
 import { printValue } from './kind.ts';
 import { maskPasswords, maskUrlPassword, quote } from './quote.ts';
 import {
@@ -97,7 +97,7 @@ export function loadSettings(source: SettingsSource = {}): LoadedSettings {
       origin,
       ...(alias === undefined ? {} : { alias }),
     })),
-    warnings: [...findUnknown(sources), ...findCautions(values)],
+    warnings: [...findUnknown(sources), ...findCautions(values, (name) => set.has(name))],
   };
 }
 
@@ -107,6 +107,7 @@ function freezeSettings(values: SettingsValues) {
     application: Object.freeze({ ...application, ...computeApplication(application) }),
     security: Object.freeze(computeSecurity(security)),
     server: Object.freeze(computeServer(values)),
+    tasks: Object.freeze(computeTasks(values)),
   });
 }
 
@@ -114,7 +115,12 @@ function freezeSettings(values: SettingsValues) {
 function textsByGroup(
   found: Iterable<readonly [DeclaredVariable, Found]>,
 ): Record<string, Record<string, string>> {
-  const groups: Record<string, Record<string, string>> = { application: {}, security: {}, server: {} };
+  const groups: Record<string, Record<string, string>> = {
+    application: {},
+    security: {},
+    server: {},
+    tasks: {},
+  };
   for (const [{ group, key }, { text }] of found) groups[group] = { ...groups[group], [key]: text };
   return groups;
 }

@@ -1,19 +1,21 @@
-/** The three groups of settings together, and every variable of them in the order of the documentation. */
+/** The four groups of settings together, and every variable of them in the order of the documentation. */
 
 import { z } from 'zod';
 import { application } from './application.ts';
 import { security } from './security.ts';
 import { server } from './server.ts';
+import { tasks } from './tasks.ts';
 import { type NamedNotes, notesOf } from './variable.ts';
 
 /** From the texts of the environment to the values, group by group. */
-export const settingsSchema = z.object({ application, server, security });
+export const settingsSchema = z.object({ application, server, security, tasks });
 
 /** The same, for the values that are left when some could not be read. */
 export const partialSchema = z.object({
   application: application.partial(),
   server: server.partial(),
   security: security.partial(),
+  tasks: tasks.partial(),
 });
 
 export type SettingsValues = z.output<typeof settingsSchema>;
@@ -29,7 +31,7 @@ export interface DeclaredVariable extends NamedNotes {
 
 /** Every variable, in the order of its declaration. */
 export const variables: readonly DeclaredVariable[] = (
-  ['application', 'server', 'security'] as const
+  ['application', 'server', 'security', 'tasks'] as const
 ).flatMap((group) =>
   Object.entries(settingsSchema.shape[group].shape).map(([key, kind]) => ({
     ...notesOf(kind),

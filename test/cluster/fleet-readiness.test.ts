@@ -5,6 +5,7 @@ import { readinessOf } from '../../src/cluster/fleet-readiness.ts';
 
 const worker = (state: WorkerReport['state'], silentSeconds = 0): WorkerReport => ({
   id: 1,
+  kind: 'requests',
   pid: 2,
   state,
   ageSeconds: 60,

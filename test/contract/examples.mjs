@@ -48,7 +48,8 @@ for (const { path, method, operation } of operations) {
     if (requestBody?.required) assert(example, `${where} has no example of its body as ${contentType}.`);
     const { url, headers } = fill(path, parameters, where);
     const body = example && encode(example, contentType);
-    if (body) headers.set('content-type', contentType);
+    // Of a form in parts, fetch names the type itself, with the boundary.
+    if (body && !(body instanceof FormData)) headers.set('content-type', contentType);
     if (isProtected) headers.set('authorization', `Bearer ${token}`);
     let response = await fetch(url, { method: method.toUpperCase(), headers, body });
     if (response.status === 403) {
@@ -77,6 +78,12 @@ async function signIn(username) {
 }
 
 function encode(example, contentType) {
+  if (contentType === 'multipart/form-data') {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(example))
+      form.set(name, name === 'file' ? new Blob([value]) : value);
+    return form;
+  }
   return contentType === 'application/x-www-form-urlencoded'
     ? new URLSearchParams(example).toString()
     : JSON.stringify(example);
@@ -100,7 +107,8 @@ function fill(path, parameters, where) {
 }
 
 async function check(response, operation, where) {
-  const text = await response.text();
+  const isStream = response.headers.get('content-type') === 'text/event-stream';
+  const text = isStream ? await firstEvent(response) : await response.text();
   const refusal = refusals.get(operation.operationId);
   assert(
     refusal === undefined ? response.ok : response.status === refusal,
@@ -119,8 +127,19 @@ async function check(response, operation, where) {
   }
   const media = declared.content[contentType ?? ''];
   assert(media, `${where} was answered with ${contentType}, which is not declared.`);
+  if (isStream) return;
   const validate = ajv.compile(absolute(media.schema));
   assert(validate(JSON.parse(text)), `${where}: ${ajv.errorsText(validate.errors)} in ${text}`);
+}
+
+/** What a stream of events begins with; it would go on for as long as somebody reads it. */
+async function firstEvent(response) {
+  let text = '';
+  for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    if (/^data: .*\n\n/m.test(text)) break;
+  }
+  return text;
 }
 
 /** References of the document, for a schema that is compiled outside of it. */

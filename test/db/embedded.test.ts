@@ -15,6 +15,7 @@ import {
   unlink,
   writeFile,
 } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
@@ -112,6 +113,24 @@ describe('the embedded PostgreSQL', () => {
     await first.stop();
     const second = await mustStart(t);
     assert.equal((await mustConnect(t, { url: second.url }).sql`select from kept`).length, 1);
+  });
+
+  it('listens where it did before, so that who is connected beside the owner finds it again', async (t) => {
+    const first = await mustStart(t);
+    await first.stop();
+    const second = await mustStart(t);
+    assert.equal(second.url, first.url);
+  });
+
+  it('listens elsewhere when another program has the port meanwhile', async (t) => {
+    const first = await mustStart(t);
+    await first.stop();
+    const other = createServer().listen(Number(new URL(first.url).port), '127.0.0.1');
+    await once(other, 'listening');
+    t.after(async () => void other.close());
+    const second = await mustStart(t);
+    assert.notEqual(new URL(second.url).port, new URL(first.url).port);
+    assert.equal((await mustConnect(t, { url: second.url }).sql`select 1 as one`)[0]?.one, 1);
   });
 
   it('keeps its password in a file for its owner alone, and out of the log', async (t) => {

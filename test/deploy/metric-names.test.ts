@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { defaultApp } from '../../src/cli/generated-pages.ts';
 import { endReasons, workerStates } from '../../src/cluster/worker-state.ts';
 import { events } from '../../src/observability/events.ts';
+import { mustMakeWorld, mustStartJobs } from '../helpers/job-world.ts';
 import { startProgram } from '../helpers/program.ts';
 
 const deploy = join(import.meta.dirname, '../../deploy');
@@ -46,8 +47,9 @@ function valuesOf(label: string, exprs: readonly string[]): string[] {
 }
 
 test('the dashboard and the alerts ask only for metrics that the program has', async (t) => {
-  const program = startProgram(t, { APP_WORKERS: '2', APP_MANAGEMENT_PORT: '0' });
-  await program.ready;
+  const { env } = await mustMakeWorld(t);
+  const program = startProgram(t, { ...env, APP_WORKERS: '2' });
+  await mustStartJobs(program);
   const text = await (await fetch(`${await program.management}/metrics`)).text();
   // `up` is Prometheus' own; what nobody has counted yet is declared, and not in the text.
   const known = new Set(['up', ...Array.from(text.matchAll(/^# TYPE (\S+)/gm), ([, name = '']) => name)]);

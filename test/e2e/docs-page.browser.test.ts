@@ -4,34 +4,13 @@
  */
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { createApiClient } from '../helpers/api-client.ts';
+import { mustLaunch, watchPage } from '../helpers/browser.ts';
 import { mustRegister, testPassword } from '../helpers/test-api.ts';
 import { mustStartApp } from '../helpers/test-app.ts';
 import { mustCreateDatabase } from '../helpers/test-database.ts';
-
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-
-const flags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-
-async function mustLaunch(t: TestContext): Promise<Browser> {
-  if (!existsSync(executablePath)) {
-    throw new Error(`There is no ${executablePath}: install Chromium, or set CHROMIUM to where it is.`);
-  }
-  const browser = await chromium.launch({ executablePath, headless: true, args: flags });
-  t.after(() => browser.close());
-  return browser;
-}
 
 /** Opens the docs page of an application with one user, and notes what the browser complains of. */
 async function mustOpenDocs(t: TestContext) {
@@ -42,15 +21,7 @@ async function mustOpenDocs(t: TestContext) {
   const user = await mustRegister(createApiClient(app.url), 'ada_lovelace');
   const page = await (await mustLaunch(t)).newPage();
   page.setDefaultTimeout(30_000);
-  const complaints: string[] = [];
-  const foreign: string[] = [];
-  page.on('console', (message) => {
-    if (message.type() === 'error') complaints.push(message.text());
-  });
-  page.on('pageerror', (error) => complaints.push(error.message));
-  page.on('request', (request) => {
-    if (!request.url().startsWith(app.url) && !request.url().startsWith('data:')) foreign.push(request.url());
-  });
+  const { complaints, foreign } = watchPage(page, app.url);
   await page.goto(`${app.url}/docs`);
   await page.locator('.opblock').first().waitFor();
   return { page, user, complaints, foreign };

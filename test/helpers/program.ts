@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { testSecret } from './test-secret.ts';
 
@@ -23,7 +23,7 @@ export interface Program {
 
 /**
  * Runs the program itself as `npm start` does, from the sources, on a free port, until the test ends; in the project's
- * own folder, or in one made by `mustCopyProgram`.
+ * own folder, or in one made by `mustCopyProgram`. Without a database and a process for jobs, unless `env` says so.
  */
 export function startProgram(
   t: Pick<TestContext, 'after'>,
@@ -31,8 +31,25 @@ export function startProgram(
   flags: readonly string[] = [],
   folder = root,
 ): Program {
-  const child = spawn(process.execPath, ['--import', 'tsx', join(folder, 'src', 'main.ts'), ...flags], {
-    cwd: folder,
+  return start(t, join(folder, 'src', 'main.ts'), { APP_TASKS_ENABLED: 'false', ...env }, flags);
+}
+
+/** The same for what `npm run worker` runs. */
+export function startWorkerProgram(
+  t: Pick<TestContext, 'after'>,
+  env: Readonly<Record<string, string>>,
+): Program {
+  return start(t, join(root, 'src', 'worker.ts'), env, []);
+}
+
+function start(
+  t: Pick<TestContext, 'after'>,
+  entry: string,
+  env: Readonly<Record<string, string>>,
+  flags: readonly string[],
+): Program {
+  const child = spawn(process.execPath, ['--import', 'tsx', entry, ...flags], {
+    cwd: dirname(dirname(entry)),
     env: {
       PATH: process.env.PATH,
       HOME: process.env.HOME,
@@ -90,7 +107,7 @@ export async function mustMakeFolder(t: Pick<TestContext, 'after'>): Promise<str
 /** A folder with a copy of the program, for a test that changes its code or its `.env`; removed after the test. */
 export async function mustCopyProgram(t: Pick<TestContext, 'after'>): Promise<string> {
   const folder = await mustMakeFolder(t);
-  for (const part of ['src', 'sql', 'package.json']) {
+  for (const part of ['src', 'sql', 'dashboard', 'package.json']) {
     await cp(join(root, part), join(folder, part), { recursive: true });
   }
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));

@@ -8,7 +8,7 @@ import { type CapturedMail, captureMail } from './captured-mail.ts';
 import { assertNoSecretIn } from './secret-watch.ts';
 import { testSecret } from './test-secret.ts';
 
-export interface TestAppOptions extends Pick<StartOptions, 'extraRoutes' | 'now' | 'passwords'> {
+export interface TestAppOptions extends Pick<StartOptions, 'extraRoutes' | 'now' | 'passwords' | 'queue'> {
   /** Settings beside the test's own, by their names in the environment. */
   readonly env?: Readonly<Record<string, string>>;
   /** The database to use; null for none, which is the default. */
@@ -58,6 +58,7 @@ export async function mustStartApp(
     mailer: options.mailer === undefined ? mails : options.mailer,
     ...(options.extraRoutes !== undefined && { extraRoutes: options.extraRoutes }),
     ...(options.now !== undefined && { now: options.now }),
+    ...(options.queue !== undefined && { queue: options.queue }),
   });
   t.after(async () => {
     await server.stop();

@@ -9,6 +9,7 @@ import { request } from '../helpers/http-client.ts';
 
 const worker: WorkerReport = {
   id: 1,
+  kind: 'requests',
   pid: 4711,
   state: 'ready',
   ageSeconds: 12.34567,
@@ -97,6 +98,7 @@ test('workers are listed with what is known of each, in snake_case and rounded',
   assert.deepEqual(answer.json, [
     {
       id: 1,
+      kind: 'requests',
       pid: 4711,
       state: 'ready',
       age_seconds: 12.346,

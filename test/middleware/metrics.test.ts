@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { z } from 'zod';
 import { AppError } from '../../src/errors.ts';
 import type { Layer } from '../../src/http/context.ts';
+import { EventStream, eventStreamType } from '../../src/http/event-stream.ts';
 import { stream } from '../../src/http/reply.ts';
 import type { Route } from '../../src/http/route.ts';
 import { compression } from '../../src/middleware/compression.ts';
@@ -135,6 +136,20 @@ describe('a streamed answer', () => {
     }
     await eventually('the stream is counted', () => server.counted().length > 0);
     assert.deepEqual(server.value('http_response_size_bytes'), { count: 1, sum: 11 });
+  });
+
+  it('of events is counted at its end with the time that its beginning took, however long it was open', async (t) => {
+    const events = new EventStream<number>({ render: () => ({ id: '1', event: 'e', data: '' }) });
+    const server = await start(t, [testRoute('GET', '/', () => stream(events, eventStreamType))]);
+    const answer = server.request();
+    const since = performance.now();
+    await eventually('it has been open for a while', () => performance.now() - since > 300);
+    assert.deepEqual(server.counted(), []);
+    events.finish();
+    await answer;
+    await eventually('the stream is counted', () => server.counted().length > 0);
+    const { count, sum } = server.value('http_request_duration_seconds');
+    assert.ok(count === 1 && sum < 0.25, `${count} in ${sum} s`);
   });
 
   it('is counted when its client is gone, before the stream or within it', async (t) => {

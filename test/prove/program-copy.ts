@@ -52,7 +52,8 @@ export async function makeProgramCopy(): Promise<ProgramCopy> {
     throw error;
   });
   await copyFile(join(root, 'package.json'), join(folder, 'package.json'));
-  await cp(join(root, 'sql'), join(folder, 'sql'), { recursive: true });
+  for (const name of ['sql', 'dashboard'])
+    await cp(join(root, name), join(folder, name), { recursive: true });
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
   await copyFile(join(import.meta.dirname, 'program-entry.mjs'), join(dist, 'program-entry.js'));
 

@@ -41,6 +41,8 @@ describe('.env.example', () => {
       'APP_MANAGEMENT_TOKEN',
       'SECURITY_SERVER_HEADER',
       'SECURITY_JWT_SECRET',
+      'APP_TASKS_BROKER_URL',
+      'APP_TASKS_RESULT_BACKEND',
     ]);
   });
 });
@@ -63,7 +65,9 @@ describe('docs/configuration.md', () => {
 describe('every variable', () => {
   for (const variable of variables) {
     test(`${variable.name} is the key ${variable.key} of its group in capitals, and says what it is`, () => {
-      const prefix = variable.group === 'security' ? 'SECURITY_' : 'APP_';
+      const prefix = { application: 'APP_', server: 'APP_', security: 'SECURITY_', tasks: 'APP_TASKS_' }[
+        variable.group
+      ];
       assert.equal(
         variable.name,
         prefix + variable.key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase(),

@@ -3,26 +3,39 @@ import { callerOf } from '../../http/caller.ts';
 import { versionTag } from '../../http/conditional.ts';
 import { pageBody, pageLinks, pageOf, pageQuery, positionOf } from '../../http/pagination.ts';
 import { idParameter, versionCondition, writeConditions } from '../../http/parameters.ts';
-import { created, noContent, ok } from '../../http/reply.ts';
-import { type Route, route } from '../../http/route.ts';
+import { accepted, created, noContent, ok } from '../../http/reply.ts';
+import { type Route, type RouteLimit, route } from '../../http/route.ts';
+import type { Job } from '../../jobs/job.ts';
+import { startedTask } from '../tasks/tasks.ts';
 import { newUser, user, userPatch } from './schema.ts';
 import type { User, Users } from './users.ts';
+import type { Welcome } from './welcome.ts';
 
 export interface UsersRoutesOptions {
   readonly users: Users;
+  readonly welcome: Welcome;
   /** What stands before the paths of these routes, such as `/api/v1`. */
   readonly prefix: string;
 }
 
 const params = z.object({ id: idParameter.describe('The number of the user.') });
 const userPage = pageOf(user).meta({ id: 'UserPage' });
+/**
+ * Anybody can register with anybody's address, so few mails can be asked for: by one user, and, since a user can be
+ * deleted and registered again, from one address.
+ */
+const welcomeLimits: readonly RouteLimit[] = [
+  { name: 'welcome-user', by: 'user', quota: 10, windowMs: 3_600_000 },
+  { name: 'welcome-address', by: 'address', quota: 10, windowMs: 3_600_000 },
+];
 const etag = 'The version of the user, for `If-Match` and `If-None-Match`.';
 
 /** Registering is for everybody; the rest is for the user, and for admins. */
-export function usersRoutes({ users, prefix }: UsersRoutesOptions): Route[] {
+export function usersRoutes({ users, welcome, prefix }: UsersRoutesOptions): Route[] {
   const shown = (user: User) => ok(user, { etag: versionTag(user.version) });
   const registered = (user: User) =>
     created(user, `${prefix}/users/${user.id}`, { etag: versionTag(user.version) });
+  const started = ({ id }: Job) => accepted({ task_id: id }, `${prefix}/tasks/${id}`);
   return [
     route({
       method: 'POST',
@@ -161,6 +174,32 @@ export function usersRoutes({ users, prefix }: UsersRoutesOptions): Route[] {
       async handler({ params, headers, ctx }) {
         await users.remove(callerOf(ctx), params.id, versionCondition(headers));
         return noContent();
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/users/:id/welcome',
+      operationId: 'welcomeUser',
+      summary: 'Welcome a user by mail',
+      description:
+        'Starts the task `send_email`, which the user and admins can look at. While it has not finished, asking again ' +
+        'gives the same task. For the user, and for admins.',
+      tags: ['users'],
+      auth: 'any',
+      scopes: ['tasks:write'],
+      limits: welcomeLimits,
+      idempotent: true,
+      params,
+      responses: {
+        202: {
+          description: 'The mail is going to be sent.',
+          schema: startedTask,
+          headers: { Location: 'Where the task is.' },
+        },
+      },
+      problems: ['mail_disabled', 'database_unavailable'],
+      async handler({ params, ctx, once }) {
+        return started(await welcome(callerOf(ctx), params.id, once(started)));
       },
     }),
   ];

@@ -38,6 +38,7 @@ import {
   updateUser,
 } from './store.ts';
 
+export { type ImportRow, importColumns, importUsers } from './user-import.ts';
 export type { User };
 
 /** Whether the caller wants the change although the row has this version by now. */

@@ -28,7 +28,7 @@ describe('signing in', () => {
     assert.deepEqual(rest, {
       token_type: 'Bearer',
       expires_in: 300,
-      scope: 'users:read users:write posts:write',
+      scope: 'users:read users:write posts:write tasks:read tasks:write',
     });
     assert.match(refresh_token, /^srt_[\w-]{80}$/);
     assert.match(answer.headers.get('cache-control') ?? '', /\bno-store\b/);
@@ -60,7 +60,7 @@ describe('signing in', () => {
     assert.equal(answer.body.token_type, 'Bearer');
     assert.equal(
       answer.body.scope,
-      'users:read users:write posts:write',
+      'users:read users:write posts:write tasks:read tasks:write',
       'says what was granted, not what was asked',
     );
 

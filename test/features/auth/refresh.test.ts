@@ -43,7 +43,7 @@ describe('a refresh', () => {
     assert.deepEqual(rest, {
       token_type: 'Bearer',
       expires_in: 3600,
-      scope: 'users:read users:write posts:write',
+      scope: 'users:read users:write posts:write tasks:read tasks:write',
     });
     assert.notEqual(refresh_token, first.refresh_token);
     assert.notEqual(access_token, first.access_token);

@@ -1,0 +1,229 @@
+/**
+ * `npm run bench -- jobs`: the queue against graphile-worker and pg-boss, on one PostgreSQL, in turns.
+ *
+ *     round 1:  A  B  C ...      each in a new, empty database and a new process:
+ *     round 2:  A  B  C ...        prepare -> fill -> start one runner -> drain -> single jobs -> stop
+ *
+ * Throughput is that of jobs that do nothing, all of which wait when the runner starts; the first fifth is left out,
+ * for then threads start and code is compiled. Latency is from the call that enqueues a job to the first line of its
+ * task, with the runner idle. Nothing is pinned: the runner, its threads and PostgreSQL share all processors.
+ */
+
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import postgres from 'postgres';
+import { z } from 'zod';
+import { startEmbedded } from '../../src/db/embedded.ts';
+import { StartError } from '../../src/errors.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+import { describeMachine, describeVersions } from '../results.ts';
+import { doubt, summarise, summariseRatio } from '../statistics.ts';
+
+interface System {
+  readonly name: string;
+  readonly title: string;
+  readonly file: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** How many jobs have not been done yet. */
+  readonly left: string;
+}
+
+const ours = 'strata';
+
+const systems: readonly System[] = [
+  {
+    name: ours,
+    title: 'Strata',
+    file: 'strata.mjs',
+    left: `select count(*)::integer as left from jobs where state in ('scheduled', 'available', 'running')`,
+  },
+  {
+    name: 'graphile',
+    title: 'graphile-worker, 24 concurrent jobs',
+    file: 'graphile.mjs',
+    left: 'select count(*)::integer as left from graphile_worker.jobs',
+  },
+  {
+    name: 'graphile-batching',
+    title: 'graphile-worker, 24 concurrent jobs, batching',
+    file: 'graphile.mjs',
+    env: { BENCH_BATCHING: '1' },
+    left: 'select count(*)::integer as left from graphile_worker.jobs',
+  },
+  {
+    name: 'pg-boss',
+    title: 'pg-boss, batches of 2,000',
+    file: 'pg-boss.mjs',
+    left: `select count(*)::integer as left from pgboss.job where name = 'noop' and state < 'completed'`,
+  },
+];
+
+interface JobsSample {
+  readonly jobsPerSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+export interface JobsBenchOptions {
+  readonly rounds: number;
+  readonly quick: boolean;
+}
+
+const drainMs = 120_000;
+const pauseMs = 15;
+
+/** Measures, prints the table and writes the results. Throws a StartError where PostgreSQL cannot run. */
+export async function benchJobs({ rounds, quick }: JobsBenchOptions): Promise<void> {
+  const count = quick ? 5_000 : 20_000;
+  const singles = quick ? 50 : 200;
+  const date = new Date().toISOString();
+  const machine = describeMachine();
+  const folder = mkdtempSync(join(tmpdir(), 'strata-bench-'));
+  const log = createLogger({
+    level: 'ERROR',
+    destination: { write: (line) => void process.stderr.write(line), flush: async () => {} },
+  });
+  const embedded = await startEmbedded({ dataDir: join(folder, 'postgres'), log });
+  const samples = new Map<System, JobsSample[]>(systems.map((system) => [system, []]));
+  try {
+    for (let round = 1; round <= rounds; round += 1) {
+      for (const [system, own] of samples) {
+        const sample = await measure(system, embedded.url, `round_${round}`, count, singles);
+        own.push(sample);
+        console.error(
+          `bench: round ${round} of ${rounds}: ${system.title}: ${sample.jobsPerSecond.toFixed(0)} jobs/s, ${sample.p50Ms.toFixed(1)} ms to the start`,
+        );
+      }
+    }
+  } finally {
+    await embedded.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+  const results = {
+    ...{ date, machine, versions: describeVersions(), jobs: count, singles },
+    systems: [...samples].map(([{ name, title }, own]) => ({ name, title, samples: own })),
+  };
+  console.log(`\n${renderJobs(results.systems, rounds, count, singles)}\n`);
+  const resultsFolder = join(import.meta.dirname, '..', 'results');
+  mkdirSync(resultsFolder, { recursive: true });
+  const file = join(resultsFolder, `jobs-${date.replace(/:/g, '-').replace(/\.\d+/, '')}.json`);
+  writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`);
+  console.error(`bench: written to ${file}`);
+}
+
+async function measure(
+  system: System,
+  serverUrl: string,
+  round: string,
+  count: number,
+  singles: number,
+): Promise<JobsSample> {
+  const name = `${system.name.replace('-', '_')}_${round}`;
+  const admin = postgres(serverUrl, { max: 1, onnotice: () => {} });
+  await admin`create database ${admin(name)}`;
+  const url = new URL(serverUrl);
+  url.pathname = `/${name}`;
+  const sql = postgres(url.href, { max: 1, onnotice: () => {} });
+  const adapter = openAdapter(system, url.href);
+  try {
+    await adapter.ask({ ask: 'prepare' });
+    await adapter.ask({ ask: 'fill', count });
+    await sql`vacuum analyze`;
+    await adapter.ask({ ask: 'start' });
+    const jobsPerSecond = await drain(sql, system, count);
+    const latencies = z
+      .array(z.number())
+      .parse(await adapter.ask({ ask: 'latency', count: singles, pauseMs }));
+    if (latencies.length !== singles)
+      throw new StartError(`${system.title} has not started all single jobs.`);
+    const sorted = latencies.toSorted((a, b) => a - b);
+    const at = (share: number) => sorted[Math.floor(share * (singles - 1))] ?? Number.NaN;
+    return { jobsPerSecond, p50Ms: at(0.5), p99Ms: at(0.99) };
+  } finally {
+    await adapter.end();
+    await sql.end();
+    await admin`drop database ${admin(name)} with (force)`;
+    await admin.end();
+  }
+}
+
+/** Jobs a second over the last four fifths of them. */
+async function drain(sql: postgres.Sql, { title, left }: System, count: number): Promise<number> {
+  const deadline = performance.now() + drainMs;
+  let begun: { readonly at: number; readonly left: number } | undefined;
+  while (performance.now() < deadline) {
+    const [row] = await sql.unsafe(left);
+    const at = performance.now();
+    if (begun === undefined && row?.left <= 0.8 * count) begun = { at, left: row?.left };
+    if (row?.left === 0 && begun !== undefined) return (begun.left * 1000) / (at - begun.at);
+    await delay(10);
+  }
+  throw new StartError(`${title} has not done ${count} jobs within ${drainMs / 1000} seconds.`);
+}
+
+const answer = z.union([
+  z.object({ done: z.string(), value: z.unknown() }),
+  z.object({ failed: z.string(), message: z.string() }),
+]);
+
+function openAdapter({ file, env }: System, databaseUrl: string) {
+  const child = fork(join(import.meta.dirname, file), {
+    env: { PATH: process.env.PATH, NODE_ENV: 'production', BENCH_DATABASE_URL: databaseUrl, ...env },
+    execArgv: [],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  const ended = once(child, 'exit');
+  return {
+    async ask(question: { readonly ask: string } & Readonly<Record<string, unknown>>): Promise<unknown> {
+      child.send(question);
+      const [message] = await Promise.race([
+        once(child, 'message'),
+        ended.then(() => [{ failed: question.ask, message: `${file} has ended.` }]),
+      ]);
+      const given = answer.parse(message);
+      if ('failed' in given) throw new StartError(`${file}: ${given.failed} failed: ${given.message}`);
+      return given.value;
+    },
+    async end() {
+      if (child.connected) child.send({ ask: 'stop' });
+      const timer = setTimeout(() => child.kill('SIGKILL'), 5_000);
+      await ended;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function renderJobs(
+  measured: readonly {
+    readonly name: string;
+    readonly title: string;
+    readonly samples: readonly JobsSample[];
+  }[],
+  rounds: number,
+  count: number,
+  singles: number,
+): string {
+  const own = measured.find(({ name }) => name === ours)?.samples ?? [];
+  const rates = (samples: readonly JobsSample[]) => samples.map(({ jobsPerSecond }) => jobsPerSecond);
+  const rows = measured.map(({ title, samples }) => {
+    const ratio = summariseRatio(rates(own), rates(samples));
+    const remark = doubt(ratio);
+    return [
+      title,
+      summarise(rates(samples)).median.toFixed(0),
+      `${ratio.median.toFixed(2)}${remark === undefined ? '' : ` (${remark})`}`,
+      summarise(samples.map(({ p50Ms }) => p50Ms)).median.toFixed(2),
+      summarise(samples.map(({ p99Ms }) => p99Ms)).median.toFixed(2),
+    ];
+  });
+  const heads = ['queue', 'jobs/s', 'Strata does x times that', 'to the start, p50 ms', 'p99 ms'];
+  return [
+    `${rounds} rounds, interleaved; ${count} jobs that do nothing, one runner; ${singles} single jobs to an idle one`,
+    '',
+    ...[heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`),
+  ].join('\n');
+}

@@ -1,0 +1,29 @@
+/**
+ * Mails as jobs: the task `send_email` hands one mail to the mailer. Unlike those of the mail queue, which lives in
+ * memory, such a mail outlives the process that asked for it, is tried again for some hours, and its sender can look
+ * how it fared. It leaves at least once: a process that is killed between the hand-over and the record of it sends the
+ * mail again. The address and the text stand in the job until that is pruned.
+ */
+
+import { z } from 'zod';
+import { defineTask } from '../../jobs/task.ts';
+
+/** One address, and plain text. */
+const mail = z.strictObject({
+  to: z.email('Use an e-mail address such as ada@example.org.').max(254, 'Use at most 254 characters.'),
+  subject: z
+    .string()
+    .min(1, 'Give the mail a subject.')
+    .max(200, 'Use at most 200 characters.')
+    .regex(/^\P{Cc}*$/u, 'Remove the line breaks and other control characters.'),
+  body: z.string().min(1, 'Give the mail a text.').max(100_000, 'Use at most 100,000 characters.'),
+});
+
+/** Its result is `{ status: 'sent', to }`. */
+export const sendEmail = defineTask({
+  name: 'send_email',
+  payload: mail,
+  queue: 'mails',
+  maxAttempts: 14,
+  backoff: { baseMs: 10_000, maxMs: 6 * 3_600_000 },
+});

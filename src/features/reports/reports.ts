@@ -1,0 +1,81 @@
+/**
+ * The daily report: what happened on a day (UTC), counted. It is the result of a job that `src/schedules.ts` asks for
+ * every morning, and goes by mail to the administrators whose address is verified.
+ *
+ * The mails are jobs of their own, enqueued in the transaction that completes the report: a process that is killed in
+ * the middle has sent none of them, and a mail server that is away holds up its own mail alone.
+ */
+
+import { z } from 'zod';
+import type { Sql } from '../../db/intercept.ts';
+import type { Queue } from '../../jobs/queue.ts';
+import { defineTask } from '../../jobs/task.ts';
+import { sendEmail } from '../mails/mails.ts';
+import { countDay, type DayCounts, listReaders } from './store.ts';
+
+/** Reports on a day, written `2026-11-22`. Its result is a DailyReport. */
+export const dailyReport = defineTask({
+  name: 'daily_report',
+  payload: z.strictObject({ day: z.iso.date('Use a date such as 2026-11-22.') }),
+});
+
+export interface DailyReport extends DayCounts {
+  readonly day: string;
+  /** How many administrators it goes to; 0 where no mail can be sent. */
+  readonly mailed_to: number;
+}
+
+export interface ReportsOptions {
+  readonly queue: Pick<Queue, 'enqueue'>;
+  /** Whether there is a way for mail to leave. */
+  readonly mailEnabled: boolean;
+  /** What the service calls itself. */
+  readonly service: string;
+}
+
+/** Counts a day and enqueues the mails, all in the transaction whose `sql` is given. */
+export type MakeReport = (sql: Sql, day: string) => Promise<DailyReport>;
+
+export function createReports({ queue, mailEnabled, service }: ReportsOptions): MakeReport {
+  return async function makeReport(sql, day) {
+    const counts = await countDay(sql, day);
+    const readers = mailEnabled ? await listReaders(sql) : [];
+    for (const { username, email } of readers) {
+      await queue.enqueue(sql, sendEmail, {
+        to: email,
+        subject: `${service}: ${day}`,
+        body: renderMail({ service, username, day, counts }),
+      });
+    }
+    return { day, ...counts, mailed_to: readers.length };
+  };
+}
+
+/** The day before a moment, in UTC: what a report that is made in the morning is about. */
+export function dayBefore(moment: Date): string {
+  return new Date(moment.getTime() - 86_400_000).toISOString().slice(0, 10);
+}
+
+function renderMail({
+  service,
+  username,
+  day,
+  counts,
+}: {
+  readonly service: string;
+  readonly username: string;
+  readonly day: string;
+  readonly counts: DayCounts;
+}): string {
+  const { new_users, sign_ins, posts, jobs } = counts;
+  const rows = [
+    ['New users', new_users],
+    ['Sign-ins', sign_ins],
+    ['Posts', posts],
+    ['Jobs completed', jobs.completed],
+    ['Jobs failed', jobs.failed],
+    ['Jobs cancelled', jobs.cancelled],
+  ] as const;
+  const table = rows.map(([name, count]) => `${name.padEnd(16)}${String(count).padStart(8)}`).join('\n');
+  return `Hello ${username},\n\nthis is what happened at ${service} on ${day} (UTC):\n\n${table}\n\n${service}\n`;
+}

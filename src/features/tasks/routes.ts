@@ -1,0 +1,103 @@
+import { z } from 'zod';
+import { callerOf } from '../../http/caller.ts';
+import { versionTag } from '../../http/conditional.ts';
+import { eventStreamType } from '../../http/event-stream.ts';
+import { idParameter } from '../../http/parameters.ts';
+import { answer, noContent, ok, stream } from '../../http/reply.ts';
+import { type Route, route } from '../../http/route.ts';
+import { task } from './schema.ts';
+import type { Tasks } from './tasks.ts';
+import { viewTask } from './view.ts';
+
+export interface TasksRoutesOptions {
+  readonly tasks: Tasks;
+}
+
+const params = z.object({ id: idParameter.describe('The number of the task.') });
+const resumption = z.object({
+  'last-event-id': z.string().optional().meta({
+    description: 'The id of the last event that the client has: it is sent what is newer.',
+    example: '7',
+  }),
+});
+
+/** Tasks are started where there is something to do; here they are looked at, and cancelled. */
+export function tasksRoutes({ tasks }: TasksRoutesOptions): Route[] {
+  return [
+    route({
+      method: 'GET',
+      path: '/tasks/:id',
+      operationId: 'getTask',
+      summary: 'Read a task',
+      description: 'How far it is, and what came of it. For the user of the task, and for admins.',
+      tags: ['tasks'],
+      auth: 'any',
+      scopes: ['tasks:read'],
+      params,
+      responses: {
+        200: {
+          description: 'The task.',
+          schema: task,
+          headers: { ETag: 'The revision of the task, for `If-None-Match`.' },
+        },
+      },
+      problems: ['database_unavailable'],
+      async handler({ params, ctx }) {
+        const job = await tasks.get(callerOf(ctx), params.id);
+        return ok(viewTask(job), { etag: versionTag(job.revision) });
+      },
+    }),
+    route({
+      method: 'DELETE',
+      path: '/tasks/:id',
+      operationId: 'cancelTask',
+      summary: 'Cancel a task',
+      description:
+        'One that waits is cancelled at once (200). One that runs is told to end, and is cancelled a moment later (202). ' +
+        'Once more changes nothing. One that has completed or failed stays as it is (409).',
+      tags: ['tasks'],
+      auth: 'any',
+      scopes: ['tasks:write'],
+      params,
+      responses: {
+        200: { description: 'The task, which is cancelled.', schema: task },
+        202: { description: 'The task, which was told to end.', schema: task },
+      },
+      problems: ['conflict', 'database_unavailable'],
+      async handler({ params, ctx }) {
+        const job = await tasks.cancel(callerOf(ctx), params.id);
+        return answer(job.state === 'cancelled' ? 200 : 202, viewTask(job));
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/tasks/:id/events',
+      operationId: 'watchTask',
+      summary: 'Watch a task',
+      description:
+        'Server-sent events (WHATWG HTML, section 9.2): `state` and `progress`, each with the task as its data and the ' +
+        'revision of the task as its id. States in between may be left out, the final one never is; after it the stream ' +
+        'ends. It also ends when the server restarts or the access of the client does: come again with `Last-Event-ID`, ' +
+        'as an `EventSource` does by itself.',
+      tags: ['tasks'],
+      auth: 'any',
+      scopes: ['tasks:read'],
+      params,
+      headers: resumption,
+      responses: {
+        200: { description: 'The events.', contentType: eventStreamType },
+        204: { description: 'The client has the final state: there is nothing to come again for.' },
+      },
+      problems: ['overloaded', 'database_unavailable'],
+      async handler({ params, headers, ctx }) {
+        const caller = callerOf(ctx);
+        const { identify = () => caller } = ctx;
+        const events = await tasks.watch({ caller, identify }, params.id, headers['last-event-id']);
+        // A proxy must not wait until there is enough of it to be worth sending.
+        return events === undefined
+          ? noContent()
+          : stream(events, eventStreamType, { 'x-accel-buffering': 'no' });
+      },
+    }),
+  ];
+}

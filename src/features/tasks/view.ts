@@ -1,0 +1,29 @@
+import type { JobFault, JobStatus } from '../../jobs/job.ts';
+import { faultMessages, type TaskView } from './schema.ts';
+
+/** A job as its user sees it: without its payload, its stacks, and what else is the operator's. */
+export function viewTask(job: JobStatus): TaskView {
+  const fault = job.state === 'completed' ? undefined : job.errors.at(-1);
+  return {
+    id: job.id,
+    task: job.name,
+    state: job.state,
+    progress: job.progress,
+    progress_message: job.progressMessage,
+    cancel_requested: job.cancelRequested && job.state === 'running',
+    result: job.result ?? null,
+    error: fault === undefined ? null : viewFault(fault),
+    attempt: job.attempt,
+    max_attempts: job.maxAttempts,
+    created_at: job.createdAt,
+    run_at: job.runAt,
+    started_at: job.startedAt,
+    finished_at: job.finishedAt,
+  };
+}
+
+function viewFault({ code, message, details = null }: JobFault): TaskView['error'] {
+  return code === 'refused'
+    ? { code, message, details }
+    : { code, message: faultMessages[code], details: null };
+}

@@ -1,0 +1,135 @@
+/**
+ * Reads a CSV file (RFC 4180) row by row with the optional package `csv-parse`: fields between commas, in quotes where
+ * they have to be, lines that end with CRLF, LF or CR, the names of the columns in the first. An empty line is none.
+ * Whatever its size, a file is in memory with a few rows.
+ *
+ * What is wrong with one row is a fault of that row, and the next one is read. Behind a quote that is never closed, or a
+ * row that does not end, nobody knows where the next one begins: such a fault is the last row.
+ */
+
+import { createReadStream } from 'node:fs';
+import { finished } from 'node:stream/promises';
+import { TaskRefusal } from '../../jobs/task.ts';
+
+/** One row; `line` is the line of the file on which it begins, from 1, and `bytes` how far in the file it ends. */
+export type CsvRow = {
+  readonly line: number;
+  readonly bytes: number;
+} & ({ readonly values: Readonly<Record<string, string>> } | { readonly fault: string });
+
+/** What the package makes of a row. */
+interface Parsed {
+  readonly record: readonly string[];
+  readonly bytes: number;
+}
+
+type Package = Awaited<ReturnType<typeof loadPackage>>;
+
+/** Of one row, in bytes. */
+const longestRow = 10_000;
+
+const quoteFaults: Readonly<Record<string, string>> = {
+  CSV_QUOTE_NOT_CLOSED: 'A quote is opened in this row and never closed.',
+  INVALID_OPENING_QUOTE: 'A quote stands inside a field: put the field in quotes, and double the quote.',
+  CSV_INVALID_CLOSING_QUOTE: 'Behind a closing quote the field goes on: double the quotes inside of it.',
+  CSV_MAX_RECORD_SIZE: `The row is longer than ${longestRow} bytes.`,
+};
+
+/**
+ * The rows of the file at `path` that stand under these columns, which may come in any order. Throws a TaskRefusal for a
+ * header with other columns, an Error for a package that is not installed, and the errors of the system.
+ */
+export async function* readCsv(path: string, columns: readonly string[]): AsyncGenerator<CsvRow, void> {
+  const csv = await loadPackage();
+  let header: readonly string[] | undefined;
+  let line = 1;
+  let end = 0;
+  try {
+    for await (const { record, bytes } of parse(path, csv)) {
+      if (record.length > 1 || record[0] !== '') {
+        if (header === undefined) refuseOtherColumns(record, columns, line);
+        else yield { line, bytes, ...readRow(header, record) };
+        header ??= record;
+      }
+      line += linesOf(record);
+      end = bytes;
+    }
+  } catch (error) {
+    if (!(error instanceof csv.CsvError)) throw error;
+    yield { line, bytes: end, fault: quoteFaults[error.code] ?? error.message };
+  }
+  if (header === undefined) refuseOtherColumns([], columns, 1);
+}
+
+/**
+ * The records of the file. Throws what the package finds wrong, behind the records that stand before it: those that its
+ * stream has not given out yet would be lost with its error, so they are taken as they are made.
+ */
+async function* parse(path: string, csv: Package): AsyncGenerator<Parsed, void> {
+  const parsed: Parsed[] = [];
+  const parser = csv.parse({
+    bom: true,
+    max_record_size: longestRow,
+    on_record(record: readonly string[], { bytes }) {
+      parsed.push({ record, bytes });
+      return null;
+    },
+    record_delimiter: ['\r\n', '\n', '\r'],
+    relax_column_count: true,
+  });
+  const ended = finished(parser.resume()).catch((error: unknown) => error);
+  for await (const chunk of createReadStream(path)) {
+    await new Promise((taken) => parser.write(chunk, taken));
+    yield* parsed.splice(0);
+    if (parser.errored !== null) break;
+  }
+  parser.end();
+  const failure = await ended;
+  yield* parsed.splice(0);
+  if (failure !== undefined) throw failure;
+}
+
+function readRow(header: readonly string[], record: readonly string[]) {
+  if (record.length !== header.length) {
+    return { fault: `The row has ${record.length} fields, and the header has ${header.length}.` };
+  }
+  return { values: Object.fromEntries(header.map((name, at) => [name, record[at] ?? ''])) };
+}
+
+/** A field in quotes may have line breaks of its own. */
+function linesOf(record: readonly string[]): number {
+  let lines = 1;
+  for (const field of record) lines += field.match(/\r\n|\r|\n/g)?.length ?? 0;
+  return lines;
+}
+
+function refuseOtherColumns(header: readonly string[], columns: readonly string[], line: number): void {
+  const faults = [
+    ...columns.filter((name) => !header.includes(name)).map((name) => `The column "${name}" is missing.`),
+    ...header
+      .filter((name, at) => !columns.includes(name) || header.indexOf(name) !== at)
+      .slice(0, mostColumns)
+      .map(
+        (name) => `The column "${name.slice(0, 50)}" is not taken${columns.includes(name) ? ' twice' : ''}.`,
+      ),
+  ];
+  if (faults.length === 0) return;
+  const reason = faults.join(' ');
+  throw new TaskRefusal(`The first line of the file must be "${columns.join(',')}": ${reason}`, {
+    rows: [{ line, reason }],
+    total: 1,
+  });
+}
+
+/** Of those that are not taken, how many are named. */
+const mostColumns = 10;
+
+async function loadPackage() {
+  try {
+    return await import('csv-parse');
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND')) throw cause;
+    // Not the fault of the file, which is kept for the next attempt.
+    throw new Error('No CSV file can be read here: run `npm install csv-parse` where jobs run.', { cause });
+  }
+}

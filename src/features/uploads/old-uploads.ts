@@ -1,0 +1,41 @@
+import { opendir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/**
+ * Deletes at most `limit` files of the folder that are older than `days`, and returns how many they were. Several
+ * processes may do it at once. A file of the last day is left in any case: it may be on its way, or wait for its task.
+ */
+export async function deleteOldUploads(
+  { folder, days }: { readonly folder: string; readonly days: number },
+  limit: number,
+): Promise<number> {
+  const before = Date.now() - Math.max(1, days) * dayMs;
+  let deleted = 0;
+  for await (const path of filesIn(folder)) {
+    if (deleted === limit) break;
+    const modified = await unlessMissing(stat(path).then(({ mtimeMs }) => mtimeMs));
+    if (modified === undefined || modified >= before) continue;
+    await rm(path, { force: true });
+    deleted += 1;
+  }
+  return deleted;
+}
+
+const dayMs = 86_400_000;
+
+/** A folder that is not there has none. */
+async function* filesIn(folder: string): AsyncGenerator<string> {
+  const opened = await unlessMissing(opendir(folder));
+  if (opened === undefined) return;
+  for await (const entry of opened) if (entry.isFile()) yield join(folder, entry.name);
+}
+
+/** What is deleted between two looks at it is undefined. */
+async function unlessMissing<T>(found: Promise<T>): Promise<T | undefined> {
+  try {
+    return await found;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

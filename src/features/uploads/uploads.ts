@@ -1,0 +1,45 @@
+/**
+ * Uploads: files that a client sends for something to be done with them in the background. A file stands in the folder
+ * of uploads until its task has done it or refused it; nobody gets it back.
+ *
+ * The task is enqueued when the file is whole and written through to the disk. If that fails, the file goes again, with the
+ * refusal of the request. What is left behind all the same, when a process is killed in between or a task gives up, is
+ * deleted by age: `deleteOldUploads`.
+ */
+
+import { join } from 'node:path';
+import type { Principal } from '../../auth/principal.ts';
+import type { Database } from '../../db/database.ts';
+import type { UploadedFile } from '../../http/uploaded-file.ts';
+import type { Job } from '../../jobs/job.ts';
+import type { Queue } from '../../jobs/queue.ts';
+import type { Logger } from '../../observability/logger.ts';
+import { importUsers } from './tasks.ts';
+
+export interface Uploads {
+  /** Starts the import of the users in a file. Rejects with the errors of the database. */
+  importUsers(caller: Principal, file: UploadedFile): Promise<Job>;
+}
+
+export interface UploadsOptions {
+  readonly database: Database;
+  readonly queue: Queue;
+  readonly log: Logger;
+}
+
+/** The folder of uploads, in the one for everything that is kept on disk. */
+export function uploadsFolder(dataDir: string): string {
+  return join(dataDir, 'uploads');
+}
+
+export function createUploads({ database, queue, log }: UploadsOptions): Uploads {
+  return {
+    async importUsers({ userId }, { id, bytes, sha256 }) {
+      const { job } = await database.transaction((tx) =>
+        queue.enqueue(tx, importUsers, { file: id }, { userId }),
+      );
+      log.info('upload.received', { user_id: userId, task_id: job.id, file: id, bytes, sha256 });
+      return job;
+    },
+  };
+}

@@ -1,0 +1,151 @@
+/**
+ * Forms with a file: `multipart/form-data` (RFC 7578), parsed while it arrives by the optional package
+ * `@fastify/busboy`.
+ *
+ *     socket ──> limits of the body ──> parser ──> the file's part ──> check, SHA-256 ──> disk
+ *        ^        (body.ts)               │                            (uploaded-file.ts)
+ *        └── paused while the disk is behind ──> other parts: text, kept in memory, few and short
+ *
+ * A request is in memory with a few pieces of some 64 KiB, whatever its size. Whatever fails first ends all of it: the
+ * client is gone or too slow, the body is too large or no form, the content is not taken, the disk is full, the
+ * deadline of the request has passed. Then nothing more is read, the file is removed, and only then the error goes out.
+ *
+ * Which part is the file, its name decides, and nothing else that a client says: file names, media types and charsets
+ * of parts are not looked at. A part that has no name of a field is left out, as the RFC leaves it to us.
+ */
+
+import { rm } from 'node:fs/promises';
+import type { BusboyFileStream, BusboyInstance } from '@fastify/busboy';
+import { AppError } from '../errors.ts';
+import { type BodyLimits, refuseByHeaders, streamBody, type TakeChunk } from './body.ts';
+import type { Context } from './context.ts';
+import { parseMediaType } from './media-type.ts';
+import { type FileStore, storeFile, UploadedFile } from './uploaded-file.ts';
+import { invalidField, toPointer } from './validate.ts';
+
+/** What a route says that takes a form with a file. */
+export interface Upload extends FileStore {
+  /** The field whose part is the file. */
+  readonly field: string;
+}
+
+/** A form by the names of its fields, without a prototype; a name that stands twice has an array of both. */
+export type Form = Record<string, FormValue | FormValue[]>;
+
+type FormValue = string | UploadedFile;
+
+/** Of a form, beside its file. */
+const mostFields = 20;
+/** With those that are left out. */
+const mostParts = 30;
+const longestField = 10_000;
+const largestHead = 8_192;
+
+/**
+ * Receives a form; its file is on disk then, and the caller's. Rejects with an AppError: those of a body (body.ts), of
+ * storing a file, `unsupported_media_type`, `malformed_body`, `validation_failed` for a field that is too long, and
+ * `uploads_disabled` if the package is not installed.
+ */
+export async function receiveForm(ctx: Context, upload: Upload, limits: BodyLimits): Promise<Form> {
+  refuseByHeaders(ctx, limits);
+  const parser = await createParser(ctx, upload);
+  const form: Form = Object.create(null);
+  let stream: BusboyFileStream | undefined;
+  let storing: Promise<UploadedFile> | undefined;
+
+  const whole = new Promise<void>((resolve) => parser.on('finish', resolve));
+  const failed = new Promise<never>((_resolve, reject) => {
+    const refuse = (detail: string) => reject(new AppError('malformed_body', detail));
+    if (ctx.ending.aborted) reject(ctx.ending.reason);
+    else ctx.ending.addEventListener('abort', () => reject(ctx.ending.reason));
+    parser.on('file', (name, file) => {
+      stream = file;
+      // The parser tells it of faults behind the file, too, when nobody reads it any more.
+      file.on('error', () => {});
+      storing = storeFile(file, upload);
+      storing.then((stored) => add(form, name, stored), reject);
+    });
+    parser.on('field', (name: string | undefined, value, _nameCut, cut) => {
+      if (name === undefined) refuse('A part of the form has no name: give each one a name.');
+      else if (cut) reject(invalidField(toPointer([name]), `Use at most ${longestField} bytes.`));
+      else add(form, name, value);
+    });
+    parser.on('filesLimit', () => refuse(`The form has more than one "${upload.field}": send one file.`));
+    parser.on('fieldsLimit', () => refuse(`The form has more than ${mostFields} fields beside its file.`));
+    parser.on('partsLimit', () => refuse(`The form has more than ${mostParts} parts.`));
+    parser.on('error', () =>
+      refuse('The form is not valid multipart/form-data, or breaks off before its end.'),
+    );
+  });
+  // It may fail while nobody waits for it.
+  failed.catch(() => {});
+
+  const take: TakeChunk = (chunk) =>
+    parser.write(chunk) ? undefined : new Promise((resolve) => parser.once('drain', resolve));
+  try {
+    await streamBody(ctx, take, { limits, failed });
+    parser.end();
+    await Promise.race([whole, failed]);
+    await storing;
+    return form;
+  } catch (error) {
+    stream?.destroy();
+    const stored = await storing?.catch(() => undefined);
+    if (stored !== undefined) await rm(stored.path, { force: true });
+    throw error;
+  }
+}
+
+/** Removes the file of a form that nobody wants. */
+export async function discardForm(form: Form): Promise<void> {
+  for (const value of Object.values(form).flat()) {
+    if (value instanceof UploadedFile) await rm(value.path, { force: true });
+  }
+}
+
+function add(form: Form, name: string, value: FormValue): void {
+  const present = form[name];
+  form[name] = present === undefined ? value : [present, value].flat();
+}
+
+async function createParser({ request }: Context, { field }: Upload): Promise<BusboyInstance> {
+  const type = request.headers['content-type'] ?? '';
+  if (parseMediaType(type)?.type !== 'multipart/form-data') {
+    throw new AppError('unsupported_media_type', 'Send the body as multipart/form-data.');
+  }
+  const { Busboy } = await loadPackage();
+  try {
+    return new Busboy({
+      headers: { 'content-type': type },
+      isPartAFile: (name) => name === field,
+      limits: {
+        files: 1,
+        fields: mostFields,
+        parts: mostParts,
+        fieldSize: longestField,
+        headerSize: largestHead,
+      },
+    });
+  } catch (cause) {
+    throw new AppError(
+      'malformed_body',
+      'The Content-Type of the body needs a boundary of at most 70 characters.',
+      {
+        cause,
+      },
+    );
+  }
+}
+
+async function loadPackage() {
+  try {
+    return await import('@fastify/busboy');
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND')) throw cause;
+    throw new AppError(
+      'uploads_disabled',
+      'This server takes no uploads: its operator has to run `npm install @fastify/busboy`.',
+      { cause },
+    );
+  }
+}

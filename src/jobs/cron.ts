@@ -1,0 +1,166 @@
+/**
+ * Cron expressions: five fields that say at which minutes something happens, as in a POSIX crontab.
+ *
+ *     30 6 * * MON-FRI       minute 0-59, hour 0-23, day of the month 1-31, month 1-12, day of the week 0-7
+ *
+ * A field is `*`, a value, a range `1-5`, every so many of a range or of all `8-18/2`, or a list of these with commas.
+ * Months and days of the week have names (JAN, SUN, in any case); 0 and 7 are both Sunday. `@hourly`, `@daily`,
+ * `@weekly`, `@monthly` and `@yearly` stand for the expressions below. There are no seconds, and no `L`, `W`, `#`, `?`.
+ *
+ * Days: where both fields of days are other than `*`, a day that fits either of them will do; else it must fit both.
+ *
+ * This file knows no time zone: what it matches are the digits on a clock. When these come is in `cron-ticks.ts`.
+ */
+
+export interface Cron {
+  /** The expression as it was written. */
+  readonly text: string;
+  readonly minutes: ReadonlySet<number>;
+  readonly hours: ReadonlySet<number>;
+  readonly days: ReadonlySet<number>;
+  readonly months: ReadonlySet<number>;
+  /** 0 is Sunday. */
+  readonly weekdays: ReadonlySet<number>;
+  /** Whether a day needs to fit one of `days` and `weekdays` only. */
+  readonly eitherDay: boolean;
+}
+
+interface Field {
+  readonly name: string;
+  readonly least: number;
+  readonly most: number;
+  /** Words for the values from `least` on. */
+  readonly words?: readonly string[];
+}
+
+const monthWords = ['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP', 'OCT', 'NOV', 'DEC'];
+const weekdayWords = ['SUN', 'MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT'];
+
+const minuteField: Field = { name: 'minute', least: 0, most: 59 };
+const hourField: Field = { name: 'hour', least: 0, most: 23 };
+const dayField: Field = { name: 'day of the month', least: 1, most: 31 };
+const monthField: Field = { name: 'month', least: 1, most: 12, words: monthWords };
+const weekdayField: Field = { name: 'day of the week', least: 0, most: 7, words: weekdayWords };
+
+const shorthands: ReadonlyMap<string, string> = new Map([
+  ['@hourly', '0 * * * *'],
+  ['@daily', '0 0 * * *'],
+  ['@weekly', '0 0 * * 0'],
+  ['@monthly', '0 0 1 * *'],
+  ['@yearly', '0 0 1 1 *'],
+]);
+
+/** The most days that each month can have. */
+const monthLengths = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+/** Reads an expression. Throws an Error with a sentence that names the field that is wrong, or says that it never fires. */
+export function parseCron(text: string): Cron {
+  const expression = text.trim();
+  const parts = (shorthands.get(expression.toLowerCase()) ?? expression).split(/\s+/);
+  const [minute = '', hour = '', day = '', month = '', weekday = ''] = parts;
+  if (expression.startsWith('@') && parts.length === 1) {
+    throw new Error(
+      `The cron expression "${text}" is not known: use one of ${[...shorthands.keys()].join(', ')}, or five fields.`,
+    );
+  }
+  if (parts.length !== 5 || expression === '') {
+    throw new Error(
+      `The cron expression "${text}" has ${expression === '' ? 0 : parts.length} fields: write five, which are minute, hour, day of the month, month and day of the week.`,
+    );
+  }
+  const cron: Cron = {
+    text,
+    minutes: readField(text, minuteField, minute),
+    hours: readField(text, hourField, hour),
+    days: readField(text, dayField, day),
+    months: readField(text, monthField, month),
+    weekdays: new Set([...readField(text, weekdayField, weekday)].map((value) => value % 7)),
+    eitherDay: day !== '*' && weekday !== '*',
+  };
+  refuseIfNever(cron);
+  return cron;
+}
+
+function readField(text: string, field: Field, list: string): ReadonlySet<number> {
+  const refuse = (why: string): never => {
+    throw new Error(`The ${field.name} "${list}" of the cron expression "${text}" is wrong: ${why}.`);
+  };
+  const values = new Set<number>();
+  for (const item of list.split(',')) {
+    const [, from = '', to, step] = /^(\*|\w+)(?:-(\w+))?(?:\/(\d{1,3}))?$/.exec(item) ?? [];
+    if (from === '' || (from === '*' && to !== undefined)) {
+      refuse('write *, a value, a range such as 1-5, or a step such as */10, and lists of these with commas');
+    }
+    if (step !== undefined && from !== '*' && to === undefined) {
+      refuse(`a step needs a range, such as ${from}-${field.most}/${step}`);
+    }
+    const first = from === '*' ? field.least : readValue(field, from, refuse);
+    const last = lastOf(field, first, from === '*' ? String(field.most) : (to ?? from), refuse);
+    if (last < first) refuse(`a range goes upwards, so write ${from}-${field.most},${field.least}-${to}`);
+    const by = Number(step ?? 1);
+    if (by < 1 || by > field.most - field.least) {
+      refuse(`a step is from 1 to ${field.most - field.least}`);
+    }
+    for (let value = first; value <= last; value += by) values.add(value);
+  }
+  return values;
+}
+
+/** The end of a range. Sunday is a day after Saturday too, by its name as well. */
+function lastOf(field: Field, first: number, word: string, refuse: (why: string) => never): number {
+  const last = readValue(field, word, refuse);
+  return field === weekdayField && last === 0 && first > 0 ? 7 : last;
+}
+
+function readValue({ least, most, words = [] }: Field, word: string, refuse: (why: string) => never): number {
+  const named = words.indexOf(word.toUpperCase());
+  if (named >= 0) return least + named;
+  const value = /^\d{1,2}$/.test(word) ? Number(word) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  return refuse(
+    `${word} is not from ${least} to ${most}${words.length > 0 ? `, nor one of ${words.join(', ')}` : ''}`,
+  );
+}
+
+/** The 30th of February never comes; but where a day of the week will do as well, some day does. */
+function refuseIfNever({ text, days, months, eitherDay }: Cron): void {
+  const firstDay = Math.min(...days);
+  if (eitherDay || [...months].some((month) => firstDay <= (monthLengths[month - 1] ?? 0))) return;
+  throw new Error(`The cron expression "${text}" never fires: none of its months has a day ${firstDay}.`);
+}
+
+/** Whether it fires when a clock shows these digits: the time as in `local-clock.ts`. */
+export function matches(cron: Cron, local: number): boolean {
+  const date = new Date(local);
+  return (
+    cron.minutes.has(date.getUTCMinutes()) && cron.hours.has(date.getUTCHours()) && matchesDay(cron, date)
+  );
+}
+
+function matchesDay({ days, months, weekdays, eitherDay }: Cron, date: Date): boolean {
+  const inDays = days.has(date.getUTCDate());
+  const inWeekdays = weekdays.has(date.getUTCDay());
+  return months.has(date.getUTCMonth() + 1) && (eitherDay ? inDays || inWeekdays : inDays && inWeekdays);
+}
+
+/** The first matching minute after `local`, on a clock that is never changed. Skips months, days and hours that do not fit. */
+export function nextMatch(cron: Cron, local: number): number {
+  const date = new Date(local);
+  date.setUTCSeconds(0, 0);
+  date.setUTCMinutes(date.getUTCMinutes() + 1);
+  for (;;) {
+    if (!cron.months.has(date.getUTCMonth() + 1)) {
+      date.setUTCMonth(date.getUTCMonth() + 1, 1);
+      date.setUTCHours(0, 0);
+    } else if (!matchesDay(cron, date)) {
+      date.setUTCDate(date.getUTCDate() + 1);
+      date.setUTCHours(0, 0);
+    } else if (!cron.hours.has(date.getUTCHours())) {
+      date.setUTCHours(date.getUTCHours() + 1, 0);
+    } else if (!cron.minutes.has(date.getUTCMinutes())) {
+      date.setUTCMinutes(date.getUTCMinutes() + 1);
+    } else {
+      return date.getTime();
+    }
+  }
+}

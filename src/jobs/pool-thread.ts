@@ -1,0 +1,230 @@
+/**
+ * One thread, seen from outside. Whatever a task does in it, an attempt that it was given ends with an outcome, and at
+ * the latest with the thread.
+ *
+ *     starting ──ready──> idle ──run──> busy ──ended──> idle        used again
+ *        │                 │              │
+ *        │                 │              └── not ended so long after its abort, or a fault ──> ending
+ *        │                 └── end(), or a fault of an attempt that is over ──────────────────> ending
+ *        └─────────────────┴──────────────┴── it exited, ran out of memory, could not start ──> ended <── ending
+ *
+ * How an attempt ends, by what was first:
+ *
+ * - The thread says so. Told to end before, it has been aborted (or has failed with `timeout`), unless it returned or
+ *   committed all the same: that has happened, and counts.
+ * - The thread exits: what it sent before has arrived by then. Told to end, as above; else it failed, with
+ *   `out_of_memory` or `thread_ended`, and may be tried again.
+ *
+ * Invariants: an attempt is only given to an idle thread; its outcome is said once, and when the thread can do nothing
+ * more for it; after `ended` nothing happens. What cannot be ended is a call into native code that does not return
+ * (`execSync`): its thread, and the attempt, end when it does. Memory outside of the heap of the thread, such as
+ * buffers, has no limit but the process's.
+ */
+
+import { Worker } from 'node:worker_threads';
+import type { LogFields, Logger } from '../observability/logger.ts';
+import { failed, faultOf, outcomeOfAbort } from './outcome.ts';
+import { threadArguments } from './thread-arguments.ts';
+import type {
+  AbortReason,
+  Attempt,
+  Fault,
+  FromThread,
+  Outcome,
+  Progress,
+  ToThread,
+} from './thread-messages.ts';
+
+export interface PoolThreadOptions {
+  /** The file that the thread runs, which calls `runTasks`. */
+  readonly entry: URL;
+  readonly workerData: unknown;
+  /** The limit of its heap: what is over ends the thread. */
+  readonly memoryMb: number;
+  /** How long an attempt that is told to end may take to, before its thread is ended. */
+  readonly abortGraceMs: number;
+  readonly log: Logger;
+  /** It can take its first attempt now. */
+  readonly onReady: () => void;
+  /** An attempt has ended, and it can take another. */
+  readonly onIdle: () => void;
+  readonly onEnded: (end: ThreadEnd) => void;
+}
+
+export interface ThreadEnd {
+  /** Whether it ever ended an attempt, or was ended because of one. If not, another will hardly do better. */
+  readonly wasUseful: boolean;
+  readonly reason: EndReason;
+  readonly cause: Fault;
+}
+
+/** `stopped`: it was asked to. `exited`: by itself. Else for what reason it was ended. */
+export type EndReason = AbortReason | 'stopped' | 'fault' | 'exited' | 'out_of_memory';
+
+export interface PoolThread {
+  isIdle(): boolean;
+  /** Runs an attempt; the thread must be idle. Never rejects. */
+  run(attempt: Attempt, onProgress: (progress: Progress) => void): Promise<Outcome>;
+  /** Tells the attempt to end, and ends the thread if it does not. Does nothing if another one runs, or none. */
+  abort(id: number, reason: AbortReason): void;
+  /** Ends the thread, and the attempt with it. Resolves when it has ended; never rejects. Idempotent. */
+  end(): Promise<void>;
+}
+
+interface Given {
+  readonly attempt: Attempt;
+  readonly onProgress: (progress: Progress) => void;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly timeout: NodeJS.Timeout;
+  aborted?: AbortReason;
+}
+
+/** Starts a thread. Throws the system's error if there is no room for one. */
+export function startPoolThread(options: PoolThreadOptions): PoolThread {
+  const { entry, workerData, memoryMb, abortGraceMs, log } = options;
+  let state: 'starting' | 'idle' | 'busy' | 'ending' | 'ended' = 'starting';
+  let given: Given | undefined;
+  let wasUseful = false;
+  let isToEnd = false;
+  let fault: Fault | undefined;
+  let reason: EndReason = 'exited';
+  let graceTimer: NodeJS.Timeout | undefined;
+
+  const worker = new Worker(entry, {
+    workerData,
+    ...threadArguments(entry),
+    resourceLimits: { maxOldGenerationSizeMb: memoryMb },
+  });
+  const tell = (message: ToThread) => worker.postMessage(message);
+  worker.on('message', listen);
+  worker.on('error', (error: unknown) => {
+    if (state === 'ending') return;
+    reason = isOutOfMemory(error) ? 'out_of_memory' : 'exited';
+    fault = isOutOfMemory(error)
+      ? { code: 'out_of_memory', message: `The thread used more than its ${memoryMb} MB of memory.` }
+      : faultOf('thread_ended', error);
+  });
+  const ended = new Promise<void>((resolve) => {
+    worker.on('exit', (code) => {
+      onExit(code);
+      resolve();
+    });
+  });
+
+  function listen(message: FromThread): void {
+    switch (message.kind) {
+      case 'event':
+        log.relay.event(message.event);
+        break;
+      case 'line':
+        log.relay.line(message.line);
+        break;
+      case 'progress':
+        if (given?.attempt.id === message.id) given.onProgress(message.progress);
+        break;
+      case 'ended':
+        if (given?.attempt.id === message.id) settle(message.outcome);
+        break;
+      case 'fault':
+        onFault(message.id, message.fault);
+        break;
+      case 'ready':
+        if (state !== 'starting') break;
+        state = 'idle';
+        options.onReady();
+    }
+  }
+
+  function settle(outcome: Outcome): void {
+    if (given === undefined) return;
+    const { attempt, aborted, timeout, resolve } = given;
+    clearTimeout(timeout);
+    clearTimeout(graceTimer);
+    given = undefined;
+    wasUseful = true;
+    const counts = aborted === undefined || outcome.kind === 'returned' || outcome.kind === 'committed';
+    resolve(counts ? outcome : outcomeOfAbort(aborted, attempt.timeoutMs));
+    if (state !== 'busy') return;
+    state = 'idle';
+    if (isToEnd) endPolitely();
+    else options.onIdle();
+  }
+
+  /** What nobody caught may have left the thread in any state: it ends, but not while it runs an innocent attempt. */
+  function onFault(id: number | null, thrown: Fault): void {
+    if (state === 'ending') return;
+    if (given === undefined || id === null || id === given.attempt.id) {
+      fault = thrown;
+      terminate('fault');
+    } else {
+      log.warning('thread.fault', { ...describe(thrown), job_id: id });
+      reason = 'fault';
+      isToEnd = true;
+    }
+  }
+
+  function abort(id: number, why: AbortReason): void {
+    if (given?.attempt.id !== id || given.aborted !== undefined) return;
+    given.aborted = why;
+    tell({ kind: 'abort', reason: why });
+    graceTimer = setTimeout(() => terminate(why), abortGraceMs);
+  }
+
+  function endPolitely(): void {
+    state = 'ending';
+    tell({ kind: 'end' });
+    graceTimer = setTimeout(() => void worker.terminate(), abortGraceMs);
+  }
+
+  function terminate(why: EndReason): void {
+    state = 'ending';
+    reason = why;
+    void worker.terminate();
+  }
+
+  function onExit(code: number): void {
+    state = 'ended';
+    const attempt = given?.attempt;
+    const wasAborted = given?.aborted !== undefined;
+    const cause = fault ?? { code: 'thread_ended', message: `The thread exited with code ${code}.` };
+    settle(failed(cause, false));
+    clearTimeout(graceTimer);
+    if (reason !== 'stopped') {
+      log.warning('thread.ended', {
+        reason,
+        ...(attempt !== undefined && { job_id: attempt.id, task: attempt.name, attempt: attempt.attempt }),
+        ...(!wasAborted && describe(cause)),
+      });
+    }
+    options.onEnded({ wasUseful, reason, cause });
+  }
+
+  return {
+    isIdle: () => state === 'idle',
+    run: (attempt, onProgress) =>
+      new Promise((resolve) => {
+        state = 'busy';
+        const timeout = setTimeout(() => abort(attempt.id, 'timeout'), attempt.timeoutMs);
+        given = { attempt, onProgress, resolve, timeout };
+        tell({ kind: 'run', attempt });
+      }),
+    abort,
+    end() {
+      if (state === 'ended') return ended;
+      isToEnd = true;
+      reason = 'stopped';
+      if (given !== undefined) abort(given.attempt.id, 'drain');
+      else if (state === 'idle') endPolitely();
+      else if (state === 'starting') terminate('stopped');
+      return ended;
+    },
+  };
+}
+
+function isOutOfMemory(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+}
+
+function describe({ message, stack }: Fault): LogFields {
+  return { error: stack ?? message };
+}

@@ -1,0 +1,150 @@
+/**
+ * What stands around the work of each of our programs: the flags and the settings are read, the log and the metrics
+ * opened, faults and signals taken, and at the end the process is ended with a code.
+ *
+ *     flags -> settings -> log, metrics -> work ------> flush -> exit with the code that it resolved with
+ *         \________\______________\________/
+ *                  StartError: its sentence, and exit 1;   anything else: exit 70
+ */
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { isatty } from 'node:tty';
+import { StartError } from './errors.ts';
+import { countEvents } from './observability/event-metrics.ts';
+import { openLogDestination } from './observability/log-destination.ts';
+import { createLogger, type LogDestination, type Logger } from './observability/logger.ts';
+import { createMetrics, type Metrics } from './observability/metrics.ts';
+import { parseFlags } from './settings/flags.ts';
+import { loadSettings, type Settings, type SettingsSource } from './settings/load.ts';
+
+export interface FrameOptions {
+  /** How the metrics call this process, in the label `worker`. */
+  readonly nameOf: (settings: Settings) => string;
+  /** What `--help` prints. */
+  readonly help: () => string;
+}
+
+/** What a program is given to work with. */
+export interface ProgramFrame {
+  readonly settings: Settings;
+  /** Where the settings came from. */
+  readonly source: SettingsSource;
+  /** Sentences on the settings that the operator should read. */
+  readonly warnings: readonly string[];
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Whether another program of ours has started this one by `startChild`, and supervises it. */
+  readonly isSupervised: boolean;
+  /** Starts a program as a child with the same flags. Throws the system's error if there is no room for a process. */
+  startChild(entry: URL): ChildProcess;
+  /** From now on signals are ours; until then they do what they usually do. */
+  takeSignals(): Signals;
+}
+
+export interface Signals {
+  /** Resolves at the first SIGTERM or SIGINT; the second one ends the process at once. */
+  readonly stop: Promise<void>;
+  onReload(reload: () => void): void;
+  onResize(resize: (by: number) => void): void;
+}
+
+/** The exit codes: something the operator can mend, and a fault of the program (EX_SOFTWARE of sysexits.h). */
+const exitStartFailed = 1;
+const exitSoftware = 70;
+
+/** The first argument of a child. A channel alone says little: other supervisors of processes open one too. */
+const childMark = 'supervised';
+
+/** Runs `work`, and ends the process with the code that it resolves with, or with a sentence if it cannot start. */
+export function runInFrame(options: FrameOptions, work: (frame: ProgramFrame) => Promise<number>): void {
+  run(options, work).catch((error: unknown) => {
+    console.error(error instanceof StartError ? error.message : error);
+    process.exit(error instanceof StartError ? exitStartFailed : exitSoftware);
+  });
+}
+
+async function run(
+  { nameOf, help }: FrameOptions,
+  work: (frame: ProgramFrame) => Promise<number>,
+): Promise<void> {
+  const args = process.argv.slice(2);
+  const isSupervised = process.connected && args[0] === childMark;
+  const flags = isSupervised ? args.slice(1) : args;
+  const { overrides, help: wantsHelp } = parseFlags(flags);
+  if (wantsHelp) {
+    console.log(help());
+    return;
+  }
+  const source = { overrides };
+  const { settings, warnings } = loadSettings(source);
+  const { application } = settings;
+  const metrics = createMetrics({ worker: nameOf(settings) });
+  const destination = openLogDestination(application.logFormat);
+  const log = createLogger({
+    level: application.logLevel,
+    destination,
+    includeCaller: application.logIncludeCaller,
+    base: { service: application.projectName, environment: application.environment },
+    onEvent: countEvents(metrics),
+  });
+  endOnFault(log, destination);
+  let code: number;
+  try {
+    code = await work({
+      settings,
+      source,
+      warnings,
+      log,
+      metrics,
+      isSupervised,
+      startChild: (entry) => fork(entry, [childMark, ...flags]),
+      takeSignals: () => takeSignals(destination),
+    });
+  } finally {
+    await destination.flush();
+  }
+  process.exit(code);
+}
+
+/** Before there is somebody to reload or resize, those signals do nothing. */
+function takeSignals(destination: LogDestination): Signals {
+  const hadTerminal = isatty(0);
+  let reload: () => void = () => {};
+  let resize: (by: number) => void = () => {};
+  const stop = new Promise<void>((resolve) => {
+    let asked = false;
+    for (const [signal, number] of [
+      ['SIGINT', 2],
+      ['SIGTERM', 15],
+    ] as const) {
+      process.on(signal, () => {
+        if (asked) void destination.flush().then(() => process.exit(128 + number));
+        asked = true;
+        resolve();
+      });
+    }
+    // A terminal that is closed sends it too, and nobody would be left to stop the program.
+    process.on('SIGHUP', () => (hadTerminal && !isatty(0) ? resolve() : reload()));
+    process.on('SIGTTIN', () => resize(1));
+    process.on('SIGTTOU', () => resize(-1));
+  });
+  return {
+    stop,
+    onReload(given) {
+      reload = given;
+    },
+    onResize(given) {
+      resize = given;
+    },
+  };
+}
+
+/** A fault that nobody caught leaves the process in an unknown state: it is logged, and the process ends. */
+function endOnFault(log: Logger, destination: LogDestination): void {
+  const end = (error: unknown) => {
+    log.critical('application.failed', { error });
+    void destination.flush().then(() => process.exit(exitSoftware));
+  };
+  process.on('uncaughtException', end);
+  process.on('unhandledRejection', end);
+}

@@ -1,0 +1,309 @@
+/**
+ * The pages of the jobs in a real browser: what only a browser can tell. That they are live, work under their policy,
+ * show hostile text as text, and serve readers with a keyboard, with a telephone, in the dark, and without good eyes.
+ */
+
+import assert from 'node:assert/strict';
+import { after, type TestContext, test } from 'node:test';
+import type { BrowserContextOptions, Page } from 'playwright-core';
+import type { Sql } from '../../src/db/intercept.ts';
+import { mustLaunch, watchPage } from '../helpers/browser.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { mustOpenJobsPages, managementToken as token } from '../helpers/jobs-pages.ts';
+import { faultsOfPage } from '../helpers/page-faults.ts';
+import { mustStoreJob } from '../helpers/stored-job.ts';
+import { mustOpenTestDatabase } from '../helpers/test-database.ts';
+
+const browser = await mustLaunch({ after });
+
+/** A management port over a database of its own, and a browser that looks at it. */
+async function mustOpen(
+  t: TestContext,
+  options: BrowserContextOptions & { token?: string; loopback?: boolean } = {},
+) {
+  const database = await mustOpenTestDatabase(t);
+  const pages = await mustOpenJobsPages(t, {
+    ...{ database, token: options.token ?? '', loopback: options.loopback ?? true },
+  });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  const watched = watchPage(page, pages.url);
+  const open = async (path: string) => {
+    await page.goto(`${pages.url}${path}`);
+    await page.locator('#status[data-state="live"]').waitFor();
+  };
+  return { ...watched, sql: database.sql, page, pages, open };
+}
+
+async function giveToken(page: Page, value: string): Promise<void> {
+  await page.getByRole('button', { name: 'Token' }).click();
+  await page.getByLabel('Token', { exact: true }).fill(value);
+  await page.getByRole('button', { name: 'Use it' }).click();
+}
+
+/** Ten thousand jobs of the last hour, most of which went well. */
+async function storeMany(sql: Sql): Promise<void> {
+  await sql`
+    insert into jobs (name, queue, state, priority, payload, attempt, max_attempts, timeout_ms, errors, run_at,
+      started_at, finished_at)
+    select 'send_email', 'mail', state, 100, '{}', 1, 10, 60000,
+      case state when 'failed' then '[{"attempt":1,"at":"2026-01-31T12:00:00Z","code":"threw","message":"away"}]'::jsonb
+        else '[]' end,
+      at, at + interval '5 milliseconds', at + interval '80 milliseconds'
+    from generate_series(1, 10000) as number,
+      lateral (select now() - number * interval '350 milliseconds' as at,
+        case when number % 50 = 0 then 'failed' else 'completed' end as state) as each`;
+}
+
+test('ten thousand jobs are shown, live, under the policy and from here alone', async (t) => {
+  const { sql, page, open, complaints, foreign } = await mustOpen(t);
+  await storeMany(sql);
+  await open('/jobs');
+  await page.getByRole('link', { name: '9,800 completed' }).waitFor();
+  assert.equal(await page.locator('#jobs tr').count(), 50);
+  await eventually('a bar for each minute', async () => {
+    return (await page.locator('#throughput rect.completed').count()) > 55;
+  });
+  assert.ok((await page.locator('#wait path.line.p95').getAttribute('d'))?.includes('L'));
+
+  const id = await mustStoreJob(sql, { state: 'running', name: 'import_users', progress: 0.25 });
+  const added = page.locator('#jobs tr', { hasText: `#${id}` });
+  await added.getByText('25 %').waitFor();
+  await sql`update jobs set progress = 0.75, progress_message = 'Line 750' where id = ${id}`;
+  await added.getByText('75 % Line 750').waitFor();
+
+  assert.deepEqual(complaints, [], 'the policy is in nothing’s way');
+  assert.deepEqual(foreign, [], 'everything comes from this server');
+});
+
+test('one job is followed from its start to its end', async (t) => {
+  const { sql, page, open, complaints } = await mustOpen(t);
+  const id = await mustStoreJob(sql, { state: 'running', requestId: '8c1f-aa', payload: { user: 7 } });
+  await open(`/jobs/${id}`);
+  await page.getByText('Attempt 1 started').waitFor();
+  assert.match(await page.locator('#payload').innerText(), /"user": 7/);
+  assert.match(
+    await page.locator('#log').innerText(),
+    new RegExp(`"job_id":${id}[^]*"request_id":"8c1f-aa"`),
+  );
+  await sql`update jobs set state = 'completed', runner = null, finished_at = now(), result = '{"sent":1}'`;
+  await page.getByText('Attempt 1 completed').waitFor();
+  assert.match(await page.locator('#result').innerText(), /"sent": 1/);
+  assert.equal(await page.title(), `send_email #${id}: completed`);
+  assert.deepEqual(complaints, []);
+});
+
+test('hostile text in a job stays text, on both pages', async (t) => {
+  const { sql, page, open, complaints } = await mustOpen(t);
+  const hostile = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`;
+  const fault = {
+    attempt: 1,
+    at: hostile,
+    code: 'threw',
+    message: hostile,
+    stack: hostile,
+    details: hostile,
+  };
+  const id = await mustStoreJob(sql, {
+    state: 'failed',
+    ...{ name: hostile, queue: hostile, requestId: hostile, uniqueKey: hostile, progressMessage: hostile },
+    payload: { [hostile]: hostile },
+    errors: [{ ...fault, code: 'threw' }],
+  });
+  for (const path of ['/jobs', `/jobs/${id}`]) {
+    await open(path);
+    await page.getByText('<img src=x').first().waitFor();
+    assert.equal(await page.locator('main img, main script').count(), 0);
+    assert.doesNotMatch(await page.title(), /^owned/);
+  }
+  assert.deepEqual(complaints, []);
+});
+
+test('without a token the pages say that they only show, and offer nothing else', async (t) => {
+  const { sql, page, open } = await mustOpen(t);
+  const id = await mustStoreJob(sql, { state: 'failed' });
+  await open('/jobs?state=failed');
+  await page.getByText('Read only: to retry, cancel or pause, set APP_MANAGEMENT_TOKEN').waitFor();
+  for (const name of ['Pause', 'Retry']) assert.equal(await page.getByRole('button', { name }).count(), 0);
+  await open(`/jobs/${id}`);
+  assert.equal(await page.getByRole('button', { name: 'Retry' }).count(), 0);
+});
+
+test('with the token an operator pauses and resumes, retries and cancels', async (t) => {
+  const { sql, page, open } = await mustOpen(t, { token });
+  const stateOf = async (id: number) => (await sql`select state from jobs where id = ${id}`)[0]?.state;
+  const failed = await mustStoreJob(sql, { state: 'failed', queue: 'mail', payload: { secret: 'tea' } });
+  await open(`/jobs/${failed}`);
+  assert.doesNotMatch(await page.locator('main').innerText(), /tea/);
+  await giveToken(page, token);
+  await page.getByText('tea').waitFor();
+  await page.getByRole('button', { name: 'Retry' }).click();
+  await page.locator('#summary').getByText('available').waitFor();
+  assert.equal(await stateOf(failed), 'available');
+  await page.getByRole('button', { name: 'Cancel…' }).click();
+  await page.getByRole('button', { name: 'Cancel it' }).click();
+  await page.locator('#summary').getByText('cancelled').waitFor();
+
+  for (let each = 0; each < 3; each += 1) await mustStoreJob(sql, { state: 'failed', queue: 'mail' });
+  await open('/jobs?state=failed');
+  await page.getByRole('button', { name: 'Pause the queue mail' }).click();
+  await page.getByRole('button', { name: 'Resume the queue mail' }).waitFor();
+  assert.equal((await sql`select from job_queues where paused_at is not null`).length, 1);
+  await page.getByRole('button', { name: 'Resume the queue mail' }).click();
+  await page.getByRole('button', { name: 'Pause the queue mail' }).waitFor();
+  await page.getByRole('button', { name: 'Retry all failed…' }).click();
+  await page.getByRole('button', { name: 'Retry them' }).click();
+  await page.getByText('3 failed jobs are available again.').waitFor();
+  await page.getByText('No job is like that.').waitFor();
+  assert.equal((await sql`select from jobs where state = 'available'`).length, 3);
+});
+
+test('where others reach the port, the page asks for the token before it shows anything', async (t) => {
+  const { sql, page, pages } = await mustOpen(t, { token, loopback: false });
+  const id = await mustStoreJob(sql, { state: 'completed' });
+  await page.goto(`${pages.url}/jobs`);
+  await page.getByLabel('Token', { exact: true }).fill(token);
+  await page.keyboard.press('Enter');
+  await page.getByText(`#${id}`).waitFor();
+  await page.locator('#status[data-state="live"]').waitFor();
+});
+
+test('a wrong token is told, and asked for again', async (t) => {
+  const { page, open } = await mustOpen(t, { token });
+  await open('/jobs');
+  await giveToken(page, 'this-is-not-the-token');
+  await page.locator('#token-fault', { hasText: 'Send the value of APP_MANAGEMENT_TOKEN' }).waitFor();
+  await page.getByRole('button', { name: 'Forget it' }).click();
+  await page.locator('#status[data-state="live"]').waitFor();
+});
+
+test('while the server is away the page says so and keeps what it had, and goes on when it is back', async (t) => {
+  const { sql, page, open } = await mustOpen(t);
+  const id = await mustStoreJob(sql, { state: 'completed' });
+  await open('/jobs');
+  await page.getByText(`#${id}`).waitFor();
+  await page.context().setOffline(true);
+  await page.locator('#status', { hasText: 'No answer, trying again' }).waitFor();
+  assert.equal(await page.getByText(`#${id}`).count(), 1);
+  await page.context().setOffline(false);
+  await page.locator('#status', { hasText: 'Live' }).waitFor();
+});
+
+test('a page that is paused stands still', async (t) => {
+  const { page, open } = await mustOpen(t);
+  await open('/jobs');
+  await page.getByRole('button', { name: 'Live' }).click();
+  await page.locator('#status', { hasText: 'Paused' }).waitFor();
+  const asked: string[] = [];
+  page.on('request', (request) => asked.push(request.url()));
+  // Longer than it waits from one look to the next.
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 2_500)));
+  assert.deepEqual(asked, []);
+  await page.getByRole('button', { name: 'Live' }).click();
+  await page.locator('#status', { hasText: 'Live' }).waitFor();
+});
+
+test('everything is reached and done with the keyboard alone', async (t) => {
+  const { sql, page, open } = await mustOpen(t);
+  await mustStoreJob(sql, { state: 'completed' });
+  const failed = await mustStoreJob(sql, { state: 'failed', name: 'import_users' });
+  await mustStoreJob(sql, { state: 'failed', name: 'import_users' });
+  await open('/jobs');
+  const focused = async () => {
+    const active = page.locator(':focus');
+    if ((await active.count()) === 0) return '';
+    return (await active.getAttribute('aria-label')) ?? (await active.innerText()).trim();
+  };
+  const tabTo = async (wanted: RegExp) => {
+    for (let presses = 0; presses < 40; presses += 1) {
+      await page.keyboard.press('Tab');
+      if (!wanted.test(await focused())) continue;
+      const outlines = await page.evaluate(
+        `[getComputedStyle(document.activeElement), getComputedStyle(document.activeElement, '::after')]
+          .map(({ outlineStyle }) => outlineStyle).join(' ')`,
+      );
+      assert.match(String(outlines), /solid/, `the focus is seen on ${wanted}`);
+      return;
+    }
+    assert.fail(`The keyboard does not lead to ${wanted}, but to ${await focused()}.`);
+  };
+
+  await tabTo(/^Skip to the content$/);
+  await tabTo(/^Theme/);
+  await page.keyboard.press('Enter');
+  assert.equal(await page.locator('html').getAttribute('data-theme'), 'light');
+  await tabTo(/^Finished a minute/);
+  const slider = page.getByRole('slider', { name: /^Finished a minute/ });
+  const before = await slider.getAttribute('aria-valuetext');
+  await page.keyboard.press('ArrowLeft');
+  assert.notEqual(await slider.getAttribute('aria-valuetext'), before);
+  await page.keyboard.press('Home');
+  assert.equal(await slider.getAttribute('aria-valuenow'), '0');
+  await tabTo(/^As a table$/);
+  await page.keyboard.press('Enter');
+  await page.locator('#throughput tbody tr').nth(59).waitFor();
+
+  await page.locator('#filter-state').focus();
+  await page.keyboard.type('failed');
+  await eventually('the address says it', () => page.url().endsWith('?state=failed'));
+  await page.locator('#jobs tr').nth(1).waitFor();
+  await eventually('only failed jobs are listed', async () => (await page.locator('#jobs tr').count()) === 2);
+  await tabTo(/^import_users/);
+  await page.keyboard.press('ArrowDown');
+  assert.equal(await focused(), `import_users #${failed}`);
+  // The row is made anew by each look, and the focus stays where it is.
+  await mustStoreJob(sql, { state: 'failed', name: 'daily_report' });
+  await page.getByText('daily_report').first().waitFor();
+  assert.equal(await focused(), `import_users #${failed}`);
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: `import_users #${failed}` }).waitFor();
+  await page.goBack();
+  await page.locator('#status[data-state="live"]').waitFor();
+  assert.equal(await page.locator('#filter-state').inputValue(), 'failed');
+});
+
+test('a filter stands in the address, and the button back takes it away', async (t) => {
+  const { sql, page, open } = await mustOpen(t);
+  await mustStoreJob(sql, { state: 'failed' });
+  await mustStoreJob(sql, { state: 'completed' });
+  await open('/jobs');
+  await page.getByRole('link', { name: '1 failed' }).click();
+  await eventually('one job is listed', async () => (await page.locator('#jobs tr').count()) === 1);
+  assert.match(page.url(), /\/jobs\?state=failed$/);
+  await page.goBack();
+  await eventually('both are listed', async () => (await page.locator('#jobs tr').count()) === 2);
+});
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  for (const [screen, viewport] of [
+    ['a desk', { width: 1280, height: 900 }],
+    ['a telephone', { width: 390, height: 844 }],
+  ] as const) {
+    test(`on ${screen}, ${colorScheme}, all text is legible, all controls have names, and nothing is cut off`, async (t) => {
+      const { sql, page, open } = await mustOpen(t, { colorScheme, viewport, token });
+      await sql`insert into job_runners (id, host, pid, version, threads) values (1, 'here', 4711, '0.1.0', 4)`;
+      for (const state of [
+        'available',
+        'running',
+        'scheduled',
+        'completed',
+        'failed',
+        'cancelled',
+      ] as const) {
+        await mustStoreJob(sql, { state, progress: 0.5 });
+      }
+      const failed = await mustStoreJob(sql, { state: 'failed', payload: { text: 'x'.repeat(5_000) } });
+      await open('/jobs');
+      await giveToken(page, token);
+      await page.getByRole('button', { name: 'Pause the queue default' }).waitFor();
+      assert.deepEqual(await faultsOfPage(page), []);
+      await open(`/jobs/${failed}`);
+      await page.locator('#payload pre').waitFor();
+      assert.deepEqual(await faultsOfPage(page), []);
+      const ground = await page.evaluate('getComputedStyle(document.body).backgroundColor');
+      assert.equal(ground, colorScheme === 'light' ? 'rgb(246, 245, 242)' : 'rgb(19, 21, 25)');
+    });
+  }
+}

@@ -1,0 +1,86 @@
+/** The pages of the jobs on the management port of a started program: what is asked of a running system, nothing made up. */
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { createApiClient } from '../helpers/api-client.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { mustMakeWorld, mustStartJobs } from '../helpers/job-world.ts';
+import { managementToken } from '../helpers/jobs-pages.ts';
+import { startProgram } from '../helpers/program.ts';
+import { mustStoreJob } from '../helpers/stored-job.ts';
+import { mustSignIn } from '../helpers/test-api.ts';
+
+for (const workers of ['1', '2']) {
+  describe(`with ${workers} workers the pages of the jobs`, () => {
+    test('show a mail that was asked for over the API, from its start to its end', async (t) => {
+      const { env, letGo } = await mustMakeWorld(t);
+      const program = startProgram(t, { ...env, APP_WORKERS: workers });
+      const pid = await mustStartJobs(program);
+      const pages = createApiClient(await program.management);
+      const page = await pages.get('/jobs');
+      assert.equal(page.status, 200);
+      assert.match(page.headers.get('content-type') ?? '', /^text\/html/);
+      assert.match(page.headers.get('content-security-policy') ?? '', /default-src 'none'/);
+      const parts = Array.from(
+        page.text.matchAll(/(?:src|href)="(\/jobs\/[^"]+\.(?:js|css))"/g),
+        ([, path]) => path,
+      );
+      assert.ok(parts.length > 1);
+      for (const path of parts) assert.equal((await pages.get(path ?? '')).status, 200, path);
+
+      const ada = await mustSignIn(createApiClient(await program.ready), 'ada');
+      const asked = await ada.post(`/api/v1/users/${ada.user.id}/welcome`, undefined);
+      assert.equal(asked.status, 202);
+      const path = `/jobs/data/jobs/${asked.body.task_id}`;
+      const jobIs = async (state: string) => (await pages.get(path)).body.job.state === state;
+      await eventually('it runs', () => jobIs('running'));
+      const { runners, active } = (await pages.get('/jobs/data/overview')).body;
+      assert.deepEqual(
+        runners.map((runner: { pid: number }) => runner.pid),
+        [pid],
+      );
+      assert.deepEqual(
+        active.map(({ task, state, jobs }: Record<string, unknown>) => [task, state, jobs]),
+        [['send_email', 'running', 1]],
+      );
+      letGo();
+      await eventually('it is completed', () => jobIs('completed'));
+      const { body } = await pages.get('/jobs/data/jobs?state=completed&task=send_email');
+      assert.deepEqual(
+        body.jobs.map(({ id }: { id: number }) => id),
+        [asked.body.task_id],
+      );
+      await eventually('its minute has it', async () => {
+        const { minutes } = (await pages.get('/jobs/data/overview')).body;
+        return minutes.some(({ completed }: { completed: number }) => completed === 1);
+      });
+    });
+
+    test('let whoever has the token retry what failed, and nobody else', async (t) => {
+      const { env, letGo, database } = await mustMakeWorld(t);
+      letGo();
+      const id = await mustStoreJob(database.sql, {
+        ...{ state: 'failed', queue: 'mails' },
+        payload: { to: 'ada@example.org', subject: 'Hello', body: 'Hello.' },
+      });
+      const program = startProgram(t, {
+        ...env,
+        APP_WORKERS: workers,
+        APP_MANAGEMENT_TOKEN: managementToken,
+      });
+      await program.logged(/"job_process":1,.*"event":"worker.ready"/);
+      const anybody = createApiClient(await program.management);
+      const operator = anybody.withHeaders({ authorization: `Bearer ${managementToken}` });
+      const path = `/jobs/data/jobs/${id}`;
+      assert.equal((await anybody.post(`${path}/retry`, undefined)).status, 401);
+      assert.equal((await operator.get(path)).body.job.state, 'failed');
+      assert.equal((await operator.post(`${path}/retry`, undefined)).status, 204);
+      await eventually(
+        'it is completed',
+        async () => (await operator.get(path)).body.job.state === 'completed',
+      );
+      assert.equal((await operator.post(`${path}/retry`, undefined)).status, 409);
+      await program.logged(new RegExp(`"action":"retry","job_id":${id},.*"event":"job.changed_by_hand"`));
+    });
+  });
+}

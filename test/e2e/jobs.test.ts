@@ -1,0 +1,120 @@
+/** The process that runs jobs beside the server: real processes, PostgreSQL, and a mail server that waits. */
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { findRunningEmbedded } from '../../src/db/embedded.ts';
+import { sendEmail } from '../../src/features/mails/mails.ts';
+import { eventually } from '../helpers/eventually.ts';
+import {
+  isAlive,
+  metricsOf,
+  mustMakeWorld,
+  mustStartJobs,
+  processesOf,
+  queue,
+} from '../helpers/job-world.ts';
+import { mustMakeFolder, startProgram } from '../helpers/program.ts';
+import { mustConnect } from '../helpers/test-database.ts';
+
+for (const workers of ['1', '2']) {
+  describe(`with ${workers} workers`, () => {
+    const world = (t: TestContext) =>
+      mustMakeWorld(t).then((made) => ({ ...made, env: { ...made.env, APP_WORKERS: workers } }));
+
+    test('a job runs in one process beside those that answer, which reports and counts with them', async (t) => {
+      const { env, letGo, enqueue, isCompleted, mails } = await world(t);
+      letGo();
+      const program = startProgram(t, env);
+      const pid = await mustStartJobs(program);
+      const job = await enqueue();
+      await eventually('the job is completed', () => isCompleted(job));
+      assert.equal(mails.received.length, 1);
+
+      const rows = await processesOf(program);
+      assert.equal(rows.filter(({ kind }) => kind === 'requests').length, Number(workers));
+      assert.ok(rows.every((row) => row.kind === 'jobs' || row.pid !== pid));
+      const metrics = await metricsOf(program);
+      assert.match(metrics, /^process_resident_memory_bytes\{worker="jobs"\} [1-9]/m);
+      assert.match(metrics, /^jobs_finished_total\{.*task="send_email".*\} 1$/m);
+      assert.match(metrics, /^job_process_ready 1$/m);
+      assert.match(program.stderr(), /Jobs +http:\/\/127\.0\.0\.1:\d+\/jobs/);
+    });
+
+    test('at SIGTERM a job that runs may finish, and no other begins', async (t) => {
+      const { env, letGo, enqueue, isRunning, isCompleted, database } = await world(t);
+      const program = startProgram(t, env);
+      const pid = await mustStartJobs(program);
+      const first = await enqueue();
+      await eventually('the job runs', () => isRunning(first));
+      // A terminal sends its signals to every process.
+      process.kill(pid, 'SIGINT');
+      program.process.kill('SIGTERM');
+      await program.logged(/"job_process":1,.*"event":"worker.draining"/);
+      const second = await enqueue();
+      assert.ok(await isRunning(first));
+      letGo();
+      assert.deepEqual(await program.ended, { code: 0, signal: null });
+      assert.ok(await isCompleted(first));
+      assert.equal((await queue.find(database.sql, second))?.state, 'available');
+      assert.ok(!isAlive(pid));
+    });
+
+    test('at SIGTERM jobs end in order before the database that the program runs', async (t) => {
+      const { env, letGo } = await world(t);
+      const folder = await mustMakeFolder(t);
+      const program = startProgram(t, { ...env, APP_DATABASE_URL: 'embedded', APP_DATA_DIR: folder });
+      await mustStartJobs(program);
+      const url = await findRunningEmbedded(join(folder, 'postgres'));
+      const { sql, close } = mustConnect(t, { url: url ?? null });
+      const mail = { to: 'ada@example.org', subject: 'Hello', body: 'Hello.' };
+      const { job } = await queue.enqueue(sql, sendEmail, mail);
+      await eventually('the job runs', async () => (await queue.find(sql, job.id))?.state === 'running');
+      await close(1);
+      program.process.kill('SIGTERM');
+      await program.logged(/"job_process":1,.*"event":"worker.draining"/);
+      letGo();
+      assert.deepEqual(await program.ended, { code: 0, signal: null });
+      const order = [
+        /"event":"job.completed"/,
+        /"event":"runner.stopped"/,
+        /"job_process":1,.*"code":0,.*"event":"worker.exited"/,
+        /"event":"database.embedded.stopped"/,
+      ].map((pattern) => program.stdout().search(pattern));
+      assert.ok(!order.includes(-1));
+      assert.deepEqual(
+        order,
+        order.toSorted((one, other) => one - other),
+      );
+      assert.doesNotMatch(program.stdout(), /"event":"application.failed"/);
+    });
+  });
+}
+
+test('a job whose process is killed runs again in the next one, and the server serves on', async (t) => {
+  const { env, letGo, enqueue, isRunning, isCompleted, database } = await mustMakeWorld(t);
+  const program = startProgram(t, env);
+  const pid = await mustStartJobs(program);
+  const job = await enqueue();
+  await eventually('the job runs', () => isRunning(job));
+  process.kill(pid, 'SIGKILL');
+  await program.logged(/"job_process":2,.*"event":"worker.ready"/);
+  letGo();
+  await eventually('the job is completed', () => isCompleted(job));
+  assert.equal((await queue.find(database.sql, job))?.attempt, 2);
+  assert.match(await metricsOf(program), /^job_process_restarts_total\{reason="crashed"\} 1$/m);
+  assert.equal((await fetch(`${await program.ready}/api/v1/meta`)).status, 200);
+});
+
+test('a job that does not finish within the grace time is released, and nothing is counted', async (t) => {
+  const { env, enqueue, isRunning, database } = await mustMakeWorld(t);
+  const program = startProgram(t, { ...env, APP_SHUTDOWN_GRACE_SECONDS: '1' });
+  await mustStartJobs(program);
+  const id = await enqueue();
+  await eventually('the job runs', () => isRunning(id));
+  program.process.kill('SIGTERM');
+  assert.deepEqual(await program.ended, { code: 0, signal: null });
+  const job = await queue.find(database.sql, id);
+  assert.deepEqual([job?.state, job?.errors], ['available', []]);
+  assert.equal((job?.maxAttempts ?? 0) - (job?.attempt ?? 0), sendEmail.maxAttempts);
+});

@@ -1,0 +1,88 @@
+/** `npm run worker`: jobs alone, beside a server that runs none. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { eventually } from '../helpers/eventually.ts';
+import { request } from '../helpers/http-client.ts';
+import { metricsOf, mustMakeWorld, processesOf } from '../helpers/job-world.ts';
+import { startProgram, startWorkerProgram } from '../helpers/program.ts';
+import { mustCreateDatabase } from '../helpers/test-database.ts';
+
+test('with APP_TASKS_ENABLED=false the server runs no jobs, and `npm run worker` beside it does', async (t) => {
+  const { env, letGo, enqueue, isCompleted } = await mustMakeWorld(t);
+  letGo();
+  const server = startProgram(t, { ...env, APP_TASKS_ENABLED: 'false' });
+  await server.ready;
+  const job = await enqueue();
+  const worker = startWorkerProgram(t, { ...env, APP_TASKS_ENABLED: 'false' });
+  await eventually('the job is completed', () => isCompleted(job));
+  assert.deepEqual(
+    (await processesOf(server)).map(({ kind }) => kind),
+    ['requests'],
+  );
+  const port = Number(new URL(await worker.management).port);
+  await eventually('it is ready', async () => (await request(port, { path: '/readyz' })).status === 200);
+  assert.equal((await request(port, { path: '/livez' })).status, 200);
+  assert.deepEqual(
+    (await processesOf(worker)).map(({ kind, pid }) => [kind, pid]),
+    [['jobs', worker.process.pid]],
+  );
+  assert.match(await metricsOf(worker), /^jobs_finished_total\{.*task="send_email".*\} 1$/m);
+  worker.process.kill('SIGTERM');
+  assert.deepEqual(await worker.ended, { code: 0, signal: null });
+});
+
+test('`npm run worker` lets its jobs finish at SIGTERM, and is not ready meanwhile', async (t) => {
+  const { env, letGo, enqueue, isRunning, isCompleted } = await mustMakeWorld(t);
+  const worker = startWorkerProgram(t, env);
+  const job = await enqueue();
+  await eventually('the job runs', () => isRunning(job));
+  const port = Number(new URL(await worker.management).port);
+  worker.process.kill('SIGTERM');
+  await eventually('it is not ready', async () => (await request(port, { path: '/readyz' })).status === 503);
+  assert.equal((await request(port, { path: '/livez' })).status, 200);
+  letGo();
+  assert.deepEqual(await worker.ended, { code: 0, signal: null });
+  assert.ok(await isCompleted(job));
+});
+
+test('`npm run worker` uses the embedded database of a server beside it, also when that comes back', async (t) => {
+  const { env } = await mustMakeWorld(t);
+  const embedded = { ...env, APP_DATABASE_URL: 'embedded', APP_TASKS_ENABLED: 'false' };
+  const server = startProgram(t, embedded);
+  await server.ready;
+  const worker = startWorkerProgram(t, embedded);
+  const port = Number(new URL(await worker.management).port);
+  const isReady = async () => (await request(port, { path: '/readyz' })).status === 200;
+  await eventually('it is ready', isReady);
+  server.process.kill('SIGTERM');
+  await server.ended;
+  await eventually('it is not ready', async () => !(await isReady()));
+  await startProgram(t, embedded).ready;
+  await eventually('it is ready again', isReady);
+});
+
+const refusals = [
+  { what: 'no database', env: { APP_DATABASE_URL: 'none' }, says: /there is none: set APP_DATABASE_URL/ },
+  {
+    what: 'a database that does not answer',
+    env: { APP_DATABASE_URL: 'postgres://strata:hunter2@127.0.0.1:1/strata' },
+    says: /^The database cannot be .*ECONNREFUSED 127\.0\.0\.1:1\.$/m,
+  },
+];
+
+for (const { what, env, says } of refusals) {
+  test(`with ${what} \`npm run worker\` ends with a sentence and code 1`, async (t) => {
+    const worker = startWorkerProgram(t, env);
+    assert.equal((await worker.ended).code, 1);
+    assert.match(worker.stderr(), says);
+    assert.doesNotMatch(worker.stderr(), /\n {4}at |hunter2/);
+  });
+}
+
+test('with migrations that are pending `npm run worker` ends with a sentence and code 1', async (t) => {
+  const url = await mustCreateDatabase(t, { empty: true });
+  const worker = startWorkerProgram(t, { APP_DATABASE_URL: url, APP_DATABASE_MIGRATE: 'false' });
+  assert.equal((await worker.ended).code, 1);
+  assert.match(worker.stderr(), /^\d+ migrations are pending; run `npm run migrate -- up`\.$/m);
+});

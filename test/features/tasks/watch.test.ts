@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createJobWatch } from '../../../src/features/tasks/watch.ts';
+import type { JobStatus } from '../../../src/jobs/job.ts';
+import { currentRequest, runInRequest } from '../../../src/observability/request-context.ts';
+import { deferred } from '../../helpers/deferred.ts';
+import { eventually } from '../../helpers/eventually.ts';
+import { jobStatus } from '../../helpers/job-status.ts';
+
+/** A watch of jobs that stand in memory, with the ids of every question so far. */
+function watchMemory(jobs: Map<number, JobStatus>) {
+  const questions: (readonly number[])[] = [];
+  const { watch } = createJobWatch({
+    async find(ids) {
+      questions.push(ids);
+      return ids.flatMap((id) => jobs.get(id) ?? []);
+    },
+    everyMs: 1,
+  });
+  return { watch, questions };
+}
+
+describe('watching jobs', () => {
+  it('asks one question for all of them, and tells each watcher of its own', async () => {
+    const { watch, questions } = watchMemory(new Map([1, 2, 3].map((id) => [id, jobStatus({ id })])));
+    const told = new Map<string, number | undefined>();
+    const stops = [1, 2, 2, 3].map((id, index) => watch(id, (job) => told.set(`${index}`, job?.id)));
+    await eventually('all are told', () => told.size === 4);
+    for (const stop of stops) stop();
+    assert.deepEqual([...told.values()], [1, 2, 2, 3]);
+    assert.deepEqual(questions[0], [1, 2, 3]);
+  });
+
+  it('asks nothing while nobody watches, and goes on when somebody does again', async () => {
+    const { watch, questions } = watchMemory(new Map([[1, jobStatus({ id: 1 })]]));
+    for (let round = 1; round <= 3; round += 1) {
+      const told = deferred();
+      const stop = watch(1, () => told.resolve());
+      await told.promise;
+      stop();
+      const asked = questions.length;
+      const since = performance.now();
+      await eventually('many times of a question have passed', () => performance.now() - since > 30);
+      assert.equal(questions.length, asked);
+    }
+  });
+
+  it('tells of a job that is there no more', async () => {
+    const { watch } = watchMemory(new Map());
+    const told = deferred<JobStatus | undefined>();
+    const stop = watch(1, told.resolve);
+    assert.equal(await told.promise, undefined);
+    stop();
+  });
+
+  it('tells nothing to who has stopped while the question was on its way', async () => {
+    const asked = deferred();
+    const answer = deferred<JobStatus[]>();
+    const { watch } = createJobWatch({
+      find() {
+        asked.resolve();
+        return answer.promise;
+      },
+      everyMs: 1,
+    });
+    const told: string[] = [];
+    const other = deferred();
+    const stop = watch(1, () => told.push('stopped'));
+    const stopOther = watch(1, () => other.resolve());
+    await asked.promise;
+    stop();
+    answer.resolve([jobStatus({ id: 1 })]);
+    await other.promise;
+    stopOther();
+    assert.deepEqual(told, []);
+  });
+
+  it('asks again when a question has failed, and says nothing meanwhile', async () => {
+    let failures = 3;
+    const { watch } = createJobWatch({
+      async find() {
+        if (failures > 0) {
+          failures -= 1;
+          throw new Error('The database is away.');
+        }
+        return [jobStatus({ id: 1, revision: 5 })];
+      },
+      everyMs: 1,
+    });
+    const told = deferred<JobStatus | undefined>();
+    const stop = watch(1, told.resolve);
+    assert.equal((await told.promise)?.revision, 5);
+    stop();
+  });
+
+  it('asks for no request, so that the end of the first one does not end the questions', async () => {
+    const asked = deferred<boolean>();
+    const { watch } = createJobWatch({
+      async find() {
+        asked.resolve(currentRequest() === undefined);
+        return [];
+      },
+      everyMs: 1,
+    });
+    const stop = runInRequest({ id: 'r', signal: new AbortController().signal }, () => watch(1, () => {}));
+    assert.equal(await asked.promise, true);
+    stop();
+  });
+});

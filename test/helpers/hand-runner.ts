@@ -1,0 +1,46 @@
+import type { Database } from '../../src/db/database.ts';
+import {
+  type ClaimedJob,
+  cancelRunning,
+  claimJobs,
+  completeJobs,
+  failAttempt,
+  recordProgress,
+} from '../../src/jobs/attempt-store.ts';
+import type { Fault } from '../../src/jobs/thread-messages.ts';
+
+/** A runner without threads: a test takes jobs and says how each fares. */
+export interface HandRunner {
+  /** Claims the job that is next in its queue. Fails the test if there is none. */
+  mustClaim(queue: string): Promise<ClaimedJob>;
+  progress(job: ClaimedJob, fraction: number, message?: string): Promise<void>;
+  complete(job: ClaimedJob, result: unknown): Promise<void>;
+  /** Fails the attempt, and the job with it unless it is to be tried again after some time. */
+  fail(job: ClaimedJob, fault: Fault, retryAfterMs?: number): Promise<void>;
+  endCancelled(job: ClaimedJob): Promise<void>;
+}
+
+export async function mustRunByHand({ sql }: Database): Promise<HandRunner> {
+  const runner = 1_000_000;
+  await sql`
+    insert into job_runners (id, host, pid, version, threads) values (${runner}, 'test', 1, '0.0.0', 1)
+    on conflict do nothing`;
+  return {
+    async mustClaim(queue) {
+      const [job] = await claimJobs(sql, { runner, queues: [queue], limit: 1 });
+      if (job === undefined) throw new Error(`No job is available in the queue ${queue}.`);
+      return job;
+    },
+    progress: ({ id, attempt }, fraction, message) =>
+      recordProgress(sql, { runner, entries: [{ id, attempt, fraction, message: message ?? null }] }),
+    async complete({ id, attempt }, result) {
+      await completeJobs(sql, { runner, done: [{ id, attempt, result: JSON.stringify(result) }] });
+    },
+    async fail({ id, attempt }, fault, retryAfterMs) {
+      await failAttempt(sql, { id, attempt, runner, fault, retryAfterMs: retryAfterMs ?? null });
+    },
+    async endCancelled({ id, attempt }) {
+      await cancelRunning(sql, { id, attempt, runner });
+    },
+  };
+}

@@ -1,0 +1,31 @@
+import type { JobStatus } from '../../src/jobs/job.ts';
+
+/** A job as the queue shows it: one that waits, but for what is given. */
+export function jobStatus(facts: Partial<JobStatus>): JobStatus {
+  const time = new Date('2026-01-31T12:00:00Z');
+  return {
+    id: 1,
+    name: 'send_email',
+    queue: 'mails',
+    state: 'available',
+    priority: 100,
+    uniqueKey: null,
+    userId: 7,
+    requestId: null,
+    attempt: 0,
+    maxAttempts: 3,
+    timeoutMs: 60_000,
+    runAt: time,
+    runner: null,
+    cancelRequested: false,
+    progress: 0,
+    progressMessage: null,
+    result: null,
+    errors: [],
+    revision: 1,
+    createdAt: time,
+    startedAt: null,
+    finishedAt: null,
+    ...facts,
+  };
+}

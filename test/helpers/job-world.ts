@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import type { Database } from '../../src/db/database.ts';
+import { sendEmail } from '../../src/features/mails/mails.ts';
+import { createQueue } from '../../src/jobs/queue.ts';
+import { taskDefinitions } from '../../src/tasks.ts';
+import { deferred } from './deferred.ts';
+import { eventually } from './eventually.ts';
+import { request } from './http-client.ts';
+import { mustMakeFolder, type Program } from './program.ts';
+import { mustStartSmtpServer, type TestSmtpServer } from './smtp-server.ts';
+import { mustOpenTestDatabase } from './test-database.ts';
+
+export const queue = createQueue({ definitions: taskDefinitions });
+
+/** A mail server that takes a mail only when it is let to, and the settings of a program that sends by it. */
+export interface World {
+  readonly database: Database;
+  readonly mails: TestSmtpServer;
+  readonly env: Readonly<Record<string, string>>;
+  /** From now on mails are taken. */
+  letGo(): void;
+  enqueue(): Promise<number>;
+  isRunning(job: number): Promise<boolean>;
+  isCompleted(job: number): Promise<boolean>;
+}
+
+/** Makes the world of a test: a database, and a mail server that takes no mail yet. */
+export async function mustMakeWorld(t: TestContext): Promise<World> {
+  const database = await mustOpenTestDatabase(t);
+  const open = deferred();
+  const mails = await mustStartSmtpServer(t, {
+    onMailFrom: (_address, _session, callback) => void open.promise.then(() => callback()),
+  });
+  t.after(() => open.resolve());
+  const stateOf = async (job: number) => (await queue.find(database.sql, job))?.state;
+  return {
+    database,
+    mails,
+    env: {
+      APP_DATABASE_URL: database.url,
+      APP_TASKS_ENABLED: 'true',
+      APP_TASKS_THREADS: '1',
+      APP_MANAGEMENT_PORT: '0',
+      APP_DATA_DIR: await mustMakeFolder(t),
+      APP_SMTP_URL: `smtp://127.0.0.1:${mails.port}`,
+      APP_MAIL_FROM: 'strata@example.org',
+      APP_RELOAD_CANARY_SECONDS: '0',
+    },
+    letGo: open.resolve,
+    async enqueue() {
+      const mail = { to: 'ada@example.org', subject: 'Hello', body: 'Hello.' };
+      return (await queue.enqueue(database.sql, sendEmail, mail)).job.id;
+    },
+    isRunning: async (job) => (await stateOf(job)) === 'running',
+    isCompleted: async (job) => (await stateOf(job)) === 'completed',
+  };
+}
+
+export interface ProcessRow {
+  readonly id: number;
+  readonly kind: string;
+  readonly pid: number;
+  readonly state: string;
+  /** 0 until it has reported. */
+  readonly rss_bytes: number;
+}
+
+/** The processes of a program, by its management port. */
+export async function processesOf(program: Program): Promise<ProcessRow[]> {
+  return (await request(Number(new URL(await program.management).port), { path: '/workers' })).json;
+}
+
+/** The processes that run jobs and are ready. */
+export async function runnersOf(program: Program): Promise<number[]> {
+  const rows = await processesOf(program);
+  return rows.filter(({ kind, state }) => kind === 'jobs' && state === 'ready').map(({ pid }) => pid);
+}
+
+/** Waits until the program is up, and returns the process that runs its jobs. */
+export async function mustStartJobs(program: Program): Promise<number> {
+  await program.logged(/"job_process":1,.*"event":"worker.ready"/);
+  await eventually('it listens to signals', () => program.stderr().includes('Ctrl+C'));
+  const [pid, ...others] = await runnersOf(program);
+  assert.ok(pid !== undefined && others.length === 0);
+  return pid;
+}
+
+export async function metricsOf(program: Program): Promise<string> {
+  return (await fetch(`${await program.management}/metrics`)).text();
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,18 @@
+import type { NewJob } from '../../src/jobs/store.ts';
+
+/** A job that could be enqueued, but for what is given. */
+export function newJob(facts: Partial<NewJob> = {}): NewJob {
+  return {
+    name: 'add',
+    queue: 'default',
+    priority: 100,
+    payload: '{}',
+    uniqueKey: null,
+    userId: null,
+    requestId: null,
+    maxAttempts: 3,
+    timeoutMs: 1000,
+    runAt: null,
+    ...facts,
+  };
+}

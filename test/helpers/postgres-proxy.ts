@@ -1,0 +1,76 @@
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import type { After } from './test-database.ts';
+
+export interface PostgresProxy {
+  /** The URL that leads through it. */
+  readonly url: string;
+  /** Statements that were sent through it so far. */
+  statements(): number;
+  /** Cuts the connection of the next statement whose text has this, when PostgreSQL has done it and answers. */
+  cutAnswerOf(text: string): void;
+}
+
+/** Stands between a client and PostgreSQL: counts, and breaks what a test wants broken. Ends with the test. */
+export async function mustOpenProxy(t: After, url: string): Promise<PostgresProxy> {
+  const target = new URL(url);
+  const sockets = new Set<Socket>();
+  let statements = 0;
+  let toCut: string | undefined;
+
+  const server = createServer((client) => {
+    const upstream = connect(Number(target.port), target.hostname);
+    // The client describes a statement first, which is one answer, and then has it done, which is the next.
+    let answersToCut = 0;
+    const close = () => {
+      client.destroy();
+      upstream.destroy();
+    };
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', close).on('close', close);
+      socket.setNoDelay(true);
+    }
+    client.on('data', (chunk: Buffer) => {
+      if (toCut !== undefined && chunk.includes(toCut)) {
+        toCut = undefined;
+        answersToCut = 2;
+      }
+      statements += countSyncs(chunk);
+      upstream.write(chunk);
+    });
+    upstream.on('data', (chunk: Buffer) => {
+      if (answersToCut > 0) answersToCut -= 1;
+      if (answersToCut === 0 && cutting.has(client)) return close();
+      if (answersToCut === 1) cutting.add(client);
+      client.write(chunk);
+    });
+  });
+  const cutting = new WeakSet<Socket>();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(async () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  const through = new URL(url);
+  if (address === null || typeof address === 'string') throw new Error('The proxy has no port.');
+  through.host = `127.0.0.1:${address.port}`;
+  return {
+    url: through.href,
+    statements: () => statements,
+    cutAnswerOf(text) {
+      toCut = text;
+    },
+  };
+}
+
+/** How many statements end in a chunk: each with a Sync, or it is a simple query. */
+function countSyncs(chunk: Buffer): number {
+  let count = 0;
+  for (let at = 0; at + 5 <= chunk.length; at += 1 + Math.max(4, chunk.readUInt32BE(at + 1))) {
+    if (chunk[at] === 0x53 || chunk[at] === 0x51) count += 1;
+  }
+  return count;
+}

@@ -1,0 +1,28 @@
+/**
+ * A program that is a runner, to be killed: `runner-program.ts <url> <file>`. Its one task, `wait`, returns "child" as
+ * soon as the file is there. Writes its log to standard output; stops in order at SIGTERM.
+ */
+
+import { existsSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { startRunner } from '../../src/jobs/runner.ts';
+import { defineTask } from '../../src/jobs/task.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+import { createMetrics } from '../../src/observability/metrics.ts';
+import { inlinePool, returned } from './inline-pool.ts';
+
+const [, , url = '', file = ''] = process.argv;
+const log = createLogger({
+  level: 'DEBUG',
+  destination: { write: (line) => void process.stdout.write(line), flush: () => Promise.resolve() },
+});
+const pool = inlinePool(4, async () => {
+  while (!existsSync(file)) await delay(10);
+  return returned('child');
+});
+const runner = await startRunner({
+  ...{ databaseUrl: url, directUrl: url, pool, log, metrics: createMetrics(), version: '0.0.0' },
+  definitions: [defineTask({ name: 'wait', payload: z.unknown() })],
+});
+process.on('SIGTERM', () => void runner.stop(100).then(() => process.exit(0)));

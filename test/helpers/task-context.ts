@@ -1,0 +1,37 @@
+import type { Database } from '../../src/db/database.ts';
+
+import type { TaskContext } from '../../src/jobs/task.ts';
+import type { Progress } from '../../src/jobs/thread-messages.ts';
+import { type CapturedLog, captureLog } from './captured-log.ts';
+
+export interface TestTaskContext extends TaskContext {
+  readonly log: CapturedLog['log'];
+  readonly lines: CapturedLog['lines'];
+  /** What the task has said of its progress. */
+  readonly reports: readonly Progress[];
+  abort(reason: Error): void;
+}
+
+/** What a task is given, over a real database, but for the job: its transaction completes none. */
+export function makeTaskContext(
+  database: Database,
+  onProgress: (progress: Progress) => void = () => {},
+): TestTaskContext {
+  const captured = captureLog();
+  const controller = new AbortController();
+  const reports: Progress[] = [];
+  return {
+    job: { id: 1, attempt: 1, maxAttempts: 5, userId: null },
+    log: captured.log,
+    lines: captured.lines,
+    reports,
+    progress(fraction, message = '') {
+      reports.push({ fraction, message });
+      onProgress({ fraction, message });
+    },
+    signal: controller.signal,
+    abort: (reason) => controller.abort(reason),
+    sql: database.sql,
+    tx: (work) => database.transaction(work),
+  };
+}

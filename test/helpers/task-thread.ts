@@ -1,0 +1,156 @@
+/** The entry of a thread with tasks that behave badly in every way, and some that behave. */
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { z } from 'zod';
+import { connectDatabase } from '../../src/db/database.ts';
+import { AppError } from '../../src/errors.ts';
+import { defineTask, implementTask, type TaskContext, TaskRefusal, TaskSnooze } from '../../src/jobs/task.ts';
+import { runTasks } from '../../src/jobs/thread.ts';
+import { createThreadLog } from '../../src/jobs/thread-log.ts';
+
+export interface TestThreadData {
+  /** Null for a thread without a database. */
+  readonly databaseUrl: string | null;
+}
+
+if (parentPort === null) throw new Error('This file runs in a thread.');
+const port = parentPort;
+const { databaseUrl }: TestThreadData = workerData;
+const log = createThreadLog((message) => port.postMessage(message), {
+  level: 'INFO',
+  base: { service: 'test' },
+});
+const database = connectDatabase({
+  url: databaseUrl,
+  poolSize: 2,
+  statementTimeoutMs: 10_000,
+  connectTimeoutSeconds: 5,
+  slowQueryMs: 10_000,
+  echo: false,
+  log: log.named('database'),
+  applicationName: 'strata-test-thread',
+});
+
+type Run = (payload: { readonly at?: string | undefined }, ctx: TaskContext) => unknown;
+
+const payload = z.strictObject({ at: z.string().optional() });
+const task = (name: string, run: Run) => implementTask(defineTask({ name, payload }), run);
+
+/** Resolves never, and has nothing that would keep the thread alive. */
+const never = new Promise<never>(() => {});
+
+function blockForEver(): never {
+  for (;;);
+}
+
+function blockAt(here: string, wanted: string | undefined): void {
+  if (here === wanted) blockForEver();
+}
+
+const aborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+
+const tasks = [
+  task('no_op', () => {}),
+  task('echo', (given, ctx) => ({ given, job: ctx.job })),
+  task('waits', () => never),
+  task('loops', blockForEver),
+  task('speaks_and_loops', (_, ctx) => {
+    ctx.progress(0.5, 'about to block');
+    ctx.log.info('user.created', { step: 'before the loop' });
+    blockForEver();
+  }),
+  task('leaks', () => {
+    const kept: string[][] = [];
+    for (;;) kept.push(Array.from({ length: 100 }, (_, index) => `${kept.length}-${index}`));
+  }),
+  task('throws', () => {
+    throw new Error('It went wrong.', { cause: new Error('The root of it.') });
+  }),
+  task('rejects', async () => {
+    throw new AppError('conflict', 'There is one already: choose another name.');
+  }),
+  task('throws_text', () => {
+    throw 'a text';
+  }),
+  task('refuses', () => {
+    throw new TaskRefusal('Two lines are wrong.', { rows: [{ line: 2 }, { line: 7 }] });
+  }),
+  task('snoozes', () => {
+    throw new TaskSnooze(1234);
+  }),
+  task('snoozes_for_no_time', () => {
+    throw new TaskSnooze(Number.NaN);
+  }),
+  task('throws_in_a_timer', () => {
+    setTimeout(() => {
+      throw new Error('Thrown by a timer.');
+    });
+    return never;
+  }),
+  task('rejects_unheard', () => {
+    void Promise.reject(new Error('Nobody listens.'));
+    return never;
+  }),
+  task('leaves_a_timer_that_throws', () => {
+    setTimeout(() => {
+      throw new Error('Thrown when it was over.');
+    }, 50);
+  }),
+  task('exits', () => process.exit(7)),
+  task('ends_when_told', async (_, ctx) => {
+    await aborted(ctx.signal);
+    ctx.signal.throwIfAborted();
+  }),
+  task('returns_when_told', async (_, ctx) => {
+    await aborted(ctx.signal);
+    return { done: 'all the same' };
+  }),
+  task('returns_too_much', () => 'x'.repeat(1_048_576)),
+  task('returns_a_circle', () => {
+    const circle: Record<string, unknown> = {};
+    circle.itself = circle;
+    return circle;
+  }),
+  task('logs', (_, ctx) => ctx.log.warning('user.updated', { answer: 42 })),
+  task('progresses', async (_, ctx) => {
+    for (let step = 1; step <= 1000; step += 1) {
+      ctx.progress(step / 1000, `step ${step}`);
+      if (step % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    ctx.progress(Number.NaN);
+  }),
+  task('progresses_beyond', (_, ctx) => ctx.progress(7)),
+  task('asks_the_database', async (_, ctx) => {
+    await ctx.sql`select pg_sleep(60)`;
+  }),
+  task('counts', async ({ at }, ctx) => {
+    blockAt('before the transaction', at);
+    const count = await ctx.tx(async (sql) => {
+      const [row] = await sql<{ count: number }[]>`
+        insert into effects (job) values (${ctx.job.id}) returning (select count(*)::int + 1 from effects) as count`;
+      ctx.progress(0.5, 'written');
+      blockAt('after the effect', at);
+      if (at === 'waits in the transaction') await never;
+      if (at === 'throws in the transaction') throw new Error('Not this time.');
+      if (at === 'exits at the commit') setImmediate(() => process.exit(0));
+      return { count: row?.count };
+    });
+    ctx.progress(1, 'committed');
+    blockAt('after the commit', at);
+    if (at === 'throws after the commit') throw new Error('Too late to matter.');
+    if (at === 'again') await ctx.tx(async (sql) => sql`insert into effects (job) values (${ctx.job.id})`);
+    return count;
+  }),
+  task('counts_unawaited', (_, ctx) => {
+    void ctx.tx((sql) => sql`insert into effects (job) values (${ctx.job.id})`);
+  }),
+  task('kills_its_connection', (_, ctx) =>
+    ctx.tx(async (sql) => {
+      await sql`insert into effects (job) values (${ctx.job.id})`;
+      await sql`select pg_terminate_backend(pg_backend_pid())`;
+    }),
+  ),
+];
+
+runTasks({ port, tasks, database, log, close: () => database.close(0.2) });

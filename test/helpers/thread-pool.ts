@@ -1,0 +1,52 @@
+import type { Attempt, Outcome, Progress } from '../../src/jobs/thread-messages.ts';
+import { createThreadPool, type ThreadPool, type ThreadPoolOptions } from '../../src/jobs/thread-pool.ts';
+import { type CapturedLog, captureLog } from './captured-log.ts';
+import { eventually } from './eventually.ts';
+import type { TestThreadData } from './task-thread.ts';
+import type { After } from './test-database.ts';
+
+export const testThreadEntry = new URL('./task-thread.ts', import.meta.url);
+
+export interface TestPool extends ThreadPool {
+  readonly log: CapturedLog;
+  /** Runs an attempt of a task with the next id, or the one given. */
+  runTask(name: string, attempt?: Partial<Attempt>): Promise<Outcome>;
+  /** What the attempts have said of their progress so far. */
+  readonly progress: (Progress & { readonly id: number })[];
+}
+
+/** A pool of real threads with the tasks of `task-thread.ts`, all ready. They end after the test. */
+export async function mustStartPool(
+  t: After,
+  options: Partial<ThreadPoolOptions> & { readonly databaseUrl?: string } = {},
+): Promise<TestPool> {
+  const log = captureLog();
+  const workerData: TestThreadData = { databaseUrl: options.databaseUrl ?? null };
+  const pool = createThreadPool({
+    ...{ entry: testThreadEntry, workerData, size: 1, memoryMb: 64, abortGraceMs: 50, log: log.log },
+    ...options,
+  });
+  t.after(() => pool.close());
+  await eventually('all threads are ready', () => pool.free() === pool.size);
+  const progress: TestPool['progress'] = [];
+  let lastId = 0;
+  return {
+    ...pool,
+    ...{ log, progress },
+    runTask(name, attempt = {}) {
+      lastId += 1;
+      const whole = { ...defaults, id: lastId, name, ...attempt };
+      return pool.run(whole, (said) => progress.push({ id: whole.id, ...said }));
+    },
+  };
+}
+
+const defaults = {
+  payload: {},
+  attempt: 1,
+  maxAttempts: 10,
+  timeoutMs: 60_000,
+  userId: null,
+  requestId: null,
+  runner: 1,
+};

@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { after, beforeEach, describe, it } from 'node:test';
+import { z } from 'zod';
+import { AppError } from '../../src/errors.ts';
+import { createQueue, type EnqueueOptions } from '../../src/jobs/queue.ts';
+import { defineTask } from '../../src/jobs/task.ts';
+import { runInRequest } from '../../src/observability/request-context.ts';
+import { mustOpenTestDatabase } from '../helpers/test-database.ts';
+
+const { sql } = await mustOpenTestDatabase({ after });
+
+const greet = defineTask({
+  name: 'greet',
+  queue: 'mails',
+  priority: 50,
+  payload: z.strictObject({
+    to: z.string().min(2),
+    at: z.iso.datetime().transform((at) => new Date(at)),
+    'a/b': z.array(z.number()).optional(),
+  }),
+});
+const anything = defineTask({ name: 'anything', payload: z.unknown() });
+const queue = createQueue({ definitions: [greet, anything] });
+const payload = { to: 'ada', at: '2026-01-31T12:00:00Z' };
+
+beforeEach(() => sql`truncate jobs`);
+
+/** The fault that enqueueing ends in. Fails the test if a job was added. */
+async function mustRefuse(work: Promise<unknown>, code: string): Promise<AppError> {
+  const error = await work.then(
+    () => assert.fail('It was enqueued.'),
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof AppError);
+  assert.equal(error.code, code);
+  assert.match(error.message, /^[A-Z].*\.$/);
+  assert.equal((await sql`select from jobs`).length, 0);
+  return error;
+}
+
+describe('a job in the queue', () => {
+  it('has what its task says, unless it says otherwise, and the id of the request', async () => {
+    const signal = new AbortController().signal;
+    const { job } = await runInRequest({ id: 'req-7', signal }, () => queue.enqueue(sql, greet, payload));
+    assert.deepEqual(
+      [job.name, job.queue, job.priority, job.maxAttempts, job.timeoutMs, job.requestId, job.userId],
+      ['greet', 'mails', 50, 10, 60_000, 'req-7', null],
+    );
+    const options = { priority: 0, maxAttempts: 1, timeoutMs: 5, uniqueKey: 'ada' };
+    const other = await queue.enqueueByName(sql, 'greet', payload, options);
+    const { priority, maxAttempts, timeoutMs, uniqueKey, requestId } = other.job;
+    assert.deepEqual({ priority, maxAttempts, timeoutMs, uniqueKey }, options);
+    assert.equal(requestId, null);
+  });
+
+  it('keeps the payload as it was given, which its schema can read once more', async () => {
+    const { job } = await queue.enqueue(sql, greet, payload);
+    assert.deepEqual(job.payload, payload);
+    assert.deepEqual(greet.payload.parse(job.payload).at, new Date(payload.at));
+  });
+
+  it('with the unique key of one that waits is that one', async () => {
+    const first = await queue.enqueue(sql, greet, payload, { uniqueKey: 'ada' });
+    const second = await queue.enqueue(sql, greet, { ...payload, to: 'bob' }, { uniqueKey: 'ada' });
+    assert.deepEqual(second, { job: first.job, isNew: false });
+  });
+
+  it('cannot be retried while another has its unique key', async () => {
+    const { job } = await queue.enqueue(sql, greet, payload, { uniqueKey: 'ada' });
+    await queue.cancel(sql, job.id);
+    await queue.enqueue(sql, greet, payload, { uniqueKey: 'ada' });
+    await assert.rejects(
+      queue.retry(sql, job.id),
+      (error) => error instanceof AppError && error.code === 'conflict',
+    );
+  });
+});
+
+describe('refused, with a sentence, is', () => {
+  it('a task that nobody runs', async () => {
+    const error = await mustRefuse(queue.enqueueByName(sql, 'fly', {}), 'unknown_task');
+    assert.match(error.message, /greet, anything/);
+    const unlisted = defineTask({ name: 'unlisted', payload: z.unknown() });
+    await mustRefuse(queue.enqueue(sql, unlisted, {}), 'unknown_task');
+  });
+
+  const faults: [what: string, payload: unknown, expected: [pointer: string, detail: RegExp][]][] = [
+    ['a payload without a field', { at: payload.at }, [['/to', /required/]]],
+    ['a field that is too much', { ...payload, cc: 1 }, [['/cc', /no such field/]]],
+    [
+      'several faults at once, one below a name with a slash',
+      { to: 'a', at: 'noon', 'a/b': [1, '2'] },
+      [
+        ['/to', /2/],
+        ['/at', /datetime/],
+        ['/a~1b/1', /number/],
+      ],
+    ],
+    ['a payload that is nothing', undefined, [['', /object/]]],
+    [
+      'a Date, which a runner would find as a text',
+      { ...payload, to: new Date(), at: 1 },
+      [['/at', /string/]],
+    ],
+  ];
+  for (const [what, bad, expected] of faults) {
+    it(what, async () => {
+      const { errors = [] } = await mustRefuse(queue.enqueueByName(sql, 'greet', bad), 'validation_failed');
+      assert.deepEqual(
+        errors.map(({ pointer }) => pointer),
+        expected.map(([pointer]) => pointer),
+      );
+      for (const [index, [, detail]] of expected.entries()) assert.match(errors[index]?.detail ?? '', detail);
+    });
+  }
+
+  const circle: unknown[] = [];
+  circle.push(circle);
+  const noJson: [what: string, payload: unknown][] = [
+    ['a payload of more than 1 MB', 'é'.repeat(524_288)],
+    ['a payload that holds itself', circle],
+    ['a payload with a bigint', [1n]],
+    ['a NUL character', ['\0']],
+    ['half of a surrogate pair', { '\ud800': 1 }],
+  ];
+  for (const [what, bad] of noJson) {
+    it(what, async () => {
+      const { errors } = await mustRefuse(queue.enqueue(sql, anything, bad), 'validation_failed');
+      assert.deepEqual(
+        errors?.map(({ pointer }) => pointer),
+        [''],
+      );
+    });
+  }
+
+  const options: [what: string, option: EnqueueOptions][] = [
+    ['a negative priority', { priority: -1 }],
+    ['a priority that is no whole number', { priority: 1.5 }],
+    ['a priority above 1000', { priority: 1001 }],
+    ['no attempt at all', { maxAttempts: 0 }],
+    ['a time limit of nothing', { timeoutMs: 0 }],
+    ['a time limit beyond what a timer takes', { timeoutMs: 2 ** 31 }],
+    ['an empty unique key', { uniqueKey: '' }],
+    ['a unique key with a NUL', { uniqueKey: 'a\0' }],
+    ['a unique key that no index would take', { uniqueKey: 'k'.repeat(201) }],
+    ['a moment that is none', { runAt: new Date(Number.NaN) }],
+    ['a moment beyond the calendar', { runAt: new Date(8.64e15) }],
+  ];
+  for (const [what, option] of options) {
+    it(what, async () => {
+      const { errors } = await mustRefuse(queue.enqueue(sql, anything, 1, option), 'validation_failed');
+      assert.deepEqual(
+        errors?.map(({ pointer }) => pointer),
+        [`/${Object.keys(option)[0]}`],
+      );
+    });
+  }
+});
+
+it('a payload of 1 MB is taken, also where the table needs the most room for it', async () => {
+  for (const large of ['x'.repeat(1_048_574), new Array(524_287).fill(1), new Array(349_525).fill([])]) {
+    const { job } = await queue.enqueue(sql, anything, large);
+    assert.equal(JSON.stringify(job.payload), JSON.stringify(large));
+  }
+});

@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict';
+import { after, beforeEach, describe, it, type TestContext } from 'node:test';
+import postgres from 'postgres';
+import { claimJobs } from '../../src/jobs/attempt-store.ts';
+import { pauseQueue } from '../../src/jobs/by-hand.ts';
+import { availableChannel, cancelChannel } from '../../src/jobs/channels.ts';
+import { cancelJob, findJob, findJobs, insertJob, pruneJobs, retryJob } from '../../src/jobs/store.ts';
+import { deferred } from '../helpers/deferred.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { newJob } from '../helpers/new-job.ts';
+import { mustStoreJob } from '../helpers/stored-job.ts';
+import { mustOpenTestDatabase } from '../helpers/test-database.ts';
+
+const database = await mustOpenTestDatabase({ after }, { poolSize: 10 });
+const { sql, transaction } = database;
+const day = 86_400_000;
+
+beforeEach(async () => {
+  await sql`truncate jobs, job_runners, job_queues`;
+  await sql`insert into job_runners (id, host, pid, version, threads) values (1, 'test', 1, '0.0.0', 1)`;
+});
+
+const count = async () => Number((await sql`select count(*) as jobs from jobs`)[0]?.jobs);
+const claim = (limit: number, queues = ['default']) => claimJobs(sql, { runner: 1, queues, limit });
+
+/** What arrives on a channel from now on. */
+async function mustListen(t: TestContext, channel: string): Promise<string[]> {
+  const heard: string[] = [];
+  const client = postgres(database.url, { max: 1, onnotice: () => {} });
+  t.after(() => client.end({ timeout: 0 }));
+  await client.listen(channel, (payload) => heard.push(payload));
+  return heard;
+}
+
+describe('a job that is enqueued', () => {
+  it('waits, with everything that was said of it', async () => {
+    const { job, isNew } = await insertJob(
+      sql,
+      newJob({ payload: '{"to":"ada"}', requestId: 'req-1', priority: 7, uniqueKey: 'once' }),
+    );
+    assert.equal(isNew, true);
+    assert.deepEqual(job, await findJob(sql, job.id));
+    assert.equal(job.state, 'available');
+    assert.deepEqual(job.payload, { to: 'ada' });
+    assert.equal(job.requestId, 'req-1');
+    assert.equal(job.priority, 7);
+    assert.equal(job.attempt, 0);
+  });
+
+  it('wakes the runners with the name of its queue when its transaction is committed, and not before', async (t) => {
+    const heard = await mustListen(t, availableChannel);
+    await transaction(async (tx) => {
+      await insertJob(tx, newJob({ queue: 'mails' }));
+      await insertJob(sql, newJob({ queue: 'other' }));
+      await eventually('the other job is announced', () => heard.length > 0);
+      assert.deepEqual(heard, ['other']);
+    });
+    await eventually('the job is announced', () => heard.length > 1);
+    assert.deepEqual(heard, ['other', 'mails']);
+  });
+
+  it('never existed if its transaction is rolled back', async (t) => {
+    const heard = await mustListen(t, availableChannel);
+    const failure = new Error('The effect failed.');
+    const work = transaction(async (tx) => {
+      await insertJob(tx, newJob({ queue: 'never' }));
+      throw failure;
+    });
+    await assert.rejects(work, failure);
+    await insertJob(sql, newJob({ queue: 'later' }));
+    await eventually('the later job is announced', () => heard.length > 0);
+    assert.deepEqual(heard, ['later']);
+    assert.equal(await count(), 1);
+  });
+
+  it('is scheduled, and wakes nobody, if its time is to come', async (t) => {
+    const heard = await mustListen(t, availableChannel);
+    const runAt = new Date(Date.now() + day);
+    const { job } = await insertJob(sql, newJob({ runAt, queue: 'tomorrow' }));
+    assert.equal(job.state, 'scheduled');
+    assert.deepEqual(job.runAt, runAt);
+    await insertJob(sql, newJob({ runAt: new Date(0), queue: 'now' }));
+    await eventually('the other job is announced', () => heard.length > 0);
+    assert.deepEqual(heard, ['now']);
+  });
+});
+
+describe('a unique key', () => {
+  it('makes one job of 50 that are enqueued at once, and returns it to all', async () => {
+    const all = await Promise.all(
+      Array.from({ length: 50 }, () => insertJob(sql, newJob({ uniqueKey: 'user 1' }))),
+    );
+    assert.equal(all.filter(({ isNew }) => isNew).length, 1);
+    assert.equal(new Set(all.map(({ job }) => job.id)).size, 1);
+    assert.equal(await count(), 1);
+  });
+
+  it('is free again when the transaction that took it is rolled back, for one who waits for it', async () => {
+    const taken = deferred();
+    const rollBack = deferred();
+    const first = transaction(async (tx) => {
+      await insertJob(tx, newJob({ uniqueKey: 'user 1' }));
+      taken.resolve();
+      await rollBack.promise;
+      throw new Error('No.');
+    });
+    await taken.promise;
+    const second = insertJob(sql, newJob({ uniqueKey: 'user 1' }));
+    rollBack.resolve();
+    await assert.rejects(first);
+    assert.equal((await second).isNew, true);
+  });
+
+  it('is free again when its job has finished, and belongs to one task', async () => {
+    const { job } = await insertJob(sql, newJob({ uniqueKey: 'user 1' }));
+    await cancelJob(sql, job.id);
+    assert.equal((await insertJob(sql, newJob({ uniqueKey: 'user 1' }))).isNew, true);
+    assert.equal((await insertJob(sql, newJob({ uniqueKey: 'user 1', name: 'subtract' }))).isNew, true);
+  });
+});
+
+describe('a claim', () => {
+  it('takes the lowest priority first, then the oldest, over all queues that are served', async () => {
+    const order = ['b', 'a', 'b', 'unknown', 'a'];
+    const priorities = [200, 100, 100, 0, 0];
+    const ids: number[] = [];
+    for (const [index, queue] of order.entries()) {
+      ids.push((await insertJob(sql, newJob({ queue, priority: priorities[index] ?? 0 }))).job.id);
+    }
+    const jobs = await claim(3, ['a', 'b']);
+    assert.deepEqual(
+      jobs.map(({ id }) => id),
+      [ids[4], ids[1], ids[2]],
+    );
+    assert.ok(jobs.every(({ attempt, runner, waitMs }) => attempt === 1 && runner === 1 && waitMs >= 0));
+  });
+
+  it('finds nothing in a paused queue', async () => {
+    await insertJob(sql, newJob());
+    await pauseQueue(sql, 'default');
+    assert.deepEqual(await claim(1), []);
+  });
+
+  it('of many claimers at once gives each job to one of them', async () => {
+    await sql`
+      insert into jobs (name, queue, state, priority, payload, max_attempts, timeout_ms)
+      select 'add', 'default', 'available', i % 3, '{}', 3, 1000 from generate_series(1, 500) as i`;
+    const claimer = async () => {
+      const ids: number[] = [];
+      for (let batch = await claim(7); batch.length > 0; batch = await claim(7)) {
+        ids.push(...batch.map(({ id }) => id));
+      }
+      return ids;
+    };
+    const claimed = (await Promise.all(Array.from({ length: 10 }, claimer))).flat();
+    assert.equal(claimed.length, 500);
+    assert.equal(new Set(claimed).size, 500);
+  });
+});
+
+describe('a job that is cancelled', () => {
+  it('never runs if it was waiting', async () => {
+    const { job } = await insertJob(sql, newJob());
+    assert.equal((await cancelJob(sql, job.id))?.state, 'cancelled');
+    assert.deepEqual(await claim(1), []);
+  });
+
+  it('runs on until its runner has ended it, which is told once', async (t) => {
+    const heard = await mustListen(t, cancelChannel);
+    const { job } = await insertJob(sql, newJob());
+    await claim(1);
+    const told = await cancelJob(sql, job.id);
+    assert.deepEqual([told?.state, told?.cancelRequested], ['running', true]);
+    assert.deepEqual(await cancelJob(sql, job.id), told);
+    await sql`select pg_notify(${cancelChannel}, 'end')`;
+    await eventually('all is announced', () => heard.includes('end'));
+    assert.deepEqual(heard, [String(job.id), 'end']);
+  });
+
+  it('comes back as it is if it has finished, and is nothing if there is none', async () => {
+    const id = await mustStoreJob(sql, { state: 'completed' });
+    assert.deepEqual(await cancelJob(sql, id), await findJob(sql, id));
+    assert.equal(await cancelJob(sql, id + 1), undefined);
+  });
+});
+
+describe('a job that is retried by hand', () => {
+  it('has an attempt left, keeps its history and is announced', async (t) => {
+    const heard = await mustListen(t, availableChannel);
+    const id = await mustStoreJob(sql, { state: 'failed', queue: 'default' });
+    await sql`update jobs set attempt = 10 where id = ${id}`;
+    const job = await retryJob(sql, id);
+    assert.deepEqual(
+      [job?.state, job?.attempt, job?.maxAttempts, job?.errors.length],
+      ['available', 10, 11, 1],
+    );
+    await eventually('it is announced', () => heard.length === 1);
+    assert.equal((await claim(1))[0]?.attempt, 11);
+  });
+
+  it('must have failed or been cancelled', async () => {
+    for (const state of ['available', 'scheduled', 'running', 'completed'] as const) {
+      const id = await mustStoreJob(sql, { state });
+      assert.equal(await retryJob(sql, id), undefined, state);
+    }
+    assert.equal(await retryJob(sql, 0), undefined);
+  });
+});
+
+it('pruning deletes completed jobs and others by their own ages, the oldest first, in batches', async () => {
+  const ago = (days: number) => new Date(Date.now() - days * day);
+  const stored = await Promise.all([
+    mustStoreJob(sql, { state: 'completed', finishedAt: ago(6) }),
+    mustStoreJob(sql, { state: 'failed', finishedAt: ago(29) }),
+    mustStoreJob(sql, { state: 'cancelled', finishedAt: ago(29) }),
+    mustStoreJob(sql, { state: 'available', runAt: ago(90) }),
+  ]);
+  for (const finishedAt of [ago(8), ago(9), ago(31)]) {
+    await mustStoreJob(sql, { state: 'completed', finishedAt });
+    await mustStoreJob(sql, { state: finishedAt < ago(30) ? 'failed' : 'completed', finishedAt });
+  }
+  const keep = { completedDays: 7, failedDays: 30 };
+  assert.equal(await pruneJobs(sql, 4, keep), 4);
+  assert.equal(await pruneJobs(sql, 4, keep), 2);
+  assert.equal(await pruneJobs(sql, 4, keep), 0);
+  const left = await sql<{ id: number }[]>`select id from jobs`;
+  assert.deepEqual(
+    left.map(({ id }) => id).sort((one, other) => one - other),
+    [...stored].sort((one, other) => one - other),
+  );
+});
+
+it('several jobs are found in the order of their ids, without their payloads', async () => {
+  const { job: first } = await insertJob(sql, newJob());
+  const { job: second } = await insertJob(sql, newJob());
+  const { payload, ...status } = first;
+  const found = await findJobs(sql, [second.id, 0, first.id]);
+  assert.deepEqual(found[0], status);
+  assert.equal(found[1]?.id, second.id);
+  assert.equal(found.length, 2);
+});

@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { after, beforeEach, describe, it } from 'node:test';
+import { failAttempt } from '../../src/jobs/attempt-store.ts';
+import type { Outcome } from '../../src/jobs/thread-messages.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { mustStoreJob } from '../helpers/stored-job.ts';
+import { mustOpenTestDatabase } from '../helpers/test-database.ts';
+import { mustStartPool } from '../helpers/thread-pool.ts';
+
+const { sql, url } = await mustOpenTestDatabase({ after });
+await sql`create table effects (job bigint not null)`;
+const pool = await mustStartPool({ after }, { databaseUrl: url, size: 2 });
+
+beforeEach(async () => {
+  await sql`truncate effects`;
+});
+
+/** A job of runner 1 in its first attempt, which runs the task `counts` and is held up, or fails, at a point of it. */
+async function mustBegin(at?: string, task = 'counts') {
+  const id = await mustStoreJob(sql, { state: 'running', name: task });
+  const payload = at === undefined ? {} : { at };
+  return { id, outcome: pool.runTask(task, { id, payload }) };
+}
+
+async function rowsOf(id: number) {
+  const [job] = await sql<
+    { state: string; result: unknown }[]
+  >`select state, result from jobs where id = ${id}`;
+  const effects = await sql`select from effects where job = ${id}`;
+  return { state: job?.state, result: job?.result, effects: effects.length };
+}
+
+/** What the table does with an outcome that says the attempt has failed. */
+async function recordFailure(id: number, outcome: Outcome) {
+  assert.equal(outcome.kind, 'failed');
+  if (outcome.kind !== 'failed') throw new Error('It has not failed.');
+  return failAttempt(sql, { id, attempt: 1, runner: 1, fault: outcome.fault, retryAfterMs: 1000 });
+}
+
+const untouched = { state: 'running', result: null, effects: 0 };
+
+describe('ctx.tx', () => {
+  it('commits the effect, the completion and the result together', async () => {
+    const { id, outcome } = await mustBegin();
+    assert.deepEqual(await outcome, { kind: 'committed' });
+    assert.deepEqual(await rowsOf(id), { state: 'completed', result: { count: 1 }, effects: 1 });
+  });
+
+  it('that fails leaves nothing, and the attempt has failed', async () => {
+    const { id, outcome } = await mustBegin('throws in the transaction');
+    assert.equal((await outcome).kind, 'failed');
+    assert.deepEqual(await rowsOf(id), untouched);
+  });
+
+  it('rolls the effect back if the job was taken over, whoever has it now', async () => {
+    for (const theirs of [{ attempt: 2 }, { runner: 2 }]) {
+      const id = await mustStoreJob(sql, { state: 'running', name: 'counts' });
+      await sql`update jobs set ${sql(theirs)} where id = ${id}`;
+      const outcome = await pool.runTask('counts', { id });
+      assert.deepEqual(outcome, { kind: 'aborted', reason: 'lost' });
+      assert.deepEqual(await rowsOf(id), untouched);
+    }
+  });
+
+  it('has completed the job, whatever the task does afterwards', async () => {
+    for (const at of ['throws after the commit', 'again']) {
+      const { id, outcome } = await mustBegin(at);
+      assert.deepEqual(await outcome, { kind: 'committed' });
+      assert.deepEqual(await rowsOf(id), { state: 'completed', result: { count: 1 }, effects: 1 });
+      await sql`truncate effects`;
+    }
+    const [thrown, again] = pool.log.of('job.failed_after_commit').map(({ error }) => JSON.stringify(error));
+    assert.match(thrown ?? '', /Too late to matter/);
+    assert.match(again ?? '', /ctx\.tx has completed the job already/);
+  });
+
+  it('counts also if the task does not wait for it', async () => {
+    const { id, outcome } = await mustBegin(undefined, 'counts_unawaited');
+    assert.deepEqual(await outcome, { kind: 'committed' });
+    assert.equal((await rowsOf(id)).effects, 1);
+  });
+
+  it('whose connection breaks leaves nothing, and the next attempt gets another', async () => {
+    const { id, outcome } = await mustBegin(undefined, 'kills_its_connection');
+    const ended = await outcome;
+    assert.equal(ended.kind === 'failed' && ended.fault.code, 'threw');
+    assert.deepEqual(await rowsOf(id), untouched);
+    const next = await mustBegin();
+    assert.deepEqual(await next.outcome, { kind: 'committed' });
+  });
+});
+
+describe('a thread that is ended', () => {
+  const points: [at: string, effects: number][] = [
+    ['before the transaction', 0],
+    ['after the effect', 0],
+    ['waits in the transaction', 0],
+    ['after the commit', 1],
+  ];
+  for (const [at, effects] of points) {
+    it(`while its task is ${at} leaves ${effects === 0 ? 'nothing' : 'effect and completion'}`, async () => {
+      const { id, outcome } = await mustBegin(at);
+      if (effects === 1) await eventually('it is committed', async () => (await rowsOf(id)).effects === 1);
+      if (at === 'after the effect' || at === 'waits in the transaction') {
+        await eventually('it holds a lock', async () => {
+          const locks = await sql`
+            select from pg_locks where relation = 'effects'::regclass and mode = 'RowExclusiveLock' and granted`;
+          return locks.length > 0;
+        });
+      }
+      pool.abort(id, 'timeout');
+      const ended = await outcome;
+      const state = await recordFailure(id, ended);
+      assert.equal(state, effects === 0 ? 'scheduled' : undefined);
+      const rows = await rowsOf(id);
+      assert.equal(rows.effects, effects);
+      assert.equal(rows.state, effects === 0 ? 'scheduled' : 'completed');
+    });
+  }
+
+  it('at the very commit leaves both or neither, and the failure is only recorded for neither', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const { id, outcome } = await mustBegin('exits at the commit');
+      const ended = await outcome;
+      if (ended.kind !== 'committed') await recordFailure(id, ended);
+      const { state, effects } = await rowsOf(id);
+      assert.ok(state === 'completed' || state === 'scheduled', state);
+      assert.equal(effects, state === 'completed' ? 1 : 0, `${state} with ${effects} effects`);
+    }
+  });
+
+  it('leaves no connection behind', async () => {
+    const { id, outcome } = await mustBegin('waits in the transaction');
+    const open = async () =>
+      (
+        await sql`select from pg_stat_activity where state = 'idle in transaction' and datname = current_database()`
+      ).length;
+    await eventually('its transaction is open', async () => (await open()) === 1);
+    pool.abort(id, 'lost');
+    assert.deepEqual(await outcome, { kind: 'aborted', reason: 'lost' });
+    await eventually('its transaction is gone', async () => (await open()) === 0);
+  });
+});
+
+it('an attempt that is told to end takes its query with it', async (t) => {
+  const patient = await mustStartPool(t, { databaseUrl: url, abortGraceMs: 20_000 });
+  const outcome = patient.runTask('asks_the_database', { id: 1 });
+  const active = async () =>
+    (
+      await sql`select from pg_stat_activity where query like '%pg_sleep(60)%' and state = 'active' and pid <> pg_backend_pid()`
+    ).length;
+  await eventually('it runs', async () => (await active()) === 1);
+  patient.abort(1, 'cancelled');
+  assert.deepEqual(await outcome, { kind: 'aborted', reason: 'cancelled' });
+  await eventually('it is cancelled', async () => (await active()) === 0);
+});

@@ -1,0 +1,187 @@
+/**
+ * `npm run prove -- jobs`: jobs outlive whatever happens to the processes that do them.
+ *
+ *     npm run prove -- jobs            10,000 jobs, 20 killed runners, 3 killed primaries, 2 crashes of PostgreSQL
+ *     npm run prove -- jobs --quick    fewer of each
+ *
+ * A server with its job process and two runners of their own do transfers between accounts; one job in twelve breaks
+ * its thread on the first attempt. Meanwhile processes are killed, connections cut and PostgreSQL crashes. In the end
+ * the ledger is audited: each transfer that was committed has its effect once, those that were rolled back have none.
+ * Then a paused runner is woken after its jobs were taken over, and jobs that destroy their threads run among others.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { createQueue } from '../../src/jobs/queue.ts';
+import { defineTask } from '../../src/jobs/task.ts';
+import { type Blow, createChaos } from './jobs/chaos.ts';
+import { openProofDatabase } from './jobs/database.ts';
+import { audit, countUnfinished, createLedger, enqueueBatch, enqueueInVain } from './jobs/ledger.ts';
+import { provePoison } from './jobs/poison.ts';
+import { makeProcesses } from './jobs/processes.ts';
+import { proveZombie } from './jobs/zombie.ts';
+import { until } from './until.ts';
+
+const quick = process.argv.includes('--quick');
+const jobs = quick ? 1_500 : 10_000;
+const blows: Blow[] = shuffled([
+  ...repeat<Blow>('runner killed', quick ? 4 : 20),
+  ...repeat<Blow>('primary killed', quick ? 1 : 3),
+  ...repeat<Blow>('database stopped', quick ? 1 : 2),
+  ...repeat<Blow>('connections cut', quick ? 2 : 10),
+]);
+
+/** Jobs that wait at most, so that one that is taken over does not wait behind many others. */
+const mostWaiting = 300;
+const betweenBlowsMs = 2_000;
+const recoverMs: Readonly<Record<Blow, number>> = {
+  'runner killed': 1_500,
+  'primary killed': 1_500,
+  'connections cut': 1_500,
+  'database stopped': 2_000,
+};
+
+/** What this process has to know of the tasks in tasks.mjs, to enqueue their jobs. */
+const transfer = defineTask({
+  name: 'transfer',
+  queue: 'ledger',
+  payload: z.unknown(),
+  maxAttempts: 50,
+  timeoutMs: 20_000,
+});
+const queue = createQueue({ definitions: [transfer] });
+
+const faults: string[] = [];
+const database = await openProofDatabase();
+const processes = await makeProcesses(database.url);
+try {
+  await createLedger(database.sql);
+  await proveLedger();
+  await proveFencing();
+  await proveIsolation();
+} catch (error) {
+  faults.push(String(error));
+  console.error(error);
+} finally {
+  if (faults.length > 0) console.error(`\n${processes.recent()}`);
+  await processes.end();
+  await database.stop();
+}
+for (const fault of faults) console.log(`NOT AS PROMISED: ${fault}`);
+process.exit(faults.length > 0 ? 1 : 0);
+
+async function proveLedger(): Promise<void> {
+  const { sql } = database;
+  const startedAt = performance.now();
+  const server = processes.keep('server', { APP_WORKERS: '2' });
+  const workers = [server, processes.keep('runner'), processes.keep('runner')];
+  await until(
+    'three runners are there',
+    async () => (await sql`select from job_runners`).length === 3,
+    30_000,
+  );
+  const chaos = createChaos({ sql, server, stopDatabase: database.crash });
+  let enqueued = 0;
+  let struck = 0;
+  const enqueuing = enqueueAll();
+  for (const blow of blows) {
+    await until(
+      'the load goes on',
+      () => enqueued >= ((struck + 1) * jobs) / (blows.length + 2) || enqueued >= jobs,
+      120_000,
+    );
+    await chaos.strike(blow);
+    struck += 1;
+    await delay(betweenBlowsMs);
+  }
+  await enqueuing;
+  await until('all have finished', async () => (await countOrMany()) === 0, 120_000);
+
+  const result = await audit(sql);
+  const seconds = (performance.now() - startedAt) / 1000;
+  console.log(
+    `${result.enqueued} transfers in ${seconds.toFixed(0)} s, ${result.repeated} attempts beyond the first`,
+  );
+  console.log(
+    `lost ${result.lost}, doubled ${result.doubled}, without a job ${result.unasked}; states ${JSON.stringify(result.states)}; sum ${result.sumIsRight ? 'right' : 'WRONG'}, balances ${result.balancesAreRight ? 'right' : 'WRONG'}`,
+  );
+  expect(result.enqueued >= jobs, `only ${result.enqueued} jobs were enqueued`);
+  expect(result.states.completed === result.enqueued, `states ${JSON.stringify(result.states)}`);
+  expect(result.lost + result.doubled + result.unasked === 0, 'effects are lost, doubled or unasked');
+  expect(result.sumIsRight && result.balancesAreRight, 'the balances are not what the entries say');
+  for (const [blow, times] of await chaos.recoveries()) {
+    const sorted = times.toSorted((a, b) => a - b);
+    const at = (share: number) => Math.round(sorted[Math.floor(share * (sorted.length - 1))] ?? 0);
+    const count = blows.filter((each) => each === blow).length;
+    console.log(
+      `${blow}: ${count} times, ${sorted.length} jobs hit; begun again after p50 ${at(0.5)} ms, p90 ${at(0.9)}, p99 ${at(0.99)}, most ${at(1)}`,
+    );
+    expect(
+      at(1) <= recoverMs[blow],
+      `${blow}: a job began again after ${at(1)} ms, not within ${recoverMs[blow]}`,
+    );
+  }
+  const codes = await Promise.all(workers.map((each) => each.stop()));
+  expect(
+    codes.every((code) => code === 0),
+    `after SIGTERM they ended with ${codes.join(', ')}`,
+  );
+
+  async function enqueueAll(): Promise<void> {
+    for (let batch = 1; enqueued < jobs; batch += 1) {
+      while ((await countOrMany()) > mostWaiting) await delay(20);
+      enqueued += await enqueueBatch(
+        database,
+        (tx, payload) => queue.enqueueByName(tx, 'transfer', payload),
+        batch,
+      );
+      if (batch % 10 === 0) {
+        await enqueueInVain(database, (tx, payload) => queue.enqueueByName(tx, 'transfer', payload));
+      }
+    }
+  }
+
+  /** Many, as long as the database cannot say. */
+  async function countOrMany(): Promise<number> {
+    return countUnfinished(sql).catch(() => mostWaiting);
+  }
+}
+
+async function proveFencing(): Promise<void> {
+  const result = await proveZombie(database.sql, processes, async (payload) => {
+    const { job } = await queue.enqueueByName(database.sql, 'transfer', payload);
+    return job.id;
+  });
+  console.log(
+    `paused runner: its job was taken over after ${Math.round(result.recoveryMs)} ms, completed by attempt ${result.attempt}, effects ${result.effects}`,
+  );
+  expect(
+    result.effects === 1 && result.attempt === 2,
+    'the paused runner completed a job that was not its own',
+  );
+}
+
+async function proveIsolation(): Promise<void> {
+  const { alone, beside, ends } = await provePoison(database.sql, processes, quick ? 1_500 : 6_000);
+  console.log(
+    `bad neighbours: ${alone.toFixed(0)} jobs a second without, ${beside.toFixed(0)} with them (${((100 * beside) / alone).toFixed(0)} %)`,
+  );
+  for (const end of ends) console.log(`  ${end}`);
+  expect(beside >= 0.9 * alone, 'jobs that destroy their threads slow the others down');
+}
+
+function expect(holds: boolean, fault: string): void {
+  if (!holds) faults.push(fault);
+}
+
+function repeat<T>(value: T, times: number): T[] {
+  return Array.from({ length: times }, () => value);
+}
+
+/** In a random order. */
+function shuffled<T>(values: readonly T[]): T[] {
+  return values
+    .map((value) => ({ value, order: Math.random() }))
+    .sort((a, b) => a.order - b.order)
+    .map(({ value }) => value);
+}

@@ -1,0 +1,59 @@
+/** A durable PostgreSQL for the proof, which can be stopped as if the power had failed. It starts again by itself. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connectDatabase, type Database } from '../../../src/db/database.ts';
+import { startEmbedded } from '../../../src/db/embedded.ts';
+import { migrateUp } from '../../../src/db/migrate.ts';
+import { createLogger } from '../../../src/observability/logger.ts';
+import { until } from '../until.ts';
+
+export interface ProofDatabase {
+  readonly url: string;
+  readonly sql: Database['sql'];
+  readonly transaction: Database['transaction'];
+  /** Ends all of PostgreSQL at once, and resolves when it takes connections again. */
+  crash(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function openProofDatabase(): Promise<ProofDatabase> {
+  const folder = mkdtempSync(join(tmpdir(), 'strata-proof-'));
+  let postmaster = 0;
+  const destination = {
+    write(line: string) {
+      const { event, pid } = JSON.parse(line);
+      if (event === 'database.embedded.started') postmaster = pid;
+    },
+    flush: async () => {},
+  };
+  const log = createLogger({ level: 'INFO', destination });
+  const embedded = await startEmbedded({ dataDir: join(folder, 'postgres'), log });
+  await migrateUp({ url: embedded.url, log });
+  const database = connectDatabase({
+    url: embedded.url,
+    poolSize: 4,
+    statementTimeoutMs: 0,
+    connectTimeoutSeconds: 5,
+    slowQueryMs: 60_000,
+    echo: false,
+    log,
+    applicationName: 'proof',
+  });
+  return {
+    url: embedded.url,
+    sql: database.sql,
+    transaction: database.transaction,
+    async crash() {
+      const former = postmaster;
+      process.kill(former, 'SIGQUIT');
+      await until('PostgreSQL is back', () => postmaster !== former, 30_000);
+    },
+    async stop() {
+      await database.close(2);
+      await embedded.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,81 @@
+/**
+ * The tasks of the proof, beside the product's: this file takes the place of `tasks.js` in a copy of the built program,
+ * where the product's own is `tasks-product.js`. Each attempt writes down that it has begun, on its own, so that a
+ * recovery can be timed; its effect stands in the transaction that completes the job.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { defineTask, implementTask } from './jobs/task.js';
+import * as product from './tasks-product.js';
+
+const soon = { baseMs: 100, maxMs: 500 };
+
+/** Moves money. On its first attempt it fails in the way it is told to; later ones do as they should. */
+const transfer = defineTask({
+  name: 'transfer',
+  queue: 'ledger',
+  payload: z.object({
+    from: z.number(),
+    to: z.number(),
+    amount: z.number(),
+    ms: z.number(),
+    fault: z.enum(['none', 'throws', 'exits before', 'exits inside', 'exits after']),
+  }),
+  maxAttempts: 50,
+  timeoutMs: 20_000,
+  backoff: soon,
+});
+
+const runTransfer = implementTask(transfer, async ({ from, to, amount, ms, fault }, ctx) => {
+  const { id, attempt } = ctx.job;
+  const now = (at) => attempt === 1 && fault === at;
+  await ctx.sql`insert into ledger_starts (job, attempt) values (${id}, ${attempt})`;
+  if (now('throws')) throw new Error('As the proof wants it.');
+  if (now('exits before')) process.exit(1);
+  await delay(ms);
+  await ctx.tx(async (sql) => {
+    // In one order, so that two transfers do not wait for each other.
+    for (const [account, change] of [
+      [from, -amount],
+      [to, amount],
+    ].toSorted(([a], [b]) => a - b)) {
+      await sql`update ledger_accounts set balance = balance + ${change} where id = ${account}`;
+    }
+    if (now('exits inside')) process.exit(1);
+    await sql`insert into ledger_entries (job, attempt, from_account, to_account, amount) values (${id}, ${attempt}, ${from}, ${to}, ${amount})`;
+    return { amount };
+  });
+  if (now('exits after')) process.exit(1);
+});
+
+/** Takes a while without using the processor. */
+const pause = defineTask({
+  name: 'pause',
+  queue: 'pauses',
+  payload: z.object({ ms: z.number() }),
+  backoff: soon,
+});
+const runPause = implementTask(pause, ({ ms }) => delay(ms));
+
+const poison = defineTask({
+  name: 'poison',
+  queue: 'poison',
+  payload: z.object({ how: z.enum(['exit', 'memory', 'blocked']) }),
+  maxAttempts: 3,
+  timeoutMs: 1_000,
+  backoff: soon,
+});
+
+const runPoison = implementTask(poison, ({ how }) => {
+  if (how === 'exit') process.exit(1);
+  if (how === 'blocked') for (;;);
+  const held = [];
+  for (;;) held.push(new Array(10_000).fill(held.length));
+});
+
+export const taskDefinitions = [...product.taskDefinitions, transfer, pause, poison];
+
+export function createTasks(parts) {
+  return [...product.createTasks(parts), runTransfer, runPause, runPoison];
+}
