@@ -51,8 +51,8 @@ const closeMs = {
   housekeeping: 250,
   scheduler: 250,
   database: 500,
-  runner: runnerStopMs,
-  threads: 900,
+  runner: runnerStopMs + 200,
+  threads: 700,
   metrics: 100,
 };
 

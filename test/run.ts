@@ -83,7 +83,7 @@ async function runTests(server: string): Promise<number> {
       'tsx',
       '--test',
       '--test-reporter=spec',
-      '--test-timeout=120000',
+      '--test-timeout=300000',
       `--test-concurrency=${Math.max(2, availableParallelism())}`,
       ...(watch ? ['--watch'] : []),
       ...files,

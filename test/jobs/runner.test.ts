@@ -300,6 +300,8 @@ describe('a runner that stops', () => {
   test('waits for no poll that the database does not answer', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const { runner } = await mustStartRunner(t, database, inlinePool(1, endless), { pollMs: 20 });
+    const { job } = await enqueue(database.sql, wait, {});
+    await eventually('it runs', () => runner.running() === 1);
     await database.transaction(async (sql) => {
       await sql`lock table job_queues in access exclusive mode`;
       await eventually('a poll waits', async () => {
@@ -312,6 +314,7 @@ describe('a runner that stops', () => {
       await runner.stop(0);
       assert.ok(performance.now() - begunAt < runnerStopMs);
     });
+    assert.equal((await mustFind(database, job.id)).state, 'available');
   });
 
   test('does not wait for the grace time when nothing runs', async (t) => {
