@@ -1,6 +1,6 @@
 /**
- * The history of a job as a line of time: enqueued, each attempt that failed, the one that runs, the end. Of attempts
- * that ended well or were released nothing is kept but the last.
+ * The history of a job as a line of time: enqueued, each attempt that failed, each time that somebody made it available
+ * again, the attempt that runs, the end. Of attempts that ended well or were released nothing is kept but the last.
  *
  * @typedef {import('./server.js').WholeJob} WholeJob
  * @typedef {import('./server.js').Fault} Fault
@@ -16,11 +16,22 @@ import { between, duration, exactly } from './format.js';
  * @param {boolean} contents whether messages and stacks are there
  */
 export function showHistory(job, contents) {
-  const { created_at, run_at, started_at, finished_at, state, attempt, errors, runner } = job;
-  const seen = [created_at, run_at, started_at, finished_at, state, attempt, errors, runner, contents];
+  const { created_at, run_at, started_at, finished_at, state, attempt, errors, retries, runner } = job;
+  const seen = [
+    created_at,
+    run_at,
+    started_at,
+    finished_at,
+    state,
+    attempt,
+    errors,
+    retries,
+    runner,
+    contents,
+  ];
   show(byId('history', HTMLElement), seen, () => [
-    event('available', 'Enqueued', created_at, later(created_at, run_at)),
-    ...errors.map((fault) => failure(fault, contents)),
+    event('available', 'Enqueued', created_at, later(job)),
+    ...past(job, contents),
     ...(state === 'scheduled' && attempt > 0 ? [event('scheduled', 'To run again', run_at, '')] : []),
     ...(state === 'running' && started_at !== null
       ? [
@@ -37,12 +48,29 @@ export function showHistory(job, contents) {
 }
 
 /**
- * @param {string} enqueued
- * @param {string} due
+ * For when it was enqueued, which only one tells that was neither claimed nor retried: others have another `run_at`.
+ *
+ * @param {WholeJob} job
  */
-function later(enqueued, due) {
-  const ms = Date.parse(due) - Date.parse(enqueued);
-  return ms > 1_000 ? `now due ${duration(ms)} after that` : '';
+function later({ attempt, retries, created_at, run_at }) {
+  const ms = Date.parse(run_at) - Date.parse(created_at);
+  return attempt === 0 && retries.length === 0 && ms > 1_000 ? `due ${duration(ms)} after that` : '';
+}
+
+/**
+ * What failed and what was retried, in the order of time: all moments are written alike, so they are compared as texts.
+ *
+ * @param {WholeJob} job
+ * @param {boolean} contents
+ */
+function past({ errors, retries }, contents) {
+  const events = [
+    ...errors.map((fault) => ({ at: fault.at, shown: failure(fault, contents) })),
+    ...retries.map((at) => ({ at, shown: event('available', 'Made available again by hand', at, '') })),
+  ];
+  return events
+    .sort((one, other) => (one.at < other.at ? -1 : Number(one.at > other.at)))
+    .map(({ shown }) => shown);
 }
 
 /**

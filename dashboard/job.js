@@ -35,7 +35,7 @@ const page = startPage(async () => {
 });
 
 retry.addEventListener('click', async () => {
-  await act(`jobs/${id}/retry`, 'The job is available again, with one attempt more.');
+  await act(`jobs/${id}/retry`, 'The job is available again, with at least one attempt.');
   void page.now();
 });
 cancel.addEventListener('click', async () => {

@@ -111,16 +111,29 @@ retryFailed.addEventListener('click', async () => {
   const wanted = new URLSearchParams();
   for (const select of [queue, task]) if (select.value !== '') wanted.set(select.name, select.value);
   const which = [...wanted].map(([name, value]) => ` of the ${name} ${value}`).join('');
-  if (!(await confirmed(`Retry all failed jobs${which}? Each gets one attempt more.`, 'Retry them'))) return;
   retryFailed.disabled = true;
   try {
-    await retryInBatches(wanted);
+    const { jobs, or_more: orMore } = await look(`retry-failed?${wanted}`);
+    if (jobs === 0) say('All of them were refused for good: retry each by itself if you know better.');
+    else if (await confirmed(question(`${jobs}${orMore ? ' or more' : ''}`, which), 'Retry them'))
+      await retryInBatches(wanted);
   } catch (error) {
     say(error instanceof Refusal ? error.message : 'The page has a fault of its own.');
   }
   retryFailed.disabled = false;
   void page.now();
 });
+
+/**
+ * @param {string} jobs how many
+ * @param {string} which
+ */
+function question(jobs, which) {
+  return (
+    `Retry the failed jobs${which} (${jobs})? Each gets what is left of its attempts, at least one. ` +
+    'What was refused for good is left out.'
+  );
+}
 
 /** @param {URLSearchParams} wanted */
 async function retryInBatches(wanted) {

@@ -21,7 +21,7 @@
  * @typedef {{ attempt: number, at: string, code: string, message: string | null, details?: unknown,
  *   stack?: string }} Fault
  * @typedef {Summary & { priority: number, timeout_ms: number, user_id: number | null, unique_key: string | null,
- *   errors: Fault[], payload?: unknown, result?: unknown }} WholeJob
+ *   errors: Fault[], retries: string[], payload?: unknown, result?: unknown }} WholeJob
  * @typedef {{ access: Access, now: string, job: WholeJob }} OneJob
  */
 

@@ -1,4 +1,5 @@
 import { connectDatabase, type Database } from './db/database.ts';
+import { describeUnavailable, isUnavailable } from './db/database-error.ts';
 import { pendingMigrations } from './db/migrate.ts';
 import { AppError } from './errors.ts';
 import type { Logger } from './observability/logger.ts';
@@ -26,8 +27,8 @@ export async function findObstacle(database: Database): Promise<string | undefin
     return await findPending(database);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
-    const reason = error.cause instanceof Error ? error.cause.message : error.message;
-    return `The database cannot be reached: ${reason.replace(/\.$/, '')}.`;
+    if (isUnavailable(error)) return describeUnavailable(error);
+    return `The database cannot be worked with: ${error.message}`;
   }
 }
 

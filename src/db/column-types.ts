@@ -26,8 +26,11 @@ function arrayType(oid: number, parse: (text: string) => unknown, serialize: (va
     to: oid,
     from: [oid],
     parse: (text: string): unknown[] => parseArray(text).map((item) => (item === null ? null : parse(item))),
-    serialize: (values: readonly unknown[]): string =>
-      `{${values.map((value) => (value === null ? 'null' : quoteElement(serialize(value)))).join(',')}}`,
+    // The driver gives text that it has made before once more when it repeats a statement.
+    serialize: (values: readonly unknown[] | string): string =>
+      typeof values === 'string'
+        ? values
+        : `{${values.map((value) => (value === null ? 'null' : quoteElement(serialize(value)))).join(',')}}`,
   };
 }
 

@@ -43,6 +43,13 @@ const connectionCodes = new Set([
 /** The same said by PostgreSQL: connection exceptions, refused logins, no such database, full, starting or stopping. */
 const unavailableState = /^(?:08...|28...|3D000|53300|57P0[1-5])$/;
 
+/** Those of them that only a connection can meet that is being opened. */
+const refusedState = /^(?:08001|08004|28...|3D000|53300|57P03)$/;
+const refusedCodes = new Set<unknown>([
+  ...['CONNECT_TIMEOUT', 'ECONNREFUSED', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ENETDOWN'],
+  ...['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EMFILE', 'EACCES', 'ENOENT', 'SASL_SIGNATURE_MISMATCH'],
+]);
+
 /** Whether a connection broke, or could not be opened, so that nothing more can be sent on it. */
 export function isConnectionError(error: unknown): boolean {
   return (
@@ -60,6 +67,27 @@ export function isUnavailable(error: unknown): boolean {
   if (error instanceof AppError) return error.code === 'database_unavailable';
   const state = sqlState(error);
   return isConnectionError(error) || (state !== undefined && unavailableState.test(state));
+}
+
+/**
+ * Whether an error says that a query was never run, because no connection to the database could be had: it is away,
+ * starting, or full. A connection that broke may have run it, or may have broken because of it. Only an AppError is
+ * looked into: a bare ECONNREFUSED may be of any server.
+ */
+export function isConnectionRefused(error: unknown): boolean {
+  if (!(error instanceof AppError) || error.code !== 'database_unavailable') return false;
+  const { cause } = error;
+  const state = sqlState(cause);
+  if (state !== undefined) return refusedState.test(state);
+  return cause instanceof Error && 'code' in cause && refusedCodes.has(cause.code);
+}
+
+/** What an operator has to know and to do, as a sentence, for an error that says the database cannot be used. */
+export function describeUnavailable({ message, cause }: AppError): string {
+  const reason = (cause instanceof Error ? cause.message : message).replace(/\.$/, '');
+  return sqlState(cause) === undefined
+    ? `The database does not answer: start it, or correct APP_DATABASE_URL (${reason}).`
+    : `The database takes no connection: mend what it says, or correct APP_DATABASE_URL (${reason}).`;
 }
 
 /** The five characters of SQLSTATE, if PostgreSQL reported the error. */

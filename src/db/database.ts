@@ -8,7 +8,8 @@
  *                                                   ^ request ends: cancelled in PostgreSQL
  *
  * Connections open when they are first needed and again after they broke, so the server may go away and return. The
- * log says once that it is gone (`database.unavailable`) and once that it is back (`database.connected`).
+ * log says once that it is gone (`database.unavailable`) and once that it is back (`database.connected`). Behind a pooler
+ * nothing is prepared, so one that lends its connections by the transaction will do (`prepared-statements.ts`).
  *
  * It is no ORM and builds no SQL. It commits nothing on its own: see `transaction.ts`.
  */
@@ -22,6 +23,7 @@ import { createConnectionSlots, type SlotStats } from './connection-slots.ts';
 import { isUnavailable } from './database-error.ts';
 import { isDriverQuery } from './driver-query.ts';
 import { interceptQueries, interceptQuery, type RunQuery, type Sql } from './intercept.ts';
+import { createPreparedStatements } from './prepared-statements.ts';
 import { createQueryWatch } from './query-watch.ts';
 import { createRunTransaction, type RunTransaction } from './transaction.ts';
 
@@ -70,6 +72,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
   const slots = createConnectionSlots(options.poolSize);
   const watch = createQueryWatch(options);
   const availability = watchAvailability(log);
+  const preparedStatements = createPreparedStatements(driver, slots);
   let closing: Promise<void> | undefined;
 
   const refusal = (): AppError | undefined => {
@@ -101,12 +104,17 @@ export function connectDatabase(options: DatabaseOptions): Database {
     };
   };
 
-  const settled = (error: unknown) => {
-    slots.release();
+  const note = (error: unknown) => {
     availability.note(error);
+    if (error === undefined) preparedStatements.learn();
   };
 
-  const runTransaction = createRunTransaction({ driver, slots, watch, log, onSettled: availability.note });
+  const settled = (error: unknown) => {
+    slots.release();
+    note(error);
+  };
+
+  const runTransaction = createRunTransaction({ driver, slots, watch, log, onSettled: note });
 
   return {
     sql: interceptQueries<Sql>(driver, runAlone),
@@ -146,6 +154,8 @@ function openDriver(options: DatabaseOptions): postgres.Sql<{ int8: number }> {
     backoff: () => 0.05 + Math.random() * 0.1,
     fetch_types: false,
     types: columnTypes,
+    // Until it is known that no pooler is in between: see `prepared-statements.ts`.
+    prepare: false,
     connection: {
       application_name: options.applicationName,
       statement_timeout: options.statementTimeoutMs,

@@ -22,6 +22,8 @@ export interface DriverQuery {
   readonly string?: string;
   /** The parameters as they were sent; set when it is sent. */
   parameters?: unknown;
+  /** Why the driver sends it once more by itself: PostgreSQL had to forget the statement it had prepared. */
+  retried?: unknown;
   /** Set when rows are handed out while they arrive. */
   readonly forEachFn?: unknown;
   readonly cursorFn?: unknown;
@@ -42,4 +44,19 @@ export function isDriverQuery(value: unknown): value is DriverQuery {
     'active' in value &&
     typeof value.active === 'boolean'
   );
+}
+
+/**
+ * When the driver sends a query once more by itself, it takes the texts that it has made of the values for values: `true`
+ * would become `f`, and JSON a text in JSON. With this it starts from the values again.
+ */
+export function repeatFromValues(query: DriverQuery): void {
+  let reason: unknown;
+  Object.defineProperty(query, 'retried', {
+    get: () => reason,
+    set(error: unknown) {
+      reason = error;
+      query.parameters = null;
+    },
+  });
 }

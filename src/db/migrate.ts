@@ -17,7 +17,7 @@
 import { AppError, StartError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import { connectDatabase, type Database } from './database.ts';
-import { sqlState } from './database-error.ts';
+import { describeUnavailable, isUnavailable, sqlState } from './database-error.ts';
 import type { Sql } from './intercept.ts';
 import {
   formatVersion,
@@ -244,6 +244,7 @@ async function withDatabase<T>(
     return await work(database);
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
+    if (isUnavailable(error)) throw new StartError(describeUnavailable(error), { cause: error });
     const reason = error.cause instanceof Error ? error.cause.message : error.message;
     throw new StartError(`The database cannot be migrated: ${reason.replace(/\.$/, '')}.`, { cause: error });
   } finally {

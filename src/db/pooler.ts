@@ -43,7 +43,13 @@ export async function isLentByTransaction(
   }
 }
 
-async function identify(connection: DirectConnection): Promise<{ announced: number; backend: number }> {
+/**
+ * Resolves with the number of the backend that was announced when a connection began, and with that of the backend
+ * that answers on it now. They differ behind a pooler. Rejects with the driver's errors.
+ */
+export async function identify(
+  connection: DirectConnection,
+): Promise<{ readonly announced: number; readonly backend: number }> {
   // Without parameters, so that the driver prepares nothing, which poolers of statements do not understand.
   const rows = await connection.unsafe<{ pid: number }[]>('select pg_backend_pid() as pid');
   return { announced: rows.state.pid, backend: rows[0]?.pid ?? 0 };

@@ -18,7 +18,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { LogFields, Logger } from '../observability/logger.ts';
 import type { RequestContext, WorkSignal } from '../observability/request-context.ts';
 import { isCancelled, sqlState, toDatabaseError } from './database-error.ts';
-import type { DriverQuery } from './driver-query.ts';
+import { type DriverQuery, repeatFromValues } from './driver-query.ts';
 import type { SendQuery } from './intercept.ts';
 
 export interface QueryWatchOptions {
@@ -118,6 +118,7 @@ export function createQueryWatch({
     };
 
     signal?.addEventListener('abort', abort, { once: true });
+    repeatFromValues(query);
     sendOutsideOfRequests(query, send);
   };
 }

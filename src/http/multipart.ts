@@ -11,7 +11,8 @@
  * deadline of the request has passed. Then nothing more is read, the file is removed, and only then the error goes out.
  *
  * Which part is the file, its name decides, and nothing else that a client says: file names, media types and charsets
- * of parts are not looked at. A part that has no name of a field is left out, as the RFC leaves it to us.
+ * of parts are not looked at. A part that has no name of a field is left out, as the RFC leaves it to us. Of the head
+ * of a part, what is beyond 8 KiB is dropped, which would cut a name: far shorter ones of fields and files are refused.
  */
 
 import { rm } from 'node:fs/promises';
@@ -40,6 +41,8 @@ const mostFields = 20;
 const mostParts = 30;
 const longestField = 10_000;
 const largestHead = 8_192;
+/** In characters, of a field's name and of the name that a file had; far below the head that they stand in. */
+const longestName = 1_000;
 
 /**
  * Receives a form; its file is on disk then, and the caller's. Rejects with an AppError: those of a body (body.ts), of
@@ -58,15 +61,19 @@ export async function receiveForm(ctx: Context, upload: Upload, limits: BodyLimi
     const refuse = (detail: string) => reject(new AppError('malformed_body', detail));
     if (ctx.ending.aborted) reject(ctx.ending.reason);
     else ctx.ending.addEventListener('abort', () => reject(ctx.ending.reason));
-    parser.on('file', (name, file) => {
+    const refuseLongName = () =>
+      refuse(`Give each part of the form a name of at most ${longestName} characters.`);
+    parser.on('file', (name, file, fileName: string | undefined) => {
       stream = file;
       // The parser tells it of faults behind the file, too, when nobody reads it any more.
       file.on('error', () => {});
+      if (fileName !== undefined && fileName.length > longestName) return refuseLongName();
       storing = storeFile(file, upload);
       storing.then((stored) => add(form, name, stored), reject);
     });
     parser.on('field', (name: string | undefined, value, _nameCut, cut) => {
       if (name === undefined) refuse('A part of the form has no name: give each one a name.');
+      else if (name.length > longestName) refuseLongName();
       else if (cut) reject(invalidField(toPointer([name]), `Use at most ${longestField} bytes.`));
       else add(form, name, value);
     });
@@ -118,6 +125,8 @@ async function createParser({ request }: Context, { field }: Upload): Promise<Bu
     return new Busboy({
       headers: { 'content-type': type },
       isPartAFile: (name) => name === field,
+      // Only how long the name of the file is matters, and so its folders count.
+      preservePath: true,
       limits: {
         files: 1,
         fields: mostFields,

@@ -30,9 +30,6 @@ export function logEnding(log: Logger, job: ClaimedJob, ending: Ending, duration
     case 'lost':
       log.warning('job.lost', fields);
       break;
-    case 'released':
-      log.debug('job.released', fields);
-      break;
     default:
       log.info(`job.${ending.kind}`, fields);
   }

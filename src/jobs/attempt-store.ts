@@ -9,13 +9,15 @@
  *   claims no more, even by a statement that was on its way.
  * - Whoever was asked to cancel a job does not let it go to be tried again: `cancelled` comes before both.
  * - A release and a snooze give the attempt back by raising the maximum. The number itself must never be used twice.
- * - Rows are changed in the order of their ids, so that two batches never wait for each other.
+ * - No write waits for a row that somebody else holds: it is skipped, as if it were no longer this attempt's, and
+ *   `findStateAfter` tells the two apart. One such row would hold up all that are written with it.
  */
 
 import type { Sql } from '../db/intercept.ts';
 import { availableChannel } from './channels.ts';
 import type { JobState } from './job.ts';
 import { storableJson, storableText } from './json-text.ts';
+import { isoNow } from './store.ts';
 import type { Attempt, Fault, Progress } from './thread-messages.ts';
 
 /** One attempt of a job: what every write out of `running` must match. */
@@ -90,12 +92,11 @@ export async function completeJobs(
   sql: Sql,
   { runner, done }: { readonly runner: number; readonly done: readonly DoneAttempt[] },
 ): Promise<number[]> {
-  const ordered = inOrder(done);
-  const results = ordered.map(({ result }) => (result === null ? null : storableJson(result)));
+  const results = done.map(({ result }) => (result === null ? null : storableJson(result)));
   const rows = await sql<{ id: number }[]>`
     with own as materialized (
       select job.id, done.result
-      from unnest(${idsOf(ordered)}::bigint[], ${attemptsOf(ordered)}::integer[], ${results}::text[])
+      from unnest(${idsOf(done)}::bigint[], ${attemptsOf(done)}::integer[], ${results}::text[])
         as done (id, attempt, result)
       cross join lateral (${lockOwn(sql, 'done', runner)}) as job
     )
@@ -152,7 +153,7 @@ export async function cancelRunning(sql: Sql, own: OwnAttempt): Promise<boolean>
   const { count } = await sql`
     update jobs set
       state = 'cancelled', runner = null, cancel_requested = false, finished_at = now(), revision = revision + 1
-    where ${stillOwn(sql, own)}`;
+    where id = (select id from jobs where ${stillOwn(sql, own)} for update skip locked)`;
   return count === 1;
 }
 
@@ -161,16 +162,15 @@ export async function releaseJobs(
   sql: Sql,
   { runner, jobs }: { readonly runner: number; readonly jobs: readonly AttemptKey[] },
 ): Promise<number[]> {
-  const ordered = inOrder(jobs);
+  const next = sql`case when cancel_requested then 'cancelled' else 'available' end`;
   const rows = await sql<{ id: number }[]>`
     with own as materialized (
       select job.id
-      from unnest(${idsOf(ordered)}::bigint[], ${attemptsOf(ordered)}::integer[]) as given (id, attempt)
+      from unnest(${idsOf(jobs)}::bigint[], ${attemptsOf(jobs)}::integer[]) as given (id, attempt)
       cross join lateral (${lockOwn(sql, 'given', runner)}) as job
     ), released as (
       update jobs set
-        state = case when cancel_requested then 'cancelled' else 'available' end,
-        finished_at = case when cancel_requested then now() end,
+        state = ${next}, finished_at = case when cancel_requested then now() end, ${progressIn(sql, next)},
         runner = null, cancel_requested = false, max_attempts = max_attempts + 1, run_at = now(), revision = revision + 1
       from own where jobs.id = own.id
       returning jobs.id, state, queue
@@ -178,6 +178,20 @@ export async function releaseJobs(
     select id, case when state = 'available' then pg_notify(${availableChannel}, queue)::text end as told
     from released`;
   return rows.map(({ id }) => id);
+}
+
+/**
+ * What has become of a job by this attempt: `running` if it is still under way, as it is where a write has found nothing
+ * because somebody held the row. Undefined if another attempt or runner has the job.
+ */
+export async function findStateAfter(
+  sql: Sql,
+  { id, attempt, runner }: OwnAttempt,
+): Promise<JobState | undefined> {
+  const [row] = await sql<{ state: JobState }[]>`
+    select state from jobs
+    where id = ${id} and attempt = ${attempt} and (runner = ${runner} or state <> 'running')`;
+  return row?.state;
 }
 
 /** The attempts that the table says are this runner's. */
@@ -192,14 +206,13 @@ export async function recordProgress(
   sql: Sql,
   { runner, entries }: { readonly runner: number; readonly entries: readonly (AttemptKey & Progress)[] },
 ): Promise<void> {
-  const ordered = inOrder(entries);
-  const fractions = ordered.map(({ fraction }) => String(fraction));
-  const messages = ordered.map(({ message }) => (message === null ? null : storableText(message)));
+  const fractions = entries.map(({ fraction }) => String(fraction));
+  const messages = entries.map(({ message }) => (message === null ? null : storableText(message)));
   await sql`
     with own as materialized (
       select job.id, said.fraction, said.message
       from unnest(
-        ${idsOf(ordered)}::bigint[], ${attemptsOf(ordered)}::integer[], ${fractions}::text[], ${messages}::text[]
+        ${idsOf(entries)}::bigint[], ${attemptsOf(entries)}::integer[], ${fractions}::text[], ${messages}::text[]
       ) as said (id, attempt, fraction, message)
       cross join lateral (${lockOwn(sql, 'said', runner)}) as job
     )
@@ -212,8 +225,15 @@ export async function recordProgress(
 export function withFault(sql: Sql, fault: string) {
   return sql`
     (case when jsonb_array_length(errors) >= 20 then errors - 0 else errors end) || jsonb_build_array(
-      jsonb_build_object('attempt', attempt, 'at', to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+      jsonb_build_object('attempt', attempt, 'at', ${isoNow(sql)})
       || ${fault}::text::jsonb)`;
+}
+
+/** What waits for another attempt is not on its way; what has ended keeps how far it came. */
+export function progressIn(sql: Sql, next: Fragment) {
+  return sql`
+    progress = case when ${next} in ('available', 'scheduled') then 0 else progress end,
+    progress_message = case when ${next} in ('available', 'scheduled') then null else progress_message end`;
 }
 
 /** Ends an attempt that has no result: in state `next`, or cancelled if that was asked for. */
@@ -226,12 +246,12 @@ async function letGo(
     with ended as (
       select id, case when cancel_requested then 'cancelled' else ${next} end as next
       from jobs where ${stillOwn(sql, own)}
-      for update
+      for update skip locked
     )
     update jobs set
       state = next, runner = null, cancel_requested = false,
       run_at = case when next = 'scheduled' then now() + ${bounded(delayMs)} * interval '1 ms' else run_at end,
-      finished_at = case when next <> 'scheduled' then now() end,
+      finished_at = case when next <> 'scheduled' then now() end, ${progressIn(sql, sql`next`)},
       revision = revision + 1, ${also}
     from ended where jobs.id = ended.id
     returning state`;
@@ -252,17 +272,13 @@ function lockOwn(sql: Sql, list: string, runner: number) {
   return sql`
     select jobs.id from jobs
     where jobs.id = ${sql(list)}.id and jobs.attempt = ${sql(list)}.attempt and runner = ${runner} and state = 'running'
-    for update`;
+    for update skip locked`;
 }
 
 function completed(sql: Sql) {
   return sql`
-    state = 'completed', runner = null, cancel_requested = false, progress = 1, finished_at = now(),
-    revision = revision + 1`;
-}
-
-function inOrder<Key extends AttemptKey>(keys: readonly Key[]): Key[] {
-  return [...keys].sort((one, other) => one.id - other.id);
+    state = 'completed', runner = null, cancel_requested = false, progress = 1, progress_message = null,
+    finished_at = now(), revision = revision + 1`;
 }
 
 function idsOf(keys: readonly AttemptKey[]): number[] {
@@ -285,7 +301,7 @@ const maxDetails = 100_000;
 
 /** A fault as JSON text, cut to what is kept of it. Details that are too long, or no JSON, are left out. */
 function storedFault({ code, message, details, stack }: Fault): string {
-  const json = details === undefined ? undefined : JSON.stringify(details);
+  const json = jsonOf(details);
   return storableJson(
     JSON.stringify({
       ...{ code, message: message.slice(0, maxMessage) },
@@ -293,4 +309,13 @@ function storedFault({ code, message, details, stack }: Fault): string {
       ...(stack !== undefined && { stack: stack.slice(0, maxStack) }),
     }),
   );
+}
+
+/** Undefined for what is no JSON, or too deep to be made text of. */
+function jsonOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined;
+  }
 }

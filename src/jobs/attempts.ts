@@ -6,8 +6,9 @@
  *                  └── waited too long, cancelled, or the runner stops ──────^
  *
  * Invariants, while the session lasts:
- * - Every row that is `running` under this runner's number is in `held`, but for the claim under way; and for a claim
- *   whose answer was lost on the way, which is why after a failed claim rows that nobody knows are released (strays).
+ * - Every row that is `running` under this runner's number is in `held`, but for the claim under way, and for strays:
+ *   rows of a claim whose answer was lost on the way, or whatever else went wrong. After a claim that failed, and when a
+ *   poll has seen a row that is not in `held`, the strays are released; so none stays `running` while its runner lives.
  * - One claim is under way at a time. Another wake-up meanwhile is remembered in `isWanted`, so that none is lost.
  * - An attempt leaves `held` when it is recorded, and only itself: its job may have been claimed again by then.
  * - `running` never exceeds the threads; `waiting` is what `prefetch.ts` lets be claimed ahead, and is given back after
@@ -27,6 +28,7 @@ import type { JobMetrics } from './job-metrics.ts';
 import { createPrefetch } from './prefetch.ts';
 import { createProgressBatch } from './progress-batch.ts';
 import type { Recorder } from './recorder.ts';
+import type { Poll } from './runner-store.ts';
 import type { TaskDefinition } from './task.ts';
 import type { Outcome } from './thread-messages.ts';
 import type { ThreadPool } from './thread-pool.ts';
@@ -49,8 +51,8 @@ export interface AttemptsOptions {
 export interface Attempts {
   /** There may be jobs: claims as many as fit, now or as soon as there is room. */
   claim(): void;
-  /** The table was asked whether jobs wait. */
-  polled(hasAvailable: boolean): void;
+  /** The table was asked whether jobs wait, and which run here. */
+  polled(poll: Pick<Poll, 'hasAvailable' | 'running'>): void;
   /** A thread has become free. */
   proceed(): void;
   /** Ends the job's attempt, if it is here. */
@@ -71,10 +73,9 @@ interface Held {
 /** What is claimed ahead waits for a thread so long at most, in milliseconds. */
 const waitMs = 500;
 const progressMs = 200;
+const strayReason = 'It was running for this runner, which had no such attempt.';
 /** After a claim that failed. */
 const retryMs = 100;
-/** How long a claim that failed here may still succeed there: until its statement timeout and a little. */
-const strayMs = 12_000;
 /** What threads and writes need, once all attempts have been told to end. */
 const endMs = 3_000;
 
@@ -91,7 +92,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
   let isWanted = false;
   let isClaiming = false;
   let isStopping = false;
-  let straysUntil = 0;
+  let mayHaveStrays = false;
   let staleTimer: NodeJS.Timeout | undefined;
   let onEmpty: (() => void) | undefined;
 
@@ -106,17 +107,17 @@ export function createAttempts(options: AttemptsOptions): Attempts {
   async function claimAll(): Promise<void> {
     isClaiming = true;
     while (isWanted && !isStopping && !isOver()) {
-      const limit = claimSize();
-      if (limit === 0) break;
-      isWanted = false;
       try {
-        if (performance.now() < straysUntil) await releaseStrays();
+        if (mayHaveStrays) await releaseStrays();
+        const limit = claimSize();
+        if (limit === 0) break;
+        isWanted = false;
         const jobs = await claimJobs(sql, { runner, queues, limit });
         if (jobs.length === limit) isWanted = true;
         take(jobs);
       } catch (error) {
         isWanted = true;
-        straysUntil = performance.now() + strayMs;
+        mayHaveStrays = true;
         log.warning('runner.failed', { runner, step: 'claim', error });
         await delay(retryMs);
       }
@@ -129,11 +130,15 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     if (held.size === 0 && !isClaiming) onEmpty?.();
   }
 
-  /** Gives back rows that a claim has changed without telling. None is under way, so `held` has all others. */
+  /** Gives back the rows that nobody here knows. No claim is under way, so `held` has all others. */
   async function releaseStrays(): Promise<void> {
     const own = await findOwnAttempts(sql, runner);
     const jobs = own.filter(({ id, attempt }) => held.get(id)?.job.attempt !== attempt);
-    if (jobs.length > 0) await releaseJobs(sql, { runner, jobs });
+    const released = jobs.length === 0 ? [] : await releaseJobs(sql, { runner, jobs });
+    mayHaveStrays = false;
+    for (const { id, attempt } of jobs) {
+      if (released.includes(id)) log.warning('job.released', { job_id: id, attempt, reason: strayReason });
+    }
   }
 
   function take(jobs: readonly ClaimedJob[]): void {
@@ -221,8 +226,9 @@ export function createAttempts(options: AttemptsOptions): Attempts {
 
   return {
     claim: () => runOutsideRequest(claim),
-    polled(hasAvailable) {
-      if (hasAvailable || performance.now() < straysUntil) claim();
+    polled(poll) {
+      mayHaveStrays ||= poll.running.some((id) => !held.has(id));
+      if (poll.hasAvailable || mayHaveStrays) claim();
     },
     proceed: () => runOutsideRequest(dispatch),
     cancel(id) {

@@ -6,20 +6,24 @@
  *     put b ─────────┐                    │
  *     put c ─────────┴─── gathered ───────┴──> write [b, c]
  *
- * At most one write is under way, and each item is in exactly one.
+ * At most one write is under way, and each item is in exactly one. What a write leaves out is not written again: whoever
+ * handed it in is told, and it holds up nothing that came after it.
  */
 
 export interface Batch<Item> {
-  /** Hands an item in. Resolves when it has been written. */
-  put(item: Item): Promise<void>;
+  /** Hands an item in. Resolves when its turn is over, with whether it has been written. */
+  put(item: Item): Promise<boolean>;
 }
 
-/** `write` never rejects. It is given at most `most` items at a time, in the order they came. */
+/**
+ * `write` resolves with those of its items that it has written, and never rejects. It is given at most `most` at a time,
+ * in the order they came.
+ */
 export function createBatch<Item>(
-  write: (items: readonly Item[]) => Promise<void>,
+  write: (items: readonly Item[]) => Promise<ReadonlySet<Item>>,
   most: number,
 ): Batch<Item> {
-  let gathered: { readonly item: Item; readonly written: () => void }[] = [];
+  let gathered: { readonly item: Item; readonly tell: (isWritten: boolean) => void }[] = [];
   let writing = false;
 
   async function writeAll(): Promise<void> {
@@ -27,16 +31,16 @@ export function createBatch<Item>(
     while (gathered.length > 0) {
       const now = gathered.slice(0, most);
       gathered = gathered.slice(most);
-      await write(now.map(({ item }) => item));
-      for (const { written } of now) written();
+      const written = await write(now.map(({ item }) => item));
+      for (const { item, tell } of now) tell(written.has(item));
     }
     writing = false;
   }
 
   return {
     put(item) {
-      return new Promise((written) => {
-        gathered.push({ item, written });
+      return new Promise((tell) => {
+        gathered.push({ item, tell });
         if (!writing) void writeAll();
       });
     },

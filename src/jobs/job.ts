@@ -94,6 +94,8 @@ export interface Job {
   readonly result: unknown;
   /** The faults of its attempts, the oldest first; at most the last 20 are kept. */
   readonly errors: readonly JobFault[];
+  /** When it was made available again by hand: ISO 8601, UTC, the oldest first; at most the last 20 are kept. */
+  readonly retries: readonly string[];
   /** Grows with every change that somebody who watches would see. */
   readonly revision: number;
   readonly createdAt: Date;

@@ -1,5 +1,13 @@
-/** From what a task returned or threw to how its attempt ended: plain data that a message and the table can take. */
+/**
+ * From what a task returned or threw to how its attempt ended: plain data that a message and the table can take.
+ *
+ * A task that gets no connection to the database is not at fault: it is run again some seconds later, and the attempt
+ * does not count, however often that happens, as long as the database is away or full (the log has each time). What
+ * counts is a connection that breaks, for the task's own query may be what breaks it, and would do so for ever.
+ */
 
+import { isConnectionRefused } from '../db/database-error.ts';
+import { isTooDeep, maxJsonDepth } from './json-text.ts';
 import { InvalidPayloadError, JobLostError, TaskRefusal, TaskSnooze } from './task.ts';
 import type { AbortReason, Fault, Outcome } from './thread-messages.ts';
 
@@ -9,6 +17,9 @@ export const maxResultBytes = 1_048_576;
 /** The stack of what was thrown, with those of its causes, is cut to this length. */
 const maxStack = 10_000;
 const maxCauses = 5;
+
+/** How long a job waits whose task got no connection. */
+const noConnectionMs = 5_000;
 
 /** What the task returned cannot be kept as its result. */
 export class InvalidResultError extends Error {
@@ -35,12 +46,18 @@ export function toResultJson(result: unknown): string | null {
       `The result has ${bytes} bytes as JSON, and at most ${maxResultBytes} are kept: store it, and return its id.`,
     );
   }
+  if (isTooDeep(json)) {
+    throw new InvalidResultError(
+      `The result has more than ${maxJsonDepth} arrays and objects within one another: return a flatter one.`,
+    );
+  }
   return json;
 }
 
 /** How an attempt ended whose task threw `error`. */
 export function outcomeOfError(error: unknown): Outcome {
   if (error instanceof TaskSnooze) return { kind: 'snoozed', delayMs: error.delayMs };
+  if (isConnectionRefused(error)) return { kind: 'snoozed', delayMs: noConnectionMs };
   if (error instanceof JobLostError) return { kind: 'aborted', reason: 'lost' };
   if (error instanceof TaskRefusal)
     return failed({ ...faultOf('refused', error), ...detailsOf(error) }, true);
@@ -83,11 +100,11 @@ function stackOf(error: unknown): string {
   return stacks.join('\nCaused by: ');
 }
 
-/** Details as the plain data that they are as JSON; left out if they are not. */
+/** Details as the plain data that they are as JSON; left out if they are not, or are nested too deeply. */
 function detailsOf({ details }: TaskRefusal): Pick<Fault, 'details'> {
   try {
     const json = JSON.stringify(details);
-    return json === undefined ? {} : { details: JSON.parse(json) };
+    return json === undefined || isTooDeep(json) ? {} : { details: JSON.parse(json) };
   } catch {
     return {};
   }

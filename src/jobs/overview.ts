@@ -1,7 +1,8 @@
 /**
  * What an operator wants to know of all jobs at a glance. Each part is paced (paced.ts), because a table of millions is
- * not counted every two seconds: what waits and what runs is counted through the partial indexes, what has finished by
- * reading the table, which takes longer the longer finished jobs are kept and is done accordingly seldom.
+ * not counted every two seconds: what waits, what runs and who runs it is one part, through the partial indexes and in
+ * one snapshot, for these figures are read against each other; what has finished by reading the table, which takes
+ * longer the longer finished jobs are kept and is done accordingly seldom.
  */
 
 import type { Database } from '../db/database.ts';
@@ -62,33 +63,23 @@ const finishedTimeoutMs = 15_000;
 /** Makes a reader over one database, which all who look share. */
 export function createOverviewReader(database: Database): OverviewReader {
   const { sql } = database;
-  const active = paced(() => countActive(sql), { leastMs: 900 });
+  const present = paced(() => findPresent(database), { leastMs: 900 });
   const finished = paced(() => countFinished(database), { leastMs: 4_500 });
-  const paused = paced(() => findPaused(sql), { leastMs: 900 });
-  const runners = paced(() => findRunners(sql), { leastMs: 900 });
   const minutes = paced(createMinutes(sql), { leastMs: 1_800 });
   return {
     async read() {
-      const [activeNow, finishedLately, pausedNow, runnersNow, lastHour] = await Promise.all([
-        active.read(patienceMs),
+      const [now, finishedLately, lastHour] = await Promise.all([
+        present.read(patienceMs),
         finished.read(finishedPatienceMs).catch(unlessTooSlow),
-        paused.read(patienceMs),
-        runners.read(patienceMs),
         minutes.read(patienceMs),
       ]);
-      if (activeNow === undefined || pausedNow === undefined || runnersNow === undefined) {
+      if (now === undefined) {
         throw new AppError('database_timeout', 'The database takes too long to count the jobs: try again.');
       }
-      return {
-        active: activeNow,
-        finished: finishedLately,
-        paused: pausedNow,
-        runners: runnersNow,
-        minutes: lastHour ?? [],
-      };
+      return { ...now, finished: finishedLately, minutes: lastHour ?? [] };
     },
     expire() {
-      for (const part of [active, finished, paused]) part.expire();
+      for (const part of [present, finished]) part.expire();
     },
   };
 }
@@ -96,6 +87,20 @@ export function createOverviewReader(database: Database): OverviewReader {
 function unlessTooSlow(error: unknown): undefined {
   if (error instanceof AppError && error.code === 'database_timeout') return undefined;
   throw error;
+}
+
+/** In one snapshot, so that as many jobs run as the runners have. */
+function findPresent({
+  transaction,
+}: Database): Promise<Pick<JobsOverview, 'active' | 'paused' | 'runners'>> {
+  return transaction(
+    async (sql) => ({
+      active: await countActive(sql),
+      paused: await findPaused(sql),
+      runners: await findRunners(sql),
+    }),
+    { isolation: 'repeatable read' },
+  );
 }
 
 /** One statement a state, for each has a partial index of its own. */

@@ -6,7 +6,7 @@
 
 import type { z } from 'zod';
 import { AppError, type FieldError } from '../errors.ts';
-import { storableJson } from './json-text.ts';
+import { isTooDeep, maxJsonDepth, storableJson } from './json-text.ts';
 import type { TaskDefinition } from './task.ts';
 
 /** The most bytes that a payload may have as JSON: a file belongs elsewhere, and its name into the payload. */
@@ -17,7 +17,7 @@ const maxFaults = 50;
 
 /**
  * Returns the payload as JSON text. Throws an AppError `validation_failed` with a JSON Pointer (RFC 6901) into the payload
- * for each fault, and for one that is no JSON, too long, or not to be stored.
+ * for each fault, and for one that is no JSON, too long, too deep, or not to be stored.
  */
 export function checkPayload({ name, payload: schema }: TaskDefinition, payload: unknown): string {
   const json = toJson(name, payload);
@@ -40,6 +40,11 @@ function toJson(name: string, payload: unknown): string {
   if (bytes > maxPayloadBytes) {
     throw refuse(
       `It has ${bytes} bytes as JSON, and at most ${maxPayloadBytes} are taken: store it, and give its id.`,
+    );
+  }
+  if (isTooDeep(json)) {
+    throw refuse(
+      `It has more than ${maxJsonDepth} arrays and objects within one another: give a flatter payload.`,
     );
   }
   if (storableJson(json) !== json) {

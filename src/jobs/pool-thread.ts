@@ -12,6 +12,7 @@
  *
  * - The thread says so. Told to end before, it has been aborted (or has failed with `timeout`), unless it returned or
  *   committed all the same: that has happened, and counts.
+ * - What it says, or is told, cannot be read at the other end: that is its fault, and it is ended.
  * - The thread exits: what it sent before has arrived by then. Told to end, as above; else it failed, with
  *   `out_of_memory` or `thread_ended`, and may be tried again.
  *
@@ -97,6 +98,8 @@ export function startPoolThread(options: PoolThreadOptions): PoolThread {
   });
   const tell = (message: ToThread) => worker.postMessage(message);
   worker.on('message', listen);
+  // What the thread said cannot be read. It may have been how its attempt ended, so nothing else would end that.
+  worker.on('messageerror', (error: unknown) => onFault(null, faultOf('thread_ended', error)));
   worker.on('error', (error: unknown) => {
     if (state === 'ending') return;
     reason = isOutOfMemory(error) ? 'out_of_memory' : 'exited';
@@ -206,7 +209,12 @@ export function startPoolThread(options: PoolThreadOptions): PoolThread {
         state = 'busy';
         const timeout = setTimeout(() => abort(attempt.id, 'timeout'), attempt.timeoutMs);
         given = { attempt, onProgress, resolve, timeout };
-        tell({ kind: 'run', attempt });
+        try {
+          tell({ kind: 'run', attempt });
+        } catch (error) {
+          // Such as a payload nested too deeply, which somebody wrote into the table by hand.
+          onFault(attempt.id, faultOf('thread_ended', error));
+        }
       }),
     abort,
     end() {

@@ -11,7 +11,15 @@ import { AppError, type FieldError } from '../errors.ts';
 import { currentRequest } from '../observability/request-context.ts';
 import type { Job, JobStatus } from './job.ts';
 import { checkPayload } from './payload.ts';
-import { cancelJob, findJob, findJobs, type InsertedJob, insertJob, retryJob } from './store.ts';
+import {
+  type CancelledJob,
+  cancelJob,
+  findJob,
+  findJobs,
+  type InsertedJob,
+  insertJob,
+  retryJob,
+} from './store.ts';
 import type { TaskDefinition } from './task.ts';
 
 export interface EnqueueOptions {
@@ -48,9 +56,9 @@ export interface Queue {
   findMany(sql: Sql, ids: readonly number[]): Promise<readonly JobStatus[]>;
   /**
    * Cancels: at once what waits; what runs is told to end, and is cancelled when it has. Undefined if there is no such
-   * job; a finished one comes back as it is.
+   * job; one that has finished or was told before comes back as it is, and says so.
    */
-  cancel(sql: Sql, id: number): Promise<Job | undefined>;
+  cancel(sql: Sql, id: number): Promise<CancelledJob | undefined>;
   /**
    * Makes a failed or cancelled job available again, with one attempt at least. Undefined if there is none in such a
    * state. Throws AppError `conflict` if another job with its unique key waits or runs.

@@ -9,13 +9,19 @@
  *     aborted drain       available again, not counted; many in one statement
  *     aborted lost        nothing: it is no longer this runner's
  *
- * A write is repeated while the database cannot be reached, for as long as the session lasts: until then nobody else
- * may take the job. Writing twice is harmless, because the second finds no such attempt. What the database refuses for
- * good, such as a result that it cannot store, fails the job, and holds up none of those that were written with it.
+ * No write waits for a row that somebody else holds, and what a batch has not written is written by itself, so that
+ * nothing holds up its neighbours. A write alone is tried again after 10 ms, 20 ms, ... 1 s until it is
+ *
+ *     written     perhaps by an earlier try whose answer was lost on the way: then the row says so
+ *     lost        the job is no longer of this attempt, or the session is over
+ *     refused     PostgreSQL can never store such values (`isRefused`): a result fails its job
+ *
+ * Whatever else stands in the way passes, as a held row, a full disk or a restart do, and nobody else may take the job
+ * before. Should an attempt be dropped all the same, its row is found and released (strays, `attempts.ts`).
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { isSerialisationFailure } from '../db/database-error.ts';
+import { isUnavailable, sqlState } from '../db/database-error.ts';
 import type { Sql } from '../db/intercept.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
@@ -27,6 +33,8 @@ import {
   completeJobs,
   type DoneAttempt,
   failAttempt,
+  findStateAfter,
+  type OwnAttempt,
   releaseJobs,
   snoozeJob,
 } from './attempt-store.ts';
@@ -57,81 +65,103 @@ export interface Recorder {
 
 /** Enough for a batch to cost little for each, and few enough for it to hold its locks briefly. */
 const mostInBatch = 500;
-/** Between two tries while the database cannot be reached. */
-const retryMs = 100;
+const firstRetryMs = 10;
+const longestRetryMs = 1_000;
+/** Between two lines of the log that say why nothing can be written. */
+const reportMs = 10_000;
+
+/** What has come of a write: the state that the job is in now, or that there is no more to write. */
+type Written = JobState | 'lost' | 'refused';
 
 export function createRecorder(options: RecorderOptions): Recorder {
   const { sql, runner, isOver, backoffOf, random, log } = options;
-  const completions = createBatch((done: readonly DoneAttempt[]) => complete(done), mostInBatch);
-  const releases = createBatch(
-    (jobs: readonly AttemptKey[]) => persist(() => releaseJobs(sql, { runner, jobs })).then(() => {}),
+  const completions = createBatch(
+    (done: readonly DoneAttempt[]) => writeTogether(done, () => completeJobs(sql, { runner, done })),
     mostInBatch,
   );
-  /** Attempts that were not completed, and why, until `record` has told. */
-  const notCompleted = new Map<DoneAttempt, 'lost' | 'refused'>();
+  const releases = createBatch(
+    (jobs: readonly AttemptKey[]) => writeTogether(jobs, () => releaseJobs(sql, { runner, jobs })),
+    mostInBatch,
+  );
+  let quietUntil = 0;
 
-  /** Writes until it is written. Undefined if the session is over first, or if the database refuses for good. */
-  async function persist<T>(write: () => Promise<T>): Promise<T | undefined> {
-    while (!isOver()) {
-      try {
-        return await write();
-      } catch (error) {
-        if (!isTemporary(error)) {
-          log.error('runner.failed', { runner, step: 'record', error });
-          return undefined;
-        }
-        await delay(retryMs);
-      }
+  /** Those that were written. What is wrong with the others, if anything, is found when each is written by itself. */
+  async function writeTogether<Key extends AttemptKey>(
+    keys: readonly Key[],
+    write: () => Promise<readonly number[]>,
+  ): Promise<ReadonlySet<Key>> {
+    if (isOver()) return new Set();
+    try {
+      const ids = new Set(await write());
+      return new Set(keys.filter(({ id }) => ids.has(id)));
+    } catch {
+      return new Set();
     }
-    return undefined;
   }
 
-  async function complete(done: readonly DoneAttempt[]): Promise<void> {
-    let tries = 0;
-    const completed = await persist(() => {
-      tries += 1;
-      return completeJobs(sql, { runner, done });
-    });
-    if (completed !== undefined) {
-      // After a repetition, what is missing may have been completed by the try whose answer was lost.
-      if (tries > 1 || completed.length === done.length) return;
-      const ids = new Set(completed);
-      for (const each of done) if (!ids.has(each.id)) notCompleted.set(each, 'lost');
-    } else if (isOver()) {
-      for (const each of done) notCompleted.set(each, 'lost');
-    } else if (done.length === 1) {
-      for (const each of done) notCompleted.set(each, 'refused');
-    } else {
-      // One of them cannot be written: each by itself, to find out which.
-      for (const each of done) await complete([each]);
+  /**
+   * Writes how one attempt ended, until that is done or there is no more to write. `write` resolves with the state that
+   * it has given the job, or undefined if it found no row. `mayBeWritten`: it was tried before.
+   */
+  async function persist(
+    own: OwnAttempt,
+    write: () => Promise<JobState | undefined>,
+    mayBeWritten = false,
+  ): Promise<Written> {
+    let isUncertain = mayBeWritten;
+    for (let waitMs = firstRetryMs; !isOver(); waitMs = Math.min(2 * waitMs, longestRetryMs)) {
+      try {
+        const state = await write();
+        if (state !== undefined) return state;
+        const found = await findStateAfter(sql, own);
+        if (found !== 'running') return isUncertain && found !== undefined ? found : 'lost';
+        if (waitMs === longestRetryMs)
+          report(own, new Error('A transaction holds the row of the job: end it.'));
+      } catch (error) {
+        if (!isUnavailable(error)) report(own, error);
+        if (isRefused(error)) return 'refused';
+        isUncertain = true;
+      }
+      await delay(waitMs);
     }
+    return 'lost';
+  }
+
+  function report({ id, attempt }: OwnAttempt, error: unknown): void {
+    if (performance.now() < quietUntil) return;
+    quietUntil = performance.now() + reportMs;
+    log.warning('runner.failed', { runner, step: 'record', job_id: id, attempt, error });
   }
 
   async function recordReturned(job: ClaimedJob, result: string | null): Promise<Ending> {
     const done = { id: job.id, attempt: job.attempt, result };
-    await completions.put(done);
-    const failure = notCompleted.get(done);
-    notCompleted.delete(done);
-    if (failure === undefined) return { kind: 'completed' };
-    if (failure === 'lost') return { kind: 'lost' };
+    if (await completions.put(done)) return { kind: 'completed' };
+    const completeAlone = async () =>
+      (await completeJobs(sql, { runner, done: [done] })).length === 1 ? 'completed' : undefined;
+    const written = await persist(keyOf(job), completeAlone, true);
+    if (written !== 'refused') return { kind: written === 'completed' ? 'completed' : 'lost' };
     const message = 'The result cannot be stored: return plain JSON.';
     return recordFailed(job, { code: 'invalid_result', message }, true);
   }
 
   async function recordFailed(job: ClaimedJob, fault: Fault, isFinal: boolean): Promise<Ending> {
     const retryAfterMs = isFinal ? null : backoffDelay(job.attempt, backoffOf(job.name), random);
-    const state = await persist(() => failAttempt(sql, { ...keyOf(job), fault, retryAfterMs }));
-    if (state === 'scheduled' && retryAfterMs !== null) return { kind: 'retried', fault, retryAfterMs };
-    return state === 'failed' ? { kind: 'failed', fault } : endingOf(state);
+    const own = keyOf(job);
+    const written = await persist(own, () => failAttempt(sql, { ...own, fault, retryAfterMs }));
+    if (written === 'scheduled' && retryAfterMs !== null) return { kind: 'retried', fault, retryAfterMs };
+    return written === 'failed' ? { kind: 'failed', fault } : endingOf(written);
   }
 
   async function recordAborted(job: ClaimedJob, reason: 'cancelled' | 'drain'): Promise<Ending> {
+    const own = keyOf(job);
     if (reason === 'cancelled') {
-      const cancelled = await persist(() => cancelRunning(sql, keyOf(job)));
-      return { kind: cancelled === true ? 'cancelled' : 'lost' };
+      const cancel = async () => ((await cancelRunning(sql, own)) ? 'cancelled' : undefined);
+      return endingOf(await persist(own, cancel));
     }
-    await releases.put({ id: job.id, attempt: job.attempt });
-    return { kind: isOver() ? 'lost' : 'released' };
+    if (await releases.put(own)) return { kind: 'released' };
+    const releaseAlone = async () =>
+      (await releaseJobs(sql, { runner, jobs: [own] })).length === 1 ? 'available' : undefined;
+    return endingOf(await persist(own, releaseAlone, true));
   }
 
   return {
@@ -144,8 +174,8 @@ export function createRecorder(options: RecorderOptions): Recorder {
         case 'failed':
           return recordFailed(job, outcome.fault, outcome.final);
         case 'snoozed': {
-          const { delayMs } = outcome;
-          return endingOf(await persist(() => snoozeJob(sql, { ...keyOf(job), delayMs })));
+          const own = keyOf(job);
+          return endingOf(await persist(own, () => snoozeJob(sql, { ...own, delayMs: outcome.delayMs })));
         }
         case 'aborted':
           switch (outcome.reason) {
@@ -169,16 +199,25 @@ function timeoutFault(timeoutMs: number): Fault {
   return { code: 'timeout', message: `The attempt took longer than ${timeoutMs} ms.` };
 }
 
-/** What an attempt that was not to end for good has come to: somebody may have cancelled it meanwhile. */
-function endingOf(state: JobState | undefined): Ending {
-  if (state === 'scheduled') return { kind: 'snoozed' };
-  return { kind: state === 'cancelled' ? 'cancelled' : 'lost' };
+/** What an attempt has come to that was not to fail: somebody may have cancelled it meanwhile. */
+function endingOf(written: Written): Ending {
+  switch (written) {
+    case 'cancelled':
+      return { kind: 'cancelled' };
+    case 'scheduled':
+      return { kind: 'snoozed' };
+    case 'available':
+      return { kind: 'released' };
+    default:
+      return { kind: 'lost' };
+  }
 }
 
-/** Whether the same statement may succeed a moment later. */
-function isTemporary(error: unknown): boolean {
-  if (isSerialisationFailure(error)) return true;
-  return (
-    error instanceof AppError && (error.code === 'database_unavailable' || error.code === 'database_timeout')
-  );
+/**
+ * Whether PostgreSQL would say the same however often it is asked: the values are no data of their type (SQLSTATE class
+ * 22, of which some are `validation_failed`), break a constraint (23), or exceed what it can take at all (54).
+ */
+function isRefused(error: unknown): boolean {
+  if (error instanceof AppError) return error.code === 'validation_failed';
+  return /^(?:22|23|54)/.test(sqlState(error) ?? '');
 }

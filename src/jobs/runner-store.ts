@@ -19,7 +19,7 @@
 
 import type { Sql } from '../db/intercept.ts';
 import { onlyRow } from '../db/only-row.ts';
-import { withFault } from './attempt-store.ts';
+import { progressIn, withFault } from './attempt-store.ts';
 import { availableChannel } from './channels.ts';
 import type { JobState } from './job.ts';
 import { notifyAvailable, withoutTold } from './store.ts';
@@ -51,6 +51,12 @@ export async function registerRunner(
   return onlyRow(rows).id;
 }
 
+/** Has the queues known, so that they can be paused before they have jobs. One that was known stays as it is. */
+export async function registerQueues(session: Sql, queues: readonly string[]): Promise<void> {
+  await session`
+    insert into job_queues (name) select unnest(${[...queues].sort()}::text[]) on conflict do nothing`;
+}
+
 /** Whether the row of this runner is seen by `sql`: if not, its session is in another database. */
 export async function isRegistered(
   sql: Sql,
@@ -72,7 +78,9 @@ export interface Poll {
   readonly promoted: number;
   /** Registered, and their lock is free. */
   readonly deadRunners: readonly number[];
-  /** Own jobs that are to be cancelled. */
+  /** Own jobs, by the table. */
+  readonly running: readonly number[];
+  /** Those of them that are to be cancelled. */
   readonly cancelRequested: readonly number[];
   /** Whether a job waits in one of the queues that is not paused. */
   readonly hasAvailable: boolean;
@@ -109,6 +117,7 @@ export async function pollSession(
             and database = (select oid from pg_database where datname = current_database())
         )
       ) as "deadRunners",
+      array(select id from jobs where runner = ${runner} and state = 'running') as running,
       array(select id from jobs where runner = ${runner} and state = 'running' and cancel_requested) as "cancelRequested",
       exists (
         select from served
@@ -153,7 +162,7 @@ export async function takeOver(transaction: Sql, deadRunner: number): Promise<re
       update jobs set
         state = next, runner = null, cancel_requested = false, run_at = now(),
         finished_at = case when next <> 'available' then now() end, revision = revision + 1,
-        errors = ${withFault(transaction, lostFault)}
+        ${progressIn(transaction, transaction`next`)}, errors = ${withFault(transaction, lostFault)}
       from lost where jobs.id = lost.id
       returning jobs.id, name, attempt, state, queue, request_id as "requestId"
     )

@@ -131,7 +131,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     openSession({
       ...{ url: options.directUrl, ...shared, queues },
       process: { host: hostname(), pid: process.pid, version, threads: pool.size },
-      jobs: database.sql,
+      jobs: options.directUrl === options.databaseUrl ? null : database.sql,
       onAvailable: () => attempts?.claim(),
       onCancel: (id) => attempts?.cancel(id),
     });
@@ -195,7 +195,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
       const poll = await opened.poll();
       for (const dead of poll.deadRunners) await takeOverFrom(dead, own);
       for (const id of poll.cancelRequested) own.cancel(id);
-      own.polled(poll.hasAvailable);
+      own.polled(poll);
       return Math.max(shortestPollMs, Math.min(pollMs, poll.nextDueMs ?? pollMs));
     } catch (error) {
       if (!opened.isOver()) log.warning('runner.failed', { runner: opened.runner, step: 'poll', error });

@@ -66,19 +66,35 @@ export async function searchJobs(sql: Sql, filter: JobFilter, before: number | u
   return { jobs, before: floor > 0 ? floor : null };
 }
 
-/** The ids above `after` of jobs that failed, in order. */
-export async function findFailed(
+/** Of which failed jobs. */
+export type FailedFilter = Pick<JobFilter, 'queue' | 'task'>;
+
+/** The ids above `after` of failed jobs that another attempt may help, in order. */
+export async function findRetryable(
   sql: Sql,
-  filter: Pick<JobFilter, 'queue' | 'task'>,
+  filter: FailedFilter,
   after: number,
   limit: number,
 ): Promise<readonly number[]> {
   const rows = await sql<{ id: number }[]>`
     select id from jobs
-    where ${matches(sql, { queue: filter.queue, task: filter.task, state: 'failed' })} and id > ${after}
+    where ${isRetryable(sql, filter)} and id > ${after}
     order by id
     limit ${limit}`;
   return rows.map(({ id }) => id);
+}
+
+/** How many there are of those, counted up to `most`. */
+export async function countRetryable(sql: Sql, filter: FailedFilter, most: number): Promise<number> {
+  const rows = await sql`select from jobs where ${isRetryable(sql, filter)} limit ${most}`;
+  return rows.length;
+}
+
+/** A task that has refused, or its payload, would be refused again; and its user is to see why, not a later fault. */
+function isRetryable(sql: Sql, { queue, task }: FailedFilter) {
+  return sql`
+    ${matches(sql, { queue, task, state: 'failed' })}
+    and errors -> -1 ->> 'code' not in ('refused', 'invalid_payload')`;
 }
 
 function matches(sql: Sql, { state, queue, task, text }: JobFilter) {

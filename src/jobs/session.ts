@@ -25,6 +25,7 @@ import {
   type Poll,
   pollSession,
   type RunnerProcess,
+  registerQueues,
   registerRunner,
   unregisterRunner,
 } from './runner-store.ts';
@@ -35,8 +36,8 @@ export interface SessionOptions {
   readonly applicationName: string;
   readonly connectTimeoutSeconds: number;
   readonly process: RunnerProcess;
-  /** Where jobs are claimed and recorded. It must be the same database. */
-  readonly jobs: Sql;
+  /** Where jobs are claimed and recorded, if by another URL. It must be the same database. */
+  readonly jobs: Sql | null;
   /** The queues it asks about. */
   readonly queues: readonly string[];
   /** Told when a job can be claimed. */
@@ -132,6 +133,7 @@ async function becomeRunner(connection: DirectConnection, options: SessionOption
     from unnest(${sessionSettings.map(([name]) => name)}::text[], ${sessionSettings.map(([, value]) => value)}::text[])
       as wanted (name, value)`;
   const runner = await registerWhereJobsAre(connection, options);
+  await registerQueues(connection, options.queues);
   for (const channel of [availableChannel, cancelChannel]) await connection`listen ${connection(channel)}`;
   return runner;
 }
@@ -144,6 +146,7 @@ async function registerWhereJobsAre(
   connection: DirectConnection,
   { jobs, process }: SessionOptions,
 ): Promise<number> {
+  if (jobs === null) return registerRunner(connection, process);
   let runner = 0;
   try {
     runner = await registerRunner(connection, process);

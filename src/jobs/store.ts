@@ -74,11 +74,17 @@ export function findJobs(sql: Sql, ids: readonly number[]): Promise<JobStatus[]>
   return sql<JobStatus[]>`select ${jobStatus(sql)} from jobs where id = any(${[...ids]}) order by id`;
 }
 
+export interface CancelledJob {
+  readonly job: Job;
+  /** False if it had finished or was told before, and is as it was. */
+  readonly isChanged: boolean;
+}
+
 /**
- * Cancels what waits, and asks the runner of what runs to end it. Undefined if there is no such job; a finished one, or
- * one that was told before, comes back as it is. Two statements, for the second must see what the first has waited for.
+ * Cancels what waits, and asks the runner of what runs to end it. Undefined if there is no such job. Two statements, for
+ * the second must see what the first has waited for.
  */
-export async function cancelJob(sql: Sql, id: number): Promise<Job | undefined> {
+export async function cancelJob(sql: Sql, id: number): Promise<CancelledJob | undefined> {
   const [changed] = await sql<Job[]>`
     with changed as (
       update jobs set
@@ -91,7 +97,9 @@ export async function cancelJob(sql: Sql, id: number): Promise<Job | undefined> 
     )
     select ${wholeJob(sql)}, case when state = 'running' then pg_notify(${cancelChannel}, id::text)::text end as told
     from changed as jobs`;
-  return changed === undefined ? findJob(sql, id) : withoutTold(changed);
+  if (changed !== undefined) return { job: withoutTold(changed), isChanged: true };
+  const job = await findJob(sql, id);
+  return job === undefined ? undefined : { job, isChanged: false };
 }
 
 /**
@@ -103,6 +111,8 @@ export async function retryJob(sql: Sql, id: number): Promise<Job | undefined> {
     with retried as (
       update jobs set
         state = 'available', max_attempts = greatest(max_attempts, attempt + 1), run_at = now(), finished_at = null,
+        retries = (case when jsonb_array_length(retries) >= 20 then retries - 0 else retries end)
+          || to_jsonb(${isoNow(sql)}),
         progress = 0, progress_message = null, revision = revision + 1
       where id = ${id} and state in ('failed', 'cancelled')
       returning *
@@ -152,6 +162,11 @@ export function withoutTold<Row extends object>(row: Row & { readonly told?: unk
   return rest;
 }
 
+/** The moment of the transaction as ISO 8601 in UTC, as it is kept within JSON. */
+export function isoNow(sql: Sql) {
+  return sql`to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+}
+
 function wholeJob(sql: Sql) {
   return sql`${jobStatus(sql)}, payload`;
 }
@@ -160,6 +175,6 @@ function jobStatus(sql: Sql) {
   return sql`
     id, name, queue, state, priority, unique_key as "uniqueKey", user_id as "userId", request_id as "requestId",
     attempt, max_attempts as "maxAttempts", timeout_ms as "timeoutMs", run_at as "runAt", runner,
-    cancel_requested as "cancelRequested", progress, progress_message as "progressMessage", result, errors, revision,
-    created_at as "createdAt", started_at as "startedAt", finished_at as "finishedAt"`;
+    cancel_requested as "cancelRequested", progress, progress_message as "progressMessage", result, errors, retries,
+    revision, created_at as "createdAt", started_at as "startedAt", finished_at as "finishedAt"`;
 }

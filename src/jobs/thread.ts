@@ -20,6 +20,7 @@
 import { setMaxListeners } from 'node:events';
 import type { MessagePort } from 'node:worker_threads';
 import type { Database } from '../db/database.ts';
+import { isConnectionRefused } from '../db/database-error.ts';
 import type { Logger } from '../observability/logger.ts';
 import { currentRequest, type RequestContext, runInRequest } from '../observability/request-context.ts';
 import { failed, faultOf, outcomeOfError, toResultJson } from './outcome.ts';
@@ -80,10 +81,15 @@ export function runTasks({ port, tasks, database, log, close }: ThreadOptions): 
       return { kind: 'returned', result: toResultJson(result) };
     } catch (error) {
       await scope.close().catch(() => {});
-      if (!scope.hasCommitted()) return outcomeOfError(error);
+      if (!scope.hasCommitted()) return outcomeOf(error, scope.ctx.log);
       scope.ctx.log.warning('job.failed_after_commit', { error });
       return { kind: 'committed' };
     }
+  }
+
+  function outcomeOf(error: unknown, jobLog: Logger): Outcome {
+    if (isConnectionRefused(error)) jobLog.warning('job.no_database', { error });
+    return outcomeOfError(error);
   }
 
   function abort(reason: AbortReason): void {
@@ -106,6 +112,9 @@ export function runTasks({ port, tasks, database, log, close }: ThreadOptions): 
     if (message.kind === 'run') void run(message.attempt);
     else if (message.kind === 'abort') abort(message.reason);
     else void end();
+  });
+  port.on('messageerror', (error: unknown) => {
+    post({ kind: 'fault', id: null, fault: faultOf('thread_ended', error) });
   });
   post({ kind: 'ready' });
 }

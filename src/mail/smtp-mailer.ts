@@ -5,6 +5,9 @@
  * not at all where the server offers none, for a reset token that is read on the way is an account taken over. On the
  * loopback there is nobody on the way, and a local relay rarely has a certificate: there it is plain.
  *
+ * Only a refusal of the recipient or of the text is for good. What is refused before, such as our password or our
+ * address, is refused to every mail alike: the operator can mend it, and the mail leaves at a later try.
+ *
  * One connection a mail: account mails are few, and an idle connection is one more thing that can break.
  */
 
@@ -94,6 +97,11 @@ function compose({ to, subject, text }: Mail, from: string) {
 /** What happens before the server has heard of the mail, so that the error cannot repeat anything of it. */
 const connectionCodes = new Set(['ECONNECTION', 'EDNS', 'ESOCKET', 'ETIMEDOUT', 'ETLS']);
 
+/** What is refused at these is this mail, and not whoever sends it. */
+const mailCommands = new Set(['RCPT TO', 'DATA']);
+/** Authentication is required, which servers may say at any command (RFC 4954, section 6). */
+const authenticateFirst = '530';
+
 /** The server's own words may repeat the recipient, or the mail: of them, only the codes are kept (RFC 3463). */
 function explain(error: unknown): MailError {
   const { code, command, message, response } = factsOf(error);
@@ -105,7 +113,7 @@ function explain(error: unknown): MailError {
   const [, reply = '', enhanced] = status;
   return new MailError(
     `The mail server answered ${reply}${enhanced === undefined ? '' : ` ${enhanced}`} at ${command}.`,
-    { temporary: !reply.startsWith('5') },
+    { temporary: !reply.startsWith('5') || reply === authenticateFirst || !mailCommands.has(command) },
   );
 }
 

@@ -11,6 +11,7 @@
  * own rules, and from a name that somebody has pointed at this machine (DNS rebinding) by the check of the Host.
  */
 
+import { isIPv4 } from 'node:net';
 import { AppError } from '../errors.ts';
 import type { Context } from '../http/context.ts';
 import type { Logger } from '../observability/logger.ts';
@@ -75,5 +76,6 @@ export function createJobsAccess({ token, loopback, log }: JobsAccessOptions): J
 
 /** Whether a Host is a name or an address of this machine to itself, with any port. */
 function namesThisMachine(host: string): boolean {
-  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/.test(host);
+  const name = host.replace(/:\d{1,5}$/, '');
+  return name === 'localhost' || name === '[::1]' || (isIPv4(name) && name.startsWith('127.'));
 }

@@ -33,6 +33,7 @@ export function describeJob(job: Job, contents: boolean) {
     user_id: job.userId,
     unique_key: contents ? job.uniqueKey : null,
     errors: job.errors.map((fault) => describeFault(fault, contents)),
+    retries: [...job.retries],
     ...(contents && { payload: job.payload, result: job.result }),
   };
 }

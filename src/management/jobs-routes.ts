@@ -15,7 +15,7 @@ import { type Route, route } from '../http/route.ts';
 import { pauseQueue, resumeQueue, retryFailed } from '../jobs/by-hand.ts';
 import { createOverviewReader, type OverviewReader } from '../jobs/overview.ts';
 import type { Queue } from '../jobs/queue.ts';
-import { searchJobs } from '../jobs/search.ts';
+import { countRetryable, searchJobs } from '../jobs/search.ts';
 import type { Logger } from '../observability/logger.ts';
 import { createJobsAccess } from './jobs-access.ts';
 import { describeCounts, describeJob, describeListedJob, describeMinute } from './jobs-description.ts';
@@ -27,6 +27,8 @@ import {
   overview,
   queueParams,
   retried,
+  retryable,
+  retryableQuery,
   retryQuery,
 } from './jobs-schema.ts';
 
@@ -44,6 +46,9 @@ export interface JobsRoutesOptions {
   readonly loopback: boolean;
   readonly log: Logger;
 }
+
+/** So many are counted for the question whether to retry them. */
+const retryableAtMost = 1_000;
 
 /** The routes below `/jobs/data`. */
 export function jobsRoutes({ source, token, loopback, log }: JobsRoutesOptions): Route[] {
@@ -76,18 +81,25 @@ export function jobsRoutes({ source, token, loopback, log }: JobsRoutesOptions):
     action: string,
     about: Readonly<Record<string, unknown>>,
     work: (database: Database) => Promise<Result>,
+    describe: (result: Result) => Readonly<Record<string, unknown>> = () => ({}),
   ): Promise<Result> {
     access.toWrite(ctx);
     const database = open();
     const result = await work(database).catch(explain);
-    log.info('job.changed_by_hand', { action, ...about, client_address: ctx.clientAddress });
+    log.info('job.changed_by_hand', {
+      action,
+      ...about,
+      ...describe(result),
+      client_address: ctx.clientAddress,
+    });
     readerOf(database).expire();
     return result;
   }
 
   async function changeJob(ctx: Context, action: 'retry' | 'cancel', id: number): Promise<void> {
     await change(ctx, action, { job_id: id }, async ({ sql }) => {
-      const job = await queue[action](sql, id);
+      const job = action === 'retry' ? await queue.retry(sql, id) : (await queue.cancel(sql, id))?.job;
+      if (job === undefined && (await queue.find(sql, id)) === undefined) throw noSuchJob(id);
       const isTooLate = action === 'cancel' && (job?.state === 'completed' || job?.state === 'failed');
       if (job === undefined || isTooLate) {
         throw new AppError('conflict', `The job ${id} is in no state for that: look at it again.`);
@@ -150,8 +162,7 @@ export function jobsRoutes({ source, token, loopback, log }: JobsRoutesOptions):
       async handler({ ctx, params: { id } }) {
         const allowed = access.toRead(ctx);
         const job = await queue.find(open().sql, id).catch(explain);
-        if (job === undefined)
-          throw new AppError('not_found', `There is no job ${id}: it may have been pruned.`);
+        if (job === undefined) throw noSuchJob(id);
         return { access: allowed, now: new Date(), job: describeJob(job, allowed.contents) };
       },
     }),
@@ -162,7 +173,7 @@ export function jobsRoutes({ source, token, loopback, log }: JobsRoutesOptions):
       summary: 'Make a failed or cancelled job available again',
       params: jobParams,
       responses: done,
-      problems: [...refusals, 'forbidden', 'conflict'],
+      problems: [...refusals, 'forbidden', 'not_found', 'conflict'],
       async handler({ ctx, params }) {
         await changeJob(ctx, 'retry', params.id);
         return noContent();
@@ -175,10 +186,24 @@ export function jobsRoutes({ source, token, loopback, log }: JobsRoutesOptions):
       summary: 'Cancel a job that has not finished',
       params: jobParams,
       responses: done,
-      problems: [...refusals, 'forbidden', 'conflict'],
+      problems: [...refusals, 'forbidden', 'not_found', 'conflict'],
       async handler({ ctx, params }) {
         await changeJob(ctx, 'cancel', params.id);
         return noContent();
+      },
+    }),
+    route({
+      ...read,
+      path: '/jobs/data/retry-failed',
+      operationId: 'countRetryableJobs',
+      summary: 'How many failed jobs there are that another attempt may help',
+      query: retryableQuery,
+      responses: { 200: { description: 'Their number.', schema: retryable } },
+      problems: refusals,
+      async handler({ ctx, query }) {
+        access.toRead(ctx);
+        const jobs = await countRetryable(open().sql, query, retryableAtMost).catch(explain);
+        return { jobs, or_more: jobs === retryableAtMost };
       },
     }),
     route({
@@ -190,8 +215,12 @@ export function jobsRoutes({ source, token, loopback, log }: JobsRoutesOptions):
       responses: { 200: { description: 'How many, and where to go on.', schema: retried } },
       problems: [...refusals, 'forbidden'],
       handler: ({ ctx, query: { after = 0, ...filter } }) =>
-        change(ctx, 'retry_failed', { ...filter, after }, ({ sql }) =>
-          retryFailed(sql, queue, filter, after),
+        change(
+          ctx,
+          'retry_failed',
+          { ...filter, after },
+          ({ sql }) => retryFailed(sql, queue, filter, after),
+          (batch) => ({ retried: batch.retried }),
         ),
     }),
     route({
@@ -201,7 +230,7 @@ export function jobsRoutes({ source, token, loopback, log }: JobsRoutesOptions):
       summary: 'Have no more jobs of a queue claimed',
       params: queueParams,
       responses: done,
-      problems: [...refusals, 'forbidden'],
+      problems: [...refusals, 'forbidden', 'not_found'],
       async handler({ ctx, params: { name } }) {
         await change(ctx, 'pause', { queue: name }, ({ sql }) => pauseQueue(sql, name));
         return noContent();
@@ -214,13 +243,17 @@ export function jobsRoutes({ source, token, loopback, log }: JobsRoutesOptions):
       summary: 'Have jobs of a paused queue claimed again',
       params: queueParams,
       responses: done,
-      problems: [...refusals, 'forbidden'],
+      problems: [...refusals, 'forbidden', 'not_found'],
       async handler({ ctx, params: { name } }) {
         await change(ctx, 'resume', { queue: name }, ({ sql }) => resumeQueue(sql, name));
         return noContent();
       },
     }),
   ];
+}
+
+function noSuchJob(id: number): AppError {
+  return new AppError('not_found', `There is no job ${id}: it may have been pruned.`);
 }
 
 /** A database without our tables is one that a person has to migrate. */

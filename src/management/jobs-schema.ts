@@ -28,10 +28,11 @@ export const listQuery = z.object({
   before: idParameter.optional(),
 });
 
+/** Which failed jobs to count. */
+export const retryableQuery = z.object({ queue: optionalWord, task: optionalWord });
+
 /** Which failed jobs to try again: those after an id. */
-export const retryQuery = z.object({
-  queue: optionalWord,
-  task: optionalWord,
+export const retryQuery = retryableQuery.extend({
   after: integerParameter(0, Number.MAX_SAFE_INTEGER).optional(),
 });
 
@@ -127,10 +128,18 @@ export const oneJob = z.object({
     user_id: z.int().nullable(),
     unique_key: z.string().nullable(),
     errors: z.array(fault),
+    /** When it was made available again by hand. */
+    retries: z.array(z.string()),
     /** Left out where contents are not shown. */
     payload: z.unknown().optional(),
     result: z.unknown().optional(),
   }),
+});
+
+export const retryable = z.object({
+  jobs: z.int(),
+  /** They were not counted any further. */
+  or_more: z.boolean(),
 });
 
 export const retried = z.object({

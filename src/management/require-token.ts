@@ -20,7 +20,9 @@ export function requireToken(token: string, log: Logger): (ctx: Context) => void
     const invalid = shown === undefined ? undefined : { description: 'This is not the token.' };
     throw new AppError(
       'unauthenticated',
-      'Send the value of APP_MANAGEMENT_TOKEN as "Authorization: Bearer <token>".',
+      shown === undefined
+        ? 'Send the value of APP_MANAGEMENT_TOKEN as "Authorization: Bearer <token>".'
+        : 'This is not the management token.',
       { layer: 'management', headers: { 'www-authenticate': bearerChallenge('management', invalid) } },
     );
   };

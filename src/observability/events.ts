@@ -61,6 +61,7 @@ export const events = [
   'job.failed',
   'job.failed_after_commit',
   'job.lost',
+  'job.no_database',
   'job.released',
   'job.retry_scheduled',
   'job.snoozed',

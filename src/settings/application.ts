@@ -99,7 +99,8 @@ export const application = z.object({
   databaseEcho: variable('APP_DATABASE_ECHO', boolean(), {
     default: 'false',
     aliases: ['DATABASE_ECHO'],
-    about: 'Log every query, without the values of its parameters.',
+    about:
+      'Log every query, without the values of its parameters. Those by which a runner claims and records jobs are left out.',
   }),
   databaseStatementTimeoutMs: variable(
     'APP_DATABASE_STATEMENT_TIMEOUT_MS',

@@ -171,7 +171,7 @@ export function findCautions(
     server.managementToken === ''
   ) {
     cautions.push(
-      'APP_MANAGEMENT_HOST opens the management port to other machines, where anybody reads metrics and workers: set APP_MANAGEMENT_TOKEN too.',
+      'APP_MANAGEMENT_HOST opens the management port to other machines, where anybody reads metrics, workers and the list of jobs: set APP_MANAGEMENT_TOKEN too.',
     );
   }
   if (isDeployed(application.environment) && application.smtpUrl === '') {

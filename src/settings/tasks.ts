@@ -70,7 +70,7 @@ function databaseOfJobs() {
     if (text === '') return text;
     if (/^(?:rediss?|valkeys?|amqps?|sentinel):/i.test(text)) {
       return refuse(
-        'jobs and their results are kept in PostgreSQL, in the database of APP_DATABASE_URL, so that they commit with your data; remove this setting',
+        'remove it, or set it to such a URL, for jobs and their results are kept in PostgreSQL, in the database of APP_DATABASE_URL, so that they commit with your data',
       );
     }
     return readPostgresUrl(text) ?? refuse('it is not a URL');

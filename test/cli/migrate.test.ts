@@ -65,7 +65,7 @@ describe('npm run migrate', () => {
       [
         ['status'],
         { APP_DATABASE_URL: 'postgres://ada:hushhush@127.0.0.1:1/x' },
-        /cannot be migrated: .*ECONNREFUSED/,
+        /^The database does not answer: .*APP_DATABASE_URL.*ECONNREFUSED/,
       ],
     ];
     for (const [args, env, expected] of refused) {

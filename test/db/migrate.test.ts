@@ -157,9 +157,22 @@ describe('migrating up', () => {
     const url = 'postgres://ada:hushhush@127.0.0.1:1/x';
     await assert.rejects(migrateUp({ ...options, url }), (error) => {
       assert.ok(error instanceof StartError);
-      assert.match(error.message, /^The database cannot be migrated: .*ECONNREFUSED 127\.0\.0\.1:1\.$/);
+      assert.match(
+        error.message,
+        /^The database does not answer: .* correct APP_DATABASE_URL \(.*ECONNREFUSED 127\.0\.0\.1:1\)\.$/,
+      );
       assert.doesNotMatch(error.message, /hushhush/);
       return true;
+    });
+  });
+
+  it('tells a database that refuses from one that does not answer', async (t) => {
+    const { options } = await mustPrepare(t, []);
+    const url = new URL(options.url);
+    url.pathname = '/no_such_database';
+    await assert.rejects(migrateUp({ ...options, url: url.href }), {
+      name: StartError.name,
+      message: /^The database takes no connection: .* correct APP_DATABASE_URL \(.*no_such_database.*\)\.$/,
     });
   });
 });

@@ -6,7 +6,8 @@ import { z } from 'zod';
 import { defaultApp } from '../../src/cli/generated-pages.ts';
 import { endReasons, workerStates } from '../../src/cluster/worker-state.ts';
 import { events } from '../../src/observability/events.ts';
-import { mustMakeWorld, mustStartJobs } from '../helpers/job-world.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { metricsOf, mustMakeWorld, mustStartJobs } from '../helpers/job-world.ts';
 import { startProgram } from '../helpers/program.ts';
 
 const deploy = join(import.meta.dirname, '../../deploy');
@@ -50,7 +51,11 @@ test('the dashboard and the alerts ask only for metrics that the program has', a
   const { env } = await mustMakeWorld(t);
   const program = startProgram(t, { ...env, APP_WORKERS: '2' });
   await mustStartJobs(program);
-  const text = await (await fetch(`${await program.management}/metrics`)).text();
+  let text = '';
+  await eventually('the metrics of the jobs are there', async () => {
+    text = await metricsOf(program);
+    return text.includes('job_threads_replaced_total');
+  });
   // `up` is Prometheus' own; what nobody has counted yet is declared, and not in the text.
   const known = new Set(['up', ...Array.from(text.matchAll(/^# TYPE (\S+)/gm), ([, name = '']) => name)]);
   for (const { name, kind } of defaultApp().metrics) {

@@ -135,6 +135,7 @@ test('with the token an operator pauses and resumes, retries and cancels', async
   const { sql, page, open } = await mustOpen(t, { token });
   const stateOf = async (id: number) => (await sql`select state from jobs where id = ${id}`)[0]?.state;
   const failed = await mustStoreJob(sql, { state: 'failed', queue: 'mail', payload: { secret: 'tea' } });
+  await sql`update jobs set created_at = now() - interval '4 minutes'`;
   await open(`/jobs/${failed}`);
   assert.doesNotMatch(await page.locator('main').innerText(), /tea/);
   await giveToken(page, token);
@@ -142,11 +143,17 @@ test('with the token an operator pauses and resumes, retries and cancels', async
   await page.getByRole('button', { name: 'Retry' }).click();
   await page.locator('#summary').getByText('available').waitFor();
   assert.equal(await stateOf(failed), 'available');
+  await page.locator('#history').getByText('Made available again by hand').waitFor();
+  const history = await page.locator('#history li strong').allInnerTexts();
+  assert.deepEqual(history, ['Enqueued', 'Attempt 1 failed', 'Made available again by hand']);
+  assert.doesNotMatch(await page.locator('#history').innerText(), /due/);
   await page.getByRole('button', { name: 'Cancel…' }).click();
   await page.getByRole('button', { name: 'Cancel it' }).click();
   await page.locator('#summary').getByText('cancelled').waitFor();
 
   for (let each = 0; each < 3; each += 1) await mustStoreJob(sql, { state: 'failed', queue: 'mail' });
+  const refusal = { attempt: 1, at: '2026-01-31T12:00:00.000Z', code: 'refused', message: 'No.' } as const;
+  const refused = await mustStoreJob(sql, { state: 'failed', queue: 'mail', errors: [refusal] });
   await open('/jobs?state=failed');
   await page.getByRole('button', { name: 'Pause the queue mail' }).click();
   await page.getByRole('button', { name: 'Resume the queue mail' }).waitFor();
@@ -154,9 +161,15 @@ test('with the token an operator pauses and resumes, retries and cancels', async
   await page.getByRole('button', { name: 'Resume the queue mail' }).click();
   await page.getByRole('button', { name: 'Pause the queue mail' }).waitFor();
   await page.getByRole('button', { name: 'Retry all failed…' }).click();
+  await page.getByText('Retry the failed jobs (3)?').waitFor();
   await page.getByRole('button', { name: 'Retry them' }).click();
   await page.getByText('3 failed jobs are available again.').waitFor();
-  await page.getByText('No job is like that.').waitFor();
+  await eventually('only the refused one is left', async () => {
+    return (await page.locator('#jobs tr').allInnerTexts()).join().includes(`#${refused}`);
+  });
+  await page.getByRole('button', { name: 'Retry all failed…' }).click();
+  await page.getByText('All of them were refused for good').waitFor();
+  assert.equal(await stateOf(refused), 'failed');
   assert.equal((await sql`select from jobs where state = 'available'`).length, 3);
 });
 
@@ -174,7 +187,7 @@ test('a wrong token is told, and asked for again', async (t) => {
   const { page, open } = await mustOpen(t, { token });
   await open('/jobs');
   await giveToken(page, 'this-is-not-the-token');
-  await page.locator('#token-fault', { hasText: 'Send the value of APP_MANAGEMENT_TOKEN' }).waitFor();
+  await page.locator('#token-fault', { hasText: 'This is not the management token.' }).waitFor();
   await page.getByRole('button', { name: 'Forget it' }).click();
   await page.locator('#status[data-state="live"]').waitFor();
 });

@@ -67,7 +67,7 @@ const refusals = [
   {
     what: 'a database that does not answer',
     env: { APP_DATABASE_URL: 'postgres://strata:hunter2@127.0.0.1:1/strata' },
-    says: /^The database cannot be .*ECONNREFUSED 127\.0\.0\.1:1\.$/m,
+    says: /^The database does not answer: .*APP_DATABASE_URL \(.*ECONNREFUSED 127\.0\.0\.1:1\)\.$/m,
   },
 ];
 

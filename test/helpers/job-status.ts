@@ -22,6 +22,7 @@ export function jobStatus(facts: Partial<JobStatus>): JobStatus {
     progressMessage: null,
     result: null,
     errors: [],
+    retries: [],
     revision: 1,
     createdAt: time,
     startedAt: null,

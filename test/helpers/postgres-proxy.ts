@@ -11,8 +11,17 @@ export interface PostgresProxy {
   cutAnswerOf(text: string): void;
 }
 
+export interface ProxyOptions {
+  /** Announces another backend than the one that serves the connection, as every pooler does. */
+  readonly announcesOther?: boolean;
+}
+
 /** Stands between a client and PostgreSQL: counts, and breaks what a test wants broken. Ends with the test. */
-export async function mustOpenProxy(t: After, url: string): Promise<PostgresProxy> {
+export async function mustOpenProxy(
+  t: After,
+  url: string,
+  { announcesOther = false }: ProxyOptions = {},
+): Promise<PostgresProxy> {
   const target = new URL(url);
   const sockets = new Set<Socket>();
   let statements = 0;
@@ -43,6 +52,7 @@ export async function mustOpenProxy(t: After, url: string): Promise<PostgresProx
       if (answersToCut > 0) answersToCut -= 1;
       if (answersToCut === 0 && cutting.has(client)) return close();
       if (answersToCut === 1) cutting.add(client);
+      if (announcesOther) announceOther(chunk);
       client.write(chunk);
     });
   });
@@ -73,4 +83,10 @@ function countSyncs(chunk: Buffer): number {
     if (chunk[at] === 0x53 || chunk[at] === 0x51) count += 1;
   }
   return count;
+}
+
+/** Changes the number in BackendKeyData, if the chunk has one. */
+function announceOther(chunk: Buffer): void {
+  const at = chunk.indexOf(Buffer.from([0x4b, 0, 0, 0, 12]));
+  if (at >= 0) chunk.writeInt32BE(chunk.readInt32BE(at + 5) + 1, at + 5);
 }

@@ -39,6 +39,10 @@ const task = (name: string, run: Run) => implementTask(defineTask({ name, payloa
 /** Resolves never, and has nothing that would keep the thread alive. */
 const never = new Promise<never>(() => {});
 
+function nested(depth: number): unknown {
+  return JSON.parse('['.repeat(depth) + ']'.repeat(depth));
+}
+
 function blockForEver(): never {
   for (;;);
 }
@@ -111,6 +115,14 @@ const tasks = [
     const circle: Record<string, unknown> = {};
     circle.itself = circle;
     return circle;
+  }),
+  task('refuses_deeply', () => {
+    throw new TaskRefusal('It is deep.', nested(4000));
+  }),
+  task('returns_a_depth', ({ at }) => nested(Number(at))),
+  task('sends_a_depth', () => {
+    port.postMessage(nested(4000));
+    return never;
   }),
   task('logs', (_, ctx) => ctx.log.warning('user.updated', { answer: 42 })),
   task('progresses', async (_, ctx) => {

@@ -217,6 +217,24 @@ describe('a form that is refused', () => {
       400,
       /more than 20 fields/,
     ],
+    [
+      'has a file name that is too long',
+      [{ ...aFile('x'), filename: 'x'.repeat(20_000) }],
+      400,
+      /name of at most 1000 characters/,
+    ],
+    [
+      'has a path for a file name that is too long',
+      [{ ...aFile('x'), filename: `${'x/'.repeat(3_000)}a.csv` }],
+      400,
+      /name of at most 1000 characters/,
+    ],
+    [
+      'has a field whose name is too long',
+      [aFile('x'), { name: 'x'.repeat(1_001), content: 'y' }],
+      400,
+      /name of at most 1000 characters/,
+    ],
     ['has too many parts', Array(31).fill({ name: '"; x="', content: '' }), 400, /more than/],
   ];
   for (const [what, parts, status, said] of refusals) {

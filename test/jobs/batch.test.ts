@@ -9,6 +9,7 @@ test('what is handed in while a write is under way is written together after it'
   const batch = createBatch(async (items: readonly number[]) => {
     writes.push([...items]);
     await gates[writes.length - 1]?.promise;
+    return new Set(items);
   }, 100);
   const first = batch.put(1);
   const others = Promise.all([batch.put(2), batch.put(3)]);
@@ -24,8 +25,21 @@ test('what is handed in while a write is under way is written together after it'
 
 test('a write is given no more than it takes at a time, in order', async () => {
   const writes: number[][] = [];
-  const batch = createBatch(async (items: readonly number[]) => void writes.push([...items]), 2);
+  const batch = createBatch(async (items: readonly number[]) => {
+    writes.push([...items]);
+    return new Set(items);
+  }, 2);
   await Promise.all([1, 2, 3, 4, 5].map((item) => batch.put(item)));
   assert.ok(writes.every(({ length }) => length <= 2));
   assert.deepEqual(writes.flat(), [1, 2, 3, 4, 5]);
+});
+
+test('whoever handed in what a write has left out is told, and it is not written again', async () => {
+  const writes: number[][] = [];
+  const batch = createBatch(async (items: readonly number[]) => {
+    writes.push([...items]);
+    return new Set(items.filter((item) => item !== 2));
+  }, 2);
+  assert.deepEqual(await Promise.all([1, 2, 3].map((item) => batch.put(item))), [true, false, true]);
+  assert.deepEqual(writes, [[1], [2, 3]]);
 });

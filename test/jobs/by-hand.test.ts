@@ -1,11 +1,27 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { retryFailed } from '../../src/jobs/by-hand.ts';
+import { pauseQueue, resumeQueue, retryFailed } from '../../src/jobs/by-hand.ts';
 import { createQueue } from '../../src/jobs/queue.ts';
+import { registerQueues } from '../../src/jobs/runner-store.ts';
+import { countRetryable } from '../../src/jobs/search.ts';
 import { mustStoreJob } from '../helpers/stored-job.ts';
 import { mustOpenTestDatabase } from '../helpers/test-database.ts';
 
 const queue = createQueue({ definitions: [] });
+
+test('a queue is known by its jobs or by a runner that serves it; another is not paused', async (t) => {
+  const { sql } = await mustOpenTestDatabase(t);
+  await mustStoreJob(sql, { state: 'completed', queue: 'mail' });
+  await registerQueues(sql, ['reports', 'mail']);
+  for (const name of ['mail', 'reports']) await pauseQueue(sql, name);
+  await registerQueues(sql, ['reports', 'mail']);
+  assert.equal((await sql`select from job_queues where paused_at is not null`).length, 2);
+  for (const work of [pauseQueue, resumeQueue]) {
+    await assert.rejects(work(sql, 'mial'), { code: 'not_found', message: 'There is no queue mial.' });
+  }
+  await resumeQueue(sql, 'reports');
+  assert.equal((await sql`select from job_queues where paused_at is not null`).length, 1);
+});
 
 test('failed jobs of a queue and a task are tried again, and no others', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
@@ -22,6 +38,23 @@ test('failed jobs of a queue and a task are tried again, and no others', async (
     rows.map(({ id }) => id),
     [wanted],
   );
+});
+
+test('those that were refused for good keep their refusal, which their users see', async (t) => {
+  const { sql } = await mustOpenTestDatabase(t);
+  const at = '2026-01-31T12:00:00.000Z';
+  const threw = { attempt: 1, at, code: 'threw', message: 'Away.' } as const;
+  const refused = { attempt: 2, at, code: 'refused', message: 'Line 3 has no name.' } as const;
+  const left = [
+    await mustStoreJob(sql, { state: 'failed', errors: [threw, refused] }),
+    await mustStoreJob(sql, { state: 'failed', errors: [{ ...refused, code: 'invalid_payload' }] }),
+  ];
+  const retried = await mustStoreJob(sql, { state: 'failed', errors: [refused, threw] });
+  assert.equal(await countRetryable(sql, {}, 10), 1);
+  assert.deepEqual(await retryFailed(sql, queue, {}, 0), { retried: 1, after: null });
+  assert.equal((await queue.find(sql, retried))?.state, 'available');
+  for (const id of left) assert.equal((await queue.find(sql, id))?.state, 'failed');
+  assert.equal((await queue.retry(sql, left[0] ?? 0))?.state, 'available', 'one by itself is retried');
 });
 
 test('many are retried in batches, each of which begins where the last one ended', async (t) => {

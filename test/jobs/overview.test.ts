@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test';
 import postgres from 'postgres';
 import { pauseQueue, resumeQueue } from '../../src/jobs/by-hand.ts';
 import { createOverviewReader } from '../../src/jobs/overview.ts';
-import { lockClass } from '../../src/jobs/runner-store.ts';
+import { lockClass, registerQueues } from '../../src/jobs/runner-store.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { mustStoreJob } from '../helpers/stored-job.ts';
 import { mustConnect, mustCreateDatabase, mustOpenTestDatabase } from '../helpers/test-database.ts';
@@ -45,9 +45,24 @@ test('a look right after another asks the database nothing, one after a change d
   assert.equal((await reader.read()).active.length, 1);
 });
 
+test('as many jobs run as the runners have, also when that changes between two looks', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const { sql } = database;
+  await sql`insert into job_runners (id, host, pid, version, threads) values (1, 'here', 4711, '0.1.0', 4)`;
+  const reader = createOverviewReader(database);
+  assert.equal((await reader.read()).runners[0]?.running, 0);
+  await mustStoreJob(sql, { state: 'running' });
+  for (const expected of [0, 1]) {
+    const { active, runners } = await reader.read();
+    assert.deepEqual([active[0]?.jobs ?? 0, runners[0]?.running], [expected, expected]);
+    reader.expire();
+  }
+});
+
 test('paused queues are there, with or without jobs, until they are resumed', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const reader = createOverviewReader(database);
+  await registerQueues(database.sql, ['mail']);
   await pauseQueue(database.sql, 'mail');
   const since = (await reader.read()).paused.get('mail');
   assert.ok(since instanceof Date);

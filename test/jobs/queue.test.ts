@@ -114,12 +114,15 @@ describe('refused, with a sentence, is', () => {
     });
   }
 
+  const nested = (depth: number): unknown => JSON.parse('['.repeat(depth) + ']'.repeat(depth));
   const circle: unknown[] = [];
   circle.push(circle);
   const noJson: [what: string, payload: unknown][] = [
     ['a payload of more than 1 MB', 'é'.repeat(524_288)],
     ['a payload that holds itself', circle],
     ['a payload with a bigint', [1n]],
+    ['a payload of 65 arrays within one another', nested(65)],
+    ['a payload nested by the thousand', nested(4000)],
     ['a NUL character', ['\0']],
     ['half of a surrogate pair', { '\ud800': 1 }],
   ];

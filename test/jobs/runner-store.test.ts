@@ -100,6 +100,7 @@ describe('a poll', () => {
     assert.deepEqual(await poll(session, runner), {
       promoted: 0,
       deadRunners: [],
+      running: [],
       cancelRequested: [],
       hasAvailable: false,
       nextDueMs: null,
@@ -133,7 +134,8 @@ describe('a poll', () => {
     await cancelJob(sql, (await mustRun(other.runner)).id);
     await insertJob(sql, newJob({ queue: 'unknown' }));
     await insertJob(sql, newJob());
-    assert.deepEqual((await poll(session, runner)).cancelRequested, [id]);
+    const { running, cancelRequested } = await poll(session, runner);
+    assert.deepEqual([running, cancelRequested], [[id], [id]]);
     assert.equal((await poll(session, runner)).hasAvailable, true);
     await pauseQueue(sql, 'default');
     assert.equal((await poll(session, runner)).hasAvailable, false);
@@ -147,6 +149,7 @@ describe('a take-over', () => {
     const used = await mustRun(runner, { maxAttempts: 1 });
     const cancelled = await mustRun(runner);
     await cancelJob(sql, cancelled.id);
+    await sql`update jobs set progress = 0.5, progress_message = 'half'`;
     await die();
     const taken = await over(runner);
     assert.deepEqual(
@@ -162,6 +165,9 @@ describe('a take-over', () => {
       job?.errors.map(({ code, attempt }) => ({ code, attempt })),
       [{ code: 'runner_lost', attempt: 1 }],
     );
+    assert.deepEqual([job?.progress, job?.progressMessage], [0.5, 'half']);
+    const waiting = await findJob(sql, again.id);
+    assert.deepEqual([waiting?.progress, waiting?.progressMessage], [0, null]);
     assert.equal(await isRegistered(runner), false);
   });
 

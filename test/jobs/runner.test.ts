@@ -287,10 +287,14 @@ describe('a runner that stops', () => {
   test('gives the others back at once, and the attempt does not count', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const pool = inlinePool(1, endless);
-    const { runner } = await mustStartRunner(t, database, pool, { pollMs: never });
+    const { runner, of } = await mustStartRunner(t, database, pool, { pollMs: never });
     const { job } = await enqueue(database.sql, wait, {});
     await eventually('it runs', () => runner.running() === 1);
     await runner.stop(50);
+    assert.deepEqual(
+      of('job.released').map(({ level, job_id }) => [level, job_id]),
+      [['info', job.id]],
+    );
     const { state, attempt, maxAttempts, errors } = await mustFind(database, job.id);
     assert.deepEqual([state, attempt, maxAttempts, errors], ['available', 1, 4, []]);
     assert.deepEqual(pool.aborted, [{ id: job.id, reason: 'drain' }]);

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, beforeEach, describe, it, type TestContext } from 'node:test';
 import postgres from 'postgres';
-import { claimJobs } from '../../src/jobs/attempt-store.ts';
+import {
+  claimJobs,
+  completeJobs,
+  failAttempt,
+  recordProgress,
+  releaseJobs,
+  snoozeJob,
+} from '../../src/jobs/attempt-store.ts';
 import { pauseQueue } from '../../src/jobs/by-hand.ts';
 import { availableChannel, cancelChannel } from '../../src/jobs/channels.ts';
 import { cancelJob, findJob, findJobs, insertJob, pruneJobs, retryJob } from '../../src/jobs/store.ts';
@@ -158,10 +165,55 @@ describe('a claim', () => {
   });
 });
 
+describe('what a job says of its progress', () => {
+  const fault = { code: 'threw', message: 'No.' } as const;
+  async function mustBeHalfway() {
+    await insertJob(sql, newJob());
+    const [job] = await claim(1);
+    if (job === undefined) throw new Error('Nothing was claimed.');
+    const { id, attempt } = job;
+    await recordProgress(sql, { runner: 1, entries: [{ id, attempt, fraction: 0.5, message: 'Line 50' }] });
+    return { id, attempt };
+  }
+  const progressOf = async (id: number) => {
+    const job = await findJob(sql, id);
+    return [job?.state, job?.progress, job?.progressMessage];
+  };
+
+  it('has no message any more when it has completed', async () => {
+    const job = await mustBeHalfway();
+    await completeJobs(sql, { runner: 1, done: [{ ...job, result: null }] });
+    assert.deepEqual(await progressOf(job.id), ['completed', 1, null]);
+  });
+
+  it('is forgotten when it waits for another attempt', async () => {
+    const released = await mustBeHalfway();
+    await releaseJobs(sql, { runner: 1, jobs: [released] });
+    assert.deepEqual(await progressOf(released.id), ['available', 0, null]);
+    await sql`truncate jobs`;
+    const failing = await mustBeHalfway();
+    await failAttempt(sql, { ...failing, runner: 1, fault, retryAfterMs: 60_000 });
+    assert.deepEqual(await progressOf(failing.id), ['scheduled', 0, null]);
+    const snoozed = await mustBeHalfway();
+    await snoozeJob(sql, { ...snoozed, runner: 1, delayMs: 60_000 });
+    assert.deepEqual(await progressOf(snoozed.id), ['scheduled', 0, null]);
+  });
+
+  it('is kept when it has failed or was cancelled', async () => {
+    const failed = await mustBeHalfway();
+    await failAttempt(sql, { ...failed, runner: 1, fault, retryAfterMs: null });
+    assert.deepEqual(await progressOf(failed.id), ['failed', 0.5, 'Line 50']);
+    const released = await mustBeHalfway();
+    await cancelJob(sql, released.id);
+    await releaseJobs(sql, { runner: 1, jobs: [released] });
+    assert.deepEqual(await progressOf(released.id), ['cancelled', 0.5, 'Line 50']);
+  });
+});
+
 describe('a job that is cancelled', () => {
   it('never runs if it was waiting', async () => {
     const { job } = await insertJob(sql, newJob());
-    assert.equal((await cancelJob(sql, job.id))?.state, 'cancelled');
+    assert.equal((await cancelJob(sql, job.id))?.job.state, 'cancelled');
     assert.deepEqual(await claim(1), []);
   });
 
@@ -170,8 +222,8 @@ describe('a job that is cancelled', () => {
     const { job } = await insertJob(sql, newJob());
     await claim(1);
     const told = await cancelJob(sql, job.id);
-    assert.deepEqual([told?.state, told?.cancelRequested], ['running', true]);
-    assert.deepEqual(await cancelJob(sql, job.id), told);
+    assert.deepEqual([told?.job.state, told?.job.cancelRequested, told?.isChanged], ['running', true, true]);
+    assert.deepEqual(await cancelJob(sql, job.id), { job: told?.job, isChanged: false });
     await sql`select pg_notify(${cancelChannel}, 'end')`;
     await eventually('all is announced', () => heard.includes('end'));
     assert.deepEqual(heard, [String(job.id), 'end']);
@@ -179,7 +231,7 @@ describe('a job that is cancelled', () => {
 
   it('comes back as it is if it has finished, and is nothing if there is none', async () => {
     const id = await mustStoreJob(sql, { state: 'completed' });
-    assert.deepEqual(await cancelJob(sql, id), await findJob(sql, id));
+    assert.deepEqual(await cancelJob(sql, id), { job: await findJob(sql, id), isChanged: false });
     assert.equal(await cancelJob(sql, id + 1), undefined);
   });
 });
@@ -196,6 +248,19 @@ describe('a job that is retried by hand', () => {
     );
     await eventually('it is announced', () => heard.length === 1);
     assert.equal((await claim(1))[0]?.attempt, 11);
+  });
+
+  it('says when, each of the last 20 times', async () => {
+    const id = await mustStoreJob(sql, { state: 'failed' });
+    const [before] = await sql<{ at: Date }[]>`select date_trunc('milliseconds', clock_timestamp()) as at`;
+    for (let time = 1; time <= 21; time += 1) {
+      await retryJob(sql, id);
+      await cancelJob(sql, id);
+    }
+    const retries = (await findJob(sql, id))?.retries ?? [];
+    assert.equal(retries.length, 20);
+    assert.deepEqual(retries, [...retries].sort(), 'the oldest first');
+    assert.ok(retries.every((at) => before !== undefined && at >= before.at.toISOString()));
   });
 
   it('must have failed or been cancelled', async () => {

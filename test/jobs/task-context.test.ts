@@ -90,6 +90,18 @@ describe('ctx.tx', () => {
   });
 });
 
+it('a job whose thread finds the server full is run again later, and the attempt does not count', async (t) => {
+  const role = `full_${process.pid}`;
+  await sql`create role ${sql(role)} login password 'full' connection limit 0`;
+  t.after(async () => void (await sql`drop role ${sql(role)}`));
+  const databaseUrl = new URL(url);
+  databaseUrl.username = role;
+  databaseUrl.password = 'full';
+  const full = await mustStartPool(t, { databaseUrl: databaseUrl.href });
+  assert.deepEqual(await full.runTask('counts'), { kind: 'snoozed', delayMs: 5000 });
+  assert.match(JSON.stringify(full.log.of('job.no_database')), /too many connections/);
+});
+
 describe('a thread that is ended', () => {
   const points: [at: string, effects: number][] = [
     ['before the transaction', 0],

@@ -79,6 +79,13 @@ describe('an attempt in a thread', () => {
       /Nobody listens/,
       false,
     ],
+    [
+      'that says what cannot be read ends with its thread',
+      'sends_a_depth',
+      'thread_ended',
+      /Unable to deserialize|call stack/i,
+      false,
+    ],
     ['that exits ends with its thread', 'exits', 'thread_ended', /exited with code 7/, false],
     ['that leaks ends at the limit of its memory', 'leaks', 'out_of_memory', /more than its 64 MB/, false],
   ];
@@ -112,6 +119,40 @@ describe('an attempt in a thread', () => {
     assert.deepEqual(outcome.kind === 'failed' && outcome.fault.details, {
       rows: [{ line: 2 }, { line: 7 }],
     });
+  });
+
+  it('that refuses with details nested by the thousand has refused, without them', async () => {
+    const outcome = await pool.runTask('refuses_deeply', { timeoutMs: 5000 });
+    assert.deepEqual(faultOf(outcome), ['refused', 'It is deep.', true]);
+    assert.equal(outcome.kind === 'failed' && outcome.fault.details, undefined);
+  });
+
+  it('may return 64 arrays within one another, and fails for good with more', async () => {
+    assert.equal((await pool.runTask('returns_a_depth', { payload: { at: '64' } })).kind, 'returned');
+    for (const at of ['65', '4000']) {
+      const outcome = await pool.runTask('returns_a_depth', { payload: { at }, timeoutMs: 5000 });
+      const [code, message, final] = faultOf(outcome);
+      assert.deepEqual([code, final], ['invalid_result', true]);
+      assert.match(message, /more than 64 arrays and objects/);
+    }
+  });
+
+  it('whose payload is nested too deeply to be handed over fails, and the next one runs', async () => {
+    for (const depth of [4000, 100_000]) {
+      const payload: unknown = JSON.parse('['.repeat(depth) + ']'.repeat(depth));
+      const outcome = await pool.runTask('echo', { payload, timeoutMs: 5000 });
+      assert.equal(outcome.kind, 'failed');
+      assert.notEqual(outcome.kind === 'failed' && outcome.fault.code, 'timeout');
+      assert.deepEqual(await pool.runTask('no_op'), nothing);
+    }
+  });
+
+  it('that gets no connection to the database is run again later, does not count, and the log says so', async (t) => {
+    const pool = await mustStartPool(t, { databaseUrl: 'postgres://ada@127.0.0.1:1/x' });
+    assert.deepEqual(await pool.runTask('asks_the_database', { id: 7 }), { kind: 'snoozed', delayMs: 5000 });
+    const [line] = pool.log.of('job.no_database');
+    assert.equal(line?.job_id, 7);
+    assert.match(JSON.stringify(line?.error), /ECONNREFUSED/);
   });
 
   it('that snoozes says for how long', async () => {

@@ -12,6 +12,7 @@ import { mustMakeFolder } from '../helpers/program.ts';
 import { mustStartSmtpServer, smtpReply, type TestSmtpServer } from '../helpers/smtp-server.ts';
 
 const mail = { to: 'ada@example.org', subject: 'Reset your password', text: 'The token is sot_abc.\n' };
+const spam = smtpReply(554, '5.7.1 looks like spam');
 const from = 'Strata <no-reply@example.com>';
 
 async function mustMakeMailer(url: string): Promise<{ readonly mailer: Mailer; readonly log: CapturedLog }> {
@@ -78,18 +79,54 @@ describe('mail by SMTP', () => {
     const { message, temporary } = await mustFail(wrong.mailer);
     assert.match(message, /^The mail server answered 535 5\.7\.8 at AUTH PLAIN\.$/);
     assert.doesNotMatch(message, /hunter2/);
-    assert.equal(temporary, false);
+    assert.equal(temporary, true);
   });
 
-  it('that is refused for good is not worth another try; of the refusal, the codes are told', async (t) => {
-    const { mailer } = await mustServe(t, {
-      onRcptTo: ({ address }, _session, callback) =>
-        callback(smtpReply(550, `5.1.1 <${address}> is unknown`)),
+  const refusals: [what: string, options: SMTPServerOptions, told: string, temporary: boolean][] = [
+    [
+      'its recipient is not worth another try',
+      {
+        onRcptTo: ({ address }, _session, callback) =>
+          callback(smtpReply(550, `5.1.1 <${address}> is unknown`)),
+      },
+      '550 5.1.1 at RCPT TO',
+      false,
+    ],
+    [
+      'its text is not worth another try',
+      { onData: (stream, _session, callback) => stream.resume().on('end', () => callback(spam)) },
+      '554 5.7.1 at DATA',
+      false,
+    ],
+    [
+      'the sender may be tried again, for the operator can mend it',
+      { onMailFrom: (_address, _session, callback) => callback(smtpReply(553, '5.1.8 not from you')) },
+      '553 5.1.8 at MAIL FROM',
+      true,
+    ],
+    [
+      'our machine may be tried again, for the operator can mend it',
+      { onConnect: (_session, callback) => callback(smtpReply(554, '5.7.1 listed')) },
+      '554 5.7.1 at CONN',
+      true,
+    ],
+    [
+      'a recipient for want of a password may be tried again',
+      {
+        onRcptTo: (_address, _session, callback) => callback(smtpReply(530, '5.7.0 authenticate first')),
+      },
+      '530 5.7.0 at RCPT TO',
+      true,
+    ],
+  ];
+  for (const [what, options, told, expected] of refusals) {
+    it(`that is refused for good because of ${what}; of the refusal, the codes are told`, async (t) => {
+      const { mailer } = await mustServe(t, options);
+      const { message, temporary } = await mustFail(mailer);
+      assert.equal(message, `The mail server answered ${told}.`);
+      assert.equal(temporary, expected);
     });
-    const { message, temporary } = await mustFail(mailer);
-    assert.equal(message, 'The mail server answered 550 5.1.1 at RCPT TO.');
-    assert.equal(temporary, false);
-  });
+  }
 
   it('that is refused for now may be tried again', async (t) => {
     let refused = 0;

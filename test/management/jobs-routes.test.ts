@@ -45,7 +45,7 @@ describe('who reads and who changes', () => {
         if (path !== 'overview') assert.equal(/secret/.test(answer.text), contents, path);
         if (read === 200) assert.equal(answer.json.access.contents, contents);
       }
-      for (const path of ['queues/mail/pause', 'queues/mail/resume', `jobs/${id}/retry`]) {
+      for (const path of ['queues/default/pause', 'queues/default/resume', `jobs/${id}/retry`]) {
         assert.equal((await pages.change(path, shown)).status, write, path);
       }
       assert.equal((await pages.change('retry-failed', shown)).status, write === 204 ? 200 : write);
@@ -65,6 +65,8 @@ describe('the Host of a request to a port of this machine alone', () => {
     ['127.0.0.1:9181', 200],
     ['127.8.8.8', 200],
     ['[::1]:9181', 200],
+    ['127.999.1.1', 421],
+    ['127.0.0.1.1', 421],
     ['rebound.example', 421],
     ['127.0.0.1.rebound.example', 421],
     ['localhost.rebound.example:9181', 421],
@@ -126,7 +128,7 @@ test('one job has its history and what it holds', async (t) => {
 
 test('an operator retries, cancels and pauses, and the log says so', async (t) => {
   const database = await mustOpenTestDatabase(t);
-  const failed = await mustStoreJob(database.sql, { state: 'failed' });
+  const failed = await mustStoreJob(database.sql, { state: 'failed', queue: 'mail' });
   const waiting = await mustStoreJob(database.sql, { state: 'available' });
   const pages = await mustOpenJobsPages(t, { database, token });
   const stateOf = async (id: number) => (await pages.look(`jobs/${id}`, token)).json.job.state;
@@ -155,10 +157,45 @@ test('what cannot be done to a job is a conflict, and a queue without a proper n
   const pages = await mustOpenJobsPages(t, { database, token });
   assert.equal((await pages.change(`jobs/${done}/retry`, token)).status, 409);
   assert.equal((await pages.change(`jobs/${done}/cancel`, token)).status, 409);
-  assert.equal((await pages.change('jobs/4711/retry', token)).status, 409);
-  assert.equal((await pages.change('jobs/4711/cancel', token)).status, 409);
   assert.equal((await pages.change('queues/No%20Queue/pause', token)).status, 422);
   assert.deepEqual(pages.log.of('job.changed_by_hand'), []);
+});
+
+test('a job and a queue that there are not are not found, and nothing is changed or logged', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const pages = await mustOpenJobsPages(t, { database, token });
+  for (const [path, detail] of [
+    ['jobs/4711/retry', /^There is no job 4711: it may have been pruned\.$/],
+    ['jobs/4711/cancel', /^There is no job 4711: it may have been pruned\.$/],
+    ['queues/mial/pause', /^There is no queue mial\.$/],
+    ['queues/mial/resume', /^There is no queue mial\.$/],
+  ] as const) {
+    const { status, json } = await pages.change(path, token);
+    assert.equal(status, 404, path);
+    assert.match(json.detail, detail);
+  }
+  assert.equal((await database.sql`select from job_queues`).length, 0);
+  assert.deepEqual(pages.log.of('job.changed_by_hand'), []);
+});
+
+test('a wrong token is told from a missing one', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const pages = await mustOpenJobsPages(t, { database, token });
+  const wrong = await pages.look('overview', 'a wrong one');
+  assert.equal(wrong.json.detail, 'This is not the management token.');
+  const missing = await pages.change('queues/default/pause');
+  assert.match(missing.json.detail, /^Send the value of APP_MANAGEMENT_TOKEN/);
+});
+
+test('it is told how many failed jobs another attempt may help', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const refused = { attempt: 1, at: '2026-01-31T12:00:00.000Z', code: 'refused', message: 'No.' } as const;
+  await mustStoreJob(database.sql, { state: 'failed', queue: 'mail', errors: [refused] });
+  for (const queue of ['mail', 'mail', 'default'])
+    await mustStoreJob(database.sql, { state: 'failed', queue });
+  const { look } = await mustOpenJobsPages(t, { database });
+  assert.deepEqual((await look('retry-failed')).json, { jobs: 3, or_more: false });
+  assert.deepEqual((await look('retry-failed?queue=mail&task=')).json, { jobs: 2, or_more: false });
 });
 
 test('failed jobs are retried in a batch, for one queue or task', async (t) => {
@@ -168,6 +205,8 @@ test('failed jobs are retried in a batch, for one queue or task', async (t) => {
   const pages = await mustOpenJobsPages(t, { database, token });
   const answer = await pages.change('retry-failed?queue=mail&after=0', token);
   assert.deepEqual(answer.json, { retried: 1, after: null });
+  const [line] = pages.log.of('job.changed_by_hand');
+  assert.deepEqual([line?.action, line?.queue, line?.retried], ['retry_failed', 'mail', 1]);
 });
 
 describe('without jobs to show', () => {

@@ -1,6 +1,7 @@
 /**
  * `npm run prove -- pooler`: a runner behind a real PgBouncer, in each of its modes. Where a connection is lent by the
- * transaction, or by the statement, the runner refuses with a sentence; a pooler of sessions it may use.
+ * transaction, or by the statement, the runner refuses with a sentence; a pooler of sessions it may use. With a direct
+ * way for its lock, everything else goes through a pooler of transactions: jobs and their `ctx.tx`, and none fails.
  */
 
 import { spawn } from 'node:child_process';
@@ -8,16 +9,25 @@ import { once } from 'node:events';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { z } from 'zod';
+import { connectDatabase } from '../../src/db/database.ts';
 import { startEmbedded } from '../../src/db/embedded.ts';
 import { migrateUp } from '../../src/db/migrate.ts';
+import { onlyRow } from '../../src/db/only-row.ts';
 import { StartError } from '../../src/errors.ts';
+import { createQueue } from '../../src/jobs/queue.ts';
 import { startRunner } from '../../src/jobs/runner.ts';
+import { defineTask } from '../../src/jobs/task.ts';
+import { createThreadPool } from '../../src/jobs/thread-pool.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { endless, inlinePool } from '../helpers/inline-pool.ts';
+import type { TestThreadData } from '../helpers/task-thread.ts';
+import { testThreadEntry } from '../helpers/thread-pool.ts';
 import { freePort, isTaken } from './ports.ts';
 import { until } from './until.ts';
 
+const jobs = 500;
 const folder = await mkdtemp(join(tmpdir(), 'strata-pooler-'));
 await chmod(folder, 0o755);
 const { log } = captureLog();
@@ -36,9 +46,53 @@ try {
     console.log(`${isRight ? 'ok ' : 'Not so:'} ${mode}, ${size} connections: ${answer ?? 'it runs'}`);
     if (!isRight) process.exitCode = 1;
   }
+  const found = await runThrough('transaction', 3);
+  const isRight = found.completed === jobs && found.effects === jobs && found.faults === 0;
+  console.log(
+    `${isRight ? 'ok ' : 'Not so:'} ${jobs} jobs by ctx.tx through transaction, 3 connections:`,
+    found,
+  );
+  if (!isRight) process.exitCode = 1;
 } finally {
   await postgres.stop();
   await rm(folder, { recursive: true, force: true });
+}
+
+/** Runs jobs in threads whose connections, and those of the runner but for its lock, are lent by the pooler. */
+async function runThrough(mode: string, size: number) {
+  const pooler = await startPgBouncer(mode, size);
+  const workerData: TestThreadData = { databaseUrl: pooler.url };
+  const pool = createThreadPool({ entry: testThreadEntry, workerData, size: 3, memoryMb: 64, log });
+  const shared = { poolSize: 4, statementTimeoutMs: 10_000, connectTimeoutSeconds: 5, slowQueryMs: 10_000 };
+  const database = connectDatabase({
+    ...{ ...shared, url: pooler.url, echo: false, log, applicationName: 'strata-pooler' },
+  });
+  const { sql } = database;
+  try {
+    await sql`create table effects (job bigint not null)`;
+    const counts = defineTask({ name: 'counts', payload: z.object({}) });
+    const queue = createQueue({ definitions: [counts] });
+    const runner = await startRunner({
+      ...{ databaseUrl: pooler.url, directUrl: postgres.url, definitions: [counts], version: '0.0.0', log },
+      ...{ pool, metrics: createMetrics() },
+    });
+    // Some at a time, so that statements of this pool, of the runner and of the threads come in every order.
+    for (let count = 0; count < jobs; count += 10) {
+      await Promise.all(Array.from({ length: 10 }, () => queue.enqueue(sql, counts, {})));
+    }
+    const left = () => sql`select from jobs where state in ('available', 'running') limit ${1}`;
+    await until('no job waits or runs', async () => (await left()).length === 0, 60_000);
+    await runner.stop(1000);
+    const found = await sql<{ completed: number; faults: number; effects: number }[]>`
+      select count(*) filter (where state = 'completed') as completed, sum(jsonb_array_length(errors))::int as faults,
+        (select count(*) from effects) as effects
+      from jobs`;
+    return onlyRow(found);
+  } finally {
+    await pool.close();
+    await database.close(1);
+    await pooler.stop();
+  }
 }
 
 /** Resolves with the sentence by which a runner refuses, or undefined if it runs. */
@@ -68,7 +122,8 @@ async function startPgBouncer(mode: string, size: number): Promise<{ url: string
   await writeFile(
     config,
     `[databases]\n* = ${server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = ${port}\nunix_socket_dir =\n` +
-      `auth_type = any\npool_mode = ${mode}\ndefault_pool_size = ${size}\n`,
+      `auth_type = any\npool_mode = ${mode}\ndefault_pool_size = ${size}\n` +
+      'ignore_startup_parameters = statement_timeout\n',
   );
   // It refuses to work as root.
   const asUser = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];

@@ -80,7 +80,7 @@ describe('the database of jobs', () => {
     test(`is no Redis: ${name} is refused with a sentence that says why, and what to do`, () => {
       assert.match(
         faultOf({ APP_DATABASE_URL: database, [name]: 'redis://:secret@localhost:6379/1' }),
-        /^\w+ \(another name of APP_\w+\) got a value that is not shown.*kept in PostgreSQL.*remove this setting\.$/,
+        /^\w+ \(another name of APP_\w+\) got a value that is not shown.*: remove it, or set it to such a URL, for .*kept in PostgreSQL.*\.$/,
       );
     });
   }

@@ -4,7 +4,8 @@ import { sendEmail } from './mails.ts';
 
 /**
  * The task `send_email`, over the way by which mails leave. What may be mended before the next attempt fails this one: a
- * mail server that is away, and no way at all (null). What the mail server refuses for good is refused for good.
+ * mail server that is away or takes nothing from us, and no way at all (null). What the mail server refuses for good of
+ * the recipient or the text is refused for good.
  */
 export function sendEmailTask(mailer: Pick<Mailer, 'send'> | null): Task {
   return implementTask(sendEmail, async ({ to, subject, body }) => {

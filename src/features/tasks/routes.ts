@@ -77,8 +77,8 @@ export function tasksRoutes({ tasks }: TasksRoutesOptions): Route[] {
       description:
         'Server-sent events (WHATWG HTML, section 9.2): `state` and `progress`, each with the task as its data and the ' +
         'revision of the task as its id. States in between may be left out, the final one never is; after it the stream ' +
-        'ends. It also ends when the server restarts or the access of the client does: come again with `Last-Event-ID`, ' +
-        'as an `EventSource` does by itself.',
+        'ends. It also ends when the server restarts or the access of the client does: come again with `Last-Event-ID`. ' +
+        'The `EventSource` of a browser cannot send credentials: use `fetch` and read the body.',
       tags: ['tasks'],
       auth: 'any',
       scopes: ['tasks:read'],

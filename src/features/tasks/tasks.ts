@@ -54,12 +54,20 @@ export function createTasks({ database: { sql }, queue, log }: TasksOptions): Ta
 
     async cancel(caller, id) {
       await get(caller, id);
-      const job = await queue.cancel(sql, id);
-      if (job === undefined) throw unknownTask(id);
+      const cancelled = await queue.cancel(sql, id);
+      if (cancelled === undefined) throw unknownTask(id);
+      const { job, isChanged } = cancelled;
       if (job.state === 'completed' || job.state === 'failed') {
         throw new AppError('conflict', `The task has ${job.state} already: there is nothing left to cancel.`);
       }
-      log.info('task.cancelled', { job_id: id, task: job.name, state: job.state, by_user_id: caller.userId });
+      if (isChanged) {
+        log.info('task.cancelled', {
+          job_id: id,
+          task: job.name,
+          state: job.state,
+          by_user_id: caller.userId,
+        });
+      }
       return job;
     },
 

@@ -37,7 +37,7 @@ const quoteFaults: Readonly<Record<string, string>> = {
 
 /**
  * The rows of the file at `path` that stand under these columns, which may come in any order. Throws a TaskRefusal for a
- * header with other columns, an Error for a package that is not installed, and the errors of the system.
+ * header with other columns or a fault, an Error for a package that is not installed, and the errors of the system.
  */
 export async function* readCsv(path: string, columns: readonly string[]): AsyncGenerator<CsvRow, void> {
   const csv = await loadPackage();
@@ -56,7 +56,9 @@ export async function* readCsv(path: string, columns: readonly string[]): AsyncG
     }
   } catch (error) {
     if (!(error instanceof csv.CsvError)) throw error;
-    yield { line, bytes: end, fault: quoteFaults[error.code] ?? error.message };
+    const fault = quoteFaults[error.code] ?? error.message;
+    if (header === undefined) throw refusedHeader(columns, line, fault);
+    yield { line, bytes: end, fault };
   }
   if (header === undefined) refuseOtherColumns([], columns, 1);
 }
@@ -109,13 +111,18 @@ function refuseOtherColumns(header: readonly string[], columns: readonly string[
     ...header
       .filter((name, at) => !columns.includes(name) || header.indexOf(name) !== at)
       .slice(0, mostColumns)
-      .map(
-        (name) => `The column "${name.slice(0, 50)}" is not taken${columns.includes(name) ? ' twice' : ''}.`,
-      ),
+      .map((name) => `The column "${startOf(name)}" is not taken${columns.includes(name) ? ' twice' : ''}.`),
   ];
-  if (faults.length === 0) return;
-  const reason = faults.join(' ');
-  throw new TaskRefusal(`The first line of the file must be "${columns.join(',')}": ${reason}`, {
+  if (faults.length > 0) throw refusedHeader(columns, line, faults.join(' '));
+}
+
+/** Its first 50 characters, none of them cut in two. */
+function startOf(name: string): string {
+  return Array.from(name).slice(0, 50).join('');
+}
+
+function refusedHeader(columns: readonly string[], line: number, reason: string): TaskRefusal {
+  return new TaskRefusal(`The first line of the file must be "${columns.join(',')}": ${reason}`, {
     rows: [{ line, reason }],
     total: 1,
   });

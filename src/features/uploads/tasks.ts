@@ -24,8 +24,9 @@ export interface ImportUsersOptions {
 const readingShare = 0.7;
 
 /**
- * Imports the users of an uploaded file, and removes the file when they are in the table or when it was refused: it will
- * not be better the next time. What fails for another reason leaves it for the next attempt, or for one by hand.
+ * Imports the users of an uploaded file, and removes the file when they are in the table. Any failure leaves it for the
+ * next attempt, or for one by hand. So does a refusal, which is recorded only after this has thrown it: where it never
+ * comes to that, the next attempt has to find the same faults, and not that the file is gone.
  */
 export function createImportUsersTask({ folder }: ImportUsersOptions): Task {
   return implementTask(importUsers, async ({ file }, ctx) => {
@@ -36,21 +37,16 @@ export function createImportUsersTask({ folder }: ImportUsersOptions): Task {
         readingShare + (1 - readingShare) * (inserted / all),
         `Inserted ${inserted} of ${all} users`,
       );
-    try {
-      const result = await ctx.tx(async (tx) => ({
-        imported: await insertAll(tx, withProgress(readCsv(path, importColumns), size, ctx), {
-          passwordHash: unusableHash(),
-          signal: ctx.signal,
-          onInserted,
-        }),
-      }));
-      ctx.log.info('users.imported', { imported: result.imported });
-      await rm(path, { force: true });
-      return result;
-    } catch (error) {
-      if (error instanceof TaskRefusal) await rm(path, { force: true });
-      throw error;
-    }
+    const result = await ctx.tx(async (tx) => ({
+      imported: await insertAll(tx, withProgress(readCsv(path, importColumns), size, ctx), {
+        passwordHash: unusableHash(),
+        signal: ctx.signal,
+        onInserted,
+      }),
+    }));
+    ctx.log.info('users.imported', { imported: result.imported });
+    await rm(path, { force: true });
+    return result;
   });
 }
 

@@ -1,10 +1,10 @@
 /**
  * Uploads: files that a client sends for something to be done with them in the background. A file stands in the folder
- * of uploads until its task has done it or refused it; nobody gets it back.
+ * of uploads until its task has done it; nobody gets it back.
  *
  * The task is enqueued when the file is whole and written through to the disk. If that fails, the file goes again, with the
- * refusal of the request. What is left behind all the same, when a process is killed in between or a task gives up, is
- * deleted by age: `deleteOldUploads`.
+ * refusal of the request. What is left behind, when a process is killed in between or a task refuses the file or gives
+ * up, is deleted by age: `deleteOldUploads`.
  */
 
 import { join } from 'node:path';

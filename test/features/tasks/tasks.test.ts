@@ -169,6 +169,11 @@ describe('cancelling a task', () => {
     const again = await ada.delete(path);
     assert.deepEqual([first.status, first.body.state, again.status], [200, 'cancelled', 200]);
     assert.deepEqual(again.body, first.body);
+    const lines = api.app.log.of('task.cancelled');
+    assert.deepEqual(
+      lines.map(({ job_id, by_user_id }) => [job_id, by_user_id]),
+      [[first.body.id, ada.user.id]],
+    );
   });
 
   it('tells one that runs to end, which it does a moment later', async (t) => {

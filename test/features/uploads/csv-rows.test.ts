@@ -109,6 +109,28 @@ describe('the rows of a CSV file', () => {
     });
   }
 
+  for (const [what, row, fault] of last) {
+    it(`under a header that ${what} are refused for that, and not for their columns`, async (t) => {
+      await assert.rejects(rowsOf(t, `\n${row}`), (error) => {
+        assert.ok(error instanceof TaskRefusal);
+        assert.match(error.message, /^The first line of the file must be "name,mail": /);
+        assert.match(error.message, fault);
+        assert.doesNotMatch(error.message, /missing/);
+        assert.match(JSON.stringify(error.details), /^\{"rows":\[\{"line":2,"reason":.*\}\],"total":1\}$/);
+        return true;
+      });
+    });
+  }
+
+  it('under a column with a long name are refused by the start of it, in whole characters', async (t) => {
+    await assert.rejects(rowsOf(t, `name,mail,${'a'.repeat(49)}${'😀'.repeat(20)}\n`), (error) => {
+      assert.ok(error instanceof TaskRefusal);
+      assert.ok(error.message.endsWith(`The column "${'a'.repeat(49)}😀" is not taken.`), error.message);
+      assert.ok(error.message.isWellFormed());
+      return true;
+    });
+  });
+
   it('are what was written, whatever the fields', async (t) => {
     const path = join(await mustMakeFolder(t), 'file');
     const field = fc.string({ unit: fc.constantFrom('a', 'é', ',', '"', '\n', '\r', ' ', '😀') });

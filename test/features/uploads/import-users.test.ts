@@ -99,7 +99,7 @@ describe('importing users', () => {
 });
 
 describe('a file with bad rows', () => {
-  it('is refused with the line and the reason of each, nothing is imported, and it is removed', async (t) => {
+  it('is refused with the line and the reason of each, and nothing is imported', async (t) => {
     const prepared = await mustPrepare(t);
     const { message, details } = await refusalOf(
       prepared.import(
@@ -149,7 +149,19 @@ grace,grace@example.org
       total: 10,
     });
     assert.deepEqual(await prepared.usernames(), ['ada']);
-    assert.deepEqual(await prepared.files(), []);
+  });
+
+  it('is kept, so that an attempt after a refusal that nobody recorded says the same', async (t) => {
+    const prepared = await mustPrepare(t);
+    const payload = await prepared.mustUpload(`${header}al,al@example.org\n`);
+    const attempt = async () => prepared.task.run(payload, makeTaskContext(prepared.database));
+    const first = await refusalOf(attempt());
+    assert.deepEqual(first.details, {
+      rows: [{ line: 2, reason: 'username: Use at least 3 characters.' }],
+      total: 1,
+    });
+    assert.deepEqual(await refusalOf(attempt()), first);
+    assert.deepEqual(await prepared.files(), [payload.file]);
   });
 
   it('has the first hundred of them reported, and all counted', async (t) => {
