@@ -1,7 +1,8 @@
 /**
- * `npm test`: one embedded PostgreSQL for the whole run, a template database with all migrations, and Node's test
- * runner over the files, each in a process of its own with databases made from the template. Everything is in a
- * temporary folder, also what the tests put into theirs; it is removed at the end, also after Ctrl+C.
+ * `npm test`: the program built, one embedded PostgreSQL for the whole run, a template database with all migrations, and
+ * Node's test runner over the files, each in a process of its own with databases made from the template. Everything is in a
+ * temporary folder, also what the tests put into theirs; it is removed at the end, also after Ctrl+C. The folder is in
+ * memory where that is large enough: a database is copied for nearly every test, and a disk takes five times as long.
  *
  *     npm test                          all files
  *     npm test -- test/http users       those whose path contains one of the words
@@ -11,10 +12,10 @@
  * (`npm run prove -- browser`).
  */
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -24,6 +25,7 @@ import { readPostmasterFile } from '../src/db/embedded-ownership.ts';
 import { classifyProcess } from '../src/db/embedded-process.ts';
 import { migrateUp } from '../src/db/migrate.ts';
 import { createLogger } from '../src/observability/logger.ts';
+import { builtVariable } from './helpers/program.ts';
 import { serverVariable, templateName } from './helpers/test-database.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -41,8 +43,12 @@ if (files.length === 0) {
   console.error(`No test file has a path with ${wanted.map((word) => `"${word}"`).join(' or ')}.`);
   process.exit(1);
 }
+if (!watch) {
+  const build = spawnSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' });
+  if (build.status !== 0) process.exit(1);
+}
 
-const folder = await mkdtemp(join(tmpdir(), 'strata-tests-'));
+const folder = await mkdtemp(join(await roomyFolder(), 'strata-tests-'));
 // As root, PostgreSQL runs as another user, who must be able to pass.
 await chmod(folder, 0o755);
 const temporary = join(folder, 'tmp');
@@ -64,6 +70,13 @@ try {
   await embedded.stop();
   await stopLeftovers(temporary);
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** Linux keeps `/dev/shm` in memory. Containers often have a small one, and other systems none. */
+async function roomyFolder(): Promise<string> {
+  const inMemory = '/dev/shm';
+  const { bavail, bsize } = await statfs(inMemory).catch(() => ({ bavail: 0, bsize: 0 }));
+  return bavail * bsize > 4 * 2 ** 30 ? inMemory : tmpdir();
 }
 
 async function makeTemplate(server: string): Promise<void> {
@@ -91,7 +104,13 @@ async function runTests(server: string): Promise<number> {
     {
       cwd: root,
       stdio: 'inherit',
-      env: { ...ownEnvironment(), TMPDIR: temporary, [serverVariable]: server },
+      env: {
+        ...ownEnvironment(),
+        TMPDIR: temporary,
+        [serverVariable]: server,
+        // While it watches, the sources change after the build.
+        ...(watch ? {} : { [builtVariable]: 'yes' }),
+      },
     },
   );
   stopped.signal.addEventListener('abort', () => child.kill('SIGINT'));
