@@ -1,5 +1,5 @@
 /**
- * The signed-in client of the variants that want a token: a user and a session in the run's database, and the token of
+ * The signed-in client of the scenario that wants a token: a user and a session in the run's database, and the token of
  * that session. The secret is drawn anew for each run and handed to the servers in their environment.
  */
 
@@ -15,7 +15,7 @@ export const jwtAudience = 'strata';
 
 const userId = 1;
 const sessionId = 'b5f1f1c8-7a52-4b0c-9d61-0c9a9c6a0001';
-const lifetimeSeconds = 86_400;
+export const lifetimeSeconds = 86_400;
 
 /** The user and the session, for a database that has our migrations. */
 export const signedInUser = `
@@ -28,18 +28,22 @@ export const signedInUser = `
     );
 `;
 
-/** The header of a request from that user. */
-export function authorization(): string {
-  const jwt = createJwt({
-    algorithm: 'HS256',
-    secrets: [jwtSecret],
-    issuer: jwtIssuer,
-    audience: jwtAudience,
-    leewaySeconds: 0,
-  });
+/** What may be wrong with a token that servers must refuse. */
+export interface Forgery {
+  readonly secret?: string;
+  readonly issuer?: string;
+  readonly audience?: string;
+  /** How long ago it was signed. */
+  readonly ageSeconds?: number;
+}
+
+/** The header of a request from that user; with a forgery, one that nobody may believe. */
+export function authorization(forgery: Forgery = {}): string {
+  const { secret = jwtSecret, issuer = jwtIssuer, audience = jwtAudience, ageSeconds = 0 } = forgery;
+  const jwt = createJwt({ algorithm: 'HS256', secrets: [secret], issuer, audience, leewaySeconds: 0 });
   const token = jwt.sign(
     { subject: String(userId), sessionId, lifetimeSeconds },
-    Math.floor(Date.now() / 1000),
+    Math.floor(Date.now() / 1000) - ageSeconds,
   );
   return `Bearer ${token}`;
 }

@@ -14,8 +14,8 @@ export interface BenchDatabase {
 }
 
 /**
- * A PostgreSQL for this run, with the table that the variants read; it is gone afterwards. All variants read from the
- * same one. Throws a StartError where the embedded PostgreSQL cannot run.
+ * A PostgreSQL for this run, with the table that is read; it is gone afterwards. All variants read from the same one.
+ * Throws a StartError where the embedded PostgreSQL cannot run.
  */
 export async function openBenchDatabase(): Promise<BenchDatabase> {
   const folder = mkdtempSync(join(tmpdir(), 'strata-bench-'));

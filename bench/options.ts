@@ -1,31 +1,51 @@
 import { parseArgs } from 'node:util';
 import { StartError } from '../src/errors.ts';
-import { type Variant, variants } from './variants.ts';
+import { principal, type ScenarioName, scenarioNames, scenarios } from './scenarios.ts';
+import { type Cell, canDo, ours, type Variant, variants } from './variants.ts';
 
-const commands = ['measure', 'verify', 'jobs'] as const;
+const commands = ['measure', 'verify', 'report', 'guard', 'layers', 'micro', 'jobs'] as const;
 
 export interface Options {
-  /** `measure`, `verify` to only prove that the variants do the same work, or `jobs` to measure the queue instead. */
   readonly command: (typeof commands)[number];
   readonly help: boolean;
   readonly quick: boolean;
-  readonly variants: readonly Variant[];
+  /** `guard`: commit to what is measured now, instead of comparing with it. */
+  readonly update: boolean;
+  /** What is measured, in this order. */
+  readonly cells: readonly Cell[];
   readonly rounds: number;
-  /** Seconds of measured load a round. */
+  /** Seconds of busy load in a round, and again of load at the fixed rate. */
   readonly seconds: number;
-  /** Seconds of load before it, so that the code is compiled when the measuring begins. */
+  /** Seconds of load before them, so that the code is compiled when the measuring begins. */
   readonly warmUpSeconds: number;
+  /** Requests a second while latencies are measured. */
+  readonly rate: number;
 }
 
-export const usage = `Usage: npm run bench -- [verify | jobs] [options]
+/** Beside the principal scenario, some are always measured with the variants whose targets want them. */
+const moreByDefault: Readonly<Partial<Record<ScenarioName, readonly string[]>>> = {
+  bearer: [ours, 'fastify'],
+  row: [ours, 'fastify', 'fastapi'],
+};
 
-  verify          only check that all variants do the same work
-  jobs            the queue against others, on one PostgreSQL: jobs a second, and how soon one starts
-  --quick         3 rounds of 2 seconds, for a first look
-  --only a,b      only these variants: ${variants.map(({ name }) => name).join(', ')}
-  --rounds n      how often each variant is measured (5)
-  --duration s    seconds of load each time (5)
-  --help          this text`;
+export const usage = `Usage: npm run bench -- [command] [options]
+
+  (none)            measure, and print the tables and the targets
+  verify            only check that all variants do the same work
+  report            write bench/README.md and its charts from the newest results
+  guard             fail if the ratios to bare have got worse than the committed ones; --update commits to new ones
+  layers            what each layer costs: one taken out at a time, and one put alone in
+  micro             router, compose, tokens, limiter, serialisation and log lines against others
+  jobs              the queue against others, on one PostgreSQL: jobs a second, and how soon one starts
+
+  --quick           3 rounds of 2 seconds, for a first look
+  --only a,b        only these variants: ${variants.map(({ name }) => name).join(', ')}
+  --scenarios a,b   only these questions, or all: ${scenarioNames.join(', ')};
+                    by default ${principal}, and ${describeDefaults()}
+  --rounds n        how often each variant is measured (5)
+  --duration s      seconds of busy load each time, and again at the fixed rate (5)
+  --rate n          requests a second at which latencies are measured, the same for all (500)
+  --help            this text`;
 
 /** Reads the command line. Throws a StartError that says what is wrong with it. */
 export function parseOptions(args: readonly string[]): Options {
@@ -36,14 +56,19 @@ export function parseOptions(args: readonly string[]): Options {
     throw new StartError(`"${positionals.join(' ')}" is no command of the benchmark.\n\n${usage}`);
   }
   const quick = values.quick === true;
+  const update = values.update === true;
+  if (update && command !== 'guard') throw new StartError(`--update belongs to guard.\n\n${usage}`);
+  const chosen = chooseVariants(values.only);
   return {
     command,
     quick,
+    update,
     help: values.help === true,
-    variants: values.only === undefined ? variants : choose(values.only.split(',')),
+    cells: chooseCells(chosen, values.scenarios ?? (command === 'verify' ? 'all' : undefined)),
     rounds: integer('--rounds', values.rounds ?? (quick ? '3' : '5'), 100),
     seconds: integer('--duration', values.duration ?? (quick ? '2' : '5'), 60),
     warmUpSeconds: quick ? 1 : 4,
+    rate: integer('--rate', values.rate ?? '500', 10_000),
   };
 }
 
@@ -54,9 +79,12 @@ function read(args: readonly string[]) {
       allowPositionals: true,
       options: {
         quick: { type: 'boolean' },
+        update: { type: 'boolean' },
         only: { type: 'string' },
+        scenarios: { type: 'string' },
         rounds: { type: 'string' },
         duration: { type: 'string' },
+        rate: { type: 'string' },
         help: { type: 'boolean' },
       },
     });
@@ -65,14 +93,44 @@ function read(args: readonly string[]) {
   }
 }
 
-function choose(names: readonly string[]): Variant[] {
+function chooseVariants(list: string | undefined): readonly Variant[] {
+  if (list === undefined) return variants;
+  const names = list.split(',');
   const unknown = names.find((name) => !variants.some((variant) => variant.name === name));
   if (unknown !== undefined) throw new StartError(`There is no variant "${unknown}".\n\n${usage}`);
   return variants.filter(({ name }) => names.includes(name));
 }
 
+/** Scenario by scenario, so that what is compared is measured close together. */
+function chooseCells(chosen: readonly Variant[], list: string | undefined): Cell[] {
+  const cells = scenarios
+    .flatMap((scenario) => chosen.map((variant) => ({ variant, scenario })))
+    .filter(({ variant, scenario }) => canDo(variant, scenario));
+  if (list === undefined) return cells.filter(isDefault);
+  const names = list === 'all' ? scenarioNames : list.split(',').map(toScenarioName);
+  const wanted = cells.filter(({ scenario }) => names.includes(scenario.name));
+  if (wanted.length > 0) return wanted;
+  throw new StartError(`None of the variants can be asked "${list}".\n\n${usage}`);
+}
+
+function isDefault({ variant, scenario }: Cell): boolean {
+  return scenario.name === principal || (moreByDefault[scenario.name]?.includes(variant.name) ?? false);
+}
+
+function describeDefaults(): string {
+  return Object.entries(moreByDefault)
+    .map(([scenario, names]) => `${scenario} for ${names.join(', ')}`)
+    .join('; ');
+}
+
+function toScenarioName(word: string): ScenarioName {
+  const name = scenarioNames.find((each) => each === word);
+  if (name === undefined) throw new StartError(`There is no scenario "${word}".\n\n${usage}`);
+  return name;
+}
+
 function integer(flag: string, text: string, most: number): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new StartError(`${flag} takes a whole number from 1 to ${most}, not "${text}".`);
+  throw new StartError(`${flag} takes a whole number from 1 to ${most}, not "${text}".\n\n${usage}`);
 }

@@ -1,39 +1,75 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+/** What a run leaves behind: a file of JSON below `bench/results/`, with all that it takes to judge it later. */
+
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Sample } from './measure.ts';
-import type { Pinning } from './pinning.ts';
-import type { Variant } from './variants.ts';
+import { StartError } from '../src/errors.ts';
+import { describePythonVersions } from './python.ts';
+import { scenarioNames } from './scenarios.ts';
 
-/** Everything that a run has found, with what it takes to judge it later. */
-export interface Results {
+/** What one round of one variant and scenario has shown. */
+const sampleSchema = z.object({
+  /** Microseconds of processor time of the server, user and system, over the requests it answered. */
+  cpuMicros: z.number(),
+  /** Of a server that is kept busy all the time. */
+  requestsPerSecond: z.number(),
+  /** Latencies at the run's fixed rate, from the moment a request was due. */
+  p50Ms: z.number(),
+  p99Ms: z.number(),
+  p999Ms: z.number(),
+  /** Resident memory at the end of the busy time, in units of 1,000,000 bytes. */
+  residentMegabytes: z.number(),
+  /** From the start of the process to its first answer. */
+  startMs: z.number(),
+});
+
+export type Sample = z.output<typeof sampleSchema>;
+
+const cellSchema = z.object({
+  variant: z.string(),
+  scenario: z.enum(scenarioNames),
+  /** One a round. */
+  samples: z.array(sampleSchema).min(1),
+});
+
+export type CellResult = z.output<typeof cellSchema>;
+
+export const machineSchema = z.object({
+  processor: z.string(),
+  processors: z.number(),
+  memoryBytes: z.number(),
+  system: z.string(),
+  /** The load average of the minute before the run: above 0, somebody else was at work. */
+  loadBefore: z.number(),
+});
+
+export type Machine = z.output<typeof machineSchema>;
+
+export const resultsSchema = z.object({
   /** When the run began, ISO 8601, UTC. */
-  readonly date: string;
-  readonly machine: {
-    readonly processor: string;
-    readonly processors: number;
-    readonly memoryBytes: number;
-    readonly system: string;
-    /** The load average of the minute before the run: above 0, somebody else was at work. */
-    readonly loadBefore: number;
-  };
+  date: z.string(),
+  machine: machineSchema,
   /** Node, and every package that is measured. */
-  readonly versions: Readonly<Record<string, string>>;
-  readonly loadGenerator: string;
-  readonly pinning: Pinning | null;
-  readonly seconds: number;
-  readonly variants: readonly VariantResult[];
-  /** Variants that could not be run here, and why. */
-  readonly notRun: readonly { readonly name: string; readonly reason: string }[];
-}
+  versions: z.record(z.string(), z.string()),
+  loadGenerator: z.string(),
+  /** The processors of the server and of everything else; null where nothing could be pinned. */
+  pinning: z.object({ server: z.number(), others: z.array(z.number()).readonly() }).nullable(),
+  rounds: z.number(),
+  /** Of busy load, and again of load at the fixed rate, in each round. */
+  seconds: z.number(),
+  /** Requests a second while latencies were measured. */
+  rate: z.number(),
+  cells: z.array(cellSchema),
+  /** What could not be run here, and why; without a scenario, none of the variant's. */
+  notRun: z.array(
+    z.object({ variant: z.string(), scenario: z.enum(scenarioNames).optional(), reason: z.string() }),
+  ),
+});
 
-export interface VariantResult extends Pick<Variant, 'name' | 'title' | 'peer'> {
-  /** One sample a round. */
-  readonly samples: readonly Sample[];
-}
+export type Results = z.output<typeof resultsSchema>;
 
-export function describeMachine(): Results['machine'] {
+export function describeMachine(): Machine {
   return {
     processor: cpus()[0]?.model ?? 'unknown',
     processors: availableParallelism(),
@@ -48,7 +84,7 @@ const manifest = z.object({
   dependencies: z.record(z.string(), z.string()).default({}),
 });
 
-/** The installed versions of the direct dependencies, of the project and of this folder. */
+/** The installed versions of the direct dependencies: of the project, of this folder, of the Python environment. */
 export function describeVersions(): Record<string, string> {
   const versions: Record<string, string> = { node: process.version };
   for (const folder of [join(import.meta.dirname, '..'), import.meta.dirname]) {
@@ -57,16 +93,45 @@ export function describeVersions(): Record<string, string> {
       versions[name] = readManifest(join(folder, 'node_modules', name, 'package.json')).version;
     }
   }
-  return versions;
+  return { ...versions, ...describePythonVersions() };
 }
 
-/** Writes the results below `bench/results/` and returns the path. */
-export function writeResults(results: Results): string {
-  const folder = join(import.meta.dirname, 'results');
-  mkdirSync(folder, { recursive: true });
-  const file = join(folder, `${results.date.replace(/:/g, '-').replace(/\.\d+/, '')}.json`);
+export const resultsFolder = join(import.meta.dirname, 'results');
+
+/** Writes results below `bench/results/` and returns the path. Other kinds than the main one are named before the date. */
+export function writeResults(results: { readonly date: string }, kind = 'main'): string {
+  mkdirSync(resultsFolder, { recursive: true });
+  const moment = results.date.replace(/:/g, '-').replace(/\.\d+/, '');
+  const file = join(resultsFolder, `${kind === 'main' ? '' : `${kind}-`}${moment}.json`);
   writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`);
   return file;
+}
+
+/** The path of the newest file of a kind; undefined if there is none. */
+export function findNewestResults(kind = 'main', folder = resultsFolder): string | undefined {
+  const name = kind === 'main' ? /^\d{4}-.*\.json$/ : new RegExp(`^${kind}-\\d{4}-.*\\.json$`);
+  const files = listFiles(folder).filter((file) => name.test(file));
+  const newest = files.toSorted().at(-1);
+  return newest === undefined ? undefined : join(folder, newest);
+}
+
+/** Reads a file that `writeResults` has written, of the kind that the schema describes. Throws a StartError otherwise. */
+export function readResults<Kind>(file: string, schema: z.ZodType<Kind>): Kind {
+  try {
+    return schema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (cause) {
+    throw new StartError(`${file} does not hold results of this version: remove it and measure again.`, {
+      cause,
+    });
+  }
+}
+
+function listFiles(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }
 
 function readManifest(file: string): z.output<typeof manifest> {

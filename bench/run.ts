@@ -1,30 +1,47 @@
 /**
  * The benchmark: `npm run bench`. It proves that all variants do the same work, measures them in turns, and prints
- * what it found.
+ * what it found. A cell is a variant and what it is asked.
  *
  *     verify each variant
- *     round 1:  A  B  C ...      a new server process each time:
- *     round 2:  A  B  C ...        start -> warm up -> load -> stop
+ *     round 1:  A  B  C ...      a new server process for each cell:
+ *     round 2:  A  B  C ...        start -> warm up -> busy load -> load at a fixed rate -> stop
  *     ...
- *     medians, spreads, ratios -> bench/results/<date>.json, and the table
+ *     medians, spreads, ratios -> bench/results/<date>.json, and the tables
  *
  * The principal figure is the processor time that a request costs the server, as the operating system counts it:
  * throughput swings with what else the machine does, the cost of a request hardly does. Each ratio is made of figures
- * that were measured one after the other, in the same round.
+ * of the same round.
+ *
+ * What fails: one of ours that does not start, or does other work, ends the run, and so does a framework that does other
+ * work. A framework that cannot start here, or fails under load, is listed as not run, with what it said; the others
+ * go on.
  */
 
+import { join } from 'node:path';
 import { StartError } from '../src/errors.ts';
 import { type BenchDatabase, openBenchDatabase } from './database.ts';
+import { guard } from './guard.ts';
 import { benchJobs } from './jobs/run.ts';
+import { benchLayers } from './layers.ts';
 import { findLoadGenerator } from './load.ts';
-import { measure, type Sample } from './measure.ts';
+import { measure } from './measure.ts';
+import { benchMicro } from './micro/run.ts';
 import { type Options, parseOptions, usage } from './options.ts';
 import { pinProcesses } from './pinning.ts';
-import { describeMachine, describeVersions, type Results, writeResults } from './results.ts';
+import { writeReport } from './report.ts';
+import { describeMachine, describeVersions, type Results, type Sample, writeResults } from './results.ts';
 import type { ServerProcessOptions } from './server-process.ts';
 import { renderReport } from './table.ts';
-import type { Variant } from './variants.ts';
+import { type Cell, needsDatabase, type Variant } from './variants.ts';
 import { verify } from './verify.ts';
+
+type NotRun = Results['notRun'];
+
+/** What is left to do, and what cannot be done. */
+interface Plan {
+  readonly cells: readonly Cell[];
+  readonly notRun: NotRun;
+}
 
 const interrupted = new AbortController();
 
@@ -37,20 +54,40 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => interrupted.abort(new StartError('The benchmark was interrupted.')));
   }
-  if (options.command === 'jobs') return benchJobs(options);
+  switch (options.command) {
+    case 'jobs':
+      return benchJobs(options);
+    case 'layers':
+      return benchLayers(options, interrupted.signal);
+    case 'micro':
+      return benchMicro(options, interrupted.signal);
+    case 'report':
+      return writeReport();
+    case 'guard':
+      return guard(options, interrupted.signal);
+    case 'verify':
+    case 'measure':
+      return benchVariants(options);
+    default:
+      throw new StartError(`The command "${options.command}" is not part of this copy of the benchmark.`);
+  }
+}
+
+async function benchVariants(options: Options): Promise<void> {
   const machine = describeMachine();
   const pinning = pinProcesses();
   if (pinning === undefined) progress('not pinned: this machine has no taskset, or one processor only');
 
-  const { database, variants, notRun } = await openWhatIsNeeded(options.variants);
+  const { database, ...wanted } = await openWhatIsNeeded(options.cells);
   try {
     const server = { pinning, databaseUrl: database?.url, signal: interrupted.signal };
-    await verifyAll(variants, server);
+    const plan = await verifyAll(wanted, server);
     if (options.command === 'verify') {
-      console.log(`${variants.map(({ name }) => name).join(', ')}: all do the same work.`);
+      for (const { variant, reason } of plan.notRun) console.log(`Not run: ${variant}. ${reason}`);
+      console.log(`${variantsOf(plan.cells).map(nameOf).join(', ')}: all do the same work.`);
       return;
     }
-    const results = { ...(await measureAll({ ...options, variants }, server, machine)), notRun };
+    const results = await measureAll(plan, options, server, machine);
     console.log(`\n${renderReport(results)}\n`);
     progress(`written to ${writeResults(results)}`);
   } finally {
@@ -58,68 +95,119 @@ async function main(): Promise<void> {
   }
 }
 
-/** Opens the database if a variant reads from one. Where it cannot run, the other variants still can. */
-async function openWhatIsNeeded(wanted: readonly Variant[]): Promise<{
-  readonly database: BenchDatabase | undefined;
-  readonly variants: readonly Variant[];
-  readonly notRun: Results['notRun'];
-}> {
-  const readers = wanted.filter(({ database }) => database);
-  if (readers.length === 0) return { database: undefined, variants: wanted, notRun: [] };
+/** Opens the database if a cell reads from one. Where it cannot run, the other cells still can. */
+async function openWhatIsNeeded(
+  wanted: readonly Cell[],
+): Promise<Plan & { readonly database: BenchDatabase | undefined }> {
+  const readers = wanted.filter(needsDatabase);
+  if (readers.length === 0) return { database: undefined, cells: wanted, notRun: [] };
   try {
-    return { database: await openBenchDatabase(), variants: wanted, notRun: [] };
+    return { database: await openBenchDatabase(), cells: wanted, notRun: [] };
   } catch (error) {
     if (!(error instanceof StartError) || readers.length === wanted.length) throw error;
     progress(error.message);
     return {
       database: undefined,
-      variants: wanted.filter(({ database }) => !database),
-      notRun: readers.map(({ name }) => ({ name, reason: error.message })),
+      cells: wanted.filter((cell) => !needsDatabase(cell)),
+      notRun: readers.map((cell) => notRun(cell, error.message)),
     };
   }
 }
 
-async function verifyAll(variants: readonly Variant[], options: ServerProcessOptions): Promise<void> {
+/** The cells of the variants that are here and do their work. Throws a StartError if one does other work. */
+async function verifyAll(plan: Plan, server: ServerProcessOptions): Promise<Plan> {
   const faults: string[] = [];
-  for (const variant of variants) {
+  const missing = new Map<Variant, NotRun[number]>();
+  for (const variant of variantsOf(plan.cells)) {
     progress(`verify ${variant.name}`);
-    faults.push(...(await verify(variant, options)));
+    const questions = plan.cells.filter((cell) => cell.variant === variant).map(({ scenario }) => scenario);
+    try {
+      faults.push(...(await verify(variant, questions, server)));
+    } catch (error) {
+      missing.set(variant, { variant: variant.name, reason: reasonToGoOn(variant, error) });
+    }
   }
   if (faults.length > 0) throw new StartError(`The variants do not do the same work:\n${faults.join('\n')}`);
+  return {
+    cells: plan.cells.filter(({ variant }) => !missing.has(variant)),
+    notRun: [...plan.notRun, ...missing.values()],
+  };
 }
 
 async function measureAll(
-  { variants, rounds, seconds, warmUpSeconds }: Options,
+  plan: Plan,
+  { rounds, seconds, warmUpSeconds, rate }: Options,
   server: ServerProcessOptions,
   machine: Results['machine'],
-): Promise<Omit<Results, 'notRun'>> {
+): Promise<Results> {
   const date = new Date().toISOString();
   const load = findLoadGenerator();
-  const samples = new Map<Variant, Sample[]>(variants.map((variant) => [variant, []]));
+  const samples = new Map<Cell, Sample[]>(plan.cells.map((cell) => [cell, []]));
+  const failed: NotRun = [];
+  const startedAt = performance.now();
+  let done = 0;
   for (let round = 1; round <= rounds; round += 1) {
-    for (const [variant, own] of samples) {
-      const sample = await measure(variant, { ...server, load, seconds, warmUpSeconds });
-      own.push(sample);
-      const { cpuMicros, requestsPerSecond } = sample;
-      progress(
-        `round ${round} of ${rounds}: ${variant.name} ${cpuMicros.toFixed(1)} µs a request, ${requestsPerSecond.toFixed(0)} requests/s`,
-      );
+    for (const [cell, own] of samples) {
+      const name = `${cell.variant.name} ${cell.scenario.name}`;
+      try {
+        const sample = await measure(cell, { ...server, load, seconds, warmUpSeconds, rate });
+        own.push(sample);
+        done += 1;
+        const left = ((performance.now() - startedAt) / done) * (samples.size * rounds - done);
+        progress(`round ${round} of ${rounds}: ${name}: ${describe(sample)}; ${describeTime(left)} left`);
+      } catch (error) {
+        const reason = reasonToGoOn(cell.variant, error);
+        progress(`${name} is left out: ${reason}`);
+        failed.push(notRun(cell, reason));
+        done -= own.length;
+        samples.delete(cell);
+      }
     }
   }
   return {
-    date,
-    machine,
-    versions: describeVersions(),
-    loadGenerator: load.name,
-    pinning: server.pinning ?? null,
-    seconds,
-    variants: [...samples].map(([{ name, title, peer }, own]) => ({
-      name,
-      title,
-      ...(peer !== undefined && { peer }),
+    ...{ date, machine, versions: describeVersions(), loadGenerator: load.name },
+    ...{ pinning: server.pinning ?? null, rounds, seconds, rate },
+    cells: [...samples].map(([{ variant, scenario }, own]) => ({
+      variant: variant.name,
+      scenario: scenario.name,
       samples: own,
     })),
+    notRun: [...plan.notRun, ...failed],
   };
+}
+
+/** What a framework could not do is listed; anything else ends the run. */
+function reasonToGoOn(variant: Variant, error: unknown): string {
+  if (variant.ours || interrupted.signal.aborted || !(error instanceof StartError)) throw error;
+  return summariseComplaint(error.message);
+}
+
+/** Of what a program says when it dies, the line that names the error; without the folder, which is nobody's business. */
+function summariseComplaint(message: string): string {
+  const line = message.match(/^\w*Error\b.*$/m)?.[0] ?? message;
+  return line.replaceAll(join(import.meta.dirname, '..', '/'), '').trim();
+}
+
+function notRun({ variant, scenario }: Cell, reason: string): NotRun[number] {
+  return { variant: variant.name, scenario: scenario.name, reason };
+}
+
+function variantsOf(cells: readonly Cell[]): Variant[] {
+  return [...new Set(cells.map(({ variant }) => variant))];
+}
+
+function nameOf({ name }: Variant): string {
+  return name;
+}
+
+function describe({ cpuMicros, requestsPerSecond, p99Ms }: Sample): string {
+  return `${cpuMicros.toFixed(1)} µs a request, ${requestsPerSecond.toFixed(0)} requests/s, p99 ${p99Ms.toFixed(1)} ms`;
+}
+
+function describeTime(milliseconds: number): string {
+  return milliseconds < 90_000
+    ? `${Math.ceil(milliseconds / 1000)} s`
+    : `${Math.ceil(milliseconds / 60_000)} min`;
 }
 
 function progress(text: string): void {

@@ -6,19 +6,23 @@ import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { StartError } from '../src/errors.ts';
-import { jwtSecret } from './bearer.ts';
+import { jwtAudience, jwtIssuer, jwtSecret } from './bearer.ts';
 import { type Pinning, pinToServer } from './pinning.ts';
+import { findScenario, principal } from './scenarios.ts';
 import { serverCommand, type Variant } from './variants.ts';
-import { headersFor, host, limit, measuredId, origin, personPath, poolSize } from './workload.ts';
+import { host, limit, origin, poolSize } from './workload.ts';
 
 export interface ServerProcessOptions {
   readonly pinning: Pinning | undefined;
+  /** The database that the server is given; undefined for a server without one. */
   readonly databaseUrl: string | undefined;
   readonly signal: AbortSignal;
   /** Requests that the server lets one client send. */
   readonly limit?: number;
   /** The descriptor of a file for its log; without one the lines go to the null device. */
   readonly logFile?: number;
+  /** Variables beside those that every server is given. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface ServerProcess {
@@ -34,7 +38,7 @@ export interface ServerProcess {
 const startDeadlineMs = 20_000;
 const stopDeadlineMs = 5_000;
 
-/** Resolves when the server has answered its first request. Throws a StartError if it never does. */
+/** Resolves when the server has answered its first request, of the principal scenario. Throws a StartError if it never does. */
 export async function startServerProcess(
   variant: Variant,
   options: ServerProcessOptions,
@@ -51,9 +55,12 @@ export async function startServerProcess(
       PORT: String(port),
       BENCH_ORIGIN: origin,
       BENCH_JWT_SECRET: jwtSecret,
+      BENCH_JWT_ISSUER: jwtIssuer,
+      BENCH_JWT_AUDIENCE: jwtAudience,
       BENCH_LIMIT: String(options.limit ?? limit),
       BENCH_POOL_SIZE: String(poolSize),
       ...(options.databaseUrl !== undefined && { BENCH_DATABASE_URL: options.databaseUrl }),
+      ...options.environment,
     },
     stdio: ['ignore', options.logFile ?? 'ignore', 'pipe'],
   });
@@ -82,9 +89,8 @@ export async function startServerProcess(
     },
   };
   const over = AbortSignal.any([options.signal, AbortSignal.timeout(startDeadlineMs)]);
-  const url = `${server.url}${personPath(measuredId)}`;
-  const headers = headersFor(variant);
-  while (!(await answers(url, headers, over))) {
+  const { path, headers } = findScenario(principal);
+  while (!(await answers(`${server.url}${path}`, headers, over))) {
     if (!hasEnded && !over.aborted) {
       await wait(2);
       continue;
@@ -97,7 +103,11 @@ export async function startServerProcess(
 }
 
 /** Whether there is a 200; a refused connection is none. */
-function answers(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<boolean> {
+function answers(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<boolean> {
   return new Promise((resolve) => {
     const asked = request(url, { agent: false, headers, signal }, (response) => {
       response.resume();

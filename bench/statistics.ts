@@ -34,8 +34,8 @@ export function doubt({ spread }: Summary): string | undefined {
   return spread > widestSpread ? `spread ${Math.ceil(spread * 100)} %` : undefined;
 }
 
-/** By linear interpolation between the neighbours. */
-function quantile(sorted: readonly number[], share: number): number {
+/** The value below which the share of the sorted values lies, by linear interpolation between the neighbours. */
+export function quantile(sorted: readonly number[], share: number): number {
   const position = (sorted.length - 1) * share;
   const below = sorted[Math.floor(position)] ?? Number.NaN;
   const above = sorted[Math.ceil(position)] ?? Number.NaN;

@@ -1,6 +1,11 @@
-/** The list of what is measured. A variant is one folder below `variants/` with a `server.mjs`, and one entry here. */
+/**
+ * The list of what is measured. A variant is one folder below `variants/` with a server that has all of its routes,
+ * and one entry here.
+ */
 
 import { join } from 'node:path';
+import { requirePython } from './python.ts';
+import { type Scenario, type ScenarioName, scenarioNames } from './scenarios.ts';
 
 export interface Variant {
   /** The name of its folder, and what `--only` takes. */
@@ -8,62 +13,77 @@ export interface Variant {
   readonly title: string;
   /** Whether it claims the whole set of layers: then `verify` holds it to them. */
   readonly layers: boolean;
-  /** Whether it reads from PostgreSQL. */
-  readonly database: boolean;
+  /** What it can be asked. */
+  readonly scenarios: readonly ScenarioName[];
+  /** Ours must start; another one may be missing on this machine, and is then listed as not run. */
+  readonly ours: boolean;
+  /** Whether a token is looked up in the database too, and not only verified. */
+  readonly sessions?: boolean;
   /** Processes among which its requests are divided; one if absent. */
   readonly workers?: number;
-  /** Whether its requests carry an access token, and are refused without one. */
-  readonly bearer?: boolean;
-  /** The variant that does the same work on a framework, which it is compared with. */
-  readonly peer?: string;
+  /** What runs it: Node if absent. */
+  readonly runtime?: 'python';
+}
+
+/** One measurement: a variant and what it is asked. */
+export interface Cell {
+  readonly variant: Variant;
+  readonly scenario: Scenario;
 }
 
 /** What the others are measured against. */
 export const floor = 'bare';
 
+/** The variant that the frameworks are compared with. */
+export const ours = 'strata';
+
+/** A variant without layers has no limit that it could refuse by. */
+const withoutLimit = scenarioNames.filter((name) => name !== 'refused');
+const routing: readonly ScenarioName[] = ['plain', 'person', 'missing'];
+
+const framework = { layers: true, scenarios: scenarioNames, ours: false } as const;
+const strata = { layers: true, scenarios: scenarioNames, ours: true, sessions: true } as const;
+
 export const variants: readonly Variant[] = [
-  { name: 'bare', title: 'node:http, bare', layers: false, database: false },
+  { name: floor, title: 'node:http, bare', layers: false, scenarios: withoutLimit, ours: true },
+  { name: ours, title: 'Strata, whole', ...strata },
+  { name: 'strata-cluster', title: 'Strata, two workers and their primary', ...strata, workers: 2 },
   {
     name: 'strata-routing',
-    title: 'Strata, routing only (boundary, router, handler)',
+    title: 'Strata, routing only',
     layers: false,
-    database: false,
-    peer: 'fastify-routing',
-  },
-  { name: 'fastify-routing', title: 'Fastify, routing only', layers: false, database: false },
-  { name: 'strata', title: 'Strata, whole', layers: true, database: false, peer: 'fastify' },
-  { name: 'fastify', title: 'Fastify, same layers', layers: true, database: false },
-  {
-    name: 'strata-cluster',
-    title: 'Strata, whole, two workers and their primary',
-    layers: true,
-    database: false,
-    workers: 2,
+    scenarios: routing,
+    ours: true,
   },
   {
-    name: 'strata-bearer',
-    title: 'Strata, whole, with an access token on the request',
-    layers: true,
-    // The session that the token names is looked up there, once in the time that it is believed.
-    database: true,
-    bearer: true,
+    name: 'fastify-routing',
+    title: 'Fastify, routing only',
+    layers: false,
+    scenarios: routing,
+    ours: false,
   },
-  {
-    name: 'strata-database',
-    title: 'Strata, whole, one row from PostgreSQL',
-    layers: true,
-    database: true,
-    peer: 'fastify-database',
-  },
-  {
-    name: 'fastify-database',
-    title: 'Fastify, same layers, one row from PostgreSQL',
-    layers: true,
-    database: true,
-  },
+  { name: 'fastify', title: 'Fastify, same layers', ...framework },
+  { name: 'hono', title: 'Hono, same layers', ...framework },
+  { name: 'koa', title: 'Koa, same layers', ...framework },
+  { name: 'express', title: 'Express, same layers', ...framework },
+  { name: 'nest-fastify', title: 'Nest on Fastify, same layers', ...framework },
+  { name: 'nest-express', title: 'Nest on Express, same layers', ...framework },
+  { name: 'fastapi', title: 'FastAPI on uvicorn, same layers', ...framework, runtime: 'python' },
 ];
 
-/** The command that starts the variant's server. */
-export function serverCommand({ name }: Variant): readonly [string, ...string[]] {
-  return [process.execPath, join(import.meta.dirname, 'variants', name, 'server.mjs')];
+export function canDo(variant: Variant, scenario: Scenario): boolean {
+  return variant.scenarios.includes(scenario.name);
+}
+
+/** Whether the server is given a database: only where the answer wants one, so that the others do not pay for it. */
+export function needsDatabase({ variant, scenario }: Cell): boolean {
+  return scenario.needs === 'database' || (scenario.needs === 'bearer' && variant.sessions === true);
+}
+
+/** The command that starts the variant's server. Throws a StartError where its runtime is missing. */
+export function serverCommand({ name, runtime }: Variant): readonly [string, ...string[]] {
+  const folder = join(import.meta.dirname, 'variants', name);
+  return runtime === 'python'
+    ? [requirePython(), join(folder, 'app.py')]
+    : [process.execPath, join(folder, 'server.mjs')];
 }

@@ -1,53 +1,74 @@
 /**
- * The proof that variants can be compared: before anything is measured, each answers the same questions. All give the
- * same status and the same bytes; those that claim all layers also send every layer's header, write both log lines
- * under the request's id, refuse a bad parameter, and let exactly as many requests through as their limit says.
+ * The proof that variants can be compared: before anything is measured, each is asked everything that it will be measured
+ * with. All give the same status and the same bytes, not compressed. Those that claim all layers also
+ *
+ *   - send every layer's header, on errors too;
+ *   - write a line when a request begins and one when it ends, under the request's id;
+ *   - refuse bad parameters, bad bodies and tokens that nobody signed for them;
+ *   - let exactly as many requests through as their limit says.
  */
 
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { authorization, lifetimeSeconds } from './bearer.ts';
+import { findScenario, personBody, personPath, principal, type Scenario } from './scenarios.ts';
 import { type ServerProcessOptions, startServerProcess } from './server-process.ts';
-import type { Variant } from './variants.ts';
-import { headersFor, measuredId, personBody, personPath } from './workload.ts';
+import { needsDatabase, type Variant } from './variants.ts';
+import { origin } from './workload.ts';
 
-const requestId = 'bench-verify-0001';
+/** Asks the server one thing and returns what is wrong with the answer. */
+type Ask = (
+  scenario: Scenario,
+  expected?: Expected,
+) => Promise<{ readonly faults: readonly string[]; readonly id: string }>;
 
-/** Returns a sentence for each thing that the variant does not do; none if it does its whole work. */
-export async function verify(variant: Variant, options: ServerProcessOptions): Promise<string[]> {
-  const faults = await verifyAnswers(variant, options);
-  if (variant.layers) faults.push(...(await verifyLimit(variant, options)));
-  return faults.map((fault) => `${variant.name}: ${fault}`);
+interface Expected {
+  /** What is asked, for the sentence of a fault. */
+  readonly what: string;
+  readonly statuses: readonly number[];
 }
 
-async function verifyAnswers(variant: Variant, options: ServerProcessOptions): Promise<string[]> {
+/** Returns a sentence for each thing that the variant does not do; none if it does its whole work. */
+export async function verify(
+  variant: Variant,
+  scenarios: readonly Scenario[],
+  options: ServerProcessOptions,
+): Promise<string[]> {
+  const usual = scenarios.filter(({ limit }) => limit === undefined);
+  const withDatabase = usual.filter((scenario) => needsDatabase({ variant, scenario }));
+  const without = usual.filter((scenario) => scenario.name !== principal && !withDatabase.includes(scenario));
+  const bareOptions = { ...options, databaseUrl: undefined };
+
+  const faults = await verifyAnswers(variant, [findScenario(principal), ...without], bareOptions);
+  if (withDatabase.length > 0) faults.push(...(await verifyAnswers(variant, withDatabase, options)));
+  if (variant.layers) faults.push(...(await verifyLimit(variant, bareOptions)));
+  return [...new Set(faults)].map((fault) => `${variant.name}: ${fault}`);
+}
+
+async function verifyAnswers(
+  variant: Variant,
+  scenarios: readonly Scenario[],
+  options: ServerProcessOptions,
+): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'strata-bench-'));
   const logPath = join(folder, 'stdout');
   const logFile = openSync(logPath, 'w');
   const server = await startServerProcess(variant, { ...options, logFile }).finally(() => closeSync(logFile));
+  const ask = askAt(server.url, variant);
   const faults: string[] = [];
-  const expect = (holds: boolean, fault: string) => {
-    if (!holds) faults.push(fault);
-  };
   try {
-    for (const id of [measuredId, 7]) {
-      const { status, body, headers } = await ask(variant, server.url, personPath(id));
-      expect(status === 200, `person ${id} is answered with ${status}.`);
-      expect(body === personBody(id), `person ${id} has the body ${body}`);
-      expect(/^application\/json\b/.test(headers.get('content-type') ?? ''), 'the body is not called JSON.');
-      if (variant.layers) faults.push(...findMissingHeaders(headers));
-    }
-    const unknown = await ask(variant, server.url, '/api/v1/nothing/here');
-    expect(unknown.status === 404, `an unknown path is answered with ${unknown.status}.`);
-    if (variant.bearer) {
-      const anonymous = await ask({}, server.url, personPath(measuredId));
-      expect(anonymous.status === 401, `without a token the answer is ${anonymous.status}.`);
-    }
-    if (variant.layers) {
-      const bad = await ask(variant, server.url, personPath('x'));
-      expect(bad.status === 400 || bad.status === 422, `a bad parameter is answered with ${bad.status}.`);
-      faults.push(...(await findMissingLines(logPath)));
+    for (const scenario of scenarios) {
+      const answer = await ask(scenario);
+      faults.push(...answer.faults);
+      if (scenario.name === principal) {
+        faults.push(...(await ask(otherPerson(scenario))).faults);
+        if (variant.layers) faults.push(...(await findMissingLines(logPath, answer.id, scenario.path)));
+      }
+      if (!variant.layers) continue;
+      for (const [bad, expected] of badVersionsOf(scenario))
+        faults.push(...(await ask(bad, expected)).faults);
     }
   } finally {
     await server.stop();
@@ -56,9 +77,75 @@ async function verifyAnswers(variant: Variant, options: ServerProcessOptions): P
   return faults;
 }
 
+/** The same question for somebody else: the answer must depend on the parameter. */
+function otherPerson(scenario: Scenario): Scenario {
+  return { ...scenario, path: personPath(7), responseBody: personBody(7) };
+}
+
+/** Questions that must be refused, and how. */
+function badVersionsOf(scenario: Scenario): [Scenario, Expected][] {
+  const { name, headers } = scenario;
+  const { responseBody, ...anyBody } = scenario;
+  const invalid = [400, 422];
+  const asBody = (body: string): Scenario => ({ ...anyBody, body });
+  const asToken = (token: string): Scenario => ({
+    ...anyBody,
+    headers: { ...headers, authorization: token },
+  });
+  switch (name) {
+    case 'person':
+      return [
+        [
+          { ...anyBody, path: personPath('x') },
+          { what: 'a parameter that is no number', statuses: invalid },
+        ],
+      ];
+    case 'create':
+      return [
+        [asBody('{"username":"grace_hopper"}'), { what: 'a body without the address', statuses: invalid }],
+        [
+          asBody('{"username":7,"email":"grace@example.org"}'),
+          { what: 'a body with a wrong type', statuses: invalid },
+        ],
+        [
+          asBody('{"username":"grace_hopper","email":"nowhere"}'),
+          { what: 'a body with a bad address', statuses: invalid },
+        ],
+        [asBody('{"username":'), { what: 'a body that is no JSON', statuses: invalid }],
+      ];
+    case 'bearer': {
+      const { authorization: _, ...anonymous } = headers;
+      const refused = [401];
+      return [
+        [
+          { ...anyBody, headers: anonymous },
+          { what: 'a request without a token', statuses: refused },
+        ],
+        [
+          asToken(authorization({ secret: 'f'.repeat(64) })),
+          { what: 'a token with a foreign signature', statuses: refused },
+        ],
+        [
+          asToken(authorization({ audience: 'others' })),
+          { what: 'a token for another audience', statuses: refused },
+        ],
+        [
+          asToken(authorization({ issuer: 'others' })),
+          { what: 'a token of another issuer', statuses: refused },
+        ],
+        [
+          asToken(authorization({ ageSeconds: lifetimeSeconds + 60 })),
+          { what: 'a token that has expired', statuses: refused },
+        ],
+      ];
+    }
+    default:
+      return [];
+  }
+}
+
 /** What an answer must carry, and how its value must look. */
 const expectedHeaders: Readonly<Record<string, RegExp>> = {
-  'x-request-id': new RegExp(`^${requestId}$`),
   'x-process-time': /^\d+\.\d+$/,
   'content-security-policy': /default-src/,
   'x-content-type-options': /^nosniff$/,
@@ -66,29 +153,82 @@ const expectedHeaders: Readonly<Record<string, RegExp>> = {
   'referrer-policy': /./,
   'cross-origin-opener-policy': /^same-origin$/,
   'cross-origin-resource-policy': /./,
-  'access-control-allow-origin': /^https:\/\/app\.example\.com$/,
+  'access-control-allow-origin': new RegExp(`^${origin.replaceAll('.', '\\.')}$`),
   vary: /\borigin\b/i,
 };
 
-function findMissingHeaders(headers: Headers): string[] {
-  const faults = Object.entries(expectedHeaders)
+const remainingHeader = /^(?:x-)?rate-?limit(?:-remaining)?$/;
+
+/** Each question gets a request id of its own, which the answer must repeat. */
+function askAt(url: string, { layers }: Variant): Ask {
+  let asked = 0;
+  return async (scenario, expected = { what: `"${scenario.name}"`, statuses: [scenario.status] }) => {
+    const { method, path, headers, body, responseBody } = scenario;
+    const { what, statuses } = expected;
+    asked += 1;
+    const id = `bench-verify-${asked}`;
+    const answered = await fetchWhole(`${url}${path}`, {
+      method,
+      headers: { ...headers, 'x-request-id': id, connection: 'close' },
+      ...(body !== undefined && { body }),
+    });
+    if (answered === undefined) return { faults: [`${what} is not answered.`], id };
+    const { response, text } = answered;
+    const faults: string[] = [];
+    if (!statuses.includes(response.status)) faults.push(`${what} is answered with ${response.status}.`);
+    if (responseBody !== undefined) {
+      if (text !== responseBody) faults.push(`${what} is answered with the body ${text}`);
+      if (!/^application\/json\b/.test(response.headers.get('content-type') ?? '')) {
+        faults.push(`the answer to ${what} is not called JSON.`);
+      }
+    }
+    if (response.headers.has('content-encoding')) faults.push(`the answer to ${what} is compressed.`);
+    if (layers) faults.push(...findMissingHeaders(response, what, id));
+    return { faults, id };
+  };
+}
+
+const answerDeadlineMs = 10_000;
+
+/** An answer with its body; undefined where the connection broke before its end, or none came. */
+async function fetchWhole(
+  url: string,
+  request: RequestInit,
+): Promise<{ readonly response: Response; readonly text: string } | undefined> {
+  try {
+    const response = await fetch(url, { ...request, signal: AbortSignal.timeout(answerDeadlineMs) });
+    return { response, text: await response.text() };
+  } catch {
+    return undefined;
+  }
+}
+
+function findMissingHeaders({ headers, status }: Response, what: string, id: string): string[] {
+  const expected = Object.entries({ ...expectedHeaders, 'x-request-id': new RegExp(`^${id}$`) });
+  const faults = expected
     .filter(([name, value]) => !value.test(headers.get(name) ?? ''))
-    .map(([name]) => `the header ${name} is ${headers.get(name) ?? 'missing'}.`);
-  const limited = headers.has('ratelimit') || headers.has('x-ratelimit-remaining');
-  return limited ? faults : [...faults, 'no header says how much of the limit is left.'];
+    .map(([name]) => `on the answer to ${what}, the header ${name} is ${headers.get(name) ?? 'missing'}.`);
+  // Where no route is, some limiters do not count; what they count they must tell.
+  if (status < 400 && ![...headers.keys()].some((name) => remainingHeader.test(name))) {
+    faults.push(`on the answer to ${what}, no header says how much of the limit is left.`);
+  }
+  if (status === 429 && !headers.has('retry-after')) {
+    faults.push(`the answer to ${what} does not say when to come again.`);
+  }
+  return faults;
 }
 
 const logDeadlineMs = 2_000;
 
-/** Waits for the two lines of the first request: servers may gather lines before they write them. */
-async function findMissingLines(logPath: string): Promise<string[]> {
+/** Waits for the two lines of a request: servers may gather lines before they write them. */
+async function findMissingLines(logPath: string, id: string, path: string): Promise<string[]> {
   const startedAt = performance.now();
-  const path = `"${personPath(measuredId)}"`;
   for (;;) {
-    const lines = readFileSync(logPath, 'utf8').split('\n');
-    const own = lines.filter((line) => line.includes(`"${requestId}"`));
-    const start = own.find((line) => line.includes(path));
-    const complete = own.find((line) => line !== start && /"status_?[cC]ode":200\b/.test(line));
+    const own = readFileSync(logPath, 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(`"${id}"`));
+    const complete = own.find((line) => /"status(?:_?code)?":\s?200\b/i.test(line));
+    const start = own.find((line) => line !== complete && line.includes(`"${path}"`));
     if (start !== undefined && complete !== undefined) return [];
     if (performance.now() - startedAt > logDeadlineMs) {
       return [`the log has no line for the ${start === undefined ? 'start' : 'end'} of a request.`];
@@ -99,26 +239,20 @@ async function findMissingLines(logPath: string): Promise<string[]> {
 
 async function verifyLimit(variant: Variant, options: ServerProcessOptions): Promise<string[]> {
   const limit = 5;
+  const scenario = findScenario(principal);
+  const refusal = { ...findScenario('refused'), path: scenario.path };
   const server = await startServerProcess(variant, { ...options, limit });
+  const ask = askAt(server.url, variant);
+  const faults: string[] = [];
   try {
     // The start has taken the first permit.
-    const statuses: number[] = [200];
-    while (statuses.length < limit + 2)
-      statuses.push((await ask(variant, server.url, personPath(measuredId))).status);
-    const isExact = statuses.every((status, index) => status === (index < limit ? 200 : 429));
-    return isExact ? [] : [`with a limit of ${limit} the answers were ${statuses.join(', ')}.`];
+    for (let number = 2; number <= limit + 2; number += 1) {
+      const what = `request ${number} under a limit of ${limit}`;
+      const asked = number <= limit ? scenario : refusal;
+      faults.push(...(await ask(asked, { what, statuses: [asked.status] })).faults);
+    }
   } finally {
     await server.stop();
   }
-}
-
-async function ask(
-  variant: Pick<Variant, 'bearer'>,
-  url: string,
-  path: string,
-): Promise<{ status: number; body: string; headers: Headers }> {
-  const response = await fetch(`${url}${path}`, {
-    headers: { ...headersFor(variant), 'x-request-id': requestId, connection: 'close' },
-  });
-  return { status: response.status, body: await response.text(), headers: response.headers };
+  return faults;
 }

@@ -11,7 +11,7 @@
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,8 +20,8 @@ import { z } from 'zod';
 import { startEmbedded } from '../../src/db/embedded.ts';
 import { StartError } from '../../src/errors.ts';
 import { createLogger } from '../../src/observability/logger.ts';
-import { describeMachine, describeVersions } from '../results.ts';
-import { doubt, summarise, summariseRatio } from '../statistics.ts';
+import { describeMachine, describeVersions, writeResults } from '../results.ts';
+import { type JobsSample, ours, renderJobs } from './results.ts';
 
 interface System {
   readonly name: string;
@@ -31,8 +31,6 @@ interface System {
   /** How many jobs have not been done yet. */
   readonly left: string;
 }
-
-const ours = 'strata';
 
 const systems: readonly System[] = [
   {
@@ -61,12 +59,6 @@ const systems: readonly System[] = [
     left: `select count(*)::integer as left from pgboss.job where name = 'noop' and state < 'completed'`,
   },
 ];
-
-interface JobsSample {
-  readonly jobsPerSecond: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-}
 
 export interface JobsBenchOptions {
   readonly rounds: number;
@@ -107,12 +99,8 @@ export async function benchJobs({ rounds, quick }: JobsBenchOptions): Promise<vo
     ...{ date, machine, versions: describeVersions(), jobs: count, singles },
     systems: [...samples].map(([{ name, title }, own]) => ({ name, title, samples: own })),
   };
-  console.log(`\n${renderJobs(results.systems, rounds, count, singles)}\n`);
-  const resultsFolder = join(import.meta.dirname, '..', 'results');
-  mkdirSync(resultsFolder, { recursive: true });
-  const file = join(resultsFolder, `jobs-${date.replace(/:/g, '-').replace(/\.\d+/, '')}.json`);
-  writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`);
-  console.error(`bench: written to ${file}`);
+  console.log(`\n${renderJobs(results)}\n`);
+  console.error(`bench: written to ${writeResults(results, 'jobs')}`);
 }
 
 async function measure(
@@ -195,35 +183,4 @@ function openAdapter({ file, env }: System, databaseUrl: string) {
       clearTimeout(timer);
     },
   };
-}
-
-function renderJobs(
-  measured: readonly {
-    readonly name: string;
-    readonly title: string;
-    readonly samples: readonly JobsSample[];
-  }[],
-  rounds: number,
-  count: number,
-  singles: number,
-): string {
-  const own = measured.find(({ name }) => name === ours)?.samples ?? [];
-  const rates = (samples: readonly JobsSample[]) => samples.map(({ jobsPerSecond }) => jobsPerSecond);
-  const rows = measured.map(({ title, samples }) => {
-    const ratio = summariseRatio(rates(own), rates(samples));
-    const remark = doubt(ratio);
-    return [
-      title,
-      summarise(rates(samples)).median.toFixed(0),
-      `${ratio.median.toFixed(2)}${remark === undefined ? '' : ` (${remark})`}`,
-      summarise(samples.map(({ p50Ms }) => p50Ms)).median.toFixed(2),
-      summarise(samples.map(({ p99Ms }) => p99Ms)).median.toFixed(2),
-    ];
-  });
-  const heads = ['queue', 'jobs/s', 'Strata does x times that', 'to the start, p50 ms', 'p99 ms'];
-  return [
-    `${rounds} rounds, interleaved; ${count} jobs that do nothing, one runner; ${singles} single jobs to an idle one`,
-    '',
-    ...[heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`),
-  ].join('\n');
 }

@@ -19,3 +19,10 @@ export const databaseUrl = process.env.BENCH_DATABASE_URL;
 
 /** What access tokens are signed with. */
 export const jwtSecret = process.env.BENCH_JWT_SECRET;
+
+/** What an access token must say of who made it, and for whom. */
+export const jwtIssuer = process.env.BENCH_JWT_ISSUER;
+export const jwtAudience = process.env.BENCH_JWT_AUDIENCE;
+
+/** The layers that Strata is to run without, for the price of each; in every other measurement there are none. */
+export const disabledLayers = process.env.BENCH_DISABLED_LAYERS?.split(',').filter((name) => name !== '');

@@ -1,4 +1,6 @@
-/** The person that the variants without a database answer with: the one whom the others read from their table. */
+/** The people that the variants answer with where no table is read. */
+
+/** The person whom the table has under each of its numbers too. */
 export function makePerson(id) {
   return {
     id,
@@ -7,3 +9,12 @@ export function makePerson(id) {
     created_at: new Date(Date.UTC(2026, 0, 31, 12)),
   };
 }
+
+/** What creating somebody answers with, now that the body is known to be good. */
+export function createPerson({ username, email }) {
+  return { ...makePerson(43), username, email };
+}
+
+/** What a good username looks like; an address has whatever form the framework's validator checks. */
+export const usernameRule = { min: 3, max: 50, pattern: /^[a-zA-Z0-9_]+$/ };
+export const emailRule = { max: 254 };

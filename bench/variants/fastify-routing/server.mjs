@@ -5,5 +5,6 @@ import { host, port } from '../environment.mjs';
 import { makePerson } from '../people.mjs';
 
 const app = Fastify();
+app.get('/api/v1/hello', async () => ({ message: 'Hello, world' }));
 app.get('/api/v1/people/:id', async (request) => makePerson(Number(request.params.id)));
 await app.listen({ port, host });

@@ -1,9 +1,13 @@
 /** Strata, whole, as two workers and their primary, which share one limit. All of it runs on the server's processor. */
 
+import cluster from 'node:cluster';
 import { runProgram } from '../../../dist/program.js';
-import { makePerson } from '../people.mjs';
-import { personRoute } from '../strata/person-route.mjs';
+import { databaseUrl } from '../environment.mjs';
+import { routes } from '../strata/routes.mjs';
 import { environment } from '../strata/settings.mjs';
+import { openDatabase } from './database.mjs';
 
 Object.assign(process.env, environment(), { APP_WORKERS: '2' });
-runProgram({ extraRoutes: [personRoute(makePerson)] });
+
+const database = cluster.isWorker && databaseUrl !== undefined ? openDatabase() : undefined;
+runProgram({ extraRoutes: routes(() => database) });

@@ -9,6 +9,19 @@ import { layerNames } from '../../../dist/settings/layer-names.js';
 import { makePerson } from '../people.mjs';
 import { serve } from '../strata/serve.mjs';
 
+const json = 'application/json';
+
+const sayHello = route({
+  method: 'GET',
+  path: '/hello',
+  operationId: 'sayHello',
+  summary: 'Say hello',
+  tags: ['bench'],
+  auth: 'none',
+  responses: { 200: { description: 'The greeting.', contentType: json } },
+  handler: () => raw(JSON.stringify({ message: 'Hello, world' }), json),
+});
+
 const getPerson = route({
   method: 'GET',
   path: '/people/:id',
@@ -16,9 +29,9 @@ const getPerson = route({
   summary: 'Read a person',
   tags: ['bench'],
   auth: 'none',
-  responses: { 200: { description: 'The person.', contentType: 'application/json' } },
-  handler: ({ ctx }) => raw(JSON.stringify(makePerson(Number(ctx.match.params.id))), 'application/json'),
+  responses: { 200: { description: 'The person.', contentType: json } },
+  handler: ({ ctx }) => raw(JSON.stringify(makePerson(Number(ctx.match.params.id))), json),
 });
 
 const guards = ['authenticate', 'authorise'];
-await serve([getPerson], { disabledLayers: layerNames.filter((name) => !guards.includes(name)) });
+await serve([sayHello, getPerson], { disabledLayers: layerNames.filter((name) => !guards.includes(name)) });

@@ -1,7 +1,10 @@
 /** Strata, whole: the pipeline of production, validation, the response through its schema. */
 
-import { makePerson } from '../people.mjs';
-import { personRoute } from './person-route.mjs';
+import { disabledLayers } from '../environment.mjs';
+import { routes } from './routes.mjs';
 import { serve } from './serve.mjs';
 
-await serve([personRoute(makePerson)]);
+const { database } = await serve(
+  routes(() => database),
+  { disabledLayers },
+);

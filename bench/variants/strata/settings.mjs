@@ -1,4 +1,14 @@
-import { databaseUrl, host, jwtSecret, limit, origin, poolSize, port } from '../environment.mjs';
+import {
+  databaseUrl,
+  host,
+  jwtAudience,
+  jwtIssuer,
+  jwtSecret,
+  limit,
+  origin,
+  poolSize,
+  port,
+} from '../environment.mjs';
 
 /**
  * The environment of the measured program: production, every layer on. What differs from the defaults stands here: names
@@ -13,8 +23,12 @@ export function environment(disabledLayers = []) {
     APP_CORS_ALLOW_ORIGINS: origin,
     APP_DATABASE_URL: databaseUrl ?? 'none',
     APP_DATABASE_POOL_SIZE: String(poolSize),
+    // Jobs run in a process of their own, which takes no part in answering requests.
+    APP_TASKS_ENABLED: 'false',
     APP_DISABLED_LAYERS: JSON.stringify(disabledLayers),
     SECURITY_JWT_SECRET: jwtSecret,
+    SECURITY_JWT_ISSUER: jwtIssuer,
+    SECURITY_JWT_AUDIENCE: jwtAudience,
     SECURITY_RATE_LIMIT_PER_MINUTE: String(limit),
     SECURITY_RATE_LIMIT_PER_HOUR: String(limit),
     SECURITY_RATE_LIMIT_BURST: '0',

@@ -1,0 +1,110 @@
+/**
+ * Latencies at a fixed rate, without coordinated omission. A client that waits for an answer before it asks again asks
+ * a slow server less often, just while it is slow, and so leaves out the very latencies that matter. Here the moments at
+ * which requests are due are fixed before the first one is sent:
+ *
+ *     due        0   1/rate   2/rate   3/rate ...      whatever the server does
+ *     sent       when due; later if all connections wait for an answer, or if this process was held up
+ *     latency    from due, not from sent, to the last byte of the answer
+ *
+ * A server that stalls for half a second therefore delays each request that was due in that time, and each is counted,
+ * although few were on their way. Each request ends in exactly one of two: a latency, or a failure (another status than
+ * the scenario's, a broken connection, no answer before the deadline). When `runOpenLoop` settles, none is on its way.
+ */
+
+import { setMaxListeners } from 'node:events';
+import { Agent, request } from 'node:http';
+import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises';
+import type { Scenario } from './scenarios.ts';
+import { quantile } from './statistics.ts';
+import { connections as usualConnections } from './workload.ts';
+
+export interface OpenLoopOptions {
+  /** The server, without a path. */
+  readonly url: string;
+  readonly scenario: Pick<Scenario, 'method' | 'path' | 'headers' | 'body' | 'status'>;
+  /** Requests a second. */
+  readonly rate: number;
+  readonly seconds: number;
+  readonly signal: AbortSignal;
+  /** Each with one request at a time. */
+  readonly connections?: number;
+  /** How long the last request may take, in milliseconds. */
+  readonly patienceMs?: number;
+}
+
+export interface OpenLoopResult {
+  /** Requests that were answered as they should be; the percentiles are theirs. */
+  readonly requests: number;
+  readonly failures: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly p999Ms: number;
+}
+
+/** Sends `rate * seconds` requests, each when it is due. Throws the signal's reason if it is aborted. */
+export async function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopResult> {
+  const { rate, seconds, signal, connections = usualConnections, patienceMs = 10_000 } = options;
+  const agent = new Agent({ keepAlive: true, maxSockets: connections, scheduling: 'fifo' });
+  const deadline = AbortSignal.timeout(seconds * 1000 + patienceMs);
+  const over = AbortSignal.any([signal, deadline]);
+  // Each request on its way listens to it, and there is no bound to how many wait for a connection.
+  setMaxListeners(0, over);
+  const latencies: number[] = [];
+  let failures = 0;
+
+  const ask = async (due: number) => {
+    const isAnswered = await send(options, agent, over);
+    if (isAnswered) latencies.push(performance.now() - due);
+    else failures += 1;
+  };
+
+  const startedAt = performance.now();
+  const asked: Promise<void>[] = [];
+  while (asked.length < rate * seconds && !signal.aborted) {
+    const due = startedAt + (asked.length * 1000) / rate;
+    await until(due);
+    asked.push(ask(due));
+  }
+  await Promise.all(asked);
+  agent.destroy();
+  signal.throwIfAborted();
+
+  const sorted = latencies.toSorted((a, b) => a - b);
+  return {
+    requests: sorted.length,
+    failures,
+    p50Ms: quantile(sorted, 0.5),
+    p99Ms: quantile(sorted, 0.99),
+    p999Ms: quantile(sorted, 0.999),
+  };
+}
+
+/**
+ * Resolves at the moment, or at once if it has passed. A timer may come a millisecond late, which would be counted as
+ * the server's, so the last stretch is passed in turns of the event loop: they let answers in, and cost this process
+ * a part of its processor.
+ */
+async function until(moment: number): Promise<void> {
+  for (let left = moment - performance.now(); left > 0; left = moment - performance.now()) {
+    await (left > 2 ? wait(left - 1) : turn());
+  }
+}
+
+/** Whether the answer came, whole and with the scenario's status. Never rejects. */
+function send({ url, scenario }: OpenLoopOptions, agent: Agent, signal: AbortSignal): Promise<boolean> {
+  const { method, path, headers, body, status } = scenario;
+  return new Promise((resolve) => {
+    const fail = () => resolve(false);
+    const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
+    const asked = request(
+      `${url}${path}`,
+      { agent, method, headers: { ...headers, ...length }, signal },
+      (response) => {
+        response.on('error', fail).on('end', () => resolve(response.statusCode === status));
+        response.resume();
+      },
+    );
+    asked.on('error', fail).end(body);
+  });
+}
