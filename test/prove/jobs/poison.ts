@@ -1,6 +1,7 @@
 /**
  * Jobs that end their thread, fill its memory or never let go of it, among many that do nothing wrong: the first must
- * fail after their attempts, and the others must hardly notice.
+ * fail after their attempts. The others must hardly notice those that end their threads. One that never lets go has
+ * its thread, and a processor, until its time is up: what that costs the others is printed.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,34 +10,30 @@ import { until } from '../until.ts';
 import type { Processes } from './processes.ts';
 
 export interface PoisonResult {
-  /** Jobs a second without bad neighbours, and with them. */
+  /** Jobs a second without bad neighbours, beside those that end their threads, and beside one that loops. */
   readonly alone: number;
-  readonly beside: number;
+  readonly besideEnding: number;
+  readonly besideLooping: number;
   /** How each of the bad ones has ended: its state, its attempts, and the codes of their faults. */
   readonly ends: readonly string[];
 }
 
 /** Each takes 20 ms without using the processor. */
 const pauseMs = 20;
-const hows = ['exit', 'memory', 'blocked'] as const;
+const ending = ['exit', 'memory'] as const;
+const looping = ['blocked'] as const;
 
 export async function provePoison(sql: Sql, processes: Processes, jobs: number): Promise<PoisonResult> {
   const runner = processes.keep('runner', { APP_TASKS_THREADS: '8', APP_TASKS_THREAD_MEMORY_MB: '64' });
   await until('the runner is there', async () => (await sql`select from job_runners`).length === 1, 20_000);
   await rate(sql, jobs / 2);
   const alone = await rate(sql, jobs);
-  await Promise.all(
-    hows.map(
-      (how) => sql`
-        insert into jobs (name, queue, state, priority, payload, max_attempts, timeout_ms)
-        values ('poison', 'poison', 'available', 50, ${sql.json({ how })}, 3, 1000)
-      `,
-    ),
-  );
-  const beside = await rate(sql, jobs);
-  const over = async () =>
-    (await sql`select from jobs where name = 'poison' and state = 'failed'`).length === hows.length;
-  await until('the bad ones have failed', over, 60_000);
+  await addPoison(sql, ending);
+  const besideEnding = await rate(sql, jobs);
+  await untilFailed(sql, ending.length);
+  await addPoison(sql, looping);
+  const besideLooping = await rate(sql, jobs);
+  await untilFailed(sql, ending.length + looping.length);
   const rows = await sql`
     select payload->>'how' as how, state, attempt, jsonb_path_query_array(errors, '$[*].code') as codes
     from jobs where name = 'poison' order by id
@@ -44,11 +41,26 @@ export async function provePoison(sql: Sql, processes: Processes, jobs: number):
   await runner.stop();
   return {
     alone,
-    beside,
+    besideEnding,
+    besideLooping,
     ends: rows.map(
       ({ how, state, attempt, codes }) => `${how}: ${state} after ${attempt} attempts, ${codes.join(', ')}`,
     ),
   };
+}
+
+async function addPoison(sql: Sql, hows: readonly string[]): Promise<void> {
+  const payloads = hows.map((how) => JSON.stringify({ how }));
+  await sql`
+    insert into jobs (name, queue, state, priority, payload, max_attempts, timeout_ms)
+    select 'poison', 'poison', 'available', 50, payload::jsonb, 3, 1000 from unnest(${payloads}::text[]) as payload
+  `;
+}
+
+async function untilFailed(sql: Sql, count: number): Promise<void> {
+  const over = async () =>
+    (await sql`select from jobs where name = 'poison' and state = 'failed'`).length === count;
+  await until('the bad ones have failed', over, 60_000);
 }
 
 /** Jobs a second, from the first to be started to the last to be completed. */
