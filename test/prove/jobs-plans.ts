@@ -49,8 +49,8 @@ const cases: [what: string, pages: number, run: (sql: Sql) => Promise<unknown>][
   ['prune 1,000', 40_000, (sql) => pruneJobs(sql, 1_000, keep)],
   ['nothing to prune', 100, (sql) => pruneJobs(sql, 1_000, { completedDays: 90, failedDays: 90 })],
   ['list', 500, (sql) => searchJobs(sql, {}, undefined)],
-  ['list available', 3_000, (sql) => searchJobs(sql, { state: 'available' }, undefined)],
-  ['list failed', 3_000, (sql) => searchJobs(sql, { state: 'failed' }, undefined)],
+  ['list available', 5_000, (sql) => searchJobs(sql, { state: 'available' }, undefined)],
+  ['list failed', 5_000, (sql) => searchJobs(sql, { state: 'failed' }, undefined)],
   ['depths of queues', 30_000, (sql) => findQueueDepths(sql, queues)],
 ];
 
