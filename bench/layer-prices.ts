@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { type LayerName, layerNames } from '../src/settings/layer-names.ts';
 import { renderMarkdownTable } from './markdown-table.ts';
-import { machineSchema } from './results.ts';
+import { loadRunSchema } from './results.ts';
 import { scenarioNames } from './scenarios.ts';
 import { quantile, summarise } from './statistics.ts';
 
@@ -27,14 +27,7 @@ const turnSchema = z.object({
 
 export type Turn = z.output<typeof turnSchema>;
 
-export const layerResultsSchema = z.object({
-  date: z.string(),
-  machine: machineSchema,
-  versions: z.record(z.string(), z.string()),
-  loadGenerator: z.string(),
-  pinning: z.object({ server: z.number(), others: z.array(z.number()).readonly() }).nullable(),
-  rounds: z.number(),
-  seconds: z.number(),
+export const layerResultsSchema = loadRunSchema.extend({
   scenario: z.enum(scenarioNames),
   turns: z.array(turnSchema),
 });

@@ -46,7 +46,8 @@ export const machineSchema = z.object({
 
 export type Machine = z.output<typeof machineSchema>;
 
-export const resultsSchema = z.object({
+/** How a run under load was made, whatever it measured. */
+export const loadRunSchema = z.object({
   /** When the run began, ISO 8601, UTC. */
   date: z.string(),
   machine: machineSchema,
@@ -56,8 +57,11 @@ export const resultsSchema = z.object({
   /** The processors of the server and of everything else; null where nothing could be pinned. */
   pinning: z.object({ server: z.number(), others: z.array(z.number()).readonly() }).nullable(),
   rounds: z.number(),
-  /** Of busy load, and again of load at the fixed rate, in each round. */
+  /** Of busy load in each round; in a run with latencies as long again at the fixed rate. */
   seconds: z.number(),
+});
+
+export const resultsSchema = loadRunSchema.extend({
   /** Requests a second while latencies were measured. */
   rate: z.number(),
   cells: z.array(cellSchema),
