@@ -20,9 +20,10 @@ import type { Logger } from '../observability/logger.ts';
 import { currentRequest, type RequestContext, type WorkSignal } from '../observability/request-context.ts';
 import { columnTypes } from './column-types.ts';
 import { createConnectionSlots, type SlotStats } from './connection-slots.ts';
-import { isUnavailable } from './database-error.ts';
+import { isConnectionError, isUnavailable } from './database-error.ts';
 import { isDriverQuery } from './driver-query.ts';
 import { interceptQueries, interceptQuery, type RunQuery, type Sql } from './intercept.ts';
+import { createLostQueries, type LostQueries } from './lost-queries.ts';
 import { createPreparedStatements } from './prepared-statements.ts';
 import { createQueryWatch } from './query-watch.ts';
 import { createRunTransaction, type RunTransaction } from './transaction.ts';
@@ -68,9 +69,10 @@ export interface Database {
 /** Opens the pool, without connecting yet. Throws an Error if the installed driver is not the one it was built for. */
 export function connectDatabase(options: DatabaseOptions): Database {
   const { url, log } = options;
-  const driver = openDriver(options);
+  const lostQueries = createLostQueries(() => driver);
+  const driver = openDriver(options, lostQueries);
   const slots = createConnectionSlots(options.poolSize);
-  const watch = createQueryWatch(options);
+  const watch = createQueryWatch({ ...options, lostQueries });
   const availability = watchAvailability(log);
   const preparedStatements = createPreparedStatements(driver, slots);
   let closing: Promise<void> | undefined;
@@ -110,11 +112,13 @@ export function connectDatabase(options: DatabaseOptions): Database {
   };
 
   const settled = (error: unknown) => {
-    slots.release();
+    // Until its connection has closed as well, the driver would send the next query down the broken one.
+    if (isConnectionError(error)) setTimeout(slots.release, 1);
+    else slots.release();
     note(error);
   };
 
-  const runTransaction = createRunTransaction({ driver, slots, watch, log, onSettled: note });
+  const runTransaction = createRunTransaction({ driver, slots, watch, lostQueries, log, onSettled: settled });
 
   return {
     sql: interceptQueries<Sql>(driver, runAlone),
@@ -144,7 +148,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
   };
 }
 
-function openDriver(options: DatabaseOptions): postgres.Sql<{ int8: number }> {
+function openDriver(options: DatabaseOptions, lostQueries: LostQueries): postgres.Sql<{ int8: number }> {
   const driverOptions = {
     max: options.poolSize,
     // The slots see to it that a connection has one query at a time; the driver's default is 100.
@@ -156,6 +160,7 @@ function openDriver(options: DatabaseOptions): postgres.Sql<{ int8: number }> {
     types: columnTypes,
     // Until it is known that no pooler is in between: see `prepared-statements.ts`.
     prepare: false,
+    onclose: lostQueries.closed,
     connection: {
       application_name: options.applicationName,
       statement_timeout: options.statementTimeoutMs,

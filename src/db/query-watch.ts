@@ -7,7 +7,7 @@
  *   already serves the next. Such a query, cancelled though its own request lives, is sent once more if it stands
  *   alone: PostgreSQL has undone it. In a transaction the whole would have to be repeated, which is for its owner to
  *   say. What an operator cancels with `pg_cancel_backend` is reported, unless it falls into the same second.
- * - A query that was refused although it never was sent is sent once more.
+ * - A query that was refused although it never was sent is sent once more, and one that the driver has lost rejects.
  * - What the driver throws is translated, a slow query is logged, and every query is if the operator asks for it.
  *
  * The connections' sockets live outside of any request: what PostgreSQL answers arrives in no request's context, so
@@ -20,6 +20,7 @@ import type { RequestContext, WorkSignal } from '../observability/request-contex
 import { isCancelled, sqlState, toDatabaseError } from './database-error.ts';
 import { type DriverQuery, repeatFromValues } from './driver-query.ts';
 import type { SendQuery } from './intercept.ts';
+import type { LostQueries } from './lost-queries.ts';
 
 export interface QueryWatchOptions {
   readonly log: Logger;
@@ -28,6 +29,7 @@ export interface QueryWatchOptions {
   readonly slowQueryMs: number;
   /** Every query is logged at INFO; without it, at DEBUG. */
   readonly echo: boolean;
+  readonly lostQueries: LostQueries;
 }
 
 export interface WatchedQuery {
@@ -54,6 +56,7 @@ export function createQueryWatch({
   statementTimeoutMs,
   slowQueryMs,
   echo,
+  lostQueries,
 }: QueryWatchOptions): WatchQuery {
   const sendOutsideOfRequests = AsyncResource.bind((query: DriverQuery, send: SendQuery) => send(query));
   const logsEach = echo ? log.enabled('INFO') : log.enabled('DEBUG');
@@ -71,13 +74,20 @@ export function createQueryWatch({
     let repeated = false;
     // The driver settles a query again when it reuses or closes the connection that broke under it.
     let settled = false;
+    const expected = lostQueries.expect((error) => query.reject(error));
 
     const abort = () => {
       void cancelInDatabase(query, log, noteCancellation);
       reject(signal?.reason);
     };
+    const sendExpected = () => {
+      expected.listen();
+      sendOutsideOfRequests(query, send);
+      expected.stopListening();
+    };
     const settle = (result: unknown, error: unknown) => {
       settled = true;
+      expected.forget();
       signal?.removeEventListener('abort', abort);
       const durationMs = performance.now() - startedAt;
       if (logsEach || durationMs > slowQueryMs) report(durationMs, result, error);
@@ -110,7 +120,9 @@ export function createQueryWatch({
         repeated = true;
         // The driver wrote the values in their text form over the old list; null makes it start from the values.
         query.parameters = null;
-        setImmediate(sendOutsideOfRequests, query, send);
+        expected.forget();
+        // Not by setImmediate: a query that is sent there down a connection that closes keeps the driver from opening it anew.
+        setTimeout(sendExpected, 1);
         return;
       }
       settle(undefined, error);
@@ -119,7 +131,7 @@ export function createQueryWatch({
 
     signal?.addEventListener('abort', abort, { once: true });
     repeatFromValues(query);
-    sendOutsideOfRequests(query, send);
+    sendExpected();
   };
 }
 

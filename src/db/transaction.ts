@@ -17,6 +17,7 @@ import { type Backoff, backoffDelay } from '../resilience/retry.ts';
 import type { ConnectionSlots } from './connection-slots.ts';
 import { isConnectionError, isSerialisationFailure, sqlState, toDatabaseError } from './database-error.ts';
 import { interceptQueries, type Sql } from './intercept.ts';
+import type { LostQueries } from './lost-queries.ts';
 import type { WatchQuery } from './query-watch.ts';
 
 export interface TransactionOptions {
@@ -37,6 +38,8 @@ export interface TransactionParts {
   readonly slots: ConnectionSlots;
   readonly watch: WatchQuery;
   readonly log: Logger;
+  readonly lostQueries: LostQueries;
+  /** Called once for each slot taken, when the connection is free, with what the driver threw or undefined. */
   readonly onSettled: (error: unknown) => void;
 }
 
@@ -51,10 +54,31 @@ const retryBackoff: Backoff = { baseMs: 20, maxMs: 1000 };
 
 /** Makes the function that runs transactions. Call it outside of any request, where its connections will live. */
 export function createRunTransaction(parts: TransactionParts): RunTransaction {
-  const { driver, slots, watch, log, onSettled } = parts;
-  const begin = AsyncResource.bind((mode: string, use: (tag: Sql) => Promise<void>) =>
-    driver.begin(mode, use),
-  );
+  const { driver, slots, watch, log, lostQueries, onSettled } = parts;
+  const begin = AsyncResource.bind(async (mode: string, use: (tag: Sql) => Promise<void>): Promise<void> => {
+    let isLost = false;
+    let tellLost = (_error: Error) => {};
+    const lost = new Promise<never>((_, reject) => {
+      tellLost = reject;
+    });
+    const expected = lostQueries.expect((error) => {
+      isLost = true;
+      tellLost(error);
+    });
+    // The driver hands its BEGIN over in a microtask, which comes between these two.
+    queueMicrotask(expected.listen);
+    const begun = driver.begin(mode, (tag) => {
+      expected.forget();
+      // The driver takes the first answer of the next connection for that to a BEGIN it has lost.
+      return isLost ? new Promise<void>(() => {}) : use(tag);
+    });
+    queueMicrotask(expected.stopListening);
+    try {
+      await Promise.race([begun, lost]);
+    } finally {
+      expected.forget();
+    }
+  });
 
   /** `begin` that PostgreSQL refused before the work was called has done nothing, and is asked for once more. */
   async function open(mode: string, use: (tag: Sql) => Promise<void>): Promise<void> {
@@ -116,7 +140,6 @@ export function createRunTransaction(parts: TransactionParts): RunTransaction {
       throw toDatabaseError(error, false);
     } finally {
       scope.over = true;
-      slots.release();
     }
     if (outcome === undefined) throw new Error('The transaction was committed before its work had ended.');
     return outcome.value;

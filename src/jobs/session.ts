@@ -106,7 +106,12 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       isOver: () => isOver,
       async poll() {
         if (isOver) throw new Error('The session of the runner is over.');
-        return within(answerMs, pollSession(connection, { runner, queues: options.queues }), end);
+        // The driver tells nobody of a query that it sent in the moment when the connection broke.
+        const broken = over.then(() => {
+          throw new Error('The session ended before the poll had an answer.');
+        });
+        const polled = pollSession(connection, { runner, queues: options.queues });
+        return within(answerMs, Promise.race([polled, broken]), end);
       },
       async close() {
         if (isOver) return;

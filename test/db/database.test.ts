@@ -6,6 +6,7 @@ import type { Sql } from '../../src/db/intercept.ts';
 import { currentRequest, runInRequest } from '../../src/observability/request-context.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { mustOpenProxy } from '../helpers/postgres-proxy.ts';
 import { mustConnect, testServerUrl } from '../helpers/test-database.ts';
 
 let pools = 0;
@@ -284,6 +285,47 @@ describe('a database that goes away', () => {
       const next = await sql`select pg_backend_pid() as pid`.catch(() => []);
       return next.length === 1 && next[0]?.pid !== row?.pid;
     });
+  });
+
+  it('settles what is sent in the moment when connections break, and loses none of them', async (t) => {
+    const proxy = await mustOpenProxy(t, mustPrepare(t).url);
+    const { sql, transaction, stats } = mustConnect(t, { url: proxy.url, poolSize: 4 });
+    const open = () => Promise.all([1, 2, 3, 4].map(async () => sql`select pg_sleep(0.001)`));
+    let settled = 0;
+    const settle = () => {
+      settled += 1;
+    };
+    for (let round = 1; round <= 30; round += 1) {
+      await eventually('four connections are open', () =>
+        open().then(
+          () => true,
+          () => false,
+        ),
+      );
+      const next = async () => {
+        void sql`select ${round}::int`.then(settle, settle);
+        void transaction(async (own) => own`select 1`).then(settle, settle);
+      };
+      // Two are at work and two idle.
+      for (let n = 0; n < 2; n += 1) void sql`select pg_sleep(60)`.then(next, next);
+      await sql`select 1`;
+      proxy.reset();
+      await eventually('all are settled', () => settled === 4 * round);
+    }
+    assert.deepEqual(stats(), { size: 4, inUse: 0, waiting: 0 });
+  });
+
+  it('waits with the next query until a connection that breaks has closed', async (t) => {
+    const proxy = await mustOpenProxy(t, mustPrepare(t).url);
+    const { sql } = mustConnect(t, { url: proxy.url, poolSize: 1 });
+    for (let round = 0; round < 3; round += 1) {
+      await sql`select 0`;
+      const before = proxy.statements();
+      const next = Promise.resolve(sql`select pg_sleep(60)`).catch(async () => sql`select 1`);
+      await eventually('it sleeps', () => proxy.statements() > before);
+      proxy.reset();
+      for (const rows of [await next, await sql`select 2`, await sql`select 3`]) assert.equal(rows.length, 1);
+    }
   });
 
   it('is database_unavailable at once where nothing listens, and the log says so once', async (t) => {

@@ -9,6 +9,8 @@ export interface PostgresProxy {
   statements(): number;
   /** Cuts the connection of the next statement whose text has this, when PostgreSQL has done it and answers. */
   cutAnswerOf(text: string): void;
+  /** Resets every connection of a client, as a firewall or a machine that starts again does. */
+  reset(): void;
 }
 
 export interface ProxyOptions {
@@ -24,6 +26,7 @@ export async function mustOpenProxy(
 ): Promise<PostgresProxy> {
   const target = new URL(url);
   const sockets = new Set<Socket>();
+  const clients = new Set<Socket>();
   let statements = 0;
   let toCut: string | undefined;
 
@@ -35,6 +38,7 @@ export async function mustOpenProxy(
       client.destroy();
       upstream.destroy();
     };
+    clients.add(client);
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.on('error', close).on('close', close);
@@ -72,6 +76,10 @@ export async function mustOpenProxy(
     statements: () => statements,
     cutAnswerOf(text) {
       toCut = text;
+    },
+    reset() {
+      for (const client of clients) client.resetAndDestroy();
+      clients.clear();
     },
   };
 }
