@@ -52,6 +52,8 @@ export function createClientLogs(policies: readonly Policy[], options: ClientLog
   const logs = new Map<string, SlidingLog>();
   let order = logs.entries();
   let first: [string, SlidingLog] | undefined;
+  /** The client that was seen last: it is inserted again only when another one has come since. */
+  let youngest: string | undefined;
   let steps = 0;
   let permits = 0;
   let dropped = 0;
@@ -105,8 +107,11 @@ export function createClientLogs(policies: readonly Policy[], options: ClientLog
       const before = log.size;
       const decision = log.take(same, time);
       permits += log.size - before;
-      remove(key);
-      logs.set(key, log);
+      if (key !== youngest) {
+        remove(key);
+        logs.set(key, log);
+        youngest = key;
+      }
       cleanUp(time);
       return decision;
     },

@@ -141,6 +141,16 @@ describe('their memory', () => {
     assert.equal(logs.size, 2);
     assert.ok(grown < 1_000_000, `${grown} bytes`);
   });
+
+  it('does not grow while one client comes alone', () => {
+    const { logs, use } = makeLogs();
+    use('alone');
+    const before = heapUsed();
+    for (let times = 0; times < 300_000; times += 1) use('alone');
+    const grown = heapUsed() - before;
+    assert.equal(logs.size, 1);
+    assert.ok(grown < 1_000_000, `${grown} bytes`);
+  });
 });
 
 /** The bytes of all that is reachable. */
