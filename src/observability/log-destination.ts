@@ -5,7 +5,7 @@ import type { LogDestination } from './logger.ts';
 
 /** Lines wait for at most this long, and for at most this many characters, to be written together. */
 const gatherMs = 20;
-const gatherLength = 16_384;
+const gatherLength = 65_536;
 
 /** So many characters wait for a slow reader; what comes then is dropped, so that it cannot exhaust the memory. */
 const maxWaiting = 64 * 1024 * 1024;
@@ -23,7 +23,9 @@ const flushDeadlineMs = 2000;
  */
 export function openLogDestination(format: 'json' | 'console'): LogDestination {
   // With a minLength of 0 its flush would not wait for the write that is under way.
-  const stdout = pino.destination({ dest: 1, sync: false, minLength: 1, maxLength: maxWaiting });
+  const stdout = pino.destination({
+    ...{ dest: 1, sync: false, minLength: 1, maxWrite: gatherLength, maxLength: maxWaiting },
+  });
   // Standard output that went away (a closed pipe) must not end a server that still answers.
   stdout.on('error', () => {});
   // At exit pino would try again without end what a full disk refuses. Who exits has waited for `flush`, which gives up.
