@@ -47,7 +47,16 @@ const strata = { layers: true, scenarios: scenarioNames, ours: true, sessions: t
 export const variants: readonly Variant[] = [
   { name: floor, title: 'node:http, bare', layers: false, scenarios: withoutLimit, ours: true },
   { name: ours, title: 'Strata, whole', ...strata },
+  { name: 'strata-worker', title: 'Strata, one worker and its primary', ...strata },
   { name: 'strata-cluster', title: 'Strata, two workers and their primary', ...strata, workers: 2 },
+  {
+    name: 'bare-cluster',
+    title: 'node:http, bare, two workers',
+    layers: false,
+    scenarios: withoutLimit,
+    ours: true,
+    workers: 2,
+  },
   {
     name: 'strata-routing',
     title: 'Strata, routing only',
