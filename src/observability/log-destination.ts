@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import pino from 'pino';
 import { StartError } from '../errors.ts';
 import type { LogDestination } from './logger.ts';
+import { createPipeDestination, openPipe } from './pipe-destination.ts';
 
 /** Lines wait for at most this long, and for at most this many characters, to be written together. */
 const gatherMs = 20;
@@ -18,10 +19,12 @@ const flushDeadlineMs = 2000;
  * `pino-pretty`, which is a development package). Throws a StartError if that package is missing.
  *
  * Lines are gathered for a moment and written together, in the thread pool: under load a write for each line
- * would cost more than the rest of the logging. A reader that does not keep up slows nobody down; up to 64 MiB wait
+ * would cost more than the rest of the logging. A pipe that several processes share has a way of its own. A reader that does not keep up slows nobody down; up to 64 MiB wait
  * in memory. What is lost when the process is killed with SIGKILL are the lines of the last moment.
  */
 export function openLogDestination(format: 'json' | 'console'): LogDestination {
+  const pipe = format === 'json' ? openPipe(1) : undefined;
+  if (pipe !== undefined) return createPipeDestination(pipe, { gatherMs, maxWaiting, flushDeadlineMs });
   // With a minLength of 0 its flush would not wait for the write that is under way.
   const stdout = pino.destination({
     ...{ dest: 1, sync: false, minLength: 1, maxWrite: gatherLength, maxLength: maxWaiting },

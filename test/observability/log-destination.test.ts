@@ -1,24 +1,35 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { open } from 'node:fs/promises';
+import { open, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
+import { mustMakeFolder } from '../helpers/program.ts';
 
 const source = (name: string) =>
   JSON.stringify(new URL(`../../src/observability/${name}.ts`, import.meta.url).href);
 
-/** Starts a program that has `log` and `destination`; its standard output goes to `stdout`. */
+/** A program that has `log` and `destination`. */
+const codeOf = (format: 'json' | 'console', program: string) => `
+  import { createLogger } from ${source('logger')};
+  import { openLogDestination } from ${source('log-destination')};
+  const destination = openLogDestination('${format}');
+  const log = createLogger({ level: 'DEBUG', destination });
+  ${program}
+`;
+
+/** Starts such a program; its standard output goes to `stdout`. */
 function start(format: 'json' | 'console', program: string, stdout: 'pipe' | number = 'pipe') {
-  const code = `
-    import { createLogger } from ${source('logger')};
-    import { openLogDestination } from ${source('log-destination')};
-    const destination = openLogDestination('${format}');
-    const log = createLogger({ level: 'DEBUG', destination });
-    ${program}
-  `;
-  const args = ['--import', 'tsx', '--input-type=module', '--eval', code];
+  const args = ['--import', 'tsx', '--input-type=module', '--eval', codeOf(format, program)];
   return spawn(process.execPath, args, { stdio: ['ignore', stdout, 'pipe'] });
+}
+
+/** Such a program as a command for a shell, which connects commands with pipes where Node takes sockets. */
+async function mustMakeCommand(t: TestContext, program: string) {
+  const file = join(await mustMakeFolder(t), 'program.mjs');
+  await writeFile(file, codeOf('json', program));
+  return `"${process.execPath}" --import tsx "${file}"`;
 }
 
 /** Runs such a program; what it printed and how it ended. */
@@ -87,6 +98,46 @@ describe('standard output', { concurrency: true }, () => {
       const child = start('json', program, stdout);
       t.after(() => child.kill('SIGKILL'));
       assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(10_000) }), [7, null]);
+    }
+  });
+
+  it('that is a pipe is shared by several processes, with a slow reader, and no line is torn or lost', async (t) => {
+    const writer = await mustMakeCommand(
+      t,
+      `for (let n = 0; n < 6000; n += 1) {
+         log.info('user.created', { writer: process.argv[2], n, filler: 'ä'.repeat(90) });
+         if (n % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+       }
+       await destination.flush();`,
+    );
+    // A reader that takes 4,096 bytes at a time and rests: the pipe is full most of the time.
+    const reader = `"${process.execPath}" -e "const fs = require('fs'), b = Buffer.alloc(4096); for (let n; (n = fs.readSync(0, b)) > 0; Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)) fs.writeSync(1, b.subarray(0, n))"`;
+    const child = spawn('sh', ['-c', `(${writer} a & ${writer} b & wait) | ${reader}`], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const lines = (await text(child.stdout)).split('\n').slice(0, -1);
+    const byWriter = new Map<string, number[]>();
+    for (const line of lines) {
+      const { writer: name, n } = JSON.parse(line);
+      byWriter.set(name, [...(byWriter.get(name) ?? []), n]);
+    }
+    const all = Array.from({ length: 6000 }, (_, n) => n);
+    assert.deepEqual([byWriter.get('a'), byWriter.get('b')], [all, all]);
+  });
+
+  it('that is a pipe which nobody reads any more does not end the program, nor keep it from ending', async (t) => {
+    const program = await mustMakeCommand(
+      t,
+      `for (let round = 0; round < 20; round += 1) {
+         log.info('user.created', { filler: 'x'.repeat(100_000) });
+         await new Promise((resolve) => setTimeout(resolve, 10));
+       }
+       await destination.flush();
+       process.exit(7);`,
+    );
+    for (const reader of ['true', 'sleep 5']) {
+      const child = spawn('bash', ['-c', `${program} | ${reader}; exit \${PIPESTATUS[0]}`]);
+      assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(15_000) }), [7, null]);
     }
   });
 });

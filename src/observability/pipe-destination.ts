@@ -1,0 +1,115 @@
+/**
+ * Log lines to a pipe, as standard output is in a container and before a `|`. The primary, its workers and the process of
+ * the jobs share it, and what each writes must not be torn by the others. POSIX (`write`, PIPE_BUF) promises that for as
+ * much as 4,096 bytes in one write, and for nothing longer. So whole lines are put together up to that, and only a line
+ * that is longer by itself can be torn, when the reader is slow.
+ *
+ *     line ──> gathered, up to 4,096 bytes or 20 ms ──> written at once
+ *                                                        └─ the pipe is full: waits, and is tried every 10 ms
+ *
+ * The pipe is opened a second time, without blocking, which the others and their descriptors do not notice: a write takes
+ * no thread and waits for no reader. What waits is bounded; what comes then is dropped.
+ */
+
+import { constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { LogDestination } from './logger.ts';
+
+export interface PipeOptions {
+  /** Lines wait for so many milliseconds at most to be written together. */
+  readonly gatherMs: number;
+  /** The most bytes that wait for a slow reader. */
+  readonly maxWaiting: number;
+  /** How long `flush` waits for a reader that has stopped reading, in milliseconds. */
+  readonly flushDeadlineMs: number;
+}
+
+interface Part {
+  readonly data: string | Uint8Array;
+  readonly bytes: number;
+}
+
+/** PIPE_BUF of Linux (pipe(7)). */
+const atomicBytes = 4096;
+const retryMs = 10;
+
+/** The pipe behind a descriptor, for `createPipeDestination`; undefined if it is none, or the system cannot open it again. */
+export function openPipe(descriptor: number): number | undefined {
+  try {
+    if (!fstatSync(descriptor).isFIFO()) return undefined;
+    return openSync(`/proc/self/fd/${descriptor}`, constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+}
+
+export function createPipeDestination(pipe: number, options: PipeOptions): LogDestination {
+  const { gatherMs, maxWaiting, flushDeadlineMs } = options;
+  let gathered = '';
+  let gatheredBytes = 0;
+  let gatherTimer: NodeJS.Timeout | undefined;
+  let waiting: Part[] = [];
+  let waitingBytes = 0;
+  let retryTimer: NodeJS.Timeout | undefined;
+  let isBroken = false;
+
+  function finishPart(): void {
+    clearTimeout(gatherTimer);
+    gatherTimer = undefined;
+    if (gathered === '') return;
+    waiting.push({ data: gathered, bytes: gatheredBytes });
+    waitingBytes += gatheredBytes;
+    gathered = '';
+    gatheredBytes = 0;
+    if (retryTimer === undefined) send();
+  }
+
+  function send(): void {
+    retryTimer = undefined;
+    let sent = 0;
+    for (const part of waiting) {
+      const written = tryToWrite(part);
+      waitingBytes -= written;
+      if (written < part.bytes) {
+        if (written > 0) waiting[sent] = restOf(part, written);
+        break;
+      }
+      sent += 1;
+    }
+    waiting = isBroken ? [] : waiting.slice(sent);
+    if (waiting.length > 0) retryTimer = setTimeout(send, retryMs);
+  }
+
+  /** The bytes that the pipe has taken: all, or none, of what is written atomically. */
+  function tryToWrite({ data }: Part): number {
+    try {
+      return typeof data === 'string' ? writeSync(pipe, data) : writeSync(pipe, data);
+    } catch (error) {
+      // Nobody will ever read it (EPIPE). That must not end a server that still answers.
+      isBroken = !(error instanceof Error && 'code' in error && error.code === 'EAGAIN');
+      return 0;
+    }
+  }
+
+  return {
+    write(line) {
+      const bytes = Buffer.byteLength(line);
+      if (isBroken || waitingBytes + gatheredBytes + bytes > maxWaiting) return;
+      if (gatheredBytes + bytes > atomicBytes) finishPart();
+      gathered += line;
+      gatheredBytes += bytes;
+      if (gatheredBytes >= atomicBytes) finishPart();
+      else gatherTimer ??= setTimeout(finishPart, gatherMs);
+    },
+    async flush() {
+      finishPart();
+      const deadline = performance.now() + flushDeadlineMs;
+      while (waiting.length > 0 && performance.now() < deadline) await delay(retryMs / 2);
+    },
+  };
+}
+
+function restOf({ data, bytes }: Part, written: number): Part {
+  const all = typeof data === 'string' ? Buffer.from(data) : data;
+  return { data: all.subarray(written), bytes: bytes - written };
+}
