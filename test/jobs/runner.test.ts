@@ -386,6 +386,27 @@ describe('a runner that loses its session', () => {
   });
 });
 
+test('a runner with nothing to do asks less than once a second', async (t) => {
+  const proxy = await mustOpenProxy(t, (await mustOpenTestDatabase(t)).url);
+  await mustStartRunner(
+    t,
+    proxy,
+    inlinePool(1, () => returned()),
+  );
+  const next = async () => {
+    const { statements, at } = { statements: proxy.statements(), at: performance.now() };
+    await eventually('it asks', () => proxy.statements() > statements);
+    return performance.now() - at;
+  };
+  // The burst of its start is over.
+  while ((await next()) < 500);
+  const before = { statements: proxy.statements(), at: performance.now() };
+  for (let polls = 0; polls < 3; polls += 1) await next();
+  const seconds = (performance.now() - before.at) / 1000;
+  const asked = proxy.statements() - before.statements;
+  assert.ok(asked / seconds < 1, `${asked} statements in ${seconds.toFixed(1)} s`);
+});
+
 test('a claim whose answer was lost on the way is given back', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const proxy = await mustOpenProxy(t, database.url);
