@@ -5,7 +5,7 @@ import { doubt, quantile, summarise } from './statistics.ts';
 /** The share by which a ratio may be above the committed one. */
 const tolerance = 0.15;
 
-/** With a smaller share of its processor than this, a busy server shared it with others. */
+/** With a smaller share of their processor than this, busy servers shared it with others. */
 const leastShare = 0.65;
 
 export type Decision = 'held' | 'lost' | 'uncertain';
@@ -19,7 +19,7 @@ export function highestRatio(committed: number): number {
  * Judges the ratios of at least one round. Where the rounds agree, or three quarters of them lie on one side of the
  * highest ratio, the median decides. Otherwise they prove nothing; nor do they prove a loss where others took the
  * processor away, for that costs a large program more than a small one. The shares are those of a processor that
- * the busy server had in each round.
+ * the busy servers had in each round.
  */
 export function decide(
   ratios: readonly number[],

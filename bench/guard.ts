@@ -1,9 +1,10 @@
 /**
  * `npm run bench -- guard`: have the ratios to `bare` got worse than those of `guard.json`? Ratios and not times, because the
- * machine that asks is seldom the one that committed.
+ * machine that asks is seldom the one that committed; and all servers busy at once, because on a machine that others use too
+ * a second is not worth as much as the one after it.
  *
- *     3 rounds of bare, strata, strata-routing -> all held: passes
- *     else 4 rounds more, all judged together  -> held: passes; lost: fails; uncertain: says so, and passes
+ *     5 rounds of bare, strata, strata-routing -> all held: passes
+ *     else 8 rounds more, all judged together  -> held: passes; lost: fails; uncertain: says so, and passes
  *
  * It fails only on a loss that all rounds together show; a machine too restless to show one does not make a change
  * fail, and is named as such. The whole takes less than 90 seconds.
@@ -15,18 +16,18 @@ import { z } from 'zod';
 import { StartError } from '../src/errors.ts';
 import { decide, highestRatio } from './guard-decision.ts';
 import { findLoadGenerator } from './load.ts';
-import { type BusyOptions, type BusySample, measureBusy } from './measure.ts';
+import { type BusyOptions, type BusySample, measureTogether } from './measure.ts';
 import type { Options } from './options.ts';
 import { pinProcesses } from './pinning.ts';
 import { readResults } from './results.ts';
 import { findScenario, principal } from './scenarios.ts';
 import { doubt, summarise } from './statistics.ts';
-import { floor, ours, variants } from './variants.ts';
+import { type Cell, floor, ours, variants } from './variants.ts';
 
 const guarded = [ours, 'strata-routing'] as const;
-const firstRounds = 3;
-const moreRounds = 4;
-const load = { seconds: 1, warmUpSeconds: 1 };
+const firstRounds = 5;
+const moreRounds = 8;
+const load = { seconds: 2, warmUpSeconds: 5 };
 
 const committedSchema = z.object({
   /** Where and when the ratios were measured, for the reader. */
@@ -38,7 +39,7 @@ const committedSchema = z.object({
 
 type Guarded = (typeof guarded)[number];
 
-/** One figure a round: the ratio to `bare`, and the share of a processor that the busy server had. */
+/** One figure a round: the ratio to `bare`, and the share of the processor that the busy servers had. */
 type Ratios = Readonly<Record<Guarded, number[]>> & { readonly shares: number[] };
 
 /** Throws a StartError if a ratio has been lost, or if there is none to compare with. */
@@ -74,22 +75,29 @@ export async function guard(
 }
 
 async function measureRounds(rounds: number, ratios: Ratios, options: BusyOptions): Promise<void> {
-  for (let round = 1; round <= rounds; round += 1) {
-    const reference = await measureOne(floor, options);
-    for (const name of guarded) {
-      const sample = await measureOne(name, options);
-      ratios[name].push(sample.cpuMicros / reference.cpuMicros);
-      if (name === ours) ratios.shares.push((sample.cpuMicros * sample.requestsPerSecond) / 1e6);
+  const cells = [floor, ...guarded].map((name) => cellOf(name));
+  for (const [reference, ...samples] of await measureTogether(cells, rounds, options)) {
+    if (reference === undefined) continue;
+    const line: string[] = [];
+    for (const [index, name] of guarded.entries()) {
+      const ratio = (samples[index]?.cpuMicros ?? Number.NaN) / reference.cpuMicros;
+      ratios[name].push(ratio);
+      line.push(`${name} ${ratio.toFixed(2)} x ${floor}`);
     }
-    const now = guarded.map((name) => `${name} ${ratios[name].at(-1)?.toFixed(2)} x ${floor}`);
-    console.error(`bench: ${now.join(', ')}`);
+    ratios.shares.push([reference, ...samples].reduce((sum, sample) => sum + shareOf(sample), 0));
+    console.error(`bench: ${line.join(', ')}`);
   }
 }
 
-function measureOne(name: string, options: BusyOptions): Promise<BusySample> {
+/** Of its processor, how much a server had. */
+function shareOf({ cpuMicros, requestsPerSecond }: BusySample): number {
+  return (cpuMicros * requestsPerSecond) / 1e6;
+}
+
+function cellOf(name: string): Cell {
   const variant = variants.find((each) => each.name === name);
   if (variant === undefined) throw new StartError(`There is no variant "${name}" to guard.`);
-  return measureBusy({ variant, scenario: findScenario(principal) }, options);
+  return { variant, scenario: findScenario(principal) };
 }
 
 function commitTo(ratios: Ratios, file: string): void {

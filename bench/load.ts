@@ -66,7 +66,8 @@ const wrkReport = z.object({
 async function runWrk({ url, scenario, seconds, signal }: LoadOptions): Promise<LoadResult> {
   const { method, path, headers, body } = scenario;
   const script = join(import.meta.dirname, 'wrk-report.lua');
-  const load = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`, '-s', script];
+  // Its own patience, 2 s, is less than what a machine that stands still for a moment may take.
+  const load = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`, '--timeout', '15s', '-s', script];
   const call = [`${url}${path}`, '--', method, ...(body === undefined ? [] : [body])];
   const { stdout } = await runFile('wrk', [...load, ...headerFlags(headers), ...call], { signal });
   const report = wrkReport.parse(JSON.parse(stdout.slice(stdout.indexOf('{'))));

@@ -45,36 +45,69 @@ export function measureBusy(cell: Cell, options: BusyOptions): Promise<BusySampl
   return withServer(cell, options, (server) => keepBusy(server, cell, options));
 }
 
+/**
+ * The cost of requests to several servers that are busy at the same time, on one processor, round after round. Each costs
+ * more than it would alone, but whatever disturbs one disturbs all, so the ratios of a round can be trusted where the
+ * times cannot. Throws a StartError if requests fail.
+ */
+export async function measureTogether(
+  cells: readonly Cell[],
+  rounds: number,
+  options: BusyOptions,
+): Promise<BusySample[][]> {
+  const servers: ServerProcess[] = [];
+  try {
+    for (const cell of cells) servers.push(await startServer(cell, options));
+    const each = <Found>(use: (server: ServerProcess, cell: Cell) => Promise<Found>) =>
+      Promise.all(cells.map((cell, index) => use(servers[index] as ServerProcess, cell)));
+    await each((server, cell) => warmUp(server, cell, options));
+    const samples: BusySample[][] = [];
+    for (let round = 0; round < rounds; round += 1) {
+      samples.push(await each((server, cell) => keepBusy(server, cell, options)));
+    }
+    return samples;
+  } finally {
+    await Promise.all(servers.map((server) => server.stop()));
+  }
+}
+
 async function withServer<Found>(
   cell: Cell,
   options: BusyOptions,
   use: (server: ServerProcess) => Promise<Found>,
 ): Promise<Found> {
-  const { limit } = cell.scenario;
-  const server = await startServerProcess(cell.variant, {
-    ...options,
-    databaseUrl: needsDatabase(cell) ? options.databaseUrl : undefined,
-    ...(limit !== undefined && { limit }),
-  });
+  const server = await startServer(cell, options);
   try {
+    await warmUp(server, cell, options);
     return await use(server);
   } finally {
     await server.stop();
   }
 }
 
+function startServer(cell: Cell, options: BusyOptions): Promise<ServerProcess> {
+  const { limit } = cell.scenario;
+  return startServerProcess(cell.variant, {
+    ...options,
+    databaseUrl: needsDatabase(cell) ? options.databaseUrl : undefined,
+    ...(limit !== undefined && { limit }),
+  });
+}
+
+/** Each of several workers sees a part of the requests, and its compiler wants as many of them as that of one alone. */
+async function warmUp(server: ServerProcess, cell: Cell, options: BusyOptions): Promise<void> {
+  await runLoad(server, cell, options.warmUpSeconds * (cell.variant.workers ?? 1), options);
+}
+
+async function runLoad(server: ServerProcess, cell: Cell, seconds: number, { load, signal }: BusyOptions) {
+  const result = await load.run({ url: server.url, scenario: cell.scenario, seconds, signal });
+  complain(cell, result.failures, seconds);
+  return result;
+}
+
 async function keepBusy(server: ServerProcess, cell: Cell, options: BusyOptions): Promise<BusySample> {
-  const { load, seconds, warmUpSeconds, signal } = options;
-  const { variant, scenario } = cell;
-  const run = async (duration: number) => {
-    const result = await load.run({ url: server.url, scenario, seconds: duration, signal });
-    complain(cell, result.failures, duration);
-    return result;
-  };
-  // Each of several workers sees a part of the requests, and its compiler wants as many of them as that of one alone.
-  await run(warmUpSeconds * (variant.workers ?? 1));
   const before = readUsage(server.pid);
-  const result = await run(seconds);
+  const result = await runLoad(server, cell, options.seconds, options);
   const after = readUsage(server.pid);
   if (result.requests === 0) throw new StartError(`No request of ${nameOf(cell)} was answered in time.`);
   return {

@@ -161,8 +161,10 @@ const explanation = `## How
 
 ## Guard
 
-\`guard\` compares two ratios to \`bare\` with those in \`guard.json\`, never times, so that it means the same on another machine. It
-fails when one has got more than 15 % worse: three rounds first, and before it fails or doubts, more of them. Where the rounds
+\`guard\` compares two ratios to \`bare\` with those in \`guard.json\`, never times, so that it means the same on another machine. Its
+servers are busy at the same time, on one processor, so that what disturbs one disturbs all; therefore its ratios are not those
+of the table above. It
+fails when one has got more than 15 % worse: five rounds first, and before it fails or doubts, eight more. Where the rounds
 differ so much that the limit lies between them, or other programs took the server's processor away, it says that nothing is
 proven, and passes.
 \`guard --update\` commits to what is measured now, and refuses to where that is uncertain.
