@@ -20,9 +20,8 @@ import { type BusyOptions, type BusySample, measureTogether } from './measure.ts
 import type { Options } from './options.ts';
 import { pinProcesses } from './pinning.ts';
 import { readResults } from './results.ts';
-import { findScenario, principal } from './scenarios.ts';
 import { doubt, summarise } from './statistics.ts';
-import { type Cell, floor, ours, variants } from './variants.ts';
+import { floor, ours, principalCell } from './variants.ts';
 
 const guarded = [ours, 'strata-routing'] as const;
 const firstRounds = 5;
@@ -75,7 +74,7 @@ export async function guard(
 }
 
 async function measureRounds(rounds: number, ratios: Ratios, options: BusyOptions): Promise<void> {
-  const cells = [floor, ...guarded].map((name) => cellOf(name));
+  const cells = [floor, ...guarded].map(principalCell);
   for (const [reference, ...samples] of await measureTogether(cells, rounds, options)) {
     if (reference === undefined) continue;
     const line: string[] = [];
@@ -92,12 +91,6 @@ async function measureRounds(rounds: number, ratios: Ratios, options: BusyOption
 /** Of its processor, how much a server had. */
 function shareOf({ cpuMicros, requestsPerSecond }: BusySample): number {
   return (cpuMicros * requestsPerSecond) / 1e6;
-}
-
-function cellOf(name: string): Cell {
-  const variant = variants.find((each) => each.name === name);
-  if (variant === undefined) throw new StartError(`There is no variant "${name}" to guard.`);
-  return { variant, scenario: findScenario(principal) };
 }
 
 function commitTo(ratios: Ratios, file: string): void {

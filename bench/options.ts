@@ -3,7 +3,7 @@ import { StartError } from '../src/errors.ts';
 import { principal, type ScenarioName, scenarioNames, scenarios } from './scenarios.ts';
 import { type Cell, canDo, ours, type Variant, variants } from './variants.ts';
 
-const commands = ['measure', 'verify', 'report', 'guard', 'layers', 'micro', 'jobs'] as const;
+const commands = ['measure', 'verify', 'report', 'guard', 'worker', 'layers', 'micro', 'jobs'] as const;
 
 export interface Options {
   readonly command: (typeof commands)[number];
@@ -33,6 +33,7 @@ export const usage = `Usage: npm run bench -- [command] [options]
   (none)            measure, and print the tables and the targets
   verify            only check that all variants do the same work
   report            write bench/README.md and its charts from the newest results
+  worker            what a request costs a worker and its primary, beside the single process
   guard             fail if the ratios to bare have got worse than the committed ones; --update commits to new ones
   layers            what each layer costs: one taken out at a time, and one put alone in
   micro             router, compose, tokens, limiter, serialisation and log lines against others

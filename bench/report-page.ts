@@ -119,6 +119,7 @@ npm run bench -- verify                      # only prove that the variants do t
 npm run bench -- layers                      # what each layer costs
 npm run bench -- micro                       # parts by themselves against others
 npm run bench -- jobs                        # the queue against others
+npm run bench -- worker                      # what a worker costs beside the single process
 npm run bench -- guard                       # fail if the ratios to bare have got worse
 npm run bench -- report                      # write this page from the newest results
 \`\`\`

@@ -34,6 +34,7 @@ import type { ServerProcessOptions } from './server-process.ts';
 import { renderReport } from './table.ts';
 import { type Cell, needsDatabase, type Variant } from './variants.ts';
 import { verify } from './verify.ts';
+import { measureWorkerPrice } from './worker-price.ts';
 
 type NotRun = Results['notRun'];
 
@@ -63,6 +64,8 @@ async function main(): Promise<void> {
       return benchMicro(options, interrupted.signal);
     case 'report':
       return writeReport();
+    case 'worker':
+      return measureWorkerPrice(interrupted.signal);
     case 'guard':
       return guard(options, interrupted.signal);
     case 'verify':

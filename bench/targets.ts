@@ -68,12 +68,6 @@ const targets: readonly Target[] = [
     unit: ' x',
     meets: (ratio) => ratio >= 5,
   },
-  atMost(
-    1.1,
-    'a worker and its primary: at most 1.1 x the processor time of the single process',
-    'strata-worker',
-    ours,
-  ),
   {
     promise: 'resident memory under load: at most 1.5 x bare node:http',
     variant: ours,

@@ -5,7 +5,7 @@
 
 import { join } from 'node:path';
 import { requirePython } from './python.ts';
-import { type Scenario, type ScenarioName, scenarioNames } from './scenarios.ts';
+import { findScenario, principal, type Scenario, type ScenarioName, scenarioNames } from './scenarios.ts';
 
 export interface Variant {
   /** The name of its folder, and what `--only` takes. */
@@ -79,6 +79,13 @@ export const variants: readonly Variant[] = [
   { name: 'nest-express', title: 'Nest on Express, same layers', ...framework },
   { name: 'fastapi', title: 'FastAPI on uvicorn, same layers', ...framework, runtime: 'python' },
 ];
+
+/** The principal request to a variant. Throws an Error for a name that is none. */
+export function principalCell(name: string): Cell {
+  const variant = variants.find((each) => each.name === name);
+  if (variant === undefined) throw new Error(`There is no variant "${name}".`);
+  return { variant, scenario: findScenario(principal) };
+}
 
 export function canDo(variant: Variant, scenario: Scenario): boolean {
   return variant.scenarios.includes(scenario.name);
