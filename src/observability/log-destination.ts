@@ -19,8 +19,8 @@ const flushDeadlineMs = 2000;
  * `pino-pretty`, which is a development package). Throws a StartError if that package is missing.
  *
  * Lines are gathered for a moment and written together, in the thread pool: under load a write for each line
- * would cost more than the rest of the logging. A pipe that several processes share has a way of its own. A reader that does not keep up slows nobody down; up to 64 MiB wait
- * in memory. What is lost when the process is killed with SIGKILL are the lines of the last moment.
+ * would cost more than the rest of the logging. A pipe that several processes share has a way of its own. A reader
+ * that does not keep up slows nobody down; up to 64 MiB wait in memory. What is lost when the process is killed with SIGKILL are the lines of the last moment.
  */
 export function openLogDestination(format: 'json' | 'console'): LogDestination {
   const pipe = format === 'json' ? openPipe(1) : undefined;

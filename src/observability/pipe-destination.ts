@@ -5,7 +5,7 @@
  * that is longer by itself can be torn, when the reader is slow.
  *
  *     line ──> gathered, up to 4,096 bytes or 20 ms ──> written at once
- *                                                        └─ the pipe is full: waits, and is tried every 10 ms
+ *                                                        └─ the pipe is full: waits, and is tried again after 1 ms, 2 ms, ... 32 ms
  *
  * The pipe is opened a second time, without blocking, which the others and their descriptors do not notice: a write takes
  * no thread and waits for no reader. What waits is bounded; what comes then is dropped.
@@ -24,14 +24,12 @@ export interface PipeOptions {
   readonly flushDeadlineMs: number;
 }
 
-interface Part {
-  readonly data: string | Uint8Array;
-  readonly bytes: number;
-}
-
 /** PIPE_BUF of Linux (pipe(7)). */
 const atomicBytes = 4096;
-const retryMs = 10;
+/** A reader that keeps up has emptied the pipe by then; one that has stopped is not asked often. */
+const firstRetryMs = 1;
+const longestRetryMs = 32;
+const flushPollMs = 5;
 
 /** The pipe behind a descriptor, for `createPipeDestination`; undefined if it is none, or the system cannot open it again. */
 export function openPipe(descriptor: number): number | undefined {
@@ -48,8 +46,9 @@ export function createPipeDestination(pipe: number, options: PipeOptions): LogDe
   let gathered = '';
   let gatheredBytes = 0;
   let gatherTimer: NodeJS.Timeout | undefined;
-  let waiting: Part[] = [];
+  let waiting: Uint8Array[] = [];
   let waitingBytes = 0;
+  let retryMs = firstRetryMs;
   let retryTimer: NodeJS.Timeout | undefined;
   let isBroken = false;
 
@@ -57,7 +56,7 @@ export function createPipeDestination(pipe: number, options: PipeOptions): LogDe
     clearTimeout(gatherTimer);
     gatherTimer = undefined;
     if (gathered === '') return;
-    waiting.push({ data: gathered, bytes: gatheredBytes });
+    waiting.push(Buffer.from(gathered));
     waitingBytes += gatheredBytes;
     gathered = '';
     gatheredBytes = 0;
@@ -66,24 +65,26 @@ export function createPipeDestination(pipe: number, options: PipeOptions): LogDe
 
   function send(): void {
     retryTimer = undefined;
+    const before = waitingBytes;
     let sent = 0;
     for (const part of waiting) {
       const written = tryToWrite(part);
       waitingBytes -= written;
-      if (written < part.bytes) {
-        if (written > 0) waiting[sent] = restOf(part, written);
+      if (written < part.length) {
+        waiting[sent] = part.subarray(written);
         break;
       }
       sent += 1;
     }
     waiting = isBroken ? [] : waiting.slice(sent);
+    retryMs = waitingBytes < before ? firstRetryMs : Math.min(2 * retryMs, longestRetryMs);
     if (waiting.length > 0) retryTimer = setTimeout(send, retryMs);
   }
 
   /** The bytes that the pipe has taken: all, or none, of what is written atomically. */
-  function tryToWrite({ data }: Part): number {
+  function tryToWrite(part: Uint8Array): number {
     try {
-      return typeof data === 'string' ? writeSync(pipe, data) : writeSync(pipe, data);
+      return writeSync(pipe, part);
     } catch (error) {
       // Nobody will ever read it (EPIPE). That must not end a server that still answers.
       isBroken = !(error instanceof Error && 'code' in error && error.code === 'EAGAIN');
@@ -104,12 +105,7 @@ export function createPipeDestination(pipe: number, options: PipeOptions): LogDe
     async flush() {
       finishPart();
       const deadline = performance.now() + flushDeadlineMs;
-      while (waiting.length > 0 && performance.now() < deadline) await delay(retryMs / 2);
+      while (waiting.length > 0 && performance.now() < deadline) await delay(flushPollMs);
     },
   };
-}
-
-function restOf({ data, bytes }: Part, written: number): Part {
-  const all = typeof data === 'string' ? Buffer.from(data) : data;
-  return { data: all.subarray(written), bytes: bytes - written };
 }

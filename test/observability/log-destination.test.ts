@@ -102,6 +102,7 @@ describe('standard output', { concurrency: true }, () => {
   });
 
   it('that is a pipe is shared by several processes, with a slow reader, and no line is torn or lost', async (t) => {
+    // It rests now and then, so that the two take turns.
     const writer = await mustMakeCommand(
       t,
       `for (let n = 0; n < 6000; n += 1) {
@@ -123,6 +124,19 @@ describe('standard output', { concurrency: true }, () => {
     }
     const all = Array.from({ length: 6000 }, (_, n) => n);
     assert.deepEqual([byWriter.get('a'), byWriter.get('b')], [all, all]);
+  });
+
+  it('that is a pipe takes at least 10 MB a second for a reader that keeps up', async (t) => {
+    const writer = await mustMakeCommand(
+      t,
+      `for (let n = 0; n < 20_000; n += 1) log.info('user.created', { n, filler: 'x'.repeat(1000) });
+       await destination.flush(); // waits for two seconds at most
+       process.exit(0);`,
+    );
+    const child = spawn('sh', ['-c', `${writer} | cat`], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const lines = (await text(child.stdout)).split('\n').slice(0, -1);
+    assert.equal(lines.length, 20_000);
+    assert.equal(JSON.parse(lines.at(-1) ?? '').n, 19_999);
   });
 
   it('that is a pipe which nobody reads any more does not end the program, nor keep it from ending', async (t) => {
