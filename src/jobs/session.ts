@@ -91,9 +91,11 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     onNotify: (channel, payload) =>
       channel === cancelChannel ? options.onCancel(Number(payload)) : options.onAvailable(),
   });
+  let endPoll = (_error: Error) => {};
   const end = () => {
     if (isOver) return;
     isOver = true;
+    endPoll(new Error('The session ended before the poll had an answer.'));
     void connection.end({ timeout: 0 });
     tellOver();
   };
@@ -107,8 +109,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       async poll() {
         if (isOver) throw new Error('The session of the runner is over.');
         // The driver tells nobody of a query that it sent in the moment when the connection broke.
-        const broken = over.then(() => {
-          throw new Error('The session ended before the poll had an answer.');
+        const broken = new Promise<never>((_, reject) => {
+          endPoll = reject;
         });
         const polled = pollSession(connection, { runner, queues: options.queues });
         return within(answerMs, Promise.race([polled, broken]), end);
