@@ -21,17 +21,31 @@ export interface ConnectionSlots {
    * reason if it is aborted first; then no slot was taken. Each slot taken must be released once.
    */
   take(signal: WorkSignal | undefined): Promise<void> | undefined;
-  release(): void;
+  /** `isBroken`: its connection broke, and until it has closed the driver would send the next query down it. */
+  release(isBroken?: boolean): void;
   stats(): SlotStats;
   /** Resolves when no slot is in use, or `deadlineMs` have passed. */
   drained(deadlineMs: number): Promise<void>;
 }
+
+/** A turn of the event loop, in which a connection that broke has closed. */
+const closeMs = 1;
 
 export function createConnectionSlots(size: number): ConnectionSlots {
   let inUse = 0;
   // A set keeps the order of insertion, and gives up any of its members at once.
   const waiting = new Set<() => void>();
   let onDrained: (() => void) | undefined;
+
+  function free(): void {
+    for (const proceed of waiting) {
+      waiting.delete(proceed);
+      proceed(); // The slot goes from one to the next: the count stays.
+      return;
+    }
+    inUse -= 1;
+    if (inUse === 0) onDrained?.();
+  }
 
   return {
     take(signal) {
@@ -52,14 +66,9 @@ export function createConnectionSlots(size: number): ConnectionSlots {
         signal?.addEventListener('abort', giveUp, { once: true });
       });
     },
-    release() {
-      for (const proceed of waiting) {
-        waiting.delete(proceed);
-        proceed(); // The slot goes from one to the next: the count stays.
-        return;
-      }
-      inUse -= 1;
-      if (inUse === 0) onDrained?.();
+    release(isBroken = false) {
+      if (isBroken) setTimeout(free, closeMs);
+      else free();
     },
     stats: () => ({ size, inUse, waiting: waiting.size }),
     async drained(deadlineMs) {

@@ -112,9 +112,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
   };
 
   const settled = (error: unknown) => {
-    // Until its connection has closed as well, the driver would send the next query down the broken one.
-    if (isConnectionError(error)) setTimeout(slots.release, 1);
-    else slots.release();
+    slots.release(isConnectionError(error));
     note(error);
   };
 

@@ -14,6 +14,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type postgres from 'postgres';
 import type { ConnectionSlots } from './connection-slots.ts';
+import { isConnectionError } from './database-error.ts';
 import { identify } from './pooler.ts';
 
 export interface PreparedStatements {
@@ -35,10 +36,10 @@ export function createPreparedStatements(
       const { announced, backend } = await identify(driver);
       // The driver reads it anew for each query that it sends.
       driver.options.prepare = announced === backend;
-    } catch {
-      isAsked = false;
-    } finally {
       slots.release();
+    } catch (error) {
+      isAsked = false;
+      slots.release(isConnectionError(error));
     }
   });
 
@@ -47,7 +48,7 @@ export function createPreparedStatements(
       if (isAsked) return;
       isAsked = true;
       // By then the connection that has just answered is free again, and no other is opened.
-      setImmediate(() => void ask());
+      setTimeout(() => void ask(), 1);
     },
   };
 }
