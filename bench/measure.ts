@@ -55,19 +55,17 @@ export async function measureTogether(
   rounds: number,
   options: BusyOptions,
 ): Promise<BusySample[][]> {
-  const servers: ServerProcess[] = [];
+  const all: { readonly server: ServerProcess; readonly cell: Cell }[] = [];
   try {
-    for (const cell of cells) servers.push(await startServer(cell, options));
-    const each = <Found>(use: (server: ServerProcess, cell: Cell) => Promise<Found>) =>
-      Promise.all(cells.map((cell, index) => use(servers[index] as ServerProcess, cell)));
-    await each((server, cell) => warmUp(server, cell, options));
+    for (const cell of cells) all.push({ server: await startServer(cell, options), cell });
+    await Promise.all(all.map(({ server, cell }) => warmUp(server, cell, options)));
     const samples: BusySample[][] = [];
     for (let round = 0; round < rounds; round += 1) {
-      samples.push(await each((server, cell) => keepBusy(server, cell, options)));
+      samples.push(await Promise.all(all.map(({ server, cell }) => keepBusy(server, cell, options))));
     }
     return samples;
   } finally {
-    await Promise.all(servers.map((server) => server.stop()));
+    await Promise.all(all.map(({ server }) => server.stop()));
   }
 }
 
