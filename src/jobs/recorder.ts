@@ -13,7 +13,8 @@
  * nothing holds up its neighbours. A write alone is tried again after 10 ms, 20 ms, ... 1 s until it is
  *
  *     written     perhaps by an earlier try whose answer was lost on the way: then the row says so
- *     lost        the job is no longer of this attempt, or the session is over
+ *     lost        the job is no longer of this attempt, or the session is over; so is, as far as can be told, one that
+ *                 was given back by a try whose answer was lost, and that has been claimed again before the next
  *     refused     PostgreSQL can never store such values (`isRefused`): a result fails its job
  *
  * Whatever else stands in the way passes, as a held row, a full disk or a restart do, and nobody else may take the job

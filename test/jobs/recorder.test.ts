@@ -3,6 +3,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { z } from 'zod';
 import type { Database } from '../../src/db/database.ts';
 import type { Sql } from '../../src/db/intercept.ts';
+import { pauseQueue } from '../../src/jobs/by-hand.ts';
 import type { Job, JobState } from '../../src/jobs/job.ts';
 import { createQueue } from '../../src/jobs/queue.ts';
 import { startRunner } from '../../src/jobs/runner.ts';
@@ -141,7 +142,9 @@ describe('an end whose answer was lost on the way', () => {
     [given, 'as given (id, attempt)', 'job.released'],
   ] as const) {
     test(`is found in the table: ${event}`, async (t) => {
-      const { proxy, end, of } = await mustRun(t, [outcome]);
+      const { database, proxy, end, of } = await mustRun(t, [outcome]);
+      // A job that is given back can be claimed at once, and is of another attempt then: nothing tells of this one.
+      await pauseQueue(database.sql, task.queue);
       proxy.cutAnswerOf(statement);
       end();
       await eventually('it is told', () => of(event).length > 0);
