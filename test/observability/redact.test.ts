@@ -10,6 +10,7 @@ import {
   redacted,
   redactQuery,
 } from '../../src/observability/redact.ts';
+import { cpuMsOf } from '../helpers/cpu-time.ts';
 
 describe('a name that holds a secret', () => {
   const secret = [
@@ -190,9 +191,7 @@ describe('a text with e-mail addresses', () => {
 
   for (const piece of ['a', 'a@', '@', '%40', '%25', '"@a', '40']) {
     it(`is masked in a moment, even of half a megabyte of "${piece}"`, () => {
-      const startedAt = performance.now();
-      maskEmails(`${piece.repeat(500_000 / piece.length)}@`);
-      assert.ok(performance.now() - startedAt < 1000);
+      assert.ok(cpuMsOf(() => maskEmails(`${piece.repeat(500_000 / piece.length)}@`)) < 1000);
     });
   }
 });
@@ -215,9 +214,7 @@ describe('a text with URLs', () => {
 
   for (const piece of ['a', 'a:', '://', 'a://b:', '@', 'a.b+c-']) {
     it(`is masked in a moment, even of half a megabyte of "${piece}"`, () => {
-      const startedAt = performance.now();
-      maskUrl(piece.repeat(500_000 / piece.length));
-      assert.ok(performance.now() - startedAt < 1000);
+      assert.ok(cpuMsOf(() => maskUrl(piece.repeat(500_000 / piece.length))) < 1000);
     });
   }
 });
