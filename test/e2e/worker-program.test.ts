@@ -27,7 +27,9 @@ test('with APP_TASKS_ENABLED=false the server runs no jobs, and `npm run worker`
     (await processesOf(worker)).map(({ kind, pid }) => [kind, pid]),
     [['jobs', worker.process.pid]],
   );
-  assert.match(await metricsOf(worker), /^jobs_finished_total\{.*task="send_email".*\} 1$/m);
+  await eventually('the job is counted', async () =>
+    /^jobs_finished_total\{.*task="send_email".*\} 1$/m.test(await metricsOf(worker)),
+  );
   worker.process.kill('SIGTERM');
   assert.deepEqual(await worker.ended, { code: 0, signal: null });
 });
