@@ -31,16 +31,30 @@ export interface ConnectionSlots {
 /** A turn of the event loop, in which a connection that broke has closed. */
 const closeMs = 1;
 
+/**
+ * A place in the line. Who gives up leaves it empty; the line is put in order when half of it is. It is no Set, whose table
+ * is made anew every few changes: an old table, as long as it is not collected, holds what has waited in it.
+ */
+class Waiting {
+  proceed: (() => void) | undefined;
+
+  constructor(proceed: () => void) {
+    this.proceed = proceed;
+  }
+}
+
 export function createConnectionSlots(size: number): ConnectionSlots {
   let inUse = 0;
-  // A set keeps the order of insertion, and gives up any of its members at once.
-  const waiting = new Set<() => void>();
+  let line: Waiting[] = [];
+  /** Of those in the line, how many have not given up. */
+  let waiting = 0;
   let onDrained: (() => void) | undefined;
 
   function free(): void {
-    for (const proceed of waiting) {
-      waiting.delete(proceed);
-      proceed(); // The slot goes from one to the next: the count stays.
+    for (let first = line.shift(); first !== undefined; first = line.shift()) {
+      if (first.proceed === undefined) continue;
+      waiting -= 1;
+      first.proceed(); // The slot goes from one to the next: the count stays.
       return;
     }
     inUse -= 1;
@@ -54,15 +68,18 @@ export function createConnectionSlots(size: number): ConnectionSlots {
         return undefined;
       }
       return new Promise((resolve, reject) => {
-        const proceed = () => {
+        const place = new Waiting(() => {
           signal?.removeEventListener('abort', giveUp);
           resolve();
-        };
+        });
         const giveUp = () => {
-          waiting.delete(proceed);
+          place.proceed = undefined;
+          waiting -= 1;
+          if (line.length > 2 * waiting) line = line.filter(({ proceed }) => proceed !== undefined);
           reject(signal?.reason);
         };
-        waiting.add(proceed);
+        line.push(place);
+        waiting += 1;
         signal?.addEventListener('abort', giveUp, { once: true });
       });
     },
@@ -70,7 +87,7 @@ export function createConnectionSlots(size: number): ConnectionSlots {
       if (isBroken) setTimeout(free, closeMs);
       else free();
     },
-    stats: () => ({ size, inUse, waiting: waiting.size }),
+    stats: () => ({ size, inUse, waiting }),
     async drained(deadlineMs) {
       if (inUse === 0) return;
       await new Promise<void>((resolve) => {

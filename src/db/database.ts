@@ -21,7 +21,7 @@ import { currentRequest, type RequestContext, type WorkSignal } from '../observa
 import { columnTypes } from './column-types.ts';
 import { createConnectionSlots, type SlotStats } from './connection-slots.ts';
 import { isConnectionError, isUnavailable } from './database-error.ts';
-import { isDriverQuery } from './driver-query.ts';
+import { isDriverQuery, repeatFromValues } from './driver-query.ts';
 import { interceptQueries, interceptQuery, type RunQuery, type Sql } from './intercept.ts';
 import { createLostQueries, type LostQueries } from './lost-queries.ts';
 import { createPreparedStatements } from './prepared-statements.ts';
@@ -167,11 +167,13 @@ function openDriver(options: DatabaseOptions, lostQueries: LostQueries): postgre
       options.log.debug('database.notice', { severity, message }),
   };
   const driver = options.url === null ? postgres(driverOptions) : postgres(options.url, driverOptions);
-  if (!isDriverQuery(driver`select 1`)) {
+  const query = driver`select 1`;
+  if (!isDriverQuery(query)) {
     throw new Error(
       'The installed version of the package postgres is not the one this program was built for.',
     );
   }
+  repeatFromValues(query);
   return driver;
 }
 

@@ -46,17 +46,23 @@ export function isDriverQuery(value: unknown): value is DriverQuery {
   );
 }
 
+const retryReason = Symbol('retryReason');
+
 /**
  * When the driver sends a query once more by itself, it takes the texts that it has made of the values for values: `true`
- * would become `f`, and JSON a text in JSON. With this it starts from the values again.
+ * would become `f`, and JSON a text in JSON. With this its queries, of which one is given, start from the values again. It
+ * changes their prototype, once for all of them: a property that each query defines for itself makes it slow.
  */
 export function repeatFromValues(query: DriverQuery): void {
-  let reason: unknown;
-  Object.defineProperty(query, 'retried', {
-    get: () => reason,
-    set(error: unknown) {
-      reason = error;
-      query.parameters = null;
+  const prototype: unknown = Object.getPrototypeOf(query);
+  if (typeof prototype !== 'object' || prototype === null || 'retried' in prototype) return;
+  Object.defineProperty(prototype, 'retried', {
+    get(this: { readonly [retryReason]?: unknown }) {
+      return this[retryReason];
+    },
+    set(this: { [retryReason]?: unknown; parameters: unknown }, error: unknown) {
+      this[retryReason] = error;
+      this.parameters = null;
     },
   });
 }

@@ -19,26 +19,22 @@ export type SendQuery = (query: DriverQuery) => void;
 /** Called instead of the driver when a query is awaited; it calls `send`, or rejects the query itself. */
 export type RunQuery = (query: DriverQuery, send: SendQuery) => void;
 
-/** A tag whose queries all go through `run`. */
+/**
+ * A tag whose queries all go through `run`: a function, and no Proxy. What the call of a Proxy leaves behind keeps each query
+ * in memory until the old generation is collected (docs/performance.md).
+ */
 export function interceptQueries<Tag extends Sql>(tag: Tag, run: RunQuery): Tag {
   const through = (made: unknown): unknown => {
     if (isDriverQuery(made)) interceptQuery(made, run);
     return made;
   };
-  const unsafe = new Proxy(tag.unsafe, {
-    apply: (target, self, args) => through(Reflect.apply(target, self, args)),
-  });
+  const intercepted = (...args: unknown[]) => through(Reflect.apply(tag, undefined, args));
+  const unsafe = (...args: unknown[]) => through(Reflect.apply(tag.unsafe, tag, args));
   // Without the types that the driver would ask the server for, its own `array` would send the wrong one.
   const array = (values: readonly unknown[], type?: number) =>
     type === undefined ? values : Reflect.apply(tag.typed, tag, [values, type]);
 
-  return new Proxy(tag, {
-    apply: (target, self, args) => through(Reflect.apply(target, self, args)),
-    get(target, name) {
-      if (name === 'unsafe') return unsafe;
-      return name === 'array' ? array : Reflect.get(target, name);
-    },
-  });
+  return Object.assign(intercepted, tag, { unsafe, array });
 }
 
 /** The same for a single query of the driver's own tag. */

@@ -13,52 +13,66 @@
 
 import type postgres from 'postgres';
 
+type OnLost = (error: Error) => void;
+
 export interface LostQueries {
   /** Makes what finds one query; `onLost` is called if that one is lost. */
-  expect(onLost: (error: Error) => void): ExpectedQuery;
+  expect(onLost: OnLost): ExpectedQuery;
   /** To be told of each connection that the driver has closed. */
   closed(connection: number): void;
 }
 
-/** While it listens, the driver must write this query to a connection, or none. */
-export interface ExpectedQuery {
-  listen(): void;
-  stopListening(): void;
-  /** The query was settled. */
-  forget(): void;
-}
+type DriverOptions = postgres.Sql<{ int8: number }>['options'];
 
-type OnLost = (error: Error) => void;
+/** Those that would be lost with each connection, by its number. */
+type Expected = Map<number, OnLost[]>;
 
 export function createLostQueries(driver: () => postgres.Sql<{ int8: number }>): LostQueries {
-  const byConnection = new Map<number, Set<OnLost>>();
+  const byConnection: Expected = new Map();
 
   return {
-    expect(onLost) {
-      const { options } = driver();
-      let own: Set<OnLost> | undefined;
-      const hear = (connection: number) => {
-        own = byConnection.get(connection) ?? new Set();
-        byConnection.set(connection, own.add(onLost));
-      };
-      return {
-        listen() {
-          options.debug = hear;
-        },
-        stopListening() {
-          options.debug = false;
-        },
-        forget() {
-          own?.delete(onLost);
-        },
-      };
-    },
+    expect: (onLost) => new ExpectedQuery(driver().options, byConnection, onLost),
     closed(connection) {
       const lost = byConnection.get(connection);
-      if (lost === undefined || lost.size === 0) return;
+      if (lost === undefined || lost.length === 0) return;
       byConnection.delete(connection);
       const error = new Error('The connection closed when the query was sent.');
       for (const onLost of lost) onLost(Object.assign(error, { code: 'CONNECTION_CLOSED' }));
     },
   };
+}
+
+/**
+ * While it listens, the driver must write this query to a connection, or none. A class, as one is made for each query and
+ * lives as long (docs/performance.md).
+ */
+class ExpectedQuery {
+  readonly #options: DriverOptions;
+  readonly #byConnection: Expected;
+  readonly #onLost: OnLost;
+  #beside: OnLost[] | undefined = undefined;
+
+  constructor(options: DriverOptions, byConnection: Expected, onLost: OnLost) {
+    this.#options = options;
+    this.#byConnection = byConnection;
+    this.#onLost = onLost;
+  }
+
+  listen(): void {
+    this.#options.debug = (connection) => {
+      this.#beside = this.#byConnection.get(connection) ?? [];
+      this.#beside.push(this.#onLost);
+      this.#byConnection.set(connection, this.#beside);
+    };
+  }
+
+  stopListening(): void {
+    this.#options.debug = false;
+  }
+
+  /** The query was settled. */
+  forget(): void {
+    const index = this.#beside?.indexOf(this.#onLost) ?? -1;
+    if (index >= 0) this.#beside?.splice(index, 1);
+  }
 }

@@ -18,7 +18,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { LogFields, Logger } from '../observability/logger.ts';
 import type { RequestContext, WorkSignal } from '../observability/request-context.ts';
 import { isCancelled, sqlState, toDatabaseError } from './database-error.ts';
-import { type DriverQuery, repeatFromValues } from './driver-query.ts';
+import type { DriverQuery } from './driver-query.ts';
 import type { SendQuery } from './intercept.ts';
 import type { LostQueries } from './lost-queries.ts';
 
@@ -130,7 +130,6 @@ export function createQueryWatch({
     };
 
     signal?.addEventListener('abort', abort, { once: true });
-    repeatFromValues(query);
     sendExpected();
   };
 }

@@ -66,13 +66,13 @@ export function createRunTransaction(parts: TransactionParts): RunTransaction {
       tellLost(error);
     });
     // The driver hands its BEGIN over in a microtask, which comes between these two.
-    queueMicrotask(expected.listen);
+    queueMicrotask(() => expected.listen());
     const begun = driver.begin(mode, (tag) => {
       expected.forget();
       // The driver takes the first answer of the next connection for that to a BEGIN it has lost.
       return isLost ? new Promise<void>(() => {}) : use(tag);
     });
-    queueMicrotask(expected.stopListening);
+    queueMicrotask(() => expected.stopListening());
     try {
       await Promise.race([begun, lost]);
     } finally {

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { mustCreateDatabase } from '../helpers/test-database.ts';
+
+const runFile = promisify(execFile);
+const source = (name: string) => JSON.stringify(new URL(`../../src/${name}.ts`, import.meta.url).href);
+
+/** Fifty clients with as many queries each; ten have a connection, and the others wait. */
+const program = (url: string) => `
+  import { connectDatabase } from ${source('db/database')};
+  import { createLogger } from ${source('observability/logger')};
+  const log = createLogger({ level: 'WARNING', destination: { write() {}, flush: async () => {} } });
+  const { sql, close } = connectDatabase({
+    url: ${JSON.stringify(url)}, poolSize: 10, statementTimeoutMs: 0, connectTimeoutSeconds: 5, slowQueryMs: 60_000,
+    echo: false, log, applicationName: 'test',
+  });
+  async function ask() {
+    for (let n = 0; n < 1500; n += 1) await sql\`select \${n}::integer as n, \${'x'.repeat(100)} as filler\`;
+  }
+  await Promise.all(Array.from({ length: 50 }, ask));
+  await close(1);`;
+
+test('a query that is over is gone with the young generation, and does not wait for the old one to be collected', async (t) => {
+  const url = await mustCreateDatabase(t);
+  const args = ['--trace-gc-nvp', '--import', 'tsx', '--input-type=module', '--eval', program(url)];
+  const { stdout } = await runFile(process.execPath, args, { maxBuffer: 10_000_000 });
+  // Node 26 writes JSON. Before the last ones, the program itself and what it keeps are promoted.
+  const scavenges = Array.from(stdout.matchAll(/\bgc(?:=|":")s\b.*\bpromoted(?:=|":)(\d+)/g), ([, bytes]) =>
+    Number(bytes),
+  );
+  const [median = Number.NaN] = scavenges
+    .slice(-5)
+    .toSorted((a, b) => a - b)
+    .slice(2);
+  assert.ok(median < 100_000, `${median} bytes of 16 MB, of ${scavenges.length} collections`);
+});
