@@ -16,20 +16,23 @@ export const leftAlone: Readonly<Partial<Record<LayerName, string>>> = {
     'on in all of them: the program has routes that are not for everybody, and does not start without',
 };
 
-const turnSchema = z.object({
-  /** All layers; as few as there can be; all but one; as few as there can be and one. */
-  kind: z.enum(['whole', 'none', 'without', 'only']),
-  /** The one. */
-  layer: z.enum(layerNames).optional(),
-  /** Microseconds of processor time a request, one figure a round. */
-  cpuMicros: z.array(z.number()),
+/** Microseconds of processor time a request, one figure a round, of servers that were busy at the same time. */
+const micros = z.array(z.number());
+
+const layerFiguresSchema = z.object({
+  layer: z.enum(layerNames),
+  /** All layers; all but this one; as few as there can be; as few as there can be and this one. */
+  whole: micros,
+  without: micros,
+  none: micros,
+  only: micros,
 });
 
-export type Turn = z.output<typeof turnSchema>;
+export type LayerFigures = z.output<typeof layerFiguresSchema>;
 
 export const layerResultsSchema = loadRunSchema.extend({
   scenario: z.enum(scenarioNames),
-  turns: z.array(turnSchema),
+  layers: z.array(layerFiguresSchema),
 });
 
 export type LayerResults = z.output<typeof layerResultsSchema>;
@@ -37,9 +40,9 @@ export type LayerResults = z.output<typeof layerResultsSchema>;
 /** A difference of two measurements, in microseconds a request. */
 export interface Price {
   readonly median: number;
-  /** The range of the middle half of the rounds; undefined for a single round. */
-  readonly range: number | undefined;
-  /** Whether the rounds disagree by more than the price itself, or there is one only. */
+  /** How far the median may be off, with a probability of 95 %; undefined for a single round. */
+  readonly deviation: number | undefined;
+  /** Whether that is as far as nothing, or there is one round only. */
   readonly uncertain: boolean;
 }
 
@@ -54,31 +57,32 @@ export interface LayerPrice {
 }
 
 /** The price of each layer that was taken out, in the order of the pipeline. */
-export function layerPrices(results: LayerResults): LayerPrice[] {
-  const whole = figuresOf(results, 'whole');
-  const none = figuresOf(results, 'none');
-  const taken = results.turns.flatMap(({ kind, layer }) => (kind === 'without' && layer ? [layer] : []));
-  return taken.map((layer) => {
-    const out = subtract(whole, figuresOf(results, 'without', layer));
-    const alone = subtract(figuresOf(results, 'only', layer), none);
+export function layerPrices({ layers }: LayerResults): LayerPrice[] {
+  return layers.map(({ layer, whole, without, none, only }) => {
+    const out = subtract(whole, without);
+    const alone = subtract(only, none);
     return { layer, out, alone, share: out.median / summarise(whole).median };
   });
 }
 
-/** The one figure minus the other, round by round: both have seen about the same machine. */
+/** Half the interval around a median of n values is so many times their inner range over √n (McGill et al., 1978). */
+const notch = 1.57;
+
+/** The one figure minus the other, round by round: both have seen the same machine. */
 export function subtract(figures: readonly number[], others: readonly number[]): Price {
   const sorted = figures
     .map((figure, round) => figure - (others[round] ?? Number.NaN))
     .toSorted((a, b) => a - b);
   const median = quantile(sorted, 0.5);
-  const range = sorted.length < 2 ? undefined : quantile(sorted, 0.75) - quantile(sorted, 0.25);
-  return { median, range, uncertain: range === undefined || range > Math.abs(median) };
+  if (sorted.length < 2) return { median, deviation: undefined, uncertain: true };
+  const deviation = (notch * (quantile(sorted, 0.75) - quantile(sorted, 0.25))) / Math.sqrt(sorted.length);
+  return { median, deviation, uncertain: deviation >= Math.abs(median) };
 }
 
 /** The table, and under it what it is made of. */
 export function renderLayers(results: LayerResults): string {
-  const whole = summarise(figuresOf(results, 'whole')).median;
-  const none = summarise(figuresOf(results, 'none')).median;
+  const medianOf = (kind: 'whole' | 'none') =>
+    summarise(results.layers.flatMap((figures) => figures[kind])).median.toFixed(1);
   const head = ['layer', 'µs when taken out', '% of the whole', 'µs when put alone in'];
   const rows = layerPrices(results).map(({ layer, out, alone, share }) => [
     layer,
@@ -90,18 +94,14 @@ export function renderLayers(results: LayerResults): string {
   return [
     renderMarkdownTable(head, rows),
     '',
-    `The whole: ${whole.toFixed(1)} µs of processor time a request; with none of these layers: ${none.toFixed(1)} µs.`,
-    'A price is the median of the differences of each round, ± half the range of their middle half.',
+    `The whole: ${medianOf('whole')} µs of processor time a request; with none of these layers: ${medianOf('none')} µs. Four servers shared the processor and its caches, so all of it is dearer here than one server is alone.`,
+    'A price is the median of the differences of each round, ± half its interval of 95 %; one that may as well be nothing is too uncertain.',
     ...reasons,
   ].join('\n');
 }
 
-function describePrice({ median, range, uncertain }: Price): string {
-  if (range === undefined) return 'too uncertain (one round)';
-  const deviation = `±${(range / 2).toFixed(2)}`;
-  return uncertain ? `too uncertain (${deviation})` : `${median.toFixed(2)} ${deviation}`;
-}
-
-function figuresOf({ turns }: LayerResults, kind: Turn['kind'], layer?: LayerName): number[] {
-  return turns.find((turn) => turn.kind === kind && turn.layer === layer)?.cpuMicros ?? [];
+function describePrice({ median, deviation, uncertain }: Price): string {
+  if (deviation === undefined) return 'too uncertain (one round)';
+  const margin = `±${deviation.toFixed(2)}`;
+  return uncertain ? `too uncertain (${margin})` : `${median.toFixed(2)} ${margin}`;
 }

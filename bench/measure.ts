@@ -1,6 +1,7 @@
 /**
- * One round of one cell: a new process, a warm-up, the busy load, then the fixed rate. A new process each time makes the
- * start a measurement too, lets the limiter begin empty, and keeps one lucky or unlucky heap from deciding over all rounds.
+ * Servers under load, and what it costs them. What is compared must have seen the same machine, so no server is measured
+ * by itself: either they take turns of a second (`measureRound`), or they are busy at the same time (`measureTogether`).
+ * A server is a new process, warmed up first: that makes the start a measurement too, and lets the limiter begin empty.
  */
 
 import { StartError } from '../src/errors.ts';
@@ -24,25 +25,72 @@ export interface MeasureOptions extends BusyOptions {
   readonly rate: number;
 }
 
-export type BusySample = Omit<Sample, 'p50Ms' | 'p99Ms' | 'p999Ms'>;
-
-/** Everything. Throws a StartError if requests fail, for then the variants would not have done the same work. */
-export function measure(cell: Cell, options: MeasureOptions): Promise<Sample> {
-  return withServer(cell, options, async (server) => {
-    const busy = await keepBusy(server, cell, options);
-    const { failures, p50Ms, p99Ms, p999Ms } = await runOpenLoop({
-      ...options,
-      url: server.url,
-      scenario: cell.scenario,
-    });
-    complain(cell, failures, options.seconds);
-    return { ...busy, p50Ms, p99Ms, p999Ms };
-  });
+/** What a server has done in some time under busy load. */
+export interface BusySample {
+  /** Of processor time a request. */
+  readonly cpuMicros: number;
+  readonly requestsPerSecond: number;
 }
 
-/** The cost of a request alone, without latencies. Throws a StartError if requests fail. */
-export function measureBusy(cell: Cell, options: BusyOptions): Promise<BusySample> {
-  return withServer(cell, options, (server) => keepBusy(server, cell, options));
+interface Turn extends BusySample {
+  readonly requests: number;
+  readonly residentMegabytes: number;
+}
+
+interface WarmServer {
+  readonly server: ServerProcess;
+  readonly turns: Turn[];
+}
+
+const secondsOfTurn = 1;
+
+/**
+ * One round of cells that are compared: all their servers are started and warmed up, then they take turns of a second at
+ * the busy load, forwards and backwards through the list, and then at the fixed rate. A cell whose server does not start, or
+ * whose requests fail, has the StartError that says so, and the others go on. Throws if the measuring is interrupted.
+ */
+export async function measureRound(
+  cells: readonly Cell[],
+  options: MeasureOptions,
+): Promise<ReadonlyMap<Cell, Sample | StartError>> {
+  const found = new Map<Cell, Sample | StartError>();
+  const warm = new Map<Cell, WarmServer>();
+  const trying = async (cell: Cell, work: () => Promise<void>) => {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof StartError) || options.signal.aborted) throw error;
+      found.set(cell, error);
+      await warm.get(cell)?.server.stop();
+      warm.delete(cell);
+    }
+  };
+  try {
+    for (const cell of cells) {
+      await trying(cell, async () => {
+        const server = await startServer(cell, options);
+        warm.set(cell, { server, turns: [] });
+        await warmUp(server, cell, options);
+      });
+    }
+    for (let turn = 0; turn < options.seconds; turn += secondsOfTurn) {
+      const order = turn % 2 === 0 ? [...warm] : [...warm].toReversed();
+      for (const [cell, { server, turns }] of order) {
+        await trying(cell, async () => {
+          turns.push(await keepBusy(server, cell, { ...options, seconds: secondsOfTurn }));
+        });
+      }
+    }
+    for (const [cell, { server, turns }] of warm) {
+      await trying(cell, async () => {
+        const latencies = await measureLatencies(server, cell, options);
+        found.set(cell, { ...sumUp(turns), ...latencies, startMs: server.startMs });
+      });
+    }
+    return found;
+  } finally {
+    await Promise.all([...warm.values()].map(({ server }) => server.stop()));
+  }
 }
 
 /**
@@ -69,26 +117,13 @@ export async function measureTogether(
   }
 }
 
-async function withServer<Found>(
-  cell: Cell,
-  options: BusyOptions,
-  use: (server: ServerProcess) => Promise<Found>,
-): Promise<Found> {
-  const server = await startServer(cell, options);
-  try {
-    await warmUp(server, cell, options);
-    return await use(server);
-  } finally {
-    await server.stop();
-  }
-}
-
 function startServer(cell: Cell, options: BusyOptions): Promise<ServerProcess> {
   const { limit } = cell.scenario;
   return startServerProcess(cell.variant, {
     ...options,
     databaseUrl: needsDatabase(cell) ? options.databaseUrl : undefined,
     ...(limit !== undefined && { limit }),
+    ...(cell.environment !== undefined && { environment: cell.environment }),
   });
 }
 
@@ -97,22 +132,41 @@ async function warmUp(server: ServerProcess, cell: Cell, options: BusyOptions): 
   await runLoad(server, cell, options.warmUpSeconds * (cell.variant.workers ?? 1), options);
 }
 
+async function keepBusy(server: ServerProcess, cell: Cell, options: BusyOptions): Promise<Turn> {
+  const before = readUsage(server.pid);
+  const { requests, seconds } = await runLoad(server, cell, options.seconds, options);
+  const after = readUsage(server.pid);
+  if (requests === 0) throw new StartError(`No request of ${nameOf(cell)} was answered in time.`);
+  return {
+    requests,
+    cpuMicros: ((after.cpuSeconds - before.cpuSeconds) * 1e6) / requests,
+    requestsPerSecond: requests / seconds,
+    residentMegabytes: after.residentBytes / 1e6,
+  };
+}
+
+async function measureLatencies(server: ServerProcess, cell: Cell, options: MeasureOptions) {
+  const { scenario } = cell;
+  const { failures, ...latencies } = await runOpenLoop({ ...options, url: server.url, scenario });
+  complain(cell, failures, options.seconds);
+  return latencies;
+}
+
 async function runLoad(server: ServerProcess, cell: Cell, seconds: number, { load, signal }: BusyOptions) {
   const result = await load.run({ url: server.url, scenario: cell.scenario, seconds, signal });
   complain(cell, result.failures, seconds);
   return result;
 }
 
-async function keepBusy(server: ServerProcess, cell: Cell, options: BusyOptions): Promise<BusySample> {
-  const before = readUsage(server.pid);
-  const result = await runLoad(server, cell, options.seconds, options);
-  const after = readUsage(server.pid);
-  if (result.requests === 0) throw new StartError(`No request of ${nameOf(cell)} was answered in time.`);
+/** All turns of a round as one. Memory is the most of them, for between its turns a server may give some back. */
+function sumUp(turns: readonly Turn[]): Omit<Sample, 'p50Ms' | 'p99Ms' | 'p999Ms' | 'startMs'> {
+  const requests = turns.reduce((sum, turn) => sum + turn.requests, 0);
+  const seconds = turns.reduce((sum, turn) => sum + turn.requests / turn.requestsPerSecond, 0);
+  const micros = turns.reduce((sum, turn) => sum + turn.cpuMicros * turn.requests, 0);
   return {
-    cpuMicros: ((after.cpuSeconds - before.cpuSeconds) * 1e6) / result.requests,
-    requestsPerSecond: result.requests / result.seconds,
-    residentMegabytes: after.residentBytes / 1e6,
-    startMs: server.startMs,
+    cpuMicros: micros / requests,
+    requestsPerSecond: requests / seconds,
+    residentMegabytes: Math.max(...turns.map((turn) => turn.residentMegabytes)),
   };
 }
 

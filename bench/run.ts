@@ -3,9 +3,10 @@
  * what it found. A cell is a variant and what it is asked.
  *
  *     verify each variant
- *     round 1:  A  B  C ...      a new server process for each cell:
- *     round 2:  A  B  C ...        start -> warm up -> busy load -> load at a fixed rate -> stop
- *     ...
+ *     round 1:  start and warm up A, B, C      a new server process for each cell
+ *               busy, a second each:           A B C  C B A  A B C ...
+ *               at a fixed rate:               A  B  C            -> stop them
+ *     round 2:  ...
  *     medians, spreads, ratios -> bench/results/<date>.json, and the tables
  *
  * The principal figure is the processor time that a request costs the server, as the operating system counts it:
@@ -24,12 +25,13 @@ import { guard } from './guard.ts';
 import { benchJobs } from './jobs/run.ts';
 import { benchLayers } from './layers.ts';
 import { findLoadGenerator } from './load.ts';
-import { measure } from './measure.ts';
+import { measureRound } from './measure.ts';
 import { benchMicro } from './micro/run.ts';
 import { type Options, parseOptions, usage } from './options.ts';
 import { pinProcesses } from './pinning.ts';
 import { writeReport } from './report.ts';
 import { describeMachine, describeVersions, type Results, type Sample, writeResults } from './results.ts';
+import { scenarioNames } from './scenarios.ts';
 import type { ServerProcessOptions } from './server-process.ts';
 import { renderReport } from './table.ts';
 import { type Cell, needsDatabase, type Variant } from './variants.ts';
@@ -150,21 +152,27 @@ async function measureAll(
   const startedAt = performance.now();
   let done = 0;
   for (let round = 1; round <= rounds; round += 1) {
-    for (const [cell, own] of samples) {
-      const name = `${cell.variant.name} ${cell.scenario.name}`;
-      try {
-        const sample = await measure(cell, { ...server, load, seconds, warmUpSeconds, rate });
-        own.push(sample);
-        done += 1;
-        const left = ((performance.now() - startedAt) / done) * (samples.size * rounds - done);
-        progress(`round ${round} of ${rounds}: ${name}: ${describe(sample)}; ${describeTime(left)} left`);
-      } catch (error) {
-        const reason = reasonToGoOn(cell.variant, error);
-        progress(`${name} is left out: ${reason}`);
-        failed.push(notRun(cell, reason));
-        done -= own.length;
-        samples.delete(cell);
+    for (const question of scenarioNames) {
+      const compared = [...samples.keys()].filter(({ scenario }) => scenario.name === question);
+      if (compared.length === 0) continue;
+      progress(`round ${round} of ${rounds}: ${question}, ${compared.length} servers`);
+      const found = await measureRound(compared, { ...server, load, seconds, warmUpSeconds, rate });
+      for (const [cell, sample] of found) {
+        const name = `${cell.variant.name} ${question}`;
+        if (sample instanceof StartError) {
+          const reason = reasonToGoOn(cell.variant, sample);
+          progress(`${name} is left out: ${reason}`);
+          failed.push(notRun(cell, reason));
+          done -= samples.get(cell)?.length ?? 0;
+          samples.delete(cell);
+        } else {
+          samples.get(cell)?.push(sample);
+          done += 1;
+          progress(`round ${round} of ${rounds}: ${name}: ${describe(sample)}`);
+        }
       }
+      const left = ((performance.now() - startedAt) / done) * (samples.size * rounds - done);
+      progress(`${describeTime(left)} left`);
     }
   }
   return {

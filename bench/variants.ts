@@ -29,6 +29,8 @@ export interface Variant {
 export interface Cell {
   readonly variant: Variant;
   readonly scenario: Scenario;
+  /** Variables that its server is given beside those that every server is. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** What the others are measured against. */

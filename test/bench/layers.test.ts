@@ -12,13 +12,9 @@ const results: LayerResults = {
   rounds: 3,
   seconds: 5,
   scenario: 'person',
-  turns: [
-    { kind: 'whole', cpuMicros: [40, 80, 40] },
-    { kind: 'none', cpuMicros: [20, 40, 20] },
-    { kind: 'without', layer: 'cors', cpuMicros: [38, 78, 38] },
-    { kind: 'only', layer: 'cors', cpuMicros: [23, 43, 23] },
-    { kind: 'without', layer: 'etag', cpuMicros: [41, 70, 39] },
-    { kind: 'only', layer: 'etag', cpuMicros: [19, 50, 21] },
+  layers: [
+    { layer: 'cors', whole: [40, 80, 40], without: [38, 78, 38], none: [20, 40, 20], only: [23, 43, 23] },
+    { layer: 'etag', whole: [40, 80, 40], without: [41, 70, 39], none: [20, 40, 20], only: [19, 50, 21] },
   ],
 };
 
@@ -26,17 +22,26 @@ test('the price of a layer is the whole without it, and it alone above nothing, 
   const [cors] = layerPrices(results);
   assert.deepEqual(cors, {
     layer: 'cors',
-    out: { median: 2, range: 0, uncertain: false },
-    alone: { median: 3, range: 0, uncertain: false },
+    out: { median: 2, deviation: 0, uncertain: false },
+    alone: { median: 3, deviation: 0, uncertain: false },
     share: 0.05,
   });
 });
 
-test('a price is uncertain when the rounds disagree by more than the price, or there is one only', () => {
+test('a price is uncertain when the rounds do not tell it from nothing, or there is one only', () => {
   assert.equal(subtract([11, 12, 13], [10, 10, 10]).uncertain, false);
   assert.equal(subtract([11, 10, 9], [10, 10, 10]).uncertain, true);
   assert.equal(subtract([9, 30], [10, 10]).uncertain, true);
   assert.equal(subtract([20], [10]).uncertain, true);
+});
+
+test('more rounds of the same make a price more certain', () => {
+  const rounds = [10, 11, 14, 15];
+  const zeros = rounds.map(() => 8);
+  const few = subtract(rounds, zeros);
+  const many = subtract(Array(16).fill(rounds).flat(), Array(16).fill(zeros).flat());
+  assert.equal(few.median, many.median);
+  assert.ok((many.deviation ?? 0) < (few.deviation ?? 0) / 3);
 });
 
 test('the table prints certain prices with their deviation, and says of the others that they are too uncertain', () => {
@@ -65,6 +70,9 @@ test('the chart has two bars a layer, as long as their price; none where it is t
 });
 
 function inOneRound(): LayerResults {
-  const turns = results.turns.map((turn) => ({ ...turn, cpuMicros: turn.cpuMicros.slice(0, 1) }));
-  return { ...results, rounds: 1, turns };
+  const layers = results.layers.map(({ layer, whole, without, none, only }) => {
+    const first = (figures: readonly number[]) => figures.slice(0, 1);
+    return { layer, whole: first(whole), without: first(without), none: first(none), only: first(only) };
+  });
+  return { ...results, rounds: 1, layers };
 }

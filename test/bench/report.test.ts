@@ -116,12 +116,7 @@ test('the prices of the layers have a table and a picture', () => {
   const layers: LayerResults = {
     ...origin,
     ...{ loadGenerator: 'wrk', pinning: null, rounds: 2, seconds: 5, scenario: 'person' },
-    turns: [
-      { kind: 'whole', cpuMicros: [20, 20] },
-      { kind: 'none', cpuMicros: [12, 12] },
-      { kind: 'without', layer, cpuMicros: [17.5, 17.5] },
-      { kind: 'only', layer, cpuMicros: [15.25, 15.25] },
-    ],
+    layers: [{ layer, whole: [20, 20], without: [17.5, 17.5], none: [12, 12], only: [15.25, 15.25] }],
   };
   const { page, charts } = renderReportPage({ ...nothing, layers });
   assert.match(section(page, "Each layer's price"), /2\.50 ±0\.00 \| +12\.5 % \| +3\.25/);

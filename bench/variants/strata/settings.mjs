@@ -19,6 +19,8 @@ export function environment(disabledLayers = []) {
     APP_ENVIRONMENT: 'production',
     APP_HOST: host,
     APP_PORT: String(port),
+    // Any free one: two clusters may be measured beside each other.
+    APP_MANAGEMENT_PORT: '0',
     APP_ALLOWED_HOSTS: host,
     APP_CORS_ALLOW_ORIGINS: origin,
     APP_DATABASE_URL: databaseUrl ?? 'none',
