@@ -34,10 +34,12 @@ export function createLostQueries(driver: () => postgres.Sql<{ int8: number }>):
     expect: (onLost) => new ExpectedQuery(driver().options, byConnection, onLost),
     closed(connection) {
       const lost = byConnection.get(connection);
-      if (lost === undefined || lost.length === 0) return;
       byConnection.delete(connection);
-      const error = new Error('The connection closed when the query was sent.');
-      for (const onLost of lost) onLost(Object.assign(error, { code: 'CONNECTION_CLOSED' }));
+      // Whoever is told leaves the list.
+      for (const onLost of lost?.splice(0) ?? []) {
+        const error = new Error('The connection closed when the query was sent.');
+        onLost(Object.assign(error, { code: 'CONNECTION_CLOSED' }));
+      }
     },
   };
 }
