@@ -15,7 +15,7 @@ import { layerNames } from '../src/settings/layer-names.ts';
 import { type LayerFigures, type LayerResults, leftAlone, renderLayers } from './layer-prices.ts';
 import { renderLayersChart } from './layers-chart.ts';
 import { findLoadGenerator } from './load.ts';
-import { measureTogether } from './measure.ts';
+import { measureTogether, secondsOfTurn } from './measure.ts';
 import type { Options } from './options.ts';
 import { pinProcesses } from './pinning.ts';
 import { describeMachine, describeVersions, writeResults } from './results.ts';
@@ -27,7 +27,6 @@ export const layersChart = join(import.meta.dirname, 'charts', 'layers.svg');
 
 /** Of each round that `--rounds` asks for, so many are made: what one layer costs is less than what two rounds differ by. */
 const turnsInRound = 4;
-const secondsOfTurn = 1;
 
 /** Measures, prints the table, and writes the figures and the chart. Throws a StartError if requests fail. */
 export async function benchLayers(wanted: Options, signal: AbortSignal): Promise<void> {

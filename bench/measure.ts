@@ -42,7 +42,8 @@ interface WarmServer {
   readonly turns: Turn[];
 }
 
-const secondsOfTurn = 1;
+/** Enough for thousands of requests, and little beside what makes one minute of a machine differ from the next. */
+export const secondsOfTurn = 1;
 
 /**
  * One round of cells that are compared: all their servers are started and warmed up, then they take turns of a second at

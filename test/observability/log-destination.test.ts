@@ -10,6 +10,9 @@ import { mustMakeFolder } from '../helpers/program.ts';
 const source = (name: string) =>
   JSON.stringify(new URL(`../../src/observability/${name}.ts`, import.meta.url).href);
 
+/** A program ends within two seconds or not at all; its start alone took eight on a busy machine. */
+const patienceMs = 30_000;
+
 /** A program that has `log` and `destination`. */
 const codeOf = (format: 'json' | 'console', program: string) => `
   import { createLogger } from ${source('logger')};
@@ -77,6 +80,7 @@ describe('standard output', { concurrency: true }, () => {
   it('that nobody reads any more does not end the program', async () => {
     const { code, stderr } = await run(
       'json',
+      // It rests so that the reader has gone while lines still come.
       `for (let round = 0; round < 20; round += 1) {
          log.info('user.created', { filler: 'x'.repeat(100_000) });
          await new Promise((resolve) => setTimeout(resolve, 30));
@@ -97,7 +101,7 @@ describe('standard output', { concurrency: true }, () => {
     for (const stdout of ['pipe', unwritable.fd] as const) {
       const child = start('json', program, stdout);
       t.after(() => child.kill('SIGKILL'));
-      assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(60_000) }), [7, null]);
+      assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(patienceMs) }), [7, null]);
     }
   });
 
@@ -129,6 +133,7 @@ describe('standard output', { concurrency: true }, () => {
   it('that is a pipe which nobody reads any more does not end the program, nor keep it from ending', async (t) => {
     const program = await mustMakeCommand(
       t,
+      // It rests so that the reader has gone while lines still come.
       `for (let round = 0; round < 20; round += 1) {
          log.info('user.created', { filler: 'x'.repeat(100_000) });
          await new Promise((resolve) => setTimeout(resolve, 10));
@@ -138,7 +143,7 @@ describe('standard output', { concurrency: true }, () => {
     );
     for (const reader of ['true', 'sleep 5']) {
       const child = spawn('bash', ['-c', `${program} | ${reader}; exit \${PIPESTATUS[0]}`]);
-      assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(60_000) }), [7, null]);
+      assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(patienceMs) }), [7, null]);
     }
   });
 });
