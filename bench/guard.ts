@@ -12,7 +12,7 @@
 
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { StartError } from '../src/errors.ts';
 import { decide, highestRatio } from './guard-decision.ts';
 import { findLoadGenerator } from './load.ts';

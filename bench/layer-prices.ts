@@ -1,6 +1,6 @@
 /** What the layers cost, made of the figures of a run. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { type LayerName, layerNames } from '../src/settings/layer-names.ts';
 import { renderMarkdownTable } from './markdown-table.ts';
 import { loadRunSchema } from './results.ts';

@@ -8,7 +8,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod';
 import { StartError } from '../src/errors.ts';
 import type { Scenario } from './scenarios.ts';
 import { connections } from './workload.ts';

@@ -46,8 +46,14 @@ interface WarmServer {
 export const secondsOfTurn = 1;
 
 /**
- * One round of cells that are compared: all their servers are started and warmed up, then they take turns of a second at
- * the busy load, forwards and backwards through the list, and then at the fixed rate. A cell whose server does not start, or
+ * A warm-up has parts, for connections to begin and end in it. When they first end, the compiler learns of code that it had
+ * not seen, and throws away what it took for granted: the second after one long load cost twice what the next ones did.
+ */
+const secondsOfWarmUp = 2;
+
+/**
+ * One round of cells that are compared: all their servers are started and warmed up in turns, then they take turns of a second
+ * at the busy load, forwards and backwards through the list, and then at the fixed rate. A cell whose server does not start, or
  * whose requests fail, has the StartError that says so, and the others go on. Throws if the measuring is interrupted.
  */
 export async function measureRound(
@@ -69,10 +75,12 @@ export async function measureRound(
   try {
     for (const cell of cells) {
       await trying(cell, async () => {
-        const server = await startServer(cell, options);
-        warm.set(cell, { server, turns: [] });
-        await warmUp(server, cell, options);
+        warm.set(cell, { server: await startServer(cell, options), turns: [] });
       });
+    }
+    for (let left = options.warmUpSeconds; left > 0; left -= secondsOfWarmUp) {
+      for (const [cell, { server }] of [...warm])
+        await trying(cell, () => warmUp(server, cell, left, options));
     }
     for (let turn = 0; turn < options.seconds; turn += secondsOfTurn) {
       const order = turn % 2 === 0 ? [...warm] : [...warm].toReversed();
@@ -107,7 +115,9 @@ export async function measureTogether(
   const all: { readonly server: ServerProcess; readonly cell: Cell }[] = [];
   try {
     for (const cell of cells) all.push({ server: await startServer(cell, options), cell });
-    await Promise.all(all.map(({ server, cell }) => warmUp(server, cell, options)));
+    for (let left = options.warmUpSeconds; left > 0; left -= secondsOfWarmUp) {
+      await Promise.all(all.map(({ server, cell }) => warmUp(server, cell, left, options)));
+    }
     const samples: BusySample[][] = [];
     for (let round = 0; round < rounds; round += 1) {
       samples.push(await Promise.all(all.map(({ server, cell }) => keepBusy(server, cell, options))));
@@ -128,9 +138,12 @@ function startServer(cell: Cell, options: BusyOptions): Promise<ServerProcess> {
   });
 }
 
-/** Each of several workers sees a part of the requests, and its compiler wants as many of them as that of one alone. */
-async function warmUp(server: ServerProcess, cell: Cell, options: BusyOptions): Promise<void> {
-  await runLoad(server, cell, options.warmUpSeconds * (cell.variant.workers ?? 1), options);
+/**
+ * The next part of a warm-up of which so many seconds are left. Each of several workers sees a part of the requests, and its
+ * compiler wants as many of them as that of one alone.
+ */
+async function warmUp(server: ServerProcess, cell: Cell, left: number, options: BusyOptions): Promise<void> {
+  await runLoad(server, cell, Math.min(left, secondsOfWarmUp) * (cell.variant.workers ?? 1), options);
 }
 
 async function keepBusy(server: ServerProcess, cell: Cell, options: BusyOptions): Promise<Turn> {

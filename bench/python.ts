@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { StartError } from '../src/errors.ts';
 
 const folder = join(import.meta.dirname, 'variants', 'fastapi');

@@ -5,7 +5,7 @@
 
 import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { jobsResultsSchema } from './jobs/results.ts';
 import { layerResultsSchema } from './layer-prices.ts';
 import { type Found, renderReportPage } from './report-page.ts';

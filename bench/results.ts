@@ -3,7 +3,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { StartError } from '../src/errors.ts';
 import { describePythonVersions } from './python.ts';
 import { scenarioNames } from './scenarios.ts';

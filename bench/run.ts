@@ -28,6 +28,7 @@ import { findLoadGenerator } from './load.ts';
 import { measureRound } from './measure.ts';
 import { benchMicro } from './micro/run.ts';
 import { type Options, parseOptions, usage } from './options.ts';
+import { buildOwnPrograms } from './own-programs.ts';
 import { pinProcesses } from './pinning.ts';
 import { writeReport } from './report.ts';
 import { describeMachine, describeVersions, type Results, type Sample, writeResults } from './results.ts';
@@ -57,6 +58,7 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => interrupted.abort(new StartError('The benchmark was interrupted.')));
   }
+  if (options.command !== 'report') buildOwnPrograms();
   switch (options.command) {
     case 'jobs':
       return benchJobs(options);

@@ -9,7 +9,8 @@ import { StartError } from '../src/errors.ts';
 import { jwtAudience, jwtIssuer, jwtSecret } from './bearer.ts';
 import { type Pinning, pinToServer } from './pinning.ts';
 import { findScenario, principal } from './scenarios.ts';
-import { serverCommand, type Variant } from './variants.ts';
+import { serverCommand } from './server-command.ts';
+import type { Variant } from './variants.ts';
 import { host, limit, origin, poolSize } from './workload.ts';
 
 export interface ServerProcessOptions {

@@ -3,7 +3,7 @@
  * raw samples may stand beside these members in the same file.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { machineSchema } from './results.ts';
 
 export const tableResultsSchema = z.object({

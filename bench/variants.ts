@@ -3,8 +3,6 @@
  * and one entry here.
  */
 
-import { join } from 'node:path';
-import { requirePython } from './python.ts';
 import { findScenario, principal, type Scenario, type ScenarioName, scenarioNames } from './scenarios.ts';
 
 export interface Variant {
@@ -89,6 +87,11 @@ export function principalCell(name: string): Cell {
   return { variant, scenario: findScenario(principal) };
 }
 
+/** Whether Strata is in it: then its server is built as production is. */
+export function isOwn({ name }: Variant): boolean {
+  return name === ours || name.startsWith(`${ours}-`);
+}
+
 export function canDo(variant: Variant, scenario: Scenario): boolean {
   return variant.scenarios.includes(scenario.name);
 }
@@ -96,12 +99,4 @@ export function canDo(variant: Variant, scenario: Scenario): boolean {
 /** Whether the server is given a database: only where the answer wants one, so that the others do not pay for it. */
 export function needsDatabase({ variant, scenario }: Cell): boolean {
   return scenario.needs === 'database' || (scenario.needs === 'bearer' && variant.sessions === true);
-}
-
-/** The command that starts the variant's server. Throws a StartError where its runtime is missing. */
-export function serverCommand({ name, runtime }: Variant): readonly [string, ...string[]] {
-  const folder = join(import.meta.dirname, 'variants', name);
-  return runtime === 'python'
-    ? [requirePython(), join(folder, 'app.py')]
-    : [process.execPath, join(folder, 'server.mjs')];
 }

@@ -62,11 +62,12 @@ function placeOf(file: string): string {
  */
 const table: Readonly<Record<string, readonly string[]>> = {
   errors: [],
+  'project-folder': [],
   resilience: ['errors'],
   // Whether a secret can be guessed is decided where tokens are signed; the one file that says so is pure.
-  settings: ['errors', 'auth/secret-strength.ts', 'zod'],
+  settings: ['errors', 'project-folder', 'auth/secret-strength.ts', 'zod'],
   observability: ['errors', 'type:settings', 'pino', 'pino-pretty'],
-  db: ['errors', 'resilience', 'observability', 'type:settings', 'postgres', 'zod'],
+  db: ['errors', 'project-folder', 'resilience', 'observability', 'type:settings', 'postgres', 'zod'],
   limits: ['errors', 'resilience', 'observability', 'type:settings'],
   cache: ['errors', 'resilience', 'observability', 'type:settings'],
   auth: ['errors', 'resilience', 'type:db'],
@@ -91,7 +92,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'csv-parse',
   ],
   management: [
-    ...['errors', 'http', 'observability', 'jobs', 'openapi', 'zod'],
+    ...['errors', 'project-folder', 'http', 'observability', 'jobs', 'openapi', 'zod'],
     ...['type:cluster', 'type:db', 'db/database-error.ts'],
   ],
   cluster: ['errors', 'settings', 'observability', 'limits', 'lifecycle', 'zod'],

@@ -1,6 +1,6 @@
 /** What a run of the queues has shown: its file, its table, and what it says to the targets. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { renderMarkdownTable } from '../markdown-table.ts';
 import { machineSchema } from '../results.ts';
 import { doubt, type Summary, summarise, summariseRatio } from '../statistics.ts';

@@ -16,10 +16,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
-import { z } from 'zod';
+import * as z from 'zod';
 import { startEmbedded } from '../../src/db/embedded.ts';
 import { StartError } from '../../src/errors.ts';
 import { createLogger } from '../../src/observability/logger.ts';
+import { builtCommand } from '../own-programs.ts';
 import { describeMachine, describeVersions, writeResults } from '../results.ts';
 import { type JobsSample, ours, renderJobs } from './results.ts';
 
@@ -159,9 +160,10 @@ const answer = z.union([
 ]);
 
 function openAdapter({ file, env }: System, databaseUrl: string) {
-  const child = fork(join(import.meta.dirname, file), {
+  const [flag, program] = builtCommand(join(import.meta.dirname, file));
+  const child = fork(program, {
     env: { PATH: process.env.PATH, NODE_ENV: 'production', BENCH_DATABASE_URL: databaseUrl, ...env },
-    execArgv: [],
+    execArgv: [flag],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   const ended = once(child, 'exit');

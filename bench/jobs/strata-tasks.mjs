@@ -1,5 +1,5 @@
-import { z } from 'zod';
-import { defineTask } from '../../dist/jobs/task.js';
+import * as z from 'zod';
+import { defineTask } from '../../src/jobs/task.ts';
 
 export const noop = defineTask({ name: 'noop', payload: z.object({}) });
 

@@ -1,14 +1,14 @@
 /** Strata's queue as `npm run worker` opens it: its defaults, its log lines (to the null device), its metrics. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { connectDatabase } from '../../dist/db/database.js';
-import { migrateUp } from '../../dist/db/migrate.js';
-import { createQueue } from '../../dist/jobs/queue.js';
-import { startRunner } from '../../dist/jobs/runner.js';
-import { createThreadPool } from '../../dist/jobs/thread-pool.js';
-import { openLogDestination } from '../../dist/observability/log-destination.js';
-import { createLogger } from '../../dist/observability/logger.js';
-import { createMetrics } from '../../dist/observability/metrics.js';
+import { connectDatabase } from '../../src/db/database.ts';
+import { migrateUp } from '../../src/db/migrate.ts';
+import { createQueue } from '../../src/jobs/queue.ts';
+import { startRunner } from '../../src/jobs/runner.ts';
+import { createThreadPool } from '../../src/jobs/thread-pool.ts';
+import { openLogDestination } from '../../src/observability/log-destination.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+import { createMetrics } from '../../src/observability/metrics.ts';
 import { serve } from './adapter.mjs';
 import { noop, stamp } from './strata-tasks.mjs';
 
@@ -31,7 +31,7 @@ serve((databaseUrl) => {
     applicationName: 'bench',
   });
   const pool = createThreadPool({
-    entry: new URL('./strata-thread.mjs', import.meta.url),
+    entry: new URL('./strata-thread.js', import.meta.url),
     workerData: { databaseUrl },
     size: threads,
     memoryMb: 256,

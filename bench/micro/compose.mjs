@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import koaCompose from 'koa-compose';
-import { compose } from '../../dist/http/compose.js';
+import { compose } from '../../src/http/compose.ts';
 import { compare } from './timing.mjs';
 
 const names = Array.from({ length: 10 }, (_, depth) => `layer-${depth}`);

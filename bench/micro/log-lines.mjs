@@ -5,8 +5,8 @@
  */
 
 import pino from 'pino';
-import { openLogDestination } from '../../dist/observability/log-destination.js';
-import { createLogger } from '../../dist/observability/logger.js';
+import { openLogDestination } from '../../src/observability/log-destination.ts';
+import { createLogger } from '../../src/observability/logger.ts';
 import { compare } from './timing.mjs';
 
 const lines = 100;

@@ -1,6 +1,6 @@
 /** What the micro benches find, as it is kept, as tables, and held against the targets. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { renderMarkdownTable } from '../markdown-table.ts';
 import { doubt, type Summary, summarise, summariseRatio } from '../statistics.ts';
 import type { TableResults } from '../table-results.ts';

@@ -7,7 +7,7 @@
 
 import assert from 'node:assert/strict';
 import findMyWay from 'find-my-way';
-import { createRouter } from '../../dist/http/router.js';
+import { createRouter } from '../../src/http/router.ts';
 import { compare } from './timing.mjs';
 
 const sizes = [10, 1000, 5000];

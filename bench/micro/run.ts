@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- micro`: single parts of the program against packages that do the same, without a server. Each bench
  * is a file of plain JavaScript beside this one and runs in a process of its own, on the processor that servers are
- * measured on: it takes the built parts, checks that all contestants find the same, and times them (`timing.mjs`).
+ * measured on: it checks that all contestants find the same, and times them (`timing.mjs`).
  */
 
 import { spawn } from 'node:child_process';
@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { StartError } from '../../src/errors.ts';
 import type { Options } from '../options.ts';
+import { builtCommand } from '../own-programs.ts';
 import { type Pinning, pinProcesses, pinToServer } from '../pinning.ts';
 import { describeMachine, describeVersions, writeResults } from '../results.ts';
 import { type MicroCase, microCaseSchema, renderMicro, summariseMicro } from './results.ts';
@@ -58,8 +59,8 @@ async function runBench(
   signal: AbortSignal,
 ): Promise<MicroCase[]> {
   signal.throwIfAborted();
-  const path = join(import.meta.dirname, bench.file);
-  const words = 'flag' in bench ? [bench.flag, path, bench.contestant] : [path];
+  const program = builtCommand(join(import.meta.dirname, bench.file));
+  const words = 'flag' in bench ? [bench.flag, ...program, bench.contestant] : program;
   const [file, ...args] = pinToServer([process.execPath, ...words], pinning);
   // Standard output is the null device: log lines are one of the things that are measured.
   const child = spawn(file, args, { env, signal, stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });

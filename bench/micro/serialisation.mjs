@@ -5,9 +5,9 @@
 
 import assert from 'node:assert/strict';
 import fastJsonStringify from 'fast-json-stringify';
-import { z } from 'zod';
-import { text, timestamp } from '../../dist/http/fields.js';
-import { createSerialiser } from '../../dist/http/serialise.js';
+import * as z from 'zod';
+import { text, timestamp } from '../../src/http/fields.ts';
+import { createSerialiser } from '../../src/http/serialise.ts';
 import { emailRule, makePerson, usernameRule } from '../variants/people.mjs';
 import { compare } from './timing.mjs';
 

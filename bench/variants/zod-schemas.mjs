@@ -1,6 +1,6 @@
 /** What comes in, for the frameworks that leave validation to a library. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { emailRule, usernameRule } from './people.mjs';
 
 export const idParams = z.object({ id: z.coerce.number().int().min(1) });

@@ -2,11 +2,10 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { projectFolder } from '../project-folder.ts';
 import { generatedPages } from './generated-pages.ts';
 
-const root = join(import.meta.dirname, '..', '..');
-
 for (const { path, content } of generatedPages()) {
-  await writeFile(join(root, path), content);
+  await writeFile(join(projectFolder, path), content);
   console.log(path);
 }

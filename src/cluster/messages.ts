@@ -1,6 +1,6 @@
 /** What the primary and its workers say to each other. Everything is plain data; nothing of a request's content. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { MetricsSnapshot } from '../observability/metrics.ts';
 
 const metricFamilies = z.array(

@@ -16,6 +16,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StartError } from '../errors.ts';
+import { projectFolder } from '../project-folder.ts';
 import { type Statement, splitStatements } from './split-statements.ts';
 
 export interface Migration {
@@ -29,8 +30,8 @@ export interface Migration {
   readonly checksum: string;
 }
 
-/** The project's migrations: beside `src`, and beside `dist`, which is built from it. */
-export const migrationDirectory = join(import.meta.dirname, '..', '..', 'sql');
+/** The project's migrations. */
+export const migrationDirectory = join(projectFolder, 'sql');
 
 const fileName = /^(\d{4})_[a-z][a-z0-9]*(?:_[a-z0-9]+)+\.sql$/;
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * Schemas of values that many bodies have. What they say of themselves beyond their type, such as the length of a

@@ -8,7 +8,7 @@
  * first as addresses that are ready to be fetched.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { integerParameter } from './parameters.ts';
 
 const position = z.strictObject({ side: z.enum(['older', 'newer']), id: z.int().min(1) });

@@ -4,7 +4,7 @@
  * document is made from it, and the types of its handler follow from it.
  */
 
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Role, Scope } from '../auth/principal.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { Context } from './context.ts';

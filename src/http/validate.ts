@@ -3,7 +3,7 @@
  * Every fault of every part is reported at once, each with where it is and what to do.
  */
 
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { AppError, type FieldError } from '../errors.ts';
 
 export type Part = FieldError['in'];

@@ -4,7 +4,7 @@
  * Therefore the schema is shown here what a runner will see, which is the JSON read back: a Date is a string by then.
  */
 
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { AppError, type FieldError } from '../errors.ts';
 import { isTooDeep, maxJsonDepth, storableJson } from './json-text.ts';
 import type { TaskDefinition } from './task.ts';

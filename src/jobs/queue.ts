@@ -4,7 +4,7 @@
  * the same reason: the first line of a job is that of its claim, with the id of the request that enqueued it.
  */
 
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { brokenConstraint } from '../db/constraint.ts';
 import type { Sql } from '../db/intercept.ts';
 import { AppError, type FieldError } from '../errors.ts';

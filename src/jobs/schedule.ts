@@ -12,7 +12,7 @@
  * made up for. While two versions of the program run, the one that started last decides; the other stands back.
  */
 
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { StartError } from '../errors.ts';
 import { parseCron } from './cron.ts';
 import { createTicks, type Ticks } from './cron-ticks.ts';

@@ -10,7 +10,7 @@
  * transaction. An effect elsewhere, such as a mail, is at least once.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Sql } from '../db/intercept.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Backoff } from '../resilience/retry.ts';

@@ -6,14 +6,14 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { AppError } from '../errors.ts';
 import { idParameter } from '../http/parameters.ts';
 import { raw } from '../http/reply.ts';
 import { type Route, route } from '../http/route.ts';
+import { projectFolder } from '../project-folder.ts';
 
-/** Beside `src`, and beside `dist`, which is built from it. */
-const folder = join(import.meta.dirname, '..', '..', 'dashboard');
+const folder = join(projectFolder, 'dashboard');
 
 const contentTypes: Readonly<Record<string, string>> = {
   '.css': 'text/css; charset=utf-8',

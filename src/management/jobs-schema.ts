@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { timestamp } from '../http/fields.ts';
 import { idParameter, integerParameter } from '../http/parameters.ts';
 import { jobFaultCodes, jobStates } from '../jobs/job.ts';

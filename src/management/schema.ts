@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** The supervising process answers: that is all that is said. */
 export const liveness = z.object({ status: z.literal('pass') });

@@ -6,7 +6,7 @@
  * the document is served, and the page says in a sentence how to get the rest.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { AppError } from '../errors.ts';
 import { raw, redirect } from '../http/reply.ts';
 import { type Route, route } from '../http/route.ts';

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Route } from '../http/route.ts';
 import { isOpen } from '../http/route-access.ts';
 import { parsePattern } from '../http/router.ts';

@@ -6,7 +6,7 @@
  * Texts come in trimmed and are never empty, for an empty variable counts as not set; only a default can be empty.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { quote } from './quote.ts';
 
 /** A reader does not understand its text. The message is a hint for the operator, and may be empty. */

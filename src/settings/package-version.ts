@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
+import { projectFolder } from '../project-folder.ts';
 
-/** The version in package.json, which stands two folders up from the sources and from the build alike. */
+/** The version in package.json. */
 export const packageVersion = z
   .object({ version: z.string() })
-  .parse(JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'))).version;
+  .parse(JSON.parse(readFileSync(join(projectFolder, 'package.json'), 'utf8'))).version;

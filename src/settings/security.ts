@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { identity } from './identity.ts';
 import { boolean, choice, headerText, integer } from './kind.ts';
 import { addressRanges } from './network-kinds.ts';

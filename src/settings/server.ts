@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { z } from 'zod';
+import * as z from 'zod';
 import { integer, kind, readInteger } from './kind.ts';
 import { management } from './management.ts';
 import { bindAddress } from './network-kinds.ts';

@@ -1,6 +1,6 @@
 /** The four groups of settings together, and every variable of them in the order of the documentation. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { application } from './application.ts';
 import { security } from './security.ts';
 import { server } from './server.ts';

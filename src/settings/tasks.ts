@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { z } from 'zod';
+import * as z from 'zod';
 import { readPostgresUrl } from './database-url.ts';
 import { boolean, integer, kind, readInteger, refuse } from './kind.ts';
 import { variable } from './variable.ts';

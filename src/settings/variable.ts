@@ -3,7 +3,7 @@
  * to the name in the environment, the default and the sentence for the documentation: each setting is declared once.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 
 export interface VariableNotes {
   /** What it does, in sentences for the operator; with the unit, where the kind does not say it. */

@@ -11,7 +11,7 @@ const [bare] = variants;
 assert.ok(bare);
 const plain = findScenario('plain');
 
-test('a round is a warm-up of each, turns of a second, and the fixed rate, on new servers', async () => {
+test('a round is a warm-up in turns, turns of a second, and the fixed rate, on new servers', async () => {
   const runs: LoadOptions[] = [];
   const cells = [plainOf(bare), plainOf(bare)];
   const found = await measureRound(cells, { ...withLoad(0, runs), seconds: 2, warmUpSeconds: 3 });
@@ -19,8 +19,10 @@ test('a round is a warm-up of each, turns of a second, and the fixed rate, on ne
   assert.deepEqual(
     runs.map(({ url, seconds, scenario }) => [url, seconds, scenario.name]),
     [
-      [first, 3, 'plain'],
-      [second, 3, 'plain'],
+      [first, 2, 'plain'],
+      [second, 2, 'plain'],
+      [first, 1, 'plain'],
+      [second, 1, 'plain'],
       [first, 1, 'plain'],
       [second, 1, 'plain'],
       [second, 1, 'plain'],
@@ -52,7 +54,7 @@ test('each worker of a variant gets the warm-up that a process alone gets', asyn
   await mustMeasure(plainOf({ ...bare, workers: 2 }), { ...withLoad(0, runs), warmUpSeconds: 3 });
   assert.deepEqual(
     runs.map(({ seconds }) => seconds),
-    [6, 1],
+    [4, 2, 1],
   );
 });
 

@@ -366,7 +366,7 @@ describe('the user of PostgreSQL when the program is root', () => {
 /** The sources in a folder of their own, with links to some packages and copies of those that find others. */
 async function mustCopyProject(t: TestContext, packages: readonly string[]): Promise<string> {
   const project = await mustMakeFolder(t);
-  for (const part of ['src', 'test/helpers', 'package.json'])
+  for (const part of ['src', 'sql', 'test/helpers', 'package.json'])
     await cp(join(root, part), join(project, part), { recursive: true });
   await mkdir(join(project, 'node_modules'));
   for (const name of packages) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { defaultApp } from '../../src/cli/generated-pages.ts';
 import { endReasons, workerStates } from '../../src/cluster/worker-state.ts';
 import { events } from '../../src/observability/events.ts';

@@ -38,6 +38,12 @@ test('both log lines of a request carry the id that the client was given', async
   assert.equal(complete.route, '/api/v1/meta');
 });
 
+test('a log line names the source that has written it, although the program is built into one file', async (t) => {
+  const program = startProgram(t, { APP_LOG_INCLUDE_CALLER: 'true' });
+  const line = JSON.parse(await program.logged(/"event":"application.ready"/));
+  assert.match(line.caller, /\/src\/[\w/-]+\.ts:\d+$/);
+});
+
 const mistakes = [
   {
     name: 'a setting that is wrong',

@@ -5,7 +5,7 @@
 
 import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { startRunner } from '../../src/jobs/runner.ts';
 import { defineTask } from '../../src/jobs/task.ts';
 import { createLogger } from '../../src/observability/logger.ts';

@@ -1,7 +1,7 @@
 /** The entry of a thread with tasks that behave badly in every way, and some that behave. */
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { z } from 'zod';
+import * as z from 'zod';
 import { connectDatabase } from '../../src/db/database.ts';
 import { AppError } from '../../src/errors.ts';
 import { defineTask, implementTask, type TaskContext, TaskRefusal, TaskSnooze } from '../../src/jobs/task.ts';

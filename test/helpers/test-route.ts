@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Method, Route } from '../../src/http/route.ts';
 
 /** A route with everything filled in that a test does not speak of: it answers 200 with whatever JSON it returns. */

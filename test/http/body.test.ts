@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Layer } from '../../src/http/context.ts';
 import { contentValidation } from '../../src/middleware/content-validation.ts';
 import { deferred } from '../helpers/deferred.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { AppError } from '../../src/errors.ts';
 import { answer, ok } from '../../src/http/reply.ts';
 import { mount, type Route } from '../../src/http/route.ts';

@@ -8,7 +8,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { AppError } from '../../src/errors.ts';
 import type { Layer } from '../../src/http/context.ts';
 import { prepareRoute } from '../../src/http/dispatch.ts';

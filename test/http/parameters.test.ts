@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { idParameter, integerParameter, versionCondition } from '../../src/http/parameters.ts';
 
 describe('an id in a path or a query', () => {

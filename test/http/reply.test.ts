@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { answer, created, file, noContent, ok, raw, redirect, stream } from '../../src/http/reply.ts';
 import { type Returned, type Route, route } from '../../src/http/route.ts';
 import { mustStartServer } from '../helpers/http-server.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Layer } from '../../src/http/context.ts';
 import { noContent } from '../../src/http/reply.ts';
 import { contentValidation } from '../../src/middleware/content-validation.ts';

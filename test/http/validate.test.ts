@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { FieldError } from '../../src/errors.ts';
 import { maxFieldErrors, toPointer, validatePart, validationFailed } from '../../src/http/validate.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, beforeEach, describe, it } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { AppError } from '../../src/errors.ts';
 import { createQueue, type EnqueueOptions } from '../../src/jobs/queue.ts';
 import { defineTask } from '../../src/jobs/task.ts';

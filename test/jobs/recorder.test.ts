@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Database } from '../../src/db/database.ts';
 import type { Sql } from '../../src/db/intercept.ts';
 import { pauseQueue } from '../../src/jobs/by-hand.ts';

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Database } from '../../src/db/database.ts';
 import { StartError } from '../../src/errors.ts';
 import type { Job } from '../../src/jobs/job.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { StartError } from '../../src/errors.ts';
 import { defineSchedule, openSchedules } from '../../src/jobs/schedule.ts';
 import { defineTask } from '../../src/jobs/task.ts';

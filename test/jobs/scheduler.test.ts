@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Database } from '../../src/db/database.ts';
 import { parseCron } from '../../src/jobs/cron.ts';
 import { createTicks } from '../../src/jobs/cron-ticks.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { contentValidation } from '../../src/middleware/content-validation.ts';
 import { mustStartServer } from '../helpers/http-server.ts';
 import { testRoute } from '../helpers/test-route.ts';

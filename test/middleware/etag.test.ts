@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { answer, ok, stream } from '../../src/http/reply.ts';
 import type { Route } from '../../src/http/route.ts';
 import { etag } from '../../src/middleware/etag.ts';

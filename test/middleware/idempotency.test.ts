@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, beforeEach, describe, it, type TestContext } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { allScopes } from '../../src/auth/principal.ts';
 import type { BeforeCommit } from '../../src/db/before-commit.ts';
 import type { Sql } from '../../src/db/intercept.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { AppError } from '../../src/errors.ts';
 import type { Layer } from '../../src/http/context.ts';
 import { stream } from '../../src/http/reply.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { noContent } from '../../src/http/reply.ts';
 import type { Route } from '../../src/http/route.ts';
 import { type ApiResponse, describeResponses } from '../../src/openapi/responses.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { createSchemaSet } from '../../src/openapi/schemas.ts';
 
 test('a format stands without the pattern that zod checks it by, and with the longest length it can have', () => {

@@ -11,7 +11,7 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { createQueue } from '../../src/jobs/queue.ts';
 import { defineTask } from '../../src/jobs/task.ts';
 import { type Blow, createChaos } from './jobs/chaos.ts';

@@ -16,7 +16,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { request } from '../helpers/http-client.ts';
 import { mustMakeFolder, startProgram } from '../helpers/program.ts';
 

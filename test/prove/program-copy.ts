@@ -1,6 +1,6 @@
 /**
- * The built program in a folder of its own, so that a proof can deploy new versions of it, good ones and broken ones,
- * while it runs.
+ * The program in a folder of its own, built as production is, so that a proof can give it parts of its own and deploy new
+ * versions of it, good ones and broken ones, while it runs.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -40,22 +40,27 @@ export interface RunningProgram {
 
 const recentLines = 40;
 
-/** Builds the program into a temporary folder. Throws an Error with the compiler's words if it does not build. */
-export async function makeProgramCopy(): Promise<ProgramCopy> {
+/**
+ * Builds the program in a temporary folder, its sources changed by `change` if a proof needs that. Throws an Error with the
+ * words of the builder if it does not build.
+ */
+export async function makeProgramCopy(
+  change: (sources: string) => Promise<void> = () => Promise.resolve(),
+): Promise<ProgramCopy> {
   const folder = await mkdtemp(join(tmpdir(), 'strata-proof-'));
-  const dist = join(folder, 'dist');
+  const [sources, dist] = [join(folder, 'src'), join(folder, 'dist')];
   const running = new Set<ChildProcess>();
-  const compiler = join(root, 'node_modules', '.bin', 'tsc');
-  const target = ['--outDir', dist, '--tsBuildInfoFile', join(folder, 'tsbuildinfo')];
-  await run(compiler, ['-p', join(root, 'tsconfig.build.json'), ...target]).catch(async (error: unknown) => {
+  for (const name of ['package.json', 'sql', 'dashboard', 'src'])
+    await cp(join(root, name), join(folder, name), { recursive: true });
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
+  await copyFile(join(import.meta.dirname, 'program-entry.mjs'), join(sources, 'program-entry.mjs'));
+  await change(sources);
+  const programs = ['program-entry.mjs', 'worker.ts', 'task-thread.ts'].map((name) => join(sources, name));
+  const builder = [join(root, 'build.mjs'), '--into', dist, '--base', sources];
+  await run(process.execPath, [...builder, ...programs]).catch(async (error: unknown) => {
     await rm(folder, { recursive: true, force: true });
     throw error;
   });
-  await copyFile(join(root, 'package.json'), join(folder, 'package.json'));
-  for (const name of ['sql', 'dashboard'])
-    await cp(join(root, name), join(folder, name), { recursive: true });
-  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
-  await copyFile(join(import.meta.dirname, 'program-entry.mjs'), join(dist, 'program-entry.js'));
 
   return {
     folder,

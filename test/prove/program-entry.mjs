@@ -1,13 +1,15 @@
 /**
- * The program of the proofs: the product with one route more. It stands beside `program.js` in a copy of the built
- * program (program-copy.ts), where `generation.js` is what a deployment changes.
+ * The program of the proofs: the product with one route more. It stands beside `program.ts` in a copy of the sources
+ * (program-copy.ts). What a deployment changes is the file `generation.js` beside the built program, which each process
+ * reads when it starts.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
-import { generation } from './generation.js';
-import { route } from './http/route.js';
-import { runProgram } from './program.js';
+import * as z from 'zod';
+import { route } from './http/route.ts';
+import { runProgram } from './program.ts';
+
+const { generation } = await import(new URL('./generation.js', import.meta.url).href);
 
 const work = route({
   method: 'POST',

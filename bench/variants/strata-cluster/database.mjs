@@ -1,7 +1,7 @@
-import { connectDatabase } from '../../../dist/db/database.js';
-import { openLogDestination } from '../../../dist/observability/log-destination.js';
-import { createLogger } from '../../../dist/observability/logger.js';
-import { loadSettings } from '../../../dist/settings/load.js';
+import { connectDatabase } from '../../../src/db/database.ts';
+import { openLogDestination } from '../../../src/observability/log-destination.ts';
+import { createLogger } from '../../../src/observability/logger.ts';
+import { loadSettings } from '../../../src/settings/load.ts';
 
 /**
  * A pool for the measured routes of one worker, made as the program makes its own, which it keeps to itself. It opens

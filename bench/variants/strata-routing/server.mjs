@@ -3,9 +3,9 @@
  * should run it like this. The two layers that guard the routes cannot be left out, and have nothing to do here.
  */
 
-import { raw } from '../../../dist/http/reply.js';
-import { route } from '../../../dist/http/route.js';
-import { layerNames } from '../../../dist/settings/layer-names.js';
+import { raw } from '../../../src/http/reply.ts';
+import { route } from '../../../src/http/route.ts';
+import { layerNames } from '../../../src/settings/layer-names.ts';
 import { makePerson } from '../people.mjs';
 import { serve } from '../strata/serve.mjs';
 

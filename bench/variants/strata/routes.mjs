@@ -1,12 +1,12 @@
 /** The measured routes, declared as the features declare theirs. */
 
-import { z } from 'zod';
-import { AppError } from '../../../dist/errors.js';
-import { signedInCallerOf } from '../../../dist/http/caller.js';
-import { text, timestamp } from '../../../dist/http/fields.js';
-import { idParameter } from '../../../dist/http/parameters.js';
-import { answer } from '../../../dist/http/reply.js';
-import { route } from '../../../dist/http/route.js';
+import * as z from 'zod';
+import { AppError } from '../../../src/errors.ts';
+import { signedInCallerOf } from '../../../src/http/caller.ts';
+import { text, timestamp } from '../../../src/http/fields.ts';
+import { idParameter } from '../../../src/http/parameters.ts';
+import { answer } from '../../../src/http/reply.ts';
+import { route } from '../../../src/http/route.ts';
 import { databaseUrl } from '../environment.mjs';
 import { createPerson, emailRule, makePerson, usernameRule } from '../people.mjs';
 

@@ -1,11 +1,11 @@
 /** Starts the built program as `src/program.ts` does for a single process. */
 
-import { countEvents } from '../../../dist/observability/event-metrics.js';
-import { openLogDestination } from '../../../dist/observability/log-destination.js';
-import { createLogger } from '../../../dist/observability/logger.js';
-import { createMetrics } from '../../../dist/observability/metrics.js';
-import { loadSettings } from '../../../dist/settings/load.js';
-import { startServer } from '../../../dist/start.js';
+import { countEvents } from '../../../src/observability/event-metrics.ts';
+import { openLogDestination } from '../../../src/observability/log-destination.ts';
+import { createLogger } from '../../../src/observability/logger.ts';
+import { createMetrics } from '../../../src/observability/metrics.ts';
+import { loadSettings } from '../../../src/settings/load.ts';
+import { startServer } from '../../../src/start.ts';
 import { environment } from './settings.mjs';
 
 export function serve(extraRoutes, { disabledLayers = [] } = {}) {

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { passwordLength } from '../../auth/password-policy.ts';
 import { text } from '../../http/fields.ts';
 

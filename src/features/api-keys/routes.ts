@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { signedInCallerOf } from '../../http/caller.ts';
 import { idParameter } from '../../http/parameters.ts';
 import { created, noContent, ok } from '../../http/reply.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { scopes as allScopes } from '../../auth/principal.ts';
 import { id, text, timestamp } from '../../http/fields.ts';
 

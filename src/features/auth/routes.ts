@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { allScopes } from '../../auth/principal.ts';
 import { bearerToken } from '../../http/bearer-token.ts';
 import { signedInCallerOf } from '../../http/caller.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { text, timestamp } from '../../http/fields.ts';
 import type { ListedSession } from './store.ts';
 

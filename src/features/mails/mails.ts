@@ -5,7 +5,7 @@
  * mail again. The address and the text stand in the job until that is pruned.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { defineTask } from '../../jobs/task.ts';
 
 /** One address, and plain text. */

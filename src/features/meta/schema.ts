@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 const link = (description: string, example: string) =>
   z.string().nullable().meta({ description, example, maxLength: 2000 });

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { callerOf } from '../../http/caller.ts';
 import { versionTag } from '../../http/conditional.ts';
 import { pageBody, pageLinks, pageOf, pageQuery, positionOf } from '../../http/pagination.ts';

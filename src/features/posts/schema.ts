@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { id, patchOf, text, timestamp } from '../../http/fields.ts';
 
 const titleLength = 200;

@@ -6,7 +6,7 @@
  * the middle has sent none of them, and a mail server that is away holds up its own mail alone.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Sql } from '../../db/intercept.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import { defineTask } from '../../jobs/task.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { callerOf } from '../../http/caller.ts';
 import { versionTag } from '../../http/conditional.ts';
 import { eventStreamType } from '../../http/event-stream.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { id, timestamp } from '../../http/fields.ts';
 import { type JobFaultCode, jobFaultCodes, jobStates } from '../../jobs/job.ts';
 

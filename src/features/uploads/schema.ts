@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { uploadedFile } from '../../http/uploaded-file.ts';
 import { startedTask } from '../tasks/tasks.ts';
 

@@ -1,6 +1,6 @@
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { unusableHash } from '../../auth/password.ts';
 import { defineTask, implementTask, type Task, type TaskContext, TaskRefusal } from '../../jobs/task.ts';
 import { importColumns, importUsers as insertAll } from '../users/users.ts';

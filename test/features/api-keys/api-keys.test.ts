@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { callerOf } from '../../../src/http/caller.ts';
 import { ok } from '../../../src/http/reply.ts';
 import { createApiClient, pointersOf } from '../../helpers/api-client.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { z } from 'zod';
+import * as z from 'zod';
 import { createQueue, type EnqueueOptions } from '../../../src/jobs/queue.ts';
 import { defineTask } from '../../../src/jobs/task.ts';
 import { createApiClient } from '../../helpers/api-client.ts';

@@ -36,11 +36,12 @@ const recentLines = 60;
 
 /** Builds the program with the tasks of the proof. */
 export async function makeProcesses(databaseUrl: string): Promise<Processes> {
-  const copy = await makeProgramCopy();
+  const copy = await makeProgramCopy(async (sources) => {
+    await rename(join(sources, 'tasks.ts'), join(sources, 'tasks-product.ts'));
+    await copyFile(join(import.meta.dirname, 'tasks.mjs'), join(sources, 'tasks.ts'));
+  });
   const dist = join(copy.folder, 'dist');
   await copy.deploy(1);
-  await rename(join(dist, 'tasks.js'), join(dist, 'tasks-product.js'));
-  await copyFile(join(import.meta.dirname, 'tasks.mjs'), join(dist, 'tasks.js'));
   const kept = new Set<KeptProcess>();
   const recent: string[] = [];
 

@@ -1,13 +1,13 @@
 /**
- * The tasks of the proof, beside the product's: this file takes the place of `tasks.js` in a copy of the built program,
- * where the product's own is `tasks-product.js`. Each attempt writes down that it has begun, on its own, so that a
+ * The tasks of the proof, beside the product's: this file takes the place of `tasks.ts` in a copy of the sources, where the
+ * product's own is `tasks-product.ts`. Each attempt writes down that it has begun, on its own, so that a
  * recovery can be timed; its effect stands in the transaction that completes the job.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
-import { defineTask, implementTask } from './jobs/task.js';
-import * as product from './tasks-product.js';
+import * as z from 'zod';
+import { defineTask, implementTask } from './jobs/task.ts';
+import * as product from './tasks-product.ts';
 
 const soon = { baseMs: 100, maxMs: 500 };
 
