@@ -140,8 +140,9 @@ const explanation = `## How
   does; this hardly does.
 - Every variant answers with the same status and the same bytes, and \`verify\` proves before each run that those with layers
   have them: headers, request id, both log lines, validation, tokens, a limit that limits.
-- The variants take turns, round by round, each time in a new process that is warmed up first. Ratios are made within a
-  round. Everything is a median.
+- In each round all servers are started anew and warmed up, in parts, so that connections have begun and ended before; then
+  they take turns of a second. Ratios are made within a round. Everything is a median.
+- Strata is built as \`npm start\` builds it, and runs with the same flag.
 - A ratio whose rounds differ too much, by an interquartile range above 20 %, is printed with that spread behind it, and
   counts for no target.
 - The busy load is 50 connections that send as fast as they are answered. Latencies are taken afterwards at a fixed rate, the

@@ -1,14 +1,15 @@
 import { createRequire } from 'node:module';
 import pino from 'pino';
 import { StartError } from '../errors.ts';
+import { gatherLines } from './gather-lines.ts';
 import type { LogDestination } from './logger.ts';
 import { createPipeDestination, openPipe } from './pipe-destination.ts';
 
-/** Lines wait for at most this long, and for at most this many characters, to be written together. */
+/** Lines wait for at most this long, and for at most this many bytes, to be written together. */
 const gatherMs = 20;
-const gatherLength = 65_536;
+const gatherBytes = 65_536;
 
-/** So many characters wait for a slow reader; what comes then is dropped, so that it cannot exhaust the memory. */
+/** So many bytes wait for a slow reader; what comes then is dropped, so that it cannot exhaust the memory. */
 const maxWaiting = 64 * 1024 * 1024;
 
 /** A reader that has stopped reading keeps the process from ending for at most this long. */
@@ -23,41 +24,54 @@ const flushDeadlineMs = 2000;
  * that does not keep up slows nobody down; up to 64 MiB wait in memory. What is lost when the process is killed with SIGKILL are the lines of the last moment.
  */
 export function openLogDestination(format: 'json' | 'console'): LogDestination {
-  const pipe = format === 'json' ? openPipe(1) : undefined;
+  if (format === 'console') return createConsoleDestination();
+  const pipe = openPipe(1);
   if (pipe !== undefined) return createPipeDestination(pipe, { gatherMs, maxWaiting, flushDeadlineMs });
+  const stdout = openStdout('buffer');
+  // Its types know of text alone.
+  const take = (lines: Uint8Array) => Reflect.apply(stdout.write, stdout, [Buffer.from(lines)]);
+  const gathered = gatherLines({ bytes: gatherBytes, ms: gatherMs, take });
+  return {
+    write: gathered.add,
+    async flush() {
+      gathered.pass();
+      await flush(stdout);
+    },
+  };
+}
+
+function createConsoleDestination(): LogDestination {
+  const stdout = openStdout('utf8');
+  const pretty = loadPretty()({ ...prettyOptions, destination: stdout });
+  return {
+    write: (line) => void pretty.write(line),
+    async flush() {
+      await new Promise<void>((resolve) => pretty.write('', () => resolve()));
+      await flush(stdout);
+    },
+  };
+}
+
+type Stdout = ReturnType<typeof pino.destination>;
+
+function openStdout(contentMode: 'buffer' | 'utf8'): Stdout {
   // With a minLength of 0 its flush would not wait for the write that is under way.
   const stdout = pino.destination({
-    ...{ dest: 1, sync: false, minLength: 1, maxWrite: gatherLength, maxLength: maxWaiting },
+    ...{ dest: 1, sync: false, minLength: 1, maxWrite: gatherBytes, maxLength: maxWaiting, contentMode },
   });
   // Standard output that went away (a closed pipe) must not end a server that still answers.
   stdout.on('error', () => {});
   // At exit pino would try again without end what a full disk refuses. Who exits has waited for `flush`, which gives up.
   stdout.flushSync = () => {};
-  const pretty = format === 'json' ? undefined : loadPretty()({ ...prettyOptions, destination: stdout });
+  return stdout;
+}
 
-  let gathered = '';
-  let timer: NodeJS.Timeout | undefined;
-  const writeGathered = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    if (gathered !== '') (pretty ?? stdout).write(gathered);
-    gathered = '';
-  };
-  return {
-    write(line) {
-      gathered += line;
-      if (gathered.length >= gatherLength) writeGathered();
-      else timer ??= setTimeout(writeGathered, gatherMs);
-    },
-    async flush() {
-      writeGathered();
-      if (pretty !== undefined) await new Promise<void>((resolve) => pretty.write('', () => resolve()));
-      await new Promise<void>((resolve) => {
-        stdout.flush(() => resolve());
-        setTimeout(resolve, flushDeadlineMs).unref();
-      });
-    },
-  };
+/** Resolves when what was written has reached its end, or when that takes too long. */
+async function flush(stdout: Stdout): Promise<void> {
+  await new Promise<void>((resolve) => {
+    stdout.flush(() => resolve());
+    setTimeout(resolve, flushDeadlineMs).unref();
+  });
 }
 
 const prettyOptions = {

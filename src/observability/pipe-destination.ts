@@ -13,6 +13,7 @@
 
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { gatherLines } from './gather-lines.ts';
 import type { LogDestination } from './logger.ts';
 
 export interface PipeOptions {
@@ -43,23 +44,16 @@ export function openPipe(descriptor: number): number | undefined {
 
 export function createPipeDestination(pipe: number, options: PipeOptions): LogDestination {
   const { gatherMs, maxWaiting, flushDeadlineMs } = options;
-  let gathered = '';
-  let gatheredBytes = 0;
-  let gatherTimer: NodeJS.Timeout | undefined;
+  const gathered = gatherLines({ bytes: atomicBytes, ms: gatherMs, take });
   let waiting: Uint8Array[] = [];
   let waitingBytes = 0;
   let retryMs = firstRetryMs;
   let retryTimer: NodeJS.Timeout | undefined;
   let isBroken = false;
 
-  function finishPart(): void {
-    clearTimeout(gatherTimer);
-    gatherTimer = undefined;
-    if (gathered === '') return;
-    waiting.push(Buffer.from(gathered));
-    waitingBytes += gatheredBytes;
-    gathered = '';
-    gatheredBytes = 0;
+  function take(lines: Uint8Array): void {
+    waiting.push(Buffer.from(lines));
+    waitingBytes += lines.length;
     if (retryTimer === undefined) send();
   }
 
@@ -96,16 +90,10 @@ export function createPipeDestination(pipe: number, options: PipeOptions): LogDe
 
   return {
     write(line) {
-      const bytes = Buffer.byteLength(line);
-      if (isBroken || waitingBytes + gatheredBytes + bytes > maxWaiting) return;
-      if (gatheredBytes + bytes > atomicBytes) finishPart();
-      gathered += line;
-      gatheredBytes += bytes;
-      if (gatheredBytes >= atomicBytes) finishPart();
-      else gatherTimer ??= setTimeout(finishPart, gatherMs);
+      if (!isBroken && waitingBytes + gathered.length + line.length <= maxWaiting) gathered.add(line);
     },
     async flush() {
-      finishPart();
+      gathered.pass();
       const deadline = performance.now() + flushDeadlineMs;
       while (waiting.length > 0 && performance.now() < deadline) await delay(flushPollMs);
     },

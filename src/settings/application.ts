@@ -66,7 +66,8 @@ export const application = z.object({
   }),
   logIncludeCaller: variable('APP_LOG_INCLUDE_CALLER', boolean(), {
     default: 'false',
-    about: 'Add the file and line that logged: of the sources, where Node runs with --enable-source-maps. It costs a stack trace a line.',
+    about:
+      'Add the file and line that logged: of the sources, where Node runs with --enable-source-maps. It costs a stack trace a line.',
   }),
   corsAllowOrigins: variable('APP_CORS_ALLOW_ORIGINS', origins(), {
     default: '[]',
