@@ -46,6 +46,12 @@ interface WarmServer {
 export const secondsOfTurn = 1;
 
 /**
+ * Of load before each turn, which is not counted: among fourteen servers one has rested for a quarter of a minute, has given
+ * back memory and lost the processor's caches, and its first second is dearer than the next.
+ */
+const secondsOfLeadIn = 1;
+
+/**
  * A warm-up has parts, for connections to begin and end in it. When they first end, the compiler learns of code that it had
  * not seen, and throws away what it took for granted: the second after one long load cost twice what the next ones did.
  */
@@ -86,6 +92,7 @@ export async function measureRound(
       const order = turn % 2 === 0 ? [...warm] : [...warm].toReversed();
       for (const [cell, { server, turns }] of order) {
         await trying(cell, async () => {
+          await runLoad(server, cell, secondsOfLeadIn, options);
           turns.push(await keepBusy(server, cell, { ...options, seconds: secondsOfTurn }));
         });
       }

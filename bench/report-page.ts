@@ -141,7 +141,7 @@ const explanation = `## How
 - Every variant answers with the same status and the same bytes, and \`verify\` proves before each run that those with layers
   have them: headers, request id, both log lines, validation, tokens, a limit that limits.
 - In each round all servers are started anew and warmed up, in parts, so that connections have begun and ended before; then
-  they take turns of a second. Ratios are made within a round. Everything is a median.
+  they take turns of a second, each after one that is not counted. Ratios are made within a round. Everything is a median.
 - Strata is built as \`npm start\` builds it, and runs with the same flag.
 - A ratio whose rounds differ too much, by an interquartile range above 20 %, is printed with that spread behind it, and
   counts for no target.

@@ -4,7 +4,7 @@
  *
  *     verify each variant
  *     round 1:  start and warm up A, B, C      a new server process for each cell
- *               busy, a second each:           A B C  C B A  A B C ...
+ *               busy, a second each:           A B C  C B A  A B C ...  each after a second that is not counted
  *               at a fixed rate:               A  B  C            -> stop them
  *     round 2:  ...
  *     medians, spreads, ratios -> bench/results/<date>.json, and the tables
