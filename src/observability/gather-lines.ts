@@ -37,11 +37,9 @@ export function gatherLines({ bytes, ms, take }: GatherOptions): GatheredLines {
 
   return {
     add(line) {
-      // In UTF-8 a unit of a string takes three bytes at most; they are counted only where it may be too much.
-      if (length + 3 * line.length > bytes) {
-        const own = Buffer.byteLength(line);
-        if (length + own > bytes) pass();
-        if (own > bytes) {
+      if (!fits(line, bytes - length)) {
+        pass();
+        if (!fits(line, bytes)) {
           take(Buffer.from(line));
           return;
         }
@@ -55,4 +53,9 @@ export function gatherLines({ bytes, ms, take }: GatherOptions): GatheredLines {
       return length;
     },
   };
+}
+
+/** Whether a line takes no more than `room` bytes. In UTF-8 a unit of a string takes three at most; few have to be counted. */
+export function fits(line: string, room: number): boolean {
+  return 3 * line.length <= room || Buffer.byteLength(line) <= room;
 }

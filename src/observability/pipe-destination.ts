@@ -13,7 +13,7 @@
 
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { gatherLines } from './gather-lines.ts';
+import { fits, gatherLines } from './gather-lines.ts';
 import type { LogDestination } from './logger.ts';
 
 export interface PipeOptions {
@@ -90,7 +90,7 @@ export function createPipeDestination(pipe: number, options: PipeOptions): LogDe
 
   return {
     write(line) {
-      if (!isBroken && waitingBytes + gathered.length + line.length <= maxWaiting) gathered.add(line);
+      if (!isBroken && fits(line, maxWaiting - waitingBytes - gathered.length)) gathered.add(line);
     },
     async flush() {
       gathered.pass();
