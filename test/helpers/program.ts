@@ -120,9 +120,14 @@ export async function mustMakeFolder(t: Pick<TestContext, 'after'>): Promise<str
 /** A folder with a copy of the program, for a test that changes its code or its `.env`; removed after the test. */
 export async function mustCopyProgram(t: Pick<TestContext, 'after'>): Promise<string> {
   const folder = await mustMakeFolder(t);
+  await copyProgram(folder);
+  return folder;
+}
+
+/** Copies what the program is made of into a folder, with a link to its packages. */
+export async function copyProgram(folder: string): Promise<void> {
   for (const part of ['src', 'sql', 'dashboard', 'package.json']) {
     await cp(join(root, part), join(folder, part), { recursive: true });
   }
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
-  return folder;
 }

@@ -5,10 +5,11 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { copyProgram } from '../helpers/program.ts';
 import { testSecret } from '../helpers/test-secret.ts';
 import { until } from './until.ts';
 
@@ -50,9 +51,7 @@ export async function makeProgramCopy(
   const folder = await mkdtemp(join(tmpdir(), 'strata-proof-'));
   const [sources, dist] = [join(folder, 'src'), join(folder, 'dist')];
   const running = new Set<ChildProcess>();
-  for (const name of ['package.json', 'sql', 'dashboard', 'src'])
-    await cp(join(root, name), join(folder, name), { recursive: true });
-  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
+  await copyProgram(folder);
   await copyFile(join(import.meta.dirname, 'program-entry.mjs'), join(sources, 'program-entry.mjs'));
   await change(sources);
   const programs = ['program-entry.mjs', 'worker.ts', 'task-thread.ts'].map((name) => join(sources, name));
