@@ -4,7 +4,7 @@
  * which requests are due are fixed before the first one is sent:
  *
  *     due        0   1/rate   2/rate   3/rate ...      whatever the server does
- *     sent       when due; later if all connections wait for an answer, or if this process was held up
+ *     sent       when due (metronome.mjs); later if all connections wait for an answer, or if this process was held up
  *     latency    from due, not from sent, to the last byte of the answer
  *
  * A server that stalls for half a second therefore delays each request that was due in that time, and each is counted,
@@ -12,9 +12,9 @@
  * the scenario's, a broken connection, no answer before the deadline). When `runOpenLoop` settles, none is on its way.
  */
 
-import { setMaxListeners } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { Agent, request } from 'node:http';
-import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import type { Scenario } from './scenarios.ts';
 import { quantile } from './statistics.ts';
 import { connections as usualConnections } from './workload.ts';
@@ -55,18 +55,11 @@ export async function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopRes
 
   const ask = async (due: number) => {
     const isAnswered = await send(options, agent, over);
-    if (isAnswered) latencies.push(performance.now() - due);
+    if (isAnswered) latencies.push(now() - due);
     else failures += 1;
   };
 
-  const startedAt = performance.now();
-  const asked: Promise<void>[] = [];
-  while (asked.length < rate * seconds && !signal.aborted) {
-    const due = startedAt + (asked.length * 1000) / rate;
-    await until(due);
-    asked.push(ask(due));
-  }
-  await Promise.all(asked);
+  await Promise.all(await atRate(rate, rate * seconds, signal, ask));
   agent.destroy();
   signal.throwIfAborted();
 
@@ -80,15 +73,28 @@ export async function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopRes
   };
 }
 
-/**
- * Resolves at the moment, or at once if it has passed. A timer may come a millisecond late, which would be counted as
- * the server's, so the last stretch is passed in turns of the event loop: they let answers in, and cost this process
- * a part of its processor.
- */
-async function until(moment: number): Promise<void> {
-  for (let left = moment - performance.now(); left > 0; left = moment - performance.now()) {
-    await (left > 2 ? wait(left - 1) : turn());
-  }
+/** Calls `work` with each moment when it has come. Resolves, after the last or when aborted, with what the calls returned. */
+async function atRate<Result>(
+  rate: number,
+  count: number,
+  signal: AbortSignal,
+  work: (due: number) => Result,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  const file = new URL('metronome.mjs', import.meta.url);
+  const metronome = new Worker(file, { workerData: { rate, count }, execArgv: [] });
+  metronome.on('message', (due: number) => results.push(work(due)));
+  const stop = () => void metronome.terminate();
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop);
+  await once(metronome, 'exit');
+  signal.removeEventListener('abort', stop);
+  return results;
+}
+
+/** Milliseconds of the clock that all threads share. */
+function now(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
 }
 
 /** Whether the answer came, whole and with the scenario's status. Never rejects. */

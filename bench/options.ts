@@ -45,7 +45,7 @@ export const usage = `Usage: npm run bench -- [command] [options]
                     by default ${principal}, and ${describeDefaults()}
   --rounds n        how often each variant is measured (5)
   --duration s      seconds of busy load each time, and again at the fixed rate (5)
-  --rate n          requests a second at which latencies are measured, the same for all (500)
+  --rate n          requests a second at which latencies are measured, the same for all (250)
   --help            this text`;
 
 /** Reads the command line. Throws a StartError that says what is wrong with it. */
@@ -70,7 +70,7 @@ export function parseOptions(args: readonly string[]): Options {
     seconds: integer('--duration', values.duration ?? (quick ? '2' : '5'), 60),
     // On Node, ours took over four seconds on a slow machine until its compiler was done.
     warmUpSeconds: quick ? 1 : 10,
-    rate: integer('--rate', values.rate ?? '500', 10_000),
+    rate: integer('--rate', values.rate ?? '250', 10_000),
   };
 }
 

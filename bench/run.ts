@@ -55,9 +55,11 @@ async function main(): Promise<void> {
     console.log(usage);
     return;
   }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => interrupted.abort(new StartError('The benchmark was interrupted.')));
-  }
+  // Not `once`: Ctrl+C under npm is two signals, and the servers are stopped after the first.
+  const interrupt = () => interrupted.abort(new StartError('The benchmark was interrupted.'));
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  // The reader of a pipe has gone.
+  for (const output of [process.stdout, process.stderr]) output.on('error', interrupt);
   if (options.command !== 'report') buildOwnPrograms();
   switch (options.command) {
     case 'jobs':
