@@ -55,7 +55,12 @@ const secondsOfLeadIn = 1;
  * A warm-up has parts, for connections to begin and end in it. When they first end, the compiler learns of code that it had
  * not seen, and throws away what it took for granted: the second after one long load cost twice what the next ones did.
  */
-const secondsOfWarmUp = 2;
+function partsOfWarmUp(seconds: number): number[] {
+  const part = 2;
+  return Array.from({ length: Math.ceil(seconds / part) }, (_, index) =>
+    Math.min(part, seconds - index * part),
+  );
+}
 
 /**
  * One round of cells that are compared: all their servers are started and warmed up in turns, then they take turns of a second
@@ -84,9 +89,9 @@ export async function measureRound(
         warm.set(cell, { server: await startServer(cell, options), turns: [] });
       });
     }
-    for (let left = options.warmUpSeconds; left > 0; left -= secondsOfWarmUp) {
+    for (const seconds of partsOfWarmUp(options.warmUpSeconds)) {
       for (const [cell, { server }] of [...warm])
-        await trying(cell, () => warmUp(server, cell, left, options));
+        await trying(cell, () => warmUp(server, cell, seconds, options));
     }
     for (let turn = 0; turn < options.seconds; turn += secondsOfTurn) {
       const order = turn % 2 === 0 ? [...warm] : [...warm].toReversed();
@@ -122,8 +127,8 @@ export async function measureTogether(
   const all: { readonly server: ServerProcess; readonly cell: Cell }[] = [];
   try {
     for (const cell of cells) all.push({ server: await startServer(cell, options), cell });
-    for (let left = options.warmUpSeconds; left > 0; left -= secondsOfWarmUp) {
-      await Promise.all(all.map(({ server, cell }) => warmUp(server, cell, left, options)));
+    for (const seconds of partsOfWarmUp(options.warmUpSeconds)) {
+      await Promise.all(all.map(({ server, cell }) => warmUp(server, cell, seconds, options)));
     }
     const samples: BusySample[][] = [];
     for (let round = 0; round < rounds; round += 1) {
@@ -145,12 +150,14 @@ function startServer(cell: Cell, options: BusyOptions): Promise<ServerProcess> {
   });
 }
 
-/**
- * The next part of a warm-up of which so many seconds are left. Each of several workers sees a part of the requests, and its
- * compiler wants as many of them as that of one alone.
- */
-async function warmUp(server: ServerProcess, cell: Cell, left: number, options: BusyOptions): Promise<void> {
-  await runLoad(server, cell, Math.min(left, secondsOfWarmUp) * (cell.variant.workers ?? 1), options);
+/** Each of several workers sees a part of the requests, and its compiler wants as many of them as that of one alone. */
+async function warmUp(
+  server: ServerProcess,
+  cell: Cell,
+  seconds: number,
+  options: BusyOptions,
+): Promise<void> {
+  await runLoad(server, cell, seconds * (cell.variant.workers ?? 1), options);
 }
 
 async function keepBusy(server: ServerProcess, cell: Cell, options: BusyOptions): Promise<Turn> {
