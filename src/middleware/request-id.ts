@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import type { Middleware } from '../http/context.ts';
+import { createUuids } from '../http/uuid.ts';
 import { runInRequest } from '../observability/request-context.ts';
 
 /** What is taken from a client: short, and harmless in a header, a log line and a shell. */
@@ -15,13 +15,12 @@ const noTrace = '0'.repeat(32);
  * handled, at any depth (observability/request-context.ts).
  */
 export function requestId(): Middleware {
+  const newId = createUuids();
   return function requestId(ctx, next) {
     const { headers } = ctx.request;
     const given = headers['x-request-id'];
     ctx.id =
-      typeof given === 'string' && acceptable.test(given)
-        ? given
-        : (traceId(headers.traceparent) ?? randomUUID());
+      typeof given === 'string' && acceptable.test(given) ? given : (traceId(headers.traceparent) ?? newId());
     ctx.headers['x-request-id'] = ctx.id;
     return runInRequest({ id: ctx.id, signal: ctx.ending }, () => next(ctx));
   };
