@@ -95,7 +95,7 @@ export function renderLayers(results: LayerResults): string {
     renderMarkdownTable(head, rows),
     '',
     `The whole: ${medianOf('whole')} µs of processor time a request; with none of these layers: ${medianOf('none')} µs. Four servers shared the processor and its caches, so all of it is dearer here than one server is alone.`,
-    'A price is the median of the differences of each round, ± half its interval of 95 %; one that may as well be nothing is too uncertain.',
+    'A price is the median of the differences of each round, ± half its interval of 95 %; one that may as well be nothing is too uncertain. One in twenty is outside of its interval by chance, as are those below nothing.',
     ...reasons,
   ].join('\n');
 }
