@@ -18,7 +18,7 @@ for (let beat = 0; beat < count; beat += 1) {
   parentPort.postMessage(due);
 }
 
-/** Milliseconds of the clock that all threads share. */
+/** As the clock of the host (src/limits/host-clock.ts), which this thread, being no TypeScript, cannot load. */
 function now() {
   return Number(process.hrtime.bigint()) / 1e6;
 }

@@ -15,6 +15,7 @@
 import { once, setMaxListeners } from 'node:events';
 import { Agent, request } from 'node:http';
 import { Worker } from 'node:worker_threads';
+import { createHostClock } from '../src/limits/host-clock.ts';
 import type { Scenario } from './scenarios.ts';
 import { quantile } from './statistics.ts';
 import { connections as usualConnections } from './workload.ts';
@@ -41,6 +42,9 @@ export interface OpenLoopResult {
   readonly p99Ms: number;
   readonly p999Ms: number;
 }
+
+/** The clock of the metronome's thread. */
+const now = createHostClock();
 
 /** Sends `rate * seconds` requests, each when it is due. Throws the signal's reason if it is aborted. */
 export async function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopResult> {
@@ -90,11 +94,6 @@ async function atRate<Result>(
   await once(metronome, 'exit');
   signal.removeEventListener('abort', stop);
   return results;
-}
-
-/** Milliseconds of the clock that all threads share. */
-function now(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
 }
 
 /** Whether the answer came, whole and with the scenario's status. Never rejects. */

@@ -90,6 +90,18 @@ test('each request that is due ends as one latency or one failure', async (t) =>
   );
 });
 
+test('between two requests the sender leaves the processor to others', async (t) => {
+  const url = await serve(t, (_request, response) => void response.end());
+  const startedAt = performance.now();
+  const before = process.cpuUsage();
+  const { requests } = await runOpenLoop({ url, scenario, signal, rate: 500, seconds: 2 });
+  const { user, system } = process.cpuUsage(before);
+  assert.equal(requests, 1000);
+  const busyMs = (user + system) / 1000;
+  const elapsedMs = performance.now() - startedAt;
+  assert.ok(busyMs < elapsedMs * 0.6, `${busyMs} of ${elapsedMs} ms of processor time`);
+});
+
 test('the method, the headers and the body are the scenario’s', async (t) => {
   const seen: string[] = [];
   const url = await serve(t, async (request, response) => {
