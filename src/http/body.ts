@@ -3,7 +3,6 @@
  * before a deadline. Nothing is buffered of a body that is refused by its declared length.
  */
 
-import type { IncomingMessage } from 'node:http';
 import { AppError } from '../errors.ts';
 import type { Context } from './context.ts';
 
@@ -25,11 +24,38 @@ export interface StreamBodyOptions {
   readonly failed?: Promise<never>;
 }
 
-/** Whether the request has a body: it declares a length that is not 0, or sends chunks (RFC 9112, section 6). */
-export function hasBody(request: IncomingMessage): boolean {
-  if (request.headers['transfer-encoding'] !== undefined) return true;
-  const length = request.headers['content-length'];
-  return length !== undefined && length !== '0';
+/**
+ * Resolves with whether the request has a body. A chunked body may consist of the last chunk alone, as proxies send it;
+ * such a request has none, so this waits for the first octet or the end of the body, and sets `ctx.bodyState`.
+ * Rejects with the AppErrors `request_timeout` and `incomplete_body`.
+ */
+export function waitForBody(ctx: Context, { timeoutMs }: BodyLimits, layer?: string): Promise<boolean> {
+  const { request } = ctx;
+  const isKnown = () => {
+    if (request.readableLength > 0) ctx.bodyState = 'present';
+    else if (request.complete) ctx.bodyState = 'absent';
+    return ctx.bodyState !== 'unknown';
+  };
+  if (ctx.bodyState !== 'unknown' || isKnown()) return Promise.resolve(ctx.bodyState === 'present');
+  if (request.destroyed) return Promise.reject(incomplete());
+  return new Promise((resolve, reject) => {
+    const settle = (then: () => void) => {
+      clearTimeout(timer);
+      request.off('readable', look).off('close', fail).off('error', fail);
+      // What still arrives must not throw an unhandled 'error'.
+      request.on('error', () => {});
+      then();
+    };
+    const look = () => {
+      if (!isKnown()) return;
+      settle(() => resolve(ctx.bodyState === 'present'));
+      // Reading to the end of a stream that has been looked at is for its reader.
+      if (ctx.bodyState === 'absent') request.resume();
+    };
+    const fail = () => settle(() => reject(incomplete()));
+    const timer = setTimeout(() => settle(() => reject(tooSlow(timeoutMs, layer))), timeoutMs);
+    request.on('readable', look).on('close', fail).on('error', fail);
+  });
 }
 
 /** Throws what can be said of a body before any of it has come: `unsupported_encoding`, `body_too_large`. */
@@ -47,11 +73,12 @@ export function refuseByHeaders({ request }: Context, limits: BodyLimits, layer?
 }
 
 /**
- * Reads the whole body into `ctx.rawBody`. Throws an AppError: `body_too_large`, `request_timeout`,
+ * Reads the whole body into `ctx.rawBody`, which stays undefined if there is none. Throws an AppError: `body_too_large`, `request_timeout`,
  * `incomplete_body` when the client stops in the middle, `unsupported_encoding` for a Content-Encoding. The
  * error names `layer`, if one asked.
  */
 export async function receiveBody(ctx: Context, limits: BodyLimits, layer?: string): Promise<void> {
+  if (ctx.bodyState === 'unknown' && !(await waitForBody(ctx, limits, layer))) return;
   refuseByHeaders(ctx, limits, layer);
   const chunks: Buffer[] = [];
   const keep: TakeChunk = (chunk) => {
@@ -105,12 +132,16 @@ export function streamBody(ctx: Context, take: TakeChunk, options: StreamBodyOpt
     };
     const onEnd = () => settle(resolve);
     const onClose = () => {
-      fail(new AppError('incomplete_body', 'The connection ended before the whole body had arrived.'));
+      fail(incomplete());
     };
     const timer = setTimeout(() => fail(tooSlow(limits.timeoutMs, layer)), limits.timeoutMs);
     request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
     options.failed?.catch(fail);
   });
+}
+
+function incomplete(): AppError {
+  return new AppError('incomplete_body', 'The connection ended before the whole body had arrived.');
 }
 
 function tooLarge(maxBytes: number, layer: string | undefined): AppError {

@@ -37,6 +37,12 @@ export interface Layer {
 /** What is sent: text and bytes with their length, a stream chunk by chunk, or nothing. */
 export type Payload = string | Uint8Array | Readable | undefined;
 
+/**
+ * Whether the request has a body, which means at least one octet (RFC 9110, section 6.4; RFC 9112, section 6.3). `unknown`
+ * is a chunked body of which nothing has been read: its first chunk can be the last one, which is empty.
+ */
+export type BodyState = 'absent' | 'present' | 'unknown';
+
 /** Response headers with lower-case names. */
 export type ResponseHeaders = Record<string, string | string[]>;
 
@@ -64,6 +70,7 @@ export class Context {
   scheme: 'http' | 'https' = 'http';
   /** The host the client named, with its port if any, in lower case; empty when it named none. */
   host: string;
+  bodyState: BodyState;
   /** The bytes of the request's body, once they are read. */
   rawBody: Buffer | undefined = undefined;
   /**
@@ -109,6 +116,7 @@ export class Context {
     this.target = target;
     this.match = match;
     this.startedAt = startedAt;
+    this.bodyState = bodyStateOf(request);
     this.clientAddress = plainAddress(request.socket.remoteAddress ?? '');
     this.host = (target.authority ?? request.headers.host ?? '').toLowerCase();
   }
@@ -158,6 +166,13 @@ export class Context {
       this.headers.vary = `${present}, ${name}`;
     }
   }
+}
+
+function bodyStateOf({ headers }: IncomingMessage): BodyState {
+  if (headers['transfer-encoding'] !== undefined) return 'unknown';
+  const length = headers['content-length'];
+  // The parser has made sure that it is digits: 0 and 00 are the same.
+  return length === undefined || Number(length) === 0 ? 'absent' : 'present';
 }
 
 /** `::ffff:192.0.2.1`, as a dual-stack socket reports an IPv4 client, becomes `192.0.2.1`. */

@@ -5,7 +5,7 @@
 
 import { Readable } from 'node:stream';
 import { AppError, type FieldError, StartError } from '../errors.ts';
-import { type BodyLimits, hasBody, receiveBody } from './body.ts';
+import { type BodyLimits, receiveBody, waitForBody } from './body.ts';
 import type { Context, Done, Payload } from './context.ts';
 import { type MediaType, parseMediaType } from './media-type.ts';
 import { discardForm, type Form, receiveForm, type Upload } from './multipart.ts';
@@ -54,7 +54,7 @@ export function dispatch(ctx: Context): Done {
   if (match.kind !== 'found') return refuseUnmatched(ctx);
   const prepared = match.value;
   const { body, upload } = prepared.route;
-  if (body !== undefined && ctx.rawBody === undefined && hasBody(ctx.request)) {
+  if (body !== undefined && ctx.rawBody === undefined && ctx.bodyState !== 'absent') {
     if (upload !== undefined) return handleUpload(ctx, prepared, match.params, upload);
     return receiveBody(ctx, prepared.bodyLimits).then(() => handle(ctx, prepared, match.params));
   }
@@ -68,6 +68,7 @@ async function handleUpload(
   pathParams: unknown,
   upload: Upload,
 ): Promise<void> {
+  if (!(await waitForBody(ctx, prepared.bodyLimits))) return handle(ctx, prepared, pathParams);
   const form = await receiveForm(ctx, upload, prepared.bodyLimits);
   try {
     await handle(ctx, prepared, pathParams, form);

@@ -120,10 +120,13 @@ async function createParser({ request }: Context, { field }: Upload): Promise<Bu
   if (parseMediaType(type)?.type !== 'multipart/form-data') {
     throw new AppError('unsupported_media_type', 'Send the body as multipart/form-data.');
   }
+  const boundary = readBoundary(type);
+  if (boundary === undefined) throw badBoundary();
   const { Busboy } = await loadPackage();
   try {
     return new Busboy({
-      headers: { 'content-type': type },
+      // The header of the client has been read here, so that the package cannot read another boundary in it.
+      headers: { 'content-type': `multipart/form-data; boundary="${boundary}"` },
       isPartAFile: (name) => name === field,
       // Only how long the name of the file is matters, and so its folders count.
       preservePath: true,
@@ -136,14 +139,35 @@ async function createParser({ request }: Context, { field }: Upload): Promise<Bu
       },
     });
   } catch (cause) {
-    throw new AppError(
-      'malformed_body',
-      'The Content-Type of the body needs a boundary of at most 70 characters.',
-      {
-        cause,
-      },
-    );
+    throw badBoundary(cause);
   }
+}
+
+/** One parameter of a Content-Type with the semicolon before it (RFC 9110, section 5.6.6); a lone semicolon is allowed. */
+const parameter = /[ \t]*;[ \t]*(?:([\w!#$%&'*+.^`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+)))?/y;
+
+/** 1 to 70 characters, the last of them no space (RFC 2046, section 5.1.1). */
+const boundaryForm = /^[\w'()+,./:=? -]{0,69}[\w'()+,./:=?-]$/;
+
+/** The boundary that a Content-Type declares. Undefined when there is none, more than one, or one that is not valid. */
+function readBoundary(contentType: string): string | undefined {
+  const found: string[] = [];
+  parameter.lastIndex = contentType.search(/[ \t]*;/);
+  while (parameter.lastIndex >= 0 && parameter.lastIndex < contentType.length) {
+    const [, name, quoted, plain] = parameter.exec(contentType) ?? [undefined];
+    if (parameter.lastIndex === 0) return undefined;
+    if (name?.toLowerCase() === 'boundary') found.push(quoted?.replace(/\\(.)/g, '$1') ?? plain ?? '');
+  }
+  const [boundary = '', ...more] = found;
+  return more.length === 0 && boundaryForm.test(boundary) ? boundary : undefined;
+}
+
+function badBoundary(cause?: unknown): AppError {
+  return new AppError(
+    'malformed_body',
+    'The Content-Type of the body needs one boundary of 1 to 70 characters (RFC 2046, section 5.1.1).',
+    { cause },
+  );
 }
 
 async function loadPackage() {

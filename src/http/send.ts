@@ -33,7 +33,8 @@ export function send(ctx: Context, options: SendOptions): void {
     discard(ctx);
     return;
   }
-  const unread = !request.complete && !bodyEnded(ctx);
+  // `complete` turns true only after the parser has run on, also for a request without a body.
+  const unread = !request.complete && ctx.bodyState !== 'absent';
   if (options.closing || unread) headers.connection = 'close';
   // A client that still waits for `100 Continue` sends nothing more.
   const lingers = unread && !ctx.expectsContinue;
@@ -60,15 +61,11 @@ export function send(ctx: Context, options: SendOptions): void {
   }
 }
 
-/** Whether the request has no body to come. `complete` turns true only after the parser has run on. */
-function bodyEnded({ request }: Context): boolean {
-  const length = request.headers['content-length'];
-  return request.headers['transfer-encoding'] === undefined && (length === undefined || length === '0');
-}
-
 function end(ctx: Context, payload: string | Uint8Array | undefined, lingers: boolean): void {
   if (!lingers) {
     ctx.response.end(payload);
+    // Node discards only a body that nobody has begun to read; one that is full would stop its connection.
+    if (ctx.bodyState !== 'absent') ctx.request.resume();
     return;
   }
   // Flushes the headers with the payload, and keeps the response open while the rest is read.

@@ -123,7 +123,11 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     const method = request.method ?? '';
     const match = target.fault === undefined ? options.router.match(method, target.path) : unmatched;
     const ctx = new Context(request, response, target, match, performance.now());
-    ctx.expectsContinue = expects === 'continue';
+    if (expects === 'continue') {
+      ctx.expectsContinue = true;
+      // A client must not expect it without a body (RFC 9110, section 10.1.1).
+      if (ctx.bodyState === 'unknown') ctx.bodyState = 'present';
+    }
     ctx.fault = faultOf(ctx, expects === 'unknown expectation');
 
     requests += 1;
@@ -138,10 +142,10 @@ export function createHttpServer(options: ServerOptions): HttpServer {
       fail(ctx, error);
       return;
     }
-    if (done === undefined) finish(ctx);
+    if (done === undefined) finishAfterParsing(ctx);
     else
       done.then(
-        () => finish(ctx),
+        () => finishAfterParsing(ctx),
         (error) => fail(ctx, error),
       );
   }
@@ -188,6 +192,16 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     return target.fault === undefined ? undefined : new AppError('bad_target', target.fault, layer);
   }
 
+  /**
+   * The end of an empty chunked body usually arrives in the same packet as the headers, and the parser reads it after this
+   * turn. Waiting for that keeps the connection, which an unread body would close.
+   */
+  function finishAfterParsing(ctx: Context): void {
+    const mayBeEmpty = ctx.bodyState === 'unknown' && !ctx.request.complete;
+    if (mayBeEmpty && ctx.headers.connection !== 'close') setImmediate(finish, ctx);
+    else finish(ctx);
+  }
+
   function finish(ctx: Context): void {
     try {
       send(ctx, { closing, onStreamError: options.onStreamError });
@@ -208,7 +222,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
   function fail(ctx: Context, error: unknown): void {
     if (!(error instanceof AppError)) options.onPipelineError(ctx, error);
     replyWithProblem(ctx, error, false);
-    finish(ctx);
+    finishAfterParsing(ctx);
   }
 
   return {

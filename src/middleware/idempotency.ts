@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { AppError } from '../errors.ts';
-import { hasBody, receiveBody } from '../http/body.ts';
+import { receiveBody } from '../http/body.ts';
 import type { Context, Done, Middleware, Next } from '../http/context.ts';
 import type { FinishedReply, ReplyRecorder } from '../http/once.ts';
 import { digestRequest, parseIdempotencyKey } from '../idempotency/idempotency-key.ts';
@@ -50,7 +50,7 @@ export function idempotency({ store, log }: IdempotencyOptions): Middleware {
       );
     }
     // Read already, unless the layer that checks contents is turned off.
-    const isRead = ctx.rawBody !== undefined || !hasBody(request);
+    const isRead = ctx.rawBody !== undefined || ctx.bodyState === 'absent';
     if (isRead) return answerOnce(ctx, next, key);
     return receiveBody(ctx, match.value.bodyLimits, layer).then(() => answerOnce(ctx, next, key));
   };

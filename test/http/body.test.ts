@@ -106,12 +106,12 @@ describe('a body', () => {
     assert.equal(json.layer, 'content-validation');
   });
 
-  it('that is empty is no body: in no chunk it is, with length 0 it is not', async (t) => {
+  it('that is empty is no body, declared or in chunks', async (t) => {
     const server = await start(t);
     const declared = await server.raw(head('Connection: close\r\nContent-Length: 0'));
     assert.equal(parseAnswers(declared)[0]?.status, 422);
     const chunked = await server.raw(`${head('Connection: close\r\nTransfer-Encoding: chunked')}0\r\n\r\n`);
-    assert.equal(parseAnswers(chunked)[0]?.body, '0');
+    assert.equal(parseAnswers(chunked)[0]?.status, 422);
   });
 
   it('far over the limit does not keep its sender from reading the 413, even when it has sent everything', async (t) => {

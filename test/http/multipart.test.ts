@@ -287,6 +287,48 @@ describe('a form that is refused', () => {
   });
 });
 
+describe('the boundary of a form (RFC 2046, section 5.1.1)', () => {
+  const longest = 'x'.repeat(70);
+  const table: [parameters: string, boundary: string, status: number][] = [
+    ['; boundary=a', 'a', 200],
+    [`; boundary=${longest}`, longest, 200],
+    [`; boundary="${longest}"`, longest, 200],
+    [`;Boundary=${longest};charset=utf-8`, longest, 200],
+    [`; x="; boundary=b"; boundary=${longest}`, longest, 200],
+    ['; boundary="a\'()+_,-./:=? z"', "a'()+_,-./:=? z", 200],
+    ['; boundary="\\a\\b"', 'ab', 200],
+    [`; boundary=${longest}y`, `${longest}y`, 400],
+    [`; boundary="${longest}y"`, `${longest}y`, 400],
+    [`; x="; boundary=b"; boundary=${longest}y`, `${longest}y`, 400],
+    ['; boundary=a; boundary=b', 'a', 400],
+    ['; boundary=', '', 400],
+    ['; boundary=""', '', 400],
+    ['; boundary="a "', 'a ', 400],
+    ['; boundary="a', 'a', 400],
+    ['; boundary = a', 'a', 400],
+    ['; boundary=a b', 'a', 400],
+  ];
+  for (const [parameters, chosen, status] of table) {
+    it(`${parameters.replaceAll(longest, '<70 characters>')} is ${status === 200 ? 'accepted' : 'refused with 400'}`, async (t) => {
+      const { send } = await start(t);
+      const body = formBody(aFile('x')).toString().replaceAll(boundary, chosen);
+      assert.equal((await send(body, `multipart/form-data${parameters}`)).status, status);
+    });
+  }
+});
+
+it('an upload whose chunked body is empty has no body', async (t) => {
+  for (const layers of [[layer], []]) {
+    const { raw } = await start(t, { layers });
+    for (const type of [formType, 'text/plain']) {
+      const fields = `Content-Type: ${type}\r\nTransfer-Encoding: chunked\r\nConnection: close`;
+      const [answer] = parseAnswers(await raw(`POST / HTTP/1.1\r\nHost: x\r\n${fields}\r\n\r\n0\r\n\r\n`));
+      assert.equal(answer?.status, 422);
+      assert.match(answer.body, /This route needs a body/);
+    }
+  }
+});
+
 describe('a form that is too large', () => {
   it('by its declared length is 413 before any of it has come, and no file is begun', async (t) => {
     const { raw, files } = await start(t);
