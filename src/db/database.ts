@@ -14,14 +14,13 @@
  * It is no ORM and builds no SQL. It commits nothing on its own: see `transaction.ts`.
  */
 
-import postgres from 'postgres';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import { currentRequest, type RequestContext, type WorkSignal } from '../observability/request-context.ts';
-import { columnTypes } from './column-types.ts';
 import { createConnectionSlots, type SlotStats } from './connection-slots.ts';
 import { isConnectionError, isUnavailable } from './database-error.ts';
-import { isDriverQuery, repeatFromValues } from './driver-query.ts';
+import { type Driver, openDriver } from './driver.ts';
+import { isDriverQuery } from './driver-query.ts';
 import { interceptQueries, interceptQuery, type RunQuery, type Sql } from './intercept.ts';
 import { createLostQueries, type LostQueries } from './lost-queries.ts';
 import { createPreparedStatements } from './prepared-statements.ts';
@@ -70,7 +69,7 @@ export interface Database {
 export function connectDatabase(options: DatabaseOptions): Database {
   const { url, log } = options;
   const lostQueries = createLostQueries(() => driver);
-  const driver = openDriver(options, lostQueries);
+  const driver = openPool(options, lostQueries);
   const slots = createConnectionSlots(options.poolSize);
   const watch = createQueryWatch({ ...options, lostQueries });
   const availability = watchAvailability(log);
@@ -146,35 +145,21 @@ export function connectDatabase(options: DatabaseOptions): Database {
   };
 }
 
-function openDriver(options: DatabaseOptions, lostQueries: LostQueries): postgres.Sql<{ int8: number }> {
-  const driverOptions = {
+function openPool(options: DatabaseOptions, lostQueries: LostQueries): Driver {
+  return openDriver(options.url, {
     max: options.poolSize,
-    // The slots see to it that a connection has one query at a time; the driver's default is 100.
-    max_pipeline: 1,
-    connect_timeout: options.connectTimeoutSeconds,
-    // Seconds between attempts to connect. Short, because a query waits for it, and refused attempts cost little.
-    backoff: () => 0.05 + Math.random() * 0.1,
-    fetch_types: false,
-    types: columnTypes,
-    // Until it is known that no pooler is in between: see `prepared-statements.ts`.
-    prepare: false,
-    onclose: lostQueries.closed,
-    connection: {
-      application_name: options.applicationName,
-      statement_timeout: options.statementTimeoutMs,
+    applicationName: options.applicationName,
+    connectTimeoutSeconds: options.connectTimeoutSeconds,
+    sessionParameters: { statement_timeout: options.statementTimeoutMs },
+    driver: {
+      // Seconds between attempts to connect. Short, because a query waits for it, and refused attempts cost little.
+      backoff: () => 0.05 + Math.random() * 0.1,
+      // Until it is known that no pooler is in between: see `prepared-statements.ts`.
+      prepare: false,
+      onclose: lostQueries.closed,
+      onnotice: ({ severity, message }) => options.log.debug('database.notice', { severity, message }),
     },
-    onnotice: ({ severity, message }: postgres.Notice) =>
-      options.log.debug('database.notice', { severity, message }),
-  };
-  const driver = options.url === null ? postgres(driverOptions) : postgres(options.url, driverOptions);
-  const query = driver`select 1`;
-  if (!isDriverQuery(query)) {
-    throw new Error(
-      'The installed version of the package postgres is not the one this program was built for.',
-    );
-  }
-  repeatFromValues(query);
-  return driver;
+  });
 }
 
 /** Logs the turns between reachable and not, and not each query that notices. */

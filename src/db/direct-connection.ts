@@ -1,8 +1,7 @@
-import postgres from 'postgres';
-import { columnTypes } from './column-types.ts';
+import { type Driver, openDriver } from './driver.ts';
 
 /** One connection, for what lives in its session: locks, LISTEN. Every query must wait for the one before. */
-export type DirectConnection = postgres.Sql<{ int8: number }>;
+export type DirectConnection = Driver;
 
 export interface DirectConnectionOptions {
   readonly url: string;
@@ -18,19 +17,11 @@ export interface DirectConnectionOptions {
 /** Opens it when it is first used, and keeps it until it is closed. Its queries reject with the driver's errors. */
 export function connectDirectly(options: DirectConnectionOptions): DirectConnection {
   const { url, applicationName, connectTimeoutSeconds, onClose = () => {}, onNotify = () => {} } = options;
-  const driverOptions = {
-    max: 1,
+  const driver = {
     max_lifetime: null,
-    max_pipeline: 1,
-    connect_timeout: connectTimeoutSeconds,
-    fetch_types: false,
-    types: columnTypes,
-    // Nothing else: a pooler refuses a parameter that it does not know.
-    connection: { application_name: applicationName },
-    onnotice: () => {},
     onclose: onClose,
     // By this the driver's own `listen` works, on a connection that it opens for it. Its types do not tell.
     onnotify: onNotify,
   };
-  return postgres(url, driverOptions);
+  return openDriver(url, { max: 1, applicationName, connectTimeoutSeconds, driver });
 }

@@ -3,8 +3,6 @@
  * while running. A query is a promise that does nothing until it is awaited; then it hands itself to its `handler`,
  * which sends it on a connection, and later the driver calls its `resolve` or `reject`. Whoever replaces these three
  * sees every query exactly once, with its own promise, and fragments, which are never awaited, not at all.
- *
- * The package's version is pinned exactly, and `connectDatabase` refuses to work with a driver of another shape.
  */
 
 export interface DriverQuery {
@@ -24,8 +22,9 @@ export interface DriverQuery {
   parameters?: unknown;
   /** Why the driver sends it once more by itself: PostgreSQL had to forget the statement it had prepared. */
   retried?: unknown;
-  /** Set when rows are handed out while they arrive. */
+  /** Called with each row and the result it belongs to: `appendRow`, or the handler that `.forEach` was given. */
   readonly forEachFn?: unknown;
+  /** Called with each batch of rows, if the query is read by cursor. */
   readonly cursorFn?: unknown;
 }
 
@@ -49,20 +48,41 @@ export function isDriverQuery(value: unknown): value is DriverQuery {
 const retryReason = Symbol('retryReason');
 
 /**
- * When the driver sends a query once more by itself, it takes the texts that it has made of the values for values: `true`
- * would become `f`, and JSON a text in JSON. With this its queries, of which one is given, start from the values again. It
- * changes their prototype, once for all of them: a property that each query defines for itself makes it slow.
+ * Repairs two faults of the driver for all of its queries, by properties of their common prototype. `query` is any of
+ * them. Properties that each query defines for itself would make every query slow.
+ *
+ * - `retried`: when the driver repeats a query by itself, it takes the texts that it has made of the values for values:
+ *   `true` would become `f`, and JSON a text in JSON. Setting `parameters` to null makes it start from the values again.
+ * - `forEachFn`: the driver puts each row at the place of a counter that belongs to the connection, and it resets the
+ *   counter only when a statement completes. A statement that fails after its first rows (an error in a later row, a
+ *   cancellation, a connection that breaks) leaves the counter where it is, and the next result on that connection
+ *   begins with as many holes. A query with a function for its rows does not use the counter, so every query gets one:
+ *   it appends the row to the result that the row belongs to.
  */
-export function repeatFromValues(query: DriverQuery): void {
+export function repairQueries(query: DriverQuery): void {
   const prototype: unknown = Object.getPrototypeOf(query);
   if (typeof prototype !== 'object' || prototype === null || 'retried' in prototype) return;
-  Object.defineProperty(prototype, 'retried', {
-    get(this: { readonly [retryReason]?: unknown }) {
-      return this[retryReason];
+  Object.defineProperties(prototype, {
+    retried: {
+      get(this: { readonly [retryReason]?: unknown }) {
+        return this[retryReason];
+      },
+      set(this: { [retryReason]?: unknown; parameters: unknown }, error: unknown) {
+        this[retryReason] = error;
+        this.parameters = null;
+      },
     },
-    set(this: { [retryReason]?: unknown; parameters: unknown }, error: unknown) {
-      this[retryReason] = error;
-      this.parameters = null;
-    },
+    // Writable, because `.forEach(handler)` sets it to its handler.
+    forEachFn: { value: appendRow, writable: true },
   });
+}
+
+/** Not `push`, which is slower on the driver's subclass of Array. */
+function appendRow(row: unknown, result: unknown[]): void {
+  result[result.length] = row;
+}
+
+/** Whether a query hands its rows out while they arrive, so that they cannot be taken back. */
+export function streamsRows(query: DriverQuery): boolean {
+  return query.forEachFn !== appendRow || query.cursorFn !== undefined;
 }

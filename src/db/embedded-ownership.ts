@@ -18,9 +18,9 @@
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import postgres from 'postgres';
 import { StartError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
+import { connectDirectly, type DirectConnection } from './direct-connection.ts';
 import { type Cluster, databaseName } from './embedded-cluster.ts';
 import { classifyProcess, identifyProcess } from './embedded-process.ts';
 
@@ -171,14 +171,6 @@ export async function takeOwnership(url: string, isRunning: () => boolean): Prom
   };
 }
 
-function openSession(url: string, onclose?: () => void): postgres.Sql {
-  return postgres(url, {
-    max: 1,
-    max_lifetime: null,
-    connect_timeout: 10,
-    fetch_types: false,
-    connection: { application_name: 'strata owner' },
-    onnotice: () => {},
-    ...(onclose === undefined ? {} : { onclose }),
-  });
+function openSession(url: string, onClose: () => void = () => {}): DirectConnection {
+  return connectDirectly({ url, applicationName: 'strata owner', connectTimeoutSeconds: 10, onClose });
 }

@@ -7,22 +7,15 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import postgres from 'postgres';
 import { StartError } from '../errors.ts';
+import { connectDirectly } from './direct-connection.ts';
 
 /** The number of the lock; nothing else in the program's database uses it. */
 const migrationLock = 7_204_551;
 
 /** Calls `work` while holding the lock. Throws a StartError if it is not free within `waitMs`. */
 export async function withMigrationLock<T>(url: string, waitMs: number, work: () => Promise<T>): Promise<T> {
-  const session = postgres(url, {
-    max: 1,
-    max_lifetime: null,
-    connect_timeout: 10,
-    fetch_types: false,
-    connection: { application_name: 'strata migrations' },
-    onnotice: () => {},
-  });
+  const session = connectDirectly({ url, applicationName: 'strata migrations', connectTimeoutSeconds: 10 });
   const deadline = performance.now() + waitMs;
   try {
     for (;;) {

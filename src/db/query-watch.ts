@@ -3,6 +3,9 @@
  *
  * - When its request ends (`signal`), its promise rejects at once with the signal's reason, and PostgreSQL is asked
  *   to cancel it. The connection is free again only when PostgreSQL has answered: `onSettled` says so.
+ * - The driver settles some queries before PostgreSQL is ready for the next one: those that fail in this process, the
+ *   description of a statement, COPY, a cursor that is closed early. Their callers get the answer at once, and the
+ *   connection is free when the driver settles them for the second time.
  * - A cancellation travels on a connection of its own, and may arrive when its query is over and the connection
  *   already serves the next. Such a query, cancelled though its own request lives, is sent once more if it stands
  *   alone: PostgreSQL has undone it. In a transaction the whole would have to be repeated, which is for its owner to
@@ -17,8 +20,8 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { LogFields, Logger } from '../observability/logger.ts';
 import type { RequestContext, WorkSignal } from '../observability/request-context.ts';
-import { isCancelled, sqlState, toDatabaseError } from './database-error.ts';
-import type { DriverQuery } from './driver-query.ts';
+import { isCancelled, isConnectionError, sqlState, toDatabaseError } from './database-error.ts';
+import { type DriverQuery, streamsRows } from './driver-query.ts';
 import type { SendQuery } from './intercept.ts';
 import type { LostQueries } from './lost-queries.ts';
 
@@ -72,8 +75,9 @@ export function createQueryWatch({
     const { resolve, reject } = query;
     const startedAt = performance.now();
     let repeated = false;
+    let isAnswered = false;
     // The driver settles a query again when it reuses or closes the connection that broke under it.
-    let settled = false;
+    let isOver = false;
     const expected = lostQueries.expect((error) => query.reject(error));
 
     const abort = () => {
@@ -85,12 +89,16 @@ export function createQueryWatch({
       sendOutsideOfRequests(query, send);
       expected.stopListening();
     };
-    const settle = (result: unknown, error: unknown) => {
-      settled = true;
-      expected.forget();
-      signal?.removeEventListener('abort', abort);
+    const answer = (result: unknown, error: unknown) => {
+      if (isAnswered) return;
+      isAnswered = true;
       const durationMs = performance.now() - startedAt;
       if (logsEach || durationMs > slowQueryMs) report(durationMs, result, error);
+    };
+    const finish = (error: unknown) => {
+      isOver = true;
+      expected.forget();
+      signal?.removeEventListener('abort', abort);
       onSettled(error);
     };
     const report = (durationMs: number, result: unknown, error: unknown) => {
@@ -107,16 +115,18 @@ export function createQueryWatch({
     };
 
     query.resolve = (result) => {
-      if (settled) return;
-      settle(result, undefined);
+      if (isOver) return;
+      const isEarly = !isAnswered && (!Array.isArray(result) || isClosedCursor(query, result));
+      answer(result, undefined);
+      if (!isEarly) finish(undefined);
       resolve(result);
     };
     query.reject = (error) => {
-      if (settled) return;
+      if (isOver) return;
       const timedOut = statementTimeoutMs > 0 && performance.now() - startedAt >= statementTimeoutMs;
-      const hitByStray = alone && strayMayArrive() && isCancelled(error, timedOut) && isRepeatable(query);
+      const hitByStray = alone && strayMayArrive() && isCancelled(error, timedOut) && !streamsRows(query);
       const again = wasNeverSent(query, error) || hitByStray;
-      if (again && !repeated && signal?.aborted !== true) {
+      if (again && !repeated && !isAnswered && signal?.aborted !== true) {
         repeated = true;
         // The driver wrote the values in their text form over the old list; null makes it start from the values.
         query.parameters = null;
@@ -125,7 +135,8 @@ export function createQueryWatch({
         setTimeout(sendExpected, 1);
         return;
       }
-      settle(undefined, error);
+      answer(undefined, error);
+      if (!failedInClient(query, error)) finish(error);
       reject(toDatabaseError(error, timedOut));
     };
 
@@ -142,9 +153,17 @@ function wasNeverSent(query: DriverQuery, error: unknown): boolean {
   return query.state === null && sqlState(error) !== undefined;
 }
 
-/** Rows that were handed out while they arrived cannot be taken back. */
-function isRepeatable(query: DriverQuery): boolean {
-  return query.forEachFn === undefined && query.cursorFn === undefined;
+/** Whether the driver says that a cursor is closed. It resolves the query again when PostgreSQL is ready. */
+function isClosedCursor(query: DriverQuery, result: unknown[]): boolean {
+  return query.cursorFn !== undefined && 'command' in result && result.command === null;
+}
+
+/**
+ * Whether a sent query failed in this process: a value that cannot be written, a row that cannot be read, a callback that
+ * threw. PostgreSQL goes on with it.
+ */
+function failedInClient(query: DriverQuery, error: unknown): boolean {
+  return query.state !== null && sqlState(error) === undefined && !isConnectionError(error);
 }
 
 /**

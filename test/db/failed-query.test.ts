@@ -1,0 +1,91 @@
+/**
+ * A failed query never changes the result of another one. The differential test mixes failing and succeeding queries of
+ * every shape at random on one pool, and compares each outcome with that of the same query on a new pool.
+ */
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { connectDirectly } from '../../src/db/direct-connection.ts';
+import type { Sql } from '../../src/db/intercept.ts';
+import { type Outcome, outcomeOf, queryShapes } from '../helpers/query-shapes.ts';
+import { mustConnect, testServerUrl } from '../helpers/test-database.ts';
+
+/** Fails after two rows. */
+const failing = (sql: Sql) => sql`select 10 / (3 - g) as q from generate_series(1, 5) g`;
+
+/** A generator of pseudo-random numbers, so that a failing run can be repeated from its seed (mulberry32). */
+function createRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+describe('a query that fails after its first rows', () => {
+  it('a query that fails after its first rows leaves no holes in the next result of its connection', async (t) => {
+    const { sql } = mustConnect(t, { url: testServerUrl(), poolSize: 1 });
+    for (let round = 0; round < 3; round += 1) {
+      await assert.rejects(async () => failing(sql), { code: '22012' });
+      const rows = await sql`select 8::int as n`;
+      assert.deepEqual([rows.length, rows[0]], [1, { n: 8 }]);
+    }
+  });
+
+  it('a query that fails on a direct connection leaves no holes in its next result', async (t) => {
+    const connection = connectDirectly({
+      url: testServerUrl(),
+      applicationName: 'strata-test',
+      connectTimeoutSeconds: 5,
+    });
+    t.after(() => connection.end({ timeout: 0 }));
+    await assert.rejects(async () => failing(connection), { code: '22012' });
+    assert.deepEqual([...(await connection`select 8::int as n`)], [{ n: 8 }]);
+  });
+
+  it('a query whose connection breaks after its first rows leaves no holes in the next result', async (t) => {
+    const { sql } = mustConnect(t, { url: testServerUrl(), poolSize: 1 });
+    // The rows are larger than the buffer of the server, so it sends those before the tenth while it goes on.
+    const breaking = async () => sql`
+      select repeat('x', 20000) as x, case when g = 10 then pg_terminate_backend(pg_backend_pid()) end
+      from generate_series(1, 20) g`;
+    await assert.rejects(breaking, { code: 'database_unavailable' });
+    assert.deepEqual([...(await sql`select 8::int as n`)], [{ n: 8 }]);
+  });
+});
+
+describe('queries of every shape', () => {
+  const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+
+  for (const [poolSize, lanes, rounds] of [
+    [1, 1, 1000],
+    [1, 8, 1000],
+    [3, 12, 1000],
+  ] as const) {
+    it(`failing and succeeding queries of ${lanes} callers on ${poolSize} connections have the outcome that they have on a new one, seed ${seed}`, async (t) => {
+      const url = testServerUrl();
+      const expected = new Map<string, Outcome>();
+      for (const { name, run } of queryShapes) {
+        const fresh = mustConnect(t, { url, poolSize: 1 });
+        await fresh.sql`select 1`;
+        expected.set(name, await outcomeOf(() => run(fresh)));
+        await fresh.close(1);
+      }
+      const database = mustConnect(t, { url, poolSize });
+      const random = createRandom(seed);
+      let left: number = rounds;
+      const callInTurn = async () => {
+        while (left > 0) {
+          left -= 1;
+          const shape = queryShapes[Math.floor(random() * queryShapes.length)];
+          assert.ok(shape !== undefined);
+          assert.deepEqual(await outcomeOf(() => shape.run(database)), expected.get(shape.name), shape.name);
+        }
+      };
+      await Promise.all(Array.from({ length: lanes }, callInTurn));
+      assert.deepEqual(database.stats(), { size: poolSize, inUse: 0, waiting: 0 });
+    });
+  }
+});

@@ -1,0 +1,151 @@
+/**
+ * Queries of every shape that the driver knows, each with an outcome that depends on nothing else: results, errors in
+ * the first row, in a later row, in the client, timeouts, transactions.
+ */
+
+import type { Database } from '../../src/db/database.ts';
+import { sqlState } from '../../src/db/database-error.ts';
+import type { Sql } from '../../src/db/intercept.ts';
+
+/** What a caller sees of a query, in plain values. */
+export type Outcome = { readonly value: unknown } | { readonly failed: unknown };
+
+export interface QueryShape {
+  readonly name: string;
+  readonly run: (database: Database) => Promise<unknown>;
+}
+
+/** Runs it, and returns what came of it in plain values, which can be compared. */
+export async function outcomeOf(run: () => Promise<unknown>): Promise<Outcome> {
+  try {
+    return { value: plain(await run()) };
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    return { failed: sqlState(error) ?? code ?? String(error) };
+  }
+}
+
+/** A result with all that the driver puts on it; holes of an array stay visible. */
+function plain(value: unknown): unknown {
+  if (Buffer.isBuffer(value)) return value.toString('latin1');
+  if (!Array.isArray(value)) return value;
+  const items: unknown[] = Array.from(value, plain);
+  const holes = items.filter((_, index) => !(index in value)).length;
+  const of = (name: string): unknown => Reflect.get(value, name);
+  const columns = of('columns');
+  const names = Array.isArray(columns)
+    ? columns.map((column: { readonly name: string }) => column.name)
+    : null;
+  return { command: of('command'), count: of('count'), names, length: value.length, holes, items };
+}
+
+/** Sends a row about every millisecond, each at once, for as long as it is let. */
+const slowRows = (sql: Sql) =>
+  sql`select repeat('x', 9000) as x, pg_sleep(0.001) from generate_series(1, 2000)`;
+
+/** Five rows, of which the third cannot be computed. */
+const failsInRow3 = (sql: Sql) => sql`select 10 / (3 - g) as q from generate_series(1, 5) g`;
+const failsInRow3Text = 'select 10 / (3 - g) as q from generate_series(1, 5) g';
+
+const alone: Readonly<Record<string, (sql: Sql) => Promise<unknown>>> = {
+  'one row': async (sql) => sql`select 8::int as n`,
+  'one row with values': async (sql) => sql`select ${8}::int as n, ${'a'} as text`,
+  'no row': async (sql) => sql`select 1 as n where ${false}`,
+  'a hundred rows': async (sql) => sql`select g, 'x' || g as text from generate_series(1, ${100}::int) g`,
+  'no columns': async (sql) => sql`select from generate_series(1, 3)`,
+  'a command without rows': async (sql) => sql`delete from pg_class where false`,
+  'an empty statement': async (sql) => sql.unsafe(''),
+  'a simple query': async (sql) => sql`select 8::int as n`.simple(),
+  'a text': async (sql) => sql.unsafe('select g from generate_series(1, 4) g'),
+  'a text with values': async (sql) => sql.unsafe('select g from generate_series(1, $1::int) g', [4]),
+  'several statements': async (sql) =>
+    sql.unsafe(
+      'select 1 as a; select g from generate_series(1, 3) g; select 2 as b where false; select 3 as c',
+    ),
+  'raw rows': async (sql) => sql`select g, 'x' as x from generate_series(1, ${3}::int) g`.raw(),
+  'rows of values': async (sql) => sql`select g, 'x' as x from generate_series(1, ${3}::int) g`.values(),
+  'rows as they arrive': async (sql) => {
+    const rows: unknown[] = [];
+    const result = await sql`select g from generate_series(1, ${5}::int) g`.forEach((row) => {
+      rows.push(row);
+    });
+    return { rows, length: Array.isArray(result) ? result.length : undefined };
+  },
+  'batches of a cursor': async (sql) => {
+    const batches: number[][] = [];
+    await sql`select g from generate_series(1, ${7}::int) g`.cursor(3, (rows) => {
+      batches.push(rows.map(({ g }) => g));
+    });
+    return batches;
+  },
+  'the description of a statement': async (sql) => {
+    const { string, columns } = await sql`select 1::int as a, ${'x'}::text as b`.describe();
+    return { string, columns: columns.map(({ name, type }) => [name, type]) };
+  },
+
+  'an error before the first row': async (sql) => sql`select 1 / 0`,
+  'an error of syntax': async (sql) => sql`selec ${1}`,
+  'an error in row 3': async (sql) => failsInRow3(sql),
+  'an error in row 3 with values': async (sql) =>
+    sql`select 10 / (${3}::int - g) as q from generate_series(1, 5) g`,
+  'an error in row 3 of a simple query': async (sql) => failsInRow3(sql).simple(),
+  'an error in row 3 of a text': async (sql) => sql.unsafe(failsInRow3Text),
+  'an error in row 3 of the second of several statements': async (sql) =>
+    sql.unsafe(`select 1 as a; ${failsInRow3Text}; select 2 as b`),
+  'an error in row 3 of raw rows': async (sql) => failsInRow3(sql).raw(),
+  'an error in row 3 of rows of values': async (sql) => failsInRow3(sql).values(),
+  'an error in row 3 of rows as they arrive': async (sql) => failsInRow3(sql).forEach(() => {}),
+  'an error in row 3 of a cursor of one batch': async (sql) => failsInRow3(sql).cursor(10, () => {}),
+  'an error in row 3 of a cursor of many batches': async (sql) => failsInRow3(sql).cursor(1, async () => {}),
+  'a cursor whose caller fails': async (sql) =>
+    sql`select g from generate_series(1, 7) g`.cursor(3, async () => {
+      throw new Error('The caller fails.');
+    }),
+  'rows as they arrive whose caller fails': async (sql) =>
+    sql`select g from generate_series(1, 7) g`.forEach(({ g }) => {
+      if (g === 3) throw new Error('The caller fails.');
+    }),
+  'a value that cannot be sent': async (sql) => sql`select ${new Date(Number.NaN)}::timestamptz as at`,
+};
+
+const inTransactions: Readonly<Record<string, (database: Database) => Promise<unknown>>> = {
+  'a transaction': ({ transaction }) =>
+    transaction(async (sql) => [await sql`select 1 as a`, await sql`select ${2}::int as b`]),
+  'a transaction with an error in row 3': ({ transaction }) =>
+    transaction(async (sql) => {
+      await sql`select 1`;
+      await failsInRow3(sql);
+    }),
+  'a transaction that goes on after an error in row 3': ({ transaction }) =>
+    transaction(async (sql) => {
+      await sql`savepoint before`;
+      const failed = await failsInRow3(sql).then(
+        () => false,
+        () => true,
+      );
+      await sql`rollback to before`;
+      return [failed, await sql`select 8::int as n`];
+    }),
+  'a transaction that goes on after the caller of a cursor failed': ({ transaction }) =>
+    transaction(async (sql) => {
+      const failed = await sql`select g from generate_series(1, 7) g`
+        .cursor(3, async () => {
+          throw new Error('The caller fails.');
+        })
+        .then(
+          () => false,
+          () => true,
+        );
+      return [failed, await sql`select 8::int as n`];
+    }),
+  'a transaction with a statement timeout while rows arrive': ({ transaction }) =>
+    transaction(async (sql) => {
+      await sql`set local statement_timeout = 3`;
+      await slowRows(sql);
+    }),
+};
+
+export const queryShapes: readonly QueryShape[] = [
+  ...Object.entries(alone).map(([name, run]) => ({ name, run: ({ sql }: Database) => run(sql) })),
+  ...Object.entries(inTransactions).map(([name, run]) => ({ name, run })),
+];
