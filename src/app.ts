@@ -8,9 +8,11 @@
  */
 
 import { StartError } from './errors.ts';
+import { createAddressSet } from './http/addresses.ts';
 import { compose } from './http/compose.ts';
 import type { Next } from './http/context.ts';
 import { dispatch, type PreparedRoute, prepareRoute } from './http/dispatch.ts';
+import type { MalformedReport } from './http/malformed.ts';
 import type { Route } from './http/route.ts';
 import { isOpen, refuseUnclearAccess } from './http/route-access.ts';
 import { refuseUnclearLimits } from './http/route-limits.ts';
@@ -18,8 +20,9 @@ import { createRouter, type Router } from './http/router.ts';
 import { countDecisions } from './limits/counted-store.ts';
 import type { LimitStore } from './limits/limit-store.ts';
 import { createMemoryLimitStore, type MemoryLimitStore } from './limits/memory.ts';
+import { createParserRefusals } from './middleware/parser-refusals.ts';
 import type { Logger } from './observability/logger.ts';
-import { type AppLayer, pipelineLayers } from './pipeline.ts';
+import { type AppLayer, addressLimit, pipelineLayers, trustedProxies } from './pipeline.ts';
 import { createRoutes, type RouteParts } from './routes.ts';
 import type { Settings } from './settings/load.ts';
 
@@ -36,6 +39,8 @@ export interface App {
   readonly routes: readonly Route[];
   /** The layers that are in force, outermost first. */
   readonly layers: readonly AppLayer[];
+  /** Takes what the server reports of messages that never become requests. */
+  readonly onMalformed: (report: MalformedReport) => void;
 }
 
 /** Makes the application. Throws a StartError if a layer that is on lacks what it needs. */
@@ -60,7 +65,20 @@ export function createApp(parts: AppParts): App {
     value: prepareRoute(route, defaults),
   }));
   const timed = settings.application.environment === 'local';
-  return { pipeline: compose(layers, dispatch, { timed }), router: createRouter(entries), routes, layers };
+  const isLimited = layers.some(({ name }) => name === 'rate-limit');
+  const onMalformed = createParserRefusals({
+    log,
+    metrics,
+    limits: isLimited ? { limit: addressLimit(settings), store: limitStore } : undefined,
+    isProxy: createAddressSet(trustedProxies(settings)),
+  });
+  return {
+    pipeline: compose(layers, dispatch, { timed }),
+    router: createRouter(entries),
+    routes,
+    layers,
+    onMalformed,
+  };
 }
 
 /**

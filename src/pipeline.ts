@@ -20,6 +20,7 @@ import { errorBoundary } from './middleware/error-boundary.ts';
 import { etag } from './middleware/etag.ts';
 import { httpsPolicy } from './middleware/https-policy.ts';
 import { idempotency } from './middleware/idempotency.ts';
+import { messageFaults } from './middleware/message-faults.ts';
 import { countRequests } from './middleware/metrics.ts';
 import { proxyHeaders } from './middleware/proxy-headers.ts';
 import { rateLimit } from './middleware/rate-limit.ts';
@@ -118,7 +119,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       needs: '-',
       run: proxyHeaders({
         log: httpLog,
-        trusted: security.trustProxyHeaders ? security.trustedProxies : [],
+        trusted: trustedProxies(settings),
       }),
     },
     {
@@ -137,18 +138,10 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
     {
       name: 'trusted-host',
       guide: '6, part of 3',
-      purpose: 'Refuses malformed targets and hosts, and hosts not served here',
-      ends: '400, 414, 417, 421, 431, 501',
+      purpose: 'Finds requests for hosts not served here',
+      ends: '-',
       needs: '-',
       run: trustedHost({ allowed: application.allowedHosts }),
-    },
-    {
-      name: 'https-policy',
-      guide: '-',
-      purpose: 'Sends plain HTTP to HTTPS',
-      ends: '308, 403',
-      needs: 'proxy-headers',
-      run: httpsPolicy(),
     },
     {
       name: 'cors',
@@ -193,6 +186,22 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       ends: '429, 503',
       needs: 'proxy-headers, behind a proxy',
       run: rateLimit({ log: httpLog, limit: addressLimit(settings), store: limitStore }),
+    },
+    {
+      name: 'message-faults',
+      guide: 'part of 3',
+      purpose: 'Refuses what is wrong with the message as a whole: framing, size, target, Host',
+      ends: '400, 414, 417, 421, 431, 501',
+      needs: 'trusted-host, for 421',
+      run: messageFaults(),
+    },
+    {
+      name: 'https-policy',
+      guide: '-',
+      purpose: 'Sends plain HTTP to HTTPS',
+      ends: '308, 403',
+      needs: 'proxy-headers',
+      run: httpsPolicy(),
     },
     {
       name: 'authenticate',
@@ -272,8 +281,13 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
   }));
 }
 
+/** The proxies whose headers count. */
+export function trustedProxies({ security }: Settings): readonly string[] {
+  return security.trustProxyHeaders ? security.trustedProxies : [];
+}
+
 /** The limit of one address: so many in any minute, bursts included, and so many in any hour. */
-function addressLimit({ security }: Settings): Limit {
+export function addressLimit({ security }: Settings): Limit {
   return {
     name: 'address',
     policies: [

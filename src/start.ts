@@ -141,8 +141,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       maxHeaderCount: server.maxHeaderCount,
       maxConnections: server.maxConnections,
       blockNullBytes: settings.security.blockNullBytes,
-      onMalformed: ({ clientAddress, ...report }) =>
-        log.info('http.client.malformed', { client_address: clientAddress, ...report }),
+      onMalformed: app.onMalformed,
       onStreamError: (ctx, error) => log.warning('http.response.aborted', { ...identify(ctx), error }),
       onPipelineError: (ctx, error) => log.error('http.request.failed', { ...identify(ctx), error }),
     });

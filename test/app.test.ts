@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { defaultApp } from '../src/cli/generated-pages.ts';
 import { StartError } from '../src/errors.ts';
-import { layerNames } from '../src/settings/layer-names.ts';
+import { fixedLayers, layerNames } from '../src/settings/layer-names.ts';
 import { exchange } from './helpers/http-server.ts';
 import { mustStartApp } from './helpers/test-app.ts';
 import { testRoute } from './helpers/test-route.ts';
@@ -19,9 +19,10 @@ test('the pipeline has its layers in this order, outermost first', () => {
       'proxy-headers',
       'security-headers',
       'trusted-host',
-      'https-policy',
       'cors',
       'rate-limit',
+      'message-faults',
+      'https-policy',
       'authenticate',
       'authorise',
       'caller-limit',
@@ -33,11 +34,11 @@ test('the pipeline has its layers in this order, outermost first', () => {
   );
 });
 
-test('every layer but the error boundary has a name by which it can be turned off', () => {
+test('every layer has a name by which it can be turned off, except those that are fixed', () => {
   assert.deepEqual(
     defaultApp()
       .layers.map(({ name }) => name)
-      .filter((name) => name !== 'error-boundary'),
+      .filter((name) => !fixedLayers.has(name)),
     [...layerNames],
   );
 });

@@ -1,4 +1,4 @@
-import { BlockList, isIP, isIPv4 } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 
 /** Whether an address belongs to a set. */
 export type AddressSet = (address: string) => boolean;
@@ -11,7 +11,7 @@ export function createAddressSet(entries: readonly string[]): AddressSet {
   const list = new BlockList();
   for (const entry of entries) {
     const slash = entry.indexOf('/');
-    const address = slash < 0 ? entry : entry.slice(0, slash);
+    const address = slash < 0 ? (canonicalAddress(entry) ?? entry) : entry.slice(0, slash);
     const prefix = slash < 0 ? undefined : entry.slice(slash + 1);
     const family = isIP(address);
     if (family === 0 || (prefix !== undefined && !/^\d{1,3}$/.test(prefix)))
@@ -21,17 +21,32 @@ export function createAddressSet(entries: readonly string[]): AddressSet {
     else list.addSubnet(address, Number(prefix), type);
   }
   return (address) => {
-    const family = isIP(address);
-    return family !== 0 && list.check(address, family === 4 ? 'ipv4' : 'ipv6');
+    const canonical = canonicalAddress(address);
+    return canonical !== undefined && list.check(canonical, canonical.includes(':') ? 'ipv6' : 'ipv4');
   };
 }
 
 /**
- * What stands for one client in a limit: an IPv4 address as it is, an IPv6 address by its first 64 bits,
- * because a single subscriber is given that many and can use a new address for each request.
+ * The one spelling of an address: IPv4 as four numbers, and so an IPv4-mapped IPv6 address in whatever form; IPv6 as
+ * RFC 5952 recommends it, without a zone, which means something on one machine only. Undefined for any other text.
+ */
+export function canonicalAddress(text: string): string | undefined {
+  const family = isIP(text);
+  if (family === 0) return undefined;
+  return family === 4 ? text : formatIPv6(parseIPv6(text));
+}
+
+/**
+ * What stands for one client in a limit, for every spelling of its address: an IPv4 address as it is, an IPv6 address by
+ * its first 64 bits, because a single subscriber is given that many and can use a new address for each request. No two
+ * other addresses share a key; text that is no address is its own key.
  */
 export function clientKey(address: string): string {
-  return address.includes(':') ? ipv6Prefix(address) : address;
+  if (!address.includes(':') || isIP(address) !== 6) return address;
+  const groups = parseIPv6(address);
+  if (isMapped(groups)) return formatIPv6(groups);
+  const prefix = groups.slice(0, 4).map((group) => group.toString(16));
+  return `${prefix.join(':')}::/64`;
 }
 
 /** Where an HTTP server listens: `http://127.0.0.1:8000`, `http://[::1]:8000`. */
@@ -39,18 +54,42 @@ export function httpOrigin(host: string, port: number): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** The first four groups of an IPv6 address, written out: `2001:db8::1` gives `2001:db8:0:0::/64`. */
-function ipv6Prefix(address: string): string {
-  const [bare = ''] = address.split('%');
-  const [head = '', tail] = bare.split('::');
-  const groups = head === '' ? [] : head.split(':');
-  if (tail !== undefined) {
-    const tailGroups =
-      tail === '' ? 0 : tail.split(':').length + (isIPv4(tail.slice(tail.lastIndexOf(':') + 1)) ? 1 : 0);
-    const missing = 8 - groups.length - tailGroups;
-    for (let i = 0; i < missing; i += 1) groups.push('0');
-    if (tail !== '') groups.push(...tail.split(':'));
+/** The eight groups of a valid IPv6 address. */
+function parseIPv6(text: string): number[] {
+  const [address = ''] = text.split('%');
+  const [head = '', tail] = address.split('::');
+  const groups = parseGroups(head);
+  if (tail === undefined) return groups;
+  const last = parseGroups(tail);
+  return [...groups, ...Array<number>(8 - groups.length - last.length).fill(0), ...last];
+}
+
+/** Groups between colons; the last may be an IPv4 address, which is two of them. */
+function parseGroups(text: string): number[] {
+  if (text === '') return [];
+  return text.split(':').flatMap((group) => {
+    if (!group.includes('.')) return [Number.parseInt(group, 16)];
+    const [a = 0, b = 0, c = 0, d = 0] = group.split('.').map(Number);
+    return [a * 256 + b, c * 256 + d];
+  });
+}
+
+/** `::ffff:0:0/96`: an IPv4 address (RFC 4291, section 2.5.5.2). */
+function isMapped(groups: readonly number[]): boolean {
+  return groups[5] === 0xffff && groups.slice(0, 5).every((group) => group === 0);
+}
+
+function formatIPv6(groups: readonly number[]): string {
+  if (isMapped(groups)) {
+    const [high = 0, low = 0] = groups.slice(6);
+    return [high >> 8, high & 255, low >> 8, low & 255].join('.');
   }
-  const prefix = groups.slice(0, 4).map((group) => group.replace(/^0+(?=.)/, '').toLowerCase());
-  return `${prefix.join(':')}::/64`;
+  const text = groups.map((group) => group.toString(16)).join(':');
+  // The longest run of at least two zeros, the first of equals, is left out.
+  const runs = text.match(/(?<![^:])0(?::0)+(?![^:])/g) ?? [];
+  const longest = runs.reduce((longer, run) => (run.length > longer.length ? run : longer), '');
+  if (longest === '') return text;
+  const at = text.search(new RegExp(`(?<![^:])${longest}(?![^:])`));
+  const [before, after] = [text.slice(0, at), text.slice(at + longest.length)];
+  return `${before.replace(/:$/, '')}::${after.replace(/^:/, '')}`;
 }

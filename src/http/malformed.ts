@@ -1,6 +1,5 @@
 /**
- * Answers for what never became a request: the parser refused it, it took too long, or it wants a tunnel. There
- * is no response object then, only the socket, so the bytes are written here, as a problem like every other and
+ * Answers for what never became a request: the parser refused it, or it took too long. There is no response object then, only the socket, so the bytes are written here, as a problem like every other and
  * with the fields that RFC 9110 asks of an answer. The connection ends with it: after a framing error nothing
  * that follows can be trusted (RFC 9112, section 9.3).
  */
@@ -10,8 +9,10 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../errors.ts';
 import { plainAddress } from './context.ts';
+import { maxTargetBytes } from './message-fault.ts';
 import { describeProblem, problemContentType } from './problem.ts';
 
+/** What became of a message that never was a request, or of a request whose body broke off. */
 export interface MalformedReport {
   /** Node's code for what was wrong: `HPE_…`, `ERR_HTTP_REQUEST_TIMEOUT`, `ECONNRESET`. */
   readonly reason: string;
@@ -19,10 +20,12 @@ export interface MalformedReport {
   readonly status: number | undefined;
   /** The address of the socket's peer, which may be a proxy: without a request, no header says whom it speaks for. */
   readonly clientAddress: string;
+  /** Whether a request was under way, which the pipeline logs and counts. */
+  readonly inPipeline: boolean;
 }
 
 export interface MalformedInput {
-  readonly error: NodeJS.ErrnoException & { rawPacket?: Buffer };
+  readonly error: NodeJS.ErrnoException & { rawPacket?: Buffer; bytesParsed?: number };
   readonly socket: Duplex;
   /** The answer being made on this connection when the error came. */
   readonly pending: ServerResponse | undefined;
@@ -52,24 +55,31 @@ export function answerMalformed(input: MalformedInput): void {
   }
   if (pending?.headersSent) {
     // The answer is on its way; a second one would be read as its body.
-    report({ reason, status: undefined, clientAddress: addressOf(socket) });
+    report({ reason, status: undefined, clientAddress: addressOf(socket), inPipeline: true });
     pending.once('finish', () => socket.destroy());
     pending.end();
     return;
   }
-  const refusal = refusalOf(error);
   const clientAddress = addressOf(socket);
-  const status = writeProblem(socket, refusal);
-  report({ reason, status, clientAddress });
+  const status = writeProblem(socket, refusalOf(error), mayBeHead(input));
+  report({ reason, status, clientAddress, inPipeline: pending !== undefined });
 }
 
-/** Answers CONNECT, which asks an origin server for what only a proxy does. */
-export function answerTunnel(socket: Duplex): void {
-  socket.on('error', () => {});
-  writeProblem(
-    socket,
-    new AppError('method_not_implemented', 'This server does not implement the method CONNECT.'),
-  );
+/**
+ * Whether the message may be a HEAD request, the answer to which must have no body (RFC 9110, section 9.3.2). Its method
+ * is known from the request under way, or from the packet that the parser refused, if the message begins in it.
+ */
+function mayBeHead({ error, socket, pending }: MalformedInput): boolean {
+  if (pending !== undefined) return pending.req.method === 'HEAD';
+  const received = socket instanceof Socket ? socket.bytesRead : undefined;
+  const packet = error.rawPacket;
+  if (packet === undefined) return received !== 0;
+  const text = packet.toString('latin1', 0, error.bytesParsed ?? packet.length);
+  // The packet is all that came: no message in it is a HEAD request.
+  if (received === packet.length && !/HEAD\s/.test(text)) return false;
+  const end = text.lastIndexOf('\r\n\r\n');
+  const message = text.slice(end < 0 ? 0 : end + 4).trimStart();
+  return /^HEAD\s/.test(message) || !/^[A-Z-]+ \S/i.test(message);
 }
 
 function addressOf(socket: Duplex): string {
@@ -105,15 +115,17 @@ function start(packet: Buffer | undefined): string {
   return packet?.toString('latin1', 0, 1024) ?? '';
 }
 
-/** The headers overflowed before the request line had ended. */
+/** Whether the target alone is too long: in the packet where the head became too long, the request line is. */
 function isTargetTooLong(packet: Buffer | undefined): boolean {
-  return packet !== undefined && /^[A-Z]+ /.test(start(packet)) && !packet.includes(0x0a);
+  if (packet === undefined || !/^[A-Z]+ /.test(start(packet))) return false;
+  const lineEnd = packet.indexOf(0x0a);
+  return lineEnd < 0 || lineEnd > maxTargetBytes;
 }
 
-function writeProblem(socket: Duplex, refusal: AppError): number {
+function writeProblem(socket: Duplex, refusal: AppError, withoutBody: boolean): number {
   const problem = describeProblem(refusal, {});
-  const body = JSON.stringify(problem);
-  socket.end(
+  const body = withoutBody ? '' : JSON.stringify(problem);
+  socket.write(
     [
       `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
       `Date: ${new Date().toUTCString()}`,
@@ -121,16 +133,25 @@ function writeProblem(socket: Duplex, refusal: AppError): number {
       'Cache-Control: no-store',
       'X-Content-Type-Options: nosniff',
       "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
-      `Content-Type: ${problemContentType}`,
+      ...(withoutBody ? [] : [`Content-Type: ${problemContentType}`]),
       `Content-Length: ${Buffer.byteLength(body)}`,
       '',
       body,
     ].join('\r\n'),
   );
-  // Read on for a moment, so that the answer is not lost to a reset; then cut whoever does not go.
-  socket.resume();
-  setTimeout(() => socket.destroy(), lingerMs).unref();
+  closeSoon(socket);
   return problem.status;
 }
 
 const lingerMs = 1000;
+
+/**
+ * Ends a connection after its last answer: reads on for a moment, so that the answer is not lost to a reset, and then
+ * cuts whoever does not go.
+ */
+export function closeSoon(socket: Duplex): void {
+  socket.on('error', () => {});
+  socket.end();
+  socket.resume();
+  setTimeout(() => socket.destroy(), lingerMs).unref();
+}

@@ -1,9 +1,9 @@
 /**
  * The server: `node:http` with limits, and an answer for everything that can arrive.
  *
- * What Node's parser refuses never becomes a request; `malformed.ts` answers it on the bare socket. What
- * it takes goes one way: parse the target, match the route, run the pipeline, send; a fault of the message as a
- * whole (414, 431, 501) goes the same way, as `ctx.fault`, so that it gets its log lines and headers too. Slow headers and silent
+ * What Node's parser refuses never becomes a request; `malformed.ts` answers it on the bare socket. Everything else goes
+ * one way: parse the target, match the route, run the pipeline, send. A fault of the message as a whole
+ * (message-fault.ts) goes the same way, as `ctx.fault`, so that it gets its log lines and headers too. Slow headers and silent
  * sockets end after `headersTimeoutMs`, idle connections after `keepAliveMs`, slow bodies at the deadline of
  * whoever reads them, and answers that their client does not read after `stallTimeoutMs`.
  *
@@ -11,15 +11,16 @@
  * streams of events, which would go on for as long as their client listens, end.
  */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { type AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../errors.ts';
 import { Context, type Next } from './context.ts';
 import type { PreparedRoute } from './dispatch.ts';
 import { type DrainOptions, drain } from './drain.ts';
 import { EventStream } from './event-stream.ts';
-import { answerMalformed, answerTunnel, type MalformedReport } from './malformed.ts';
+import { answerMalformed, closeSoon, type MalformedReport } from './malformed.ts';
+import { createFaultFinder } from './message-fault.ts';
 import { replyWithProblem } from './problem.ts';
 import type { Router } from './router.ts';
 import { send } from './send.ts';
@@ -60,14 +61,9 @@ export interface HttpServer {
   close(options: DrainOptions): Promise<number>;
 }
 
-/** The longest request target in bytes; RFC 9110, section 4.1 asks for 8,000 at least. */
-export const maxTargetBytes = 8192;
-
-/** The methods that something here could answer; every other known to the parser is 501. */
-const implemented = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE']);
-
 /** Makes the server; it does not listen yet. */
 export function createHttpServer(options: ServerOptions): HttpServer {
+  const findFault = createFaultFinder(options);
   let closing = false;
   let requests = 0;
   let inFlight = 0;
@@ -84,9 +80,10 @@ export function createHttpServer(options: ServerOptions): HttpServer {
       headersTimeout: options.headersTimeoutMs,
       requestTimeout: options.requestTimeoutMs,
       keepAliveTimeout: options.keepAliveMs,
-      maxHeaderSize: options.maxHeaderBytes,
+      // More than the limit, so that a browser can read the refusal of what is a little too long (message-fault.ts).
+      maxHeaderSize: 2 * options.maxHeaderBytes,
       connectionsCheckingInterval: Math.min(500, options.headersTimeoutMs),
-      // Checked by the trusted-host layer, which answers with a problem.
+      // Checked in message-fault.ts, and answered with a problem.
       requireHostHeader: false,
       insecureHTTPParser: false,
     },
@@ -108,7 +105,15 @@ export function createHttpServer(options: ServerOptions): HttpServer {
   });
   server.on('checkContinue', (request, response) => receive(request, response, 'continue'));
   server.on('checkExpectation', (request, response) => receive(request, response, 'unknown expectation'));
-  server.on('connect', (_request: IncomingMessage, socket: Duplex) => answerTunnel(socket));
+  server.on('connect', (request: IncomingMessage, socket: Duplex) => {
+    // An origin server has no tunnels: the fault of the message says so. Node makes no response for this method.
+    if (!(socket instanceof Socket)) return socket.destroy();
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket);
+    response.once('finish', () => closeSoon(socket));
+    return receive(request, response);
+  });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     answerMalformed({ error, socket, pending: pending.get(socket), report: options.onMalformed });
   });
@@ -128,7 +133,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
       // A client must not expect it without a body (RFC 9110, section 10.1.1).
       if (ctx.bodyState === 'unknown') ctx.bodyState = 'present';
     }
-    ctx.fault = faultOf(ctx, expects === 'unknown expectation');
+    ctx.fault = findFault({ request, target, unknownExpectation: expects === 'unknown expectation' });
 
     requests += 1;
     inFlight += 1;
@@ -155,41 +160,6 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     // Of pipelined requests the last one's answer is pending until it is sent itself.
     const { socket } = this.req;
     if (socket !== null && pending.get(socket) === this) pending.delete(socket);
-  }
-
-  function faultOf({ request, target, method }: Context, unknownExpectation: boolean): AppError | undefined {
-    const layer = { layer: 'server' };
-    if (unknownExpectation) {
-      return new AppError(
-        'expectation_failed',
-        'The only expectation this server meets is "100-continue".',
-        layer,
-      );
-    }
-    const framingFault = faultOfFraming(request);
-    if (framingFault !== undefined) return framingFault;
-    if (request.rawHeaders.length > options.maxHeaderCount * 2) {
-      const detail = `The request has more than ${options.maxHeaderCount} header fields.`;
-      return new AppError('headers_too_large', detail, layer);
-    }
-    if (target.raw.length > maxTargetBytes) {
-      return new AppError(
-        'uri_too_long',
-        `The request target is longer than ${maxTargetBytes} bytes.`,
-        layer,
-      );
-    }
-    if (!implemented.has(method)) {
-      return new AppError(
-        'method_not_implemented',
-        `This server does not implement the method ${method}.`,
-        layer,
-      );
-    }
-    if (target.raw === '*' && method !== 'OPTIONS') {
-      return new AppError('bad_target', 'Only OPTIONS can be asked of "*".', layer);
-    }
-    return target.fault === undefined ? undefined : new AppError('bad_target', target.fault, layer);
   }
 
   /**
@@ -245,22 +215,6 @@ export function createHttpServer(options: ServerOptions): HttpServer {
 }
 
 const unmatched = { kind: 'unknown' } as const;
-
-/**
- * The parser reads a body by the last of its transfer codings, `chunked`, and leaves those under it to us: there are
- * none (RFC 9112, section 6.1). Whoever stands in front may frame such a message otherwise, so the connection ends.
- */
-function faultOfFraming({ headers, httpVersion }: IncomingMessage): AppError | undefined {
-  const codings = headers['transfer-encoding'];
-  if (codings === undefined) return undefined;
-  const ending = { layer: 'server', headers: { connection: 'close' } };
-  if (httpVersion === '1.0') {
-    return new AppError('bad_request', 'A request of HTTP/1.0 has no Transfer-Encoding.', ending);
-  }
-  if (codings.toLowerCase() === 'chunked') return undefined;
-  const detail = 'The only transfer coding that this server implements is "chunked".';
-  return new AppError('transfer_coding_not_implemented', detail, ending);
-}
 
 function listen(server: Server, port: number, host: string): Promise<number> {
   return new Promise((resolve, reject) => {

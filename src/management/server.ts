@@ -72,8 +72,8 @@ export function createManagementServer({ fleet, log, token, jobs }: ManagementOp
     maxHeaderCount: 50,
     maxConnections: 256,
     blockNullBytes: true,
-    onMalformed: ({ clientAddress, ...report }) =>
-      log.info('http.client.malformed', { client_address: clientAddress, ...report }),
+    onMalformed: ({ clientAddress, reason, status }) =>
+      log.info('http.client.malformed', { client_address: clientAddress, reason, status }),
     onStreamError: ({ target }, error) => log.warning('http.response.aborted', { path: target.path, error }),
     onPipelineError: ({ method, target }, error) =>
       log.error('http.request.failed', { method, path: target.path, error }),

@@ -1,7 +1,8 @@
 /**
  * Cross-origin requests from browsers (the Fetch standard, section 3.2). An origin on the list may read the
- * answers, errors and refusals included, which is why this layer stands outside of the limiter. A preflight ends
- * here, with 204. The decision differs by origin, so every answer says `Vary: Origin`, also to those who sent none.
+ * answers, errors and refusals included, which is why this layer stands outside of the limiter and of all layers that
+ * refuse. A preflight from such an origin is answered here, with 204; any other one is an ordinary OPTIONS request, which
+ * the limiter counts. The decision differs by origin, so every answer says `Vary: Origin`, also to those who sent none.
  *
  * It is not a protection of the server: whoever is no browser ignores it.
  */
@@ -47,14 +48,14 @@ export function cors(options: CorsOptions): Middleware {
     if (origin !== undefined && isPreflight) {
       ctx.vary('Access-Control-Request-Method');
       ctx.vary('Access-Control-Request-Headers');
-      if (isAllowed) {
+      if (isAllowed && ctx.fault === undefined) {
         allow(ctx, origin);
         ctx.headers['access-control-allow-methods'] = methods;
         ctx.headers['access-control-allow-headers'] = allowedHeaders;
         ctx.headers['access-control-max-age'] = String(options.maxAgeSeconds);
+        ctx.reply(204, undefined);
+        return undefined;
       }
-      ctx.reply(204, undefined);
-      return undefined;
     }
     if (isAllowed) {
       allow(ctx, origin);

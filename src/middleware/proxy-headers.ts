@@ -9,9 +9,10 @@
  * (`unknown`, `_hidden`, garbage) end the walk at the last one that was.
  */
 
-import { isIP } from 'node:net';
-import { createAddressSet } from '../http/addresses.ts';
-import { type Context, type Middleware, plainAddress } from '../http/context.ts';
+import { AppError } from '../errors.ts';
+import { canonicalAddress, createAddressSet } from '../http/addresses.ts';
+import type { Context, Middleware } from '../http/context.ts';
+import { isHostField } from '../http/host.ts';
 import type { Logger } from '../observability/logger.ts';
 
 export interface ProxyHeadersOptions {
@@ -65,11 +66,21 @@ export function proxyHeaders({ log, trusted }: ProxyHeadersOptions): Middleware 
 function applyHops(ctx: Context, hops: readonly Hop[], isTrusted: (address: string) => boolean): void {
   for (const hop of hops.toReversed().slice(0, maxHops)) {
     if (hop.proto === 'http' || hop.proto === 'https') ctx.scheme = hop.proto;
-    if (hop.host !== undefined) ctx.host = hop.host.toLowerCase();
-    if (isIP(hop.address) === 0) return;
-    ctx.clientAddress = plainAddress(hop.address);
+    if (hop.host !== undefined) applyHost(ctx, hop.host);
+    const address = canonicalAddress(hop.address);
+    if (address === undefined) return;
+    ctx.clientAddress = address;
     if (!isTrusted(ctx.clientAddress)) return;
   }
+}
+
+/** The proxy may forward what its client sent, so the same rules hold for it as for a Host header. */
+function applyHost(ctx: Context, host: string): void {
+  ctx.host = host.toLowerCase();
+  if (isHostField(ctx.host)) return;
+  ctx.fault ??= new AppError('bad_host', 'The forwarded host is not a host with an optional port.', {
+    layer: 'proxy-headers',
+  });
 }
 
 /**
@@ -139,12 +150,12 @@ function unquote(value: string): string {
     : value;
 }
 
-/** `192.0.2.1:80` and `[2001:db8::1]:80` without their port and brackets. */
+/** `192.0.2.1:80` and `[2001:db8::1]:_hidden` without port and brackets (the node of RFC 7239, section 6). */
 function withoutPort(text: string): string {
   const address = text.trim();
-  const bracketed = /^\[([^\]]*)\](?::\d+)?$/.exec(address)?.[1];
-  if (bracketed !== undefined) return bracketed;
-  return /^[^:]+:\d+$/.test(address) ? address.slice(0, address.indexOf(':')) : address;
+  const bracketed = /^\[([^\]]*)\](?::(?:\d{1,5}|_[\w.-]+))?$/.exec(address)?.[1];
+  if (bracketed !== undefined) return bracketed.includes(':') ? bracketed : '';
+  return /^([^:]+):(?:\d{1,5}|_[\w.-]+)$/.exec(address)?.[1] ?? address;
 }
 
 function list(header: string | undefined): string[] {

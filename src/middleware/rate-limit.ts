@@ -13,7 +13,8 @@ export interface RateLimitOptions {
 /**
  * The limit by address: an IPv6 client counts by its /64. It stands before authentication, so it holds for those
  * who guess credentials too; it is not a limiter per user, and one address may stand for many people behind one
- * router. Routes that declare `limit: 'exempt'` (probes) are not counted, nor is a preflight, which has ended before.
+ * router. Refused messages count like all others. Routes that declare `limit: 'exempt'` (probes) are not counted, nor is
+ * a preflight of an allowed origin, which has been answered before.
  *
  * The answer says where the client stands, and a refusal when to come back (http/ratelimit-fields.ts).
  */
@@ -30,7 +31,7 @@ export function rateLimit({ log, limit, store }: RateLimitOptions): Middleware {
   }
 
   return function rateLimit(ctx, next): Done {
-    if (ctx.isProbe) return next(ctx);
+    if (ctx.isProbe && ctx.fault === undefined) return next(ctx);
     const decision = store.take(limit, clientKey(ctx.clientAddress));
     if (!(decision instanceof Promise)) {
       apply(ctx, decision);

@@ -1,8 +1,8 @@
 import type * as z from 'zod';
+import { maxTargetBytes } from '../http/message-fault.ts';
 import type { Route } from '../http/route.ts';
 import { isOpen } from '../http/route-access.ts';
 import { parsePattern } from '../http/router.ts';
-import { maxTargetBytes } from '../http/server.ts';
 import { headerName } from './headers.ts';
 import { type ApiResponse, describeResponses, type MediaType } from './responses.ts';
 import { isText, type JsonSchema, type SchemaSet } from './schemas.ts';

@@ -13,7 +13,7 @@ import {
   refuseItem,
   text,
 } from './kind.ts';
-import { layerNames } from './layer-names.ts';
+import { fixedLayers, layerNames } from './layer-names.ts';
 import { linkBase, mailbox, smtpUrl } from './mail-kinds.ts';
 import { nearestName } from './nearest-name.ts';
 import { hostPatterns, origins } from './network-kinds.ts';
@@ -185,8 +185,8 @@ function readFolder(path: string): string {
 
 function readLayer(name: string) {
   const wanted = name.toLowerCase();
-  if (wanted === 'error-boundary')
-    return refuseItem(name, 'cannot be left out: it keeps errors from leaking');
+  const reason = fixedLayers.get(wanted);
+  if (reason !== undefined) return refuseItem(name, `cannot be left out: ${reason}`);
   if (layerNames.some((layer) => layer === wanted)) return readChoice(layerNames)(wanted);
   const nearest = nearestName(wanted, layerNames);
   return refuseItem(

@@ -164,7 +164,7 @@ Allowed, with a warning: a limit an hour below the limit a minute; forwarded hea
 
 ## Layers
 
-\`APP_DISABLED_LAYERS\` takes these names: ${layerNames.map(code).join(', ')}. The error boundary always stands.
+\`APP_DISABLED_LAYERS\` takes these names: ${layerNames.map(code).join(', ')}. The others cannot be turned off.
 
 ## A new setting
 

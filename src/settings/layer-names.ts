@@ -1,4 +1,4 @@
-/** The layers that APP_DISABLED_LAYERS can turn off, from the outermost in. The error boundary always stands. */
+/** The layers that APP_DISABLED_LAYERS can turn off, from the outermost in. */
 export const layerNames = [
   'metrics',
   'request-id',
@@ -7,9 +7,9 @@ export const layerNames = [
   'proxy-headers',
   'security-headers',
   'trusted-host',
-  'https-policy',
   'cors',
   'rate-limit',
+  'https-policy',
   'authenticate',
   'authorise',
   'caller-limit',
@@ -18,5 +18,11 @@ export const layerNames = [
   'etag',
   'idempotency',
 ] as const;
+
+/** The layers that cannot be turned off, and what they are for. */
+export const fixedLayers: ReadonlyMap<string, string> = new Map([
+  ['error-boundary', 'it keeps errors from leaking'],
+  ['message-faults', 'it refuses messages that cannot be trusted'],
+]);
 
 export type LayerName = (typeof layerNames)[number];

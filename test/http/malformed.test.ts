@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import * as z from 'zod';
+import type { Layer } from '../../src/http/context.ts';
 import { contentValidation } from '../../src/middleware/content-validation.ts';
 import { deferred } from '../helpers/deferred.ts';
+import { eventually } from '../helpers/eventually.ts';
 import { mustStartServer } from '../helpers/http-server.ts';
 import { sendThenRead } from '../helpers/late-reader.ts';
 import { parseAnswers } from '../helpers/raw-answers.ts';
@@ -136,11 +138,120 @@ describe('what is no HTTP request is answered once, as a problem, and the connec
   }
 });
 
+describe('a refusal of a HEAD request has no body (RFC 9110, section 9.3.2):', () => {
+  const table: [what: string, bytes: string, status: number][] = [
+    ['a space before the colon', 'HEAD / HTTP/1.1\r\nHost : x\r\n\r\n', 400],
+    ['an empty line before it', '\r\nHEAD / HTTP/1.1\r\nHost : x\r\n\r\n', 400],
+    ['two lengths', 'HEAD / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', 400],
+    ['an endless target', `HEAD /${'x'.repeat(90_000)}`, 414],
+    ['a long target', `HEAD /${'x'.repeat(20_000)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`, 414],
+    ['endless header fields', `HEAD / HTTP/1.1\r\nX: ${'x'.repeat(90_000)}`, 431],
+    ['another version', 'HEAD / HTTP/3.7\r\nHost: x\r\n\r\n', 505],
+    [
+      'a chunk size that is no number',
+      `HEAD / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n`,
+      400,
+    ],
+    ['headers that stop in the middle', 'HEAD / HTTP/1.1\r\nX-Slow: ', 408],
+    ['a body that does not come', 'HEAD / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{', 400],
+  ];
+  for (const [what, bytes, status] of table) {
+    it(`${what} is ${status}`, async (t) => {
+      const server = await start(t);
+      const [answer, ...more] = parseAnswers(await server.raw(bytes), ['HEAD']);
+      assert.deepEqual([answer?.status, more], [status, []]);
+    });
+  }
+
+  it('behind another request, with a body between them', async (t) => {
+    const server = await start(t);
+    const first = `${post}Content-Length: 2\r\n\r\n{}`;
+    const received = await server.raw(`${first}HEAD / HTTP/1.1\r\nHost : x\r\n\r\n`);
+    assert.deepEqual(
+      parseAnswers(received, ['POST', 'HEAD']).map(({ status }) => status),
+      [200, 400],
+    );
+  });
+
+  it('in a packet of its own, when what came before cannot be seen any more', async (t) => {
+    const server = await start(t);
+    const socket = connect(server.port, '127.0.0.1', () => {
+      socket.write('HEAD / HTTP/1.1\r\nHost: x\r\n');
+      server.request().then(() => socket.write('X : y\r\n\r\n'));
+    });
+    let received = '';
+    for await (const chunk of socket.setEncoding('latin1')) received += chunk;
+    assert.deepEqual(
+      parseAnswers(received, ['HEAD']).map(({ status }) => status),
+      [400],
+    );
+  });
+});
+
+describe('a target that is too long is 414, and a head that is too long for its fields is 431 (RFC 9112, section 3):', () => {
+  const target = (length: number) =>
+    `GET /${'x'.repeat(length - 1)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n`;
+  const table: [what: string, bytes: string, status: number][] = [
+    ['a target of 8,192 bytes', `${target(8192)}\r\n`, 404],
+    ['a target of 8,193 bytes', `${target(8193)}\r\n`, 414],
+    ['a target of 9,000 bytes', `${target(9000)}\r\n`, 414],
+    ['a target of 20,000 bytes', `${target(20_000)}\r\n`, 414],
+    ['a target of 33,000 bytes', `${target(33_000)}\r\n`, 414],
+    ['a target of 60,000 bytes', `${target(60_000)}\r\n`, 414],
+    ['a target of 60,000 bytes and long fields', `${target(60_000)}X: ${'x'.repeat(9000)}\r\n\r\n`, 414],
+    ['fields of 16,300 bytes', `${target(10)}X: ${'x'.repeat(16_300)}\r\n\r\n`, 404],
+    ['fields of 16,384 bytes', `${target(10)}X: ${'x'.repeat(16_384)}\r\n\r\n`, 431],
+    ['fields of 20,000 bytes', `${target(10)}X: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+    ['fields of 50,000 bytes', `${target(10)}X: ${'x'.repeat(50_000)}\r\n\r\n`, 431],
+    [
+      'a target of 8,192 bytes and fields of 8,192 bytes',
+      `${target(8192)}X: ${'x'.repeat(8192)}\r\n\r\n`,
+      431,
+    ],
+  ];
+  for (const [what, bytes, status] of table) {
+    it(`${what} is ${status}`, async (t) => {
+      const server = await start(t);
+      const [answer, ...more] = parseAnswers(await server.raw(bytes));
+      assert.deepEqual([answer?.status, more], [status, []]);
+    });
+  }
+});
+
+describe('CONNECT', () => {
+  it('goes through the pipeline like every other request, and its connection ends', async (t) => {
+    const seen: string[] = [];
+    const watch: Layer = {
+      name: 'watch',
+      run: (ctx, next) => {
+        seen.push(`${ctx.method} ${ctx.fault?.code}`);
+        return next(ctx);
+      },
+    };
+    const server = await mustStartServer(t, { routes, layers: [watch] });
+    for (const fields of ['', 'Content-Length: 5\r\n', 'Transfer-Encoding: chunked\r\n']) {
+      const received = await server.raw(
+        `CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n${fields}\r\n${smuggled}`,
+      );
+      const [answer, ...more] = parseAnswers(received);
+      assert.deepEqual([answer?.status, answer?.headers.connection, more], [501, 'close', []]);
+    }
+    assert.deepEqual(seen, Array(3).fill('CONNECT method_not_implemented'));
+    await eventually('the connections are closed', () => server.http.inFlight() === 0);
+    assert.deepEqual(server.malformed, []);
+  });
+});
+
 describe('what never becomes a request', () => {
   it('is reported with the reason, the status of the answer and the address of the peer', async (t) => {
     const server = await start(t);
     await server.raw('BREW / HTTP/1.1\r\nHost: x\r\n\r\n');
-    const report = { reason: 'HPE_INVALID_METHOD', status: 501, clientAddress: '127.0.0.1' };
+    const report = {
+      reason: 'HPE_INVALID_METHOD',
+      status: 501,
+      clientAddress: '127.0.0.1',
+      inPipeline: false,
+    };
     assert.deepEqual(server.malformed, [report]);
   });
 

@@ -7,6 +7,7 @@ import * as z from 'zod';
 import type { Layer } from '../../src/http/context.ts';
 import { noContent } from '../../src/http/reply.ts';
 import { contentValidation } from '../../src/middleware/content-validation.ts';
+import { messageFaults } from '../../src/middleware/message-faults.ts';
 import { trustedHost } from '../../src/middleware/trusted-host.ts';
 import { deferred } from '../helpers/deferred.ts';
 import { eventually } from '../helpers/eventually.ts';
@@ -16,6 +17,7 @@ import { testRoute } from '../helpers/test-route.ts';
 
 const layers: Layer[] = [
   { name: 'trusted-host', run: trustedHost({ allowed: ['*'] }) },
+  { name: 'message-faults', run: messageFaults() },
   { name: 'content-validation', run: contentValidation() },
 ];
 

@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import proxyAddress from 'proxy-addr';
+import { canonicalAddress } from '../../src/http/addresses.ts';
 import { compose } from '../../src/http/compose.ts';
 import { proxyHeaders } from '../../src/middleware/proxy-headers.ts';
 import { captureLog } from '../helpers/captured-log.ts';
@@ -95,7 +96,10 @@ describe('X-Forwarded-For', () => {
           const { request } = makeContext({ headers });
           Object.defineProperty(request.socket, 'remoteAddress', { value: peer });
           const expected = chain.length === 0 ? peer : proxyAddress(request, trust);
-          assert.equal(clientOf(headers, { peer, trust }).address, expected);
+          assert.equal(
+            canonicalAddress(clientOf(headers, { peer, trust }).address),
+            canonicalAddress(expected),
+          );
         },
       ),
       { numRuns: 2000 },
@@ -222,4 +226,49 @@ describe('headers from an untrusted peer', () => {
     assert.deepEqual([line?.peer, more], ['203.0.113.9', []]);
     assert.match(String(line?.advice), /SECURITY_TRUST_PROXY_HEADERS.*SECURITY_TRUSTED_PROXIES/);
   });
+});
+
+describe('a forwarded address', () => {
+  const table: [node: string, address: string][] = [
+    ['203.0.113.7', '203.0.113.7'],
+    ['203.0.113.7:4711', '203.0.113.7'],
+    ['203.0.113.7:_hidden', '203.0.113.7'],
+    ['[2001:DB9::1]', '2001:db9::1'],
+    ['[2001:db9:0:0::1]:4711', '2001:db9::1'],
+    ['[2001:db9::1]:_port.1', '2001:db9::1'],
+    ['2001:0db9::0001', '2001:db9::1'],
+    ['::ffff:203.0.113.7', '203.0.113.7'],
+    ['[::FFFF:cb00:7107]:80', '203.0.113.7'],
+    ['0:0:0:0:0:ffff:cb00:7107', '203.0.113.7'],
+    ['fe80::1%eth0', 'fe80::1'],
+    ['[203.0.113.7]', '127.0.0.1'],
+    ['203.0.113.7:123456', '127.0.0.1'],
+    ['[2001:db9::1', '127.0.0.1'],
+    ['unknown', '127.0.0.1'],
+    ['_hidden', '127.0.0.1'],
+  ];
+  for (const [node, address] of table) {
+    it(`${node} is ${address} in X-Forwarded-For and in Forwarded`, () => {
+      assert.equal(clientOf({ 'x-forwarded-for': node }).address, address);
+      assert.equal(clientOf({ forwarded: `for="${node}"` }).address, address);
+    });
+  }
+
+  it('of a proxy is trusted in whatever spelling', () => {
+    for (const proxy of ['::ffff:10.0.0.1', '[::ffff:a00:1]:80', '2001:DB8:0::1', '10.0.0.1']) {
+      assert.equal(clientOf({ 'x-forwarded-for': `203.0.113.7, ${proxy}` }).address, '203.0.113.7');
+    }
+  });
+});
+
+it('a forwarded host that is not valid is a fault of the message', () => {
+  for (const [headers, code] of [
+    [{ 'x-forwarded-proto': 'https', 'x-forwarded-host': 'a b' }, 'bad_host'],
+    [{ forwarded: 'for=203.0.113.7;host="x/y"' }, 'bad_host'],
+    [{ forwarded: 'for=203.0.113.7;host="example.org:80"' }, undefined],
+  ] as const) {
+    const ctx = makeContext({ headers: { host: 'inner', ...headers } });
+    proxyHeaders({ log: captureLog().log, trusted })(ctx, () => undefined);
+    assert.equal(ctx.fault?.code, code);
+  }
 });
