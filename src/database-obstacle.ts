@@ -1,7 +1,8 @@
 import { connectDatabase, type Database } from './db/database.ts';
 import { describeUnavailable, isUnavailable } from './db/database-error.ts';
 import { pendingMigrations } from './db/migrate.ts';
-import { AppError } from './errors.ts';
+import { findUnsuitability } from './db/suitability.ts';
+import { AppError, StartError } from './errors.ts';
 import type { Logger } from './observability/logger.ts';
 
 const patienceSeconds = 5;
@@ -24,11 +25,27 @@ export function openProbe(url: string, log: Logger): Database {
 export async function findObstacle(database: Database): Promise<string | undefined> {
   try {
     await database.ping(patienceSeconds * 1000);
-    return await findPending(database);
+    return (await findUnsuitability(database.sql))?.sentence ?? (await findPending(database));
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     if (isUnavailable(error)) return describeUnavailable(error);
     return `The database cannot be worked with: ${error.message}`;
+  }
+}
+
+/**
+ * Rejects with a StartError if the database will never do, as one in another encoding. One that is away, or read-only
+ * for now, may come back, and readiness waits for it.
+ */
+export async function refuseUnsuitable(url: string, log: Logger): Promise<void> {
+  const probe = openProbe(url, log);
+  try {
+    const unsuitability = await findUnsuitability(probe.sql);
+    if (unsuitability?.isTemporary === false) throw new StartError(unsuitability.sentence);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+  } finally {
+    await probe.close(1);
   }
 }
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { openProbe } from './database-obstacle.ts';
+import { openProbe, refuseUnsuitable } from './database-obstacle.ts';
 import { findRunningEmbedded, startEmbedded } from './db/embedded.ts';
 import { migrateUp } from './db/migrate.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -32,7 +32,9 @@ export async function openDatabaseServer(
     const running = shares ? await findAnswering(folder, log) : undefined;
     url = running ?? (await openEmbedded(folder, log, lifecycle));
   }
+  // Migrating looks at it too.
   if (migrateAtStart) await migrateUp({ url, log: log.named('migrations') });
+  else await refuseUnsuitable(url, log.named('database'));
   return url;
 }
 

@@ -14,6 +14,7 @@ import { createChores } from './chores.ts';
 import { findPending } from './database-obstacle.ts';
 import { openDatabaseServer } from './database-server.ts';
 import { connectDatabase, type Database } from './db/database.ts';
+import { findUnsuitability } from './db/suitability.ts';
 import { AppError } from './errors.ts';
 import type { HealthCheck } from './features/health/health.ts';
 import { startHousekeeping } from './housekeeping.ts';
@@ -197,7 +198,15 @@ function databaseChecks(database: Database, url: string | null): HealthCheck[] {
     ];
   }
   return [
-    { name: 'database', required: true, run: () => database.ping(readinessMs) },
+    {
+      name: 'database',
+      required: true,
+      async run() {
+        await database.ping(readinessMs);
+        const unsuitability = await findUnsuitability(database.sql);
+        if (unsuitability !== undefined) throw new AppError('not_ready', unsuitability.sentence);
+      },
+    },
     {
       name: 'migrations',
       required: true,

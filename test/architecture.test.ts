@@ -64,8 +64,9 @@ const table: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   'project-folder': [],
   resilience: ['errors'],
-  // Whether a secret can be guessed is decided where tokens are signed; the one file that says so is pure.
-  settings: ['errors', 'project-folder', 'auth/secret-strength.ts', 'zod'],
+  // Whether a secret can be guessed is decided where tokens are signed, and how a database is named where connections
+  // are opened; the two files that say so are pure.
+  settings: ['errors', 'project-folder', 'auth/secret-strength.ts', 'db/connection-url.ts', 'zod'],
   observability: ['errors', 'type:settings', 'pino', 'pino-pretty'],
   db: ['errors', 'project-folder', 'resilience', 'observability', 'type:settings', 'postgres', 'zod'],
   limits: ['errors', 'resilience', 'observability', 'type:settings'],
@@ -212,7 +213,12 @@ it('no file needs itself in order to be loaded', () => {
 
 describe('the process', () => {
   const rules: [what: string, pattern: RegExp, where: RegExp][] = [
-    ['its environment is read by settings/ alone', /\bprocess\.env\b|\bimport\.meta\.env\b/, /^settings\//],
+    // The exception hides variables from the driver, and reads none.
+    [
+      'its environment is read by settings/ alone',
+      /\bprocess\.env\b|\bimport\.meta\.env\b/,
+      /^(?:settings\/|db\/driver-environment\.ts)/,
+    ],
     [
       'its arguments are read by the frame and cli/ alone',
       /\bprocess\.argv\b/,

@@ -3,6 +3,7 @@
  *
  * - `bigint` is a number. Identities and counts stay below 2^53; a column that may exceed it must be cast to text
  *   in its query.
+ * - `bytea` is a Buffer, in whichever of its two forms (`bytea_output`) the server writes it.
  * - Arrays of the types below go both ways: `any(${ids})` takes a plain array. The driver would learn array types
  *   by asking the server on each new connection; a connection that breaks just then never recovers, and their
  *   numbers are fixed, so they are named here and it does not ask.
@@ -10,8 +11,18 @@
 
 const int8 = { to: 20, from: [20], parse: Number, serialize: String };
 
+const bytea = {
+  to: 17,
+  from: [17],
+  parse: parseBytea,
+  // The driver gives text that it has made before once more when it repeats a statement.
+  serialize: (value: Uint8Array | string): string =>
+    typeof value === 'string' ? value : `\\x${Buffer.from(value).toString('hex')}`,
+};
+
 export const columnTypes = {
   int8,
+  bytea,
   booleanArray: arrayType(1000, (text) => text === 't', String),
   int4Array: arrayType(1007, Number, String),
   textArray: arrayType(1009, String, String),
@@ -32,6 +43,15 @@ function arrayType(oid: number, parse: (text: string) => unknown, serialize: (va
         ? values
         : `{${values.map((value) => (value === null ? 'null' : quoteElement(serialize(value)))).join(',')}}`,
   };
+}
+
+/** Reads `\x6869`, or `hi`, in which `\\` stands for a backslash and `\ooo` for a byte in octal digits. */
+export function parseBytea(text: string): Buffer {
+  if (text.startsWith('\\x')) return Buffer.from(text.slice(2), 'hex');
+  const bytes = text.replace(/\\(?:([0-3][0-7]{2})|(\\))/g, (_all, octal: string | undefined) =>
+    octal === undefined ? '\\' : String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+  return Buffer.from(bytes, 'latin1');
 }
 
 function toTimestamp(value: unknown): string {

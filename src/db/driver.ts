@@ -7,6 +7,8 @@
 
 import postgres from 'postgres';
 import { columnTypes } from './column-types.ts';
+import { connectionOptions } from './connection-options.ts';
+import { withoutPostgresVariables } from './driver-environment.ts';
 import { isDriverQuery, repairQueries } from './driver-query.ts';
 
 /** A pool of the driver's own, or a single connection if `max` is 1. */
@@ -27,6 +29,9 @@ export interface DriverOptions {
 /** Opens nothing yet: a connection opens with its first query. Throws an Error if the driver is not the pinned one. */
 export function openDriver(url: string | null, options: DriverOptions): Driver {
   const { max, applicationName, connectTimeoutSeconds, sessionParameters, driver: others } = options;
+  // Widened, because the driver's types know of one host only.
+  const target: object =
+    url === null ? {} : connectionOptions(url, { application_name: applicationName, ...sessionParameters });
   const driverOptions = {
     // One query at a time; the driver's default is 100.
     max_pipeline: 1,
@@ -36,9 +41,9 @@ export function openDriver(url: string | null, options: DriverOptions): Driver {
     max,
     types: columnTypes,
     connect_timeout: connectTimeoutSeconds,
-    connection: { application_name: applicationName, ...sessionParameters },
+    ...target,
   };
-  const driver = url === null ? postgres(driverOptions) : postgres(url, driverOptions);
+  const driver = withoutPostgresVariables(() => postgres(driverOptions));
   const query = driver`select 1`;
   if (!isDriverQuery(query)) {
     throw new Error(

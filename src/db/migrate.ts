@@ -28,6 +28,7 @@ import {
 } from './migration-file.ts';
 import { withMigrationLock } from './migration-lock.ts';
 import type { Statement } from './split-statements.ts';
+import { findUnsuitability } from './suitability.ts';
 
 export interface MigrateOptions {
   /** A direct connection: the lock is held by a session, which a pooler between would share out. */
@@ -212,6 +213,8 @@ async function readApplied(sql: Sql): Promise<Applied[]> {
 async function inLock<T>(options: MigrateOptions, work: (database: Database) => Promise<T>): Promise<T> {
   return withDatabase(options, (database) =>
     withMigrationLock(options.url, options.lockWaitMs ?? 120_000, async () => {
+      const unsuitability = await findUnsuitability(database.sql);
+      if (unsuitability !== undefined) throw new StartError(unsuitability.sentence);
       await database.sql`
         create table if not exists schema_migrations (
           version integer primary key,

@@ -1,5 +1,5 @@
+import { ConnectionUrlError, readConnectionUrl } from '../db/connection-url.ts';
 import { kind, refuse } from './kind.ts';
-import { readServerUrl } from './server-url.ts';
 
 /** Where the database is: `embedded` (the program starts its own PostgreSQL), `none`, or the URL of a PostgreSQL server. */
 export const databaseUrl = () =>
@@ -11,12 +11,19 @@ export const databaseUrl = () =>
 
 /**
  * The URL of a PostgreSQL server; undefined for what is no URL. A driver's name in the scheme, as in
- * `postgresql+asyncpg://`, is dropped: it means nothing here. What is left is a URL that can be parsed without
- * surprises, for half a password read as a path would end up in the log. Refuses other databases, and other faults.
+ * `postgresql+asyncpg://`, is dropped: it means nothing here. Refuses other databases, and every URL that
+ * `readConnectionUrl` does not read, so that a fault in it is found before anything is opened.
  */
 export function readPostgresUrl(text: string): string | undefined {
   const [, scheme = '', rest = ''] = /^([a-z][a-z0-9.-]*)(?:\+[a-z0-9_]+)?:\/\/(.*)$/is.exec(text) ?? [];
   if (scheme === '') return undefined;
   if (!/^postgres(?:ql)?$/i.test(scheme)) return refuse('no other database than PostgreSQL is supported');
-  return readServerUrl(`${scheme.toLowerCase()}://${rest}`);
+  const url = `${scheme.toLowerCase()}://${rest}`;
+  try {
+    readConnectionUrl(url);
+    return url;
+  } catch (error) {
+    if (!(error instanceof ConnectionUrlError)) throw error;
+    return refuse(error.message);
+  }
 }
