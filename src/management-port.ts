@@ -8,7 +8,11 @@ import type { Logger } from './observability/logger.ts';
 import type { Settings } from './settings/load.ts';
 import { isLoopback } from './settings/management.ts';
 
-type ManagementSettings = Pick<Settings['server'], 'management' | 'managementHost' | 'managementToken'>;
+interface ManagementSettings
+  extends Pick<Settings['server'], 'management' | 'managementHost' | 'managementToken'> {
+  /** How many connections the port may have. Default 256. */
+  readonly maxConnections?: number;
+}
 
 /** How long an open management port may take to close, in milliseconds. */
 const closeMs = 2_000;
@@ -20,7 +24,7 @@ const closeMs = 2_000;
  * `jobs` the port has their pages too.
  */
 export async function openManagementPort(
-  { management, managementHost: host, managementToken: token }: ManagementSettings,
+  { management, managementHost: host, managementToken: token, maxConnections }: ManagementSettings,
   fleet: Fleet,
   log: Logger,
   lifecycle: Lifecycle,
@@ -31,6 +35,7 @@ export async function openManagementPort(
     fleet,
     log: log.named('management'),
     token,
+    ...(maxConnections === undefined ? {} : { maxConnections }),
     ...(jobs === undefined ? {} : { jobs: { source: jobs, loopback: isLoopback(host) } }),
   });
   const port = await lifecycle.open(

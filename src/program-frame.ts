@@ -14,6 +14,7 @@ import { countEvents } from './observability/event-metrics.ts';
 import { openLogDestination } from './observability/log-destination.ts';
 import { createLogger, type LogDestination, type Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
+import { createShortageReport, type ReportShortage } from './observability/shortage.ts';
 import { parseFlags } from './settings/flags.ts';
 import { loadSettings, type Settings, type SettingsSource } from './settings/load.ts';
 
@@ -33,6 +34,8 @@ export interface ProgramFrame {
   readonly warnings: readonly string[];
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** For errors of timers and sockets, which no caller handles. */
+  readonly reportShortage: ReportShortage;
   /** Whether another program of ours has started this one by `startChild`, and supervises it. */
   readonly isSupervised: boolean;
   /** Starts a program as a child with the same flags. Throws the system's error if there is no room for a process. */
@@ -87,7 +90,8 @@ async function run(
     base: { service: application.projectName, environment: application.environment },
     onEvent: countEvents(metrics),
   });
-  endOnFault(log, destination);
+  const reportShortage = createShortageReport(log, metrics);
+  endOnFault(log, destination, reportShortage);
   let code: number;
   try {
     code = await work({
@@ -96,6 +100,7 @@ async function run(
       warnings,
       log,
       metrics,
+      reportShortage,
       isSupervised,
       startChild: (entry) => fork(entry, [childMark, ...flags]),
       takeSignals: () => takeSignals(destination),
@@ -139,9 +144,13 @@ function takeSignals(destination: LogDestination): Signals {
   };
 }
 
-/** A fault that nobody caught leaves the process in an unknown state: it is logged, and the process ends. */
-function endOnFault(log: Logger, destination: LogDestination): void {
+/**
+ * An error that nothing caught leaves the process in an unknown state: it is logged, and the process ends. A shortage is
+ * not such a fault: whatever needed the resource has failed, and a process that ended would take the others with it.
+ */
+function endOnFault(log: Logger, destination: LogDestination, reportShortage: ReportShortage): void {
   const end = (error: unknown) => {
+    if (reportShortage(error)) return;
     log.critical('application.failed', { error });
     void destination.flush().then(() => process.exit(exitSoftware));
   };

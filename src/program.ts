@@ -6,6 +6,7 @@
  */
 
 import cluster from 'node:cluster';
+import { connectionLimits, readFileLimit } from './connection-limits.ts';
 import { type ProgramFrame, runInFrame } from './program-frame.ts';
 import { runPrimary } from './run-primary.ts';
 import { runSingle } from './run-single.ts';
@@ -42,7 +43,10 @@ export function runProgram(options: ProgramOptions = {}): void {
 }
 
 async function supervise(parts: RoleParts): Promise<number> {
-  for (const advice of parts.warnings) parts.log.warning('config.warning', { advice });
+  const { warning } = connectionLimits(parts.settings, readFileLimit());
+  for (const advice of [...parts.warnings, ...(warning === undefined ? [] : [warning])]) {
+    parts.log.warning('config.warning', { advice });
+  }
   const signals = parts.takeSignals();
   const running = await (parts.settings.server.workers === 1 ? runSingle(parts) : runPrimary(parts));
   greet(running, parts);

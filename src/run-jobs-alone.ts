@@ -1,4 +1,5 @@
 import { createSingleFleet } from './cluster/single-fleet.ts';
+import { connectionLimits, readFileLimit } from './connection-limits.ts';
 import { createDashboard } from './dashboard.ts';
 import { findObstacle, openProbe } from './database-obstacle.ts';
 import { openDatabaseServer } from './database-server.ts';
@@ -44,7 +45,7 @@ export async function runJobsAlone({
   try {
     const dashboard = createDashboard(settings, log);
     const managementUrl = await openManagementPort(
-      settings.server,
+      { ...settings.server, maxConnections: connectionLimits(settings, readFileLimit()).maxManagement },
       { ...fleet, readiness },
       log,
       lifecycle,

@@ -1,5 +1,6 @@
 import { createLimitStore } from './app.ts';
 import { createPrimary } from './cluster/primary.ts';
+import { connectionLimits, readFileLimit } from './connection-limits.ts';
 import { createDashboard } from './dashboard.ts';
 import { openDatabaseServer } from './database-server.ts';
 import { hasJobProcess, jobEntry } from './job-entry.ts';
@@ -37,7 +38,7 @@ export async function runPrimary(parts: RoleParts): Promise<Running> {
   try {
     const dashboard = createDashboard(settings, log);
     const managementUrl = await openManagementPort(
-      settings.server,
+      { ...settings.server, maxConnections: connectionLimits(settings, readFileLimit()).maxManagement },
       primary.fleet,
       log,
       lifecycle,

@@ -1,6 +1,7 @@
 import { createFleetMetrics } from './cluster/fleet-metrics.ts';
 import { createJobProcess, type JobProcess } from './cluster/job-process.ts';
 import { createSingleFleet } from './cluster/single-fleet.ts';
+import { connectionLimits, readFileLimit } from './connection-limits.ts';
 import { createDashboard } from './dashboard.ts';
 import { openDatabaseServer } from './database-server.ts';
 import { hasJobProcess, jobEntry } from './job-entry.ts';
@@ -40,7 +41,13 @@ export async function runSingle(parts: RoleParts): Promise<Running> {
   process.on('exit', () => jobs?.kill());
   try {
     const dashboard = createDashboard(settings, log);
-    const managementUrl = await openManagementPort(settings.server, fleet, log, lifecycle, dashboard.source);
+    const managementUrl = await openManagementPort(
+      { ...settings.server, maxConnections: connectionLimits(settings, readFileLimit()).maxManagement },
+      fleet,
+      log,
+      lifecycle,
+      dashboard.source,
+    );
     const databaseUrl = await openDatabaseServer(settings, log, lifecycle);
     await dashboard.open(databaseUrl, lifecycle);
     await lifecycle.open(
@@ -57,6 +64,7 @@ export async function runSingle(parts: RoleParts): Promise<Running> {
           settings,
           log,
           metrics,
+          reportShortage: parts.reportShortage,
           databaseUrl,
           fleetMetrics: fleetMetrics.collect,
         }),

@@ -9,7 +9,13 @@ import { startServer } from './start.ts';
 const orphanGraceMs = 4_000;
 
 /** Serves what the primary's socket gives it, until the primary says stop or is gone. Resolves with the exit code. */
-export async function runWorker({ options, settings, log, metrics }: RoleParts): Promise<number> {
+export async function runWorker({
+  options,
+  settings,
+  log,
+  metrics,
+  reportShortage,
+}: RoleParts): Promise<number> {
   const channel = openPrimaryChannel(metrics);
   // A terminal sends its signals to all processes; the primary decides what follows from them.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGTTIN', 'SIGTTOU'] as const) {
@@ -24,7 +30,16 @@ export async function runWorker({ options, settings, log, metrics }: RoleParts):
     if (typeof begun === 'string') return 0;
     try {
       const { fleetMetrics } = channel;
-      const parts = { ...options, settings, log, metrics, limitStore: limits.store, fleetMetrics, ...begun };
+      const parts = {
+        ...options,
+        settings,
+        log,
+        metrics,
+        reportShortage,
+        limitStore: limits.store,
+        fleetMetrics,
+        ...begun,
+      };
       const server = await Promise.race([startServer(parts), channel.stopAsked]);
       if (typeof server === 'string') return 0;
       const endReports = channel.report(server);

@@ -11,6 +11,7 @@
 
 import { type AppParts, createApp } from './app.ts';
 import { createChores } from './chores.ts';
+import { connectionLimits, readFileLimit } from './connection-limits.ts';
 import { findPending } from './database-obstacle.ts';
 import { openDatabaseServer } from './database-server.ts';
 import { connectDatabase, type Database } from './db/database.ts';
@@ -18,7 +19,7 @@ import { findUnsuitability } from './db/suitability.ts';
 import { AppError } from './errors.ts';
 import type { HealthCheck } from './features/health/health.ts';
 import { startHousekeeping } from './housekeeping.ts';
-import { httpOrigin } from './http/addresses.ts';
+import { createAddressSet, httpOrigin } from './http/addresses.ts';
 import type { Context } from './http/context.ts';
 import { createHttpServer } from './http/server.ts';
 import { createIdentity } from './identity.ts';
@@ -30,8 +31,10 @@ import { openMail } from './mail-delivery.ts';
 import type { Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { maskEmails } from './observability/redact.ts';
+import { reportRefusedConnections } from './observability/refused-connections.ts';
 import { startRuntimeMetrics } from './observability/runtime-metrics.ts';
 import { observeSaturation } from './observability/saturation-metrics.ts';
+import { createShortageReport, type ReportShortage } from './observability/shortage.ts';
 import type { Settings } from './settings/load.ts';
 
 export interface StartOptions
@@ -44,6 +47,8 @@ export interface StartOptions
   readonly mailer?: Mailer | null;
   /** Where everything is counted, if somebody else reads it too. */
   readonly metrics?: Metrics;
+  /** The report of the process, if there is one already. */
+  readonly reportShortage?: ReportShortage;
 }
 
 export interface RunningServer {
@@ -76,6 +81,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const { settings, log } = options;
   const { application, server } = settings;
   const metrics = options.metrics ?? createMetrics();
+  const reportShortage = options.reportShortage ?? createShortageReport(log, metrics);
+  const limits = connectionLimits(settings, readFileLimit());
   const lifecycle = createLifecycle(log);
   log.info('application.startup', { version: application.projectVersion });
 
@@ -140,7 +147,13 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
         (server.headersTimeoutSeconds + server.bodyTimeoutSeconds + server.requestTimeoutSeconds) * 1000,
       maxHeaderBytes: server.maxHeaderBytes,
       maxHeaderCount: server.maxHeaderCount,
-      maxConnections: server.maxConnections,
+      maxConnections: limits.max,
+      maxConnectionsPerAddress: limits.maxPerAddress,
+      isExemptAddress: createAddressSet(settings.security.trustedProxies),
+      onRefused: reportRefusedConnections(log, metrics),
+      onAcceptError(error) {
+        if (!reportShortage(error)) log.error('http.connection.refused', { reason: 'accept', error });
+      },
       blockNullBytes: settings.security.blockNullBytes,
       onMalformed: app.onMalformed,
       onStreamError: (ctx, error) => log.warning('http.response.aborted', { ...identify(ctx), error }),

@@ -108,6 +108,7 @@ const assembly = new Set([
   'dashboard',
   'identity',
   'listen-fault',
+  'connection-limits',
   'local-secret',
   'mail-delivery',
   'management-port',

@@ -12,6 +12,7 @@ const proofs = new Map([
   ['pooler', () => import('./prove/pooler.ts')],
   ['probes', () => import('./prove/probes.ts')],
   ['reload', () => import('./prove/reload.ts')],
+  ['soak', () => import('./prove/soak.ts')],
 ]);
 
 const name = process.argv[2] ?? '';

@@ -1,4 +1,5 @@
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { readProcessMemory } from '../observability/process-memory.ts';
 import type { Vitals } from './fleet.ts';
 
 /** What a process knows of the requests that it answers. */
@@ -30,7 +31,7 @@ export function observeVitals(counts: RequestCounts): VitalsReader {
       // Each sample holds the time from one to the next: what is beyond the resolution is lateness.
       const lagMs = Math.max(0, delay.max / 1e6 - samplingMs);
       delay.reset();
-      const { rss, heapUsed } = process.memoryUsage();
+      const { rss, heapUsed } = readProcessMemory();
       return {
         requests: counts.requests(),
         inFlight: counts.inFlight(),

@@ -15,6 +15,7 @@ import { createServer, type IncomingMessage, type Server, ServerResponse } from 
 import { type AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../errors.ts';
+import { createConnections, type Refusal } from './connections.ts';
 import { Context, type Next } from './context.ts';
 import type { PreparedRoute } from './dispatch.ts';
 import { type DrainOptions, drain } from './drain.ts';
@@ -40,12 +41,19 @@ export interface ServerOptions {
   readonly stallTimeoutMs: number;
   readonly maxHeaderBytes: number;
   readonly maxHeaderCount: number;
+  /** How many connections are open at once, and who may hold how many of them: connections.ts. */
   readonly maxConnections: number;
+  readonly maxConnectionsPerAddress?: number;
+  readonly isExemptAddress?: (address: string) => boolean;
   readonly blockNullBytes: boolean;
   /** Told of what never became a request, and of what broke while an answer was sent. */
   readonly onMalformed: (report: MalformedReport) => void;
   readonly onStreamError: (ctx: Context, error: Error) => void;
   readonly onPipelineError: (ctx: Context, error: unknown) => void;
+  /** Called for each connection that was refused. */
+  readonly onRefused?: (refusal: Refusal, address: string) => void;
+  /** Called when the system refuses to accept a connection, such as for a lack of memory. The server goes on. */
+  readonly onAcceptError?: (error: Error) => void;
 }
 
 export interface HttpServer {
@@ -71,7 +79,11 @@ export function createHttpServer(options: ServerOptions): HttpServer {
   const pending = new WeakMap<Duplex, ServerResponse>();
   /** Connections whose last answer is on its way: nothing that arrives behind is done (RFC 9112, section 9.6). */
   const ended = new WeakSet<Duplex>();
-  const connections = new Set<Socket>();
+  const connections = createConnections({
+    max: options.maxConnections,
+    ...(options.maxConnectionsPerAddress && { maxPerAddress: options.maxConnectionsPerAddress }),
+    ...(options.isExemptAddress && { isExempt: options.isExemptAddress }),
+  });
   /** Answers that go on until somebody ends them. */
   const eventStreams = new Set<EventStream<unknown>>();
 
@@ -96,12 +108,13 @@ export function createHttpServer(options: ServerOptions): HttpServer {
 
   // Not by `server.maxConnections`: workers hand back what is over it, and the primary goes on offering it to them.
   server.on('connection', (socket: Socket) => {
-    if (connections.size >= options.maxConnections) {
-      socket.destroy();
-      return;
-    }
-    connections.add(socket);
-    socket.once('close', () => connections.delete(socket));
+    const address = socket.remoteAddress ?? '';
+    const refusal = connections.admit(socket);
+    if (refusal !== undefined) options.onRefused?.(refusal, address);
+  });
+  // Without a listener, an error of `accept` would end the process.
+  server.on('error', (error) => {
+    if (server.listening) options.onAcceptError?.(error);
   });
   server.on('checkContinue', (request, response) => receive(request, response, 'continue'));
   server.on('checkExpectation', (request, response) => receive(request, response, 'unknown expectation'));
@@ -137,6 +150,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
 
     requests += 1;
     inFlight += 1;
+    connections.begin(request.socket);
     pending.set(request.socket, response);
     response.once('close', onClose);
 
@@ -159,6 +173,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     inFlight -= 1;
     // Of pipelined requests the last one's answer is pending until it is sent itself.
     const { socket } = this.req;
+    if (socket !== null) connections.end(socket);
     if (socket !== null && pending.get(socket) === this) pending.delete(socket);
   }
 
@@ -206,7 +221,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
       closing = true;
       let cut = 0;
       for (const stream of eventStreams) stream.finish();
-      await drain(server, connections, given, () => {
+      await drain(server, connections.open, given, () => {
         cut = inFlight;
       });
       return cut;

@@ -15,9 +15,14 @@
  *
  * It is our own `http/` with no pipeline but this file: no request log, for probes come every second, and no limit.
  * The port is for the inside: by default only this machine reaches it, and a token guards what is not a probe.
+ *
+ * Probes must be answered while others hold connections, since a platform restarts what does not answer. When all places
+ * are taken, the connection that is idle longest is closed for a new one (http/connections.ts), and requests other than
+ * probes are refused before they have taken every place: event streams of the pages go on for hours.
  */
 
 import type { Fleet } from '../cluster/fleet.ts';
+import { AppError } from '../errors.ts';
 import type { Context, Done } from '../http/context.ts';
 import { dispatch, prepareRoute } from '../http/dispatch.ts';
 import { createRouter } from '../http/router.ts';
@@ -32,9 +37,14 @@ export interface ManagementOptions {
   readonly log: Logger;
   /** What `/metrics` and `/workers` ask for; empty for nothing. */
   readonly token: string;
+  /** How many connections are open at once. Default 256. */
+  readonly maxConnections?: number;
   /** What the pages of the jobs show, and whether only this machine reaches the port; without, there are no such pages. */
   readonly jobs?: { readonly source: JobsSource; readonly loopback: boolean };
 }
+
+/** The paths that a platform asks. */
+const probes: ReadonlySet<string> = new Set(['/livez', '/readyz']);
 
 export interface ManagementServer {
   /** Listens. Rejects with the system's error: EADDRINUSE, EACCES. Returns the port that was given. */
@@ -43,20 +53,25 @@ export interface ManagementServer {
   close(): Promise<void>;
 }
 
-/** More than any scraper waits between two questions, so that it keeps its connection. */
-const keepAliveMs = 75_000;
+/** Short, so that clients which ask now and then leave their places to others; scrapers connect again. */
+const keepAliveMs = 5_000;
+const usualConnections = 256;
+/** Of the places, those that only probes are answered on: an eighth. */
+const shareOfProbes = 8;
 const arrivalMs = 5_000;
 const closeMs = 1_000;
 
 /** Makes the server; it does not listen yet. Throws if the files of the pages cannot be read. */
-export function createManagementServer({ fleet, log, token, jobs }: ManagementOptions): ManagementServer {
+export function createManagementServer(options: ManagementOptions): ManagementServer {
+  const { fleet, log, token, jobs, maxConnections = usualConnections } = options;
+  const mostOthers = maxConnections - Math.ceil(maxConnections / shareOfProbes);
   const noBody = { maxBytes: 0, timeoutMs: arrivalMs };
   const routes = [
     ...managementRoutes({ fleet, token, log }),
     ...(jobs === undefined ? [] : [...jobsPageRoutes(), ...jobsRoutes({ ...jobs, token, log })]),
   ];
   const http = createHttpServer({
-    pipeline: answer,
+    pipeline: (ctx) => answer(ctx, probes.has(ctx.target.path) || http.inFlight() <= mostOthers),
     router: createRouter(
       routes.map((route) => ({
         method: route.method,
@@ -70,13 +85,14 @@ export function createManagementServer({ fleet, log, token, jobs }: ManagementOp
     stallTimeoutMs: 2 * arrivalMs,
     maxHeaderBytes: 8_192,
     maxHeaderCount: 50,
-    maxConnections: 256,
+    maxConnections,
     blockNullBytes: true,
     onMalformed: ({ clientAddress, reason, status }) =>
       log.info('http.client.malformed', { client_address: clientAddress, reason, status }),
     onStreamError: ({ target }, error) => log.warning('http.response.aborted', { path: target.path, error }),
     onPipelineError: ({ method, target }, error) =>
       log.error('http.request.failed', { method, path: target.path, error }),
+    onAcceptError: (error) => log.error('http.connection.refused', { reason: 'accept', error }),
   });
   return {
     listen: http.listen,
@@ -87,8 +103,14 @@ export function createManagementServer({ fleet, log, token, jobs }: ManagementOp
 }
 
 /** The whole pipeline. What is thrown becomes a problem in the server, which is the net under it. */
-function answer(ctx: Context): Done {
+function answer(ctx: Context, hasPlace: boolean): Done {
   ctx.headers['cache-control'] = 'no-store';
   ctx.headers['x-content-type-options'] = 'nosniff';
+  if (!hasPlace) {
+    throw new AppError('overloaded', 'Too many requests are under way on the management port: try again.', {
+      layer: 'management',
+      headers: { 'retry-after': '1', connection: 'close' },
+    });
+  }
   return dispatch(ctx);
 }

@@ -18,6 +18,7 @@ import {
 } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import type { CounterSeries, Metrics } from './metrics.ts';
+import { readProcessMemory } from './process-memory.ts';
 
 export interface RuntimeMetricsOptions {
   readonly metrics: Metrics;
@@ -98,7 +99,7 @@ function observeMemory(metrics: Metrics): void {
   limit.set(Math.min(process.constrainedMemory() || Number.POSITIVE_INFINITY, totalmem()));
   heapLimit.set(getHeapStatistics().heap_size_limit);
   metrics.onCollect(() => {
-    const memory = process.memoryUsage();
+    const memory = readProcessMemory();
     resident.set(memory.rss);
     heapUsed.set(memory.heapUsed);
     heapTotal.set(memory.heapTotal);

@@ -86,8 +86,18 @@ export const server = z.object({
   }),
   maxConnections: variable('APP_MAX_CONNECTIONS', integer(1, 1_000_000), {
     default: '10000',
-    about: 'Open connections of one worker; what comes beyond is closed at once.',
+    about:
+      'Open connections of one worker. Beyond them an idle connection gives way to a new one. Each takes a file descriptor: where `ulimit -n` is too low for all of them, fewer are accepted, and a warning at the start names the number.',
   }),
+  maxConnectionsPerAddress: variable(
+    'APP_MAX_CONNECTIONS_PER_ADDRESS',
+    kind('auto, or an integer from 1 to 1000000', readConnectionShare),
+    {
+      default: 'auto',
+      about:
+        'Open connections of one worker from one client address (IPv6: from one /64); what comes beyond is closed at once. `auto` is a quarter of all. Proxies in SECURITY_TRUSTED_PROXIES may hold all of them.',
+    },
+  ),
   shutdownGraceSeconds: variable('APP_SHUTDOWN_GRACE_SECONDS', integer(0, day, 'seconds'), {
     default: '30',
     about:
@@ -95,6 +105,10 @@ export const server = z.object({
   }),
   ...management,
 });
+
+function readConnectionShare(text: string): number | 'auto' {
+  return text.toLowerCase() === 'auto' ? 'auto' : readInteger(1, 1_000_000)(text);
+}
 
 function readWorkers(text: string): number {
   return text.toLowerCase() === 'auto' ? availableParallelism() : readInteger(1, mostWorkers)(text);

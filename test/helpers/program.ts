@@ -38,6 +38,16 @@ export function startProgram(
   return start(t, folder, [...program, ...flags], { APP_TASKS_ENABLED: 'false', ...env });
 }
 
+/** The same with a limit on the files that each of its processes may open (`ulimit -n`). */
+export function startLimitedProgram(
+  t: Pick<TestContext, 'after'>,
+  files: number,
+  env: Readonly<Record<string, string>>,
+): Program {
+  const limited = ['-c', `ulimit -n ${files} && exec "$0" "$@"`, process.execPath, ...ownProgram('main')];
+  return start(t, root, limited, { APP_TASKS_ENABLED: 'false', ...env }, 'sh');
+}
+
 /** The same for what `npm run worker` runs. */
 export function startWorkerProgram(
   t: Pick<TestContext, 'after'>,
@@ -60,8 +70,9 @@ function start(
   folder: string,
   program: readonly string[],
   env: Readonly<Record<string, string>>,
+  command = process.execPath,
 ): Program {
-  const child = spawn(process.execPath, program, {
+  const child = spawn(command, program, {
     cwd: folder,
     env: {
       PATH: process.env.PATH,

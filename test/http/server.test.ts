@@ -262,18 +262,6 @@ describe('a connection', () => {
     assert.equal(deleted, 1);
     assert.equal(server.http.inFlight(), 0);
   });
-
-  it('beyond the most that are taken is dropped, and those before it go on', async (t) => {
-    const server = await start(t, { server: { maxConnections: 1 } });
-    const first = connect(server.port, '127.0.0.1');
-    t.after(() => first.destroy());
-    first.setEncoding('latin1').write('GET /a/1 HTTP/1.1\r\nHost: x\r\n\r\n');
-    await once(first, 'data');
-    assert.equal(await server.raw(''), '');
-    first.write('GET /a/2 HTTP/1.1\r\nHost: x\r\n\r\n');
-    const [data] = await once(first, 'data');
-    assert.match(data, /"2"/);
-  });
 });
 
 describe('draining', () => {

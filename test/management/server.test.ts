@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { Agent, request as httpRequest } from 'node:http';
 import type { TestContext } from 'node:test';
 import { describe, test } from 'node:test';
 import type { Fleet, WorkerReport } from '../../src/cluster/fleet.ts';
 import { createManagementServer } from '../../src/management/server.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import { captureLog } from '../helpers/captured-log.ts';
+import { deferred } from '../helpers/deferred.ts';
 import { request } from '../helpers/http-client.ts';
 
 const worker: WorkerReport = {
@@ -44,6 +46,17 @@ async function mustListen(t: TestContext, fleet: Fleet, token = '') {
   };
 }
 
+/** The status of an answer on a connection of `agent`, which keeps it. */
+function statusOf(port: number, agent: Agent, path: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    httpRequest({ port, host: '127.0.0.1', path, agent }, (response) => {
+      response.resume().on('end', () => resolve(response.statusCode));
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
 describe('the probes', () => {
   test('livez passes whatever the workers do', async (t) => {
     const { get } = await mustListen(
@@ -70,6 +83,45 @@ describe('the probes', () => {
     const answer = await get('/readyz');
     assert.equal(answer.status, 503);
     assert.deepEqual(answer.json, { status: 'fail', detail: 'No worker answers.' });
+  });
+
+  test('are answered while clients that have asked once hold every connection', async (t) => {
+    const captured = captureLog('DEBUG');
+    const server = createManagementServer({ fleet: fleetOf(), log: captured.log, token: '' });
+    const port = await server.listen(0, '127.0.0.1');
+    const agent = new Agent({ keepAlive: true, maxSockets: 300, maxFreeSockets: 300 });
+    t.after(async () => {
+      agent.destroy();
+      await server.close();
+    });
+    const held = Array.from({ length: 300 }, () => statusOf(port, agent, '/livez'));
+    await Promise.all(held);
+    for (let count = 0; count < 50; count += 1) {
+      assert.equal((await request(port, { path: '/livez' })).status, 200);
+      assert.equal((await request(port, { path: '/readyz' })).status, 200);
+    }
+  });
+
+  test('are answered while other requests are under way on as many connections as those may have', async (t) => {
+    const scraped = deferred();
+    const collectMetrics = async () => {
+      await scraped.promise;
+      return createMetrics().snapshot();
+    };
+    const fleet = fleetOf({ collectMetrics });
+    const server = createManagementServer({ fleet, log: captureLog().log, token: '', maxConnections: 16 });
+    const port = await server.listen(0, '127.0.0.1');
+    t.after(() => server.close());
+    const scrapes = Array.from({ length: 16 }, () => request(port, { path: '/metrics' }));
+    const first = await Promise.race(scrapes);
+    assert.equal(first.status, 503);
+    assert.equal(first.headers['retry-after'], '1');
+    for (let count = 0; count < 20; count += 1) {
+      assert.equal((await request(port, { path: '/livez' })).status, 200);
+    }
+    scraped.resolve();
+    const statuses = (await Promise.all(scrapes)).map(({ status }) => status);
+    assert.deepEqual([statuses.filter((status) => status === 200).length, statuses.length], [14, 16]);
   });
 
   test('leave no line in the log', async (t) => {

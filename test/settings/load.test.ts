@@ -61,6 +61,7 @@ describe('an empty environment', () => {
         maxHeaderBytes: 16384,
         maxHeaderCount: 100,
         maxConnections: 10000,
+        maxConnectionsPerAddress: 'auto',
         shutdownGraceSeconds: 30,
         workerStartTimeoutSeconds: 30,
         workerTimeoutSeconds: 30,

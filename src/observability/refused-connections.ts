@@ -1,0 +1,41 @@
+import { createLogPace } from './log-pace.ts';
+import type { Logger } from './logger.ts';
+import type { Metrics } from './metrics.ts';
+
+const reasons = ['full', 'address'] as const;
+export type RefusalReason = (typeof reasons)[number];
+
+const lineEveryMs = 10_000;
+
+const advice: Readonly<Record<RefusalReason, string>> = {
+  full: 'All connections are in use: raise APP_MAX_CONNECTIONS or ulimit -n, or run more workers.',
+  address:
+    'One address holds its share of the connections (APP_MAX_CONNECTIONS_PER_ADDRESS). If it is your proxy, add it to SECURITY_TRUSTED_PROXIES.',
+};
+
+/** Counts connections that were refused, and logs one line for each reason in ten seconds. */
+export function reportRefusedConnections(
+  log: Logger,
+  metrics: Metrics,
+): (reason: RefusalReason, address: string) => void {
+  const counter = metrics.counter({
+    name: 'http_connections_refused_total',
+    help: `Connections that were closed at once, by the reason: ${reasons.join(', ')}.`,
+    labels: ['reason'],
+  });
+  const states = new Map(
+    reasons.map((reason) => [reason, { count: counter.of(reason), pace: createLogPace(lineEveryMs) }]),
+  );
+  return (reason, address) => {
+    const state = states.get(reason);
+    state?.count.add();
+    const unlogged = state?.pace();
+    if (unlogged === undefined) return;
+    log.warning('http.connection.refused', {
+      reason,
+      client_address: address,
+      unlogged,
+      advice: advice[reason],
+    });
+  };
+}
