@@ -30,11 +30,11 @@ import type { Mailer } from './mail/mailer.ts';
 import { openMail } from './mail-delivery.ts';
 import type { Logger } from './observability/logger.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
-import { maskEmails } from './observability/redact.ts';
 import { reportRefusedConnections } from './observability/refused-connections.ts';
 import { startRuntimeMetrics } from './observability/runtime-metrics.ts';
 import { observeSaturation } from './observability/saturation-metrics.ts';
 import { createShortageReport, type ReportShortage } from './observability/shortage.ts';
+import { showPath } from './observability/target-text.ts';
 import type { Settings } from './settings/load.ts';
 
 export interface StartOptions
@@ -236,5 +236,5 @@ function refuseIf(draining: boolean): void {
 }
 
 function identify(ctx: Context): { request_id: string; method: string; path: string } {
-  return { request_id: ctx.id, method: ctx.method, path: maskEmails(ctx.target.path) };
+  return { request_id: ctx.id, method: ctx.method, path: showPath(ctx.target.path) };
 }

@@ -2,7 +2,7 @@ import { AppError } from '../errors.ts';
 import type { Context, Done, Middleware } from '../http/context.ts';
 import { replyWithProblem, statusOf } from '../http/problem.ts';
 import type { Logger } from '../observability/logger.ts';
-import { maskEmails } from '../observability/redact.ts';
+import { showPath } from '../observability/target-text.ts';
 
 export interface ErrorBoundaryOptions {
   readonly log: Logger;
@@ -20,7 +20,7 @@ export function errorBoundary({ log, debug }: ErrorBoundaryOptions): Middleware 
       log.error('http.request.failed', {
         request_id: ctx.id,
         method: ctx.method,
-        path: maskEmails(ctx.target.path),
+        path: showPath(ctx.target.path),
         layer: error instanceof AppError ? error.layer : undefined,
         error,
       });

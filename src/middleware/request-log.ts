@@ -4,8 +4,8 @@
  * where it is turned on, `Server-Timing` with an entry a layer.
  *
  * This layer sees refusals as thrown errors on their way to the boundary, and logs the status they will get.
- * Values of secret query parameters are masked, and e-mail addresses in paths and queries; bodies are logged only in
- * debug, masked before they are cut.
+ * Credentials and e-mail addresses in paths and queries are masked, and both are cut; bodies are logged only in debug,
+ * masked before they are cut.
  */
 
 import { Readable } from 'node:stream';
@@ -14,8 +14,9 @@ import type { Context, Done, Middleware } from '../http/context.ts';
 import { parseMediaType } from '../http/media-type.ts';
 import { statusOf } from '../http/problem.ts';
 import { previewBody } from '../observability/body-preview.ts';
+import { quoteText } from '../observability/log-text.ts';
 import type { LineWriter, LogLevel } from '../observability/logger.ts';
-import { maskEmails, redactQuery } from '../observability/redact.ts';
+import { showPath, showQuery } from '../observability/target-text.ts';
 
 export interface RequestLogOptions {
   readonly log: LineWriter;
@@ -26,21 +27,27 @@ export interface RequestLogOptions {
 }
 
 export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Middleware {
-  function complete(ctx: Context, status: number, error?: unknown): void {
+  function complete(ctx: Context, path: string, status: number, error?: unknown): void {
     const duration = (performance.now() - ctx.startedAt).toFixed(3);
     ctx.headers['x-process-time'] = duration;
     if (serverTiming) ctx.headers['server-timing'] = timings(ctx);
     if (bodies && ctx.rawBody !== undefined) logBody(ctx);
     if (error === undefined && ctx.payload instanceof Readable && !ctx.response.closed) {
       ctx.response.once('close', () =>
-        writeComplete(ctx, status, (performance.now() - ctx.startedAt).toFixed(3)),
+        writeComplete(ctx, path, status, (performance.now() - ctx.startedAt).toFixed(3)),
       );
     } else {
-      writeComplete(ctx, status, duration, error);
+      writeComplete(ctx, path, status, duration, error);
     }
   }
 
-  function writeComplete(ctx: Context, status: number, duration: string, error?: unknown): void {
+  function writeComplete(
+    ctx: Context,
+    path: string,
+    status: number,
+    duration: string,
+    error?: unknown,
+  ): void {
     const route = ctx.match.kind === 'found' ? ctx.match.value.route.path : null;
     const refusal =
       error instanceof AppError
@@ -49,8 +56,8 @@ export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Mi
     log.line(
       levelOf(status),
       'http.request.complete',
-      `,"method":"${ctx.method}","path":${quote(maskEmails(ctx.target.path))},"route":${route === null ? 'null' : quote(route)}` +
-        `,"status_code":${status},"duration_ms":${duration},"client_address":${quote(ctx.clientAddress)}${refusal}` +
+      `,"method":"${ctx.method}","path":${path},"route":${route === null ? 'null' : quoteText(route)}` +
+        `,"status_code":${status},"duration_ms":${duration},"client_address":${quoteText(ctx.clientAddress)}${refusal}` +
         `,"request_id":"${ctx.id}"`,
     );
   }
@@ -59,31 +66,32 @@ export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Mi
     const header = ctx.request.headers['content-type'];
     const type = header === undefined ? undefined : parseMediaType(header)?.type;
     const preview = previewBody(ctx.rawBody ?? Buffer.alloc(0), type);
-    log.line('DEBUG', 'http.request.body', `,"body":${JSON.stringify(preview)},"request_id":"${ctx.id}"`);
+    log.line('DEBUG', 'http.request.body', `,"body":${quoteText(preview)},"request_id":"${ctx.id}"`);
   }
 
   return function requestLog(ctx, next): Done {
+    // Both lines have it; it is masked once.
+    const path = quoteText(showPath(ctx.target.path));
     log.line(
       'INFO',
       'http.request.start',
-      `,"method":"${ctx.method}","path":${quote(maskEmails(ctx.target.path))}` +
-        `,"query":${quote(maskEmails(redactQuery(ctx.target.query)))},"request_id":"${ctx.id}"`,
+      `,"method":"${ctx.method}","path":${path},"query":${quoteText(showQuery(ctx.target.query))},"request_id":"${ctx.id}"`,
     );
     let done: Done;
     try {
       done = next(ctx);
     } catch (error) {
-      complete(ctx, statusOf(error), error);
+      complete(ctx, path, statusOf(error), error);
       throw error;
     }
     if (done === undefined) {
-      complete(ctx, ctx.status);
+      complete(ctx, path, ctx.status);
       return undefined;
     }
     return done.then(
-      () => complete(ctx, ctx.status),
+      () => complete(ctx, path, ctx.status),
       (error: unknown) => {
-        complete(ctx, statusOf(error), error);
+        complete(ctx, path, statusOf(error), error);
         throw error;
       },
     );
@@ -95,12 +103,6 @@ function levelOf(status: number): LogLevel {
   if (status === 501) return 'WARNING';
   return status >= 500 ? 'ERROR' : 'INFO';
 }
-
-/** JSON text of a string; most need no escape. */
-function quote(text: string): string {
-  return plain.test(text) ? `"${text}"` : JSON.stringify(text);
-}
-const plain = /^[\w\-./~:=&%,+*@!$';() ]*$/;
 
 /**
  * `Server-Timing` (W3C): what each layer took itself, without the layers inside it. Layers outside of this one are

@@ -1,12 +1,14 @@
-import { isSecretName, maskEmail, maskEmails, redacted, redactQuery } from './redact.ts';
+import { cutText } from './log-text.ts';
+import { maskForms, redacted } from './mask-forms.ts';
+import { isSecretName, maskEmail, maskEmails, redactQuery } from './redact.ts';
 
 /** How much of a body a debug line shows, in characters. */
 const previewLength = 256;
 
 /**
  * The beginning of a body for a debug line. JSON objects and forms are masked by name first and cut after; of anything
- * else, which has no names to go by, only type and size are told. E-mail addresses are masked under any name: people
- * sign in with them as their username.
+ * else, which has no names to go by, only type and size are told. E-mail addresses and credentials are masked under any
+ * name: people sign in with their address as their username.
  */
 export function previewBody(bytes: Buffer, mediaType: string | undefined): string {
   if (mediaType === 'application/json' || mediaType?.endsWith('+json')) {
@@ -26,10 +28,9 @@ export function previewBody(bytes: Buffer, mediaType: string | undefined): strin
 function maskMember(name: string, value: unknown): unknown {
   if (value !== null && isSecretName(name)) return redacted;
   if (typeof value !== 'string') return value;
-  return name === 'email' ? maskEmail(value) : maskEmails(value);
+  return name === 'email' ? maskEmail(value) : maskForms(maskEmails(value));
 }
 
 function cut(text: string): string {
-  const masked = maskEmails(text);
-  return masked.length > previewLength ? `${masked.slice(0, previewLength)}…` : masked;
+  return cutText(maskForms(maskEmails(text)), previewLength);
 }

@@ -5,11 +5,14 @@
  *
  * Writes are asynchronous and gather while one is under way, so a line costs no system call of its own under
  * load; `flush` writes what is left before the process ends. A field whose name is on the redaction list is
- * masked wherever it stands (`redact.ts`).
+ * masked wherever it stands, and so is a credential by its form (`redact.ts`). A line has at most 4,096 bytes, however
+ * long its fields are, and no control or invisible character (`bound-line.ts`).
  */
 
 import pino from 'pino';
+import { boundLine } from './bound-line.ts';
 import type { EventName } from './events.ts';
+import { escapeInvisible } from './log-text.ts';
 import { redact } from './redact.ts';
 import { currentRequest } from './request-context.ts';
 
@@ -21,8 +24,8 @@ export type LogFields = Readonly<Record<string, unknown>>;
 /** The way for lines that are written for every request: their fields come as JSON text. */
 export interface LineWriter {
   /**
-   * Writes one line. `json` is appended as it is: `,"name":value` for each field, quoted and masked by the caller,
-   * `request_id` included. It costs half of what a line through pino does, which counts at two lines a request.
+   * Writes one line. `json` is appended as it is: `,"name":value` for each field, masked (`target-text.ts`) and quoted
+   * (`quoteText`) by the caller, `request_id` included. It costs half of what a line through pino does, which counts at two lines a request.
    */
   line(level: LogLevel, event: EventName, json: string): void;
 }
@@ -82,30 +85,35 @@ const levelValues = { debug: 20, info: 30, warning: 40, error: 50, critical: 60 
 
 /** Makes the root logger. Throws nothing later: a line that cannot be serialised is written without its fields. */
 export function createLogger(options: LoggerOptions): Logger {
+  // Every way to write a line ends here, so that each is bounded.
+  const destination = { write: (line: string) => options.destination.write(boundLine(line)) };
   const root = pino(
     {
       level: levelNames[options.level],
       customLevels: levelValues,
       useOnlyCustomLevels: true,
-      base: options.base ?? null,
+      base: options.base === undefined ? null : redact(options.base),
       messageKey: 'event',
       timestamp: () => `,"timestamp":"${isoNow()}"`,
       formatters: { level: (label) => ({ level: label }) },
       mixin: options.includeCaller ? () => ({ ...requestFields(), caller: callerOf() }) : requestFields,
     },
-    options.destination,
+    { write: (line: string) => destination.write(escapeInvisible(line)) },
   );
-  return wrap(root, options, options.base ?? {});
+  return wrap(root, { destination, onEvent: options.onEvent }, options.base ?? {});
 }
 
 type Pino = pino.Logger<keyof typeof levelValues>;
 
-type Sinks = Pick<LoggerOptions, 'destination' | 'onEvent'>;
+interface Sinks {
+  readonly destination: Pick<LogDestination, 'write'>;
+  readonly onEvent: ((event: EventName) => void) | undefined;
+}
 
 function wrap(logger: Pino, sinks: Sinks, bound: LogFields): Logger {
   const { destination, onEvent } = sinks;
   // The fields of this logger as JSON text, without the braces: `,"service":"x"`.
-  const json = JSON.stringify(redact(bound)).slice(1, -1);
+  const json = escapeInvisible(JSON.stringify(redact(bound))).slice(1, -1);
   const fixed = json === '' ? '' : `,${json}`;
   const write = (level: keyof typeof levelValues, event: EventName, fields: LogFields = {}): void => {
     onEvent?.(event);

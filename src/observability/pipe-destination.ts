@@ -1,8 +1,8 @@
 /**
  * Log lines to a pipe, as standard output is in a container and before a `|`. The primary, its workers and the process of
  * the jobs share it, and what each writes must not be torn by the others. POSIX (`write`, PIPE_BUF) promises that for as
- * much as 4,096 bytes in one write, and for nothing longer. So whole lines are put together up to that, and only a line
- * that is longer by itself can be torn, when the reader is slow.
+ * much as 4,096 bytes in one write, and for nothing longer. No line is longer (`bound-line.ts`), and whole lines are put
+ * together up to that.
  *
  *     line ──> gathered, up to 4,096 bytes or 20 ms ──> written at once
  *                                                        └─ the pipe is full: waits, and is tried again after 1 ms, 2 ms, ... 32 ms
@@ -25,8 +25,8 @@ export interface PipeOptions {
   readonly flushDeadlineMs: number;
 }
 
-/** PIPE_BUF of Linux (pipe(7)). */
-const atomicBytes = 4096;
+/** PIPE_BUF of Linux (pipe(7)): as much of one write is never torn by other writers, also where a pipe is one page. */
+export const atomicBytes = 4096;
 /** A reader that keeps up has emptied the pipe by then; one that has stopped is not asked often. */
 const firstRetryMs = 1;
 const longestRetryMs = 32;

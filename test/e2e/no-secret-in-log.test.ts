@@ -47,6 +47,11 @@ it('no secret, password, token or whole address stands in the log, not even with
   await program.get('/api/v1/users/me?access_token=token-in-a-query&password=password-in-a-query');
   note('token-in-a-query');
   note('password-in-a-query');
+  const misplaced = `sot_${'C'.repeat(43)}`;
+  await api.get(`/api/v1/users/me?t=${misplaced}&state=${misplaced.replace('_', '%5F')}`);
+  await api.get(`/reset/${misplaced}`);
+  await api.post(`/api/v1/auth/login?next=${misplaced}`, { username: misplaced, password: 'wrong-but-long' });
+  note(misplaced.slice(4));
   await api.get('/api/v1/users/me', { authorization: 'Bearer not.a.token-of-this-server' });
   await api.get('/api/v1/users/me', { authorization: 'Basic YWRhOmNvcnJlY3QgaG9yc2U=' });
   await api.get('/api/v1/users/me', { 'x-api-key': `sak_${'B'.repeat(50)}` });
@@ -64,4 +69,13 @@ it('no secret, password, token or whole address stands in the log, not even with
 
   assertNoSecretIn(log.text());
   assert.ok(log.of('http.request.body').length > 0, 'bodies were logged');
+});
+
+it('a request whose target has 8,000 characters writes two lines of 1,400 bytes at most', async (t) => {
+  const { app } = await mustServeApi(t);
+  const before = app.log.text().length;
+  await fetch(`${app.url}/${'a'.repeat(4000)}?${'b'.repeat(4000)}`);
+  const lines = app.log.text().slice(before).trimEnd().split('\n');
+  assert.equal(lines.length, 2);
+  for (const line of lines) assert.ok(line.length < 1400, `${line.length} bytes`);
 });

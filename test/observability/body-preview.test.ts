@@ -47,8 +47,8 @@ describe('the preview of a body', () => {
   it('is cut after it is masked, so that no half of a secret is left over', () => {
     const body = JSON.stringify({ filler: 'x'.repeat(230), password: 'abcdefghijklmnopqrstuvwxyz' });
     const preview = previewBody(Buffer.from(body), 'application/json');
-    assert.equal(preview.length, 257);
-    assert.ok(preview.endsWith('…') && !preview.includes('abc'));
+    assert.match(preview, /^.{256}… \[\+\d+ characters\]$/);
+    assert.ok(!preview.includes('abc'));
   });
 
   it('of JSON that nests without end is a sentence', () => {

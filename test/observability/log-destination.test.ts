@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { mustMakeFolder } from '../helpers/program.ts';
@@ -105,31 +106,6 @@ describe('standard output', { concurrency: true }, () => {
     }
   });
 
-  it('that is a pipe is shared by several processes, with a slow reader, and no line is torn or lost', async (t) => {
-    // It rests now and then, so that the two take turns.
-    const writer = await mustMakeCommand(
-      t,
-      `for (let n = 0; n < 6000; n += 1) {
-         log.info('user.created', { writer: process.argv[2], n, filler: 'ä'.repeat(90) });
-         if (n % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-       }
-       await destination.flush();`,
-    );
-    // A reader that takes 4,096 bytes at a time and rests: the pipe is full most of the time.
-    const reader = `"${process.execPath}" -e "const fs = require('fs'), b = Buffer.alloc(4096); for (let n; (n = fs.readSync(0, b)) > 0; Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)) fs.writeSync(1, b.subarray(0, n))"`;
-    const child = spawn('sh', ['-c', `(${writer} a & ${writer} b & wait) | ${reader}`], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const lines = (await text(child.stdout)).split('\n').slice(0, -1);
-    const byWriter = new Map<string, number[]>();
-    for (const line of lines) {
-      const { writer: name, n } = JSON.parse(line);
-      byWriter.set(name, [...(byWriter.get(name) ?? []), n]);
-    }
-    const all = Array.from({ length: 6000 }, (_, n) => n);
-    assert.deepEqual([byWriter.get('a'), byWriter.get('b')], [all, all]);
-  });
-
   it('that is a pipe which nobody reads any more does not end the program, nor keep it from ending', async (t) => {
     const program = await mustMakeCommand(
       t,
@@ -146,4 +122,61 @@ describe('standard output', { concurrency: true }, () => {
       assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(patienceMs) }), [7, null]);
     }
   });
+});
+
+describe('standard output that two processes share, with a slow reader', { concurrency: true }, () => {
+  const linesOfOne = 17_000;
+  /** A line in twenty is too long and is cut; some are as long as a line may be. It rests, so that the two take turns. */
+  const program = `
+    import { createLogger } from ${source('logger')};
+    import { openLogDestination } from ${source('log-destination')};
+    if (process.argv[3] === 'nobody' && process.getuid() === 0) {
+      process.setgid(65534);
+      process.setuid(65534);
+    }
+    const destination = openLogDestination('json');
+    const log = createLogger({ level: 'DEBUG', destination });
+    const [writer] = process.argv.slice(2);
+    const long = 'x'.repeat(20_000);
+    for (let n = 0; n < ${linesOfOne}; n += 1) {
+      if (n % 200 === 0) log.info('user.created', { writer, n, filler: [long, long, long, long] });
+      else if (n % 20 === 0) log.info('user.created', { writer, n, filler: long });
+      else log.line('INFO', 'user.created', ',"writer":"' + writer + '","n":' + n + ',"filler":"' + 'ä'.repeat(n % 90) + '"');
+      if (n % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await destination.flush();`;
+  /** A reader that takes 4,096 bytes at a time and rests now and then: the pipe is full most of the time. */
+  const reader = `"${process.execPath}" -e "const fs = require('fs'), b = Buffer.alloc(4096); for (let n, i = 0; (n = fs.readSync(0, b)) > 0; i += 1) { fs.writeSync(1, b.subarray(0, n)); if (i % 32 === 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); }"`;
+
+  const table: [what: string, script: (writer: string, folder: string) => string][] = [
+    ['a pipe', (writer) => `(${writer} a & ${writer} b & wait) | ${reader}`],
+    [
+      'a pipe of another user, which cannot be opened again',
+      (writer, folder) =>
+        `mkfifo ${folder}/fifo; ${reader} < ${folder}/fifo & exec 3> ${folder}/fifo; chmod 0 ${folder}/fifo
+         (${writer} a nobody & ${writer} b nobody & wait) >&3; exec 3>&-; wait`,
+    ],
+    ['a socket', (writer) => `${writer} a & ${writer} b & wait`],
+  ];
+  for (const [what, scriptOf] of table) {
+    it(`gets every line whole and in the order of its writer through ${what}`, async (t) => {
+      const folder = await mustMakeFolder(t);
+      const file = join(folder, 'writer.mjs');
+      await writeFile(file, program);
+      const writer = `"${process.execPath}" --import tsx "${file}"`;
+      const child = spawn('sh', ['-c', scriptOf(writer, folder)], { stdio: ['ignore', 'pipe', 'inherit'] });
+      t.after(() => child.kill());
+      const next = new Map([
+        ['a', 0],
+        ['b', 0],
+      ]);
+      for await (const line of createInterface({ input: child.stdout })) {
+        assert.ok(Buffer.byteLength(line) < 4096, line);
+        const { writer: name, n } = JSON.parse(line);
+        assert.equal(n, next.get(name));
+        next.set(name, Number(n) + 1);
+      }
+      assert.deepEqual(Object.fromEntries(next), { a: linesOfOne, b: linesOfOne });
+    });
+  }
 });

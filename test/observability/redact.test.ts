@@ -1,15 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import {
-  isSecretName,
-  maskEmail,
-  maskEmails,
-  maskUrl,
-  redact,
-  redacted,
-  redactQuery,
-} from '../../src/observability/redact.ts';
+import { maskUrl, redacted } from '../../src/observability/mask-forms.ts';
+import { isSecretName, maskEmail, maskEmails, redact, redactQuery } from '../../src/observability/redact.ts';
 import { cpuMsOf } from '../helpers/cpu-time.ts';
 
 describe('a name that holds a secret', () => {
