@@ -63,10 +63,18 @@ function placeOf(file: string): string {
 const table: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   'project-folder': [],
+  'mail-address': [],
   resilience: ['errors'],
   // Whether a secret can be guessed is decided where tokens are signed, and how a database is named where connections
   // are opened; the two files that say so are pure.
-  settings: ['errors', 'project-folder', 'auth/secret-strength.ts', 'db/connection-url.ts', 'zod'],
+  settings: [
+    'errors',
+    'project-folder',
+    'mail-address',
+    'auth/secret-strength.ts',
+    'db/connection-url.ts',
+    'zod',
+  ],
   observability: ['errors', 'type:settings', 'pino', 'pino-pretty'],
   db: ['errors', 'project-folder', 'resilience', 'observability', 'type:settings', 'postgres', 'zod'],
   limits: ['errors', 'resilience', 'observability', 'type:settings'],
@@ -75,7 +83,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
   idempotency: ['errors', 'db', 'observability', 'zod'],
   mail: ['errors', 'resilience', 'observability', 'nodemailer'],
   // The types of who asks, so that a route can declare whom it wants and a handler knows who called.
-  http: ['errors', 'type:auth', 'zod', '@fastify/busboy'],
+  http: ['errors', 'mail-address', 'type:auth', 'zod', '@fastify/busboy'],
   middleware: ['errors', 'http', 'resilience', 'limits', 'cache', 'auth', 'idempotency', 'observability'],
   openapi: ['errors', 'http', 'zod', 'swagger-ui-dist'],
   jobs: ['errors', 'db', 'resilience', 'observability', 'zod'],

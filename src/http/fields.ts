@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { mailAddress, maxMailAddressLength } from '../mail-address.ts';
 
 /**
  * Schemas of values that many bodies have. What they say of themselves beyond their type, such as the length of a
@@ -23,6 +24,18 @@ export function text({ min, max }: { readonly min: number; readonly max: number 
       'Remove the characters that are not text: NUL, or half of a surrogate pair.',
     );
 }
+
+/** An e-mail address that mail can be sent to (`mail-address.ts` tells which forms are refused, and why). */
+export const email = z
+  .string()
+  .max(maxMailAddressLength, `Use at most ${maxMailAddressLength} characters.`)
+  .regex(mailAddress, 'Use an e-mail address such as ada@example.org.')
+  .meta({
+    description:
+      'ASCII only: an internationalised domain in its form `xn--…`. Quoted local parts and address literals are refused.',
+    format: 'email',
+    example: 'ada@example.org',
+  });
 
 /** A point in time as answers show it: a Date becomes RFC 3339 text in UTC, to the millisecond. */
 export const timestamp = z

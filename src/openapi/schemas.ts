@@ -83,8 +83,8 @@ function refine(schema: JsonSchema): void {
   joinNull(schema);
   const maxLength = schema.format === undefined ? undefined : formatLengths[schema.format];
   if (maxLength !== undefined) {
-    // The format says it already; the pattern is for machines, and long.
-    delete schema.pattern;
+    // The format says it already; the pattern is for machines, and long. Of e-mail addresses we accept fewer than the format.
+    if (schema.format !== 'email') delete schema.pattern;
     schema.maxLength ??= maxLength;
   }
   if (isText(schema) && !says(schema, ['format', 'pattern', 'enum', 'const'])) schema.pattern = withoutNul;

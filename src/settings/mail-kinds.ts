@@ -1,5 +1,6 @@
 /** The kinds of values that mail needs: a server to send it by, an address to send it from, a place for links to go. */
 
+import { localMailAddress } from '../mail-address.ts';
 import { kind, refuse } from './kind.ts';
 import { readServerUrl } from './server-url.ts';
 
@@ -17,7 +18,7 @@ export const mailbox = () =>
   kind('an address such as no-reply@example.com, or Name <no-reply@example.com>', (text) => {
     const form = /^(?:[^<>"\p{Cc}]{1,100} <([^<>]+)>|([^<>]+))$/u.exec(text);
     const address = form?.[1] ?? form?.[2] ?? '';
-    return /^[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[a-z0-9-]+(?:\.[a-z0-9-]+)*$/i.test(address) ? text : refuse();
+    return localMailAddress.test(address) ? text : refuse();
   });
 
 /** What a link starts with: scheme, host and perhaps a path, without the slash at the end. */

@@ -41,6 +41,8 @@ const tables = [
     key: 'mailFrom',
     accepted: [
       'a@b',
+      'no-reply@example.xn--p1ai',
+      'a&b@example.com',
       'no-reply@example.com',
       'Strata <no-reply@example.com>',
       'Ümläut, & Co <x+y@example.com>',
@@ -56,6 +58,11 @@ const tables = [
       'Strata\r\nBcc: x <a@example.com>',
       'a@example.com\r\nBcc: b@example.com',
       'a@-.',
+      `${'a'.repeat(65)}@example.com`,
+      `a@${'b'.repeat(64)}.com`,
+      'a..b@example.com',
+      '.a@example.com',
+      'a@-b.com',
     ],
   },
   {

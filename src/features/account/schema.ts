@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { passwordLength } from '../../auth/password-policy.ts';
-import { text } from '../../http/fields.ts';
+import { email, text } from '../../http/fields.ts';
 
 const newPassword = text(passwordLength).meta({
   description: 'Neither one that many people use, nor made of the username or the e-mail address.',
@@ -20,10 +20,7 @@ export const passwordChange = z
 
 export const passwordResetRequest = z
   .strictObject({
-    email: z
-      .email('Use an e-mail address such as ada@example.org.')
-      .max(254, 'Use at most 254 characters.')
-      .meta({ description: 'The address of the account.', example: 'ada@example.org' }),
+    email: email.meta({ description: `The address of the account. ${email.meta()?.description}` }),
   })
   .meta({ id: 'PasswordResetRequest' });
 

@@ -6,11 +6,12 @@
  */
 
 import * as z from 'zod';
+import { email } from '../../http/fields.ts';
 import { defineTask } from '../../jobs/task.ts';
 
 /** One address, and plain text. */
 const mail = z.strictObject({
-  to: z.email('Use an e-mail address such as ada@example.org.').max(254, 'Use at most 254 characters.'),
+  to: email,
   subject: z
     .string()
     .min(1, 'Give the mail a subject.')

@@ -1,15 +1,14 @@
 import * as z from 'zod';
 import { roles } from '../../auth/principal.ts';
-import { id, patchOf, text, timestamp } from '../../http/fields.ts';
+import { id, email as mailAddress, patchOf, text, timestamp } from '../../http/fields.ts';
 
 const username = text({ min: 3, max: 50 })
   .regex(/^[a-zA-Z0-9_]+$/, 'Use letters a to z, digits and underscores only.')
   .meta({ description: 'Unique, whatever the case of its letters.', example: 'ada_lovelace' });
 
-const email = z
-  .email('Use an e-mail address such as ada@example.org.')
-  .max(254, 'Use at most 254 characters.')
-  .meta({ description: 'Unique, whatever the case of its letters.', example: 'ada@example.org' });
+const email = mailAddress.meta({
+  description: `Unique, whatever the case of its letters. ${mailAddress.meta()?.description}`,
+});
 
 const password = text({ min: 8, max: 128 }).meta({
   description: 'Kept as a scrypt hash only; no answer shows it.',

@@ -34,7 +34,7 @@ describe('registering', () => {
       { username: 'abc', email: 'a@b.cd', password: '8 chars.' },
       {
         username: 'a'.repeat(50),
-        email: `${'a'.repeat(242)}@example.org`,
+        email: `${'a'.repeat(64)}@${`${'b'.repeat(62)}.`.repeat(2)}${'b'.repeat(59)}.org`,
         password: '🦉'.repeat(128),
       },
     ]) {
@@ -61,7 +61,16 @@ describe('registering', () => {
       ['an address with a space', { ...someone, email: 'a b@example.org' }, ['/email']],
       ['two addresses', { ...someone, email: 'a@example.org,b@example.org' }, ['/email']],
       ['an address with NUL', { ...someone, email: 'a\0@example.org' }, ['/email']],
-      ['an address of 255 characters', { ...someone, email: `${'a'.repeat(243)}@example.org` }, ['/email']],
+      [
+        'an address of 255 characters',
+        { ...someone, email: `a@${`${'b'.repeat(62)}.`.repeat(4)}c` },
+        ['/email'],
+      ],
+      [
+        'an address of 65 characters before its @',
+        { ...someone, email: `${'a'.repeat(65)}@example.org` },
+        ['/email'],
+      ],
       ['a password of 7 characters', { ...someone, password: '7 chars' }, ['/password']],
       ['a password of 129 characters', { ...someone, password: 'a'.repeat(129) }, ['/password']],
       ['a password that many people use', { ...someone, password: 'TrustNo1' }, ['/password']],
