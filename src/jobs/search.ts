@@ -124,7 +124,9 @@ function isIn(sql: Sql, state: JobState) {
 }
 
 function isAbout(sql: Sql, text: string) {
-  return isId(text) ? sql`id = ${Number(text)}` : sql`strpos(lower(request_id), ${text.toLowerCase()}) > 0`;
+  return isId(text)
+    ? sql`id = ${Number(text)}`
+    : sql`strpos(lower(request_id collate "C"), ${text.toLowerCase()}) > 0`;
 }
 
 function isId(text: string): boolean {

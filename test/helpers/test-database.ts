@@ -23,17 +23,19 @@ export function testServerUrl(): string {
   return url;
 }
 
-/** Makes a database, by default with all migrations applied, and drops it after the test. Returns its URL. */
+/**
+ * Makes a database, by default with all migrations applied, and drops it after the test. Returns its URL. An empty one
+ * can have a `locale`, as `create database` takes it.
+ */
 export async function mustCreateDatabase(
   t: After,
-  options: { readonly empty?: boolean } = {},
+  options: { readonly empty?: boolean; readonly locale?: string } = {},
 ): Promise<string> {
   const server = testServerUrl();
   const name = `test_${randomBytes(8).toString('hex')}`;
   const template = options.empty === true ? 'template0' : templateName;
-  await asAdmin(
-    server,
-    (admin) => admin`create database ${admin(name)} template ${admin(template)} strategy file_copy`,
+  await asAdmin(server, (admin) =>
+    admin.unsafe(`create database ${name} template ${template} strategy file_copy ${options.locale ?? ''}`),
   );
   t.after(() => asAdmin(server, (admin) => admin`drop database if exists ${admin(name)} with (force)`));
   const url = new URL(server);

@@ -1,3 +1,4 @@
+import { foldCase } from '../../db/fold-case.ts';
 import type { Sql } from '../../db/intercept.ts';
 
 /** What a one-time token is for. The table knows the same words. */
@@ -22,7 +23,9 @@ export async function findOwner(sql: Sql, id: number): Promise<Owner | undefined
 }
 
 export async function findOwnerByEmail(sql: Sql, email: string): Promise<Owner | undefined> {
-  const [owner] = await sql<Owner[]>`select ${columns(sql)} from users where lower(email) = lower(${email})`;
+  const [owner] = await sql<
+    Owner[]
+  >`select ${columns(sql)} from users where lower(email) = ${foldCase(sql, email)}`;
   return owner;
 }
 
@@ -73,14 +76,14 @@ export async function insertToken(tx: Sql, { hash, userId, purpose, email }: New
 
 /** Locks an e-mail address, whoever has it, until the transaction ends: nobody else mails a token to it meanwhile. */
 export async function lockAddress(tx: Sql, email: string): Promise<void> {
-  await tx`select pg_advisory_xact_lock(hashtextextended('mail to ' || lower(${email}), 0))`;
+  await tx`select pg_advisory_xact_lock(hashtextextended('mail to ' || ${foldCase(tx, email)}, 0))`;
 }
 
 /** How many tokens were made for an address in the last hour, whatever became of them and of whoever had it. */
 export async function countTokens(tx: Sql, email: string, purpose: Purpose): Promise<number> {
   const [row] = await tx<{ count: number }[]>`
     select count(*)::int as count from one_time_tokens
-    where lower(email) = lower(${email}) and purpose = ${purpose} and created_at > now() - interval '1 hour'`;
+    where lower(email) = ${foldCase(tx, email)} and purpose = ${purpose} and created_at > now() - interval '1 hour'`;
   return row?.count ?? 0;
 }
 

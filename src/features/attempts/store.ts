@@ -1,3 +1,4 @@
+import { foldCase } from '../../db/fold-case.ts';
 import type { Sql } from '../../db/intercept.ts';
 
 /** How one count gives permits: `free` at once, then one after 1, 2, 4 ... `maxWait` seconds. */
@@ -141,7 +142,7 @@ export async function deleteOldAttempts(sql: Sql, limit: number): Promise<number
  * own. What stands before it keeps it apart from the ids, whatever is typed.
  */
 function hash(sql: Sql, account: Account) {
-  if ('login' in account) return sql`sha256(convert_to('login:' || lower(${account.login}), 'UTF8'))`;
+  if ('login' in account) return sql`sha256(convert_to('login:' || ${foldCase(sql, account.login)}, 'UTF8'))`;
   const text = 'userId' in account ? `user:${account.userId}` : `username:${account.usernameOf}`;
   return sql`sha256(convert_to(${text}, 'UTF8'))`;
 }

@@ -1,5 +1,6 @@
 import type { Role } from '../../auth/principal.ts';
 import type { RefreshToken } from '../../auth/refresh-token.ts';
+import { foldCase } from '../../db/fold-case.ts';
 import type { Sql } from '../../db/intercept.ts';
 import type { Transport } from './schema.ts';
 
@@ -71,7 +72,7 @@ export interface ListedSession {
 export async function findLogin(sql: Sql, login: string): Promise<Login | undefined> {
   const [user] = await sql<Login[]>`
     select id, username, email, password_hash from users
-    where lower(username) = lower(${login}) or lower(email) = lower(${login})`;
+    where lower(username) = ${foldCase(sql, login)} or lower(email) = ${foldCase(sql, login)}`;
   return user;
 }
 

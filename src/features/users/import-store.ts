@@ -21,8 +21,8 @@ export async function createStage(tx: Sql): Promise<void> {
   await tx`
     create temporary table staged_users (
       line integer primary key,
-      username text not null,
-      email text not null
+      username text collate "C" not null,
+      email text collate "C" not null
     ) on commit drop`;
 }
 

@@ -1,5 +1,6 @@
 import type { Role } from '../../auth/principal.ts';
 import { brokenConstraint } from '../../db/constraint.ts';
+import { foldCase } from '../../db/fold-case.ts';
 import type { Sql } from '../../db/intercept.ts';
 import { type Keyset, keysetCondition, keysetOrder } from '../../db/keyset.ts';
 import { onlyRow } from '../../db/only-row.ts';
@@ -36,9 +37,10 @@ export async function findTakenFields(
 ): Promise<UniqueField[]> {
   const { username = null, email = null } = wanted;
   const rows = await sql<{ username: boolean | null; email: boolean | null }[]>`
-    select lower(username) = lower(${username}) as username, lower(email) = lower(${email}) as email
+    select lower(username) = ${foldCase(sql, username)} as username, lower(email) = ${foldCase(sql, email)} as email
     from users
-    where (lower(username) = lower(${username}) or lower(email) = lower(${email})) and id is distinct from ${except}`;
+    where (lower(username) = ${foldCase(sql, username)} or lower(email) = ${foldCase(sql, email)})
+      and id is distinct from ${except}`;
   return (['username', 'email'] as const).filter((field) => rows.some((row) => row[field]));
 }
 
@@ -102,7 +104,7 @@ export async function updateUser(sql: Sql, id: number, { username, email }: User
 /** The user of this name, whatever its case, locked until the transaction ends. */
 export async function lockUserNamed(sql: Sql, username: string): Promise<User | undefined> {
   const [user] = await sql<User[]>`
-    select ${columns(sql)} from users where lower(username) = lower(${username}) for update`;
+    select ${columns(sql)} from users where lower(username) = ${foldCase(sql, username)} for update`;
   return user;
 }
 

@@ -1,0 +1,114 @@
+/** The same rules in every database, whichever language it was created for. */
+
+import assert from 'node:assert/strict';
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { migrateDown, migrateUp } from '../../src/db/migrate.ts';
+import { migrationDirectory } from '../../src/db/migration-file.ts';
+import { createStage, findClashes, stageUsers } from '../../src/features/users/import-store.ts';
+import { createApiClient } from '../helpers/api-client.ts';
+import { captureLog } from '../helpers/captured-log.ts';
+import { testPassword as password } from '../helpers/test-api.ts';
+import { mustStartApp } from '../helpers/test-app.ts';
+import { mustConnect, mustCreateDatabase } from '../helpers/test-database.ts';
+
+const { log } = captureLog();
+
+const locales = {
+  'ICU tr-TR': "locale 'C' locale_provider icu icu_locale 'tr-TR'",
+  'ICU en-US': "locale 'C' locale_provider icu icu_locale 'en-US'",
+  'ICU sv-SE, without accents': "locale 'C' locale_provider icu icu_locale 'sv-SE-u-ks-level1'",
+  'libc C': "locale 'C' locale_provider libc",
+  'builtin C.UTF-8': "locale 'C' locale_provider builtin builtin_locale 'C.UTF-8'",
+};
+
+for (const [name, locale] of Object.entries(locales)) {
+  describe(`in a database with the locale ${name}`, () => {
+    it('a name and an address are taken in every spelling, and open the account in every spelling', async (t) => {
+      const databaseUrl = await mustCreateDatabase(t, { empty: true, locale });
+      await migrateUp({ url: databaseUrl, log });
+      const app = await mustStartApp(t, { databaseUrl });
+      const api = createApiClient(app.url);
+      const register = (username: string, email: string) =>
+        api.post('/api/v1/users', { username, email, password });
+
+      assert.equal((await register('ali_i', 'INFO@example.org')).status, 201);
+      for (const [username, email, taken] of [
+        ['ALI_I', 'other@example.org', '/username'],
+        ['Ali_I', 'other@example.org', '/username'],
+        ['other', 'info@example.org', '/email'],
+        ['other', 'Info@EXAMPLE.org', '/email'],
+      ] as const) {
+        const { status, body } = await register(username, email);
+        assert.deepEqual({ status, taken: body.errors?.[0]?.pointer }, { status: 409, taken });
+      }
+      for (const login of ['ali_i', 'ALI_I', 'info@example.org', 'INFO@EXAMPLE.ORG']) {
+        const { status } = await api.post('/api/v1/auth/login', { username: login, password });
+        assert.equal(status, 200, login);
+      }
+      await app.database.transaction(async (tx) => {
+        await createStage(tx);
+        await stageUsers(tx, [
+          { line: 2, username: 'ALI_I', email: 'a@example.org' },
+          { line: 3, username: 'IRIS', email: 'i@example.org' },
+          { line: 4, username: 'iris', email: 'I@example.org' },
+        ]);
+        const { rows } = await findClashes(tx, 10);
+        assert.deepEqual(
+          rows.map(({ line }) => line),
+          [2, 4],
+        );
+      });
+    });
+  });
+}
+
+describe('the migration to one collation', () => {
+  /** A Turkish database in which the migrations before it have been applied. */
+  async function mustPrepare(t: TestContext) {
+    const url = await mustCreateDatabase(t, { empty: true, locale: locales['ICU tr-TR'] });
+    const directory = await mkdtemp(join(tmpdir(), 'strata-sql-'));
+    t.after(() => rm(directory, { recursive: true }));
+    for (const file of (await readdir(migrationDirectory)).filter((each) => each < '0010')) {
+      await cp(join(migrationDirectory, file), join(directory, file));
+    }
+    await migrateUp({ url, log, directory });
+    const { sql } = mustConnect(t, { url });
+    return { url, sql };
+  }
+
+  it('stops with the ids of users who would have the same name, and changes nothing', async (t) => {
+    const { url, sql } = await mustPrepare(t);
+    await sql`
+      insert into users (username, email, password_hash)
+      values ('ali', 'a@example.org', '-'), ('ALI', 'b@example.org', '-')`;
+    await assert.rejects(migrateUp({ url, log }), /the users with the ids 1, 2 have the same username "ali"/);
+    await sql`update users set username = 'ali_2', email = 'I@example.org' where id = 2`;
+    await sql`update users set email = 'i@example.org' where id = 1`;
+    await assert.rejects(migrateUp({ url, log }), /the users with the ids 1, 2 have the same e-mail address/);
+    await sql`update users set email = 'b@example.org' where id = 2`;
+    await migrateUp({ url, log });
+    assert.equal((await sql`select from users`).length, 2);
+  });
+
+  it('can be taken back', async (t) => {
+    const { url } = await mustPrepare(t);
+    await migrateUp({ url, log });
+    await migrateDown({ url, log, to: 9 });
+    await migrateUp({ url, log });
+  });
+
+  it('leaves the indexes that serve a login usable', async (t) => {
+    const { url, sql } = await mustPrepare(t);
+    await migrateUp({ url, log });
+    await sql`
+      insert into users (username, email, password_hash)
+      select 'user_' || n, n || '@example.org', '-' from generate_series(1, 2000) n`;
+    await sql`analyze users`;
+    const plan =
+      await sql`explain select from users where lower(username) = lower('USER_7'::text collate "C")`;
+    assert.match(JSON.stringify(plan), /Index .*users_username_key/);
+  });
+});
