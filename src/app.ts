@@ -93,7 +93,7 @@ function refuseMissingNeed(layers: readonly AppLayer[], routes: readonly Route[]
     );
   }
   const closed = routes.find((route) => !isOpen(route));
-  for (const layer of ['authenticate', 'authorise']) {
+  for (const layer of ['authenticate', 'authorise', 'recheck-authority']) {
     if (closed === undefined || names.has(layer)) continue;
     throw new StartError(
       `The layer ${layer} is needed, since ${closed.method} ${closed.path} is not for everybody: take ${layer} out of APP_DISABLED_LAYERS.`,

@@ -24,6 +24,7 @@ import { messageFaults } from './middleware/message-faults.ts';
 import { countRequests } from './middleware/metrics.ts';
 import { proxyHeaders } from './middleware/proxy-headers.ts';
 import { rateLimit } from './middleware/rate-limit.ts';
+import { recheckAuthority } from './middleware/recheck-authority.ts';
 import { requestId } from './middleware/request-id.ts';
 import { requestLog } from './middleware/request-log.ts';
 import { securityHeaders } from './middleware/security-headers.ts';
@@ -254,6 +255,14 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       ends: '304',
       needs: '-',
       run: etag(),
+    },
+    {
+      name: 'recheck-authority',
+      guide: '-',
+      purpose: 'Asks the database again who the caller is, before anything is changed',
+      ends: '401, 403, 503',
+      needs: 'authenticate',
+      run: recheckAuthority({ log: httpLog }),
     },
     {
       name: 'idempotency',

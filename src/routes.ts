@@ -186,7 +186,7 @@ function featureRoutes({
     ...postsRoutes({ posts, prefix }),
     ...tasksRoutes({ tasks }),
     ...uploadsRoutes({
-      uploads: createUploads({ database, queue, log: log.named('uploads') }),
+      uploads: createUploads({ database, queue, auth, log: log.named('uploads') }),
       folder: uploadsFolder(application.dataDir),
       maxBytes: security.maxUploadSize,
       prefix,

@@ -29,6 +29,7 @@ test('the pipeline has its layers in this order, outermost first', () => {
       'content-validation',
       'compression',
       'etag',
+      'recheck-authority',
       'idempotency',
     ],
   );
@@ -43,7 +44,9 @@ test('every layer has a name by which it can be turned off, except those that ar
   );
 });
 
-const dispensable = layerNames.filter((layer) => layer !== 'authenticate' && layer !== 'authorise');
+/** Without these, routes that are not for everybody would be. */
+const guards = ['authenticate', 'authorise', 'recheck-authority'] as const;
+const dispensable = layerNames.filter((layer) => !guards.some((guard) => guard === layer));
 
 for (const layer of [...dispensable, dispensable.join(',')]) {
   test(`the application answers, reads bodies and refuses without ${layer}`, async (t) => {
@@ -102,7 +105,7 @@ test('a request to a port that is served without a database says so where one is
   assert.equal(problem.code, 'database_disabled');
 });
 
-for (const layer of ['authenticate', 'authorise'] as const) {
+for (const layer of guards) {
   test(`a server whose routes are not all for everybody does not start without ${layer}`, async (t) => {
     await assert.rejects(
       mustStartApp(t, { env: { APP_DISABLED_LAYERS: layer } }),

@@ -26,6 +26,8 @@ export interface Authenticator {
    * RefusedCredential, or with the AppErrors of the database.
    */
   identify(credential: Credential): Principal | Promise<Principal>;
+  /** The same, asking the database in any case: for what must not rest on an answer that is some seconds old. */
+  identifyNow(credential: Credential): Promise<Principal>;
   /** The next use of this session's tokens in this process asks the database. */
   forgetSession(sessionId: string): void;
   /** The next use of this API key in this process asks the database. */
@@ -82,6 +84,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     recheckMs,
     maxEntries,
     now,
+    isRefusal,
   });
 
   const keys = createCredentialCache<ApiKeyPrincipal>({
@@ -98,6 +101,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     recheckMs,
     maxEntries,
     now,
+    isRefusal,
   });
 
   function verify(token: string, time: number): TokenClaims {
@@ -112,6 +116,9 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     identify(credential) {
       return credential.kind === 'bearer' ? tokens.get(credential.token) : keys.get(credential.key);
     },
+    identifyNow(credential) {
+      return credential.kind === 'bearer' ? tokens.getNow(credential.token) : keys.getNow(credential.key);
+    },
     forgetSession(sessionId) {
       tokens.forget((principal) => principal.sessionId === sessionId);
     },
@@ -123,4 +130,8 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       keys.forget((principal) => principal.userId === userId);
     },
   };
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof RefusedCredential;
 }

@@ -10,6 +10,7 @@
  * What holds:
  * - Who asks at a time t gets what a look-up said that began after t - `recheckMs`. A credential that was revoked before
  *   that is refused, whoever revoked it, in whatever process.
+ * - `getNow` answers with a look-up that began after it was called.
  * - After a `forget`, who asks gets what a look-up said that began after it. One that is under way still answers those
  *   who asked before, and nobody else: its answer is not remembered.
  * - Nothing is served after the credential's own end.
@@ -30,6 +31,11 @@ export interface Found<Principal> {
 export interface CredentialCache<Principal> {
   /** Whom the credential stands for; without a promise if it is known. Rejects with what the look-up rejects with. */
   get(credential: string): Principal | Promise<Principal>;
+  /**
+   * Looks the credential up, whatever is known of it. Rejects with what the look-up rejects with. The result is
+   * remembered like any other, and a look-up that finds the credential refused makes it unknown.
+   */
+  getNow(credential: string): Promise<Principal>;
   /** Makes every credential of these principals unknown. */
   forget(isMeant: (principal: Principal) => boolean): void;
 }
@@ -41,6 +47,8 @@ export interface CredentialCacheOptions<Principal> {
   readonly recheckMs: number;
   readonly maxEntries: number;
   now(): number;
+  /** Whether an error of a look-up says that the credential is refused, and not only that the look-up failed. */
+  isRefusal(error: unknown): boolean;
 }
 
 interface Known<Principal> {
@@ -71,6 +79,15 @@ export function createCredentialCache<Principal>(
       const underWay = lookUps.get(credential);
       if (underWay !== undefined && covers(underWay, time)) return join(underWay, credential, time);
       return lookUp(credential, time);
+    },
+
+    async getNow(credential) {
+      try {
+        return await lookUp(credential, now());
+      } catch (error) {
+        if (options.isRefusal(error)) known.delete(credential);
+        throw error;
+      }
     },
 
     forget(isMeant) {

@@ -85,6 +85,11 @@ export class Context {
    * more. Undefined for somebody who showed none.
    */
   identify: (() => Principal | Promise<Principal>) | undefined = undefined;
+  /**
+   * Asks the database who that is now, whatever was known a moment ago. Rejects with an AppError when the credentials are
+   * no longer valid. Undefined for a request without credentials.
+   */
+  identifyNow: (() => Promise<Principal>) | undefined = undefined;
   /** What keeps the answer for a repetition of the request; undefined unless the client has asked for it. */
   recorder: ReplyRecorder | undefined = undefined;
   /** Whether the client waits for `100 Continue`, and has not been sent it, before it sends its body. */

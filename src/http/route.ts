@@ -85,6 +85,12 @@ interface RouteFacts {
   readonly scopes?: readonly Scope[];
   /** The roles one of which the caller must have, beside `auth`. */
   readonly roles?: readonly Role[];
+  /**
+   * How old the answer of the database may be on which the caller's authority rests. `fresh`: the caller is checked again
+   * right before the handler runs; the default of every method but GET. `cached`: some seconds old is good enough, for the
+   * reason given here.
+   */
+  readonly authority?: 'fresh' | { readonly cached: string };
   /** `exempt` is for probes: no rate limit, any host, plain HTTP. */
   readonly limit?: 'address' | 'exempt';
   /** Quotas of its own, beside those of the address and of the user. */

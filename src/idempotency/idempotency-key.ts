@@ -20,6 +20,8 @@ export interface AskedFor {
   readonly contentType: string | undefined;
   /** The condition under which it is to be done. */
   readonly ifMatch: string | undefined;
+  /** The kind of the caller's credential and the role under which it is to be done; undefined without a caller. */
+  readonly authority: string | undefined;
   readonly body: Uint8Array | undefined;
 }
 
@@ -29,8 +31,11 @@ export interface AskedFor {
  * fingerprint is keyed with the client's key (HMAC-SHA-256, RFC 2104), of which the table has the digest only: it tells
  * nothing as long as the key is hard to guess, as a UUID is.
  */
-export function digestRequest(key: string, { method, path, query, contentType, ifMatch, body }: AskedFor) {
-  const head = JSON.stringify([method, path, query, contentType ?? null, ifMatch ?? null]);
+export function digestRequest(
+  key: string,
+  { method, path, query, contentType, ifMatch, authority, body }: AskedFor,
+) {
+  const head = JSON.stringify([method, path, query, contentType ?? null, ifMatch ?? null, authority ?? null]);
   return {
     key: createHash('sha256').update(key).digest(),
     fingerprint: createHmac('sha256', key)

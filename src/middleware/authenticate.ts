@@ -24,7 +24,7 @@ import type { Logger } from '../observability/logger.ts';
 
 export interface AuthenticateOptions {
   readonly log: Logger;
-  readonly authenticator: Pick<Authenticator, 'identify'>;
+  readonly authenticator: Pick<Authenticator, 'identify' | 'identifyNow'>;
   /** What the credentials are for, in `WWW-Authenticate`. */
   readonly realm: string;
   /** The name of the header that has an API key. */
@@ -79,6 +79,10 @@ export function authenticate({ log, authenticator, realm, apiKeyHeader }: Authen
     const credential = isLeftOut(ctx) ? undefined : readCredential(ctx);
     if (credential === undefined) return next(ctx);
     ctx.identify = () => authenticator.identify(credential);
+    ctx.identifyNow = () =>
+      authenticator.identifyNow(credential).catch((error: unknown) => {
+        throw explain(ctx, credential, error);
+      });
     const principal = authenticator.identify(credential);
     if (!(principal instanceof Promise)) {
       ctx.principal = principal;

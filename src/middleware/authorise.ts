@@ -12,6 +12,7 @@ import { AppError } from '../errors.ts';
 import { bearerChallenge } from '../http/challenge.ts';
 import type { Context, Middleware } from '../http/context.ts';
 import type { Route } from '../http/route.ts';
+import { type Denial, findDenial } from '../http/route-access.ts';
 import type { Logger } from '../observability/logger.ts';
 
 export interface AuthoriseOptions {
@@ -65,29 +66,4 @@ export function authorise({ log, realm, apiKeyHeader }: AuthoriseOptions): Middl
     if (denial !== undefined) deny(ctx, principal, route, denial);
     return next(ctx);
   };
-}
-
-interface Denial {
-  readonly reason: 'kind' | 'role' | 'scope';
-  readonly detail: string;
-}
-
-function findDenial({ auth, roles, scopes = [] }: Route, principal: Principal): Denial | undefined {
-  if (auth === 'user' && principal.kind !== 'session') {
-    return {
-      reason: 'kind',
-      detail: 'An API key is not enough for this: it needs a user who has signed in.',
-    };
-  }
-  if (auth === 'apiKey' && principal.kind !== 'apiKey') {
-    return { reason: 'kind', detail: 'This is for programs: it needs an API key, and no access token.' };
-  }
-  if (roles !== undefined && !roles.includes(principal.role)) {
-    return { reason: 'role', detail: `This needs the role ${roles.join(' or ')}.` };
-  }
-  const missing = scopes.filter((scope) => !principal.scopes.has(scope));
-  if (missing.length > 0) {
-    return { reason: 'scope', detail: `This API key lacks the scope ${missing.join(' and ')}.` };
-  }
-  return undefined;
 }

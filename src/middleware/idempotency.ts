@@ -25,8 +25,10 @@ const shortestAnonymous = 16;
  * for whoever guesses it can try from the answers what the body was, with the password in it. Only successes are kept:
  * what was refused may be sent again.
  *
- * It is the innermost layer: an answer that is replayed passes the outer ones like any other, and nobody gets one who
- * may not call the route. How keys are kept, and what holds when something breaks, is in idempotency-store.ts.
+ * It is the innermost layer: an answer that is replayed passes the outer ones like any other, so nobody gets one who may
+ * not call the route, and `recheck-authority` has just asked the database who the caller is. The kind of the credential
+ * and the role are part of the request, since a feature may have let an admin do what it refuses to the same user later:
+ * with another role or another kind of credential the key is refused (422), and nothing is replayed or done twice. How keys are kept, and what holds when something breaks, is in idempotency-store.ts.
  */
 export function idempotency({ store, log }: IdempotencyOptions): Middleware {
   return function idempotency(ctx, next): Done {
@@ -121,6 +123,7 @@ function claimOf({ method, target, request, rawBody, principal }: Context, key: 
       query: target.query,
       contentType: request.headers['content-type'],
       ifMatch: request.headers['if-match'],
+      authority: principal === undefined ? undefined : `${principal.kind} ${principal.role}`,
       body: rawBody,
     }),
   };
@@ -149,7 +152,7 @@ function running(what: string): AppError {
 function mismatch(): AppError {
   return new AppError(
     'idempotency_mismatch',
-    'This Idempotency-Key came with another request before: use a new key for each new request.',
+    'This Idempotency-Key came with another request before, or with other credentials: use a new key for each new request.',
     { layer },
   );
 }

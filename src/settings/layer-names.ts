@@ -16,6 +16,7 @@ export const layerNames = [
   'content-validation',
   'compression',
   'etag',
+  'recheck-authority',
   'idempotency',
 ] as const;
 

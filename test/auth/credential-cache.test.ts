@@ -16,6 +16,7 @@ function world(options: { recheckMs?: number; maxEntries?: number } = {}) {
     recheckMs,
     maxEntries: 100,
     now: () => clock.now,
+    isRefusal: (error) => error instanceof Error && error.message === 'refused',
     ...options,
     lookUp(credential, time): Promise<Found<string>> {
       const row = rows.get(credential);
@@ -42,6 +43,49 @@ function world(options: { recheckMs?: number; maxEntries?: number } = {}) {
   const add = (credential: string, endsAt = Number.POSITIVE_INFINITY) => rows.set(credential, { endsAt });
   return { clock, rows, lookUps, cache, add, ask, settle };
 }
+
+describe('a credential that must be looked up now', () => {
+  it('is looked up although it is known, and is known afterwards', async () => {
+    const { cache, lookUps, add, ask, settle } = world();
+    add('ada');
+    await ask('ada');
+    const answer = cache.getNow('ada');
+    await settle();
+    assert.equal(await answer, 'ada');
+    assert.equal(lookUps.length, 2);
+    assert.equal(cache.get('ada'), 'ada');
+  });
+
+  it('is unknown to everybody as soon as its look-up finds it refused', async () => {
+    const { cache, rows, add, ask, settle } = world();
+    add('ada');
+    await ask('ada');
+    rows.delete('ada');
+    assert.equal(cache.get('ada'), 'ada');
+    const answer = assert.rejects(cache.getNow('ada'), /refused/);
+    await settle();
+    await answer;
+    assert.deepEqual(await ask('ada'), { principal: 'refused', lookedUp: true });
+  });
+
+  it('stays known when the look-up fails without an answer', async () => {
+    let isAway = false;
+    const cache = createCredentialCache<string>({
+      recheckMs,
+      maxEntries: 100,
+      now: () => 1000,
+      isRefusal: () => false,
+      async lookUp(credential) {
+        if (isAway) throw new Error('the database is away');
+        return { principal: credential, endsAt: Number.POSITIVE_INFINITY };
+      },
+    });
+    await cache.get('ada');
+    isAway = true;
+    await assert.rejects(cache.getNow('ada'), /away/);
+    assert.equal(cache.get('ada'), 'ada');
+  });
+});
 
 describe('a credential that was looked up a moment ago', () => {
   it('is known without a promise, until its look-up is as old as it may be', async () => {

@@ -55,6 +55,7 @@ describe('the digests of a request', () => {
     query: '',
     contentType: 'application/json',
     ifMatch: '"1"',
+    authority: 'session admin',
     body: Buffer.from('{"password":"secret"}'),
   };
 
@@ -74,6 +75,9 @@ describe('the digests of a request', () => {
     ['a missing content type', { contentType: undefined }],
     ['another condition', { ifMatch: '"2"' }],
     ['no condition', { ifMatch: undefined }],
+    ['another role', { authority: 'session user' }],
+    ['another kind of credential', { authority: 'apiKey admin' }],
+    ['no caller', { authority: undefined }],
     ['another body', { body: Buffer.from('{"password":"Secret"}') }],
     ['a missing body', { body: undefined }],
   ] as const) {

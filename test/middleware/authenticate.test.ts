@@ -49,6 +49,7 @@ async function ask({ headers = [], route = {} }: Asked) {
         const text = credential.kind === 'bearer' ? credential.token : credential.key;
         return answers[text]?.() ?? Promise.reject(new RefusedCredential('malformed', 'This is no token.'));
       },
+      identifyNow: () => Promise.reject(expired),
     },
     realm: 'Strata',
     apiKeyHeader: 'X-Api-Key',
@@ -117,6 +118,17 @@ describe('a request with credentials', () => {
     const { refusal, log } = await ask({ headers: [['Authorization', 'Bearer away']] });
     assert.equal(refusal, away);
     assert.deepEqual(log.lines(), []);
+  });
+});
+
+it('the layers inside can ask the database who the caller is now, and get the same 401 as here', async () => {
+  const { ctx } = await ask({ headers: [['Authorization', 'Bearer known']] });
+  await assert.rejects(async () => ctx.identifyNow?.(), {
+    code: 'unauthenticated',
+    message: expired.message,
+    headers: {
+      'www-authenticate': `Bearer realm="Strata", error="invalid_token", error_description="${expired.message}"`,
+    },
   });
 });
 

@@ -45,7 +45,7 @@ export interface AccountOptions extends MailsOptions {
   readonly database: Database;
   readonly passwords: PasswordHasher;
   readonly attempts: Attempts;
-  readonly auth: Pick<Auth, 'endUserSessions'>;
+  readonly auth: Pick<Auth, 'endUserSessions' | 'requireAuthority'>;
   readonly apiKeys: Pick<ApiKeys, 'revokeAll'>;
   readonly mail: MailQueue;
   readonly log: Logger;

@@ -23,7 +23,8 @@ export type ChangePassword = (caller: SessionPrincipal, change: PasswordChange) 
 export function createChangePassword(parts: AccountParts): ChangePassword {
   const { database, passwords, attempts, auth, mail, mails, log } = parts;
 
-  return async function changePassword({ userId, sessionId }, { currentPassword, newPassword, address }) {
+  return async function changePassword(caller, { currentPassword, newPassword, address }) {
+    const { userId, sessionId } = caller;
     const signal = currentRequest()?.signal;
     const owner = found(await findOwner(database.sql, userId));
     const fault = passwordFault(newPassword, owner);
@@ -54,6 +55,7 @@ export function createChangePassword(parts: AccountParts): ChangePassword {
     function replace(compared: Owner): Promise<(() => void) | undefined> {
       return database.transaction(async (tx) => {
         if (!(await replacePassword(tx, compared, passwordHash))) return undefined;
+        await auth.requireAuthority(tx, caller);
         await endTokens(tx, userId, 'password_reset');
         return auth.endUserSessions(tx, userId, { except: sessionId, reason: 'password_changed' });
       });

@@ -57,7 +57,7 @@ export interface ApiKeys {
 export interface ApiKeysOptions {
   readonly database: Database;
   readonly authenticator: Pick<Authenticator, 'forgetApiKey'>;
-  readonly auth: Pick<Auth, 'requireLive'>;
+  readonly auth: Pick<Auth, 'requireAuthority'>;
   readonly log: Logger;
 }
 
@@ -72,7 +72,7 @@ export function createApiKeys({ database, authenticator, auth, log }: ApiKeysOpt
       const stored = await database.transaction(async (tx) => {
         if (!(await lockOwner(tx, userId)))
           throw new AppError('not_found', 'This account is gone: sign in with another.');
-        await auth.requireLive(tx, caller);
+        await auth.requireAuthority(tx, caller);
         if ((await countLiveApiKeys(tx, userId)) >= mostKeys) throw tooMany();
         return insertApiKey(tx, userId, key, newApiKey);
       });

@@ -28,9 +28,9 @@ import {
   endSession,
   endSessionByToken,
   endSessionsOf,
-  findSessionUser,
   type ListedSession,
   listSessions,
+  lockSessionUser,
 } from './store.ts';
 
 /** Each rejects with the AppErrors of the database, and with those that it names. */
@@ -50,11 +50,12 @@ export interface Auth {
   /** Ends a session of a user. Rejects with `not_found` if the user has no such live session. */
   endOne(userId: number, sessionId: string): Promise<void>;
   /**
-   * Asks, in a transaction, whether the caller's session is live, and rejects with `unauthenticated` if not. For what
-   * outlives a session: that the caller was let in may be known from seconds ago. If the transaction has locked the
-   * caller's user, `endUserSessions` comes before it or after it, and never in between.
+   * Checks in a transaction that the caller's session is live and that a caller who was admitted as an admin still is one,
+   * and keeps it so until the transaction ends. Rejects with `unauthenticated` or `forbidden`. For work that takes long
+   * after the caller was admitted, and for changes that would give an account away. A transaction that also locks another
+   * user locks the two in the order of their numbers.
    */
-  requireLive(tx: Sql, caller: SessionPrincipal): Promise<void>;
+  requireAuthority(tx: Sql, caller: SessionPrincipal): Promise<void>;
   /**
    * Ends the sessions of a user but one, in the caller's transaction. Call what it resolves to when that is committed:
    * it makes this process ask again for the sessions that ended, and tells the log.
@@ -71,7 +72,7 @@ export interface AuthOptions {
   readonly passwords: PasswordHasher;
   readonly jwt: Pick<Jwt, 'sign'>;
   readonly refreshTokens: RefreshTokens;
-  readonly authenticator: Pick<Authenticator, 'identify' | 'forgetSession'>;
+  readonly authenticator: Pick<Authenticator, 'identify' | 'forgetSession' | 'forgetUser'>;
   readonly attempts: Attempts;
   readonly log: Logger;
   /** What the tokens are for, in `WWW-Authenticate`. */
@@ -161,12 +162,18 @@ export function createAuth(options: AuthOptions): Auth {
       ended(userId, sessionId, 'revoked');
     },
 
-    async requireLive(tx, { sessionId }) {
-      if ((await findSessionUser(tx, sessionId, moment())) !== undefined) return;
-      authenticator.forgetSession(sessionId);
-      const { message } = sessionOver();
-      const challenge = bearerChallenge(realm, { description: message });
-      throw new AppError('unauthenticated', message, { headers: { 'www-authenticate': challenge } });
+    async requireAuthority(tx, caller) {
+      const role = await lockSessionUser(tx, caller, moment());
+      if (role === undefined) {
+        authenticator.forgetSession(caller.sessionId);
+        const { message } = sessionOver();
+        const challenge = bearerChallenge(realm, { description: message });
+        throw new AppError('unauthenticated', message, { headers: { 'www-authenticate': challenge } });
+      }
+      if (caller.role === 'admin' && role !== 'admin') {
+        authenticator.forgetUser(caller.userId);
+        throw new AppError('forbidden', 'You are no longer an admin, so nothing was changed.');
+      }
     },
 
     endUserSessions,

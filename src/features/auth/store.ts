@@ -150,6 +150,24 @@ export async function findSessionUser(sql: Sql, id: string, now: Date): Promise<
   return user;
 }
 
+/**
+ * The role of a user whose session is live, locked until the transaction ends: until then neither the role changes nor the
+ * session ends. Undefined if the session is over or the user is gone. The user is locked before the session, as everywhere.
+ */
+export async function lockSessionUser(
+  tx: Sql,
+  { sessionId, userId }: { readonly sessionId: string; readonly userId: number },
+  now: Date,
+): Promise<Role | undefined> {
+  const [caller] = await tx<{ role: Role }[]>`
+    with caller as materialized (select id, role from users where id = ${userId} for share)
+    select caller.role
+    from caller join sessions on sessions.user_id = caller.id
+    where sessions.id = ${sessionId} and sessions.ended_at is null and sessions.expires_at > ${now}
+    for share of sessions`;
+  return caller?.role;
+}
+
 interface Ending {
   readonly reason: EndReason;
   readonly now: Date;

@@ -1,4 +1,4 @@
-import { callerOf } from '../../http/caller.ts';
+import { signedInCallerOf } from '../../http/caller.ts';
 import { accepted } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
 import { createCsvCheck } from './csv-check.ts';
@@ -44,7 +44,7 @@ export function uploadsRoutes({ uploads, folder, maxBytes, prefix }: UploadsRout
       },
       problems: ['database_unavailable'],
       async handler({ body: { file }, ctx }) {
-        const { id } = await uploads.importUsers(callerOf(ctx), file);
+        const { id } = await uploads.importUsers(signedInCallerOf(ctx), file);
         return accepted({ task_id: id, bytes: file.bytes, sha256: file.sha256 }, `${prefix}/tasks/${id}`);
       },
     }),

@@ -8,22 +8,27 @@
  */
 
 import { join } from 'node:path';
-import type { Principal } from '../../auth/principal.ts';
+import type { SessionPrincipal } from '../../auth/principal.ts';
 import type { Database } from '../../db/database.ts';
 import type { UploadedFile } from '../../http/uploaded-file.ts';
 import type { Job } from '../../jobs/job.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import type { Logger } from '../../observability/logger.ts';
+import type { Auth } from '../auth/auth.ts';
 import { importUsers } from './tasks.ts';
 
 export interface Uploads {
-  /** Starts the import of the users in a file. Rejects with the errors of the database. */
-  importUsers(caller: Principal, file: UploadedFile): Promise<Job>;
+  /**
+   * Starts the import of the users in a file. The file may have taken long to arrive, so the caller is checked again:
+   * rejects with `unauthenticated` or `forbidden`, and with the errors of the database.
+   */
+  importUsers(caller: SessionPrincipal, file: UploadedFile): Promise<Job>;
 }
 
 export interface UploadsOptions {
   readonly database: Database;
   readonly queue: Queue;
+  readonly auth: Pick<Auth, 'requireAuthority'>;
   readonly log: Logger;
 }
 
@@ -32,12 +37,14 @@ export function uploadsFolder(dataDir: string): string {
   return join(dataDir, 'uploads');
 }
 
-export function createUploads({ database, queue, log }: UploadsOptions): Uploads {
+export function createUploads({ database, queue, auth, log }: UploadsOptions): Uploads {
   return {
-    async importUsers({ userId }, { id, bytes, sha256 }) {
-      const { job } = await database.transaction((tx) =>
-        queue.enqueue(tx, importUsers, { file: id }, { userId }),
-      );
+    async importUsers(caller, { id, bytes, sha256 }) {
+      const { userId } = caller;
+      const { job } = await database.transaction(async (tx) => {
+        await auth.requireAuthority(tx, caller);
+        return queue.enqueue(tx, importUsers, { file: id }, { userId });
+      });
       log.info('upload.received', { user_id: userId, task_id: job.id, file: id, bytes, sha256 });
       return job;
     },

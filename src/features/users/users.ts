@@ -5,8 +5,8 @@
  *
  * A user is seen and changed by itself and by admins. To anybody else it does not exist: 404, whether it does or not.
  * Mail to the address of a user can set a new password, so whoever has only got hold of an access token or of an API
- * key must not be able to change it: it takes the password, and somebody who has signed in and is so by the database, not
- * only by what the authenticator remembers.
+ * key must not be able to change it: it takes the password and a session. Every change is made in a transaction that holds
+ * the caller's session and role, so none is made with authority that was taken away while the request was under way.
  */
 
 import type { Authenticator } from '../../auth/authenticator.ts';
@@ -15,6 +15,7 @@ import { passwordFault } from '../../auth/password-policy.ts';
 import { mayActFor, type Principal } from '../../auth/principal.ts';
 import type { BeforeCommit } from '../../db/before-commit.ts';
 import type { Database } from '../../db/database.ts';
+import type { Sql } from '../../db/intercept.ts';
 import { type Keyset, type KeysetPage, keysetPage } from '../../db/keyset.ts';
 import { AppError } from '../../errors.ts';
 import { invalidField } from '../../http/validate.ts';
@@ -77,7 +78,7 @@ export interface UsersOptions {
   readonly database: Database;
   readonly passwords: PasswordHasher;
   readonly attempts: Attempts;
-  readonly auth: Pick<Auth, 'requireLive'>;
+  readonly auth: Pick<Auth, 'requireAuthority'>;
   readonly account: Pick<Account, 'sendVerification' | 'emailChanged'>;
   readonly authenticator: Pick<Authenticator, 'forgetUser'>;
   readonly log: Logger;
@@ -134,9 +135,8 @@ export function createUsers(options: UsersOptions): Users {
       function change(comparedHash: string | undefined) {
         return explainConflict(patch, id, () =>
           database.transaction(async (tx) => {
-            const former = found(await lockUser(tx, id), id);
+            const former = await lockForChange(tx, caller, id);
             requireVersion(former, condition);
-            if (patch.email !== undefined && caller.kind === 'session') await auth.requireLive(tx, caller);
             if (comparedHash !== undefined && (await findPasswordHash(tx, id)) !== comparedHash)
               return undefined;
             const user = await updateUser(tx, id, patch);
@@ -150,7 +150,7 @@ export function createUsers(options: UsersOptions): Users {
     async remove(caller, id, condition) {
       refuseStranger(caller, id);
       const user = await database.transaction(async (tx) => {
-        const locked = found(await lockUser(tx, id), id);
+        const locked = await lockForChange(tx, caller, id);
         requireVersion(locked, condition);
         await deleteUser(tx, id);
         return locked;
@@ -159,6 +159,19 @@ export function createUsers(options: UsersOptions): Users {
       log.info('user.deleted', { user_id: id, email: user.email, by_user_id: caller.userId });
     },
   };
+
+  /**
+   * Locks the user who is changed, and checks that the caller still may change it. Users are locked in the order of their
+   * numbers, so that two admins who change each other do not wait for one another. An API key acts for its own user only,
+   * and was checked right before.
+   */
+  async function lockForChange(tx: Sql, caller: Principal, id: number): Promise<User> {
+    const check = () => (caller.kind === 'session' ? auth.requireAuthority(tx, caller) : undefined);
+    if (caller.userId < id) await check();
+    const user = found(await lockUser(tx, id), id);
+    if (caller.userId >= id) await check();
+    return user;
+  }
 
   /**
    * An admin who changes the address of somebody else cannot know that password; everybody else shows their own. The

@@ -10,7 +10,7 @@ import { eventually } from '../../helpers/eventually.ts';
 import { mustConnect, mustOpenTestDatabase } from '../../helpers/test-database.ts';
 
 const nobody = { forgetApiKey: () => {} };
-const live = { requireLive: async () => {} };
+const live = { requireAuthority: async () => {} };
 
 async function mustPrepare(t: TestContext, role: 'user' | 'admin' = 'user') {
   const database = await mustOpenTestDatabase(t);

@@ -30,7 +30,7 @@ describe('a server without a database', () => {
       database,
       passwords: hashesNothing,
       attempts: createAttempts({ database, log: log.log }),
-      auth: { requireLive: async () => {} },
+      auth: { requireAuthority: async () => {} },
       account: { sendVerification() {}, emailChanged() {} },
       authenticator: { forgetUser() {} },
       log: log.log,
