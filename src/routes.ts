@@ -182,7 +182,12 @@ function featureRoutes({
     ...authRoutes({ auth, allowedOrigins: application.corsAllowOrigins }),
     ...accountRoutes({ account }),
     ...apiKeysRoutes({ apiKeys, prefix }),
-    ...usersRoutes({ users, welcome, prefix }),
+    ...usersRoutes({
+      users,
+      welcome,
+      registrationsPerHour: security.rateLimitRegistrationsPerHour,
+      prefix,
+    }),
     ...postsRoutes({ posts, prefix }),
     ...tasksRoutes({ tasks }),
     ...uploadsRoutes({

@@ -4,8 +4,13 @@
  * costs whoever stole the table as much for every guess.
  *
  * It costs the server too. The work runs in libuv's thread pool, off the event loop; no more than a few run at a
- * time, because each holds its memory and one of the pool's four threads; others wait in line, and when the line is
- * full a caller is refused at once instead of waiting for minutes.
+ * time, because each holds its memory and one of the pool's four threads. The others wait in two lanes, and when a lane is
+ * full a caller is refused at once instead of waiting for minutes:
+ *
+ *     sign-in        whoever has an account: sign in, confirm or change the password, set one with a mailed token
+ *     registration   anybody: at most all places but one, and a fourth of the turns while others wait for sign-in
+ *
+ * So registrations cannot keep users from signing in. In each lane the addresses of clients take turns.
  *
  * Stored as `$scrypt$ln=17,r=8,p=1$<salt>$<key>`, base64 without padding. The parameters travel with the hash, so
  * they can be raised later: old hashes still verify, and `needsRehash` says which to renew at the next login.
@@ -14,16 +19,25 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 import { AppError } from '../errors.ts';
-import { createTurns } from '../resilience/turns.ts';
+import { createFairTurns } from '../resilience/fair-turns.ts';
 
 /** Says that nobody waits for the hash any more: an AbortSignal, or something lighter. */
 export type PasswordSignal = Pick<AbortSignal, 'aborted' | 'reason'>;
 
+/** For whom a password is hashed, which decides when it is. */
+export interface PasswordWork {
+  readonly signal?: PasswordSignal | undefined;
+  /** By default `sign-in`. */
+  readonly lane?: 'sign-in' | 'registration';
+  /** Who causes the work, such as the address of the client; sources take turns. */
+  readonly source?: string;
+}
+
 export interface PasswordHasher {
   /** Hashes a password with a new salt. Rejects with `not_ready` when too many wait, or the signal's reason. */
-  hash(password: string, signal?: PasswordSignal): Promise<string>;
+  hash(password: string, work?: PasswordWork): Promise<string>;
   /** Whether the password is the one of a stored hash, in constant time. False for a hash it cannot read. */
-  verify(password: string, stored: string, signal?: PasswordSignal): Promise<boolean>;
+  verify(password: string, stored: string, work?: PasswordWork): Promise<boolean>;
   /** Whether a stored hash has other parameters than new ones get. */
   needsRehash(stored: string): boolean;
 }
@@ -33,7 +47,7 @@ export interface PasswordHasherOptions {
   readonly cost?: number;
   /** How many hashes are computed at a time. */
   readonly concurrency?: number;
-  /** How many callers may wait for their turn. */
+  /** How many callers may wait for their turn in the lane for signing in; a fourth of that in the one for registering. */
   readonly maxWaiting?: number;
 }
 
@@ -66,17 +80,27 @@ export function createPasswordHasher({
   maxWaiting = 50,
 }: PasswordHasherOptions = {}): PasswordHasher {
   const current: Parameters = { ...blocks, ln: cost };
-  const turns = createTurns(concurrency, maxWaiting);
+  const turns = createFairTurns({
+    concurrency,
+    lanes: {
+      'sign-in': { maxRunning: concurrency, maxWaiting, weight: 3 },
+      registration: {
+        maxRunning: Math.min(concurrency, Math.max(1, concurrency - 1)),
+        maxWaiting: Math.ceil(maxWaiting / 4),
+        weight: 1,
+      },
+    },
+    refuse: () =>
+      new AppError('not_ready', 'Too many passwords are being worked on at the moment: try again shortly.', {
+        headers: { 'retry-after': '5' },
+      }),
+  });
 
-  async function inTurn<T>(work: () => Promise<T>, signal: PasswordSignal | undefined): Promise<T> {
-    if (turns.isFull) {
-      throw new AppError(
-        'not_ready',
-        'Too many passwords are being worked on at the moment: try again shortly.',
-        { headers: { 'retry-after': '5' } },
-      );
-    }
-    return turns.run(() => {
+  async function inTurn<T>(
+    work: () => Promise<T>,
+    { signal, lane = 'sign-in', source = '' }: PasswordWork = {},
+  ): Promise<T> {
+    return turns.run({ lane, source }, () => {
       // Whoever waited may be gone by now; then the turn goes to the next at once.
       if (signal?.aborted) throw signal.reason;
       return work();
@@ -84,15 +108,15 @@ export function createPasswordHasher({
   }
 
   return {
-    async hash(password, signal) {
+    async hash(password, work) {
       const salt = randomBytes(saltBytes);
-      const key = await inTurn(() => deriveKey(password, salt, keyBytes, current), signal);
+      const key = await inTurn(() => deriveKey(password, salt, keyBytes, current), work);
       return formatHash(current, salt, key);
     },
-    async verify(password, stored, signal) {
+    async verify(password, stored, work) {
       const hash = parseHash(stored);
       if (hash === undefined) return false;
-      const key = await inTurn(() => deriveKey(password, hash.salt, hash.key.length, hash), signal);
+      const key = await inTurn(() => deriveKey(password, hash.salt, hash.key.length, hash), work);
       return timingSafeEqual(key, hash.key);
     },
     needsRehash(stored) {

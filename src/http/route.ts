@@ -27,6 +27,17 @@ export type Method = (typeof methods)[number];
  */
 export type Auth = 'none' | 'own' | 'user' | 'apiKey' | 'any';
 
+/**
+ * What a request of a route that is open to everybody makes the server do beyond some reads by key: an open route with costs
+ * declares limits, and the application does not start if it does not.
+ *
+ * - `password-hash`: tenths of a second of a core, and 128 MiB.
+ * - `mail`: a mail to somebody who may not have asked for it.
+ * - `write`: a row that is written or deleted.
+ * - `large-answer`: an answer of over 50 kB, or one that other processes are asked for.
+ */
+export type RouteCost = 'password-hash' | 'mail' | 'write' | 'large-answer';
+
 /** A quota of one route: at most `quota` requests in any `windowMs` milliseconds, of one address or of one user. */
 export interface RouteLimit {
   /** Names the quota in the `RateLimit` headers and in the log; routes with the same name share it. */
@@ -93,6 +104,8 @@ interface RouteFacts {
   readonly authority?: 'fresh' | { readonly cached: string };
   /** `exempt` is for probes: no rate limit, any host, plain HTTP. */
   readonly limit?: 'address' | 'exempt';
+  /** What anybody can make the server do with it; empty for a route that only reads little. */
+  readonly costs?: readonly RouteCost[];
   /** Quotas of its own, beside those of the address and of the user. */
   readonly limits?: readonly RouteLimit[];
   /** Takes `Idempotency-Key`: the request is done once, however often it is sent. Its handler uses `once`. */

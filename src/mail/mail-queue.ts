@@ -9,8 +9,15 @@
  *   (queue full,            (refused for good, or the third try)
  *    or stopping)
  *
- * Invariants: at most `concurrency` mails are being sent; at most `capacity` are held, in whatever state; each that was
- * posted ends in one line, `mail.delivered` by the mailer or `mail.failed` here. A deferred mail takes no turn.
+ * Mails wait in two lanes, so that mails which anybody can cause do not delay or displace the others:
+ *
+ *     account        to whoever has an account: a token to set a new password, news of a change
+ *     unconfirmed    to an address that somebody typed and nobody has confirmed yet
+ *
+ * Invariants: at most `concurrency` mails are being sent, and at most all but one of them unconfirmed ones; at most
+ * `capacity` of the account lane are held and half as many unconfirmed ones, in whatever state; of one recipient a
+ * twentieth of that; in a lane the recipients take turns. Each mail that was posted ends in one line, `mail.delivered` by
+ * the mailer or `mail.failed` here. A deferred mail takes no turn.
  * Stopping takes no new mail, gives deferred ones their next try at once, and fails what is left when the time is up;
  * what was being sent just then may arrive all the same.
  */
@@ -18,15 +25,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../observability/logger.ts';
 import { runBeyondRequest } from '../observability/request-context.ts';
+import { createFairTurns } from '../resilience/fair-turns.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
-import { createTurns } from '../resilience/turns.ts';
 import { type Mail, MailError, type Mailer } from './mailer.ts';
+
+export type MailLane = 'account' | 'unconfirmed';
 
 export interface MailQueue {
   /** Whether mail can be sent at all. Who cannot do without asks first, and throws `mail_disabled`. */
   readonly enabled: boolean;
   /** Takes a mail, to be sent soon. Never throws; if mail is not enabled, nothing happens. */
-  post(mail: Mail): void;
+  post(mail: Mail, lane?: MailLane): void;
   /** Sends what it can within `graceMs` milliseconds, then closes the mailer. Idempotent. */
   stop(graceMs: number): Promise<void>;
 }
@@ -36,7 +45,7 @@ export interface MailQueueOptions {
   readonly log: Logger;
   /** How many mails are being sent at a time. */
   readonly concurrency?: number;
-  /** How many mails are held at most; the text of one is a few hundred bytes. */
+  /** How many mails of the account lane are held at most; the text of one is a few hundred bytes. */
   readonly capacity?: number;
   readonly backoff?: Backoff;
 }
@@ -46,6 +55,9 @@ export const noMail: MailQueue = { enabled: false, post() {}, async stop() {} };
 
 const tries = 3;
 
+/** Of one recipient this many can be held, whatever the capacity. */
+const fewest = 10;
+
 export function createMailQueue({
   mailer,
   log,
@@ -53,17 +65,33 @@ export function createMailQueue({
   capacity = 1000,
   backoff = { baseMs: 5_000, maxMs: 60_000 },
 }: MailQueueOptions): MailQueue {
-  const held = new Map<Mail, Promise<void>>();
-  const turns = createTurns(concurrency);
+  const capacities: Readonly<Record<MailLane, number>> = {
+    account: capacity,
+    unconfirmed: Math.ceil(capacity / 2),
+  };
+  const held = new Map<Mail, { readonly lane: MailLane; readonly delivery: Promise<void> }>();
+  // Who may wait was decided when the mail was posted: one that is tried again must find its place.
+  const turns = createFairTurns<MailLane>({
+    concurrency,
+    lanes: {
+      account: { maxRunning: concurrency, maxWaiting: Number.POSITIVE_INFINITY, weight: 3 },
+      unconfirmed: {
+        maxRunning: Math.max(1, concurrency - 1),
+        maxWaiting: Number.POSITIVE_INFINITY,
+        weight: 1,
+      },
+    },
+    refuse: () => new RangeError('A lane without a limit is full.'),
+  });
   const stopping = new AbortController();
   let stopped: Promise<void> | undefined;
   let abandoned = false;
 
   /** Resolves when the mail has ended, in one way or the other. */
-  async function deliver(mail: Mail): Promise<void> {
+  async function deliver(mail: Mail, lane: MailLane): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await turns.run(async () => {
+        return await turns.run({ lane, source: mail.to }, async () => {
           if (!abandoned) await mailer.send(mail);
         });
       } catch (error) {
@@ -74,6 +102,17 @@ export function createMailQueue({
         await pause(backoffDelay(attempt, backoff, Math.random));
       }
     }
+  }
+
+  /** Whether no further mail of the lane can be held; with a recipient, none to this one. */
+  function isFull(lane: MailLane, recipient?: string): boolean {
+    const most =
+      recipient === undefined ? capacities[lane] : Math.max(fewest, Math.ceil(capacities[lane] / 20));
+    let count = 0;
+    for (const [mail, { lane: each }] of held) {
+      if (each === lane && (recipient === undefined || mail.to === recipient)) count += 1;
+    }
+    return count >= most;
   }
 
   function fail(mail: Mail, reason: string): void {
@@ -88,7 +127,7 @@ export function createMailQueue({
     stopping.abort();
     const timer = new AbortController();
     const late = delay(graceMs, undefined, { signal: timer.signal }).catch(() => {});
-    await Promise.race([Promise.all(held.values()), late]);
+    await Promise.race([Promise.all(Array.from(held.values(), ({ delivery }) => delivery)), late]);
     timer.abort();
     abandoned = true;
     for (const mail of held.keys()) fail(mail, 'The process ended before the mail was sent.');
@@ -97,12 +136,13 @@ export function createMailQueue({
 
   return {
     enabled: true,
-    post(mail) {
+    post(mail, lane = 'account') {
       if (stopping.signal.aborted) return fail(mail, 'The process is about to end.');
-      if (held.size >= capacity) return fail(mail, 'Too many mails are waiting.');
+      if (isFull(lane)) return fail(mail, 'Too many mails are waiting.');
+      if (isFull(lane, mail.to)) return fail(mail, 'Too many mails to this recipient are waiting.');
       const copy = { ...mail };
-      const delivery = runBeyondRequest(() => deliver(copy)).finally(() => held.delete(copy));
-      held.set(copy, delivery);
+      const delivery = runBeyondRequest(() => deliver(copy, lane)).finally(() => held.delete(copy));
+      held.set(copy, { lane, delivery });
     },
     stop(graceMs) {
       stopped ??= stop(graceMs);

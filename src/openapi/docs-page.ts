@@ -9,7 +9,7 @@
 import * as z from 'zod';
 import { AppError } from '../errors.ts';
 import { raw, redirect } from '../http/reply.ts';
-import { type Route, route } from '../http/route.ts';
+import { type Route, type RouteLimit, route } from '../http/route.ts';
 import type { OpenApiDocument } from './document.ts';
 import { type Asset, findSwaggerUi, readAssets } from './swagger-ui.ts';
 
@@ -66,12 +66,16 @@ export function createDocsRoutes(options: DocsOptions): Route[] {
   return routes;
 }
 
+/** One page with its files and the document is seven requests. */
+const docsLimits: readonly RouteLimit[] = [{ name: 'api-docs', by: 'address', quota: 140, windowMs: 60_000 }];
+
 const docsRoute = { method: 'GET', tags: ['docs'], auth: 'none', hidden: true } as const;
+const largeRoute = { ...docsRoute, costs: ['large-answer'], limits: docsLimits } as const;
 
 function documentRoute(path: string, document: () => OpenApiDocument): Route {
   let text: string | undefined;
   return route({
-    ...docsRoute,
+    ...largeRoute,
     path,
     operationId: 'getOpenApiDocument',
     summary: 'The OpenAPI document',
@@ -100,7 +104,7 @@ function pageRoute(path: string, html: string): Route {
 
 function assetRoute(docsUrl: string, assets: ReadonlyMap<string, Asset>): Route {
   return route({
-    ...docsRoute,
+    ...largeRoute,
     path: `${docsUrl}/assets/*name`,
     operationId: 'getDocsAsset',
     summary: 'A file of the docs page',

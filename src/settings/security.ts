@@ -25,6 +25,15 @@ export const security = z.object({
     default: '10',
     about: 'Allowance on top of the limit a minute. Both together are at most 1000000.',
   }),
+  rateLimitRegistrationsPerHour: variable(
+    'SECURITY_RATE_LIMIT_REGISTRATIONS_PER_HOUR',
+    integer(1, most, 'registrations'),
+    {
+      default: '20',
+      about:
+        'Users that one address may register in any 3600 seconds. Each costs a password hash and a mail to an address that was not confirmed.',
+    },
+  ),
   rateLimitMaxClients: variable('SECURITY_RATE_LIMIT_MAX_CLIENTS', integer(1, 10_000_000), {
     default: '100000',
     about:

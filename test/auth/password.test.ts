@@ -100,7 +100,7 @@ describe('password', () => {
     const hasher = createPasswordHasher({ cost: 4, concurrency: 1 });
     const caller = new AbortController();
     const first = hasher.hash(password);
-    const second = hasher.hash(password, caller.signal);
+    const second = hasher.hash(password, { signal: caller.signal });
     const third = hasher.hash(password);
     caller.abort(new Error('gone'));
     await assert.rejects(second, { message: 'gone' });

@@ -119,6 +119,7 @@ async function start() {
       APP_DATA_DIR: folder,
       SECURITY_RATE_LIMIT_PER_MINUTE: '10000',
       SECURITY_RATE_LIMIT_PER_HOUR: '10000',
+      SECURITY_RATE_LIMIT_REGISTRATIONS_PER_HOUR: '10000',
     },
     envFile: null,
   });

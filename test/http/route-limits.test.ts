@@ -39,3 +39,22 @@ describe('the limits of routes', () => {
     });
   }
 });
+
+describe('a route that costs something', () => {
+  const costs = ['mail'] as const;
+  const limits = [login];
+
+  it('is refused without a limit if everybody may use it', () => {
+    assert.throws(() => refuseUnclearLimits([testRoute('POST', '/letters', () => 1, { costs })]), {
+      name: StartError.name,
+      message: 'POST /letters is open to everybody and costs mail: declare its limits.',
+    });
+  });
+
+  it('is accepted with a limit, and for known callers, who have one', () => {
+    refuseUnclearLimits([
+      testRoute('POST', '/letters', () => 1, { costs, limits }),
+      testRoute('POST', '/own-letters', () => 1, { costs, auth: 'user' }),
+    ]);
+  });
+});

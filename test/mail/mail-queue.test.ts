@@ -171,6 +171,60 @@ describe('many posted mails', () => {
   });
 });
 
+describe('mails to addresses that nobody has confirmed', () => {
+  const to = (name: string): Mail => ({ ...mail, to: `${name}@example.org` });
+  const strangers = (count: number) => Array.from({ length: count }, (_, nth) => to(`stranger${nth}`));
+
+  it('displace no mail of an account: those are sent although 1,000 of the others wait', async () => {
+    const gate = deferred();
+    const sent: string[] = [];
+    const { mailer } = actor(async (_attempt, { to: recipient }) => {
+      if (recipient.startsWith('stranger')) await gate.promise;
+      sent.push(recipient);
+    });
+    const log = captureLog();
+    const queue = createMailQueue({ mailer, log: log.log });
+    for (const each of strangers(1000)) queue.post(each, 'unconfirmed');
+    queue.post(to('ada'));
+    await eventually('the mail of the account is sent', () => sent.includes('ada@example.org'));
+    assert.deepEqual(sent, ['ada@example.org']);
+    assert.ok(log.of('mail.failed').every(({ email }) => String(email).startsWith('s***')));
+    assert.equal(log.of('mail.failed').length, 500);
+    gate.resolve();
+    await queue.stop(5000);
+  });
+
+  it('are sent too while mails of accounts keep coming', async () => {
+    const sent: string[] = [];
+    const { mailer } = actor(async (_attempt, { to: recipient }) => void sent.push(recipient));
+    const queue = createMailQueue({ mailer, log: captureLog().log, concurrency: 1 });
+    for (let nth = 0; nth < 20; nth += 1) queue.post(to(`user${nth}`));
+    queue.post(to('stranger'), 'unconfirmed');
+    await queue.stop(5000);
+    assert.ok(sent.indexOf('stranger@example.org') < 6, sent.join());
+  });
+});
+
+it('one recipient cannot take the room of others, and waits behind them', async () => {
+  const gate = deferred();
+  const sent: string[] = [];
+  const { mailer } = actor(async (_attempt, { to }) => {
+    await gate.promise;
+    sent.push(to);
+  });
+  const log = captureLog();
+  const queue = createMailQueue({ mailer, log: log.log, concurrency: 1, capacity: 100 });
+  for (let nth = 0; nth < 100; nth += 1) queue.post(mail);
+  queue.post({ ...mail, to: 'bob@example.org' });
+  assert.deepEqual(
+    log.of('mail.failed').map(({ reason }) => reason),
+    Array.from({ length: 90 }, () => 'Too many mails to this recipient are waiting.'),
+  );
+  gate.resolve();
+  await queue.stop(5000);
+  assert.equal(sent.indexOf('bob@example.org'), 2);
+});
+
 describe('stopping', () => {
   it('waits for the mail that is being sent, then closes the mailer, once', async () => {
     const gate = deferred();

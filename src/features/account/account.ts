@@ -55,7 +55,9 @@ export interface AccountOptions extends MailsOptions {
 export interface AccountParts extends AccountOptions {
   readonly mails: Mails;
   readonly mailToken: MailToken;
+  /** For mails that somebody with an account asked for; registrations have a background of their own. */
   readonly inBackground: InBackground;
+  readonly inBackgroundOfRegistration: InBackground;
 }
 
 export function createAccount(options: AccountOptions): Account {
@@ -65,6 +67,7 @@ export function createAccount(options: AccountOptions): Account {
     mails,
     mailToken: createMailToken({ ...options, mails }),
     inBackground: createBackground(options),
+    inBackgroundOfRegistration: createBackground(options),
   };
   return {
     changePassword: createChangePassword(parts),

@@ -1,6 +1,7 @@
 import { passwordFault } from '../../auth/password-policy.ts';
 import type { SessionPrincipal } from '../../auth/principal.ts';
 import { AppError } from '../../errors.ts';
+import { clientKey } from '../../http/addresses.ts';
 import { invalidField } from '../../http/validate.ts';
 import { currentRequest } from '../../observability/request-context.ts';
 import type { AccountParts } from './account.ts';
@@ -25,7 +26,7 @@ export function createChangePassword(parts: AccountParts): ChangePassword {
 
   return async function changePassword(caller, { currentPassword, newPassword, address }) {
     const { userId, sessionId } = caller;
-    const signal = currentRequest()?.signal;
+    const work = { signal: currentRequest()?.signal, source: clientKey(address) };
     const owner = found(await findOwner(database.sql, userId));
     const fault = passwordFault(newPassword, owner);
     if (fault !== undefined) throw invalidField('/new_password', fault);
@@ -33,7 +34,7 @@ export function createChangePassword(parts: AccountParts): ChangePassword {
     await attempts.underPermit({ userId, address }, () => compare(owner));
     await attempts.succeeded(owner, address);
 
-    const passwordHash = await passwords.hash(newPassword, signal);
+    const passwordHash = await passwords.hash(newPassword, work);
     let committed = await replace(owner);
     while (committed === undefined)
       committed = await replace(await compare(found(await findOwner(database.sql, userId))));
@@ -43,7 +44,7 @@ export function createChangePassword(parts: AccountParts): ChangePassword {
     if (owner.verified) mail.post(mails.passwordChanged(owner));
 
     async function compare(compared: Owner): Promise<Owner> {
-      if (await passwords.verify(currentPassword, compared.password_hash, signal)) return compared;
+      if (await passwords.verify(currentPassword, compared.password_hash, work)) return compared;
       log.warning('auth.password.change_refused', { user_id: userId, client_address: address });
       throw invalidField(
         '/current_password',

@@ -32,7 +32,7 @@ export interface EmailVerification {
 const purpose = 'email_verification';
 
 export function createEmailVerification(parts: AccountParts): EmailVerification {
-  const { database, mail, mails, mailToken, inBackground, log } = parts;
+  const { database, mail, mails, mailToken, inBackgroundOfRegistration, log } = parts;
 
   async function send(userId: number): Promise<void> {
     const mailed = await mailToken(userId, purpose);
@@ -40,7 +40,7 @@ export function createEmailVerification(parts: AccountParts): EmailVerification 
   }
 
   function sendVerification({ id }: MailUser): void {
-    if (!mail.enabled || inBackground(() => send(id))) return;
+    if (!mail.enabled || inBackgroundOfRegistration(() => send(id))) return;
     log.error('mail.failed', { user_id: id, reason: 'Too many mails are being made.' });
   }
 

@@ -33,7 +33,8 @@ export function createMailToken({
       return locked;
     });
     if (owner === undefined) return false;
-    mail.post(mails.token(purpose, owner, token));
+    // Anybody can register with any address, so mails to those must not displace the others.
+    mail.post(mails.token(purpose, owner, token), purpose === 'password_reset' ? 'account' : 'unconfirmed');
     return true;
   };
 }

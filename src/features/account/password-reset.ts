@@ -1,5 +1,6 @@
 import { hashOneTimeToken } from '../../auth/one-time-token.ts';
 import { passwordFault } from '../../auth/password-policy.ts';
+import { clientKey } from '../../http/addresses.ts';
 import { invalidField } from '../../http/validate.ts';
 import { currentRequest } from '../../observability/request-context.ts';
 import type { AccountParts } from './account.ts';
@@ -52,7 +53,10 @@ export function createPasswordReset(parts: AccountParts): PasswordReset {
       if (tokenHash === undefined || owner === undefined) throw uselessToken();
       const fault = passwordFault(newPassword, owner);
       if (fault !== undefined) throw invalidField('/new_password', fault);
-      const passwordHash = await passwords.hash(newPassword, currentRequest()?.signal);
+      const passwordHash = await passwords.hash(newPassword, {
+        signal: currentRequest()?.signal,
+        source: clientKey(address),
+      });
       // The owner signs in from here next, whoever guesses meanwhile.
       await attempts.succeeded(owner, address);
       const ended = await database.transaction(async (tx) => {

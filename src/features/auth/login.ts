@@ -3,6 +3,7 @@ import type { PasswordHasher } from '../../auth/password.ts';
 import type { RefreshTokens } from '../../auth/refresh-token.ts';
 import type { Database } from '../../db/database.ts';
 import { AppError } from '../../errors.ts';
+import { clientKey } from '../../http/addresses.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { currentRequest } from '../../observability/request-context.ts';
 import type { Attempts } from '../attempts/attempts.ts';
@@ -67,18 +68,18 @@ export function createLogin(parts: LoginParts) {
 
   /** The user with this login and this password, the hash renewed if it is due. Rejects if there is none. */
   async function compare(login: string, password: string, client: Client): Promise<Login> {
-    const signal = currentRequest()?.signal;
+    const work = { signal: currentRequest()?.signal, source: clientKey(client.address) };
     for (;;) {
       const found = await findLogin(database.sql, login);
       if (found === undefined) {
-        await passwords.hash(password, signal);
+        await passwords.hash(password, work);
         throw refuse({ reason: 'unknown_login' }, client);
       }
-      if (!(await passwords.verify(password, found.password_hash, signal))) {
+      if (!(await passwords.verify(password, found.password_hash, work))) {
         throw refuse({ reason: 'wrong_password', user_id: found.id }, client);
       }
       if (!passwords.needsRehash(found.password_hash)) return found;
-      const password_hash = await passwords.hash(password, signal);
+      const password_hash = await passwords.hash(password, work);
       if (await replaceHash(database.sql, found, password_hash)) {
         log.info('auth.password.rehashed', { user_id: found.id });
         return { ...found, password_hash };

@@ -14,6 +14,8 @@ import type { Welcome } from './welcome.ts';
 export interface UsersRoutesOptions {
   readonly users: Users;
   readonly welcome: Welcome;
+  /** Registrations of one address in any hour. */
+  readonly registrationsPerHour: number;
   /** What stands before the paths of these routes, such as `/api/v1`. */
   readonly prefix: string;
 }
@@ -31,7 +33,7 @@ const welcomeLimits: readonly RouteLimit[] = [
 const etag = 'The version of the user, for `If-Match` and `If-None-Match`.';
 
 /** Registering is for everybody; the rest is for the user, and for admins. */
-export function usersRoutes({ users, welcome, prefix }: UsersRoutesOptions): Route[] {
+export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: UsersRoutesOptions): Route[] {
   const shown = (user: User) => ok(user, { etag: versionTag(user.version) });
   const registered = (user: User) =>
     created(user, `${prefix}/users/${user.id}`, { etag: versionTag(user.version) });
@@ -45,6 +47,8 @@ export function usersRoutes({ users, welcome, prefix }: UsersRoutesOptions): Rou
       description: 'The username and the e-mail address must be free; 409 names those that are not.',
       tags: ['users'],
       auth: 'none',
+      costs: ['password-hash', 'mail', 'write'],
+      limits: [{ name: 'registration', by: 'address', quota: registrationsPerHour, windowMs: 3_600_000 }],
       idempotent: true,
       body: newUser,
       example: {
@@ -60,8 +64,9 @@ export function usersRoutes({ users, welcome, prefix }: UsersRoutesOptions): Rou
         },
       },
       problems: ['conflict', 'not_ready', 'database_unavailable'],
-      async handler({ body, once }) {
-        return registered(await users.register(body, once(registered)));
+      async handler({ body, ctx, once }) {
+        const registration = { newUser: body, address: ctx.clientAddress };
+        return registered(await users.register(registration, once(registered)));
       },
     }),
     route({

@@ -18,6 +18,7 @@ import type { Database } from '../../db/database.ts';
 import type { Sql } from '../../db/intercept.ts';
 import { type Keyset, type KeysetPage, keysetPage } from '../../db/keyset.ts';
 import { AppError } from '../../errors.ts';
+import { clientKey } from '../../http/addresses.ts';
 import { invalidField } from '../../http/validate.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { currentRequest } from '../../observability/request-context.ts';
@@ -54,6 +55,12 @@ export interface UserChange {
   readonly condition: VersionCondition;
 }
 
+/** Who wants to register, and from which address. */
+export interface Registration {
+  readonly newUser: NewUser;
+  readonly address: string;
+}
+
 /**
  * Each rejects with an AppError: `not_found` for an id that nobody has or that is not for the caller, `conflict` for a
  * taken name or address, `precondition_failed` for a version that the caller did not want changed, and those of the
@@ -61,7 +68,7 @@ export interface UserChange {
  */
 export interface Users {
   /** Rejects with `validation_failed` for a password that is easily guessed. */
-  register(newUser: NewUser, beforeCommit?: BeforeCommit<User>): Promise<User>;
+  register(registration: Registration, beforeCommit?: BeforeCommit<User>): Promise<User>;
   get(caller: Principal, id: number): Promise<User>;
   /** All users; whether the caller may see them, the route decides by the role. */
   list(keyset: Keyset): Promise<KeysetPage<User>>;
@@ -88,12 +95,16 @@ export function createUsers(options: UsersOptions): Users {
   const { database, passwords, attempts, auth, account, authenticator, log } = options;
   const { sql } = database;
   return {
-    async register(newUser, beforeCommit) {
+    async register({ newUser, address }, beforeCommit) {
       const fault = passwordFault(newUser.password, newUser);
       if (fault !== undefined) throw invalidField('/password', fault);
       // Hashing is dear: what is going to be refused, and a database that is not there, are found out before.
       refuseTaken(await findTakenFields(sql, newUser, null));
-      const passwordHash = await passwords.hash(newUser.password, currentRequest()?.signal);
+      const passwordHash = await passwords.hash(newUser.password, {
+        signal: currentRequest()?.signal,
+        lane: 'registration',
+        source: clientKey(address),
+      });
       const user = await explainConflict(newUser, null, () =>
         database.transaction(async (tx) => {
           const inserted = await insertUser(tx, { ...newUser, passwordHash });
@@ -205,7 +216,8 @@ export function createUsers(options: UsersOptions): Users {
     { current_password = '' }: UserPatch,
   ): Promise<string> {
     const hash = (await findPasswordHash(sql, id)) ?? '';
-    if (await passwords.verify(current_password, hash, currentRequest()?.signal)) return hash;
+    const work = { signal: currentRequest()?.signal, source: clientKey(address) };
+    if (await passwords.verify(current_password, hash, work)) return hash;
     log.warning('auth.email.change_refused', { user_id: id, client_address: address });
     throw invalidField('/current_password', 'This is not your current password.');
   }

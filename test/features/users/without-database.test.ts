@@ -35,7 +35,9 @@ describe('a server without a database', () => {
       authenticator: { forgetUser() {} },
       log: log.log,
     });
-    await assert.rejects(users.register(user), { code: 'database_disabled' });
+    await assert.rejects(users.register({ newUser: user, address: '192.0.2.1' }), {
+      code: 'database_disabled',
+    });
   });
 
   it('is ready, and shows the database as disabled', async (t) => {
