@@ -47,7 +47,7 @@ export interface PasswordHasherOptions {
   readonly cost?: number;
   /** How many hashes are computed at a time. */
   readonly concurrency?: number;
-  /** How many callers may wait for their turn in the lane for signing in; a fourth of that in the one for registering. */
+  /** How many callers may wait for their turn in the lane for signing in; half of that in the one for registering. */
   readonly maxWaiting?: number;
 }
 
@@ -86,7 +86,7 @@ export function createPasswordHasher({
       'sign-in': { maxRunning: concurrency, maxWaiting, weight: 3 },
       registration: {
         maxRunning: Math.min(concurrency, Math.max(1, concurrency - 1)),
-        maxWaiting: Math.ceil(maxWaiting / 4),
+        maxWaiting: Math.ceil(maxWaiting / 2),
         weight: 1,
       },
     },
