@@ -14,9 +14,11 @@
  */
 
 import type { Sql } from '../db/intercept.ts';
+import { boundedJson } from './bounded-json.ts';
 import { availableChannel } from './channels.ts';
 import type { JobState } from './job.ts';
 import { storableJson, storableText } from './json-text.ts';
+import { maxDetailsBytes } from './outcome.ts';
 import { isoNow } from './store.ts';
 import type { Attempt, Fault, Progress } from './thread-messages.ts';
 
@@ -105,19 +107,44 @@ export async function completeJobs(
   return rows.map(({ id }) => id);
 }
 
+export interface Completion extends OwnAttempt {
+  /** JSON text; null for none. */
+  readonly result: string | null;
+}
+
 /**
- * Completes the job in the transaction of its effect. False if it is no longer of this attempt: then the transaction
- * must roll back. Whoever takes the job over waits for this transaction, or makes this wait and be false.
+ * Marks a transaction as the one that is to complete the job. The mark is a local setting, so it goes with the
+ * transaction: after a COMMIT or ROLLBACK that a task sends itself it is not there, whatever was begun since. As a
+ * `SET` and no query, it takes no snapshot, so a task may still choose the isolation level.
+ */
+export async function markTransaction(transaction: Sql, own: OwnAttempt): Promise<void> {
+  await transaction.unsafe(`set local strata.attempt = '${markOf(own)}'`);
+}
+
+/** Whether the transaction is the one that was marked. */
+export async function isMarked(transaction: Sql, own: OwnAttempt): Promise<boolean> {
+  const rows = await transaction`select where current_setting('strata.attempt', true) = ${markOf(own)}`;
+  return rows.length === 1;
+}
+
+/**
+ * Completes the job in the transaction of its effect, which must be marked. False if it is not, or if the job is no
+ * longer of this attempt: then the transaction must roll back. Whoever takes the job over waits for this transaction,
+ * or makes this wait and be false.
  */
 export async function completeInTransaction(
   transaction: Sql,
-  { id, attempt, runner, result }: OwnAttempt & { readonly result: string | null },
+  { result, ...own }: Completion,
 ): Promise<boolean> {
   const stored = result === null ? null : storableJson(result);
   const { count } = await transaction`
     update jobs set ${completed(transaction)}, result = ${stored}::text::jsonb
-    where ${stillOwn(transaction, { id, attempt, runner })}`;
+    where ${stillOwn(transaction, own)} and current_setting('strata.attempt', true) = ${markOf(own)}`;
   return count === 1;
+}
+
+function markOf({ id, attempt, runner }: OwnAttempt): string {
+  return `${Number(id)}/${Number(attempt)}/${Number(runner)}`;
 }
 
 /**
@@ -152,7 +179,7 @@ export function snoozeJob(
 export async function cancelRunning(sql: Sql, own: OwnAttempt): Promise<boolean> {
   const { count } = await sql`
     update jobs set
-      state = 'cancelled', runner = null, cancel_requested = false, finished_at = now(), revision = revision + 1
+      state = 'cancelled', runner = null, cancel_requested = false, finished_at = clock_timestamp(), revision = revision + 1
     where id = (select id from jobs where ${stillOwn(sql, own)} for update skip locked)`;
   return count === 1;
 }
@@ -170,8 +197,8 @@ export async function releaseJobs(
       cross join lateral (${lockOwn(sql, 'given', runner)}) as job
     ), released as (
       update jobs set
-        state = ${next}, finished_at = case when cancel_requested then now() end, ${progressIn(sql, next)},
-        runner = null, cancel_requested = false, max_attempts = max_attempts + 1, run_at = now(), revision = revision + 1
+        state = ${next}, finished_at = case when cancel_requested then clock_timestamp() end, ${progressIn(sql, next)},
+        runner = null, cancel_requested = false, max_attempts = max_attempts + 1, run_at = clock_timestamp(), revision = revision + 1
       from own where jobs.id = own.id
       returning jobs.id, state, queue
     )
@@ -250,8 +277,8 @@ async function letGo(
     )
     update jobs set
       state = next, runner = null, cancel_requested = false,
-      run_at = case when next = 'scheduled' then now() + ${bounded(delayMs)} * interval '1 ms' else run_at end,
-      finished_at = case when next <> 'scheduled' then now() end, ${progressIn(sql, sql`next`)},
+      run_at = case when next = 'scheduled' then clock_timestamp() + ${bounded(delayMs)} * interval '1 ms' else run_at end,
+      finished_at = case when next <> 'scheduled' then clock_timestamp() end, ${progressIn(sql, sql`next`)},
       revision = revision + 1, ${also}
     from ended where jobs.id = ended.id
     returning state`;
@@ -278,7 +305,7 @@ function lockOwn(sql: Sql, list: string, runner: number) {
 function completed(sql: Sql) {
   return sql`
     state = 'completed', runner = null, cancel_requested = false, progress = 1, progress_message = null,
-    finished_at = now(), revision = revision + 1`;
+    finished_at = clock_timestamp(), revision = revision + 1`;
 }
 
 function idsOf(keys: readonly AttemptKey[]): number[] {
@@ -295,27 +322,16 @@ function bounded(delayMs: number): number {
   return Number.isNaN(delayMs) ? 0 : Math.min(tenYears, Math.max(0, delayMs));
 }
 
-const maxMessage = 2_000;
-const maxStack = 10_000;
-const maxDetails = 100_000;
-
-/** A fault as JSON text, cut to what is kept of it. Details that are too long, or no JSON, are left out. */
+/** A fault as JSON text. Its texts are bounded where it is made; details that are no JSON, or too large, are left out. */
 function storedFault({ code, message, details, stack }: Fault): string {
-  const json = jsonOf(details);
-  return storableJson(
-    JSON.stringify({
-      ...{ code, message: message.slice(0, maxMessage) },
-      ...(json !== undefined && json.length <= maxDetails && { details }),
-      ...(stack !== undefined && { stack: stack.slice(0, maxStack) }),
-    }),
-  );
-}
-
-/** Undefined for what is no JSON, or too deep to be made text of. */
-function jsonOf(value: unknown): string | undefined {
+  const written = JSON.stringify({ code, message, stack });
+  let writtenDetails: string | undefined;
   try {
-    return JSON.stringify(value);
+    writtenDetails = boundedJson(details, maxDetailsBytes);
   } catch {
-    return undefined;
+    // The fault says more than its details do: it is kept without them.
   }
+  const whole =
+    writtenDetails === undefined ? written : `${written.slice(0, -1)},"details":${writtenDetails}}`;
+  return storableJson(whole);
 }

@@ -27,11 +27,12 @@ import { type ClaimedJob, claimJobs, findOwnAttempts, recordProgress, releaseJob
 import type { JobMetrics } from './job-metrics.ts';
 import { createPrefetch } from './prefetch.ts';
 import { createProgressBatch } from './progress-batch.ts';
-import type { Recorder } from './recorder.ts';
+import type { Ending, Recorder } from './recorder.ts';
 import type { Poll } from './runner-store.ts';
 import type { TaskDefinition } from './task.ts';
 import type { Outcome } from './thread-messages.ts';
 import type { ThreadPool } from './thread-pool.ts';
+import { cutText } from './thrown.ts';
 
 export interface AttemptsOptions {
   readonly sql: Sql;
@@ -69,6 +70,8 @@ interface Held {
   readonly claimedAt: number;
   stage: 'waiting' | 'running' | 'recording';
 }
+
+const lost: Ending = { kind: 'lost' };
 
 /** What is claimed ahead waits for a thread so long at most, in milliseconds. */
 const waitMs = 500;
@@ -168,7 +171,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     const startedAt = performance.now();
     metrics.started(job.name, job.waitMs + startedAt - each.claimedAt);
     if (!definitions.has(job.name)) {
-      const message = `This runner knows no task "${job.name}".`;
+      const message = `This runner knows no task "${cutText(job.name, 100)}".`;
       void record(each, { kind: 'failed', fault: { code: 'unknown_task', message }, final: false }, null);
       return;
     }
@@ -191,7 +194,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
   async function record(each: Held, outcome: Outcome, durationMs: number | null): Promise<void> {
     each.stage = 'recording';
     progress.drop(each.job.id);
-    const ending = isOver() ? ({ kind: 'lost' } as const) : await recorder.record(each.job, outcome);
+    const ending = isOver() ? lost : await recorder.record(each.job, outcome);
     if (held.get(each.job.id) === each) held.delete(each.job.id);
     metrics.finished(each.job.name, ending.kind, durationMs);
     logEnding(log, each.job, ending, durationMs);

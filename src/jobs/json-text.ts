@@ -21,21 +21,3 @@ export function storableJson(json: string): string {
  * thousand can be written by one stack and no longer be read by another: by a thread's, PostgreSQL's, or a request's.
  */
 export const maxJsonDepth = 64;
-
-/** Whether JSON text is nested deeper than `maxJsonDepth`. */
-export function isTooDeep(json: string): boolean {
-  let depth = 0;
-  let inText = false;
-  for (let at = 0; at < json.length; at += 1) {
-    const char = json[at];
-    if (inText) {
-      if (char === '\\') at += 1;
-      else if (char === '"') inText = false;
-    } else if (char === '"') inText = true;
-    else if (char === '[' || char === '{') {
-      depth += 1;
-      if (depth > maxJsonDepth) return true;
-    } else if (char === ']' || char === '}') depth -= 1;
-  }
-  return false;
-}

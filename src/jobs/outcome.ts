@@ -7,16 +7,17 @@
  */
 
 import { isConnectionRefused } from '../db/database-error.ts';
-import { isTooDeep, maxJsonDepth } from './json-text.ts';
-import { InvalidPayloadError, JobLostError, TaskRefusal, TaskSnooze } from './task.ts';
+import { boundedJson, JsonLimitError } from './bounded-json.ts';
+import { maxJsonDepth } from './json-text.ts';
+import { InvalidPayloadError, TaskRefusal, TaskSnooze } from './task.ts';
 import type { AbortReason, Fault, Outcome } from './thread-messages.ts';
+import { cutText, describeThrown, isInstance, maxMessage, readSafely } from './thrown.ts';
 
 /** The most bytes that a result may have as JSON: what is larger belongs into a table of its own, or into a file. */
 export const maxResultBytes = 1_048_576;
 
-/** The stack of what was thrown, with those of its causes, is cut to this length. */
-const maxStack = 10_000;
-const maxCauses = 5;
+/** The most bytes that details of a refusal may have as JSON. */
+export const maxDetailsBytes = 100_000;
 
 /** How long a job waits whose task got no connection. */
 const noConnectionMs = 5_000;
@@ -31,39 +32,40 @@ export class InvalidResultError extends Error {
 
 /** The result as JSON text, null for none. Throws an InvalidResultError. */
 export function toResultJson(result: unknown): string | null {
-  let json: string | undefined;
   try {
-    json = JSON.stringify(result);
-  } catch (cause) {
+    return boundedJson(result, maxResultBytes) ?? null;
+  } catch (error) {
+    if (!(error instanceof JsonLimitError)) {
+      const { message } = describeThrown(error);
+      throw new InvalidResultError(
+        `The result is not plain JSON: return objects, arrays, texts and numbers (${message}).`,
+      );
+    }
     throw new InvalidResultError(
-      `The result is not plain JSON: return objects, arrays, texts and numbers (${messageOf(cause)}).`,
+      error.limit === 'size'
+        ? `The result has more than ${maxResultBytes} bytes as JSON: store it, and return its id.`
+        : `The result has more than ${maxJsonDepth} arrays and objects within one another, or is a circle: return a flatter one.`,
     );
   }
-  if (json === undefined) return null;
-  const bytes = Buffer.byteLength(json);
-  if (bytes > maxResultBytes) {
-    throw new InvalidResultError(
-      `The result has ${bytes} bytes as JSON, and at most ${maxResultBytes} are kept: store it, and return its id.`,
-    );
-  }
-  if (isTooDeep(json)) {
-    throw new InvalidResultError(
-      `The result has more than ${maxJsonDepth} arrays and objects within one another: return a flatter one.`,
-    );
-  }
-  return json;
 }
 
-/** How an attempt ended whose task threw `error`. */
+/** How an attempt ended whose task threw `error`, which can be anything. Throws nothing. */
 export function outcomeOfError(error: unknown): Outcome {
-  if (error instanceof TaskSnooze) return { kind: 'snoozed', delayMs: error.delayMs };
-  if (isConnectionRefused(error)) return { kind: 'snoozed', delayMs: noConnectionMs };
-  if (error instanceof JobLostError) return { kind: 'aborted', reason: 'lost' };
-  if (error instanceof TaskRefusal)
-    return failed({ ...faultOf('refused', error), ...detailsOf(error) }, true);
-  if (error instanceof InvalidPayloadError) return failed(faultOf('invalid_payload', error), true);
-  if (error instanceof InvalidResultError) return failed(faultOf('invalid_result', error), true);
+  if (isInstance(error, TaskSnooze)) return outcomeOfSnooze(error);
+  if (isWithoutConnection(error)) return { kind: 'snoozed', delayMs: noConnectionMs };
+  if (isInstance(error, TaskRefusal)) return failed(faultOfRefusal(error), true);
+  if (isInstance(error, InvalidPayloadError)) return failed(faultOf('invalid_payload', error), true);
+  if (isInstance(error, InvalidResultError)) return failed(faultOf('invalid_result', error), true);
   return failed(faultOf('threw', error), false);
+}
+
+/** Whether a task threw that it got no connection to the database. Throws nothing. */
+export function isWithoutConnection(error: unknown): boolean {
+  try {
+    return isConnectionRefused(error);
+  } catch {
+    return false;
+  }
 }
 
 /** How an attempt ended that was told to: one that took too long has failed, any other is neither success nor failure. */
@@ -77,35 +79,33 @@ export function failed(fault: Fault, final: boolean): Outcome {
   return { kind: 'failed', fault, final };
 }
 
-/** A fault that says what was thrown. Anything can be: also what is no Error, and what cannot be read. */
+/** A fault that says what was thrown, in bounded texts. */
 export function faultOf(code: Fault['code'], error: unknown): Fault {
-  const stack = stackOf(error);
-  return { code, message: messageOf(error), ...(stack !== '' && { stack: stack.slice(0, maxStack) }) };
+  return { code, ...describeThrown(error) };
 }
 
-function messageOf(error: unknown): string {
+/** The delay is read again: a task may have changed it since the constructor looked at it. */
+function outcomeOfSnooze(snooze: TaskSnooze): Outcome {
+  const delayMs = readSafely(snooze, 'delayMs');
+  if (typeof delayMs === 'number' && delayMs >= 0) return { kind: 'snoozed', delayMs };
+  const message = 'The task wants to be run again, but its delay is no longer a number of milliseconds.';
+  return failed({ code: 'threw', message }, false);
+}
+
+/** With its details as the plain data that they are as JSON. What cannot be kept of them, the message says. */
+function faultOfRefusal(refusal: TaskRefusal): Fault {
+  const fault = faultOf('refused', refusal);
+  const without = (why: string): Fault => ({
+    ...fault,
+    message: `${cutText(fault.message, maxMessage - 200)} (Its details are left out: ${why}.)`,
+  });
   try {
-    return error instanceof Error ? error.message || error.name : `Thrown was: ${String(error)}`;
-  } catch {
-    return 'Something was thrown that cannot be read.';
-  }
-}
-
-/** The stacks of an error and of its causes, one below the other; empty if it is no Error. */
-function stackOf(error: unknown): string {
-  const stacks: string[] = [];
-  for (let each = error; each instanceof Error && stacks.length <= maxCauses; each = each.cause) {
-    if (typeof each.stack === 'string') stacks.push(each.stack);
-  }
-  return stacks.join('\nCaused by: ');
-}
-
-/** Details as the plain data that they are as JSON; left out if they are not, or are nested too deeply. */
-function detailsOf({ details }: TaskRefusal): Pick<Fault, 'details'> {
-  try {
-    const json = JSON.stringify(details);
-    return json === undefined || isTooDeep(json) ? {} : { details: JSON.parse(json) };
-  } catch {
-    return {};
+    const json = boundedJson(refusal.details, maxDetailsBytes);
+    return json === undefined ? fault : { ...fault, details: JSON.parse(json) };
+  } catch (error) {
+    if (!(error instanceof JsonLimitError)) return without('they are not plain JSON');
+    return error.limit === 'size'
+      ? without(`they have more than ${maxDetailsBytes} bytes as JSON`)
+      : without(`they have more than ${maxJsonDepth} arrays and objects within one another`);
   }
 }

@@ -6,7 +6,8 @@
 
 import type * as z from 'zod';
 import { AppError, type FieldError } from '../errors.ts';
-import { isTooDeep, maxJsonDepth, storableJson } from './json-text.ts';
+import { boundedJson, JsonLimitError } from './bounded-json.ts';
+import { maxJsonDepth, storableJson } from './json-text.ts';
 import type { TaskDefinition } from './task.ts';
 
 /** The most bytes that a payload may have as JSON: a file belongs elsewhere, and its name into the payload. */
@@ -30,21 +31,17 @@ function toJson(name: string, payload: unknown): string {
   const refuse = (detail: string) => refusal(name, [{ in: 'body', pointer: '', detail }]);
   let json: string;
   try {
-    json = JSON.stringify(payload) ?? 'null';
-  } catch {
+    json = boundedJson(payload, maxPayloadBytes) ?? 'null';
+  } catch (error) {
+    if (!(error instanceof JsonLimitError)) {
+      throw refuse(
+        'It cannot be written as JSON: give plain objects, arrays, texts and numbers without a circle.',
+      );
+    }
     throw refuse(
-      'It cannot be written as JSON: give plain objects, arrays, texts and numbers without a circle.',
-    );
-  }
-  const bytes = Buffer.byteLength(json);
-  if (bytes > maxPayloadBytes) {
-    throw refuse(
-      `It has ${bytes} bytes as JSON, and at most ${maxPayloadBytes} are taken: store it, and give its id.`,
-    );
-  }
-  if (isTooDeep(json)) {
-    throw refuse(
-      `It has more than ${maxJsonDepth} arrays and objects within one another: give a flatter payload.`,
+      error.limit === 'size'
+        ? `It has more than ${maxPayloadBytes} bytes as JSON: store it, and give its id.`
+        : `It has more than ${maxJsonDepth} arrays and objects within one another: give a flatter payload.`,
     );
   }
   if (storableJson(json) !== json) {

@@ -27,16 +27,9 @@
 import { Worker } from 'node:worker_threads';
 import type { LogFields, Logger } from '../observability/logger.ts';
 import { failed, faultOf, outcomeOfAbort } from './outcome.ts';
+import { isFromThread } from './received-message.ts';
 import { threadArguments } from './thread-arguments.ts';
-import type {
-  AbortReason,
-  Attempt,
-  Fault,
-  FromThread,
-  Outcome,
-  Progress,
-  ToThread,
-} from './thread-messages.ts';
+import type { AbortReason, Attempt, Fault, Outcome, Progress, ToThread } from './thread-messages.ts';
 
 export interface PoolThreadOptions {
   /** The file that the thread runs, which calls `runTasks`. */
@@ -82,6 +75,12 @@ interface Given {
   aborted?: AbortReason;
 }
 
+const foreignMessage: Fault = {
+  code: 'thread_ended',
+  message:
+    'The thread sent a message that the runner does not know: a task must not post to the port of its thread.',
+};
+
 /** Starts a thread. Throws the system's error if there is no room for one. */
 export function startPoolThread(options: PoolThreadOptions): PoolThread {
   const { entry, workerData, memoryMb, abortGraceMs, log } = options;
@@ -116,7 +115,12 @@ export function startPoolThread(options: PoolThreadOptions): PoolThread {
     });
   });
 
-  function listen(message: FromThread): void {
+  function listen(message: unknown): void {
+    // Code of a task can post to the runner too; what it posts may have taken the place of how its attempt ended.
+    if (!isFromThread(message)) {
+      onFault(null, foreignMessage);
+      return;
+    }
     switch (message.kind) {
       case 'event':
         log.relay.event(message.event);

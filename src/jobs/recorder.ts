@@ -15,7 +15,8 @@
  *     written     perhaps by an earlier try whose answer was lost on the way: then the row says so
  *     lost        the job is no longer of this attempt, or the session is over; so is, as far as can be told, one that
  *                 was given back by a try whose answer was lost, and that has been claimed again before the next
- *     refused     PostgreSQL can never store such values (`isRefused`): a result fails its job
+ *     refused     PostgreSQL can never store such values (`isRefused`), or they cannot be sent to it: a result fails its
+ *                 job, and a fault is replaced by one that says so and fails its attempt
  *
  * Whatever else stands in the way passes, as a held row, a full disk or a restart do, and nobody else may take the job
  * before. Should an attempt be dropped all the same, its row is found and released (strays, `attempts.ts`).
@@ -149,8 +150,15 @@ export function createRecorder(options: RecorderOptions): Recorder {
     const retryAfterMs = isFinal ? null : backoffDelay(job.attempt, backoffOf(job.name), random);
     const own = keyOf(job);
     const written = await persist(own, () => failAttempt(sql, { ...own, fault, retryAfterMs }));
+    if (written === 'refused' && fault !== unrecordable) return recordFailed(job, unrecordable, isFinal);
     if (written === 'scheduled' && retryAfterMs !== null) return { kind: 'retried', fault, retryAfterMs };
     return written === 'failed' ? { kind: 'failed', fault } : endingOf(written);
+  }
+
+  async function recordSnoozed(job: ClaimedJob, delayMs: number): Promise<Ending> {
+    const own = keyOf(job);
+    const written = await persist(own, () => snoozeJob(sql, { ...own, delayMs }));
+    return written === 'refused' ? recordFailed(job, unrecordable, false) : endingOf(written);
   }
 
   async function recordAborted(job: ClaimedJob, reason: 'cancelled' | 'drain'): Promise<Ending> {
@@ -165,32 +173,46 @@ export function createRecorder(options: RecorderOptions): Recorder {
     return endingOf(await persist(own, releaseAlone, true));
   }
 
+  function recordOutcome(job: ClaimedJob, outcome: Outcome): Promise<Ending> | Ending {
+    switch (outcome.kind) {
+      case 'returned':
+        return recordReturned(job, outcome.result);
+      case 'committed':
+        return { kind: 'completed' };
+      case 'failed':
+        return recordFailed(job, outcome.fault, outcome.final);
+      case 'snoozed':
+        return recordSnoozed(job, outcome.delayMs);
+      case 'aborted':
+        switch (outcome.reason) {
+          case 'lost':
+            return { kind: 'lost' };
+          case 'timeout':
+            return recordFailed(job, timeoutFault(job.timeoutMs), false);
+          default:
+            return recordAborted(job, outcome.reason);
+        }
+    }
+  }
+
   return {
     async record(job, outcome) {
-      switch (outcome.kind) {
-        case 'returned':
-          return recordReturned(job, outcome.result);
-        case 'committed':
-          return { kind: 'completed' };
-        case 'failed':
-          return recordFailed(job, outcome.fault, outcome.final);
-        case 'snoozed': {
-          const own = keyOf(job);
-          return endingOf(await persist(own, () => snoozeJob(sql, { ...own, delayMs: outcome.delayMs })));
-        }
-        case 'aborted':
-          switch (outcome.reason) {
-            case 'lost':
-              return { kind: 'lost' };
-            case 'timeout':
-              return recordFailed(job, timeoutFault(job.timeoutMs), false);
-            default:
-              return recordAborted(job, outcome.reason);
-          }
+      try {
+        return await recordOutcome(job, outcome);
+      } catch (error) {
+        // Nothing above throws; should it, the job must not stay `running` because of how its attempt ended.
+        report(keyOf(job), error);
+        return recordFailed(job, unrecordable, false).catch(() => ({ kind: 'lost' }));
       }
     },
   };
 }
+
+/** In the place of an outcome that cannot be written. */
+const unrecordable: Fault = {
+  code: 'threw',
+  message: 'How the attempt ended could not be recorded; the log has the reason under runner.failed.',
+};
 
 function keyOf({ id, attempt, runner }: ClaimedJob) {
   return { id, attempt, runner };
@@ -216,9 +238,11 @@ function endingOf(written: Written): Ending {
 
 /**
  * Whether PostgreSQL would say the same however often it is asked: the values are no data of their type (SQLSTATE class
- * 22, of which some are `validation_failed`), break a constraint (23), or exceed what it can take at all (54).
+ * 22, of which some are `validation_failed`), break a constraint (23), or exceed what it can take at all (54). A value
+ * that no statement can be made of is a TypeError or a RangeError of the program's own.
  */
 function isRefused(error: unknown): boolean {
+  if (error instanceof TypeError || error instanceof RangeError) return true;
   if (error instanceof AppError) return error.code === 'validation_failed';
   return /^(?:22|23|54)/.test(sqlState(error) ?? '');
 }

@@ -160,8 +160,8 @@ export async function takeOver(transaction: Sql, deadRunner: number): Promise<re
       for update skip locked
     ), taken as (
       update jobs set
-        state = next, runner = null, cancel_requested = false, run_at = now(),
-        finished_at = case when next <> 'available' then now() end, revision = revision + 1,
+        state = next, runner = null, cancel_requested = false, run_at = clock_timestamp(),
+        finished_at = case when next <> 'available' then clock_timestamp() end, revision = revision + 1,
         ${progressIn(transaction, transaction`next`)}, errors = ${withFault(transaction, lostFault)}
       from lost where jobs.id = lost.id
       returning jobs.id, name, attempt, state, queue, request_id as "requestId"

@@ -3,8 +3,9 @@
  * or says why not, takes the `sql` of a transaction or of a pool, and rejects with the errors of the database. What a
  * runner does to the jobs it has claimed is in `attempt-store.ts`, what it says of itself in `runner-store.ts`.
  *
- * The clock is the database's. It moves on within a transaction (`clock_timestamp`) where a moment is compared with
- * `run_at`, because a transaction may have begun long before.
+ * The clock is the database's, and moments are those of `clock_timestamp`: `now()` is the start of the transaction, and
+ * a job is enqueued, and by `ctx.tx` completed, in a transaction that may have begun long before. Statements that are
+ * their own transaction and only compare moments use `now()`, which an index can be searched with.
  */
 
 import type { Sql } from '../db/intercept.ts';
@@ -41,11 +42,12 @@ export async function insertJob(sql: Sql, added: NewJob): Promise<InsertedJob> {
           coalesce(${added.runAt} > clock_timestamp(), false) as is_later
       ), inserted as (
         insert into jobs
-          (name, queue, state, priority, payload, unique_key, user_id, request_id, max_attempts, timeout_ms, run_at)
+          (name, queue, state, priority, payload, unique_key, user_id, request_id, max_attempts, timeout_ms, run_at,
+            created_at)
         select
           ${added.name}, ${added.queue}, case when is_later then 'scheduled' else 'available' end, ${added.priority},
           ${added.payload}::text::jsonb, ${added.uniqueKey}, ${added.userId}, ${added.requestId}, ${added.maxAttempts},
-          ${added.timeoutMs}, run_at
+          ${added.timeoutMs}, run_at, clock_timestamp()
         from wanted
         on conflict (name, unique_key)
           where unique_key is not null and state in ('available', 'scheduled', 'running') do nothing
@@ -90,7 +92,7 @@ export async function cancelJob(sql: Sql, id: number): Promise<CancelledJob | un
       update jobs set
         state = case when state = 'running' then state else 'cancelled' end,
         cancel_requested = state = 'running',
-        finished_at = case when state = 'running' then null else now() end,
+        finished_at = case when state = 'running' then null else clock_timestamp() end,
         revision = revision + 1
       where id = ${id} and (state in ('available', 'scheduled') or (state = 'running' and not cancel_requested))
       returning *
@@ -110,7 +112,7 @@ export async function retryJob(sql: Sql, id: number): Promise<Job | undefined> {
   const [job] = await sql<Job[]>`
     with retried as (
       update jobs set
-        state = 'available', max_attempts = greatest(max_attempts, attempt + 1), run_at = now(), finished_at = null,
+        state = 'available', max_attempts = greatest(max_attempts, attempt + 1), run_at = clock_timestamp(), finished_at = null,
         retries = (case when jsonb_array_length(retries) >= 20 then retries - 0 else retries end)
           || to_jsonb(${isoNow(sql)}),
         progress = 0, progress_message = null, revision = revision + 1
@@ -162,9 +164,9 @@ export function withoutTold<Row extends object>(row: Row & { readonly told?: unk
   return rest;
 }
 
-/** The moment of the transaction as ISO 8601 in UTC, as it is kept within JSON. */
+/** The present moment as ISO 8601 in UTC, as it is kept within JSON. */
 export function isoNow(sql: Sql) {
-  return sql`to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+  return sql`to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 }
 
 function wholeJob(sql: Sql) {

@@ -12,13 +12,15 @@
  */
 
 import type { Database } from '../db/database.ts';
+import { sqlState } from '../db/database-error.ts';
 import type { Sql } from '../db/intercept.ts';
 import type { Logger } from '../observability/logger.ts';
-import { completeInTransaction } from './attempt-store.ts';
+import { type Completion, completeInTransaction, isMarked, markTransaction } from './attempt-store.ts';
 import { toResultJson } from './outcome.ts';
 import { createProgressPace } from './progress-pace.ts';
-import { JobLostError, type TaskContext } from './task.ts';
+import type { TaskContext } from './task.ts';
 import type { Attempt, Progress } from './thread-messages.ts';
+import { cutText } from './thrown.ts';
 
 export interface AttemptParts {
   readonly attempt: Attempt;
@@ -57,10 +59,10 @@ export function openAttempt({ attempt, signal, database, log, report }: AttemptP
     phase = 'committing';
     const run = database
       .transaction(async (sql) => {
-        const result = await work(sql);
         const key = { id, attempt: attempt.attempt, runner };
-        const isOurs = await completeInTransaction(sql, { ...key, result: toResultJson(result) });
-        if (!isOurs) throw new JobLostError();
+        await markTransaction(sql, key);
+        const result = await work(sql);
+        await complete(sql, { ...key, result: toResultJson(result) });
         return result;
       })
       .then(
@@ -86,11 +88,8 @@ export function openAttempt({ attempt, signal, database, log, report }: AttemptP
       signal,
       sql: database.sql,
       progress(fraction, message) {
-        if (isOver || Number.isNaN(fraction)) return;
-        pace.note({
-          fraction: Math.min(1, Math.max(0, fraction)),
-          message: message?.slice(0, maxProgressMessage) ?? null,
-        });
+        if (isOver || typeof fraction !== 'number' || Number.isNaN(fraction)) return;
+        pace.note({ fraction: Math.min(1, Math.max(0, fraction)), message: progressMessage(message) });
       },
       tx,
     },
@@ -104,6 +103,46 @@ export function openAttempt({ attempt, signal, database, log, report }: AttemptP
       }
     },
   };
+}
+
+/**
+ * Completes the job as the last statement of its transaction. Whatever keeps it from that, such as a COMMIT that the
+ * task sent itself, fails the attempt with a sentence that says so. A job that is no longer this attempt's ends here
+ * too, and then recording the failure finds no row either (fencing).
+ */
+async function complete(sql: Sql, completion: Completion): Promise<void> {
+  let isOurs: boolean;
+  try {
+    isOurs = await completeInTransaction(sql, completion);
+  } catch (cause) {
+    const message = obstacles.get(sqlState(cause) ?? '');
+    throw message === undefined ? cause : new Error(message, { cause });
+  }
+  if (isOurs) return;
+  throw new Error((await isMarked(sql, completion)) ? sentences.row : sentences.ended);
+}
+
+const sentences = {
+  ended:
+    'ctx.tx did not complete the job, because its transaction was ended inside of it: send no COMMIT, ROLLBACK, ABORT or PREPARE TRANSACTION there. What was committed by that has happened.',
+  row: 'ctx.tx did not complete the job and was rolled back, because the row of the job is not that of a running attempt any more: a task must not change or delete its own row in the table jobs.',
+};
+
+/** By SQLSTATE: what a transaction can be in that takes no completion. */
+const obstacles: ReadonlyMap<string, string> = new Map([
+  [
+    '25P02',
+    'ctx.tx was rolled back, because a statement in it failed and the task went on: let the error pass.',
+  ],
+  [
+    '25006',
+    'ctx.tx was rolled back, because its transaction only reads: send no SET TRANSACTION READ ONLY there.',
+  ],
+]);
+
+/** Types do not hold for every caller, and a progress that is wrong must not fail the attempt: then it has no message. */
+function progressMessage(message: unknown): string | null {
+  return typeof message === 'string' ? cutText(message, maxProgressMessage) : null;
 }
 
 const refusals = {

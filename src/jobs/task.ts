@@ -51,8 +51,8 @@ export interface TaskContext {
   readonly sql: Sql;
   /**
    * Runs `work` in a transaction that also completes the job, with what `work` returns as its result: both happen or
-   * neither. Rejects with a JobLostError, and rolls back, if the job is no longer this attempt's. Once a job; a task
-   * returns right after it.
+   * neither. Rejects, and rolls back, if the job is no longer this attempt's. Once a job; a task returns right after
+   * it. The transaction is not for `work` to end: a COMMIT or ROLLBACK sent inside fails the attempt.
    */
   tx<Result>(work: (sql: Sql) => Promise<Result>): Promise<Result>;
 }
@@ -134,13 +134,5 @@ export class TaskSnooze extends Error {
     if (!(delayMs >= 0)) throw new RangeError(`A task cannot be run again in ${delayMs} ms.`);
     this.name = 'TaskSnooze';
     this.delayMs = delayMs;
-  }
-}
-
-/** The job was taken over, cancelled or deleted meanwhile: nothing of this attempt counts. */
-export class JobLostError extends Error {
-  constructor() {
-    super('The job is no longer of this attempt.');
-    this.name = 'JobLostError';
   }
 }

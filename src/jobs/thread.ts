@@ -20,13 +20,13 @@
 import { setMaxListeners } from 'node:events';
 import type { MessagePort } from 'node:worker_threads';
 import type { Database } from '../db/database.ts';
-import { isConnectionRefused } from '../db/database-error.ts';
 import type { Logger } from '../observability/logger.ts';
 import { currentRequest, type RequestContext, runInRequest } from '../observability/request-context.ts';
-import { failed, faultOf, outcomeOfError, toResultJson } from './outcome.ts';
+import { failed, faultOf, isWithoutConnection, outcomeOfError, toResultJson } from './outcome.ts';
 import type { Task } from './task.ts';
 import { openAttempt } from './task-context.ts';
 import type { AbortReason, Attempt, FromThread, Outcome, ToThread } from './thread-messages.ts';
+import { cutText } from './thrown.ts';
 
 export interface ThreadOptions {
   readonly port: MessagePort;
@@ -67,7 +67,7 @@ export function runTasks({ port, tasks, database, log, close }: ThreadOptions): 
   async function perform(attempt: Attempt, signal: AbortSignal): Promise<Outcome> {
     const task = byName.get(attempt.name);
     if (task === undefined) {
-      const message = `This version of the program has no task ${attempt.name}.`;
+      const message = `This version of the program has no task ${cutText(attempt.name, 100)}.`;
       return failed({ code: 'unknown_task', message }, false);
     }
     const scope = openAttempt({
@@ -88,7 +88,7 @@ export function runTasks({ port, tasks, database, log, close }: ThreadOptions): 
   }
 
   function outcomeOf(error: unknown, jobLog: Logger): Outcome {
-    if (isConnectionRefused(error)) jobLog.warning('job.no_database', { error });
+    if (isWithoutConnection(error)) jobLog.warning('job.no_database', { error });
     return outcomeOfError(error);
   }
 

@@ -7,6 +7,7 @@ import { AppError } from '../../src/errors.ts';
 import { defineTask, implementTask, type TaskContext, TaskRefusal, TaskSnooze } from '../../src/jobs/task.ts';
 import { runTasks } from '../../src/jobs/thread.ts';
 import { createThreadLog } from '../../src/jobs/thread-log.ts';
+import { oddValues } from './odd-values.ts';
 
 export interface TestThreadData {
   /** Null for a thread without a database. */
@@ -38,6 +39,12 @@ const task = (name: string, run: Run) => implementTask(defineTask({ name, payloa
 
 /** Resolves never, and has nothing that would keep the thread alive. */
 const never = new Promise<never>(() => {});
+
+function oddValue(name: string | undefined): unknown {
+  const make = oddValues[name ?? ''];
+  if (make === undefined) throw new Error(`There is no odd value "${name}".`);
+  return make();
+}
 
 function nested(depth: number): unknown {
   return JSON.parse('['.repeat(depth) + ']'.repeat(depth));
@@ -124,6 +131,37 @@ const tasks = [
     port.postMessage(nested(4000));
     return never;
   }),
+  task('throws_odd', ({ at }) => {
+    throw oddValue(at);
+  }),
+  task('rejects_odd', ({ at }) => Promise.reject(oddValue(at))),
+  task('returns_odd', ({ at }) => oddValue(at)),
+  task('refuses_odd', ({ at }) => {
+    throw new TaskRefusal('It refuses.', oddValue(at));
+  }),
+  task('snoozes_odd', ({ at }) => {
+    throw Object.defineProperty(new TaskSnooze(1), 'delayMs', { value: oddValue(at) });
+  }),
+  task('logs_odd', ({ at }, ctx) => {
+    const odd = oddValue(at);
+    ctx.log.warning('user.updated', { odd, error: odd });
+  }),
+  task('reports_odd', ({ at }, ctx) => {
+    const odd = oddValue(at);
+    Reflect.apply(ctx.progress, ctx, [odd, odd]);
+    Reflect.apply(ctx.progress, ctx, [0.5, odd]);
+  }),
+  task('throws_odd_in_a_timer', ({ at }) => {
+    setTimeout(() => {
+      throw oddValue(at);
+    });
+    return never;
+  }),
+  task('returns_100_mb', () => ({ text: 'x'.repeat(100 * 1_048_576) })),
+  task('posts', ({ at }) => {
+    port.postMessage(JSON.parse(at ?? 'null'));
+    return never;
+  }),
   task('logs', (_, ctx) => ctx.log.warning('user.updated', { answer: 42 })),
   task('progresses', async (_, ctx) => {
     for (let step = 1; step <= 1000; step += 1) {
@@ -157,6 +195,19 @@ const tasks = [
   task('counts_unawaited', (_, ctx) => {
     void ctx.tx((sql) => sql`insert into effects (job) values (${ctx.job.id})`);
   }),
+  // After its effect it sends the statements in `at`, a JSON array. One that begins with "try " may fail.
+  task('sends_in_tx', ({ at }, ctx) =>
+    ctx.tx(async (sql) => {
+      const statements: string[] = JSON.parse(at ?? '[]');
+      const first = statements[0]?.startsWith('set transaction') ? statements.splice(0, 1) : [];
+      for (const text of first) await sql.unsafe(text);
+      await sql`insert into effects (job) values (${ctx.job.id})`;
+      for (const text of statements) {
+        const sent = sql.unsafe(text.replace(/^try /, '').replaceAll('$job', String(ctx.job.id)));
+        await (text.startsWith('try ') ? sent.catch(() => {}) : sent);
+      }
+    }),
+  ),
   task('kills_its_connection', (_, ctx) =>
     ctx.tx(async (sql) => {
       await sql`insert into effects (job) values (${ctx.job.id})`;

@@ -121,6 +121,17 @@ describe('an attempt whose end PostgreSQL refuses to store', () => {
     await mustReach(database, ids[1], 'completed');
   });
 
+  test('has failed with a sentence in the place of a fault that can never be stored, and counts', async (t) => {
+    const fault = { code: 'threw', message: 'Refused by the constraint.' } as const;
+    const { database, ids, end } = await mustRun(t, [{ kind: 'failed', fault, final: false }]);
+    await database.sql`
+      alter table jobs add constraint no_such_fault check (errors::text not like '%Refused by the constraint%')`;
+    end();
+    const { attempt, maxAttempts, errors } = await mustReach(database, ids[0], 'scheduled');
+    assert.deepEqual([attempt, maxAttempts], [1, task.maxAttempts]);
+    assert.match(errors[0]?.message ?? '', /could not be recorded/);
+  });
+
   test('keeps its fault, without details that no text can be made of', async (t) => {
     let details: unknown = [];
     for (let depth = 0; depth < 50_000; depth += 1) details = [details];

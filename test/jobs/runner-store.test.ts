@@ -3,7 +3,13 @@ import { after, beforeEach, describe, it, type TestContext } from 'node:test';
 import postgres from 'postgres';
 import { columnTypes } from '../../src/db/column-types.ts';
 import type { Sql } from '../../src/db/intercept.ts';
-import { claimJobs, completeInTransaction, completeJobs } from '../../src/jobs/attempt-store.ts';
+import {
+  type Completion,
+  claimJobs,
+  completeInTransaction,
+  completeJobs,
+  markTransaction,
+} from '../../src/jobs/attempt-store.ts';
 import { pauseQueue } from '../../src/jobs/by-hand.ts';
 import { pollSession, registerRunner, takeOver, unregisterRunner } from '../../src/jobs/runner-store.ts';
 import { cancelJob, findJob, insertJob } from '../../src/jobs/store.ts';
@@ -50,6 +56,11 @@ function someoneWaits(): Promise<void> {
       select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
     return rows.length > 0;
   });
+}
+
+async function completeMarked(tx: Sql, completion: Completion): Promise<boolean> {
+  await markTransaction(tx, completion);
+  return completeInTransaction(tx, completion);
 }
 
 async function mustRun(runner: number, facts = {}) {
@@ -195,7 +206,7 @@ describe('a take-over', () => {
     const other = await mustRun(runner);
     await die();
     await transaction(async (tx) => {
-      assert.equal(await completeInTransaction(tx, { ...completing, result: '1' }), true);
+      assert.equal(await completeMarked(tx, { ...completing, result: '1' }), true);
       assert.deepEqual(
         (await over(runner)).map(({ id }) => id),
         [other.id],
@@ -213,7 +224,7 @@ describe('a take-over', () => {
     const completing = await mustRun(runner);
     await die();
     const work = transaction(async (tx) => {
-      await completeInTransaction(tx, { ...completing, result: null });
+      await completeMarked(tx, { ...completing, result: null });
       assert.deepEqual(await over(runner), []);
       throw new Error('The connection broke.');
     });
@@ -230,7 +241,7 @@ describe('a take-over', () => {
     await die();
     const { completion } = await transaction(async (tx) => {
       await takeOver(tx, runner);
-      const completion = transaction((late) => completeInTransaction(late, { ...own, result: '1' }));
+      const completion = transaction((late) => completeMarked(late, { ...own, result: '1' }));
       await someoneWaits();
       return { completion };
     });

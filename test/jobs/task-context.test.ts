@@ -57,9 +57,65 @@ describe('ctx.tx', () => {
       const id = await mustStoreJob(sql, { state: 'running', name: 'counts' });
       await sql`update jobs set ${sql(theirs)} where id = ${id}`;
       const outcome = await pool.runTask('counts', { id });
-      assert.deepEqual(outcome, { kind: 'aborted', reason: 'lost' });
+      // The failure finds no row of this attempt either, so it counts against nobody.
+      assert.equal(await recordFailure(id, outcome), undefined);
       assert.deepEqual(await rowsOf(id), untouched);
     }
+  });
+
+  const misuses: [statements: readonly string[], message: RegExp, effects: number][] = [
+    [['rollback'], /transaction was ended inside/, 0],
+    [['abort'], /transaction was ended inside/, 0],
+    [['rollback', 'begin'], /UNSAFE_TRANSACTION/, 0],
+    [['rollback and chain'], /transaction was ended inside/, 0],
+    [['commit'], /transaction was ended inside/, 1],
+    [['end'], /transaction was ended inside/, 1],
+    [['commit', 'begin'], /UNSAFE_TRANSACTION/, 1],
+    [['savepoint one', 'try select 1 / 0', 'rollback to one'], /division by zero/, 0],
+    [['commit and chain'], /transaction was ended inside/, 1],
+    [['begin', 'rollback'], /transaction was ended inside/, 0],
+    [['delete from jobs where id = $job'], /must not change or delete its own row/, 0],
+    [['update jobs set attempt = 2 where id = $job'], /must not change or delete its own row/, 0],
+    [['try select 1 / 0'], /a statement in it failed and the task went on/, 0],
+    [['savepoint one', 'release one', 'try rollback to one'], /a statement in it failed/, 0],
+    [['set transaction read only'], /cannot execute INSERT in a read-only transaction/, 0],
+    [['savepoint one', 'set transaction read only'], /its transaction only reads/, 0],
+    [['set transaction isolation level serializable'], /must be called before any query/, 0],
+  ];
+  for (const [statements, message, effects] of misuses) {
+    it(`fails its attempt with a reason after ${statements.join('; ')}`, async () => {
+      // Behind a statement of its own, which `sends_in_tx` would else send first.
+      const at = statements[0]?.startsWith('set transaction isolation')
+        ? ['select 1', ...statements]
+        : statements;
+      const { id, outcome } = await mustBegin(JSON.stringify(at), 'sends_in_tx');
+      const ended = await outcome;
+      assert.match(ended.kind === 'failed' ? ended.fault.message : ended.kind, message);
+      assert.equal(await recordFailure(id, ended), 'scheduled');
+      assert.equal((await rowsOf(id)).effects, effects);
+    });
+  }
+
+  const uses: (readonly string[])[] = [
+    ['begin'],
+    ['savepoint one'],
+    ['set transaction isolation level serializable'],
+    ["set local statement_timeout = '5s'"],
+  ];
+  for (const statements of uses) {
+    it(`completes its job after ${statements.join('; ')}`, async () => {
+      const { id, outcome } = await mustBegin(JSON.stringify(statements), 'sends_in_tx');
+      assert.deepEqual(await outcome, { kind: 'committed' });
+      assert.deepEqual(await rowsOf(id), { state: 'completed', result: null, effects: 1 });
+    });
+  }
+
+  it('completes its job at the moment when its work has ended, not at the one when it began', async () => {
+    const { id, outcome } = await mustBegin(JSON.stringify(['select pg_sleep(0.3)']), 'sends_in_tx');
+    await outcome;
+    const [row] = await sql<{ ms: number }[]>`
+      select (extract(epoch from finished_at - started_at) * 1000)::float8 as ms from jobs where id = ${id}`;
+    assert.ok((row?.ms ?? 0) >= 290, String(row?.ms));
   });
 
   it('has completed the job, whatever the task does afterwards', async () => {

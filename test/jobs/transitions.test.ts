@@ -11,6 +11,7 @@ import {
   completeInTransaction,
   completeJobs,
   failAttempt,
+  markTransaction,
   recordProgress,
   releaseJobs,
   snoozeJob,
@@ -136,7 +137,10 @@ async function happen(id: number, job: Model, { event, stale }: Step): Promise<v
     case 'complete':
       return void (await completeJobs(sql, { runner, done: [{ ...own, result: '{"done":true}' }] }));
     case 'complete in transaction':
-      return void (await transaction((tx) => completeInTransaction(tx, { ...own, result: null })));
+      return transaction(async (tx) => {
+        await markTransaction(tx, own);
+        await completeInTransaction(tx, { ...own, result: null });
+      });
     case 'fail':
       return void (await failAttempt(sql, { ...own, fault, retryAfterMs: 3_600_000 }));
     case 'fail for good':

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { after, describe, it } from 'node:test';
+import type { Sql } from '../../src/db/intercept.ts';
+import {
+  cancelRunning,
+  claimJobs,
+  completeInTransaction,
+  completeJobs,
+  failAttempt,
+  markTransaction,
+  releaseJobs,
+  snoozeJob,
+} from '../../src/jobs/attempt-store.ts';
+import { createMinutes } from '../../src/jobs/minutes.ts';
+import { takeOver } from '../../src/jobs/runner-store.ts';
+import { cancelJob, insertJob, retryJob } from '../../src/jobs/store.ts';
+import { newJob } from '../helpers/new-job.ts';
+import { mustStoreJob } from '../helpers/stored-job.ts';
+import { mustOpenTestDatabase } from '../helpers/test-database.ts';
+
+const { sql, transaction } = await mustOpenTestDatabase({ after });
+const runner = 1;
+await sql`insert into job_runners (id, host, pid, version, threads) values (${runner}, 'test', 1, '0.0.0', 1)`;
+
+const fault = { code: 'threw', message: 'It went wrong.' } as const;
+
+/** Each change of a job, with the moments that it writes. */
+const changes: [what: string, moments: string, change: (tx: Sql, id: number) => Promise<unknown>][] = [
+  ['enqueued', 'created_at, run_at', (tx) => insertJob(tx, newJob({ queue: 'moments' }))],
+  ['claimed', 'started_at', (tx) => claimJobs(tx, { runner, queues: ['moments'], limit: 1 })],
+  [
+    'completed in the transaction of its effect',
+    'finished_at',
+    async (tx, id) => {
+      await markTransaction(tx, { id, attempt: 1, runner });
+      await completeInTransaction(tx, { id, attempt: 1, runner, result: null });
+    },
+  ],
+  [
+    'completed',
+    'finished_at',
+    (tx, id) => completeJobs(tx, { runner, done: [{ id, attempt: 1, result: null }] }),
+  ],
+  [
+    'failed',
+    "finished_at, (errors->0->>'at')::timestamptz",
+    (tx, id) => failAttempt(tx, { id, attempt: 1, runner, fault, retryAfterMs: null }),
+  ],
+  [
+    'scheduled again',
+    "run_at, (errors->0->>'at')::timestamptz",
+    (tx, id) => failAttempt(tx, { id, attempt: 1, runner, fault, retryAfterMs: 0 }),
+  ],
+  ['snoozed', 'run_at', (tx, id) => snoozeJob(tx, { id, attempt: 1, runner, delayMs: 0 })],
+  ['cancelled', 'finished_at', (tx, id) => cancelRunning(tx, { id, attempt: 1, runner })],
+  ['released', 'run_at', (tx, id) => releaseJobs(tx, { runner, jobs: [{ id, attempt: 1 }] })],
+  ['cancelled while it waits', 'finished_at', (tx, id) => cancelJob(tx, id)],
+  ['made available again by hand', 'run_at, (retries->>0)::timestamptz', (tx, id) => retryJob(tx, id)],
+  ['taken over', "run_at, (errors->0->>'at')::timestamptz", (tx) => takeOver(tx, runner)],
+];
+
+const before: Readonly<Record<string, 'available' | 'failed'>> = {
+  enqueued: 'available',
+  claimed: 'available',
+  'cancelled while it waits': 'available',
+  'made available again by hand': 'failed',
+};
+
+describe('the moments of a job', () => {
+  for (const [what, moments, change] of changes) {
+    it(`that is ${what} are those of the clock, however long ago the transaction began (${moments})`, async () => {
+      await sql`delete from jobs`;
+      const id = await mustStoreJob(sql, {
+        state: before[what] ?? 'running',
+        queue: 'moments',
+        errors: before[what] === 'failed' ? [{ attempt: 1, at: '2026-01-31T12:00:00.000Z', ...fault }] : [],
+      });
+      const rows = await transaction(async (tx) => {
+        await tx`select pg_sleep(0.2)`;
+        await change(tx, id);
+        return tx.unsafe<{ ms: number }[]>(`
+          select (extract(epoch from moment - now()) * 1000)::float8 as ms
+          from (select * from jobs order by id desc limit 1) as job,
+            lateral (select unnest(array[${moments}]) as moment) as written`);
+      });
+      assert.ok(rows.length > 0);
+      // The moments within JSON are rounded to milliseconds.
+      for (const { ms } of rows) assert.ok(ms >= 199, String(ms));
+    });
+  }
+
+  it('count it in the minute in which it finished, however many minutes its transaction has taken', async () => {
+    await sql`delete from jobs`;
+    const minuteMs = 60_000;
+    const startedAt = new Date(Date.now() - 5 * minuteMs);
+    const id = await mustStoreJob(sql, { state: 'running', startedAt, runAt: startedAt });
+    await transaction(async (tx) => {
+      await markTransaction(tx, { id, attempt: 1, runner });
+      await tx`select pg_sleep(0.05)`;
+      await completeInTransaction(tx, { id, attempt: 1, runner, result: null });
+    });
+    const minutes = await createMinutes(sql)();
+    const counted = minutes.filter(({ completed }) => completed > 0);
+    assert.equal(counted.length, 1);
+    assert.ok((counted[0]?.start.getTime() ?? 0) >= Date.now() - 2 * minuteMs);
+    assert.ok((counted[0]?.run?.p50 ?? 0) >= 5 * minuteMs);
+  });
+});
