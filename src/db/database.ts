@@ -71,7 +71,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
   const lostQueries = createLostQueries(() => driver);
   const driver = openPool(options, lostQueries);
   const slots = createConnectionSlots(options.poolSize);
-  const watch = createQueryWatch({ ...options, lostQueries });
+  const watch = createQueryWatch({ ...options, lostQueries, sendOn: driver.send });
   const availability = watchAvailability(log);
   const preparedStatements = createPreparedStatements(driver, slots);
   let closing: Promise<void> | undefined;
@@ -118,7 +118,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
   const runTransaction = createRunTransaction({ driver, slots, watch, lostQueries, log, onSettled: settled });
 
   return {
-    sql: interceptQueries<Sql>(driver, runAlone),
+    sql: interceptQueries<Sql>(driver.unwatched, runAlone),
     async transaction(work, transactionOptions) {
       const refused = refusal();
       if (refused !== undefined) throw refused;
@@ -126,7 +126,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
     },
     async ping(timeoutMs) {
       const deadline = AbortSignal.timeout(timeoutMs);
-      const query = driver`select 1`;
+      const query = driver.unwatched`select 1`;
       if (isDriverQuery(query)) interceptQuery(query, runFor(currentRequest(), deadline));
       try {
         await query;
@@ -151,6 +151,9 @@ function openPool(options: DatabaseOptions, lostQueries: LostQueries): Driver {
     applicationName: options.applicationName,
     connectTimeoutSeconds: options.connectTimeoutSeconds,
     sessionParameters: { statement_timeout: options.statementTimeoutMs },
+    answerLimitMs: options.statementTimeoutMs === 0 ? undefined : options.statementTimeoutMs + answerSlackMs,
+    onDead: ({ pid, silentMs, error }) =>
+      options.log.warning('database.connection_dead', { pid, silent_ms: silentMs, error }),
     driver: {
       // Seconds between attempts to connect. Short, because a query waits for it, and refused attempts cost little.
       backoff: () => 0.05 + Math.random() * 0.1,
@@ -161,6 +164,9 @@ function openPool(options: DatabaseOptions, lostQueries: LostQueries): Driver {
     },
   });
 }
+
+/** How long the message that a statement was timed out may take to arrive, in milliseconds. */
+const answerSlackMs = 5_000;
 
 /** Logs the turns between reachable and not, and not each query that notices. */
 function watchAvailability(log: Logger): { note(error: unknown): void } {

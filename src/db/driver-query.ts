@@ -75,6 +75,34 @@ export function repairQueries(query: DriverQuery): void {
     // Writable, because `.forEach(handler)` sets it to its handler.
     forEachFn: { value: appendRow, writable: true },
   });
+  reportExecuted(prototype);
+}
+
+let onExecuted: ((query: DriverQuery) => void) | undefined;
+
+/** Makes `captureExecuted` hear of queries of this prototype. */
+function reportExecuted(prototype: object): void {
+  const execute: unknown = Reflect.get(prototype, 'execute');
+  if (typeof execute !== 'function') return;
+  Object.defineProperty(prototype, 'execute', {
+    value(this: DriverQuery) {
+      onExecuted?.(this);
+      return Reflect.apply(execute, this, []);
+    },
+  });
+}
+
+/**
+ * Calls `work`, and `listener` with each query that the driver itself executes until `work` returns: the BEGIN of a
+ * transaction, which it gives to nobody.
+ */
+export function captureExecuted<T>(listener: (query: DriverQuery) => void, work: () => T): T {
+  onExecuted = listener;
+  try {
+    return work();
+  } finally {
+    onExecuted = undefined;
+  }
 }
 
 /** Not `push`, which is slower on the driver's subclass of Array. */

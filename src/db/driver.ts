@@ -6,13 +6,28 @@
  */
 
 import postgres from 'postgres';
+import { type AnswerWatch, createAnswerWatch, type DeadConnection } from './answer-watch.ts';
+import { type ActivityConnection, createBackendActivity } from './backend-activity.ts';
 import { columnTypes } from './column-types.ts';
 import { connectionOptions } from './connection-options.ts';
 import { withoutPostgresVariables } from './driver-environment.ts';
 import { isDriverQuery, repairQueries } from './driver-query.ts';
+import { createDriverSockets, type DriverSockets, keepAliveSeconds } from './driver-socket.ts';
+import { interceptQueries, type Sql } from './intercept.ts';
 
 /** A pool of the driver's own, or a single connection if `max` is 1. */
-export type Driver = postgres.Sql<{ int8: number }>;
+export interface Driver extends Sql {
+  /** The driver's own tag, whose queries must be sent by `send`. Two interceptions of one query would keep it in memory. */
+  readonly unwatched: Sql;
+  readonly send: AnswerWatch['send'];
+  readonly options: postgres.Sql<{ int8: number }>['options'];
+  /** Commits when `use` resolves, and rolls back when it rejects. */
+  begin(mode: string, use: (unwatched: DriverTransaction) => Promise<void>): Promise<void>;
+  /** Closes all connections; after `timeout` seconds, if given, also those that wait for an answer. */
+  end(options?: { readonly timeout: number }): Promise<void>;
+}
+
+export type DriverTransaction = postgres.TransactionSql<{ int8: number }>;
 
 /** What a caller may choose. The rest is the same for all connections. */
 export interface DriverOptions {
@@ -22,6 +37,10 @@ export interface DriverOptions {
   readonly connectTimeoutSeconds: number;
   /** Further parameters of the session, sent when a connection opens. A pooler refuses those that it does not know. */
   readonly sessionParameters?: Readonly<Record<string, string | number>>;
+  /** See `answer-watch.ts`. */
+  readonly answerLimitMs?: number | undefined;
+  /** Called for each connection that was given up, because no answer comes. */
+  readonly onDead?: ((dead: DeadConnection) => void) | undefined;
   /** Options of the driver that only some callers need. */
   readonly driver?: Omit<postgres.Options<typeof columnTypes>, 'max' | 'connection' | 'types'>;
 }
@@ -29,21 +48,42 @@ export interface DriverOptions {
 /** Opens nothing yet: a connection opens with its first query. Throws an Error if the driver is not the pinned one. */
 export function openDriver(url: string | null, options: DriverOptions): Driver {
   const { max, applicationName, connectTimeoutSeconds, sessionParameters, driver: others } = options;
-  // Widened, because the driver's types know of one host only.
-  const target: object =
-    url === null ? {} : connectionOptions(url, { application_name: applicationName, ...sessionParameters });
-  const driverOptions = {
-    // One query at a time; the driver's default is 100.
-    max_pipeline: 1,
-    fetch_types: false,
-    onnotice: () => {},
-    ...others,
-    max,
-    types: columnTypes,
-    connect_timeout: connectTimeoutSeconds,
-    ...target,
+  const connect = (
+    sockets: DriverSockets,
+    own: postgres.Options<typeof columnTypes>,
+    parameters: Readonly<Record<string, string | number>> = {},
+  ) => {
+    // Widened, because the driver's types know of one host only, and of no sockets.
+    const target: object =
+      url === null ? {} : connectionOptions(url, { application_name: applicationName, ...parameters });
+    const driverOptions = {
+      // One query at a time; the driver's default is 100.
+      max_pipeline: 1,
+      fetch_types: false,
+      onnotice: () => {},
+      ...own,
+      types: columnTypes,
+      keep_alive: keepAliveSeconds,
+      ...target,
+      socket: sockets.open,
+    };
+    return withoutPostgresVariables(() => postgres(driverOptions));
   };
-  const driver = withoutPostgresVariables(() => postgres(driverOptions));
+  const connectToAsk = (): ActivityConnection => {
+    const sockets = createDriverSockets(() => {});
+    const sql = connect(sockets, { max: 1, idle_timeout: 5, connect_timeout: 2, prepare: false });
+    const destroy = () => {
+      void sql.end({ timeout: 0 });
+      sockets.destroyAll();
+    };
+    return { sql, destroy };
+  };
+
+  const activity = createBackendActivity(connectToAsk);
+  const watch = createAnswerWatch({ activity, limitMs: options.answerLimitMs, onDead: options.onDead });
+  const sockets = createDriverSockets(watch.opened);
+  const own = { ...others, max, connect_timeout: connectTimeoutSeconds };
+  const driver = connect(sockets, own, sessionParameters);
   const query = driver`select 1`;
   if (!isDriverQuery(query)) {
     throw new Error(
@@ -51,5 +91,19 @@ export function openDriver(url: string | null, options: DriverOptions): Driver {
     );
   }
   repairQueries(query);
-  return driver;
+  return Object.assign(interceptQueries<Sql>(driver, watch.send), {
+    unwatched: driver,
+    send: watch.send,
+    options: driver.options,
+    begin: (mode: string, use: (unwatched: DriverTransaction) => Promise<void>) =>
+      watch.begin(driver, mode, use),
+    async end(how?: { readonly timeout: number }) {
+      activity.close();
+      await driver.end(how);
+      // What was said last is on its way; a dead connection would keep its socket for a quarter of an hour.
+      setTimeout(sockets.destroyAll, lastWordsMs).unref();
+    },
+  });
 }
+
+const lastWordsMs = 500;

@@ -27,7 +27,7 @@ type DriverOptions = postgres.Sql<{ int8: number }>['options'];
 /** Those that would be lost with each connection, by its number. */
 type Expected = Map<number, OnLost[]>;
 
-export function createLostQueries(driver: () => postgres.Sql<{ int8: number }>): LostQueries {
+export function createLostQueries(driver: () => { readonly options: DriverOptions }): LostQueries {
   const byConnection: Expected = new Map();
 
   return {

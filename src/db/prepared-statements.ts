@@ -1,5 +1,6 @@
 /**
- * Whether a pool prepares its statements, which saves a round trip each time one with values is sent again.
+ * Whether a pooler stands between a pool and PostgreSQL, and what follows. Without one, the pool prepares its statements,
+ * and its sessions have the settings of `server-keepalive.ts`, which a pooler would refuse. Preparing saves a round trip each time one with values is sent again.
  *
  *     not yet known: off ──first answer──> asking ──backend is the one announced──> on
  *             ^                              │  └──── another: a pooler ──────────> off for good
@@ -12,10 +13,11 @@
  */
 
 import { AsyncResource } from 'node:async_hooks';
-import type postgres from 'postgres';
 import type { ConnectionSlots } from './connection-slots.ts';
 import { isConnectionError } from './database-error.ts';
+import type { Driver } from './driver.ts';
 import { identify } from './pooler.ts';
+import { serverKeepAlive, setServerKeepAlive } from './server-keepalive.ts';
 
 export interface PreparedStatements {
   /** The database has answered: asks what is in between, if that is not known. */
@@ -23,10 +25,7 @@ export interface PreparedStatements {
 }
 
 /** `driver` must have been opened with `prepare: false`. Call it outside of any request. */
-export function createPreparedStatements(
-  driver: postgres.Sql<{ int8: number }>,
-  slots: ConnectionSlots,
-): PreparedStatements {
+export function createPreparedStatements(driver: Driver, slots: ConnectionSlots): PreparedStatements {
   let isAsked = false;
 
   const ask = AsyncResource.bind(async () => {
@@ -34,8 +33,12 @@ export function createPreparedStatements(
     await slots.take(undefined);
     try {
       const { announced, backend } = await identify(driver);
-      // The driver reads it anew for each query that it sends.
+      // The driver reads its options anew for each query that it sends, and for each connection that it opens.
       driver.options.prepare = announced === backend;
+      if (announced === backend) {
+        Object.assign(driver.options.connection, serverKeepAlive);
+        await driver.unsafe(setServerKeepAlive);
+      }
       slots.release();
     } catch (error) {
       isAsked = false;

@@ -21,6 +21,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { LogFields, Logger } from '../observability/logger.ts';
 import type { RequestContext, WorkSignal } from '../observability/request-context.ts';
 import { isCancelled, isConnectionError, sqlState, toDatabaseError } from './database-error.ts';
+import type { Driver } from './driver.ts';
 import { type DriverQuery, streamsRows } from './driver-query.ts';
 import type { SendQuery } from './intercept.ts';
 import type { LostQueries } from './lost-queries.ts';
@@ -33,6 +34,8 @@ export interface QueryWatchOptions {
   /** Every query is logged at INFO; without it, at DEBUG. */
   readonly echo: boolean;
   readonly lostQueries: LostQueries;
+  /** How the driver sends a query and watches for its answer. */
+  readonly sendOn: Driver['send'];
 }
 
 export interface WatchedQuery {
@@ -60,8 +63,9 @@ export function createQueryWatch({
   slowQueryMs,
   echo,
   lostQueries,
+  sendOn,
 }: QueryWatchOptions): WatchQuery {
-  const sendOutsideOfRequests = AsyncResource.bind((query: DriverQuery, send: SendQuery) => send(query));
+  const sendOutsideOfRequests = AsyncResource.bind(sendOn);
   const logsEach = echo ? log.enabled('INFO') : log.enabled('DEBUG');
 
   /** When a cancellation of ours was last on its way. */
@@ -86,7 +90,7 @@ export function createQueryWatch({
     };
     const sendExpected = () => {
       expected.listen();
-      sendOutsideOfRequests(query, send);
+      sendOutsideOfRequests(query, send, alone);
       expected.stopListening();
     };
     const answer = (result: unknown, error: unknown) => {

@@ -10,12 +10,12 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
-import type postgres from 'postgres';
 import type { Logger } from '../observability/logger.ts';
 import { currentRequest } from '../observability/request-context.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
 import type { ConnectionSlots } from './connection-slots.ts';
 import { isConnectionError, isSerialisationFailure, sqlState, toDatabaseError } from './database-error.ts';
+import type { Driver } from './driver.ts';
 import { interceptQueries, type Sql } from './intercept.ts';
 import type { LostQueries } from './lost-queries.ts';
 import type { WatchQuery } from './query-watch.ts';
@@ -34,7 +34,7 @@ export interface TransactionOptions {
 export type RunTransaction = <T>(work: (sql: Sql) => Promise<T>, options?: TransactionOptions) => Promise<T>;
 
 export interface TransactionParts {
-  readonly driver: postgres.Sql<{ int8: number }>;
+  readonly driver: Driver;
   readonly slots: ConnectionSlots;
   readonly watch: WatchQuery;
   readonly log: Logger;

@@ -73,6 +73,18 @@ export async function unregisterRunner(session: Sql, { runner }: { readonly runn
     delete from job_runners where id = ${runner} and ${hasNoJobs(session, runner)}`;
 }
 
+/**
+ * Ends the session that holds the lock of a runner which has lost it: a connection that broke in between may look good to
+ * PostgreSQL for a while, and as long nobody could take the jobs over. It is idle; who takes over is in a transaction.
+ */
+export async function endFormerSession(session: Sql, runner: number): Promise<void> {
+  await session`
+    select pg_terminate_backend(pid) from pg_locks join pg_stat_activity using (pid)
+    where locktype = 'advisory' and classid = ${lockClass} and objid = ${runner} and objsubid = 2 and granted
+      and database = (select oid from pg_database where datname = current_database())
+      and usename = session_user and xact_start is null`;
+}
+
 export interface Poll {
   /** How many jobs whose time has come were made available; at most 1000, the others at the next poll. */
   readonly promoted: number;

@@ -122,6 +122,8 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   let attempts: Attempts | undefined;
   let stopping: Promise<void> | undefined;
   let graceMs = 0;
+  /** The number of the session before. */
+  let former = 0;
   let tellStop = () => {};
   const stopAsked = new Promise<void>((resolve) => {
     tellStop = resolve;
@@ -132,6 +134,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
       ...{ url: options.directUrl, ...shared, queues },
       process: { host: hostname(), pid: process.pid, version, threads: pool.size },
       jobs: options.directUrl === options.databaseUrl ? null : database.sql,
+      former,
       onAvailable: () => attempts?.claim(),
       onCancel: (id) => attempts?.cancel(id),
     });
@@ -172,11 +175,12 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     });
     session = opened;
     attempts = own;
+    former = runner;
     void opened.over.then(alarm.ring);
     log.info('runner.started', { runner, pid: process.pid, threads: pool.size });
     own.claim();
-    // A poll without an answer keeps nobody from stopping.
-    await Promise.race([keepPolling(opened, own), stopAsked]);
+    // A poll without an answer, or a take-over, holds up neither the end of the session nor a stop.
+    await Promise.race([keepPolling(opened, own), opened.over, stopAsked]);
     if (!isOver()) await own.drain(graceMs);
     // Both may have come: what cannot be let go in order any more is aborted.
     if (isOver()) log.warning('runner.lost', { runner, running: own.running() });

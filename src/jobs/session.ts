@@ -18,9 +18,11 @@ import { sqlState } from '../db/database-error.ts';
 import { connectDirectly, type DirectConnection } from '../db/direct-connection.ts';
 import type { Sql } from '../db/intercept.ts';
 import { isLentByTransaction } from '../db/pooler.ts';
+import { serverKeepAlive } from '../db/server-keepalive.ts';
 import { StartError } from '../errors.ts';
 import { availableChannel, cancelChannel } from './channels.ts';
 import {
+  endFormerSession,
   isRegistered,
   type Poll,
   pollSession,
@@ -38,6 +40,8 @@ export interface SessionOptions {
   readonly process: RunnerProcess;
   /** Where jobs are claimed and recorded, if by another URL. It must be the same database. */
   readonly jobs: Sql | null;
+  /** The number that this process had before; 0 for none. Should its session have outlived the connection, it is ended. */
+  readonly former: number;
   /** The queues it asks about. */
   readonly queues: readonly string[];
   /** Told when a job can be claimed. */
@@ -66,17 +70,14 @@ const closeMs = 2_000;
 const undefinedTable = '42P01';
 
 /**
- * PostgreSQL takes a connection that acknowledges nothing for broken after 5 + 3 × 3 seconds. A poll that takes longer
- * than any should is ended, and a quiet session is not. Set by a query, because a pooler refuses them at the start.
+ * A poll that takes longer than any should is ended, and a quiet session is not. Set by a query, because a pooler refuses
+ * them at the start.
  */
-const sessionSettings = [
-  ['tcp_keepalives_idle', '5'],
-  ['tcp_keepalives_interval', '3'],
-  ['tcp_keepalives_count', '3'],
-  ['tcp_user_timeout', '14000'],
-  ['statement_timeout', '10000'],
-  ['idle_session_timeout', '0'],
-] as const;
+const sessionSettings: Readonly<Record<string, string>> = {
+  ...serverKeepAlive,
+  statement_timeout: '10000',
+  idle_session_timeout: '0',
+};
 
 /** Rejects with a StartError behind a pooler of transactions or in another database, else with the driver's errors. */
 export async function openSession(options: SessionOptions): Promise<Session> {
@@ -137,8 +138,9 @@ async function becomeRunner(connection: DirectConnection, options: SessionOption
   }
   await connection`
     select set_config(name, value, false)
-    from unnest(${sessionSettings.map(([name]) => name)}::text[], ${sessionSettings.map(([, value]) => value)}::text[])
+    from unnest(${Object.keys(sessionSettings)}::text[], ${Object.values(sessionSettings)}::text[])
       as wanted (name, value)`;
+  if (options.former !== 0) await endFormerSession(connection, options.former);
   const runner = await registerWhereJobsAre(connection, options);
   await registerQueues(connection, options.queues);
   for (const channel of [availableChannel, cancelChannel]) await connection`listen ${connection(channel)}`;

@@ -33,6 +33,7 @@ export const events = [
   'config.warning',
   'database.cancel_failed',
   'database.connected',
+  'database.connection_dead',
   'database.embedded.exited',
   'database.embedded.log',
   'database.embedded.orphan',

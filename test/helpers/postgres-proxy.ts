@@ -11,6 +11,11 @@ export interface PostgresProxy {
   cutAnswerOf(text: string): void;
   /** Resets every connection of a client, as a firewall or a machine that starts again does. */
   reset(): void;
+  /** Drops what present connections carry from now on, in both directions, and leaves them open. New ones work. */
+  stall(): void;
+  /** Drops what every connection carries, also what new ones do, until `unblock`. Those of before stay stalled. */
+  block(): void;
+  unblock(): void;
 }
 
 export interface ProxyOptions {
@@ -29,6 +34,8 @@ export async function mustOpenProxy(
   const clients = new Set<Socket>();
   let statements = 0;
   let toCut: string | undefined;
+  let isBlocked = false;
+  const stalled = new WeakSet<Socket>();
 
   const server = createServer((client) => {
     const upstream = connect(Number(target.port), target.hostname);
@@ -39,12 +46,16 @@ export async function mustOpenProxy(
       upstream.destroy();
     };
     clients.add(client);
+    if (isBlocked) stalled.add(client);
     for (const socket of [client, upstream]) {
       sockets.add(socket);
-      socket.on('error', close).on('close', close);
+      // What is stalled does not hear of the end of the other side either.
+      const end = () => (stalled.has(client) ? socket.destroy() : close());
+      socket.on('error', end).on('close', end);
       socket.setNoDelay(true);
     }
     client.on('data', (chunk: Buffer) => {
+      if (stalled.has(client)) return;
       if (toCut !== undefined && chunk.includes(toCut)) {
         toCut = undefined;
         answersToCut = 2;
@@ -53,6 +64,7 @@ export async function mustOpenProxy(
       upstream.write(chunk);
     });
     upstream.on('data', (chunk: Buffer) => {
+      if (stalled.has(client)) return;
       if (answersToCut > 0) answersToCut -= 1;
       if (answersToCut === 0 && cutting.has(client)) return close();
       if (answersToCut === 1) cutting.add(client);
@@ -76,6 +88,16 @@ export async function mustOpenProxy(
     statements: () => statements,
     cutAnswerOf(text) {
       toCut = text;
+    },
+    stall() {
+      for (const client of clients) stalled.add(client);
+    },
+    block() {
+      isBlocked = true;
+      for (const client of clients) stalled.add(client);
+    },
+    unblock() {
+      isBlocked = false;
     },
     reset() {
       for (const client of clients) client.resetAndDestroy();

@@ -384,6 +384,35 @@ describe('a runner that loses its session', () => {
     });
     await eventually('the rest is completed', async () => (await unfinished()) === 0);
   });
+
+  test('runs its jobs again within seconds, when its connections go dead without a word, twice in a row', async (t) => {
+    const database = await mustOpenTestDatabase(t);
+    const proxy = await mustOpenProxy(t, database.url);
+    const attempts: Attempt[] = [];
+    const pool = inlinePool(1, (attempt) => {
+      attempts.push(attempt);
+      return attempt.attempt < 3 ? endless() : returned('third');
+    });
+    const { runner } = await mustStartRunner(t, proxy, pool);
+    const { job } = await enqueue(database.sql, wait, {});
+    for (const attempt of [1, 2]) {
+      await eventually('it runs', () => attempts.length === attempt);
+      proxy.stall();
+      const deadAt = performance.now();
+      await eventually('it runs again', () => attempts.length === attempt + 1);
+      assert.ok(performance.now() - deadAt < 10_000, `${performance.now() - deadAt} ms`);
+    }
+    const { state, errors } = await mustReach(database, job.id, 'completed');
+    assert.deepEqual([state, errors.map(({ code }) => code)], ['completed', ['runner_lost', 'runner_lost']]);
+    assert.deepEqual(
+      pool.aborted.map(({ reason }) => reason),
+      ['lost', 'lost'],
+    );
+    proxy.stall();
+    const stoppedAt = performance.now();
+    await runner.stop(0);
+    assert.ok(performance.now() - stoppedAt < runnerStopMs, `${performance.now() - stoppedAt} ms`);
+  });
 });
 
 test('a runner with nothing to do asks less than once a second', async (t) => {
