@@ -38,8 +38,10 @@ export interface ProgramFrame {
   readonly reportShortage: ReportShortage;
   /** Whether another program of ours has started this one by `startChild`, and supervises it. */
   readonly isSupervised: boolean;
-  /** Starts a program as a child with the same flags. Throws the system's error if there is no room for a process. */
-  startChild(entry: URL): ChildProcess;
+  /** The arguments of a child with the same flags, and with its settings from `envFile` instead of `.env` if given. */
+  childArguments(envFile?: string): string[];
+  /** Starts a program as a child with these arguments. Throws the system's error if there is no room for a process. */
+  startChild(entry: URL, envFile?: string): ChildProcess;
   /** From now on signals are ours; until then they do what they usually do. */
   takeSignals(): Signals;
 }
@@ -58,6 +60,9 @@ const exitSoftware = 70;
 /** The first argument of a child. A channel alone says little: other supervisors of processes open one too. */
 const childMark = 'supervised';
 
+/** Before the path of the file that a child takes its settings from, instead of `.env`. */
+const settingsMark = 'settings-from';
+
 /** Runs `work`, and ends the process with the code that it resolves with, or with a sentence if it cannot start. */
 export function runInFrame(options: FrameOptions, work: (frame: ProgramFrame) => Promise<number>): void {
   run(options, work).catch((error: unknown) => {
@@ -72,13 +77,15 @@ async function run(
 ): Promise<void> {
   const args = process.argv.slice(2);
   const isSupervised = process.connected && args[0] === childMark;
-  const flags = isSupervised ? args.slice(1) : args;
+  const rest = isSupervised ? args.slice(1) : args;
+  const envFile = process.connected && rest[0] === settingsMark ? rest[1] : undefined;
+  const flags = envFile === undefined ? rest : rest.slice(2);
   const { overrides, help: wantsHelp } = parseFlags(flags);
   if (wantsHelp) {
     console.log(help());
     return;
   }
-  const source = { overrides };
+  const source = { overrides, ...(envFile === undefined ? {} : { envFile }) };
   const { settings, warnings } = loadSettings(source);
   const { application } = settings;
   const metrics = createMetrics({ worker: nameOf(settings) });
@@ -92,6 +99,7 @@ async function run(
   });
   const reportShortage = createShortageReport(log, metrics);
   endOnFault(log, destination, reportShortage);
+  const childArguments = (file?: string) => [...(file === undefined ? [] : [settingsMark, file]), ...flags];
   let code: number;
   try {
     code = await work({
@@ -102,7 +110,8 @@ async function run(
       metrics,
       reportShortage,
       isSupervised,
-      startChild: (entry) => fork(entry, [childMark, ...flags]),
+      childArguments,
+      startChild: (entry, file) => fork(entry, [childMark, ...childArguments(file)]),
       takeSignals: () => takeSignals(destination),
     });
   } finally {

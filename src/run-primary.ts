@@ -1,9 +1,12 @@
+import { resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { createLimitStore } from './app.ts';
-import { createPrimary } from './cluster/primary.ts';
+import { createPrimary, type Program } from './cluster/primary.ts';
 import { connectionLimits, readFileLimit } from './connection-limits.ts';
 import { createDashboard } from './dashboard.ts';
 import { openDatabaseServer } from './database-server.ts';
 import { hasJobProcess, jobEntry } from './job-entry.ts';
+import { keepProgram } from './kept-program.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createHostClock } from './limits/host-clock.ts';
 import { createPrimaryLimits } from './limits/primary-limits.ts';
@@ -30,7 +33,8 @@ export async function runPrimary(parts: RoleParts): Promise<Running> {
     log: primaryLog,
     limits: createPrimaryLimits({ store: createLimitStore(settings, log, now), now }),
     metrics,
-    ...(hasJobProcess(settings) ? { spawnJobs: () => parts.startChild(jobEntry) } : {}),
+    keepProgram: () => keepProgramOf(parts),
+    hasJobs: hasJobProcess(settings),
   });
   // Whatever ends this process, it leaves no other behind that it could still end.
   process.on('exit', primary.kill);
@@ -63,4 +67,22 @@ export async function runPrimary(parts: RoleParts): Promise<Running> {
     await lifecycle.closeAll();
     throw error;
   }
+}
+
+/** The file that this process runs, and so do its workers. */
+const entry = resolve(process.argv[1] ?? '');
+
+function keepProgramOf({ childArguments, startChild }: RoleParts): Program {
+  const kept = keepProgram(entry);
+  return {
+    worker() {
+      const place = kept.placeOf(entry);
+      return { entry: place.entry, args: childArguments(place.envFile) };
+    },
+    spawnJobs() {
+      const place = kept.placeOf(fileURLToPath(jobEntry));
+      return startChild(pathToFileURL(place.entry), place.envFile);
+    },
+    discard: kept.discard,
+  };
 }

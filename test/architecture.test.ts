@@ -117,6 +117,7 @@ const assembly = new Set([
   'identity',
   'listen-fault',
   'connection-limits',
+  'kept-program',
   'local-secret',
   'mail-delivery',
   'management-port',

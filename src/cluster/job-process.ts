@@ -26,7 +26,7 @@ import { countRestarts } from './restart-counter.ts';
 import { replaceAll } from './rolling-reload.ts';
 import { watchSilence } from './silence.ts';
 import { type SupervisedWorker, superviseWorker } from './supervised-worker.ts';
-import { createWorkerPool } from './worker-pool.ts';
+import { createWorkerPool, type Version } from './worker-pool.ts';
 
 /** Times are in milliseconds. */
 export interface JobProcessTerms {
@@ -41,7 +41,7 @@ export interface JobProcessTerms {
 export interface JobProcessOptions {
   readonly terms: JobProcessTerms;
   /** Makes the process, with a channel. Throws the system's error if there is no room for another. */
-  readonly spawn: () => ChildProcess;
+  readonly spawn: (version: Version) => ChildProcess;
   readonly log: Logger;
   /** Where its ends are counted. */
   readonly metrics: Metrics;
@@ -79,13 +79,13 @@ export function createJobProcess(options: JobProcessOptions): JobProcess {
   let lastId = 0;
   let endWatch = () => {};
 
-  function fork(generation: number): SupervisedWorker {
+  function fork(generation: number, version: Version): SupervisedWorker {
     lastId += 1;
     const id = lastId;
     const child = superviseWorker({
       ...terms,
       kind: 'jobs',
-      spawn: () => ({ id, child: options.spawn() }),
+      spawn: () => ({ id, child: options.spawn(version) }),
       generation,
       log,
       onMessage: (message) => receive(child, message),

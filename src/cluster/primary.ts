@@ -33,7 +33,7 @@ import { countRestarts } from './restart-counter.ts';
 import { replaceAll } from './rolling-reload.ts';
 import { watchSilence } from './silence.ts';
 import { type SupervisedWorker, superviseWorker } from './supervised-worker.ts';
-import { createWorkerPool } from './worker-pool.ts';
+import { createWorkerPool, type Version } from './worker-pool.ts';
 import { workerStates } from './worker-state.ts';
 
 /** What a reload can change. Times are in milliseconds. */
@@ -60,8 +60,20 @@ export interface PrimaryOptions {
   readonly limits: PrimaryLimits;
   /** What the primary itself counts. */
   readonly metrics: Metrics;
-  /** Makes a process that runs jobs; without it there is none. */
-  readonly spawnJobs?: () => ChildProcess;
+  /** Keeps the program as it is on disk now, so that its processes can be started later too. */
+  readonly keepProgram: () => Program;
+  /** Whether there is a process that runs jobs. */
+  readonly hasJobs: boolean;
+}
+
+/** One version of the program. */
+export interface Program {
+  /** The file and the arguments of a worker. */
+  worker(): { readonly entry: string; readonly args: readonly string[] };
+  /** Makes a process that runs jobs. Throws the system's error if there is no room for one. */
+  spawnJobs(): ChildProcess;
+  /** No process of this version is started any more. */
+  discard(): void;
 }
 
 export interface Primary {
@@ -93,8 +105,12 @@ export function createPrimary(options: PrimaryOptions): Primary {
   const { log, limits, metrics } = options;
   const pool = createWorkerPool({ wanted: options.terms.workers, log, fork });
   const fleetMetrics = createFleetMetrics(metrics, () => [...pool.workers, ...(jobs?.processes ?? [])]);
-  const jobs: JobProcess | undefined =
-    options.spawnJobs && createJobProcess({ ...options, spawn: options.spawnJobs, fleetMetrics });
+  const jobs: JobProcess | undefined = options.hasJobs
+    ? createJobProcess({ ...options, spawn: (version) => programs[version].spawnJobs(), fleetMetrics })
+    : undefined;
+  const first = options.keepProgram();
+  /** `new` is what a reload tries; at other times both are the same. */
+  let programs: Readonly<Record<Version, Program>> = { good: first, new: first };
   const requestBudgets = new WeakMap<SupervisedWorker, number>();
   let terms = options.terms;
   let databaseUrl: string | null = null;
@@ -114,11 +130,11 @@ export function createPrimary(options: PrimaryOptions): Primary {
 
   const reportsOf = (workers: Iterable<SupervisedWorker>) => Array.from(workers, (worker) => worker.report());
 
-  function fork(generation: number): SupervisedWorker {
+  function fork(generation: number, version: Version): SupervisedWorker {
     const worker = superviseWorker({
       ...terms,
       kind: 'requests',
-      spawn: forkWorker,
+      spawn: () => forkWorker(programs[version]),
       generation,
       log,
       onMessage: (message) => receive(worker, message),
@@ -174,9 +190,11 @@ export function createPrimary(options: PrimaryOptions): Primary {
 
   async function recycle(worn: SupervisedWorker, wear: string): Promise<void> {
     const { id, pid, requests, rssBytes } = worn.report();
-    const fault = await pool.exchange(async ({ fork, trim }) => {
-      const started = await fork().started;
+    const fault = await pool.exchange('good', async ({ fork, accept, trim }) => {
+      const fresh = fork();
+      const started = await fresh.started;
       if ('fault' in started) return started.fault;
+      accept(fresh);
       trim('recycled', worn);
       return undefined;
     });
@@ -212,8 +230,14 @@ export function createPrimary(options: PrimaryOptions): Primary {
     // Unless the settings say another number than before, what SIGTTIN and SIGTTOU made of it stays.
     const workers = renewed.workers === terms.workers ? pool.wanted : renewed.workers;
     terms = renewed;
+    const { good } = programs;
+    const tried = options.keepProgram();
+    programs = { good, new: tried };
     const fault =
       (await jobs?.replace(terms)) ?? (await replaceAll(pool, { workers, canaryMs: terms.canaryMs }));
+    const isGood = fault === undefined;
+    programs = isGood ? { good: tried, new: tried } : { good, new: good };
+    if (!isGood) tried.discard();
     if (pool.isStopping) return;
     if (fault !== undefined) {
       log.error('reload.failed', {
@@ -224,6 +248,7 @@ export function createPrimary(options: PrimaryOptions): Primary {
       return;
     }
     await Promise.all(old.map(({ ended }) => ended));
+    good.discard();
     log.info('reload.completed', { reload: number, workers: pool.wanted });
   }
 
@@ -285,12 +310,15 @@ export function createPrimary(options: PrimaryOptions): Primary {
     kill() {
       pool.kill();
       jobs?.kill();
+      for (const program of Object.values(programs)) program.discard();
     },
   };
 }
 
 /** Node would throw what goes wrong with a process if nobody listened at its worker; we listen at the process. */
-function forkWorker(): { readonly id: number; readonly child: ChildProcess } {
+function forkWorker(program: Program): { readonly id: number; readonly child: ChildProcess } {
+  const { entry, args } = program.worker();
+  cluster.setupPrimary({ exec: entry, args: [...args] });
   const worker = cluster.fork();
   worker.on('error', () => {});
   return { id: worker.id, child: worker.process };

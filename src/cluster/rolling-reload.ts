@@ -6,7 +6,8 @@
  *                     the canary           it stayed up     one by one
  *
  * If a new worker fails, does not become ready in time, or dies, the reload stops there: it is ended, and those that
- * are left serve on. Before the canary has passed these are all of the old ones.
+ * are left serve on. Before the canary has passed these are all of the old ones. One of them that dies meanwhile is
+ * replaced by a worker of the old version (worker-pool.ts), which is kept for that (../kept-program.ts).
  */
 
 import type { SupervisedWorker } from './supervised-worker.ts';
@@ -25,8 +26,7 @@ export function replaceAll(
   { workers, canaryMs }: ReloadTerms,
 ): Promise<string | undefined> {
   const before = pool.wanted;
-  pool.nextGeneration();
-  return pool.exchange(async (exchange) => {
+  return pool.exchange('new', async (exchange) => {
     pool.resize(workers);
     const fault = await replaceOneByOne(pool, exchange, canaryMs);
     if (fault !== undefined) pool.resize(before);
@@ -36,7 +36,7 @@ export function replaceAll(
 
 async function replaceOneByOne(
   pool: WorkerPool,
-  { fork, trim }: Exchange,
+  { fork, accept, trim }: Exchange,
   canaryMs: number,
 ): Promise<string | undefined> {
   const fresh: SupervisedWorker[] = [];
@@ -48,6 +48,7 @@ async function replaceOneByOne(
     if (fresh.length === 1) await stays(worker, canaryMs);
     const lost = fresh.find(({ state }) => state !== 'ready');
     if (lost !== undefined) return `The new worker ${lost.id} ended soon after its start: the log says why.`;
+    accept(worker);
     trim('reloaded');
   }
   return undefined;

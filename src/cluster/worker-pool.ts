@@ -2,8 +2,12 @@
  * As many workers as are wanted, whatever happens to single ones.
  *
  * There is one rule, and it is applied after every event: if fewer workers live than are wanted, fork; if more are
- * ready than are wanted, drain the surplus, those with old code first, then the oldest. While an exchange is under
- * way (a reload, a recycling) the rule rests, for the exchange forks and trims by itself; it is applied at its end.
+ * ready than are wanted, drain the surplus, those with old code first, then the oldest.
+ *
+ * While an exchange is under way (a reload, a recycling) it forks and trims by itself. The workers that it has forked are
+ * candidates until it accepts them, and do not count: a worker that dies while a candidate starts, hangs or is watched
+ * is replaced at once, by the version that is known to be good. The version of a reload becomes that only when the whole
+ * reload has succeeded.
  *
  * Invariants: a ready worker is told to drain only while as many others as are wanted are ready; after `stop` nothing
  * is forked; a worker that keeps dying is replaced later and later (`restart-delay.ts`).
@@ -19,13 +23,18 @@ export interface WorkerPoolOptions {
   readonly wanted: number;
   readonly log: Logger;
   /** Makes a process. Throws the system's error if there is no room for one. */
-  readonly fork: (generation: number) => SupervisedWorker;
+  readonly fork: (generation: number, version: Version) => SupervisedWorker;
 }
+
+/** `good`: what is known to work. `new`: what a reload tries. */
+export type Version = 'good' | 'new';
 
 /** What an exchange may do. */
 export interface Exchange {
   /** Forks one worker more than are wanted. Throws the system's error if there is no room for one. */
   fork(): SupervisedWorker;
+  /** Counts a worker that this exchange has forked among those that are wanted. */
+  accept(worker: SupervisedWorker): void;
   /** Drains what is ready beyond the number wanted, `worn` first. */
   trim(reason: EndReason, worn?: SupervisedWorker): void;
 }
@@ -39,10 +48,11 @@ export interface WorkerPool {
   start(): Promise<string>;
   /** Wants another number of workers from now on, at least one. */
   resize(wanted: number): void;
-  /** What is forked from now on has newer code than what is there. */
-  nextGeneration(): number;
-  /** Lets the rule rest while `work` exchanges workers. */
-  exchange<T>(work: (exchange: Exchange) => Promise<T>): Promise<T>;
+  /**
+   * Exchanges workers. What `work` forks is the version that is known to be good, or with `version: 'new'` another one,
+   * which is known to be good once `work` has resolved with undefined.
+   */
+  exchange<T>(version: Version, work: (exchange: Exchange) => Promise<T>): Promise<T>;
   /** Drains all and waits for their end. Idempotent. */
   stop(): Promise<void>;
   /** Ends all at once, without waiting. */
@@ -57,17 +67,25 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
   const workers = new Set<SupervisedWorker>();
   const restartDelay = createRestartDelay();
   let { wanted } = options;
-  let generation = 1;
+  let goodGeneration = 1;
+  let lastGeneration = 1;
+  const candidates = new Set<SupervisedWorker>();
   let phase: 'starting' | 'running' | 'stopping' = 'starting';
   let isExchanging = false;
+  let wantedBefore = wanted;
   let forkNotBefore = 0;
   let timer: NodeJS.Timeout | undefined;
 
   const inState = (...states: readonly string[]) =>
     [...workers].filter(({ state }) => states.includes(state));
 
-  function fork(): SupervisedWorker {
-    const worker = options.fork(generation);
+  const living = () => inState('starting', 'ready').filter((worker) => !candidates.has(worker)).length;
+
+  /** An exchange brings up by itself what a reload wants more. */
+  const needed = () => (isExchanging ? Math.min(wanted, wantedBefore) : wanted);
+
+  function fork(version: Version = 'good'): SupervisedWorker {
+    const worker = options.fork(version === 'good' ? goodGeneration : lastGeneration, version);
     workers.add(worker);
     void worker.started.then(settle);
     void worker.ended.then((end) => onEnd(worker, end));
@@ -76,7 +94,9 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
 
   function onEnd(worker: SupervisedWorker, { reason, readyMs }: WorkerEnd): void {
     workers.delete(worker);
-    if (phase === 'running' && isUnplanned(reason)) delayForks(readyMs);
+    // What a reload tries is not tried again, so its end delays no other.
+    const wasCandidate = candidates.delete(worker);
+    if (phase === 'running' && isUnplanned(reason) && !wasCandidate) delayForks(readyMs);
     settle();
   }
 
@@ -90,18 +110,18 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
 
   /** The rule. */
   function settle(): void {
-    if (phase !== 'running' || isExchanging) return;
-    trim('removed');
+    if (phase !== 'running') return;
+    if (!isExchanging) trim('removed');
     clearTimeout(timer);
-    if (inState('starting', 'ready').length < wanted) {
+    if (living() < needed()) {
       timer = setTimeout(forkMissing, Math.max(0, forkNotBefore - performance.now()));
     }
   }
 
   function forkMissing(): void {
-    if (phase !== 'running' || isExchanging) return;
+    if (phase !== 'running') return;
     try {
-      while (inState('starting', 'ready').length < wanted) fork();
+      while (living() < needed()) fork();
     } catch (error) {
       log.error('worker.failed', { error });
       delayForks(0);
@@ -154,15 +174,24 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       wanted = Math.max(1, given);
       settle();
     },
-    nextGeneration() {
-      generation += 1;
-      return generation;
-    },
-    async exchange(work) {
+    async exchange(version, work) {
       isExchanging = true;
+      wantedBefore = wanted;
+      if (version === 'new') lastGeneration += 1;
       try {
-        return await work({ fork, trim });
+        const result = await work({
+          fork() {
+            const worker = fork(version);
+            candidates.add(worker);
+            return worker;
+          },
+          accept: (worker) => void candidates.delete(worker),
+          trim,
+        });
+        if (result === undefined && version === 'new') goodGeneration = lastGeneration;
+        return result;
       } finally {
+        candidates.clear();
         isExchanging = false;
         settle();
       }

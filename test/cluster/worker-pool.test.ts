@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { replaceAll } from '../../src/cluster/rolling-reload.ts';
 import type { Started, SupervisedWorker, WorkerEnd } from '../../src/cluster/supervised-worker.ts';
-import { createWorkerPool, type WorkerPool } from '../../src/cluster/worker-pool.ts';
+import { createWorkerPool, type Version, type WorkerPool } from '../../src/cluster/worker-pool.ts';
 import { type EndReason, nextState, type WorkerState } from '../../src/cluster/worker-state.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 
@@ -17,6 +17,8 @@ interface SimulatedWorker extends SupervisedWorker {
 interface Simulation {
   readonly pool: WorkerPool;
   readonly workers: SimulatedWorker[];
+  /** The version of each worker. */
+  readonly versions: Version[];
   inState(...states: WorkerState[]): SimulatedWorker[];
   /** Lets everything happen that waits for a promise or, within a minute, for a timer. */
   settle(): Promise<void>;
@@ -27,10 +29,12 @@ function simulate(t: Pick<TestContext, 'mock'>, wanted: number): Simulation {
   let now = 0;
   t.mock.method(performance, 'now', () => now);
   const workers: SimulatedWorker[] = [];
+  const versions: Version[] = [];
   const pool = createWorkerPool({
     wanted,
     log: captureLog().log,
-    fork(generation) {
+    fork(generation, version) {
+      versions.push(version);
       const worker = simulateWorker(workers.length + 1, generation, () => {
         const ready = workers.filter(({ state }) => state === 'ready').length;
         // The promise of the pool: nobody drains who is needed.
@@ -43,6 +47,7 @@ function simulate(t: Pick<TestContext, 'mock'>, wanted: number): Simulation {
   return {
     pool,
     workers,
+    versions,
     inState: (...states) => workers.filter(({ state }) => states.includes(state)),
     async settle() {
       for (let step = 0; step < 3; step += 1) {
@@ -189,6 +194,55 @@ describe('a rolling reload', () => {
     assert.deepEqual(
       inState('ready').map(({ id }) => id),
       [1, 2],
+    );
+  });
+
+  for (const [what, canary] of [
+    ['starts', (_canary?: SimulatedWorker) => {}],
+    ['is watched', (worker?: SimulatedWorker) => worker?.becomeReady()],
+  ] as const) {
+    it(`replaces each old worker that dies while the canary ${what} by one of the good version`, async (t) => {
+      const { pool, workers, versions, inState, settle } = simulate(t, 2);
+      const start = pool.start();
+      for (const worker of workers) worker.becomeReady();
+      await start;
+      const reload = replaceAll(pool, { workers: 2, canaryMs: 10_000_000 });
+      canary(workers[2]);
+      for (const dead of [workers[0], workers[1]]) {
+        dead?.exit('crashed');
+        await settle();
+      }
+      assert.deepEqual(versions, ['good', 'good', 'new', 'good', 'good']);
+      for (const worker of workers.slice(3)) worker.becomeReady();
+      workers[2]?.exit('late');
+      assert.match(String(await reload), /ended/);
+      await settle();
+      assert.deepEqual(
+        inState('starting', 'ready').map(({ id, generation }) => [id, generation]),
+        [
+          [4, 1],
+          [5, 1],
+        ],
+      );
+    });
+  }
+
+  it('makes its version the good one when it has succeeded', async (t) => {
+    const simulation = simulate(t, 1);
+    const { pool, workers, versions, inState, settle } = simulation;
+    const start = pool.start();
+    workers[0]?.becomeReady();
+    await start;
+    const reload = replaceAll(pool, { workers: 1, canaryMs: 1_000 });
+    workers[1]?.becomeReady();
+    await settle();
+    assert.equal(await reload, undefined);
+    workers[1]?.exit('crashed');
+    await settle();
+    assert.deepEqual(versions, ['good', 'new', 'good']);
+    assert.deepEqual(
+      inState('starting').map(({ generation }) => generation),
+      [2],
     );
   });
 });

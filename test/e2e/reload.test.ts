@@ -157,6 +157,30 @@ for (const { what, code, env, says, isCanary = false } of broken) {
   });
 }
 
+test('old workers that die while a reload waits for a version that hangs are replaced by the old version', async (t) => {
+  const folder = await mustCopyProgram(t);
+  await writeFile(join(folder, '.env'), 'APP_PROJECT_NAME=Old\n');
+  const program = startProgram(t, two, [], folder);
+  const url = await startTwo(program);
+  const code = 'setInterval(() => {}, 60_000); await new Promise(() => {});';
+  await appendFile(join(folder, 'src', 'routes.ts'), `\n${code}\n`);
+  await writeFile(join(folder, '.env'), 'APP_PROJECT_NAME=New\nAPP_WORKER_START_TIMEOUT_SECONDS=60\n');
+  program.process.kill('SIGHUP');
+  await program.logged(/"event":"reload.started"/);
+  for (const [killed, successor] of [
+    [1, 4],
+    [2, 5],
+  ] as const) {
+    const { pid } = JSON.parse(
+      await program.logged(new RegExp(`"worker":${killed},.*"event":"worker.ready"`)),
+    );
+    process.kill(pid, 'SIGKILL');
+    await program.logged(new RegExp(`"worker":${successor},.*"event":"worker.ready"`));
+    assert.equal(await projectName(url), 'Old');
+  }
+  assert.deepEqual(await idsOf(program), [3, 4, 5]);
+});
+
 test('while one reload runs, one more waits, and no third', async (t) => {
   const program = startProgram(t, two);
   await startTwo(program);
@@ -173,9 +197,12 @@ test('while one reload runs, one more waits, and no third', async (t) => {
 
 test('a version that cannot start is tried again later and later, and the log calls it a loop', async (t) => {
   const folder = await mustCopyProgram(t);
+  const flag = join(folder, 'broken');
+  const code = `if ((await import('node:fs')).existsSync(${JSON.stringify(flag)})) throw new Error('broken');`;
+  await appendFile(join(folder, 'src', 'routes.ts'), `\n${code}\n`);
   const program = startProgram(t, two, [], folder);
   await startTwo(program);
-  await appendFile(join(folder, 'src', 'routes.ts'), "\nthrow new Error('broken');\n");
+  await writeFile(flag, '');
   const { pid } = JSON.parse(await program.logged(/"worker":1,.*"event":"worker.ready"/));
   process.kill(pid, 'SIGKILL');
   await program.logged(/"deaths":3,"delay_ms":400,.*"event":"worker.restart_delayed"/);

@@ -51,6 +51,7 @@ async function prove(): Promise<void> {
   await proveResizing(program);
   await proveBrokenVersion(program, 'throws');
   await proveBrokenVersion(program, 'hangs');
+  await proveKilledOldWorkers(program);
   await recordKilledWorker(program);
   await proveStop(program);
   program = await start();
@@ -132,6 +133,39 @@ async function proveBrokenVersion(program: RunningProgram, how: 'throws' | 'hang
     `the old workers go on: ${[...pids].join(', ')}`,
     [...generations].join() === String(version) && pids.size === 2,
   );
+  await copy.deploy(version);
+}
+
+/**
+ * All old workers are killed, one after the other, while the reload waits for a new version that hangs. Each is replaced
+ * by the old version, whose files the deployment has overwritten.
+ */
+async function proveKilledOldWorkers(program: RunningProgram): Promise<void> {
+  await copy.deploy('hangs');
+  const loads = await underLoad(program.url, 0, async ({ busy }) => {
+    await until('both workers have answered', () => busy.report.pids.size === 2, 10_000);
+    const old = [...busy.report.pids];
+    const [started, refused] = [program.count('reload.started'), program.count('reload.failed')];
+    program.process.kill('SIGHUP');
+    await until('the reload has started', () => program.count('reload.started') > started, 10_000);
+    for (const pid of old) {
+      const ready = program.count('worker.ready');
+      process.kill(pid, 'SIGKILL');
+      await until(
+        'it has been replaced',
+        () => program.count('worker.ready') > ready,
+        startTimeoutSeconds * 1000,
+      );
+    }
+    verdict(
+      'old workers killed in a reload are replaced meanwhile',
+      program.count('reload.failed') === refused,
+    );
+    await until('the reload has failed', () => program.count('reload.failed') > refused, reloadMs);
+  });
+  rows('all old workers killed in a reload', loads, 'may fail');
+  const { generations } = loads.busy;
+  verdict('their successors are of the old version', [...generations].join() === String(version));
   await copy.deploy(version);
 }
 
