@@ -1,18 +1,28 @@
 /** `npm run prove -- <name>`: runs a proof that is too heavy, or needs too much, for the tests. */
 
-const proofs = new Map([
-  ['contract', () => import('./contract/run.ts')],
+import { exitUnavailable, findMissing, type Tool } from './prove/tools.ts';
+
+interface Proof {
+  readonly run: () => Promise<unknown>;
+  /** The programs that it runs. */
+  readonly needs?: readonly Tool[];
+}
+
+const isQuick = process.argv.includes('--quick');
+
+const proofs = new Map<string, Proof>([
+  ['contract', { run: () => import('./contract/run.ts') }],
   // The test runner, which takes the name for the part of a path that it is.
-  ['browser', () => import('./run.ts')],
-  ['alerts', () => import('./prove/alerts.ts')],
-  ['jobs', () => import('./prove/jobs.ts')],
-  ['jobs-plans', () => import('./prove/jobs-plans.ts')],
-  ['limiter', () => import('./prove/limiter.ts')],
-  ['metrics', () => import('./prove/metrics.ts')],
-  ['pooler', () => import('./prove/pooler.ts')],
-  ['probes', () => import('./prove/probes.ts')],
-  ['reload', () => import('./prove/reload.ts')],
-  ['soak', () => import('./prove/soak.ts')],
+  ['browser', { run: () => import('./run.ts'), needs: process.env.CHROMIUM ? [] : ['chromium'] }],
+  ['alerts', { run: () => import('./prove/alerts.ts'), needs: ['promtool'] }],
+  ['jobs', { run: () => import('./prove/jobs.ts') }],
+  ['jobs-plans', { run: () => import('./prove/jobs-plans.ts') }],
+  ['limiter', { run: () => import('./prove/limiter.ts') }],
+  ['metrics', { run: () => import('./prove/metrics.ts'), needs: ['promtool'] }],
+  ['pooler', { run: () => import('./prove/pooler.ts'), needs: ['pgbouncer'] }],
+  ['probes', { run: () => import('./prove/probes.ts') }],
+  ['reload', { run: () => import('./prove/reload.ts'), needs: isQuick ? [] : ['nginx'] }],
+  ['soak', { run: () => import('./prove/soak.ts') }],
 ]);
 
 const name = process.argv[2] ?? '';
@@ -23,4 +33,9 @@ if (proof === undefined) {
   );
   process.exit(1);
 }
-await proof();
+const missing = findMissing(proof.needs ?? []);
+if (missing.length > 0) {
+  console.error(missing.join('\n'));
+  process.exit(exitUnavailable);
+}
+await proof.run();

@@ -13,15 +13,11 @@ check('the rules are valid', ['check', 'rules', 'rules.yml']);
 check('each alert fires when it must, and only then', ['test', 'rules', 'rules-test.yml']);
 
 function check(what: string, args: readonly string[]): void {
-  const { status, error, stdout, stderr } = spawnSync('promtool', args, { cwd: folder, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync('promtool', args, { cwd: folder, encoding: 'utf8' });
   if (status === 0) {
     console.log(`ok  ${what}`);
     return;
   }
-  console.error(
-    error === undefined
-      ? `Not so: ${what}.\n${stdout}${stderr}`
-      : 'promtool cannot be run: install it with `apt-get install --no-install-recommends prometheus`.',
-  );
+  console.error(`Not so: ${what}.\n${stdout}${stderr}`);
   process.exitCode = 1;
 }

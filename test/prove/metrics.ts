@@ -72,14 +72,10 @@ async function prove(): Promise<void> {
   check('the end of the worker was counted', sumOf(after, 'worker_restarts_total'), 1);
 
   for (const [what, text] of Object.entries({ management: own, public: open, 'second management': after })) {
-    const { status, stdout, stderr, error } = spawnSync('promtool', ['check', 'metrics'], {
+    const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], {
       input: text,
       encoding: 'utf8',
     });
-    if (error !== undefined)
-      throw new Error(
-        'promtool cannot be run: install it with `apt-get install --no-install-recommends prometheus`.',
-      );
     check(
       `promtool finds nothing in the ${what} scrape of ${text.split('\n').length} lines`,
       `${status} ${stdout}${stderr}`,

@@ -13,26 +13,17 @@ export interface Proxy {
 }
 
 /**
- * Starts nginx with its files below `folder`; resolves with undefined if it is not installed. It keeps idle
+ * Starts nginx with its files below `folder`. It keeps idle
  * connections for `idleSeconds`, which must be less than the program keeps them, and tries nothing twice.
  */
-export async function startNginx(
-  folder: string,
-  upstream: string,
-  idleSeconds: number,
-): Promise<Proxy | undefined> {
+export async function startNginx(folder: string, upstream: string, idleSeconds: number): Promise<Proxy> {
   const port = await freePort();
   const home = join(folder, 'nginx');
   await mkdir(home, { recursive: true });
   const config = join(home, 'nginx.conf');
   await writeFile(config, configOf({ home, port, upstream: new URL(upstream).host, idleSeconds }));
   const child = spawn('nginx', ['-p', home, '-c', config], { stdio: ['ignore', 'inherit', 'inherit'] });
-  let isMissing = false;
-  child.on('error', () => {
-    isMissing = true;
-  });
-  await until('nginx listens', async () => isMissing || (await isTaken(port)), 10_000);
-  if (isMissing) return undefined;
+  await until('nginx listens', () => isTaken(port), 10_000);
   const ended = once(child, 'close');
   return {
     url: `http://127.0.0.1:${port}`,

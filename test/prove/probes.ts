@@ -1,13 +1,13 @@
 /**
- * `npm run prove -- probes`: the management port answers within 50 ms while no worker can.
+ * `npm run prove -- probes`: the management port answers while no worker can, at most 50 ms later than an empty server.
  *
  * The real program runs with two workers. All of them are blocked, once by a busy loop on their event loops and once
  * by SIGSTOP, and a request to the public port shows that they are: it is answered only afterwards. Meanwhile every
  * path of the management port is asked 100 times, each time on a new connection. `/livez` must stay 200, and `/readyz`
  * must turn 503 and come back.
  *
- * In turn with them an empty server is asked, in a process of its own: where that takes longer than 50 ms too, the
- * machine is busy with something else, and the figures say nothing.
+ * In turn with them an empty server is asked, in a process of its own. Where the machine is busy with something else, that
+ * server answers late too. So the median and the 99th percentile of each path are compared with those of the empty server.
  */
 
 import assert from 'node:assert/strict';
@@ -36,9 +36,6 @@ const ends: (() => unknown)[] = [];
 try {
   const failures = await prove();
   for (const failure of failures) console.error(failure);
-  if (failures.some((failure) => failure.includes(control))) {
-    console.error('The machine is busy with something else: repeat this when it is not.');
-  }
   if (failures.length > 0) process.exitCode = 1;
 } finally {
   for (const end of ends) await end();
@@ -142,13 +139,16 @@ async function measure(what: string, { management, empty }: Ports): Promise<stri
       statuses: [...statuses].join(' '),
     };
   });
-  console.log(`\n${what} (times in ms, at most ${longestMs})`);
+  console.log(`\n${what} (times in ms, at most ${longestMs} more than ${control})`);
   console.table(rows);
   const wrong = rows.filter(({ path, statuses }) => path !== '/readyz' && statuses !== '200');
-  const slow = rows.filter(({ max }) => !(max <= longestMs));
+  const emptyServer = rows.find(({ path }) => path === control) ?? { p50: 0, p99: 0 };
+  const slow = rows.filter(
+    ({ p50, p99 }) => !(p50 <= emptyServer.p50 + longestMs && p99 <= emptyServer.p99 + longestMs),
+  );
   return [
     ...wrong.map(({ path, statuses }) => `${what}: ${path} answered ${statuses}.`),
-    ...slow.map(({ path, max }) => `${what}: ${path} took ${max} ms.`),
+    ...slow.map(({ path, p50, p99 }) => `${what}: ${path} took ${p50} ms (p50), ${p99} ms (p99).`),
   ];
 }
 

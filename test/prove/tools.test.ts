@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { mustMakeFolder } from '../helpers/program.ts';
+import { exitUnavailable, findMissing } from './tools.ts';
+
+describe('a proof', () => {
+  for (const [proof, tool, debian] of [
+    ['pooler', 'pgbouncer', 'pgbouncer'],
+    ['alerts', 'promtool', 'prometheus'],
+    ['metrics', 'promtool', 'prometheus'],
+    ['reload', 'nginx', 'nginx-light'],
+    ['browser', 'chromium', 'chromium'],
+  ] as const) {
+    it(`${proof} without ${tool} ends with one sentence and a code of its own`, () => {
+      const { status, stdout, stderr } = spawnSync(
+        process.execPath,
+        ['--import', 'tsx', join(import.meta.dirname, '..', 'prove.ts'), proof],
+        { env: { PATH: '/nonexistent' }, encoding: 'utf8' },
+      );
+      const sentence = `${tool} is not installed: run \`apt-get install --no-install-recommends ${debian}\`.`;
+      assert.deepEqual([status, stdout, stderr.trim()], [exitUnavailable, '', sentence]);
+    });
+  }
+
+  it('with a program that may not be executed, or is a folder of that name elsewhere, misses it', async (t) => {
+    const folder = await mustMakeFolder(t);
+    writeFileSync(join(folder, 'wrk'), '', { mode: 0o644 });
+    assert.equal(findMissing(['wrk'], folder).length, 1);
+    mkdirSync(join(folder, 'bin'));
+    writeFileSync(join(folder, 'bin', 'wrk'), '', { mode: 0o755 });
+    assert.deepEqual(findMissing(['wrk'], `${folder}:${folder}/bin`), []);
+  });
+});

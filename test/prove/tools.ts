@@ -1,0 +1,38 @@
+/** The programs that proofs run, and what a proof says where one is not installed. */
+
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** The Debian package of each program. */
+const packages = {
+  chromium: 'chromium',
+  ip: 'iproute2',
+  nginx: 'nginx-light',
+  pgbouncer: 'pgbouncer',
+  promtool: 'prometheus',
+  wrk: 'wrk',
+} as const;
+
+export type Tool = keyof typeof packages;
+
+/** EX_UNAVAILABLE of sysexits.h: the proof neither held nor failed. */
+export const exitUnavailable = 69;
+
+/** One sentence for each program that is not on the path. */
+export function findMissing(tools: readonly Tool[], path: string = process.env.PATH ?? ''): string[] {
+  return tools
+    .filter((tool) => !path.split(delimiter).some((folder) => isProgram(join(folder, tool))))
+    .map(
+      (tool) =>
+        `${tool} is not installed: run \`apt-get install --no-install-recommends ${packages[tool]}\`.`,
+    );
+}
+
+function isProgram(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
