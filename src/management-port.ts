@@ -9,7 +9,10 @@ import type { Settings } from './settings/load.ts';
 import { isLoopback } from './settings/management.ts';
 
 interface ManagementSettings
-  extends Pick<Settings['server'], 'management' | 'managementHost' | 'managementToken'> {
+  extends Pick<
+    Settings['server'],
+    'management' | 'managementHost' | 'managementToken' | 'managementAllowedHosts'
+  > {
   /** How many connections the port may have. Default 256. */
   readonly maxConnections?: number;
 }
@@ -24,18 +27,21 @@ const closeMs = 2_000;
  * `jobs` the port has their pages too.
  */
 export async function openManagementPort(
-  { management, managementHost: host, managementToken: token, maxConnections }: ManagementSettings,
+  settings: ManagementSettings,
   fleet: Fleet,
   log: Logger,
   lifecycle: Lifecycle,
   jobs?: JobsSource,
 ): Promise<string | null> {
+  const { management, managementHost: host, managementToken: token, maxConnections } = settings;
   if (management === null) return null;
   const server = createManagementServer({
     fleet,
     log: log.named('management'),
     token,
     ...(maxConnections === undefined ? {} : { maxConnections }),
+    host,
+    allowedHosts: settings.managementAllowedHosts,
     ...(jobs === undefined ? {} : { jobs: { source: jobs, loopback: isLoopback(host) } }),
   });
   const port = await lifecycle.open(

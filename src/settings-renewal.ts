@@ -24,6 +24,7 @@ const fixed = new Map<string, (settings: Settings) => unknown>([
   ['APP_TASKS_ENABLED', ({ tasks }) => tasks.enabled],
   ['APP_MANAGEMENT_PORT', ({ server }) => JSON.stringify(server.management)],
   ['APP_MANAGEMENT_HOST', ({ server }) => server.managementHost],
+  ['APP_MANAGEMENT_ALLOWED_HOSTS', ({ server }) => JSON.stringify(server.managementAllowedHosts)],
   ['APP_MANAGEMENT_TOKEN', ({ server }) => server.managementToken],
   ['SECURITY_RATE_LIMIT_MAX_CLIENTS', ({ security }) => security.rateLimitMaxClients],
 ]);

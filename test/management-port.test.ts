@@ -19,7 +19,12 @@ function open(t: TestContext, management: { port: number; mayMove: boolean } | n
   const captured = captureLog();
   const lifecycle = createLifecycle(captured.log);
   t.after(() => lifecycle.closeAll());
-  const settings = { management, managementHost: '127.0.0.1', managementToken: '' };
+  const settings = {
+    management,
+    managementHost: '127.0.0.1',
+    managementToken: '',
+    managementAllowedHosts: [],
+  };
   return { captured, lifecycle, url: openManagementPort(settings, fleet, captured.log, lifecycle) };
 }
 

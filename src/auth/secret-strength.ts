@@ -30,12 +30,16 @@ const guessable = new RegExp(
  * Undefined if nothing speaks against it. The answer quotes nothing of the secret.
  */
 export function weakness(secret: string, algorithm: JwtAlgorithm): string | undefined {
-  const { bytes } = jwtAlgorithms[algorithm];
-  if (Buffer.byteLength(secret) < bytes) return `is shorter than the ${bytes} bytes that ${algorithm} needs`;
+  return findWeakness(secret, jwtAlgorithms[algorithm].bytes, algorithm);
+}
+
+/** The same for a secret of any use, `what`, that needs so many bytes. */
+export function findWeakness(secret: string, bytes: number, what: string): string | undefined {
+  if (Buffer.byteLength(secret) < bytes) return `is shorter than the ${bytes} bytes that ${what} needs`;
   if (new Set(secret).size < leastCharacters) return `has fewer than ${leastCharacters} different characters`;
   const period = periodOf(secret);
   if (period < bytes && period <= secret.length / 2) {
-    return `repeats a text that is shorter than the ${bytes} bytes that ${algorithm} needs`;
+    return `repeats a text that is shorter than the ${bytes} bytes that ${what} needs`;
   }
   if (Buffer.byteLength(unguessablePart(secret)) < bytes / 2) {
     return 'is a placeholder, an example, or made of words and sequences that are guessed first';

@@ -17,7 +17,7 @@ import { createOverviewReader, type OverviewReader } from '../jobs/overview.ts';
 import type { Queue } from '../jobs/queue.ts';
 import { countRetryable, searchJobs } from '../jobs/search.ts';
 import type { Logger } from '../observability/logger.ts';
-import { createJobsAccess } from './jobs-access.ts';
+import { createJobsAccess, type JobsAccessOptions } from './jobs-access.ts';
 import { describeCounts, describeJob, describeListedJob, describeMinute } from './jobs-description.ts';
 import {
   jobList,
@@ -39,11 +39,8 @@ export interface JobsSource {
   readonly queue: Pick<Queue, 'find' | 'cancel' | 'retry'>;
 }
 
-export interface JobsRoutesOptions {
+export interface JobsRoutesOptions extends JobsAccessOptions {
   readonly source: JobsSource;
-  readonly token: string;
-  /** Whether only this machine reaches the port. */
-  readonly loopback: boolean;
   readonly log: Logger;
 }
 
@@ -51,8 +48,8 @@ export interface JobsRoutesOptions {
 const retryableAtMost = 1_000;
 
 /** The routes below `/jobs/data`. */
-export function jobsRoutes({ source, token, loopback, log }: JobsRoutesOptions): Route[] {
-  const access = createJobsAccess({ token, loopback, log });
+export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[] {
+  const access = createJobsAccess(rules);
   const readers = new WeakMap<Database, OverviewReader>();
   const { queue } = source;
 
@@ -109,7 +106,7 @@ export function jobsRoutes({ source, token, loopback, log }: JobsRoutesOptions):
 
   const read = { method: 'GET', tags: ['management'], auth: 'own', hidden: true } as const;
   const write = { ...read, method: 'POST' } as const;
-  const refusals = ['misdirected_request', 'unauthenticated', 'not_ready', 'database_disabled'] as const;
+  const refusals = ['unauthenticated', 'rate_limited', 'not_ready', 'database_disabled'] as const;
   const done = { 204: { description: 'It is done.' } } as const;
   return [
     route({

@@ -1,30 +1,71 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { AppError } from '../errors.ts';
+import { clientKey } from '../http/addresses.ts';
 import { bearerToken } from '../http/bearer-token.ts';
 import { bearerChallenge } from '../http/challenge.ts';
 import type { Context } from '../http/context.ts';
 import type { Logger } from '../observability/logger.ts';
+import type { TokenGuesses } from './token-guesses.ts';
+
+export interface RequireTokenOptions {
+  /** Empty lets everybody in. */
+  readonly token: string;
+  readonly guesses: TokenGuesses;
+  readonly log: Logger;
+}
+
+const layer = 'management';
 
 /**
  * A check that the request shows `token` as `Authorization: Bearer` (RFC 6750, section 2.1): it throws an AppError
- * `unauthenticated` if not. With an empty token it lets everybody in. Digests of the same length are compared, so the
- * time tells nothing about how much of a guess was right.
+ * `unauthenticated` if not, and `rate_limited` for an address that has shown too many wrong ones. Digests of the same
+ * length are compared in constant time, so the time tells nothing about how much of a guess was right.
  */
-export function requireToken(token: string, log: Logger): (ctx: Context) => void {
+export function requireToken({ token, guesses, log }: RequireTokenOptions): (ctx: Context) => void {
   if (token === '') return () => {};
   const wanted = digest(token);
-  return (ctx) => {
-    const shown = bearerToken(ctx.request.headers.authorization);
-    if (shown !== undefined && timingSafeEqual(digest(shown), wanted)) return;
-    log.info('auth.credentials.refused', { client_address: ctx.clientAddress, path: ctx.target.path });
-    const invalid = shown === undefined ? undefined : { description: 'This is not the token.' };
+
+  function refuseUntil(waitMs: number): never {
+    const seconds = Math.ceil(waitMs / 1000);
     throw new AppError(
-      'unauthenticated',
-      shown === undefined
-        ? 'Send the value of APP_MANAGEMENT_TOKEN as "Authorization: Bearer <token>".'
-        : 'This is not the management token.',
-      { layer: 'management', headers: { 'www-authenticate': bearerChallenge('management', invalid) } },
+      'rate_limited',
+      `Too many wrong tokens came from this address. Wait ${seconds} seconds.`,
+      {
+        layer,
+        headers: { 'retry-after': String(seconds) },
+      },
     );
+  }
+
+  return (ctx) => {
+    const { clientAddress } = ctx;
+    const shown = bearerToken(ctx.request.headers.authorization);
+    if (shown === undefined) {
+      log.info('auth.credentials.refused', { client_address: clientAddress, path: ctx.target.path });
+      throw new AppError(
+        'unauthenticated',
+        'Send the value of APP_MANAGEMENT_TOKEN as "Authorization: Bearer <token>".',
+        { layer, headers: { 'www-authenticate': bearerChallenge('management') } },
+      );
+    }
+    const client = clientKey(clientAddress);
+    const waitMs = guesses.wait(client);
+    if (waitMs > 0) refuseUntil(waitMs);
+    if (timingSafeEqual(digest(shown), wanted)) {
+      guesses.right(client);
+      return;
+    }
+    const mustWaitMs = guesses.wrong(client);
+    log.warning('auth.credentials.refused', {
+      client_address: clientAddress,
+      path: ctx.target.path,
+      wait_ms: mustWaitMs,
+    });
+    const invalid = { description: 'This is not the token.' };
+    throw new AppError('unauthenticated', 'This is not the management token.', {
+      layer,
+      headers: { 'www-authenticate': bearerChallenge('management', invalid) },
+    });
   };
 }
 

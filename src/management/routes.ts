@@ -1,24 +1,25 @@
 import type { Fleet, WorkerReport } from '../cluster/fleet.ts';
+import type { Context } from '../http/context.ts';
 import { answer, ok, raw } from '../http/reply.ts';
 import { type Route, route } from '../http/route.ts';
-import type { Logger } from '../observability/logger.ts';
 import { prometheusContentType, renderPrometheus } from '../observability/prometheus.ts';
-import { requireToken } from './require-token.ts';
 import { liveness, readiness, workerList } from './schema.ts';
 
 export interface ManagementRoutesOptions {
   readonly fleet: Fleet;
-  readonly token: string;
-  readonly log: Logger;
+  /** Throws an AppError for a request that does not show the token. */
+  readonly guard: (ctx: Context) => void;
 }
 
-/** The routes of the management port. A probe can show no token, so probes ask for none and tell little. */
-export function managementRoutes({ fleet, token, log }: ManagementRoutesOptions): Route[] {
+/**
+ * The routes of the management port. A probe can show no token and names whatever host its platform chooses, so probes
+ * ask for neither and tell little.
+ */
+export function managementRoutes({ fleet, guard }: ManagementRoutesOptions): Route[] {
   const all = { method: 'GET', tags: ['management'] } as const;
-  const probe = { ...all, auth: 'none' } as const;
+  const probe = { ...all, auth: 'none', limit: 'exempt' } as const;
   // `own`, for the token is none of the accounts' credentials.
-  const guarded = { ...all, auth: 'own', problems: ['unauthenticated'] } as const;
-  const guard = requireToken(token, log);
+  const guarded = { ...all, auth: 'own', problems: ['unauthenticated', 'rate_limited'] } as const;
   return [
     route({
       ...probe,

@@ -13,8 +13,10 @@
  * outage would take them all from the balancer at once, which helps nobody (`/health/ready` on the public port does
  * ask). In a single process the port shares the event loop with the requests, and is blocked with them.
  *
- * It is our own `http/` with no pipeline but this file: no request log, for probes come every second, and no limit.
- * The port is for the inside: by default only this machine reaches it, and a token guards what is not a probe.
+ * It is our own `http/`, with its rules for framing and Host, and with no pipeline but this file: no request log, since
+ * probes come every second, and no limit but that of wrong tokens (token-guesses.ts). The port is for the inside: by
+ * default only this machine reaches it, a token guards what is not a probe, and only hosts are answered that somebody has
+ * chosen (allowed-hosts.ts).
  *
  * Probes must be answered while others hold connections, since a platform restarts what does not answer. When all places
  * are taken, the connection that is idle longest is closed for a new one (http/connections.ts), and requests other than
@@ -28,9 +30,12 @@ import { dispatch, prepareRoute } from '../http/dispatch.ts';
 import { createRouter } from '../http/router.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { Logger } from '../observability/logger.ts';
+import { createManagementHosts } from './allowed-hosts.ts';
 import { jobsPageRoutes } from './jobs-page.ts';
 import { type JobsSource, jobsRoutes } from './jobs-routes.ts';
+import { requireToken } from './require-token.ts';
 import { managementRoutes } from './routes.ts';
+import { createTokenGuesses } from './token-guesses.ts';
 
 export interface ManagementOptions {
   readonly fleet: Fleet;
@@ -39,12 +44,15 @@ export interface ManagementOptions {
   readonly token: string;
   /** How many connections are open at once. Default 256. */
   readonly maxConnections?: number;
+  /** The address or the name that the port is to be opened on. */
+  readonly host: string;
+  /** Hosts that requests may name beside those that follow from `host`. */
+  readonly allowedHosts: readonly string[];
+  /** Milliseconds of a clock that does not run backwards. */
+  readonly now?: () => number;
   /** What the pages of the jobs show, and whether only this machine reaches the port; without, there are no such pages. */
   readonly jobs?: { readonly source: JobsSource; readonly loopback: boolean };
 }
-
-/** The paths that a platform asks. */
-const probes: ReadonlySet<string> = new Set(['/livez', '/readyz']);
 
 export interface ManagementServer {
   /** Listens. Rejects with the system's error: EADDRINUSE, EACCES. Returns the port that was given. */
@@ -63,15 +71,47 @@ const closeMs = 1_000;
 
 /** Makes the server; it does not listen yet. Throws if the files of the pages cannot be read. */
 export function createManagementServer(options: ManagementOptions): ManagementServer {
-  const { fleet, log, token, jobs, maxConnections = usualConnections } = options;
+  const {
+    fleet,
+    log,
+    token,
+    jobs,
+    now = () => performance.now(),
+    maxConnections = usualConnections,
+  } = options;
+  const guard = requireToken({ token, guesses: createTokenGuesses(now), log });
+  const isAllowed = createManagementHosts(options.host, options.allowedHosts);
   const mostOthers = maxConnections - Math.ceil(maxConnections / shareOfProbes);
   const noBody = { maxBytes: 0, timeoutMs: arrivalMs };
   const routes = [
-    ...managementRoutes({ fleet, token, log }),
-    ...(jobs === undefined ? [] : [...jobsPageRoutes(), ...jobsRoutes({ ...jobs, token, log })]),
+    ...managementRoutes({ fleet, guard }),
+    ...(jobs === undefined
+      ? []
+      : [...jobsPageRoutes(), ...jobsRoutes({ ...jobs, hasToken: token !== '', guard, log })]),
   ];
+
+  /** The whole pipeline. What is thrown becomes a problem in the server, which is the net under it. */
+  function answer(ctx: Context): Done {
+    ctx.headers['cache-control'] = 'no-store';
+    ctx.headers['x-content-type-options'] = 'nosniff';
+    if (!ctx.isProbe && http.inFlight() > mostOthers) {
+      throw new AppError('overloaded', 'Too many requests are under way on the management port: try again.', {
+        layer: 'management',
+        headers: { 'retry-after': '1', connection: 'close' },
+      });
+    }
+    if (ctx.fault === undefined && !ctx.isProbe && !isAllowed(ctx.host)) {
+      throw new AppError(
+        'misdirected_request',
+        'This port does not answer to the host that the request names: use its address or localhost, or add the name to APP_MANAGEMENT_ALLOWED_HOSTS.',
+        { layer: 'management' },
+      );
+    }
+    return dispatch(ctx);
+  }
+
   const http = createHttpServer({
-    pipeline: (ctx) => answer(ctx, probes.has(ctx.target.path) || http.inFlight() <= mostOthers),
+    pipeline: answer,
     router: createRouter(
       routes.map((route) => ({
         method: route.method,
@@ -100,17 +140,4 @@ export function createManagementServer(options: ManagementOptions): ManagementSe
       await http.close({ graceMs: closeMs });
     },
   };
-}
-
-/** The whole pipeline. What is thrown becomes a problem in the server, which is the net under it. */
-function answer(ctx: Context, hasPlace: boolean): Done {
-  ctx.headers['cache-control'] = 'no-store';
-  ctx.headers['x-content-type-options'] = 'nosniff';
-  if (!hasPlace) {
-    throw new AppError('overloaded', 'Too many requests are under way on the management port: try again.', {
-      layer: 'management',
-      headers: { 'retry-after': '1', connection: 'close' },
-    });
-  }
-  return dispatch(ctx);
 }

@@ -4,7 +4,7 @@
  * here, and takes part in nothing: its own fault is enough.
  */
 
-import { weakness } from '../auth/secret-strength.ts';
+import { findWeakness, weakness } from '../auth/secret-strength.ts';
 import { findManagementPort, isLoopback } from './management.ts';
 import type { PartialValues } from './table.ts';
 
@@ -107,8 +107,19 @@ function findManagementRefusals(
       `APP_MANAGEMENT_TOKEN is not set, and ${environment} does not open the management port to other machines without: ${howToMakeOne}, or set APP_MANAGEMENT_HOST=127.0.0.1.`,
     );
   }
+  if (isOpenToOthers(managementHost) && managementToken) {
+    const why = findWeakness(managementToken, tokenBytes, 'a token');
+    if (why !== undefined) {
+      refusals.push(
+        `APP_MANAGEMENT_TOKEN ${why}, and other machines reach the management port: ${howToMakeOne}.`,
+      );
+    }
+  }
   return refusals;
 }
+
+/** A guess at the token has to ask the server, which limits guesses, so it needs half of what a signing secret needs. */
+const tokenBytes = 16;
 
 /** Jobs, their results and the locks of those who run them are in one database, which the settings may name again. */
 function findTaskRefusals(

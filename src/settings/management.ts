@@ -1,6 +1,6 @@
 import { isIPv4 } from 'node:net';
 import { kind, readInteger, refuse } from './kind.ts';
-import { bindAddress } from './network-kinds.ts';
+import { bindAddress, hostPatterns } from './network-kinds.ts';
 import { variable } from './variable.ts';
 
 /** What `auto` stands for, where nothing else holds it. */
@@ -23,6 +23,12 @@ export const management = {
     about:
       'Address for the management port. 127.0.0.1 is reached from this machine only; probes and scrapers elsewhere need 0.0.0.0 (or ::).',
   }),
+  managementAllowedHosts: variable('APP_MANAGEMENT_ALLOWED_HOSTS', hostPatterns(), {
+    default: '[]',
+    phase: 4,
+    about:
+      'Host names under which the management port answers more than probes, beside localhost, the address it listens on, and with 0.0.0.0 (or ::) every IP address. Needed for scrapers whose target is a name.',
+  }),
   managementToken: variable(
     'APP_MANAGEMENT_TOKEN',
     kind('16 to 200 letters, digits, or - . _ ~ + / =', readToken),
@@ -31,7 +37,7 @@ export const management = {
       phase: 4,
       secret: 'value',
       about:
-        'What metrics and the list of workers ask for, as `Authorization: Bearer`; probes ask for nothing. Staging and production do not start without where the port is reached from other machines.',
+        'What metrics and the list of workers ask for, as `Authorization: Bearer`; probes ask for nothing. Staging and production do not start without where the port is reached from other machines, and there it must be hard to guess.',
     },
   ),
 };

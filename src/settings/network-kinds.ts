@@ -31,7 +31,8 @@ export const hostPatterns = () =>
     if (/:\d*$/.test(pattern))
       return refuseItem(text, 'has a port; write the host name alone, it holds for every port');
     const wildcard = pattern.startsWith('*.') ? '*.' : '';
-    const name = toAscii(pattern.slice(wildcard.length));
+    // The same name with and without the dot of the root (RFC 1034, section 3.1).
+    const name = toAscii(pattern.slice(wildcard.length)).replace(/\.$/, '');
     return isHostName(name) || (wildcard === '' && isIP(name) !== 0)
       ? wildcard + name
       : refuseItem(text, 'is not a host name');

@@ -27,6 +27,8 @@ export async function mustOpenJobsPages(t: TestContext, options: JobsPagesOption
     },
     log: captured.log,
     token,
+    host: loopback ? '127.0.0.1' : '0.0.0.0',
+    allowedHosts: ['jobs.internal'],
     jobs: { source: { database: () => database, queue: createQueue({ definitions: [] }) }, loopback },
   });
   const port = await server.listen(0, '127.0.0.1');

@@ -224,6 +224,8 @@ describe('on the management port', () => {
         },
         log: captureLog('DEBUG').log,
         token: '',
+        host: '127.0.0.1',
+        allowedHosts: [],
       });
       const port = await server.listen(0, '127.0.0.1');
       t.after(() => server.close());

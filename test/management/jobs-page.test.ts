@@ -66,6 +66,8 @@ test('a port that was given no jobs has no pages', async (t) => {
     },
     log: captureLog().log,
     token: '',
+    host: '127.0.0.1',
+    allowedHosts: [],
   });
   t.after(() => server.close());
   const port = await server.listen(0, '127.0.0.1');

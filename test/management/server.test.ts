@@ -3,11 +3,13 @@ import { Agent, request as httpRequest } from 'node:http';
 import type { TestContext } from 'node:test';
 import { describe, test } from 'node:test';
 import type { Fleet, WorkerReport } from '../../src/cluster/fleet.ts';
-import { createManagementServer } from '../../src/management/server.ts';
+import { createManagementServer, type ManagementOptions } from '../../src/management/server.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { deferred } from '../helpers/deferred.ts';
 import { request } from '../helpers/http-client.ts';
+import { exchange } from '../helpers/http-server.ts';
+import { parseAnswers } from '../helpers/raw-answers.ts';
 
 const worker: WorkerReport = {
   id: 1,
@@ -34,13 +36,21 @@ function fleetOf(parts: Partial<Fleet> = {}): Fleet {
   };
 }
 
-async function mustListen(t: TestContext, fleet: Fleet, token = '') {
+async function mustListen(t: TestContext, fleet: Fleet, token = '', how: Partial<ManagementOptions> = {}) {
   const captured = captureLog('DEBUG');
-  const server = createManagementServer({ fleet, log: captured.log, token });
+  const server = createManagementServer({
+    fleet,
+    log: captured.log,
+    token,
+    host: '127.0.0.1',
+    allowedHosts: [],
+    ...how,
+  });
   const port = await server.listen(0, '127.0.0.1');
   t.after(() => server.close());
   return {
     log: captured,
+    port,
     get: (path: string, headers = {}) => request(port, { path, headers }),
     ask: (method: string, path: string) => request(port, { method, path }),
   };
@@ -87,7 +97,13 @@ describe('the probes', () => {
 
   test('are answered while clients that have asked once hold every connection', async (t) => {
     const captured = captureLog('DEBUG');
-    const server = createManagementServer({ fleet: fleetOf(), log: captured.log, token: '' });
+    const server = createManagementServer({
+      fleet: fleetOf(),
+      log: captured.log,
+      token: '',
+      host: '127.0.0.1',
+      allowedHosts: [],
+    });
     const port = await server.listen(0, '127.0.0.1');
     const agent = new Agent({ keepAlive: true, maxSockets: 300, maxFreeSockets: 300 });
     t.after(async () => {
@@ -109,7 +125,14 @@ describe('the probes', () => {
       return createMetrics().snapshot();
     };
     const fleet = fleetOf({ collectMetrics });
-    const server = createManagementServer({ fleet, log: captureLog().log, token: '', maxConnections: 16 });
+    const server = createManagementServer({
+      fleet,
+      log: captureLog().log,
+      token: '',
+      host: '127.0.0.1',
+      allowedHosts: [],
+      maxConnections: 16,
+    });
     const port = await server.listen(0, '127.0.0.1');
     t.after(() => server.close());
     const scrapes = Array.from({ length: 16 }, () => request(port, { path: '/metrics' }));
@@ -242,4 +265,143 @@ test('a fault of the fleet is a 500 that tells the client nothing and the log th
   assert.equal(answer.status, 500);
   assert.doesNotMatch(answer.text, /channel/);
   assert.match(log.text(), /the channel is broken/);
+});
+
+describe('a message that is refused on the public port', () => {
+  const end = 'Connection: close\r\n\r\n';
+  const table: [what: string, bytes: string, status: number][] = [
+    ['two Host fields', 'GET PATH HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: 127.0.0.1\r\n', 400],
+    ['no Host field', 'GET PATH HTTP/1.1\r\n', 400],
+    ['a malformed Host field', 'GET PATH HTTP/1.1\r\nHost: a b\r\n', 400],
+    ['a malformed target', 'GET PATH%zz HTTP/1.1\r\nHost: 127.0.0.1\r\n', 400],
+    ['a long target', `GET PATH?${'x'.repeat(9000)} HTTP/1.1\r\nHost: 127.0.0.1\r\n`, 414],
+    ['a target of 12,000 bytes', `GET PATH?${'x'.repeat(12_000)} HTTP/1.1\r\nHost: 127.0.0.1\r\n`, 414],
+    ['too many fields', `GET PATH HTTP/1.1\r\nHost: 127.0.0.1\r\n${'X: y\r\n'.repeat(60)}`, 431],
+    ['an unknown method', 'PROPFIND PATH HTTP/1.1\r\nHost: 127.0.0.1\r\n', 501],
+    ['an unknown expectation', 'GET PATH HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: cake\r\n', 417],
+    [
+      'a transfer coding under chunked',
+      'GET PATH HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: gzip, chunked\r\n',
+      501,
+    ],
+    ['a space before the colon', 'GET PATH HTTP/1.1\r\nHost : 127.0.0.1\r\n', 400],
+    ['CONNECT', 'CONNECT PATH:443 HTTP/1.1\r\nHost: 127.0.0.1\r\n', 501],
+  ];
+  for (const [what, bytes, status] of table) {
+    test(`for ${what} is ${status} on the management port too, at every path`, async (t) => {
+      const { port } = await mustListen(t, fleetOf());
+      for (const path of ['/livez', '/readyz', '/metrics', '/workers', '/nothing']) {
+        const target = bytes.startsWith('CONNECT') ? 'example.org' : path;
+        const received = await exchange(port, `${bytes.replace('PATH', target)}${end}`);
+        assert.deepEqual(
+          parseAnswers(received).map((each) => each.status),
+          [status],
+          path,
+        );
+      }
+    });
+  }
+});
+
+describe('the host that a request names', () => {
+  const guarded = ['/metrics', '/workers', '/nothing'];
+
+  for (const [listensOn, allowedHosts, host, allowed] of [
+    ['127.0.0.1', [], 'localhost:9181', true],
+    ['127.0.0.1', [], 'LOCALHOST.', true],
+    ['127.0.0.1', [], '127.0.0.1:9181', true],
+    ['127.0.0.1', [], '127.8.8.8', true],
+    ['127.0.0.1', [], '[::1]:9181', true],
+    ['127.0.0.1', [], '[0:0:0:0:0:0:0:1]', true],
+    ['127.0.0.1', [], '[::ffff:127.0.0.1]', true],
+    ['127.0.0.1', [], '10.0.0.7:9181', false],
+    ['127.0.0.1', [], '127.999.1.1', false],
+    ['127.0.0.1', [], '127.0.0.1.1', false],
+    ['127.0.0.1', [], 'rebound.example', false],
+    ['127.0.0.1', [], '127.0.0.1.rebound.example', false],
+    ['127.0.0.1', [], 'localhost.rebound.example:9181', false],
+    ['0.0.0.0', [], '10.0.0.7:9181', true],
+    ['0.0.0.0', [], '[2001:db8::7]:9181', true],
+    ['0.0.0.0', [], 'strata.monitoring.svc', false],
+    ['0.0.0.0', ['strata.monitoring.svc'], 'strata.monitoring.svc:9181', true],
+    ['0.0.0.0', ['*.monitoring.svc'], 'strata.monitoring.svc.', true],
+    ['::', [], '10.0.0.7', true],
+    ['::', ['*'], 'whatever.example', true],
+    ['10.0.0.7', [], '10.0.0.7:9181', true],
+    ['10.0.0.7', [], '10.0.0.8', false],
+    ['10.0.0.7', ['10.0.0.8'], '10.0.0.8', true],
+    ['strata.internal', [], 'strata.internal:9181', true],
+    ['strata.internal', [], 'other.internal', false],
+  ] as const) {
+    const listed = allowedHosts.length === 0 ? '' : ` with ${allowedHosts} allowed`;
+    test(`${JSON.stringify(host)} is ${allowed ? 'answered' : 'refused'} where the port is ${listensOn}${listed}`, async (t) => {
+      const { get } = await mustListen(t, fleetOf(), '', { host: listensOn, allowedHosts });
+      for (const path of guarded) {
+        const { status, json } = await get(path, { host }).then((answer) => ({
+          status: answer.status,
+          json: answer.status === 421 ? answer.json : undefined,
+        }));
+        assert.equal(status, allowed ? (path === '/nothing' ? 404 : 200) : 421, path);
+        if (!allowed) assert.match(json.detail, /APP_MANAGEMENT_ALLOWED_HOSTS/);
+      }
+      for (const path of ['/livez', '/readyz']) assert.equal((await get(path, { host })).status, 200, path);
+    });
+  }
+});
+
+test('a request that names no host is answered by probes alone', async (t) => {
+  const { port } = await mustListen(t, fleetOf());
+  for (const [path, status] of [
+    ['/metrics', 421],
+    ['/livez', 200],
+  ] as const) {
+    for (const head of [
+      `GET ${path} HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n`,
+      `GET ${path} HTTP/1.0\r\n\r\n`,
+    ]) {
+      assert.equal(parseAnswers(await exchange(port, head))[0]?.status, status, head);
+    }
+  }
+});
+
+describe('guesses at the token', () => {
+  const token = 'correct-horse-battery';
+  const right = { authorization: `Bearer ${token}` };
+  const wrong = { authorization: 'Bearer wrong' };
+
+  test('have to wait longer and longer after five, at all paths together, and so does the right one', async (t) => {
+    let now = 0;
+    const { get, log } = await mustListen(t, fleetOf(), token, { now: () => now });
+    for (const path of ['/metrics', '/workers', '/metrics', '/workers', '/metrics', '/metrics']) {
+      assert.equal((await get(path, wrong)).status, 401);
+    }
+    for (const seconds of [1, 2, 4, 8, 16, 32, 60, 60]) {
+      for (const shown of [wrong, right]) {
+        const refused = await get('/workers', shown);
+        assert.deepEqual(
+          [refused.status, refused.json.code, refused.headers['retry-after']],
+          [429, 'rate_limited', String(seconds)],
+        );
+      }
+      assert.equal((await get('/metrics')).status, 401);
+      assert.equal((await get('/livez')).status, 200);
+      now += seconds * 1000;
+      assert.equal((await get('/workers', wrong)).status, 401);
+    }
+    now += 60_000;
+    assert.equal((await get('/workers', right)).status, 200);
+    for (let guess = 0; guess < 5; guess += 1) assert.equal((await get('/workers', wrong)).status, 401);
+    assert.equal((await get('/workers', right)).status, 200);
+    assert.doesNotMatch(log.text(), /wrong|correct-horse/);
+  });
+
+  test('are forgotten after a quarter of an hour', async (t) => {
+    let now = 0;
+    const { get } = await mustListen(t, fleetOf(), token, { now: () => now });
+    for (let round = 0; round < 2; round += 1) {
+      for (let guess = 0; guess < 6; guess += 1) assert.equal((await get('/metrics', wrong)).status, 401);
+      assert.equal((await get('/metrics', right)).status, 429);
+      now += 15 * 60_000;
+    }
+  });
 });

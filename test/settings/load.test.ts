@@ -72,6 +72,7 @@ describe('an empty environment', () => {
         managementPort: 'auto',
         management: { port: 9181, mayMove: true },
         managementHost: '127.0.0.1',
+        managementAllowedHosts: [],
         managementToken: '',
       },
     );

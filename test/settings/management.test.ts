@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { StartError } from '../../src/errors.ts';
 import { loadSettings } from '../../src/settings/load.ts';
@@ -97,6 +98,39 @@ describe('the token of the management port', () => {
     );
     assert.deepEqual(load({ APP_MANAGEMENT_HOST: '::', APP_MANAGEMENT_TOKEN: token }).warnings, []);
     assert.deepEqual(load({ APP_MANAGEMENT_HOST: '::', APP_MANAGEMENT_PORT: 'off' }).warnings, []);
+  });
+
+  for (const weak of ['aaaaaaaaaaaaaaaa', '0123456789abcdef', 'abcdabcdabcdabcd', 'changeme-changeme']) {
+    test(`must be hard to guess where the port is open to other machines: ${weak} is refused`, () => {
+      for (const environment of ['local', 'test', 'staging', 'production']) {
+        const env = {
+          ...open,
+          APP_ENVIRONMENT: environment,
+          APP_MANAGEMENT_PORT: '9181',
+          APP_MANAGEMENT_TOKEN: weak,
+        };
+        const faults = faultsOf(env).filter((fault) => fault.startsWith('APP_MANAGEMENT_TOKEN'));
+        assert.equal(faults.length, 1, environment);
+        assert.match(
+          faults[0] ?? '',
+          /other machines reach the management port: set it to the output of `openssl/,
+        );
+        assert.ok(!faults[0]?.includes(weak));
+      }
+      assert.deepEqual(
+        faultsOf({ ...deployed, APP_MANAGEMENT_HOST: '127.0.0.1', APP_MANAGEMENT_TOKEN: weak }),
+        [],
+      );
+    });
+  }
+
+  test('that is random is accepted', () => {
+    for (let drawn = 0; drawn < 2_000; drawn += 1) {
+      const bytes = randomBytes(16);
+      for (const encoding of ['hex', 'base64', 'base64url'] as const) {
+        assert.deepEqual(faultsOf({ ...open, APP_MANAGEMENT_TOKEN: bytes.toString(encoding) }), []);
+      }
+    }
   });
 
   for (const wrong of ['short', 'a'.repeat(201), 'sixteen letters and spaces', 'ümlaut-ümlaut-ümlaut']) {
