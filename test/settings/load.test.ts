@@ -106,6 +106,7 @@ describe('an empty environment', () => {
         sessionIdleDays: 14,
         sessionMaxDays: 90,
         sessionRecheckSeconds: 15,
+        rateLimitRegistrationsPerHour: 20,
         rateLimitUserPerMinute: 120,
       },
     );
