@@ -50,6 +50,9 @@ export const errorCodes = [
   'database_disabled',
   'database_unavailable',
   'database_timeout',
+  'database_busy',
+  'database_read_only',
+  'database_impaired',
   'not_ready',
   'shutting_down',
   'response_invalid',
@@ -102,4 +105,50 @@ export class StartError extends Error {
     super(message, options);
     this.name = 'StartError';
   }
+}
+
+/** How many errors of a chain are named, so that a circle or a long list ends. */
+const mostReasons = 8;
+
+/**
+ * Why something failed, in one line without a period: the messages of an error and of its causes, joined by colons. An
+ * error with several reasons, as Node has when each address of a host refuses, names them all. What an error says in
+ * its own message already is not repeated. For operators; a client is told the message of an AppError alone.
+ */
+export function reasonOf(error: unknown): string {
+  const parts: string[] = [];
+  collectReasons(error, parts, new Set());
+  return parts.join(': ') || 'no reason was given';
+}
+
+function collectReasons(error: unknown, parts: string[], seen: Set<unknown>): void {
+  if (error === undefined || error === null || seen.has(error) || seen.size >= mostReasons) return;
+  seen.add(error);
+  const { text, errors, cause } = readError(error);
+  const reasons = errors.map((each) => {
+    const own: string[] = [];
+    collectReasons(each, own, seen);
+    return own.join(': ');
+  });
+  const said = [text, [...new Set(reasons.filter((each) => each !== ''))].join('; ')];
+  for (const part of said) if (part !== '' && !parts.some((other) => other.includes(part))) parts.push(part);
+  collectReasons(cause, parts, seen);
+}
+
+/** Anything can be thrown, and its properties can be anything, or throw themselves. */
+function readError(error: unknown): { text: string; errors: readonly unknown[]; cause: unknown } {
+  try {
+    if (!(error instanceof Error)) return { text: oneLine(String(error)), errors: [], cause: undefined };
+    const errors: unknown = 'errors' in error ? error.errors : undefined;
+    const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+    const list = error instanceof AggregateError && Array.isArray(errors) ? errors : [];
+    const message = typeof error.message === 'string' ? oneLine(error.message) : '';
+    return { text: message !== '' || list.length > 0 ? message : code, errors: list, cause: error.cause };
+  } catch {
+    return { text: 'an error that cannot be read', errors: [], cause: undefined };
+  }
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').trim().replace(/\.$/, '');
 }

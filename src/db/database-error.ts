@@ -5,9 +5,30 @@
  */
 
 import postgres from 'postgres';
-import { AppError } from '../errors.ts';
+import { AppError, type ErrorCode, reasonOf } from '../errors.ts';
 
-const retryLater = { 'retry-after': '1' };
+type DatabaseCode = Extract<ErrorCode, `database_${string}`>;
+
+/** What a client is told for each code: a sentence, and after how many seconds to try again. */
+const refusals = {
+  database_unavailable: ['The database cannot be reached at the moment: try again shortly.', 1],
+  database_timeout: ['The database took too long to answer: try again later.', 5],
+  database_busy: ['Other requests change the same data at the moment: try again.', 1],
+  database_read_only: ['The database takes no changes at the moment: try again shortly.', 5],
+  database_impaired: ['The database lacks what it needs to do this: try again later.', 10],
+} as const satisfies Partial<Record<DatabaseCode, readonly [detail: string, retryAfterSeconds: number]>>;
+
+/** The code for a SQLSTATE, by the first pattern that fits. What is not here is a fault of ours, or for a feature. */
+const codesByState: readonly (readonly [pattern: RegExp, code: keyof typeof refusals])[] = [
+  // Connection exceptions, refused logins, no such database, full, starting or stopping.
+  [/^(?:08...|28...|3D000|53300|57000|57P0[1-5])$/, 'database_unavailable'],
+  // Deadlocks, serialisation failures, a lock that was not free in time.
+  [/^(?:40000|40001|40003|40P01|55P03)$/, 'database_busy'],
+  // A standby, such as the former primary after a failover.
+  [/^25006$/, 'database_read_only'],
+  // Disk full, out of memory, other resources, faults of its machine.
+  [/^(?:53...|58000|58030)$/, 'database_impaired'],
+];
 
 /** Codes of Node and the driver that say the connection could not be opened, or broke. */
 const connectionCodes = new Set([
@@ -40,11 +61,17 @@ const connectionCodes = new Set([
   ],
 ]);
 
-/** The same said by PostgreSQL: connection exceptions, refused logins, no such database, full, starting or stopping. */
-const unavailableState = /^(?:08...|28...|3D000|53300|57P0[1-5])$/;
+/**
+ * PostgreSQL ends the connection after an error of this severity, or has not let it begin: `allow_connections` is false
+ * (55000), the role may not connect (42501), a transaction was idle for too long (25P03).
+ */
+function isFatal(error: postgres.PostgresError): boolean {
+  return error.severity === 'FATAL' || error.severity === 'PANIC';
+}
 
-/** Those of them that only a connection can meet that is being opened. */
+/** States that only a connection can meet that is being opened. The second ones, if they are fatal. */
 const refusedState = /^(?:08001|08004|28...|3D000|53300|57P03)$/;
+const fatallyRefusedState = /^(?:08P01|0A000|22023|42501|42704|55000)$/;
 const refusedCodes = new Set<unknown>([
   ...['CONNECT_TIMEOUT', 'ECONNREFUSED', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ENETDOWN'],
   ...['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EMFILE', 'EACCES', 'ENOENT', 'SASL_SIGNATURE_MISMATCH'],
@@ -65,8 +92,26 @@ export function isConnectionError(error: unknown): boolean {
 /** Whether an error says that the database cannot be used at all now, whoever said so: the driver, or this program. */
 export function isUnavailable(error: unknown): boolean {
   if (error instanceof AppError) return error.code === 'database_unavailable';
-  const state = sqlState(error);
-  return isConnectionError(error) || (state !== undefined && unavailableState.test(state));
+  return isConnectionError(error) || codeOf(error) === 'database_unavailable';
+}
+
+/** The code for what PostgreSQL reported; undefined if it is none of these. */
+function codeOf(error: unknown): keyof typeof refusals | undefined {
+  if (!(error instanceof postgres.PostgresError)) return undefined;
+  if (isFatal(error)) return 'database_unavailable';
+  if (isOutdatedPlan(error)) return 'database_busy';
+  return codesByState.find(([pattern]) => pattern.test(error.code))?.[1];
+}
+
+/** A prepared statement whose columns have another type since a migration. Prepared again, it works. */
+function isOutdatedPlan(error: postgres.PostgresError): boolean {
+  return error.code === '0A000' && error.routine === 'RevalidateCachedQuery';
+}
+
+/** Whether an error says that the database cannot do its work in full: it is read-only, or lacks disk or memory. */
+export function isImpaired(error: unknown): boolean {
+  const code = error instanceof AppError ? error.code : codeOf(error);
+  return code === 'database_impaired' || code === 'database_read_only';
 }
 
 /**
@@ -77,28 +122,38 @@ export function isUnavailable(error: unknown): boolean {
 export function isConnectionRefused(error: unknown): boolean {
   if (!(error instanceof AppError) || error.code !== 'database_unavailable') return false;
   const { cause } = error;
-  const state = sqlState(cause);
-  if (state !== undefined) return refusedState.test(state);
+  if (cause instanceof postgres.PostgresError) {
+    return refusedState.test(cause.code) || (isFatal(cause) && fatallyRefusedState.test(cause.code));
+  }
   return cause instanceof Error && 'code' in cause && refusedCodes.has(cause.code);
 }
 
 /** What an operator has to know and to do, as a sentence, for an error that says the database cannot be used. */
 export function describeUnavailable({ message, cause }: AppError): string {
-  const reason = (cause instanceof Error ? cause.message : message).replace(/\.$/, '');
+  const reason = reasonOf(cause ?? message);
+  if (/before secure TLS connection was established/.test(reason)) {
+    return `The database does not speak TLS, which the sslmode of APP_DATABASE_URL requires: switch it on in PostgreSQL, or correct the URL (${reason}).`;
+  }
   return sqlState(cause) === undefined
     ? `The database does not answer: start it, or correct APP_DATABASE_URL (${reason}).`
     : `The database takes no connection: mend what it says, or correct APP_DATABASE_URL (${reason}).`;
 }
 
-/** The five characters of SQLSTATE, if PostgreSQL reported the error. */
+/** The five characters of SQLSTATE, if PostgreSQL reported the error, also if it was translated since. */
 export function sqlState(error: unknown): string | undefined {
+  if (error instanceof AppError)
+    return error.code.startsWith('database_') ? sqlState(error.cause) : undefined;
   return error instanceof postgres.PostgresError ? error.code : undefined;
 }
 
-/** Whether two transactions stood in each other's way, and one of them may simply be tried again. */
-export function isSerialisationFailure(error: unknown): boolean {
-  const state = sqlState(error);
-  return state === '40001' || state === '40P01';
+/**
+ * Whether a transaction failed only because of others at the same time, and may do better when it is done again: a
+ * serialisation failure, a deadlock, or a statement that was prepared before a migration.
+ */
+export function isTransient(error: unknown): boolean {
+  if (error instanceof AppError) return error.code === 'database_busy' && isTransient(error.cause);
+  if (!(error instanceof postgres.PostgresError)) return false;
+  return error.code === '40001' || error.code === '40P01' || isOutdatedPlan(error);
 }
 
 /** Whether someone asked PostgreSQL to end the query. The same code stands for a passed statement timeout. */
@@ -114,24 +169,12 @@ function isStatementTimeout(error: unknown, timedOut: boolean): boolean {
 /** The error to throw for what the driver threw. `timedOut`: the statement timeout had passed by then. */
 export function toDatabaseError(cause: unknown, timedOut: boolean): unknown {
   if (cause instanceof AppError) return cause;
+  if (isUnavailable(cause)) return refuse('database_unavailable', cause);
   const state = sqlState(cause);
-  if (isUnavailable(cause)) {
-    return new AppError(
-      'database_unavailable',
-      'The database cannot be reached at the moment: try again shortly.',
-      {
-        cause,
-        headers: retryLater,
-      },
-    );
-  }
   if (state === '57014') {
     return isStatementTimeout(cause, timedOut)
-      ? new AppError('database_timeout', 'The database took too long to answer: try again later.', { cause })
-      : new AppError('database_unavailable', 'The database query was cancelled: try again.', {
-          cause,
-          headers: retryLater,
-        });
+      ? refuse('database_timeout', cause)
+      : refuse('database_unavailable', cause, 'The database query was cancelled: try again.');
   }
   if (state === '22021' || state === '22P05') {
     return new AppError(
@@ -140,5 +183,10 @@ export function toDatabaseError(cause: unknown, timedOut: boolean): unknown {
       { cause },
     );
   }
-  return cause;
+  const code = codeOf(cause);
+  return code === undefined ? cause : refuse(code, cause);
+}
+
+function refuse(code: keyof typeof refusals, cause: unknown, detail: string = refusals[code][0]): AppError {
+  return new AppError(code, detail, { cause, headers: { 'retry-after': String(refusals[code][1]) } });
 }

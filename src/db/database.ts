@@ -18,7 +18,7 @@ import { AppError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import { currentRequest, type RequestContext, type WorkSignal } from '../observability/request-context.ts';
 import { createConnectionSlots, type SlotStats } from './connection-slots.ts';
-import { isConnectionError, isUnavailable } from './database-error.ts';
+import { isConnectionError, isImpaired, isUnavailable } from './database-error.ts';
 import { type Driver, openDriver } from './driver.ts';
 import { isDriverQuery } from './driver-query.ts';
 import { interceptQueries, interceptQuery, type RunQuery, type Sql } from './intercept.ts';
@@ -46,8 +46,8 @@ export interface DatabaseOptions {
 
 export interface Database {
   /**
-   * Queries, each on its own. Rejects with an AppError `database_disabled`, `database_unavailable` or
-   * `database_timeout`, with `validation_failed` for a text that PostgreSQL cannot store, with the reason of the
+   * Queries, each on its own. Rejects with an AppError `database_disabled`, `database_unavailable`,
+   * `database_timeout`, `database_busy`, `database_read_only` or `database_impaired`, with `validation_failed` for a text that PostgreSQL cannot store, with the reason of the
    * current request's signal when that is aborted, and else with the driver's PostgresError.
    */
   readonly sql: Sql;
@@ -168,11 +168,19 @@ function openPool(options: DatabaseOptions, lostQueries: LostQueries): Driver {
 /** How long the message that a statement was timed out may take to arrive, in milliseconds. */
 const answerSlackMs = 5_000;
 
-/** Logs the turns between reachable and not, and not each query that notices. */
+/** Between two lines about a database that is read-only or lacks disk or memory: reads may succeed in between. */
+const impairedEveryMs = 60_000;
+
+/** Logs when the database becomes unreachable and reachable again, and not each query that notices. */
 function watchAvailability(log: Logger): { note(error: unknown): void } {
   let available: boolean | undefined;
+  let impairedAt = Number.NEGATIVE_INFINITY;
   return {
     note(error) {
+      if (isImpaired(error) && performance.now() - impairedAt >= impairedEveryMs) {
+        impairedAt = performance.now();
+        log.error('database.impaired', { error });
+      }
       const reachable = !isUnavailable(error);
       if (reachable === available) return;
       available = reachable;

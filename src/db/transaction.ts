@@ -14,7 +14,7 @@ import type { Logger } from '../observability/logger.ts';
 import { currentRequest } from '../observability/request-context.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
 import type { ConnectionSlots } from './connection-slots.ts';
-import { isConnectionError, isSerialisationFailure, sqlState, toDatabaseError } from './database-error.ts';
+import { isConnectionError, isTransient, sqlState, toDatabaseError } from './database-error.ts';
 import type { Driver } from './driver.ts';
 import { interceptQueries, type Sql } from './intercept.ts';
 import type { LostQueries } from './lost-queries.ts';
@@ -24,8 +24,9 @@ export interface TransactionOptions {
   /** PostgreSQL's own default is `read committed`. */
   readonly isolation?: 'read committed' | 'repeatable read' | 'serializable';
   /**
-   * How often the work may be done again after a serialisation failure or a deadlock (40001, 40P01); 0 unless said.
-   * The work is called anew each time, so it must have no effect outside of the database.
+   * How often the work may be done again after a deadlock or another failure that only others at the same time have
+   * caused (`isTransient`); 3 unless said. Each time the work is called again from its beginning, so set 0 for work
+   * that has effects outside of the database, such as a mail, or a list that it appends to.
    */
   readonly retries?: number;
 }
@@ -94,12 +95,12 @@ export function createRunTransaction(parts: TransactionParts): RunTransaction {
     }
   }
 
-  return async function runTransaction(work, { isolation, retries = 0 } = {}) {
+  return async function runTransaction(work, { isolation, retries = 3 } = {}) {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await runOnce(work, isolation);
       } catch (error) {
-        if (attempt > retries || !isSerialisationFailure(error)) throw error;
+        if (attempt > retries || !isTransient(error)) throw error;
         const waitMs = backoffDelay(attempt, retryBackoff, Math.random);
         log.info('database.retry', { attempt, retries, wait_ms: waitMs, sqlstate: sqlState(error) });
         await delay(waitMs);

@@ -56,6 +56,9 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   database_disabled: { status: 503, title: 'No database configured' },
   database_unavailable: { status: 503, title: 'Database unavailable' },
   database_timeout: { status: 503, title: 'Database too slow' },
+  database_busy: { status: 503, title: 'Database busy' },
+  database_read_only: { status: 503, title: 'Database read-only' },
+  database_impaired: { status: 503, title: 'Database impaired' },
   not_ready: { status: 503, title: 'Not ready' },
   shutting_down: { status: 503, title: 'Shutting down' },
   response_invalid: { status: 500, title: 'Internal error' },
@@ -138,12 +141,12 @@ const bodyHeaders = [
 
 function stacksOf(error: unknown): string[] {
   const stacks: string[] = [];
-  for (
-    let at: unknown = error;
-    at !== undefined && stacks.length < 8;
-    at = at instanceof Error ? at.cause : undefined
-  ) {
+  const waiting: unknown[] = [error];
+  while (waiting.length > 0 && stacks.length < 8) {
+    const at = waiting.shift();
     stacks.push(at instanceof Error ? (at.stack ?? at.message) : inspect(at));
+    if (at instanceof AggregateError) waiting.push(...at.errors);
+    if (at instanceof Error && at.cause !== undefined) waiting.push(at.cause);
   }
   return stacks;
 }

@@ -58,13 +58,17 @@ export function openAttempt({ attempt, signal, database, log, report }: AttemptP
     if (isOver || phase !== 'open') return Promise.reject(new Error(refusals[isOver ? 'over' : phase]));
     phase = 'committing';
     const run = database
-      .transaction(async (sql) => {
-        const key = { id, attempt: attempt.attempt, runner };
-        await markTransaction(sql, key);
-        const result = await work(sql);
-        await complete(sql, { ...key, result: toResultJson(result) });
-        return result;
-      })
+      .transaction(
+        async (sql) => {
+          const key = { id, attempt: attempt.attempt, runner };
+          await markTransaction(sql, key);
+          const result = await work(sql);
+          await complete(sql, { ...key, result: toResultJson(result) });
+          return result;
+        },
+        // The work is the task's own and may have other effects: the next attempt starts it from its beginning.
+        { retries: 0 },
+      )
       .then(
         (result) => {
           phase = 'committed';

@@ -39,6 +39,7 @@ export const events = [
   'database.embedded.orphan',
   'database.embedded.started',
   'database.embedded.stopped',
+  'database.impaired',
   'database.notice',
   'database.query',
   'database.retry',

@@ -72,6 +72,14 @@ function describeDeclared(
   };
 }
 
+/** What else a database answers that is there in principle. */
+const databaseRefusals = [
+  'database_timeout',
+  'database_busy',
+  'database_read_only',
+  'database_impaired',
+] as const satisfies readonly ErrorCode[];
+
 /** The codes that a route can refuse with, by their status. */
 function refusalsOf(route: Route): Map<number, ErrorCode[]> {
   const codes: ErrorCode[] = ['bad_target'];
@@ -89,6 +97,7 @@ function refusalsOf(route: Route): Map<number, ErrorCode[]> {
   if (route.idempotent) codes.push('bad_request', 'idempotency_running', 'idempotency_mismatch');
   if (route.limit !== 'exempt') codes.push('rate_limited');
   codes.push(...(route.problems ?? []), 'internal', 'deadline_exceeded');
+  if (codes.includes('database_unavailable')) codes.push(...databaseRefusals);
 
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of new Set(codes)) {

@@ -1,0 +1,260 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, describe, it, type TestContext } from 'node:test';
+import postgres from 'postgres';
+import { isConnectionRefused, isTransient, sqlState } from '../../src/db/database-error.ts';
+import { AppError } from '../../src/errors.ts';
+import { problemKinds } from '../../src/http/problem.ts';
+import { createApiClient } from '../helpers/api-client.ts';
+import { deferred } from '../helpers/deferred.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { mustRegister, mustSignIn } from '../helpers/test-api.ts';
+import { mustStartApp } from '../helpers/test-app.ts';
+import { mustConnect, mustCreateDatabase, testServerUrl } from '../helpers/test-database.ts';
+
+const admin = postgres(testServerUrl(), { max: 1, onnotice: () => {} });
+after(() => admin.end());
+
+/** What a client gets for an error: code, status and seconds to wait. */
+function answerTo(error: unknown): string {
+  if (!(error instanceof AppError)) return '500';
+  return `${error.code} ${problemKinds[error.code].status} ${error.headers?.['retry-after']}`;
+}
+
+async function failureOf(work: Promise<unknown>): Promise<unknown> {
+  return work.then(
+    () => assert.fail('It succeeded.'),
+    (error: unknown) => error,
+  );
+}
+
+describe('an error that PostgreSQL reports is answered by its SQLSTATE', async () => {
+  const url = await mustCreateDatabase({ after });
+  const { sql } = mustConnect({ after }, { url });
+  const states: readonly (readonly [answer: string, ...states: string[]])[] = [
+    ['database_unavailable 503 1', '08000', '08006', '57000', '57P01', '57P02', '57P03', '57P05', '53300'],
+    ['database_busy 503 1', '40001', '40P01', '40003', '55P03'],
+    ['database_read_only 503 5', '25006'],
+    ['database_impaired 503 10', '53000', '53100', '53200', '53400', '58000', '58030'],
+    ['validation_failed 422 undefined', '22021', '22P05'],
+    // Faults of a statement, which no repetition mends, and rules of tables, which features know.
+    [
+      '500',
+      '0A000',
+      '22003',
+      '22012',
+      '23505',
+      '23503',
+      '25P02',
+      '42501',
+      '42601',
+      '42P01',
+      '54000',
+      '55000',
+    ],
+    ['500', '55006', '58P01', 'XX000', 'XX001', 'P0001'],
+  ];
+  for (const [answer, ...codes] of states) {
+    for (const code of codes) {
+      it(`${code}: ${answer}`, async () => {
+        const statement = `do $$ begin raise exception 'made' using errcode = '${code}'; end $$`;
+        assert.equal(answerTo(await failureOf(sql.unsafe(statement))), answer);
+      });
+    }
+  }
+
+  it('57014, for a statement that took too long: database_timeout 503 5', async (t) => {
+    const slow = mustConnect(t, { url, statementTimeoutMs: 20 });
+    assert.equal(answerTo(await failureOf(slow.sql`select pg_sleep(5)`)), 'database_timeout 503 5');
+  });
+
+  it('53400, for a query that needs more disk than it may: database_impaired 503 10', async (t) => {
+    const { transaction } = mustConnect(t, { url });
+    const failure = transaction(async (tx) => {
+      await tx`set local temp_file_limit = '64kB'`;
+      await tx`set local work_mem = '64kB'`;
+      await tx`select n from generate_series(1, 200000) n order by n desc`;
+    });
+    assert.equal(answerTo(await failureOf(failure)), 'database_impaired 503 10');
+  });
+});
+
+describe('a connection that PostgreSQL refuses is database_unavailable, and its query was never run', () => {
+  const cases: [what: string, state: string, refuse: (database: string, role: string) => string[]][] = [
+    [
+      'allow_connections is false',
+      '55000',
+      (database) => [`alter database ${database} allow_connections false`],
+    ],
+    [
+      'the role may not connect',
+      '42501',
+      (database) => [`revoke connect on database ${database} from public`],
+    ],
+    [
+      'the role has too many connections',
+      '53300',
+      (_database, role) => [`alter role ${role} connection limit 0`],
+    ],
+    ['the role may not log in', '28000', (_database, role) => [`alter role ${role} nologin`]],
+    ['the password is another', '28P01', (_database, role) => [`alter role ${role} password 'other'`]],
+    ['there is no such database', '3D000', (database) => [`drop database ${database}`]],
+    ['the URL names a setting that there is not', '42704', () => []],
+  ];
+  for (const [what, state, refuse] of cases) {
+    it(`because ${what}`, async (t) => {
+      const url = new URL(await mustCreateDatabase(t));
+      const role = `role_${randomBytes(4).toString('hex')}`;
+      await admin.unsafe(`create role ${role} login password 'secret'`);
+      t.after(() => admin.unsafe(`drop role ${role}`).then(() => {}));
+      for (const statement of refuse(url.pathname.slice(1), role)) await admin.unsafe(statement);
+      Object.assign(url, { username: role, password: 'secret' });
+      if (state === '42704') url.search = '?options=-c%20no_such_setting%3D1';
+      const { sql } = mustConnect(t, { url: url.href });
+      const failure = await failureOf(sql`select 1`);
+      assert.equal(answerTo(failure), 'database_unavailable 503 1');
+      assert.equal(sqlState(failure), state);
+      assert.equal(isConnectionRefused(failure), true);
+    });
+  }
+});
+
+it('a transaction that PostgreSQL has ended because it was idle is database_unavailable', async (t) => {
+  const url = await mustCreateDatabase(t);
+  const { transaction, sql } = mustConnect(t, { url });
+  const idle = transaction(async (tx) => {
+    await tx`set local idle_in_transaction_session_timeout = '10ms'`;
+    const [own] = await tx<{ pid: number }[]>`select pg_backend_pid() as pid`;
+    for (let gone = false; !gone; ) {
+      gone = (await sql`select from pg_stat_activity where pid = ${own?.pid ?? 0}`).length === 0;
+    }
+    await tx`select 1`;
+  });
+  assert.equal(answerTo(await failureOf(idle)), 'database_unavailable 503 1');
+});
+
+describe('transactions in each other’s way', () => {
+  async function mustPrepare(t: TestContext) {
+    const url = await mustCreateDatabase(t, { empty: true });
+    const database = mustConnect(t, { url, poolSize: 10 });
+    await database.sql`create table account (id integer primary key, cents integer not null)`;
+    await database.sql`insert into account values (1, 0), (2, 0)`;
+    const waitForLock = async (tx: typeof database.sql, milliseconds: number) => {
+      await tx`select set_config('deadlock_timeout', ${`${milliseconds}ms`}, true)`;
+    };
+    return { ...database, waitForLock };
+  }
+
+  it('that lock two rows in opposite order all succeed in the end', async (t) => {
+    const { sql, transaction, waitForLock } = await mustPrepare(t);
+    const transfer = (first: number, second: number) =>
+      transaction(
+        async (tx) => {
+          await waitForLock(tx, 5);
+          await tx`update account set cents = cents + 1 where id = ${first}`;
+          await tx`update account set cents = cents - 1 where id = ${second}`;
+        },
+        { retries: 10 },
+      );
+    const transfers = Array.from({ length: 40 }, (_each, at) =>
+      at % 2 === 0 ? transfer(1, 2) : transfer(2, 1),
+    );
+    await Promise.all(transfers);
+    assert.deepEqual(
+      (await sql`select cents from account`).map(({ cents }) => cents),
+      [0, 0],
+    );
+  });
+
+  it('are done again without being asked, and are database_busy where that is switched off', async (t) => {
+    const { transaction, waitForLock } = await mustPrepare(t);
+    async function collide(options: { readonly retries?: number }) {
+      let holders = 0;
+      const bothHold = deferred();
+      const transfer = (first: number, second: number) =>
+        transaction(async (tx) => {
+          await waitForLock(tx, 5);
+          await tx`update account set cents = cents + 1 where id = ${first}`;
+          holders += 1;
+          if (holders >= 2) bothHold.resolve();
+          await bothHold.promise;
+          await tx`update account set cents = cents - 1 where id = ${second}`;
+        }, options);
+      const results = await Promise.allSettled([transfer(1, 2), transfer(2, 1)]);
+      return results.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []));
+    }
+    assert.deepEqual(await collide({}), []);
+    const failures = await collide({ retries: 0 });
+    assert.deepEqual(failures.map(answerTo), ['database_busy 503 1']);
+    assert.deepEqual(failures.map(isTransient), [true]);
+  });
+
+  it('that wait for a lock for too long are database_busy', async (t) => {
+    const { transaction } = await mustPrepare(t);
+    const held = deferred();
+    const done = deferred();
+    const holder = transaction(async (tx) => {
+      await tx`select from account where id = 1 for update`;
+      held.resolve();
+      await done.promise;
+    });
+    await held.promise;
+    const waiter = transaction(async (tx) => {
+      await tx`set local lock_timeout = '10ms'`;
+      await tx`update account set cents = 1 where id = 1`;
+    });
+    assert.equal(answerTo(await failureOf(waiter)), 'database_busy 503 1');
+    done.resolve();
+    await holder;
+  });
+
+  it('with a migration, whose statements were prepared before it, are done again', async (t) => {
+    const { sql, transaction } = await mustPrepare(t);
+    const read = () => transaction((tx) => tx`select * from account where id = ${1}`);
+    // Until the pool knows that no pooler is in between, it prepares nothing.
+    for (let prepared = 0; prepared === 0; ) {
+      await read();
+      prepared = (
+        await transaction((tx) => tx`select from pg_prepared_statements where statement like '%account%'`)
+      ).length;
+    }
+    await sql`alter table account add column note text`;
+    assert.deepEqual(Object.keys((await read())[0] ?? {}), ['id', 'cents', 'note']);
+  });
+});
+
+const ready = '/api/v1/health/ready';
+
+describe('a server whose database has become read-only', () => {
+  it('answers reads, refuses changes with 503 and Retry-After, and is not ready', async (t) => {
+    const databaseUrl = await mustCreateDatabase(t);
+    const app = await mustStartApp(t, { databaseUrl });
+    const api = createApiClient(app.url);
+    const ada = await mustSignIn(api, 'ada');
+    const name = new URL(databaseUrl).pathname.slice(1);
+    await admin.unsafe(`alter database ${name} set default_transaction_read_only = on`);
+    await admin`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`;
+
+    // The connections that were open are broken, and each is found out by the query that meets it.
+    await eventually('reads succeed, and readiness tells', async () => {
+      const { status, body } = await api.get(ready);
+      const read = await ada.get(`/api/v1/users/${ada.user.id}`);
+      return (
+        status === 503 &&
+        /^The database is read-only/.test(body.checks.database.detail) &&
+        read.status === 200
+      );
+    });
+    const refused = await ada.post('/api/v1/posts', { title: 'A', body: 'B' });
+    assert.deepEqual(
+      { status: refused.status, code: refused.body.code, retry: refused.headers.get('retry-after') },
+      { status: 503, code: 'database_read_only', retry: '5' },
+    );
+    assert.equal(app.log.of('database.impaired').length, 1);
+
+    await admin.unsafe(`alter database ${name} reset default_transaction_read_only`);
+    await admin`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`;
+    await eventually('it is ready', async () => (await api.get(ready)).status === 200);
+    await mustRegister(api, 'bob');
+  });
+});

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { AppError, reasonOf } from '../src/errors.ts';
+
+const refused = (address: string) =>
+  Object.assign(new Error(`connect ECONNREFUSED ${address}`), { code: 'ECONNREFUSED' });
+const circle = new Error('round');
+circle.cause = circle;
+const unreadable = new Error('x');
+Object.defineProperty(unreadable, 'message', {
+  get() {
+    throw new Error('no');
+  },
+});
+
+describe('the reason of an error names everything that led to it', () => {
+  for (const [what, error, reason] of [
+    ['a message', new Error('It broke.'), 'It broke'],
+    ['a message of several lines', new Error('It\n  broke.\n'), 'It broke'],
+    [
+      'a cause',
+      new Error('It broke.', { cause: new Error('The disk is full.') }),
+      'It broke: The disk is full',
+    ],
+    [
+      'several causes',
+      new AppError('internal', 'a', { cause: new Error('b', { cause: new Error('c') }) }),
+      'a: b: c',
+    ],
+    [
+      'a cause that the message has already',
+      new Error('It broke: full.', { cause: new Error('full') }),
+      'It broke: full',
+    ],
+    [
+      'the refusals of all addresses of a host',
+      new AggregateError([refused('::1:5432'), refused('127.0.0.1:5432')]),
+      'connect ECONNREFUSED ::1:5432; connect ECONNREFUSED 127.0.0.1:5432',
+    ],
+    [
+      'several errors below a message',
+      new Error('No database', {
+        cause: new AggregateError([refused('a'), refused('a'), new Error('b')], 'None answers'),
+      }),
+      'No database: None answers: connect ECONNREFUSED a; b',
+    ],
+    ['a code where there is no message', Object.assign(new Error(''), { code: 'EIO' }), 'EIO'],
+    ['a name where there is neither', new TypeError(''), 'TypeError'],
+    ['a text that was thrown', 'broken', 'broken'],
+    ['a text as a cause', new Error('It broke', { cause: 'so' }), 'It broke: so'],
+    ['nothing', undefined, 'no reason was given'],
+    ['a circle, once', circle, 'round'],
+    ['a message that is no text', Object.assign(new Error(), { message: { a: 1 } }), 'Error'],
+    ['a message that cannot be read', unreadable, 'an error that cannot be read'],
+    ['a value that cannot be a text', Object.create(null), 'an error that cannot be read'],
+    ['a symbol', Symbol('x'), 'Symbol(x)'],
+  ] as const) {
+    it(what, () => assert.equal(reasonOf(error), reason));
+  }
+
+  it('up to eight of them', () => {
+    const deep = Array.from({ length: 20 }, (_each, at) => at).reduce(
+      (cause, at) => new Error(`level ${at}.`, { cause }),
+      new Error('start'),
+    );
+    assert.equal(reasonOf(deep).split(': ').length, 8);
+  });
+});
