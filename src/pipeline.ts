@@ -251,8 +251,8 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
     {
       name: 'etag',
       guide: '-',
-      purpose: 'Answers conditional reads',
-      ends: '304',
+      purpose: 'Evaluates the conditions of reads, and of writes to what has no entity tag',
+      ends: '304, 412',
       needs: '-',
       run: etag(),
     },

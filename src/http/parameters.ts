@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { matchesStrongly, versionTag } from './conditional.ts';
+import { mayChange, versionTag } from './conditional.ts';
 
 /**
  * Schemas of what many routes take outside of the body. A parameter arrives as text, and only plain digits are a
@@ -27,10 +27,17 @@ export const writeConditions = z.object({
       'Do it only if the entity tag is still one of these (RFC 9110, section 13.1.1); `*` stands for any.',
     example: '*',
   }),
+  'if-none-match': z.string().optional().meta({
+    description:
+      'Do it only if the entity tag is none of these (RFC 9110, section 13.1.2); `*` stands for any, so never if there is something to change.',
+    example: '"7.v1"',
+  }),
 });
 
 /** From those headers to the question that a service asks of the row's version, in the transaction that changes it. */
-export function versionCondition(headers: z.output<typeof writeConditions>): (version: number) => boolean {
-  const field = headers['if-match'];
-  return (version) => field === undefined || matchesStrongly(field, versionTag(version));
+export function versionCondition(
+  headers: z.output<typeof writeConditions>,
+  id: number,
+): (version: number) => boolean {
+  return (version) => mayChange(headers, versionTag(id, version));
 }

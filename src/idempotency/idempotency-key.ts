@@ -18,8 +18,9 @@ export interface AskedFor {
   readonly path: string;
   readonly query: string;
   readonly contentType: string | undefined;
-  /** The condition under which it is to be done. */
+  /** The conditions under which it is to be done. */
   readonly ifMatch: string | undefined;
+  readonly ifNoneMatch?: string | undefined;
   /** The kind of the caller's credential and the role under which it is to be done; undefined without a caller. */
   readonly authority: string | undefined;
   readonly body: Uint8Array | undefined;
@@ -33,9 +34,12 @@ export interface AskedFor {
  */
 export function digestRequest(
   key: string,
-  { method, path, query, contentType, ifMatch, authority, body }: AskedFor,
+  { method, path, query, contentType, ifMatch, ifNoneMatch, authority, body }: AskedFor,
 ) {
-  const head = JSON.stringify([method, path, query, contentType ?? null, ifMatch ?? null, authority ?? null]);
+  const head = JSON.stringify([
+    ...[method, path, query, contentType ?? null],
+    ...[ifMatch ?? null, ifNoneMatch ?? null, authority ?? null],
+  ]);
   return {
     key: createHash('sha256').update(key).digest(),
     fingerprint: createHmac('sha256', key)

@@ -1,15 +1,24 @@
 import { hash } from 'node:crypto';
-import { isUnmodifiedSince, matchesWeakly } from '../http/conditional.ts';
+import { Readable } from 'node:stream';
+import { AppError } from '../errors.ts';
+import { isAny, isUnmodifiedSince, matchesStrongly, matchesWeakly, mayChange } from '../http/conditional.ts';
 import type { Context, Middleware } from '../http/context.ts';
+import { writeConditions } from '../http/parameters.ts';
 
 /**
- * Conditional reading (RFC 9110, section 13): a client that has the current representation gets 304 and no body.
- * A handler may give an `etag` of its own, such as a row's version; a route that declares `etag: true` gets one
- * made from the content. If-None-Match counts before If-Modified-Since. Conditions on writing (If-Match) belong to the
- * handler: only it can check and write in one step.
+ * Conditional requests (RFC 9110, section 13), in the order of section 13.2.2:
+ *
+ *     GET, HEAD   If-Match, else If-Unmodified-Since   does not hold: 412
+ *                 If-None-Match, else If-Modified-Since  does not hold: 304 without a body
+ *     PATCH, DELETE of a row   the handler asks, in the transaction that changes the row (`versionCondition`)
+ *     the rest    has no entity tag: If-Match with a list of tags is 412 before anything is done
+ *
+ * A handler may give an `etag` of its own, such as a row's version; a route that declares `etag: true` gets one made from
+ * the content. Conditions are looked at only where the answer would be a success: a 404 stays a 404 (section 13.2.1).
  */
 export function etag(): Middleware {
   return function etag(ctx, next) {
+    if (!isRead(ctx)) refuseUnmet(ctx);
     const done = next(ctx);
     if (done !== undefined) return done.then(() => apply(ctx));
     apply(ctx);
@@ -17,9 +26,25 @@ export function etag(): Middleware {
   };
 }
 
+function isRead({ method }: Context): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+/** Refuses what cannot hold for a resource without an entity tag, so before its handler has changed anything. */
+function refuseUnmet({ match, method, request: { headers } }: Context): void {
+  if (match.kind !== 'found' || match.value.route.headers === writeConditions) return;
+  // What a POST is sent to often has no representation, so that `If-None-Match: *` holds.
+  const conditions = method === 'POST' ? { 'if-match': headers['if-match'] } : headers;
+  if (mayChange(conditions, undefined)) return;
+  throw new AppError(
+    'precondition_failed',
+    'This resource has no entity tag: repeat the request without If-Match and If-None-Match.',
+  );
+}
+
 function apply(ctx: Context): void {
   const { headers, payload, match } = ctx;
-  if (ctx.status !== 200 || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) return;
+  if (ctx.status !== 200 || !isRead(ctx)) return;
   const makesTag = match.kind === 'found' && match.value.route.etag === true;
   if (
     makesTag &&
@@ -28,14 +53,32 @@ function apply(ctx: Context): void {
   ) {
     headers.etag = `"${hash('sha1', payload, 'base64').slice(0, 27)}"`;
   }
+  if (!isWanted(ctx)) {
+    if (payload instanceof Readable) payload.destroy();
+    throw new AppError(
+      'precondition_failed',
+      'This is not the representation that If-Match or If-Unmodified-Since asks for: read it without them.',
+    );
+  }
   // The payload stays for the layers outside, whose headers are the same for a 304; it is not sent.
   if (isFresh(ctx)) ctx.status = 304;
+}
+
+function isWanted({ request, headers }: Context): boolean {
+  const match = request.headers['if-match'];
+  if (match !== undefined)
+    return typeof headers.etag === 'string' ? matchesStrongly(match, headers.etag) : isAny(match);
+  const since = request.headers['if-unmodified-since'];
+  const modified = headers['last-modified'];
+  // A date that is none, and a resource without a date, are no condition (section 13.1.4).
+  if (since === undefined || typeof modified !== 'string' || Number.isNaN(Date.parse(since))) return true;
+  return isUnmodifiedSince(since, modified);
 }
 
 function isFresh({ request, headers }: Context): boolean {
   const noneMatch = request.headers['if-none-match'];
   if (noneMatch !== undefined)
-    return typeof headers.etag === 'string' && matchesWeakly(noneMatch, headers.etag);
+    return typeof headers.etag === 'string' ? matchesWeakly(noneMatch, headers.etag) : isAny(noneMatch);
   const modifiedSince = request.headers['if-modified-since'];
   const modified = headers['last-modified'];
   return (

@@ -123,6 +123,7 @@ function claimOf({ method, target, request, rawBody, principal }: Context, key: 
       query: target.query,
       contentType: request.headers['content-type'],
       ifMatch: request.headers['if-match'],
+      ifNoneMatch: request.headers['if-none-match'],
       authority: principal === undefined ? undefined : `${principal.kind} ${principal.role}`,
       body: rawBody,
     }),

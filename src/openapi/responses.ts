@@ -33,10 +33,11 @@ export function describeResponses(
   for (const [status, spec] of Object.entries(route.responses)) {
     responses[status] = describeDeclared(route, Number(status), spec, `${name}, response ${status}`, schemas);
   }
-  if (route.method === 'GET' && responses['200']?.headers.ETag !== undefined) {
+  const { ETag } = responses['200']?.headers ?? {};
+  if (route.method === 'GET' && responses['200'] !== undefined) {
     responses['304'] = {
       description: 'Not modified: the client has the current representation (If-None-Match).',
-      headers: { ...usual(route), ETag: reference('ETag') },
+      headers: { ...usual(route), ...(ETag !== undefined && { ETag: reference('ETag') }) },
     };
   }
   for (const [status, codes] of refusalsOf(route)) {
@@ -82,7 +83,7 @@ const databaseRefusals = [
 
 /** The codes that a route can refuse with, by their status. */
 function refusalsOf(route: Route): Map<number, ErrorCode[]> {
-  const codes: ErrorCode[] = ['bad_target'];
+  const codes: ErrorCode[] = ['bad_target', 'precondition_failed'];
   if (looksAtCredentials(route)) codes.push('bad_request', 'unauthenticated', 'database_unavailable');
   if (canForbid(route)) codes.push('forbidden');
   if (route.body !== undefined) {

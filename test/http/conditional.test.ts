@@ -9,7 +9,8 @@ import {
 } from '../../src/http/conditional.ts';
 
 describe('an entity tag', () => {
-  it('of a version is strong and quoted', () => assert.equal(versionTag(7), '"v7"'));
+  it('of a version is strong and quoted, and names the row', () =>
+    assert.equal(versionTag(12, 7), '"12.v7"'));
 
   it('of a compressed answer names its coding', () => {
     assert.equal(codedTag('"v7"', 'gzip'), '"v7-gzip"');

@@ -64,13 +64,23 @@ describe('an integer of a range', () => {
 });
 
 describe('a condition on a version', () => {
-  const holds = (field: string | undefined) => versionCondition({ 'if-match': field })(3);
+  const holds = (field: string | undefined) => versionCondition({ 'if-match': field }, 7)(3);
 
-  for (const field of [undefined, '*', '"v3"', '"v1", "v3"', '"v3-gzip"']) {
+  for (const field of [undefined, '*', '"7.v3"', '"7.v1", "7.v3"', '"7.v3-gzip"']) {
     it(`holds for version 3 when If-Match is ${field}`, () => assert.equal(holds(field), true));
   }
-  for (const field of ['"v2"', 'W/"v3"', 'v3', '', '"v33"']) {
+  for (const field of ['"7.v2"', 'W/"7.v3"', '7.v3', '', '"7.v33"', '"8.v3"']) {
     it(`does not hold for version 3 when If-Match is ${field || 'empty'}`, () =>
       assert.equal(holds(field), false));
+  }
+
+  const holdsNot = (field: string) => !versionCondition({ 'if-none-match': field }, 7)(3);
+  for (const field of ['*', '"7.v3"', 'W/"7.v3"', '"7.v1", "7.v3"']) {
+    it(`does not hold for version 3 when If-None-Match is ${field}`, () =>
+      assert.equal(holdsNot(field), true));
+  }
+  for (const field of ['"7.v2"', '', '"8.v3"']) {
+    it(`holds for version 3 when If-None-Match is ${field || 'empty'}`, () =>
+      assert.equal(holdsNot(field), false));
   }
 });

@@ -75,6 +75,7 @@ describe('the digests of a request', () => {
     ['a missing content type', { contentType: undefined }],
     ['another condition', { ifMatch: '"2"' }],
     ['no condition', { ifMatch: undefined }],
+    ['a second condition', { ifNoneMatch: '*' }],
     ['another role', { authority: 'session user' }],
     ['another kind of credential', { authority: 'apiKey admin' }],
     ['no caller', { authority: undefined }],

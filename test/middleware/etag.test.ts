@@ -75,9 +75,10 @@ describe('anybody else gets the whole answer', () => {
     }
   });
 
-  it('of an answer without a validator, even for "*"', async (t) => {
+  it('of an answer without a validator, but for "*", which any representation matches', async (t) => {
     const server = await start(t, () => 1);
-    assert.equal((await server.request({ headers: { 'if-none-match': '*' } })).status, 200);
+    assert.equal((await server.request({ headers: { 'if-none-match': '"v1"' } })).status, 200);
+    assert.equal((await server.request({ headers: { 'if-none-match': '*' } })).status, 304);
   });
 
   it('to a method that changes something, and of any other status', async (t) => {
@@ -115,5 +116,61 @@ describe('a route that declares etag', () => {
   it('has none for a stream, whose content is not known before it is sent', async (t) => {
     const server = await start(t, () => stream(Readable.from(['a']), 'text/plain'), { etag: true });
     assert.equal((await server.request()).headers.etag, undefined);
+  });
+});
+
+describe('a condition that does not hold', () => {
+  const reads: [conditions: Record<string, string>, status: number][] = [
+    [{ 'if-match': '"v1"' }, 200],
+    [{ 'if-match': '"v0", "v1-gzip"' }, 200],
+    [{ 'if-match': '*' }, 200],
+    [{ 'if-match': '"v0"' }, 412],
+    [{ 'if-match': 'W/"v1"' }, 412],
+    [{ 'if-match': '' }, 412],
+    [{ 'if-match': '"v0"', 'if-none-match': '"v1"' }, 412],
+    [{ 'if-match': '"v1"', 'if-none-match': '"v1"' }, 304],
+    [{ 'if-unmodified-since': modified }, 200],
+    [{ 'if-unmodified-since': 'Sun, 06 Nov 1994 08:49:36 GMT' }, 412],
+    [{ 'if-unmodified-since': 'nonsense' }, 200],
+    [{ 'if-match': '"v1"', 'if-unmodified-since': 'Sun, 06 Nov 1994 08:49:36 GMT' }, 200],
+  ];
+  for (const [headers, status] of reads) {
+    it(`makes the answer to a read ${status}: ${JSON.stringify(headers)}`, async (t) => {
+      const server = await start(t, () => ok({ a: 1 }, { etag: '"v1"', 'last-modified': modified }));
+      for (const method of ['GET', 'HEAD'])
+        assert.equal((await server.request({ method, headers })).status, status);
+    });
+  }
+
+  it('is 412 for a list of tags where the answer has none', async (t) => {
+    const server = await start(t, () => 1);
+    assert.equal((await server.request({ headers: { 'if-match': '"v1"' } })).status, 412);
+    assert.equal((await server.request({ headers: { 'if-match': '*' } })).status, 200);
+  });
+
+  it('has the stream of the answer destroyed', async (t) => {
+    const payload = new Readable({ read() {} });
+    const server = await start(t, () => stream(payload, 'text/plain', { etag: '"v1"' }));
+    const closed = once(payload, 'close');
+    assert.equal((await server.request({ headers: { 'if-match': '"v2"' } })).status, 412);
+    await closed;
+  });
+
+  it('keeps the handler of a resource without a tag from being called', async (t) => {
+    let calls = 0;
+    const server = await start(t, () => ++calls);
+    const post = async (headers: Record<string, string>) =>
+      (await server.request({ method: 'POST', headers })).status;
+    assert.equal(await post({ 'if-match': '"v1"' }), 412);
+    assert.equal(calls, 0);
+    assert.equal(await post({ 'if-match': '*' }), 200);
+    assert.equal(await post({ 'if-none-match': '"v1"' }), 200);
+    assert.equal(await post({ 'if-none-match': '*' }), 200);
+  });
+
+  it('changes no other status than that of a success', async (t) => {
+    const responses = { 503: { description: '', schema: z.int() } };
+    const server = await start(t, () => answer(503, 1), { responses });
+    assert.equal((await server.request({ headers: { 'if-match': '"v1"' } })).status, 503);
   });
 });

@@ -23,20 +23,28 @@ function describe(more: Partial<Route>): Record<string, ApiResponse> {
 const some = z.object({ some: z.string().max(9) });
 
 for (const [what, more, statuses] of [
-  ['nothing else', {}, ['204', '400', '401', '429', '500', '503']],
-  ['an exemption from the rate limit', { limit: 'exempt' }, ['204', '400', '500', '503']],
-  ['params', { params: some }, ['204', '400', '401', '404', '422', '429', '500', '503']],
-  ['a query', { query: some }, ['204', '400', '401', '422', '429', '500', '503']],
-  ['headers', { headers: some }, ['204', '400', '401', '422', '429', '500', '503']],
-  ['a body', { body: some }, ['204', '400', '401', '408', '413', '415', '422', '429', '500', '503']],
-  ['a credential of its own', { auth: 'own' }, ['204', '400', '429', '500', '503']],
-  ['that it is for users', { auth: 'user' }, ['204', '400', '401', '403', '429', '500', '503']],
-  ['that it is for programs', { auth: 'apiKey' }, ['204', '400', '401', '403', '429', '500', '503']],
-  ['that it is for either', { auth: 'any' }, ['204', '400', '401', '429', '500', '503']],
-  ['a scope', { auth: 'any', scopes: ['users:read'] }, ['204', '400', '401', '403', '429', '500', '503']],
-  ['a role', { auth: 'any', roles: ['admin'] }, ['204', '400', '401', '403', '429', '500', '503']],
-  ['that it is done once', { idempotent: true }, ['204', '400', '401', '409', '422', '429', '500', '503']],
-  ['a conflict', { problems: ['conflict'] }, ['204', '400', '401', '409', '429', '500', '503']],
+  ['nothing else', {}, ['204', '400', '401', '412', '429', '500', '503']],
+  ['an exemption from the rate limit', { limit: 'exempt' }, ['204', '400', '412', '500', '503']],
+  ['params', { params: some }, ['204', '400', '401', '404', '412', '422', '429', '500', '503']],
+  ['a query', { query: some }, ['204', '400', '401', '412', '422', '429', '500', '503']],
+  ['headers', { headers: some }, ['204', '400', '401', '412', '422', '429', '500', '503']],
+  ['a body', { body: some }, ['204', '400', '401', '408', '412', '413', '415', '422', '429', '500', '503']],
+  ['a credential of its own', { auth: 'own' }, ['204', '400', '412', '429', '500', '503']],
+  ['that it is for users', { auth: 'user' }, ['204', '400', '401', '403', '412', '429', '500', '503']],
+  ['that it is for programs', { auth: 'apiKey' }, ['204', '400', '401', '403', '412', '429', '500', '503']],
+  ['that it is for either', { auth: 'any' }, ['204', '400', '401', '412', '429', '500', '503']],
+  [
+    'a scope',
+    { auth: 'any', scopes: ['users:read'] },
+    ['204', '400', '401', '403', '412', '429', '500', '503'],
+  ],
+  ['a role', { auth: 'any', roles: ['admin'] }, ['204', '400', '401', '403', '412', '429', '500', '503']],
+  [
+    'that it is done once',
+    { idempotent: true },
+    ['204', '400', '401', '409', '412', '422', '429', '500', '503'],
+  ],
+  ['a conflict', { problems: ['conflict'] }, ['204', '400', '401', '409', '412', '429', '500', '503']],
 ] as const) {
   test(`a route that declares ${what} can be answered with ${statuses.join(', ')}`, () => {
     assert.deepEqual(Object.keys(describe(more)), statuses);
@@ -101,11 +109,14 @@ test('a status that the route declares itself is answered both ways', () => {
   assert.equal(response?.description, 'Not ready. Or: Deadline exceeded (`deadline_exceeded`).');
 });
 
-test('a read that gives an entity tag can be answered with 304', () => {
+test('a read can be answered with 304, which has the entity tag if the answer has one', () => {
   const spec = { description: 'It.', schema: some };
-  assert.ok(describe({ etag: true, responses: { 200: spec } })['304']);
-  assert.ok(describe({ responses: { 200: { ...spec, headers: { etag: 'Its version.' } } } })['304']);
-  assert.equal(describe({ responses: { 200: spec } })['304'], undefined);
+  const tagOf = (more: Partial<Route>) => describe(more)['304']?.headers.ETag;
+  assert.ok(tagOf({ etag: true, responses: { 200: spec } }));
+  assert.ok(tagOf({ responses: { 200: { ...spec, headers: { etag: 'Its version.' } } } }));
+  assert.equal(tagOf({ responses: { 200: spec } }), undefined);
+  assert.ok(describe({ responses: { 200: spec } })['304']);
+  assert.equal(describe({ method: 'POST', responses: { 200: spec } })['304'], undefined);
 });
 
 test('a declared header keeps its description and gets the schema of its standard', () => {

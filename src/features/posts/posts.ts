@@ -124,7 +124,7 @@ function requireChange(caller: Principal, { author_id, version }: Post, conditio
   if (condition(version)) return;
   throw new AppError(
     'precondition_failed',
-    'The post has been changed meanwhile: read it again, and repeat with its new ETag.',
+    'The post is not in the state that If-Match or If-None-Match asks for: read it again, and repeat with its ETag.',
   );
 }
 

@@ -23,9 +23,9 @@ const etag = 'The version of the post, for `If-Match` and `If-None-Match`.';
 
 /** Reading is for everybody; writing is for users, and changing for the author and for admins. */
 export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
-  const shown = (post: Post) => ok(post, { etag: versionTag(post.version) });
+  const shown = (post: Post) => ok(post, { etag: versionTag(post.id, post.version) });
   const written = (post: Post) =>
-    created(post, `${prefix}/posts/${post.id}`, { etag: versionTag(post.version) });
+    created(post, `${prefix}/posts/${post.id}`, { etag: versionTag(post.id, post.version) });
   return [
     route({
       method: 'POST',
@@ -108,13 +108,13 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       accepts: ['application/json', 'application/merge-patch+json'],
       example: { title: 'Notes on the analytical engine' },
       responses: { 200: { description: 'The post as it is now.', schema: post, headers: { ETag: etag } } },
-      problems: ['forbidden', 'not_found', 'precondition_failed', 'database_unavailable'],
+      problems: ['forbidden', 'not_found', 'database_unavailable'],
       async handler({ params, headers, body, ctx, once }) {
         const change = {
           caller: callerOf(ctx),
           id: params.id,
           patch: body,
-          condition: versionCondition(headers),
+          condition: versionCondition(headers, params.id),
         };
         return shown(await posts.update(change, once(shown)));
       },
@@ -131,9 +131,9 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       params,
       headers: writeConditions,
       responses: { 204: { description: 'The post is gone.' } },
-      problems: ['forbidden', 'not_found', 'precondition_failed', 'database_unavailable'],
+      problems: ['forbidden', 'not_found', 'database_unavailable'],
       async handler({ params, headers, ctx }) {
-        await posts.remove(callerOf(ctx), params.id, versionCondition(headers));
+        await posts.remove(callerOf(ctx), params.id, versionCondition(headers, params.id));
         return noContent();
       },
     }),

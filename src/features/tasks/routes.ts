@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { callerOf } from '../../http/caller.ts';
 import { versionTag } from '../../http/conditional.ts';
 import { eventStreamType } from '../../http/event-stream.ts';
-import { idParameter } from '../../http/parameters.ts';
+import { idParameter, versionCondition, writeConditions } from '../../http/parameters.ts';
 import { answer, noContent, ok, stream } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
 import { task } from './schema.ts';
@@ -38,13 +38,13 @@ export function tasksRoutes({ tasks }: TasksRoutesOptions): Route[] {
         200: {
           description: 'The task.',
           schema: task,
-          headers: { ETag: 'The revision of the task, for `If-None-Match`.' },
+          headers: { ETag: 'The revision of the task, for `If-Match` and `If-None-Match`.' },
         },
       },
       problems: ['database_unavailable'],
       async handler({ params, ctx }) {
         const job = await tasks.get(callerOf(ctx), params.id);
-        return ok(viewTask(job), { etag: versionTag(job.revision) });
+        return ok(viewTask(job), { etag: versionTag(job.id, job.revision) });
       },
     }),
     route({
@@ -59,13 +59,14 @@ export function tasksRoutes({ tasks }: TasksRoutesOptions): Route[] {
       auth: 'any',
       scopes: ['tasks:write'],
       params,
+      headers: writeConditions,
       responses: {
         200: { description: 'The task, which is cancelled.', schema: task },
         202: { description: 'The task, which was told to end.', schema: task },
       },
       problems: ['conflict', 'database_unavailable'],
-      async handler({ params, ctx }) {
-        const job = await tasks.cancel(callerOf(ctx), params.id);
+      async handler({ params, headers, ctx }) {
+        const job = await tasks.cancel(callerOf(ctx), params.id, versionCondition(headers, params.id));
         return answer(job.state === 'cancelled' ? 200 : 202, viewTask(job));
       },
     }),

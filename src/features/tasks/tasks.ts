@@ -22,9 +22,10 @@ export interface Tasks {
   get(caller: Principal, id: number): Promise<JobStatus>;
   /**
    * Cancels. The task comes back `cancelled`, or `running` and told to end. A second time changes nothing. Rejects with
-   * `conflict` for a task that has ended otherwise.
+   * `conflict` for a task that has ended otherwise, and with `precondition_failed` for one at a revision that the caller
+   * did not want changed.
    */
-  cancel(caller: Principal, id: number): Promise<JobStatus>;
+  cancel(caller: Principal, id: number, condition?: (revision: number) => boolean): Promise<JobStatus>;
   /** See `TaskStreams.open`. */
   watch(
     viewer: Viewer,
@@ -39,7 +40,8 @@ export interface TasksOptions {
   readonly log: Logger;
 }
 
-export function createTasks({ database: { sql }, queue, log }: TasksOptions): Tasks {
+export function createTasks({ database, queue, log }: TasksOptions): Tasks {
+  const { sql } = database;
   const { watch } = createJobWatch({ find: (ids) => queue.findMany(sql, ids) });
   const streams = createTaskStreams({ watch });
 
@@ -52,10 +54,15 @@ export function createTasks({ database: { sql }, queue, log }: TasksOptions): Ta
   return {
     get,
 
-    async cancel(caller, id) {
+    async cancel(caller, id, condition = () => true) {
       await get(caller, id);
-      const cancelled = await queue.cancel(sql, id);
-      if (cancelled === undefined) throw unknownTask(id);
+      const cancelled = await database.transaction(async (tx) => {
+        const each = await queue.cancel(tx, id);
+        if (each === undefined) throw unknownTask(id);
+        // Only now is the row locked, so that it has the revision that the condition is asked of.
+        if (!condition(each.job.revision - (each.isChanged ? 1 : 0))) throw anotherRevision();
+        return each;
+      });
       const { job, isChanged } = cancelled;
       if (job.state === 'completed' || job.state === 'failed') {
         throw new AppError('conflict', `The task has ${job.state} already: there is nothing left to cancel.`);
@@ -75,6 +82,13 @@ export function createTasks({ database: { sql }, queue, log }: TasksOptions): Ta
       return streams.open(await get(viewer.caller, id), viewer, lastEventId);
     },
   };
+}
+
+function anotherRevision(): AppError {
+  return new AppError(
+    'precondition_failed',
+    'The task is not in the state that If-Match or If-None-Match asks for: read it again, and repeat with its ETag.',
+  );
 }
 
 function unknownTask(id: number): AppError {

@@ -34,9 +34,9 @@ const etag = 'The version of the user, for `If-Match` and `If-None-Match`.';
 
 /** Registering is for everybody; the rest is for the user, and for admins. */
 export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: UsersRoutesOptions): Route[] {
-  const shown = (user: User) => ok(user, { etag: versionTag(user.version) });
+  const shown = (user: User) => ok(user, { etag: versionTag(user.id, user.version) });
   const registered = (user: User) =>
-    created(user, `${prefix}/users/${user.id}`, { etag: versionTag(user.version) });
+    created(user, `${prefix}/users/${user.id}`, { etag: versionTag(user.id, user.version) });
   const started = ({ id }: Job) => accepted({ task_id: id }, `${prefix}/tasks/${id}`);
   return [
     route({
@@ -143,22 +143,14 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       accepts: ['application/json', 'application/merge-patch+json'],
       example: { email: 'ada.lovelace@example.org', current_password: 'correct horse battery staple' },
       responses: { 200: { description: 'The user as it is now.', schema: user, headers: { ETag: etag } } },
-      problems: [
-        'forbidden',
-        'not_found',
-        'conflict',
-        'precondition_failed',
-        'rate_limited',
-        'not_ready',
-        'database_unavailable',
-      ],
+      problems: ['forbidden', 'not_found', 'conflict', 'rate_limited', 'not_ready', 'database_unavailable'],
       async handler({ params, headers, body, ctx, once }) {
         const change = {
           caller: callerOf(ctx),
           address: ctx.clientAddress,
           id: params.id,
           patch: body,
-          condition: versionCondition(headers),
+          condition: versionCondition(headers, params.id),
         };
         return shown(await users.update(change, once(shown)));
       },
@@ -175,9 +167,9 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       params,
       headers: writeConditions,
       responses: { 204: { description: 'The user is gone.' } },
-      problems: ['not_found', 'precondition_failed', 'database_unavailable'],
+      problems: ['not_found', 'database_unavailable'],
       async handler({ params, headers, ctx }) {
-        await users.remove(callerOf(ctx), params.id, versionCondition(headers));
+        await users.remove(callerOf(ctx), params.id, versionCondition(headers, params.id));
         return noContent();
       },
     }),

@@ -261,7 +261,7 @@ function requireVersion({ version }: User, condition: VersionCondition): void {
   if (condition(version)) return;
   throw new AppError(
     'precondition_failed',
-    'The user has been changed meanwhile: read it again, and repeat with its new ETag.',
+    'The user is not in the state that If-Match or If-None-Match asks for: read it again, and repeat with its ETag.',
   );
 }
 

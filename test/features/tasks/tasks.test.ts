@@ -161,6 +161,20 @@ describe('a task', () => {
 });
 
 describe('cancelling a task', () => {
+  it('under a condition that does not hold is 412, and the task goes on as it was', async (t) => {
+    const { api, runner, enqueueFor } = await mustServeTasks(t);
+    const ada = await mustSignIn(api, 'ada');
+    const path = await enqueueFor(ada.user.id);
+    const stale = (await ada.get(path)).headers.get('etag') ?? '';
+    await runner.mustClaim('counts');
+    const tag = (await ada.get(path)).headers.get('etag') ?? '';
+    for (const fields of [{ 'if-match': stale }, { 'if-none-match': tag }, { 'if-none-match': '*' }]) {
+      assert.equal((await ada.delete(path, fields)).status, 412);
+      assert.equal((await ada.get(path)).body.cancel_requested, false);
+    }
+    assert.equal((await ada.delete(path, { 'if-match': tag })).status, 202);
+  });
+
   it('ends one that waits at once, and doing so again changes nothing', async (t) => {
     const { api, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
