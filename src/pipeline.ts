@@ -130,7 +130,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       ends: '-',
       needs: 'proxy-headers, for HSTS',
       run: securityHeaders({
-        hsts: security.enableHsts && application.isProduction,
+        hsts: security.enableHsts,
         hstsPreload: security.hstsPreload,
         contentSecurityPolicy: security.enableCsp ? security.cspPolicy : undefined,
         server: security.serverHeader,
@@ -199,10 +199,10 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
     {
       name: 'https-policy',
       guide: '-',
-      purpose: 'Sends plain HTTP to HTTPS',
+      purpose: 'Sends plain HTTP to HTTPS, and refuses it with credentials',
       ends: '308, 403',
       needs: 'proxy-headers',
-      run: httpsPolicy(),
+      run: httpsPolicy({ apiKeyHeader }),
     },
     {
       name: 'authenticate',
@@ -282,8 +282,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
   const unasked = new Set<string>();
   if (!security.rateLimitEnabled) unasked.add('rate-limit').add('caller-limit');
   if (application.corsAllowOrigins.length === 0) unasked.add('cors');
-  if (!(application.isProduction && security.enforceHttps && security.trustProxyHeaders))
-    unasked.add('https-policy');
+  if (!security.enforceHttps) unasked.add('https-policy');
   return layers.map((layer) => ({
     ...layer,
     enabled: !disabled.has(layer.name) && !unasked.has(layer.name),

@@ -91,9 +91,35 @@ test('in production, a request that came by plain HTTP is sent to HTTPS, and a p
   assert.equal(plain.status, 308);
   assert.equal(plain.headers.get('location'), 'https://127.0.0.1/api/v1/meta?x=1');
   assert.equal((await fetch(`${api}/health/live`, { headers })).status, 200);
+  for (const credentials of [{ authorization: 'Bearer abc' }, { 'x-api-key': 'sk_abc' }]) {
+    const exposed = await fetch(`${api}/meta`, {
+      headers: { ...headers, ...credentials },
+      redirect: 'manual',
+    });
+    assert.equal(exposed.status, 403);
+    assert.match(await exposed.text(), /"code":"https_required".*"layer":"https-policy"/);
+  }
   const secure = await fetch(`${api}/meta`, { headers: { ...headers, 'x-forwarded-proto': 'https' } });
   assert.equal(secure.status, 200);
   assert.equal(secure.headers.get('strict-transport-security'), 'max-age=31536000; includeSubDomains');
+});
+
+test('HSTS and the HTTPS policy that are set to true work outside of production', async (t) => {
+  const { api } = await mustStartApp(t, {
+    env: {
+      SECURITY_TRUST_PROXY_HEADERS: 'true',
+      SECURITY_ENABLE_HSTS: 'true',
+      SECURITY_ENFORCE_HTTPS: 'true',
+    },
+  });
+  const ask = (proto: string) =>
+    fetch(`${api}/meta`, { headers: { 'x-forwarded-proto': proto }, redirect: 'manual' });
+  assert.equal(
+    (await ask('https')).headers.get('strict-transport-security'),
+    'max-age=31536000; includeSubDomains',
+  );
+  const plain = await ask('http');
+  assert.deepEqual([plain.status, plain.headers.get('strict-transport-security')], [308, null]);
 });
 
 test('a request to a port that is served without a database says so where one is needed', async (t) => {

@@ -2,12 +2,12 @@ import { resolve } from 'node:path';
 import * as z from 'zod';
 import { databaseUrl } from './database-url.ts';
 import {
+  autoOrBoolean,
   boolean,
   choice,
   integer,
   kind,
   list,
-  readBoolean,
   readChoice,
   refuse,
   refuseItem,
@@ -123,7 +123,7 @@ export const application = z.object({
     default: '1000',
     about: 'A query that takes longer is logged as `slow.query`.',
   }),
-  databaseMigrate: variable('APP_DATABASE_MIGRATE', kind('auto, true or false', readAutoOrBoolean), {
+  databaseMigrate: variable('APP_DATABASE_MIGRATE', autoOrBoolean(), {
     default: 'auto',
     about:
       'Apply pending migrations at start. `auto` does so in local and test, and with the embedded database.',
@@ -173,10 +173,6 @@ function readPrefix(path: string): string {
   const segments = path.slice(1).split('/');
   const plain = segments.every((segment) => /^[\w~-][\w.~-]*$/.test(segment));
   return plain ? path : refuse('between slashes, letters, digits, and . _ ~ - can stand');
-}
-
-function readAutoOrBoolean(word: string): 'auto' | boolean {
-  return word.toLowerCase() === 'auto' ? 'auto' : readBoolean(word);
 }
 
 function readFolder(path: string): string {

@@ -35,6 +35,7 @@ export function findRefusals(
   }
   refusals.push(...findSecretRefusals(application.environment, security));
   refusals.push(...findManagementRefusals(application.environment, server));
+  refusals.push(...findHttpsRefusals(security, application.disabledLayers ?? []));
   refusals.push(...findTaskRefusals(application.databaseUrl, tasks));
   const { sessionIdleDays = 0, sessionMaxDays = Infinity } = security;
   if (sessionIdleDays > sessionMaxDays) {
@@ -84,6 +85,32 @@ function findSecretRefusals(
   for (const { name, secret } of named) {
     const why = weakness(secret, jwtAlgorithm);
     if (why !== undefined) refusals.push(`${name} ${why}: ${howToMakeOne}.`);
+  }
+  return refusals;
+}
+
+/** A protection that somebody has switched on works, or the program does not start. */
+function findHttpsRefusals(
+  { enableHsts, enforceHttps, trustProxyHeaders }: PartialValues['security'],
+  disabledLayers: readonly string[],
+): string[] {
+  const refusals: string[] = [];
+  for (const [name, value, layer] of [
+    ['SECURITY_ENABLE_HSTS', enableHsts, 'security-headers'],
+    ['SECURITY_ENFORCE_HTTPS', enforceHttps, 'https-policy'],
+  ] as const) {
+    if (value !== true) continue;
+    if (trustProxyHeaders === false) {
+      refusals.push(
+        `${name}=true does nothing while SECURITY_TRUST_PROXY_HEADERS=false, since only a proxy in front can tell that a request came by HTTPS: set that to true and list the proxy in SECURITY_TRUSTED_PROXIES, or set ${name}=auto.`,
+      );
+    }
+    const off = [layer, 'proxy-headers'].find((each) => disabledLayers.includes(each));
+    if (off !== undefined) {
+      refusals.push(
+        `${name}=true needs the layer ${off}: take ${off} out of APP_DISABLED_LAYERS, or set ${name}=auto.`,
+      );
+    }
   }
   return refusals;
 }
@@ -166,8 +193,13 @@ export function findCautions(
       'SECURITY_TRUSTED_PROXIES trusts every address, so each client can claim any address, scheme and host: list the addresses of your proxies.',
     );
   }
-  if (security.hstsPreload && security.enableHsts === false) {
-    cautions.push('SECURITY_HSTS_PRELOAD=true does nothing while SECURITY_ENABLE_HSTS=false.');
+  const sendsHsts =
+    security.trustProxyHeaders &&
+    (security.enableHsts === 'auto' ? application.environment === 'production' : security.enableHsts);
+  if (security.hstsPreload && sendsHsts === false) {
+    cautions.push(
+      'SECURITY_HSTS_PRELOAD=true does nothing where Strict-Transport-Security is not sent: set SECURITY_ENABLE_HSTS and SECURITY_TRUST_PROXY_HEADERS to true.',
+    );
   }
   const { bodyTimeoutSeconds = 0, requestTimeoutSeconds = Infinity } = server;
   if (bodyTimeoutSeconds > requestTimeoutSeconds) {

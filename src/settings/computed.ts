@@ -24,12 +24,19 @@ export function computeApplication(application: SettingsValues['application']) {
   };
 }
 
-/** What follows from the settings of security: one list of secrets, whichever of the two variables has them. */
-export function computeSecurity({ jwtSecret, ...security }: SettingsValues['security']) {
-  const { jwtSecrets } = security;
+/**
+ * What follows from the settings of security: one list of secrets, whichever of the two variables has them, and what is
+ * done about plain HTTP. Of the scheme only a trusted proxy can tell.
+ */
+export function computeSecurity({ security: { jwtSecret, ...security }, application }: SettingsValues) {
+  const { jwtSecrets, trustProxyHeaders } = security;
+  const isOn = (value: 'auto' | boolean) =>
+    trustProxyHeaders && (value === 'auto' ? application.environment === 'production' : value);
   /** The secrets of access tokens: the first signs, all verify. Empty if none is set. */
   return {
     ...security,
+    enableHsts: isOn(security.enableHsts),
+    enforceHttps: isOn(security.enforceHttps),
     jwtSecrets: jwtSecret === '' || jwtSecrets.length > 0 ? jwtSecrets : Object.freeze([jwtSecret]),
   };
 }

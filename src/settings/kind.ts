@@ -46,6 +46,12 @@ export function readBoolean(text: string): boolean {
   return refuse();
 }
 
+/** The same, or `auto`, which depends on the environment. */
+export const autoOrBoolean = () =>
+  kind('auto, true or false', (text): 'auto' | boolean =>
+    text.toLowerCase() === 'auto' ? 'auto' : readBoolean(text),
+  );
+
 /** A whole number in plain decimal digits: no sign, no leading zero, no exponent, no fraction. */
 export const integer = (least: number, most: number, unit?: string) =>
   kind(

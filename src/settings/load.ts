@@ -102,10 +102,10 @@ export function loadSettings(source: SettingsSource = {}): LoadedSettings {
 }
 
 function freezeSettings(values: SettingsValues) {
-  const { application, security } = values;
+  const { application } = values;
   return Object.freeze({
     application: Object.freeze({ ...application, ...computeApplication(application) }),
-    security: Object.freeze(computeSecurity(security)),
+    security: Object.freeze(computeSecurity(values)),
     server: Object.freeze(computeServer(values)),
     tasks: Object.freeze(computeTasks(values)),
   });

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { identity } from './identity.ts';
-import { boolean, choice, headerText, integer } from './kind.ts';
+import { autoOrBoolean, boolean, choice, headerText, integer } from './kind.ts';
 import { addressRanges } from './network-kinds.ts';
 import { variable } from './variable.ts';
 
@@ -56,19 +56,20 @@ export const security = z.object({
     default: 'true',
     about: 'Refuse URLs with encoded null bytes or other control characters.',
   }),
-  enableHsts: variable('SECURITY_ENABLE_HSTS', boolean(), {
-    default: 'true',
-    about: 'Send Strict-Transport-Security (RFC 6797) in answers over HTTPS.',
+  enableHsts: variable('SECURITY_ENABLE_HSTS', autoOrBoolean(), {
+    default: 'auto',
+    about:
+      'Send Strict-Transport-Security (RFC 6797) in answers to requests that a trusted proxy received over HTTPS. `auto` does so in production.',
   }),
   hstsPreload: variable('SECURITY_HSTS_PRELOAD', boolean(), {
     default: 'false',
     about:
       'Add `preload` to Strict-Transport-Security. Browsers then keep the domain on HTTPS for years, whatever you change: see hstspreload.org.',
   }),
-  enforceHttps: variable('SECURITY_ENFORCE_HTTPS', boolean(), {
-    default: 'true',
+  enforceHttps: variable('SECURITY_ENFORCE_HTTPS', autoOrBoolean(), {
+    default: 'auto',
     about:
-      'Redirect or refuse plain HTTP. Acts only in production, and only on what a trusted proxy says the scheme was.',
+      'Redirect or refuse requests that a trusted proxy received over plain HTTP. `auto` does so in production.',
   }),
   enableCsp: variable('SECURITY_ENABLE_CSP', boolean(), {
     default: 'false',

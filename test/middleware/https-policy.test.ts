@@ -8,7 +8,10 @@ import { testRoute } from '../helpers/test-route.ts';
 function run(options: TestContextOptions, scheme: 'http' | 'https') {
   const ctx = makeContext({ headers: { host: 'Example.org:80' }, ...options });
   ctx.scheme = scheme;
-  compose([{ name: 'https-policy', run: httpsPolicy() }], (same) => void same.reply(200, 'went on'))(ctx);
+  compose(
+    [{ name: 'https-policy', run: httpsPolicy({ apiKeyHeader: 'X-API-Key' }) }],
+    (same) => void same.reply(200, 'went on'),
+  )(ctx);
   return ctx;
 }
 
@@ -35,8 +38,41 @@ describe('a request over plain HTTP', () => {
     });
   }
 
-  it('goes on to a probe', () => {
-    assert.equal(run({ route: testRoute('GET', '/', () => 1, { limit: 'exempt' }) }, 'http').status, 200);
+  for (const [name, value] of [
+    ['authorization', 'Bearer abc'],
+    ['authorization', 'Basic abc'],
+    ['authorization', ''],
+    ['x-api-key', 'sk_abc'],
+    ['cookie', 'theme=dark; __Host-refresh=srt_abc'],
+  ] as const) {
+    for (const method of ['GET', 'HEAD', 'POST', 'DELETE']) {
+      it(`with ${method} and ${name}: ${value} is refused, and its sender told to replace the credentials`, () => {
+        const headers = { host: 'example.org', [name]: value };
+        assert.throws(() => run({ method, headers }, 'http'), {
+          code: 'https_required',
+          message: /credentials of this request have crossed the network unencrypted: replace them.*https:/,
+        });
+        assert.equal(run({ method, headers }, 'https').status, 200);
+      });
+    }
+  }
+
+  it('with the cookies of others is sent to HTTPS', () => {
+    const headers = { host: 'example.org', cookie: 'theme=dark; _ga=1' };
+    assert.equal(run({ headers }, 'http').status, 308);
+  });
+
+  it('goes on to a probe, with credentials too', () => {
+    assert.equal(
+      run(
+        {
+          route: testRoute('GET', '/', () => 1, { limit: 'exempt' }),
+          headers: { authorization: 'Bearer abc' },
+        },
+        'http',
+      ).status,
+      200,
+    );
   });
 });
 

@@ -88,9 +88,9 @@ describe('an empty environment', () => {
         maxUploadSize: 52428800,
         maxRequestSize: 1048576,
         blockNullBytes: true,
-        enableHsts: true,
+        enableHsts: false,
         hstsPreload: false,
-        enforceHttps: true,
+        enforceHttps: false,
         enableCsp: false,
         cspPolicy: "default-src 'self'",
         trustedProxies: ['127.0.0.1', '::1'],
@@ -296,6 +296,42 @@ describe('combinations', () => {
     assert.deepEqual(settings.application.corsAllowOrigins, ['*']);
   });
 
+  const proxied = { SECURITY_TRUST_PROXY_HEADERS: 'true' };
+  for (const [name, key] of [
+    ['SECURITY_ENABLE_HSTS', 'enableHsts'],
+    ['SECURITY_ENFORCE_HTTPS', 'enforceHttps'],
+  ] as const) {
+    for (const [base, environment] of [
+      [{}, 'local'],
+      [production, 'production'],
+    ] as const) {
+      test(`${name} that is set to true works behind a trusted proxy in ${environment}, and else is refused`, () => {
+        assert.equal(load({ ...base, ...proxied, [name]: 'true' }).settings.security[key], true);
+        const [fault = '', ...others] = faultsOf({ ...base, [name]: 'true' });
+        assert.deepEqual(others, []);
+        assert.match(
+          fault,
+          new RegExp(`^${name}=true does nothing while SECURITY_TRUST_PROXY_HEADERS=false`),
+        );
+      });
+
+      test(`${name} that is not set works behind a trusted proxy in production alone, in ${environment} too`, () => {
+        assert.equal(load({ ...base, ...proxied }).settings.security[key], environment === 'production');
+        assert.equal(load(base).settings.security[key], false);
+        assert.equal(load({ ...base, ...proxied, [name]: 'false' }).settings.security[key], false);
+      });
+    }
+
+    test(`${name} that is set to true needs its layers`, () => {
+      const layer = key === 'enableHsts' ? 'security-headers' : 'https-policy';
+      for (const disabled of [layer, 'proxy-headers', `cors,${layer}`]) {
+        const [fault = ''] = faultsOf({ ...proxied, [name]: 'true', APP_DISABLED_LAYERS: disabled });
+        assert.match(fault, new RegExp(`^${name}=true needs the layer`));
+      }
+      assert.deepEqual(faultsOf({ ...proxied, [name]: 'true', APP_DISABLED_LAYERS: 'cors' }), []);
+    });
+  }
+
   test('a limit a minute that is too high with its burst is refused', () => {
     const env = { SECURITY_RATE_LIMIT_PER_MINUTE: '999991', SECURITY_RATE_LIMIT_PER_HOUR: '1000000' };
     assert.match(faultsOf(env)[0] ?? '', /lower one of them\.$/);
@@ -321,6 +357,11 @@ describe('combinations', () => {
     [
       'preload without HSTS',
       { SECURITY_HSTS_PRELOAD: '1', SECURITY_ENABLE_HSTS: '0' },
+      /SECURITY_HSTS_PRELOAD/,
+    ],
+    [
+      'preload where HSTS is not sent by default',
+      { SECURITY_HSTS_PRELOAD: '1', SECURITY_TRUST_PROXY_HEADERS: 'true' },
       /SECURITY_HSTS_PRELOAD/,
     ],
     ['a body deadline beyond the request', { APP_BODY_TIMEOUT_SECONDS: '31' }, /APP_BODY_TIMEOUT_SECONDS/],
