@@ -172,6 +172,7 @@ function featureRoutes({
     auth,
     account,
     log: log.named('users'),
+    service: application.projectName,
   });
   const welcome = createWelcome({ database, queue, mail, service: application.projectName });
   const posts = createPosts({ database, log: log.named('posts') });

@@ -27,15 +27,17 @@ export interface WantedAccount {
   /** Undefined for one that is made here. */
   readonly password: string | undefined;
   readonly role: Role;
+  /** What the service calls itself: no password is made of it. */
+  readonly service?: string;
 }
 
 /** Creates an account. Throws a StartError for what is not allowed in it, and for what is taken. */
 export async function createAccount(
   database: Database,
-  { username, email, password, role }: WantedAccount,
+  { username, email, password, role, service = '' }: WantedAccount,
 ): Promise<{ readonly account: Account; readonly generated: string | undefined }> {
   const generated = password === undefined ? randomBytes(18).toString('base64url') : undefined;
-  const wanted = checkNewUser({ username, email, password: password ?? generated ?? '' });
+  const wanted = checkNewUser({ username, email, password: password ?? generated ?? '' }, service);
   const passwordHash = await createPasswordHasher().hash(wanted.password);
   try {
     const account = await database.transaction(async (tx) => {
@@ -51,10 +53,10 @@ export async function createAccount(
   }
 }
 
-function checkNewUser(given: NewUser): NewUser {
+function checkNewUser(given: NewUser, service: string): NewUser {
   const { error, data } = newUser.safeParse(given);
   const faults = error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) ?? [];
-  const fault = passwordFault(given.password, given);
+  const fault = passwordFault(given.password, { ...given, service });
   // A length that the schema has spoken of is not told twice.
   if (fault !== undefined && !faults.some((each) => each.startsWith('password')))
     faults.push(`password: ${fault}`);

@@ -50,7 +50,8 @@ async function readCommand(argv: string[]): Promise<Command> {
     if (values.username === undefined || values.email === undefined) throw new StartError(usage);
     const password = generate ? undefined : await obtainPassword(values['password-stdin'] ?? false);
     const account = { username: values.username, email: values.email, password };
-    return (database) => create(database, { ...account, role: admin ? 'admin' : 'user' });
+    return (database, { application: { projectName: service } }) =>
+      create(database, { ...account, role: admin ? 'admin' : 'user', service });
   }
   if (name === 'role' && rest.length === 2 && flags.length === 0 && isRole(role)) {
     return (database, settings) => setRole(database, settings, username, role);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { JwtAlgorithm } from '../../src/auth/jws.ts';
@@ -10,6 +10,92 @@ import { jwtSecret } from '../helpers/minted-token.ts';
 const guessed = /^is a placeholder, an example, or made of words/;
 const repeated = /^repeats a text that is shorter than the 32 bytes that HS256 needs$/;
 const few = /^has fewer than 8 different characters$/;
+
+/** Examples and defaults as they stand in public repositories and in lists of guessed secrets. */
+const examples: readonly string[] = [
+  '0123456789-0123456789-0123456789-XYZ',
+  '01234567890123456789012345678901',
+  '<clave_aleatoria_privada_de_al_menos_32_bytes>',
+  'FAKE-ADJUST-SIGNATURE-NOT-FOR-PRODUCTION-v1',
+  'SubPhim-Super-Secret-Key-For-JWT-Authentication-2024-@!#$',
+  'ThisIsASecretKeyForJWTSigningMustBeLongEnough123',
+  'YOUR_SUPER_SECRET_KEY_MAKE_SURE_IT_IS_LONG_ENOUGH',
+  'a-long-random-secret-key-for-jwt-signing',
+  'b1web-demo-secret-not-for-production-use',
+  'carma-localstack-jwt-secret-not-for-production-0001',
+  'change-this-in-production-min-32-characters',
+  'change-this-in-production-min-32-chars',
+  'change_me_super_secret_jwt_key_minimum_32_chars',
+  'dev-only-password-not-for-production-use!!',
+  'dev-secret-key-change-before-deploy',
+  'dev-secret-key-change-in-production',
+  'dev-secret-key-change-in-production-min-32-chars-required',
+  'development-key-not-for-production-use',
+  'e2e-secret-that-is-at-least-32-chars',
+  'e2e-test-jwt-secret-key-at-least-32-chars-long',
+  'easy-proxy-secret-key-for-jwt-authentication',
+  'flashreview-test-secret-not-for-production-use',
+  'mi_clave_secreta_super_segura_123',
+  'my-super-secret-key-that-is-long-enough-for-hmac',
+  'mySecretKeyForAdminDashboardServiceJwtAuthenticationToken123456789',
+  'mySuperSecretJWTKeyForTabibiApp2023!@#$%^&*()',
+  'password-with-at-least-32-characters',
+  'redmine_env_secret_key_base_do_not_use_in_production_xyz123',
+  'replace-with-a-secret-that-is-at-least-32-characters',
+  'sculpt_aesthetics_nextauth_secret_key_2026_super_secure',
+  'secret-key-for-jwt-token-change-in-production',
+  'smoke-check-jwt-secret-at-least-32-chars',
+  'smoke-test-secret-not-for-production-use-1234',
+  'super_clave_secreta_financiera_2026',
+  'super_secret_jwt_key_at_least_16_chars_long',
+  'super_secret_jwt_key_at_least_32_characters_long!',
+  'super_secret_jwt_key_change_this_123!@#$%^&*()',
+  'synthetic-overview-secret-with-at-least-32-characters',
+  'test-admin-token-at-least-32-characters',
+  'test-jwt-secret-with-at-least-32-characters',
+  'test-secret-key-for-jwt-signing-must-be-long-enough-32',
+  'test-secret-key-for-jwt-tests-must-be-long-enough-1234567890',
+  'test-secret-key-for-jwt-token-generation-minimum-256-bits',
+  'test-secret-key-that-is-long-enough-for-hs256',
+  'test-secret-not-for-production-0123456789abcdef',
+  'test-secret-that-is-at-least-32-characters-long',
+  'test-secret-with-at-least-32-characters',
+  'test-session-secret-not-for-production-use-only-in-ci',
+  'test-session-secret-with-at-least-32-characters',
+  'thisisasecretkey@12345678901234567890',
+  'tu_clave_secreta_super_segura_2024',
+  'very-long-test-secret-at-least-32-chars-please',
+  'your-secret-key-CHANGE-THIS-IN-PRODUCTION-min-32-chars',
+  'your-secret-key-change-in-production',
+  'your-super-secret-access-key-change-this-in-production-min-32-chars',
+  'your-super-secret-jwt-key-at-least-32-characters-long',
+  'your-super-secret-jwt-key-change-this-in-production',
+  'your-super-secret-jwt-key-change-this-in-production-min-32-chars',
+  'your-super-secret-key-change-this-in-production-min-32-characters',
+  'your-super-secret-key-change-this-in-production-min-32-chars',
+  'your-super-secret-key-that-is-at-least-32-characters-long!!!',
+  'your-very-secret-key-change-in-production',
+  'your_jwt_secret_key_change_this_in_production',
+  'your_super_secret_jwt_key_change_this_in_production',
+  'your_super_secret_jwt_key_here_change_in_production',
+  'your_super_secret_jwt_key_here_change_this_in_production',
+  'your_super_secret_jwt_key_here_make_it_very_long_and_random',
+  'ziad1234aaaa&&&&&thisisasecretekeyaaa',
+  'This_is_the_secret_key_that_iam_using_for_JSON_WEB_TOKEN',
+  'supersecretkeyyoushouldnotcommittogithub',
+  'ireallylovetoeatrotifromroopramroti',
+  'TokenMegaUltraSecretoQueNadieDebeSaberNuncaJamas',
+  'my-name-is-shubham-and-i-am-bad-boy',
+  'qqqqwwwweeeerrrrttttyyyyuuuuiiiioooo',
+  'Th1sSECr3TMu5TN0Tb3L43KEDEv3RRRRRR!!1',
+  'KENDI_JWT_SECRRET_ANAHTARINI_YAZ',
+  'HolaSoyUnaClaveSuperSecretaQueNadieNuncaSabraParaLosTokens!',
+  'figs have wasps inside so i do not engage',
+  'KbPeShVmYq3t6w9z$C&F)J@NcRfUjXn2',
+  '655368566D597133743677397A244326452948404D635166546A576E5A723475',
+  '1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik,',
+  '!QAZ@WSX#EDC$RFV%TGB^YHN&UJM*IK<',
+];
 
 describe('a secret is weak if it', () => {
   const table: [secret: string, answer: RegExp, algorithm?: JwtAlgorithm][] = [
@@ -49,6 +135,24 @@ describe('a secret is weak if it', () => {
       assert.match(weakness(secret, algorithm) ?? 'strong', answer));
   }
 
+  for (const secret of examples) {
+    it(`is an example of others: "${secret}"`, () => assert.notEqual(weakness(secret, 'HS256'), undefined));
+    it(`encodes an example of others: "${secret}"`, () => {
+      for (const encoding of ['base64', 'base64url', 'hex'] as const) {
+        assert.notEqual(weakness(Buffer.from(secret).toString(encoding), 'HS256'), undefined, encoding);
+      }
+    });
+  }
+
+  it('stands in a list of secrets that were found in public, in any case and between quotation marks', () => {
+    // From the list of wallarm/jwt-secrets; it looks random.
+    const secret = 'gIYDuai0ZMiaNyn4C21ymubakiG9dfY2';
+    for (const each of [secret, secret.toUpperCase(), `"${secret}"`, ` ${secret}\n`]) {
+      assert.match(weakness(each, 'HS256') ?? 'strong', /^is published/);
+    }
+    assert.equal(weakness(secret.replace('gIY', 'gIZ'), 'HS256'), undefined);
+  });
+
   for (const secret of publishedSecrets) {
     it(`stands in the documentation of others: "${secret.slice(0, 8)}...", in any case, and with more behind it`, () => {
       for (const each of [secret, secret.toUpperCase(), secret.toLowerCase(), `${secret}-2026`]) {
@@ -71,6 +175,39 @@ describe('a secret is not weak if it', () => {
       { numRuns: 2000 },
     );
   });
+
+  const letters = 'abcdefghijklmnopqrstuvwxyz';
+  const draw = (alphabet: string, length = 32) =>
+    Array.from({ length }, () => alphabet.charAt(randomInt(alphabet.length))).join('');
+  const random: [what: string, make: () => string][] = [
+    ['32 hexadecimal digits', () => randomBytes(16).toString('hex')],
+    ['32 hexadecimal digits in capitals', () => randomBytes(16).toString('hex').toUpperCase()],
+    ['64 hexadecimal digits', () => randomBytes(32).toString('hex')],
+    ['base64 of 24 bytes', () => randomBytes(24).toString('base64')],
+    ['base64 of 64 bytes', () => randomBytes(64).toString('base64')],
+    ['base64url of 32 bytes', () => randomBytes(32).toString('base64url')],
+    ['base64 of hexadecimal digits', () => Buffer.from(randomBytes(32).toString('hex')).toString('base64')],
+    ['a UUID', randomUUID],
+    ['two UUIDs', () => randomUUID() + randomUUID()],
+    ['letters and digits', () => draw(`${letters}${letters.toUpperCase()}0123456789`)],
+    ['small letters', () => draw(letters)],
+    ['capitals and digits', () => draw(`${letters.toUpperCase()}234567`)],
+    ['small letters, digits and signs', () => draw(`${letters}0123456789!@#$%^&*(-_=+)`, 50)],
+    [
+      'anything that can be printed',
+      () => draw(Array.from({ length: 94 }, (_, nth) => String.fromCharCode(33 + nth)).join('')),
+    ],
+  ];
+  for (const [what, make] of random) {
+    it(`was drawn at random: ${what}`, () => {
+      for (let nth = 0; nth < 1000; nth += 1) {
+        const secret = make();
+        // Drawn too, once in a long while.
+        if (new Set(secret).size < 8) continue;
+        assert.equal(weakness(secret, 'HS256'), undefined, secret);
+      }
+    });
+  }
 
   const table: [what: string, secret: string][] = [
     ['has a label before what is random', 'my-jwt-secret-9fQz7LxT2mVbR8wKc4Hd6Y'],

@@ -28,7 +28,7 @@ export function createChangePassword(parts: AccountParts): ChangePassword {
     const { userId, sessionId } = caller;
     const work = { signal: currentRequest()?.signal, source: clientKey(address) };
     const owner = found(await findOwner(database.sql, userId));
-    const fault = passwordFault(newPassword, owner);
+    const fault = passwordFault(newPassword, { ...owner, service: parts.service });
     if (fault !== undefined) throw invalidField('/new_password', fault);
     // A stolen session is no licence to guess.
     await attempts.underPermit({ userId, address }, () => compare(owner));

@@ -51,7 +51,7 @@ export function createPasswordReset(parts: AccountParts): PasswordReset {
       const tokenHash = hashOneTimeToken(token);
       const owner = tokenHash && (await findTokenOwner(sql, tokenHash, purpose));
       if (tokenHash === undefined || owner === undefined) throw uselessToken();
-      const fault = passwordFault(newPassword, owner);
+      const fault = passwordFault(newPassword, { ...owner, service: parts.service });
       if (fault !== undefined) throw invalidField('/new_password', fault);
       const passwordHash = await passwords.hash(newPassword, {
         signal: currentRequest()?.signal,

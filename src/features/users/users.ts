@@ -89,6 +89,8 @@ export interface UsersOptions {
   readonly account: Pick<Account, 'sendVerification' | 'emailChanged'>;
   readonly authenticator: Pick<Authenticator, 'forgetUser'>;
   readonly log: Logger;
+  /** What the service calls itself: no password is made of it. */
+  readonly service: string;
 }
 
 export function createUsers(options: UsersOptions): Users {
@@ -96,7 +98,7 @@ export function createUsers(options: UsersOptions): Users {
   const { sql } = database;
   return {
     async register({ newUser, address }, beforeCommit) {
-      const fault = passwordFault(newUser.password, newUser);
+      const fault = passwordFault(newUser.password, { ...newUser, service: options.service });
       if (fault !== undefined) throw invalidField('/password', fault);
       // Hashing is dear: what is going to be refused, and a database that is not there, are found out before.
       refuseTaken(await findTakenFields(sql, newUser, null));

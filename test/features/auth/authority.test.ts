@@ -99,6 +99,7 @@ it('two admins who change each other at the same time do not deadlock', async (t
     account: { sendVerification() {}, emailChanged() {} },
     authenticator: { forgetUser() {} },
     log: captureLog().log,
+    service: 'Strata',
   });
   const rename = (by: SessionPrincipal, id: number, username: string) =>
     users.update({ caller: by, address: '192.0.2.1', id, patch: { username }, condition: () => true });

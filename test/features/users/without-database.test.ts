@@ -34,6 +34,7 @@ describe('a server without a database', () => {
       account: { sendVerification() {}, emailChanged() {} },
       authenticator: { forgetUser() {} },
       log: log.log,
+      service: 'Strata',
     });
     await assert.rejects(users.register({ newUser: user, address: '192.0.2.1' }), {
       code: 'database_disabled',
