@@ -78,12 +78,12 @@ test('a management port that is taken ends the start with a sentence that names 
 });
 
 test('with a token, metrics ask for it and probes do not', async (t) => {
-  const program = startProgram(t, { ...open, APP_MANAGEMENT_TOKEN: 'c3VwZXItc2VjcmV0LXRva2Vu' });
+  const program = startProgram(t, { ...open, APP_MANAGEMENT_TOKEN: 'kP3vQ8xZ1mWc7RtY2bNs' });
   await program.ready;
   const port = portOf(await program.management);
   assert.equal((await request(port, { path: '/livez' })).status, 200);
   assert.equal((await request(port, { path: '/metrics' })).status, 401);
-  const headers = { authorization: 'Bearer c3VwZXItc2VjcmV0LXRva2Vu' };
+  const headers = { authorization: 'Bearer kP3vQ8xZ1mWc7RtY2bNs' };
   assert.equal((await request(port, { path: '/metrics', headers })).status, 200);
   assert.doesNotMatch(program.stdout(), /c3VwZXI/);
 });
