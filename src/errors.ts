@@ -109,6 +109,7 @@ export class StartError extends Error {
 
 /** How many errors of a chain are named, so that a circle or a long list ends. */
 const mostReasons = 8;
+const longestReason = 2_000;
 
 /**
  * Why something failed, in one line without a period: the messages of an error and of its causes, joined by colons. An
@@ -150,5 +151,5 @@ function readError(error: unknown): { text: string; errors: readonly unknown[]; 
 }
 
 function oneLine(text: string): string {
-  return text.replace(/\s+/g, ' ').trim().replace(/\.$/, '');
+  return text.slice(0, longestReason).replace(/\s+/g, ' ').trim().replace(/\.$/, '');
 }

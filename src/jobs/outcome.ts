@@ -7,6 +7,7 @@
  */
 
 import { isConnectionRefused } from '../db/database-error.ts';
+import { reasonOf } from '../errors.ts';
 import { boundedJson, JsonLimitError } from './bounded-json.ts';
 import { maxJsonDepth } from './json-text.ts';
 import { InvalidPayloadError, TaskRefusal, TaskSnooze } from './task.ts';
@@ -56,7 +57,7 @@ export function outcomeOfError(error: unknown): Outcome {
   if (isInstance(error, TaskRefusal)) return failed(faultOfRefusal(error), true);
   if (isInstance(error, InvalidPayloadError)) return failed(faultOf('invalid_payload', error), true);
   if (isInstance(error, InvalidResultError)) return failed(faultOf('invalid_result', error), true);
-  return failed(faultOf('threw', error), false);
+  return failed(faultOfThrown(error), false);
 }
 
 /** Whether a task threw that it got no connection to the database. Throws nothing. */
@@ -82,6 +83,14 @@ export function failed(fault: Fault, final: boolean): Outcome {
 /** A fault that says what was thrown, in bounded texts. */
 export function faultOf(code: Fault['code'], error: unknown): Fault {
   return { code, ...describeThrown(error) };
+}
+
+/** What lies underneath is part of the message, which only operators read: the user is told that the task failed. */
+function faultOfThrown(error: unknown): Fault {
+  const fault = faultOf('threw', error);
+  const isChain = isInstance(error, Error) && isInstance(readSafely(error, 'cause'), Error);
+  if (!isChain && !isInstance(error, AggregateError)) return fault;
+  return { ...fault, message: cutText(reasonOf(error), maxMessage) };
 }
 
 /** The delay is read again: a task may have changed it since the constructor looked at it. */

@@ -57,7 +57,7 @@ describe('an attempt in a thread', () => {
   });
 
   const failures: [what: string, task: string, code: string, message: RegExp, final: boolean][] = [
-    ['that throws fails with its message', 'throws', 'threw', /^It went wrong\.$/, false],
+    ['that throws fails with its message', 'throws', 'threw', /^It went wrong: The root of it$/, false],
     ['that rejects fails with its message', 'rejects', 'threw', /^There is one already: choose/, false],
     ['that throws what is no Error fails', 'throws_text', 'threw', /^Thrown was: a text$/, false],
     ['that refuses fails for good', 'refuses', 'refused', /^Two lines are wrong\.$/, true],
