@@ -26,6 +26,7 @@ import type { Metrics } from '../observability/metrics.ts';
 import type { Fleet } from './fleet.ts';
 import { createFleetMetrics } from './fleet-metrics.ts';
 import { readinessOf } from './fleet-readiness.ts';
+import { returnLostConnections } from './hand-over.ts';
 import { createJobProcess, type JobProcess } from './job-process.ts';
 import type { ToPrimary } from './messages.ts';
 import { wearOf } from './recycling.ts';
@@ -131,10 +132,11 @@ export function createPrimary(options: PrimaryOptions): Primary {
   const reportsOf = (workers: Iterable<SupervisedWorker>) => Array.from(workers, (worker) => worker.report());
 
   function fork(generation: number, version: Version): SupervisedWorker {
-    const worker = superviseWorker({
+    const hasOther = () => [...pool.workers].some((other) => other !== worker && other.state === 'ready');
+    const worker: SupervisedWorker = superviseWorker({
       ...terms,
       kind: 'requests',
-      spawn: () => forkWorker(programs[version]),
+      spawn: () => forkWorker(programs[version], hasOther),
       generation,
       log,
       onMessage: (message) => receive(worker, message),
@@ -316,10 +318,14 @@ export function createPrimary(options: PrimaryOptions): Primary {
 }
 
 /** Node would throw what goes wrong with a process if nobody listened at its worker; we listen at the process. */
-function forkWorker(program: Program): { readonly id: number; readonly child: ChildProcess } {
+function forkWorker(
+  program: Program,
+  hasOther: () => boolean,
+): { readonly id: number; readonly child: ChildProcess } {
   const { entry, args } = program.worker();
   cluster.setupPrimary({ exec: entry, args: [...args] });
   const worker = cluster.fork();
   worker.on('error', () => {});
+  returnLostConnections(worker.process, hasOther);
   return { id: worker.id, child: worker.process };
 }

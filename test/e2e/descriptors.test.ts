@@ -103,14 +103,17 @@ describe('a program without a file descriptor left', () => {
     });
     for (const worker of [1, 2])
       await program.logged(new RegExp(`"worker":${worker},.*"event":"worker.ready"`));
-    const pids = [program.process.pid ?? 0, ...(await workerPids(management))];
+    const primary = program.process.pid;
+    assert.ok(primary !== undefined);
+    const pids = [primary, ...(await workerPids(management))];
     for (const pid of pids) process.kill(pid, 'SIGUSR2');
     for (const pid of pids) await complained(program, `${pid} has no descriptor left`);
 
     // Each process reads its memory every second.
     await delay(1_500);
     const [, victim] = pids;
-    process.kill(victim ?? 0, 'SIGKILL');
+    assert.ok(victim !== undefined);
+    process.kill(victim, 'SIGKILL');
     await program.logged(/"signal":"SIGKILL".*"event":"worker.exited"/);
     await writeFile(until, '');
     await mustRecover('127.0.0.1', site);

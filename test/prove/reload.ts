@@ -160,6 +160,7 @@ async function proveKilledOldWorkers(program: RunningProgram): Promise<void> {
     await until('the reload has failed', () => program.count('reload.failed') > refused, reloadMs);
   });
   rows('all old workers killed in a reload', loads, 'may fail');
+  neverHangs(loads);
   const { generations } = loads.busy;
   verdict('their successors are of the old version', [...generations].join() === String(version));
   await copy.deploy(version);
@@ -175,6 +176,7 @@ async function recordKilledWorker(program: RunningProgram): Promise<void> {
     await until('it has been replaced', () => program.count('worker.ready') > ready, 30_000);
   });
   rows('a worker killed, for the record', loads, 'may fail');
+  neverHangs(loads);
 }
 
 async function proveStop(program: RunningProgram): Promise<void> {
@@ -233,6 +235,12 @@ async function underLoad(
     await Promise.all([busy.stop(), resting.stop(), fresh.stop()]);
   }
   return { busy: busy.report, resting: resting.report, fresh: fresh.report };
+}
+
+/** A connection of a killed worker is answered by another, or reset. */
+function neverHangs(loads: Loads<LoadReport>): void {
+  const kinds = Object.values(loads).flatMap(({ failures }) => [...failures.keys()]);
+  verdict('each of its connections was answered or reset', !kinds.some((kind) => kind.includes('no answer')));
 }
 
 function heading(): void {
