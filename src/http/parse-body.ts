@@ -91,7 +91,7 @@ function checkDeeply(value: unknown, pointer: string): void {
       if (name === '__proto__') {
         throw new AppError(
           'malformed_body',
-          `The JSON has a member named "__proto__" at "${pointer}", which is not taken.`,
+          `The JSON has a member named "__proto__" at "${shorten(pointer)}", which is not taken.`,
         );
       }
       if (!name.isWellFormed()) throw loneSurrogate(pointer);
@@ -103,6 +103,12 @@ function checkDeeply(value: unknown, pointer: string): void {
 function loneSurrogate(pointer: string): AppError {
   return new AppError(
     'malformed_body',
-    `The JSON has half of a surrogate pair at "${pointer}", which is not text.`,
+    `The JSON has half of a surrogate pair at "${shorten(pointer)}", which is not text.`,
   );
 }
+
+/** A pointer for a sentence; its names are the client's, and may have any length. */
+function shorten(pointer: string): string {
+  return pointer.length <= maxShown ? pointer : `${pointer.slice(0, maxShown).toWellFormed()}…`;
+}
+const maxShown = 200;

@@ -103,13 +103,35 @@ export function describeProblem(
     type: problemType(code),
     title,
     status,
-    detail: known === undefined || code === 'internal' ? internalDetail : known.message,
+    detail: known === undefined || code === 'internal' ? internalDetail : boundDetail(known.message),
     ...(about.instance !== undefined && { instance: about.instance }),
     code,
     ...(known?.layer !== undefined && { layer: known.layer }),
     ...(about.requestId && { request_id: about.requestId }),
-    ...(known?.errors !== undefined && { errors: known.errors }),
+    ...(known?.errors !== undefined && { errors: known.errors.map(boundFieldError) }),
     ...(about.debug && { debug: stacksOf(error) }),
+  };
+}
+
+/** The longest `detail` and `pointer`; the OpenAPI document promises both, and either can hold names of the client. */
+export const maxDetailLength = 4096;
+export const maxPointerLength = 1000;
+
+function boundDetail(detail: string): string {
+  return detail.length <= maxDetailLength
+    ? detail
+    : `${detail.slice(0, maxDetailLength - 1).toWellFormed()}…`;
+}
+
+/** A fault whose pointer would be too long is shown at the nearest part around it that has a shorter one. */
+function boundFieldError(error: FieldError): FieldError {
+  const { pointer } = error;
+  const detail = boundDetail(error.detail);
+  if (pointer.length <= maxPointerLength) return { ...error, detail };
+  return {
+    ...error,
+    pointer: pointer.slice(0, pointer.lastIndexOf('/', maxPointerLength)),
+    detail: boundDetail(`In this, under a name that is too long to be repeated: ${error.detail}`),
   };
 }
 

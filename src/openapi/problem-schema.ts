@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { errorCodes } from '../errors.ts';
-import type { Problem } from '../http/problem.ts';
+import { maxDetailLength, maxPointerLength, type Problem } from '../http/problem.ts';
 
 /** Text of at most so many characters, without NUL. */
 const text = (max: number) =>
@@ -12,11 +12,14 @@ const text = (max: number) =>
 const fieldErrorSchema = z
   .strictObject({
     in: z.enum(['body', 'query', 'path', 'header']).meta({ description: 'The part of the request.' }),
-    pointer: text(65_536).meta({
+    pointer: text(maxPointerLength).meta({
       description: 'Where in that part, as a JSON Pointer (RFC 6901); empty for the whole of it.',
       examples: ['/email'],
     }),
-    detail: text(4096).meta({ description: 'What to do about it.', examples: ['This field is required.'] }),
+    detail: text(maxDetailLength).meta({
+      description: 'What to do about it.',
+      examples: ['This field is required.'],
+    }),
   })
   .meta({ id: 'FieldError', description: 'One fault in the input.' });
 
@@ -37,7 +40,7 @@ export const problemSchema = z
       .min(400)
       .max(599)
       .meta({ description: 'The status of the answer.', examples: [422] }),
-    detail: text(4096).meta({
+    detail: text(maxDetailLength).meta({
       description: 'What is wrong with this request, and what to do about it.',
       examples: ['One value is not as this route takes them; "errors" says which and why.'],
     }),

@@ -4,6 +4,8 @@ import { describe, it } from 'node:test';
 import { AppError, errorCodes } from '../../src/errors.ts';
 import {
   describeProblem,
+  maxDetailLength,
+  maxPointerLength,
   problemKinds,
   problemType,
   replyWithProblem,
@@ -104,4 +106,33 @@ describe('the answer of a problem', () => {
     replyWithProblem(ctx, new AppError('not_found', 'Nothing.'), false);
     assert.ok(typeof ctx.payload === 'string' && !ctx.payload.includes('instance'));
   });
+});
+
+describe('a fault whose pointer is too long for an answer', () => {
+  const long = 'x'.repeat(100_000);
+  const table: [pointer: string, shown: string, isCut: boolean][] = [
+    ['', '', false],
+    ['/a/0/b~1c', '/a/0/b~1c', false],
+    [`/${long.slice(0, maxPointerLength - 1)}`, `/${long.slice(0, maxPointerLength - 1)}`, false],
+    [`/${long.slice(0, maxPointerLength)}`, '', true],
+    [`/${long}`, '', true],
+    [`/list/0/a~1b/${long}`, '/list/0/a~1b', true],
+    [`/list/0/${long}/name`, '/list/0', true],
+    [`/a${'~1'.repeat(1000)}`, '', true],
+  ];
+  for (const [pointer, shown, isCut] of table) {
+    it(`is shown at what is around it: ${pointer.slice(0, 20)} of ${pointer.length} characters at "${shown.slice(0, 20)}"`, () => {
+      const errors = [{ in: 'body', pointer, detail: 'Leave it out.' }] as const;
+      const [error] = describeProblem(new AppError('validation_failed', 'No.', { errors }), {}).errors ?? [];
+      assert.equal(error?.pointer, shown);
+      const expected = 'In this, under a name that is too long to be repeated: Leave it out.';
+      assert.equal(error?.detail, isCut ? expected : 'Leave it out.');
+    });
+  }
+});
+
+it('a detail is cut to what the document promises, and stays text', () => {
+  const { detail } = describeProblem(new AppError('bad_request', '😀'.repeat(3000)), {});
+  assert.equal(detail.length, maxDetailLength);
+  assert.ok(detail.isWellFormed() && detail.endsWith('…'));
 });
