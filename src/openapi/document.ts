@@ -15,6 +15,7 @@
 import type { Method, Route } from '../http/route.ts';
 import { type Header, standardHeaders } from './headers.ts';
 import { describeOperation, type Operation, pathTemplate } from './operation.ts';
+import { type ApiResponse, describeCommonResponses } from './responses.ts';
 import { createSchemaSet, type JsonSchema } from './schemas.ts';
 import { describeSecuritySchemes, type SecurityOptions, type SecurityScheme } from './security.ts';
 
@@ -52,6 +53,7 @@ export interface OpenApiDocument {
   readonly paths: Record<string, Partial<Record<Lowercase<Method>, Operation>>>;
   readonly components: {
     readonly schemas: Record<string, JsonSchema>;
+    readonly responses: Record<string, ApiResponse>;
     readonly headers: Record<string, Header>;
     readonly securitySchemes: Record<string, SecurityScheme>;
   };
@@ -71,6 +73,7 @@ export function createOpenApiDocument(options: DocumentOptions): OpenApiDocument
     const path = pathTemplate(route.path);
     paths[path] = { ...paths[path], [lowerCase(route.method)]: describeOperation(route, schemas) };
   }
+  const responses = describeCommonResponses(schemas);
   return {
     openapi: '3.1.0',
     info: {
@@ -89,7 +92,8 @@ export function createOpenApiDocument(options: DocumentOptions): OpenApiDocument
     paths,
     components: {
       schemas: schemas.components(),
-      headers: usedHeaders(paths),
+      responses,
+      headers: usedHeaders({ paths, responses }),
       securitySchemes: describeSecuritySchemes(security),
     },
   };
@@ -114,8 +118,8 @@ function lowerCase(method: Method): Lowercase<Method> {
 }
 
 /** The standard headers that some response refers to. */
-function usedHeaders(paths: OpenApiDocument['paths']): Record<string, Header> {
-  const text = JSON.stringify(paths);
+function usedHeaders(described: unknown): Record<string, Header> {
+  const text = JSON.stringify(described);
   return Object.fromEntries(
     Object.entries(standardHeaders).filter(([name]) => text.includes(`"#/components/headers/${name}"`)),
   );

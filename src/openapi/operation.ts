@@ -4,7 +4,7 @@ import type { Route } from '../http/route.ts';
 import { isOpen } from '../http/route-access.ts';
 import { parsePattern } from '../http/router.ts';
 import { headerName } from './headers.ts';
-import { type ApiResponse, describeResponses, type MediaType } from './responses.ts';
+import { type ApiResponse, describeResponses, type MediaType, type ResponseReference } from './responses.ts';
 import { isText, type JsonSchema, type SchemaSet } from './schemas.ts';
 import { describeCaller, describeSecurity, type SecurityRequirement } from './security.ts';
 
@@ -33,7 +33,7 @@ export interface Operation {
   readonly security: readonly SecurityRequirement[];
   readonly parameters?: readonly Parameter[];
   readonly requestBody?: RequestBody;
-  readonly responses: Record<string, ApiResponse>;
+  readonly responses: Record<string, ApiResponse | ResponseReference>;
 }
 
 /** Describes one route. Throws an Error that names it for what cannot be described. */

@@ -2,7 +2,8 @@
  * What a route may answer: what it declares itself, and the refusals that follow from its other declarations. A
  * body can be malformed, too large, of the wrong type or too slow; what has a schema can fail it; what is looked
  * up may not be there; what is limited can be over the limit; what is for some callers refuses the others; what is done
- * once can be asked for twice; and anything can fail or take too long.
+ * once can be asked for twice; and anything can fail or take too long. What a message can be refused with as a whole,
+ * whatever its route, is described once, in the components of the document.
  */
 
 import { AppError, type ErrorCode } from '../errors.ts';
@@ -23,13 +24,43 @@ export interface ApiResponse {
   readonly content?: Record<string, MediaType>;
 }
 
+/** A response among the components of the document. */
+export interface ResponseReference {
+  readonly $ref: string;
+}
+
+/** The refusals of whole messages, by the names of their components; none of them is for another reason. */
+const messageRefusals = {
+  HttpsRequired: 'https_required',
+  UriTooLong: 'uri_too_long',
+  ExpectationFailed: 'expectation_failed',
+  MisdirectedRequest: 'misdirected_request',
+  HeadersTooLarge: 'headers_too_large',
+  TransferCodingNotImplemented: 'transfer_coding_not_implemented',
+} as const satisfies Readonly<Record<string, ErrorCode>>;
+
+/** The components that operations refer to. */
+export function describeCommonResponses(schemas: SchemaSet): Record<string, ApiResponse> {
+  const moved: ApiResponse = {
+    description:
+      'The same resource is at `Location`: over HTTPS, or without the slash at the end of the path. Send the request there.',
+    headers: { ...usual('address'), Location: reference('Location') },
+  };
+  const refusals = Object.entries(messageRefusals).map(([name, code]) => [
+    name,
+    describeRefusal(usual('address'), problemKinds[code].status, [code], schemas),
+  ]);
+  return { Moved: moved, ...Object.fromEntries(refusals) };
+}
+
 /** The responses of a route by status. `name` is the route's, for errors. */
 export function describeResponses(
   route: Route,
   name: string,
   schemas: SchemaSet,
-): Record<string, ApiResponse> {
+): Record<string, ApiResponse | ResponseReference> {
   const responses: Record<string, ApiResponse> = {};
+  const common: Record<string, ResponseReference> = { 308: referenceTo('Moved') };
   for (const [status, spec] of Object.entries(route.responses)) {
     responses[status] = describeDeclared(route, Number(status), spec, `${name}, response ${status}`, schemas);
   }
@@ -37,13 +68,24 @@ export function describeResponses(
   if (route.method === 'GET' && responses['200'] !== undefined) {
     responses['304'] = {
       description: 'Not modified: the client has the current representation (If-None-Match).',
-      headers: { ...usual(route), ...(ETag !== undefined && { ETag: reference('ETag') }) },
+      headers: { ...usual(route.limit), ...(ETag !== undefined && { ETag: reference('ETag') }) },
     };
   }
   for (const [status, codes] of refusalsOf(route)) {
-    responses[status] = mergeRefusal(responses[status], describeRefusal(route, status, codes, schemas));
+    const declared = responses[status];
+    const component = codes.length === 1 ? componentOf(codes[0]) : undefined;
+    if (declared === undefined && component !== undefined) common[status] = referenceTo(component);
+    else responses[status] = mergeRefusal(declared, describeRouteRefusal(route, status, codes, schemas));
   }
-  return responses;
+  return { ...responses, ...common };
+}
+
+function componentOf(code: ErrorCode | undefined): string | undefined {
+  return Object.entries(messageRefusals).find(([, each]) => each === code)?.[0];
+}
+
+function referenceTo(component: string): ResponseReference {
+  return { $ref: `#/components/responses/${component}` };
 }
 
 function describeDeclared(
@@ -53,7 +95,7 @@ function describeDeclared(
   use: string,
   schemas: SchemaSet,
 ): ApiResponse {
-  const headers = usual(route);
+  const headers = usual(route.limit);
   if (status === 201) headers.Location = reference('Location');
   if (status === 200 && route.etag) headers.ETag = reference('ETag');
   if (route.idempotent) headers['Idempotency-Replayed'] = reference('Idempotency-Replayed');
@@ -83,7 +125,17 @@ const databaseRefusals = [
 
 /** The codes that a route can refuse with, by their status. */
 function refusalsOf(route: Route): Map<number, ErrorCode[]> {
-  const codes: ErrorCode[] = ['bad_target', 'precondition_failed'];
+  const codes: ErrorCode[] = [
+    'bad_target',
+    'bad_host',
+    'uri_too_long',
+    'expectation_failed',
+    'headers_too_large',
+    'transfer_coding_not_implemented',
+  ];
+  // Probes may come over plain HTTP and name any host.
+  if (route.limit !== 'exempt') codes.push('https_required', 'misdirected_request');
+  codes.push('precondition_failed');
   if (looksAtCredentials(route)) codes.push('bad_request', 'unauthenticated', 'database_unavailable');
   if (canForbid(route)) codes.push('forbidden');
   if (route.body !== undefined) {
@@ -118,15 +170,24 @@ function canForbid({ auth, scopes = [], roles = [] }: Route): boolean {
   return auth === 'user' || auth === 'apiKey' || (auth === 'any' && scopes.length + roles.length > 0);
 }
 
-function describeRefusal(
+function describeRouteRefusal(
   route: Route,
   status: number,
   codes: readonly ErrorCode[],
   schemas: SchemaSet,
 ): ApiResponse {
-  const kinds = codes.map((code) => `${problemKinds[code].title} (\`${code}\`)`).join('; ');
   const limit = status === 413 && route.maxBody !== undefined ? `; the limit is ${route.maxBody} bytes` : '';
-  const headers = usual(route);
+  return describeRefusal(usual(route.limit), status, codes, schemas, limit);
+}
+
+function describeRefusal(
+  headers: Record<string, HeaderUse>,
+  status: number,
+  codes: readonly ErrorCode[],
+  schemas: SchemaSet,
+  limit = '',
+): ApiResponse {
+  const kinds = codes.map((code) => `${problemKinds[code].title} (\`${code}\`)`).join('; ');
   if (status === 401) headers['WWW-Authenticate'] = reference('WWW-Authenticate');
   if (status === 429 || status === 503 || codes.includes('idempotency_running'))
     headers['Retry-After'] = reference('Retry-After');
@@ -153,10 +214,10 @@ function mergeRefusal(declared: ApiResponse | undefined, refusal: ApiResponse): 
   };
 }
 
-/** The headers that every answer of the route carries. */
-function usual(route: Route): Record<string, HeaderUse> {
+/** The headers that every answer of a route with this limit carries. */
+function usual(limit: Route['limit']): Record<string, HeaderUse> {
   const names: StandardHeader[] = ['Access-Control-Allow-Origin', 'X-Request-ID'];
-  if (route.limit !== 'exempt') names.push('RateLimit', 'RateLimit-Policy');
+  if (limit !== 'exempt') names.push('RateLimit', 'RateLimit-Policy');
   return Object.fromEntries(names.map((name) => [name, reference(name)]));
 }
 

@@ -66,7 +66,8 @@ test('a schema with an id is a component once, and referred to wherever it is us
     get('/things/:id', { responses: { 200: { description: 'One.', schema: thing } } }),
   ]);
   const one = document.paths['/things/{id}']?.get?.responses['200'];
-  assert.deepEqual(one?.content?.['application/json']?.schema, { $ref: '#/components/schemas/Thing' });
+  assert.ok(one !== undefined && 'content' in one);
+  assert.deepEqual(one.content?.['application/json']?.schema, { $ref: '#/components/schemas/Thing' });
   assert.deepEqual(document.components.schemas.Thing, {
     type: 'object',
     properties: {

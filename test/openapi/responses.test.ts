@@ -3,10 +3,11 @@ import { test } from 'node:test';
 import * as z from 'zod';
 import { noContent } from '../../src/http/reply.ts';
 import type { Route } from '../../src/http/route.ts';
-import { type ApiResponse, describeResponses } from '../../src/openapi/responses.ts';
+import { type ApiResponse, describeCommonResponses, describeResponses } from '../../src/openapi/responses.ts';
 import { createSchemaSet } from '../../src/openapi/schemas.ts';
 
-function describe(more: Partial<Route>): Record<string, ApiResponse> {
+/** The responses of a route, and under which statuses it refers to a component. */
+function describeAll(more: Partial<Route>) {
   const handler = () => noContent();
   const responses = { 204: { description: 'Done.' } };
   const base = {
@@ -18,6 +19,15 @@ function describe(more: Partial<Route>): Record<string, ApiResponse> {
     auth: 'none',
   } as const;
   return describeResponses({ ...base, responses, handler, ...more }, 'GET /things', createSchemaSet());
+}
+
+/** The responses that are described at the route itself. */
+function describe(more: Partial<Route>): Record<string, ApiResponse> {
+  const own: Record<string, ApiResponse> = {};
+  for (const [status, response] of Object.entries(describeAll(more))) {
+    if (!('$ref' in response)) own[status] = response;
+  }
+  return own;
 }
 
 const some = z.object({ some: z.string().max(9) });
@@ -50,6 +60,28 @@ for (const [what, more, statuses] of [
     assert.deepEqual(Object.keys(describe(more)), statuses);
   });
 }
+
+test('every route refers to the responses that depend on the message alone', () => {
+  const components = describeCommonResponses(createSchemaSet());
+  for (const [more, expected] of [
+    [{}, ['308', '403', '414', '417', '421', '431', '501']],
+    [{ body: some, idempotent: true }, ['308', '403', '414', '417', '421', '431', '501']],
+    [{ limit: 'exempt' }, ['308', '414', '417', '431', '501']],
+    [{ auth: 'user' }, ['308', '414', '417', '421', '431', '501']],
+  ] as const) {
+    const references = Object.entries(describeAll(more)).filter(([, response]) => '$ref' in response);
+    assert.deepEqual(references.map(([status]) => status).sort(), expected);
+    for (const [status, response] of references) {
+      assert.ok('$ref' in response);
+      const component = components[response.$ref.replace('#/components/responses/', '')];
+      assert.ok(component !== undefined, response.$ref);
+      const { example } = component.content?.['application/problem+json'] ?? {};
+      if (status !== '308') assert.match(JSON.stringify(example), new RegExp(`"status":${status},`));
+    }
+  }
+  assert.match(describe({ auth: 'user' })['403']?.description ?? '', /https_required/);
+  assert.ok(components.Moved?.headers.Location);
+});
 
 test('a refusal is a problem, names its codes, and shows one as the server would send it', () => {
   const refusal = describe({ body: some })['415'];
