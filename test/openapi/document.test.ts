@@ -87,10 +87,11 @@ test('every reference leads somewhere, and every component is referred to', () =
   const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/([^"]*)"/g)].map(
     ([, at]) => at,
   );
-  const { schemas, headers } = document.components;
+  const { schemas, headers, responses } = document.components;
   const components = [
     ...Object.keys(schemas).map((name) => `schemas/${name}`),
     ...Object.keys(headers).map((name) => `headers/${name}`),
+    ...Object.keys(responses).map((name) => `responses/${name}`),
   ];
   assert.deepEqual([...new Set(references)].sort(), components.sort());
 });

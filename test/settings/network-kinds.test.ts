@@ -51,6 +51,8 @@ describe('an allowed host', () => {
     ['0:0:0:0:0:0:0:1', '::1'],
     ['[::1]', '::1'],
     ['bücher.example', 'xn--bcher-kva.example'],
+    ['Api.Example.com.', 'api.example.com'],
+    ['*.example.com.', '*.example.com'],
   ] as const) {
     test(`${text} is read as ${pattern}`, () => {
       assert.equal(item(hostPatterns(), JSON.stringify([text])), pattern);
