@@ -18,9 +18,8 @@
  */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type postgres from 'postgres';
 import type { BackendActivity } from './backend-activity.ts';
-import { captureExecuted, type DriverQuery } from './driver-query.ts';
+import type { DriverQuery } from './driver-query.ts';
 import type { DriverSocket } from './driver-socket.ts';
 import type { SendQuery } from './intercept.ts';
 
@@ -42,18 +41,9 @@ export interface DeadConnection {
 export interface AnswerWatch {
   /** Sends a query by `sendOn`, and watches for its answer. `alone`: it is in no transaction, as by default. */
   readonly send: (query: DriverQuery, sendOn: SendQuery, alone?: boolean) => void;
-  /** Does what the driver's `begin` does, and watches for the answers to what that sends itself. */
-  begin(
-    driver: BeginsTransactions,
-    mode: string,
-    use: (tag: DriverTransaction) => Promise<void>,
-  ): Promise<void>;
   /** To be told of each socket that the driver opens. */
   opened(socket: DriverSocket): void;
 }
-
-type DriverTransaction = postgres.TransactionSql<{ int8: number }>;
-type BeginsTransactions = Pick<postgres.Sql<{ int8: number }>, 'begin'>;
 
 const checkMs = 500;
 /** Checks without a byte before PostgreSQL is asked. */
@@ -64,20 +54,18 @@ const restChecks = 4;
 const doneInRow = 2;
 const unreachableMs = 6_000;
 
-/** A statement, or a transaction, that waits for an answer. */
+/** A statement that waits for an answer. */
 class Exchange {
   /** Kept until its backend is known; its result is not to be kept. */
   query: DriverQuery | undefined;
   /** The socket that was opened for it. */
   socket: DriverSocket | undefined;
-  /** Whether an answer is due. Between its statements a transaction waits for none. */
-  isWaiting = true;
   readonly isLimited: boolean;
   /** Its place among those under way; below 0 when it is over. */
   index = -1;
   #backend: object | undefined;
 
-  constructor(query: DriverQuery | undefined, isLimited: boolean) {
+  constructor(query: DriverQuery, isLimited: boolean) {
     this.query = query;
     this.isLimited = isLimited;
   }
@@ -110,7 +98,7 @@ export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOpti
   let isAsking = false;
   let timer: NodeJS.Timeout | undefined;
 
-  function start(query: DriverQuery | undefined, isLimited: boolean): Exchange {
+  function start(query: DriverQuery, isLimited: boolean): Exchange {
     const exchange = new Exchange(query, isLimited);
     exchanges.add(exchange);
     timer ??= setInterval(check, checkMs).unref();
@@ -153,11 +141,11 @@ export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOpti
     silences = new Map();
     for (const exchange of [...exchanges.all]) {
       learn(exchange);
-      const { backend, isWaiting, query } = exchange;
+      const { backend, query } = exchange;
       const socket = backend === undefined ? undefined : sockets.get(backend);
       // The driver settles what was on it, or has lost it.
       if (socket?.destroyed === true) exchanges.remove(exchange);
-      if (socket === undefined || socket.destroyed || !isWaiting || query?.cursorFn !== undefined) continue;
+      if (socket === undefined || socket.destroyed || query?.cursorFn !== undefined) continue;
       silences.set(socket, continued(before.get(socket), exchange, socket.bytesRead));
     }
     const suspects = [...silences].filter(([, silence]) => silence.checks >= silence.askAt);
@@ -210,26 +198,6 @@ export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOpti
 
   return {
     send,
-    begin(driver, mode, use) {
-      const exchange = start(undefined, false);
-      const begun = opening.run(exchange, () =>
-        captureExecuted(
-          (query) => {
-            exchange.query = query;
-          },
-          () =>
-            driver.begin(mode, async (tag) => {
-              exchange.isWaiting = false;
-              try {
-                await use(tag);
-              } finally {
-                exchange.isWaiting = true;
-              }
-            }),
-        ),
-      );
-      return begun.then(() => {}).finally(() => end(exchange));
-    },
     opened(socket) {
       const exchange = opening.getStore();
       if (exchange === undefined || exchange.socket?.destroyed === false) return;

@@ -1,10 +1,8 @@
 /**
- * Who may use a connection now, and who waits. There are as many slots as connections; a query or a transaction
- * takes one for as long as it runs, and those who find none wait in the order they came.
+ * Which connection is free, and which query waits for one. A query or a transaction takes a connection for as long as it
+ * runs. Those that find none free wait in their order.
  *
- * The driver has a queue of its own, and could send several queries down one connection before the first has
- * answered. Waiting here is better in three ways: a query whose request has ended leaves the queue and is never
- * sent; a slow query holds up nobody behind it; and the number of the waiting is known.
+ * The connection that was used last is taken first, so that a pool opens no more connections than it needs at once.
  */
 
 import type { WorkSignal } from '../observability/request-context.ts';
@@ -15,62 +13,51 @@ export interface SlotStats {
   readonly waiting: number;
 }
 
-export interface ConnectionSlots {
+export interface ConnectionSlots<Connection> {
   /**
-   * Takes a slot: at once, returning undefined, or later, returning a promise. The promise rejects with the signal's
-   * reason if it is aborted first; then no slot was taken. Each slot taken must be released once.
+   * Takes a connection: at once, or later, returning a promise. The promise rejects with the signal's reason if it is
+   * aborted first; then no connection was taken. Each connection taken must be released once.
    */
-  take(signal: WorkSignal | undefined): Promise<void> | undefined;
-  /** `isBroken`: its connection broke, and until it has closed the driver would send the next query down it. */
-  release(isBroken?: boolean): void;
+  take(signal: WorkSignal | undefined): Connection | Promise<Connection>;
+  /** Takes a connection if one is free and no other query waits for it. */
+  takeFree(): Connection | undefined;
+  release(connection: Connection): void;
   stats(): SlotStats;
-  /** Resolves when no slot is in use, or `deadlineMs` have passed. */
+  /** Resolves when no connection is in use, or `deadlineMs` have passed. */
   drained(deadlineMs: number): Promise<void>;
 }
 
-/** A turn of the event loop, in which a connection that broke has closed. */
-const closeMs = 1;
-
 /**
- * A place in the line. Who gives up leaves it empty; the line is put in order when half of it is. It is no Set, whose table
- * is made anew every few changes: an old table, as long as it is not collected, holds what has waited in it.
+ * A place in the line. A query that gives up leaves its place empty; the line is compacted when half of it is empty. It is no
+ * Set, whose table is made anew every few changes: an old table, until it is collected, holds what has waited in it.
  */
-class Waiting {
-  proceed: (() => void) | undefined;
+class Waiting<Connection> {
+  proceed: ((connection: Connection) => void) | undefined;
 
-  constructor(proceed: () => void) {
+  constructor(proceed: (connection: Connection) => void) {
     this.proceed = proceed;
   }
 }
 
-export function createConnectionSlots(size: number): ConnectionSlots {
-  let inUse = 0;
-  let line: Waiting[] = [];
+export function createConnectionSlots<Connection extends object>(
+  connections: readonly Connection[],
+): ConnectionSlots<Connection> {
+  const size = connections.length;
+  /** The one that was used last is at the end. */
+  const free = [...connections];
+  let line: Waiting<Connection>[] = [];
   /** Of those in the line, how many have not given up. */
   let waiting = 0;
   let onDrained: (() => void) | undefined;
 
-  function free(): void {
-    for (let first = line.shift(); first !== undefined; first = line.shift()) {
-      if (first.proceed === undefined) continue;
-      waiting -= 1;
-      first.proceed(); // The slot goes from one to the next: the count stays.
-      return;
-    }
-    inUse -= 1;
-    if (inUse === 0) onDrained?.();
-  }
-
   return {
     take(signal) {
-      if (inUse < size) {
-        inUse += 1;
-        return undefined;
-      }
+      const connection = free.pop();
+      if (connection !== undefined) return connection;
       return new Promise((resolve, reject) => {
-        const place = new Waiting(() => {
+        const place = new Waiting<Connection>((released) => {
           signal?.removeEventListener('abort', giveUp);
-          resolve();
+          resolve(released);
         });
         const giveUp = () => {
           place.proceed = undefined;
@@ -83,13 +70,22 @@ export function createConnectionSlots(size: number): ConnectionSlots {
         signal?.addEventListener('abort', giveUp, { once: true });
       });
     },
-    release(isBroken = false) {
-      if (isBroken) setTimeout(free, closeMs);
-      else free();
+    takeFree: () => free.pop(),
+    release(connection) {
+      for (let first = line.shift(); first !== undefined; first = line.shift()) {
+        if (first.proceed === undefined) continue;
+        waiting -= 1;
+        const { proceed } = first;
+        first.proceed = undefined;
+        proceed(connection);
+        return;
+      }
+      free.push(connection);
+      if (free.length === size) onDrained?.();
     },
-    stats: () => ({ size, inUse, waiting }),
+    stats: () => ({ size, inUse: size - free.length, waiting }),
     async drained(deadlineMs) {
-      if (inUse === 0) return;
+      if (free.length === size) return;
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, deadlineMs);
         onDrained = () => {

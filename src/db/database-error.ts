@@ -89,6 +89,11 @@ export function isConnectionError(error: unknown): boolean {
   );
 }
 
+/** Whether PostgreSQL or the network has ended the connection that the error came from. */
+export function endsConnection(error: unknown): boolean {
+  return error instanceof postgres.PostgresError ? isFatal(error) : isConnectionError(error);
+}
+
 /** Whether an error says that the database cannot be used at all now, whoever said so: the driver, or this program. */
 export function isUnavailable(error: unknown): boolean {
   if (error instanceof AppError) return error.code === 'database_unavailable';

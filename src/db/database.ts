@@ -16,15 +16,17 @@
 
 import { AppError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
-import { currentRequest, type RequestContext, type WorkSignal } from '../observability/request-context.ts';
+import { currentRequest, type WorkSignal } from '../observability/request-context.ts';
+import type { BackendActivity } from './backend-activity.ts';
 import { createConnectionSlots, type SlotStats } from './connection-slots.ts';
-import { isConnectionError, isImpaired, isUnavailable } from './database-error.ts';
-import { type Driver, openDriver } from './driver.ts';
+import { isImpaired, isUnavailable } from './database-error.ts';
+import { type Driver, openActivity, openDriver } from './driver.ts';
 import { isDriverQuery } from './driver-query.ts';
 import { interceptQueries, interceptQuery, type RunQuery, type Sql } from './intercept.ts';
-import { createLostQueries, type LostQueries } from './lost-queries.ts';
+import { type OpenConnection, PoolConnection } from './pool-connection.ts';
 import { createPreparedStatements } from './prepared-statements.ts';
 import { createQueryWatch } from './query-watch.ts';
+import { serverKeepAlive, setServerKeepAlive } from './server-keepalive.ts';
 import { createRunTransaction, type RunTransaction } from './transaction.ts';
 
 export interface DatabaseOptions {
@@ -68,12 +70,25 @@ export interface Database {
 /** Opens the pool, without connecting yet. Throws an Error if the installed driver is not the one it was built for. */
 export function connectDatabase(options: DatabaseOptions): Database {
   const { url, log } = options;
-  const lostQueries = createLostQueries(() => driver);
-  const driver = openPool(options, lostQueries);
-  const slots = createConnectionSlots(options.poolSize);
-  const watch = createQueryWatch({ ...options, lostQueries, sendOn: driver.send });
+  const activity = openActivity(url, options);
+  let isDirect = false;
+  const open: OpenConnection = (onClose) => openPoolDriver(options, { isDirect, activity, onClose });
+  const connections = Array.from({ length: options.poolSize }, () => new PoolConnection(open));
+  const probe = new PoolConnection(open);
+  const slots = createConnectionSlots(connections);
+  const watch = createQueryWatch(options);
   const availability = watchAvailability(log);
-  const preparedStatements = createPreparedStatements(driver, slots);
+  const preparedStatements = createPreparedStatements(slots, () => {
+    isDirect = true;
+    for (const connection of [probe, ...connections]) {
+      if (connection.driver === undefined) continue;
+      // The driver reads it anew for each query that it sends.
+      connection.driver.options.prepare = true;
+      connection.execute(setServerKeepAlive).catch(() => {});
+    }
+  });
+  // Makes queries, and connects to nothing.
+  const tag = open(() => {}).unwatched;
   let closing: Promise<void> | undefined;
 
   const refusal = (): AppError | undefined => {
@@ -88,37 +103,59 @@ export function connectDatabase(options: DatabaseOptions): Database {
     return undefined;
   };
 
-  const runAlone: RunQuery = (query, send) => {
-    const request = currentRequest();
-    runFor(request, request?.signal)(query, send);
-  };
-
-  const runFor = (request: RequestContext | undefined, signal: WorkSignal | undefined): RunQuery => {
-    return (query, send) => {
-      const refused = refusal();
-      if (refused !== undefined) return query.reject(refused);
-      if (signal?.aborted) return query.reject(signal.reason);
-      const start = () => watch({ query, send, request, signal, alone: true, onSettled: settled });
-      const waiting = slots.take(signal);
-      if (waiting === undefined) start();
-      else waiting.then(start, query.reject);
-    };
-  };
-
   const note = (error: unknown) => {
     availability.note(error);
     if (error === undefined) preparedStatements.learn();
   };
 
-  const settled = (error: unknown) => {
-    slots.release(isConnectionError(error));
+  const free = (connection: PoolConnection, error: unknown) => {
+    connection.retire();
+    slots.release(connection);
     note(error);
   };
 
-  const runTransaction = createRunTransaction({ driver, slots, watch, lostQueries, log, onSettled: settled });
+  const runAlone: RunQuery = (query) => {
+    const request = currentRequest();
+    const signal = request?.signal;
+    const refused = refusal();
+    if (refused !== undefined) return query.reject(refused);
+    if (signal?.aborted) return query.reject(signal.reason);
+    const start = (connection: PoolConnection) => {
+      const onFree = (error: unknown) => free(connection, error);
+      // No spread of another object: what it leaves behind outlives the query by two collections.
+      watch({ query, connection, request, signal, alone: true, onFree });
+    };
+    const taken = slots.take(signal);
+    if (taken instanceof PoolConnection) start(taken);
+    else taken.then(start, query.reject);
+  };
+
+  const runProbe = (signal: WorkSignal | undefined): RunQuery => {
+    return (query) => {
+      const refused = refusal();
+      if (refused !== undefined) return query.reject(refused);
+      const connection = slots.takeFree() ?? probe;
+      const onFree = (error: unknown) => {
+        if (connection !== probe) return free(connection, error);
+        note(error);
+        closeIdleProbe();
+      };
+      watch({ query, connection, request: currentRequest(), signal, alone: true, onFree });
+    };
+  };
+
+  let idleProbe: NodeJS.Timeout | undefined;
+  const closeIdleProbe = () => {
+    clearTimeout(idleProbe);
+    idleProbe = setTimeout(() => {
+      if (probe.isIdle) probe.discard();
+    }, probeIdleMs).unref();
+  };
+
+  const runTransaction = createRunTransaction({ tag, slots, watch, log, onFree: free });
 
   return {
-    sql: interceptQueries<Sql>(driver.unwatched, runAlone),
+    sql: interceptQueries<Sql>(tag, runAlone),
     async transaction(work, transactionOptions) {
       const refused = refusal();
       if (refused !== undefined) throw refused;
@@ -126,8 +163,8 @@ export function connectDatabase(options: DatabaseOptions): Database {
     },
     async ping(timeoutMs) {
       const deadline = AbortSignal.timeout(timeoutMs);
-      const query = driver.unwatched`select 1`;
-      if (isDriverQuery(query)) interceptQuery(query, runFor(currentRequest(), deadline));
+      const query = tag`select 1`;
+      if (isDriverQuery(query)) interceptQuery(query, runProbe(deadline));
       try {
         await query;
       } catch (cause) {
@@ -139,28 +176,46 @@ export function connectDatabase(options: DatabaseOptions): Database {
     },
     stats: slots.stats,
     close(deadlineSeconds) {
-      closing ??= slots.drained(deadlineSeconds * 1000).then(() => driver.end({ timeout: 0 }));
+      closing ??= slots.drained(deadlineSeconds * 1000).then(async () => {
+        clearTimeout(idleProbe);
+        await Promise.all([probe, ...connections].map((connection) => connection.close()));
+        activity.close();
+      });
       return closing;
     },
   };
 }
 
-function openPool(options: DatabaseOptions, lostQueries: LostQueries): Driver {
+/** How long the connection for probes stays open while it is not used. */
+const probeIdleMs = 30_000;
+
+interface PoolDriverOptions {
+  /** Whether no pooler stands in between, as far as is known: see `prepared-statements.ts`. */
+  readonly isDirect: boolean;
+  readonly activity: BackendActivity;
+  readonly onClose: () => void;
+}
+
+function openPoolDriver(
+  options: DatabaseOptions,
+  { isDirect, activity, onClose }: PoolDriverOptions,
+): Driver {
+  const { statementTimeoutMs, log } = options;
   return openDriver(options.url, {
-    max: options.poolSize,
+    max: 1,
     applicationName: options.applicationName,
     connectTimeoutSeconds: options.connectTimeoutSeconds,
-    sessionParameters: { statement_timeout: options.statementTimeoutMs },
-    answerLimitMs: options.statementTimeoutMs === 0 ? undefined : options.statementTimeoutMs + answerSlackMs,
+    sessionParameters: { statement_timeout: statementTimeoutMs, ...(isDirect ? serverKeepAlive : {}) },
+    answerLimitMs: statementTimeoutMs === 0 ? undefined : statementTimeoutMs + answerSlackMs,
+    activity,
     onDead: ({ pid, silentMs, error }) =>
-      options.log.warning('database.connection_dead', { pid, silent_ms: silentMs, error }),
+      log.warning('database.connection_dead', { pid, silent_ms: silentMs, error }),
     driver: {
-      // Seconds between attempts to connect. Short, because a query waits for it, and refused attempts cost little.
-      backoff: () => 0.05 + Math.random() * 0.1,
-      // Until it is known that no pooler is in between: see `prepared-statements.ts`.
-      prepare: false,
-      onclose: lostQueries.closed,
-      onnotice: ({ severity, message }) => options.log.debug('database.notice', { severity, message }),
+      prepare: isDirect,
+      // The pool renews its connections while they are idle.
+      max_lifetime: null,
+      onclose: onClose,
+      onnotice: ({ severity, message }) => log.debug('database.notice', { severity, message }),
     },
   });
 }

@@ -5,15 +5,19 @@
  * sees every query exactly once, with its own promise, and fragments, which are never awaited, not at all.
  */
 
+import { repairCursors } from './cursor-guard.ts';
+
 export interface DriverQuery {
   /** Sends the query. Called by the query itself, once, when it is first awaited. */
   handler: (query: DriverQuery) => void;
   resolve: (result: unknown) => void;
   reject: (reason: unknown) => void;
-  /** Whether it is running in PostgreSQL now. */
-  readonly active: boolean;
+  /** Whether it is running in PostgreSQL now. Its own `resolve` and `reject` set it to false. */
+  active: boolean;
   /** The connection it was sent on; null before. */
   readonly state: unknown;
+  /** `simple`: the statement is sent as text alone, and may be several. */
+  readonly options: { readonly simple?: boolean };
   /** Asks PostgreSQL to end the query, over a connection of its own. */
   readonly canceller: ((query: DriverQuery) => Promise<void>) | null;
   /** The statement with `$1` where parameters stand; set when it is sent. */
@@ -22,10 +26,8 @@ export interface DriverQuery {
   parameters?: unknown;
   /** Why the driver sends it once more by itself: PostgreSQL had to forget the statement it had prepared. */
   retried?: unknown;
-  /** Called with each row and the result it belongs to: `appendRow`, or the handler that `.forEach` was given. */
-  readonly forEachFn?: unknown;
   /** Called with each batch of rows, if the query is read by cursor. */
-  readonly cursorFn?: unknown;
+  cursorFn?: (rows: unknown) => unknown;
 }
 
 /** Whether a value that the driver's tag returned is a query, and not a helper such as an identifier. */
@@ -48,7 +50,7 @@ export function isDriverQuery(value: unknown): value is DriverQuery {
 const retryReason = Symbol('retryReason');
 
 /**
- * Repairs two faults of the driver for all of its queries, by properties of their common prototype. `query` is any of
+ * Repairs three faults of the driver for all of its queries, by properties of their common prototype. `query` is any of
  * them. Properties that each query defines for itself would make every query slow.
  *
  * - `retried`: when the driver repeats a query by itself, it takes the texts that it has made of the values for values:
@@ -58,8 +60,9 @@ const retryReason = Symbol('retryReason');
  *   cancellation, a connection that breaks) leaves the counter where it is, and the next result on that connection
  *   begins with as many holes. A query with a function for its rows does not use the counter, so every query gets one:
  *   it appends the row to the result that the row belongs to.
+ * - `cursor`: see `cursor-guard.ts`. `close` is what closes a cursor.
  */
-export function repairQueries(query: DriverQuery): void {
+export function repairQueries(query: DriverQuery, close: unknown): void {
   const prototype: unknown = Object.getPrototypeOf(query);
   if (typeof prototype !== 'object' || prototype === null || 'retried' in prototype) return;
   Object.defineProperties(prototype, {
@@ -75,42 +78,10 @@ export function repairQueries(query: DriverQuery): void {
     // Writable, because `.forEach(handler)` sets it to its handler.
     forEachFn: { value: appendRow, writable: true },
   });
-  reportExecuted(prototype);
-}
-
-let onExecuted: ((query: DriverQuery) => void) | undefined;
-
-/** Makes `captureExecuted` hear of queries of this prototype. */
-function reportExecuted(prototype: object): void {
-  const execute: unknown = Reflect.get(prototype, 'execute');
-  if (typeof execute !== 'function') return;
-  Object.defineProperty(prototype, 'execute', {
-    value(this: DriverQuery) {
-      onExecuted?.(this);
-      return Reflect.apply(execute, this, []);
-    },
-  });
-}
-
-/**
- * Calls `work`, and `listener` with each query that the driver itself executes until `work` returns: the BEGIN of a
- * transaction, which it gives to nobody.
- */
-export function captureExecuted<T>(listener: (query: DriverQuery) => void, work: () => T): T {
-  onExecuted = listener;
-  try {
-    return work();
-  } finally {
-    onExecuted = undefined;
-  }
+  repairCursors(prototype, close);
 }
 
 /** Not `push`, which is slower on the driver's subclass of Array. */
 function appendRow(row: unknown, result: unknown[]): void {
   result[result.length] = row;
-}
-
-/** Whether a query hands its rows out while they arrive, so that they cannot be taken back. */
-export function streamsRows(query: DriverQuery): boolean {
-  return query.forEachFn !== appendRow || query.cursorFn !== undefined;
 }

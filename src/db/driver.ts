@@ -7,7 +7,7 @@
 
 import postgres from 'postgres';
 import { type AnswerWatch, createAnswerWatch, type DeadConnection } from './answer-watch.ts';
-import { type ActivityConnection, createBackendActivity } from './backend-activity.ts';
+import { type BackendActivity, createBackendActivity } from './backend-activity.ts';
 import { columnTypes } from './column-types.ts';
 import { connectionOptions } from './connection-options.ts';
 import { withoutPostgresVariables } from './driver-environment.ts';
@@ -21,13 +21,9 @@ export interface Driver extends Sql {
   readonly unwatched: Sql;
   readonly send: AnswerWatch['send'];
   readonly options: postgres.Sql<{ int8: number }>['options'];
-  /** Commits when `use` resolves, and rolls back when it rejects. */
-  begin(mode: string, use: (unwatched: DriverTransaction) => Promise<void>): Promise<void>;
   /** Closes all connections; after `timeout` seconds, if given, also those that wait for an answer. */
   end(options?: { readonly timeout: number }): Promise<void>;
 }
-
-export type DriverTransaction = postgres.TransactionSql<{ int8: number }>;
 
 /** What a caller may choose. The rest is the same for all connections. */
 export interface DriverOptions {
@@ -39,6 +35,8 @@ export interface DriverOptions {
   readonly sessionParameters?: Readonly<Record<string, string | number>>;
   /** See `answer-watch.ts`. */
   readonly answerLimitMs?: number | undefined;
+  /** Shared with other drivers of the same server; one of its own unless given. */
+  readonly activity?: BackendActivity;
   /** Called for each connection that was given up, because no answer comes. */
   readonly onDead?: ((dead: DeadConnection) => void) | undefined;
   /** Options of the driver that only some callers need. */
@@ -47,58 +45,25 @@ export interface DriverOptions {
 
 /** Opens nothing yet: a connection opens with its first query. Throws an Error if the driver is not the pinned one. */
 export function openDriver(url: string | null, options: DriverOptions): Driver {
-  const { max, applicationName, connectTimeoutSeconds, sessionParameters, driver: others } = options;
-  const connect = (
-    sockets: DriverSockets,
-    own: postgres.Options<typeof columnTypes>,
-    parameters: Readonly<Record<string, string | number>> = {},
-  ) => {
-    // Widened, because the driver's types know of one host only, and of no sockets.
-    const target: object =
-      url === null ? {} : connectionOptions(url, { application_name: applicationName, ...parameters });
-    const driverOptions = {
-      // One query at a time; the driver's default is 100.
-      max_pipeline: 1,
-      fetch_types: false,
-      onnotice: () => {},
-      ...own,
-      types: columnTypes,
-      keep_alive: keepAliveSeconds,
-      ...target,
-      socket: sockets.open,
-    };
-    return withoutPostgresVariables(() => postgres(driverOptions));
-  };
-  const connectToAsk = (): ActivityConnection => {
-    const sockets = createDriverSockets(() => {});
-    const sql = connect(sockets, { max: 1, idle_timeout: 5, connect_timeout: 2, prepare: false });
-    const destroy = () => {
-      void sql.end({ timeout: 0 });
-      sockets.destroyAll();
-    };
-    return { sql, destroy };
-  };
-
-  const activity = createBackendActivity(connectToAsk);
+  const activity = options.activity ?? openActivity(url, options);
   const watch = createAnswerWatch({ activity, limitMs: options.answerLimitMs, onDead: options.onDead });
   const sockets = createDriverSockets(watch.opened);
-  const own = { ...others, max, connect_timeout: connectTimeoutSeconds };
-  const driver = connect(sockets, own, sessionParameters);
+  const own = { ...options.driver, max: options.max, connect_timeout: options.connectTimeoutSeconds };
+  const parameters = { application_name: options.applicationName, ...options.sessionParameters };
+  const driver = connect(url, sockets, own, parameters);
   const query = driver`select 1`;
   if (!isDriverQuery(query)) {
     throw new Error(
       'The installed version of the package postgres is not the one this program was built for.',
     );
   }
-  repairQueries(query);
+  repairQueries(query, driver.CLOSE);
   return Object.assign(interceptQueries<Sql>(driver, watch.send), {
     unwatched: driver,
     send: watch.send,
     options: driver.options,
-    begin: (mode: string, use: (unwatched: DriverTransaction) => Promise<void>) =>
-      watch.begin(driver, mode, use),
     async end(how?: { readonly timeout: number }) {
-      activity.close();
+      if (activity !== options.activity) activity.close();
       await driver.end(how);
       // What was said last is on its way; a dead connection would keep its socket for a quarter of an hour.
       setTimeout(sockets.destroyAll, lastWordsMs).unref();
@@ -107,3 +72,39 @@ export function openDriver(url: string | null, options: DriverOptions): Driver {
 }
 
 const lastWordsMs = 500;
+
+/** How it is found out what the backends of connections do. The drivers of a pool share it. */
+export function openActivity(url: string | null, { applicationName }: { readonly applicationName: string }) {
+  return createBackendActivity(() => {
+    const sockets = createDriverSockets(() => {});
+    const own = { max: 1, idle_timeout: 5, connect_timeout: 2, prepare: false };
+    const sql = connect(url, sockets, own, { application_name: applicationName });
+    const destroy = () => {
+      void sql.end({ timeout: 0 });
+      sockets.destroyAll();
+    };
+    return { sql, destroy };
+  });
+}
+
+function connect(
+  url: string | null,
+  sockets: DriverSockets,
+  own: postgres.Options<typeof columnTypes>,
+  parameters: Readonly<Record<string, string | number>>,
+): postgres.Sql<{ int8: number }> {
+  // Widened, because the driver's types know of one host only, and of no sockets.
+  const target: object = url === null ? {} : connectionOptions(url, parameters);
+  const driverOptions = {
+    // One query at a time; the driver's default is 100.
+    max_pipeline: 1,
+    fetch_types: false,
+    onnotice: () => {},
+    ...own,
+    types: columnTypes,
+    keep_alive: keepAliveSeconds,
+    ...target,
+    socket: sockets.open,
+  };
+  return withoutPostgresVariables(() => postgres(driverOptions));
+}

@@ -1,6 +1,7 @@
 /**
  * Whether a pooler stands between a pool and PostgreSQL, and what follows. Without one, the pool prepares its statements,
- * and its sessions have the settings of `server-keepalive.ts`, which a pooler would refuse. Preparing saves a round trip each time one with values is sent again.
+ * and its sessions have the settings of `server-keepalive.ts`, which a pooler would refuse. Preparing saves a round trip
+ * each time a statement with values is sent again.
  *
  *     not yet known: off ──first answer──> asking ──backend is the one announced──> on
  *             ^                              │  └──── another: a pooler ──────────> off for good
@@ -14,35 +15,34 @@
 
 import { AsyncResource } from 'node:async_hooks';
 import type { ConnectionSlots } from './connection-slots.ts';
-import { isConnectionError } from './database-error.ts';
-import type { Driver } from './driver.ts';
+import { endsConnection } from './database-error.ts';
+import type { PoolConnection } from './pool-connection.ts';
 import { identify } from './pooler.ts';
-import { serverKeepAlive, setServerKeepAlive } from './server-keepalive.ts';
 
 export interface PreparedStatements {
   /** The database has answered: asks what is in between, if that is not known. */
   learn(): void;
 }
 
-/** `driver` must have been opened with `prepare: false`. Call it outside of any request. */
-export function createPreparedStatements(driver: Driver, slots: ConnectionSlots): PreparedStatements {
+/** Calls `onDirect` once nothing stands in between. Make it outside of any request. */
+export function createPreparedStatements(
+  slots: ConnectionSlots<PoolConnection>,
+  onDirect: () => void,
+): PreparedStatements {
   let isAsked = false;
 
   const ask = AsyncResource.bind(async () => {
-    // As for every query: the driver would send it ahead of a `begin` on the same connection, which it then refuses.
-    await slots.take(undefined);
+    const connection = await slots.take(undefined);
     try {
-      const { announced, backend } = await identify(driver);
-      // The driver reads its options anew for each query that it sends, and for each connection that it opens.
-      driver.options.prepare = announced === backend;
-      if (announced === backend) {
-        Object.assign(driver.options.connection, serverKeepAlive);
-        await driver.unsafe(setServerKeepAlive);
-      }
-      slots.release();
+      // The connection that has answered is free again, and it is taken first.
+      if (connection.driver === undefined) throw new Error('The connection has closed.');
+      const { announced, backend } = await identify(connection.driver);
+      if (announced === backend) onDirect();
     } catch (error) {
       isAsked = false;
-      slots.release(isConnectionError(error));
+      if (endsConnection(error)) connection.discard();
+    } finally {
+      slots.release(connection);
     }
   });
 

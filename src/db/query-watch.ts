@@ -1,30 +1,30 @@
 /**
- * What happens to a query between being sent and being settled, in a transaction or out of one:
+ * What happens to a query between being sent and being over, in a transaction or outside of one:
  *
- * - When its request ends (`signal`), its promise rejects at once with the signal's reason, and PostgreSQL is asked
- *   to cancel it. The connection is free again only when PostgreSQL has answered: `onSettled` says so.
- * - The driver settles some queries before PostgreSQL is ready for the next one: those that fail in this process, the
- *   description of a statement, COPY, a cursor that is closed early. Their callers get the answer at once, and the
- *   connection is free when the driver settles them for the second time.
- * - A cancellation travels on a connection of its own, and may arrive when its query is over and the connection
- *   already serves the next. Such a query, cancelled though its own request lives, is sent once more if it stands
- *   alone: PostgreSQL has undone it. In a transaction the whole would have to be repeated, which is for its owner to
- *   say. What an operator cancels with `pg_cancel_backend` is reported, unless it falls into the same second.
- * - A query that was refused although it never was sent is sent once more, and one that the driver has lost rejects.
- * - What the driver throws is translated, a slow query is logged, and every query is if the operator asks for it.
+ *     sent ──> answered: its caller has the result or the error ──> over: PostgreSQL is ready for the next query
+ *       │                                                             │
+ *       └─ its request ends: the caller gets the signal's reason,     └──> cancel requests are over, reset ──> free
+ *          PostgreSQL is asked to cancel the query
  *
- * The connections' sockets live outside of any request: what PostgreSQL answers arrives in no request's context, so
- * the log lines written here name their request themselves.
+ * - Most queries are answered and over in the same moment. The driver answers some of them earlier: those that fail in
+ *   this process, the description of a statement, COPY, a cursor that is closed early. It settles them again when
+ *   they are over.
+ * - The connection is free (`onFree`) when no cancel request can hit the next query, and no transaction has been left
+ *   open: see `cancellation.ts` and `connection-reset.ts`. A query that succeeds waits for neither.
+ * - The driver's errors are translated. A slow query is logged, and every query is if the operator asks for it.
+ *
+ * The sockets live outside of any request, so PostgreSQL's answers arrive in no request's context. Therefore the log
+ * lines written here name their request themselves.
  */
 
-import { AsyncResource } from 'node:async_hooks';
 import type { LogFields, Logger } from '../observability/logger.ts';
 import type { RequestContext, WorkSignal } from '../observability/request-context.ts';
-import { isCancelled, isConnectionError, sqlState, toDatabaseError } from './database-error.ts';
-import type { Driver } from './driver.ts';
-import { type DriverQuery, streamsRows } from './driver-query.ts';
-import type { SendQuery } from './intercept.ts';
-import type { LostQueries } from './lost-queries.ts';
+import { Cancellation } from './cancellation.ts';
+import { resetConnection } from './connection-reset.ts';
+import { guardCursor } from './cursor-guard.ts';
+import { endsConnection, isConnectionError, sqlState, toDatabaseError } from './database-error.ts';
+import type { DriverQuery } from './driver-query.ts';
+import type { PoolConnection } from './pool-connection.ts';
 
 export interface QueryWatchOptions {
   readonly log: Logger;
@@ -33,65 +33,42 @@ export interface QueryWatchOptions {
   readonly slowQueryMs: number;
   /** Every query is logged at INFO; without it, at DEBUG. */
   readonly echo: boolean;
-  readonly lostQueries: LostQueries;
-  /** How the driver sends a query and watches for its answer. */
-  readonly sendOn: Driver['send'];
 }
 
 export interface WatchedQuery {
   readonly query: DriverQuery;
-  readonly send: SendQuery;
+  readonly connection: PoolConnection;
   /** The request it works for, named in the log. */
   readonly request: RequestContext | undefined;
   /** Ends the query when aborted. */
   readonly signal: WorkSignal | undefined;
   /** Whether it stands alone, outside of a transaction. */
   readonly alone: boolean;
-  /** Called once, when the connection is done with the query, with what the driver threw or undefined. */
-  readonly onSettled: (error: unknown) => void;
+  /** Called with the error that its caller gets, if it fails. */
+  readonly onFailed?: (error: unknown) => void;
+  /** Called once, when the connection is free, with what the driver threw or undefined. */
+  readonly onFree: (error: unknown) => void;
 }
 
 export type WatchQuery = (watched: WatchedQuery) => void;
 
-/** How long after PostgreSQL took a cancellation it may still take effect. */
-const strayCancellationMs = 1000;
-
-/** Makes the function that sends queries and watches them. Call it outside of any request. */
-export function createQueryWatch({
-  log,
-  statementTimeoutMs,
-  slowQueryMs,
-  echo,
-  lostQueries,
-  sendOn,
-}: QueryWatchOptions): WatchQuery {
-  const sendOutsideOfRequests = AsyncResource.bind(sendOn);
+export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
+  const { log, statementTimeoutMs, slowQueryMs, echo } = options;
   const logsEach = echo ? log.enabled('INFO') : log.enabled('DEBUG');
 
-  /** When a cancellation of ours was last on its way. */
-  let cancelledAt = Number.NEGATIVE_INFINITY;
-  const noteCancellation = () => {
-    cancelledAt = performance.now();
-  };
-  const strayMayArrive = () => performance.now() - cancelledAt < strayCancellationMs;
-
-  return function watchQuery({ query, send, request, signal, alone, onSettled }) {
+  return function watchQuery({ query, connection, request, signal, alone, onFailed, onFree }) {
     const { resolve, reject } = query;
     const startedAt = performance.now();
-    let repeated = false;
     let isAnswered = false;
-    // The driver settles a query again when it reuses or closes the connection that broke under it.
     let isOver = false;
-    const expected = lostQueries.expect((error) => query.reject(error));
+    let cancellation: Cancellation | undefined;
+    const cursor = query.cursorFn === undefined ? undefined : guardCursor(query, () => isAnswered);
 
     const abort = () => {
-      void cancelInDatabase(query, log, noteCancellation);
       reject(signal?.reason);
-    };
-    const sendExpected = () => {
-      expected.listen();
-      sendOutsideOfRequests(query, send, alone);
-      expected.stopListening();
+      if (connection.withdraw(query)) return finish(undefined);
+      cursor?.close();
+      cancellation = new Cancellation(query, connection, log);
     };
     const answer = (result: unknown, error: unknown) => {
       if (isAnswered) return;
@@ -101,9 +78,21 @@ export function createQueryWatch({
     };
     const finish = (error: unknown) => {
       isOver = true;
-      expected.forget();
       signal?.removeEventListener('abort', abort);
-      onSettled(error);
+      // A query that was never sent is on a connection that could not be opened.
+      const isBroken = endsConnection(error) || (error !== undefined && query.state === null);
+      if (isBroken) connection.discard();
+      else connection.done(query);
+      const mayBeInTransaction = !isBroken && alone && error !== undefined && query.options.simple === true;
+      if (cancellation === undefined && !mayBeInTransaction) onFree(error);
+      else void release(error, mayBeInTransaction);
+    };
+    const release = async (error: unknown, mayBeInTransaction: boolean) => {
+      await cancellation?.finish();
+      // A transaction is rolled back, which does the same.
+      if (alone && connection.driver !== undefined)
+        await resetConnection(connection, mayBeInTransaction && sqlState(error) === undefined);
+      onFree(error);
     };
     const report = (durationMs: number, result: unknown, error: unknown) => {
       const fields: LogFields = {
@@ -118,43 +107,29 @@ export function createQueryWatch({
       else log.debug('database.query', fields);
     };
 
+    let clientError: unknown;
     query.resolve = (result) => {
       if (isOver) return;
       const isEarly = !isAnswered && (!Array.isArray(result) || isClosedCursor(query, result));
       answer(result, undefined);
-      if (!isEarly) finish(undefined);
-      resolve(result);
+      if (!isEarly) finish(clientError);
+      if (cursor === undefined) resolve(result);
+      else cursor.drained().then(() => resolve(result), reject);
     };
     query.reject = (error) => {
       if (isOver) return;
       const timedOut = statementTimeoutMs > 0 && performance.now() - startedAt >= statementTimeoutMs;
-      const hitByStray = alone && strayMayArrive() && isCancelled(error, timedOut) && !streamsRows(query);
-      const again = wasNeverSent(query, error) || hitByStray;
-      if (again && !repeated && !isAnswered && signal?.aborted !== true) {
-        repeated = true;
-        // The driver wrote the values in their text form over the old list; null makes it start from the values.
-        query.parameters = null;
-        expected.forget();
-        // Not by setImmediate: a query that is sent there down a connection that closes keeps the driver from opening it anew.
-        setTimeout(sendExpected, 1);
-        return;
-      }
+      const translated = toDatabaseError(error, timedOut);
       answer(undefined, error);
-      if (!failedInClient(query, error)) finish(error);
-      reject(toDatabaseError(error, timedOut));
+      onFailed?.(translated);
+      if (failedInClient(query, error)) clientError = error;
+      else finish(error);
+      reject(translated);
     };
 
     signal?.addEventListener('abort', abort, { once: true });
-    sendExpected();
+    connection.send(query, alone);
   };
-}
-
-/**
- * The driver holds the last words of a connection that PostgreSQL closed, and answers with them the first query that
- * waits for the next connection.
- */
-function wasNeverSent(query: DriverQuery, error: unknown): boolean {
-  return query.state === null && sqlState(error) !== undefined;
 }
 
 /** Whether the driver says that a cursor is closed. It resolves the query again when PostgreSQL is ready. */
@@ -168,21 +143,6 @@ function isClosedCursor(query: DriverQuery, result: unknown[]): boolean {
  */
 function failedInClient(query: DriverQuery, error: unknown): boolean {
   return query.state !== null && sqlState(error) === undefined && !isConnectionError(error);
-}
-
-/**
- * Only what runs may be cancelled: told to cancel a query that waits for its connection to open, the driver would
- * lose the connection for good. Such a query runs when it opens, and its result is dropped.
- */
-async function cancelInDatabase(query: DriverQuery, log: Logger, note: () => void): Promise<void> {
-  if (!query.active || query.canceller === null) return;
-  note();
-  try {
-    await query.canceller(query);
-  } catch (error) {
-    log.debug('database.cancel_failed', { error });
-  }
-  note();
 }
 
 /** The statement on one line, cut to 1,000 characters; parameters stand in it as `$1`. */

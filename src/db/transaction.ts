@@ -1,23 +1,28 @@
 /**
- * Transactions, owned by the service: it opens one, passes its `sql` down, and what it returns is committed; what it
+ * Transactions, owned by the service: it opens one and passes its `sql` down. What it returns is committed; what it
  * throws rolls back. A nested function never commits.
  *
- * The driver's `begin` alone is not safe when a connection breaks in the middle: it would send the rollback, and
- * whatever the work still asks for, down a connection that is gone, or that meanwhile serves someone else, where an
- * insert would be committed on its own. Therefore a scope stands between: once the transaction is over or its
- * connection is lost, its `sql` sends nothing, and the driver is never told that the work has finished.
+ *     free ──BEGIN──> open ──work resolves, no query failed──> COMMIT ──> free
+ *                      ├──work rejects, or a query failed────> ROLLBACK ──> free
+ *                      ├──request ends──> caller has the reason at once; queries cancelled ──> ROLLBACK ──> free
+ *                      └──connection breaks──> caller has the error at once; PostgreSQL rolls back by itself
+ *
+ * Once the transaction is over, for whichever reason, its `sql` sends nothing. BEGIN, COMMIT and ROLLBACK are sent here
+ * and not by the driver's `begin`, which gives its connection up without closing it when COMMIT or ROLLBACK is
+ * cancelled: the pool would lose the connection, and the locks of the transaction would stay.
+ *
+ * A COMMIT whose connection breaks may have happened or not; the caller gets `database_unavailable`.
  */
 
-import { AsyncResource } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../observability/logger.ts';
-import { currentRequest } from '../observability/request-context.ts';
+import { currentRequest, type WorkSignal } from '../observability/request-context.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
+import { resetConnection } from './connection-reset.ts';
 import type { ConnectionSlots } from './connection-slots.ts';
-import { isConnectionError, isTransient, sqlState, toDatabaseError } from './database-error.ts';
-import type { Driver } from './driver.ts';
+import { isTransient, sqlState, toDatabaseError } from './database-error.ts';
 import { interceptQueries, type Sql } from './intercept.ts';
-import type { LostQueries } from './lost-queries.ts';
+import type { PoolConnection } from './pool-connection.ts';
 import type { WatchQuery } from './query-watch.ts';
 
 export interface TransactionOptions {
@@ -35,13 +40,13 @@ export interface TransactionOptions {
 export type RunTransaction = <T>(work: (sql: Sql) => Promise<T>, options?: TransactionOptions) => Promise<T>;
 
 export interface TransactionParts {
-  readonly driver: Driver;
-  readonly slots: ConnectionSlots;
+  /** Makes the queries. */
+  readonly tag: Sql;
+  readonly slots: ConnectionSlots<PoolConnection>;
   readonly watch: WatchQuery;
   readonly log: Logger;
-  readonly lostQueries: LostQueries;
-  /** Called once for each slot taken, when the connection is free, with what the driver threw or undefined. */
-  readonly onSettled: (error: unknown) => void;
+  /** Called once for each connection taken, when it is free, with what the driver threw or undefined. */
+  readonly onFree: (connection: PoolConnection, error: unknown) => void;
 }
 
 const transactions = new WeakSet<object>();
@@ -53,48 +58,8 @@ export function isTransaction(value: unknown): value is Sql {
 
 const retryBackoff: Backoff = { baseMs: 20, maxMs: 1000 };
 
-/** Makes the function that runs transactions. Call it outside of any request, where its connections will live. */
-export function createRunTransaction(parts: TransactionParts): RunTransaction {
-  const { driver, slots, watch, log, lostQueries, onSettled } = parts;
-  const begin = AsyncResource.bind(async (mode: string, use: (tag: Sql) => Promise<void>): Promise<void> => {
-    let isLost = false;
-    let tellLost = (_error: Error) => {};
-    const lost = new Promise<never>((_, reject) => {
-      tellLost = reject;
-    });
-    const expected = lostQueries.expect((error) => {
-      isLost = true;
-      tellLost(error);
-    });
-    // The driver hands its BEGIN over in a microtask, which comes between these two.
-    queueMicrotask(() => expected.listen());
-    const begun = driver.begin(mode, (tag) => {
-      expected.forget();
-      // The driver takes the first answer of the next connection for that to a BEGIN it has lost.
-      return isLost ? new Promise<void>(() => {}) : use(tag);
-    });
-    queueMicrotask(() => expected.stopListening());
-    try {
-      await Promise.race([begun, lost]);
-    } finally {
-      expected.forget();
-    }
-  });
-
-  /** `begin` that PostgreSQL refused before the work was called has done nothing, and is asked for once more. */
-  async function open(mode: string, use: (tag: Sql) => Promise<void>): Promise<void> {
-    let begun = false;
-    try {
-      await begin(mode, (tag) => {
-        begun = true;
-        return use(tag);
-      });
-    } catch (error) {
-      if (begun || sqlState(error) === undefined) throw error;
-      await begin(mode, use);
-    }
-  }
-
+/** Makes the function that runs transactions. */
+export function createRunTransaction({ tag, slots, watch, log, onFree }: TransactionParts): RunTransaction {
   return async function runTransaction(work, { isolation, retries = 3 } = {}) {
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -112,58 +77,126 @@ export function createRunTransaction(parts: TransactionParts): RunTransaction {
     const request = currentRequest();
     const signal = request?.signal;
     if (signal?.aborted) throw signal.reason;
-    await slots.take(signal);
+    const connection = await slots.take(signal);
+    const scope = new Scope(connection, signal);
+    const scoped = interceptQueries(tag, (query) => {
+      if (signal?.aborted) return query.reject(signal.reason);
+      if (scope.isOver) {
+        return query.reject(new Error('This transaction is over: await every query of it before it ends.'));
+      }
+      const onFree = scope.beginQuery();
+      watch({ query, connection, request, signal, alone: false, onFailed: scope.noteFailure, onFree });
+    });
+    transactions.add(scoped);
 
-    const scope = { over: false };
-    const workInRequest = AsyncResource.bind(work);
-    let outcome: { readonly value: T } | undefined;
+    const begun = connection.execute(
+      isolation === undefined ? 'begin' : `begin isolation level ${isolation}`,
+    );
     try {
-      await open(isolation === undefined ? '' : `isolation level ${isolation}`, (tag) => {
-        const working = workInRequest(scopedTag(tag));
-        return new Promise<void>((commit, rollBack) => {
-          working.then(
-            (value) => {
-              if (scope.over) return;
-              outcome = { value };
-              // A request that has ended was told that it failed: then nothing of it may stay.
-              if (signal?.aborted) rollBack(signal.reason);
-              else commit();
-            },
-            (error) => {
-              if (!scope.over) rollBack(error);
-            },
-          );
-        });
-      });
-      onSettled(undefined);
+      await Promise.race([begun, scope.ended]);
+      const value = await Promise.race([work(scoped), scope.ended]);
+      await Promise.race([scope.settled(), scope.ended]);
+      if (scope.failure !== undefined) throw scope.failure;
+      await commit(connection, scope);
+      return value;
     } catch (error) {
-      onSettled(error);
-      throw toDatabaseError(error, false);
-    } finally {
-      scope.over = true;
+      const isRolledBack = rollBack(connection, scope, begun);
+      // The client that would wait for it is gone.
+      if (!signal?.aborted) await isRolledBack;
+      throw toDatabaseError(scope.reasonFor(error), false);
     }
-    if (outcome === undefined) throw new Error('The transaction was committed before its work had ended.');
-    return outcome.value;
+  }
 
-    function scopedTag(tag: Sql): Sql {
-      const scoped = interceptQueries(tag, (query, send) => {
-        if (scope.over) {
-          query.reject(new Error('This transaction is over: await every query of it before it ends.'));
-          return;
-        }
-        if (signal?.aborted) {
-          query.reject(signal.reason);
-          return;
-        }
-        watch({
-          ...{ query, send, request, signal, alone: false },
-          onSettled(error) {
-            if (isConnectionError(error)) scope.over = true;
-          },
-        });
-      });
-      transactions.add(scoped);
-      return scoped;
+  async function commit(connection: PoolConnection, scope: Scope): Promise<void> {
+    scope.close();
+    const command = await connection.execute('commit');
+    if (command !== 'COMMIT')
+      throw new Error('PostgreSQL rolled the transaction back when it was to commit.');
+    onFree(connection, undefined);
+  }
+
+  /** Never rejects. Afterwards the connection is free. */
+  async function rollBack(connection: PoolConnection, scope: Scope, begun: Promise<unknown>): Promise<void> {
+    scope.close();
+    let error: unknown;
+    try {
+      await begun;
+      await scope.settled();
+      error = scope.breakage;
+    } catch (reason) {
+      error = reason;
+      connection.discard();
     }
+    if (connection.driver !== undefined) await resetConnection(connection, true);
+    onFree(connection, error);
+  }
+}
+
+/** Between BEGIN and COMMIT or ROLLBACK. */
+class Scope {
+  readonly #connection: PoolConnection;
+  readonly #signal: WorkSignal | undefined;
+  readonly #abort: () => void;
+  #unsettled = 0;
+  #onSettled = () => {};
+  /** Rejects when the connection breaks or the request ends. */
+  readonly ended: Promise<never>;
+  /** Whether no more queries are taken. */
+  isOver = false;
+  /** The error of the first query that failed. */
+  failure: unknown;
+  /** Why the connection broke, if it did. */
+  breakage: Error | undefined;
+
+  constructor(connection: PoolConnection, signal: WorkSignal | undefined) {
+    this.#connection = connection;
+    this.#signal = signal;
+    let end = (_reason: unknown) => {};
+    this.ended = new Promise<never>((_, reject) => {
+      end = (reason) => {
+        this.isOver = true;
+        reject(reason);
+      };
+    });
+    this.ended.catch(() => {});
+    this.#abort = () => end(signal?.reason);
+    signal?.addEventListener('abort', this.#abort, { once: true });
+    connection.onBroken = (error) => {
+      this.breakage = error;
+      end(error);
+    };
+  }
+
+  /** Counts a query until the function that is returned is called. */
+  beginQuery(): () => void {
+    this.#unsettled += 1;
+    return () => {
+      this.#unsettled -= 1;
+      if (this.#unsettled === 0) this.#onSettled();
+    };
+  }
+
+  readonly noteFailure = (error: unknown): void => {
+    this.failure ??= error;
+  };
+
+  /** Resolves when no query is on the connection, and no cancel request for one is under way. */
+  async settled(): Promise<void> {
+    if (this.#unsettled === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onSettled = resolve;
+    });
+  }
+
+  close(): void {
+    this.isOver = true;
+    this.#connection.onBroken = undefined;
+    this.#signal?.removeEventListener('abort', this.#abort);
+  }
+
+  /** What the caller gets for an error of its work: 25P02 only says that an earlier query failed. */
+  reasonFor(error: unknown): unknown {
+    if (this.#signal?.aborted) return this.#signal.reason;
+    return sqlState(error) === '25P02' && this.failure !== undefined ? this.failure : error;
   }
 }

@@ -2,43 +2,57 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createConnectionSlots } from '../../src/db/connection-slots.ts';
 
+/** Slots of that many connections, which are objects with a name here. */
+function mustCreate(size: number) {
+  return createConnectionSlots(Array.from({ length: size }, (_, index) => ({ name: `connection ${index}` })));
+}
+
 describe('connection slots', () => {
-  it('are taken at once while there are some, and then in the order of asking', async () => {
-    const slots = createConnectionSlots(2);
-    assert.equal(slots.take(undefined), undefined);
-    assert.equal(slots.take(undefined), undefined);
+  it('connections are taken at once while some are free, and then in the order of the requests', async () => {
+    const slots = mustCreate(2);
+    const [one, other] = [slots.take(undefined), slots.take(undefined)];
+    assert.ok(!(one instanceof Promise) && !(other instanceof Promise) && one !== other);
     const order: string[] = [];
-    const first = slots.take(undefined)?.then(() => order.push('first'));
-    const second = slots.take(undefined)?.then(() => order.push('second'));
+    const first = Promise.resolve(slots.take(undefined)).then(() => order.push('first'));
+    const second = Promise.resolve(slots.take(undefined)).then(() => order.push('second'));
     assert.deepEqual(slots.stats(), { size: 2, inUse: 2, waiting: 2 });
-    slots.release();
-    slots.release();
+    slots.release(one);
+    slots.release(other);
     await Promise.all([first, second]);
     assert.deepEqual(order, ['first', 'second']);
     assert.deepEqual(slots.stats(), { size: 2, inUse: 2, waiting: 0 });
   });
 
-  it('go past who has given up waiting', async () => {
-    const slots = createConnectionSlots(1);
-    slots.take(undefined);
+  it('the connection that was used last is taken first', async () => {
+    const slots = mustCreate(3);
+    const [one, other] = [await slots.take(undefined), await slots.take(undefined)];
+    slots.release(other);
+    slots.release(one);
+    assert.equal(slots.take(undefined), one);
+    assert.equal(slots.takeFree(), other);
+  });
+
+  it('a caller that gave up waiting gets no connection', async () => {
+    const slots = mustCreate(1);
+    const connection = await slots.take(undefined);
     const controller = new AbortController();
     const impatient = slots.take(controller.signal);
     const patient = slots.take(undefined);
     controller.abort(new Error('enough'));
     await assert.rejects(async () => impatient, /enough/);
-    slots.release();
-    await patient;
+    slots.release(connection);
+    assert.equal(await patient, connection);
     assert.deepEqual(slots.stats(), { size: 1, inUse: 1, waiting: 0 });
   });
 
-  it('tell when the last is free, or that the deadline has passed', async () => {
-    const slots = createConnectionSlots(2);
+  it('drained resolves when the last connection is free, or when its deadline has passed', async () => {
+    const slots = mustCreate(2);
     await slots.drained(0);
-    slots.take(undefined);
+    const connection = await slots.take(undefined);
     await slots.drained(5);
     assert.equal(slots.stats().inUse, 1);
     const drained = slots.drained(60_000);
-    slots.release();
+    slots.release(connection);
     await drained;
   });
 });

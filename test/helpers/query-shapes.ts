@@ -1,11 +1,14 @@
 /**
  * Queries of every shape that the driver knows, each with an outcome that depends on nothing else: results, errors in
- * the first row, in a later row, in the client, timeouts, transactions.
+ * the first row, in a later row, in the client, cancellations, timeouts, transactions.
  */
 
+import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../../src/db/database.ts';
 import { sqlState } from '../../src/db/database-error.ts';
 import type { Sql } from '../../src/db/intercept.ts';
+import { runInRequest } from '../../src/observability/request-context.ts';
 
 /** What a caller sees of a query, in plain values. */
 export type Outcome = { readonly value: unknown } | { readonly failed: unknown };
@@ -39,9 +42,16 @@ function plain(value: unknown): unknown {
   return { command: of('command'), count: of('count'), names, length: value.length, holes, items };
 }
 
+/** A request that is aborted while its query sends rows. Rejects with the reason of the abort. */
+function abortMidway(work: () => Promise<unknown>): Promise<unknown> {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(new Error('The client is gone.')), 4);
+  return runInRequest({ id: 'req-1', signal: controller.signal }, work).finally(() => clearTimeout(timer));
+}
+
 /** Sends a row about every millisecond, each at once, for as long as it is let. */
 const slowRows = (sql: Sql) =>
-  sql`select repeat('x', 9000) as x, pg_sleep(0.001) from generate_series(1, 2000)`;
+  sql`select repeat('x', 9000) as x, pg_sleep(0.001) from generate_series(1, 20000)`;
 
 /** Five rows, of which the third cannot be computed. */
 const failsInRow3 = (sql: Sql) => sql`select 10 / (3 - g) as q from generate_series(1, 5) g`;
@@ -78,6 +88,24 @@ const alone: Readonly<Record<string, (sql: Sql) => Promise<unknown>>> = {
     });
     return batches;
   },
+  'batches of a cursor in a loop': async (sql) => {
+    const batches: number[][] = [];
+    for await (const rows of sql`select g from generate_series(1, ${7}::int) g`.cursor(3)) {
+      batches.push(rows.map(({ g }) => g));
+    }
+    return batches;
+  },
+  'a loop over a cursor that is left early': async (sql) => {
+    for await (const rows of sql`select g from generate_series(1, 7) g`.cursor(2)) {
+      if (rows[0]?.g === 3) return rows.length;
+    }
+    return 0;
+  },
+  'a cursor over no rows': async (sql) => {
+    const batches: number[] = [];
+    for await (const rows of sql`select 1 as n where false`.cursor(2)) batches.push(rows.length);
+    return batches;
+  },
   'the description of a statement': async (sql) => {
     const { string, columns } = await sql`select 1::int as a, ${'x'}::text as b`.describe();
     return { string, columns: columns.map(({ name, type }) => [name, type]) };
@@ -101,11 +129,33 @@ const alone: Readonly<Record<string, (sql: Sql) => Promise<unknown>>> = {
     sql`select g from generate_series(1, 7) g`.cursor(3, async () => {
       throw new Error('The caller fails.');
     }),
+  'an error in row 3 of a loop over a cursor': async (sql) => {
+    for await (const rows of failsInRow3(sql).cursor(1)) assert.equal(rows.length, 1);
+  },
+  'a loop over a cursor whose caller fails': async (sql) => {
+    for await (const rows of sql`select g from generate_series(1, 7) g`.cursor(2)) {
+      if (rows[0]?.g === 3) throw new Error('The caller fails.');
+    }
+  },
+  'a cursor whose caller fails with the last batch': async (sql) =>
+    sql`select g from generate_series(1, 7) g`.cursor(3, async (rows) => {
+      if (rows.length === 1) throw new Error('The caller fails.');
+    }),
+  'texts that leave a failed transaction open': async (sql) =>
+    sql.unsafe(`begin; select 1; ${failsInRow3Text}`),
   'rows as they arrive whose caller fails': async (sql) =>
     sql`select g from generate_series(1, 7) g`.forEach(({ g }) => {
       if (g === 3) throw new Error('The caller fails.');
     }),
   'a value that cannot be sent': async (sql) => sql`select ${new Date(Number.NaN)}::timestamptz as at`,
+  'a request that ends while a loop over a cursor waits': (sql) =>
+    abortMidway(async () => {
+      for await (const _ of slowRows(sql).cursor(1)) await delay(1);
+    }),
+  'a request that ends while a caller has the rows of a cursor': (sql) =>
+    abortMidway(async () => slowRows(sql).cursor(1, () => new Promise(() => {}))),
+  'a request that ends while rows arrive': (sql) => abortMidway(async () => slowRows(sql)),
+  'a request that ends while rows of a text arrive': (sql) => abortMidway(async () => slowRows(sql).simple()),
 };
 
 const inTransactions: Readonly<Record<string, (database: Database) => Promise<unknown>>> = {
@@ -143,6 +193,8 @@ const inTransactions: Readonly<Record<string, (database: Database) => Promise<un
       await sql`set local statement_timeout = 3`;
       await slowRows(sql);
     }),
+  'a transaction whose request ends while rows arrive': ({ transaction }) =>
+    abortMidway(() => transaction(async (sql) => slowRows(sql))),
 };
 
 export const queryShapes: readonly QueryShape[] = [

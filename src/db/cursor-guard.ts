@@ -1,0 +1,108 @@
+/**
+ * Reading by cursor, repaired. The driver calls a function with each batch of rows, and asks PostgreSQL for the next
+ * batch when the promise of that function has resolved. Three things go wrong there:
+ *
+ * - A query can fail while the function works on a batch, because its connection breaks or its request ends. The driver
+ *   would still ask for the next batch, in the middle of the query that has the connection by then.
+ * - The driver does not wait for the function when it has the last batch. If it rejects then, the process exits.
+ * - The driver's own iterator replaces `resolve` and `reject` of the query for each batch, so the pool never learns that
+ *   the query is over; and a query that fails between two batches ends the loop as if there were no more rows.
+ */
+
+import type { DriverQuery } from './driver-query.ts';
+
+export interface CursorGuard {
+  /** Closes the cursor before the next batch. */
+  close(): void;
+  /** Resolves when the function has returned from the last batch; rejects with its error. */
+  drained(): Promise<void>;
+}
+
+/** What the function returns to close the cursor: an object of the driver's own. */
+let closing: unknown;
+
+/** Takes the place of the function of a query that is about to be sent. `isAnswered`: its caller has the outcome. */
+export function guardCursor(query: DriverQuery, isAnswered: () => boolean): CursorGuard {
+  const { cursorFn: onBatch } = query;
+  let isClosing = false;
+  let close = () => {};
+  let last: Promise<unknown> = Promise.resolve();
+
+  query.cursorFn = (rows) => {
+    last = Promise.resolve(isClosing || isAnswered() ? closing : onBatch?.(rows));
+    const proceeding = new Promise((resolve, reject) => {
+      close = () => resolve(closing);
+      // A promise that stays open keeps the driver from asking for more.
+      last.then(
+        (value) => {
+          if (!isAnswered()) resolve(isClosing ? closing : value);
+        },
+        (error: unknown) => {
+          if (!isAnswered()) reject(error);
+        },
+      );
+    });
+    proceeding.catch(() => {});
+    return proceeding;
+  };
+  return {
+    close() {
+      isClosing = true;
+      close();
+    },
+    drained: async () => void (await last),
+  };
+}
+
+/**
+ * Gives the queries of a prototype an iterator that is built on the function for batches. `close` is the driver's object
+ * that closes a cursor.
+ */
+export function repairCursors(prototype: object, close: unknown): void {
+  closing = close;
+  const startReading: unknown = Reflect.get(prototype, 'cursor');
+  if (typeof startReading !== 'function') throw new Error('The driver has no cursors.');
+  Object.defineProperty(prototype, 'cursor', {
+    value(this: PromiseLike<unknown>, size: unknown = 1, onBatch?: unknown) {
+      if (typeof size === 'function' || typeof onBatch === 'function') {
+        return Reflect.apply(startReading, this, [size, onBatch]);
+      }
+      return {
+        [Symbol.asyncIterator]: () => batches((take) => Reflect.apply(startReading, this, [size, take])),
+      };
+    },
+  });
+}
+
+type TakeBatch = (rows: unknown) => Promise<unknown>;
+
+async function* batches(read: (take: TakeBatch) => PromiseLike<unknown>): AsyncGenerator<unknown, void> {
+  let deliver: (batch: { readonly rows: unknown }) => void;
+  let proceed = (_close?: unknown) => {};
+  const next = () =>
+    new Promise<{ readonly rows: unknown }>((resolve) => {
+      deliver = resolve;
+    });
+  let batch = next();
+  const over = Promise.resolve(
+    read((rows) => {
+      deliver({ rows });
+      return new Promise((resolve) => {
+        proceed = resolve;
+      });
+    }),
+  ).then(() => undefined);
+  // It can reject while the caller works on a batch; the caller hears of it when it asks for the next one.
+  over.catch(() => {});
+  try {
+    for (;;) {
+      const arrived = await Promise.race([batch, over]);
+      if (arrived === undefined) return;
+      batch = next();
+      yield arrived.rows;
+      proceed();
+    }
+  } finally {
+    proceed(closing);
+  }
+}
