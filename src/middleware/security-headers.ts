@@ -5,7 +5,10 @@ export interface SecurityHeadersOptions {
   readonly hsts: boolean;
   /** Add `preload`, which is hard to undo (hstspreload.org). */
   readonly hstsPreload: boolean;
-  /** The Content-Security-Policy; undefined sends the strictest one that an API can have. */
+  /**
+   * A Content-Security-Policy beside the strictest one that an API can have, which is always sent. Browsers enforce every
+   * policy that they are sent (CSP Level 3, section 4.2), so this one can forbid more and allow nothing.
+   */
   readonly contentSecurityPolicy: string | undefined;
   /** The Server header; empty sends none. */
   readonly server: string;
@@ -21,7 +24,9 @@ const apiPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; 
  */
 export function securityHeaders(options: SecurityHeadersOptions): Middleware {
   const fixed: Record<string, string> = {
-    'content-security-policy': options.contentSecurityPolicy ?? apiPolicy,
+    'content-security-policy': [apiPolicy, options.contentSecurityPolicy]
+      .filter((policy) => policy !== undefined)
+      .join(', '),
     'x-content-type-options': 'nosniff',
     'x-frame-options': 'DENY',
     'referrer-policy': 'strict-origin-when-cross-origin',

@@ -5,7 +5,9 @@
  */
 
 import { findWeakness, weakness } from '../auth/secret-strength.ts';
+import { readConnectionUrl } from '../db/connection-url.ts';
 import { findManagementPort, isLoopback } from './management.ts';
+import { findDisabledProtections } from './protections.ts';
 import type { PartialValues } from './table.ts';
 
 const mostInAMinute = 1_000_000;
@@ -181,7 +183,13 @@ export function findCautions(
   { application, security, server, tasks }: PartialValues,
   isSet: (name: string) => boolean,
 ): string[] {
-  const cautions: string[] = [];
+  const cautions: string[] = [
+    ...findDisabledProtections({ application, security, server, tasks }),
+    ...findPlaintext(application.environment, {
+      APP_DATABASE_URL: application.databaseUrl,
+      APP_TASKS_BROKER_URL: tasks.brokerUrl,
+    }),
+  ];
   const { rateLimitEnabled, rateLimitPerHour = Infinity, rateLimitPerMinute = 0 } = security;
   if (rateLimitEnabled && rateLimitPerHour < rateLimitPerMinute) {
     cautions.push(
@@ -234,4 +242,18 @@ export function findCautions(
     cautions.push('APP_TASKS_ENABLED=true does nothing while APP_DATABASE_URL=none: jobs need a database.');
   }
   return cautions;
+}
+
+/** A connection that is encrypted only if the server offers it is plain text to whoever stands in between. */
+function findPlaintext(
+  environment: PartialValues['application']['environment'],
+  urls: Readonly<Record<string, string | undefined>>,
+): string[] {
+  if (!isDeployed(environment)) return [];
+  return Object.entries(urls).flatMap(([name, url = '']) => {
+    if (!url.startsWith('postgres') || readConnectionUrl(url).tls.mode !== 'prefer') return [];
+    return [
+      `${name} does not require TLS, so passwords and data are sent in plain text if the server, or somebody on the way, offers none: add sslmode=verify-full or sslmode=require to it, or sslmode=disable if the network is trusted.`,
+    ];
+  });
 }

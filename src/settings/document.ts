@@ -148,7 +148,7 @@ Everywhere:
 - \`APP_TASKS_BROKER_URL\` without a PostgreSQL server in \`APP_DATABASE_URL\`; \`APP_TASKS_RESULT_BACKEND\` with another URL than these two; \`redis://\` in either: jobs are kept in the database;
 - a database other than PostgreSQL. \`postgresql+asyncpg://\` and the like are read as \`postgresql://\`.
 
-Allowed, with a warning: a limit an hour below the limit a minute; forwarded headers believed from every address; a body deadline beyond the request's; no mail server in staging and production; a management port that other machines reach without a token, locally; a switch that has no effect because another one is off.
+Allowed, with a warning: a limit an hour below the limit a minute; forwarded headers believed from every address; a body deadline beyond the request's; no mail server in staging and production; a management port that other machines reach without a token, locally; a connection to the database that does not require TLS, in staging and production; a protection that is turned off there, each by its name; a switch that has no effect because another one is off.
 
 ## What follows from the settings
 

@@ -73,7 +73,8 @@ export const security = z.object({
   }),
   enableCsp: variable('SECURITY_ENABLE_CSP', boolean(), {
     default: 'false',
-    about: 'Send SECURITY_CSP_POLICY with every answer.',
+    about:
+      'Send SECURITY_CSP_POLICY with every answer, beside the built-in policy, which forbids everything: browsers enforce both.',
   }),
   cspPolicy: variable('SECURITY_CSP_POLICY', headerText(), {
     default: "default-src 'self'",

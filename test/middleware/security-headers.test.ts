@@ -43,11 +43,14 @@ describe('the security headers', () => {
     );
   });
 
-  it('have the policy and the server name that are set', () => {
+  it('have the policy that is set beside the built-in one, which it cannot weaken, and the server name', () => {
     const headers = headersOf({ contentSecurityPolicy: "default-src 'self'", server: 'undisclosed' });
     assert.deepEqual(
       [headers['content-security-policy'], headers.server],
-      ["default-src 'self'", 'undisclosed'],
+      [
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none', default-src 'self'",
+        'undisclosed',
+      ],
     );
   });
 

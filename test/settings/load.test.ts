@@ -29,7 +29,7 @@ const originOf = (loaded: LoadedSettings, name: string) =>
 const production = {
   APP_ENVIRONMENT: 'production',
   APP_ALLOWED_HOSTS: 'api.example.com',
-  APP_DATABASE_URL: 'postgres://strata:secret@db/strata',
+  APP_DATABASE_URL: 'postgres://strata:secret@db/strata?sslmode=verify-full',
   APP_SMTP_URL: 'smtp://strata:secret@mail.example.com:587',
   APP_MAIL_FROM: 'Strata <no-reply@example.com>',
   SECURITY_JWT_SECRET: testSecret,
@@ -273,6 +273,78 @@ describe('production', () => {
       const faults = faultsOf({ ...production, ...change });
       assert.equal(faults.length, 1);
       assert.match(faults[0] ?? '', expected);
+    });
+  }
+
+  for (const [what, url, isWarned] of [
+    ['nothing about TLS', 'postgres://db/strata', true],
+    ['sslmode=prefer', 'postgres://db/strata?sslmode=prefer', true],
+    ['sslmode=require', 'postgres://db/strata?sslmode=require', false],
+    ['sslmode=verify-full', 'postgres://db/strata?sslmode=verify-full', false],
+    ['sslmode=disable, so that it is meant', 'postgres://db/strata?sslmode=disable', false],
+    ['nothing, to the loopback', 'postgres://127.0.0.1/strata', false],
+    ['nothing, to a socket', 'postgres:///strata?host=/run/postgresql', false],
+  ] as const) {
+    test(`${isWarned ? 'warns of' : 'accepts'} a database URL that says ${what}`, () => {
+      const { warnings } = load({ ...production, APP_DATABASE_URL: url });
+      assert.equal(
+        warnings.filter((each) => /^APP_DATABASE_URL does not require TLS/.test(each)).length,
+        isWarned ? 1 : 0,
+      );
+      assert.deepEqual(load({ APP_DATABASE_URL: url }).warnings, [], 'locally');
+    });
+  }
+
+  test('warns of the way to the database that jobs have, too', () => {
+    const { warnings } = load({ ...production, APP_TASKS_BROKER_URL: 'postgres://direct/strata' });
+    assert.match(warnings[0] ?? '', /^APP_TASKS_BROKER_URL does not require TLS/);
+  });
+
+  const protections = [
+    'request-log',
+    'deadline',
+    'proxy-headers',
+    'security-headers',
+    'trusted-host',
+    'https-policy',
+    'rate-limit',
+    'caller-limit',
+    'content-validation',
+    'idempotency',
+  ];
+  for (const layer of protections) {
+    test(`warns by name that ${layer} is turned off`, () => {
+      for (const environment of ['staging', 'production']) {
+        const { warnings } = load({
+          ...production,
+          APP_ENVIRONMENT: environment,
+          APP_DISABLED_LAYERS: layer,
+        });
+        assert.equal(warnings.length, 1, environment);
+        assert.match(
+          warnings[0] ?? '',
+          new RegExp(`^APP_DISABLED_LAYERS turns off ${layer} in ${environment}, so `),
+        );
+      }
+      assert.deepEqual(load({ APP_DISABLED_LAYERS: layer }).warnings, []);
+    });
+  }
+
+  test('says nothing of layers that protect nothing', () => {
+    const { warnings } = load({
+      ...production,
+      APP_DISABLED_LAYERS: 'metrics,request-id,cors,compression,etag',
+    });
+    assert.deepEqual(warnings, []);
+  });
+
+  for (const name of ['RATE_LIMIT_ENABLED', 'ENFORCE_HTTPS', 'ENABLE_HSTS', 'BLOCK_NULL_BYTES']) {
+    test(`warns of SECURITY_${name}=false`, () => {
+      const { warnings } = load({ ...production, [`SECURITY_${name}`]: 'false' });
+      assert.deepEqual(
+        warnings.map((each) => each.slice(0, each.indexOf(' '))),
+        [`SECURITY_${name}=false`],
+      );
     });
   }
 

@@ -1,7 +1,7 @@
 /**
  * What users do with their own account when a password or a mailbox is in question:
  *
- *     change the password     with the current one                          other sessions end
+ *     change the password     with the current one                          all sessions end, a new one is opened
  *     reset the password      with a token mailed to the account's address  all sessions and API keys end, the address is
  *                                                                       verified
  *     verify the address      with a token mailed to it                     after registering, and after a change of it
@@ -9,8 +9,11 @@
  * A mailed token (`auth/one-time-token.ts`) is for one purpose, for one address, and for one use:
  *
  *     live --used--> ended            one statement makes the step: of two uses at the same instant one finds it live
- *     live --another was used, or the password was changed--> ended
- *     live --an hour (reset) or a day (verification) has passed, or the user has another address--> opens nothing
+ *     live --another was used, the password was changed, or the user has another address--> ended
+ *     live --an hour (reset) or a day (verification) has passed--> opens nothing
+ *
+ * What has ended stays so: a user who takes a former address back gets none of the tokens that were mailed to it then. A
+ * change of the address ends all tokens, a reset too, and a change of the password those for a reset.
  *
  * Nobody learns from a request for a reset whether an account exists: it is answered before the account is looked for,
  * always in the same words. The token is made and mailed in the background (`background.ts`).
@@ -45,7 +48,7 @@ export interface AccountOptions extends MailsOptions {
   readonly database: Database;
   readonly passwords: PasswordHasher;
   readonly attempts: Attempts;
-  readonly auth: Pick<Auth, 'endUserSessions' | 'requireAuthority'>;
+  readonly auth: Pick<Auth, 'endUserSessions' | 'renewSession' | 'requireAuthority'>;
   readonly apiKeys: Pick<ApiKeys, 'revokeAll'>;
   readonly mail: MailQueue;
   readonly log: Logger;

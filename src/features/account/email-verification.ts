@@ -1,4 +1,5 @@
 import { hashOneTimeToken } from '../../auth/one-time-token.ts';
+import type { Sql } from '../../db/intercept.ts';
 import type { AccountParts } from './account.ts';
 import type { Recipient } from './mails.ts';
 import { refuseWithoutMail, uselessToken } from './refusals.ts';
@@ -23,6 +24,8 @@ export interface EmailVerification {
   sendVerification(user: MailUser): void;
   /** The same after a change of the address, of which the former one is told too if it was verified. */
   emailChanged(user: MailUser, former: FormerAddress): void;
+  /** Ends all mailed tokens of a user who gets another address, in the transaction of that: they were for the former one. */
+  endMailedTokens(tx: Sql, userId: number): Promise<void>;
   /** Mails a token again, unless the address is verified. Rejects with `mail_disabled` if no mail can be sent. */
   requestVerification(userId: number): Promise<void>;
   /** Notes that the user reads this mailbox. Rejects with `validation_failed` for a token that is not good. */
@@ -46,6 +49,8 @@ export function createEmailVerification(parts: AccountParts): EmailVerification 
 
   return {
     sendVerification,
+
+    endMailedTokens: (tx, userId) => endTokens(tx, userId),
 
     emailChanged(user, former) {
       // Nobody may fill a mailbox that is not shown to be theirs.

@@ -63,7 +63,7 @@ export function createPasswordReset(parts: AccountParts): PasswordReset {
         if (!(await takeToken(tx, tokenHash, purpose))) throw uselessToken();
         await setPassword(tx, owner.id, passwordHash);
         await verifyEmail(tx, owner.id);
-        await endTokens(tx, owner.id, purpose);
+        await endTokens(tx, owner.id);
         // Whoever was in the account before, with a password or without, is out.
         return [
           await auth.endUserSessions(tx, owner.id, { reason: 'password_reset' }),

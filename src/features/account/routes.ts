@@ -1,6 +1,7 @@
 import { signedInCallerOf } from '../../http/caller.ts';
 import { answer, noContent } from '../../http/reply.ts';
 import { type Route, type RouteLimit, route } from '../../http/route.ts';
+import { setTokensCookie, tokens, tokensReply } from '../auth/auth.ts';
 import type { Account } from './account.ts';
 import {
   emailVerification,
@@ -33,20 +34,27 @@ export function accountRoutes({ account }: AccountRoutesOptions): Route[] {
       operationId: 'changePassword',
       summary: 'Change the password',
       description:
-        'Takes the current password too. Ends all sessions of the caller but this one; API keys stay.',
+        'Takes the current password too. Ends all sessions of the caller, and answers with the tokens of a new one, which ' +
+        'carries its refresh token as this one did; API keys stay.',
       tags: ['auth'],
       auth: 'user',
       body: passwordChange,
       example: { current_password: 'a former password', new_password: 'correct horse battery staple' },
-      responses: { 204: { description: 'The new password is good from now on.' } },
+      responses: {
+        200: {
+          description: 'The new password is valid from now on.',
+          schema: tokens,
+          headers: { 'Set-Cookie': setTokensCookie },
+        },
+      },
       problems: ['not_found', 'not_ready', 'database_unavailable'],
       async handler({ body, ctx }) {
-        await account.changePassword(signedInCallerOf(ctx), {
+        const { grant, transport } = await account.changePassword(signedInCallerOf(ctx), {
           currentPassword: body.current_password,
           newPassword: body.new_password,
-          address: ctx.clientAddress,
+          client: { address: ctx.clientAddress, userAgent: ctx.request.headers['user-agent'] },
         });
-        return noContent();
+        return tokensReply(grant, transport);
       },
     }),
     route({

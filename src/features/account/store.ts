@@ -107,11 +107,11 @@ export async function takeToken(tx: Sql, hash: Buffer, purpose: Purpose): Promis
   return count === 1 ? owner : undefined;
 }
 
-/** Ends the other tokens of a purpose that a user was sent. */
-export async function endTokens(tx: Sql, userId: number, purpose: Purpose): Promise<void> {
+/** Ends the tokens that a user was sent: those of a purpose, or all. */
+export async function endTokens(tx: Sql, userId: number, purpose?: Purpose): Promise<void> {
   await tx`
     update one_time_tokens set ended_at = now()
-    where user_id = ${userId} and purpose = ${purpose} and ended_at is null`;
+    where user_id = ${userId} and purpose = coalesce(${purpose ?? null}, purpose) and ended_at is null`;
 }
 
 /** Deletes at most `limit` tokens that have expired, and returns how many it deleted. */

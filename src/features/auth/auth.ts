@@ -22,16 +22,24 @@ import type { Logger } from '../../observability/logger.ts';
 import type { Attempts } from '../attempts/attempts.ts';
 import { type Client, createGrants, type Grant } from './grant.ts';
 import { type Credentials, createLogin } from './login.ts';
+import { openSession } from './open-session.ts';
 import { createRefresh } from './refresh.ts';
+import type { Transport } from './schema.ts';
 import {
   type EndReason,
   endSession,
   endSessionByToken,
   endSessionsOf,
+  findTransport,
   type ListedSession,
   listSessions,
   lockSessionUser,
 } from './store.ts';
+
+/** What a route of another feature answers that gives new tokens. */
+export { tokens } from './schema.ts';
+export { setTokensCookie, tokensReply } from './tokens-reply.ts';
+export type { Client, Grant };
 
 /** Each rejects with the AppErrors of the database, and with those that it names. */
 export interface Auth {
@@ -57,14 +65,26 @@ export interface Auth {
    */
   requireAuthority(tx: Sql, caller: SessionPrincipal): Promise<void>;
   /**
-   * Ends the sessions of a user but one, in the caller's transaction. Call what it resolves to when that is committed:
-   * it makes this process ask again for the sessions that ended, and tells the log.
+   * Ends the sessions of a user, in the caller's transaction. Call what it resolves to when that is committed: it makes
+   * this process ask again for the sessions that ended, and tells the log.
    */
-  endUserSessions(
+  endUserSessions(tx: Sql, userId: number, options: { readonly reason: EndReason }): Promise<() => void>;
+  /**
+   * Ends all sessions of the caller, in the caller's transaction, and opens a new one in place of the one that calls: no
+   * token from before is valid afterwards (ASVS 5.0, 7.2.4). `committed` is to be called as with `endUserSessions`.
+   */
+  renewSession(
     tx: Sql,
-    userId: number,
-    options: { readonly except?: string; readonly reason: EndReason },
-  ): Promise<() => void>;
+    caller: SessionPrincipal,
+    options: { readonly client: Client; readonly reason: EndReason },
+  ): Promise<RenewedSession>;
+}
+
+export interface RenewedSession {
+  readonly grant: Grant;
+  /** How the session carried its refresh token, and the new one does. */
+  readonly transport: Transport;
+  committed(): void;
 }
 
 export interface AuthOptions {
@@ -116,9 +136,9 @@ export function createAuth(options: AuthOptions): Auth {
   async function endUserSessions(
     tx: Sql,
     userId: number,
-    { except, reason }: { readonly except?: string; readonly reason: EndReason },
+    { reason }: { readonly reason: EndReason },
   ): Promise<() => void> {
-    const sessionIds = await endSessionsOf(tx, userId, { reason, now: moment(), except: except ?? null });
+    const sessionIds = await endSessionsOf(tx, userId, { reason, now: moment() });
     return () => {
       for (const sessionId of sessionIds) authenticator.forgetSession(sessionId);
       log.info('auth.sessions.ended', { user_id: userId, count: sessionIds.length, reason });
@@ -177,5 +197,13 @@ export function createAuth(options: AuthOptions): Auth {
     },
 
     endUserSessions,
+
+    async renewSession(tx, { userId, sessionId }, { client, reason }) {
+      const transport = (await findTransport(tx, sessionId)) ?? 'body';
+      const committed = await endUserSessions(tx, userId, { reason });
+      const at = now();
+      const session = await openSession(tx, { userId, transport, client, at }, parts);
+      return { grant: parts.makeGrant(session, at), transport, committed };
+    },
   };
 }

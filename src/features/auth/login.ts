@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { PasswordHasher } from '../../auth/password.ts';
 import type { RefreshTokens } from '../../auth/refresh-token.ts';
 import type { Database } from '../../db/database.ts';
@@ -8,8 +7,9 @@ import type { Logger } from '../../observability/logger.ts';
 import { currentRequest } from '../../observability/request-context.ts';
 import type { Attempts } from '../attempts/attempts.ts';
 import type { Client, Grant, MakeGrant } from './grant.ts';
+import { openSession } from './open-session.ts';
 import type { Transport } from './schema.ts';
-import { endSessionsOf, findLogin, insertSession, type Login, lockLogin, replaceHash } from './store.ts';
+import { endSessionsOf, findLogin, type Login, lockLogin, replaceHash } from './store.ts';
 
 export interface Credentials {
   /** The username or the e-mail address. */
@@ -101,31 +101,21 @@ export function createLogin(parts: LoginParts) {
   /** Makes a session; undefined if the user has another password by now, or is gone. */
   async function open(found: Login, transport: Transport, client: Client): Promise<Grant | undefined> {
     const at = now();
-    const token = parts.refreshTokens.issue(randomUUID());
-    const expiresAt = new Date(at + Math.min(parts.idleMs, parts.maxMs));
-    const surplus = await database.transaction(async (tx) => {
+    const opened = await database.transaction(async (tx) => {
       if (!(await lockLogin(tx, found))) return undefined;
-      await insertSession(tx, {
-        id: token.sessionId,
-        userId: found.id,
-        transport,
-        address: client.address.slice(0, 64),
-        userAgent: client.userAgent?.slice(0, 256) ?? '',
-        tokenHash: token.hash,
-        createdAt: new Date(at),
-        expiresAt,
-        endsAt: new Date(at + parts.maxMs),
+      const session = await openSession(tx, { userId: found.id, transport, client, at }, parts);
+      const surplus = await endSessionsOf(tx, found.id, {
+        reason: 'too_many',
+        now: new Date(at),
+        keep: mostSessions,
       });
-      return endSessionsOf(tx, found.id, { reason: 'too_many', now: new Date(at), keep: mostSessions });
+      return { session, surplus };
     });
-    if (surplus === undefined) return undefined;
-    for (const sid of surplus) {
+    if (opened === undefined) return undefined;
+    for (const sid of opened.surplus) {
       parts.forgetSession(sid);
       log.info('auth.session.ended', { user_id: found.id, sid, reason: 'too_many' });
     }
-    return parts.makeGrant(
-      { sessionId: token.sessionId, userId: found.id, refreshToken: token.text, expiresAt },
-      at,
-    );
+    return parts.makeGrant(opened.session, at);
   }
 }

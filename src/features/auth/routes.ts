@@ -1,32 +1,22 @@
 import * as z from 'zod';
-import { allScopes } from '../../auth/principal.ts';
+import { AppError } from '../../errors.ts';
 import { bearerToken } from '../../http/bearer-token.ts';
 import { signedInCallerOf } from '../../http/caller.ts';
 import type { Context } from '../../http/context.ts';
-import { clearHostCookie, readHostCookie, writeHostCookie } from '../../http/cookies.ts';
+import { clearHostCookie, readHostCookie } from '../../http/cookies.ts';
 import { createCrossOriginCheck } from '../../http/cross-origin.ts';
-import { noContent, ok } from '../../http/reply.ts';
+import { noContent } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
 import type { Auth } from './auth.ts';
-import type { Client, Grant } from './grant.ts';
-import {
-  describeSession,
-  loginBody,
-  logoutBody,
-  refreshBody,
-  sessionList,
-  type Transport,
-  tokens,
-} from './schema.ts';
+import type { Client } from './grant.ts';
+import { describeSession, loginBody, logoutBody, refreshBody, sessionList, tokens } from './schema.ts';
+import { refreshCookie as cookie, setTokensCookie, tokensReply } from './tokens-reply.ts';
 
 export interface AuthRoutesOptions {
   readonly auth: Auth;
   /** The origins whose pages may use the cookie. */
   readonly allowedOrigins: readonly string[];
 }
-
-/** The name of the cookie behind `__Host-`. */
-const cookie = 'refresh';
 
 const params = z.object({
   id: z.uuid('Use the id of a session.').toLowerCase().meta({
@@ -37,7 +27,6 @@ const params = z.object({
 const exampleBody = { refresh_token: `srt_${'A'.repeat(80)}` };
 const json = 'application/json';
 const form = 'application/x-www-form-urlencoded';
-const setCookie = 'The refresh token in the cookie `__Host-refresh`, if cookies are used.';
 const clearCookie = 'Takes the cookie `__Host-refresh` away, if there was one.';
 
 /**
@@ -54,6 +43,17 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
     return token;
   }
 
+  /** Whether the request is not caused by a page of a foreign origin. */
+  function isOwnPage(ctx: Context): boolean {
+    try {
+      refuseCrossOrigin(ctx);
+      return true;
+    } catch (error) {
+      if (error instanceof AppError) return false;
+      throw error;
+    }
+  }
+
   return [
     route({
       method: 'POST',
@@ -62,7 +62,8 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
       summary: 'Sign in',
       description:
         'Gives an access token, to be sent as `Authorization: Bearer`, and a refresh token, with which the next pair is ' +
-        'got. Takes JSON, or the password form of OAuth 2 (RFC 6749, section 4.3).',
+        'got. Takes JSON, or the password form of OAuth 2 (RFC 6749, section 4.3). A session whose refresh token is in the ' +
+        'cookie of the request ends.',
       tags: ['auth'],
       auth: 'own',
       costs: ['password-hash', 'write'],
@@ -71,7 +72,7 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
       body: loginBody,
       example: { username: 'ada_lovelace', password: 'correct horse battery staple' },
       responses: {
-        200: { description: 'Signed in.', schema: tokens, headers: { 'Set-Cookie': setCookie } },
+        200: { description: 'Signed in.', schema: tokens, headers: { 'Set-Cookie': setTokensCookie } },
       },
       problems: [
         'unauthenticated',
@@ -84,8 +85,12 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
         // A foreign page must not sign somebody in to another's account and leave the cookie of that.
         if (body.transport === 'cookie') refuseCrossOrigin(ctx);
         const { username: login, password, transport } = body;
+        const former = readHostCookie(ctx.request.headers.cookie, cookie);
         const grant = await auth.login({ login, password, transport }, clientOf(ctx));
-        return tokensReply(grant, transport);
+        if (former === undefined || !isOwnPage(ctx)) return tokensReply(grant, transport);
+        // The browser signs in anew: the session that it had is over, or it would stay live without an owner.
+        await auth.logoutByToken(former);
+        return tokensReply(grant, transport, { replacesCookie: true });
       },
     }),
     route({
@@ -105,7 +110,7 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
       body: refreshBody,
       example: exampleBody,
       responses: {
-        200: { description: 'The next tokens.', schema: tokens, headers: { 'Set-Cookie': setCookie } },
+        200: { description: 'The next tokens.', schema: tokens, headers: { 'Set-Cookie': setTokensCookie } },
       },
       problems: ['unauthenticated', 'cross_origin_refused', 'database_unavailable'],
       async handler({ body, ctx }) {
@@ -194,21 +199,6 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
 
 function clientOf(ctx: Context): Client {
   return { address: ctx.clientAddress, userAgent: ctx.request.headers['user-agent'] };
-}
-
-const scope = [...allScopes].join(' ');
-
-/** RFC 6749, section 5.1. The pipeline says `Cache-Control: no-store`. */
-function tokensReply(grant: Grant, transport: Transport) {
-  const value = {
-    access_token: grant.accessToken,
-    token_type: 'Bearer' as const,
-    expires_in: grant.expiresIn,
-    scope,
-  };
-  return transport === 'body'
-    ? ok({ ...value, refresh_token: grant.refreshToken })
-    : ok(value, { 'set-cookie': writeHostCookie(cookie, grant.refreshToken, grant.sessionExpiresIn) });
 }
 
 function signedOut(ctx: Context) {

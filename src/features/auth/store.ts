@@ -202,20 +202,20 @@ export async function endSessionByToken(
   return ended?.user_id;
 }
 
+/** How a session carries its refresh token. */
+export async function findTransport(sql: Sql, id: string): Promise<Transport | undefined> {
+  const [session] = await sql<{ transport: Transport }[]>`select transport from sessions where id = ${id}`;
+  return session?.transport;
+}
+
 /**
- * Ends the live sessions of a user but the `keep` that were used last and the one with the id `except`, and returns the
- * ids of those that it ended. The lock of the user keeps logins out meanwhile: one that has compared the old password
+ * Ends the live sessions of a user but the `keep` that were used last, and returns the ids of those that it ended. The lock of the user keeps logins out meanwhile: one that has compared the old password
  * finds another afterwards, or its session is here already. It also puts those in line who end many sessions at once.
  */
 export async function endSessionsOf(
   sql: Sql,
   userId: number,
-  {
-    reason,
-    now,
-    except = null,
-    keep = 0,
-  }: Ending & { readonly except?: string | null; readonly keep?: number },
+  { reason, now, keep = 0 }: Ending & { readonly keep?: number },
 ): Promise<string[]> {
   await sql`select id from users where id = ${userId} for no key update`;
   const ended = await sql<{ id: string }[]>`
@@ -223,7 +223,7 @@ export async function endSessionsOf(
     set ended_at = ${now}, end_reason = ${reason}
     where ended_at is null and id in (
       select id from sessions
-      where user_id = ${userId} and ended_at is null and expires_at > ${now} and id is distinct from ${except}
+      where user_id = ${userId} and ended_at is null and expires_at > ${now}
       order by rotated_at desc
       offset ${keep}
     )

@@ -86,7 +86,7 @@ export interface UsersOptions {
   readonly passwords: PasswordHasher;
   readonly attempts: Attempts;
   readonly auth: Pick<Auth, 'requireAuthority'>;
-  readonly account: Pick<Account, 'sendVerification' | 'emailChanged'>;
+  readonly account: Pick<Account, 'sendVerification' | 'emailChanged' | 'endMailedTokens'>;
   readonly authenticator: Pick<Authenticator, 'forgetUser'>;
   readonly log: Logger;
   /** What the service calls itself: no password is made of it. */
@@ -153,6 +153,7 @@ export function createUsers(options: UsersOptions): Users {
             if (comparedHash !== undefined && (await findPasswordHash(tx, id)) !== comparedHash)
               return undefined;
             const user = await updateUser(tx, id, patch);
+            if (user.email !== former.email) await account.endMailedTokens(tx, id);
             await beforeCommit?.(tx, user);
             return { user, former };
           }),

@@ -31,7 +31,7 @@ describe('a change of the password', () => {
     await api.post('/api/v1/auth/email-verification/confirm', {
       token: await mustReceiveToken(api, ada.user.email, /Confirm/),
     });
-    assert.equal((await change(ada)).status, 204);
+    assert.equal((await change(ada)).status, 200);
     assert.equal((await logIn(api, 'ada_lovelace', testPassword)).status, 401);
     assert.equal((await logIn(api, 'ada_lovelace', newPassword)).status, 200);
     const notice = await api.app.mails.mustReceive(ada.user.email, /password was changed/);
@@ -42,21 +42,53 @@ describe('a change of the password', () => {
     );
   });
 
-  it('ends all other sessions of the user, and no session of anybody else', async (t) => {
+  it('ends all sessions of the user, opens a new one for the caller, and ends no session of anybody else', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     const elsewhere = await mustLogIn(api, ada.user);
     const grace = await mustSignIn(api, 'grace_hopper');
-    assert.equal((await change(ada)).status, 204);
+    const { status: changed, body } = await change(ada);
+    assert.equal(changed, 200);
+    const renewed = api.withHeaders({ authorization: `Bearer ${body.access_token}` });
     const status = async (client: ApiClient) => (await client.get('/api/v1/users/me')).status;
-    assert.deepEqual(await Promise.all([ada, elsewhere, grace].map(status)), [200, 401, 200]);
+    assert.deepEqual(await Promise.all([ada, elsewhere, grace, renewed].map(status)), [401, 401, 200, 200]);
+    const { items } = (await renewed.get('/api/v1/auth/sessions')).body;
+    assert.deepEqual(
+      items.map(({ current }: { current: boolean }) => current),
+      [true],
+    );
+  });
+
+  it('leaves no refresh token from before: the new one is in the answer, and the old one is refused', async (t) => {
+    const api = await mustServeApi(t);
+    const user = await mustRegister(api, 'ada_lovelace');
+    const { body: before } = await logIn(api, user.username, testPassword);
+    const ada = api.withHeaders({ authorization: `Bearer ${before.access_token}` });
+    const { body: after } = await change(ada);
+    const refresh = (refresh_token: string) => api.post('/api/v1/auth/refresh', { refresh_token });
+    assert.notEqual(after.refresh_token, before.refresh_token);
+    assert.equal((await refresh(before.refresh_token)).status, 401);
+    assert.equal((await refresh(after.refresh_token)).status, 200, 'the old token ended the new session');
+  });
+
+  it('gives the new refresh token in the cookie where the old one was there', async (t) => {
+    const api = await mustServeApi(t);
+    const user = await mustRegister(api, 'ada_lovelace');
+    const { body } = await api.post('/api/v1/auth/login', {
+      username: user.username,
+      password: testPassword,
+      transport: 'cookie',
+    });
+    const answer = await change(api.withHeaders({ authorization: `Bearer ${body.access_token}` }));
+    assert.equal(answer.body.refresh_token, undefined);
+    assert.match(answer.headers.get('set-cookie') ?? '', /^__Host-refresh=srt_[\w-]{80}; .*HttpOnly/);
   });
 
   it('leaves the API keys of the user as they are', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     const program = api.withHeaders({ 'x-api-key': await mustMakeKey(ada, ['users:read']) });
-    assert.equal((await change(ada)).status, 204);
+    assert.equal((await change(ada)).status, 200);
     assert.equal((await program.get('/api/v1/users/me')).status, 200);
   });
 
@@ -109,15 +141,16 @@ describe('a change of the password', () => {
     const patch = { email: 'countess@example.org', current_password: testPassword };
     assert.equal((await ada.patch(`/api/v1/users/${user.id}`, patch)).status, 200);
     assert.equal((await logIn(ada, 'ada_lovelace', testPassword)).status, 200);
-    assert.equal((await change(ada)).status, 204);
+    assert.equal((await change(ada)).status, 200);
   });
 
   it("is not told to an address that was never verified, which may be a stranger's", async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     await api.app.mails.mustReceive(ada.user.email, /Confirm/);
-    assert.equal((await change(ada)).status, 204);
-    await api.post('/api/v1/auth/email-verification', undefined, ada.headers);
+    const { body } = await change(ada);
+    const renewed = { authorization: `Bearer ${body.access_token}` };
+    await api.post('/api/v1/auth/email-verification', undefined, renewed);
     await api.app.mails.mustReceive(ada.user.email, /Confirm/);
     assert.equal(api.app.mails.sent.length, 2);
   });
@@ -142,8 +175,8 @@ describe('a change of the password', () => {
     const ada = await mustSignIn(api, 'ada_lovelace');
     const passwords = ['nine blue whales', 'ten green bottles'];
     const answers = await Promise.all(passwords.map((password) => change(ada, testPassword, password)));
-    assert.deepEqual(answers.map(({ status }) => status).sort(), [204, 422]);
-    const winner = passwords[answers.findIndex(({ status }) => status === 204)] ?? '';
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 422]);
+    const winner = passwords[answers.findIndex(({ status }) => status === 200)] ?? '';
     assert.equal((await logIn(api, 'ada_lovelace', winner)).status, 200);
   });
 
@@ -152,7 +185,7 @@ describe('a change of the password', () => {
     const ada = await mustSignIn(api, 'ada_lovelace');
     await api.post('/api/v1/auth/password-reset', { email: ada.user.email });
     const token = await mustReceiveToken(api, ada.user.email, /new password/);
-    assert.equal((await change(ada)).status, 204);
+    assert.equal((await change(ada)).status, 200);
     const late = await api.post('/api/v1/auth/password-reset/confirm', {
       token,
       new_password: 'ten green bottles',

@@ -96,7 +96,7 @@ it('two admins who change each other at the same time do not deadlock', async (t
     passwords: createPasswordHasher({ cost: 4 }),
     attempts: { underPermit: (_attempt, compare) => compare(), succeeded: async () => {} },
     auth,
-    account: { sendVerification() {}, emailChanged() {} },
+    account: { sendVerification() {}, emailChanged() {}, async endMailedTokens() {} },
     authenticator: { forgetUser() {} },
     log: captureLog().log,
     service: 'Strata',

@@ -163,6 +163,46 @@ describe('signing in with a cookie', () => {
   });
 });
 
+describe('signing in over a live refresh cookie', () => {
+  const cookieOf = ({ headers }: ApiAnswer) => (headers.get('set-cookie') ?? '').split(';')[0] ?? '';
+
+  async function mustHaveCookie(t: Parameters<typeof mustServeApi>[0]) {
+    const api = await mustServeApi(t);
+    await mustRegister(api, 'ada');
+    const first = await api.post(path, { ...ada, transport: 'cookie' });
+    const cookie = cookieOf(first);
+    const refresh = (cookie: string) => api.post('/api/v1/auth/refresh', undefined, { cookie });
+    return { api, first, cookie, refresh };
+  }
+
+  it('ends the session of the cookie, and leaves those of other browsers', async (t) => {
+    const { api, first, cookie, refresh } = await mustHaveCookie(t);
+    const other = cookieOf(await api.post(path, { ...ada, transport: 'cookie' }));
+    const second = await api.post(path, { ...ada, transport: 'cookie' }, { cookie });
+    assert.equal(second.status, 200);
+    assert.equal((await sessionsWith(api, first.body.access_token)).status, 401);
+    assert.equal((await refresh(cookie)).status, 401);
+    assert.equal((await refresh(cookieOf(second))).status, 200);
+    assert.equal((await refresh(other)).status, 200);
+  });
+
+  it('takes the cookie away where the new refresh token is in the body', async (t) => {
+    const { api, cookie, refresh } = await mustHaveCookie(t);
+    const second = await api.post(path, ada, { cookie });
+    assert.match(second.headers.get('set-cookie') ?? '', /^__Host-refresh=; .*Max-Age=0/);
+    assert.match(second.body.refresh_token, /^srt_/);
+    assert.equal((await refresh(cookie)).status, 401);
+  });
+
+  it('ends nothing when the password is wrong, or a foreign page has sent the cookie', async (t) => {
+    const { api, cookie, refresh } = await mustHaveCookie(t);
+    assert.equal((await api.post(path, { ...ada, password: 'wrong' }, { cookie })).status, 401);
+    const foreign = { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example.net', cookie };
+    assert.equal((await api.post(path, ada, foreign)).status, 200);
+    assert.equal((await refresh(cookie)).status, 200);
+  });
+});
+
 describe('guessing', () => {
   it('is let through a few times and then told to wait, also when all guesses come at once', async (t) => {
     const api = await mustServeApi(t);

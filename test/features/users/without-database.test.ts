@@ -31,7 +31,7 @@ describe('a server without a database', () => {
       passwords: hashesNothing,
       attempts: createAttempts({ database, log: log.log }),
       auth: { requireAuthority: async () => {} },
-      account: { sendVerification() {}, emailChanged() {} },
+      account: { sendVerification() {}, emailChanged() {}, async endMailedTokens() {} },
       authenticator: { forgetUser() {} },
       log: log.log,
       service: 'Strata',
