@@ -13,8 +13,11 @@ export interface Lifecycle {
     close: (part: T) => Promise<unknown>,
     deadlineMs: number,
   ): Promise<T>;
-  /** Closes everything. Idempotent: a second call gets the first one's promise. Never rejects. */
-  closeAll(): Promise<void>;
+  /**
+   * Closes everything, within `withinMs` milliseconds if that is given: what then is still to be closed is told to, and
+   * not waited for. Idempotent: a second call gets the first one's promise. Never rejects.
+   */
+  closeAll(withinMs?: number): Promise<void>;
 }
 
 interface Part {
@@ -23,14 +26,19 @@ interface Part {
   readonly deadlineMs: number;
 }
 
+/** For a part whose turn comes when the time is up: what closes at once still does so in order. */
+const leastMs = 10;
+
 export function createLifecycle(log: Logger): Lifecycle {
   const parts: Part[] = [];
   let closing: Promise<void> | undefined;
 
-  async function closeParts(): Promise<void> {
+  async function closeParts(withinMs: number): Promise<void> {
+    const endAt = performance.now() + withinMs;
     for (const part of parts.toReversed()) {
+      const leftMs = Math.max(leastMs, endAt - performance.now());
       try {
-        await withDeadline(part);
+        await withDeadline({ ...part, deadlineMs: Math.min(part.deadlineMs, leftMs) });
       } catch (error) {
         log.error('application.failed', { part: part.name, step: 'close', error });
       }
@@ -43,8 +51,8 @@ export function createLifecycle(log: Logger): Lifecycle {
       parts.push({ name, close: () => close(part), deadlineMs });
       return part;
     },
-    closeAll() {
-      closing ??= closeParts();
+    closeAll(withinMs = Number.POSITIVE_INFINITY) {
+      closing ??= closeParts(withinMs);
       return closing;
     },
   };
@@ -53,7 +61,10 @@ export function createLifecycle(log: Logger): Lifecycle {
 async function withDeadline({ name, close, deadlineMs }: Part): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`${name} did not close within ${deadlineMs} ms.`)), deadlineMs);
+    timer = setTimeout(
+      () => reject(new Error(`${name} did not close within ${Math.round(deadlineMs)} ms.`)),
+      deadlineMs,
+    );
   });
   try {
     await Promise.race([close(), late]);

@@ -9,6 +9,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { isatty } from 'node:tty';
+import { endProcess } from './end-process.ts';
 import { StartError } from './errors.ts';
 import { countEvents } from './observability/event-metrics.ts';
 import { openLogDestination } from './observability/log-destination.ts';
@@ -17,6 +18,7 @@ import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { createShortageReport, type ReportShortage } from './observability/shortage.ts';
 import { parseFlags } from './settings/flags.ts';
 import { loadSettings, type Settings, type SettingsSource } from './settings/load.ts';
+import { stopLimits } from './stop-limits.ts';
 
 export interface FrameOptions {
   /** How the metrics call this process, in the label `worker`. */
@@ -47,7 +49,10 @@ export interface ProgramFrame {
 }
 
 export interface Signals {
-  /** Resolves at the first SIGTERM or SIGINT; the second one ends the process at once. */
+  /**
+   * Resolves at the first SIGTERM or SIGINT, from which on the process has its grace time and `stopLimits.process`; the
+   * second one ends it at once.
+   */
   readonly stop: Promise<void>;
   onReload(reload: () => void): void;
   onResize(resize: (by: number) => void): void;
@@ -112,33 +117,42 @@ async function run(
       isSupervised,
       childArguments,
       startChild: (entry, file) => fork(entry, [childMark, ...childArguments(file)]),
-      takeSignals: () => takeSignals(destination),
+      takeSignals: () => takeSignals(log, destination, settings.server.shutdownGraceSeconds * 1000),
     });
   } finally {
     await destination.flush();
   }
-  process.exit(code);
+  endProcess(code);
 }
 
 /** Before there is somebody to reload or resize, those signals do nothing. */
-function takeSignals(destination: LogDestination): Signals {
+function takeSignals(log: Logger, destination: LogDestination, graceMs: number): Signals {
   const hadTerminal = isatty(0);
   let reload: () => void = () => {};
   let resize: (by: number) => void = () => {};
   const stop = new Promise<void>((resolve) => {
     let asked = false;
+    const ask = () => {
+      if (!asked) setTimeout(cut, graceMs + stopLimits.process).unref();
+      asked = true;
+      resolve();
+    };
+    const cut = () => {
+      const error = new Error(`The process did not end within ${graceMs + stopLimits.process} ms.`);
+      log.error('application.failed', { part: 'process', step: 'close', error });
+      endSoon(destination, 0);
+    };
     for (const [signal, number] of [
       ['SIGINT', 2],
       ['SIGTERM', 15],
     ] as const) {
       process.on(signal, () => {
-        if (asked) void destination.flush().then(() => process.exit(128 + number));
-        asked = true;
-        resolve();
+        if (asked) endSoon(destination, 128 + number);
+        else ask();
       });
     }
     // A terminal that is closed sends it too, and nobody would be left to stop the program.
-    process.on('SIGHUP', () => (hadTerminal && !isatty(0) ? resolve() : reload()));
+    process.on('SIGHUP', () => (hadTerminal && !isatty(0) ? ask() : reload()));
     process.on('SIGTTIN', () => resize(1));
     process.on('SIGTTOU', () => resize(-1));
   });
@@ -161,8 +175,16 @@ function endOnFault(log: Logger, destination: LogDestination, reportShortage: Re
   const end = (error: unknown) => {
     if (reportShortage(error)) return;
     log.critical('application.failed', { error });
-    void destination.flush().then(() => process.exit(exitSoftware));
+    void destination.flush().then(() => endProcess(exitSoftware));
   };
   process.on('uncaughtException', end);
   process.on('unhandledRejection', end);
 }
+
+/** Ends the process when the log is written, or a moment later. */
+function endSoon(destination: LogDestination, code: number): void {
+  void destination.flush().then(() => endProcess(code));
+  setTimeout(() => endProcess(code), lastWordsMs);
+}
+
+const lastWordsMs = 50;

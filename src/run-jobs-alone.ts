@@ -10,7 +10,7 @@ import type { Logger } from './observability/logger.ts';
 import type { ProgramFrame } from './program-frame.ts';
 import type { Settings } from './settings/load.ts';
 import { type RunningJobs, startJobs } from './start-jobs.ts';
-import { closeMs } from './supervision-terms.ts';
+import { stopLimits } from './stop-limits.ts';
 
 /**
  * Runs jobs and nothing else until a signal says stop, with a management port of its own. An embedded database that a
@@ -63,14 +63,14 @@ export async function runJobsAlone({
       'jobs',
       () => startJobs({ settings, databaseUrl, log, metrics }),
       (started) => started.stop(graceMs),
-      graceMs + closeMs,
+      graceMs + stopLimits.child,
     );
     serve(jobs);
     greet(settings, managementUrl);
     await signals.stop;
     drain();
   } finally {
-    await lifecycle.closeAll();
+    await lifecycle.closeAll(graceMs + stopLimits.child);
   }
   return 0;
 }

@@ -14,7 +14,10 @@ import { openManagementPort } from './management-port.ts';
 import { startRuntimeMetrics } from './observability/runtime-metrics.ts';
 import type { RoleParts, Running } from './program.ts';
 import { renewSettings } from './settings-renewal.ts';
-import { closeMs, supervisionTerms } from './supervision-terms.ts';
+import { supervisionTerms } from './supervision-terms.ts';
+
+/** Until the end of a process that was killed is known. */
+const killedMs = 50;
 
 /**
  * Opens the management port and the database, forks the workers and the process of the jobs, and decides on permits
@@ -25,9 +28,10 @@ export async function runPrimary(parts: RoleParts): Promise<Running> {
   const lifecycle = createLifecycle(log);
   const primaryLog = log.named('primary');
   const now = createHostClock();
+  const terms = supervisionTerms(settings);
   let databaseUrl: string | null = null;
   const primary = createPrimary({
-    terms: supervisionTerms(settings),
+    terms,
     renewTerms: async () =>
       supervisionTerms(await renewSettings({ atStart: settings, source, databaseUrl, log: primaryLog })),
     log: primaryLog,
@@ -54,14 +58,14 @@ export async function runPrimary(parts: RoleParts): Promise<Running> {
       'workers',
       () => primary.start(databaseUrl),
       () => primary.stop(),
-      supervisionTerms(settings).drainTimeoutMs + closeMs,
+      terms.stopTimeoutMs + 1_000,
     );
     return {
       url,
       managementUrl,
       reload: primary.reload,
       resize: primary.resize,
-      stop: () => lifecycle.closeAll(),
+      stop: () => lifecycle.closeAll(terms.stopTimeoutMs + killedMs),
     };
   } catch (error) {
     await lifecycle.closeAll();

@@ -9,7 +9,7 @@ import { createLifecycle } from './lifecycle.ts';
 import { openManagementPort } from './management-port.ts';
 import type { RoleParts, Running } from './program.ts';
 import { startServer } from './start.ts';
-import { closeMs, supervisionTerms } from './supervision-terms.ts';
+import { supervisionTerms } from './supervision-terms.ts';
 
 /**
  * Serves in this process: a fleet of one, with the management port on the same event loop. Jobs run in a process of
@@ -54,7 +54,7 @@ export async function runSingle(parts: RoleParts): Promise<Running> {
       'jobs',
       async () => jobs,
       async () => jobs?.stop(),
-      terms.drainTimeoutMs + closeMs,
+      terms.stopTimeoutMs + 1_000,
     );
     const server = await lifecycle.open(
       'application',
@@ -80,7 +80,7 @@ export async function runSingle(parts: RoleParts): Promise<Running> {
       resize: unsupported('SIGTTIN and SIGTTOU do nothing with one process: set APP_WORKERS to 2 or more.'),
       async stop() {
         drain();
-        await Promise.all([jobs?.stop(), lifecycle.closeAll()]);
+        await Promise.all([jobs?.stop(), lifecycle.closeAll(terms.stopTimeoutMs)]);
       },
     };
   } catch (error) {

@@ -22,6 +22,7 @@ import type { Metrics } from './observability/metrics.ts';
 import { startRuntimeMetrics } from './observability/runtime-metrics.ts';
 import { schedules } from './schedules.ts';
 import type { Settings } from './settings/load.ts';
+import { stopLimits } from './stop-limits.ts';
 import type { TaskThreadData } from './task-thread.ts';
 import { taskDefinitions } from './tasks.ts';
 
@@ -46,7 +47,7 @@ export interface RunningJobs extends RequestCounts {
 /** The file that a thread runs: as this one it is a source, or built. */
 const threadEntry = new URL(`./task-thread${extname(import.meta.url)}`, import.meta.url);
 
-/** How long each part may take to close, in milliseconds; the runner beyond the grace time. */
+/** How long each part may take to close, in milliseconds; the runner beyond the grace time. `stopLimits` is for all. */
 const closeMs = {
   housekeeping: 250,
   scheduler: 250,
@@ -55,9 +56,6 @@ const closeMs = {
   threads: 700,
   metrics: 100,
 };
-
-/** All of them together. A supervisor that waits less long beyond the grace time cuts what still ends in order. */
-export const jobsCloseMs = Object.values(closeMs).reduce((sum, ms) => sum + ms);
 
 /** Throws a StartError for what the operator can mend: a pooler in the way, a schedule that is wrong. */
 export async function startJobs(parts: JobParts): Promise<RunningJobs> {
@@ -153,7 +151,7 @@ export async function startJobs(parts: JobParts): Promise<RunningJobs> {
       stop(ms) {
         graceMs = ms;
         void runner.stop(ms);
-        return lifecycle.closeAll();
+        return lifecycle.closeAll(ms + stopLimits.parts);
       },
     };
   } catch (error) {

@@ -36,6 +36,7 @@ import { observeSaturation } from './observability/saturation-metrics.ts';
 import { createShortageReport, type ReportShortage } from './observability/shortage.ts';
 import { showPath } from './observability/target-text.ts';
 import type { Settings } from './settings/load.ts';
+import { stopLimits } from './stop-limits.ts';
 
 export interface StartOptions
   extends Pick<AppParts, 'extraRoutes' | 'fleetMetrics' | 'limitStore' | 'now' | 'passwords' | 'queue'> {
@@ -189,7 +190,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       inFlight: http.inFlight,
       async stop(how = {}) {
         lingerMs = how.lingerMs ?? stopLingerMs;
-        await lifecycle.closeAll();
+        await lifecycle.closeAll(server.shutdownGraceSeconds * 1000 + stopLimits.parts);
         log.info('application.shutdown');
       },
     };

@@ -1,18 +1,17 @@
 import type { SupervisionTerms } from './cluster/primary.ts';
 import type { Settings } from './settings/load.ts';
+import { stopLimits } from './stop-limits.ts';
 
-/**
- * What a process needs to end beyond the grace time of its requests or jobs, in milliseconds: more than `jobsCloseMs`
- * of `start-jobs.ts`, for it has its last words to say.
- */
-export const closeMs = 10_000;
+/** How long a process that others take over from may drain beyond the grace time, in milliseconds. Nobody waits for it. */
+const takenOverMs = 10_000;
 
 /** How the processes of these settings are supervised. */
 export function supervisionTerms({ server }: Settings): SupervisionTerms {
   return {
     workers: server.workers,
     startTimeoutMs: server.workerStartTimeoutSeconds * 1000,
-    drainTimeoutMs: server.shutdownGraceSeconds * 1000 + closeMs,
+    drainTimeoutMs: server.shutdownGraceSeconds * 1000 + takenOverMs,
+    stopTimeoutMs: server.shutdownGraceSeconds * 1000 + stopLimits.child,
     silenceMs: server.workerTimeoutSeconds * 1000,
     canaryMs: server.reloadCanarySeconds * 1000,
     maxRequests: server.workerMaxRequests,

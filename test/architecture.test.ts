@@ -138,6 +138,8 @@ const assembly = new Set([
   'run-worker',
   'start-jobs',
   'supervision-terms',
+  'stop-limits',
+  'end-process',
   'task-thread',
   'tasks',
   'worker',

@@ -4,8 +4,7 @@ import { dailyReport } from '../src/features/reports/reports.ts';
 import { createQueue } from '../src/jobs/queue.ts';
 import { createMetrics } from '../src/observability/metrics.ts';
 import { loadSettings } from '../src/settings/load.ts';
-import { jobsCloseMs, startJobs } from '../src/start-jobs.ts';
-import { closeMs } from '../src/supervision-terms.ts';
+import { startJobs } from '../src/start-jobs.ts';
 import { taskDefinitions } from '../src/tasks.ts';
 import { captureLog } from './helpers/captured-log.ts';
 import { eventually } from './helpers/eventually.ts';
@@ -64,9 +63,4 @@ it('what runs jobs deletes old ones too, for there may be no server', async (t) 
   await mustStartJobs(t, database.url, 10);
   await eventually('the old job is gone', async () => (await queue.find(sql, old)) === undefined);
   assert.notEqual(await queue.find(sql, young), undefined);
-});
-
-it('what runs jobs ends in order before its supervisor ends it', () => {
-  const lastWordsMs = 1_000;
-  assert.ok(jobsCloseMs + lastWordsMs <= closeMs);
 });

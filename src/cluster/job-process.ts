@@ -31,7 +31,9 @@ import { createWorkerPool, type Version } from './worker-pool.ts';
 /** Times are in milliseconds. */
 export interface JobProcessTerms {
   readonly startTimeoutMs: number;
+  /** How long it may drain while another one takes over, and when everything stops. */
   readonly drainTimeoutMs: number;
+  readonly stopTimeoutMs: number;
   /** How long it may be silent. */
   readonly silenceMs: number;
   /** In a reload, how long the new one must stay up before the old one drains. */

@@ -41,7 +41,9 @@ import { workerStates } from './worker-state.ts';
 export interface SupervisionTerms {
   readonly workers: number;
   readonly startTimeoutMs: number;
+  /** How long a worker may drain while others take over, and when everything stops. */
   readonly drainTimeoutMs: number;
+  readonly stopTimeoutMs: number;
   /** How long a worker may be silent. */
   readonly silenceMs: number;
   readonly canaryMs: number;

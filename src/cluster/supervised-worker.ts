@@ -26,8 +26,9 @@ export interface WorkerOptions {
   readonly generation: number;
   /** How long it may take to become ready, in milliseconds. */
   readonly startTimeoutMs: number;
-  /** How long it may take to drain, in milliseconds. */
+  /** How long it may take to drain, in milliseconds, and how long when everything stops. */
   readonly drainTimeoutMs: number;
+  readonly stopTimeoutMs: number;
   readonly log: Logger;
   /** Gets what it says, but for what belongs to its own state. */
   readonly onMessage: (message: ToPrimary) => void;
@@ -53,7 +54,7 @@ export interface SupervisedWorker {
   readonly ended: Promise<WorkerEnd>;
   report(): WorkerReport;
   tell(message: ToWorker): void;
-  /** Has it answer what it has and end; does nothing if it is about to end already. */
+  /** Has it answer what it has and end. One that drains already only gets the deadline of `stopped`, if that is why. */
   drain(reason: EndReason): void;
   /** Ends it at once. */
   kill(reason: EndReason): void;
@@ -123,11 +124,19 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
   }
 
   function drain(why: EndReason): void {
-    if (!enter('drain')) return;
+    if (!enter('drain')) {
+      if (why === 'stopped' && state === 'draining') setDeadline(why, options.stopTimeoutMs);
+      return;
+    }
     reason = why;
     log.info('worker.draining', { ...who, reason });
     tell({ kind: 'stop', takenOver: why !== 'stopped' });
-    deadline = setTimeout(() => kill(why), options.drainTimeoutMs);
+    setDeadline(why, why === 'stopped' ? options.stopTimeoutMs : options.drainTimeoutMs);
+  }
+
+  function setDeadline(why: EndReason, ms: number): void {
+    clearTimeout(deadline);
+    deadline = setTimeout(() => kill(why), ms);
   }
 
   function kill(why: EndReason): void {

@@ -81,6 +81,8 @@ const foreignMessage: Fault = {
     'The thread sent a message that the runner does not know: a task must not post to the port of its thread.',
 };
 
+const drainGraceMs = 250;
+
 /** Starts a thread. Throws the system's error if there is no room for one. */
 export function startPoolThread(options: PoolThreadOptions): PoolThread {
   const { entry, workerData, memoryMb, abortGraceMs, log } = options;
@@ -176,7 +178,9 @@ export function startPoolThread(options: PoolThreadOptions): PoolThread {
     if (given?.attempt.id !== id || given.aborted !== undefined) return;
     given.aborted = why;
     tell({ kind: 'abort', reason: why });
-    graceTimer = setTimeout(() => terminate(why), abortGraceMs);
+    // At the end of the program there is less time: what has not ended then is still to be given back.
+    const graceMs = why === 'drain' ? Math.min(abortGraceMs, drainGraceMs) : abortGraceMs;
+    graceTimer = setTimeout(() => terminate(why), graceMs);
   }
 
   function endPolitely(): void {

@@ -52,8 +52,34 @@ export function startLimitedProgram(
 export function startWorkerProgram(
   t: Pick<TestContext, 'after'>,
   env: Readonly<Record<string, string>>,
+  folder = root,
 ): Program {
-  return start(t, root, ownProgram('worker'), env);
+  const program = folder === root ? ownProgram('worker') : [...fromSources, join(folder, 'src', 'worker.ts')];
+  return start(t, folder, program, env);
+}
+
+/** Starts `main` or `worker` with a standard output that nothing reads: the given one, or a socket. */
+export function spawnUnread(
+  name: string,
+  env: Readonly<Record<string, string>>,
+  stdout: 'pipe' | number = 'pipe',
+): ChildProcess {
+  return spawn(process.execPath, ownProgram(name), {
+    cwd: root,
+    env: { ...environment(), ...env },
+    stdio: ['ignore', stdout, 'pipe'],
+  });
+}
+
+function environment(): NodeJS.ProcessEnv {
+  return {
+    PATH: process.env.PATH,
+    HOME: process.env.HOME,
+    APP_PORT: '0',
+    APP_MANAGEMENT_PORT: 'off',
+    APP_DATABASE_URL: 'none',
+    SECURITY_JWT_SECRET: testSecret,
+  };
 }
 
 const fromSources = ['--import', 'tsx'];
@@ -74,15 +100,7 @@ function start(
 ): Program {
   const child = spawn(command, program, {
     cwd: folder,
-    env: {
-      PATH: process.env.PATH,
-      HOME: process.env.HOME,
-      APP_PORT: '0',
-      APP_MANAGEMENT_PORT: 'off',
-      APP_DATABASE_URL: 'none',
-      SECURITY_JWT_SECRET: testSecret,
-      ...env,
-    },
+    env: { ...environment(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';
