@@ -7,4 +7,4 @@
  *                             ├─ child      a supervised process that is still there is killed
  *                             └─ process    the process ends, whatever it waits for
  */
-export const stopLimits = { parts: 350, child: 550, process: 700 } as const;
+export const stopLimits = { parts: 450, child: 700, process: 800 } as const;

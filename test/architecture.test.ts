@@ -238,9 +238,9 @@ describe('the process', () => {
       /^(?:program-frame\.ts|cli\/)/,
     ],
     [
-      'it is ended by the frame and cli/ alone',
+      'it is ended by the frame, its last step and cli/ alone',
       /\bprocess\.(?:exit|exitCode|abort|kill\(process\.pid)\b/,
-      /^(?:program-frame\.ts|cli\/)/,
+      /^(?:program-frame\.ts|end-process\.ts|cli\/)/,
     ],
     ['it is not taken from elsewhere under another name', /from 'node:process'/, /^$/],
   ];
