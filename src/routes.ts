@@ -30,7 +30,12 @@ import { type MailQueue, noMail } from './mail/mail-queue.ts';
 import type { Logger } from './observability/logger.ts';
 import type { Metrics, MetricsSnapshot } from './observability/metrics.ts';
 import { createDocsRoutes } from './openapi/docs-page.ts';
-import { createOpenApiDocument, type OpenApiDocument } from './openapi/document.ts';
+import {
+  createOpenApiDocument,
+  createOpenApiDocumentInPieces,
+  type DocumentOptions,
+  type OpenApiDocument,
+} from './openapi/document.ts';
 import type { Settings } from './settings/load.ts';
 import { taskDefinitions } from './tasks.ts';
 
@@ -81,24 +86,23 @@ export function createRoutes(parts: RouteParts): Route[] {
   ]);
   const { settings, metrics, fleetMetrics = async () => metrics.snapshot() } = parts;
   const { projectName, docsUrl, redocUrl, openapiUrl } = settings.application;
-  let document: OpenApiDocument | undefined;
-  const documentOnce = () => {
-    document ??= describeRoutes(settings, api);
-    return document;
-  };
   return [
     ...api,
     ...(settings.security.enablePrometheus ? metricsRoutes({ collect: fleetMetrics }) : []),
-    ...createDocsRoutes({ document: documentOnce, projectName, docsUrl, redocUrl, openapiUrl }),
+    ...createDocsRoutes({
+      document: () => createOpenApiDocumentInPieces(documentOptions(settings, api)),
+      ...{ projectName, docsUrl, redocUrl, openapiUrl },
+    }),
   ];
 }
 
 /** The OpenAPI document of the given routes. */
-export function describeRoutes(
-  { application, security }: Settings,
-  routes: readonly Route[],
-): OpenApiDocument {
-  return createOpenApiDocument({
+export function describeRoutes(settings: Settings, routes: readonly Route[]): OpenApiDocument {
+  return createOpenApiDocument(documentOptions(settings, routes));
+}
+
+function documentOptions({ application, security }: Settings, routes: readonly Route[]): DocumentOptions {
+  return {
     routes,
     info: {
       title: application.projectName,
@@ -113,7 +117,7 @@ export function describeRoutes(
       apiKeyHeader: security.apiKeyHeader,
       scopes: scopeDescriptions,
     },
-  });
+  };
 }
 
 function featureRoutes({

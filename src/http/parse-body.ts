@@ -91,7 +91,7 @@ function checkDeeply(value: unknown, pointer: string): void {
       if (name === '__proto__') {
         throw new AppError(
           'malformed_body',
-          `The JSON has a member named "__proto__" at "${shorten(pointer)}", which is not taken.`,
+          `The JSON has a member named "__proto__" at ${JSON.stringify(shorten(pointer))}, which is not taken.`,
         );
       }
       if (!name.isWellFormed()) throw loneSurrogate(pointer);
@@ -103,7 +103,7 @@ function checkDeeply(value: unknown, pointer: string): void {
 function loneSurrogate(pointer: string): AppError {
   return new AppError(
     'malformed_body',
-    `The JSON has half of a surrogate pair at "${shorten(pointer)}", which is not text.`,
+    `The JSON has half of a surrogate pair at ${JSON.stringify(shorten(pointer))}, which is not text.`,
   );
 }
 

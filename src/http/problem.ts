@@ -6,6 +6,7 @@
 import { inspect } from 'node:util';
 import { AppError, type ErrorCode, type FieldError } from '../errors.ts';
 import type { Context } from './context.ts';
+import { pathReference } from './path-reference.ts';
 
 export const problemContentType = 'application/problem+json';
 
@@ -140,16 +141,17 @@ const internalDetail =
 
 /** Makes a thrown thing the answer of the request. Headers that layers have set stay, except what described a body. */
 export function replyWithProblem(ctx: Context, error: unknown, debug: boolean): void {
-  const instance = ctx.target.path.length <= maxInstance ? { instance: ctx.target.path } : {};
-  const problem = describeProblem(error, { ...instance, requestId: ctx.id, debug });
+  const instance = pathReference(ctx.target.raw);
+  const problem = describeProblem(error, {
+    ...(instance !== undefined && { instance }),
+    requestId: ctx.id,
+    debug,
+  });
   for (const name of bodyHeaders) if (name in ctx.headers) delete ctx.headers[name];
   if (error instanceof AppError && error.headers !== undefined) Object.assign(ctx.headers, error.headers);
   ctx.error = error;
   ctx.reply(problem.status, JSON.stringify(problem), problemContentType);
 }
-
-/** A longer path is not repeated to the client. */
-const maxInstance = 1000;
 
 const bodyHeaders = [
   'etag',

@@ -14,8 +14,8 @@ import type { OpenApiDocument } from './document.ts';
 import { type Asset, findSwaggerUi, readAssets } from './swagger-ui.ts';
 
 export interface DocsOptions {
-  /** Makes the document. Called once, when somebody asks for it. */
-  readonly document: () => OpenApiDocument;
+  /** Makes the document. Called once, when a client asks for it first; should not block the event loop for long. */
+  readonly document: () => Promise<OpenApiDocument>;
   /** Path of the document; null serves none, and no page either. */
   readonly openapiUrl: string | null;
   /** Path of the page; null serves none. */
@@ -72,8 +72,8 @@ const docsLimits: readonly RouteLimit[] = [{ name: 'api-docs', by: 'address', qu
 const docsRoute = { method: 'GET', tags: ['docs'], auth: 'none', hidden: true } as const;
 const largeRoute = { ...docsRoute, costs: ['large-answer'], limits: docsLimits } as const;
 
-function documentRoute(path: string, document: () => OpenApiDocument): Route {
-  let text: string | undefined;
+function documentRoute(path: string, document: () => Promise<OpenApiDocument>): Route {
+  let text: Promise<string> | undefined;
   return route({
     ...largeRoute,
     path,
@@ -82,9 +82,9 @@ function documentRoute(path: string, document: () => OpenApiDocument): Route {
     cache: 'no-cache',
     etag: true,
     responses: { 200: { description: 'The document.', contentType: 'application/json' } },
-    handler() {
-      text ??= JSON.stringify(document());
-      return raw(text, 'application/json');
+    async handler() {
+      text ??= document().then((described) => JSON.stringify(described));
+      return raw(await text, 'application/json');
     },
   });
 }

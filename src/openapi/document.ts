@@ -12,6 +12,7 @@
  * Left out are routes that say `hidden`, and HEAD and OPTIONS, which follow from the others.
  */
 
+import { setImmediate } from 'node:timers/promises';
 import type { Method, Route } from '../http/route.ts';
 import { type Header, standardHeaders } from './headers.ts';
 import { describeOperation, type Operation, pathTemplate } from './operation.ts';
@@ -64,6 +65,24 @@ export interface OpenApiDocument {
  * result has no schema, a tag without a description, an operationId that is there twice.
  */
 export function createOpenApiDocument(options: DocumentOptions): OpenApiDocument {
+  const steps = describeInSteps(options);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** The same without blocking the event loop: other events are handled after each route. */
+export async function createOpenApiDocumentInPieces(options: DocumentOptions): Promise<OpenApiDocument> {
+  const steps = describeInSteps(options);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    await setImmediate();
+  }
+}
+
+function* describeInSteps(options: DocumentOptions): Generator<undefined, OpenApiDocument> {
   const { routes, info, environment, tags, security } = options;
   const schemas = createSchemaSet();
   const paths: OpenApiDocument['paths'] = {};
@@ -72,6 +91,7 @@ export function createOpenApiDocument(options: DocumentOptions): OpenApiDocument
   for (const route of visible) {
     const path = pathTemplate(route.path);
     paths[path] = { ...paths[path], [lowerCase(route.method)]: describeOperation(route, schemas) };
+    yield;
   }
   const responses = describeCommonResponses(schemas);
   return {

@@ -12,10 +12,15 @@ const text = (max: number) =>
 const fieldErrorSchema = z
   .strictObject({
     in: z.enum(['body', 'query', 'path', 'header']).meta({ description: 'The part of the request.' }),
-    pointer: text(maxPointerLength).meta({
-      description: 'Where in that part, as a JSON Pointer (RFC 6901); empty for the whole of it.',
-      examples: ['/email'],
-    }),
+    // It names members as the client did, NUL included.
+    pointer: z
+      .string()
+      .max(maxPointerLength)
+      .regex(/^(?:\/(?:[^/~]|~[01])*)*$/)
+      .meta({
+        description: 'Where in that part, as a JSON Pointer (RFC 6901); empty for the whole of it.',
+        examples: ['/email'],
+      }),
     detail: text(maxDetailLength).meta({
       description: 'What to do about it.',
       examples: ['This field is required.'],
@@ -45,7 +50,11 @@ export const problemSchema = z
       examples: ['One value is not as this route takes them; "errors" says which and why.'],
     }),
     instance: text(8192)
-      .meta({ description: 'The path of the request.', examples: ['/api/v1/users'] })
+      .meta({
+        description: 'The path of the request, as a URI reference. Missing if none resolves to it.',
+        format: 'uri-reference',
+        examples: ['/api/v1/users'],
+      })
       .exactOptional(),
     code: z.enum(errorCodes).meta({
       description: 'The same as `type`, for a switch in a program.',

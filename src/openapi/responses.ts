@@ -64,11 +64,11 @@ export function describeResponses(
   for (const [status, spec] of Object.entries(route.responses)) {
     responses[status] = describeDeclared(route, Number(status), spec, `${name}, response ${status}`, schemas);
   }
-  const { ETag } = responses['200']?.headers ?? {};
-  if (route.method === 'GET' && responses['200'] !== undefined) {
+  const read = route.method === 'GET' ? responses['200'] : undefined;
+  if (read !== undefined) {
     responses['304'] = {
       description: 'Not modified: the client has the current representation (If-None-Match).',
-      headers: { ...usual(route.limit), ...(ETag !== undefined && { ETag: reference('ETag') }) },
+      headers: read.headers,
     };
   }
   for (const [status, codes] of refusalsOf(route)) {
@@ -177,7 +177,9 @@ function describeRouteRefusal(
   schemas: SchemaSet,
 ): ApiResponse {
   const limit = status === 413 && route.maxBody !== undefined ? `; the limit is ${route.maxBody} bytes` : '';
-  return describeRefusal(usual(route.limit), status, codes, schemas, limit);
+  // A message that is wrong as a whole counts against its sender, also where it asks for a probe.
+  const headers = usual(codes.includes('bad_target') ? 'address' : route.limit);
+  return describeRefusal(headers, status, codes, schemas, limit);
 }
 
 function describeRefusal(

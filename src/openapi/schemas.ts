@@ -29,9 +29,13 @@ const refPrefix = '#/components/schemas/';
 
 export function createSchemaSet(): SchemaSet {
   const components = new Map<string, JsonSchema>();
+  const converted = { input: new Map<z.ZodType, JsonSchema>(), output: new Map<z.ZodType, JsonSchema>() };
 
   return {
     convert(schema, form, use) {
+      // The schema of problems is in every refusal of every route: converting it each time took three quarters of it all.
+      const known = converted[form].get(schema);
+      if (known !== undefined) return known;
       const { $schema, $defs = {}, ...root } = toJsonSchema(schema, form, use);
       for (const [id, component] of Object.entries($defs)) {
         const known = components.get(id);
@@ -42,6 +46,7 @@ export function createSchemaSet(): SchemaSet {
         }
         components.set(id, component);
       }
+      converted[form].set(schema, root);
       return root;
     },
     components: () => Object.fromEntries([...components].sort(([a], [b]) => (a < b ? -1 : 1))),

@@ -24,7 +24,7 @@ function document() {
 
 function startDocs(t: TestContext, options: Partial<DocsOptions> = {}) {
   const routes = createDocsRoutes({
-    document,
+    document: async () => document(),
     openapiUrl: '/openapi.json',
     docsUrl: '/docs',
     redocUrl: '/redoc',
@@ -60,7 +60,7 @@ test('the document is made when it is first asked for, and once', async (t) => {
     made += 1;
     return document();
   };
-  const { url } = await startDocs(t, { document: counted });
+  const { url } = await startDocs(t, { document: async () => counted() });
   assert.equal(made, 0);
   await (await fetch(`${url}/openapi.json`)).text();
   await (await fetch(`${url}/openapi.json`)).text();
@@ -161,13 +161,18 @@ test('what has no address is not served', async (t) => {
   assert.equal((await fetch(`${url}/docs`)).status, 404);
   assert.equal((await fetch(`${url}/redoc`)).status, 404);
   assert.equal((await fetch(`${url}/docs/assets/docs.css`)).status, 404);
-  const addresses = { document, docsUrl: '/docs', redocUrl: '/redoc', projectName: 'Things' };
+  const addresses = {
+    document: async () => document(),
+    docsUrl: '/docs',
+    redocUrl: '/redoc',
+    projectName: 'Things',
+  };
   assert.deepEqual(createDocsRoutes({ ...addresses, openapiUrl: null }), []);
 });
 
 test('no page of its own stands in the document', () => {
   const routes = createDocsRoutes({
-    document,
+    document: async () => document(),
     openapiUrl: '/openapi.json',
     docsUrl: '/docs',
     redocUrl: '/redoc',

@@ -3,7 +3,12 @@ import { test } from 'node:test';
 import * as z from 'zod';
 import { noContent } from '../../src/http/reply.ts';
 import { type Route, route } from '../../src/http/route.ts';
-import { createOpenApiDocument, type OpenApiDocument } from '../../src/openapi/document.ts';
+import {
+  createOpenApiDocument,
+  createOpenApiDocumentInPieces,
+  type DocumentOptions,
+  type OpenApiDocument,
+} from '../../src/openapi/document.ts';
 
 const thing = z.object({ id: z.int().min(1), name: z.string().max(50) }).meta({ id: 'Thing' });
 const security = {
@@ -20,7 +25,11 @@ function get(path: string, more: Partial<Route> = {}): Route {
 }
 
 function describe(routes: readonly Route[], environment = 'local'): OpenApiDocument {
-  return createOpenApiDocument({
+  return createOpenApiDocument(optionsFor(routes, environment));
+}
+
+function optionsFor(routes: readonly Route[], environment = 'local'): DocumentOptions {
+  return {
     routes,
     environment,
     info: { title: 'Things', description: 'All about things.', version: '1.2.3' },
@@ -29,8 +38,21 @@ function describe(routes: readonly Route[], environment = 'local'): OpenApiDocum
       { name: 'others', description: 'What nothing uses.' },
     ],
     security,
-  });
+  };
 }
+
+test('the document that is made in pieces is the same, and other events are handled after each route', async () => {
+  const routes = ['/a', '/b', '/c', '/d'].map((path, index) => get(path, { operationId: `get${index}` }));
+  let turns = 0;
+  const immediate = () => {
+    turns += 1;
+    pending = setImmediate(immediate);
+  };
+  let pending = setImmediate(immediate);
+  assert.deepEqual(await createOpenApiDocumentInPieces(optionsFor(routes)), describe(routes));
+  clearImmediate(pending);
+  assert.ok(turns >= routes.length, `${turns} turns of the event loop`);
+});
 
 test('the document says what the service is, under which licence, and which server it came from', () => {
   const { openapi, info, servers, tags } = describe([get('/things')], 'staging');
