@@ -1,8 +1,8 @@
 import { connectDatabase, type Database } from './db/database.ts';
-import { describeUnavailable, isUnavailable } from './db/database-error.ts';
+import { describeUnavailable, isUnavailable, sqlState } from './db/database-error.ts';
 import { pendingMigrations } from './db/migrate.ts';
 import { findUnsuitability } from './db/suitability.ts';
-import { AppError, StartError } from './errors.ts';
+import { AppError, reasonOf, StartError } from './errors.ts';
 import type { Logger } from './observability/logger.ts';
 
 const patienceSeconds = 5;
@@ -27,9 +27,10 @@ export async function findObstacle(database: Database): Promise<string | undefin
     await database.ping(patienceSeconds * 1000);
     return (await findUnsuitability(database.sql))?.sentence ?? (await findPending(database));
   } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    if (isUnavailable(error)) return describeUnavailable(error);
-    return `The database cannot be worked with: ${error.message}`;
+    if (error instanceof StartError) return error.message;
+    if (!(error instanceof AppError) && sqlState(error) === undefined) throw error;
+    if (error instanceof AppError && isUnavailable(error)) return describeUnavailable(error);
+    return `The database cannot be worked with: ${reasonOf(error)}.`;
   }
 }
 

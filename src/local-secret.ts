@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { StartError } from './errors.ts';
+import { reasonOf, StartError } from './errors.ts';
 import type { Settings } from './settings/load.ts';
 
 /**
@@ -24,9 +24,8 @@ function readOrMakeSecret(dataDir: string): string {
     return readSecret(file) ?? keepSecret(file);
   } catch (cause) {
     if (cause instanceof StartError) throw cause;
-    const why = cause instanceof Error ? cause.message : String(cause);
     throw new StartError(
-      `The secret for access tokens cannot be kept in ${dataDir} (${why}): set SECURITY_JWT_SECRET, or APP_DATA_DIR to a folder that this user may write in.`,
+      `The secret for access tokens cannot be kept in ${dataDir} (${reasonOf(cause)}): set SECURITY_JWT_SECRET, or APP_DATA_DIR to a folder that this user may write in.`,
       { cause },
     );
   }

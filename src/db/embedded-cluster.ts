@@ -23,7 +23,7 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { StartError } from '../errors.ts';
+import { reasonOf, StartError } from '../errors.ts';
 import type { Account } from './embedded-account.ts';
 import type { Binaries } from './embedded-binaries.ts';
 
@@ -144,8 +144,9 @@ async function initialise(
       ],
       { cwd: folder, env: childEnvironment, ...account },
     ).catch((cause) => {
+      const words = wordsOf(cause.stderr) ?? reasonOf(cause);
       throw new StartError(
-        `PostgreSQL could not initialise ${dataDir}: ${lastLine(cause.stderr) ?? cause.message}`,
+        `PostgreSQL could not initialise ${dataDir}: ${words}.${adviceOn(words, folder)}`,
         { cause },
       );
     });
@@ -161,8 +162,31 @@ async function initialise(
   }
 }
 
-function lastLine(output: unknown): string | undefined {
-  return typeof output === 'string' ? output.trim().split('\n').at(-1) || undefined : undefined;
+/** What a program of PostgreSQL says about its failure: the lines that name it, else the last one. */
+function wordsOf(output: unknown): string | undefined {
+  const lines = typeof output === 'string' ? output.trim().split('\n') : [];
+  return failureLines(lines).join(' ') || lines.at(-1) || undefined;
+}
+
+/** The lines that name a failure, and the advice that follows them: others come after, such as that it cleans up. */
+export function failureLines(lines: readonly string[]): string[] {
+  return lines.filter((line) => /\b(?:FATAL|PANIC|ERROR|HINT|error|hint):/.test(line));
+}
+
+/** What to do about a failure whose reason is not in the data; empty for others. */
+export function adviceOn(words: string, folder: string): string {
+  if (/shared memory segment .*No space left/.test(words)) {
+    return ' Give /dev/shm more room; in a container, for example with "docker run --shm-size=256m".';
+  }
+  if (isEmptyLockFile(words)) {
+    return ` Remove the file ${join(folder, 'postmaster.pid')}, unless another PostgreSQL is starting there.`;
+  }
+  return '';
+}
+
+/** Left behind by a loss of power, or about to be written by another PostgreSQL. */
+export function isEmptyLockFile(words: string): boolean {
+  return /lock file "postmaster.pid" is empty/.test(words);
 }
 
 async function readVersion(folder: string): Promise<number | undefined> {

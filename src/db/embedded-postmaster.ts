@@ -9,10 +9,16 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { StartError } from '../errors.ts';
+import { reasonOf, StartError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Binaries } from './embedded-binaries.ts';
-import { type Cluster, childEnvironment, folderArgument } from './embedded-cluster.ts';
+import {
+  adviceOn,
+  type Cluster,
+  childEnvironment,
+  failureLines,
+  folderArgument,
+} from './embedded-cluster.ts';
 import { folderMark } from './embedded-process.ts';
 
 export interface PostmasterOptions {
@@ -64,7 +70,7 @@ export async function startPostmaster(options: PostmasterOptions): Promise<Postm
   await new Promise<void>((resolve, reject) => {
     const lines = createInterface({ input: child.stderr }).on('line', (line) => {
       lastWords.push(line);
-      if (lastWords.length > 5) lastWords.shift();
+      if (lastWords.length > 20) lastWords.shift();
       writeLog(log, line, stopping !== undefined);
       if (line.includes(ready)) resolve();
     });
@@ -72,9 +78,18 @@ export async function startPostmaster(options: PostmasterOptions): Promise<Postm
     const closed = once(lines, 'close');
     const allSaid = ended.then(() => Promise.race([closed, delay(500, undefined, { ref: false })]));
     void Promise.all([ended, allSaid]).then(([how]) => {
-      const said = lastWords.join(' | ');
+      // The reason may stand in a line before the failure, and other lines may follow it.
+      const failures = failureLines(lastWords);
+      const said = lastWords
+        .filter((line, index) => index >= lastWords.length - 5 || failures.includes(line))
+        .join(' | ');
       if (busy.test(said)) reject(new PostmasterBusyError(said));
-      else reject(new StartError(`PostgreSQL did not start (${how}): ${said || 'it said nothing'}`));
+      else
+        reject(
+          new StartError(
+            `PostgreSQL did not start (${how}): ${said || 'it said nothing'}${adviceOn(said, cluster.folder)}`,
+          ),
+        );
     });
   });
 
@@ -123,7 +138,7 @@ async function commandLine({ cluster, port, owner, durable }: PostmasterOptions)
 async function endOf(child: ChildProcess): Promise<string> {
   return new Promise((resolve) => {
     child.once('exit', (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
-    child.once('error', (error) => resolve(error.message));
+    child.once('error', (error) => resolve(reasonOf(error)));
   });
 }
 

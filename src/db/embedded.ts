@@ -22,12 +22,19 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { StartError } from '../errors.ts';
+import { reasonOf, StartError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
 import { findAccount } from './embedded-account.ts';
 import { findBinaries } from './embedded-binaries.ts';
-import { clusterFolder, databaseName, openCluster, readPassword } from './embedded-cluster.ts';
+import {
+  adviceOn,
+  clusterFolder,
+  databaseName,
+  isEmptyLockFile,
+  openCluster,
+  readPassword,
+} from './embedded-cluster.ts';
 import { clearFolder, readLastPort, readPostmasterFile, takeOwnership, urlOf } from './embedded-ownership.ts';
 import { type Postmaster, PostmasterBusyError, startPostmaster } from './embedded-postmaster.ts';
 import { classifyProcess, identifyProcess } from './embedded-process.ts';
@@ -66,7 +73,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedD
   const stopped = new AbortController();
   let ownership = await own().catch(async (cause) => {
     await postmaster.stop();
-    throw new StartError(`The embedded PostgreSQL in ${dataDir} cannot be opened: ${cause.message}`, {
+    throw new StartError(`The embedded PostgreSQL in ${dataDir} cannot be opened: ${reasonOf(cause)}.`, {
       cause,
     });
   });
@@ -92,8 +99,12 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedD
         return await open(port);
       } catch (error) {
         if (!(error instanceof PostmasterBusyError)) throw error;
-        if (attempt >= 20)
-          throw new StartError(`PostgreSQL did not start: ${error.message}`, { cause: error });
+        const words = error.message;
+        if (attempt >= (isEmptyLockFile(words) ? 8 : 20)) {
+          throw new StartError(`PostgreSQL did not start: ${words}.${adviceOn(words, cluster.folder)}`, {
+            cause: error,
+          });
+        }
         await delay(50);
       }
     }

@@ -14,11 +14,12 @@
  * - applied, and newer than every file: a newer version was here; the program runs, and says so in the log
  */
 
-import { AppError, StartError } from '../errors.ts';
+import { AppError, reasonOf, StartError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import { connectDatabase, type Database } from './database.ts';
-import { describeUnavailable, isUnavailable, sqlState } from './database-error.ts';
+import { describeUnavailable, isUnavailable, sqlState, toDatabaseError } from './database-error.ts';
 import type { Sql } from './intercept.ts';
+import { rejectInvalidIndexes } from './invalid-indexes.ts';
 import {
   formatVersion,
   listMigrations,
@@ -60,6 +61,7 @@ export async function migrateUp(options: MigrateOptions): Promise<string[]> {
         advice: 'A newer version was deployed here.',
       });
     }
+    if (pending.length > 0) await rejectInvalidIndexes(database.sql);
     for (const migration of pending) {
       const startedAt = performance.now();
       await execute(database, migration, migration.up, (sql) => recordApplied(sql, migration));
@@ -160,7 +162,11 @@ async function execute(
   record: (sql: Sql) => Promise<unknown>,
 ): Promise<void> {
   if (!migration.inTransaction) {
-    for (const statement of statements) await executeStatement(database.sql, migration, statement);
+    for (const statement of statements) {
+      await executeStatement(database.sql, migration, statement);
+      // What failed before may count as done now: it is not recorded as applied.
+      await rejectInvalidIndexes(database.sql);
+    }
     await record(database.sql);
     return;
   }
@@ -177,14 +183,18 @@ async function executeStatement(sql: Sql, migration: Migration, { text, line }: 
     await sql.unsafe(text);
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    const position = 'position' in cause ? Number(cause.position) : 0;
+    // What PostgreSQL said, and not the sentence for a client that was made of it.
+    const said = cause instanceof AppError && cause.cause instanceof Error ? cause.cause : cause;
+    const position = 'position' in said ? Number(said.position) : 0;
+    const detail =
+      'detail' in said && typeof said.detail === 'string' ? ` (${said.detail.replace(/\.$/, '')})` : '';
     const at = line + text.slice(0, Math.max(0, position - 1)).split('\n').length - 1;
     const rest = migration.inTransaction
       ? 'Nothing of it was applied'
       : 'Statements before it stay, because this file runs without a transaction';
     const first = text.replace(/\s+/g, ' ').slice(0, 80);
     throw new StartError(
-      `The migration ${migration.name} failed at line ${at}, in "${first}": ${cause.message.replace(/\.$/, '')}. ${rest}.`,
+      `The migration ${migration.name} failed at line ${at}, in "${first}": ${reasonOf(said)}${detail}. ${rest}.`,
       { cause },
     );
   }
@@ -206,7 +216,11 @@ async function readApplied(sql: Sql): Promise<Applied[]> {
     >`select version, name, checksum, applied_at from schema_migrations order by version`;
   } catch (error) {
     if (sqlState(error) === '42P01') return [];
-    throw error;
+    if (sqlState(error) !== '42703') throw error;
+    throw new StartError(
+      'The table schema_migrations has other columns than this program gives it, so it is of another program: use another database, or another schema (the parameter schema in APP_DATABASE_URL).',
+      { cause: error },
+    );
   }
 }
 
@@ -246,11 +260,34 @@ async function withDatabase<T>(
     await database.ping(10_000);
     return await work(database);
   } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    if (isUnavailable(error)) throw new StartError(describeUnavailable(error), { cause: error });
-    const reason = error.cause instanceof Error ? error.cause.message : error.message;
-    throw new StartError(`The database cannot be migrated: ${reason.replace(/\.$/, '')}.`, { cause: error });
+    throw explainRefusal(error);
   } finally {
     await database.close(1);
   }
 }
+
+/** What PostgreSQL refuses is for the operator to mend, and a StartError; anything else stays what it is. */
+function explainRefusal(thrown: unknown): unknown {
+  // The session of the lock rejects with the errors of the driver.
+  const error = toDatabaseError(thrown, false);
+  const state = sqlState(error);
+  if (error instanceof AppError && isUnavailable(error)) {
+    return new StartError(describeUnavailable(error), { cause: error });
+  }
+  if (state === undefined && !(error instanceof AppError)) return thrown;
+  const reason = reasonOf(error instanceof AppError ? (error.cause ?? error) : error);
+  const advice = state === undefined ? undefined : adviceByState[state];
+  return new StartError(
+    `The database cannot be migrated (${reason})${advice === undefined ? '.' : `: ${advice}.`}`,
+    { cause: error },
+  );
+}
+
+const adviceByState: Readonly<Record<string, string>> = {
+  // Since PostgreSQL 15 only the owner of a database may create tables in its schema "public".
+  '42501':
+    'give the role of APP_DATABASE_URL the right, for tables of its own by "grant usage, create on schema public to …"',
+  '3F000': 'create the schema that its search_path names, or correct the search_path',
+  '25006': 'promote it if it is a standby, or reset default_transaction_read_only',
+  '55P03': 'another session holds a lock on the table; wait for it, and migrate again',
+};

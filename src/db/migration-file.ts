@@ -110,6 +110,7 @@ export function parseMigration(
   if (migration.up.length === 0 && !drafts)
     throw new StartError(`${name}.sql has no statement in its up part: add one.`);
   if (migration.inTransaction) refuseTransactionControl(migration);
+  refuseClientCopy(migration);
   return migration;
 }
 
@@ -126,6 +127,16 @@ function refuseTransactionControl({ name, up, down }: Migration): void {
   if (found === undefined) return;
   throw new StartError(
     `${name}.sql, line ${found.line}: each migration already runs in a transaction of its own; remove "${found.text}".`,
+  );
+}
+
+/** PostgreSQL would wait for data from a client, or send it some, and a migration has neither. */
+function refuseClientCopy({ name, up, down }: Migration): void {
+  const copy = /^copy\b[^;]*\b(?:from\s+stdin|to\s+stdout)\b/is;
+  const found = [...up, ...down].find(({ text }) => copy.test(text));
+  if (found === undefined) return;
+  throw new StartError(
+    `${name}.sql, line ${found.line}: COPY from STDIN or to STDOUT needs a client that sends or receives the rows, and a migration is none: write the rows with insert.`,
   );
 }
 

@@ -18,6 +18,9 @@ export async function withMigrationLock<T>(url: string, waitMs: number, work: ()
   const session = connectDirectly({ url, applicationName: 'strata migrations', connectTimeoutSeconds: 10 });
   const deadline = performance.now() + waitMs;
   try {
+    // The lock goes with its session, which is idle while the work is done. PostgreSQL 13 has no such setting.
+    await session`
+      select set_config(name, '0', false) from pg_settings where name = 'idle_session_timeout'`;
     for (;;) {
       const [row] = await session`select pg_try_advisory_lock(${migrationLock}) as locked`;
       if (row?.locked === true) return await work();

@@ -9,6 +9,7 @@
  * is no thread at all and the last has died at its start, but fails with its fault; after `close` no thread starts.
  */
 
+import { reasonOf } from '../errors.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { failed, faultOf, outcomeOfAbort } from './outcome.ts';
 import { type PoolThread, type PoolThreadOptions, startPoolThread, type ThreadEnd } from './pool-thread.ts';
@@ -117,7 +118,7 @@ export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
     }, delayMs);
     timers.add(timer);
     if (threads.size > 0) return;
-    const message = `No thread could be started: ${cause.message}`;
+    const message = `No thread could be started: ${reasonOf(cause)}.`;
     for (const { resolve } of waiting.splice(0)) resolve(failed({ code: 'thread_ended', message }, false));
   }
 

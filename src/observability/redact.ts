@@ -124,6 +124,7 @@ function describeError(error: Error, depth: number, budget: Budget): Record<stri
     stack: typeof error.stack === 'string' ? maskStack(error.stack) : undefined,
   };
   if ('code' in error) described.code = redactValue('', error.code, depth + 1, budget);
+  if (error instanceof AggregateError) described.errors = redactValue('', error.errors, depth + 1, budget);
   if (error.cause !== undefined) described.cause = redactValue('cause', error.cause, depth + 1, budget);
   return described;
 }

@@ -21,7 +21,7 @@ import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 import { type EmbeddedDatabase, findRunningEmbedded, startEmbedded } from '../../src/db/embedded.ts';
 import { readAccount } from '../../src/db/embedded-account.ts';
-import { clusterFolder } from '../../src/db/embedded-cluster.ts';
+import { adviceOn, clusterFolder, failureLines } from '../../src/db/embedded-cluster.ts';
 import { readPostmasterFile } from '../../src/db/embedded-ownership.ts';
 import { classifyProcess } from '../../src/db/embedded-process.ts';
 import { StartError } from '../../src/errors.ts';
@@ -313,6 +313,29 @@ describe('a start that cannot succeed', () => {
     await mkdir(join(folder, 'cluster'));
     await writeFile(join(folder, 'cluster', 'diary.txt'), '');
     assert.match(await refusal(folder), /cluster exists and is not a data folder of PostgreSQL/);
+  });
+
+  it('names the file to remove when the lock file of PostgreSQL is empty, as after a loss of power', async (t) => {
+    const file = join(clusterFolder(dataDir), 'postmaster.pid');
+    await writeFile(file, '');
+    t.after(() => rm(file));
+    await assert.rejects(mustStart(t), (error) => {
+      assert.ok(error instanceof StartError);
+      assert.match(error.message, /lock file "postmaster.pid" is empty\. Remove the file \//);
+      return true;
+    });
+  });
+
+  it('names the reason and not what was said after it, with what to do about it', () => {
+    const said = [
+      'selecting default "max_connections" ... 20',
+      'FATAL:  could not resize shared memory segment "/PostgreSQL.1" to 1048576 bytes: No space left on device',
+      'child process exited with exit code 1',
+      'initdb: removing contents of data directory "/data"',
+    ];
+    const failure = failureLines(said).join(' ');
+    assert.equal(failure, said[1]);
+    assert.match(adviceOn(failure, '/data'), /Give \/dev\/shm more room/);
   });
 
   it('quotes the last words of PostgreSQL', async (t) => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -223,5 +224,95 @@ describe('pending migrations', () => {
     assert.deepEqual(await pendingMigrations(sql, options.directory), ['0001_change_1', '0002_change_2']);
     await migrateUp(options);
     assert.deepEqual(await pendingMigrations(sql, options.directory), []);
+  });
+});
+
+const noTransaction = { head: '-- migrate: no-transaction\n' };
+
+describe('a statement outside of a transaction that failed', () => {
+  it('is not taken for done when the file is applied again: its index is named until it is mended', async (t) => {
+    const build = {
+      ...noTransaction,
+      up: 'create unique index concurrently if not exists a_x_key on a (x);',
+    };
+    const { options, admin } = await mustPrepare(t, [
+      createA,
+      { up: 'insert into a values (1), (1);' },
+      build,
+    ]);
+    await assert.rejects(
+      migrateUp(options),
+      /0003_change_3 failed .*could not create unique index.*\(x\)=\(1\)/,
+    );
+    for (let again = 0; again < 2; again += 1) {
+      await assert.rejects(
+        migrateUp(options),
+        /^StartError: The index a_x_key of the table a is not valid.*run "drop index concurrently a_x_key", and migrate/,
+      );
+      assert.equal((await migrationStatus(options))[2]?.state, 'pending');
+    }
+    await admin`delete from a`;
+    await admin`drop index concurrently a_x_key`;
+    assert.deepEqual(await migrateUp(options), ['0003_change_3']);
+  });
+
+  it('is found right after it too, where the index was invalid for another reason', async (t) => {
+    const { options, admin, put } = await mustPrepare(t, [createA]);
+    await migrateUp(options);
+    await put(2, {
+      ...noTransaction,
+      up: "create index concurrently a_x_key on a (x);\nupdate pg_index set indisvalid = false where indexrelid = 'a_x_key'::regclass;",
+    });
+    await assert.rejects(migrateUp(options), /The index a_x_key of the table a is not valid/);
+    assert.equal((await admin`select from schema_migrations where version = 2`).length, 0);
+  });
+});
+
+describe('what PostgreSQL refuses while it migrates is one sentence that says what to do', () => {
+  it('for a role that may not create tables in the schema public, or not connect', async (t) => {
+    const { options, admin } = await mustPrepare(t, [createA]);
+    const role = `role_${randomBytes(4).toString('hex')}`;
+    await admin.unsafe(`create role ${role} login password 'secret'`);
+    const url = Object.assign(new URL(options.url), { username: role, password: 'secret' }).href;
+    await assert.rejects(
+      migrateUp({ ...options, url }),
+      /^StartError: The database cannot be migrated \(permission denied for schema public\): .*grant usage, create/,
+    );
+    await admin.unsafe(`revoke connect on database ${new URL(url).pathname.slice(1)} from public`);
+    await assert.rejects(migrateUp({ ...options, url }), /^StartError: .*permission denied for database/);
+    await admin.unsafe(`drop role ${role}`);
+  });
+
+  it('for a table schema_migrations of another tool', async (t) => {
+    const { options, admin } = await mustPrepare(t, [createA]);
+    await admin`create table schema_migrations (version varchar primary key)`;
+    for (const work of [migrateUp, migrateDown, migrationStatus]) {
+      await assert.rejects(
+        work(options),
+        /^StartError: The table schema_migrations .* is of another program/,
+      );
+    }
+  });
+
+  it('for a search path without a schema', async (t) => {
+    const { options, admin } = await mustPrepare(t, [createA]);
+    await admin.unsafe(`alter database ${new URL(options.url).pathname.slice(1)} set search_path = nowhere`);
+    await assert.rejects(
+      migrateUp(options),
+      /^StartError: .*no schema has been selected.*: create the schema/,
+    );
+  });
+
+  it('for a table that another session has locked', async (t) => {
+    const { options, admin, put } = await mustPrepare(t, [createA]);
+    await migrateUp(options);
+    await put(2, { up: "set local lock_timeout = '10ms';\nalter table a add column y int;" });
+    await admin.begin(async (tx) => {
+      await tx`lock table a`;
+      await assert.rejects(
+        migrateUp(options),
+        /0002_change_2 failed at line 4, .*canceling statement due to lock timeout/,
+      );
+    });
   });
 });

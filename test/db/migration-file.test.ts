@@ -61,6 +61,16 @@ describe('a migration file', () => {
     ],
     ['without a comment on why', file('select 1', '', ''), /begin with a comment/],
     ['without a statement to apply', file('-- nothing'), /no statement in its up part/],
+    [
+      'that reads rows from a client',
+      file('select 1;\ncopy a (x)\n  from stdin;'),
+      /line 4: COPY from STDIN/,
+    ],
+    [
+      'that sends rows to a client',
+      file('COPY (select 1) TO STDOUT'),
+      /line 3: COPY from STDIN or to STDOUT/,
+    ],
     ['that commits by itself', file('select 1;\ncommit;'), /line 4: .* remove "commit"/],
   ];
   for (const [name, source, sentence] of refused) {

@@ -1,0 +1,66 @@
+/** A database that refuses the program: each way to start ends with one sentence and exit code 1, and no stack. */
+
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, describe, it, type TestContext } from 'node:test';
+import postgres from 'postgres';
+import { startProgram, startWorkerProgram } from '../helpers/program.ts';
+import { mustCreateDatabase, testServerUrl } from '../helpers/test-database.ts';
+
+const server = postgres(testServerUrl(), { max: 1, onnotice: () => {} });
+after(() => server.end());
+
+const programs = { start: startProgram, worker: startWorkerProgram };
+
+/** The URL of a new database for a role that owns nothing. */
+async function mustCreateFor(
+  t: TestContext,
+  prepare: (database: postgres.Sql) => Promise<unknown>,
+): Promise<string> {
+  const url = new URL(await mustCreateDatabase(t, { empty: true }));
+  const role = `role_${randomBytes(4).toString('hex')}`;
+  await server.unsafe(`create role ${role} login password 'secret'`);
+  t.after(() => server.unsafe(`drop role ${role}`).then(() => {}));
+  const admin = postgres(url.href, { max: 1, onnotice: () => {} });
+  await prepare(admin).finally(() => admin.end());
+  return Object.assign(url, { username: role, password: 'secret' }).href;
+}
+
+describe('the program does not start, with one sentence, where', () => {
+  const cases: [what: string, sentence: RegExp, prepare: (database: postgres.Sql) => Promise<unknown>][] = [
+    [
+      'its role may create no table',
+      /^The database cannot be migrated \(permission denied for schema public\)/,
+      async () => {},
+    ],
+    [
+      'its role may not connect',
+      /^The database takes no connection: .*permission denied for database/,
+      async (database) => {
+        const [row] = await database`select current_database() as name`;
+        await database.unsafe(`revoke connect on database ${row?.name} from public`);
+      },
+    ],
+    [
+      'the table of migrations is of another tool',
+      /^The table schema_migrations .* is of another program/,
+      (database) =>
+        database.unsafe(
+          'create table schema_migrations (version varchar primary key); grant all on schema_migrations to public; grant all on schema public to public',
+        ),
+    ],
+  ];
+  for (const [what, sentence, prepare] of cases) {
+    for (const [name, start] of Object.entries(programs)) {
+      it(`${what}: ${name}`, async (t) => {
+        const url = await mustCreateFor(t, prepare);
+        const program = start(t, { APP_DATABASE_URL: url, APP_DATABASE_MIGRATE: 'true' });
+        program.ready.catch(() => {});
+        program.management.catch(() => {});
+        assert.deepEqual(await program.ended, { code: 1, signal: null });
+        assert.match(program.stderr(), sentence);
+        assert.equal(program.stderr().trim().split('\n').length, 1, program.stderr());
+      });
+    }
+  }
+});
