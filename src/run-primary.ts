@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { createLimitStore } from './app.ts';
 import { createPrimary, type Program } from './cluster/primary.ts';
+import { limitWaitingConnections } from './cluster/waiting-connections.ts';
 import { connectionLimits, readFileLimit } from './connection-limits.ts';
 import { createDashboard } from './dashboard.ts';
 import { openDatabaseServer } from './database-server.ts';
@@ -11,6 +12,7 @@ import { createLifecycle } from './lifecycle.ts';
 import { createHostClock } from './limits/host-clock.ts';
 import { createPrimaryLimits } from './limits/primary-limits.ts';
 import { openManagementPort } from './management-port.ts';
+import { reportRefusedConnections } from './observability/refused-connections.ts';
 import { startRuntimeMetrics } from './observability/runtime-metrics.ts';
 import type { RoleParts, Running } from './program.ts';
 import { renewSettings } from './settings-renewal.ts';
@@ -40,13 +42,20 @@ export async function runPrimary(parts: RoleParts): Promise<Running> {
     keepProgram: () => keepProgramOf(parts),
     hasJobs: hasJobProcess(settings),
   });
+  const connections = connectionLimits(settings, readFileLimit());
+  const reportRefused = reportRefusedConnections(primaryLog, metrics);
+  limitWaitingConnections({
+    // Each worker takes a descriptor of the primary, and while it starts some more.
+    max: Math.max(1, connections.max - 2 * settings.server.workers),
+    onRefused: () => reportRefused('full', ''),
+  });
   // Whatever ends this process, it leaves no other behind that it could still end.
   process.on('exit', primary.kill);
   startRuntimeMetrics({ metrics, version: settings.application.projectVersion });
   try {
     const dashboard = createDashboard(settings, log);
     const managementUrl = await openManagementPort(
-      { ...settings.server, maxConnections: connectionLimits(settings, readFileLimit()).maxManagement },
+      { ...settings.server, maxConnections: connections.maxManagement },
       primary.fleet,
       log,
       lifecycle,

@@ -134,7 +134,11 @@ export function createPrimary(options: PrimaryOptions): Primary {
   const reportsOf = (workers: Iterable<SupervisedWorker>) => Array.from(workers, (worker) => worker.report());
 
   function fork(generation: number, version: Version): SupervisedWorker {
-    const hasOther = () => [...pool.workers].some((other) => other !== worker && other.state === 'ready');
+    const hasOther = () =>
+      [...pool.workers].some(
+        (other) =>
+          other !== worker && other.state === 'ready' && cluster.workers?.[other.id]?.isConnected() === true,
+      );
     const worker: SupervisedWorker = superviseWorker({
       ...terms,
       kind: 'requests',

@@ -13,7 +13,7 @@ const advice: Readonly<Record<RefusalReason, string>> = {
     'One address holds its share of the connections (APP_MAX_CONNECTIONS_PER_ADDRESS). If it is your proxy, add it to SECURITY_TRUSTED_PROXIES.',
 };
 
-/** Counts connections that were refused, and logs one line for each reason in ten seconds. */
+/** Counts connections that were refused, and logs one line for each reason in ten seconds. An unknown address is ''. */
 export function reportRefusedConnections(
   log: Logger,
   metrics: Metrics,
@@ -33,7 +33,7 @@ export function reportRefusedConnections(
     if (unlogged === undefined) return;
     log.warning('http.connection.refused', {
       reason,
-      client_address: address,
+      ...(address === '' ? {} : { client_address: address }),
       unlogged,
       advice: advice[reason],
     });

@@ -93,6 +93,31 @@ for (const workers of ['1', '2']) {
   });
 }
 
+describe('a program whose workers are all blocked', () => {
+  it('answers probes while more connections come than it has file descriptors', async (t) => {
+    const { program, site, management } = await mustStart(t, {
+      APP_WORKERS: '2',
+      APP_WORKER_TIMEOUT_SECONDS: '300',
+    });
+    for (const worker of [1, 2])
+      await program.logged(new RegExp(`"worker":${worker},.*"event":"worker.ready"`));
+    const pids = await workerPids(management);
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    try {
+      const silent = await openSilent(t, site, '127.0.0.2', 400);
+      await program.logged(/"logger":"primary".*"reason":"full".*"event":"http.connection.refused"/);
+      for (let count = 0; count < 10; count += 1) {
+        assert.equal((await request(management, { path: '/livez' })).status, 200);
+        assert.equal((await request(management, { path: '/workers' })).status, 200);
+      }
+      closeAll(silent);
+    } finally {
+      for (const pid of pids) process.kill(pid, 'SIGCONT');
+    }
+    await mustRecover('127.0.0.3', site);
+  });
+});
+
 describe('a program without a file descriptor left', () => {
   it('survives in each of its processes, and replaces a worker that died meanwhile', async (t) => {
     const until = join(await mustMakeFolder(t), 'enough');
