@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { createPasswordHasher } from '../../../src/auth/password.ts';
+import { createAccount } from '../../../src/features/account/account.ts';
 import { createBackground } from '../../../src/features/account/background.ts';
 import { currentRequest, runInRequest } from '../../../src/observability/request-context.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { deferred } from '../../helpers/deferred.ts';
 import { eventually } from '../../helpers/eventually.ts';
+import { mustOpenTestDatabase } from '../../helpers/test-database.ts';
 
 describe('work in the background', () => {
   it('begins after the caller has gone on', async () => {
@@ -51,4 +54,28 @@ describe('work in the background', () => {
     await eventually('the failure is logged', () => captured.of('mail.failed').length === 1);
     await eventually('there is room', () => inBackground(async () => {}));
   });
+});
+
+it('registrations that wait for the database leave room for requests for a reset', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const log = captureLog().log;
+  const account = createAccount({
+    // Whatever makes a token hangs.
+    database: { ...database, transaction: () => new Promise(() => {}) },
+    passwords: createPasswordHasher({ cost: 1 }),
+    attempts: { underPermit: (_attempt, compare) => compare(), succeeded: async () => {} },
+    auth: {
+      endUserSessions: async () => () => {},
+      renewSession: () => Promise.reject(new Error('Nobody changes a password here.')),
+      requireAuthority: async () => {},
+    },
+    apiKeys: { revokeAll: async () => () => {} },
+    mail: { enabled: true, post() {}, async stop() {} },
+    log,
+    ...{ service: 'Strata', publicUrl: '', prefix: '/api/v1' },
+  });
+  for (let id = 1; id <= 150; id += 1) {
+    account.sendVerification({ id, username: 'ada', email: 'ada@example.org' });
+  }
+  await account.requestReset({ email: 'ada@example.org', address: '192.0.2.1' });
 });
