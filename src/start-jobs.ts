@@ -1,20 +1,23 @@
 /**
  * Opens what runs jobs in this process, and closes it in reverse. Both roles of `job-program.ts` call it.
  *
- *     threads  ->  runner (its own connections)  ->  scheduler, housekeeping (one connection for both)
+ *     threads, isolate  ->  runner (its own connections)  ->  scheduler, housekeeping (one connection for both)
  *
  * Stopping: the runner claims no more from that moment on and lets what runs end within the grace time, meanwhile the
  * scheduler and housekeeping end; then the threads do.
  */
 
+import { type ChildProcess, fork } from 'node:child_process';
 import { extname } from 'node:path';
 import { createJobChores } from './chores.ts';
 import type { RequestCounts } from './cluster/vitals.ts';
 import { connectDatabase } from './db/database.ts';
 import { startHousekeeping } from './housekeeping.ts';
+import { createIsolate, type Isolate } from './jobs/isolate.ts';
 import { createQueue } from './jobs/queue.ts';
 import { runnerStopMs, startRunner } from './jobs/runner.ts';
 import { createScheduler } from './jobs/scheduler.ts';
+import { processStarter } from './jobs/thread-handle.ts';
 import { createThreadPool, type ThreadPool } from './jobs/thread-pool.ts';
 import { createLifecycle } from './lifecycle.ts';
 import type { Logger } from './observability/logger.ts';
@@ -47,6 +50,9 @@ export interface RunningJobs extends RequestCounts {
 /** The file that a thread runs: as this one it is a source, or built. */
 const threadEntry = new URL(`./task-thread${extname(import.meta.url)}`, import.meta.url);
 
+/** The file of a process in which a suspect runs alone. */
+const isolateEntry = new URL(`./task-isolate${extname(import.meta.url)}`, import.meta.url);
+
 /** How long each part may take to close, in milliseconds; the runner beyond the grace time. `stopLimits` is for all. */
 const closeMs = {
   housekeeping: 250,
@@ -73,10 +79,10 @@ export async function startJobs(parts: JobParts): Promise<RunningJobs> {
       async (started) => started.stop(),
       closeMs.metrics,
     );
-    const threads = await lifecycle.open(
+    const opened = await lifecycle.open(
       'threads',
-      async () =>
-        createThreadPool({
+      async () => ({
+        threads: createThreadPool({
           entry: threadEntry,
           workerData,
           size: tasks.threads,
@@ -84,16 +90,25 @@ export async function startJobs(parts: JobParts): Promise<RunningJobs> {
           log: log.named('threads'),
           metrics,
         }),
-      (opened) => opened.close(),
+        isolate: createIsolate({
+          // Crashes are rare, and most of what ran in the process is innocent and soon done.
+          size: Math.ceil(tasks.threads / 2),
+          start: processStarter(() => startIsolated(workerData)),
+          log: log.named('isolate'),
+        }),
+      }),
+      async ({ threads, isolate }) => void (await Promise.all([threads.close(), isolate.close()])),
       closeMs.threads,
     );
-    const pool: ThreadPool = {
-      ...threads,
+    const counted = <Pool extends Pick<ThreadPool, 'run'>>(runs: Pool): Pool => ({
+      ...runs,
       run(attempt, onProgress) {
         begun += 1;
-        return threads.run(attempt, onProgress);
+        return runs.run(attempt, onProgress);
       },
-    };
+    });
+    const pool: ThreadPool = counted(opened.threads);
+    const isolate: Isolate = counted(opened.isolate);
     const runner = await lifecycle.open(
       'runner',
       () =>
@@ -104,6 +119,7 @@ export async function startJobs(parts: JobParts): Promise<RunningJobs> {
           applicationName: `${application.projectName} runner`,
           definitions: taskDefinitions,
           pool,
+          isolate,
           version,
           log: log.named('runner'),
           metrics,
@@ -158,4 +174,10 @@ export async function startJobs(parts: JobParts): Promise<RunningJobs> {
     await lifecycle.closeAll();
     throw error;
   }
+}
+
+function startIsolated(workerData: TaskThreadData): ChildProcess {
+  const child = fork(isolateEntry, { serialization: 'advanced' });
+  child.send(workerData, () => {});
+  return child;
 }

@@ -140,6 +140,7 @@ const assembly = new Set([
   'supervision-terms',
   'stop-limits',
   'end-process',
+  'task-isolate',
   'task-thread',
   'tasks',
   'worker',

@@ -35,6 +35,8 @@ export interface OwnAttempt extends AttemptKey {
 export interface ClaimedJob extends Attempt {
   readonly queue: string;
   readonly priority: number;
+  /** How many attempts of the job were lost with their runner; with any, the job is a suspect and runs alone. */
+  readonly losses: number;
   /** Between the moment from which it could run and the claim, in milliseconds. */
   readonly waitMs: number;
 }
@@ -43,42 +45,48 @@ export interface ClaimOptions {
   readonly runner: number;
   /** Those whose tasks the runner knows; of a paused one nothing is claimed. */
   readonly queues: readonly string[];
+  /** How many at most of those that may run beside others. */
   readonly limit: number;
+  /** How many suspects at most, which are to run alone. */
+  readonly suspects: number;
 }
 
 /**
- * Takes at most `limit` jobs, by priority, then the oldest. Each queue is asked by itself, so one that is paused or
- * that nobody serves costs nothing, however many jobs wait in it. Empty too if the runner is not registered.
+ * Takes at most `limit` jobs and `suspects` suspects, by priority, then the oldest. Each queue is asked by itself, so
+ * one that is paused or that nobody serves costs nothing, however many jobs wait in it. Empty too if the runner is not
+ * registered.
  */
 export async function claimJobs(
   sql: Sql,
-  { runner, queues, limit }: ClaimOptions,
+  { runner, queues, limit, suspects }: ClaimOptions,
 ): Promise<readonly ClaimedJob[]> {
+  const next = (condition: Fragment, most: number) => sql`
+    select waiting.id
+    from owner
+    cross join unnest(${[...queues]}::text[]) as served (queue)
+    cross join lateral (
+      select id, priority from jobs
+      where jobs.queue = served.queue and state = 'available' and ${condition}
+      order by priority, id
+      limit ${most}
+      for update skip locked
+    ) as waiting
+    where not exists (select from job_queues where name = served.queue and paused_at is not null)
+    order by waiting.priority, waiting.id
+    limit ${most}`;
   const claimed = await sql<ClaimedJob[]>`
     with owner as materialized (
       select id from job_runners where id = ${runner} for key share
-    ), next as materialized (
-      select waiting.id
-      from owner
-      cross join unnest(${[...queues]}::text[]) as served (queue)
-      cross join lateral (
-        select id, priority from jobs
-        where jobs.queue = served.queue and state = 'available'
-        order by priority, id
-        limit ${limit}
-        for update skip locked
-      ) as waiting
-      where not exists (select from job_queues where name = served.queue and paused_at is not null)
-      order by waiting.priority, waiting.id
-      limit ${limit}
+    ), beside_others as materialized (${next(sql`losses = 0`, limit)}
+    ), alone as materialized (${next(sql`losses > 0`, suspects)}
     )
     update jobs set
       state = 'running', runner = ${runner}, attempt = attempt + 1, started_at = clock_timestamp(),
       progress = 0, progress_message = null, revision = revision + 1
-    where id = any(array(select id from next)) and state = 'available'
+    where id = any(array(select id from beside_others union all select id from alone)) and state = 'available'
     returning
       id, name, queue, priority, payload, attempt, max_attempts as "maxAttempts", timeout_ms as "timeoutMs",
-      user_id as "userId", request_id as "requestId", runner,
+      user_id as "userId", request_id as "requestId", runner, losses,
       greatest(0, extract(epoch from started_at - run_at) * 1000)::float8 as "waitMs"`;
   return claimed.toSorted((one, other) => one.priority - other.priority || one.id - other.id);
 }
@@ -249,7 +257,7 @@ export async function recordProgress(
 }
 
 /** The errors with one more, which gets the attempt and the moment; at most the last 20 are kept. */
-export function withFault(sql: Sql, fault: string) {
+export function withFault(sql: Sql, fault: string | Fragment) {
   return sql`
     (case when jsonb_array_length(errors) >= 20 then errors - 0 else errors end) || jsonb_build_array(
       jsonb_build_object('attempt', attempt, 'at', ${isoNow(sql)})

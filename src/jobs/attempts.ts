@@ -5,6 +5,8 @@
  *     claim ──> waiting ──────────────────> running ──────────────────> recording ──> gone
  *                  └── waited too long, cancelled, or the runner stops ──────^
  *
+ * A suspect, which ran in a process that has ended, does not wait: it is claimed when a process of the isolate is free.
+ *
  * Invariants, while the session lasts:
  * - Every row that is `running` under this runner's number is in `held`, but for the claim under way, and for strays:
  *   rows of a claim whose answer was lost on the way, or whatever else went wrong. After a claim that failed, and when a
@@ -24,13 +26,14 @@ import type { Logger } from '../observability/logger.ts';
 import { runOutsideRequest } from '../observability/request-context.ts';
 import { jobFields, logEnding } from './attempt-log.ts';
 import { type ClaimedJob, claimJobs, findOwnAttempts, recordProgress, releaseJobs } from './attempt-store.ts';
+import type { Isolate } from './isolate.ts';
 import type { JobMetrics } from './job-metrics.ts';
 import { createPrefetch } from './prefetch.ts';
 import { createProgressBatch } from './progress-batch.ts';
 import type { Ending, Recorder } from './recorder.ts';
 import type { Poll } from './runner-store.ts';
 import type { TaskDefinition } from './task.ts';
-import type { Outcome } from './thread-messages.ts';
+import type { AbortReason, Outcome } from './thread-messages.ts';
 import type { ThreadPool } from './thread-pool.ts';
 import { cutText } from './thrown.ts';
 
@@ -38,6 +41,8 @@ export interface AttemptsOptions {
   readonly sql: Sql;
   readonly runner: number;
   readonly pool: ThreadPool;
+  /** Where suspects run. */
+  readonly isolate: Isolate;
   readonly definitions: ReadonlyMap<string, TaskDefinition>;
   readonly queues: readonly string[];
   readonly recorder: Recorder;
@@ -53,7 +58,7 @@ export interface Attempts {
   /** There may be jobs: claims as many as fit, now or as soon as there is room. */
   claim(): void;
   /** The table was asked whether jobs wait, and which run here. */
-  polled(poll: Pick<Poll, 'hasAvailable' | 'running'>): void;
+  polled(poll: Pick<Poll, 'hasAvailable' | 'hasSuspects' | 'running'>): void;
   /** A thread has become free. */
   proceed(): void;
   /** Ends the job's attempt, if it is here. */
@@ -83,7 +88,8 @@ const retryMs = 100;
 const endMs = 3_000;
 
 export function createAttempts(options: AttemptsOptions): Attempts {
-  const { sql, runner, pool, definitions, queues, recorder, isOver, onScheduled, log, metrics } = options;
+  const { sql, runner, pool, isolate, definitions, queues, recorder, isOver, onScheduled, log, metrics } =
+    options;
   const held = new Map<number, Held>();
   const threads = new Set<Promise<void>>();
   const prefetch = createPrefetch();
@@ -92,6 +98,9 @@ export function createAttempts(options: AttemptsOptions): Attempts {
   }, progressMs);
   let waiting: Held[] = [];
   let running = 0;
+  let isolated = 0;
+  /** Whether suspects wait that were not claimed because all processes of the isolate were taken. */
+  let hasSuspects = true;
   let isWanted = false;
   let isClaiming = false;
   let isStopping = false;
@@ -104,7 +113,7 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       threads: running + pool.free(),
       waiting: waiting.length,
       running,
-      recording: held.size - waiting.length - running,
+      recording: held.size - waiting.length - running - isolated,
     });
 
   async function claimAll(): Promise<void> {
@@ -113,10 +122,13 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       try {
         if (mayHaveStrays) await releaseStrays();
         const limit = claimSize();
-        if (limit === 0) break;
+        const suspects = limit > 0 || hasSuspects ? isolate.free() : 0;
+        if (limit + suspects === 0) break;
         isWanted = false;
-        const jobs = await claimJobs(sql, { runner, queues, limit });
-        if (jobs.length === limit) isWanted = true;
+        const jobs = await claimJobs(sql, { runner, queues, limit, suspects });
+        const alone = jobs.filter(isSuspect).length;
+        hasSuspects = alone === suspects;
+        if ((limit > 0 && jobs.length - alone === limit) || (suspects > 0 && hasSuspects)) isWanted = true;
         take(jobs);
       } catch (error) {
         isWanted = true;
@@ -149,7 +161,9 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     for (const job of jobs) {
       const each: Held = { job, claimedAt, stage: 'waiting' };
       held.set(job.id, each);
-      waiting.push(each);
+      if (!isSuspect(job)) waiting.push(each);
+      else if (isStopping) giveBack([each]);
+      else start(each);
       log.debug('job.claimed', { ...jobFields(job), wait_ms: Math.round(job.waitMs) });
     }
     // It came while the runner was stopping, or with the end of the session.
@@ -176,15 +190,22 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       return;
     }
     each.stage = 'running';
-    running += 1;
+    const isAlone = isSuspect(job);
+    if (isAlone) isolated += 1;
+    else running += 1;
     const { id, attempt } = job;
-    const ended = pool
+    const ended = (isAlone ? isolate : pool)
       .run(withoutClaim(job), (said) => progress.put({ id, attempt, ...said }))
       .then((outcome) => {
         threads.delete(ended);
-        running -= 1;
         const durationMs = performance.now() - startedAt;
-        prefetch.note(durationMs);
+        if (isAlone) {
+          isolated -= 1;
+          isWanted ||= hasSuspects;
+        } else {
+          running -= 1;
+          prefetch.note(durationMs);
+        }
         void record(each, outcome, durationMs);
         dispatch();
       });
@@ -203,6 +224,10 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     tellIfEmpty();
     // There may be room for a claim that there was none for.
     if (isWanted && !isClaiming) void claimAll();
+  }
+
+  function abort(job: ClaimedJob, reason: AbortReason): void {
+    (isSuspect(job) ? isolate : pool).abort(job.id, reason);
   }
 
   function giveBack(some: readonly Held[]): void {
@@ -231,17 +256,18 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     claim: () => runOutsideRequest(claim),
     polled(poll) {
       mayHaveStrays ||= poll.running.some((id) => !held.has(id));
+      hasSuspects = poll.hasSuspects;
       if (poll.hasAvailable || mayHaveStrays) claim();
     },
     proceed: () => runOutsideRequest(dispatch),
     cancel(id) {
       const each = held.get(id);
-      if (each?.stage === 'running') pool.abort(id, 'cancelled');
+      if (each?.stage === 'running') abort(each.job, 'cancelled');
       if (each?.stage !== 'waiting') return;
       waiting = waiting.filter((other) => other !== each);
       void record(each, { kind: 'aborted', reason: 'cancelled' }, null);
     },
-    running: () => running,
+    running: () => running + isolated,
     async drain(graceMs) {
       isStopping = true;
       clearTimeout(staleTimer);
@@ -251,17 +277,22 @@ export function createAttempts(options: AttemptsOptions): Attempts {
       });
       tellIfEmpty();
       await before(graceMs, empty);
-      for (const { job, stage } of held.values()) if (stage === 'running') pool.abort(job.id, 'drain');
+      for (const { job, stage } of held.values()) if (stage === 'running') abort(job, 'drain');
       await before(endMs, empty);
     },
     async lose() {
       isStopping = true;
       clearTimeout(staleTimer);
       for (const each of waiting.splice(0)) void record(each, { kind: 'aborted', reason: 'lost' }, null);
-      for (const { job, stage } of held.values()) if (stage === 'running') pool.abort(job.id, 'lost');
+      for (const { job, stage } of held.values()) if (stage === 'running') abort(job, 'lost');
       await Promise.all(threads);
     },
   };
+}
+
+/** Whether a job is to run alone: it ran in a process that has ended. */
+function isSuspect({ losses }: ClaimedJob): boolean {
+  return losses > 0;
 }
 
 /** Resolves with the promise, or when the time is up. */
@@ -272,6 +303,6 @@ async function before(ms: number, promise: Promise<void>): Promise<void> {
 }
 
 /** What a thread is to know. */
-function withoutClaim({ queue, priority, waitMs, ...attempt }: ClaimedJob) {
+function withoutClaim({ queue, priority, waitMs, losses, ...attempt }: ClaimedJob) {
   return attempt;
 }

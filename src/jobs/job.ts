@@ -40,7 +40,7 @@ export interface JobFault {
   readonly attempt: number;
   /** ISO 8601, UTC. */
   readonly at: string;
-  /** `threw`, `refused`, `timeout`, `thread_ended`, `out_of_memory`, `runner_lost`, `unknown_task`, `invalid_payload`, `invalid_result`. */
+  /** `threw`, `refused`, `timeout`, `thread_ended`, `out_of_memory`, `runner_lost`, `crashed`, `unknown_task`, `invalid_payload`, `invalid_result`. */
   readonly code: JobFaultCode;
   /** A sentence, or the message of what was thrown. */
   readonly message: string;
@@ -57,6 +57,7 @@ export const jobFaultCodes = [
   'thread_ended',
   'out_of_memory',
   'runner_lost',
+  'crashed',
   'unknown_task',
   'invalid_payload',
   'invalid_result',
@@ -85,6 +86,8 @@ export interface Job {
   /** Grows by one when a claim does not count: the job was released or snoozed. */
   readonly maxAttempts: number;
   readonly timeoutMs: number;
+  /** How many attempts were lost with their runner. They do not count, and from the first on the job runs alone. */
+  readonly losses: number;
   readonly runAt: Date;
   readonly runner: number | null;
   readonly cancelRequested: boolean;

@@ -22,21 +22,18 @@
  * buffers, has no limit but the process's. And Node stops a thread at its limit with 16 MB to spare: what asks for more
  * than that in one piece, such as a Map that doubles beyond half a million entries, ends the process, which is replaced, and
  * the jobs of all its threads are taken over.
+ *
+ * What is called a thread here is also a process with one attempt at a time (`isolate.ts`): see `thread-handle.ts`.
  */
 
-import { Worker } from 'node:worker_threads';
 import type { LogFields, Logger } from '../observability/logger.ts';
 import { failed, faultOf, outcomeOfAbort } from './outcome.ts';
 import { isFromThread } from './received-message.ts';
-import { threadArguments } from './thread-arguments.ts';
+import type { StartThread } from './thread-handle.ts';
 import type { AbortReason, Attempt, Fault, Outcome, Progress, ToThread } from './thread-messages.ts';
 
 export interface PoolThreadOptions {
-  /** The file that the thread runs, which calls `runTasks`. */
-  readonly entry: URL;
-  readonly workerData: unknown;
-  /** The limit of its heap: what is over ends the thread. */
-  readonly memoryMb: number;
+  readonly start: StartThread;
   /** How long an attempt that is told to end may take to, before its thread is ended. */
   readonly abortGraceMs: number;
   readonly log: Logger;
@@ -85,7 +82,7 @@ const drainGraceMs = 250;
 
 /** Starts a thread. Throws the system's error if there is no room for one. */
 export function startPoolThread(options: PoolThreadOptions): PoolThread {
-  const { entry, workerData, memoryMb, abortGraceMs, log } = options;
+  const { abortGraceMs, log } = options;
   let state: 'starting' | 'idle' | 'busy' | 'ending' | 'ended' = 'starting';
   let given: Given | undefined;
   let wasUseful = false;
@@ -94,28 +91,25 @@ export function startPoolThread(options: PoolThreadOptions): PoolThread {
   let reason: EndReason = 'exited';
   let graceTimer: NodeJS.Timeout | undefined;
 
-  const worker = new Worker(entry, {
-    workerData,
-    ...threadArguments(entry),
-    resourceLimits: { maxOldGenerationSizeMb: memoryMb, maxYoungGenerationSizeMb: youngMb(memoryMb) },
-  });
-  const tell = (message: ToThread) => worker.postMessage(message);
-  worker.on('message', listen);
-  // What the thread said cannot be read. It may have been how its attempt ended, so nothing else would end that.
-  worker.on('messageerror', (error: unknown) => onFault(null, faultOf('thread_ended', error)));
-  worker.on('error', (error: unknown) => {
-    if (state === 'ending') return;
-    reason = isOutOfMemory(error) ? 'out_of_memory' : 'exited';
-    fault = isOutOfMemory(error)
-      ? { code: 'out_of_memory', message: `The thread used more than its ${memoryMb} MB of memory.` }
-      : faultOf('thread_ended', error);
-  });
+  let tellEnded = () => {};
   const ended = new Promise<void>((resolve) => {
-    worker.on('exit', (code) => {
-      onExit(code);
-      resolve();
-    });
+    tellEnded = resolve;
   });
+  const handle = options.start({
+    message: listen,
+    // What the thread said cannot be read. It may have been how its attempt ended, so nothing else would end that.
+    unreadable: (error) => onFault(null, faultOf('thread_ended', error)),
+    failed(thrown) {
+      if (state === 'ending') return;
+      reason = thrown.code === 'out_of_memory' ? 'out_of_memory' : 'exited';
+      fault = thrown;
+    },
+    ended(how) {
+      onExit(how);
+      tellEnded();
+    },
+  });
+  const tell = (message: ToThread) => handle.post(message);
 
   function listen(message: unknown): void {
     // Code of a task can post to the runner too; what it posts may have taken the place of how its attempt ended.
@@ -186,20 +180,21 @@ export function startPoolThread(options: PoolThreadOptions): PoolThread {
   function endPolitely(): void {
     state = 'ending';
     tell({ kind: 'end' });
-    graceTimer = setTimeout(() => void worker.terminate(), abortGraceMs);
+    graceTimer = setTimeout(() => handle.terminate(), abortGraceMs);
   }
 
   function terminate(why: EndReason): void {
     state = 'ending';
     reason = why;
-    void worker.terminate();
+    handle.terminate();
   }
 
-  function onExit(code: number): void {
+  function onExit(how: Fault): void {
+    if (state === 'ended') return;
     state = 'ended';
     const attempt = given?.attempt;
     const wasAborted = given?.aborted !== undefined;
-    const cause = fault ?? { code: 'thread_ended', message: `The thread exited with code ${code}.` };
+    const cause = fault ?? how;
     settle(failed(cause, false));
     clearTimeout(graceTimer);
     if (reason !== 'stopped') {
@@ -237,18 +232,6 @@ export function startPoolThread(options: PoolThreadOptions): PoolThread {
       return ended;
     },
   };
-}
-
-/**
- * What is young moves to the old generation at once, and must fit into those 16 MB; the default of newer versions of Node,
- * 32 MB and more, does not.
- */
-function youngMb(memoryMb: number): number {
-  return Math.min(16, Math.ceil(memoryMb / 8));
-}
-
-function isOutOfMemory(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
 }
 
 function describe({ message, stack }: Fault): LogFields {

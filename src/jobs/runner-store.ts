@@ -96,6 +96,8 @@ export interface Poll {
   readonly cancelRequested: readonly number[];
   /** Whether a job waits in one of the queues that is not paused. */
   readonly hasAvailable: boolean;
+  /** Whether one of them is a suspect, which is to run alone. */
+  readonly hasSuspects: boolean;
   /** Until the next scheduled job is due, 0 if it is now; null if there is none. */
   readonly nextDueMs: number | null;
 }
@@ -136,6 +138,9 @@ export async function pollSession(
         where queue in (select queue from told)
           or exists (select from jobs where jobs.queue = served.queue and state = 'available')
       ) as "hasAvailable",
+      exists (
+        select from jobs where state = 'available' and losses > 0 and queue in (select queue from served)
+      ) as "hasSuspects",
       case when (select count(*) from promoted) = 1000 then 0 else (
         select extract(epoch from min(run_at) - clock_timestamp()) * 1000 from jobs
         where state = 'scheduled' and run_at > now()
@@ -152,29 +157,49 @@ export interface TakenJob {
 }
 
 /**
- * Takes the jobs of a dead runner from it: cancelled if that was asked for, failed if this was the last attempt, else
- * available. Returns them; none if the runner lives, or somebody else does the same now. Each statement must see what
- * the ones before it have waited for, so `transaction` must be one, and `read committed`.
+ * How often a job may lose its runner. From the first time on it runs alone in a process of its own, whose crash is
+ * counted as a failure of its attempt; so this ends only jobs that bring down their runner from there. It is high,
+ * because a runner that other jobs crash again and again takes the suspects with it each time.
  */
-export async function takeOver(transaction: Sql, deadRunner: number): Promise<readonly TakenJob[]> {
+const maxLosses = 50;
+
+export interface TakeOverOptions {
+  /** Whether the process of the runner may have crashed because of one of its jobs: then they are suspects. */
+  readonly mayHaveCrashed: boolean;
+}
+
+/**
+ * Takes the jobs of a dead runner from it: cancelled if that was asked for, failed if it was the last loss that a job
+ * may have, else available. The lost attempt does not count: the maximum grows by one. Returns the jobs; none if the
+ * runner lives, or somebody else does the same now. Each statement must see what the ones before it have waited for, so
+ * `transaction` must be one, and `read committed`.
+ */
+export async function takeOver(
+  transaction: Sql,
+  deadRunner: number,
+  { mayHaveCrashed }: TakeOverOptions = { mayHaveCrashed: true },
+): Promise<readonly TakenJob[]> {
   const [held] = await transaction<{ id: number }[]>`
     select id from job_runners
     where id = ${deadRunner} and pg_try_advisory_xact_lock(${lockClass}::integer, id)
     for update`;
   if (held === undefined) return [];
+  const fault = transaction`case when next = 'failed' then ${lostTooOften}::text else ${lostFault} end`;
   const taken = await transaction<TakenJob[]>`
     with lost as (
-      select id, case
-        when cancel_requested then 'cancelled' when attempt >= max_attempts then 'failed' else 'available'
+      select id, losses + ${mayHaveCrashed ? 1 : 0}::smallint as lost, case
+        when cancel_requested then 'cancelled'
+        when ${mayHaveCrashed} and losses + 1 >= ${maxLosses} then 'failed' else 'available'
       end as next
       from jobs where runner = ${deadRunner} and state = 'running'
       order by id
       for update skip locked
     ), taken as (
       update jobs set
-        state = next, runner = null, cancel_requested = false, run_at = clock_timestamp(),
+        state = next, runner = null, cancel_requested = false, run_at = clock_timestamp(), losses = lost,
+        max_attempts = max_attempts + 1,
         finished_at = case when next <> 'available' then clock_timestamp() end, revision = revision + 1,
-        ${progressIn(transaction, transaction`next`)}, errors = ${withFault(transaction, lostFault)}
+        ${progressIn(transaction, transaction`next`)}, errors = ${withFault(transaction, fault)}
       from lost where jobs.id = lost.id
       returning jobs.id, name, attempt, state, queue, request_id as "requestId"
     )
@@ -185,7 +210,12 @@ export async function takeOver(transaction: Sql, deadRunner: number): Promise<re
 
 const lostFault = JSON.stringify({
   code: 'runner_lost',
-  message: 'The process that ran the job has ended or lost its database session.',
+  message: 'The process that ran the job has ended or lost its database session. The attempt does not count.',
+});
+
+const lostTooOften = JSON.stringify({
+  code: 'runner_lost',
+  message: `The process that ran the job has ended ${maxLosses} times while it did, most of them while the job ran alone: it is not run again.`,
 });
 
 function hasNoJobs(sql: Sql, runner: number) {

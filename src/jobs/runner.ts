@@ -35,10 +35,11 @@ import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { createAlarm } from './alarm.ts';
 import { type Attempts, createAttempts } from './attempts.ts';
+import type { Isolate } from './isolate.ts';
 import { createJobMetrics } from './job-metrics.ts';
 import { findQueueDepths } from './queue-depths.ts';
 import { createRecorder } from './recorder.ts';
-import { takeOver } from './runner-store.ts';
+import { type TakeOverOptions, takeOver } from './runner-store.ts';
 import { openSession, type Session } from './session.ts';
 import type { TaskDefinition } from './task.ts';
 import type { ThreadPool } from './thread-pool.ts';
@@ -69,6 +70,8 @@ export interface RunnerOptions {
   readonly definitions: readonly TaskDefinition[];
   /** Its threads. Whoever made the pool closes it, after `stop`. */
   readonly pool: ThreadPool;
+  /** Where suspects run: jobs whose runner was lost. By default the pool, and then they do not run alone. */
+  readonly isolate?: Isolate;
   /** The version of the program, for the list of runners. */
   readonly version: string;
   readonly log: Logger;
@@ -102,7 +105,16 @@ const unknownBackoff = { baseMs: 10_000, maxMs: 600_000 };
  * PostgreSQL refuses otherwise, such as to read a table that is not there.
  */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
-  const { pool, definitions, version, log, metrics, pollMs = 1_100, random = Math.random } = options;
+  const {
+    pool,
+    isolate = pool,
+    definitions,
+    version,
+    log,
+    metrics,
+    pollMs = 1_100,
+    random = Math.random,
+  } = options;
   const shared = { applicationName: 'strata-runner', connectTimeoutSeconds: 5, ...options };
   const byName = new Map(definitions.map((definition) => [definition.name, definition]));
   const queues = [...new Set(definitions.map(({ queue }) => queue))];
@@ -119,6 +131,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   const jobMetrics = createJobMetrics(metrics, definitions, () => attempts?.running() ?? 0);
   const alarm = createAlarm();
   let session: Session | undefined;
+  let lastRunner = 0;
   let attempts: Attempts | undefined;
   let stopping: Promise<void> | undefined;
   let graceMs = 0;
@@ -168,7 +181,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     const backoffOf = (task: string) => byName.get(task)?.backoff ?? unknownBackoff;
     const recorder = createRecorder({ sql: database.sql, runner, isOver, backoffOf, random, log });
     const own = createAttempts({
-      ...{ sql: database.sql, runner, pool, queues, recorder, isOver, log },
+      ...{ sql: database.sql, runner, pool, isolate, queues, recorder, isOver, log },
       definitions: byName,
       onScheduled: alarm.within,
       metrics: jobMetrics,
@@ -178,6 +191,9 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     former = runner;
     void opened.over.then(alarm.ring);
     log.info('runner.started', { runner, pid: process.pid, threads: pool.size });
+    // Its own jobs of the session before it, unless others were faster: this process has not crashed.
+    if (lastRunner !== 0) await takeOverFrom(lastRunner, own, { mayHaveCrashed: false }).catch(() => {});
+    lastRunner = runner;
     own.claim();
     // A poll without an answer, or a take-over, holds up neither the end of the session nor a stop.
     await Promise.race([keepPolling(opened, own), opened.over, stopAsked]);
@@ -207,8 +223,8 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     }
   }
 
-  async function takeOverFrom(dead: number, own: Attempts): Promise<void> {
-    const taken = await database.transaction((sql) => takeOver(sql, dead));
+  async function takeOverFrom(dead: number, own: Attempts, options?: TakeOverOptions): Promise<void> {
+    const taken = await database.transaction((sql) => takeOver(sql, dead, options));
     for (const { id, name, attempt, state, requestId } of taken) {
       jobMetrics.finished(
         name,
@@ -243,6 +259,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     log.error('runner.failed', { step: 'open a session', error });
   }
   pool.onFree(() => attempts?.proceed());
+  if (isolate !== pool) isolate.onFree(() => attempts?.proceed());
   const working = work(first);
   const looking = setInterval(lookAtQueues, depthsMs);
   void lookAtQueues();

@@ -115,7 +115,7 @@ export async function retryJob(sql: Sql, id: number): Promise<Job | undefined> {
         state = 'available', max_attempts = greatest(max_attempts, attempt + 1), run_at = clock_timestamp(), finished_at = null,
         retries = (case when jsonb_array_length(retries) >= 20 then retries - 0 else retries end)
           || to_jsonb(${isoNow(sql)}),
-        progress = 0, progress_message = null, revision = revision + 1
+        progress = 0, progress_message = null, losses = least(losses, 1), revision = revision + 1
       where id = ${id} and state in ('failed', 'cancelled')
       returning *
     )
@@ -176,7 +176,7 @@ function wholeJob(sql: Sql) {
 function jobStatus(sql: Sql) {
   return sql`
     id, name, queue, state, priority, unique_key as "uniqueKey", user_id as "userId", request_id as "requestId",
-    attempt, max_attempts as "maxAttempts", timeout_ms as "timeoutMs", run_at as "runAt", runner,
+    attempt, max_attempts as "maxAttempts", timeout_ms as "timeoutMs", losses, run_at as "runAt", runner,
     cancel_requested as "cancelRequested", progress, progress_message as "progressMessage", result, errors, retries,
     revision, created_at as "createdAt", started_at as "startedAt", finished_at as "finishedAt"`;
 }

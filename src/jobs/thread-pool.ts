@@ -13,6 +13,7 @@ import { reasonOf } from '../errors.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { failed, faultOf, outcomeOfAbort } from './outcome.ts';
 import { type PoolThread, type PoolThreadOptions, startPoolThread, type ThreadEnd } from './pool-thread.ts';
+import { type ThreadSource, threadStarter } from './thread-handle.ts';
 import type { AbortReason, Attempt, Fault, Outcome, Progress } from './thread-messages.ts';
 
 /** Threads that run one attempt each at a time. A thread that does not come back is ended and replaced. */
@@ -33,8 +34,7 @@ export interface ThreadPool {
   close(): Promise<void>;
 }
 
-export interface ThreadPoolOptions
-  extends Pick<PoolThreadOptions, 'entry' | 'workerData' | 'memoryMb' | 'log'> {
+export interface ThreadPoolOptions extends ThreadSource, Pick<PoolThreadOptions, 'log'> {
   readonly size: number;
   /** By default half a second. */
   readonly abortGraceMs?: number;
@@ -56,6 +56,7 @@ const longestDelayMs = 30_000;
 /** Starts the threads. It does not wait for them: see `onFree`. */
 export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
   const { size, abortGraceMs = 500, log } = options;
+  const startThread = threadStarter(options);
   const threads = new Set<PoolThread>();
   const timers = new Set<NodeJS.Timeout>();
   const waiting: Waiting[] = [];
@@ -75,8 +76,7 @@ export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
   function start(): void {
     try {
       const thread: PoolThread = startPoolThread({
-        ...options,
-        abortGraceMs,
+        ...{ start: startThread, abortGraceMs, log },
         onReady() {
           serve();
           if (idle().length > 0) for (const listener of listeners) listener();

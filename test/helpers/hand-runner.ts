@@ -27,7 +27,7 @@ export async function mustRunByHand({ sql }: Database): Promise<HandRunner> {
     on conflict do nothing`;
   return {
     async mustClaim(queue) {
-      const [job] = await claimJobs(sql, { runner, queues: [queue], limit: 1 });
+      const [job] = await claimJobs(sql, { runner, queues: [queue], limit: 1, suspects: 1 });
       if (job === undefined) throw new Error(`No job is available in the queue ${queue}.`);
       return job;
     },

@@ -15,6 +15,7 @@ export function jobStatus(facts: Partial<JobStatus>): JobStatus {
     attempt: 0,
     maxAttempts: 3,
     timeoutMs: 60_000,
+    losses: 0,
     runAt: time,
     runner: null,
     cancelRequested: false,

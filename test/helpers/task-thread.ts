@@ -109,6 +109,10 @@ const tasks = [
     }, 50);
   }),
   task('exits', () => process.exit(7)),
+  task('kills_its_process', ({ at }) => {
+    process.kill(process.pid, at);
+    return never;
+  }),
   task('ends_when_told', async (_, ctx) => {
     await aborted(ctx.signal);
     ctx.signal.throwIfAborted();

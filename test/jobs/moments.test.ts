@@ -27,7 +27,7 @@ const fault = { code: 'threw', message: 'It went wrong.' } as const;
 /** Each change of a job, with the moments that it writes. */
 const changes: [what: string, moments: string, change: (tx: Sql, id: number) => Promise<unknown>][] = [
   ['enqueued', 'created_at, run_at', (tx) => insertJob(tx, newJob({ queue: 'moments' }))],
-  ['claimed', 'started_at', (tx) => claimJobs(tx, { runner, queues: ['moments'], limit: 1 })],
+  ['claimed', 'started_at', (tx) => claimJobs(tx, { runner, queues: ['moments'], limit: 1, suspects: 1 })],
   [
     'completed in the transaction of its effect',
     'finished_at',

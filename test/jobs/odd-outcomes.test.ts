@@ -25,7 +25,7 @@ async function mustRunJob(task: string, at?: string) {
   const outcome = await pool.runTask(task, { id, payload, timeoutMs: 5_000 });
   const job = { id, name: task, payload, attempt: 1, maxAttempts: 10, timeoutMs: 5_000, runner: 1 };
   await recorder.record(
-    { ...job, userId: null, requestId: null, queue: 'default', priority: 100, waitMs: 0 },
+    { ...job, userId: null, requestId: null, queue: 'default', priority: 100, waitMs: 0, losses: 0 },
     outcome,
   );
   const [row] = await sql<{ state: string; errors: { code: string; message: string }[]; bytes: number }[]>`

@@ -65,7 +65,7 @@ async function completeMarked(tx: Sql, completion: Completion): Promise<boolean>
 
 async function mustRun(runner: number, facts = {}) {
   const { job } = await insertJob(sql, newJob(facts));
-  const [claimed] = await claimJobs(sql, { runner, queues, limit: 1 });
+  const [claimed] = await claimJobs(sql, { runner, queues, limit: 1, suspects: 1 });
   assert.equal(claimed?.id, job.id);
   return { id: job.id, attempt: 1, runner };
 }
@@ -86,12 +86,12 @@ describe('a runner', () => {
     await die();
     const { claim } = await transaction(async (tx) => {
       await takeOver(tx, runner);
-      const claim = claimJobs(sql, { runner, queues, limit: 1 });
+      const claim = claimJobs(sql, { runner, queues, limit: 1, suspects: 1 });
       await someoneWaits();
       return { claim };
     });
     assert.deepEqual(await claim, []);
-    assert.deepEqual(await claimJobs(sql, { runner, queues, limit: 1 }), []);
+    assert.deepEqual(await claimJobs(sql, { runner, queues, limit: 1, suspects: 1 }), []);
   });
 
   it('leaves its row behind while a job is with it', async (t) => {
@@ -114,6 +114,7 @@ describe('a poll', () => {
       running: [],
       cancelRequested: [],
       hasAvailable: false,
+      hasSuspects: false,
       nextDueMs: null,
     });
     const runAt = new Date(Date.now() + 3_600_000);
@@ -167,7 +168,7 @@ describe('a take-over', () => {
       taken.map(({ id, state, attempt }) => ({ id, state, attempt })),
       [
         { id: again.id, state: 'available', attempt: 1 },
-        { id: used.id, state: 'failed', attempt: 1 },
+        { id: used.id, state: 'available', attempt: 1 },
         { id: cancelled.id, state: 'cancelled', attempt: 1 },
       ],
     );
@@ -176,10 +177,46 @@ describe('a take-over', () => {
       job?.errors.map(({ code, attempt }) => ({ code, attempt })),
       [{ code: 'runner_lost', attempt: 1 }],
     );
-    assert.deepEqual([job?.progress, job?.progressMessage], [0.5, 'half']);
+    // The attempt does not count: another is left.
+    assert.deepEqual([job?.maxAttempts, job?.losses], [2, 1]);
     const waiting = await findJob(sql, again.id);
     assert.deepEqual([waiting?.progress, waiting?.progressMessage], [0, null]);
     assert.equal(await isRegistered(runner), false);
+  });
+
+  it('fails a job that loses its runner for the fiftieth time, and says why', async (t) => {
+    const { runner, die } = await mustRegister(t);
+    const { id } = await mustRun(runner);
+    await sql`update jobs set losses = 49`;
+    await die();
+    await over(runner);
+    const job = await findJob(sql, id);
+    assert.equal(job?.state, 'failed');
+    assert.match(job?.errors.at(-1)?.message ?? '', /has ended 50 times/);
+  });
+
+  it('of a runner whose process lives makes no suspects', async (t) => {
+    const { runner, die } = await mustRegister(t);
+    const { id } = await mustRun(runner);
+    await die();
+    await transaction((tx) => takeOver(tx, runner, { mayHaveCrashed: false }));
+    const job = await findJob(sql, id);
+    assert.deepEqual([job?.state, job?.losses, job?.maxAttempts], ['available', 0, 4]);
+  });
+
+  it('makes suspects, which are claimed apart from the others', async (t) => {
+    const { runner, die } = await mustRegister(t);
+    const lost = await mustRun(runner);
+    await die();
+    await over(runner);
+    const other = await mustRegister(t);
+    const { job } = await insertJob(sql, newJob());
+    const claim = async (limit: number, suspects: number) =>
+      (await claimJobs(sql, { runner: other.runner, queues, limit, suspects })).map(({ id }) => id);
+    assert.deepEqual((await poll(other.session, other.runner)).hasSuspects, true);
+    assert.deepEqual(await claim(10, 0), [job.id]);
+    assert.deepEqual(await claim(0, 10), [lost.id]);
+    assert.deepEqual((await poll(other.session, other.runner)).hasSuspects, false);
   });
 
   it('takes nothing from a runner that lives', async (t) => {
@@ -197,7 +234,7 @@ describe('a take-over', () => {
     const taken = (await Promise.all(Array.from({ length: 5 }, () => over(runner)))).flat();
     assert.equal(taken.length, 20);
     assert.equal(new Set(taken.map(({ id }) => id)).size, 20);
-    assert.equal((await claimJobs(sql, { runner, queues, limit: 1 })).length, 0);
+    assert.equal((await claimJobs(sql, { runner, queues, limit: 1, suspects: 1 })).length, 0);
   });
 
   it('lets a completion win that its transaction has written, and takes the other jobs meanwhile', async (t) => {

@@ -28,7 +28,8 @@ beforeEach(async () => {
 });
 
 const count = async () => Number((await sql`select count(*) as jobs from jobs`)[0]?.jobs);
-const claim = (limit: number, queues = ['default']) => claimJobs(sql, { runner: 1, queues, limit });
+const claim = (limit: number, queues = ['default']) =>
+  claimJobs(sql, { runner: 1, queues, limit, suspects: 0 });
 
 /** What arrives on a channel from now on. */
 async function mustListen(t: TestContext, channel: string): Promise<string[]> {

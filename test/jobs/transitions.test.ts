@@ -30,6 +30,7 @@ interface Model {
   state: JobState;
   attempt: number;
   maxAttempts: number;
+  losses: number;
   cancelRequested: boolean;
   errors: number;
 }
@@ -111,13 +112,22 @@ function predict(job: Model, { event, stale }: Step): Model {
     case 'end':
       return leave('cancelled');
     case 'take over':
-      return leave(isLast ? 'failed' : 'available', failed);
+      return leave(job.losses + 1 >= 50 ? 'failed' : 'available', {
+        ...failed,
+        losses: job.losses + 1,
+        maxAttempts: job.maxAttempts + 1,
+      });
     case 'cancel':
       if (job.state === 'running') return { ...job, cancelRequested: true };
       return isFinished(job.state) ? job : { ...job, state: 'cancelled' };
     case 'retry':
       return job.state === 'failed' || job.state === 'cancelled'
-        ? { ...job, state: 'available', maxAttempts: Math.max(job.maxAttempts, job.attempt + 1) }
+        ? {
+            ...job,
+            state: 'available',
+            maxAttempts: Math.max(job.maxAttempts, job.attempt + 1),
+            losses: Math.min(job.losses, 1),
+          }
         : job;
     case 'come due':
       return job.state === 'scheduled' ? { ...job, state: 'available' } : job;
@@ -133,7 +143,7 @@ async function happen(id: number, job: Model, { event, stale }: Step): Promise<v
   const own = { id, attempt, runner };
   switch (event) {
     case 'claim':
-      return void (await claimJobs(sql, { runner: 1, queues, limit: 5 }));
+      return void (await claimJobs(sql, { runner: 1, queues, limit: 5, suspects: 5 }));
     case 'complete':
       return void (await completeJobs(sql, { runner, done: [{ ...own, result: '{"done":true}' }] }));
     case 'complete in transaction':
@@ -186,8 +196,8 @@ it('whatever happens in whatever order, a job goes only where its transitions al
         await happen(before.id, model, each);
         const job = await findJob(sql, before.id);
         assert.ok(job !== undefined);
-        const { state, attempt, maxAttempts, cancelRequested, errors } = job;
-        const found = { state, attempt, maxAttempts, cancelRequested, errors: errors.length };
+        const { state, attempt, maxAttempts, losses, cancelRequested, errors } = job;
+        const found = { state, attempt, maxAttempts, losses, cancelRequested, errors: errors.length };
         assert.deepEqual(found, pick(expected), `${before.state}: ${each.event}, stale: ${each.stale}`);
         const isProgress = each.event === 'progress' && state === 'running' && each.stale === 'no';
         if (isDeepStrictEqual(found, pick(model)) && !isProgress) assert.deepEqual(job, before);
@@ -205,8 +215,8 @@ it('whatever happens in whatever order, a job goes only where its transitions al
   assert.deepEqual([...seen].sort(), all.sort());
 });
 
-function pick({ state, attempt, maxAttempts, cancelRequested, errors }: Model): Model {
-  return { state, attempt, maxAttempts, cancelRequested, errors };
+function pick({ state, attempt, maxAttempts, losses, cancelRequested, errors }: Model): Model {
+  return { state, attempt, maxAttempts, losses, cancelRequested, errors };
 }
 
 it('the table takes a row if it says what its state says, and no other', async () => {

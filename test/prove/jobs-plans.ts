@@ -34,11 +34,11 @@ const own = Array.from({ length: running }, (_, index) => ({ id: index + 1, atte
 const cases: [what: string, pages: number, run: (sql: Sql) => Promise<unknown>][] = [
   ['enqueue', 100, (sql) => insertJob(sql, newJob())],
   ['enqueue, unique key', 100, (sql) => insertJob(sql, newJob({ uniqueKey: 'taken' }))],
-  ['claim 100', 6_000, (sql) => claimJobs(sql, { runner: 2, queues, limit: 100 })],
+  ['claim 100', 6_000, (sql) => claimJobs(sql, { runner: 2, queues, limit: 100, suspects: 2 })],
   [
     'claim where nothing is',
     50,
-    (sql) => claimJobs(sql, { runner: 2, queues: ['paused', 'none'], limit: 100 }),
+    (sql) => claimJobs(sql, { runner: 2, queues: ['paused', 'none'], limit: 100, suspects: 2 }),
   ],
   ['complete 100', 6_000, (sql) => completeJobs(sql, { runner: 1, done: own })],
   ['release 100', 6_000, (sql) => releaseJobs(sql, { runner: 1, jobs: own })],

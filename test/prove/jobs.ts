@@ -7,7 +7,8 @@
  * A server with its job process and two runners of their own do transfers between accounts; one job in twelve breaks
  * its thread on the first attempt. Meanwhile processes are killed, connections cut and PostgreSQL crashes. In the end
  * the ledger is audited: each transfer that was committed has its effect once, those that were rolled back have none.
- * Then a paused runner is woken after its jobs were taken over, and jobs that destroy their threads run among others.
+ * Then a paused runner is woken after its jobs were taken over, and jobs that destroy their threads, or crash their
+ * process, run among others.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -15,6 +16,7 @@ import * as z from 'zod';
 import { createQueue } from '../../src/jobs/queue.ts';
 import { defineTask } from '../../src/jobs/task.ts';
 import { type Blow, createChaos } from './jobs/chaos.ts';
+import { proveCrash } from './jobs/crash.ts';
 import { openProofDatabase } from './jobs/database.ts';
 import { audit, countUnfinished, createLedger, enqueueBatch, enqueueInVain } from './jobs/ledger.ts';
 import { provePoison } from './jobs/poison.ts';
@@ -35,10 +37,10 @@ const blows: Blow[] = shuffled([
 const mostWaiting = 300;
 const betweenBlowsMs = 2_000;
 const recoverMs: Readonly<Record<Blow, number>> = {
-  'runner killed': 1_500,
-  'primary killed': 1_500,
-  'connections cut': 1_500,
-  'database stopped': 2_000,
+  'runner killed': 2_500,
+  'primary killed': 2_500,
+  'connections cut': 2_500,
+  'database stopped': 3_000,
 };
 
 /** What this process has to know of the tasks in tasks.mjs, to enqueue their jobs. */
@@ -59,6 +61,7 @@ try {
   await proveLedger();
   await proveFencing();
   await proveIsolation();
+  await proveSuspicion();
 } catch (error) {
   faults.push(String(error));
   console.error(error);
@@ -174,6 +177,27 @@ async function proveIsolation(): Promise<void> {
   );
   for (const end of ends) console.log(`  ${end}`);
   expect(besideEnding >= 0.9 * alone, 'jobs that destroy their threads slow the others down');
+}
+
+async function proveSuspicion(): Promise<void> {
+  const { alone, beside, restarts, crasher, lost, innocentFailed } = await proveCrash(
+    database.sql,
+    processes,
+    quick ? 4_000 : 10_000,
+  );
+  console.log(
+    `a job that crashes its process: ${alone.toFixed(0)} jobs a second without, ${beside.toFixed(0)} ` +
+      `(${((100 * beside) / alone).toFixed(0)} %) beside it; ${restarts} runner lost with ${lost} other jobs, of which ` +
+      `${innocentFailed} failed; it ended ${crasher}`,
+  );
+  expect(innocentFailed === 0, 'jobs failed because another one crashed their process');
+  expect(restarts === 1, `the job that crashes brought down ${restarts} runners, not one`);
+  expect(
+    crasher === 'failed after runner_lost, crashed, crashed, crashed',
+    `the job that crashes ended ${crasher}`,
+  );
+  // One restart takes a second or two, however many jobs there are: with few of them it weighs more.
+  expect(beside >= (quick ? 0.5 : 0.9) * alone, 'a job that crashes its process slows the others down');
 }
 
 function expect(holds: boolean, fault: string): void {

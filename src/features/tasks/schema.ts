@@ -74,6 +74,7 @@ export const faultMessages: Readonly<Record<Exclude<JobFaultCode, 'refused'>, st
   thread_ended: 'The task ended the thread that it ran in.',
   out_of_memory: 'The task needed more memory than it may have.',
   runner_lost: 'The process that ran the task ended before the task did.',
+  crashed: 'The task crashed the process that it ran in.',
   unknown_task: 'No program that runs here knows this kind of task.',
   invalid_payload: 'The task does not understand what it was given.',
   invalid_result: 'The task ended with a result that cannot be kept.',

@@ -49,7 +49,7 @@ export async function provePoison(sql: Sql, processes: Processes, jobs: number):
   };
 }
 
-async function addPoison(sql: Sql, hows: readonly string[]): Promise<void> {
+export async function addPoison(sql: Sql, hows: readonly string[]): Promise<void> {
   const payloads = hows.map((how) => JSON.stringify({ how }));
   await sql`
     insert into jobs (name, queue, state, priority, payload, max_attempts, timeout_ms)
@@ -57,14 +57,14 @@ async function addPoison(sql: Sql, hows: readonly string[]): Promise<void> {
   `;
 }
 
-async function untilFailed(sql: Sql, count: number): Promise<void> {
+export async function untilFailed(sql: Sql, count: number): Promise<void> {
   const over = async () =>
     (await sql`select from jobs where name = 'poison' and state = 'failed'`).length === count;
   await until('the bad ones have failed', over, 60_000);
 }
 
 /** Jobs a second, from the first to be started to the last to be completed. */
-async function rate(sql: Sql, jobs: number): Promise<number> {
+export async function rate(sql: Sql, jobs: number): Promise<number> {
   const [first] = await sql`
     with added as (
       insert into jobs (name, queue, state, priority, payload, max_attempts, timeout_ms)

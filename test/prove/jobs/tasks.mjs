@@ -61,7 +61,7 @@ const runPause = implementTask(pause, ({ ms }) => delay(ms));
 const poison = defineTask({
   name: 'poison',
   queue: 'poison',
-  payload: z.object({ how: z.enum(['exit', 'memory', 'blocked']) }),
+  payload: z.object({ how: z.enum(['exit', 'memory', 'blocked', 'crash']) }),
   maxAttempts: 3,
   timeoutMs: 1_000,
   backoff: soon,
@@ -69,6 +69,7 @@ const poison = defineTask({
 
 const runPoison = implementTask(poison, ({ how }) => {
   if (how === 'exit') process.exit(1);
+  if (how === 'crash') process.kill(process.pid, 'SIGSEGV');
   if (how === 'blocked') for (;;);
   const held = [];
   for (;;) held.push(new Array(10_000).fill(held.length));

@@ -1,0 +1,13 @@
+/** The entry of a process that runs the tasks of `task-thread.ts`, one attempt at a time. */
+
+import { runIsolated } from '../../src/jobs/isolated-tasks.ts';
+import type { TestThreadData } from './task-thread.ts';
+
+process.once('message', (workerData: TestThreadData) => {
+  runIsolated({
+    entry: new URL('./task-thread.ts', import.meta.url),
+    workerData,
+    memoryMb: 64,
+    log: { level: 'INFO', base: { service: 'test' } },
+  });
+});
