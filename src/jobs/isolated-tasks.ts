@@ -24,7 +24,8 @@ export function runIsolated({ log: logOptions, ...source }: IsolatedOptions): vo
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGTTIN', 'SIGTTOU'] as const) {
     process.on(signal, () => {});
   }
-  process.once('disconnect', () => process.exit(0));
+  // With the channel and the thread gone, nothing keeps the process.
+  process.once('disconnect', () => void pool.close());
 
   let current = 0;
   process.on('message', (message: ToThread) => {
@@ -42,7 +43,7 @@ export function runIsolated({ log: logOptions, ...source }: IsolatedOptions): vo
         pool.abort(current, message.reason);
         break;
       case 'end':
-        void pool.close().then(() => process.exit(0));
+        void pool.close().then(() => process.disconnect?.());
     }
   });
   let isReady = false;
