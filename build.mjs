@@ -17,7 +17,16 @@ import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 
 const root = import.meta.dirname;
-const ownPrograms = ['main', 'worker', 'task-thread', 'task-isolate', 'cli/config', 'cli/migrate', 'cli/openapi', 'cli/user'];
+const ownPrograms = [
+  'main',
+  'worker',
+  'task-thread',
+  'task-isolate',
+  'cli/config',
+  'cli/migrate',
+  'cli/openapi',
+  'cli/user',
+];
 
 const { values, positionals } = parseArgs({
   options: {
