@@ -54,10 +54,9 @@ describe('a suspect that runs alone in a process', () => {
     const { runTask, children, of } = mustCreateIsolate(t);
     assert.deepEqual(await runTask('no_op'), { kind: 'returned', result: null });
     const thrown = await runTask('throws');
-    assert.deepEqual(thrown.kind === 'failed' && [thrown.fault.code, thrown.fault.message], [
-      'threw',
-      'It went wrong.',
-    ]);
+    assert.ok(thrown.kind === 'failed');
+    assert.equal(thrown.fault.code, 'threw');
+    assert.match(thrown.fault.message, /^It went wrong/);
     const refused = await runTask('refuses');
     assert.deepEqual(refused.kind === 'failed' && refused.fault.details, {
       rows: [{ line: 2 }, { line: 7 }],
