@@ -5,6 +5,7 @@ import { bearerToken } from '../http/bearer-token.ts';
 import { bearerChallenge } from '../http/challenge.ts';
 import type { Context } from '../http/context.ts';
 import type { Logger } from '../observability/logger.ts';
+import { showPath } from '../observability/target-text.ts';
 import type { TokenGuesses } from './token-guesses.ts';
 
 export interface RequireTokenOptions {
@@ -41,7 +42,10 @@ export function requireToken({ token, guesses, log }: RequireTokenOptions): (ctx
     const { clientAddress } = ctx;
     const shown = bearerToken(ctx.request.headers.authorization);
     if (shown === undefined) {
-      log.info('auth.credentials.refused', { client_address: clientAddress, path: ctx.target.path });
+      log.info('auth.credentials.refused', {
+        client_address: clientAddress,
+        path: showPath(ctx.target.path),
+      });
       throw new AppError(
         'unauthenticated',
         'Send the value of APP_MANAGEMENT_TOKEN as "Authorization: Bearer <token>".',
@@ -58,7 +62,7 @@ export function requireToken({ token, guesses, log }: RequireTokenOptions): (ctx
     const mustWaitMs = guesses.wrong(client);
     log.warning('auth.credentials.refused', {
       client_address: clientAddress,
-      path: ctx.target.path,
+      path: showPath(ctx.target.path),
       wait_ms: mustWaitMs,
     });
     const invalid = { description: 'This is not the token.' };

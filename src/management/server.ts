@@ -30,6 +30,7 @@ import { dispatch, prepareRoute } from '../http/dispatch.ts';
 import { createRouter } from '../http/router.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { Logger } from '../observability/logger.ts';
+import { showPath } from '../observability/target-text.ts';
 import { createManagementHosts } from './allowed-hosts.ts';
 import { jobsPageRoutes } from './jobs-page.ts';
 import { type JobsSource, jobsRoutes } from './jobs-routes.ts';
@@ -129,9 +130,10 @@ export function createManagementServer(options: ManagementOptions): ManagementSe
     blockNullBytes: true,
     onMalformed: ({ clientAddress, reason, status }) =>
       log.info('http.client.malformed', { client_address: clientAddress, reason, status }),
-    onStreamError: ({ target }, error) => log.warning('http.response.aborted', { path: target.path, error }),
+    onStreamError: ({ target }, error) =>
+      log.warning('http.response.aborted', { path: showPath(target.path), error }),
     onPipelineError: ({ method, target }, error) =>
-      log.error('http.request.failed', { method, path: target.path, error }),
+      log.error('http.request.failed', { method, path: showPath(target.path), error }),
     onAcceptError: (error) => log.error('http.connection.refused', { reason: 'accept', error }),
   });
   return {

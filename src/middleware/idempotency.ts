@@ -7,6 +7,7 @@ import { digestRequest, parseIdempotencyKey } from '../idempotency/idempotency-k
 import type { Claim, IdempotencyStore, StoredReply } from '../idempotency/idempotency-store.ts';
 import type { Logger } from '../observability/logger.ts';
 import { runOutsideRequest } from '../observability/request-context.ts';
+import { showPath } from '../observability/target-text.ts';
 
 export interface IdempotencyOptions {
   readonly store: IdempotencyStore;
@@ -107,7 +108,7 @@ export function idempotency({ store, log }: IdempotencyOptions): Middleware {
   }
 
   function replay(ctx: Context, { status, headers, body }: StoredReply): void {
-    log.info('idempotency.replayed', { method: ctx.method, path: ctx.target.path });
+    log.info('idempotency.replayed', { method: ctx.method, path: showPath(ctx.target.path) });
     ctx.reply(status, body ?? undefined);
     Object.assign(ctx.headers, headers, { 'idempotency-replayed': 'true' });
   }
