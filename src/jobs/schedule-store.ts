@@ -61,3 +61,16 @@ export async function advanceSchedule(
     where name = ${name} and cron = ${cron} and time_zone = ${timeZone} and last_tick < ${tick}`;
   return count === 1;
 }
+
+/** Lets the ticks after `now` fire again. False if the last tick is another one by now. */
+export async function turnScheduleBack(
+  sql: Sql,
+  { name, cron, timeZone }: Pick<Schedule, 'name' | 'cron' | 'timeZone'>,
+  lastTick: Date,
+  now: Date,
+): Promise<boolean> {
+  const { count } = await sql`
+    update job_schedules set last_tick = ${now}
+    where name = ${name} and cron = ${cron} and time_zone = ${timeZone} and last_tick = ${lastTick}`;
+  return count === 1;
+}

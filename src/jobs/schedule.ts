@@ -2,8 +2,11 @@
  * Schedules: jobs by the clock. A schedule is declared in the code, as tasks are; the table `job_schedules` remembers for
  * each up to when its ticks have been dealt with, and so every process may run the scheduler (`scheduler.ts`).
  *
- * `last_tick` only ever grows, and in the transaction that enqueues the job of the tick. Whoever comes second changes no
+ * `last_tick` only grows, and in the transaction that enqueues the job of the tick. Whoever comes second changes no
  * row and enqueues nothing; who dies in between has done neither. So a tick fires once, however many run.
+ *
+ * The exception is a clock that was ahead by more than 5 minutes and was set back: `last_tick` is then set to the present
+ * time, with a warning in the log, because else the schedule would be silent until the clock has caught up.
  *
  * Ticks that came while nothing ran: with `catchUp: 'once'` they become one job, that of the last of them; with `skip`
  * none. Each tick has a job of its own, also while the one before still runs: a task that must not overlap sees to it.

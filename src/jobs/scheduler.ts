@@ -15,7 +15,13 @@ import type { Sql } from '../db/intercept.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Queue } from './queue.ts';
 import { type OpenSchedule, openSchedules, type Schedule } from './schedule.ts';
-import { advanceSchedule, databaseClock, listSchedules, registerSchedules } from './schedule-store.ts';
+import {
+  advanceSchedule,
+  databaseClock,
+  listSchedules,
+  registerSchedules,
+  turnScheduleBack,
+} from './schedule-store.ts';
 
 export interface SchedulerOptions {
   readonly database: Pick<Database, 'sql' | 'transaction'>;
@@ -36,6 +42,11 @@ export interface Scheduler {
 
 const longestWaitMs = 60_000;
 const retryMs = 2_000;
+/**
+ * A last tick that is further ahead of the clock than this was fired by a clock that was wrong. What is nearer is waited
+ * for, so that a clock that is set back a little fires no tick twice.
+ */
+const aheadMs = 5 * 60_000;
 /** A tick that is this late was missed: schedulers look once a minute, if nothing keeps them from it. */
 const missedMs = 2 * longestWaitMs;
 
@@ -66,6 +77,10 @@ export function createScheduler({
       const row = rows.find(({ name }) => name === schedule.name);
       // Another version of the program has taken the schedule over.
       if (row?.cron !== schedule.cron || row.timeZone !== schedule.timeZone) continue;
+      if (row.lastTick.getTime() - now.getTime() > aheadMs) {
+        if (!(await tryToTurnBack(schedule, row.lastTick, now))) waitMs = retryMs;
+        continue;
+      }
       const tick = schedule.ticks.latest(row.lastTick, now);
       if (tick !== undefined && !(await tryToFire(schedule, tick, now))) waitMs = retryMs;
       waitMs = Math.min(waitMs, schedule.ticks.next(now).getTime() - now.getTime());
@@ -80,6 +95,22 @@ export function createScheduler({
       return true;
     } catch (error) {
       log.warning('schedule.failed', { schedule: schedule.name, tick, error });
+      return false;
+    }
+  }
+
+  /** The clock was ahead when the last tick fired. From now on the ticks of the present time fire. */
+  async function tryToTurnBack(schedule: OpenSchedule, lastTick: Date, now: Date): Promise<boolean> {
+    const { name } = schedule;
+    try {
+      if (!(await turnScheduleBack(database.sql, schedule, lastTick, now))) return true;
+      log.warning('schedule.clock_set_back', {
+        ...{ schedule: name, last_tick: lastTick, now },
+        advice: 'The clock of the database was ahead: look at what ran at the wrong time.',
+      });
+      return true;
+    } catch (error) {
+      log.warning('schedule.failed', { schedule: name, error });
       return false;
     }
   }

@@ -95,6 +95,7 @@ export const events = [
   'runner.lost',
   'runner.started',
   'runner.stopped',
+  'schedule.clock_set_back',
   'schedule.failed',
   'schedule.fired',
   'schedule.skipped',

@@ -99,6 +99,31 @@ describe('a scheduler', () => {
     assert.deepEqual(await firedIn(database), ['minutely 2026-05-01T00:03:00.000Z']);
   });
 
+  for (const [ahead, isSilent] of [
+    ['2026-05-01T00:06:20Z', true],
+    ['2026-05-01T00:07:00Z', false],
+    ['2027-05-01T00:00:00Z', false],
+  ] as const) {
+    it(`that had fired at ${ahead} by a wrong clock ${isSilent ? 'waits for it' : 'begins again at once, and says so'}`, async (t) => {
+      const database = await mustOpenTestDatabase(t);
+      const scheduler = schedulerAt(database, '2026-05-01T00:00:30Z', [minutely]);
+      await scheduler.runOnce();
+      await scheduler.at(ahead);
+      await scheduler.at('2026-05-01T00:01:30Z');
+      await scheduler.at('2026-05-01T00:01:59Z');
+      await scheduler.at('2026-05-01T00:02:00Z');
+      await scheduler.at('2026-05-01T00:02:01Z');
+      const [, ...after] = await firedIn(database);
+      assert.deepEqual(after, isSilent ? [] : ['minutely 2026-05-01T00:02:00.000Z']);
+      const lines = scheduler.of('schedule.clock_set_back').map(({ level, schedule, last_tick, now }) => {
+        return { level, schedule, last_tick, now };
+      });
+      const minute = new Date(Math.floor(new Date(ahead).getTime() / 60_000) * 60_000).toISOString();
+      const warning = { level: 'warning', schedule: 'minutely', last_tick: minute };
+      assert.deepEqual(lines, isSilent ? [] : [{ ...warning, now: '2026-05-01T00:01:30.000Z' }]);
+    });
+  }
+
   it('lets a changed expression begin now, and the version of the program that has the former one stand back', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const former = schedulerAt(database, '2026-05-01T00:00:30Z', [minutely, scheduleOf('gone', '* * * * *')]);

@@ -79,11 +79,12 @@ export async function lockAddress(tx: Sql, email: string): Promise<void> {
   await tx`select pg_advisory_xact_lock(hashtextextended('mail to ' || ${foldCase(tx, email)}, 0))`;
 }
 
-/** How many tokens were made for an address in the last hour, whatever became of them and of whoever had it. */
+/** How many tokens were made for an address in the last hour, by a clock that was not ahead, whatever became of them and of whoever had it. */
 export async function countTokens(tx: Sql, email: string, purpose: Purpose): Promise<number> {
   const [row] = await tx<{ count: number }[]>`
     select count(*)::int as count from one_time_tokens
-    where lower(email) = ${foldCase(tx, email)} and purpose = ${purpose} and created_at > now() - interval '1 hour'`;
+    where lower(email) = ${foldCase(tx, email)} and purpose = ${purpose} 
+      and created_at between now() - interval '1 hour' and now() + interval '1 minute'`;
   return row?.count ?? 0;
 }
 

@@ -47,7 +47,10 @@ export async function takePermit(tx: Sql, counted: Counted): Promise<Refusal | u
   return (await count(tx, shared, 'strangers')) === undefined ? refusal(tx, shared, 'strangers') : undefined;
 }
 
-/** Counts one attempt if its time has come; undefined if not. Either way the row is locked until the transaction ends. */
+/**
+ * Counts one attempt if its time has come; undefined if not. A time beyond the longest wait was set by a clock that was
+ * ahead, and counts as come. Either way the row is locked until the transaction ends.
+ */
 async function count(tx: Sql, { account, address, now }: Counted, pace: keyof typeof paces) {
   const { free, maxWait } = paces[pace];
   const at = clock(tx, now);
@@ -65,7 +68,7 @@ async function count(tx: Sql, { account, address, now }: Counted, pace: keyof ty
         excluded.quiet_at
       from (select case when counted.quiet_at <= ${at} then 1 else counted.attempts + 1 end) as next (nth)
     )
-    where counted.next_at <= ${at}
+    where counted.next_at <= ${at} or counted.next_at > ${at} + make_interval(secs => ${maxWait})
     returning coalesce(known_until > ${at}, false) as known`;
   return row;
 }

@@ -79,6 +79,7 @@ export function createRefresh(parts: RefreshParts) {
       sealedSuccessor: sealSuccessor(successor, presented),
       now: new Date(at),
       currentSince: new Date(at - windowMs),
+      currentUntil: new Date(at + windowMs),
       expiresAt: new Date(at + parts.idleMs),
     });
     if (rotated !== undefined) return grant(rotated, successor.text);
@@ -90,7 +91,9 @@ export function createRefresh(parts: RefreshParts) {
     if (session.current_hash.equals(presented.hash)) return grant(session, text);
 
     const isPrevious = session.previous_hash?.equals(presented.hash) === true;
-    if (isPrevious && session.sealed_successor !== null && session.rotated_at.getTime() > at - windowMs) {
+    // A clock that was ahead must not make the window longer.
+    const isRecent = Math.abs(session.rotated_at.getTime() - at) < windowMs;
+    if (isPrevious && session.sealed_successor !== null && isRecent) {
       log.info('auth.refresh.replayed', {
         user_id: session.user_id,
         sid: sessionId,

@@ -106,8 +106,9 @@ export interface Rotation {
   readonly successorHash: Buffer;
   readonly sealedSuccessor: Buffer;
   readonly now: Date;
-  /** Only a token that was current since before this moment is rotated. */
+  /** A token that became current between these moments is not rotated. After the second a clock was ahead. */
   readonly currentSince: Date;
+  readonly currentUntil: Date;
   readonly expiresAt: Date;
 }
 
@@ -126,7 +127,7 @@ export async function rotateSession(sql: Sql, rotation: Rotation): Promise<Sessi
       expires_at = least(${rotation.expiresAt}, ends_at)
     where id = ${rotation.id}
       and current_hash = ${rotation.presentedHash}
-      and rotated_at <= ${rotation.currentSince}
+      and (rotated_at <= ${rotation.currentSince} or rotated_at > ${rotation.currentUntil})
       and ended_at is null
       and expires_at > ${rotation.now}
     returning user_id, expires_at`;

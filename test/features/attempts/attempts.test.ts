@@ -402,3 +402,11 @@ function modelOfCounts() {
     },
   };
 }
+
+it('a clock that was ahead and is set back locks no account until it has caught up', async (t) => {
+  const { tries, wait } = mustPrepare(t);
+  for (let attempt = 0; attempt < 12; attempt += 1) await tries('192.0.2.1');
+  assert.ok((await tries('192.0.2.1')) > 0);
+  wait(-86_400);
+  assert.equal(await tries('192.0.2.1'), 0);
+});

@@ -81,6 +81,19 @@ describe('a refresh', () => {
     assert.equal(api.app.log.of('auth.refresh.replayed').length, 1);
   });
 
+  it('is rotated, and a used one refused, when the clock was ahead at the last rotation and is set back', async (t) => {
+    const api = await mustServeApi(t);
+    const { body } = await mustGetTokens(api);
+    await pass(api, 11);
+    const first = await refresh(api, body.refresh_token);
+    await api.app.database.sql`update sessions set rotated_at = rotated_at + interval '1 day'`;
+    const second = await refresh(api, first.body.refresh_token);
+    assert.equal(second.status, 200);
+    assert.notEqual(second.body.refresh_token, first.body.refresh_token);
+    await api.app.database.sql`update sessions set rotated_at = rotated_at + interval '1 day'`;
+    assert.equal((await refresh(api, first.body.refresh_token)).status, 401);
+  });
+
   it('keeps the session when 50 come at once with the same token, and all get the same successor', async (t) => {
     const api = await mustServeApi(t);
     const { body } = await mustGetTokens(api);
