@@ -19,6 +19,7 @@ const proofs = new Map<string, Proof>([
   ['jobs-plans', { run: () => import('./prove/jobs-plans.ts') }],
   ['limiter', { run: () => import('./prove/limiter.ts') }],
   ['metrics', { run: () => import('./prove/metrics.ts'), needs: ['promtool'] }],
+  ['partition', { run: () => import('./prove/partition.ts'), needs: ['ip', 'iptables'] }],
   ['pooler', { run: () => import('./prove/pooler.ts'), needs: ['pgbouncer'] }],
   ['probes', { run: () => import('./prove/probes.ts') }],
   ['reload', { run: () => import('./prove/reload.ts'), needs: isQuick ? [] : ['nginx'] }],

@@ -7,6 +7,7 @@ import { delimiter, join } from 'node:path';
 const packages = {
   chromium: 'chromium',
   ip: 'iproute2',
+  iptables: 'iptables',
   nginx: 'nginx-light',
   pgbouncer: 'pgbouncer',
   promtool: 'prometheus',
