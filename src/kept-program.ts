@@ -72,7 +72,8 @@ function makeCopy(folder: string, bytes: number | undefined): string | undefined
   if (bytes === undefined || bytes > mostBytes) return undefined;
   let copy: string | undefined;
   try {
-    copy = mkdtempSync(join(tmpdir(), 'strata-program-'));
+    removeAbandoned();
+    copy = mkdtempSync(join(tmpdir(), `strata-program-${process.pid}-`));
     cpSync(folder, join(copy, 'program'), { recursive: true });
     for (const part of ['sql', 'package.json'])
       cpSync(join(projectFolder, part), join(copy, part), { recursive: true });
@@ -84,6 +85,23 @@ function makeCopy(folder: string, bytes: number | undefined): string | undefined
   } catch {
     if (copy !== undefined) rmSync(copy, { recursive: true, force: true });
     return undefined;
+  }
+}
+
+/** Removes the copies of processes that were killed before they could do so. */
+function removeAbandoned(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = Number(/^strata-program-(\d+)-/.exec(name)?.[1]);
+    if (pid > 0 && !isAlive(pid)) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // One that belongs to another user is there too.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
 }
 
