@@ -22,7 +22,8 @@ export function logEnding(log: Logger, job: ClaimedJob, ending: Ending, duration
   };
   switch (ending.kind) {
     case 'failed':
-      log.error('job.failed', fields);
+      // A task that refuses speaks to its user: the input was wrong, and nothing is for the operator to do.
+      log[ending.fault.code === 'refused' ? 'info' : 'error']('job.failed', fields);
       break;
     case 'retried':
       log.warning('job.retry_scheduled', { ...fields, retry_after_ms: ending.retryAfterMs });

@@ -217,7 +217,8 @@ export function createAttempts(options: AttemptsOptions): Attempts {
     progress.drop(each.job.id);
     const ending = isOver() ? lost : await recorder.record(each.job, outcome);
     if (held.get(each.job.id) === each) held.delete(each.job.id);
-    metrics.finished(each.job.name, ending.kind, durationMs);
+    const isRefusal = ending.kind === 'failed' && ending.fault.code === 'refused';
+    metrics.finished(each.job.name, isRefusal ? 'refused' : ending.kind, durationMs);
     logEnding(log, each.job, ending, durationMs);
     if (ending.kind === 'retried') onScheduled(ending.retryAfterMs);
     if (ending.kind === 'snoozed' && outcome.kind === 'snoozed') onScheduled(outcome.delayMs);

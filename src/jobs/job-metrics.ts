@@ -2,8 +2,11 @@ import type { Metrics } from '../observability/metrics.ts';
 import type { Ending } from './recorder.ts';
 import type { TaskDefinition } from './task.ts';
 
-/** What became of attempts, as the label `outcome` says it. `taken_over`: from a runner that had died. */
-export type CountedOutcome = Ending['kind'] | 'taken_over';
+/**
+ * What became of attempts, as the label `outcome` says it. `refused`: the job has failed because its task rejected what it
+ * was given. `taken_over`: from a runner that had died.
+ */
+export type CountedOutcome = Ending['kind'] | 'refused' | 'taken_over';
 
 export interface QueueDepth {
   readonly queue: string;
@@ -32,7 +35,7 @@ export function createJobMetrics(
 ): JobMetrics {
   const finished = metrics.counter({
     name: 'jobs_finished_total',
-    help: 'Attempts that ended, by task and by what became of them: completed, failed, retried, snoozed, cancelled, released, lost, taken_over.',
+    help: 'Attempts that ended, by task and by what became of them: completed, failed, refused (failed because of its input), retried, snoozed, cancelled, released, lost, taken_over.',
     labels: ['task', 'outcome'],
   });
   const duration = metrics.histogram({

@@ -21,6 +21,8 @@ export type CsvRow = {
 interface Parsed {
   readonly record: readonly string[];
   readonly bytes: number;
+  /** The lines without anything before the row. */
+  readonly emptyLines: number;
 }
 
 type Package = Awaited<ReturnType<typeof loadPackage>>;
@@ -42,21 +44,25 @@ const quoteFaults: Readonly<Record<string, string>> = {
 export async function* readCsv(path: string, columns: readonly string[]): AsyncGenerator<CsvRow, void> {
   const csv = await loadPackage();
   let header: readonly string[] | undefined;
+  let lines = 1;
   let line = 1;
   let end = 0;
   try {
-    for await (const { record, bytes } of parse(path, csv)) {
+    for await (const { record, bytes, emptyLines } of parse(path, csv)) {
+      line = lines + emptyLines;
       if (record.length > 1 || record[0] !== '') {
         if (header === undefined) refuseOtherColumns(record, columns, line);
         else yield { line, bytes, ...readRow(header, record) };
         header ??= record;
       }
-      line += linesOf(record);
+      lines += linesOf(record);
       end = bytes;
     }
   } catch (error) {
     if (!(error instanceof csv.CsvError)) throw error;
-    const fault = quoteFaults[error.code] ?? error.message;
+    const found = quoteFaults[error.code] ?? error.message;
+    const fault = `${found} What follows in the file was not checked.`;
+    line = lines + Number(Reflect.get(error, 'empty_lines') ?? 0);
     if (header === undefined) throw refusedHeader(columns, line, fault);
     yield { line, bytes: end, fault };
   }
@@ -72,12 +78,14 @@ async function* parse(path: string, csv: Package): AsyncGenerator<Parsed, void> 
   const parser = csv.parse({
     bom: true,
     max_record_size: longestRow,
-    on_record(record: readonly string[], { bytes }) {
-      parsed.push({ record, bytes });
+    on_record(record: readonly string[], { bytes, empty_lines: emptyLines }) {
+      parsed.push({ record, bytes, emptyLines });
       return null;
     },
     record_delimiter: ['\r\n', '\n', '\r'],
     relax_column_count: true,
+    // Without this a file of line feeds takes the time of as many rows.
+    skip_empty_lines: true,
   });
   const ended = finished(parser.resume()).catch((error: unknown) => error);
   for await (const chunk of createReadStream(path)) {
