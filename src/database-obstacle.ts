@@ -1,5 +1,6 @@
 import { connectDatabase, type Database } from './db/database.ts';
 import { describeUnavailable, isUnavailable, sqlState } from './db/database-error.ts';
+import type { Sql } from './db/intercept.ts';
 import { pendingMigrations } from './db/migrate.ts';
 import { findUnsuitability } from './db/suitability.ts';
 import { AppError, reasonOf, StartError } from './errors.ts';
@@ -25,7 +26,7 @@ export function openProbe(url: string, log: Logger): Database {
 export async function findObstacle(database: Database): Promise<string | undefined> {
   try {
     await database.ping(patienceSeconds * 1000);
-    return (await findUnsuitability(database.sql))?.sentence ?? (await findPending(database));
+    return (await findUnsuitability(database.sql))?.sentence ?? (await findPending(database.sql));
   } catch (error) {
     if (error instanceof StartError) return error.message;
     if (!(error instanceof AppError) && sqlState(error) === undefined) throw error;
@@ -51,7 +52,7 @@ export async function refuseUnsuitable(url: string, log: Logger): Promise<void> 
 }
 
 /** A sentence on migrations that are pending; undefined if there are none. Rejects with the errors of the database. */
-export async function findPending({ sql }: Database): Promise<string | undefined> {
+export async function findPending(sql: Sql): Promise<string | undefined> {
   const { length } = await pendingMigrations(sql);
   return length === 0 ? undefined : `${length} migrations are pending; run \`npm run migrate -- up\`.`;
 }

@@ -105,6 +105,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
         connectDatabase({
           url: databaseUrl,
           poolSize: application.databasePoolSize,
+          maxWaiting: application.databasePoolQueue,
+          maxWaitMs: application.databasePoolWaitMs,
           statementTimeoutMs: application.databaseStatementTimeoutMs,
           connectTimeoutSeconds: application.databaseConnectTimeoutSeconds,
           slowQueryMs: application.databaseSlowQueryMs,
@@ -160,7 +162,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       onStreamError: (ctx, error) => log.warning('http.response.aborted', { ...identify(ctx), error }),
       onPipelineError: (ctx, error) => log.error('http.request.failed', { ...identify(ctx), error }),
     });
-    observeSaturation({ metrics, inFlight: http.inFlight, pool: database.stats });
+    observeSaturation({ metrics, inFlight: http.inFlight, pool: database.stats, refused: database.refused });
     const port = await lifecycle.open(
       'server',
       () =>
@@ -217,7 +219,7 @@ function databaseChecks(database: Database, url: string | null): HealthCheck[] {
       required: true,
       async run() {
         await database.ping(readinessMs);
-        const unsuitability = await findUnsuitability(database.sql);
+        const unsuitability = await findUnsuitability(database.probe);
         if (unsuitability !== undefined) throw new AppError('not_ready', unsuitability.sentence);
       },
     },
@@ -225,7 +227,7 @@ function databaseChecks(database: Database, url: string | null): HealthCheck[] {
       name: 'migrations',
       required: true,
       async run() {
-        const obstacle = await findPending(database);
+        const obstacle = await findPending(database.probe);
         if (obstacle !== undefined) throw new AppError('not_ready', obstacle);
       },
     },

@@ -56,7 +56,7 @@ export function defaultApp() {
   const { routes } = createApp(parts);
   const { metrics, database } = parts;
   countEvents(metrics);
-  observeSaturation({ metrics, inFlight: () => 0, pool: database.stats });
+  observeSaturation({ metrics, inFlight: () => 0, pool: database.stats, refused: database.refused });
   startRuntimeMetrics({ metrics, version: '' }).stop();
   reportRefusedConnections(parts.log, metrics);
   createShortageReport(parts.log, metrics);

@@ -34,6 +34,10 @@ export interface DatabaseOptions {
   readonly url: string | null;
   /** The most connections this process opens. */
   readonly poolSize: number;
+  /** How many queries and transactions may wait for a connection at once; without limit unless given. */
+  readonly maxWaiting?: number;
+  /** How long each of them may wait, in milliseconds; without limit unless given. */
+  readonly maxWaitMs?: number;
   /** PostgreSQL ends a statement that takes longer; 0 is no limit. */
   readonly statementTimeoutMs: number;
   readonly connectTimeoutSeconds: number;
@@ -59,10 +63,17 @@ export interface Database {
    * waits for a second connection.
    */
   readonly transaction: RunTransaction;
-  /** Resolves if PostgreSQL answers within `timeoutMs`; rejects with an AppError if not. */
+  /**
+   * The same for health checks. They never wait behind the queries of requests: when no connection is free, they use one
+   * more, which is closed when it has been idle for a while.
+   */
+  readonly probe: Sql;
+  /** Resolves if PostgreSQL answers a `probe` within `timeoutMs`; rejects with an AppError if not. */
   ping(timeoutMs: number): Promise<void>;
   /** Connections in use, and queries waiting for one. */
   stats(): SlotStats;
+  /** How many queries and transactions were refused so far because too many waited, or for too long. */
+  refused(): number;
   /** Refuses new queries, waits for those that run at most `deadlineSeconds`, closes the connections. Idempotent. */
   close(deadlineSeconds: number): Promise<void>;
 }
@@ -74,13 +85,13 @@ export function connectDatabase(options: DatabaseOptions): Database {
   let isDirect = false;
   const open: OpenConnection = (onClose) => openPoolDriver(options, { isDirect, activity, onClose });
   const connections = Array.from({ length: options.poolSize }, () => new PoolConnection(open));
-  const probe = new PoolConnection(open);
-  const slots = createConnectionSlots(connections);
+  const beside = new PoolConnection(open);
+  const slots = createConnectionSlots(connections, options);
   const watch = createQueryWatch(options);
   const availability = watchAvailability(log);
   const preparedStatements = createPreparedStatements(slots, () => {
     isDirect = true;
-    for (const connection of [probe, ...connections]) {
+    for (const connection of [beside, ...connections]) {
       if (connection.driver === undefined) continue;
       // The driver reads it anew for each query that it sends.
       connection.driver.options.prepare = true;
@@ -134,22 +145,23 @@ export function connectDatabase(options: DatabaseOptions): Database {
     return (query) => {
       const refused = refusal();
       if (refused !== undefined) return query.reject(refused);
-      const connection = slots.takeFree() ?? probe;
+      if (signal?.aborted) return query.reject(signal.reason);
+      const connection = slots.takeFree() ?? beside;
       const onFree = (error: unknown) => {
-        if (connection !== probe) return free(connection, error);
+        if (connection !== beside) return free(connection, error);
         note(error);
-        closeIdleProbe();
+        closeIdle();
       };
       watch({ query, connection, request: currentRequest(), signal, alone: true, onFree });
     };
   };
 
-  let idleProbe: NodeJS.Timeout | undefined;
-  const closeIdleProbe = () => {
-    clearTimeout(idleProbe);
-    idleProbe = setTimeout(() => {
-      if (probe.isIdle) probe.discard();
-    }, probeIdleMs).unref();
+  let idleTimer: NodeJS.Timeout | undefined;
+  const closeIdle = () => {
+    clearTimeout(idleTimer);
+    idleTimer = setTimeout(() => {
+      if (beside.isIdle) beside.discard();
+    }, besideIdleMs).unref();
   };
 
   const runTransaction = createRunTransaction({ tag, slots, watch, log, onFree: free });
@@ -161,6 +173,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
       if (refused !== undefined) throw refused;
       return runTransaction(work, transactionOptions);
     },
+    probe: interceptQueries<Sql>(tag, (query, send) => runProbe(currentRequest()?.signal)(query, send)),
     async ping(timeoutMs) {
       const deadline = AbortSignal.timeout(timeoutMs);
       const query = tag`select 1`;
@@ -175,10 +188,11 @@ export function connectDatabase(options: DatabaseOptions): Database {
       }
     },
     stats: slots.stats,
+    refused: slots.refused,
     close(deadlineSeconds) {
       closing ??= slots.drained(deadlineSeconds * 1000).then(async () => {
-        clearTimeout(idleProbe);
-        await Promise.all([probe, ...connections].map((connection) => connection.close()));
+        clearTimeout(idleTimer);
+        await Promise.all([beside, ...connections].map((connection) => connection.close()));
         activity.close();
       });
       return closing;
@@ -186,8 +200,8 @@ export function connectDatabase(options: DatabaseOptions): Database {
   };
 }
 
-/** How long the connection for probes stays open while it is not used. */
-const probeIdleMs = 30_000;
+/** How long the connection beside the pool stays open while it is not used. */
+const besideIdleMs = 30_000;
 
 interface PoolDriverOptions {
   /** Whether no pooler stands in between, as far as is known: see `prepared-statements.ts`. */

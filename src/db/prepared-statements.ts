@@ -32,17 +32,18 @@ export function createPreparedStatements(
   let isAsked = false;
 
   const ask = AsyncResource.bind(async () => {
-    const connection = await slots.take(undefined);
+    let connection: PoolConnection | undefined;
     try {
+      connection = await slots.take(undefined);
       // The connection that has answered is free again, and it is taken first.
       if (connection.driver === undefined) throw new Error('The connection has closed.');
       const { announced, backend } = await identify(connection.driver);
       if (announced === backend) onDirect();
     } catch (error) {
       isAsked = false;
-      if (endsConnection(error)) connection.discard();
+      if (endsConnection(error)) connection?.discard();
     } finally {
-      slots.release(connection);
+      if (connection !== undefined) slots.release(connection);
     }
   });
 

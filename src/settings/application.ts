@@ -97,6 +97,15 @@ export const application = z.object({
     aliases: ['DATABASE_POOL_SIZE'],
     about: 'Connections to the database of one worker.',
   }),
+  databasePoolQueue: variable('APP_DATABASE_POOL_QUEUE', integer(0, 100_000), {
+    default: '200',
+    about:
+      'How many queries of one worker may wait for a connection at once. Further requests are refused at once with 503 and `Retry-After`, instead of waiting in vain.',
+  }),
+  databasePoolWaitMs: variable('APP_DATABASE_POOL_WAIT_MS', integer(1, dayMs, 'milliseconds'), {
+    default: '5000',
+    about: 'How long a query may wait for a connection before its request is refused with 503.',
+  }),
   databaseEcho: variable('APP_DATABASE_ECHO', boolean(), {
     default: 'false',
     aliases: ['DATABASE_ECHO'],

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createConnectionSlots } from '../../src/db/connection-slots.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createConnectionSlots, type SlotLimits } from '../../src/db/connection-slots.ts';
 
 /** Slots of that many connections, which are objects with a name here. */
-function mustCreate(size: number) {
-  return createConnectionSlots(Array.from({ length: size }, (_, index) => ({ name: `connection ${index}` })));
+function mustCreate(size: number, limits: SlotLimits = {}) {
+  const connections = Array.from({ length: size }, (_, index) => ({ name: `connection ${index}` }));
+  return createConnectionSlots(connections, limits);
 }
 
 describe('connection slots', () => {
@@ -43,6 +45,36 @@ describe('connection slots', () => {
     slots.release(connection);
     assert.equal(await patient, connection);
     assert.deepEqual(slots.stats(), { size: 1, inUse: 1, waiting: 0 });
+  });
+
+  it('the newest caller is refused when the line is full, and a place is free again when one leaves it', async () => {
+    const slots = mustCreate(1, { maxWaiting: 2 });
+    const connection = await slots.take(undefined);
+    const controller = new AbortController();
+    const [first, second] = [slots.take(controller.signal), slots.take(undefined)];
+    const overloaded = { code: 'overloaded', headers: { 'retry-after': '1' } };
+    await assert.rejects(async () => slots.take(undefined), overloaded);
+    controller.abort(new Error('enough'));
+    await assert.rejects(async () => first, /enough/);
+    const third = slots.take(undefined);
+    await assert.rejects(async () => slots.take(undefined), overloaded);
+    slots.release(connection);
+    slots.release(await second);
+    assert.equal(await third, connection);
+    assert.equal(slots.refused(), 2);
+  });
+
+  it('a caller that has waited for the limit is refused, and those behind it go on waiting', async () => {
+    const slots = mustCreate(1, { maxWaitMs: 40 });
+    const connection = await slots.take(undefined);
+    const first = slots.take(undefined);
+    await delay(25);
+    const second = slots.take(undefined);
+    await assert.rejects(async () => first, { code: 'overloaded' });
+    assert.deepEqual(slots.stats(), { size: 1, inUse: 1, waiting: 1 });
+    slots.release(connection);
+    assert.equal(await second, connection);
+    assert.equal(slots.refused(), 1);
   });
 
   it('drained resolves when the last connection is free, or when its deadline has passed', async () => {
