@@ -171,7 +171,12 @@ export function connectDatabase(options: DatabaseOptions): Database {
     async transaction(work, transactionOptions) {
       const refused = refusal();
       if (refused !== undefined) throw refused;
-      return runTransaction(work, transactionOptions);
+      try {
+        return await runTransaction(work, transactionOptions);
+      } catch (error) {
+        availability.noteImpairment(error);
+        throw error;
+      }
     },
     probe: interceptQueries<Sql>(tag, (query, send) => runProbe(currentRequest()?.signal)(query, send)),
     async ping(timeoutMs) {
@@ -241,15 +246,21 @@ const answerSlackMs = 5_000;
 const impairedEveryMs = 60_000;
 
 /** Logs when the database becomes unreachable and reachable again, and not each query that notices. */
-function watchAvailability(log: Logger): { note(error: unknown): void } {
+function watchAvailability(log: Logger): {
+  note(error: unknown): void;
+  noteImpairment(error: unknown): void;
+} {
   let available: boolean | undefined;
   let impairedAt = Number.NEGATIVE_INFINITY;
+  const noteImpairment = (error: unknown) => {
+    if (!isImpaired(error) || performance.now() - impairedAt < impairedEveryMs) return;
+    impairedAt = performance.now();
+    log.error('database.impaired', { error });
+  };
   return {
+    noteImpairment,
     note(error) {
-      if (isImpaired(error) && performance.now() - impairedAt >= impairedEveryMs) {
-        impairedAt = performance.now();
-        log.error('database.impaired', { error });
-      }
+      noteImpairment(error);
       const reachable = !isUnavailable(error);
       if (reachable === available) return;
       available = reachable;
