@@ -14,6 +14,8 @@ export const leftAlone: Readonly<Partial<Record<LayerName, string>>> = {
     'on in all of them: the program has routes that are not for everybody, and does not start without',
   authorise:
     'on in all of them: the program has routes that are not for everybody, and does not start without',
+  'recheck-authority':
+    'on in all of them: the program has routes that are not for everybody, and does not start without',
 };
 
 /** Microseconds of processor time a request, one figure a round, of servers that were busy at the same time. */

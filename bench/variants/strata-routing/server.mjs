@@ -33,5 +33,5 @@ const getPerson = route({
   handler: ({ ctx }) => raw(JSON.stringify(makePerson(Number(ctx.match.params.id))), json),
 });
 
-const guards = ['authenticate', 'authorise'];
+const guards = ['authenticate', 'authorise', 'recheck-authority'];
 await serve([sayHello, getPerson], { disabledLayers: layerNames.filter((name) => !guards.includes(name)) });
