@@ -11,12 +11,15 @@ const notInPath = /%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/%]/g;
  * segments, which are removed on resolution; and for a path that is too long to repeat.
  */
 export function pathReference(target: string): string | undefined {
-  const path = /^(?:https?:\/\/[^/?#]*)?(\/[^?]*)/i.exec(target)?.[1];
+  const { origin, path = origin && '/' } = targetParts.exec(target)?.groups ?? {};
   if (path === undefined || path.length > maxLength || hasDotSegment.test(path)) return undefined;
   const encoded = path.replace(notInPath, encode);
   // Two slashes at the start would name a host; `/.` in front of them is removed on resolution.
   return encoded.startsWith('//') ? `/.${encoded}` : encoded;
 }
+
+/** An absolute URI without a path names the root (RFC 9110, section 4.2.3). */
+const targetParts = /^(?<origin>https?:\/\/[^/?#]*)?(?<path>\/[^?]*)?/i;
 
 /** A dot can be encoded: WHATWG URL parsers remove such segments too. */
 const hasDotSegment = /(?:^|\/)(?:\.|%2e){1,2}(?:\/|$)/i;

@@ -27,7 +27,7 @@ describe('a path', () => {
       title: 'Not found',
       status: 404,
       detail: 'There is nothing at this path.',
-      instance: '/nothing/café',
+      instance: '/nothing/caf%C3%A9',
       code: 'not_found',
     });
   });

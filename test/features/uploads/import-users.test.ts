@@ -144,7 +144,10 @@ grace,grace@example.org
           line: 12,
           reason: 'The username stands in line 2 already. The e-mail address stands in line 2 already.',
         },
-        { line: 13, reason: 'A quote is opened in this row and never closed.' },
+        {
+          line: 13,
+          reason: 'A quote is opened in this row and never closed. What follows in the file was not checked.',
+        },
       ],
       total: 10,
     });
