@@ -7,6 +7,8 @@
  * not an AppError is a bug or a broken machine; nobody but the log learns what it says.
  */
 
+import { inspect } from 'node:util';
+
 /** Every code an AppError can have. A new code needs a row in `http/problem.ts`, which the compiler asks for. */
 export const errorCodes = [
   // The request itself cannot be understood.
@@ -114,7 +116,8 @@ const longestReason = 2_000;
 /**
  * Why something failed, in one line without a period: the messages of an error and of its causes, joined by colons. An
  * error with several reasons, as Node has when each address of a host refuses, names them all. What an error says in
- * its own message already is not repeated. For operators; a client is told the message of an AppError alone.
+ * its own message already is not repeated. An error that was copied to plain data, or that comes from another realm, is
+ * read like an Error. For operators; a client is told the message of an AppError alone.
  */
 export function reasonOf(error: unknown): string {
   const parts: string[] = [];
@@ -139,15 +142,25 @@ function collectReasons(error: unknown, parts: string[], seen: Set<unknown>): vo
 /** Anything can be thrown, and its properties can be anything, or throw themselves. */
 function readError(error: unknown): { text: string; errors: readonly unknown[]; cause: unknown } {
   try {
-    if (!(error instanceof Error)) return { text: oneLine(String(error)), errors: [], cause: undefined };
-    const errors: unknown = 'errors' in error ? error.errors : undefined;
-    const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
-    const list = error instanceof AggregateError && Array.isArray(errors) ? errors : [];
-    const message = typeof error.message === 'string' ? oneLine(error.message) : '';
-    return { text: message !== '' || list.length > 0 ? message : code, errors: list, cause: error.cause };
+    if (typeof error !== 'object' || error === null) {
+      return { text: oneLine(String(error)), errors: [], cause: undefined };
+    }
+    if (!(error instanceof Error) && !('message' in error)) {
+      return { text: oneLine(inspect(error, { depth: 2 })), errors: [], cause: undefined };
+    }
+    const errors: unknown = error instanceof AggregateError ? error.errors : undefined;
+    const list = Array.isArray(errors) ? errors : [];
+    const message = textOf(error, 'message');
+    const text = message !== '' || list.length > 0 ? message : textOf(error, 'code') || textOf(error, 'name');
+    return { text, errors: list, cause: 'cause' in error ? error.cause : undefined };
   } catch {
     return { text: 'an error that cannot be read', errors: [], cause: undefined };
   }
+}
+
+function textOf(error: object, property: string): string {
+  const value: unknown = Reflect.get(error, property);
+  return typeof value === 'string' ? oneLine(value) : '';
 }
 
 function oneLine(text: string): string {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { runInNewContext } from 'node:vm';
 import { AppError, reasonOf } from '../src/errors.ts';
 
 const refused = (address: string) =>
@@ -52,7 +53,11 @@ describe('the reason of an error names everything that led to it', () => {
     ['a circle, once', circle, 'round'],
     ['a message that is no text', Object.assign(new Error(), { message: { a: 1 } }), 'Error'],
     ['a message that cannot be read', unreadable, 'an error that cannot be read'],
-    ['a value that cannot be a text', Object.create(null), 'an error that cannot be read'],
+    ['an object without a prototype', Object.create(null), '[Object: null prototype] {}'],
+    ['an error copied to plain data', { code: 'thread_ended', message: 'It broke.', stack: 'x' }, 'It broke'],
+    ['plain data as a cause', new Error('a', { cause: { message: 'b.', cause: new Error('c') } }), 'a: b: c'],
+    ['an error of another realm', runInNewContext('new TypeError("It broke.")'), 'It broke'],
+    ['an object that is no error', { status: 'down', tries: 3 }, "{ status: 'down', tries: 3 }"],
     ['a symbol', Symbol('x'), 'Symbol(x)'],
   ] as const) {
     it(what, () => assert.equal(reasonOf(error), reason));
