@@ -1,6 +1,6 @@
 /**
- * Makes a connection fit for the next query after one that was cancelled, or that may have left a transaction open:
- * `unsafe('begin; …')` that fails leaves the connection in a transaction in which every statement is refused.
+ * Makes a connection fit for the next query after one that was cancelled, or that may have left a transaction open: a
+ * `begin` that was sent as a statement of its own, or the `begin` of several statements of which a later one failed.
  *
  * One statement goes to PostgreSQL and back, and once more if a cancellation hits it. It is not `rollback`, because that
  * is a warning in the server's log where no transaction is open. A connection that cannot be reset is given up.
@@ -16,6 +16,7 @@ const attempts = 10;
  * given up. `isInTransaction`: a transaction may be open that has not failed, which only a rollback can end.
  */
 export async function resetConnection(connection: PoolConnection, isInTransaction = false): Promise<void> {
+  let reason: unknown;
   let statement = isInTransaction ? 'rollback' : 'select 1';
   for (let attempt = 1; attempt <= attempts; attempt += 1) {
     try {
@@ -23,11 +24,12 @@ export async function resetConnection(connection: PoolConnection, isInTransactio
       return;
     } catch (error) {
       if (endsConnection(error)) return;
+      reason = error;
       const state = sqlState(error);
       // 25P02: in a transaction that has failed.
       if (state === '25P02') statement = 'rollback';
       else if (state !== '57014') break;
     }
   }
-  connection.discard();
+  connection.discard(reason);
 }

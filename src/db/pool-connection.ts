@@ -41,6 +41,8 @@ export class PoolConnection {
   #current: DriverQuery | undefined = undefined;
   /** Until when no other connection is opened, by the monotonic clock. */
   #closedUntil = 0;
+  /** When PostgreSQL last completed a query, by the monotonic clock. */
+  #doneAt = 0;
   /** Called when the connection breaks. A transaction sets it, to learn of a break between two of its queries. */
   onBroken: ((error: Error) => void) | undefined = undefined;
 
@@ -76,6 +78,7 @@ export class PoolConnection {
   /** Notes that PostgreSQL is ready for the next query. */
   done(query: DriverQuery): void {
     if (this.#current !== query) return;
+    this.#doneAt = performance.now();
     const next = this.#waiting.shift();
     this.#current = next;
     if (next === undefined) return;
@@ -111,12 +114,20 @@ export class PoolConnection {
     if (this.#session !== undefined && performance.now() > this.#session.oldAt) this.discard();
   }
 
-  /** Gives the connection up, whatever it does. Its queries reject. The next query opens another connection. */
-  discard(): void {
+  /**
+   * Closes the connection, whatever it does. The next query opens another one. The queries that it holds, and `onBroken`,
+   * get `reason`, if that says why the connection ended: they must report what PostgreSQL or the network reported.
+   */
+  discard(reason?: unknown): void {
     const session = this.#session;
     if (session === undefined) return;
-    this.#forget(session, 'CONNECTION_DESTROYED', 'The connection to the database was given up.');
+    this.#forget(session, brokenBy(reason));
     void session.driver.end({ timeout: 0 });
+  }
+
+  /** Discards the connection if no query is on it and PostgreSQL has completed none since `since` (monotonic clock). */
+  discardIfSilentSince(since: number): void {
+    if (this.isIdle && this.#doneAt <= since) this.discard();
   }
 
   /** Gives it up as `discard` does, and resolves when it has closed. */
@@ -139,7 +150,7 @@ export class PoolConnection {
     query.reject = (error) => {
       if (isOver) return;
       isOver = true;
-      if (endsConnection(error) || query.state === null) this.discard();
+      if (endsConnection(error) || query.state === null) this.discard(error);
       else this.done(query);
       reject(error);
     };
@@ -163,7 +174,10 @@ export class PoolConnection {
     if (this.#session !== undefined) return this.#session;
     const driver = this.#openDriver(() => {
       if (this.#session === session) {
-        this.#forget(session, 'CONNECTION_CLOSED', 'The connection to the database was closed.');
+        this.#forget(
+          session,
+          connectionError('CONNECTION_CLOSED', 'The connection to the database was closed.'),
+        );
       }
     });
     const query = driver.unwatched`select 1`;
@@ -180,14 +194,23 @@ export class PoolConnection {
   }
 
   /** Afterwards nothing of a connection is left here. */
-  #forget(session: Session, code: string, message: string): void {
+  #forget(session: Session, error: Error): void {
     if (this.#session !== session) return;
     const lost = [...(this.#current === undefined ? [] : [this.#current]), ...this.#waiting.splice(0)];
     this.#session = undefined;
     this.#current = undefined;
     this.#closedUntil = performance.now() + reopenMs();
-    const error = Object.assign(new Error(message), { code });
     for (const query of lost) query.reject(error);
     this.onBroken?.(error);
   }
+}
+
+/** What those get that lose a connection that was discarded for `reason`. */
+function brokenBy(reason: unknown): Error {
+  if (reason instanceof Error && endsConnection(reason)) return reason;
+  return connectionError('CONNECTION_DESTROYED', 'The connection to the database was given up.', reason);
+}
+
+function connectionError(code: string, message: string, cause?: unknown): Error {
+  return Object.assign(new Error(message, cause === undefined ? undefined : { cause }), { code });
 }

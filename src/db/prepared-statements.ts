@@ -41,7 +41,7 @@ export function createPreparedStatements(
       if (announced === backend) onDirect();
     } catch (error) {
       isAsked = false;
-      if (endsConnection(error)) connection?.discard();
+      if (endsConnection(error)) connection?.discard(error);
     } finally {
       if (connection !== undefined) slots.release(connection);
     }

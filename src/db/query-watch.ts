@@ -11,6 +11,8 @@
  *   they are over.
  * - The connection is free (`onFree`) when no cancel request can hit the next query, and no transaction has been left
  *   open: see `cancellation.ts` and `connection-reset.ts`. A query that succeeds waits for neither.
+ * - A statement outside of `transaction` that begins one, such as `begin`, rejects, and the connection is rolled back:
+ *   the next query, which may be of another request, must not run in its transaction.
  * - The driver's errors are translated. A slow query is logged, and every query is if the operator asks for it.
  *
  * The sockets live outside of any request, so PostgreSQL's answers arrive in no request's context. Therefore the log
@@ -25,6 +27,7 @@ import { guardCursor } from './cursor-guard.ts';
 import { endsConnection, isConnectionError, sqlState, toDatabaseError } from './database-error.ts';
 import type { DriverQuery } from './driver-query.ts';
 import type { PoolConnection } from './pool-connection.ts';
+import { splitStatements } from './split-statements.ts';
 
 export interface QueryWatchOptions {
   readonly log: Logger;
@@ -81,9 +84,10 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
       signal?.removeEventListener('abort', abort);
       // A query that was never sent is on a connection that could not be opened.
       const isBroken = endsConnection(error) || (error !== undefined && query.state === null);
-      if (isBroken) connection.discard();
+      if (isBroken) connection.discard(error);
       else connection.done(query);
-      const mayBeInTransaction = !isBroken && alone && error !== undefined && query.options.simple === true;
+      const mayBeInTransaction =
+        !isBroken && alone && error !== undefined && (query.options.simple === true || error === begun);
       if (cancellation === undefined && !mayBeInTransaction) onFree(error);
       else void release(error, mayBeInTransaction);
     };
@@ -108,12 +112,16 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
     };
 
     let clientError: unknown;
+    /** Set when a statement outside of `transaction` has begun one. */
+    let begun: Error | undefined;
     query.resolve = (result) => {
       if (isOver) return;
       const isEarly = !isAnswered && (!Array.isArray(result) || isClosedCursor(query, result));
-      answer(result, undefined);
-      if (!isEarly) finish(clientError);
-      if (cursor === undefined) resolve(result);
+      if (alone && !isEarly && hasBegun(query, result)) begun = new Error(beginRefusal);
+      answer(result, begun);
+      if (!isEarly) finish(begun ?? clientError);
+      if (begun !== undefined) reject(begun);
+      else if (cursor === undefined) resolve(result);
       else cursor.drained().then(() => resolve(result), reject);
     };
     query.reject = (error) => {
@@ -130,6 +138,26 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
     signal?.addEventListener('abort', abort, { once: true });
     connection.send(query, alone);
   };
+}
+
+const beginRefusal =
+  'A statement outside of transaction() began a transaction, which was rolled back: use transaction() instead of sending BEGIN. What the statement committed itself has happened.';
+
+/**
+ * Whether a query that PostgreSQL has completed began a transaction. The command tag says so for a single statement; of
+ * several that were sent as one text, the driver keeps the last tag alone, so their text is read.
+ */
+function hasBegun(query: DriverQuery, result: unknown): boolean {
+  if (typeof result === 'object' && result !== null && 'command' in result && isBegin(result.command)) {
+    return true;
+  }
+  const text = query.string ?? '';
+  if (query.options.simple !== true || !/begin|start/i.test(text)) return false;
+  return splitStatements(text).some((statement) => /^(?:begin|start)\b/i.test(statement.text));
+}
+
+function isBegin(command: unknown): boolean {
+  return command === 'BEGIN' || command === 'START TRANSACTION';
 }
 
 /** Whether the driver says that a cursor is closed. It resolves the query again when PostgreSQL is ready. */

@@ -125,7 +125,7 @@ export function createRunTransaction({ tag, slots, watch, log, onFree }: Transac
       error = scope.breakage;
     } catch (reason) {
       error = reason;
-      connection.discard();
+      connection.discard(reason);
     }
     if (connection.driver !== undefined) await resetConnection(connection, true);
     onFree(connection, error);

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import type { DatabaseOptions } from '../../src/db/database.ts';
-import { sqlState } from '../../src/db/database-error.ts';
+import type { Database, DatabaseOptions } from '../../src/db/database.ts';
+import { describeUnavailable, sqlState } from '../../src/db/database-error.ts';
 import type { Sql } from '../../src/db/intercept.ts';
+import { AppError, reasonOf } from '../../src/errors.ts';
 import { currentRequest, runInRequest } from '../../src/observability/request-context.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
@@ -318,14 +319,66 @@ describe('a database that goes away', () => {
     assert.equal(captured.of('database.unavailable').length, 1);
     assert.doesNotMatch(captured.text(), /hushhush/);
   });
+});
 
-  it('is database_unavailable when it does not know the password', async (t) => {
-    const { url } = mustPrepare(t);
-    const wrong = new URL(url);
-    wrong.password = 'wrong';
-    const { sql } = mustConnect(t, { url: wrong.href });
-    await assert.rejects(async () => sql`select 1`, { code: 'database_unavailable' });
-  });
+describe('a database that refuses the connection', () => {
+  const ways: Readonly<Record<string, (database: Database) => Promise<unknown>>> = {
+    query: async ({ sql }) => sql`select 1`,
+    transaction: ({ transaction }) => transaction(async (tx) => tx`select 1`),
+    ping: ({ ping }) => ping(5_000),
+  };
+  const full = `full_database_test_${process.pid}`;
+  for (const [what, state, reason, change] of [
+    ['is full', '53300', /too many connections for role/, { username: full, password: 'full' }],
+    ['does not know the password', '28P01', /password authentication failed/, { password: 'wrong' }],
+    ['does not exist', '3D000', /database "nowhere" does not exist/, { pathname: '/nowhere' }],
+  ] as const) {
+    it(`because it ${what} is database_unavailable with the server's reason as the cause`, async (t) => {
+      const { url, admin } = mustPrepare(t);
+      const target = new URL(url);
+      Object.assign(target, change);
+      const database = mustConnect(t, { url: target.href, poolSize: 1 });
+      if (what === 'is full') {
+        await admin`create role ${admin(full)} login password 'full' connection limit 0`;
+      }
+      for (const [way, use] of Object.entries(ways)) {
+        const error: unknown = await use(database).catch((thrown) => thrown);
+        assert.ok(error instanceof AppError, way);
+        assert.deepEqual([error.code, sqlState(error)], ['database_unavailable', state], way);
+        assert.match(reasonOf(error), reason, way);
+        assert.match(describeUnavailable(error), reason, way);
+      }
+      if (what === 'is full') await admin`drop role ${admin(full)}`;
+      assert.equal(database.stats().inUse, 0);
+    });
+  }
+});
+
+describe('a statement that begins a transaction outside of transaction()', () => {
+  for (const [text, isMany] of [
+    ['begin', false],
+    ['begin isolation level serializable read only', false],
+    ['start transaction', false],
+    ['/* a comment */ BEGIN', false],
+    ['begin; insert into pg_temp.left_open values (1)', true],
+    ['select 1; begin', true],
+    ['begin; commit and chain', true],
+    ['begin; savepoint a; rollback to a', true],
+  ] as const) {
+    it(`rejects and leaves no transaction to the next query: ${text}`, async (t) => {
+      const { sql, probe, stats } = mustPrepare(t, { poolSize: 1 });
+      await sql`create temp table left_open (n integer)`;
+      for (const tag of [sql, probe]) {
+        const sent = Promise.resolve(isMany ? tag.unsafe(text).simple() : tag.unsafe(text));
+        // Sent before the first has been answered, as the query of another request is.
+        const next = Promise.resolve(sql.unsafe('select now() = statement_timestamp() as alone'));
+        await assert.rejects(sent, { message: /began a transaction.*use transaction\(\)/ });
+        assert.equal((await next)[0]?.alone, true);
+        assert.equal((await sql`select 1 from left_open`).length, 0);
+      }
+      assert.equal(stats().inUse, 0);
+    });
+  }
 });
 
 describe('the pool', () => {

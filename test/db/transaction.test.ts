@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, describe, it, type TestContext } from 'node:test';
 import { sqlState } from '../../src/db/database-error.ts';
 import type { Sql } from '../../src/db/intercept.ts';
+import { AppError } from '../../src/errors.ts';
 import { runInRequest } from '../../src/observability/request-context.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
@@ -140,6 +141,25 @@ describe('a transaction whose connection breaks', () => {
     assert.equal((await sql`select 1`).length, 1);
     await eventually('the connection is free', () => stats().inUse === 0 && stats().waiting === 0);
     assert.deepEqual(await cents(), [100, 100]);
+  });
+
+  it('rejects everything that was on it with the one error that says how it broke', async (t) => {
+    const { transaction, admin } = await mustPrepare(t, 1);
+    let settled: readonly PromiseSettledResult<unknown>[] = [];
+    const work = async (tx: Sql) => {
+      const pid = await backend(tx);
+      const sent = Promise.allSettled([tx`select pg_sleep(60)`, tx`select 1`, tx`select 2`]);
+      await admin`select pg_terminate_backend(${pid})`;
+      settled = await sent;
+    };
+    const error: unknown = await transaction(work).catch((thrown) => thrown);
+    assert.ok(error instanceof AppError && error.cause instanceof Error);
+    assert.doesNotMatch(error.cause.message, /was given up/);
+    await eventually('its queries are settled', () => settled.length === 3);
+    for (const each of settled) {
+      const cause: unknown = each.status === 'rejected' && each.reason.cause;
+      assert.equal(cause, error.cause);
+    }
   });
 
   it('between two queries is told so at once, and its later queries reach nobody', async (t) => {
