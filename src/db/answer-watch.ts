@@ -12,6 +12,7 @@
  *
  * A dead connection is destroyed: what it was to answer rejects as if it had been reset, and the next statement opens a
  * new one. PostgreSQL is told to end the backend, so that its locks are free at once and not when the server notices.
+ * A pool then also closes its idle connections that have been silent for as long (`database.ts`).
  *
  * Silence is counted in checks and not by the clock: in a process that was blocked or stopped, what has arrived
  * meanwhile is read between two checks. Statements read by cursor are not watched, as their reader may take its time.

@@ -38,6 +38,8 @@ export interface ConnectionSlots<Connection> {
   /** Takes a connection if one is free. */
   takeFree(): Connection | undefined;
   release(connection: Connection): void;
+  /** The connections that are not in use now. */
+  free(): readonly Connection[];
   stats(): SlotStats;
   /** How many were refused so far because of the limits. */
   refused(): number;
@@ -134,6 +136,7 @@ export function createConnectionSlots<Connection extends object>(
       return waiting < maxWaiting ? wait(signal) : Promise.reject(refuse());
     },
     takeFree: () => free.pop(),
+    free: () => [...free],
     release(connection) {
       for (let first = line.shift(); first !== undefined; first = line.shift()) {
         if (first.proceed === undefined) continue;

@@ -17,6 +17,7 @@
 import { AppError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import { currentRequest, type WorkSignal } from '../observability/request-context.ts';
+import type { DeadConnection } from './answer-watch.ts';
 import type { BackendActivity } from './backend-activity.ts';
 import { createConnectionSlots, type SlotStats } from './connection-slots.ts';
 import { isImpaired, isUnavailable } from './database-error.ts';
@@ -83,10 +84,17 @@ export function connectDatabase(options: DatabaseOptions): Database {
   const { url, log } = options;
   const activity = openActivity(url, options);
   let isDirect = false;
-  const open: OpenConnection = (onClose) => openPoolDriver(options, { isDirect, activity, onClose });
+  const open: OpenConnection = (onClose) => openPoolDriver(options, { isDirect, activity, onClose, onDead });
   const connections = Array.from({ length: options.poolSize }, () => new PoolConnection(open));
   const beside = new PoolConnection(open);
   const slots = createConnectionSlots(connections, options);
+  const onDead = ({ pid, silentMs, error }: DeadConnection) => {
+    log.warning('database.connection_dead', { pid, silent_ms: silentMs, error });
+    // What killed one connection has probably killed the others: a statement on each of them would wait for nothing.
+    const silentSince = performance.now() - silentMs;
+    for (const connection of slots.free()) connection.discardIfSilentSince(silentSince);
+    beside.discardIfSilentSince(silentSince);
+  };
   const watch = createQueryWatch(options);
   const availability = watchAvailability(log);
   const preparedStatements = createPreparedStatements(slots, () => {
@@ -213,11 +221,12 @@ interface PoolDriverOptions {
   readonly isDirect: boolean;
   readonly activity: BackendActivity;
   readonly onClose: () => void;
+  readonly onDead: (dead: DeadConnection) => void;
 }
 
 function openPoolDriver(
   options: DatabaseOptions,
-  { isDirect, activity, onClose }: PoolDriverOptions,
+  { isDirect, activity, onClose, onDead }: PoolDriverOptions,
 ): Driver {
   const { statementTimeoutMs, log } = options;
   return openDriver(options.url, {
@@ -227,8 +236,7 @@ function openPoolDriver(
     sessionParameters: { statement_timeout: statementTimeoutMs, ...(isDirect ? serverKeepAlive : {}) },
     answerLimitMs: statementTimeoutMs === 0 ? undefined : statementTimeoutMs + answerSlackMs,
     activity,
-    onDead: ({ pid, silentMs, error }) =>
-      log.warning('database.connection_dead', { pid, silent_ms: silentMs, error }),
+    onDead,
     driver: {
       prepare: isDirect,
       // The pool renews its connections while they are idle.

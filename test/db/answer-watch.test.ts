@@ -46,6 +46,53 @@ describe('connections', { concurrency: true }, () => {
       });
     }
 
+    test('closes the idle connections of its pool too, so that the statements after the first one work at once', async (t) => {
+      const { url, sql: outside } = await mustOpenTestDatabase(t);
+      const proxy = await mustOpenProxy(t, url);
+      const captured = captureLog();
+      const applicationName = `idle ${process.pid}`;
+      const options = { url: proxy.url, poolSize: 4, log: captured.log, applicationName };
+      const { sql, transaction, stats, ...database } = mustConnect(t, options);
+      await settle({ sql, transaction, stats, ...database });
+      await Promise.all(Array.from({ length: 4 }, () => sql`select pg_sleep(0.1)`));
+      assert.ok(
+        (await outside`select from pg_stat_activity where application_name = ${applicationName}`).length >= 4,
+      );
+      proxy.stall();
+      await assert.rejects(async () => sql`select 1`, hasCode('database_unavailable'));
+      // At once on all four: none of them finds a second dead connection.
+      const startedAt = performance.now();
+      await Promise.all([
+        sql`select ${1}::int`,
+        transaction((tx) => tx`select 1`),
+        transaction((tx) => tx`select 1`),
+        sql`select pg_sleep(0.1)`,
+      ]);
+      assert.ok(performance.now() - startedAt < 1_500, `${performance.now() - startedAt} ms`);
+      assert.equal(captured.of('database.connection_dead').length, 1);
+      assert.equal(stats().inUse, 0);
+    });
+
+    test('leaves those connections of its pool open that have answered since', async (t) => {
+      const { url } = await mustOpenTestDatabase(t);
+      const proxy = await mustOpenProxy(t, url);
+      const { sql, ...database } = mustConnect(t, { url: proxy.url, poolSize: 2 });
+      await settle({ sql, ...database });
+      proxy.stall();
+      const dead = Promise.resolve(sql`select 1`);
+      dead.catch(() => {});
+      // On a second connection, because the first one waits for an answer.
+      const before = onlyRow(await sql<{ pid: number }[]>`select pg_backend_pid() as pid`).pid;
+      const answering = setInterval(() => void sql`select 1`.catch(() => {}), 200);
+      t.after(() => clearInterval(answering));
+      await assert.rejects(dead, hasCode('database_unavailable'));
+      clearInterval(answering);
+      await eventually('nothing is under way', () => database.stats().inUse === 0);
+      const pidOfEach = () => sql<{ pid: number }[]>`select pg_backend_pid() as pid, pg_sleep(0.1)`;
+      const pids = await Promise.all([pidOfEach(), pidOfEach()]);
+      assert.ok(pids.some((rows) => onlyRow(rows).pid === before));
+    });
+
     for (const phase of ['in a statement of a transaction', 'at the COMMIT']) {
       test(`is given up ${phase}, and the locks of the transaction are free`, async (t) => {
         const { url, sql } = await mustOpenTestDatabase(t);
