@@ -17,11 +17,10 @@
 import { AppError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import { currentRequest, type WorkSignal } from '../observability/request-context.ts';
-import type { DeadConnection } from './answer-watch.ts';
 import type { BackendActivity } from './backend-activity.ts';
 import { createConnectionSlots, type SlotStats } from './connection-slots.ts';
 import { isImpaired, isUnavailable } from './database-error.ts';
-import { type Driver, openActivity, openDriver } from './driver.ts';
+import { type Driver, listenForDead, openActivity, openDriver } from './driver.ts';
 import { isDriverQuery } from './driver-query.ts';
 import { interceptQueries, interceptQuery, type RunQuery, type Sql } from './intercept.ts';
 import { type OpenConnection, PoolConnection } from './pool-connection.ts';
@@ -84,17 +83,16 @@ export function connectDatabase(options: DatabaseOptions): Database {
   const { url, log } = options;
   const activity = openActivity(url, options);
   let isDirect = false;
-  const open: OpenConnection = (onClose) => openPoolDriver(options, { isDirect, activity, onClose, onDead });
+  const open: OpenConnection = (onClose) => openPoolDriver(options, { isDirect, activity, onClose });
   const connections = Array.from({ length: options.poolSize }, () => new PoolConnection(open));
   const beside = new PoolConnection(open);
   const slots = createConnectionSlots(connections, options);
-  const onDead = ({ pid, silentMs, error }: DeadConnection) => {
-    log.warning('database.connection_dead', { pid, silent_ms: silentMs, error });
-    // What killed one connection has probably killed the others: a statement on each of them would wait for nothing.
+  // What killed one connection has probably killed the others: a statement on each of them would wait for nothing.
+  const stopListening = listenForDead(url, ({ silentMs }) => {
     const silentSince = performance.now() - silentMs;
     for (const connection of slots.free()) connection.discardIfSilentSince(silentSince);
     beside.discardIfSilentSince(silentSince);
-  };
+  });
   const watch = createQueryWatch(options);
   const availability = watchAvailability(log);
   const preparedStatements = createPreparedStatements(slots, () => {
@@ -205,6 +203,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
     close(deadlineSeconds) {
       closing ??= slots.drained(deadlineSeconds * 1000).then(async () => {
         clearTimeout(idleTimer);
+        stopListening();
         await Promise.all([beside, ...connections].map((connection) => connection.close()));
         activity.close();
       });
@@ -221,12 +220,11 @@ interface PoolDriverOptions {
   readonly isDirect: boolean;
   readonly activity: BackendActivity;
   readonly onClose: () => void;
-  readonly onDead: (dead: DeadConnection) => void;
 }
 
 function openPoolDriver(
   options: DatabaseOptions,
-  { isDirect, activity, onClose, onDead }: PoolDriverOptions,
+  { isDirect, activity, onClose }: PoolDriverOptions,
 ): Driver {
   const { statementTimeoutMs, log } = options;
   return openDriver(options.url, {
@@ -236,7 +234,8 @@ function openPoolDriver(
     sessionParameters: { statement_timeout: statementTimeoutMs, ...(isDirect ? serverKeepAlive : {}) },
     answerLimitMs: statementTimeoutMs === 0 ? undefined : statementTimeoutMs + answerSlackMs,
     activity,
-    onDead,
+    onDead: ({ pid, silentMs, error }) =>
+      log.warning('database.connection_dead', { pid, silent_ms: silentMs, error }),
     driver: {
       prepare: isDirect,
       // The pool renews its connections while they are idle.

@@ -46,7 +46,11 @@ export interface DriverOptions {
 /** Opens nothing yet: a connection opens with its first query. Throws an Error if the driver is not the pinned one. */
 export function openDriver(url: string | null, options: DriverOptions): Driver {
   const activity = options.activity ?? openActivity(url, options);
-  const watch = createAnswerWatch({ activity, limitMs: options.answerLimitMs, onDead: options.onDead });
+  const onDead = (dead: DeadConnection) => {
+    options.onDead?.(dead);
+    for (const listener of deadListeners.get(url) ?? []) listener(dead);
+  };
+  const watch = createAnswerWatch({ activity, limitMs: options.answerLimitMs, onDead });
   const sockets = createDriverSockets(watch.opened);
   const own = { ...options.driver, max: options.max, connect_timeout: options.connectTimeoutSeconds };
   const parameters = { application_name: options.applicationName, ...options.sessionParameters };
@@ -72,6 +76,22 @@ export function openDriver(url: string | null, options: DriverOptions): Driver {
 }
 
 const lastWordsMs = 500;
+
+/** By URL. */
+const deadListeners = new Map<string | null, Set<(dead: DeadConnection) => void>>();
+
+/**
+ * Calls `listener` for each dead connection of this thread to `url`, whichever driver it belongs to: the session of a
+ * runner and the pool beside it lose their path together. Returns what ends that.
+ */
+export function listenForDead(url: string | null, listener: (dead: DeadConnection) => void): () => void {
+  const listeners = deadListeners.get(url) ?? new Set();
+  deadListeners.set(url, listeners.add(listener));
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size === 0) deadListeners.delete(url);
+  };
+}
 
 /** How it is found out what the backends of connections do. The drivers of a pool share it. */
 export function openActivity(url: string | null, { applicationName }: { readonly applicationName: string }) {

@@ -93,6 +93,23 @@ describe('connections', { concurrency: true }, () => {
       assert.ok(pids.some((rows) => onlyRow(rows).pid === before));
     });
 
+    test('of a session closes the idle connections of a pool to the same database too', async (t) => {
+      const { url } = await mustOpenTestDatabase(t);
+      const proxy = await mustOpenProxy(t, url);
+      const captured = captureLog();
+      const database = mustConnect(t, { url: proxy.url, poolSize: 2, log: captured.log });
+      const session = connectDirectly({
+        ...{ url: proxy.url, applicationName: 'session', connectTimeoutSeconds: 5 },
+      });
+      t.after(() => session.end({ timeout: 0 }));
+      await settle(database);
+      await session`select 1`;
+      proxy.stall();
+      await assert.rejects(session`select 1`, { code: 'ETIMEDOUT' });
+      await Promise.all([database.sql`select 1`, database.transaction((tx) => tx`select 1`)]);
+      assert.deepEqual(captured.of('database.connection_dead'), []);
+    });
+
     for (const phase of ['in a statement of a transaction', 'at the COMMIT']) {
       test(`is given up ${phase}, and the locks of the transaction are free`, async (t) => {
         const { url, sql } = await mustOpenTestDatabase(t);
