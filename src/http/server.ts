@@ -101,8 +101,9 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     },
     receive,
   );
-  // Node drops the fields over the limit silently; one more than ours shows that there are too many.
-  server.maxHeadersCount = options.maxHeaderCount + 1;
+  // Counted in message-fault.ts, and bounded by maxHeaderSize. Newer versions of Node break the connection at their limit,
+  // which a browser cannot read, and older ones drop what is over it.
+  server.maxHeadersCount = 0;
   // Without it, a client that never reads its answer would keep the connection, and the answer, for good.
   server.timeout = options.stallTimeoutMs;
 

@@ -34,5 +34,6 @@ test('a query that is over is gone with the young generation, and does not wait 
     .slice(-5)
     .toSorted((a, b) => a - b)
     .slice(2);
-  assert.ok(median < 100_000, `${median} bytes of 16 MB, of ${scavenges.length} collections`);
+  // Queries that stay until the old generation is collected make several MB; Node 26 promotes up to 0.6 MB of others.
+  assert.ok(median < 1_000_000, `${median} bytes of 16 MB, of ${scavenges.length} collections`);
 });
