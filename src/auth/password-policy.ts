@@ -3,12 +3,14 @@
  * counts, no kind of character is required, none is forbidden, and what is tried first is refused:
  *
  * - the commonest passwords, also with letters replaced ("p@ssw0rd") or up to four digits and signs around them
+ * - sequences, repetitions and common words with a number, which have less than 28 bits by `text-bits.ts`
  * - what is made of the user's own names or of the name of the service. These are taken out of the password before its
  *   length is measured, whatever their case and whatever separates their parts: "ada_lovelace", "Lovelace-Ada1" and
  *   "4d4lovelace2026" are refused, and "ada_lovelace knits socks" is accepted
  */
 
 import { commonPasswords } from './common-passwords.ts';
+import { textBits } from './text-bits.ts';
 
 /** The fewest and the most characters (Unicode code points) of a password. */
 export const passwordLength = { min: 8, max: 128 } as const;
@@ -20,6 +22,9 @@ export interface PasswordOwner {
   /** What the service calls itself. */
   readonly service?: string;
 }
+
+/** "abcdefghijklmnop" has 16 bits, "admin2026" 27, "football team" 33, and eight letters and digits drawn at random over 40. */
+const minBits = 28;
 
 /** Shorter names stand in too many words by chance. */
 const shortestName = 3;
@@ -46,6 +51,9 @@ export function passwordFault(password: string, owner: PasswordOwner): string | 
   if (length > passwordLength.max) return `Use at most ${passwordLength.max} characters.`;
   const lower = normalised.toLowerCase();
   if (isCommon(lower)) return 'Choose another password: many people use this one.';
+  if (textBits(normalised) < minBits) {
+    return 'Choose another password: this one is a sequence, a repetition or a common word, which are tried first.';
+  }
   if (isMadeOf(namesOf(owner), lower)) {
     return `Choose another password: without your username, your e-mail address and the name of this service it must still have ${passwordLength.min} characters.`;
   }

@@ -18,8 +18,10 @@ export interface DriverQuery {
   readonly state: unknown;
   /** `simple`: the statement is sent as text alone, and may be several. */
   readonly options: { readonly simple?: boolean };
-  /** Asks PostgreSQL to end the query, over a connection of its own. */
-  readonly canceller: ((query: DriverQuery) => Promise<void>) | null;
+  /** Called by the query's `cancel`. The driver's own asks PostgreSQL to end the query, over a connection of its own. */
+  canceller: ((query: DriverQuery) => Promise<void>) | null;
+  /** Set when the query was cancelled before it was sent. It has rejected then, and the driver does not send it. */
+  readonly cancelled?: unknown;
   /** The statement with `$1` where parameters stand; set when it is sent. */
   readonly string?: string;
   /** The parameters as they were sent; set when it is sent. */

@@ -97,7 +97,8 @@ export function listenForDead(url: string | null, listener: (dead: DeadConnectio
 export function openActivity(url: string | null, { applicationName }: { readonly applicationName: string }) {
   return createBackendActivity(() => {
     const sockets = createDriverSockets(() => {});
-    const own = { max: 1, idle_timeout: 5, connect_timeout: 2, prepare: false };
+    // Closed soon, because a connection that was open when the network failed is as dead as the one it is asked about.
+    const own = { max: 1, idle_timeout: 1, connect_timeout: 2, prepare: false };
     const sql = connect(url, sockets, own, { application_name: applicationName });
     const destroy = () => {
       void sql.end({ timeout: 0 });

@@ -19,6 +19,7 @@
  * lines written here name their request themselves.
  */
 
+import { AppError } from '../errors.ts';
 import type { LogFields, Logger } from '../observability/logger.ts';
 import type { RequestContext, WorkSignal } from '../observability/request-context.ts';
 import { Cancellation } from './cancellation.ts';
@@ -60,6 +61,8 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
   const logsEach = echo ? log.enabled('INFO') : log.enabled('DEBUG');
 
   return function watchQuery({ query, connection, request, signal, alone, onFailed, onFree }) {
+    // Cancelled by its caller while it waited for the connection: the driver would neither send nor settle it.
+    if (query.cancelled) return onFree(undefined);
     const { resolve, reject } = query;
     const startedAt = performance.now();
     let isAnswered = false;
@@ -67,12 +70,14 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
     let cancellation: Cancellation | undefined;
     const cursor = query.cursorFn === undefined ? undefined : guardCursor(query, () => isAnswered);
 
-    const abort = () => {
-      reject(signal?.reason);
+    const end = (reason: unknown) => {
+      if (isOver || cancellation !== undefined) return;
+      reject(reason);
       if (connection.withdraw(query)) return finish(undefined);
       cursor?.close();
       cancellation = new Cancellation(query, connection, log);
     };
+    const abort = () => end(signal?.reason);
     const answer = (result: unknown, error: unknown) => {
       if (isAnswered) return;
       isAnswered = true;
@@ -136,8 +141,14 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
     };
 
     signal?.addEventListener('abort', abort, { once: true });
+    // The driver's own would not keep the connection until the request to cancel is over.
+    query.canceller = async () => end(cancelledByCaller());
     connection.send(query, alone);
   };
+}
+
+function cancelledByCaller(): AppError {
+  return new AppError('database_unavailable', 'The database query was cancelled by its caller.');
 }
 
 const beginRefusal =

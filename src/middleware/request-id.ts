@@ -1,5 +1,6 @@
 import type { Middleware } from '../http/context.ts';
 import { createUuids } from '../http/uuid.ts';
+import { maskForms } from '../observability/mask-forms.ts';
 import { runInRequest } from '../observability/request-context.ts';
 
 /** What is taken from a client: short, and harmless in a header, a log line and a shell. */
@@ -20,10 +21,15 @@ export function requestId(): Middleware {
     const { headers } = ctx.request;
     const given = headers['x-request-id'];
     ctx.id =
-      typeof given === 'string' && acceptable.test(given) ? given : (traceId(headers.traceparent) ?? newId());
+      typeof given === 'string' && isAcceptable(given) ? given : (traceId(headers.traceparent) ?? newId());
     ctx.headers['x-request-id'] = ctx.id;
     return runInRequest({ id: ctx.id, signal: ctx.ending }, () => next(ctx));
   };
+}
+
+/** A credential is no id: it would be in every log line of the request. */
+function isAcceptable(id: string): boolean {
+  return acceptable.test(id) && maskForms(id) === id;
 }
 
 function traceId(header: string | string[] | undefined): string | undefined {

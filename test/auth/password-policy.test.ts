@@ -52,6 +52,13 @@ describe('a new password', () => {
     ['a common one with digits behind it', 'sunshine2026', /many people/],
     ['a common one with signs around it', '**Football!!', /many people/],
     ['a common one in leetspeak', 'P@ssw0rd', /many people/],
+    ['a word and a sequence', 'admin123', /tried first/],
+    ['a common one and a sequence', 'password12345678', /tried first|many people/],
+    ['a sequence of letters', 'abcdefghijklmnop', /tried first/],
+    ['a sequence of digits', '1234567890123456', /tried first|many people/],
+    ['rows of the keyboard', 'qwertyuiopasdfgh', /tried first/],
+    ['one character', 'aaaaaaaaaaaaaaaa', /tried first/],
+    ['a year twice', '19901990', /tried first|many people/],
   ];
   for (const [what, password, says] of bad) {
     it(`may not be ${what}`, () => assert.match(fault(password) ?? 'nothing is wrong with it', says));

@@ -103,6 +103,48 @@ describe('a request that ends', () => {
   });
 });
 
+describe('a query that its caller cancels', () => {
+  for (const [when, ms] of [
+    ['before it is awaited', undefined],
+    ['while it waits for the connection', 0],
+    ['while it runs', 60],
+  ] as const) {
+    it(`rejects and frees its connection, ${when}`, async (t) => {
+      const { sql, stats } = mustPrepare(t, 1);
+      await sql`select 1`;
+      for (let n = 0; n < 3; n += 1) {
+        const before = sql`select pg_sleep(0.03)`.execute();
+        const query = sql`select pg_sleep(60)`;
+        if (ms === undefined) query.cancel();
+        const rejected = assert.rejects(async () => query, /cancel/);
+        if (ms !== undefined) {
+          await delay(ms);
+          query.cancel();
+        }
+        await Promise.all([before, rejected]);
+        assert.deepEqual([...(await sql`select 8::int as n`)], [{ n: 8 }]);
+      }
+      assert.deepEqual(stats(), { size: 1, inUse: 0, waiting: 0 });
+    });
+  }
+
+  it('leaves the rest of its transaction to be rolled back', async (t) => {
+    const { sql, transaction, stats } = mustPrepare(t, 1);
+    const cancelled = transaction(async (tx) => {
+      const first = tx`select pg_sleep(0.03)`.execute();
+      const second = tx`select pg_sleep(60)`;
+      const rejected = assert.rejects(async () => second, /cancel/);
+      await delay(5);
+      second.cancel();
+      await Promise.all([first, rejected]);
+      throw new Error('undone');
+    });
+    await assert.rejects(cancelled, /undone|cancel/);
+    assert.deepEqual([...(await sql`select 8::int as n`)], [{ n: 8 }]);
+    await eventually('the connection is free', () => stats().inUse === 0);
+  });
+});
+
 describe('a query that somebody else cancels', () => {
   it('costs the pool no connection, and leaves no transaction open', async (t) => {
     const { sql, transaction, stats, admin, applicationName } = mustPrepare(t, 3);

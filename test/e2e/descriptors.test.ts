@@ -81,6 +81,8 @@ for (const workers of ['1', '2']) {
         ...(await openSilent(t, site, '127.0.0.2', 300)),
         ...(await openSilent(t, site, '127.0.0.3', 300)),
       ];
+      // While the 600 are being handed to the workers, a further connection can be one too many.
+      await mustRecover('127.0.0.4', site);
       assert.deepEqual(await askTimes(20, '127.0.0.4', site), Array(20).fill(200));
       assert.deepEqual(await probe(management), [200, 200, 200, 200]);
       await program.logged(/"reason":"address".*"event":"http.connection.refused"/);

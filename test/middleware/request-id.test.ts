@@ -39,6 +39,9 @@ describe('the id of a request', () => {
     '$(id)',
     'é',
     'a\n',
+    // Credentials, which would be in every line of the request.
+    `sot_${'x'.repeat(32)}`,
+    'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl',
   ];
   for (const id of refused) {
     it(`is a new one instead of ${JSON.stringify(id.slice(0, 20))}`, () =>
