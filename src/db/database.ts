@@ -95,13 +95,17 @@ export function connectDatabase(options: DatabaseOptions): Database {
   });
   const watch = createQueryWatch(options);
   const availability = watchAvailability(log);
-  const preparedStatements = createPreparedStatements(slots, () => {
+  /** Connections that get the settings of `server-keepalive.ts` when they are free: in a transaction a failure would end it. */
+  const unset = new Set<PoolConnection>();
+  const preparedStatements = createPreparedStatements(slots, (asked) => {
     isDirect = true;
+    const idle = new Set([beside, asked, ...slots.free()]);
     for (const connection of [beside, ...connections]) {
       if (connection.driver === undefined) continue;
       // The driver reads it anew for each query that it sends.
       connection.driver.options.prepare = true;
-      connection.execute(setServerKeepAlive).catch(() => {});
+      if (idle.has(connection)) void keepAlive(connection);
+      else unset.add(connection);
     }
   });
   // Makes queries, and connects to nothing.
@@ -127,7 +131,9 @@ export function connectDatabase(options: DatabaseOptions): Database {
 
   const free = (connection: PoolConnection, error: unknown) => {
     connection.retire();
-    slots.release(connection);
+    if (unset.delete(connection) && connection.driver !== undefined) {
+      void keepAlive(connection).then(() => slots.release(connection));
+    } else slots.release(connection);
     note(error);
   };
 
@@ -220,6 +226,11 @@ interface PoolDriverOptions {
   readonly isDirect: boolean;
   readonly activity: BackendActivity;
   readonly onClose: () => void;
+}
+
+/** Never rejects. */
+async function keepAlive(connection: PoolConnection): Promise<void> {
+  await connection.execute(setServerKeepAlive).catch(() => {});
 }
 
 function openPoolDriver(

@@ -24,10 +24,10 @@ export interface PreparedStatements {
   learn(): void;
 }
 
-/** Calls `onDirect` once nothing stands in between. Make it outside of any request. */
+/** Calls `onDirect` once nothing is in between, with the connection on which it asked. Make it outside of any request. */
 export function createPreparedStatements(
   slots: ConnectionSlots<PoolConnection>,
-  onDirect: () => void,
+  onDirect: (asked: PoolConnection) => void,
 ): PreparedStatements {
   let isAsked = false;
 
@@ -38,7 +38,7 @@ export function createPreparedStatements(
       // The connection that has answered is free again, and it is taken first.
       if (connection.driver === undefined) throw new Error('The connection has closed.');
       const { announced, backend } = await identify(connection.driver);
-      if (announced === backend) onDirect();
+      if (announced === backend) onDirect(connection);
     } catch (error) {
       isAsked = false;
       if (endsConnection(error)) connection?.discard(error);
