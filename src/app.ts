@@ -20,9 +20,10 @@ import { createRouter, type Router } from './http/router.ts';
 import { countDecisions } from './limits/counted-store.ts';
 import type { LimitStore } from './limits/limit-store.ts';
 import { createMemoryLimitStore, type MemoryLimitStore } from './limits/memory.ts';
+import { createOriginFields } from './middleware/cors.ts';
 import { createParserRefusals } from './middleware/parser-refusals.ts';
 import type { Logger } from './observability/logger.ts';
-import { type AppLayer, addressLimit, pipelineLayers, trustedProxies } from './pipeline.ts';
+import { type AppLayer, addressLimit, corsPolicy, pipelineLayers, trustedProxies } from './pipeline.ts';
 import { createRoutes, type RouteParts } from './routes.ts';
 import type { Settings } from './settings/load.ts';
 
@@ -41,6 +42,8 @@ export interface App {
   readonly layers: readonly AppLayer[];
   /** Takes what the server reports of messages that never become requests. */
   readonly onMalformed: (report: MalformedReport) => void;
+  /** The fields by which a page of this origin may read the answer to such a message; undefined if it may not. */
+  readonly malformedFieldsFor: (origin: string) => Readonly<Record<string, string>> | undefined;
 }
 
 /** Makes the application. Throws a StartError if a layer that is on lacks what it needs. */
@@ -78,6 +81,9 @@ export function createApp(parts: AppParts): App {
     routes,
     layers,
     onMalformed,
+    malformedFieldsFor: layers.some(({ name }) => name === 'cors')
+      ? createOriginFields(corsPolicy(settings))
+      : () => undefined,
   };
 }
 

@@ -14,7 +14,7 @@ import { authorise } from './middleware/authorise.ts';
 import { callerLimit } from './middleware/caller-limit.ts';
 import { compression } from './middleware/compression.ts';
 import { contentValidation } from './middleware/content-validation.ts';
-import { cors } from './middleware/cors.ts';
+import { type CorsOptions, cors } from './middleware/cors.ts';
 import { deadline } from './middleware/deadline.ts';
 import { errorBoundary } from './middleware/error-boundary.ts';
 import { etag } from './middleware/etag.ts';
@@ -151,8 +151,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       ends: '204 (preflight)',
       needs: '-',
       run: cors({
-        origins: application.corsAllowOrigins,
-        credentials: application.corsAllowCredentials,
+        ...corsPolicy(settings),
         methods: [...methods, 'HEAD'],
         allowedHeaders: [
           'Authorization',
@@ -295,6 +294,11 @@ export function trustedProxies({ security }: Settings): readonly string[] {
 }
 
 /** The limit of one address: so many in any minute, bursts included, and so many in any hour. */
+/** Which pages may read the answers. */
+export function corsPolicy({ application }: Settings): Pick<CorsOptions, 'origins' | 'credentials'> {
+  return { origins: application.corsAllowOrigins, credentials: application.corsAllowCredentials };
+}
+
 export function addressLimit({ security }: Settings): Limit {
   return {
     name: 'address',

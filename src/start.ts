@@ -159,6 +159,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       },
       blockNullBytes: settings.security.blockNullBytes,
       onMalformed: app.onMalformed,
+      malformedFieldsFor: app.malformedFieldsFor,
       onStreamError: (ctx, error) => log.warning('http.response.aborted', { ...identify(ctx), error }),
       onPipelineError: (ctx, error) => log.error('http.request.failed', { ...identify(ctx), error }),
     });

@@ -29,6 +29,8 @@ export interface MalformedInput {
   readonly socket: Duplex;
   /** The answer being made on this connection when the error came. */
   readonly pending: ServerResponse | undefined;
+  /** The fields by which a page of this origin may read the answer; undefined if it may not. */
+  readonly fieldsFor: (origin: string) => Readonly<Record<string, string>> | undefined;
   readonly report: (report: MalformedReport) => void;
 }
 
@@ -61,7 +63,9 @@ export function answerMalformed(input: MalformedInput): void {
     return;
   }
   const clientAddress = addressOf(socket);
-  const status = writeProblem(socket, refusalOf(error), mayBeHead(input));
+  const origin = originOf(input);
+  const fields = { vary: 'Origin', ...(origin === undefined ? undefined : input.fieldsFor(origin)) };
+  const status = writeProblem(socket, refusalOf(error), fields, mayBeHead(input));
   report({ reason, status, clientAddress, inPipeline: pending !== undefined });
 }
 
@@ -80,6 +84,14 @@ function mayBeHead({ error, socket, pending }: MalformedInput): boolean {
   const end = text.lastIndexOf('\r\n\r\n');
   const message = text.slice(end < 0 ? 0 : end + 4).trimStart();
   return /^HEAD\s/.test(message) || !/^[A-Z-]+ \S/i.test(message);
+}
+
+/** The origin of the page that sent the message, where it can be read: in the head of the packet that the parser refused. */
+function originOf({ error, pending }: MalformedInput): string | undefined {
+  if (pending !== undefined) return pending.req.headers.origin;
+  const [head = ''] = error.rawPacket?.toString('latin1').split('\r\n\r\n', 1) ?? [];
+  const [origin, ...more] = head.matchAll(/^origin:[ \t]*([!-~]+)[ \t]*\r?$/gim);
+  return more.length === 0 ? origin?.[1] : undefined;
 }
 
 function addressOf(socket: Duplex): string {
@@ -122,7 +134,12 @@ function isTargetTooLong(packet: Buffer | undefined): boolean {
   return lineEnd < 0 || lineEnd > maxTargetBytes;
 }
 
-function writeProblem(socket: Duplex, refusal: AppError, withoutBody: boolean): number {
+function writeProblem(
+  socket: Duplex,
+  refusal: AppError,
+  fields: Readonly<Record<string, string>>,
+  withoutBody: boolean,
+): number {
   const problem = describeProblem(refusal, {});
   const body = withoutBody ? '' : JSON.stringify(problem);
   socket.write(
@@ -133,6 +150,7 @@ function writeProblem(socket: Duplex, refusal: AppError, withoutBody: boolean): 
       'Cache-Control: no-store',
       'X-Content-Type-Options: nosniff',
       "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
+      ...Object.entries(fields).map(([name, value]) => `${name}: ${value}`),
       ...(withoutBody ? [] : [`Content-Type: ${problemContentType}`]),
       `Content-Length: ${Buffer.byteLength(body)}`,
       '',

@@ -20,7 +20,7 @@ import { Context, type Next } from './context.ts';
 import type { PreparedRoute } from './dispatch.ts';
 import { type DrainOptions, drain } from './drain.ts';
 import { EventStream } from './event-stream.ts';
-import { answerMalformed, closeSoon, type MalformedReport } from './malformed.ts';
+import { answerMalformed, closeSoon, type MalformedInput, type MalformedReport } from './malformed.ts';
 import { createFaultFinder } from './message-fault.ts';
 import { replyWithProblem } from './problem.ts';
 import type { Router } from './router.ts';
@@ -48,6 +48,8 @@ export interface ServerOptions {
   readonly blockNullBytes: boolean;
   /** Told of what never became a request, and of what broke while an answer was sent. */
   readonly onMalformed: (report: MalformedReport) => void;
+  /** The fields by which a page of this origin may read the answer to what never became a request. Default none. */
+  readonly malformedFieldsFor?: MalformedInput['fieldsFor'];
   readonly onStreamError: (ctx: Context, error: Error) => void;
   readonly onPipelineError: (ctx: Context, error: unknown) => void;
   /** Called for each connection that was refused. */
@@ -129,7 +131,8 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     return receive(request, response);
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
-    answerMalformed({ error, socket, pending: pending.get(socket), report: options.onMalformed });
+    const { onMalformed: report, malformedFieldsFor: fieldsFor = () => undefined } = options;
+    answerMalformed({ error, socket, pending: pending.get(socket), fieldsFor, report });
   });
 
   function receive(

@@ -7,7 +7,7 @@
  * It is not a protection of the server: whoever is no browser ignores it.
  */
 
-import type { Context, Middleware } from '../http/context.ts';
+import type { Middleware } from '../http/context.ts';
 
 export interface CorsOptions {
   /** Origins as browsers send them, `https://app.example.com`, or `*` for any. */
@@ -23,19 +23,33 @@ export interface CorsOptions {
   readonly maxAgeSeconds: number;
 }
 
+/**
+ * Makes the function that returns the fields by which a page of an origin may read an answer; undefined if it may not.
+ * Answers to messages that the parser refused, which pass no layer, use it too.
+ */
+export function createOriginFields({
+  origins,
+  credentials,
+}: Pick<CorsOptions, 'origins' | 'credentials'>): (origin: string) => Record<string, string> | undefined {
+  const anyOrigin = origins.includes('*');
+  const allowed = new Set(origins);
+  return (origin) => {
+    if (!anyOrigin && !allowed.has(origin)) return undefined;
+    return {
+      'access-control-allow-origin': anyOrigin ? '*' : origin,
+      ...(credentials && { 'access-control-allow-credentials': 'true' }),
+      // The browser reads the answer because of the fields above; this one must not forbid it again.
+      'cross-origin-resource-policy': 'cross-origin',
+    };
+  };
+}
+
 export function cors(options: CorsOptions): Middleware {
   const anyOrigin = options.origins.includes('*');
-  const origins = new Set(options.origins);
+  const fieldsFor = createOriginFields(options);
   const methods = options.methods.join(', ');
   const allowedHeaders = options.allowedHeaders.join(', ');
   const exposedHeaders = options.exposedHeaders.join(', ');
-
-  function allow(ctx: Context, origin: string): void {
-    ctx.headers['access-control-allow-origin'] = anyOrigin ? '*' : origin;
-    if (options.credentials) ctx.headers['access-control-allow-credentials'] = 'true';
-    // The browser reads the answer because of the header above; this one must not forbid it again.
-    ctx.headers['cross-origin-resource-policy'] = 'cross-origin';
-  }
 
   return function cors(ctx, next) {
     const { request } = ctx;
@@ -43,13 +57,13 @@ export function cors(options: CorsOptions): Middleware {
     if (!anyOrigin) ctx.vary('Origin');
     const isPreflight =
       ctx.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined;
-    const isAllowed = origin !== undefined && (anyOrigin || origins.has(origin));
+    const fields = origin === undefined ? undefined : fieldsFor(origin);
 
     if (origin !== undefined && isPreflight) {
       ctx.vary('Access-Control-Request-Method');
       ctx.vary('Access-Control-Request-Headers');
-      if (isAllowed && ctx.fault === undefined) {
-        allow(ctx, origin);
+      if (fields !== undefined && ctx.fault === undefined) {
+        Object.assign(ctx.headers, fields);
         ctx.headers['access-control-allow-methods'] = methods;
         ctx.headers['access-control-allow-headers'] = allowedHeaders;
         ctx.headers['access-control-max-age'] = String(options.maxAgeSeconds);
@@ -57,8 +71,8 @@ export function cors(options: CorsOptions): Middleware {
         return undefined;
       }
     }
-    if (isAllowed) {
-      allow(ctx, origin);
+    if (fields !== undefined) {
+      Object.assign(ctx.headers, fields);
       ctx.headers['access-control-expose-headers'] = exposedHeaders;
     }
     return next(ctx);

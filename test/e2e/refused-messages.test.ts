@@ -90,6 +90,27 @@ describe('a message that is refused as a whole', () => {
     });
   }
 
+  for (const [what, bytes, status] of [
+    ['a method that the parser does not know', 'FOO / HTTP/1.1\r\nHost: example.org\r\n', 501],
+    ['a malformed field', 'GET / HTTP/1.1\r\nHost: example.org\r\nBad Header : x\r\n', 400],
+  ] as const) {
+    it(`for ${what} by the parser is ${status}, readable for a page of an allowed origin alone`, async (t) => {
+      const { port } = await mustStart(t);
+      for (const [origins, allowed] of [
+        [[app], app],
+        [['https://evil.example'], undefined],
+        [[], undefined],
+        [[app, app], undefined],
+      ] as const) {
+        const fields = origins.map((origin) => `Origin: ${origin}\r\n`).join('');
+        const answer = await mustAnswer(port, bytes.replace('\r\n', `\r\n${fields}`));
+        assert.equal(answer.status, status);
+        assert.equal(answer.headers.vary, 'Origin');
+        assert.equal(answer.headers['access-control-allow-origin'], allowed);
+      }
+    });
+  }
+
   it('is refused with the same status when the trusted-host layer is off, but for the host', async (t) => {
     const { port } = await mustStart(t, { APP_DISABLED_LAYERS: 'trusted-host' });
     for (const [what, bytes, status] of refused) {
