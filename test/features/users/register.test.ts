@@ -35,7 +35,9 @@ describe('registering', () => {
       {
         username: 'a'.repeat(50),
         email: `${'a'.repeat(64)}@${`${'b'.repeat(62)}.`.repeat(2)}${'b'.repeat(59)}.org`,
-        password: '🦉'.repeat(128),
+        password: Array.from({ length: 128 }, (_, n) =>
+          String.fromCodePoint(0x1f300 + ((n * 37) % 256)),
+        ).join(''),
       },
     ]) {
       const { status, text } = await api.post(users, user);
