@@ -4,6 +4,8 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { canonicalAddress, clientKey, createAddressSet } from '../../src/http/addresses.ts';
 
+const isMapped = (groups: readonly number[]) => groups.slice(0, 6).join() === '0,0,0,0,0,65535';
+
 describe('a set of addresses', () => {
   const has = createAddressSet(['192.0.2.1', '10.0.0.0/8', '::1', '2001:db8::/32']);
   const table: [address: string, member: boolean][] = [
@@ -80,8 +82,10 @@ describe('the key of a client', () => {
   it('is one for a /64, and another for any other, however the address is written', () => {
     const group = fc.integer({ min: 0, max: 0xffff });
     const groups = fc.array(fc.oneof(fc.constant(0), group), { minLength: 8, maxLength: 8 });
+    // An IPv4-mapped address counts as its IPv4 address, not by its first 64 bits.
     fc.assert(
       fc.property(groups, groups, (one, other) => {
+        fc.pre(![one, other, [...one.slice(0, 4), ...other.slice(4)]].some(isMapped));
         const written = one.map((each) => each.toString(16).padStart(4, '0').toUpperCase()).join(':');
         // The URL parser writes the shortest form.
         const shortest = new URL(`http://[${written}]`).hostname.slice(1, -1);
@@ -141,7 +145,6 @@ const dottedOf = (groups: readonly number[]) => {
   const [high = 0, low = 0] = groups.slice(6);
   return [high >> 8, high & 255, low >> 8, low & 255].join('.');
 };
-const isMapped = (groups: readonly number[]) => groups.slice(0, 6).join() === '0,0,0,0,0,65535';
 
 describe('every spelling of an address', () => {
   it('has the canonical form that SocketAddress of Node writes, or its IPv4 form', () => {
