@@ -26,22 +26,36 @@ export interface ActivityConnection {
   destroy(): void;
 }
 
-/** A server that is busy answers within that time, and a connection is opened within it. */
+/** A connection is opened, and a busy server answers, within this time. */
 const answerMs = 2_000;
+/** An open connection that needs longer than this may be as dead as the ones it is asked about: a new one is opened. */
+const reuseMs = 300;
 
 /** `connect` opens a connection for one query at a time, with the same user and application name as those asked about. */
 export function createBackendActivity(connect: () => ActivityConnection): BackendActivity {
   let connection: ActivityConnection | undefined;
 
   async function run<T>(work: (sql: postgres.Sql) => Promise<T>): Promise<T> {
+    if (connection !== undefined) {
+      try {
+        return await runOn(connection, work, reuseMs);
+      } catch (error) {
+        if (isRefusal(error)) throw error;
+      }
+    }
     connection ??= connect();
-    const current = connection;
+    return runOn(connection, work, answerMs);
+  }
+
+  /** Destroys the connection if the work fails or takes longer than `limitMs`. */
+  async function runOn<T>(
+    current: ActivityConnection,
+    work: (sql: postgres.Sql) => Promise<T>,
+    limitMs: number,
+  ): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new Error(`PostgreSQL did not answer within ${answerMs} ms.`)),
-        answerMs,
-      );
+      timer = setTimeout(() => reject(new Error(`PostgreSQL did not answer within ${limitMs} ms.`)), limitMs);
     });
     try {
       return await Promise.race([work(current.sql), late]);
@@ -59,9 +73,8 @@ export function createBackendActivity(connect: () => ActivityConnection): Backen
       try {
         return await run((sql) => readActivity(sql, pids));
       } catch (error) {
-        // PostgreSQL is there, though it refuses: it is full, or starting.
-        if (isConnectionError(error) || !(error instanceof Error && 'severity' in error)) throw error;
-        return () => 'unknown';
+        if (isRefusal(error)) return () => 'unknown';
+        throw error;
       }
     },
     async end(pids) {
@@ -75,6 +88,11 @@ export function createBackendActivity(connect: () => ActivityConnection): Backen
       connection = undefined;
     },
   };
+}
+
+/** Whether PostgreSQL is reachable but refuses to work, because it is full or starting. */
+function isRefusal(error: unknown): boolean {
+  return !isConnectionError(error) && error instanceof Error && 'severity' in error;
 }
 
 /** The number may belong to the session of somebody else by now. */
