@@ -19,9 +19,9 @@ import { build } from 'esbuild';
 const root = import.meta.dirname;
 const ownPrograms = [
   'main',
-  'worker',
-  'task-thread',
-  'task-isolate',
+  'main-jobs',
+  'program/task-thread',
+  'program/task-isolate',
   'cli/config',
   'cli/migrate',
   'cli/openapi',

@@ -1,5 +1,5 @@
 /** The entry: `npm start` runs this file, and so does each worker. */
 
-import { runProgram } from './program.ts';
+import { runProgram } from './program/server-program.ts';
 
 runProgram();

@@ -7,7 +7,6 @@ import type { Database } from './db/database.ts';
 import type { Layer } from './http/context.ts';
 import { methods } from './http/route.ts';
 import { createIdempotencyStore } from './idempotency/postgres.ts';
-import type { Identity } from './identity.ts';
 import type { Limit, LimitStore } from './limits/limit-store.ts';
 import { authenticate } from './middleware/authenticate.ts';
 import { authorise } from './middleware/authorise.ts';
@@ -20,7 +19,7 @@ import { errorBoundary } from './middleware/error-boundary.ts';
 import { etag } from './middleware/etag.ts';
 import { httpsPolicy } from './middleware/https-policy.ts';
 import { idempotency } from './middleware/idempotency.ts';
-import { messageFaults } from './middleware/message-faults.ts';
+import { messageFaults } from './middleware/message-errors.ts';
 import { countRequests } from './middleware/metrics.ts';
 import { proxyHeaders } from './middleware/proxy-headers.ts';
 import { rateLimit } from './middleware/rate-limit.ts';
@@ -30,7 +29,8 @@ import { requestLog } from './middleware/request-log.ts';
 import { securityHeaders } from './middleware/security-headers.ts';
 import { trustedHost } from './middleware/trusted-host.ts';
 import type { Logger } from './observability/logger.ts';
-import type { Metrics } from './observability/metrics.ts';
+import type { Metrics } from './observability/metrics/metrics.ts';
+import type { Identity } from './program/identity.ts';
 import type { Settings } from './settings/load.ts';
 
 export interface PipelineParts {

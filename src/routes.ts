@@ -24,11 +24,10 @@ import { usersRoutes } from './features/users/routes.ts';
 import { createUsers } from './features/users/users.ts';
 import { createWelcome } from './features/users/welcome.ts';
 import { mount, type Route } from './http/route.ts';
-import type { Identity } from './identity.ts';
 import { createQueue, type Queue } from './jobs/queue.ts';
 import { type MailQueue, noMail } from './mail/mail-queue.ts';
 import type { Logger } from './observability/logger.ts';
-import type { Metrics, MetricsSnapshot } from './observability/metrics.ts';
+import type { Metrics, MetricsSnapshot } from './observability/metrics/metrics.ts';
 import { createDocsRoutes } from './openapi/docs-page.ts';
 import {
   createOpenApiDocument,
@@ -36,6 +35,7 @@ import {
   type DocumentOptions,
   type OpenApiDocument,
 } from './openapi/document.ts';
+import type { Identity } from './program/identity.ts';
 import type { Settings } from './settings/load.ts';
 import { taskDefinitions } from './tasks.ts';
 

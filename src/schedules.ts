@@ -1,7 +1,7 @@
 import { dailyReport, dayBefore } from './features/reports/reports.ts';
-import { defineSchedule, type Schedule } from './jobs/schedule.ts';
+import { defineSchedule, type Schedule } from './jobs/schedule/schedule.ts';
 
-/** Everything that happens by the clock; `jobs/schedule.ts` says how, and what becomes of ticks that are missed. */
+/** Everything that happens by the clock; `jobs/schedule/schedule.ts` says how, and what becomes of ticks that are missed. */
 export const schedules: readonly Schedule[] = [
   defineSchedule({
     name: 'daily_report',

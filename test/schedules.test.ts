@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { openSchedules } from '../src/jobs/schedule.ts';
+import { openSchedules } from '../src/jobs/schedule/schedule.ts';
 import { schedules } from '../src/schedules.ts';
 import { taskDefinitions } from '../src/tasks.ts';
 

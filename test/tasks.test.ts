@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { createThreadPool } from '../src/jobs/thread-pool.ts';
+import { createThreadPool } from '../src/jobs/thread/thread-pool.ts';
 import { loadSettings } from '../src/settings/load.ts';
 import { createTasks, taskDefinitions } from '../src/tasks.ts';
 import { captureLog } from './helpers/captured-log.ts';
@@ -26,7 +26,7 @@ it('the entry of the threads starts with the settings of the program and runs it
   const folder = await mustMakeFolder(t);
   const log = captureLog();
   const pool = createThreadPool({
-    entry: new URL('../src/task-thread.ts', import.meta.url),
+    entry: new URL('../src/program/task-thread.ts', import.meta.url),
     workerData: {
       settings: settingsOf({ APP_DATA_DIR: folder }),
       databaseUrl: await mustCreateDatabase(t),

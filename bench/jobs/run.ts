@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
 import * as z from 'zod';
-import { startEmbedded } from '../../src/db/embedded.ts';
+import { startEmbedded } from '../../src/db/embedded/embedded.ts';
 import { StartError } from '../../src/errors.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { builtCommand } from '../own-programs.ts';

@@ -1,10 +1,10 @@
-/** A thread as `src/task-thread.ts` opens it, with the two tasks of the benchmark. */
+/** A thread as `src/program/task-thread.ts` opens it, with the two tasks of the benchmark. */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { connectDatabase } from '../../src/db/database.ts';
 import { implementTask } from '../../src/jobs/task.ts';
-import { runTasks } from '../../src/jobs/thread.ts';
-import { createThreadLog } from '../../src/jobs/thread-log.ts';
+import { runTasks } from '../../src/jobs/thread/run-tasks.ts';
+import { createThreadLog } from '../../src/jobs/thread/thread-log.ts';
 import { now } from './clock.mjs';
 import { noop, stamp } from './strata-tasks.mjs';
 

@@ -2,13 +2,13 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectDatabase } from '../../src/db/database.ts';
-import { migrateUp } from '../../src/db/migrate.ts';
+import { migrateUp } from '../../src/db/migrations/migrate.ts';
 import { createQueue } from '../../src/jobs/queue.ts';
-import { startRunner } from '../../src/jobs/runner.ts';
-import { createThreadPool } from '../../src/jobs/thread-pool.ts';
-import { openLogDestination } from '../../src/observability/log-destination.ts';
+import { startRunner } from '../../src/jobs/runner/runner.ts';
+import { createThreadPool } from '../../src/jobs/thread/thread-pool.ts';
+import { openLogDestination } from '../../src/observability/log/log-destination.ts';
 import { createLogger } from '../../src/observability/logger.ts';
-import { createMetrics } from '../../src/observability/metrics.ts';
+import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { serve } from './adapter.mjs';
 import { noop, stamp } from './strata-tasks.mjs';
 

@@ -4,7 +4,7 @@
  */
 
 import { RateLimiterMemory } from 'rate-limiter-flexible';
-import { createMemoryLimitStore } from '../../src/limits/memory.ts';
+import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
 
 const clients = 1_000_000;
 const keyOf = (index) => `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}`;

@@ -7,7 +7,7 @@
 
 import assert from 'node:assert/strict';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
-import { createMemoryLimitStore } from '../../src/limits/memory.ts';
+import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
 import { compare } from './timing.mjs';
 
 const keys = Array.from({ length: 1024 }, (_, index) => `10.0.${index >> 8}.${index & 255}`);

@@ -5,7 +5,7 @@
  */
 
 import pino from 'pino';
-import { openLogDestination } from '../../src/observability/log-destination.ts';
+import { openLogDestination } from '../../src/observability/log/log-destination.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { compare } from './timing.mjs';
 

@@ -18,8 +18,8 @@
 
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
+import { createFairTurns } from '../concurrency/semaphore.ts';
 import { AppError } from '../errors.ts';
-import { createFairTurns } from '../resilience/fair-turns.ts';
 
 /** Says that nobody waits for the hash any more: an AbortSignal, or something lighter. */
 export type PasswordSignal = Pick<AbortSignal, 'aborted' | 'reason'>;

@@ -5,7 +5,7 @@ import { createPasswordHasher } from '../auth/password.ts';
 import { passwordFault } from '../auth/password-policy.ts';
 import type { Role } from '../auth/principal.ts';
 import type { Database } from '../db/database.ts';
-import type { Sql } from '../db/intercept.ts';
+import type { Sql } from '../db/sql.ts';
 import { StartError } from '../errors.ts';
 import { endSessionsOf } from '../features/auth/store.ts';
 import { type NewUser, newUser } from '../features/users/schema.ts';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { findRunningEmbedded, startEmbedded } from '../db/embedded.ts';
+import { findRunningEmbedded, startEmbedded } from '../db/embedded/embedded.ts';
 import { StartError } from '../errors.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
 import type { Settings } from '../settings/load.ts';

@@ -2,7 +2,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { projectFolder } from '../project-folder.ts';
+import { projectFolder } from '../project-root.ts';
 import { generatedPages } from './generated-pages.ts';
 
 for (const { path, content } of generatedPages()) {

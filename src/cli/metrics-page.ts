@@ -1,4 +1,4 @@
-import type { MetricsSnapshot } from '../observability/metrics.ts';
+import type { MetricsSnapshot } from '../observability/metrics/metrics.ts';
 import { tableRow } from './table-row.ts';
 
 /** The lines of `docs/metrics.md`: every metric, and what its labels and sums mean. */

@@ -10,8 +10,8 @@
  */
 
 import { parseArgs } from 'node:util';
-import { type MigrateOptions, migrateDown, migrateUp, migrationStatus } from '../db/migrate.ts';
-import { migrationDirectory, newMigration } from '../db/migration-file.ts';
+import { type MigrateOptions, migrateDown, migrateUp, migrationStatus } from '../db/migrations/migrate.ts';
+import { migrationDirectory, newMigration } from '../db/migrations/migration-file.ts';
 import { StartError } from '../errors.ts';
 import { loadSettings } from '../settings/load.ts';
 import { commandLog, withDatabaseUrl } from './database-target.ts';

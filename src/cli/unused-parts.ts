@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { connectDatabase } from '../db/database.ts';
-import { createIdentity } from '../identity.ts';
 import { createLogger } from '../observability/logger.ts';
-import { createMetrics } from '../observability/metrics.ts';
+import { createMetrics } from '../observability/metrics/metrics.ts';
+import { createIdentity } from '../program/identity.ts';
 import type { RouteParts } from '../routes.ts';
 import type { Settings } from '../settings/load.ts';
 

@@ -15,7 +15,7 @@
 import { parseArgs } from 'node:util';
 import { type Role, roles } from '../auth/principal.ts';
 import { connectDatabase, type Database } from '../db/database.ts';
-import { pendingMigrations } from '../db/migrate.ts';
+import { pendingMigrations } from '../db/migrations/migrate.ts';
 import { AppError, StartError } from '../errors.ts';
 import { loadSettings, type Settings } from '../settings/load.ts';
 import { type Account, changeRole, createAccount, endSessions, listAccounts } from './accounts.ts';

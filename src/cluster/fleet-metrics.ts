@@ -4,8 +4,8 @@
  * one unasked every few seconds and when it ends, so that little is lost even with one that is killed.
  */
 
-import { lastingPart, mergeSnapshots } from '../observability/merge-metrics.ts';
-import type { Metrics, MetricsSnapshot } from '../observability/metrics.ts';
+import { lastingPart, mergeSnapshots } from '../observability/metrics/merge-metrics.ts';
+import type { Metrics, MetricsSnapshot } from '../observability/metrics/metrics.ts';
 import type { SupervisedWorker } from './supervised-worker.ts';
 
 export interface FleetMetrics {

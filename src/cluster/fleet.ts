@@ -4,7 +4,7 @@
  * answer waits for a worker longer than its stated deadline, so that all of them come while every worker is blocked.
  */
 
-import type { MetricsSnapshot } from '../observability/metrics.ts';
+import type { MetricsSnapshot } from '../observability/metrics/metrics.ts';
 import type { WorkerState } from './worker-state.ts';
 
 export interface Fleet {

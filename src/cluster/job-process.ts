@@ -14,12 +14,12 @@
  * The supervisor runs no code of a job, and neither does the event loop of the child, which gives them to threads. So
  * a child that says nothing for long is stopped or starved, and is killed: PostgreSQL then frees the lock by which it
  * owned its jobs, and the next one takes them over. A child whose supervisor is gone ends by itself
- * (`run-job-child.ts`).
+ * (`jobs-child.ts`).
  */
 
 import type { ChildProcess } from 'node:child_process';
 import type { Logger } from '../observability/logger.ts';
-import type { Metrics } from '../observability/metrics.ts';
+import type { Metrics } from '../observability/metrics/metrics.ts';
 import type { FleetMetrics } from './fleet-metrics.ts';
 import type { ToPrimary } from './messages.ts';
 import { countRestarts } from './restart-counter.ts';

@@ -1,7 +1,7 @@
 /** What the primary and its workers say to each other. Everything is plain data; nothing of a request's content. */
 
 import * as z from 'zod';
-import type { MetricsSnapshot } from '../observability/metrics.ts';
+import type { MetricsSnapshot } from '../observability/metrics/metrics.ts';
 
 const metricFamilies = z.array(
   z.object({

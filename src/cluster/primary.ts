@@ -22,7 +22,7 @@ import cluster from 'node:cluster';
 import { StartError } from '../errors.ts';
 import type { PrimaryLimits } from '../limits/primary-limits.ts';
 import type { Logger } from '../observability/logger.ts';
-import type { Metrics } from '../observability/metrics.ts';
+import type { Metrics } from '../observability/metrics/metrics.ts';
 import type { Fleet } from './fleet.ts';
 import { createFleetMetrics } from './fleet-metrics.ts';
 import { readinessOf } from './fleet-readiness.ts';

@@ -1,4 +1,4 @@
-import type { CounterSeries, MetricSpec, Metrics } from '../observability/metrics.ts';
+import type { CounterSeries, MetricSpec, Metrics } from '../observability/metrics/metrics.ts';
 import { type EndReason, endReasons } from './worker-state.ts';
 
 /** One series for each reason for which a process is replaced; at 0 from the start, so that the first is an increase. */

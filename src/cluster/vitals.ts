@@ -1,5 +1,5 @@
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
-import { readProcessMemory } from '../observability/process-memory.ts';
+import { readProcessMemory } from '../observability/metrics/process-memory.ts';
 import type { Vitals } from './fleet.ts';
 
 /** What a process knows of the requests that it answers. */

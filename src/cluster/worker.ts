@@ -6,7 +6,7 @@
 
 import cluster from 'node:cluster';
 import type { LimitChannel, LimitReceiver } from '../limits/lease.ts';
-import type { Metrics, MetricsSnapshot } from '../observability/metrics.ts';
+import type { Metrics, MetricsSnapshot } from '../observability/metrics/metrics.ts';
 import { readToWorker, type ToPrimary } from './messages.ts';
 import { observeVitals, type RequestCounts } from './vitals.ts';
 

@@ -1,4 +1,4 @@
-import type { Sql } from './intercept.ts';
+import type { Sql } from './sql.ts';
 
 /**
  * What a caller adds to the transaction of a service. The service calls it with the result, as the last thing inside:

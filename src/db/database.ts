@@ -17,16 +17,16 @@
 import { AppError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import { currentRequest, type WorkSignal } from '../observability/request-context.ts';
-import type { BackendActivity } from './backend-activity.ts';
-import { createConnectionSlots, type SlotStats } from './connection-slots.ts';
 import { isImpaired, isUnavailable } from './database-error.ts';
-import { type Driver, listenForDead, openActivity, openDriver } from './driver.ts';
-import { isDriverQuery } from './driver-query.ts';
-import { interceptQueries, interceptQuery, type RunQuery, type Sql } from './intercept.ts';
-import { type OpenConnection, PoolConnection } from './pool-connection.ts';
-import { createPreparedStatements } from './prepared-statements.ts';
-import { createQueryWatch } from './query-watch.ts';
-import { serverKeepAlive, setServerKeepAlive } from './server-keepalive.ts';
+import type { BackendActivity } from './driver/backend-activity.ts';
+import { createConnectionSlots, type SlotStats } from './driver/connection-slots.ts';
+import { type Driver, listenForDead, openActivity, openDriver } from './driver/driver.ts';
+import { isDriverQuery } from './driver/driver-query.ts';
+import { type OpenConnection, PoolConnection } from './driver/pool-connection.ts';
+import { createPreparedStatements } from './driver/prepared-statements.ts';
+import { createQueryWatch } from './driver/query-watch.ts';
+import { serverKeepAlive, setServerKeepAlive } from './driver/server-keepalive.ts';
+import { interceptQueries, interceptQuery, type RunQuery, type Sql } from './sql.ts';
 import { createRunTransaction, type RunTransaction } from './transaction.ts';
 
 export interface DatabaseOptions {

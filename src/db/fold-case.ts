@@ -1,4 +1,4 @@
-import type { Sql } from './intercept.ts';
+import type { Sql } from './sql.ts';
 
 /**
  * A text of a caller in lower case, as SQL, to compare with `lower(column)` of a column in the collation "C". Only

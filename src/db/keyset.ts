@@ -6,7 +6,7 @@
  * Pages are newest first. Towards the newer side the rows are read in the opposite order and turned round.
  */
 
-import type { Sql } from './intercept.ts';
+import type { Sql } from './sql.ts';
 
 /** Which page: at most `limit` rows beside the row `from.id`, or the newest. */
 export interface Keyset {

@@ -8,7 +8,7 @@
  * with an error that says so), and `search_path`, which is how a schema is chosen.
  */
 
-import type { Sql } from './intercept.ts';
+import type { Sql } from './sql.ts';
 
 export interface Unsuitability {
   readonly sentence: string;

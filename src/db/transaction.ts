@@ -18,12 +18,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../observability/logger.ts';
 import { currentRequest, type WorkSignal } from '../observability/request-context.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
-import { resetConnection } from './connection-reset.ts';
-import type { ConnectionSlots } from './connection-slots.ts';
 import { isTransient, sqlState, toDatabaseError } from './database-error.ts';
-import { interceptQueries, type Sql } from './intercept.ts';
-import type { PoolConnection } from './pool-connection.ts';
-import type { WatchQuery } from './query-watch.ts';
+import { resetConnection } from './driver/connection-reset.ts';
+import type { ConnectionSlots } from './driver/connection-slots.ts';
+import type { PoolConnection } from './driver/pool-connection.ts';
+import type { WatchQuery } from './driver/query-watch.ts';
+import { interceptQueries, type Sql } from './sql.ts';
 
 export interface TransactionOptions {
   /** PostgreSQL's own default is `read committed`. */

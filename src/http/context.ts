@@ -14,9 +14,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Principal } from '../auth/principal.ts';
 import type { AppError } from '../errors.ts';
+import { Ending } from './abort-source.ts';
 import type { PreparedRoute } from './dispatch.ts';
-import { Ending } from './ending.ts';
-import type { ReplyRecorder } from './once.ts';
+import type { ReplyRecorder } from './reply-recorder.ts';
 import type { Match } from './router.ts';
 import type { Target } from './target.ts';
 

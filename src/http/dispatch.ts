@@ -5,14 +5,14 @@
 
 import { Readable } from 'node:stream';
 import { AppError, type FieldError, StartError } from '../errors.ts';
-import { type BodyLimits, receiveBody, waitForBody } from './body.ts';
+import { type BodyLimits, receiveBody, waitForBody } from './body/body.ts';
+import { discardForm, type Form, receiveForm, type Upload } from './body/multipart.ts';
+import { parseBody } from './body/parse-body.ts';
 import type { Context, Done, Payload } from './context.ts';
-import { type MediaType, parseMediaType } from './media-type.ts';
-import { discardForm, type Form, receiveForm, type Upload } from './multipart.ts';
-import { createOnce, type FinishedReply } from './once.ts';
-import { parseBody } from './parse-body.ts';
+import { type MediaType, parseMediaType } from './headers/media-type.ts';
 import { parseQuery } from './query.ts';
 import { Reply } from './reply.ts';
+import { createOnce, type FinishedReply } from './reply-recorder.ts';
 import type { Route, RouteRequest } from './route.ts';
 import { createSerialiser, type Serialise } from './serialise.ts';
 import { type Part, type PartInput, validatePart, validationFailed } from './validate.ts';

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { mayChange, versionTag } from './conditional.ts';
+import { mayChange, versionTag } from './headers/conditional.ts';
 
 /**
  * Schemas of what many routes take outside of the body. A parameter arrives as text, and only plain digits are a

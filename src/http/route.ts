@@ -7,10 +7,10 @@
 import type * as z from 'zod';
 import type { Role, Scope } from '../auth/principal.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { Upload } from './body/multipart.ts';
 import type { Context } from './context.ts';
-import type { Upload } from './multipart.ts';
-import type { KeepAnswer } from './once.ts';
 import type { Reply } from './reply.ts';
+import type { KeepAnswer } from './reply-recorder.ts';
 
 export const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 export type Method = (typeof methods)[number];
@@ -66,7 +66,7 @@ export interface RouteRequest<Params, Query, Headers, Body, Answer> {
   readonly headers: Headers;
   readonly body: Body;
   readonly ctx: Context;
-  /** Has the answer kept together with the effect, on a route that is `idempotent`: see once.ts. */
+  /** Has the answer kept together with the effect, on a route that is `idempotent`: see reply-recorder.ts. */
   once<Value>(answer: (value: Value) => Answer): KeepAnswer<Value> | undefined;
 }
 

@@ -3,7 +3,7 @@
  *
  * What Node's parser refuses never becomes a request; `malformed.ts` answers it on the bare socket. Everything else goes
  * one way: parse the target, match the route, run the pipeline, send. A fault of the message as a whole
- * (message-fault.ts) goes the same way, as `ctx.fault`, so that it gets its log lines and headers too. Slow headers and silent
+ * (message-error.ts) goes the same way, as `ctx.fault`, so that it gets its log lines and headers too. Slow headers and silent
  * sockets end after `headersTimeoutMs`, idle connections after `keepAliveMs`, slow bodies at the deadline of
  * whoever reads them, and answers that their client does not read after `stallTimeoutMs`.
  *
@@ -15,13 +15,18 @@ import { createServer, type IncomingMessage, type Server, ServerResponse } from 
 import { type AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../errors.ts';
-import { createConnections, type Refusal } from './connections.ts';
+import { createConnections, type Refusal } from './connection/connections.ts';
+import { type DrainOptions, drain } from './connection/drain.ts';
+import {
+  answerMalformed,
+  closeSoon,
+  type MalformedInput,
+  type MalformedReport,
+} from './connection/malformed.ts';
+import { createFaultFinder } from './connection/message-error.ts';
 import { Context, type Next } from './context.ts';
 import type { PreparedRoute } from './dispatch.ts';
-import { type DrainOptions, drain } from './drain.ts';
 import { EventStream } from './event-stream.ts';
-import { answerMalformed, closeSoon, type MalformedInput, type MalformedReport } from './malformed.ts';
-import { createFaultFinder } from './message-fault.ts';
 import { replyWithProblem } from './problem.ts';
 import type { Router } from './router.ts';
 import { send } from './send.ts';
@@ -94,16 +99,16 @@ export function createHttpServer(options: ServerOptions): HttpServer {
       headersTimeout: options.headersTimeoutMs,
       requestTimeout: options.requestTimeoutMs,
       keepAliveTimeout: options.keepAliveMs,
-      // More than the limit, so that a browser can read the refusal of what is a little too long (message-fault.ts).
+      // More than the limit, so that a browser can read the refusal of what is a little too long (message-error.ts).
       maxHeaderSize: 2 * options.maxHeaderBytes,
       connectionsCheckingInterval: Math.min(500, options.headersTimeoutMs),
-      // Checked in message-fault.ts, and answered with a problem.
+      // Checked in message-error.ts, and answered with a problem.
       requireHostHeader: false,
       insecureHTTPParser: false,
     },
     receive,
   );
-  // Counted in message-fault.ts, and bounded by maxHeaderSize. Newer versions of Node break the connection at their limit,
+  // Counted in message-error.ts, and bounded by maxHeaderSize. Newer versions of Node break the connection at their limit,
   // which a browser cannot read, and older ones drop what is over it.
   server.maxHeadersCount = 0;
   // Without it, a client that never reads its answer would keep the connection, and the answer, for good.

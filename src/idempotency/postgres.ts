@@ -1,5 +1,5 @@
 import type { Database } from '../db/database.ts';
-import type { Sql } from '../db/intercept.ts';
+import type { Sql } from '../db/sql.ts';
 import { isTransaction } from '../db/transaction.ts';
 import type { Begun, IdempotencyStore } from './idempotency-store.ts';
 

@@ -13,14 +13,14 @@
  *   `findStateAfter` tells the two apart. One such row would hold up all that are written with it.
  */
 
-import type { Sql } from '../db/intercept.ts';
-import { boundedJson } from './bounded-json.ts';
+import type { Sql } from '../db/sql.ts';
 import { availableChannel } from './channels.ts';
 import type { JobState } from './job.ts';
 import { storableJson, storableText } from './json-text.ts';
-import { maxDetailsBytes } from './outcome.ts';
 import { isoNow } from './store.ts';
-import type { Attempt, Fault, Progress } from './thread-messages.ts';
+import { boundedJson } from './thread/bounded-json.ts';
+import { maxDetailsBytes } from './thread/outcome.ts';
+import type { Attempt, Fault, Progress } from './thread/thread-messages.ts';
 
 /** One attempt of a job: what every write out of `running` must match. */
 export interface AttemptKey {

@@ -6,9 +6,9 @@
 
 import type * as z from 'zod';
 import { AppError, type FieldError } from '../errors.ts';
-import { boundedJson, JsonLimitError } from './bounded-json.ts';
 import { maxJsonDepth, storableJson } from './json-text.ts';
 import type { TaskDefinition } from './task.ts';
+import { boundedJson, JsonLimitError } from './thread/bounded-json.ts';
 
 /** The most bytes that a payload may have as JSON: a file belongs elsewhere, and its name into the payload. */
 export const maxPayloadBytes = 1_048_576;

@@ -6,7 +6,7 @@
 
 import type * as z from 'zod';
 import { brokenConstraint } from '../db/constraint.ts';
-import type { Sql } from '../db/intercept.ts';
+import type { Sql } from '../db/sql.ts';
 import { AppError, type FieldError } from '../errors.ts';
 import { currentRequest } from '../observability/request-context.ts';
 import type { Job, JobStatus } from './job.ts';

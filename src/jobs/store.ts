@@ -8,7 +8,7 @@
  * their own transaction and only compare moments use `now()`, which an index can be searched with.
  */
 
-import type { Sql } from '../db/intercept.ts';
+import type { Sql } from '../db/sql.ts';
 import { availableChannel, cancelChannel } from './channels.ts';
 import type { Job, JobStatus } from './job.ts';
 

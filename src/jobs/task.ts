@@ -11,7 +11,7 @@
  */
 
 import * as z from 'zod';
-import type { Sql } from '../db/intercept.ts';
+import type { Sql } from '../db/sql.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Backoff } from '../resilience/retry.ts';
 

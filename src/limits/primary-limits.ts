@@ -14,7 +14,7 @@ import {
   type Settlement,
 } from './lease.ts';
 import type { Decision, Limit } from './limit-store.ts';
-import type { MemoryLimitStore } from './memory.ts';
+import type { MemoryLimitStore } from './memory-store.ts';
 
 export interface PrimaryLimitsOptions {
   /** The logs, on the same clock. */

@@ -1,8 +1,8 @@
 import type { Logger } from '../observability/logger.ts';
-import type { Metrics } from '../observability/metrics.ts';
-import { type ClusterLimitOptions, createClusterLimitStore } from './cluster.ts';
+import type { Metrics } from '../observability/metrics/metrics.ts';
 import { createHostClock } from './host-clock.ts';
 import type { LimitStore } from './limit-store.ts';
+import { type ClusterLimitOptions, createClusterLimitStore } from './worker-store.ts';
 
 export interface WorkerLimitsOptions extends Pick<ClusterLimitOptions, 'channel' | 'onFailure'> {
   readonly log: Logger;

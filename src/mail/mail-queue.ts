@@ -23,9 +23,9 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { createFairTurns } from '../concurrency/semaphore.ts';
 import type { Logger } from '../observability/logger.ts';
 import { runBeyondRequest } from '../observability/request-context.ts';
-import { createFairTurns } from '../resilience/fair-turns.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
 import { type Mail, MailError, type Mailer } from './mailer.ts';
 

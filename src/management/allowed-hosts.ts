@@ -13,7 +13,7 @@
  */
 
 import { isIP } from 'node:net';
-import { createHostSet, hostName } from '../http/host.ts';
+import { createHostSet, hostName } from '../http/headers/host.ts';
 
 /** Makes the check of a valid Host field. `listensOn` is the address or the name that the port was opened on. */
 export function createManagementHosts(

@@ -1,11 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { AppError } from '../errors.ts';
 import { clientKey } from '../http/addresses.ts';
-import { bearerToken } from '../http/bearer-token.ts';
-import { bearerChallenge } from '../http/challenge.ts';
 import type { Context } from '../http/context.ts';
+import { bearerToken } from '../http/headers/bearer-token.ts';
+import { bearerChallenge } from '../http/headers/challenge.ts';
+import { showPath } from '../observability/log/target-text.ts';
 import type { Logger } from '../observability/logger.ts';
-import { showPath } from '../observability/target-text.ts';
 import type { TokenGuesses } from './token-guesses.ts';
 
 export interface RequireTokenOptions {

@@ -2,7 +2,7 @@ import type { Fleet, WorkerReport } from '../cluster/fleet.ts';
 import type { Context } from '../http/context.ts';
 import { answer, ok, raw } from '../http/reply.ts';
 import { type Route, route } from '../http/route.ts';
-import { prometheusContentType, renderPrometheus } from '../observability/prometheus.ts';
+import { prometheusContentType, renderPrometheus } from '../observability/metrics/prometheus.ts';
 import { liveness, readiness, workerList } from './schema.ts';
 
 export interface ManagementRoutesOptions {

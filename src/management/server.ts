@@ -5,7 +5,7 @@
  *     /readyz     200 while workers answer, else 503                 no: send no traffic here
  *     /metrics    all processes together, in Prometheus' text format
  *     /workers    each process: state, age, requests, memory, event-loop lag
- *     /jobs       pages for a person: what the queue does, and did (jobs-page.ts, jobs-routes.ts)
+ *     /jobs       pages for a person: what the queue does, and did (page.ts, routes.ts)
  *
  * It stands in the process that supervises the workers and runs no user code, so it answers while every worker is
  * blocked: then `/livez` stays 200, for a restart of the whole would only end what can recover, and the watchdog
@@ -19,7 +19,7 @@
  * chosen (allowed-hosts.ts).
  *
  * Probes must be answered while others hold connections, since a platform restarts what does not answer. When all places
- * are taken, the connection that is idle longest is closed for a new one (http/connections.ts), and requests other than
+ * are taken, the connection that is idle longest is closed for a new one (http/connection/connections.ts), and requests other than
  * probes are refused before they have taken every place: event streams of the pages go on for hours.
  */
 
@@ -29,11 +29,11 @@ import type { Context, Done } from '../http/context.ts';
 import { dispatch, prepareRoute } from '../http/dispatch.ts';
 import { createRouter } from '../http/router.ts';
 import { createHttpServer } from '../http/server.ts';
+import { showPath } from '../observability/log/target-text.ts';
 import type { Logger } from '../observability/logger.ts';
-import { showPath } from '../observability/target-text.ts';
 import { createManagementHosts } from './allowed-hosts.ts';
-import { jobsPageRoutes } from './jobs-page.ts';
-import { type JobsSource, jobsRoutes } from './jobs-routes.ts';
+import { jobsPageRoutes } from './jobs/page.ts';
+import { type JobsSource, jobsRoutes } from './jobs/routes.ts';
 import { requireToken } from './require-token.ts';
 import { managementRoutes } from './routes.ts';
 import { createTokenGuesses } from './token-guesses.ts';

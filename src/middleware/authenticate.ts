@@ -16,10 +16,10 @@
 import type { IncomingMessage } from 'node:http';
 import { type Authenticator, type Credential, RefusedCredential } from '../auth/authenticator.ts';
 import { AppError } from '../errors.ts';
-import { bearerToken } from '../http/bearer-token.ts';
-import { bearerChallenge } from '../http/challenge.ts';
 import type { Context, Done, Middleware } from '../http/context.ts';
-import { countFields } from '../http/raw-fields.ts';
+import { bearerToken } from '../http/headers/bearer-token.ts';
+import { bearerChallenge } from '../http/headers/challenge.ts';
+import { countFields } from '../http/headers/raw-fields.ts';
 import type { Logger } from '../observability/logger.ts';
 
 export interface AuthenticateOptions {

@@ -9,8 +9,8 @@
 
 import type { Principal } from '../auth/principal.ts';
 import { AppError } from '../errors.ts';
-import { bearerChallenge } from '../http/challenge.ts';
 import type { Context, Middleware } from '../http/context.ts';
+import { bearerChallenge } from '../http/headers/challenge.ts';
 import type { Route } from '../http/route.ts';
 import { type Denial, findDenial } from '../http/route-access.ts';
 import type { Logger } from '../observability/logger.ts';

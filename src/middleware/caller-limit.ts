@@ -12,7 +12,12 @@
 
 import { clientKey } from '../http/addresses.ts';
 import type { Context, Done, Middleware, Next } from '../http/context.ts';
-import { addQuotas, describeQuotas, refuseOverQuota, showStanding } from '../http/ratelimit-fields.ts';
+import {
+  addQuotas,
+  describeQuotas,
+  refuseOverQuota,
+  showStanding,
+} from '../http/headers/ratelimit-fields.ts';
 import type { Route, RouteLimit } from '../http/route.ts';
 import type { Decision, Limit, LimitStore, Policy } from '../limits/limit-store.ts';
 import type { Logger } from '../observability/logger.ts';

@@ -1,9 +1,9 @@
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, createBrotliCompress, createGzip, gzip } from 'node:zlib';
-import { codedTag } from '../http/conditional.ts';
 import type { Context, Done, Middleware } from '../http/context.ts';
-import { preferredEncoding } from '../http/negotiate.ts';
+import { codedTag } from '../http/headers/conditional.ts';
+import { preferredEncoding } from '../http/headers/negotiate.ts';
 
 export interface CompressionOptions {
   /** Shorter answers go out as they are: below about a packet there is nothing to win. */

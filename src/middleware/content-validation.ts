@@ -1,8 +1,8 @@
 import { AppError } from '../errors.ts';
-import { receiveBody, refuseByHeaders, waitForBody } from '../http/body.ts';
+import { receiveBody, refuseByHeaders, waitForBody } from '../http/body/body.ts';
 import type { Context, Done, Middleware, Next } from '../http/context.ts';
 import type { PreparedRoute } from '../http/dispatch.ts';
-import { parseMediaType } from '../http/media-type.ts';
+import { parseMediaType } from '../http/headers/media-type.ts';
 
 const layer = 'content-validation';
 

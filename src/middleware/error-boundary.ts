@@ -1,8 +1,8 @@
 import { AppError } from '../errors.ts';
 import type { Context, Done, Middleware } from '../http/context.ts';
 import { replyWithProblem, statusOf } from '../http/problem.ts';
+import { showPath } from '../observability/log/target-text.ts';
 import type { Logger } from '../observability/logger.ts';
-import { showPath } from '../observability/target-text.ts';
 
 export interface ErrorBoundaryOptions {
   readonly log: Logger;

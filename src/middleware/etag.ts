@@ -1,8 +1,14 @@
 import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { AppError } from '../errors.ts';
-import { isAny, isUnmodifiedSince, matchesStrongly, matchesWeakly, mayChange } from '../http/conditional.ts';
 import type { Context, Middleware } from '../http/context.ts';
+import {
+  isAny,
+  isUnmodifiedSince,
+  matchesStrongly,
+  matchesWeakly,
+  mayChange,
+} from '../http/headers/conditional.ts';
 import { writeConditions } from '../http/parameters.ts';
 
 /**

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { AppError } from '../errors.ts';
-import { receiveBody } from '../http/body.ts';
+import { receiveBody } from '../http/body/body.ts';
 import type { Context, Done, Middleware, Next } from '../http/context.ts';
-import type { FinishedReply, ReplyRecorder } from '../http/once.ts';
+import type { FinishedReply, ReplyRecorder } from '../http/reply-recorder.ts';
 import { digestRequest, parseIdempotencyKey } from '../idempotency/idempotency-key.ts';
 import type { Claim, IdempotencyStore, StoredReply } from '../idempotency/idempotency-store.ts';
+import { showPath } from '../observability/log/target-text.ts';
 import type { Logger } from '../observability/logger.ts';
 import { runOutsideRequest } from '../observability/request-context.ts';
-import { showPath } from '../observability/target-text.ts';
 
 export interface IdempotencyOptions {
   readonly store: IdempotencyStore;

@@ -16,7 +16,7 @@ import { Readable } from 'node:stream';
 import type { Context, Done, Middleware } from '../http/context.ts';
 import type { PreparedRoute } from '../http/dispatch.ts';
 import { EventStream } from '../http/event-stream.ts';
-import type { CounterSeries, HistogramSeries, Metrics } from '../observability/metrics.ts';
+import type { CounterSeries, HistogramSeries, Metrics } from '../observability/metrics/metrics.ts';
 
 /** The series of one route, method and status. */
 interface AnswerSeries {

@@ -1,6 +1,11 @@
 import { clientKey } from '../http/addresses.ts';
 import type { Context, Done, Middleware } from '../http/context.ts';
-import { addQuotas, describeQuotas, refuseOverQuota, showStanding } from '../http/ratelimit-fields.ts';
+import {
+  addQuotas,
+  describeQuotas,
+  refuseOverQuota,
+  showStanding,
+} from '../http/headers/ratelimit-fields.ts';
 import type { Decision, Limit, LimitStore } from '../limits/limit-store.ts';
 import type { Logger } from '../observability/logger.ts';
 
@@ -16,7 +21,7 @@ export interface RateLimitOptions {
  * router. Refused messages count like all others. Routes that declare `limit: 'exempt'` (probes) are not counted, nor is
  * a preflight of an allowed origin, which has been answered before.
  *
- * The answer says where the client stands, and a refusal when to come back (http/ratelimit-fields.ts).
+ * The answer says where the client stands, and a refusal when to come back (http/headers/ratelimit-fields.ts).
  */
 export function rateLimit({ log, limit, store }: RateLimitOptions): Middleware {
   const quotas = describeQuotas(limit.policies);

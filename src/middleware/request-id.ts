@@ -1,6 +1,6 @@
 import type { Middleware } from '../http/context.ts';
 import { createUuids } from '../http/uuid.ts';
-import { maskForms } from '../observability/mask-forms.ts';
+import { maskForms } from '../observability/log/mask-forms.ts';
 import { runInRequest } from '../observability/request-context.ts';
 
 /** What is taken from a client: short, and harmless in a header, a log line and a shell. */

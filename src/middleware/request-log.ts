@@ -11,12 +11,12 @@
 import { Readable } from 'node:stream';
 import { AppError } from '../errors.ts';
 import type { Context, Done, Middleware } from '../http/context.ts';
-import { parseMediaType } from '../http/media-type.ts';
+import { parseMediaType } from '../http/headers/media-type.ts';
 import { statusOf } from '../http/problem.ts';
-import { previewBody } from '../observability/body-preview.ts';
-import { quoteText } from '../observability/log-text.ts';
+import { previewBody } from '../observability/log/body-preview.ts';
+import { quoteText } from '../observability/log/log-text.ts';
+import { showPath, showQuery } from '../observability/log/target-text.ts';
 import type { LineWriter, LogLevel } from '../observability/logger.ts';
-import { showPath, showQuery } from '../observability/target-text.ts';
 
 export interface RequestLogOptions {
   readonly log: LineWriter;

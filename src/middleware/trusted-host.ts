@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts';
 import type { Middleware } from '../http/context.ts';
-import { createHostSet, hostName } from '../http/host.ts';
+import { createHostSet, hostName } from '../http/headers/host.ts';
 
 export interface TrustedHostOptions {
   /** Host names that are served here: exact, `*.example.com` for the names below it, or `*` for any. */
@@ -14,7 +14,7 @@ const layer = 'trusted-host';
 
 /**
  * Finds requests for a host that is not served here (421). Whether the Host is valid at all, the server has looked at
- * (http/message-fault.ts). Like what the server found, this is a fault of the message: it is thrown by the layer
+ * (http/connection/message-error.ts). Like what the server found, this is a fault of the message: it is thrown by the layer
  * message-faults, after the layers that must still see it. Probes may name any host: platforms address them by IP address.
  */
 export function trustedHost({ allowed }: TrustedHostOptions): Middleware {

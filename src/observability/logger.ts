@@ -10,10 +10,10 @@
  */
 
 import pino from 'pino';
-import { boundLine } from './bound-line.ts';
 import type { EventName } from './events.ts';
-import { escapeInvisible } from './log-text.ts';
-import { redact } from './redact.ts';
+import { boundLine } from './log/bound-line.ts';
+import { escapeInvisible } from './log/log-text.ts';
+import { redact } from './log/redact.ts';
 import { currentRequest } from './request-context.ts';
 
 export const logLevels = ['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'] as const;

@@ -1,6 +1,6 @@
-import { createLogPace } from './log-pace.ts';
+import { createLogPace } from './log/log-throttle.ts';
 import type { Logger } from './logger.ts';
-import type { Metrics } from './metrics.ts';
+import type { Metrics } from './metrics/metrics.ts';
 
 const reasons = ['full', 'address'] as const;
 export type RefusalReason = (typeof reasons)[number];

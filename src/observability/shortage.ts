@@ -6,9 +6,9 @@
  * code catches: it counts each, and logs one line a resource in ten seconds, since a shortage is met again and again.
  */
 
-import { createLogPace } from './log-pace.ts';
+import { createLogPace } from './log/log-throttle.ts';
 import type { Logger } from './logger.ts';
-import type { Metrics } from './metrics.ts';
+import type { Metrics } from './metrics/metrics.ts';
 
 const resources = ['descriptors', 'memory', 'disk'] as const;
 export type Resource = (typeof resources)[number];

@@ -1,5 +1,5 @@
 import type * as z from 'zod';
-import { maxTargetBytes } from '../http/message-fault.ts';
+import { maxTargetBytes } from '../http/connection/message-error.ts';
 import type { Route } from '../http/route.ts';
 import { isOpen } from '../http/route-access.ts';
 import { parsePattern } from '../http/router.ts';

@@ -5,8 +5,8 @@
  */
 
 import { findWeakness, weakness } from '../auth/secret-strength.ts';
-import { readConnectionUrl } from '../db/connection-url.ts';
-import { findManagementPort, isLoopback } from './management.ts';
+import { readConnectionUrl } from '../db/driver/connection-url.ts';
+import { findManagementPort, isLoopback } from './groups/management.ts';
 import { findDisabledProtections } from './protections.ts';
 import type { PartialValues } from './table.ts';
 

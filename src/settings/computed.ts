@@ -1,4 +1,4 @@
-import { findManagementPort } from './management.ts';
+import { findManagementPort } from './groups/management.ts';
 import type { SettingsValues } from './table.ts';
 
 /** Which database it is: one that the program starts itself, a server elsewhere, or none. */

@@ -168,4 +168,4 @@ Allowed, with a warning: a limit an hour below the limit a minute; forwarded hea
 
 ## A new setting
 
-Declare it in \`src/settings/application.ts\`, \`server.ts\`, \`security.ts\`, \`identity.ts\` or \`tasks.ts\` with \`variable()\`: its name, kind, default and one sentence. Its type, this page, \`.env.example\` and \`npm run config\` follow from there; run \`npm run docs\`.`;
+Declare it in \`src/settings/groups/application.ts\`, \`server.ts\`, \`security.ts\`, \`identity.ts\` or \`tasks.ts\` with \`variable()\`: its name, kind, default and one sentence. Its type, this page, \`.env.example\` and \`npm run config\` follow from there; run \`npm run docs\`.`;

@@ -21,7 +21,7 @@
 import { StartError } from '../errors.ts';
 import { findCautions, findRefusals } from './checks.ts';
 import { computeApplication, computeSecurity, computeServer, computeTasks } from './computed.ts';
-import { printValue } from './kind.ts';
+import { printValue } from './kinds/kind.ts';
 import { maskPasswords, maskUrlPassword, quote } from './quote.ts';
 import {
   type Found,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
-import { projectFolder } from '../project-folder.ts';
+import { projectFolder } from '../project-root.ts';
 
 /** The version in package.json. */
 export const packageVersion = z

@@ -1,10 +1,10 @@
 /** The four groups of settings together, and every variable of them in the order of the documentation. */
 
 import * as z from 'zod';
-import { application } from './application.ts';
-import { security } from './security.ts';
-import { server } from './server.ts';
-import { tasks } from './tasks.ts';
+import { application } from './groups/application.ts';
+import { security } from './groups/security.ts';
+import { server } from './groups/server.ts';
+import { tasks } from './groups/tasks.ts';
 import { type NamedNotes, notesOf } from './variable.ts';
 
 /** From the texts of the environment to the values, group by group. */

@@ -4,8 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { startEmbedded } from '../../src/db/embedded.ts';
-import { migrateUp } from '../../src/db/migrate.ts';
+import { startEmbedded } from '../../src/db/embedded/embedded.ts';
+import { migrateUp } from '../../src/db/migrations/migrate.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { mustCreateDatabase } from '../helpers/test-database.ts';
 

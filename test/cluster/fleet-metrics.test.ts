@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createFleetMetrics } from '../../src/cluster/fleet-metrics.ts';
 import type { SupervisedWorker } from '../../src/cluster/supervised-worker.ts';
 import type { WorkerState } from '../../src/cluster/worker-state.ts';
-import { createMetrics, type MetricsSnapshot } from '../../src/observability/metrics.ts';
+import { createMetrics, type MetricsSnapshot } from '../../src/observability/metrics/metrics.ts';
 
 const never = new Promise<never>(() => {});
 

@@ -18,8 +18,8 @@ import { join } from 'node:path';
 import { createPasswordHasher } from '../../src/auth/password.ts';
 import type { Database } from '../../src/db/database.ts';
 import { createLogger } from '../../src/observability/logger.ts';
+import { startServer } from '../../src/program/start-server.ts';
 import { loadSettings } from '../../src/settings/load.ts';
-import { startServer } from '../../src/start.ts';
 
 const here = import.meta.dirname;
 const folder = await mkdtemp(join(tmpdir(), 'strata-contract-'));

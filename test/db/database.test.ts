@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import type { Database, DatabaseOptions } from '../../src/db/database.ts';
 import { describeUnavailable, sqlState } from '../../src/db/database-error.ts';
-import type { Sql } from '../../src/db/intercept.ts';
+import type { Sql } from '../../src/db/sql.ts';
 import { AppError, reasonOf } from '../../src/errors.ts';
 import { currentRequest, runInRequest } from '../../src/observability/request-context.ts';
 import { captureLog } from '../helpers/captured-log.ts';

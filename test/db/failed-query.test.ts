@@ -5,8 +5,8 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { connectDirectly } from '../../src/db/direct-connection.ts';
-import type { Sql } from '../../src/db/intercept.ts';
+import { connectDirectly } from '../../src/db/driver/direct-connection.ts';
+import type { Sql } from '../../src/db/sql.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { type Outcome, outcomeOf, queryShapes } from '../helpers/query-shapes.ts';
 import { mustConnect, testServerUrl } from '../helpers/test-database.ts';

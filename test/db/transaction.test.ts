@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, it, type TestContext } from 'node:test';
 import { sqlState } from '../../src/db/database-error.ts';
-import type { Sql } from '../../src/db/intercept.ts';
+import type { Sql } from '../../src/db/sql.ts';
 import { AppError } from '../../src/errors.ts';
 import { runInRequest } from '../../src/observability/request-context.ts';
 import { captureLog } from '../helpers/captured-log.ts';

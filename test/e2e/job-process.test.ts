@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { migrateUp } from '../../src/db/migrate.ts';
+import { migrateUp } from '../../src/db/migrations/migrate.ts';
 import { sendEmail } from '../../src/features/mails/mails.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { after, type TestContext, test } from 'node:test';
 import type { BrowserContextOptions, Page } from 'playwright-core';
-import type { Sql } from '../../src/db/intercept.ts';
+import type { Sql } from '../../src/db/sql.ts';
 import { mustLaunch, watchPage } from '../helpers/browser.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { mustOpenJobsPages, managementToken as token } from '../helpers/jobs-pages.ts';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { findRunningEmbedded } from '../../src/db/embedded.ts';
+import { findRunningEmbedded } from '../../src/db/embedded/embedded.ts';
 import { sendEmail } from '../../src/features/mails/mails.ts';
 import { eventually } from '../helpers/eventually.ts';
 import {

@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import { defaultApp } from '../../src/cli/generated-pages.ts';
-import type { Sql } from '../../src/db/intercept.ts';
+import type { Sql } from '../../src/db/sql.ts';
 import type { Route } from '../../src/http/route.ts';
 import { isOpen, isSafe } from '../../src/http/route-access.ts';
 import { boundary, formBody, formType } from '../helpers/multipart.ts';

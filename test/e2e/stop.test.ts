@@ -8,7 +8,7 @@ import { copyFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import type { Sql } from '../../src/db/intercept.ts';
+import type { Sql } from '../../src/db/sql.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { request } from '../helpers/http-client.ts';
 import { mustMakeWorld, mustStartJobs, processesOf } from '../helpers/job-world.ts';
@@ -68,13 +68,13 @@ describe('at SIGTERM', { concurrency: 2 }, () => {
   const kinds = [
     ['a single process', 'main', { APP_WORKERS: '1', APP_TASKS_ENABLED: 'false' }],
     ['a primary with two workers', 'main', { APP_WORKERS: '2', APP_TASKS_ENABLED: 'false' }],
-    ['`npm run worker`', 'worker', {}],
+    ['`npm run worker`', 'main-jobs', {}],
   ] as const;
 
   for (const [what, name, env] of kinds) {
     for (const output of ['a pipe', 'a socket'] as const) {
       test(`${what} does not wait for the reader of ${output} that stands still`, async (t) => {
-        const databaseUrl = name === 'worker' ? await mustCreateDatabase(t) : 'none';
+        const databaseUrl = name === 'main-jobs' ? await mustCreateDatabase(t) : 'none';
         const full = output === 'a pipe' ? await mustFillPipe(t) : undefined;
         const settings = { ...base, ...env, APP_DATABASE_URL: databaseUrl, APP_LOG_LEVEL: 'DEBUG' };
         const child = spawnUnread(name, settings, full);

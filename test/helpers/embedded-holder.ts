@@ -4,7 +4,7 @@
  * input ends, which it does with the test; at SIGUSR2 it just exits.
  */
 
-import { startEmbedded } from '../../src/db/embedded.ts';
+import { startEmbedded } from '../../src/db/embedded/embedded.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 
 const log = createLogger({

@@ -7,7 +7,7 @@ import {
   failAttempt,
   recordProgress,
 } from '../../src/jobs/attempt-store.ts';
-import type { Fault } from '../../src/jobs/thread-messages.ts';
+import type { Fault } from '../../src/jobs/thread/thread-messages.ts';
 
 /** A runner without threads: a test takes jobs and says how each fares. */
 export interface HandRunner {

@@ -1,9 +1,9 @@
 import { connect } from 'node:net';
 import type { TestContext } from 'node:test';
 import { compose } from '../../src/http/compose.ts';
+import type { MalformedReport } from '../../src/http/connection/malformed.ts';
 import type { Layer } from '../../src/http/context.ts';
 import { dispatch, prepareRoute } from '../../src/http/dispatch.ts';
-import type { MalformedReport } from '../../src/http/malformed.ts';
 import type { Route } from '../../src/http/route.ts';
 import { createRouter } from '../../src/http/router.ts';
 import { createHttpServer, type HttpServer, type ServerOptions } from '../../src/http/server.ts';

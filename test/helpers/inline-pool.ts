@@ -1,5 +1,5 @@
-import type { AbortReason, Attempt, Outcome, Progress } from '../../src/jobs/thread-messages.ts';
-import type { ThreadPool } from '../../src/jobs/thread-pool.ts';
+import type { AbortReason, Attempt, Outcome, Progress } from '../../src/jobs/thread/thread-messages.ts';
+import type { ThreadPool } from '../../src/jobs/thread/thread-pool.ts';
 
 /** What a task is given here: no thread, no context, only what a runner can notice. */
 export interface InlineContext {

@@ -2,7 +2,7 @@ import type { TestContext } from 'node:test';
 import type { Database } from '../../src/db/database.ts';
 import { createQueue } from '../../src/jobs/queue.ts';
 import { createManagementServer } from '../../src/management/server.ts';
-import { createMetrics } from '../../src/observability/metrics.ts';
+import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { captureLog } from './captured-log.ts';
 import { request } from './http-client.ts';
 

@@ -1,4 +1,4 @@
-import type { MetricsSnapshot } from '../../src/observability/metrics.ts';
+import type { MetricsSnapshot } from '../../src/observability/metrics/metrics.ts';
 
 /**
  * What a snapshot says under a name, added up over the series that have the given values of labels: a number, or of a

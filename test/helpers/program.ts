@@ -54,11 +54,12 @@ export function startWorkerProgram(
   env: Readonly<Record<string, string>>,
   folder = root,
 ): Program {
-  const program = folder === root ? ownProgram('worker') : [...fromSources, join(folder, 'src', 'worker.ts')];
+  const program =
+    folder === root ? ownProgram('main-jobs') : [...fromSources, join(folder, 'src', 'main-jobs.ts')];
   return start(t, folder, program, env);
 }
 
-/** Starts `main` or `worker` with a standard output that nothing reads: the given one, or a socket. */
+/** Starts `main` or `main-jobs` with a standard output that nothing reads: the given one, or a socket. */
 export function spawnUnread(
   name: string,
   env: Readonly<Record<string, string>>,

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '../../src/db/database.ts';
 import { sqlState } from '../../src/db/database-error.ts';
-import type { Sql } from '../../src/db/intercept.ts';
+import type { Sql } from '../../src/db/sql.ts';
 import { runInRequest } from '../../src/observability/request-context.ts';
 
 /** What a caller sees of a query, in plain values. */

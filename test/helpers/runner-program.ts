@@ -6,10 +6,10 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
-import { startRunner } from '../../src/jobs/runner.ts';
+import { startRunner } from '../../src/jobs/runner/runner.ts';
 import { defineTask } from '../../src/jobs/task.ts';
 import { createLogger } from '../../src/observability/logger.ts';
-import { createMetrics } from '../../src/observability/metrics.ts';
+import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { inlinePool, returned } from './inline-pool.ts';
 
 const [, , url = '', file = ''] = process.argv;

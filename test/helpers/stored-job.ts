@@ -1,4 +1,4 @@
-import type { Sql } from '../../src/db/intercept.ts';
+import type { Sql } from '../../src/db/sql.ts';
 import type { JobFault, JobState } from '../../src/jobs/job.ts';
 
 export interface StoredJob {

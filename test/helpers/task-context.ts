@@ -1,7 +1,7 @@
 import type { Database } from '../../src/db/database.ts';
 
 import type { TaskContext } from '../../src/jobs/task.ts';
-import type { Progress } from '../../src/jobs/thread-messages.ts';
+import type { Progress } from '../../src/jobs/thread/thread-messages.ts';
 import { type CapturedLog, captureLog } from './captured-log.ts';
 
 export interface TestTaskContext extends TaskContext {

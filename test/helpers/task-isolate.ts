@@ -1,6 +1,6 @@
 /** The entry of a process that runs the tasks of `task-thread.ts`, one attempt at a time. */
 
-import { runIsolated } from '../../src/jobs/isolated-tasks.ts';
+import { runIsolated } from '../../src/jobs/thread/isolated-process.ts';
 import type { TestThreadData } from './task-thread.ts';
 
 process.once('message', (workerData: TestThreadData) => {

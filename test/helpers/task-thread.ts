@@ -5,8 +5,8 @@ import * as z from 'zod';
 import { connectDatabase } from '../../src/db/database.ts';
 import { AppError } from '../../src/errors.ts';
 import { defineTask, implementTask, type TaskContext, TaskRefusal, TaskSnooze } from '../../src/jobs/task.ts';
-import { runTasks } from '../../src/jobs/thread.ts';
-import { createThreadLog } from '../../src/jobs/thread-log.ts';
+import { runTasks } from '../../src/jobs/thread/run-tasks.ts';
+import { createThreadLog } from '../../src/jobs/thread/thread-log.ts';
 import { oddValues } from './odd-values.ts';
 
 export interface TestThreadData {

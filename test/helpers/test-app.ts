@@ -1,8 +1,8 @@
 import type { TestContext } from 'node:test';
 import { createPasswordHasher } from '../../src/auth/password.ts';
 import type { Mailer } from '../../src/mail/mailer.ts';
+import { type RunningServer, type StartOptions, startServer } from '../../src/program/start-server.ts';
 import { loadSettings } from '../../src/settings/load.ts';
-import { type RunningServer, type StartOptions, startServer } from '../../src/start.ts';
 import { type CapturedLog, captureLog } from './captured-log.ts';
 import { type CapturedMail, captureMail } from './captured-mail.ts';
 import { assertNoSecretIn } from './secret-watch.ts';

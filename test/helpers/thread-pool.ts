@@ -1,5 +1,9 @@
-import type { Attempt, Outcome, Progress } from '../../src/jobs/thread-messages.ts';
-import { createThreadPool, type ThreadPool, type ThreadPoolOptions } from '../../src/jobs/thread-pool.ts';
+import type { Attempt, Outcome, Progress } from '../../src/jobs/thread/thread-messages.ts';
+import {
+  createThreadPool,
+  type ThreadPool,
+  type ThreadPoolOptions,
+} from '../../src/jobs/thread/thread-pool.ts';
 import { type CapturedLog, captureLog } from './captured-log.ts';
 import { eventually } from './eventually.ts';
 import type { TestThreadData } from './task-thread.ts';

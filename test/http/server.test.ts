@@ -7,7 +7,7 @@ import * as z from 'zod';
 import type { Layer } from '../../src/http/context.ts';
 import { noContent } from '../../src/http/reply.ts';
 import { contentValidation } from '../../src/middleware/content-validation.ts';
-import { messageFaults } from '../../src/middleware/message-faults.ts';
+import { messageFaults } from '../../src/middleware/message-errors.ts';
 import { trustedHost } from '../../src/middleware/trusted-host.ts';
 import { deferred } from '../helpers/deferred.ts';
 import { eventually } from '../helpers/eventually.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
-import type { Sql } from '../../src/db/intercept.ts';
+import type { Sql } from '../../src/db/sql.ts';
+import { createMinutes } from '../../src/jobs/admin/minute-statistics.ts';
 import {
   cancelRunning,
   claimJobs,
@@ -11,8 +12,7 @@ import {
   releaseJobs,
   snoozeJob,
 } from '../../src/jobs/attempt-store.ts';
-import { createMinutes } from '../../src/jobs/minutes.ts';
-import { takeOver } from '../../src/jobs/runner-store.ts';
+import { takeOver } from '../../src/jobs/runner/runner-store.ts';
 import { cancelJob, insertJob, retryJob } from '../../src/jobs/store.ts';
 import { newJob } from '../helpers/new-job.ts';
 import { mustStoreJob } from '../helpers/stored-job.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
-import { createRecorder } from '../../src/jobs/recorder.ts';
+import { createRecorder } from '../../src/jobs/runner/completer.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { oddValues } from '../helpers/odd-values.ts';
 import { mustStoreJob } from '../helpers/stored-job.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, beforeEach, describe, it, type TestContext } from 'node:test';
 import postgres from 'postgres';
+import { pauseQueue } from '../../src/jobs/admin/operations.ts';
 import {
   claimJobs,
   completeJobs,
@@ -9,7 +10,6 @@ import {
   releaseJobs,
   snoozeJob,
 } from '../../src/jobs/attempt-store.ts';
-import { pauseQueue } from '../../src/jobs/by-hand.ts';
 import { availableChannel, cancelChannel } from '../../src/jobs/channels.ts';
 import { cancelJob, findJob, findJobs, insertJob, pruneJobs, retryJob } from '../../src/jobs/store.ts';
 import { deferred } from '../helpers/deferred.ts';

@@ -17,7 +17,7 @@ import {
   snoozeJob,
 } from '../../src/jobs/attempt-store.ts';
 import { isFinished, type JobState, jobStates, transitions } from '../../src/jobs/job.ts';
-import { pollSession, takeOver } from '../../src/jobs/runner-store.ts';
+import { pollSession, takeOver } from '../../src/jobs/runner/runner-store.ts';
 import { cancelJob, findJob, insertJob, retryJob } from '../../src/jobs/store.ts';
 import { newJob } from '../helpers/new-job.ts';
 import { mustOpenTestDatabase } from '../helpers/test-database.ts';

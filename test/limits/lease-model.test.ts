@@ -7,11 +7,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { type ClusterLimitStore, createClusterLimitStore } from '../../src/limits/cluster.ts';
 import { type LimitReceiver, leaseMs } from '../../src/limits/lease.ts';
 import type { Decision, Limit, Policy } from '../../src/limits/limit-store.ts';
-import { createMemoryLimitStore } from '../../src/limits/memory.ts';
+import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
 import { createPrimaryLimits } from '../../src/limits/primary-limits.ts';
+import { type ClusterLimitStore, createClusterLimitStore } from '../../src/limits/worker-store.ts';
 
 const graceMs = 300;
 const sweepMs = 25;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type LimitAnswer, leaseMs } from '../../src/limits/lease.ts';
-import { createMemoryLimitStore } from '../../src/limits/memory.ts';
+import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
 import { createPrimaryLimits } from '../../src/limits/primary-limits.ts';
 
 const limitOf = (quota: number, name = 'login') => ({

@@ -3,7 +3,7 @@ import { it, type TestContext } from 'node:test';
 import { AppError } from '../../src/errors.ts';
 import type { LimitQuestion, LimitReceiver, Settlement } from '../../src/limits/lease.ts';
 import { startWorkerLimits } from '../../src/limits/worker-limits.ts';
-import { createMetrics } from '../../src/observability/metrics.ts';
+import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { metricValue } from '../helpers/metric-value.ts';

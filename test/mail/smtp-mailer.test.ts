@@ -226,7 +226,7 @@ it('without the package, the start ends with a sentence that says how to get it'
   const root = join(import.meta.dirname, '..', '..');
   cpSync(join(root, 'src'), join(folder, 'src'), { recursive: true });
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-  const program = join(folder, 'program.ts');
+  const program = join(folder, 'server-program.ts');
   writeFileSync(
     program,
     `import { createSmtpMailer } from './src/mail/smtp-mailer.ts';

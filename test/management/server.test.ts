@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test';
 import { describe, test } from 'node:test';
 import type { Fleet, WorkerReport } from '../../src/cluster/fleet.ts';
 import { createManagementServer, type ManagementOptions } from '../../src/management/server.ts';
-import { createMetrics } from '../../src/observability/metrics.ts';
+import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { deferred } from '../helpers/deferred.ts';
 import { request } from '../helpers/http-client.ts';

@@ -6,7 +6,7 @@ import { AppError } from '../../src/errors.ts';
 import { compose } from '../../src/http/compose.ts';
 import type { Route, RouteLimit } from '../../src/http/route.ts';
 import type { LimitStore } from '../../src/limits/limit-store.ts';
-import { createMemoryLimitStore } from '../../src/limits/memory.ts';
+import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
 import { callerLimit } from '../../src/middleware/caller-limit.ts';
 import { rateLimit } from '../../src/middleware/rate-limit.ts';
 import { SlidingLog } from '../../src/resilience/sliding-window.ts';

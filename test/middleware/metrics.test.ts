@@ -12,7 +12,7 @@ import type { Route } from '../../src/http/route.ts';
 import { compression } from '../../src/middleware/compression.ts';
 import { errorBoundary } from '../../src/middleware/error-boundary.ts';
 import { countRequests } from '../../src/middleware/metrics.ts';
-import { createMetrics } from '../../src/observability/metrics.ts';
+import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { mustStartServer } from '../helpers/http-server.ts';

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { AppError } from '../../src/errors.ts';
 import { compose } from '../../src/http/compose.ts';
 import type { Limit, LimitStore } from '../../src/limits/limit-store.ts';
-import { createMemoryLimitStore } from '../../src/limits/memory.ts';
+import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
 import { rateLimit } from '../../src/middleware/rate-limit.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { makeContext, type TestContextOptions } from '../helpers/context.ts';

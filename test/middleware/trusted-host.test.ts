@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AppError } from '../../src/errors.ts';
 import { compose } from '../../src/http/compose.ts';
-import { messageFaults } from '../../src/middleware/message-faults.ts';
+import { messageFaults } from '../../src/middleware/message-errors.ts';
 import { trustedHost } from '../../src/middleware/trusted-host.ts';
 import { makeContext, type TestContextOptions } from '../helpers/context.ts';
 import { testRoute } from '../helpers/test-route.ts';

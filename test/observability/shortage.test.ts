@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createMetrics } from '../../src/observability/metrics.ts';
+import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { createShortageReport, shortageOf } from '../../src/observability/shortage.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 

@@ -54,9 +54,12 @@ export async function makeProgramCopy(
   await copyProgram(folder);
   await copyFile(join(import.meta.dirname, 'program-entry.mjs'), join(sources, 'program-entry.mjs'));
   await change(sources);
-  const programs = ['program-entry.mjs', 'worker.ts', 'task-thread.ts', 'task-isolate.ts'].map((name) =>
-    join(sources, name),
-  );
+  const programs = [
+    'program-entry.mjs',
+    'main-jobs.ts',
+    'program/task-thread.ts',
+    'program/task-isolate.ts',
+  ].map((name) => join(sources, name));
   const builder = [join(root, 'build.mjs'), '--into', dist, '--base', sources];
   await run(process.execPath, [...builder, ...programs]).catch(async (error: unknown) => {
     await rm(folder, { recursive: true, force: true });

@@ -1,5 +1,5 @@
 /**
- * The program of the proofs: the product with one route more. It stands beside `program.ts` in a copy of the sources
+ * The program of the proofs: the product with one route more. It stands beside `server-program.ts` in a copy of the sources
  * (program-copy.ts). What a deployment changes is the file `generation.js` beside the built program, which each process
  * reads when it starts.
  */

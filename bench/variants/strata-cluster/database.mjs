@@ -1,5 +1,5 @@
 import { connectDatabase } from '../../../src/db/database.ts';
-import { openLogDestination } from '../../../src/observability/log-destination.ts';
+import { openLogDestination } from '../../../src/observability/log/log-destination.ts';
 import { createLogger } from '../../../src/observability/logger.ts';
 import { loadSettings } from '../../../src/settings/load.ts';
 

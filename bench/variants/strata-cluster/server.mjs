@@ -1,7 +1,7 @@
 /** Strata, whole, as two workers and their primary, which share one limit. All of it runs on the server's processor. */
 
 import cluster from 'node:cluster';
-import { runProgram } from '../../../src/program.ts';
+import { runProgram } from '../../../src/program/server-program.ts';
 import { databaseUrl } from '../environment.mjs';
 import { routes } from '../strata/routes.mjs';
 import { environment } from '../strata/settings.mjs';

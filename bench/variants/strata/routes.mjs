@@ -3,7 +3,7 @@
 import * as z from 'zod';
 import { AppError } from '../../../src/errors.ts';
 import { signedInCallerOf } from '../../../src/http/caller.ts';
-import { text, timestamp } from '../../../src/http/fields.ts';
+import { text, timestamp } from '../../../src/http/headers/fields.ts';
 import { idParameter } from '../../../src/http/parameters.ts';
 import { answer } from '../../../src/http/reply.ts';
 import { route } from '../../../src/http/route.ts';

@@ -1,11 +1,11 @@
-/** Starts the built program as `src/program.ts` does for a single process. */
+/** Starts the built program as `src/program/server-program.ts` does for a single process. */
 
-import { countEvents } from '../../../src/observability/event-metrics.ts';
-import { openLogDestination } from '../../../src/observability/log-destination.ts';
+import { openLogDestination } from '../../../src/observability/log/log-destination.ts';
 import { createLogger } from '../../../src/observability/logger.ts';
-import { createMetrics } from '../../../src/observability/metrics.ts';
+import { countEvents } from '../../../src/observability/metrics/event-metrics.ts';
+import { createMetrics } from '../../../src/observability/metrics/metrics.ts';
+import { startServer } from '../../../src/program/start-server.ts';
 import { loadSettings } from '../../../src/settings/load.ts';
-import { startServer } from '../../../src/start.ts';
 import { environment } from './settings.mjs';
 
 export function serve(extraRoutes, { disabledLayers = [] } = {}) {

@@ -1,5 +1,5 @@
 import { hashOneTimeToken } from '../../auth/one-time-token.ts';
-import type { Sql } from '../../db/intercept.ts';
+import type { Sql } from '../../db/sql.ts';
 import type { AccountParts } from './account.ts';
 import type { Recipient } from './mails.ts';
 import { refuseWithoutMail, uselessToken } from './refusals.ts';

@@ -1,5 +1,5 @@
 import type { Mail } from '../../mail/mailer.ts';
-import { maskEmail } from '../../observability/redact.ts';
+import { maskEmail } from '../../observability/log/redact.ts';
 import type { Purpose } from './store.ts';
 
 export interface MailsOptions {

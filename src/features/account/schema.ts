@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { passwordLength } from '../../auth/password-policy.ts';
-import { email, text } from '../../http/fields.ts';
+import { email, text } from '../../http/headers/fields.ts';
 
 const newPassword = text(passwordLength).meta({
   description: 'Neither one that many people use, nor made of the username or the e-mail address.',

@@ -21,7 +21,7 @@ import { makeApiKey } from '../../auth/api-key.ts';
 import type { Authenticator } from '../../auth/authenticator.ts';
 import type { SessionPrincipal } from '../../auth/principal.ts';
 import type { Database } from '../../db/database.ts';
-import type { Sql } from '../../db/intercept.ts';
+import type { Sql } from '../../db/sql.ts';
 import { AppError } from '../../errors.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Auth } from '../auth/auth.ts';

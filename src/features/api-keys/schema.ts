@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { scopes as allScopes } from '../../auth/principal.ts';
-import { id, text, timestamp } from '../../http/fields.ts';
+import { id, text, timestamp } from '../../http/headers/fields.ts';
 
 const name = text({ min: 1, max: 100 }).meta({
   description: 'What the key is for.',

@@ -1,5 +1,5 @@
 import { foldCase } from '../../db/fold-case.ts';
-import type { Sql } from '../../db/intercept.ts';
+import type { Sql } from '../../db/sql.ts';
 
 /** How one count gives permits: `free` at once, then one after 1, 2, 4 ... `maxWait` seconds. */
 const paces = {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { RefreshTokens } from '../../auth/refresh-token.ts';
-import type { Sql } from '../../db/intercept.ts';
+import type { Sql } from '../../db/sql.ts';
 import type { Client, GrantedSession } from './grant.ts';
 import type { Transport } from './schema.ts';
 import { insertSession } from './store.ts';

@@ -1,10 +1,10 @@
 import * as z from 'zod';
 import { AppError } from '../../errors.ts';
-import { bearerToken } from '../../http/bearer-token.ts';
 import { signedInCallerOf } from '../../http/caller.ts';
 import type { Context } from '../../http/context.ts';
-import { clearHostCookie, readHostCookie } from '../../http/cookies.ts';
-import { createCrossOriginCheck } from '../../http/cross-origin.ts';
+import { bearerToken } from '../../http/headers/bearer-token.ts';
+import { clearHostCookie, readHostCookie } from '../../http/headers/cookies.ts';
+import { createCrossOriginCheck } from '../../http/headers/cross-origin.ts';
 import { noContent } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
 import type { Auth } from './auth.ts';

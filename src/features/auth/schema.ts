@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { text, timestamp } from '../../http/fields.ts';
+import { text, timestamp } from '../../http/headers/fields.ts';
 import type { ListedSession } from './store.ts';
 
 /** How a session carries its refresh token: in the body, or in a cookie that scripts cannot read. */

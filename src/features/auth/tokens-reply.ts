@@ -1,5 +1,5 @@
 import { allScopes } from '../../auth/principal.ts';
-import { clearHostCookie, writeHostCookie } from '../../http/cookies.ts';
+import { clearHostCookie, writeHostCookie } from '../../http/headers/cookies.ts';
 import { ok } from '../../http/reply.ts';
 import type { Grant } from './grant.ts';
 import type { Transport } from './schema.ts';

@@ -1,7 +1,7 @@
 import { raw } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
-import type { MetricsSnapshot } from '../../observability/metrics.ts';
-import { prometheusContentType, renderPrometheus } from '../../observability/prometheus.ts';
+import type { MetricsSnapshot } from '../../observability/metrics/metrics.ts';
+import { prometheusContentType, renderPrometheus } from '../../observability/metrics/prometheus.ts';
 
 export interface MetricsRoutesOptions {
   /** What all workers have counted. */

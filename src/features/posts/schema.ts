@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { id, patchOf, text, timestamp } from '../../http/fields.ts';
+import { id, patchOf, text, timestamp } from '../../http/headers/fields.ts';
 
 const titleLength = 200;
 const bodyLength = 20_000;

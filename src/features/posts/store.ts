@@ -1,7 +1,7 @@
 import { brokenConstraint } from '../../db/constraint.ts';
-import type { Sql } from '../../db/intercept.ts';
 import { type Keyset, keysetCondition, keysetOrder } from '../../db/keyset.ts';
 import { onlyRow } from '../../db/only-row.ts';
+import type { Sql } from '../../db/sql.ts';
 import type { NewPost, PostPatch } from './schema.ts';
 
 /** A row of `posts`. */

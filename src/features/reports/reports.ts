@@ -7,7 +7,7 @@
  */
 
 import * as z from 'zod';
-import type { Sql } from '../../db/intercept.ts';
+import type { Sql } from '../../db/sql.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import { defineTask } from '../../jobs/task.ts';
 import { sendEmail } from '../mails/mails.ts';

@@ -1,5 +1,5 @@
-import type { Sql } from '../../db/intercept.ts';
 import { onlyRow } from '../../db/only-row.ts';
+import type { Sql } from '../../db/sql.ts';
 
 export interface DayCounts {
   readonly new_users: number;

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { callerOf } from '../../http/caller.ts';
-import { versionTag } from '../../http/conditional.ts';
 import { eventStreamType } from '../../http/event-stream.ts';
+import { versionTag } from '../../http/headers/conditional.ts';
 import { idParameter, versionCondition, writeConditions } from '../../http/parameters.ts';
 import { answer, noContent, ok, stream } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { id, timestamp } from '../../http/fields.ts';
+import { id, timestamp } from '../../http/headers/fields.ts';
 import { type JobFaultCode, jobFaultCodes, jobStates } from '../../jobs/job.ts';
 
 /** Why the last attempt of a task failed, as its user may know it. */

@@ -1,5 +1,5 @@
 import { AppError } from '../../errors.ts';
-import type { ContentCheck } from '../../http/uploaded-file.ts';
+import type { ContentCheck } from '../../http/body/uploaded-file.ts';
 import { invalidField } from '../../http/validate.ts';
 
 /** How files begin that people send by mistake instead of a CSV file, and what to call them. */

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { uploadedFile } from '../../http/uploaded-file.ts';
+import { uploadedFile } from '../../http/body/uploaded-file.ts';
 import { startedTask } from '../tasks/tasks.ts';
 
 const kinds = ['import_users'] as const;

@@ -10,7 +10,7 @@
 import { join } from 'node:path';
 import type { SessionPrincipal } from '../../auth/principal.ts';
 import type { Database } from '../../db/database.ts';
-import type { UploadedFile } from '../../http/uploaded-file.ts';
+import type { UploadedFile } from '../../http/body/uploaded-file.ts';
 import type { Job } from '../../jobs/job.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import type { Logger } from '../../observability/logger.ts';

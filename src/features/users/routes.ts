@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { callerOf } from '../../http/caller.ts';
-import { versionTag } from '../../http/conditional.ts';
+import { versionTag } from '../../http/headers/conditional.ts';
 import { pageBody, pageLinks, pageOf, pageQuery, positionOf } from '../../http/pagination.ts';
 import { idParameter, versionCondition, writeConditions } from '../../http/parameters.ts';
 import { accepted, created, noContent, ok } from '../../http/reply.ts';

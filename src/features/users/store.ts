@@ -1,9 +1,9 @@
 import type { Role } from '../../auth/principal.ts';
 import { brokenConstraint } from '../../db/constraint.ts';
 import { foldCase } from '../../db/fold-case.ts';
-import type { Sql } from '../../db/intercept.ts';
 import { type Keyset, keysetCondition, keysetOrder } from '../../db/keyset.ts';
 import { onlyRow } from '../../db/only-row.ts';
+import type { Sql } from '../../db/sql.ts';
 import type { UserPatch } from './schema.ts';
 
 /** A row of `users` without the hash of the password. */

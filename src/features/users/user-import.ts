@@ -12,7 +12,7 @@
  * The new users have no password: with "forgot password" they set one, which shows that the address is theirs.
  */
 
-import type { Sql } from '../../db/intercept.ts';
+import type { Sql } from '../../db/sql.ts';
 import { TaskRefusal } from '../../jobs/task.ts';
 import { createStage, findClashes, insertStaged, type StagedUser, stageUsers } from './import-store.ts';
 import { importedUser } from './schema.ts';

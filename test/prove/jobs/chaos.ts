@@ -6,7 +6,7 @@
 
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Sql } from '../../../src/db/intercept.ts';
+import type { Sql } from '../../../src/db/sql.ts';
 import type { KeptProcess } from './processes.ts';
 
 export type Blow = 'runner killed' | 'primary killed' | 'database stopped' | 'connections cut';

@@ -3,7 +3,7 @@
  * alone; the jobs that were lost with the runner must complete, and the others must hardly be slower.
  */
 
-import type { Sql } from '../../../src/db/intercept.ts';
+import type { Sql } from '../../../src/db/sql.ts';
 import { until } from '../until.ts';
 import { addPoison, rate, untilFailed } from './poison.ts';
 import type { Processes } from './processes.ts';

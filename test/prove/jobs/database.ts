@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectDatabase, type Database } from '../../../src/db/database.ts';
-import { startEmbedded } from '../../../src/db/embedded.ts';
-import { migrateUp } from '../../../src/db/migrate.ts';
+import { startEmbedded } from '../../../src/db/embedded/embedded.ts';
+import { migrateUp } from '../../../src/db/migrations/migrate.ts';
 import { createLogger } from '../../../src/observability/logger.ts';
 import { until } from '../until.ts';
 

@@ -3,7 +3,7 @@
  * nothing but the jobs themselves keeps an effect from happening twice, so the audit can see it if it does.
  */
 
-import type { Sql } from '../../../src/db/intercept.ts';
+import type { Sql } from '../../../src/db/sql.ts';
 import type { RunTransaction } from '../../../src/db/transaction.ts';
 
 const accounts = 50;

@@ -5,7 +5,7 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Sql } from '../../../src/db/intercept.ts';
+import type { Sql } from '../../../src/db/sql.ts';
 import { until } from '../until.ts';
 import type { Processes } from './processes.ts';
 

@@ -3,7 +3,7 @@
  * does the job. Then it is woken up: it must not complete what it still holds in its hands.
  */
 
-import type { Sql } from '../../../src/db/intercept.ts';
+import type { Sql } from '../../../src/db/sql.ts';
 import { until } from '../until.ts';
 import type { Processes } from './processes.ts';
 

@@ -1,0 +1,112 @@
+/**
+ * What every connection to PostgreSQL is opened with, from its URL: where to, how encrypted, and which parameters its
+ * session starts with. `driver.ts` passes it to the driver as options and never as a URL, because the driver reads URLs
+ * in its own way and sends parameters that it does not know to the server.
+ *
+ * A database or a role can have defaults of its own (`alter database … set datestyle`), and some of them change what a
+ * value means. Two defences:
+ *
+ * - `sessionDefaults` are sent with each connection. A pooler refuses parameters that it does not know; these are the
+ *   ones that PostgreSQL reports to its clients, so every pooler keeps them apart.
+ * - The rest is read in any form (`column-types.ts`), or looked at before the program starts (`suitability.ts`).
+ */
+
+import { readFileSync } from 'node:fs';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { StartError } from '../../errors.ts';
+import { type ConnectionTarget, readConnectionUrl, type TlsVersion } from './connection-url.ts';
+
+/** Options of the driver, all given, so that it has nothing to look for elsewhere. */
+export interface ConnectionOptions {
+  readonly host: string[];
+  readonly port: number[];
+  readonly path?: string;
+  readonly user?: string;
+  readonly password?: string;
+  readonly database?: string;
+  readonly ssl: false | 'prefer' | TlsOptions;
+  readonly sslnegotiation?: 'direct';
+  readonly target_session_attrs?: Exclude<ConnectionTarget['sessionAttributes'], undefined>;
+  readonly connection: Readonly<Record<string, string>>;
+}
+
+/** Those of `tls.connect` that a URL can say something about. */
+interface TlsOptions {
+  readonly rejectUnauthorized: boolean;
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+  readonly passphrase?: string;
+  readonly minVersion?: TlsVersion;
+  readonly maxVersion?: TlsVersion;
+  readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined;
+}
+
+const sessionDefaults = {
+  DateStyle: 'ISO, MDY',
+  // Offsets of other zones may have seconds, which JavaScript does not read.
+  TimeZone: 'UTC',
+  standard_conforming_strings: 'on',
+};
+
+/**
+ * Throws a ConnectionUrlError for a URL that is not valid, and a StartError for a certificate that cannot be read.
+ * `parameters` are sent too, as text: the driver leaves out what is 0.
+ */
+export function connectionOptions(
+  url: string,
+  parameters: Readonly<Record<string, string | number>>,
+): ConnectionOptions {
+  const target = readConnectionUrl(url);
+  const [first] = target.hosts;
+  const texts = Object.entries(parameters).map(([name, value]) => [name, String(value)]);
+  return {
+    host: target.hosts.map(({ host }) => host),
+    port: target.hosts.map(({ port }) => port),
+    ...(first?.host.startsWith('/') === true && { path: `${first.host}/.s.PGSQL.${first.port}` }),
+    ...(target.user !== undefined && { user: target.user }),
+    ...(target.password !== undefined && { password: target.password }),
+    ...(target.database !== undefined && { database: target.database }),
+    ssl: tlsOptions(target),
+    ...(target.tls.isDirect && { sslnegotiation: 'direct' }),
+    ...(target.sessionAttributes !== undefined && { target_session_attrs: target.sessionAttributes }),
+    connection: { ...sessionDefaults, ...Object.fromEntries(texts), ...target.session },
+  };
+}
+
+function tlsOptions({ tls, hosts }: ConnectionTarget): ConnectionOptions['ssl'] {
+  const { mode, rootCertificate, certificate, key, passphrase, minVersion, maxVersion } = tls;
+  if (mode === 'disable' || hosts[0]?.host.startsWith('/') === true) return false;
+  if (mode === 'prefer') return 'prefer';
+  return {
+    rejectUnauthorized: mode !== 'require',
+    ...(rootCertificate !== undefined && { ca: readPem('sslrootcert', rootCertificate) }),
+    ...(certificate !== undefined && { cert: readPem('sslcert', certificate) }),
+    ...(key !== undefined && { key: readPem('sslkey', key) }),
+    ...(passphrase !== undefined && { passphrase }),
+    ...(minVersion !== undefined && { minVersion }),
+    ...(maxVersion !== undefined && { maxVersion }),
+    ...(mode === 'verify-ca' && { checkServerIdentity: () => undefined }),
+    ...(mode === 'verify-full' && {
+      checkServerIdentity: (_name, certificate) => refuseOthers(hosts, certificate),
+    }),
+  };
+}
+
+/** Not by the name that TLS gives, which for an address is none. With several hosts, any of them will do. */
+function refuseOthers(hosts: ConnectionTarget['hosts'], certificate: PeerCertificate): Error | undefined {
+  const refusals = hosts.map(({ host }) => checkServerIdentity(host, certificate));
+  return refusals.includes(undefined) ? undefined : refusals[0];
+}
+
+function readPem(parameter: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : cause;
+    throw new StartError(
+      `The file of ${parameter} in the URL of the database cannot be read (${code}): check that it is there and that this user may read it.`,
+      { cause },
+    );
+  }
+}

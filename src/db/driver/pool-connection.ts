@@ -1,0 +1,216 @@
+/**
+ * One connection of the pool. It is a driver of its own with at most one connection. So the queries on it are known, it
+ * can be given up alone, and no state outlives it: the driver keeps what it knows of a connection that broke (a query, an
+ * error, bytes to write) and would use it for the next one.
+ *
+ *     closed ──a query is sent──> open ──it breaks, is given up, or is too old──> closed
+ *
+ * The driver gets one query at a time. Queries of a transaction that are sent together wait here in their order. So a
+ * waiting query can be withdrawn, and none is sent on the connection that is opened after a break.
+ */
+
+import { AsyncResource } from 'node:async_hooks';
+import { endsConnection } from '../database-error.ts';
+import type { Driver } from './driver.ts';
+import { type DriverQuery, isDriverQuery } from './driver-query.ts';
+
+/** Opens a driver with at most one connection. The driver must call `onClose` when that connection has closed. */
+export type OpenConnection = (onClose: () => void) => Driver;
+
+interface Session {
+  readonly driver: Driver;
+  readonly send: (query: DriverQuery, alone: boolean) => void;
+  readonly cancel: (query: DriverQuery) => Promise<void>;
+  /** When it is too old to be used again, by the monotonic clock. */
+  readonly oldAt: number;
+}
+
+/** Between two attempts to open a connection. Short, because a query waits for it and refused attempts are cheap. */
+const reopenMs = () => 50 + Math.random() * 100;
+/** Connections are renewed from time to time, so that a backend frees the memory that it has gathered. */
+const lifetimeMs = () => (30 + Math.random() * 30) * 60_000;
+
+/** The sockets of the driver must live outside of any request: make connections there. */
+export class PoolConnection {
+  readonly #openDriver: OpenConnection;
+  readonly #sendOutsideOfRequests = AsyncResource.bind(
+    (session: Session, query: DriverQuery, alone: boolean) => session.send(query, alone),
+  );
+  readonly #waiting: DriverQuery[] = [];
+  #session: Session | undefined = undefined;
+  #current: DriverQuery | undefined = undefined;
+  /** Until when no other connection is opened, by the monotonic clock. */
+  #closedUntil = 0;
+  /** When PostgreSQL last completed a query, by the monotonic clock. */
+  #doneAt = 0;
+  /** Called when the connection breaks. A transaction sets it, to learn of a break between two of its queries. */
+  onBroken: ((error: Error) => void) | undefined = undefined;
+
+  constructor(open: OpenConnection) {
+    this.#openDriver = open;
+  }
+
+  /** The driver of the connection that is open; undefined if none is. */
+  get driver(): Driver | undefined {
+    return this.#session?.driver;
+  }
+
+  get isIdle(): boolean {
+    return this.#current === undefined;
+  }
+
+  /**
+   * Sends a query, after those that were sent before. Calls its `reject` if the connection breaks. The caller must call
+   * `done` when PostgreSQL is ready for the next query. `alone`: it is in no transaction.
+   */
+  send(query: DriverQuery, alone: boolean): void {
+    if (this.#current === undefined) this.#dispatch(query, alone);
+    else this.#waiting.push(query);
+  }
+
+  /** Takes back a query that waits here. Returns false if the driver has it already. */
+  withdraw(query: DriverQuery): boolean {
+    const index = this.#waiting.indexOf(query);
+    if (index >= 0) this.#waiting.splice(index, 1);
+    return index >= 0;
+  }
+
+  /** Notes that PostgreSQL is ready for the next query. */
+  done(query: DriverQuery): void {
+    if (this.#current !== query) return;
+    this.#doneAt = performance.now();
+    const next = this.#waiting.shift();
+    this.#current = next;
+    if (next === undefined) return;
+    // Later, because the driver has not finished with the last query when it settles it.
+    queueMicrotask(() => {
+      if (this.#current === next) this.#dispatch(next, false);
+    });
+  }
+
+  /**
+   * Asks PostgreSQL to cancel the query if it runs. Resolves when PostgreSQL has closed the connection on which it was
+   * asked; by then it has signalled the backend. Rejects if that connection fails.
+   */
+  async cancel(query: DriverQuery): Promise<void> {
+    if (this.#current !== query || query.state === null) return;
+    // The driver takes a query whose caller has been answered for one that is over.
+    query.active = true;
+    await this.#session?.cancel(query);
+  }
+
+  /**
+   * Runs a statement of the pool's own. Resolves with its command: `COMMIT` that PostgreSQL answers with `ROLLBACK` has not
+   * committed. Rejects with the driver's errors.
+   */
+  async execute(text: string): Promise<string | null> {
+    const query = this.#open().driver.unwatched.unsafe(text);
+    if (isDriverQuery(query)) query.handler = (self) => this.#sendOwn(self);
+    return (await query).command;
+  }
+
+  /** Closes the connection if it has been open for long. Call it while the connection is idle. */
+  retire(): void {
+    if (this.#session !== undefined && performance.now() > this.#session.oldAt) this.discard();
+  }
+
+  /**
+   * Closes the connection, whatever it does. The next query opens another one. The queries that it holds, and `onBroken`,
+   * get `reason`, if that says why the connection ended: they must report what PostgreSQL or the network reported.
+   */
+  discard(reason?: unknown): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    this.#forget(session, brokenBy(reason));
+    void session.driver.end({ timeout: 0 });
+  }
+
+  /** Discards the connection if no query is on it and PostgreSQL has completed none since `since` (monotonic clock). */
+  discardIfSilentSince(since: number): void {
+    if (this.isIdle && this.#doneAt <= since) this.discard();
+  }
+
+  /** Gives it up as `discard` does, and resolves when it has closed. */
+  async close(): Promise<void> {
+    const closed = this.#session?.driver.end({ timeout: 0 });
+    this.discard();
+    await closed;
+  }
+
+  #sendOwn(query: DriverQuery): void {
+    const { resolve, reject } = query;
+    // The driver settles a query once more when it closes the connection that broke under it.
+    let isOver = false;
+    query.resolve = (result) => {
+      if (isOver) return;
+      isOver = true;
+      this.done(query);
+      resolve(result);
+    };
+    query.reject = (error) => {
+      if (isOver) return;
+      isOver = true;
+      if (endsConnection(error) || query.state === null) this.discard(error);
+      else this.done(query);
+      reject(error);
+    };
+    this.send(query, false);
+  }
+
+  #dispatch(query: DriverQuery, alone: boolean): void {
+    this.#current = query;
+    const session = this.#open();
+    const waitMs = this.#closedUntil === 0 ? 0 : this.#closedUntil - performance.now();
+    this.#closedUntil = 0;
+    if (waitMs <= 0) this.#sendOutsideOfRequests(session, query, alone);
+    else
+      setTimeout(() => {
+        if (this.#session === session && this.#current === query)
+          this.#sendOutsideOfRequests(session, query, alone);
+      }, waitMs);
+  }
+
+  #open(): Session {
+    if (this.#session !== undefined) return this.#session;
+    const driver = this.#openDriver(() => {
+      if (this.#session === session) {
+        this.#forget(
+          session,
+          connectionError('CONNECTION_CLOSED', 'The connection to the database was closed.'),
+        );
+      }
+    });
+    const query = driver.unwatched`select 1`;
+    if (!isDriverQuery(query)) throw new Error('The driver made no query.');
+    const { handler, canceller } = query;
+    const session: Session = {
+      driver,
+      send: (sent, alone) => driver.send(sent, handler, alone),
+      cancel: async (running) => canceller?.(running),
+      oldAt: performance.now() + lifetimeMs(),
+    };
+    this.#session = session;
+    return session;
+  }
+
+  /** Afterwards nothing of a connection is left here. */
+  #forget(session: Session, error: Error): void {
+    if (this.#session !== session) return;
+    const lost = [...(this.#current === undefined ? [] : [this.#current]), ...this.#waiting.splice(0)];
+    this.#session = undefined;
+    this.#current = undefined;
+    this.#closedUntil = performance.now() + reopenMs();
+    for (const query of lost) query.reject(error);
+    this.onBroken?.(error);
+  }
+}
+
+/** What those get that lose a connection that was discarded for `reason`. */
+function brokenBy(reason: unknown): Error {
+  if (reason instanceof Error && endsConnection(reason)) return reason;
+  return connectionError('CONNECTION_DESTROYED', 'The connection to the database was given up.', reason);
+}
+
+function connectionError(code: string, message: string, cause?: unknown): Error {
+  return Object.assign(new Error(message, cause === undefined ? undefined : { cause }), { code });
+}

@@ -1,0 +1,190 @@
+/**
+ * What happens to a query between being sent and being over, in a transaction or outside of one:
+ *
+ *     sent ──> answered: its caller has the result or the error ──> over: PostgreSQL is ready for the next query
+ *       │                                                             │
+ *       └─ its request ends: the caller gets the signal's reason,     └──> cancel requests are over, reset ──> free
+ *          PostgreSQL is asked to cancel the query
+ *
+ * - Most queries are answered and over in the same moment. The driver answers some of them earlier: those that fail in
+ *   this process, the description of a statement, COPY, a cursor that is closed early. It settles them again when
+ *   they are over.
+ * - The connection is free (`onFree`) when no cancel request can hit the next query, and no transaction has been left
+ *   open: see `cancellation.ts` and `connection-reset.ts`. A query that succeeds waits for neither.
+ * - A statement outside of `transaction` that begins one, such as `begin`, rejects, and the connection is rolled back:
+ *   the next query, which may be of another request, must not run in its transaction.
+ * - The driver's errors are translated. A slow query is logged, and every query is if the operator asks for it.
+ *
+ * The sockets live outside of any request, so PostgreSQL's answers arrive in no request's context. Therefore the log
+ * lines written here name their request themselves.
+ */
+
+import { AppError } from '../../errors.ts';
+import type { LogFields, Logger } from '../../observability/logger.ts';
+import type { RequestContext, WorkSignal } from '../../observability/request-context.ts';
+import { endsConnection, isConnectionError, sqlState, toDatabaseError } from '../database-error.ts';
+import { splitStatements } from '../migrations/split-statements.ts';
+import { Cancellation } from './cancellation.ts';
+import { resetConnection } from './connection-reset.ts';
+import { guardCursor } from './cursor-guard.ts';
+import type { DriverQuery } from './driver-query.ts';
+import type { PoolConnection } from './pool-connection.ts';
+
+export interface QueryWatchOptions {
+  readonly log: Logger;
+  readonly statementTimeoutMs: number;
+  /** A query that took longer is logged as `slow.query`. */
+  readonly slowQueryMs: number;
+  /** Every query is logged at INFO; without it, at DEBUG. */
+  readonly echo: boolean;
+}
+
+export interface WatchedQuery {
+  readonly query: DriverQuery;
+  readonly connection: PoolConnection;
+  /** The request it works for, named in the log. */
+  readonly request: RequestContext | undefined;
+  /** Ends the query when aborted. */
+  readonly signal: WorkSignal | undefined;
+  /** Whether it stands alone, outside of a transaction. */
+  readonly alone: boolean;
+  /** Called with the error that its caller gets, if it fails. */
+  readonly onFailed?: (error: unknown) => void;
+  /** Called once, when the connection is free, with what the driver threw or undefined. */
+  readonly onFree: (error: unknown) => void;
+}
+
+export type WatchQuery = (watched: WatchedQuery) => void;
+
+export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
+  const { log, statementTimeoutMs, slowQueryMs, echo } = options;
+  const logsEach = echo ? log.enabled('INFO') : log.enabled('DEBUG');
+
+  return function watchQuery({ query, connection, request, signal, alone, onFailed, onFree }) {
+    // Cancelled by its caller while it waited for the connection: the driver would neither send nor settle it.
+    if (query.cancelled) return onFree(undefined);
+    const { resolve, reject } = query;
+    const startedAt = performance.now();
+    let isAnswered = false;
+    let isOver = false;
+    let cancellation: Cancellation | undefined;
+    const cursor = query.cursorFn === undefined ? undefined : guardCursor(query, () => isAnswered);
+
+    const end = (reason: unknown) => {
+      if (isOver || cancellation !== undefined) return;
+      reject(reason);
+      if (connection.withdraw(query)) return finish(undefined);
+      cursor?.close();
+      cancellation = new Cancellation(query, connection, log);
+    };
+    const abort = () => end(signal?.reason);
+    const answer = (result: unknown, error: unknown) => {
+      if (isAnswered) return;
+      isAnswered = true;
+      const durationMs = performance.now() - startedAt;
+      if (logsEach || durationMs > slowQueryMs) report(durationMs, result, error);
+    };
+    const finish = (error: unknown) => {
+      isOver = true;
+      signal?.removeEventListener('abort', abort);
+      // A query that was never sent is on a connection that could not be opened.
+      const isBroken = endsConnection(error) || (error !== undefined && query.state === null);
+      if (isBroken) connection.discard(error);
+      else connection.done(query);
+      const mayBeInTransaction =
+        !isBroken && alone && error !== undefined && (query.options.simple === true || error === begun);
+      if (cancellation === undefined && !mayBeInTransaction) onFree(error);
+      else void release(error, mayBeInTransaction);
+    };
+    const release = async (error: unknown, mayBeInTransaction: boolean) => {
+      await cancellation?.finish();
+      // A transaction is rolled back, which does the same.
+      if (alone && connection.driver !== undefined)
+        await resetConnection(connection, mayBeInTransaction && sqlState(error) === undefined);
+      onFree(error);
+    };
+    const report = (durationMs: number, result: unknown, error: unknown) => {
+      const fields: LogFields = {
+        ...(request === undefined ? {} : { request_id: request.id }),
+        duration_ms: Math.round(durationMs * 10) / 10,
+        query: describeStatement(query),
+        ...(Array.isArray(result) ? { rows: result.length } : {}),
+        ...(error === undefined ? {} : { failed: sqlState(error) ?? true }),
+      };
+      if (durationMs > slowQueryMs) log.warning('slow.query', fields);
+      else if (echo) log.info('database.query', fields);
+      else log.debug('database.query', fields);
+    };
+
+    let clientError: unknown;
+    /** Set when a statement outside of `transaction` has begun one. */
+    let begun: Error | undefined;
+    query.resolve = (result) => {
+      if (isOver) return;
+      const isEarly = !isAnswered && (!Array.isArray(result) || isClosedCursor(query, result));
+      if (alone && !isEarly && hasBegun(query, result)) begun = new Error(beginRefusal);
+      answer(result, begun);
+      if (!isEarly) finish(begun ?? clientError);
+      if (begun !== undefined) reject(begun);
+      else if (cursor === undefined) resolve(result);
+      else cursor.drained().then(() => resolve(result), reject);
+    };
+    query.reject = (error) => {
+      if (isOver) return;
+      const timedOut = statementTimeoutMs > 0 && performance.now() - startedAt >= statementTimeoutMs;
+      const translated = toDatabaseError(error, timedOut);
+      answer(undefined, error);
+      onFailed?.(translated);
+      if (failedInClient(query, error)) clientError = error;
+      else finish(error);
+      reject(translated);
+    };
+
+    signal?.addEventListener('abort', abort, { once: true });
+    // The driver's own would not keep the connection until the request to cancel is over.
+    query.canceller = async () => end(cancelledByCaller());
+    connection.send(query, alone);
+  };
+}
+
+function cancelledByCaller(): AppError {
+  return new AppError('database_unavailable', 'The database query was cancelled by its caller.');
+}
+
+const beginRefusal =
+  'A statement outside of transaction() began a transaction, which was rolled back: use transaction() instead of sending BEGIN. What the statement committed itself has happened.';
+
+/**
+ * Whether a query that PostgreSQL has completed began a transaction. The command tag says so for a single statement; of
+ * several that were sent as one text, the driver keeps the last tag alone, so their text is read.
+ */
+function hasBegun(query: DriverQuery, result: unknown): boolean {
+  if (typeof result === 'object' && result !== null && 'command' in result && isBegin(result.command)) {
+    return true;
+  }
+  const text = query.string ?? '';
+  if (query.options.simple !== true || !/begin|start/i.test(text)) return false;
+  return splitStatements(text).some((statement) => /^(?:begin|start)\b/i.test(statement.text));
+}
+
+function isBegin(command: unknown): boolean {
+  return command === 'BEGIN' || command === 'START TRANSACTION';
+}
+
+/** Whether the driver says that a cursor is closed. It resolves the query again when PostgreSQL is ready. */
+function isClosedCursor(query: DriverQuery, result: unknown[]): boolean {
+  return query.cursorFn !== undefined && 'command' in result && result.command === null;
+}
+
+/**
+ * Whether a sent query failed in this process: a value that cannot be written, a row that cannot be read, a callback that
+ * threw. PostgreSQL goes on with it.
+ */
+function failedInClient(query: DriverQuery, error: unknown): boolean {
+  return query.state !== null && sqlState(error) === undefined && !isConnectionError(error);
+}
+
+/** The statement on one line, cut to 1,000 characters; parameters stand in it as `$1`. */
+function describeStatement(query: DriverQuery): string {
+  return (query.string ?? '').replace(/\s+/g, ' ').trim().slice(0, 1000);
+}

@@ -1,0 +1,176 @@
+/**
+ * Who owns the PostgreSQL that runs in a data folder. The facts, from the strongest:
+ *
+ * 1. PostgreSQL itself lets only one postmaster run in a folder (`postmaster.pid`). Of two who start at once, one
+ *    fails, and looks again.
+ * 2. The owner is named on the postmaster's command line (`cluster_name=strata:pid:start`), from its first moment.
+ * 3. The owner holds an advisory lock in a session of its own, for as long as it lives. The lock goes with the
+ *    process, however it ends; there is no time-out that could be too short.
+ *
+ *     no postmaster ─────────────────────────────────────────────> free
+ *     postmaster, lock held ─────────────────────────────────────> in use
+ *     postmaster, lock free, the named owner lives ──────────────> in use (it is just starting or restarting)
+ *     postmaster, lock free, the named owner is gone ────────────> orphan: stopped by whoever got its lock, then free
+ *     postmaster that takes no connections (starting, stopping) ─> wait, look again
+ *     a process that is no postmaster of this folder ────────────> free; it is left alone
+ */
+
+import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { StartError } from '../../errors.ts';
+import type { Logger } from '../../observability/logger.ts';
+import { connectDirectly, type DirectConnection } from '../driver/direct-connection.ts';
+import { type Cluster, databaseName } from './cluster.ts';
+import { classifyProcess, identifyProcess } from './process.ts';
+
+/** The advisory lock of the owner: one number that nothing else in the database `postgres` uses. */
+const ownerLock = 5_728_314;
+
+/** How long a postmaster may take no connections, or not end, before the operator is asked. */
+const patienceMs = 60_000;
+
+export interface PostmasterFile {
+  readonly pid: number;
+  readonly port: number;
+}
+
+/** The first and fourth line of `postmaster.pid`, or undefined if it is not there, or not yet complete. */
+export async function readPostmasterFile(folder: string): Promise<PostmasterFile | undefined> {
+  const text = await readFile(join(folder, 'postmaster.pid'), 'utf8').catch(() => '');
+  const lines = text.split('\n');
+  const [pid, port] = [Number(lines[0]), Number(lines[3])];
+  return pid > 0 && port > 0 ? { pid, port } : undefined;
+}
+
+/** The port on its last command line, which PostgreSQL keeps in `postmaster.opts`; undefined before its first start. */
+export async function readLastPort(folder: string): Promise<number | undefined> {
+  const text = await readFile(join(folder, 'postmaster.opts'), 'utf8').catch(() => '');
+  const port = Number(/"-p" "(\d+)"/.exec(text)?.[1]);
+  return port > 0 ? port : undefined;
+}
+
+/** The URL of a database on the PostgreSQL that listens on a port of this machine. */
+export function urlOf(password: string, port: number, database: string): string {
+  return `postgres://${databaseName}:${password}@127.0.0.1:${port}/${database}`;
+}
+
+/**
+ * Returns when no PostgreSQL runs in the cluster's folder, after stopping one whose owner is gone. Throws a
+ * StartError if it is in use.
+ */
+export async function clearFolder(cluster: Cluster, log: Logger): Promise<void> {
+  const patience = AbortSignal.timeout(patienceMs);
+  for (;;) {
+    const found = await readPostmasterFile(cluster.folder);
+    if (found === undefined) return;
+    const kind = await classifyProcess(found.pid, cluster.folder);
+    if (kind === 'gone') return;
+    if (kind === 'other') return disownPostmasterFile(cluster.folder, found.pid);
+
+    const answer = await askForOwner(cluster, found, patience, log);
+    if (answer.state === 'owned') throw inUse(cluster.folder, answer.owner);
+    if (answer.state === 'unreachable' && kind === 'unknown') return; // PostgreSQL decides for itself.
+    if (patience.aborted) {
+      throw new StartError(
+        `The PostgreSQL with the process id ${found.pid} in ${cluster.folder} neither answers nor ends: stop it, and start again.`,
+      );
+    }
+    await delay(50);
+  }
+}
+
+function inUse(folder: string, owner: string): StartError {
+  return new StartError(
+    `The database in ${folder} is in use by another running Strata (process id ${Number.parseInt(owner, 10)}): stop that one first, or set APP_DATA_DIR to another folder.`,
+  );
+}
+
+type Answer =
+  | { readonly state: 'unreachable' | 'stopped' }
+  | { readonly state: 'owned'; readonly owner: string };
+
+/** Asks the running PostgreSQL whose it is. An orphan is stopped by the one who got its lock. */
+async function askForOwner(
+  cluster: Cluster,
+  { pid, port }: PostmasterFile,
+  patience: AbortSignal,
+  log: Logger,
+): Promise<Answer> {
+  const session = openSession(urlOf(cluster.password, port, 'postgres'));
+  try {
+    const [row] = await session`
+      select pg_try_advisory_lock(${ownerLock}) as locked, current_setting('cluster_name') as name`;
+    const owner = String(row?.name).replace(/^strata:/, '');
+    const ownerPid = Number.parseInt(owner, 10);
+    if (row?.locked !== true || (await identifyProcess(ownerPid)) === owner) return { state: 'owned', owner };
+
+    log.warning('database.embedded.orphan', { pid, owner_pid: ownerPid });
+    process.kill(pid, 'SIGINT');
+    while ((await classifyProcess(pid, cluster.folder)) === 'ours' && !patience.aborted) await delay(20);
+    return { state: 'stopped' };
+  } catch {
+    return { state: 'unreachable' };
+  } finally {
+    await session.end({ timeout: 0 });
+  }
+}
+
+/**
+ * Makes PostgreSQL disregard a `postmaster.pid` whose process id meanwhile belongs to another program. It takes its
+ * own parent for the harmless case of a number used again, so ours is written there; the other lines, by which it
+ * looks for left-over children, stay.
+ */
+async function disownPostmasterFile(folder: string, pid: number): Promise<void> {
+  const file = await open(join(folder, 'postmaster.pid'), 'r+').catch((error) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+  if (file === undefined) return; // It was about to end, and has ended.
+  try {
+    const [first, ...rest] = (await file.readFile('utf8')).split('\n');
+    if (Number(first) !== pid) return; // Someone else has started one meanwhile.
+    const text = [process.pid, ...rest].join('\n');
+    await file.truncate();
+    await file.write(text, 0);
+  } finally {
+    await file.close();
+  }
+}
+
+export interface Ownership {
+  /** Gives the lock up. */
+  release(): Promise<void>;
+}
+
+/**
+ * Takes the lock on the PostgreSQL we have just started, and keeps it: when the session is lost, it is taken again.
+ * Creates the database of the program if it is not there. `isRunning` tells whether there is anything to hold.
+ */
+export async function takeOwnership(url: string, isRunning: () => boolean): Promise<Ownership> {
+  let released = false;
+  const session = openSession(url, () => void keepLock());
+  // It waits: another who starts may hold the lock for a moment, to find out that we own it.
+  const lock = async () => void (await session`select pg_advisory_lock(${ownerLock})`);
+  const keepLock = async () => {
+    while (!released && isRunning()) {
+      try {
+        return await lock();
+      } catch {
+        await delay(200);
+      }
+    }
+  };
+  await lock();
+  const [existing] = await session`select from pg_database where datname = ${databaseName}`;
+  if (existing === undefined) await session`create database ${session(databaseName)}`;
+  return {
+    async release() {
+      released = true;
+      await session.end({ timeout: 0 });
+    },
+  };
+}
+
+function openSession(url: string, onClose: () => void = () => {}): DirectConnection {
+  return connectDirectly({ url, applicationName: 'strata owner', connectTimeoutSeconds: 10, onClose });
+}

@@ -1,0 +1,177 @@
+/**
+ * A migration is a numbered file of SQL: `0003_add_avatar.sql`, with a comment on why at its head and two parts.
+ *
+ *     -- Why this change is made.
+ *     -- migrate: no-transaction      (only where a statement cannot run in one: create index concurrently)
+ *     -- migrate: up
+ *     alter table users add column avatar text;
+ *     -- migrate: down
+ *     alter table users drop column avatar;
+ *
+ * Numbers run from 0001 without gaps, so two branches that both add the next one notice. A file that was applied is
+ * never changed: the checksum of its up part is recorded. An empty down part says that there is no way back.
+ */
+
+import { createHash } from 'node:crypto';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { StartError } from '../../errors.ts';
+import { projectFolder } from '../../project-root.ts';
+import { type Statement, splitStatements } from './split-statements.ts';
+
+export interface Migration {
+  readonly version: number;
+  /** The name of the file without `.sql`. */
+  readonly name: string;
+  readonly up: readonly Statement[];
+  readonly down: readonly Statement[];
+  readonly inTransaction: boolean;
+  /** SHA-256 of the up part, in hexadecimal. */
+  readonly checksum: string;
+}
+
+/** The project's migrations. */
+export const migrationDirectory = join(projectFolder, 'sql');
+
+const fileName = /^(\d{4})_[a-z][a-z0-9]*(?:_[a-z0-9]+)+\.sql$/;
+
+/** The names of the migrations in a folder, in order. Throws a StartError if their numbers are not 1, 2, 3 and so on. */
+export async function listMigrations(directory: string): Promise<string[]> {
+  const files = (
+    await readdir(directory).catch((cause) => refuse(`The folder ${directory} cannot be read`, cause))
+  )
+    .filter((file) => file.endsWith('.sql'))
+    .sort();
+  for (const [index, file] of files.entries()) {
+    const version = Number(fileName.exec(file)?.[1]);
+    if (Number.isNaN(version)) {
+      throw new StartError(`${join(directory, file)} is not named like 0001_verb_noun.sql: rename it.`);
+    }
+    if (version === index + 1) continue;
+    const expected = formatVersion(index + 1);
+    throw new StartError(
+      version <= index
+        ? `Two migrations in ${directory} have the number ${formatVersion(version)}: give ${file} the next free one.`
+        : `The migration ${expected} is missing in ${directory}: the next file is ${file}.`,
+    );
+  }
+  return files.map((file) => file.slice(0, -'.sql'.length));
+}
+
+export interface ReadOptions {
+  /** Take files too whose up part has no statement yet. */
+  readonly drafts?: boolean;
+}
+
+/** Reads all migrations of a folder, in order. Throws a StartError that names the file and what is wrong in it. */
+export async function readMigrations(directory: string, options: ReadOptions = {}): Promise<Migration[]> {
+  const names = await listMigrations(directory);
+  return Promise.all(
+    names.map(async (name) => {
+      const source = await readFile(join(directory, `${name}.sql`), 'utf8');
+      return parseMigration(name, source, options);
+    }),
+  );
+}
+
+const marker = /^--[ \t]*migrate:[ \t]*(.*?)[ \t]*$/gm;
+
+/** Reads one migration from the text of its file. */
+export function parseMigration(
+  name: string,
+  source: string,
+  { drafts = false }: ReadOptions = {},
+): Migration {
+  const text = source.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n');
+  const markers = Array.from(text.matchAll(marker), (match) => ({
+    word: match[1],
+    at: match.index,
+    text: match[0],
+  }));
+  const words = markers.map(({ word }) => word).join(', ');
+  if (!/^(?:no-transaction, )?up, down$/.test(words)) {
+    throw new StartError(
+      `${name}.sql must have the lines "-- migrate: up" and "-- migrate: down" in this order, and "-- migrate: no-transaction" at most before them; it has: ${words || 'none'}.`,
+    );
+  }
+  const up = text.indexOf('\n', markers.at(-2)?.at);
+  const down = markers.at(-1)?.at ?? text.length;
+  const migration = {
+    version: Number.parseInt(name, 10),
+    name,
+    up: statementsOf(text, up, down),
+    down: statementsOf(text, down, text.length),
+    inTransaction: markers.length === 2,
+    checksum: createHash('sha256').update(text.slice(up, down).trim()).digest('hex'),
+  };
+  if (!/^--[ \t]*(?!migrate:)\S/.test(text)) {
+    throw new StartError(`${name}.sql must begin with a comment that says why it is needed: add one.`);
+  }
+  if (migration.up.length === 0 && !drafts)
+    throw new StartError(`${name}.sql has no statement in its up part: add one.`);
+  if (migration.inTransaction) refuseTransactionControl(migration);
+  refuseClientCopy(migration);
+  return migration;
+}
+
+/** The statements between two places of the file, with their lines in the file. */
+function statementsOf(text: string, start: number, end: number): Statement[] {
+  const before = text.slice(0, start).split('\n').length - 1;
+  return splitStatements(text.slice(start, end)).map((each) => ({ ...each, line: each.line + before }));
+}
+
+/** A `commit` in the middle would leave the first half applied when the second fails. */
+function refuseTransactionControl({ name, up, down }: Migration): void {
+  const control = /^(?:begin|commit|end|rollback|abort|start\s+transaction|prepare\s+transaction)\b/i;
+  const found = [...up, ...down].find(({ text }) => control.test(text));
+  if (found === undefined) return;
+  throw new StartError(
+    `${name}.sql, line ${found.line}: each migration already runs in a transaction of its own; remove "${found.text}".`,
+  );
+}
+
+/** PostgreSQL would wait for data from a client, or send it some, and a migration has neither. */
+function refuseClientCopy({ name, up, down }: Migration): void {
+  const copy = /^copy\b[^;]*\b(?:from\s+stdin|to\s+stdout)\b/is;
+  const found = [...up, ...down].find(({ text }) => copy.test(text));
+  if (found === undefined) return;
+  throw new StartError(
+    `${name}.sql, line ${found.line}: COPY from STDIN or to STDOUT needs a client that sends or receives the rows, and a migration is none: write the rows with insert.`,
+  );
+}
+
+/** `3` as `0003`. */
+export function formatVersion(version: number): string {
+  return String(version).padStart(4, '0');
+}
+
+/** Makes the next migration of a folder, to be filled in, and returns its path. `name` is like `add_avatar`. */
+export async function newMigration(name: string, directory: string): Promise<string> {
+  const names = await listMigrations(directory);
+  const what = name
+    .trim()
+    .toLowerCase()
+    .replace(/[\s-]+/g, '_');
+  const file = `${formatVersion(names.length + 1)}_${what}.sql`;
+  if (!fileName.test(file)) {
+    throw new StartError(`A migration is named by a verb and a noun, such as add_avatar; "${name}" is not.`);
+  }
+  const other = names.find((each) => each.replace(/^\d+_/, '') === what);
+  if (other !== undefined) {
+    throw new StartError(
+      `There is ${other}.sql already: say in the name how the new migration differs from it.`,
+    );
+  }
+  const path = join(directory, file);
+  const template = '-- Say here why the change is needed.\n\n-- migrate: up\n\n-- migrate: down\n';
+  await writeFile(path, template, { flag: 'wx' }).catch((cause) =>
+    refuse(`${path} cannot be written`, cause),
+  );
+  return path;
+}
+
+function refuse(what: string, cause: NodeJS.ErrnoException): never {
+  throw new StartError(`${what} (${cause.code}): check that it is there and that this user may use it.`, {
+    cause,
+  });
+}

@@ -1,0 +1,151 @@
+/**
+ * Looking for jobs, the newest first, in pages by id (see db/keyset.ts). What no index serves is looked for among a
+ * bounded number of rows: a page may then be empty and say where to go on, so that no question reads a whole table of
+ * millions. A state that few jobs are in is found through its partial index, however long ago they were.
+ */
+
+import type { Sql } from '../../db/sql.ts';
+import type { JobState } from '../job.ts';
+
+export interface JobFilter {
+  readonly state?: JobState | undefined;
+  readonly queue?: string | undefined;
+  readonly task?: string | undefined;
+  /** The id of a job, if it is a number; else a part of the id of the request that enqueued it. */
+  readonly text?: string | undefined;
+}
+
+/** A job in a list: without its payload and its result. */
+export interface ListedJob {
+  readonly id: number;
+  readonly name: string;
+  readonly queue: string;
+  readonly state: JobState;
+  readonly attempt: number;
+  readonly maxAttempts: number;
+  readonly progress: number;
+  readonly progressMessage: string | null;
+  /** What its last attempt failed with. */
+  readonly lastError: { readonly code: string; readonly message: string } | null;
+  readonly requestId: string | null;
+  readonly runner: number | null;
+  readonly cancelRequested: boolean;
+  readonly runAt: Date;
+  readonly createdAt: Date;
+  readonly startedAt: Date | null;
+  readonly finishedAt: Date | null;
+}
+
+export interface JobPage {
+  readonly jobs: readonly ListedJob[];
+  /** Older jobs have ids below this; null if there are none. */
+  readonly before: number | null;
+}
+
+const pageSize = 50;
+/** The rows that one question looks at when no index leads to what it wants. */
+const readAtMost = 50_000;
+
+/** One page of the jobs with ids below `before`. Rejects with the errors of the database. */
+export async function searchJobs(sql: Sql, filter: JobFilter, before: number | undefined): Promise<JobPage> {
+  const floor = hasIndex(filter) ? 0 : await findFloor(sql, before);
+  const rows = await sql<ListedJob[]>`
+    select id, name, queue, state, attempt, max_attempts as "maxAttempts", progress,
+      progress_message as "progressMessage",
+      case when errors = '[]' then null
+        else jsonb_build_object('code', errors -> -1 ->> 'code', 'message', left(errors -> -1 ->> 'message', 500))
+      end as "lastError",
+      request_id as "requestId", runner, cancel_requested as "cancelRequested", run_at as "runAt",
+      created_at as "createdAt", started_at as "startedAt", finished_at as "finishedAt"
+    from jobs
+    where ${matches(sql, filter)} and id >= ${floor} and ${before === undefined ? sql`true` : sql`id < ${before}`}
+    order by id desc
+    limit ${pageSize + 1}`;
+  const jobs = rows.slice(0, pageSize);
+  if (rows.length > pageSize) return { jobs, before: jobs.at(-1)?.id ?? null };
+  return { jobs, before: floor > 0 ? floor : null };
+}
+
+/** Of which failed jobs. */
+export type FailedFilter = Pick<JobFilter, 'queue' | 'task'>;
+
+/** The ids above `after` of failed jobs that another attempt may help, in order. */
+export async function findRetryable(
+  sql: Sql,
+  filter: FailedFilter,
+  after: number,
+  limit: number,
+): Promise<readonly number[]> {
+  const rows = await sql<{ id: number }[]>`
+    select id from jobs
+    where ${isRetryable(sql, filter)} and id > ${after}
+    order by id
+    limit ${limit}`;
+  return rows.map(({ id }) => id);
+}
+
+/** How many there are of those, counted up to `most`. */
+export async function countRetryable(sql: Sql, filter: FailedFilter, most: number): Promise<number> {
+  const rows = await sql`select from jobs where ${isRetryable(sql, filter)} limit ${most}`;
+  return rows.length;
+}
+
+/** A task that has refused, or its payload, would be refused again; and its user is to see why, not a later fault. */
+function isRetryable(sql: Sql, { queue, task }: FailedFilter) {
+  return sql`
+    ${matches(sql, { queue, task, state: 'failed' })}
+    and errors -> -1 ->> 'code' not in ('refused', 'invalid_payload')`;
+}
+
+function matches(sql: Sql, { state, queue, task, text }: JobFilter) {
+  return sql`
+    ${state === undefined ? sql`true` : isIn(sql, state)}
+    and ${queue === undefined ? sql`true` : sql`queue = ${queue}`}
+    and ${task === undefined ? sql`true` : sql`name = ${task}`}
+    and ${text === undefined ? sql`true` : isAbout(sql, text)}`;
+}
+
+/** Written out, for a plan that is made before the parameters are known could use none of the partial indexes. */
+function isIn(sql: Sql, state: JobState) {
+  switch (state) {
+    case 'scheduled':
+      return sql`state = 'scheduled'`;
+    case 'available':
+      return sql`state = 'available'`;
+    case 'running':
+      return sql`state = 'running'`;
+    case 'completed':
+      return sql`state = 'completed'`;
+    case 'failed':
+      return sql`state = 'failed'`;
+    case 'cancelled':
+      return sql`state = 'cancelled'`;
+  }
+}
+
+function isAbout(sql: Sql, text: string) {
+  return isId(text)
+    ? sql`id = ${Number(text)}`
+    : sql`strpos(lower(request_id collate "C"), ${text.toLowerCase()}) > 0`;
+}
+
+function isId(text: string): boolean {
+  return /^[1-9][0-9]{0,14}$/.test(text);
+}
+
+/** Whether the key or a partial index of what few rows are leads to the jobs: all states have one but `completed`. */
+function hasIndex({ state, queue, task, text }: JobFilter): boolean {
+  if (text !== undefined && isId(text)) return true;
+  if (state === undefined) return queue === undefined && task === undefined && text === undefined;
+  return state !== 'completed';
+}
+
+/** The id that so many rows are above of; 0 if there are not so many. Reads nothing but the index. */
+async function findFloor(sql: Sql, before: number | undefined): Promise<number> {
+  const [row] = await sql<{ id: number }[]>`
+    select id from jobs
+    where ${before === undefined ? sql`true` : sql`id < ${before}`}
+    order by id desc
+    limit 1 offset ${readAtMost - 1}`;
+  return row?.id ?? 0;
+}

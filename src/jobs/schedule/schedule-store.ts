@@ -1,0 +1,76 @@
+/** The table `job_schedules`. Each function is one statement, and rejects with the errors of the database. */
+
+import { onlyRow } from '../../db/only-row.ts';
+import type { Sql } from '../../db/sql.ts';
+import type { Schedule } from './schedule.ts';
+
+/** A schedule as the table has it. */
+export interface ScheduleRow {
+  readonly name: string;
+  readonly cron: string;
+  readonly timeZone: string;
+  /** Up to when its ticks have been dealt with. */
+  readonly lastTick: Date;
+}
+
+/** The clock that all schedulers go by, whatever that of their machine says. */
+export async function databaseClock(sql: Sql): Promise<Date> {
+  const rows = await sql<{ now: Date }[]>`select clock_timestamp() as now`;
+  return onlyRow(rows).now;
+}
+
+/** Makes the table say what the code says. Those that are new there, or changed, begin now; others go on. */
+export async function registerSchedules(
+  sql: Sql,
+  schedules: readonly Pick<Schedule, 'name' | 'cron' | 'timeZone'>[],
+  now: Date,
+): Promise<void> {
+  const names = schedules.map(({ name }) => name);
+  await sql`
+    with gone as (
+      delete from job_schedules where name <> all(${names}::text[])
+    )
+    insert into job_schedules as known (name, cron, time_zone, last_tick)
+    select name, cron, time_zone, ${now}::timestamptz
+    from unnest(
+      ${names}::text[],
+      ${schedules.map(({ cron }) => cron)}::text[],
+      ${schedules.map(({ timeZone }) => timeZone)}::text[]
+    ) as declared (name, cron, time_zone)
+    order by name
+    on conflict (name) do update set
+      cron = excluded.cron,
+      time_zone = excluded.time_zone,
+      last_tick = greatest(known.last_tick, excluded.last_tick)
+    where (known.cron, known.time_zone) <> (excluded.cron, excluded.time_zone)`;
+}
+
+export function listSchedules(sql: Sql): Promise<ScheduleRow[]> {
+  return sql<ScheduleRow[]>`
+    select name, cron, time_zone as "timeZone", last_tick as "lastTick" from job_schedules order by name`;
+}
+
+/** Says that a tick is dealt with. False if that was said before, or if the schedule is another one by now. */
+export async function advanceSchedule(
+  sql: Sql,
+  { name, cron, timeZone }: Pick<Schedule, 'name' | 'cron' | 'timeZone'>,
+  tick: Date,
+): Promise<boolean> {
+  const { count } = await sql`
+    update job_schedules set last_tick = ${tick}
+    where name = ${name} and cron = ${cron} and time_zone = ${timeZone} and last_tick < ${tick}`;
+  return count === 1;
+}
+
+/** Lets the ticks after `now` fire again. False if the last tick is another one by now. */
+export async function turnScheduleBack(
+  sql: Sql,
+  { name, cron, timeZone }: Pick<Schedule, 'name' | 'cron' | 'timeZone'>,
+  lastTick: Date,
+  now: Date,
+): Promise<boolean> {
+  const { count } = await sql`
+    update job_schedules set last_tick = ${now}
+    where name = ${name} and cron = ${cron} and time_zone = ${timeZone} and last_tick = ${lastTick}`;
+  return count === 1;
+}

@@ -1,0 +1,47 @@
+/**
+ * Checks what arrives from a thread. Code of a task shares the thread's port, so it can send anything, and the runner
+ * must neither fail because of it nor keep or record more than the limits allow.
+ */
+
+import * as z from 'zod';
+import { events } from '../../observability/events.ts';
+import { jobFaultCodes } from '../job.ts';
+import { maxResultBytes } from './outcome.ts';
+import type { FromThread } from './thread-messages.ts';
+import { maxMessage, maxStack } from './thrown.ts';
+
+const id = z.int();
+
+const fault = z.object({
+  code: z.enum(jobFaultCodes),
+  message: z.string().max(maxMessage + 200),
+  details: z.unknown().optional(),
+  stack: z.string().max(maxStack).optional(),
+});
+
+const outcome = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('returned'), result: z.string().max(maxResultBytes).nullable() }),
+  z.object({ kind: z.literal('committed') }),
+  z.object({ kind: z.literal('failed'), fault, final: z.boolean() }),
+  z.object({
+    kind: z.literal('snoozed'),
+    delayMs: z.number().min(0).or(z.literal(Number.POSITIVE_INFINITY)),
+  }),
+  z.object({ kind: z.literal('aborted'), reason: z.enum(['cancelled', 'timeout', 'drain', 'lost']) }),
+]);
+
+const progress = z.object({ fraction: z.number().min(0).max(1), message: z.string().max(1_000).nullable() });
+
+const fromThread = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('ready') }),
+  z.object({ kind: z.literal('progress'), id, progress }),
+  z.object({ kind: z.literal('ended'), id, outcome }),
+  z.object({ kind: z.literal('fault'), id: id.nullable(), fault }),
+  z.object({ kind: z.literal('event'), event: z.enum(events) }),
+  z.object({ kind: z.literal('line'), line: z.string() }),
+]);
+
+/** Whether a message is one that `runTasks` sends, with every text and number within its limits. */
+export function isFromThread(message: unknown): message is FromThread {
+  return fromThread.safeParse(message).success;
+}

@@ -1,0 +1,64 @@
+import type { JobMinute } from '../../jobs/admin/minute-statistics.ts';
+import type { JobCount } from '../../jobs/admin/overview.ts';
+import type { ListedJob } from '../../jobs/admin/search.ts';
+import type { Job, JobFault } from '../../jobs/job.ts';
+
+/**
+ * Jobs as the pages get them, in snake_case. Without `contents` what jobs hold stays here: payload, result, the
+ * messages and stacks of what was thrown, and what a task says of its progress.
+ */
+
+export function describeCounts(counts: readonly JobCount[]) {
+  return counts.map(({ firstRunAt, ...count }) => ({ ...count, first_run_at: firstRunAt }));
+}
+
+export function describeMinute({ start, completed, failed, cancelled, wait, run }: JobMinute) {
+  return { start, completed, failed, cancelled, wait, run };
+}
+
+export function describeListedJob(job: ListedJob, contents: boolean) {
+  const { lastError } = job;
+  return {
+    ...describeAny(job, contents),
+    last_error:
+      lastError === null ? null : { code: lastError.code, message: contents ? lastError.message : null },
+  };
+}
+
+export function describeJob(job: Job, contents: boolean) {
+  return {
+    ...describeAny(job, contents),
+    priority: job.priority,
+    timeout_ms: job.timeoutMs,
+    user_id: job.userId,
+    unique_key: contents ? job.uniqueKey : null,
+    errors: job.errors.map((fault) => describeFault(fault, contents)),
+    retries: [...job.retries],
+    ...(contents && { payload: job.payload, result: job.result }),
+  };
+}
+
+function describeFault({ attempt, at, code, message, details, stack }: JobFault, contents: boolean) {
+  if (!contents) return { attempt, at, code, message: null };
+  return { attempt, at, code, message, details, ...(stack !== undefined && { stack }) };
+}
+
+function describeAny(job: Omit<ListedJob, 'lastError'>, contents: boolean) {
+  return {
+    id: job.id,
+    name: job.name,
+    queue: job.queue,
+    state: job.state,
+    attempt: job.attempt,
+    max_attempts: job.maxAttempts,
+    progress: job.progress,
+    progress_message: contents ? job.progressMessage : null,
+    request_id: job.requestId,
+    runner: job.runner,
+    cancel_requested: job.cancelRequested,
+    run_at: job.runAt,
+    created_at: job.createdAt,
+    started_at: job.startedAt,
+    finished_at: job.finishedAt,
+  };
+}

@@ -1,0 +1,112 @@
+/**
+ * The pages that show the jobs: HTML, styles and scripts of our own from the folder `dashboard`, with nothing built and
+ * nothing from elsewhere. The pages hold no data, so whoever reaches the port may load them; what they show they ask
+ * of the routes below `/jobs/data`, which decide who may see it.
+ */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import * as z from 'zod';
+import { AppError } from '../../errors.ts';
+import { idParameter } from '../../http/parameters.ts';
+import { raw } from '../../http/reply.ts';
+import { type Route, route } from '../../http/route.ts';
+import { projectFolder } from '../../project-root.ts';
+
+const folder = join(projectFolder, 'dashboard');
+
+const contentTypes: Readonly<Record<string, string>> = {
+  '.css': 'text/css; charset=utf-8',
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.svg': 'image/svg+xml',
+};
+
+/**
+ * What a page may load: its own files, and data of this server. Nothing inline, and no text is ever made to markup
+ * (Trusted Types): what a job holds may be hostile.
+ */
+const pagePolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+  "trusted-types 'none'",
+].join('; ');
+
+const pageHeaders = {
+  'content-security-policy': pagePolicy,
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+};
+
+interface Asset {
+  readonly text: string;
+  readonly contentType: string;
+}
+
+/** The routes of the pages and their files. Throws what reading the folder throws. */
+export function jobsPageRoutes(): Route[] {
+  const assets = readAssets();
+  const page = (name: string) => {
+    const { text, contentType } = assetOf(assets, name);
+    return raw(text, contentType, pageHeaders);
+  };
+  const shown = { method: 'GET', tags: ['management'], auth: 'none', hidden: true } as const;
+  const html = { 200: { description: 'The page.', contentType: 'text/html' } };
+  return [
+    route({
+      ...shown,
+      path: '/jobs',
+      operationId: 'getJobsPage',
+      summary: 'The page of all jobs',
+      responses: html,
+      handler: () => page('jobs.html'),
+    }),
+    route({
+      ...shown,
+      path: '/jobs/:id',
+      operationId: 'getJobPage',
+      summary: 'The page of one job',
+      params: z.object({ id: idParameter }),
+      responses: html,
+      handler: () => page('job.html'),
+    }),
+    route({
+      ...shown,
+      path: '/jobs/assets/:name',
+      operationId: 'getJobsAsset',
+      summary: 'A file of the pages',
+      params: z.object({ name: z.string() }),
+      responses: { 200: { description: 'The file.', contentType: 'application/octet-stream' } },
+      problems: ['not_found'],
+      handler({ params }) {
+        const { text, contentType } = assetOf(assets, params.name);
+        return raw(text, contentType, { 'cross-origin-resource-policy': 'same-origin' });
+      },
+    }),
+  ];
+}
+
+function readAssets(): ReadonlyMap<string, Asset> {
+  const assets = new Map<string, Asset>();
+  for (const name of readdirSync(folder)) {
+    const contentType = contentTypes[extname(name)];
+    if (contentType === undefined) continue;
+    assets.set(name, { text: readFileSync(join(folder, name), 'utf8'), contentType });
+  }
+  return assets;
+}
+
+/** A name is looked up and never made a path, so there is nothing to climb out of. */
+function assetOf(assets: ReadonlyMap<string, Asset>, name: string): Asset {
+  const asset = assets.get(name);
+  if (asset === undefined) throw new AppError('not_found', 'The pages of the jobs have no such file.');
+  return asset;
+}

@@ -1,0 +1,149 @@
+import * as z from 'zod';
+import { timestamp } from '../../http/headers/fields.ts';
+import { idParameter, integerParameter } from '../../http/parameters.ts';
+import { jobFaultCodes, jobStates } from '../../jobs/job.ts';
+
+/** What the pages of the jobs ask and are answered. */
+
+const queueName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_]{0,49}$/, 'Use the name of a queue: lower-case letters, digits and underscores.');
+/** An empty field of a form is a question not asked. */
+const optionalWord = z
+  .string()
+  .max(200, 'Use at most 200 characters.')
+  .refine((word) => !word.includes('\0'), 'Remove the NUL.')
+  .transform((word) => (word.trim() === '' ? undefined : word.trim()))
+  .optional();
+
+export const jobParams = z.object({ id: idParameter });
+export const queueParams = z.object({ name: queueName });
+
+/** Which jobs to list. */
+export const listQuery = z.object({
+  state: z.enum(jobStates).optional(),
+  queue: optionalWord,
+  task: optionalWord,
+  text: optionalWord,
+  before: idParameter.optional(),
+});
+
+/** Which failed jobs to count. */
+export const retryableQuery = z.object({ queue: optionalWord, task: optionalWord });
+
+/** Which failed jobs to try again: those after an id. */
+export const retryQuery = retryableQuery.extend({
+  after: integerParameter(0, Number.MAX_SAFE_INTEGER).optional(),
+});
+
+const access = z.object({
+  writes: z.enum(['allowed', 'token_missing', 'not_configured']),
+  contents: z.boolean(),
+});
+
+const count = z.object({
+  queue: z.string(),
+  task: z.string(),
+  state: z.enum(jobStates),
+  jobs: z.int(),
+  first_run_at: timestamp.nullable(),
+});
+
+const spread = z.object({ p50: z.number(), p95: z.number() });
+
+export const overview = z.object({
+  access,
+  now: timestamp,
+  active: z.array(count),
+  finished: z.array(count).nullable(),
+  paused: z.array(z.object({ queue: z.string(), since: timestamp })),
+  runners: z.array(
+    z.object({
+      id: z.int(),
+      host: z.string(),
+      pid: z.int(),
+      version: z.string(),
+      threads: z.int(),
+      started_at: timestamp,
+      running: z.int(),
+      alive: z.boolean(),
+    }),
+  ),
+  minutes: z.array(
+    z.object({
+      start: timestamp,
+      completed: z.int(),
+      failed: z.int(),
+      cancelled: z.int(),
+      wait: spread.nullable(),
+      run: spread.nullable(),
+    }),
+  ),
+});
+
+const summary = z.object({
+  id: z.int(),
+  name: z.string(),
+  queue: z.string(),
+  state: z.enum(jobStates),
+  attempt: z.int(),
+  max_attempts: z.int(),
+  progress: z.number(),
+  /** Null also where contents are not shown. */
+  progress_message: z.string().nullable(),
+  request_id: z.string().nullable(),
+  runner: z.int().nullable(),
+  cancel_requested: z.boolean(),
+  run_at: timestamp,
+  created_at: timestamp,
+  started_at: timestamp.nullable(),
+  finished_at: timestamp.nullable(),
+});
+
+export const jobList = z.object({
+  access,
+  jobs: z.array(
+    summary.extend({
+      last_error: z.object({ code: z.string(), message: z.string().nullable() }).nullable(),
+    }),
+  ),
+  before: z.int().nullable(),
+});
+
+const fault = z.object({
+  attempt: z.int(),
+  at: z.string(),
+  code: z.enum(jobFaultCodes),
+  message: z.string().nullable(),
+  details: z.unknown().optional(),
+  stack: z.string().optional(),
+});
+
+export const oneJob = z.object({
+  access,
+  now: timestamp,
+  job: summary.extend({
+    priority: z.int(),
+    timeout_ms: z.int(),
+    user_id: z.int().nullable(),
+    unique_key: z.string().nullable(),
+    errors: z.array(fault),
+    /** When it was made available again by hand. */
+    retries: z.array(z.string()),
+    /** Left out where contents are not shown. */
+    payload: z.unknown().optional(),
+    result: z.unknown().optional(),
+  }),
+});
+
+export const retryable = z.object({
+  jobs: z.int(),
+  /** They were not counted any further. */
+  or_more: z.boolean(),
+});
+
+export const retried = z.object({
+  retried: z.int(),
+  /** Where to go on; null at the end. */
+  after: z.int().nullable(),
+});

@@ -1,0 +1,58 @@
+import { connectDatabase, type Database } from '../db/database.ts';
+import { describeUnavailable, isUnavailable, sqlState } from '../db/database-error.ts';
+import { pendingMigrations } from '../db/migrations/migrate.ts';
+import type { Sql } from '../db/sql.ts';
+import { findUnsuitability } from '../db/suitability.ts';
+import { AppError, reasonOf, StartError } from '../errors.ts';
+import type { Logger } from '../observability/logger.ts';
+
+const patienceSeconds = 5;
+
+/** Opens one connection, to ask whether the database can be worked with. Close it after that. */
+export function openProbe(url: string, log: Logger): Database {
+  return connectDatabase({
+    url,
+    poolSize: 1,
+    statementTimeoutMs: patienceSeconds * 1000,
+    connectTimeoutSeconds: patienceSeconds,
+    slowQueryMs: patienceSeconds * 1000,
+    echo: false,
+    log,
+    applicationName: 'strata probe',
+  });
+}
+
+/** Why the database cannot be worked with at present, as a sentence; undefined if it can. */
+export async function findObstacle(database: Database): Promise<string | undefined> {
+  try {
+    await database.ping(patienceSeconds * 1000);
+    return (await findUnsuitability(database.sql))?.sentence ?? (await findPending(database.sql));
+  } catch (error) {
+    if (error instanceof StartError) return error.message;
+    if (!(error instanceof AppError) && sqlState(error) === undefined) throw error;
+    if (error instanceof AppError && isUnavailable(error)) return describeUnavailable(error);
+    return `The database cannot be worked with: ${reasonOf(error)}.`;
+  }
+}
+
+/**
+ * Rejects with a StartError if the database will never do, as one in another encoding. One that is away, or read-only
+ * for now, may come back, and readiness waits for it.
+ */
+export async function refuseUnsuitable(url: string, log: Logger): Promise<void> {
+  const probe = openProbe(url, log);
+  try {
+    const unsuitability = await findUnsuitability(probe.sql);
+    if (unsuitability?.isTemporary === false) throw new StartError(unsuitability.sentence);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+  } finally {
+    await probe.close(1);
+  }
+}
+
+/** A sentence on migrations that are pending; undefined if there are none. Rejects with the errors of the database. */
+export async function findPending(sql: Sql): Promise<string | undefined> {
+  const { length } = await pendingMigrations(sql);
+  return length === 0 ? undefined : `${length} migrations are pending; run \`npm run migrate -- up\`.`;
+}

@@ -1,0 +1,95 @@
+import { createSingleFleet } from '../cluster/single-fleet.ts';
+import { StartError } from '../errors.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Settings } from '../settings/load.ts';
+import { connectionLimits, readFileLimit } from './connection-limits.ts';
+import { findObstacle, openProbe } from './database-check.ts';
+import { createDashboard } from './jobs-dashboard.ts';
+import { createLifecycle } from './lifecycle.ts';
+import { openManagementPort } from './management-port.ts';
+import { openDatabaseServer } from './open-database.ts';
+import type { ProgramFrame } from './process.ts';
+import { type RunningJobs, startJobs } from './start-jobs.ts';
+import { stopLimits } from './stop-limits.ts';
+
+/**
+ * Runs jobs and nothing else until a signal says stop, with a management port of its own. An embedded database that a
+ * server runs is used, so that both can be started beside each other. Resolves with the exit code.
+ */
+export async function runJobsAlone({
+  settings,
+  warnings,
+  log,
+  metrics,
+  takeSignals,
+}: ProgramFrame): Promise<number> {
+  for (const advice of warnings) log.warning('config.warning', { advice });
+  const signals = takeSignals();
+  signals.onReload(() =>
+    log.warning('config.warning', { advice: 'SIGHUP does nothing here: restart `npm run worker`.' }),
+  );
+  const lifecycle = createLifecycle(log);
+  const graceMs = settings.server.shutdownGraceSeconds * 1000;
+  let jobs: RunningJobs | undefined;
+  const { fleet, serve, drain } = createSingleFleet({
+    kind: 'jobs',
+    metrics: { collect: async () => metrics.snapshot() },
+  });
+  const readiness = async () =>
+    jobs?.isReady() === true
+      ? { ready: true, detail: 'Jobs are run.' }
+      : {
+          ready: false,
+          detail: 'No jobs are taken: the program starts or stops, or waits for the database.',
+        };
+  try {
+    const dashboard = createDashboard(settings, log);
+    const managementUrl = await openManagementPort(
+      { ...settings.server, maxConnections: connectionLimits(settings, readFileLimit()).maxManagement },
+      { ...fleet, readiness },
+      log,
+      lifecycle,
+      dashboard.source,
+    );
+    const databaseUrl = await openDatabaseServer(settings, log, lifecycle, { shares: true });
+    if (databaseUrl === null) {
+      throw new StartError(
+        'Jobs are kept in the database, and there is none: set APP_DATABASE_URL to something else than none.',
+      );
+    }
+    await refuseObstacle(databaseUrl, log);
+    await dashboard.open(databaseUrl, lifecycle);
+    jobs = await lifecycle.open(
+      'jobs',
+      () => startJobs({ settings, databaseUrl, log, metrics }),
+      (started) => started.stop(graceMs),
+      graceMs + stopLimits.child,
+    );
+    serve(jobs);
+    greet(settings, managementUrl);
+    await signals.stop;
+    drain();
+  } finally {
+    await lifecycle.closeAll(graceMs + stopLimits.child);
+  }
+  return 0;
+}
+
+/** Who starts it by hand, or a platform that starts it again, is told; nobody would see it wait. */
+async function refuseObstacle(url: string, log: Logger): Promise<void> {
+  const probe = openProbe(url, log.named('database'));
+  const obstacle = await findObstacle(probe).finally(() => probe.close(1));
+  if (obstacle !== undefined) throw new StartError(obstacle);
+}
+
+/** For a person at a terminal; the log lines on standard output stay JSON. */
+function greet({ application }: Settings, managementUrl: string | null): void {
+  const lines = [
+    `${application.projectName} ${application.projectVersion} (${application.environment}): background jobs`,
+    ...(managementUrl === null
+      ? []
+      : [`  Metrics  ${managementUrl}/metrics`, `  Jobs     ${managementUrl}/jobs`]),
+    '  Stop     Ctrl+C',
+  ];
+  console.error(`\n${lines.join('\n')}\n`);
+}

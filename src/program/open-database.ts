@@ -1,0 +1,64 @@
+import { join } from 'node:path';
+import { findRunningEmbedded, startEmbedded } from '../db/embedded/embedded.ts';
+import { migrateUp } from '../db/migrations/migrate.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Settings } from '../settings/load.ts';
+import { openProbe, refuseUnsuitable } from './database-check.ts';
+import type { Lifecycle } from './lifecycle.ts';
+
+/** Stopping PostgreSQL writes a checkpoint, which can take a while on a slow disk. */
+const stopDeadlineMs = 15_000;
+
+/** How long another process's PostgreSQL may need to answer, which may just be starting. */
+const patienceMs = 10_000;
+
+/**
+ * Makes sure that there is a database to connect to: starts the embedded PostgreSQL if the settings ask for it, and
+ * applies pending migrations if they say so. Returns the URL, or null for `none`. Runs once, in the process that
+ * supervises; workers get the URL. With `shares`, an embedded PostgreSQL that another process of ours runs is used as
+ * it is. Throws a StartError.
+ */
+export async function openDatabaseServer(
+  settings: Settings,
+  log: Logger,
+  lifecycle: Lifecycle,
+  { shares = false } = {},
+): Promise<string | null> {
+  const { databaseKind, databaseUrl, dataDir, migrateAtStart } = settings.application;
+  if (databaseKind === 'none') return null;
+  let url = databaseUrl;
+  if (databaseKind === 'embedded') {
+    const folder = join(dataDir, 'postgres');
+    const running = shares ? await findAnswering(folder, log) : undefined;
+    url = running ?? (await openEmbedded(folder, log, lifecycle));
+  }
+  // Migrating looks at it too.
+  if (migrateAtStart) await migrateUp({ url, log: log.named('migrations') });
+  else await refuseUnsuitable(url, log.named('database'));
+  return url;
+}
+
+async function openEmbedded(dataDir: string, log: Logger, lifecycle: Lifecycle): Promise<string> {
+  const embedded = await lifecycle.open(
+    'embedded PostgreSQL',
+    () => startEmbedded({ dataDir, log: log.named('postgres') }),
+    (started) => started.stop(),
+    stopDeadlineMs,
+  );
+  return embedded.url;
+}
+
+/** The URL of the PostgreSQL that runs in the folder; undefined if none does, or it does not come to answer. */
+async function findAnswering(folder: string, log: Logger): Promise<string | undefined> {
+  const url = await findRunningEmbedded(folder);
+  if (url === undefined) return undefined;
+  const probe = openProbe(url, log.named('postgres'));
+  try {
+    await probe.ping(patienceMs);
+    return url;
+  } catch {
+    return undefined;
+  } finally {
+    await probe.close(1);
+  }
+}

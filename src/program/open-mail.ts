@@ -1,0 +1,40 @@
+import { join } from 'node:path';
+import { createFileMailer } from '../mail/file-mailer.ts';
+import { createMailQueue, type MailQueue, noMail } from '../mail/mail-queue.ts';
+import type { Mailer } from '../mail/mailer.ts';
+import { createSmtpMailer } from '../mail/smtp-mailer.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Settings } from '../settings/load.ts';
+import type { Lifecycle } from './lifecycle.ts';
+
+/** How long mails that are still in the queue may take when the process ends. */
+const graceMs = 3_000;
+
+/**
+ * Opens the way that mails leave by: the mail server of the settings; without one, files in local and test, and no mail
+ * at all elsewhere. `mailer` is another way, null is none. Throws a StartError.
+ */
+export async function openMail(
+  settings: Settings,
+  log: Logger,
+  lifecycle: Lifecycle,
+  mailer?: Mailer | null,
+): Promise<MailQueue> {
+  const mailLog = log.named('mail');
+  const way = mailer === undefined ? await chooseMailer(settings, mailLog) : mailer;
+  if (way === null) return noMail;
+  return lifecycle.open(
+    'mail',
+    async () => createMailQueue({ mailer: way, log: mailLog }),
+    (queue) => queue.stop(graceMs),
+    graceMs + 1000,
+  );
+}
+
+/** The way of the settings, null for none; see `openMail`. A thread that runs tasks makes one of its own. */
+export async function chooseMailer({ application }: Settings, log: Logger): Promise<Mailer | null> {
+  const { environment, smtpUrl, mailFrom, dataDir } = application;
+  if (smtpUrl !== '') return createSmtpMailer({ url: smtpUrl, from: mailFrom, log });
+  if (environment === 'staging' || environment === 'production') return null;
+  return createFileMailer({ folder: join(dataDir, 'mail'), from: mailFrom, log });
+}

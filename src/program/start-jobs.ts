@@ -1,0 +1,177 @@
+/**
+ * Opens what runs jobs in this process, and closes it in reverse. Both roles of `jobs-program.ts` call it.
+ *
+ *     threads, isolate  ->  runner (its own connections)  ->  scheduler, housekeeping (one connection for both)
+ *
+ * Stopping: the runner claims no more from that moment on and lets what runs end within the grace time, meanwhile the
+ * scheduler and housekeeping end; then the threads do.
+ */
+
+import { type ChildProcess, fork } from 'node:child_process';
+import type { RequestCounts } from '../cluster/vitals.ts';
+import { connectDatabase } from '../db/database.ts';
+import { taskIsolateEntry, taskThreadEntry } from '../entries.ts';
+import { createQueue } from '../jobs/queue.ts';
+import { runnerStopMs, startRunner } from '../jobs/runner/runner.ts';
+import { createScheduler } from '../jobs/schedule/scheduler.ts';
+import { createIsolate, type Isolate } from '../jobs/thread/isolate.ts';
+import { processStarter } from '../jobs/thread/thread-handle.ts';
+import { createThreadPool, type ThreadPool } from '../jobs/thread/thread-pool.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics/metrics.ts';
+import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts';
+import { createJobChores } from '../retention.ts';
+import { schedules } from '../schedules.ts';
+import type { Settings } from '../settings/load.ts';
+import { taskDefinitions } from '../tasks.ts';
+import { createLifecycle } from './lifecycle.ts';
+import { startHousekeeping } from './pruner.ts';
+import { stopLimits } from './stop-limits.ts';
+import type { TaskThreadData } from './task-thread.ts';
+
+export interface JobParts {
+  readonly settings: Settings;
+  /** The database, migrated. */
+  readonly databaseUrl: string;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Between rounds of housekeeping, in milliseconds; by default an hour. */
+  readonly choresEveryMs?: number;
+}
+
+/** Its counts are of attempts: those begun, and those under way. */
+export interface RunningJobs extends RequestCounts {
+  /** Whether it takes jobs now: not while the database is away. */
+  isReady(): boolean;
+  /** Lets what runs end within `graceMs`, releases the rest, and closes everything. Idempotent, never rejects. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** How long each part may take to close, in milliseconds; the runner beyond the grace time. `stopLimits` is for all. */
+const closeMs = {
+  housekeeping: 250,
+  scheduler: 250,
+  database: 500,
+  runner: runnerStopMs + 200,
+  threads: 700,
+  metrics: 100,
+};
+
+/** Throws a StartError for what the operator can mend: a pooler in the way, a schedule that is wrong. */
+export async function startJobs(parts: JobParts): Promise<RunningJobs> {
+  const { settings, databaseUrl, log, metrics, choresEveryMs: everyMs = 3_600_000 } = parts;
+  const { application, tasks, server } = settings;
+  const lifecycle = createLifecycle(log);
+  const workerData: TaskThreadData = { settings, databaseUrl };
+  let begun = 0;
+  let graceMs = 0;
+  try {
+    const version = application.projectVersion;
+    await lifecycle.open(
+      'runtime metrics',
+      async () => startRuntimeMetrics({ metrics, version }),
+      async (started) => started.stop(),
+      closeMs.metrics,
+    );
+    const opened = await lifecycle.open(
+      'threads',
+      async () => ({
+        threads: createThreadPool({
+          entry: taskThreadEntry,
+          workerData,
+          size: tasks.threads,
+          memoryMb: tasks.threadMemoryMb,
+          log: log.named('threads'),
+          metrics,
+        }),
+        isolate: createIsolate({
+          // Crashes are rare, and most of what ran in the process is innocent and soon done.
+          size: Math.ceil(tasks.threads / 2),
+          start: processStarter(() => startIsolated(workerData)),
+          log: log.named('isolate'),
+        }),
+      }),
+      async ({ threads, isolate }) => void (await Promise.all([threads.close(), isolate.close()])),
+      closeMs.threads,
+    );
+    const counted = <Pool extends Pick<ThreadPool, 'run'>>(runs: Pool): Pool => ({
+      ...runs,
+      run(attempt, onProgress) {
+        begun += 1;
+        return runs.run(attempt, onProgress);
+      },
+    });
+    const pool: ThreadPool = counted(opened.threads);
+    const isolate: Isolate = counted(opened.isolate);
+    const runner = await lifecycle.open(
+      'runner',
+      () =>
+        startRunner({
+          databaseUrl,
+          directUrl: tasks.brokerUrl === '' ? databaseUrl : tasks.brokerUrl,
+          connectTimeoutSeconds: application.databaseConnectTimeoutSeconds,
+          applicationName: `${application.projectName} runner`,
+          definitions: taskDefinitions,
+          pool,
+          isolate,
+          version,
+          log: log.named('runner'),
+          metrics,
+        }),
+      (started) => started.stop(graceMs),
+      server.shutdownGraceSeconds * 1000 + closeMs.runner,
+    );
+    const database = await lifecycle.open(
+      'database',
+      async () =>
+        connectDatabase({
+          url: databaseUrl,
+          poolSize: 1,
+          statementTimeoutMs: application.databaseStatementTimeoutMs,
+          connectTimeoutSeconds: application.databaseConnectTimeoutSeconds,
+          slowQueryMs: application.databaseSlowQueryMs,
+          echo: application.databaseEcho,
+          log: log.named('database'),
+          applicationName: `${application.projectName} scheduler`,
+        }),
+      (opened) => opened.close(closeMs.database / 2000),
+      closeMs.database,
+    );
+    const queue = createQueue({ definitions: taskDefinitions });
+    await lifecycle.open(
+      'scheduler',
+      async () => {
+        const scheduler = createScheduler({ database, queue, schedules, log: log.named('schedule') });
+        scheduler.start();
+        return scheduler;
+      },
+      (started) => started.stop(),
+      closeMs.scheduler,
+    );
+    await lifecycle.open(
+      'housekeeping',
+      async () => startHousekeeping({ chores: createJobChores(database, settings), everyMs, log }),
+      (started) => started.stop(),
+      closeMs.housekeeping,
+    );
+    return {
+      requests: () => begun,
+      inFlight: runner.running,
+      isReady: runner.isReady,
+      stop(ms) {
+        graceMs = ms;
+        void runner.stop(ms);
+        return lifecycle.closeAll(ms + stopLimits.parts);
+      },
+    };
+  } catch (error) {
+    await lifecycle.closeAll();
+    throw error;
+  }
+}
+
+function startIsolated(workerData: TaskThreadData): ChildProcess {
+  const child = fork(taskIsolateEntry, { serialization: 'advanced' });
+  child.send(workerData, () => {});
+  return child;
+}

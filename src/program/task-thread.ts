@@ -1,0 +1,54 @@
+/**
+ * The entry of each thread that runs tasks; `start-jobs.ts` starts them. It opens what tasks work with, of its own: a
+ * log whose lines the process writes, two connections, which open when a task first needs them, and the way for mail.
+ */
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { connectDatabase } from '../db/database.ts';
+import { runTasks } from '../jobs/thread/run-tasks.ts';
+import { createThreadLog } from '../jobs/thread/thread-log.ts';
+import type { Settings } from '../settings/load.ts';
+import { createTasks } from '../tasks.ts';
+import { chooseMailer } from './open-mail.ts';
+
+/** What the process hands to a thread: plain data. */
+export interface TaskThreadData {
+  readonly settings: Settings;
+  readonly databaseUrl: string;
+}
+
+const closeSeconds = 0.4;
+
+if (parentPort === null) {
+  throw new Error('This file runs in a thread: start `npm run worker`, which starts the threads.');
+}
+const port = parentPort;
+const { settings, databaseUrl }: TaskThreadData = workerData;
+const { application } = settings;
+
+const log = createThreadLog((message) => port.postMessage(message), {
+  level: application.logLevel,
+  includeCaller: application.logIncludeCaller,
+  base: { service: application.projectName, environment: application.environment },
+});
+const database = connectDatabase({
+  url: databaseUrl,
+  poolSize: 2,
+  statementTimeoutMs: application.databaseStatementTimeoutMs,
+  connectTimeoutSeconds: application.databaseConnectTimeoutSeconds,
+  slowQueryMs: application.databaseSlowQueryMs,
+  echo: application.databaseEcho,
+  log: log.named('database'),
+  applicationName: `${application.projectName} jobs`,
+});
+const mailer = await chooseMailer(settings, log.named('mail'));
+
+runTasks({
+  port,
+  tasks: createTasks({ settings, database, mailer }),
+  database,
+  log: log.named('tasks'),
+  async close() {
+    await Promise.all([database.close(closeSeconds), mailer?.close()]);
+  },
+});

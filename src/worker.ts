@@ -1,5 +1,0 @@
-/** The entry of what runs jobs: `npm run worker`, and the process beside the server. */
-
-import { runJobProgram } from './job-program.ts';
-
-runJobProgram();

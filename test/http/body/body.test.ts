@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import * as z from 'zod';
+import type { Layer } from '../../../src/http/context.ts';
+import { contentValidation } from '../../../src/middleware/content-validation.ts';
+import { deferred } from '../../helpers/deferred.ts';
+import { mustStartServer, type TestServerOptions } from '../../helpers/http-server.ts';
+import { sendThenRead } from '../../helpers/late-reader.ts';
+import { parseAnswers } from '../../helpers/raw-answers.ts';
+import { testRoute } from '../../helpers/test-route.ts';
+
+const layer: Layer = { name: 'content-validation', run: contentValidation() };
+
+/** A server that takes bodies of up to 1,000 bytes and answers with their lengths. */
+async function start(t: TestContext, options: Partial<TestServerOptions> = {}) {
+  return mustStartServer(t, {
+    maxBytes: 1000,
+    routes: [
+      testRoute('POST', '/', ({ body }) => String(body).length, {
+        body: z.string(),
+        accepts: ['text/plain'],
+      }),
+      testRoute('POST', '/small', () => 1, { body: z.string(), accepts: ['text/plain'], maxBody: 10 }),
+      testRoute('GET', '/', () => 'alive'),
+    ],
+    layers: [layer],
+    ...options,
+  });
+}
+
+const head = (fields: string) =>
+  `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n${fields}\r\n\r\n`;
+const chunk = (size: number) => `${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`;
+
+/** The status, the code and the connection header of the only answer. */
+function onlyAnswer(received: string) {
+  const [answer, ...more] = parseAnswers(received);
+  assert.deepEqual(more, []);
+  assert.ok(answer !== undefined && answer.headers.date !== undefined);
+  return { status: answer.status, code: JSON.parse(answer.body).code, connection: answer.headers.connection };
+}
+
+for (const layers of [[layer], []]) {
+  describe(`a body ${layers.length === 0 ? 'without' : 'with'} the content-validation layer`, () => {
+    it('of exactly the limit is taken, declared or in chunks', async (t) => {
+      const server = await start(t, { layers });
+      for (const request of [
+        `${head('Connection: close\r\nContent-Length: 1000')}${'x'.repeat(1000)}`,
+        `${head('Connection: close\r\nTransfer-Encoding: chunked')}${chunk(400)}${chunk(600)}0\r\n\r\n`,
+      ]) {
+        assert.equal(parseAnswers(await server.raw(request))[0]?.body, '1000');
+      }
+    });
+
+    it('of a byte more is 413, declared or in chunks', async (t) => {
+      const server = await start(t, { layers });
+      for (const request of [
+        `${head('Content-Length: 1001')}${'x'.repeat(1001)}`,
+        `${head('Transfer-Encoding: chunked')}${chunk(400)}${chunk(601)}0\r\n\r\n`,
+      ]) {
+        const expected = { status: 413, code: 'body_too_large', connection: 'close' };
+        assert.deepEqual(onlyAnswer(await server.raw(request)), expected);
+      }
+    });
+
+    it('that stops arriving is 408 at the deadline', async (t) => {
+      const server = await start(t, { layers, bodyTimeoutMs: 100 });
+      for (const fields of ['Content-Length: 10', 'Transfer-Encoding: chunked']) {
+        const received = await server.raw(`${head(fields)}1\r\nx`, /"code".*\}$/);
+        assert.deepEqual(onlyAnswer(received), { status: 408, code: 'request_timeout', connection: 'close' });
+      }
+    });
+
+    it('with a Content-Encoding is 415 with what is taken instead', async (t) => {
+      const server = await start(t, { layers });
+      for (const coding of ['gzip', 'br', 'deflate', 'gzip, identity', 'x']) {
+        const headers = { 'content-type': 'text/plain', 'content-encoding': coding };
+        const {
+          status,
+          headers: answered,
+          json,
+        } = await server.request({ method: 'POST', headers, body: 'x' });
+        assert.deepEqual(
+          [status, json.code, answered['accept-encoding']],
+          [415, 'unsupported_encoding', 'identity'],
+        );
+      }
+      const headers = { 'content-type': 'text/plain', 'content-encoding': 'Identity' };
+      assert.equal((await server.request({ method: 'POST', headers, body: 'x' })).status, 200);
+    });
+  });
+}
+
+describe('a body', () => {
+  it('is limited by its route where that says how', async (t) => {
+    const server = await start(t);
+    const send = (body: string) =>
+      server.request({ method: 'POST', path: '/small', headers: { 'content-type': 'text/plain' }, body });
+    assert.equal((await send('x'.repeat(10))).status, 200);
+    const { status, json } = await send('x'.repeat(11));
+    assert.deepEqual(
+      [status, json.detail],
+      [413, 'The body is larger than the 10 bytes that this route takes.'],
+    );
+    assert.equal(json.layer, 'content-validation');
+  });
+
+  it('that is empty is no body, declared or in chunks', async (t) => {
+    const server = await start(t);
+    const declared = await server.raw(head('Connection: close\r\nContent-Length: 0'));
+    assert.equal(parseAnswers(declared)[0]?.status, 422);
+    const chunked = await server.raw(`${head('Connection: close\r\nTransfer-Encoding: chunked')}0\r\n\r\n`);
+    assert.equal(parseAnswers(chunked)[0]?.status, 422);
+  });
+
+  it('far over the limit does not keep its sender from reading the 413, even when it has sent everything', async (t) => {
+    const server = await start(t);
+    const chunks = Array.from({ length: 8 }, () => 'x'.repeat(1_000_000));
+    const received = await sendThenRead(server.port, [head('Content-Length: 8000000'), ...chunks]);
+    assert.deepEqual(onlyAnswer(received), { status: 413, code: 'body_too_large', connection: 'close' });
+  });
+
+  it('that declares too much is refused before any of it has come', async (t) => {
+    const server = await start(t);
+    const startedAt = performance.now();
+    const received = await server.raw(head('Content-Length: 1001'), '"code"');
+    assert.ok(received.startsWith('HTTP/1.1 413 ') && performance.now() - startedAt < 1000);
+  });
+
+  it('that its client asks for with 100-continue is asked for only if it would be taken', async (t) => {
+    const server = await start(t);
+    const expecting = (length: number) =>
+      head(`Connection: close\r\nExpect: 100-continue\r\nContent-Length: ${length}`);
+
+    const socket = connect(server.port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    const received = await new Promise<string>((resolve) => {
+      let text = '';
+      socket.setEncoding('latin1').on('data', (data: string) => {
+        text += data;
+        if (text === 'HTTP/1.1 100 Continue\r\n\r\n') socket.write('x'.repeat(500));
+      });
+      socket.on('end', () => resolve(text));
+      socket.write(expecting(500));
+    });
+    const answers = parseAnswers(received).map(({ status, body }) => [status, body]);
+    assert.deepEqual(answers, [
+      [100, ''],
+      [200, '500'],
+    ]);
+
+    const startedAt = performance.now();
+    assert.equal(onlyAnswer(await server.raw(expecting(70_000))).status, 413);
+    assert.ok(performance.now() - startedAt < 1000, 'nobody waits for a body that will not come');
+  });
+
+  it('for another expectation is not read: 417', async (t) => {
+    const server = await start(t);
+    const received = await server.raw(
+      `${head('Connection: close\r\nExpect: miracles\r\nContent-Length: 1')}x`,
+    );
+    assert.deepEqual(onlyAnswer(received), { status: 417, code: 'expectation_failed', connection: 'close' });
+  });
+
+  it('whose client goes away in the middle leaves no answer, and the server lives on', async (t) => {
+    const gone = deferred();
+    const watch: Layer = { name: 'watch', run: (ctx, next) => next(ctx)?.finally(() => gone.resolve()) };
+    const server = await start(t, { layers: [watch, layer] });
+    const socket = connect(server.port, '127.0.0.1', () =>
+      socket.write(`${head('Content-Length: 10')}x`, () => socket.resetAndDestroy()),
+    );
+    await gone.promise;
+    assert.equal((await server.request()).json, 'alive');
+  });
+});

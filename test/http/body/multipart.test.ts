@@ -1,0 +1,582 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { mkdtemp, open, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import * as z from 'zod';
+import { AppError } from '../../../src/errors.ts';
+import type { Upload } from '../../../src/http/body/multipart.ts';
+import { type UploadedFile, uploadedFile } from '../../../src/http/body/uploaded-file.ts';
+import type { Layer } from '../../../src/http/context.ts';
+import { prepareRoute } from '../../../src/http/dispatch.ts';
+import { contentValidation } from '../../../src/middleware/content-validation.ts';
+import { deadline } from '../../../src/middleware/deadline.ts';
+import { deferred } from '../../helpers/deferred.ts';
+import { eventually } from '../../helpers/eventually.ts';
+import { mustStartServer, type TestServerOptions } from '../../helpers/http-server.ts';
+import { sendThenRead } from '../../helpers/late-reader.ts';
+import { boundary, type FormPart, formBody, formPart, formType } from '../../helpers/multipart.ts';
+import { mustMakeFolder } from '../../helpers/program.ts';
+import { parseAnswers } from '../../helpers/raw-answers.ts';
+import { testRoute } from '../../helpers/test-route.ts';
+
+const layer: Layer = { name: 'content-validation', run: contentValidation() };
+const formSchema = z.strictObject({ file: uploadedFile(1_000_000), title: z.string().optional() });
+
+interface ServerOptions extends Partial<TestServerOptions> {
+  readonly upload?: Partial<Upload>;
+  readonly handler?: (form: z.output<typeof formSchema>) => unknown;
+  readonly maxBody?: number;
+}
+
+/** A server that keeps forms of up to 100,000 bytes, and answers with what it knows of the file. */
+async function start(t: TestContext, { upload, handler, maxBody = 100_000, ...options }: ServerOptions = {}) {
+  const folder = join(await mustMakeFolder(t), 'made', 'by-it');
+  const server = await mustStartServer(t, {
+    routes: [
+      testRoute(
+        'POST',
+        '/',
+        ({ body }) => {
+          const form = formSchema.parse(body);
+          if (handler !== undefined) return handler(form);
+          const { id, bytes, sha256 } = form.file;
+          return { id, bytes, sha256, title: form.title };
+        },
+        {
+          body: formSchema,
+          accepts: ['multipart/form-data'],
+          maxBody,
+          upload: { field: 'file', folder, ...upload },
+        },
+      ),
+      testRoute('GET', '/', () => 'alive'),
+    ],
+    layers: [layer],
+    ...options,
+  });
+  const files = async () => readdir(upload?.folder ?? folder).catch(() => []);
+  const send = (body: string | Uint8Array, type = formType) =>
+    server.request({ method: 'POST', headers: { 'content-type': type }, body });
+  return { ...server, folder, files, send, sendForm: (...parts: FormPart[]) => send(formBody(...parts)) };
+}
+
+const head = (fields: string) =>
+  `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: ${formType}\r\n${fields}\r\n\r\n`;
+const chunk = (content: Buffer) =>
+  Buffer.concat([Buffer.from(`${content.length.toString(16)}\r\n`), content, Buffer.from('\r\n')]);
+const aFile = (content: string | Uint8Array): FormPart => ({ name: 'file', filename: 'a.csv', content });
+
+/** The status, the code and the connection header of the only answer. */
+function onlyAnswer(received: string) {
+  const [answer, ...more] = parseAnswers(received);
+  assert.deepEqual(more, []);
+  assert.ok(answer !== undefined);
+  return { status: answer.status, code: JSON.parse(answer.body).code, connection: answer.headers.connection };
+}
+
+/** Waits until the server has begun to write a file. */
+async function mustHaveBegun(files: () => Promise<string[]>): Promise<void> {
+  await eventually('a file is there', async () => (await files()).length === 1);
+}
+
+describe('a form with a file', () => {
+  it('puts the file on disk under a name of ours, for this user alone, and tells the handler of it', async (t) => {
+    const { sendForm, folder, files } = await start(t);
+    const content = randomBytes(70_000);
+    const { status, json } = await sendForm({ name: 'title', content: 'Größe' }, aFile(content));
+    assert.equal(status, 200);
+    const sha256 = createHash('sha256').update(content).digest('hex');
+    assert.deepEqual(json, { id: json.id, bytes: 70_000, sha256, title: 'Größe' });
+    assert.match(json.id, /^[0-9a-f-]{36}$/);
+    assert.deepEqual(await files(), [json.id]);
+    assert.deepEqual(await readFile(join(folder, json.id)), content);
+    assert.equal((await stat(join(folder, json.id))).mode & 0o777, 0o600);
+    assert.equal((await stat(folder)).mode & 0o777, 0o700);
+  });
+
+  it('is the same in chunks of any size, with the file before the fields or behind them', async (t) => {
+    const { raw } = await start(t);
+    const parts = [aFile('a,b\r\n1,2\r\n'), { name: 'title', content: 'x' }];
+    for (const body of [formBody(...parts), formBody(...parts.toReversed())]) {
+      for (const size of [1, 7, body.length]) {
+        const chunks: Buffer[] = [];
+        for (let at = 0; at < body.length; at += size) chunks.push(chunk(body.subarray(at, at + size)));
+        const request = [
+          Buffer.from(head('Connection: close\r\nTransfer-Encoding: chunked')),
+          ...chunks,
+          Buffer.from('0\r\n\r\n'),
+        ];
+        const [answer] = parseAnswers(await raw(Buffer.concat(request)));
+        assert.equal(answer?.status, 200);
+        const { bytes, title } = JSON.parse(answer.body);
+        assert.deepEqual({ bytes, title }, { bytes: 10, title: 'x' });
+      }
+    }
+  });
+
+  for (const filename of [
+    '../../../../tmp/evil',
+    '/etc/passwd',
+    '..\\\\..\\\\evil',
+    '%2e%2e%2fevil',
+    'a\0b',
+    '.',
+    '',
+  ]) {
+    it(`does not look at a file name such as ${JSON.stringify(filename)}`, async (t) => {
+      const { sendForm, folder, files } = await start(t);
+      const { status, json } = await sendForm({ name: 'file', filename, content: 'x' });
+      assert.equal(status, 200);
+      assert.deepEqual(await files(), [json.id]);
+      assert.deepEqual(await readdir(join(folder, '..')), ['by-it']);
+    });
+  }
+
+  it('takes the part for the file by its name, without a file name and whatever type it claims', async (t) => {
+    const { sendForm } = await start(t);
+    const headers = ['Content-Type: text/plain; charset=utf-16', 'X-Other: y'];
+    const { status, json } = await sendForm({ name: 'file', content: 'abc', headers });
+    assert.deepEqual([status, json.bytes], [200, 3]);
+  });
+
+  it('may be empty if the route takes that', async (t) => {
+    const { sendForm } = await start(t);
+    assert.equal((await sendForm(aFile(''))).json.bytes, 0);
+  });
+
+  it('is one of many that arrive at once', async (t) => {
+    const { sendForm, folder } = await start(t);
+    const contents = Array.from({ length: 8 }, (_, at) => randomBytes(50_000 + at));
+    const answers = await Promise.all(contents.map((content) => sendForm(aFile(content))));
+    for (const [at, { json }] of answers.entries()) {
+      assert.deepEqual(await readFile(join(folder, json.id)), contents[at]);
+    }
+  });
+
+  it('with 100-continue is asked for, and refused by its length without being asked for', async (t) => {
+    const { port, raw } = await start(t);
+    const body = formBody(aFile('abc'));
+    const expecting = (length: number) =>
+      head(`Connection: close\r\nExpect: 100-continue\r\nContent-Length: ${length}`);
+    const socket = connect(port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    const received = await new Promise<string>((resolve) => {
+      let text = '';
+      socket.setEncoding('latin1').on('data', (data: string) => {
+        text += data;
+        if (text === 'HTTP/1.1 100 Continue\r\n\r\n') socket.write(body);
+      });
+      socket.on('end', () => resolve(text));
+      socket.write(expecting(body.length));
+    });
+    assert.deepEqual(
+      parseAnswers(received).map(({ status }) => status),
+      [100, 200],
+    );
+    assert.equal(onlyAnswer(await raw(expecting(100_001))).status, 413);
+  });
+});
+
+describe('a form that is refused', () => {
+  const refusals: [what: string, parts: readonly FormPart[], status: number, said: RegExp][] = [
+    [
+      'has no file',
+      [{ name: 'title', content: 'x' }],
+      422,
+      /"pointer":"\/file","detail":"Send the file in this field\."/,
+    ],
+    ['has its file under another name', [{ ...aFile('x'), name: 'data' }], 422, /"pointer":"\/data"/],
+    ['has two files', [aFile('x'), aFile('y')], 400, /more than one \\"file\\"/],
+    [
+      'has a field twice',
+      [aFile('x'), ...Array(2).fill({ name: 'title', content: 'x' })],
+      422,
+      /"pointer":"\/title"/,
+    ],
+    [
+      'has a field that nobody knows',
+      [aFile('x'), { name: '__proto__', content: 'x' }],
+      422,
+      /"pointer":"\/__proto__"/,
+    ],
+    [
+      'has a field that is too long',
+      [aFile('x'), { name: 'title', content: 'x'.repeat(10_001) }],
+      422,
+      /at most 10000/,
+    ],
+    [
+      'has too many fields',
+      [aFile('x'), ...Array(21).fill({ name: 'title', content: '' })],
+      400,
+      /more than 20 fields/,
+    ],
+    [
+      'has a file name that is too long',
+      [{ ...aFile('x'), filename: 'x'.repeat(20_000) }],
+      400,
+      /name of at most 1000 characters/,
+    ],
+    [
+      'has a path for a file name that is too long',
+      [{ ...aFile('x'), filename: `${'x/'.repeat(3_000)}a.csv` }],
+      400,
+      /name of at most 1000 characters/,
+    ],
+    [
+      'has a field whose name is too long',
+      [aFile('x'), { name: 'x'.repeat(1_001), content: 'y' }],
+      400,
+      /name of at most 1000 characters/,
+    ],
+    ['has too many parts', Array(31).fill({ name: '"; x="', content: '' }), 400, /more than/],
+  ];
+  for (const [what, parts, status, said] of refusals) {
+    it(`because it ${what} leaves no file`, async (t) => {
+      const { sendForm, files, log } = await start(t);
+      const answer = await sendForm(...parts);
+      assert.equal(answer.status, status, answer.text);
+      assert.match(answer.text, said);
+      assert.deepEqual(await files(), []);
+      assert.deepEqual(log.of('http.request.failed'), []);
+    });
+  }
+
+  const whole = formBody(aFile('x'), { name: 'title', content: 'y' });
+  const malformed: [what: string, body: string | Buffer, type?: string][] = [
+    ['breaks off in its file', whole.subarray(0, whole.indexOf('x\r\n') + 1)],
+    ['breaks off in a field behind its file', whole.subarray(0, whole.length - 30)],
+    ['breaks off in the head of a part', whole.subarray(0, 40)],
+    ['has no boundary in it', 'no form at all'],
+    ['has another boundary', whole, 'multipart/form-data; boundary=another'],
+    ['declares no boundary', whole, 'multipart/form-data'],
+    ['declares a boundary without end', whole, `multipart/form-data; boundary=${'x'.repeat(1000)}`],
+  ];
+  for (const [what, body, type] of malformed) {
+    it(`because it ${what} is 400, leaves no file, and the server lives on`, async (t) => {
+      const { send, request, files, log } = await start(t);
+      const { status, json } = await send(body, type);
+      assert.deepEqual([status, json.code], [400, 'malformed_body']);
+      assert.deepEqual(await files(), []);
+      assert.equal((await request()).json, 'alive');
+      assert.deepEqual(log.of('http.request.failed'), []);
+    });
+  }
+
+  it('because it is no form is 415, with the layer or without', async (t) => {
+    for (const layers of [[layer], []]) {
+      const { send } = await start(t, { layers });
+      for (const type of ['application/x-www-form-urlencoded', 'text/csv', 'multipart/mixed; boundary=x']) {
+        const { status, json } = await send('a=b', type);
+        assert.deepEqual([status, json.code], [415, 'unsupported_media_type'], type);
+      }
+    }
+  });
+
+  it('because it is compressed is 415', async (t) => {
+    const { request } = await start(t);
+    const headers = { 'content-type': formType, 'content-encoding': 'gzip' };
+    const { status, json } = await request({ method: 'POST', headers, body: formBody(aFile('x')) });
+    assert.deepEqual([status, json.code], [415, 'unsupported_encoding']);
+  });
+});
+
+describe('the boundary of a form (RFC 2046, section 5.1.1)', () => {
+  const longest = 'x'.repeat(70);
+  const table: [parameters: string, boundary: string, status: number][] = [
+    ['; boundary=a', 'a', 200],
+    [`; boundary=${longest}`, longest, 200],
+    [`; boundary="${longest}"`, longest, 200],
+    [`;Boundary=${longest};charset=utf-8`, longest, 200],
+    [`; x="; boundary=b"; boundary=${longest}`, longest, 200],
+    ['; boundary="a\'()+_,-./:=? z"', "a'()+_,-./:=? z", 200],
+    ['; boundary="\\a\\b"', 'ab', 200],
+    [`; boundary=${longest}y`, `${longest}y`, 400],
+    [`; boundary="${longest}y"`, `${longest}y`, 400],
+    [`; x="; boundary=b"; boundary=${longest}y`, `${longest}y`, 400],
+    ['; boundary=a; boundary=b', 'a', 400],
+    ['; boundary=', '', 400],
+    ['; boundary=""', '', 400],
+    ['; boundary="a "', 'a ', 400],
+    ['; boundary="a', 'a', 400],
+    ['; boundary = a', 'a', 400],
+    ['; boundary=a b', 'a', 400],
+  ];
+  for (const [parameters, chosen, status] of table) {
+    it(`${parameters.replaceAll(longest, '<70 characters>')} is ${status === 200 ? 'accepted' : 'refused with 400'}`, async (t) => {
+      const { send } = await start(t);
+      const body = formBody(aFile('x')).toString().replaceAll(boundary, chosen);
+      assert.equal((await send(body, `multipart/form-data${parameters}`)).status, status);
+    });
+  }
+});
+
+it('an upload whose chunked body is empty has no body', async (t) => {
+  for (const layers of [[layer], []]) {
+    const { raw } = await start(t, { layers });
+    for (const type of [formType, 'text/plain']) {
+      const fields = `Content-Type: ${type}\r\nTransfer-Encoding: chunked\r\nConnection: close`;
+      const [answer] = parseAnswers(await raw(`POST / HTTP/1.1\r\nHost: x\r\n${fields}\r\n\r\n0\r\n\r\n`));
+      assert.equal(answer?.status, 422);
+      assert.match(answer.body, /This route needs a body/);
+    }
+  }
+});
+
+describe('a form that is too large', () => {
+  it('by its declared length is 413 before any of it has come, and no file is begun', async (t) => {
+    const { raw, files } = await start(t);
+    const received = await raw(head('Content-Length: 100001'), /"code".*\}$/);
+    assert.deepEqual(onlyAnswer(received), { status: 413, code: 'body_too_large', connection: 'close' });
+    assert.deepEqual(await files(), []);
+  });
+
+  it('in chunks is 413 as soon as it is, its file is removed, and the client reads the answer', async (t) => {
+    const { port, files } = await start(t);
+    const first = Buffer.concat([
+      Buffer.from(head('Transfer-Encoding: chunked')),
+      chunk(formPart(aFile(Buffer.alloc(60_000, 'x')))),
+    ]);
+    const more = chunk(Buffer.alloc(1_000_000, 'x'));
+    const texts = [first, more, more, more].map((bytes) => bytes.toString('latin1'));
+    const received = await sendThenRead(port, texts);
+    assert.deepEqual(onlyAnswer(received), { status: 413, code: 'body_too_large', connection: 'close' });
+    assert.deepEqual(await files(), []);
+  });
+
+  it('only by what stands behind its end is 413 as well', async (t) => {
+    const { port, files } = await start(t);
+    const parts = [
+      Buffer.from(head('Transfer-Encoding: chunked')),
+      chunk(formBody(aFile('x'))),
+      chunk(Buffer.alloc(100_000, 'x')),
+    ];
+    const received = await sendThenRead(port, [Buffer.concat(parts).toString('latin1')]);
+    assert.deepEqual(onlyAnswer(received), { status: 413, code: 'body_too_large', connection: 'close' });
+    assert.deepEqual(await files(), []);
+  });
+
+  it('in a field behind a file that is written already is refused, and the file removed', async (t) => {
+    const { port, folder, files } = await start(t);
+    const socket = connect(port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    const body = formBody(aFile('x'.repeat(500)), { name: 'title', content: 'x'.repeat(20_000) });
+    const split = body.length - 15_000;
+    socket.write(Buffer.concat([Buffer.from(head('Content-Length: 90000')), body.subarray(0, split)]));
+    await eventually('the file is written', async () => {
+      const [file] = await files();
+      return file !== undefined && (await stat(join(folder, file))).size === 500;
+    });
+    const answered = once(socket.setEncoding('latin1'), 'data');
+    socket.write(body.subarray(split));
+    assert.match(String(await answered), /^HTTP\/1\.1 422 /);
+    assert.deepEqual(await files(), []);
+  });
+});
+
+describe('a form that does not arrive whole', () => {
+  it('in time is 408, and its file is removed', async (t) => {
+    const { raw, files } = await start(t, { bodyTimeoutMs: 100 });
+    const begun = formPart(aFile('slow'));
+    const received = await raw(
+      Buffer.concat([Buffer.from(head('Content-Length: 5000')), begun]),
+      /"code".*\}$/,
+    );
+    assert.deepEqual(onlyAnswer(received), { status: 408, code: 'request_timeout', connection: 'close' });
+    assert.deepEqual(await files(), []);
+  });
+
+  it('before the deadline of the request is 503, and its file is removed at once', async (t) => {
+    const { port, files } = await start(t, {
+      layers: [{ name: 'deadline', run: deadline({ timeoutMs: 300 }) }, layer],
+    });
+    const socket = connect(port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    const answered = once(socket.setEncoding('latin1'), 'data');
+    socket.write(
+      Buffer.concat([Buffer.from(head('Content-Length: 5000')), formPart(aFile('slow'.repeat(50)))]),
+    );
+    await mustHaveBegun(files);
+    assert.match(String(await answered), /^HTTP\/1\.1 503 /);
+    const answeredAt = performance.now();
+    await eventually('the file is gone', async () => (await files()).length === 0);
+    assert.ok(performance.now() - answeredAt < 1000, 'it waited for the connection to end');
+  });
+
+  for (const [how, leave] of [
+    ['goes away', (socket: Socket) => socket.destroy()],
+    ['resets the connection', (socket: Socket) => socket.resetAndDestroy()],
+  ] as const) {
+    it(`because its client ${how} leaves no file, and the server lives on`, async (t) => {
+      const { port, files, request } = await start(t);
+      const socket = connect(port, '127.0.0.1').on('error', () => {});
+      socket.write(
+        Buffer.concat([Buffer.from(head('Content-Length: 50000')), formPart(aFile('x'.repeat(500)))]),
+      );
+      await mustHaveBegun(files);
+      leave(socket);
+      await eventually('the file is gone', async () => (await files()).length === 0);
+      assert.equal((await request()).json, 'alive');
+    });
+  }
+});
+
+describe('the content of a file', () => {
+  const refuseX = () => ({
+    write: (bytes: Uint8Array) => {
+      if (bytes.includes(0x58)) throw new AppError('unsupported_media_type', 'There is an X in it.');
+    },
+    end: () => {},
+  });
+
+  it('that its check refuses is answered before the rest has come, and removed', async (t) => {
+    const { raw, files } = await start(t, { upload: { createCheck: refuseX } });
+    const begun = Buffer.concat([Buffer.from(head('Content-Length: 50000')), formPart(aFile('abX'))]);
+    const received = await raw(begun, /"code".*\}$/);
+    assert.deepEqual(onlyAnswer(received), {
+      status: 415,
+      code: 'unsupported_media_type',
+      connection: 'close',
+    });
+    assert.deepEqual(await files(), []);
+  });
+
+  it('that its check refuses at its end is removed', async (t) => {
+    const end = () => {
+      throw new AppError('unsupported_media_type', 'It ends.');
+    };
+    const { sendForm, files } = await start(t, { upload: { createCheck: () => ({ ...refuseX(), end }) } });
+    assert.equal((await sendForm(aFile('ab'))).status, 415);
+    assert.deepEqual(await files(), []);
+  });
+
+  it('of 40 MB waits in the client while the disk is busy, and not in memory', async (t) => {
+    const megabyte = randomBytes(1_000_000);
+    const { port, files, folder } = await start(t, { maxBody: 50_000_000, bodyTimeoutMs: 30_000 });
+    const socket = connect(port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    const answered = new Promise<string>((resolve) => {
+      let text = '';
+      socket.setEncoding('latin1').on('data', (data: string) => {
+        text += data;
+        if (text.endsWith('}')) resolve(text);
+      });
+    });
+    const before = formPart(aFile(megabyte)).subarray(0, -2);
+    const behind = `\r\n--${boundary}--\r\n`;
+    socket.write(head(`Content-Length: ${before.length + 39_000_000 + behind.length}`));
+    socket.write(before);
+    await mustHaveBegun(files);
+
+    const release = mustBlockDisk(await mustMakeFolder(t));
+    let sent = 0;
+    for (let count = 0; count < 39; count += 1) socket.write(megabyte, () => (sent += 1));
+    socket.write(behind);
+    let last = -1;
+    let unchanged = 0;
+    try {
+      await eventually('the client is held back', () => {
+        unchanged = sent === last ? unchanged + 1 : 0;
+        last = sent;
+        return unchanged === 40;
+      });
+      // What is not in the client is in the buffers of two sockets.
+      assert.ok(sent < 20, `${sent} MB were taken`);
+    } finally {
+      release();
+    }
+    assert.match(await answered, /^HTTP\/1\.1 200 .*"bytes":40000000/s);
+    const [file = ''] = await files();
+    assert.equal((await stat(join(folder, file))).size, 40_000_000);
+  });
+
+  it('for which the disk has no room is 507, and the server lives on', async (t) => {
+    const disk = await mustFillDisk(t);
+    const { sendForm, files, request } = await start(t, { upload: disk, maxBody: 5_000_000 });
+    const { status, json } = await sendForm(aFile(Buffer.alloc(3_000_000, 'x')));
+    assert.deepEqual([status, json.code], [507, 'storage_full']);
+    assert.deepEqual(await files(), []);
+    assert.equal((await request()).json, 'alive');
+  });
+});
+
+/** Keeps the threads busy that Node writes files with, until the function that is returned is called. */
+function mustBlockDisk(folder: string): () => void {
+  const fifo = join(folder, 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  const threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4);
+  const opened = Array.from({ length: threads }, () => open(fifo, 'r'));
+  return () => {
+    closeSync(openSync(fifo, 'w'));
+    for (const each of opened) void each.then((file) => file.close());
+  };
+}
+
+/** A file system of 1 MB; where this machine forbids to mount one, a check that fails as the system does. */
+async function mustFillDisk(t: TestContext): Promise<Partial<Upload>> {
+  const folder = await mkdtemp(join(tmpdir(), 'strata-disk-'));
+  let mounted = false;
+  t.after(async () => {
+    if (mounted) execFileSync('umount', [folder]);
+    await rm(folder, { recursive: true });
+  });
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder], { stdio: 'ignore' });
+    mounted = true;
+    return { folder };
+  } catch {
+    const write = () => {
+      throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+    };
+    return { folder, createCheck: () => ({ write, end: () => {} }) };
+  }
+}
+
+describe('the file of a request', () => {
+  it('is removed when the handler fails', async (t) => {
+    const { sendForm, files } = await start(t, {
+      handler: async () => {
+        throw new AppError('database_unavailable', 'Not now.');
+      },
+    });
+    assert.equal((await sendForm(aFile('x'))).status, 503);
+    assert.deepEqual(await files(), []);
+  });
+
+  it('is there while the handler works, and stays when it has answered', async (t) => {
+    const seen = deferred<UploadedFile>();
+    const { sendForm, files } = await start(t, {
+      handler: ({ file }) => {
+        seen.resolve(file);
+        return 'kept';
+      },
+    });
+    assert.equal((await sendForm(aFile('x'))).json, 'kept');
+    const { id, path } = await seen.promise;
+    assert.deepEqual([await files(), await readFile(path, 'utf8')], [[id], 'x']);
+  });
+
+  it('cannot be written to a folder that is a file: 500, and nothing of it is shown', async (t) => {
+    const { sendForm } = await start(t, { upload: { folder: '/dev/null/folder' } });
+    const { status, text } = await sendForm(aFile('x'));
+    assert.deepEqual([status, text.includes('/dev/null')], [500, false]);
+  });
+});
+
+it('an upload that is idempotent too is refused when the application is made', () => {
+  const route = testRoute('POST', '/', () => 1, {
+    body: formSchema,
+    idempotent: true,
+    upload: { field: 'file', folder: '/nowhere' },
+  });
+  assert.throws(
+    () => prepareRoute(route, { maxBytes: 1, timeoutMs: 1 }),
+    /cannot be both idempotent and an upload/,
+  );
+});

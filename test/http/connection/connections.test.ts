@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import type { Refusal } from '../../../src/http/connection/connections.ts';
+import type { ServerOptions } from '../../../src/http/server.ts';
+import { deferred } from '../../helpers/deferred.ts';
+import { mustStartServer } from '../../helpers/http-server.ts';
+import { testRoute } from '../../helpers/test-route.ts';
+
+/** A server with a route that answers at once and one that answers when the test says so. */
+async function start(t: TestContext, options: Partial<ServerOptions>) {
+  const released = deferred();
+  let held = 0;
+  const refused: { refusal: Refusal; address: string }[] = [];
+  const server = await mustStartServer(t, {
+    routes: [
+      testRoute('GET', '/quick', () => 'quick'),
+      testRoute('GET', '/held', () => {
+        held += 1;
+        return released.promise.then(() => 'held');
+      }),
+    ],
+    server: { onRefused: (refusal, address) => refused.push({ refusal, address }), ...options },
+  });
+  const clients: Client[] = [];
+  t.after(() => {
+    released.resolve();
+    for (const { socket } of clients) socket.destroy();
+  });
+  return {
+    refused,
+    held: () => held,
+    release: released.resolve,
+    open: async (localAddress = '127.0.0.1') => {
+      const client = await openClient(server.port, localAddress);
+      clients.push(client);
+      return client;
+    },
+  };
+}
+
+interface Client {
+  readonly socket: Socket;
+  /** Sends a request and resolves with the first line of the answer; with "closed" if the server closes instead. */
+  ask(path: string): Promise<string>;
+  readonly closed: Promise<void>;
+}
+
+async function openClient(port: number, localAddress: string): Promise<Client> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress }).setEncoding('latin1');
+  socket.on('error', () => {});
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  await once(socket, 'connect');
+  return {
+    socket,
+    closed,
+    async ask(path) {
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      const answer = new Promise<string>((resolve) => {
+        socket.once('data', (text) => resolve(String(text).split('\r\n')[0] ?? ''));
+      });
+      return Promise.race([answer, closed.then(() => 'closed')]);
+    },
+  };
+}
+
+const ok = 'HTTP/1.1 200 OK';
+
+describe('a server whose places are all taken', () => {
+  it('closes the connection that has been idle longest for a new one', async (t) => {
+    const { open, refused } = await start(t, { maxConnections: 2 });
+    const [first, second] = [await open(), await open()];
+    assert.equal(await first.ask('/quick'), ok);
+    const third = await open();
+    await second.closed;
+    assert.deepEqual([await first.ask('/quick'), await third.ask('/quick')], [ok, ok]);
+    assert.deepEqual(refused, []);
+  });
+
+  it('refuses a new connection while a request is under way on each of the others', async (t) => {
+    const { open, held, release, refused } = await start(t, { maxConnections: 2 });
+    const busy = [await open(), await open()];
+    const answers = busy.map((client) => client.ask('/held'));
+    while (held() < 2) await new Promise((resolve) => setImmediate(resolve));
+    const late = await open();
+    assert.equal(await late.ask('/quick'), 'closed');
+    assert.deepEqual(refused, [{ refusal: 'full', address: '127.0.0.1' }]);
+    release();
+    assert.deepEqual(await Promise.all(answers), [ok, ok]);
+  });
+
+  it('has a place again when a connection is closed', async (t) => {
+    const { open, held, refused } = await start(t, { maxConnections: 1 });
+    const first = await open();
+    void first.ask('/held');
+    while (held() < 1) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(await (await open()).ask('/quick'), 'closed');
+    first.socket.destroy();
+    await first.closed;
+    let answer = '';
+    while (answer !== ok) answer = await (await open()).ask('/quick');
+    assert.ok(refused.length > 0);
+  });
+});
+
+describe('an address', () => {
+  it('is refused connections beyond its share, and others are not', async (t) => {
+    const { open, refused } = await start(t, { maxConnections: 10, maxConnectionsPerAddress: 2 });
+    const own = [await open('127.0.0.2'), await open('127.0.0.2')];
+    assert.equal(await (await open('127.0.0.2')).ask('/quick'), 'closed');
+    assert.equal(await (await open('127.0.0.3')).ask('/quick'), ok);
+    for (const client of own) assert.equal(await client.ask('/quick'), ok);
+    assert.deepEqual(refused, [{ refusal: 'address', address: '127.0.0.2' }]);
+  });
+
+  it('gets its share back when its connections are closed', async (t) => {
+    const { open } = await start(t, { maxConnections: 10, maxConnectionsPerAddress: 1 });
+    const first = await open('127.0.0.2');
+    first.socket.destroy();
+    await first.closed;
+    let answer = '';
+    while (answer !== ok) answer = await (await open('127.0.0.2')).ask('/quick');
+  });
+
+  it('has no share where it is exempt', async (t) => {
+    const isExemptAddress = (address: string) => address === '127.0.0.2';
+    const { open } = await start(t, { maxConnections: 10, maxConnectionsPerAddress: 1, isExemptAddress });
+    const clients = [await open('127.0.0.2'), await open('127.0.0.2'), await open('127.0.0.2')];
+    for (const client of clients) assert.equal(await client.ask('/quick'), ok);
+  });
+});

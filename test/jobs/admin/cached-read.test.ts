@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { paced } from '../../../src/jobs/admin/cached-read.ts';
+import { deferred } from '../../helpers/deferred.ts';
+
+/** Work that takes `takesMs` of a clock of its own, and gives how often it was done. */
+function counted({ leastMs = 1_000, takesMs = 10, rest = 20 } = {}) {
+  const clock = { ms: 0 };
+  let done = 0;
+  const value = paced(
+    async () => {
+      clock.ms += takesMs;
+      done += 1;
+      return done;
+    },
+    { leastMs, rest, now: () => clock.ms },
+  );
+  return { clock, value };
+}
+
+test('all who ask within the least time get one value', async () => {
+  const { clock, value } = counted();
+  assert.equal(await value.read(1_000), 1);
+  clock.ms += 999;
+  assert.equal(await value.read(1_000), 1);
+  clock.ms += 1;
+  assert.equal(await value.read(1_000), 2);
+});
+
+test('who ask at the same time share the work', async () => {
+  const { value } = counted();
+  assert.deepEqual(await Promise.all([value.read(1_000), value.read(1_000), value.read(1_000)]), [1, 1, 1]);
+});
+
+test('work that takes long rests so long that it takes 5 % of the time', async () => {
+  const { clock, value } = counted({ takesMs: 500 });
+  await value.read(1_000);
+  clock.ms += 20 * 500 - 1;
+  assert.equal(await value.read(1_000), 1);
+  clock.ms += 1;
+  assert.equal(await value.read(1_000), 2);
+});
+
+test('who has waited long enough gets the value before, or none before the first', async () => {
+  const works = [deferred<string>(), deferred<string>()];
+  const queue = [...works];
+  let ms = 0;
+  const value = paced(() => (queue.shift() ?? deferred<string>()).promise, {
+    leastMs: 10,
+    now: () => ms,
+  });
+  assert.equal(await value.read(1), undefined);
+  works[0]?.resolve('first');
+  assert.equal(await value.read(10_000), 'first');
+  ms += 10;
+  assert.equal(await value.read(1), 'first');
+  works[1]?.resolve('second');
+  assert.equal(await value.read(10_000), 'second');
+});
+
+test('a fault is told to all who ask until the work is due again', async () => {
+  let ms = 0;
+  let fails = true;
+  const value = paced(async () => (fails ? Promise.reject(new Error('away')) : 'there'), {
+    leastMs: 10,
+    now: () => ms,
+  });
+  await assert.rejects(value.read(1_000), /away/);
+  fails = false;
+  await assert.rejects(value.read(1_000), /away/);
+  ms += 10;
+  assert.equal(await value.read(1_000), 'there');
+});
+
+test('after an expiry the next reader gets a new value', async () => {
+  const { value } = counted();
+  assert.equal(await value.read(1_000), 1);
+  value.expire();
+  assert.equal(await value.read(1_000), 2);
+});
+
+test('what expires while it is computed is computed again for the next reader', async () => {
+  const work = deferred<void>();
+  let done = 0;
+  const value = paced(
+    async () => {
+      done += 1;
+      const number = done;
+      if (number === 1) await work.promise;
+      return number;
+    },
+    { leastMs: 1_000, now: () => 0 },
+  );
+  const first = value.read(10_000);
+  value.expire();
+  work.resolve();
+  assert.equal(await first, 1);
+  assert.equal(await value.read(10_000), 2);
+});

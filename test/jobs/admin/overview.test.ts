@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import postgres from 'postgres';
+import { pauseQueue, resumeQueue } from '../../../src/jobs/admin/operations.ts';
+import { createOverviewReader } from '../../../src/jobs/admin/overview.ts';
+import { lockClass, registerQueues } from '../../../src/jobs/runner/runner-store.ts';
+import { eventually } from '../../helpers/eventually.ts';
+import { mustStoreJob } from '../../helpers/stored-job.ts';
+import { mustConnect, mustCreateDatabase, mustOpenTestDatabase } from '../../helpers/test-database.ts';
+
+test('jobs are counted by queue, task and state, with the time that the first of those that wait is due', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const { sql } = database;
+  const due = new Date('2026-01-31T12:00:00.000Z');
+  await mustStoreJob(sql, { state: 'available', queue: 'mail', runAt: due });
+  await mustStoreJob(sql, { state: 'available', queue: 'mail', runAt: new Date(due.getTime() + 1_000) });
+  await mustStoreJob(sql, { state: 'running', name: 'import_users' });
+  await mustStoreJob(sql, { state: 'failed', queue: 'mail' });
+  await mustStoreJob(sql, { state: 'completed', queue: 'mail' });
+
+  const { active, finished } = await createOverviewReader(database).read();
+  assert.deepEqual(
+    [...active],
+    [
+      { queue: 'mail', task: 'send_email', state: 'available', jobs: 2, firstRunAt: due },
+      { queue: 'default', task: 'import_users', state: 'running', jobs: 1, firstRunAt: null },
+    ],
+  );
+  assert.deepEqual(
+    [...(finished ?? [])].sort((a, b) => a.state.localeCompare(b.state)),
+    [
+      { queue: 'mail', task: 'send_email', state: 'completed', jobs: 1, firstRunAt: null },
+      { queue: 'mail', task: 'send_email', state: 'failed', jobs: 1, firstRunAt: null },
+    ],
+  );
+});
+
+test('a look right after another asks the database nothing, one after a change does', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const reader = createOverviewReader(database);
+  assert.equal((await reader.read()).active.length, 0);
+  await mustStoreJob(database.sql, { state: 'available' });
+  assert.equal((await reader.read()).active.length, 0);
+  reader.expire();
+  assert.equal((await reader.read()).active.length, 1);
+});
+
+test('as many jobs run as the runners have, also when that changes between two looks', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const { sql } = database;
+  await sql`insert into job_runners (id, host, pid, version, threads) values (1, 'here', 4711, '0.1.0', 4)`;
+  const reader = createOverviewReader(database);
+  assert.equal((await reader.read()).runners[0]?.running, 0);
+  await mustStoreJob(sql, { state: 'running' });
+  for (const expected of [0, 1]) {
+    const { active, runners } = await reader.read();
+    assert.deepEqual([active[0]?.jobs ?? 0, runners[0]?.running], [expected, expected]);
+    reader.expire();
+  }
+});
+
+test('paused queues are there, with or without jobs, until they are resumed', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const reader = createOverviewReader(database);
+  await registerQueues(database.sql, ['mail']);
+  await pauseQueue(database.sql, 'mail');
+  const since = (await reader.read()).paused.get('mail');
+  assert.ok(since instanceof Date);
+
+  await pauseQueue(database.sql, 'mail');
+  reader.expire();
+  assert.deepEqual((await reader.read()).paused.get('mail'), since, 'it is paused since the first time');
+
+  await resumeQueue(database.sql, 'mail');
+  reader.expire();
+  assert.equal((await reader.read()).paused.size, 0);
+});
+
+test('runners are there with the jobs that they run, and those whose session has ended are not alive', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  await database.sql`insert into job_runners (id, host, pid, version, threads) values (1, 'here', 4711, '0.1.0', 4)`;
+  const session = await mustHoldLock(t, database.url, 1);
+  await mustStoreJob(database.sql, { state: 'running' });
+  const { runners } = await createOverviewReader(database).read();
+  assert.deepEqual(
+    runners.map(({ startedAt, ...runner }) => runner),
+    [{ id: 1, host: 'here', pid: 4711, version: '0.1.0', threads: 4, running: 1, alive: true }],
+  );
+  await session.end();
+  await eventually('a runner that is gone', async () => {
+    const { runners } = await createOverviewReader(database).read();
+    return runners[0]?.alive === false;
+  });
+});
+
+/** A session that is the runner of a number, as its lock says. */
+async function mustHoldLock(t: TestContext, url: string, id: number): Promise<postgres.Sql> {
+  const session = postgres(url, { max: 1 });
+  t.after(() => session.end());
+  await session`select pg_advisory_lock(${lockClass}::integer, ${id}::integer)`;
+  return session;
+}
+
+test('without the table a look rejects with what the database says', async (t) => {
+  const database = mustConnect(t, { url: await mustCreateDatabase(t, { empty: true }) });
+  await assert.rejects(createOverviewReader(database).read(), { code: '42P01' });
+});

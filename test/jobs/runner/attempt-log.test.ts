@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { logEnding } from '../../../src/jobs/runner/attempt-log.ts';
+import { captureLog } from '../../helpers/captured-log.ts';
+
+const job = {
+  ...{ id: 1, name: 'import_users', queue: 'default', priority: 100, payload: {}, losses: 0, waitMs: 0 },
+  ...{ attempt: 1, maxAttempts: 5, timeoutMs: 1_000, userId: 7, requestId: null, runner: 1 },
+};
+
+it('a job that failed is an error in the log, unless its task has rejected the input of a user', () => {
+  for (const [code, level] of [
+    ['threw', 'error'],
+    ['timeout', 'error'],
+    ['crashed', 'error'],
+    ['refused', 'info'],
+  ] as const) {
+    const { log, of } = captureLog();
+    logEnding(log, job, { kind: 'failed', fault: { code, message: 'Why.' } }, 1);
+    assert.deepEqual(
+      of('job.failed').map((line) => [line.level, line.code]),
+      [[level, code]],
+    );
+  }
+});

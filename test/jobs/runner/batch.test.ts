@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createBatch } from '../../../src/jobs/runner/batch.ts';
+import { deferred } from '../../helpers/deferred.ts';
+
+test('what is handed in while a write is under way is written together after it', async () => {
+  const writes: number[][] = [];
+  const gates = [deferred(), deferred()];
+  const batch = createBatch(async (items: readonly number[]) => {
+    writes.push([...items]);
+    await gates[writes.length - 1]?.promise;
+    return new Set(items);
+  }, 100);
+  const first = batch.put(1);
+  const others = Promise.all([batch.put(2), batch.put(3)]);
+  assert.deepEqual(writes, [[1]]);
+  gates[0]?.resolve();
+  await first;
+  gates[1]?.resolve();
+  await others;
+  assert.deepEqual(writes, [[1], [2, 3]]);
+  await batch.put(4);
+  assert.deepEqual(writes, [[1], [2, 3], [4]]);
+});
+
+test('a write is given no more than it takes at a time, in order', async () => {
+  const writes: number[][] = [];
+  const batch = createBatch(async (items: readonly number[]) => {
+    writes.push([...items]);
+    return new Set(items);
+  }, 2);
+  await Promise.all([1, 2, 3, 4, 5].map((item) => batch.put(item)));
+  assert.ok(writes.every(({ length }) => length <= 2));
+  assert.deepEqual(writes.flat(), [1, 2, 3, 4, 5]);
+});
+
+test('whoever handed in what a write has left out is told, and it is not written again', async () => {
+  const writes: number[][] = [];
+  const batch = createBatch(async (items: readonly number[]) => {
+    writes.push([...items]);
+    return new Set(items.filter((item) => item !== 2));
+  }, 2);
+  assert.deepEqual(await Promise.all([1, 2, 3].map((item) => batch.put(item))), [true, false, true]);
+  assert.deepEqual(writes, [[1], [2, 3]]);
+});

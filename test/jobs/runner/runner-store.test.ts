@@ -1,0 +1,293 @@
+import assert from 'node:assert/strict';
+import { after, beforeEach, describe, it, type TestContext } from 'node:test';
+import postgres from 'postgres';
+import { columnTypes } from '../../../src/db/driver/column-types.ts';
+import type { Sql } from '../../../src/db/sql.ts';
+import { pauseQueue } from '../../../src/jobs/admin/operations.ts';
+import {
+  type Completion,
+  claimJobs,
+  completeInTransaction,
+  completeJobs,
+  markTransaction,
+} from '../../../src/jobs/attempt-store.ts';
+import {
+  pollSession,
+  registerRunner,
+  takeOver,
+  unregisterRunner,
+} from '../../../src/jobs/runner/runner-store.ts';
+import { cancelJob, findJob, insertJob } from '../../../src/jobs/store.ts';
+import { eventually } from '../../helpers/eventually.ts';
+import { newJob } from '../../helpers/new-job.ts';
+import { mustOpenTestDatabase } from '../../helpers/test-database.ts';
+
+const database = await mustOpenTestDatabase({ after }, { poolSize: 10 });
+const { sql, transaction } = database;
+const queues = ['default'];
+
+beforeEach(() => sql`truncate jobs, job_runners, job_queues`);
+
+/** A runner with a session of its own; `die` ends the session as the death of its process would. */
+async function mustRegister(t: TestContext) {
+  const session = postgres(database.url, {
+    max: 1,
+    fetch_types: false,
+    types: columnTypes,
+    onnotice: () => {},
+  });
+  t.after(() => session.end({ timeout: 0 }));
+  const runner = await registerRunner(session, { host: 'test', pid: 1, version: '0.0.0', threads: 2 });
+  const die = async () => {
+    await session.end({ timeout: 0 });
+    await eventually('its lock is free', async () => {
+      const [row] =
+        await sql`select count(*) as held from pg_locks where locktype = 'advisory' and objid = ${runner}`;
+      return row?.held === 0;
+    });
+  };
+  return { session, runner, die };
+}
+
+const poll = (session: Sql, runner: number) => pollSession(session, { runner, queues });
+const over = (runner: number) => transaction((tx) => takeOver(tx, runner));
+const isRegistered = async (runner: number) =>
+  (await sql`select from job_runners where id = ${runner}`).length === 1;
+
+/** Resolves when a statement in this database waits for a lock. */
+function someoneWaits(): Promise<void> {
+  return eventually('a statement waits for a lock', async () => {
+    const rows = await sql`
+      select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    return rows.length > 0;
+  });
+}
+
+async function completeMarked(tx: Sql, completion: Completion): Promise<boolean> {
+  await markTransaction(tx, completion);
+  return completeInTransaction(tx, completion);
+}
+
+async function mustRun(runner: number, facts = {}) {
+  const { job } = await insertJob(sql, newJob(facts));
+  const [claimed] = await claimJobs(sql, { runner, queues, limit: 1, suspects: 1 });
+  assert.equal(claimed?.id, job.id);
+  return { id: job.id, attempt: 1, runner };
+}
+
+describe('a runner', () => {
+  it('is dead for others once its session has ended, and not before', async (t) => {
+    const first = await mustRegister(t);
+    const second = await mustRegister(t);
+    assert.notEqual(first.runner, second.runner);
+    assert.deepEqual((await poll(second.session, second.runner)).deadRunners, []);
+    await first.die();
+    assert.deepEqual((await poll(second.session, second.runner)).deadRunners, [first.runner]);
+  });
+
+  it('claims nothing when it has been taken over, even by a claim that was on its way', async (t) => {
+    const { runner, die } = await mustRegister(t);
+    await insertJob(sql, newJob());
+    await die();
+    const { claim } = await transaction(async (tx) => {
+      await takeOver(tx, runner);
+      const claim = claimJobs(sql, { runner, queues, limit: 1, suspects: 1 });
+      await someoneWaits();
+      return { claim };
+    });
+    assert.deepEqual(await claim, []);
+    assert.deepEqual(await claimJobs(sql, { runner, queues, limit: 1, suspects: 1 }), []);
+  });
+
+  it('leaves its row behind while a job is with it', async (t) => {
+    const { runner, session } = await mustRegister(t);
+    const own = await mustRun(runner);
+    await unregisterRunner(session, { runner });
+    assert.equal(await isRegistered(runner), true);
+    await completeJobs(sql, { runner, done: [{ ...own, result: null }] });
+    await unregisterRunner(session, { runner });
+    assert.equal(await isRegistered(runner), false);
+  });
+});
+
+describe('a poll', () => {
+  it('makes jobs available whose time has come, and says when the next one is due', async (t) => {
+    const { session, runner } = await mustRegister(t);
+    assert.deepEqual(await poll(session, runner), {
+      promoted: 0,
+      deadRunners: [],
+      running: [],
+      cancelRequested: [],
+      hasAvailable: false,
+      hasSuspects: false,
+      nextDueMs: null,
+    });
+    const runAt = new Date(Date.now() + 3_600_000);
+    const { job } = await insertJob(sql, newJob({ runAt }));
+    await insertJob(sql, newJob({ runAt }));
+    await sql`update jobs set run_at = now() where id = ${job.id}`;
+    const { promoted, hasAvailable, nextDueMs } = await poll(session, runner);
+    assert.deepEqual([promoted, hasAvailable], [1, true]);
+    assert.ok(nextDueMs !== null && nextDueMs > 3_500_000 && nextDueMs <= 3_600_000);
+    assert.equal((await findJob(sql, job.id))?.state, 'available');
+  });
+
+  it('asks to be called again at once if more were due than it takes', async (t) => {
+    const { session, runner } = await mustRegister(t);
+    await sql`
+      insert into jobs (name, queue, state, priority, payload, max_attempts, timeout_ms)
+      select 'add', 'default', 'scheduled', 1, '{}', 3, 1000 from generate_series(1, 1001)`;
+    const first = await poll(session, runner);
+    assert.deepEqual([first.promoted, first.nextDueMs], [1000, 0]);
+    const second = await poll(session, runner);
+    assert.deepEqual([second.promoted, second.nextDueMs], [1, null]);
+  });
+
+  it('sees own jobs that are to be cancelled, and no job in a queue that is paused or not served', async (t) => {
+    const { session, runner } = await mustRegister(t);
+    const other = await mustRegister(t);
+    const { id } = await mustRun(runner);
+    await cancelJob(sql, id);
+    await cancelJob(sql, (await mustRun(other.runner)).id);
+    await insertJob(sql, newJob({ queue: 'unknown' }));
+    await insertJob(sql, newJob());
+    const { running, cancelRequested } = await poll(session, runner);
+    assert.deepEqual([running, cancelRequested], [[id], [id]]);
+    assert.equal((await poll(session, runner)).hasAvailable, true);
+    await pauseQueue(sql, 'default');
+    assert.equal((await poll(session, runner)).hasAvailable, false);
+  });
+});
+
+describe('a take-over', () => {
+  it('gives each job what its attempts and its user leave it', async (t) => {
+    const { runner, die } = await mustRegister(t);
+    const again = await mustRun(runner);
+    const used = await mustRun(runner, { maxAttempts: 1 });
+    const cancelled = await mustRun(runner);
+    await cancelJob(sql, cancelled.id);
+    await sql`update jobs set progress = 0.5, progress_message = 'half'`;
+    await die();
+    const taken = await over(runner);
+    assert.deepEqual(
+      taken.map(({ id, state, attempt }) => ({ id, state, attempt })),
+      [
+        { id: again.id, state: 'available', attempt: 1 },
+        { id: used.id, state: 'available', attempt: 1 },
+        { id: cancelled.id, state: 'cancelled', attempt: 1 },
+      ],
+    );
+    const job = await findJob(sql, used.id);
+    assert.deepEqual(
+      job?.errors.map(({ code, attempt }) => ({ code, attempt })),
+      [{ code: 'runner_lost', attempt: 1 }],
+    );
+    // The attempt does not count: another is left.
+    assert.deepEqual([job?.maxAttempts, job?.losses], [2, 1]);
+    const waiting = await findJob(sql, again.id);
+    assert.deepEqual([waiting?.progress, waiting?.progressMessage], [0, null]);
+    assert.equal(await isRegistered(runner), false);
+  });
+
+  it('fails a job that loses its runner for the fiftieth time, and says why', async (t) => {
+    const { runner, die } = await mustRegister(t);
+    const { id } = await mustRun(runner);
+    await sql`update jobs set losses = 49`;
+    await die();
+    await over(runner);
+    const job = await findJob(sql, id);
+    assert.equal(job?.state, 'failed');
+    assert.match(job?.errors.at(-1)?.message ?? '', /has ended 50 times/);
+  });
+
+  it('of a runner whose process lives makes no suspects', async (t) => {
+    const { runner, die } = await mustRegister(t);
+    const { id } = await mustRun(runner);
+    await die();
+    await transaction((tx) => takeOver(tx, runner, { mayHaveCrashed: false }));
+    const job = await findJob(sql, id);
+    assert.deepEqual([job?.state, job?.losses, job?.maxAttempts], ['available', 0, 4]);
+  });
+
+  it('makes suspects, which are claimed apart from the others', async (t) => {
+    const { runner, die } = await mustRegister(t);
+    const lost = await mustRun(runner);
+    await die();
+    await over(runner);
+    const other = await mustRegister(t);
+    const { job } = await insertJob(sql, newJob());
+    const claim = async (limit: number, suspects: number) =>
+      (await claimJobs(sql, { runner: other.runner, queues, limit, suspects })).map(({ id }) => id);
+    assert.deepEqual((await poll(other.session, other.runner)).hasSuspects, true);
+    assert.deepEqual(await claim(10, 0), [job.id]);
+    assert.deepEqual(await claim(0, 10), [lost.id]);
+    assert.deepEqual((await poll(other.session, other.runner)).hasSuspects, false);
+  });
+
+  it('takes nothing from a runner that lives', async (t) => {
+    const { runner } = await mustRegister(t);
+    const { id } = await mustRun(runner);
+    assert.deepEqual(await over(runner), []);
+    assert.equal((await findJob(sql, id))?.state, 'running');
+    assert.equal(await isRegistered(runner), true);
+  });
+
+  it('moves each job once, however many do it at the same time', async (t) => {
+    const { runner, die } = await mustRegister(t);
+    for (let job = 0; job < 20; job += 1) await mustRun(runner);
+    await die();
+    const taken = (await Promise.all(Array.from({ length: 5 }, () => over(runner)))).flat();
+    assert.equal(taken.length, 20);
+    assert.equal(new Set(taken.map(({ id }) => id)).size, 20);
+    assert.equal((await claimJobs(sql, { runner, queues, limit: 1, suspects: 1 })).length, 0);
+  });
+
+  it('lets a completion win that its transaction has written, and takes the other jobs meanwhile', async (t) => {
+    const { runner, die } = await mustRegister(t);
+    const completing = await mustRun(runner);
+    const other = await mustRun(runner);
+    await die();
+    await transaction(async (tx) => {
+      assert.equal(await completeMarked(tx, { ...completing, result: '1' }), true);
+      assert.deepEqual(
+        (await over(runner)).map(({ id }) => id),
+        [other.id],
+      );
+      assert.equal(await isRegistered(runner), true);
+    });
+    assert.deepEqual(await over(runner), []);
+    assert.equal(await isRegistered(runner), false);
+    const job = await findJob(sql, completing.id);
+    assert.deepEqual([job?.state, job?.result, job?.errors], ['completed', 1, []]);
+  });
+
+  it('takes a job whose completion is rolled back, at the next poll', async (t) => {
+    const { runner, die } = await mustRegister(t);
+    const completing = await mustRun(runner);
+    await die();
+    const work = transaction(async (tx) => {
+      await completeMarked(tx, { ...completing, result: null });
+      assert.deepEqual(await over(runner), []);
+      throw new Error('The connection broke.');
+    });
+    await assert.rejects(work);
+    assert.deepEqual(
+      (await over(runner)).map(({ id }) => id),
+      [completing.id],
+    );
+  });
+
+  it('makes a completion that comes later find nothing', async (t) => {
+    const { runner, die } = await mustRegister(t);
+    const own = await mustRun(runner);
+    await die();
+    const { completion } = await transaction(async (tx) => {
+      await takeOver(tx, runner);
+      const completion = transaction((late) => completeMarked(late, { ...own, result: '1' }));
+      await someoneWaits();
+      return { completion };
+    });
+    assert.equal(await completion, false);
+    assert.equal((await findJob(sql, own.id))?.state, 'available');
+  });
+});

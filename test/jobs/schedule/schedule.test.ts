@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import * as z from 'zod';
+import { StartError } from '../../../src/errors.ts';
+import { defineSchedule, openSchedules } from '../../../src/jobs/schedule/schedule.ts';
+import { defineTask } from '../../../src/jobs/task.ts';
+
+const note = defineTask({ name: 'note', payload: z.strictObject({ tick: z.iso.datetime() }) });
+const scheduleOf = (name: string, cron: string) =>
+  defineSchedule({ name, cron, task: note, payload: (tick) => ({ tick: tick.toISOString() }) });
+const minutely = scheduleOf('minutely', '* * * * *');
+
+describe('a schedule', () => {
+  it('is in UTC, and makes up for missed ticks with one job, unless it says otherwise', () => {
+    assert.deepEqual([minutely.timeZone, minutely.catchUp], ['UTC', 'once']);
+  });
+
+  for (const [what, schedules, sentence] of [
+    [
+      'a wrong expression',
+      [scheduleOf('nightly', '0 25 * * *')],
+      /^The schedule nightly is wrong\. The hour "25"/,
+    ],
+    ['no tick ever', [scheduleOf('never', '0 0 30 2 *')], /^The schedule never is wrong\. .* never fires/],
+    [
+      'a zone that is none',
+      [{ ...minutely, timeZone: 'Europe/Atlantis' }],
+      /^The schedule minutely is wrong\. There is no time zone "Europe\/Atlantis"/,
+    ],
+    [
+      'a wrong name',
+      [scheduleOf('Every Minute', '* * * * *')],
+      /^The schedule Every Minute is wrong\. A name has/,
+    ],
+    ['the name of another one', [minutely, minutely], /^The schedule minutely is wrong\. Another one has/],
+    [
+      'a payload that its task does not take',
+      [{ ...minutely, payload: () => ({ tick: 5 }) }],
+      /^The schedule minutely is wrong\. The task note does not take its payload: \/tick: /,
+    ],
+    [
+      'faults, as another one has,',
+      [scheduleOf('one', '61 * * * *'), scheduleOf('two', '@reboot')],
+      /^The schedule one .*\nThe schedule two /,
+    ],
+  ] as const) {
+    it(`with ${what} stops the start with a sentence that names it`, () => {
+      assert.throws(
+        () => openSchedules(schedules),
+        (error) => error instanceof StartError && sentence.test(error.message),
+      );
+    });
+  }
+});

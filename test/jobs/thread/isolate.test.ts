@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { describe, it } from 'node:test';
+import { createIsolate, type IsolateOptions } from '../../../src/jobs/thread/isolate.ts';
+import { processStarter } from '../../../src/jobs/thread/thread-handle.ts';
+import type { Attempt } from '../../../src/jobs/thread/thread-messages.ts';
+import { captureLog } from '../../helpers/captured-log.ts';
+import { eventually } from '../../helpers/eventually.ts';
+import type { TestThreadData } from '../../helpers/task-thread.ts';
+import type { After } from '../../helpers/test-database.ts';
+
+const workerData: TestThreadData = { databaseUrl: null };
+
+function mustCreateIsolate(t: After, options: Partial<IsolateOptions> = {}) {
+  const children: ChildProcess[] = [];
+  const captured = captureLog();
+  const isolate = createIsolate({
+    size: 2,
+    log: captured.log,
+    start: processStarter(() => {
+      const child = fork(new URL('../../helpers/task-isolate.ts', import.meta.url), {
+        serialization: 'advanced',
+      });
+      children.push(child);
+      child.send(workerData);
+      return child;
+    }),
+    ...options,
+  });
+  t.after(() => isolate.close());
+  let lastId = 0;
+  const runTask = (name: string, attempt: Partial<Attempt> = {}) => {
+    lastId += 1;
+    const whole = { ...defaults, id: lastId, name, ...attempt };
+    return isolate.run(whole, () => {});
+  };
+  return { isolate, children, runTask, of: captured.of };
+}
+
+const defaults = {
+  payload: {},
+  attempt: 1,
+  maxAttempts: 10,
+  timeoutMs: 60_000,
+  userId: null,
+  requestId: null,
+  runner: 1,
+};
+
+const isAlive = ({ exitCode, signalCode }: ChildProcess) => exitCode === null && signalCode === null;
+
+describe('a suspect that runs alone in a process', () => {
+  it('returns, fails and refuses as in a thread, in a process that is used again', async (t) => {
+    const { runTask, children, of } = mustCreateIsolate(t);
+    assert.deepEqual(await runTask('no_op'), { kind: 'returned', result: null });
+    const thrown = await runTask('throws');
+    assert.ok(thrown.kind === 'failed');
+    assert.equal(thrown.fault.code, 'threw');
+    assert.match(thrown.fault.message, /^It went wrong/);
+    const refused = await runTask('refuses');
+    assert.deepEqual(refused.kind === 'failed' && refused.fault.details, {
+      rows: [{ line: 2 }, { line: 7 }],
+    });
+    assert.deepEqual(await runTask('snoozes'), { kind: 'snoozed', delayMs: 1234 });
+    await runTask('logs');
+    assert.equal(of('user.updated')[0]?.answer, 42);
+    const exited = await runTask('exits');
+    assert.equal(exited.kind === 'failed' && exited.fault.code, 'thread_ended');
+    assert.equal(children.length, 1);
+  });
+
+  for (const signal of ['SIGSEGV', 'SIGABRT', 'SIGKILL']) {
+    it(`has failed if its process ends by ${signal}, and the attempt beside it runs on`, async (t) => {
+      const { runTask, isolate } = mustCreateIsolate(t);
+      const beside = runTask('ends_when_told', { id: 50 });
+      const outcome = await runTask('kills_its_process', { payload: { at: signal } });
+      assert.ok(outcome.kind === 'failed');
+      assert.deepEqual([outcome.fault.code, outcome.final], ['crashed', false]);
+      assert.match(outcome.fault.message, new RegExp(`was ended by ${signal}`));
+      assert.deepEqual(await runTask('no_op'), { kind: 'returned', result: null });
+      isolate.abort(50, 'cancelled');
+      assert.deepEqual(await beside, { kind: 'aborted', reason: 'cancelled' });
+    });
+  }
+
+  it('ends at its timeout, and by an abort before its process is ready', async (t) => {
+    const { runTask, isolate } = mustCreateIsolate(t);
+    const early = runTask('waits', { id: 70 });
+    isolate.abort(70, 'cancelled');
+    assert.deepEqual(await early, { kind: 'aborted', reason: 'cancelled' });
+    const late = await runTask('loops', { timeoutMs: 30 });
+    assert.equal(late.kind === 'failed' && late.fault.code, 'timeout');
+  });
+});
+
+describe('an isolate', () => {
+  it('has no process before a suspect comes, and none after they have rested long enough', async (t) => {
+    const { runTask, isolate, children } = mustCreateIsolate(t, { idleMs: 50 });
+    assert.equal(children.length, 0);
+    await runTask('no_op');
+    await eventually('it has ended', () => children.every((child) => !isAlive(child)));
+    assert.deepEqual(await runTask('no_op'), { kind: 'returned', result: null });
+    assert.equal(isolate.free(), 2);
+  });
+
+  it('whose processes do not start gives its attempts back, and takes others after a while', async (t) => {
+    const { runTask, isolate, of } = mustCreateIsolate(t, {
+      start: processStarter(() =>
+        spawn('/no/such/program', { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] }),
+      ),
+    });
+    let told = 0;
+    isolate.onFree(() => {
+      told += 1;
+    });
+    assert.deepEqual(await runTask('no_op'), { kind: 'aborted', reason: 'drain' });
+    assert.equal(isolate.free(), 0);
+    await eventually('it may be tried again', () => isolate.free() === 2);
+    await eventually('that is told', () => told >= 2);
+    assert.equal(of('thread.failed').length, 1);
+  });
+
+  it('ends its processes when it is closed', async (t) => {
+    const { runTask, isolate, children } = mustCreateIsolate(t);
+    const running = runTask('ends_when_told');
+    await runTask('no_op');
+    await isolate.close();
+    assert.deepEqual(await running, { kind: 'aborted', reason: 'drain' });
+    await eventually('all have ended', () => children.every((child) => !isAlive(child)));
+    assert.equal(isolate.free(), 0);
+  });
+});

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { TaskRefusal } from '../../../src/jobs/task.ts';
+import { outcomeOfError } from '../../../src/jobs/thread/outcome.ts';
+import { cutText, describeThrown, maxMessage, maxStack } from '../../../src/jobs/thread/thrown.ts';
+import { oddValues } from '../../helpers/odd-values.ts';
+
+/** What makes the odd values, but for the large ones, which would take long to make so often. */
+const oddValue = fc.constantFrom(
+  ...Object.entries(oddValues).flatMap(([name, make]) => (/20 MB|largest/.test(name) ? [] : [make])),
+);
+
+const always = (value: unknown) => () => value;
+
+describe('what was thrown', () => {
+  const messages: [what: string, message: RegExp][] = [
+    ['undefined', /^Thrown was: undefined$/],
+    ['a symbol', /^Thrown was: Symbol\(odd\)$/],
+    ['a function', /^Thrown was: a function$/],
+    ['an instance of a class', /^Thrown was: \{"name":"an account"\}$/],
+    ['a circle', /^Thrown was: an object that cannot be shown as JSON$/],
+    ['a revoked proxy', /^Thrown was: an object that cannot be shown as JSON$/],
+    ['a message that is an object', /^Error, with a message that is no text: \{"a":1\}$/],
+    ['a message that is a number', /^Error, with a message that is no text: 7$/],
+    ['a message that is a symbol', /^Error, with a message that is no text: Symbol\(odd\)$/],
+    ['an error whose message throws', /^Error$/],
+    ['an error of 20 MB', /^x+ \.\.\. \(\d+ more characters were cut\)$/],
+  ];
+  for (const [what, message] of messages) {
+    it(`is told in a sentence if it is ${what}`, () => {
+      assert.match(describeThrown(oddValues[what]?.()).message, message);
+    });
+  }
+
+  it('has bounded texts, whatever it is', () => {
+    for (const [what, make] of Object.entries(oddValues)) {
+      const { message, stack = '' } = describeThrown(make());
+      assert.ok(message.length > 0 && message.length <= maxMessage, what);
+      assert.ok(stack.length <= maxStack, what);
+    }
+  });
+
+  it('keeps the frames of a stack whose message is long', () => {
+    const { stack } = describeThrown(new Error('x'.repeat(100_000)));
+    assert.match(stack ?? '', /were cut\)\n {4}at .*thrown\.test/);
+  });
+
+  it('becomes an outcome of plain and bounded data, whatever it and its properties are', () => {
+    const odd = fc.oneof(
+      fc.anything({ withBigInt: true, withDate: true, withMap: true }).map(always),
+      oddValue,
+    );
+    const error = fc
+      .record(
+        { message: odd, name: odd, stack: odd, cause: odd, code: odd, details: odd },
+        { requiredKeys: [] },
+      )
+      .map((properties) => () => {
+        const made = new TaskRefusal('It refuses.');
+        // Node makes the stack when it is first read, from the name that the error has by then.
+        assert.ok(made.stack);
+        for (const [name, make] of Object.entries(properties)) {
+          Object.defineProperty(made, name, { value: make() });
+        }
+        return made;
+      });
+    fc.assert(
+      fc.property(fc.oneof(odd, error), (make) => {
+        const thrown = make();
+        const outcome = outcomeOfError(thrown);
+        assert.deepEqual(structuredClone(outcome), outcome);
+        assert.ok(JSON.stringify(outcome).length < 250_000);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+});
+
+it('a text that is cut has exactly the length it may have, and says how much is missing', () => {
+  assert.equal(cutText('abc', 3), 'abc');
+  assert.equal(cutText('x'.repeat(5000), 100).length, 100);
+  assert.match(cutText('x'.repeat(5000), 100), /^x+ \.\.\. \(4900 more characters were cut\)$/);
+});

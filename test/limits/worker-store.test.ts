@@ -1,0 +1,277 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { readToPrimary, readToWorker, type ToPrimary, type ToWorker } from '../../src/cluster/messages.ts';
+import { type LimitAnswer, type LimitChannel, type LimitReceiver, leaseMs } from '../../src/limits/lease.ts';
+import type { Limit, LimitStore } from '../../src/limits/limit-store.ts';
+import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
+import { createPrimaryLimits, type PrimaryLimits } from '../../src/limits/primary-limits.ts';
+import {
+  type ClusterLimitOptions,
+  type ClusterLimitStore,
+  createClusterLimitStore,
+} from '../../src/limits/worker-store.ts';
+import { conformsToLimitStore } from '../conformance/limit-store.ts';
+
+interface Joined {
+  readonly store: ClusterLimitStore;
+  /** The kinds of messages that the worker has sent. */
+  readonly sent: string[];
+}
+
+/** A worker's store and the primary's end of it, joined by messages that go as text and arrive in a later turn. */
+function joinWorker(primary: PrimaryLimits, now: () => number): Joined {
+  const sent: string[] = [];
+  let receiver: LimitReceiver | undefined;
+  const toWorker = (message: ToWorker) => {
+    const text = JSON.stringify(message);
+    setImmediate(() => {
+      const known = readToWorker(JSON.parse(text));
+      if (known?.kind === 'decision') receiver?.answer(known);
+      if (known?.kind === 'recall') receiver?.recall(known.lease);
+    });
+  };
+  const end = primary.connect({
+    answer: (answer) => toWorker({ kind: 'decision', ...answer }),
+    recall: (lease) => toWorker({ kind: 'recall', lease }),
+  });
+  const toPrimary = (message: ToPrimary) => {
+    const text = JSON.stringify(message);
+    sent.push(message.kind);
+    setImmediate(() => {
+      const known = readToPrimary(JSON.parse(text));
+      if (known?.kind === 'limit') end.define(known);
+      if (known?.kind === 'take') end.ask(known);
+      if (known?.kind === 'settle') end.settle(known);
+    });
+  };
+  const store = createClusterLimitStore({
+    channel: {
+      define: ({ name, policies }) => toPrimary({ kind: 'limit', name, policies: [...policies] }),
+      ask: (question) => toPrimary({ kind: 'take', ...question }),
+      settle: (settlement) => toPrimary({ kind: 'settle', ...settlement }),
+      listen: (given) => {
+        receiver = given;
+      },
+    },
+    now,
+    deadlineMs: 10_000,
+    onFailure: 'open',
+    onUnanswered: () => assert.fail('The primary has not answered.'),
+  });
+  return { store, sent };
+}
+
+/** Workers of one primary, on one clock. */
+function joinWorkers(count: number, now: () => number): readonly Joined[] {
+  const primary = createPrimaryLimits({ store: createMemoryLimitStore({ maxClients: 1000, now }), now });
+  return Array.from({ length: count }, () => joinWorker(primary, now));
+}
+
+const limitOf = (quota: number, windowMs = 60_000): Limit => ({
+  name: 'minute',
+  policies: [{ name: 'minute', quota, windowMs }],
+});
+const limit = limitOf(20);
+
+/** Sends requests one after another or at once, to the workers in turn, and counts those that are let in. */
+async function countAllowed(stores: readonly LimitStore[], limit: Limit, requests: number, atOnce: boolean) {
+  let allowed = 0;
+  const take = async (index: number) => {
+    if ((await stores[index % stores.length]?.take(limit, 'client'))?.allowed) allowed += 1;
+  };
+  if (atOnce) await Promise.all(Array.from({ length: requests }, (_, index) => take(index)));
+  else for (let index = 0; index < requests; index += 1) await take(index);
+  return allowed;
+}
+
+describe('the limiter of a worker', () => {
+  conformsToLimitStore(({ clock }) => {
+    const [worker] = joinWorkers(1, () => clock.now);
+    assert.ok(worker);
+    return worker.store;
+  });
+
+  for (const workers of [1, 2, 4]) {
+    for (const atOnce of [true, false]) {
+      const how = atOnce ? 'at once' : 'one after another';
+      it(`shares each limit exactly among ${workers} when requests come ${how}`, async () => {
+        for (const quota of [1, 20, 100, 700]) {
+          const stores = joinWorkers(workers, () => 1000).map(({ store }) => store);
+          assert.equal(await countAllowed(stores, limitOf(quota), 2 * quota + 5, atOnce), quota);
+        }
+      });
+    }
+  }
+
+  it('asks the primary seldom, far from the limit', async () => {
+    const [worker] = joinWorkers(1, () => 1000);
+    assert.ok(worker);
+    assert.equal(await countAllowed([worker.store], limitOf(100_000), 6500, false), 6500);
+    const asked = worker.sent.filter((kind) => kind === 'take').length;
+    assert.ok(asked < 6500 / 50, `It asked ${asked} times.`);
+  });
+
+  it('asks again and again for a client who comes seldom, and leases nothing', async () => {
+    let time = 0;
+    const [worker] = joinWorkers(1, () => time);
+    for (time = 0; time < 5000; time += 500) await worker?.store.take(limitOf(1000), 'client');
+    assert.deepEqual(
+      worker?.sent.filter((kind) => kind !== 'limit'),
+      new Array(10).fill('take'),
+    );
+  });
+
+  it('does not ask for a client who was refused, until the moment that the refusal named', async () => {
+    let time = 0;
+    const [worker] = joinWorkers(1, () => time);
+    assert.ok(worker);
+    const { store, sent } = worker;
+    await countAllowed([store], limit, 21, false);
+    const before = sent.length;
+    time = 59_999;
+    const refusal = await store.take(limit, 'client');
+    assert.deepEqual(refusal, { allowed: false, policy: limit.policies[0], remaining: 0, resetMs: 1 });
+    assert.equal(sent.length, before);
+    time = 60_000;
+    assert.equal((await store.take(limit, 'client')).allowed, true);
+  });
+
+  it('never tells a client that more is left than there is, and less by a lease at most', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 1000 }), async (quota) => {
+        const [worker] = joinWorkers(1, () => 1000);
+        for (let left = quota - 1; left >= 0; left -= 1) {
+          const decision = await worker?.store.take(limitOf(quota), 'client');
+          assert.ok(decision !== undefined && decision.remaining <= left && decision.remaining >= left - 125);
+        }
+      }),
+      { numRuns: 5 },
+    );
+  });
+
+  it('spends nothing of a lease from its end on', async () => {
+    let time = 0;
+    const [worker] = joinWorkers(1, () => time);
+    const limit = limitOf(1000);
+    const take = () => worker?.store.take(limit, 'client');
+    for (let requests = 0; requests < 3; requests += 1) await take();
+    time = leaseMs - 1;
+    assert.ok(!(take() instanceof Promise));
+    time = leaseMs;
+    assert.ok(take() instanceof Promise);
+  });
+
+  it('gives back what is leased when it settles', async () => {
+    const [one, other] = joinWorkers(2, () => 1000);
+    assert.ok(one && other);
+    await countAllowed([one.store], limitOf(100), 3, false);
+    one.store.settle();
+    assert.ok(one.sent.includes('settle'));
+    assert.equal((await other.store.take(limitOf(100), 'client')).remaining, 96 - 12);
+  });
+});
+
+describe('a primary that does not answer', () => {
+  /** A worker's store whose questions are kept, to be answered by the test or not at all. */
+  function makeUnanswered(onFailure: ClusterLimitOptions['onFailure'] = 'open') {
+    const asked: unknown[] = [];
+    const clock = { now: 0 };
+    const reports: number[] = [];
+    let receiver: LimitReceiver | undefined;
+    const channel: LimitChannel = {
+      define: ({ name }) => asked.push(`limit ${name}`),
+      ask: (question) => asked.push(question),
+      settle: (settlement) => asked.push(settlement),
+      listen: (given) => {
+        receiver = given;
+      },
+    };
+    const store = createClusterLimitStore({
+      channel,
+      now: () => clock.now,
+      deadlineMs: 20,
+      onFailure,
+      onUnanswered: (requests) => reports.push(requests),
+    });
+    const answer = (id: number, given: Partial<LimitAnswer> = {}) =>
+      receiver?.answer({
+        ...{ id, allowed: true, policy: 0, remaining: 7, resetMs: 1, decidedAt: 0, lease: null },
+        ...given,
+      });
+    /** Sweeps as often as the deadline asks for, up to this time. */
+    const sweepAt = (time: number) => {
+      for (; clock.now < time; clock.now = Math.min(clock.now + 10, time)) store.sweep();
+      store.sweep();
+    };
+    return { store, clock, asked, answer, sweepAt, reports };
+  }
+
+  const letIn = { allowed: true, policy: limit.policies[0], remaining: 20, resetMs: 0 };
+
+  it('lets requests in after the deadline, or refuses them, as is wished', async () => {
+    for (const onFailure of ['open', 'closed'] as const) {
+      const { store, sweepAt } = makeUnanswered(onFailure);
+      const keys = ['a', 'a', 'a', 'b'];
+      const ends = Promise.allSettled(keys.map(async (key) => store.take(limit, key)));
+      sweepAt(20);
+      for (const end of await ends) {
+        if (onFailure === 'open') assert.deepEqual(end, { status: 'fulfilled', value: letIn });
+        else assert.equal(end.status === 'rejected' && end.reason.code, 'not_ready');
+      }
+    }
+  });
+
+  it('has nobody wait after that, but for one question at a time', async () => {
+    const { store, asked, answer, sweepAt } = makeUnanswered();
+    const first = store.take(limit, 'a');
+    sweepAt(20);
+    await first;
+    asked.length = 0;
+    for (const key of ['a', 'a', 'b']) assert.deepEqual(store.take(limit, key), letIn);
+    assert.deepEqual(asked, [{ id: 2, limit: 'minute', key: 'a' }]);
+    answer(2);
+    assert.ok(store.take(limit, 'a') instanceof Promise);
+  });
+
+  it('is told once a second, with the number of requests', async () => {
+    const { store, sweepAt, reports } = makeUnanswered();
+    void store.take(limit, 'a');
+    sweepAt(20);
+    for (let request = 0; request < 50; request += 1) void store.take(limit, 'a');
+    for (const time of [500, 1019, 1020, 1021, 5000]) sweepAt(time);
+    assert.deepEqual(reports, [1, 50]);
+  });
+
+  it('is not blamed when the worker itself was busy, and the answer has come meanwhile', async () => {
+    const { store, answer, clock } = makeUnanswered();
+    const first = store.take(limit, 'a');
+    clock.now = 1000;
+    store.sweep();
+    answer(1, { allowed: false, remaining: 0 });
+    assert.equal((await first).allowed, false);
+  });
+
+  it('and then answers too late has no effect on later questions, and gets its lease back', async () => {
+    const { store, asked, answer, sweepAt } = makeUnanswered();
+    const first = store.take(limit, 'client');
+    sweepAt(20);
+    await first;
+    answer(1, { lease: { id: 5, permits: 30, expiresAt: 100 } });
+    assert.deepEqual(asked.at(-1), { lease: 5, spent: 0, lastAt: 0 });
+    const second = store.take(limit, 'client');
+    answer(1, { allowed: false, remaining: 0 });
+    answer(2, { remaining: 3 });
+    assert.equal((await second).remaining, 3);
+  });
+
+  it('has been told what a limit is before it is asked, once', () => {
+    const { store, asked } = makeUnanswered();
+    for (const key of ['a', 'b']) void store.take(limit, key);
+    assert.deepEqual(asked, [
+      'limit minute',
+      { id: 1, limit: 'minute', key: 'a' },
+      { id: 2, limit: 'minute', key: 'b' },
+    ]);
+  });
+});

@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { mustOpenJobsPages, managementToken as token } from '../../helpers/jobs-pages.ts';
+import { mustStoreJob, type StoredJob } from '../../helpers/stored-job.ts';
+import { mustConnect, mustCreateDatabase, mustOpenTestDatabase } from '../../helpers/test-database.ts';
+
+/** A job that holds a secret wherever a job can hold one. */
+const secretive: StoredJob = {
+  state: 'failed',
+  payload: { email: 'secret@example.com' },
+  progressMessage: 'secret progress',
+  uniqueKey: 'secret key',
+  errors: [
+    {
+      ...{ attempt: 1, at: '2026-01-31T12:00:00.000Z', code: 'threw', message: 'secret message' },
+      ...{ details: { line: 'secret' }, stack: 'Error: secret' },
+    },
+  ],
+};
+
+describe('who reads and who changes', () => {
+  const cases = [
+    { configured: false, loopback: true, shown: '', read: 200, contents: true, write: 403 },
+    { configured: false, loopback: false, shown: '', read: 200, contents: false, write: 403 },
+    { configured: true, loopback: true, shown: '', read: 200, contents: false, write: 401 },
+    { configured: true, loopback: false, shown: '', read: 401, contents: false, write: 401 },
+    { configured: true, loopback: true, shown: token, read: 200, contents: true, write: 204 },
+    { configured: true, loopback: false, shown: token, read: 200, contents: true, write: 204 },
+    { configured: true, loopback: true, shown: 'a wrong one', read: 401, contents: false, write: 401 },
+    { configured: true, loopback: false, shown: 'a wrong one', read: 401, contents: false, write: 401 },
+  ];
+  for (const { configured, loopback, shown, read, contents, write } of cases) {
+    const name = [
+      configured ? 'a token is configured' : 'no token is configured',
+      loopback ? 'only this machine reaches the port' : 'others reach the port',
+      shown === '' ? 'none is shown' : shown === token ? 'it is shown' : 'a wrong one is shown',
+    ].join(', ');
+    test(name, async (t) => {
+      const database = await mustOpenTestDatabase(t);
+      const id = await mustStoreJob(database.sql, secretive);
+      const pages = await mustOpenJobsPages(t, { database, loopback, token: configured ? token : '' });
+      for (const path of ['overview', 'jobs', `jobs/${id}`]) {
+        const answer = await pages.look(path, shown);
+        assert.equal(answer.status, read, path);
+        if (path !== 'overview') assert.equal(/secret/.test(answer.text), contents, path);
+        if (read === 200) assert.equal(answer.json.access.contents, contents);
+      }
+      for (const path of ['queues/default/pause', 'queues/default/resume', `jobs/${id}/retry`]) {
+        assert.equal((await pages.change(path, shown)).status, write, path);
+      }
+      // After that many wrong tokens there is a wait.
+      const last = shown === 'a wrong one' ? 429 : write === 204 ? 200 : write;
+      assert.equal((await pages.change('retry-failed', shown)).status, last);
+      assert.doesNotMatch(pages.log.text(), /correct-horse/);
+    });
+  }
+
+  test('a refusal to change names the setting', async (t) => {
+    const pages = await mustOpenJobsPages(t, { database: null });
+    assert.match((await pages.change('queues/mail/pause')).json.detail, /set APP_MANAGEMENT_TOKEN/);
+  });
+});
+
+describe('the Host of a request to a port of this machine alone', () => {
+  for (const [host, status] of [
+    ['localhost:9181', 200],
+    ['127.0.0.1:9181', 200],
+    ['127.8.8.8', 200],
+    ['[::1]:9181', 200],
+    ['127.999.1.1', 421],
+    ['127.0.0.1.1', 421],
+    ['rebound.example', 421],
+    ['127.0.0.1.rebound.example', 421],
+    ['localhost.rebound.example:9181', 421],
+  ] as const) {
+    test(`${host} is ${status}`, async (t) => {
+      const database = await mustOpenTestDatabase(t);
+      const { look } = await mustOpenJobsPages(t, { database, token });
+      assert.equal((await look('jobs', '', { host })).status, status);
+    });
+  }
+
+  test('is one that the settings list where others reach the port by a name, with the token too', async (t) => {
+    const database = await mustOpenTestDatabase(t);
+    const { look, change } = await mustOpenJobsPages(t, { database, token, loopback: false });
+    assert.equal((await look('jobs', token, { host: 'jobs.internal' })).status, 200);
+    assert.equal((await look('jobs', token, { host: 'rebound.example' })).status, 421);
+    assert.equal((await change('queues/mail/pause', token, { host: 'rebound.example' })).status, 421);
+  });
+});
+
+test('the overview has counts, paused queues, runners and the last hour', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  await mustStoreJob(database.sql, { state: 'available', queue: 'mail' });
+  await mustStoreJob(database.sql, { state: 'completed' });
+  const { look } = await mustOpenJobsPages(t, { database });
+  const { json } = await look('overview');
+  assert.equal(json.active[0].queue, 'mail');
+  assert.equal(json.active[0].jobs, 1);
+  assert.match(json.active[0].first_run_at, /^\d{4}-.*Z$/);
+  assert.equal(json.finished[0].state, 'completed');
+  assert.deepEqual([json.paused, json.runners], [[], []]);
+  assert.equal(json.minutes.length, 60);
+  const finished = json.minutes.map((minute: { completed: number }) => minute.completed);
+  assert.equal(Math.max(...finished), 1);
+});
+
+test('the list takes filters, with empty ones for none, and refuses what is none', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  await mustStoreJob(database.sql, { state: 'available', queue: 'mail' });
+  const id = await mustStoreJob(database.sql, { state: 'failed', requestId: '8c1f-aa' });
+  const { look } = await mustOpenJobsPages(t, { database });
+  const { json } = await look('jobs?state=failed&queue=&task=&text=8c1f');
+  assert.deepEqual(
+    json.jobs.map((job: { id: number }) => job.id),
+    [id],
+  );
+  for (const query of ['state=lost', 'before=-1', 'before=x', `text=${'x'.repeat(201)}`]) {
+    assert.equal((await look(`jobs?${query}`)).status, 422, query);
+  }
+});
+
+test('one job has its history and what it holds', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const id = await mustStoreJob(database.sql, secretive);
+  const { look } = await mustOpenJobsPages(t, { database });
+  const { job } = (await look(`jobs/${id}`)).json;
+  assert.deepEqual(job.payload, secretive.payload);
+  assert.deepEqual(job.errors, secretive.errors);
+  assert.equal((await look(`jobs/${id + 1}`)).status, 404);
+});
+
+test('an operator retries, cancels and pauses, and the log says so', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const failed = await mustStoreJob(database.sql, { state: 'failed', queue: 'mail' });
+  const waiting = await mustStoreJob(database.sql, { state: 'available' });
+  const pages = await mustOpenJobsPages(t, { database, token });
+  const stateOf = async (id: number) => (await pages.look(`jobs/${id}`, token)).json.job.state;
+
+  assert.equal((await pages.change(`jobs/${failed}/retry`, token)).status, 204);
+  assert.equal(await stateOf(failed), 'available');
+  assert.equal((await pages.change(`jobs/${waiting}/cancel`, token)).status, 204);
+  assert.equal(await stateOf(waiting), 'cancelled');
+  assert.equal((await pages.change('queues/mail/pause', token)).status, 204);
+  assert.equal((await pages.look('overview', token)).json.paused[0].queue, 'mail');
+  assert.equal((await pages.change('queues/mail/resume', token)).status, 204);
+  assert.deepEqual((await pages.look('overview', token)).json.paused, []);
+
+  const lines = pages.log.of('job.changed_by_hand');
+  assert.deepEqual(
+    lines.map(({ action }) => action),
+    ['retry', 'cancel', 'pause', 'resume'],
+  );
+  assert.equal(lines[0]?.job_id, failed);
+  assert.equal(lines[2]?.queue, 'mail');
+});
+
+test('what cannot be done to a job is a conflict, and a queue without a proper name is refused', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const done = await mustStoreJob(database.sql, { state: 'completed' });
+  const pages = await mustOpenJobsPages(t, { database, token });
+  assert.equal((await pages.change(`jobs/${done}/retry`, token)).status, 409);
+  assert.equal((await pages.change(`jobs/${done}/cancel`, token)).status, 409);
+  assert.equal((await pages.change('queues/No%20Queue/pause', token)).status, 422);
+  assert.deepEqual(pages.log.of('job.changed_by_hand'), []);
+});
+
+test('a job and a queue that there are not are not found, and nothing is changed or logged', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const pages = await mustOpenJobsPages(t, { database, token });
+  for (const [path, detail] of [
+    ['jobs/4711/retry', /^There is no job 4711: it may have been pruned\.$/],
+    ['jobs/4711/cancel', /^There is no job 4711: it may have been pruned\.$/],
+    ['queues/mial/pause', /^There is no queue mial\.$/],
+    ['queues/mial/resume', /^There is no queue mial\.$/],
+  ] as const) {
+    const { status, json } = await pages.change(path, token);
+    assert.equal(status, 404, path);
+    assert.match(json.detail, detail);
+  }
+  assert.equal((await database.sql`select from job_queues`).length, 0);
+  assert.deepEqual(pages.log.of('job.changed_by_hand'), []);
+});
+
+test('a wrong token is told from a missing one', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const pages = await mustOpenJobsPages(t, { database, token });
+  const wrong = await pages.look('overview', 'a wrong one');
+  assert.equal(wrong.json.detail, 'This is not the management token.');
+  const missing = await pages.change('queues/default/pause');
+  assert.match(missing.json.detail, /^Send the value of APP_MANAGEMENT_TOKEN/);
+});
+
+test('it is told how many failed jobs another attempt may help', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const refused = { attempt: 1, at: '2026-01-31T12:00:00.000Z', code: 'refused', message: 'No.' } as const;
+  await mustStoreJob(database.sql, { state: 'failed', queue: 'mail', errors: [refused] });
+  for (const queue of ['mail', 'mail', 'default'])
+    await mustStoreJob(database.sql, { state: 'failed', queue });
+  const { look } = await mustOpenJobsPages(t, { database });
+  assert.deepEqual((await look('retry-failed')).json, { jobs: 3, or_more: false });
+  assert.deepEqual((await look('retry-failed?queue=mail&task=')).json, { jobs: 2, or_more: false });
+});
+
+test('failed jobs are retried in a batch, for one queue or task', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  await mustStoreJob(database.sql, { state: 'failed', queue: 'mail' });
+  await mustStoreJob(database.sql, { state: 'failed' });
+  const pages = await mustOpenJobsPages(t, { database, token });
+  const answer = await pages.change('retry-failed?queue=mail&after=0', token);
+  assert.deepEqual(answer.json, { retried: 1, after: null });
+  const [line] = pages.log.of('job.changed_by_hand');
+  assert.deepEqual([line?.action, line?.queue, line?.retried], ['retry_failed', 'mail', 1]);
+});
+
+describe('without jobs to show', () => {
+  test('a database that is not open yet, that is none, and that has no table are said in a sentence', async (t) => {
+    const empty = mustConnect(t, { url: await mustCreateDatabase(t, { empty: true }) });
+    for (const [database, code, detail] of [
+      [undefined, 'not_ready', /starting/],
+      [null, 'database_disabled', /set APP_DATABASE_URL/],
+      [empty, 'not_ready', /npm run migrate/],
+    ] as const) {
+      const { look } = await mustOpenJobsPages(t, { database });
+      for (const path of ['overview', 'jobs', 'jobs/1']) {
+        const answer = await look(path);
+        assert.equal(answer.status, 503, path);
+        assert.equal(answer.json.code, code);
+        assert.match(answer.json.detail, detail);
+      }
+    }
+  });
+
+  test('a database that is away stops no probe', async (t) => {
+    const database = mustConnect(t, {
+      url: 'postgres://nobody@127.0.0.1:1/nothing',
+      connectTimeoutSeconds: 1,
+    });
+    const { look, page } = await mustOpenJobsPages(t, { database });
+    const looking = look('overview');
+    assert.equal((await page('/livez')).status, 200);
+    assert.equal((await looking).status, 503);
+  });
+});

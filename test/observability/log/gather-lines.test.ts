@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import fc from 'fast-check';
+import { gatherLines } from '../../../src/observability/log/gather-lines.ts';
+
+/** Gathers up to 32 bytes for 20 ms; time stands still until it is told to go on. */
+function gather(t: TestContext) {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const parts: string[] = [];
+  const take = (lines: Uint8Array) => void parts.push(Buffer.from(lines).toString());
+  return {
+    parts,
+    gathered: gatherLines({ bytes: 32, ms: 20, take }),
+    pass: (ms: number) => t.mock.timers.tick(ms),
+  };
+}
+
+describe('gathered lines', () => {
+  it('are handed over together after the time that the first has waited', (t) => {
+    const { parts, gathered, pass } = gather(t);
+    gathered.add('one\n');
+    pass(15);
+    gathered.add('two\n');
+    pass(4);
+    assert.deepEqual(parts, []);
+    pass(1);
+    assert.deepEqual(parts, ['one\ntwo\n']);
+    pass(100);
+    assert.deepEqual(parts, ['one\ntwo\n']);
+  });
+
+  it('are handed over at once when there are as many bytes as there may be, characters of several bytes too', (t) => {
+    const { parts, gathered } = gather(t);
+    gathered.add(`${'€'.repeat(10)}\n`);
+    gathered.add('\n');
+    assert.deepEqual(parts, [`${'€'.repeat(10)}\n\n`]);
+  });
+
+  it('stay whole and in order, and no part is longer than it may be unless a line is', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'grapheme', maxLength: 20 })), (texts) => {
+        const lines = texts.map((text) => `${text.replaceAll('\n', ' ')}\n`);
+        const parts: Uint8Array[] = [];
+        const gathered = gatherLines({
+          bytes: 32,
+          ms: 1,
+          take: (part) => void parts.push(Buffer.from(part)),
+        });
+        for (const line of lines) gathered.add(line);
+        gathered.pass();
+        assert.equal(Buffer.concat(parts).toString(), lines.join(''));
+        for (const part of parts) {
+          const text = Buffer.from(part).toString();
+          assert.ok(text.endsWith('\n'));
+          assert.ok(part.length <= 32 || text.indexOf('\n') === text.length - 1);
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { connectionLimits, readFileLimit } from '../../src/program/connection-limits.ts';
+import { loadSettings } from '../../src/settings/load.ts';
+
+function limitsOf(files: number, env: Readonly<Record<string, string>> = {}) {
+  const { settings } = loadSettings({ env: { APP_DATABASE_POOL_SIZE: '10', ...env }, envFile: null });
+  return connectionLimits(settings, files);
+}
+
+describe('the connections of a process', () => {
+  for (const [files, max, maxPerAddress, maxManagement] of [
+    [32, 1, 1, 16],
+    [64, 16, 4, 16],
+    [256, 160, 40, 22],
+    [1024, 832, 208, 118],
+    [20_000, 10_000, 2_500, 256],
+    [Number.POSITIVE_INFINITY, 10_000, 2_500, 256],
+  ] as const) {
+    it(`are ${max}, ${maxPerAddress} an address and ${maxManagement} for management with ${files} files`, () => {
+      const limits = limitsOf(files);
+      assert.deepEqual(
+        [limits.max, limits.maxPerAddress, limits.maxManagement],
+        [max, maxPerAddress, maxManagement],
+      );
+      assert.equal(limits.warning === undefined, max === 10_000);
+    });
+  }
+
+  it('are as many as the settings want where the system allows more', () => {
+    const limits = limitsOf(20_000, { APP_MAX_CONNECTIONS: '50', APP_MAX_CONNECTIONS_PER_ADDRESS: '7' });
+    assert.deepEqual([limits.max, limits.maxPerAddress, limits.warning], [50, 7, undefined]);
+  });
+
+  it('of one address are never more than all', () => {
+    assert.equal(limitsOf(256, { APP_MAX_CONNECTIONS_PER_ADDRESS: '5000' }).maxPerAddress, 160);
+  });
+
+  it('are fewer than the settings want with a warning that names the limit that would do', () => {
+    assert.match(limitsOf(1024).warning ?? '', /lets a process open 1024 files: 832 .*ulimit -n\) to 10330/);
+  });
+});
+
+it('the limit of this process is a number of files', () => {
+  assert.ok(readFileLimit() > 0);
+});
