@@ -7,11 +7,11 @@ import { deleteOldUploads } from './features/uploads/old-uploads.ts';
 import { uploadsFolder } from './features/uploads/uploads.ts';
 import { deleteExpiredKeys } from './idempotency/postgres.ts';
 import { pruneJobs } from './jobs/store.ts';
-import type { Chore } from './program/pruner.ts';
+import type { RetentionRule } from './program/pruner.ts';
 import type { Settings } from './settings/load.ts';
 
-/** Every kind of row that ends by time, and the chores of jobs. How long a row stays after its end, its statement says. */
-export function createChores(database: Database, settings: Settings): Chore[] {
+/** Returns the retention rules of a server. The SQL statement of each rule holds how long a row stays after its end. */
+export function createRetentionRules(database: Database, settings: Settings): RetentionRule[] {
   const { sql } = database;
   return [
     { name: 'sessions', deleteBatch: (limit) => deleteEndedSessions(sql, limit) },
@@ -19,15 +19,18 @@ export function createChores(database: Database, settings: Settings): Chore[] {
     { name: 'API keys', deleteBatch: (limit) => deleteEndedApiKeys(sql, limit) },
     { name: 'attempts', deleteBatch: (limit) => deleteOldAttempts(sql, limit) },
     { name: 'idempotency keys', deleteBatch: (limit) => deleteExpiredKeys(sql, limit) },
-    ...createJobChores(database, settings),
+    ...createJobRetentionRules(database, settings),
   ];
 }
 
 /**
- * Finished jobs, and the files that were uploaded for them; how long they stay, the settings say. Servers do these, and
- * so does what runs jobs: a server may have no jobs beside it, and jobs may run without a server.
+ * Returns the rules for finished jobs and the files uploaded for them; the settings hold their retention. Servers and
+ * job processes both apply these rules, since either may run without the other.
  */
-export function createJobChores({ sql }: Database, { application, tasks }: Settings): Chore[] {
+export function createJobRetentionRules(
+  { sql }: Database,
+  { application, tasks }: Settings,
+): RetentionRule[] {
   const { keepCompletedDays: completedDays, keepFailedDays: failedDays } = tasks;
   const folder = uploadsFolder(application.dataDir);
   return [

@@ -3,13 +3,13 @@ import { mkdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { uploadsFolder } from '../src/features/uploads/uploads.ts';
-import { createChores } from '../src/retention.ts';
+import { createRetentionRules } from '../src/retention.ts';
 import { loadSettings } from '../src/settings/load.ts';
 import { mustMakeFolder } from './helpers/program.ts';
 import { mustOpenTestDatabase } from './helpers/test-database.ts';
 import { testSecret } from './helpers/test-secret.ts';
 
-it('what has been over for long is deleted by its chore, and what is not is left', async (t) => {
+it('each retention rule deletes expired rows and files, and keeps current ones', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const { sql } = database;
   await sql`
@@ -52,7 +52,7 @@ it('what has been over for long is deleted by its chore, and what is not is left
     env: { APP_ENVIRONMENT: 'test', SECURITY_JWT_SECRET: testSecret, APP_DATA_DIR: data },
     envFile: null,
   });
-  for (const { name, deleteBatch } of createChores(database, settings)) {
+  for (const { name, deleteBatch } of createRetentionRules(database, settings)) {
     assert.equal(await deleteBatch(10), 1, name);
     assert.equal(await deleteBatch(10), 0, name);
   }

@@ -1,48 +1,48 @@
 /**
- * Deleting what is over: sessions long ended, tokens long used, keys long expired. Nothing reads these rows any more,
- * so it never matters when they go, only that they do. Each chore deletes a small batch at a time and is called again
- * until it finds less than a batch, so no statement holds its locks for long; several processes may do it at once.
+ * The pruner deletes rows past their retention: ended sessions, used tokens, expired keys. Nothing reads these rows any
+ * more, so the exact time of deletion does not matter. Each retention rule deletes in small batches until a batch is not
+ * full, so no statement holds its locks for long. Several processes may prune at once.
  *
- *     waiting --time is up--> working: chore 1, chore 2, ... --> waiting
- *         \___________________ stop() ___________________/   a batch that runs is waited for, the next is not begun
+ *     waiting --interval elapsed--> pruning: rule 1, rule 2, ... --> waiting
+ *         \______________________ stop() _____________________/   waits for the current batch, starts no other
  *
- * A chore that fails is logged and tried again at the next round.
+ * A rule that fails is logged and retried in the next round.
  */
 
 import type { Logger } from '../observability/logger.ts';
 
-export interface Chore {
-  /** What it deletes, for the log. */
+export interface RetentionRule {
+  /** Names the deleted rows in the log. */
   readonly name: string;
-  /** Deletes at most `limit` rows and returns how many there were. */
+  /** Deletes at most `limit` rows and returns the number of deleted rows. */
   readonly deleteBatch: (limit: number) => Promise<number>;
 }
 
-export interface HousekeepingOptions {
-  readonly chores: readonly Chore[];
-  /** Milliseconds between rounds. The first is earlier by a random part, so that processes do not work in step. */
+export interface PrunerOptions {
+  readonly rules: readonly RetentionRule[];
+  /** Milliseconds between rounds. The first round starts after a random part of it, so that processes spread out. */
   readonly everyMs: number;
   readonly batchSize?: number;
   readonly log: Logger;
 }
 
 /** Starts the rounds. `stop` is idempotent and resolves when no batch is running. */
-export function startHousekeeping({ chores, everyMs, batchSize = 1000, log }: HousekeepingOptions): {
+export function startPruner({ rules, everyMs, batchSize = 1000, log }: PrunerOptions): {
   stop(): Promise<void>;
 } {
   let stopped = false;
-  let working = Promise.resolve();
+  let pruning = Promise.resolve();
   let timer = setTimeout(round, Math.random() * everyMs);
 
   function round(): void {
-    working = work().then(() => {
+    pruning = prune().then(() => {
       if (stopped) return;
       timer = setTimeout(round, everyMs);
     });
   }
 
-  async function work(): Promise<void> {
-    for (const { name, deleteBatch } of chores) {
+  async function prune(): Promise<void> {
+    for (const { name, deleteBatch } of rules) {
       try {
         let deleted = 0;
         let batch = batchSize;
@@ -61,7 +61,7 @@ export function startHousekeeping({ chores, everyMs, batchSize = 1000, log }: Ho
     stop() {
       stopped = true;
       clearTimeout(timer);
-      return working;
+      return pruning;
     },
   };
 }

@@ -1,10 +1,10 @@
 /**
  * Opens what runs jobs in this process, and closes it in reverse. Both roles of `jobs-program.ts` call it.
  *
- *     threads, isolate  ->  runner (its own connections)  ->  scheduler, housekeeping (one connection for both)
+ *     threads, isolate  ->  runner (its own connections)  ->  scheduler, pruner (one connection for both)
  *
  * Stopping: the runner claims no more from that moment on and lets what runs end within the grace time, meanwhile the
- * scheduler and housekeeping end; then the threads do.
+ * scheduler and the pruner end; then the threads do.
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
@@ -20,12 +20,12 @@ import { createThreadPool, type ThreadPool } from '../jobs/thread/thread-pool.ts
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics/metrics.ts';
 import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts';
-import { createJobChores } from '../retention.ts';
+import { createJobRetentionRules } from '../retention.ts';
 import { schedules } from '../schedules.ts';
 import type { Settings } from '../settings/load.ts';
 import { taskDefinitions } from '../tasks.ts';
 import { createLifecycle } from './lifecycle.ts';
-import { startHousekeeping } from './pruner.ts';
+import { startPruner } from './pruner.ts';
 import { stopLimits } from './stop-limits.ts';
 import type { TaskThreadData } from './task-thread.ts';
 
@@ -35,8 +35,8 @@ export interface JobParts {
   readonly databaseUrl: string;
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** Between rounds of housekeeping, in milliseconds; by default an hour. */
-  readonly choresEveryMs?: number;
+  /** Milliseconds between rounds of the pruner; by default an hour. */
+  readonly pruneEveryMs?: number;
 }
 
 /** Its counts are of attempts: those begun, and those under way. */
@@ -49,7 +49,7 @@ export interface RunningJobs extends RequestCounts {
 
 /** How long each part may take to close, in milliseconds; the runner beyond the grace time. `stopLimits` is for all. */
 const closeMs = {
-  housekeeping: 250,
+  pruner: 250,
   scheduler: 250,
   database: 500,
   runner: runnerStopMs + 200,
@@ -59,7 +59,7 @@ const closeMs = {
 
 /** Throws a StartError for what the operator can mend: a pooler in the way, a schedule that is wrong. */
 export async function startJobs(parts: JobParts): Promise<RunningJobs> {
-  const { settings, databaseUrl, log, metrics, choresEveryMs: everyMs = 3_600_000 } = parts;
+  const { settings, databaseUrl, log, metrics, pruneEveryMs: everyMs = 3_600_000 } = parts;
   const { application, tasks, server } = settings;
   const lifecycle = createLifecycle(log);
   const workerData: TaskThreadData = { settings, databaseUrl };
@@ -149,10 +149,10 @@ export async function startJobs(parts: JobParts): Promise<RunningJobs> {
       closeMs.scheduler,
     );
     await lifecycle.open(
-      'housekeeping',
-      async () => startHousekeeping({ chores: createJobChores(database, settings), everyMs, log }),
+      'pruner',
+      async () => startPruner({ rules: createJobRetentionRules(database, settings), everyMs, log }),
       (started) => started.stop(),
-      closeMs.housekeeping,
+      closeMs.pruner,
     );
     return {
       requests: () => begun,

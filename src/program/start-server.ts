@@ -25,7 +25,7 @@ import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts
 import { observeSaturation } from '../observability/metrics/saturation-metrics.ts';
 import { reportRefusedConnections } from '../observability/refused-connections.ts';
 import { createShortageReport, type ReportShortage } from '../observability/shortage.ts';
-import { createChores } from '../retention.ts';
+import { createRetentionRules } from '../retention.ts';
 import type { Settings } from '../settings/load.ts';
 import { connectionLimits, readFileLimit } from './connection-limits.ts';
 import { findPending } from './database-check.ts';
@@ -34,7 +34,7 @@ import { createLifecycle } from './lifecycle.ts';
 import { refuseToListen } from './listen-error.ts';
 import { openDatabaseServer } from './open-database.ts';
 import { openMail } from './open-mail.ts';
-import { startHousekeeping } from './pruner.ts';
+import { startPruner } from './pruner.ts';
 import { signingSecrets } from './signing-secrets.ts';
 import { stopLimits } from './stop-limits.ts';
 
@@ -120,8 +120,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
 
     if (databaseUrl !== null) {
       await lifecycle.open(
-        'housekeeping',
-        async () => startHousekeeping({ chores: createChores(database, settings), everyMs: hourMs, log }),
+        'pruner',
+        async () => startPruner({ rules: createRetentionRules(database, settings), everyMs: hourMs, log }),
         (started) => started.stop(),
         databaseCloseMs,
       );

@@ -16,7 +16,7 @@ import { testSecret } from '../helpers/test-secret.ts';
 const queue = createQueue({ definitions: taskDefinitions });
 
 /** Runs jobs in this process, in a real thread, until the end of the test. */
-async function mustStartJobs(t: TestContext, databaseUrl: string, choresEveryMs?: number) {
+async function mustStartJobs(t: TestContext, databaseUrl: string, pruneEveryMs?: number) {
   const { settings } = loadSettings({
     env: {
       APP_ENVIRONMENT: 'test',
@@ -29,7 +29,7 @@ async function mustStartJobs(t: TestContext, databaseUrl: string, choresEveryMs?
   const { log, of } = captureLog();
   const jobs = await startJobs({
     ...{ settings, databaseUrl, log, metrics: createMetrics() },
-    ...(choresEveryMs !== undefined && { choresEveryMs }),
+    ...(pruneEveryMs !== undefined && { pruneEveryMs }),
   });
   t.after(() => jobs.stop(0));
   return { ...jobs, of };
