@@ -33,7 +33,7 @@ import { captureLog } from '../../helpers/captured-log.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import { mustConnect } from '../../helpers/test-database.ts';
 
-const root = join(import.meta.dirname, '..', '..');
+const root = join(import.meta.dirname, '..', '..', '..');
 
 /** Of mode 700, as such folders are: as root, PostgreSQL's own user may not enter it. */
 async function mustMakeFolder(t: { after(work: () => Promise<void>): void }): Promise<string> {
