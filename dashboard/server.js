@@ -5,9 +5,9 @@
  * @typedef {'scheduled' | 'available' | 'running' | 'completed' | 'failed' | 'cancelled'} State
  * @typedef {{ writes: 'allowed' | 'token_missing' | 'not_configured', contents: boolean }} Access
  * @typedef {{ queue: string, task: string, state: State, jobs: number, first_run_at: string | null }} Count
- * @typedef {{ p50: number, p95: number }} Spread
- * @typedef {{ start: string, completed: number, failed: number, cancelled: number, wait: Spread | null,
- *   run: Spread | null }} Minute
+ * @typedef {{ p50: number, p95: number }} Percentiles
+ * @typedef {{ start: string, completed: number, failed: number, cancelled: number, wait: Percentiles | null,
+ *   run: Percentiles | null }} Minute
  * @typedef {{ id: number, host: string, pid: number, version: string, threads: number, started_at: string,
  *   running: number, alive: boolean }} RunnerReport
  * @typedef {{ access: Access, now: string, active: Count[], finished: Count[] | null,

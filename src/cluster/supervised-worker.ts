@@ -11,9 +11,9 @@ import type { WorkerKind, WorkerReport } from './fleet.ts';
 import { readToPrimary, type ToPrimary, type ToWorker } from './messages.ts';
 import { noVitals } from './vitals.ts';
 import {
-  type EndReason,
   isUnplanned,
   nextState,
+  type WorkerEndReason,
   type WorkerEvent,
   type WorkerState,
 } from './worker-state.ts';
@@ -38,7 +38,7 @@ export interface WorkerOptions {
 export type Started = { readonly url: string } | { readonly fault: string };
 
 export interface WorkerEnd {
-  readonly reason: EndReason;
+  readonly reason: WorkerEndReason;
   /** How long it had been ready, in milliseconds; 0 if it never was. */
   readonly readyMs: number;
 }
@@ -55,9 +55,9 @@ export interface SupervisedWorker {
   report(): WorkerReport;
   tell(message: ToWorker): void;
   /** Has it answer what it has and end. One that drains already only gets the deadline of `stopped`, if that is why. */
-  drain(reason: EndReason): void;
+  drain(reason: WorkerEndReason): void;
   /** Ends it at once. */
-  kill(reason: EndReason): void;
+  kill(reason: WorkerEndReason): void;
 }
 
 /** Makes a worker. Throws what `spawn` throws. */
@@ -68,7 +68,7 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
   const who = kind === 'jobs' ? { job_process: id, pid } : { worker: id, pid };
   const bornAt = performance.now();
   let state: WorkerState = 'starting';
-  let reason: EndReason = 'crashed';
+  let reason: WorkerEndReason = 'crashed';
   let readyAt: number | undefined;
   let heardAt = bornAt;
   let vitals = noVitals;
@@ -123,7 +123,7 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
     settleStarted({ url });
   }
 
-  function drain(why: EndReason): void {
+  function drain(why: WorkerEndReason): void {
     if (!enter('drain')) {
       if (why === 'stopped' && state === 'draining') setDeadline(why, options.stopTimeoutMs);
       return;
@@ -134,12 +134,12 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
     setDeadline(why, why === 'stopped' ? options.stopTimeoutMs : options.drainTimeoutMs);
   }
 
-  function setDeadline(why: EndReason, ms: number): void {
+  function setDeadline(why: WorkerEndReason, ms: number): void {
     clearTimeout(deadline);
     deadline = setTimeout(() => kill(why), ms);
   }
 
-  function kill(why: EndReason): void {
+  function kill(why: WorkerEndReason): void {
     if (!enter('timeout')) return;
     reason = why;
     child.kill('SIGKILL');
@@ -192,7 +192,7 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
   };
 }
 
-function sentenceOf(reason: EndReason, how: string, { kind, startTimeoutMs }: WorkerOptions): string {
+function sentenceOf(reason: WorkerEndReason, how: string, { kind, startTimeoutMs }: WorkerOptions): string {
   const name = kind === 'jobs' ? 'The process that runs jobs' : 'A worker';
   if (reason === 'late') {
     return `${name} was not ready within ${startTimeoutMs / 1000} s: see the log for what it waits for, or raise APP_WORKER_START_TIMEOUT_SECONDS.`;

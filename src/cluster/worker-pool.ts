@@ -17,7 +17,7 @@ import { StartError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import { createRestartDelay } from './restart-delay.ts';
 import type { Started, SupervisedWorker, WorkerEnd } from './supervised-worker.ts';
-import { type EndReason, isUnplanned } from './worker-state.ts';
+import { isUnplanned, type WorkerEndReason } from './worker-state.ts';
 
 export interface WorkerPoolOptions {
   readonly wanted: number;
@@ -36,7 +36,7 @@ export interface Exchange {
   /** Counts a worker that this exchange has forked among those that are wanted. */
   accept(worker: SupervisedWorker): void;
   /** Drains what is ready beyond the number wanted, `worn` first. */
-  trim(reason: EndReason, worn?: SupervisedWorker): void;
+  trim(reason: WorkerEndReason, worn?: SupervisedWorker): void;
 }
 
 export interface WorkerPool {
@@ -129,7 +129,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     }
   }
 
-  function trim(reason: EndReason, worn?: SupervisedWorker): void {
+  function trim(reason: WorkerEndReason, worn?: SupervisedWorker): void {
     const ready = inState('ready').sort(
       (a, b) => Number(b === worn) - Number(a === worn) || a.generation - b.generation || a.id - b.id,
     );

@@ -33,7 +33,7 @@ export function nextState(state: WorkerState, event: WorkerEvent): WorkerState |
 }
 
 /** Why a worker ended: what somebody wanted, or what went wrong. */
-export const endReasons = [
+export const workerEndReasons = [
   /** New code and settings took its place. */
   'reloaded',
   /** It had answered so many requests, or had so much memory, that a fresh one took its place. */
@@ -51,11 +51,11 @@ export const endReasons = [
   /** Its event loop was blocked for too long. */
   'silent',
 ] as const;
-export type EndReason = (typeof endReasons)[number];
+export type WorkerEndReason = (typeof workerEndReasons)[number];
 
-const unplanned: ReadonlySet<EndReason> = new Set(['crashed', 'failed', 'late', 'silent']);
+const unplanned: ReadonlySet<WorkerEndReason> = new Set(['crashed', 'failed', 'late', 'silent']);
 
 /** Whether nobody wanted it to end. */
-export function isUnplanned(reason: EndReason): boolean {
+export function isUnplanned(reason: WorkerEndReason): boolean {
   return unplanned.has(reason);
 }

@@ -1,39 +1,39 @@
-/** A wait that somebody else can cut short, so that what is asked for now and then is also asked for when it is due. */
-export interface Alarm {
-  /** Resolves after `ms`, or earlier as the other functions say. One waits at a time. */
-  wait(ms: number): Promise<void>;
-  /** Ends the wait after `ms` at the latest; with nobody waiting, the next one. */
-  within(ms: number): void;
-  /** Ends the wait at once; with nobody waiting, the next one. */
-  ring(): void;
+/** A sleep that others can shorten: a poll loop sleeps between polls, and wakes early when there is work to do. */
+export interface InterruptibleSleep {
+  /** Resolves after `ms`, or earlier if it is woken. Only one caller sleeps at a time. */
+  for(ms: number): Promise<void>;
+  /** Ends the current sleep after at most `ms`; if nothing sleeps, the next one. */
+  wakeWithin(ms: number): void;
+  /** Ends the current sleep at once; if nothing sleeps, the next one. */
+  wake(): void;
 }
 
-export function createAlarm(): Alarm {
+export function createInterruptibleSleep(): InterruptibleSleep {
   let dueAt = Number.POSITIVE_INFINITY;
   let timer: NodeJS.Timeout | undefined;
-  let wake: (() => void) | undefined;
+  let resolveSleep: (() => void) | undefined;
 
-  function within(ms: number): void {
+  function wakeWithin(ms: number): void {
     dueAt = Math.min(dueAt, performance.now() + ms);
-    if (wake === undefined) return;
+    if (resolveSleep === undefined) return;
     clearTimeout(timer);
     timer = setTimeout(end, Math.max(0, dueAt - performance.now()));
   }
 
   function end(): void {
     dueAt = Number.POSITIVE_INFINITY;
-    wake?.();
-    wake = undefined;
+    resolveSleep?.();
+    resolveSleep = undefined;
   }
 
   return {
-    wait(ms) {
+    for(ms) {
       return new Promise((resolve) => {
-        wake = resolve;
-        within(ms);
+        resolveSleep = resolve;
+        wakeWithin(ms);
       });
     },
-    within,
-    ring: () => within(0),
+    wakeWithin,
+    wake: () => wakeWithin(0),
   };
 }

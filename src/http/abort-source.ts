@@ -2,7 +2,7 @@
  * The end of the work for one request: the part of AbortSignal that our own code listens to. A real AbortSignal costs more
  * to make and to listen to than the rest of a small request, and nearly every one of them is never aborted.
  */
-export class Ending {
+export class AbortSource {
   #reason: Error | undefined = undefined;
   readonly #listeners: (() => void)[] = [];
 

@@ -14,7 +14,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Principal } from '../auth/principal.ts';
 import type { AppError } from '../errors.ts';
-import { Ending } from './abort-source.ts';
+import { AbortSource } from './abort-source.ts';
 import type { PreparedRoute } from './dispatch.ts';
 import type { ReplyRecorder } from './reply-recorder.ts';
 import type { Match } from './router.ts';
@@ -96,7 +96,7 @@ export class Context {
   expectsContinue = false;
 
   /** When the work for this request is to end; `signal` is the same for those who need a real AbortSignal. */
-  readonly ending = new Ending();
+  readonly ending = new AbortSource();
 
   status = 404;
   readonly headers: ResponseHeaders = {};

@@ -210,7 +210,7 @@ export async function releaseJobs(
       from own where jobs.id = own.id
       returning jobs.id, state, queue
     )
-    select id, case when state = 'available' then pg_notify(${availableChannel}, queue)::text end as told
+    select id, case when state = 'available' then pg_notify(${availableChannel}, queue)::text end as notified
     from released`;
   return rows.map(({ id }) => id);
 }

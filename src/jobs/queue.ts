@@ -88,7 +88,7 @@ export function createQueue({ definitions }: QueueOptions): Queue {
       );
     }
     const json = checkPayload(task, payload);
-    refuseOutOfRange(options);
+    assertInRange(options);
     return insertJob(sql, {
       name,
       queue: task.queue,
@@ -125,7 +125,7 @@ export function createQueue({ definitions }: QueueOptions): Queue {
 }
 
 /** Throws an AppError `validation_failed` with all options that the table would not take. */
-function refuseOutOfRange({ priority, maxAttempts, timeoutMs, uniqueKey, runAt }: EnqueueOptions): void {
+function assertInRange({ priority, maxAttempts, timeoutMs, uniqueKey, runAt }: EnqueueOptions): void {
   const errors: FieldError[] = [];
   const check = (name: string, fits: boolean, detail: string) => {
     if (!fits) errors.push({ in: 'body', pointer: `/${name}`, detail });

@@ -59,7 +59,7 @@ export async function insertJob(sql: Sql, added: NewJob): Promise<InsertedJob> {
       where name = ${added.name} and unique_key = ${added.uniqueKey} and state in ('available', 'scheduled', 'running')
         and not exists (select from inserted)`;
     if (row !== undefined) {
-      const { isNew, ...job } = withoutTold(row);
+      const { isNew, ...job } = withoutNotified(row);
       return { job, isNew };
     }
     // Another transaction has added one with this key while the statement ran, or finished it: the next one sees.
@@ -97,9 +97,9 @@ export async function cancelJob(sql: Sql, id: number): Promise<CancelledJob | un
       where id = ${id} and (state in ('available', 'scheduled') or (state = 'running' and not cancel_requested))
       returning *
     )
-    select ${wholeJob(sql)}, case when state = 'running' then pg_notify(${cancelChannel}, id::text)::text end as told
+    select ${wholeJob(sql)}, case when state = 'running' then pg_notify(${cancelChannel}, id::text)::text end as notified
     from changed as jobs`;
-  if (changed !== undefined) return { job: withoutTold(changed), isChanged: true };
+  if (changed !== undefined) return { job: withoutNotified(changed), isChanged: true };
   const job = await findJob(sql, id);
   return job === undefined ? undefined : { job, isChanged: false };
 }
@@ -120,7 +120,7 @@ export async function retryJob(sql: Sql, id: number): Promise<Job | undefined> {
       returning *
     )
     select ${wholeJob(sql)}, ${notifyAvailable(sql)} from retried as jobs`;
-  return job === undefined ? undefined : withoutTold(job);
+  return job === undefined ? undefined : withoutNotified(job);
 }
 
 export interface KeepDays {
@@ -153,14 +153,16 @@ export async function pruneJobs(
   return count;
 }
 
-/** Wakes the runners for rows that are available, as a column `told` that says nothing. */
+/** Wakes the runners for rows that are available, as a column `notified` that says nothing. */
 export function notifyAvailable(sql: Sql) {
-  return sql`case when state = 'available' then pg_notify(${availableChannel}, queue)::text end as told`;
+  return sql`case when state = 'available' then pg_notify(${availableChannel}, queue)::text end as notified`;
 }
 
 /** A row without that column. */
-export function withoutTold<Row extends object>(row: Row & { readonly told?: unknown }): Omit<Row, 'told'> {
-  const { told, ...rest } = row;
+export function withoutNotified<Row extends object>(
+  row: Row & { readonly notified?: unknown },
+): Omit<Row, 'notified'> {
+  const { notified, ...rest } = row;
   return rest;
 }
 

@@ -6,12 +6,12 @@ import fc from 'fast-check';
 import { replaceAll } from '../../src/cluster/rolling-reload.ts';
 import type { Started, SupervisedWorker, WorkerEnd } from '../../src/cluster/supervised-worker.ts';
 import { createWorkerPool, type Version, type WorkerPool } from '../../src/cluster/worker-pool.ts';
-import { type EndReason, nextState, type WorkerState } from '../../src/cluster/worker-state.ts';
+import { nextState, type WorkerEndReason, type WorkerState } from '../../src/cluster/worker-state.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 
 interface SimulatedWorker extends SupervisedWorker {
   becomeReady(): void;
-  exit(reason?: EndReason): void;
+  exit(reason?: WorkerEndReason): void;
 }
 
 interface Simulation {
@@ -61,7 +61,7 @@ function simulate(t: Pick<TestContext, 'mock'>, wanted: number): Simulation {
 
 function simulateWorker(id: number, generation: number, onDrained: () => void): SimulatedWorker {
   let state: WorkerState = 'starting';
-  let reason: EndReason = 'crashed';
+  let reason: WorkerEndReason = 'crashed';
   let settleStarted: (started: Started) => void = () => {};
   let settleEnded: (end: WorkerEnd) => void = () => {};
   const enter = (event: Parameters<typeof nextState>[1]) => {

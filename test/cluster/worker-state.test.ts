@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import {
-  endReasons,
   isUnplanned,
   nextState,
   type WorkerState,
+  workerEndReasons,
   workerEvents,
   workerStates,
 } from '../../src/cluster/worker-state.ts';
@@ -39,5 +39,5 @@ describe('the state of a worker', () => {
 });
 
 it('what nobody wanted is told from what somebody did', () => {
-  assert.deepEqual(endReasons.filter(isUnplanned), ['crashed', 'failed', 'late', 'silent']);
+  assert.deepEqual(workerEndReasons.filter(isUnplanned), ['crashed', 'failed', 'late', 'silent']);
 });

@@ -1,31 +1,31 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createAlarm } from '../../src/concurrency/interruptible-sleep.ts';
+import { createInterruptibleSleep } from '../../src/concurrency/interruptible-sleep.ts';
 
 const never = 3_600_000;
 
-test('a wait ends when somebody rings', async () => {
-  const alarm = createAlarm();
-  const waited = alarm.wait(never);
-  alarm.ring();
-  await waited;
+test('wake ends the current sleep', async () => {
+  const sleep = createInterruptibleSleep();
+  const slept = sleep.for(never);
+  sleep.wake();
+  await slept;
 });
 
-test('a wait ends at the earliest moment that somebody asked for', async () => {
-  const alarm = createAlarm();
-  const waited = alarm.wait(never);
-  const begunAt = performance.now();
-  alarm.within(30);
-  alarm.within(never);
-  await waited;
-  assert.ok(performance.now() - begunAt > 25);
+test('a sleep ends after the shortest time that wakeWithin was called with', async () => {
+  const sleep = createInterruptibleSleep();
+  const slept = sleep.for(never);
+  const startedAt = performance.now();
+  sleep.wakeWithin(30);
+  sleep.wakeWithin(never);
+  await slept;
+  assert.ok(performance.now() - startedAt > 25);
 });
 
-test('what was asked for while nobody waited ends the next wait, and no other', async () => {
-  const alarm = createAlarm();
-  alarm.ring();
-  await alarm.wait(never);
-  const begunAt = performance.now();
-  await alarm.wait(30);
-  assert.ok(performance.now() - begunAt > 25);
+test('wake without a current sleep ends the next sleep, and only that one', async () => {
+  const sleep = createInterruptibleSleep();
+  sleep.wake();
+  await sleep.for(never);
+  const startedAt = performance.now();
+  await sleep.for(30);
+  assert.ok(performance.now() - startedAt > 25);
 });

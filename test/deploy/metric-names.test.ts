@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import * as z from 'zod';
 import { defaultApp } from '../../src/cli/generated-pages.ts';
-import { endReasons, workerStates } from '../../src/cluster/worker-state.ts';
+import { workerEndReasons, workerStates } from '../../src/cluster/worker-state.ts';
 import { events } from '../../src/observability/events.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { metricsOf, mustMakeWorld, mustStartJobs } from '../helpers/job-world.ts';
+import { metricsOf, mustMakeJobFixture, mustStartJobs } from '../helpers/job-fixture.ts';
 import { startProgram } from '../helpers/program.ts';
 
 const deploy = join(import.meta.dirname, '../../deploy');
@@ -48,7 +48,7 @@ function valuesOf(label: string, exprs: readonly string[]): string[] {
 }
 
 test('the dashboard and the alerts ask only for metrics that the program has', async (t) => {
-  const { env } = await mustMakeWorld(t);
+  const { env } = await mustMakeJobFixture(t);
   const program = startProgram(t, { ...env, APP_WORKERS: '2' });
   await mustStartJobs(program);
   let text = '';
@@ -78,7 +78,7 @@ for (const [where, exprs] of Object.entries(expressions)) {
     for (const [label, known] of [
       ['event', events],
       ['state', workerStates],
-      ['reason', endReasons],
+      ['reason', workerEndReasons],
     ] as const) {
       test(`names only values of "${label}" that there are`, () => {
         const names: readonly string[] = known;

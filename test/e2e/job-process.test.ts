@@ -10,17 +10,17 @@ import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
 import {
   isAlive,
-  mustMakeWorld,
+  mustMakeJobFixture,
   mustStartJobs,
   processesOf,
   queue,
   runnersOf,
-} from '../helpers/job-world.ts';
+} from '../helpers/job-fixture.ts';
 import { mustCopyProgram, startProgram } from '../helpers/program.ts';
 import { mustConnect, mustCreateDatabase } from '../helpers/test-database.ts';
 
 test('when the server is killed, the process of the jobs ends soon after and frees its job', async (t) => {
-  const { env, enqueue, isRunning, database } = await mustMakeWorld(t);
+  const { env, enqueue, isRunning, database } = await mustMakeJobFixture(t);
   const program = startProgram(t, { ...env, APP_WORKERS: '2' });
   const pid = await mustStartJobs(program);
   const id = await enqueue();
@@ -31,7 +31,7 @@ test('when the server is killed, the process of the jobs ends soon after and fre
 });
 
 test('a second signal ends the process of the jobs too, at once', async (t) => {
-  const { env, enqueue, isRunning } = await mustMakeWorld(t);
+  const { env, enqueue, isRunning } = await mustMakeJobFixture(t);
   const program = startProgram(t, env);
   const pid = await mustStartJobs(program);
   const job = await enqueue();
@@ -44,7 +44,7 @@ test('a second signal ends the process of the jobs too, at once', async (t) => {
 });
 
 test('a reload puts a new process in the place of the old one, which ends its job first', async (t) => {
-  const { env, letGo, enqueue, isRunning, isCompleted, database } = await mustMakeWorld(t);
+  const { env, acceptMails, enqueue, isRunning, isCompleted, database } = await mustMakeJobFixture(t);
   const program = startProgram(t, { ...env, APP_WORKERS: '2' });
   const pid = await mustStartJobs(program);
   const first = await enqueue();
@@ -56,7 +56,7 @@ test('a reload puts a new process in the place of the old one, which ends its jo
   const second = await enqueue();
   await eventually('the new process has a job', () => isRunning(second));
   assert.ok(await isRunning(first));
-  letGo();
+  acceptMails();
   await program.logged(/"event":"reload.completed"/);
   await eventually('both are completed', async () => (await isCompleted(first)) && isCompleted(second));
   assert.equal((await queue.find(database.sql, first))?.attempt, 1);
@@ -64,7 +64,7 @@ test('a reload puts a new process in the place of the old one, which ends its jo
 });
 
 test('a process of the jobs that stands still is killed, and the next one has its job', async (t) => {
-  const { env, letGo, enqueue, isRunning, isCompleted } = await mustMakeWorld(t);
+  const { env, acceptMails, enqueue, isRunning, isCompleted } = await mustMakeJobFixture(t);
   const program = startProgram(t, { ...env, APP_WORKER_TIMEOUT: '3' });
   const pid = await mustStartJobs(program);
   const job = await enqueue();
@@ -72,13 +72,13 @@ test('a process of the jobs that stands still is killed, and the next one has it
   process.kill(pid, 'SIGSTOP');
   await program.logged(/"job_process":1,.*"reason":"silent","event":"worker.exited"/);
   await program.logged(/"job_process":2,.*"event":"worker.ready"/);
-  letGo();
+  acceptMails();
   await eventually('the job is completed', () => isCompleted(job));
 });
 
 test('while migrations are pending the server serves and jobs wait; then they run', async (t) => {
-  const { env, letGo } = await mustMakeWorld(t);
-  letGo();
+  const { env, acceptMails } = await mustMakeJobFixture(t);
+  acceptMails();
   const url = await mustCreateDatabase(t, { empty: true });
   const program = startProgram(t, { ...env, APP_DATABASE_URL: url, APP_DATABASE_MIGRATE: 'false' });
   await program.logged(/migrations are pending; run `npm run migrate -- up`.*"event":"jobs.waiting"/);
@@ -97,7 +97,7 @@ test('while migrations are pending the server serves and jobs wait; then they ru
 });
 
 test('what the process of the jobs refuses at its first start ends the start of the server', async (t) => {
-  const { env } = await mustMakeWorld(t);
+  const { env } = await mustMakeJobFixture(t);
   const folder = await mustCopyProgram(t);
   await writeFile(
     join(folder, 'src', 'start-jobs.ts'),

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createApiClient } from '../helpers/api-client.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { mustMakeWorld, mustStartJobs } from '../helpers/job-world.ts';
+import { mustMakeJobFixture, mustStartJobs } from '../helpers/job-fixture.ts';
 import { managementToken } from '../helpers/jobs-pages.ts';
 import { startProgram } from '../helpers/program.ts';
 import { mustStoreJob } from '../helpers/stored-job.ts';
@@ -13,7 +13,7 @@ import { mustSignIn } from '../helpers/test-api.ts';
 for (const workers of ['1', '2']) {
   describe(`with ${workers} workers the pages of the jobs`, () => {
     test('show a mail that was asked for over the API, from its start to its end', async (t) => {
-      const { env, letGo } = await mustMakeWorld(t);
+      const { env, acceptMails } = await mustMakeJobFixture(t);
       const program = startProgram(t, { ...env, APP_WORKERS: workers });
       const pid = await mustStartJobs(program);
       const pages = createApiClient(await program.management);
@@ -45,7 +45,7 @@ for (const workers of ['1', '2']) {
         );
         return isThere && runners.length === 1 && runners[0].pid === pid;
       });
-      letGo();
+      acceptMails();
       await eventually('it is completed', () => jobIs('completed'));
       const { body } = await pages.get('/jobs/data/jobs?state=completed&task=send_email');
       assert.deepEqual(
@@ -59,8 +59,8 @@ for (const workers of ['1', '2']) {
     });
 
     test('let whoever has the token retry what failed, and nobody else', async (t) => {
-      const { env, letGo, database } = await mustMakeWorld(t);
-      letGo();
+      const { env, acceptMails, database } = await mustMakeJobFixture(t);
+      acceptMails();
       const id = await mustStoreJob(database.sql, {
         ...{ state: 'failed', queue: 'mails' },
         payload: { to: 'ada@example.org', subject: 'Hello', body: 'Hello.' },

@@ -9,22 +9,22 @@ import { eventually } from '../helpers/eventually.ts';
 import {
   isAlive,
   metricsOf,
-  mustMakeWorld,
+  mustMakeJobFixture,
   mustStartJobs,
   processesOf,
   queue,
-} from '../helpers/job-world.ts';
+} from '../helpers/job-fixture.ts';
 import { mustMakeFolder, startProgram } from '../helpers/program.ts';
 import { mustConnect } from '../helpers/test-database.ts';
 
 for (const workers of ['1', '2']) {
   describe(`with ${workers} workers`, () => {
     const world = (t: TestContext) =>
-      mustMakeWorld(t).then((made) => ({ ...made, env: { ...made.env, APP_WORKERS: workers } }));
+      mustMakeJobFixture(t).then((made) => ({ ...made, env: { ...made.env, APP_WORKERS: workers } }));
 
     test('a job runs in one process beside those that answer, which reports and counts with them', async (t) => {
-      const { env, letGo, enqueue, isCompleted, mails } = await world(t);
-      letGo();
+      const { env, acceptMails, enqueue, isCompleted, mails } = await world(t);
+      acceptMails();
       const program = startProgram(t, env);
       const pid = await mustStartJobs(program);
       const job = await enqueue();
@@ -46,7 +46,7 @@ for (const workers of ['1', '2']) {
     });
 
     test('at SIGTERM a job that runs may finish, and no other begins', async (t) => {
-      const { env, letGo, enqueue, isRunning, isCompleted, database } = await world(t);
+      const { env, acceptMails, enqueue, isRunning, isCompleted, database } = await world(t);
       const program = startProgram(t, env);
       const pid = await mustStartJobs(program);
       const first = await enqueue();
@@ -57,7 +57,7 @@ for (const workers of ['1', '2']) {
       await program.logged(/"job_process":1,.*"event":"worker.draining"/);
       const second = await enqueue();
       assert.ok(await isRunning(first));
-      letGo();
+      acceptMails();
       assert.deepEqual(await program.ended, { code: 0, signal: null });
       assert.ok(await isCompleted(first));
       assert.equal((await queue.find(database.sql, second))?.state, 'available');
@@ -65,7 +65,7 @@ for (const workers of ['1', '2']) {
     });
 
     test('at SIGTERM jobs end in order before the database that the program runs', async (t) => {
-      const { env, letGo } = await world(t);
+      const { env, acceptMails } = await world(t);
       const folder = await mustMakeFolder(t);
       const program = startProgram(t, { ...env, APP_DATABASE_URL: 'embedded', APP_DATA_DIR: folder });
       await mustStartJobs(program);
@@ -77,7 +77,7 @@ for (const workers of ['1', '2']) {
       await close(1);
       program.process.kill('SIGTERM');
       await program.logged(/"job_process":1,.*"event":"worker.draining"/);
-      letGo();
+      acceptMails();
       assert.deepEqual(await program.ended, { code: 0, signal: null });
       const order = [
         /"event":"job.completed"/,
@@ -96,14 +96,14 @@ for (const workers of ['1', '2']) {
 }
 
 test('a job whose process is killed runs again in the next one, and the server serves on', async (t) => {
-  const { env, letGo, enqueue, isRunning, isCompleted, database } = await mustMakeWorld(t);
+  const { env, acceptMails, enqueue, isRunning, isCompleted, database } = await mustMakeJobFixture(t);
   const program = startProgram(t, env);
   const pid = await mustStartJobs(program);
   const job = await enqueue();
   await eventually('the job runs', () => isRunning(job));
   process.kill(pid, 'SIGKILL');
   await program.logged(/"job_process":2,.*"event":"worker.ready"/);
-  letGo();
+  acceptMails();
   await eventually('the job is completed', () => isCompleted(job));
   assert.equal((await queue.find(database.sql, job))?.attempt, 2);
   assert.match(await metricsOf(program), /^job_process_restarts_total\{reason="crashed"\} 1$/m);
@@ -111,7 +111,7 @@ test('a job whose process is killed runs again in the next one, and the server s
 });
 
 test('a job that does not finish within the grace time is released, and nothing is counted', async (t) => {
-  const { env, enqueue, isRunning, database } = await mustMakeWorld(t);
+  const { env, enqueue, isRunning, database } = await mustMakeJobFixture(t);
   const program = startProgram(t, { ...env, APP_SHUTDOWN_GRACE_SECONDS: '1' });
   await mustStartJobs(program);
   const id = await enqueue();

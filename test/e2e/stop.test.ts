@@ -11,7 +11,7 @@ import { describe, type TestContext, test } from 'node:test';
 import type { Sql } from '../../src/db/sql.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { request } from '../helpers/http-client.ts';
-import { mustMakeWorld, mustStartJobs, processesOf } from '../helpers/job-world.ts';
+import { mustMakeJobFixture, mustStartJobs, processesOf } from '../helpers/job-fixture.ts';
 import { mustOpenProxy } from '../helpers/postgres-proxy.ts';
 import {
   mustCopyProgram,
@@ -126,7 +126,7 @@ describe('at SIGTERM', { concurrency: 2 }, () => {
   });
 
   test('a mail server that does not answer holds up neither the server nor its jobs', async (t) => {
-    const { env, enqueue, isRunning } = await mustMakeWorld(t);
+    const { env, enqueue, isRunning } = await mustMakeJobFixture(t);
     const program = startProgram(t, { ...env, ...base });
     await mustStartJobs(program);
     const job = await enqueue();

@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from '../helpers/eventually.ts';
 import { request } from '../helpers/http-client.ts';
-import { metricsOf, mustMakeWorld, processesOf } from '../helpers/job-world.ts';
+import { metricsOf, mustMakeJobFixture, processesOf } from '../helpers/job-fixture.ts';
 import { startProgram, startWorkerProgram } from '../helpers/program.ts';
 import { mustCreateDatabase } from '../helpers/test-database.ts';
 
 test('with APP_TASKS_ENABLED=false the server runs no jobs, and `npm run worker` beside it does', async (t) => {
-  const { env, letGo, enqueue, isCompleted } = await mustMakeWorld(t);
-  letGo();
+  const { env, acceptMails, enqueue, isCompleted } = await mustMakeJobFixture(t);
+  acceptMails();
   const server = startProgram(t, { ...env, APP_TASKS_ENABLED: 'false' });
   await server.ready;
   const job = await enqueue();
@@ -35,7 +35,7 @@ test('with APP_TASKS_ENABLED=false the server runs no jobs, and `npm run worker`
 });
 
 test('`npm run worker` lets its jobs finish at SIGTERM, and is not ready meanwhile', async (t) => {
-  const { env, letGo, enqueue, isRunning, isCompleted } = await mustMakeWorld(t);
+  const { env, acceptMails, enqueue, isRunning, isCompleted } = await mustMakeJobFixture(t);
   const worker = startWorkerProgram(t, env);
   const job = await enqueue();
   await eventually('the job runs', () => isRunning(job));
@@ -43,13 +43,13 @@ test('`npm run worker` lets its jobs finish at SIGTERM, and is not ready meanwhi
   worker.process.kill('SIGTERM');
   await eventually('it is not ready', async () => (await request(port, { path: '/readyz' })).status === 503);
   assert.equal((await request(port, { path: '/livez' })).status, 200);
-  letGo();
+  acceptMails();
   assert.deepEqual(await worker.ended, { code: 0, signal: null });
   assert.ok(await isCompleted(job));
 });
 
 test('`npm run worker` uses the embedded database of a server beside it, also when that comes back', async (t) => {
-  const { env } = await mustMakeWorld(t);
+  const { env } = await mustMakeJobFixture(t);
   const embedded = { ...env, APP_DATABASE_URL: 'embedded', APP_TASKS_ENABLED: 'false' };
   const server = startProgram(t, embedded);
   await server.ready;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import type { Sql } from '../../src/db/sql.ts';
-import { createMinutes } from '../../src/jobs/admin/minute-statistics.ts';
+import { createMinuteStatistics } from '../../src/jobs/admin/minute-statistics.ts';
 import {
   cancelRunning,
   claimJobs,
@@ -99,7 +99,7 @@ describe('the moments of a job', () => {
       await tx`select pg_sleep(0.05)`;
       await completeInTransaction(tx, { id, attempt: 1, runner, result: null });
     });
-    const minutes = await createMinutes(sql)();
+    const minutes = await createMinuteStatistics(sql)();
     const counted = minutes.filter(({ completed }) => completed > 0);
     assert.equal(counted.length, 1);
     assert.ok((counted[0]?.start.getTime() ?? 0) >= Date.now() - 2 * minuteMs);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
-import { createRecorder } from '../../src/jobs/runner/completer.ts';
+import { createCompleter } from '../../src/jobs/runner/completer.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { oddValues } from '../helpers/odd-values.ts';
 import { mustStoreJob } from '../helpers/stored-job.ts';
@@ -9,7 +9,7 @@ import { mustStartPool } from '../helpers/thread-pool.ts';
 
 const { sql } = await mustOpenTestDatabase({ after });
 const pool = await mustStartPool({ after }, { memoryMb: 256, abortGraceMs: 100 });
-const recorder = createRecorder({
+const completer = createCompleter({
   sql,
   runner: 1,
   isOver: () => false,
@@ -24,7 +24,7 @@ async function mustRunJob(task: string, at?: string) {
   const payload = at === undefined ? {} : { at };
   const outcome = await pool.runTask(task, { id, payload, timeoutMs: 5_000 });
   const job = { id, name: task, payload, attempt: 1, maxAttempts: 10, timeoutMs: 5_000, runner: 1 };
-  await recorder.record(
+  await completer.record(
     { ...job, userId: null, requestId: null, queue: 'default', priority: 100, waitMs: 0, losses: 0 },
     outcome,
   );

@@ -81,7 +81,7 @@ export async function migrateDown(options: MigrateOptions & { readonly to?: numb
     const target = options.to ?? (applied.at(-1)?.version ?? 0) - 1;
     const reverted = applied.filter(({ version }) => version > target).reverse();
     // Whether the way back exists is known before the first step is taken.
-    const steps = reverted.map((row) => wayBack(row, files));
+    const steps = reverted.map((row) => findDownMigration(row, files));
     for (const migration of steps) {
       await execute(database, migration, migration.down, (sql) => recordReverted(sql, migration));
       options.log.info('migration.reverted', { name: migration.name });
@@ -142,7 +142,7 @@ function compare(files: readonly Migration[], applied: readonly Applied[]): Migr
   return files.filter(({ version }) => !byVersion.has(version));
 }
 
-function wayBack(row: Applied, files: readonly Migration[]): Migration {
+function findDownMigration(row: Applied, files: readonly Migration[]): Migration {
   const file = files.find(({ version }) => version === row.version);
   if (file === undefined) {
     throw new StartError(

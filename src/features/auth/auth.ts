@@ -26,7 +26,6 @@ import { openSession } from './open-session.ts';
 import { createRefresh } from './refresh.ts';
 import type { Transport } from './schema.ts';
 import {
-  type EndReason,
   endSession,
   endSessionByToken,
   endSessionsOf,
@@ -34,6 +33,7 @@ import {
   type ListedSession,
   listSessions,
   lockSessionUser,
+  type SessionEndReason,
 } from './store.ts';
 
 /** What a route of another feature answers that gives new tokens. */
@@ -68,7 +68,11 @@ export interface Auth {
    * Ends the sessions of a user, in the caller's transaction. Call what it resolves to when that is committed: it makes
    * this process ask again for the sessions that ended, and tells the log.
    */
-  endUserSessions(tx: Sql, userId: number, options: { readonly reason: EndReason }): Promise<() => void>;
+  endUserSessions(
+    tx: Sql,
+    userId: number,
+    options: { readonly reason: SessionEndReason },
+  ): Promise<() => void>;
   /**
    * Ends all sessions of the caller, in the caller's transaction, and opens a new one in place of the one that calls: no
    * token from before is valid afterwards (ASVS 5.0, 7.2.4). `committed` is to be called as with `endUserSessions`.
@@ -76,7 +80,7 @@ export interface Auth {
   renewSession(
     tx: Sql,
     caller: SessionPrincipal,
-    options: { readonly client: Client; readonly reason: EndReason },
+    options: { readonly client: Client; readonly reason: SessionEndReason },
   ): Promise<RenewedSession>;
 }
 
@@ -119,7 +123,7 @@ export function createAuth(options: AuthOptions): Auth {
 
   const moment = () => new Date(now());
 
-  function ended(userId: number, sid: string, reason: EndReason): void {
+  function ended(userId: number, sid: string, reason: SessionEndReason): void {
     authenticator.forgetSession(sid);
     log.info('auth.session.ended', { user_id: userId, sid, reason });
   }
@@ -136,7 +140,7 @@ export function createAuth(options: AuthOptions): Auth {
   async function endUserSessions(
     tx: Sql,
     userId: number,
-    { reason }: { readonly reason: EndReason },
+    { reason }: { readonly reason: SessionEndReason },
   ): Promise<() => void> {
     const sessionIds = await endSessionsOf(tx, userId, { reason, now: moment() });
     return () => {

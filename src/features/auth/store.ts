@@ -5,7 +5,7 @@ import type { Sql } from '../../db/sql.ts';
 import type { Transport } from './schema.ts';
 
 /** Why a session was ended; one that has expired has no reason. The table knows the same words. */
-export type EndReason =
+export type SessionEndReason =
   | 'logout'
   | 'logout_all'
   | 'revoked'
@@ -169,8 +169,8 @@ export async function lockSessionUser(
   return caller?.role;
 }
 
-interface Ending {
-  readonly reason: EndReason;
+interface SessionEnd {
+  readonly reason: SessionEndReason;
   readonly now: Date;
 }
 
@@ -178,7 +178,7 @@ interface Ending {
 export async function endSession(
   sql: Sql,
   id: string,
-  { reason, now, userId = null }: Ending & { readonly userId?: number | null },
+  { reason, now, userId = null }: SessionEnd & { readonly userId?: number | null },
 ): Promise<number | undefined> {
   const [ended] = await sql<{ user_id: number }[]>`
     update sessions
@@ -192,7 +192,7 @@ export async function endSession(
 export async function endSessionByToken(
   sql: Sql,
   { sessionId, hash, genuine }: RefreshToken,
-  { reason, now }: Ending,
+  { reason, now }: SessionEnd,
 ): Promise<number | undefined> {
   const [ended] = await sql<{ user_id: number }[]>`
     update sessions
@@ -216,7 +216,7 @@ export async function findTransport(sql: Sql, id: string): Promise<Transport | u
 export async function endSessionsOf(
   sql: Sql,
   userId: number,
-  { reason, now, keep = 0 }: Ending & { readonly keep?: number },
+  { reason, now, keep = 0 }: SessionEnd & { readonly keep?: number },
 ): Promise<string[]> {
   await sql`select id from users where id = ${userId} for no key update`;
   const ended = await sql<{ id: string }[]>`

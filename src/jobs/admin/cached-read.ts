@@ -1,28 +1,28 @@
 /**
  * A value that costs work, for readers who ask often: however many they are and however much the work grows, doing it
  * takes a small share of the time. It is done again only after a rest of `rest` times as long as it took, and of
- * `leastMs` at least; in between everybody gets what was found, or the error that was.
+ * `minTtlMs` at least; in between everybody gets what was found, or the error that was.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
 
-export interface PacedOptions {
+export interface CachedReadOptions {
   /** How old a value may always be, in milliseconds. */
-  readonly leastMs: number;
+  readonly minTtlMs: number;
   /** The rest after the work, in multiples of how long the work took; 20 by default, which is 5 % of the time. */
   readonly rest?: number;
   /** Milliseconds of a clock that only goes forwards. */
   readonly now?: () => number;
 }
 
-export interface Paced<Value> {
+export interface CachedRead<Value> {
   /**
    * The value. With the work under way it waits for that `waitMs` at most, and then gives the value before it, or
    * undefined before the first. Rejects with what the last work rejected with.
    */
   read(waitMs: number): Promise<Value | undefined>;
   /** Something has changed: the next reader does not get what was found before. */
-  expire(): void;
+  invalidate(): void;
 }
 
 type Outcome<Value> =
@@ -30,10 +30,10 @@ type Outcome<Value> =
   | { readonly ok: false; readonly error: unknown };
 
 /** Makes a paced value of `work`, which starts when somebody asks. */
-export function paced<Value>(
+export function cachedRead<Value>(
   work: () => Promise<Value>,
-  { leastMs, rest = 20, now = () => performance.now() }: PacedOptions,
-): Paced<Value> {
+  { minTtlMs, rest = 20, now = () => performance.now() }: CachedReadOptions,
+): CachedRead<Value> {
   let latest: Outcome<Value> | undefined;
   let underWay: Promise<void> | undefined;
   let freshUntil = Number.NEGATIVE_INFINITY;
@@ -49,7 +49,7 @@ export function paced<Value>(
     underWay = undefined;
     const endedAt = now();
     // What changed while the work was done may not be in it.
-    if (changes === changesAtStart) freshUntil = endedAt + Math.max(leastMs, rest * (endedAt - startedAt));
+    if (changes === changesAtStart) freshUntil = endedAt + Math.max(minTtlMs, rest * (endedAt - startedAt));
   }
 
   return {
@@ -63,7 +63,7 @@ export function paced<Value>(
       if (latest?.ok === false) throw latest.error;
       return latest?.value;
     },
-    expire() {
+    invalidate() {
       changes += 1;
       freshUntil = Number.NEGATIVE_INFINITY;
     },

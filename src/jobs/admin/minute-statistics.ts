@@ -12,20 +12,20 @@
 import type { Sql } from '../../db/sql.ts';
 
 /** Half of the jobs took at most `p50` milliseconds, 95 of 100 at most `p95`. */
-export interface Spread {
+export interface Percentiles {
   readonly p50: number;
   readonly p95: number;
 }
 
-export interface JobMinute {
+export interface MinuteStatistics {
   readonly start: Date;
   readonly completed: number;
   readonly failed: number;
   readonly cancelled: number;
   /** From the time at which the job was to run to the start of its last attempt; null if none has started. */
-  readonly wait: Spread | null;
+  readonly wait: Percentiles | null;
   /** How long its last attempt took. */
-  readonly run: Spread | null;
+  readonly run: Percentiles | null;
 }
 
 const minuteMs = 60_000;
@@ -39,11 +39,14 @@ const budgetMs = 250;
  * Makes the function that looks. It gives the last hour, the oldest minute first, without those that are not known yet;
  * rejects with the errors of the database. One look at a time. `now` is milliseconds since 1970.
  */
-export function createMinutes(sql: Sql, now: () => number = Date.now): () => Promise<readonly JobMinute[]> {
-  const known = new Map<number, JobMinute>();
+export function createMinuteStatistics(
+  sql: Sql,
+  now: () => number = Date.now,
+): () => Promise<readonly MinuteStatistics[]> {
+  const known = new Map<number, MinuteStatistics>();
   const final = { from: 0, until: 0 };
 
-  async function look(): Promise<readonly JobMinute[]> {
+  async function look(): Promise<readonly MinuteStatistics[]> {
     const startedAt = now();
     const end = Math.floor(startedAt / minuteMs) * minuteMs + minuteMs;
     const oldest = end - shownMs;
@@ -119,6 +122,6 @@ function findMinutes(sql: Sql, fromMs: number, untilMs: number): Promise<MinuteR
     ) as minute`;
 }
 
-function spread(p50: number | null, p95: number | null): Spread | null {
+function spread(p50: number | null, p95: number | null): Percentiles | null {
   return p50 === null || p95 === null ? null : { p50, p95 };
 }

@@ -14,7 +14,7 @@ import { type FailedFilter, findRetryable } from './search.ts';
  * a queue that no runner has served and that has no job: the name is mistyped.
  */
 export async function pauseQueue(sql: Sql, name: string): Promise<void> {
-  await refuseUnknown(sql, name);
+  await assertQueueExists(sql, name);
   await sql`
     insert into job_queues (name, paused_at) values (${name}, now())
     on conflict (name) do update set paused_at = coalesce(job_queues.paused_at, now())`;
@@ -22,13 +22,13 @@ export async function pauseQueue(sql: Sql, name: string): Promise<void> {
 
 /** Resumes a queue, and wakes the runners. Resuming one that is not paused changes nothing. Throws as pausing does. */
 export async function resumeQueue(sql: Sql, name: string): Promise<void> {
-  await refuseUnknown(sql, name);
+  await assertQueueExists(sql, name);
   await sql`
     with resumed as (update job_queues set paused_at = null where name = ${name} returning name)
     select pg_notify(${availableChannel}, name) from resumed`;
 }
 
-async function refuseUnknown(sql: Sql, name: string): Promise<void> {
+async function assertQueueExists(sql: Sql, name: string): Promise<void> {
   const known = await sql`
     select where exists (select from job_queues where name = ${name}) or exists (select from jobs where queue = ${name})`;
   if (known.length === 0) throw new AppError('not_found', `There is no queue ${name}.`);

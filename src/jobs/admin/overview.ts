@@ -10,8 +10,8 @@ import type { Sql } from '../../db/sql.ts';
 import { AppError } from '../../errors.ts';
 import type { JobState } from '../job.ts';
 import { lockClass } from '../runner/runner-store.ts';
-import { paced } from './cached-read.ts';
-import { createMinutes, type JobMinute } from './minute-statistics.ts';
+import { cachedRead } from './cached-read.ts';
+import { createMinuteStatistics, type MinuteStatistics } from './minute-statistics.ts';
 
 /** Jobs of one task in one queue and one state. */
 export interface JobCount {
@@ -44,42 +44,42 @@ export interface JobsOverview {
   readonly paused: ReadonlyMap<string, Date>;
   readonly runners: readonly RunnerReport[];
   /** The last hour, the oldest minute first; those that are not counted yet are left out. */
-  readonly minutes: readonly JobMinute[];
+  readonly minutes: readonly MinuteStatistics[];
 }
 
 export interface OverviewReader {
   /** Rejects with the errors of the database. */
   read(): Promise<JobsOverview>;
   /** Somebody has changed jobs or queues by hand and wants to see it. */
-  expire(): void;
+  invalidate(): void;
 }
 
 /** How long one look may wait for each part, in milliseconds: the limit of a statement is shorter. */
-const patienceMs = 3_000;
+const maxWaitMs = 3_000;
 /** Finished jobs may still be being counted when the rest is shown. */
-const finishedPatienceMs = 300;
+const maxFinishedWaitMs = 300;
 const finishedTimeoutMs = 15_000;
 
 /** Makes a reader over one database, which all who look share. */
 export function createOverviewReader(database: Database): OverviewReader {
   const { sql } = database;
-  const present = paced(() => findPresent(database), { leastMs: 900 });
-  const finished = paced(() => countFinished(database), { leastMs: 4_500 });
-  const minutes = paced(createMinutes(sql), { leastMs: 1_800 });
+  const present = cachedRead(() => findPresent(database), { minTtlMs: 900 });
+  const finished = cachedRead(() => countFinished(database), { minTtlMs: 4_500 });
+  const minutes = cachedRead(createMinuteStatistics(sql), { minTtlMs: 1_800 });
   return {
     async read() {
       const [now, finishedLately, lastHour] = await Promise.all([
-        present.read(patienceMs),
-        finished.read(finishedPatienceMs).catch(unlessTooSlow),
-        minutes.read(patienceMs),
+        present.read(maxWaitMs),
+        finished.read(maxFinishedWaitMs).catch(unlessTooSlow),
+        minutes.read(maxWaitMs),
       ]);
       if (now === undefined) {
         throw new AppError('database_timeout', 'The database takes too long to count the jobs: try again.');
       }
       return { ...now, finished: finishedLately, minutes: lastHour ?? [] };
     },
-    expire() {
-      for (const part of [present, finished]) part.expire();
+    invalidate() {
+      for (const part of [present, finished]) part.invalidate();
     },
   };
 }

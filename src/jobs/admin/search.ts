@@ -44,7 +44,7 @@ export interface JobPage {
 
 const pageSize = 50;
 /** The rows that one question looks at when no index leads to what it wants. */
-const readAtMost = 50_000;
+const maxRowsRead = 50_000;
 
 /** One page of the jobs with ids below `before`. Rejects with the errors of the database. */
 export async function searchJobs(sql: Sql, filter: JobFilter, before: number | undefined): Promise<JobPage> {
@@ -146,6 +146,6 @@ async function findFloor(sql: Sql, before: number | undefined): Promise<number> 
     select id from jobs
     where ${before === undefined ? sql`true` : sql`id < ${before}`}
     order by id desc
-    limit 1 offset ${readAtMost - 1}`;
+    limit 1 offset ${maxRowsRead - 1}`;
   return row?.id ?? 0;
 }

@@ -1,6 +1,6 @@
 import type { Logger } from '../../observability/logger.ts';
 import type { ClaimedJob } from '../attempt-store.ts';
-import type { Ending } from './completer.ts';
+import type { RecordedOutcome } from './completer.ts';
 
 /** The fields by which every line about a job can be found: also the id of the request that enqueued it. */
 export function jobFields({ id, name, attempt, requestId }: ClaimedJob) {
@@ -13,7 +13,12 @@ export function jobFields({ id, name, attempt, requestId }: ClaimedJob) {
 }
 
 /** Writes the line that says what became of an attempt. `durationMs` is null if it had no thread. */
-export function logEnding(log: Logger, job: ClaimedJob, ending: Ending, durationMs: number | null): void {
+export function logOutcome(
+  log: Logger,
+  job: ClaimedJob,
+  ending: RecordedOutcome,
+  durationMs: number | null,
+): void {
   const fields = {
     ...jobFields(job),
     ...(durationMs === null ? {} : { duration_ms: Math.round(durationMs * 10) / 10 }),

@@ -19,7 +19,7 @@
  *                 job, and a fault is replaced by one that says so and fails its attempt
  *
  * Whatever else stands in the way passes, as a held row, a full disk or a restart do, and nobody else may take the job
- * before. Should an attempt be dropped all the same, its row is found and released (strays, `attempts.ts`).
+ * before. Should an attempt be dropped all the same, its row is found and released (strays, `dispatcher.ts`).
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -45,12 +45,12 @@ import type { Fault, Outcome } from '../thread/thread-messages.ts';
 import { createBatch } from './batch.ts';
 
 /** What became of an attempt. `lost`: it was no longer this runner's, or that could not be found out. */
-export type Ending =
+export type RecordedOutcome =
   | { readonly kind: 'completed' | 'snoozed' | 'cancelled' | 'released' | 'lost' }
   | { readonly kind: 'failed'; readonly fault: Fault }
   | { readonly kind: 'retried'; readonly fault: Fault; readonly retryAfterMs: number };
 
-export interface RecorderOptions {
+export interface CompleterOptions {
   readonly sql: Sql;
   readonly runner: number;
   /** Whether the session is over, so that nothing is worth writing any more. */
@@ -60,30 +60,30 @@ export interface RecorderOptions {
   readonly log: Logger;
 }
 
-export interface Recorder {
+export interface Completer {
   /** Never rejects. */
-  record(job: ClaimedJob, outcome: Outcome): Promise<Ending>;
+  record(job: ClaimedJob, outcome: Outcome): Promise<RecordedOutcome>;
 }
 
 /** Enough for a batch to cost little for each, and few enough for it to hold its locks briefly. */
-const mostInBatch = 500;
-const firstRetryMs = 10;
-const longestRetryMs = 1_000;
+const maxBatchSize = 500;
+const minRetryMs = 10;
+const maxRetryMs = 1_000;
 /** Between two lines of the log that say why nothing can be written. */
 const reportMs = 10_000;
 
 /** What has come of a write: the state that the job is in now, or that there is no more to write. */
 type Written = JobState | 'lost' | 'refused';
 
-export function createRecorder(options: RecorderOptions): Recorder {
+export function createCompleter(options: CompleterOptions): Completer {
   const { sql, runner, isOver, backoffOf, random, log } = options;
   const completions = createBatch(
     (done: readonly DoneAttempt[]) => writeTogether(done, () => completeJobs(sql, { runner, done })),
-    mostInBatch,
+    maxBatchSize,
   );
   const releases = createBatch(
     (jobs: readonly AttemptKey[]) => writeTogether(jobs, () => releaseJobs(sql, { runner, jobs })),
-    mostInBatch,
+    maxBatchSize,
   );
   let quietUntil = 0;
 
@@ -111,14 +111,13 @@ export function createRecorder(options: RecorderOptions): Recorder {
     mayBeWritten = false,
   ): Promise<Written> {
     let isUncertain = mayBeWritten;
-    for (let waitMs = firstRetryMs; !isOver(); waitMs = Math.min(2 * waitMs, longestRetryMs)) {
+    for (let waitMs = minRetryMs; !isOver(); waitMs = Math.min(2 * waitMs, maxRetryMs)) {
       try {
         const state = await write();
         if (state !== undefined) return state;
         const found = await findStateAfter(sql, own);
         if (found !== 'running') return isUncertain && found !== undefined ? found : 'lost';
-        if (waitMs === longestRetryMs)
-          report(own, new Error('A transaction holds the row of the job: end it.'));
+        if (waitMs === maxRetryMs) report(own, new Error('A transaction holds the row of the job: end it.'));
       } catch (error) {
         if (!isUnavailable(error)) report(own, error);
         if (isRefused(error)) return 'refused';
@@ -135,7 +134,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     log.warning('runner.failed', { runner, step: 'record', job_id: id, attempt, error });
   }
 
-  async function recordReturned(job: ClaimedJob, result: string | null): Promise<Ending> {
+  async function recordReturned(job: ClaimedJob, result: string | null): Promise<RecordedOutcome> {
     const done = { id: job.id, attempt: job.attempt, result };
     if (await completions.put(done)) return { kind: 'completed' };
     const completeAlone = async () =>
@@ -146,7 +145,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     return recordFailed(job, { code: 'invalid_result', message }, true);
   }
 
-  async function recordFailed(job: ClaimedJob, fault: Fault, isFinal: boolean): Promise<Ending> {
+  async function recordFailed(job: ClaimedJob, fault: Fault, isFinal: boolean): Promise<RecordedOutcome> {
     const retryAfterMs = isFinal ? null : backoffDelay(job.attempt, backoffOf(job.name), random);
     const own = keyOf(job);
     const written = await persist(own, () => failAttempt(sql, { ...own, fault, retryAfterMs }));
@@ -155,13 +154,13 @@ export function createRecorder(options: RecorderOptions): Recorder {
     return written === 'failed' ? { kind: 'failed', fault } : endingOf(written);
   }
 
-  async function recordSnoozed(job: ClaimedJob, delayMs: number): Promise<Ending> {
+  async function recordSnoozed(job: ClaimedJob, delayMs: number): Promise<RecordedOutcome> {
     const own = keyOf(job);
     const written = await persist(own, () => snoozeJob(sql, { ...own, delayMs }));
     return written === 'refused' ? recordFailed(job, unrecordable, false) : endingOf(written);
   }
 
-  async function recordAborted(job: ClaimedJob, reason: 'cancelled' | 'drain'): Promise<Ending> {
+  async function recordAborted(job: ClaimedJob, reason: 'cancelled' | 'drain'): Promise<RecordedOutcome> {
     const own = keyOf(job);
     if (reason === 'cancelled') {
       const cancel = async () => ((await cancelRunning(sql, own)) ? 'cancelled' : undefined);
@@ -173,7 +172,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     return endingOf(await persist(own, releaseAlone, true));
   }
 
-  function recordOutcome(job: ClaimedJob, outcome: Outcome): Promise<Ending> | Ending {
+  function recordOutcome(job: ClaimedJob, outcome: Outcome): Promise<RecordedOutcome> | RecordedOutcome {
     switch (outcome.kind) {
       case 'returned':
         return recordReturned(job, outcome.result);
@@ -223,7 +222,7 @@ function timeoutFault(timeoutMs: number): Fault {
 }
 
 /** What an attempt has come to that was not to fail: somebody may have cancelled it meanwhile. */
-function endingOf(written: Written): Ending {
+function endingOf(written: Written): RecordedOutcome {
   switch (written) {
     case 'cancelled':
       return { kind: 'cancelled' };

@@ -36,14 +36,14 @@ import type { Isolate } from '../thread/isolate.ts';
 import type { AbortReason, Outcome } from '../thread/thread-messages.ts';
 import type { ThreadPool } from '../thread/thread-pool.ts';
 import { cutText } from '../thread/thrown.ts';
-import { jobFields, logEnding } from './attempt-log.ts';
-import type { Ending, Recorder } from './completer.ts';
+import { jobFields, logOutcome } from './attempt-log.ts';
+import type { Completer, RecordedOutcome } from './completer.ts';
 import type { JobMetrics } from './job-metrics.ts';
 import { createPrefetch } from './prefetch.ts';
 import { createProgressBatch } from './progress-batch.ts';
 import type { Poll } from './runner-store.ts';
 
-export interface AttemptsOptions {
+export interface DispatcherOptions {
   readonly sql: Sql;
   readonly runner: number;
   readonly pool: ThreadPool;
@@ -51,7 +51,7 @@ export interface AttemptsOptions {
   readonly isolate: Isolate;
   readonly definitions: ReadonlyMap<string, TaskDefinition>;
   readonly queues: readonly string[];
-  readonly recorder: Recorder;
+  readonly completer: Completer;
   /** Whether the session is over. */
   readonly isOver: () => boolean;
   /** Told that a job of its own is to run again after so many milliseconds. */
@@ -60,7 +60,7 @@ export interface AttemptsOptions {
   readonly metrics: JobMetrics;
 }
 
-export interface Attempts {
+export interface Dispatcher {
   /** There may be jobs: claims as many as fit, now or as soon as there is room. */
   claim(): void;
   /** The table was asked whether jobs wait, and which run here. */
@@ -82,7 +82,7 @@ interface Held {
   stage: 'waiting' | 'running' | 'recording';
 }
 
-const lost: Ending = { kind: 'lost' };
+const lost: RecordedOutcome = { kind: 'lost' };
 
 /** What is claimed ahead waits for a thread so long at most, in milliseconds. */
 const waitMs = 500;
@@ -93,8 +93,8 @@ const retryMs = 100;
 /** What threads and writes need, once all attempts have been told to end. */
 const endMs = 3_000;
 
-export function createAttempts(options: AttemptsOptions): Attempts {
-  const { sql, runner, pool, isolate, definitions, queues, recorder, isOver, onScheduled, log, metrics } =
+export function createDispatcher(options: DispatcherOptions): Dispatcher {
+  const { sql, runner, pool, isolate, definitions, queues, completer, isOver, onScheduled, log, metrics } =
     options;
   const held = new Map<number, Held>();
   const threads = new Set<Promise<void>>();
@@ -221,11 +221,11 @@ export function createAttempts(options: AttemptsOptions): Attempts {
   async function record(each: Held, outcome: Outcome, durationMs: number | null): Promise<void> {
     each.stage = 'recording';
     progress.drop(each.job.id);
-    const ending = isOver() ? lost : await recorder.record(each.job, outcome);
+    const ending = isOver() ? lost : await completer.record(each.job, outcome);
     if (held.get(each.job.id) === each) held.delete(each.job.id);
     const isRefusal = ending.kind === 'failed' && ending.fault.code === 'refused';
     metrics.finished(each.job.name, isRefusal ? 'refused' : ending.kind, durationMs);
-    logEnding(log, each.job, ending, durationMs);
+    logOutcome(log, each.job, ending, durationMs);
     if (ending.kind === 'retried') onScheduled(ending.retryAfterMs);
     if (ending.kind === 'snoozed' && outcome.kind === 'snoozed') onScheduled(outcome.delayMs);
     tellIfEmpty();

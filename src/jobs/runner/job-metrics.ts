@@ -1,12 +1,12 @@
 import type { Metrics } from '../../observability/metrics/metrics.ts';
 import type { TaskDefinition } from '../task.ts';
-import type { Ending } from './completer.ts';
+import type { RecordedOutcome } from './completer.ts';
 
 /**
  * What became of attempts, as the label `outcome` says it. `refused`: the job has failed because its task rejected what it
  * was given. `taken_over`: from a runner that had died.
  */
-export type CountedOutcome = Ending['kind'] | 'refused' | 'taken_over';
+export type CountedOutcome = RecordedOutcome['kind'] | 'refused' | 'taken_over';
 
 export interface QueueDepth {
   readonly queue: string;

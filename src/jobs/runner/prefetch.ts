@@ -5,7 +5,7 @@
  */
 
 /** What a runner has, and what it has in its hands. */
-export interface InHand {
+export interface RunnerLoad {
   /** Threads that work or could. */
   readonly threads: number;
   /** Claimed, and waiting for a thread. */
@@ -21,14 +21,14 @@ export interface Prefetch {
   /** What was claimed ahead has waited too long: nothing more is, until jobs have proved short again. */
   stop(): void;
   /** How many jobs to claim now; 0 for none. */
-  claimSize(inHand: InHand): number;
+  claimSize(load: RunnerLoad): number;
 }
 
 const horizonMs = 100;
 /** More would not make a claim cheaper for each job. */
-const mostAhead = 256;
+const maxAhead = 256;
 /** What may wait to be recorded, before nothing more is claimed: the database is behind. */
-const mostInHand = 2_048;
+const maxHeld = 2_048;
 /** The weight of the last job in the average. */
 const weight = 0.1;
 
@@ -39,7 +39,7 @@ export function createPrefetch(): Prefetch {
   const ahead = (threads: number) =>
     averageMs >= horizonMs
       ? 0
-      : Math.min(mostAhead, Math.floor((threads * horizonMs) / Math.max(averageMs, 0.01)));
+      : Math.min(maxAhead, Math.floor((threads * horizonMs) / Math.max(averageMs, 0.01)));
 
   return {
     note(durationMs) {
@@ -53,7 +53,7 @@ export function createPrefetch(): Prefetch {
       const wanted = threads + most - waiting - running;
       // Half of it at least, or the first job that ends would cause a claim for one.
       if (wanted < 1 + Math.floor(most / 2)) return 0;
-      return Math.max(0, Math.min(wanted, mostInHand - waiting - running - recording));
+      return Math.max(0, Math.min(wanted, maxHeld - waiting - running - recording));
     },
   };
 }

@@ -22,7 +22,7 @@ import type { Sql } from '../../db/sql.ts';
 import { progressIn, withFault } from '../attempt-store.ts';
 import { availableChannel } from '../channels.ts';
 import type { JobState } from '../job.ts';
-import { notifyAvailable, withoutTold } from '../store.ts';
+import { notifyAvailable, withoutNotified } from '../store.ts';
 
 /** The first number of the advisory locks of runners: "jobs" in ASCII. Nothing else in the database uses it. */
 export const lockClass = 0x6a_6f_62_73;
@@ -116,14 +116,14 @@ export async function pollSession(
         for update skip locked
       ))
       returning queue
-    ), told as (
+    ), notified as (
       select queue, count(*) as jobs, pg_notify(${availableChannel}, queue) from promoted group by queue
     ), served as (
       select queue from unnest(${[...queues]}::text[]) as known (queue)
       where not exists (select from job_queues where name = queue and paused_at is not null)
     )
     select
-      (select coalesce(sum(jobs), 0) from told)::integer as promoted,
+      (select coalesce(sum(jobs), 0) from notified)::integer as promoted,
       array(
         select id from job_runners where id <> ${runner} and id::text not in (
           select objid::text from pg_locks
@@ -135,7 +135,7 @@ export async function pollSession(
       array(select id from jobs where runner = ${runner} and state = 'running' and cancel_requested) as "cancelRequested",
       exists (
         select from served
-        where queue in (select queue from told)
+        where queue in (select queue from notified)
           or exists (select from jobs where jobs.queue = served.queue and state = 'available')
       ) as "hasAvailable",
       exists (
@@ -205,7 +205,7 @@ export async function takeOver(
     )
     select id, name, attempt, state, "requestId", ${notifyAvailable(transaction)} from taken`;
   await transaction`delete from job_runners where id = ${deadRunner} and ${hasNoJobs(transaction, deadRunner)}`;
-  return taken.map(withoutTold);
+  return taken.map(withoutNotified);
 }
 
 const lostFault = JSON.stringify({

@@ -7,7 +7,7 @@
  *        │                          │
  *        └────────── stop() ────────┴──> draining ──> stopped
  *
- *     working   wake-up (NOTIFY) or poll ──> claim ──> threads ──> record        attempts.ts, completer.ts
+ *     working   wake-up (NOTIFY) or poll ──> claim ──> threads ──> record        dispatcher.ts, completer.ts
  *               poll, every 1.1 s        ──> promote what is due, cancel, take the jobs of dead runners over
  *
  * Where it can fail, and what then:
@@ -17,7 +17,7 @@
  *   write finds no row with their attempt and number (fencing). Nothing is claimed before they have ended.
  * - The process was paused and wakes up when others have its jobs: the same, as soon as it reads that its session is
  *   over; until then fencing alone keeps it from completing anything.
- * - A connection of the pool breaks, the session lives: writes are repeated, claims too (attempts.ts).
+ * - A connection of the pool breaks, the session lives: writes are repeated, claims too (dispatcher.ts).
  * - PostgreSQL is away: a session is tried for every 100 ms.
  * - A wake-up is lost: the poll finds the job.
  *
@@ -28,7 +28,7 @@
  */
 
 import { hostname } from 'node:os';
-import { createAlarm } from '../../concurrency/interruptible-sleep.ts';
+import { createInterruptibleSleep } from '../../concurrency/interruptible-sleep.ts';
 import { connectDatabase } from '../../db/database.ts';
 import { isUnavailable } from '../../db/database-error.ts';
 import { StartError } from '../../errors.ts';
@@ -38,8 +38,8 @@ import { findQueueDepths } from '../admin/queue-depths.ts';
 import type { TaskDefinition } from '../task.ts';
 import type { Isolate } from '../thread/isolate.ts';
 import type { ThreadPool } from '../thread/thread-pool.ts';
-import { createRecorder } from './completer.ts';
-import { type Attempts, createAttempts } from './dispatcher.ts';
+import { createCompleter } from './completer.ts';
+import { createDispatcher, type Dispatcher } from './dispatcher.ts';
 import { createJobMetrics } from './job-metrics.ts';
 import { type TakeOverOptions, takeOver } from './runner-store.ts';
 import { openSession, type Session } from './session.ts';
@@ -83,7 +83,7 @@ export interface RunnerOptions {
 
 /**
  * What `stop` takes beyond its grace time at most, in milliseconds: 3 s for attempts that were told to end and their
- * records (`attempts.ts`), 2 s for the row (`session.ts`), 2 s for the connections. Only a thread that cannot be ended
+ * records (`dispatcher.ts`), 2 s for the row (`session.ts`), 2 s for the connections. Only a thread that cannot be ended
  * (`supervised-thread.ts`) holds it longer.
  */
 export const runnerStopMs = 7_000;
@@ -95,7 +95,7 @@ const depthsMs = 15_000;
 const reopenMs = 100;
 const refusedMs = 1_000;
 /** However many jobs come due one after the other. */
-const shortestPollMs = 25;
+const minPollMs = 25;
 /** For a job whose task nobody here knows: a runner with newer code may be on its way. */
 const unknownBackoff = { baseMs: 10_000, maxMs: 600_000 };
 
@@ -128,11 +128,11 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     applicationName: shared.applicationName,
     log,
   });
-  const jobMetrics = createJobMetrics(metrics, definitions, () => attempts?.running() ?? 0);
-  const alarm = createAlarm();
+  const jobMetrics = createJobMetrics(metrics, definitions, () => dispatcher?.running() ?? 0);
+  const sleep = createInterruptibleSleep();
   let session: Session | undefined;
   let lastRunner = 0;
-  let attempts: Attempts | undefined;
+  let dispatcher: Dispatcher | undefined;
   let stopping: Promise<void> | undefined;
   let graceMs = 0;
   /** The number of the session before. */
@@ -148,8 +148,8 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
       process: { host: hostname(), pid: process.pid, version, threads: pool.size },
       jobs: options.directUrl === options.databaseUrl ? null : database.sql,
       former,
-      onAvailable: () => attempts?.claim(),
-      onCancel: (id) => attempts?.cancel(id),
+      onAvailable: () => dispatcher?.claim(),
+      onCancel: (id) => dispatcher?.cancel(id),
     });
 
   /** Tries until there is a session, or the runner is to stop. */
@@ -161,7 +161,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
       } catch (error) {
         if (!isReported) log.error('runner.failed', { step: 'open a session', error });
         isReported = true;
-        await alarm.wait(isUnavailable(error) ? reopenMs : refusedMs);
+        await sleep.for(isUnavailable(error) ? reopenMs : refusedMs);
       }
     }
     return undefined;
@@ -179,17 +179,17 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   async function workIn(opened: Session): Promise<void> {
     const { runner, isOver } = opened;
     const backoffOf = (task: string) => byName.get(task)?.backoff ?? unknownBackoff;
-    const recorder = createRecorder({ sql: database.sql, runner, isOver, backoffOf, random, log });
-    const own = createAttempts({
-      ...{ sql: database.sql, runner, pool, isolate, queues, recorder, isOver, log },
+    const completer = createCompleter({ sql: database.sql, runner, isOver, backoffOf, random, log });
+    const own = createDispatcher({
+      ...{ sql: database.sql, runner, pool, isolate, queues, completer, isOver, log },
       definitions: byName,
-      onScheduled: alarm.within,
+      onScheduled: sleep.wakeWithin,
       metrics: jobMetrics,
     });
     session = opened;
-    attempts = own;
+    dispatcher = own;
     former = runner;
-    void opened.over.then(alarm.ring);
+    void opened.over.then(sleep.wake);
     log.info('runner.started', { runner, pid: process.pid, threads: pool.size });
     // Its own jobs of the session before it, unless others were faster: this process has not crashed.
     if (lastRunner !== 0) await takeOverFrom(lastRunner, own, { mayHaveCrashed: false }).catch(() => {});
@@ -205,25 +205,25 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     await own.lose();
   }
 
-  async function keepPolling(opened: Session, own: Attempts): Promise<void> {
-    while (stopping === undefined && !opened.isOver()) await alarm.wait(await pollOnce(opened, own));
+  async function keepPolling(opened: Session, own: Dispatcher): Promise<void> {
+    while (stopping === undefined && !opened.isOver()) await sleep.for(await pollOnce(opened, own));
   }
 
   /** Asks what there is to do, and begins it. Resolves with the milliseconds until it is to be asked again. */
-  async function pollOnce(opened: Session, own: Attempts): Promise<number> {
+  async function pollOnce(opened: Session, own: Dispatcher): Promise<number> {
     try {
       const poll = await opened.poll();
       for (const dead of poll.deadRunners) await takeOverFrom(dead, own);
       for (const id of poll.cancelRequested) own.cancel(id);
       own.polled(poll);
-      return Math.max(shortestPollMs, Math.min(pollMs, poll.nextDueMs ?? pollMs));
+      return Math.max(minPollMs, Math.min(pollMs, poll.nextDueMs ?? pollMs));
     } catch (error) {
       if (!opened.isOver()) log.warning('runner.failed', { runner: opened.runner, step: 'poll', error });
       return pollMs;
     }
   }
 
-  async function takeOverFrom(dead: number, own: Attempts, options?: TakeOverOptions): Promise<void> {
+  async function takeOverFrom(dead: number, own: Dispatcher, options?: TakeOverOptions): Promise<void> {
     const taken = await database.transaction((sql) => takeOver(sql, dead, options));
     for (const { id, name, attempt, state, requestId } of taken) {
       jobMetrics.finished(
@@ -258,8 +258,8 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     }
     log.error('runner.failed', { step: 'open a session', error });
   }
-  pool.onFree(() => attempts?.proceed());
-  if (isolate !== pool) isolate.onFree(() => attempts?.proceed());
+  pool.onFree(() => dispatcher?.proceed());
+  if (isolate !== pool) isolate.onFree(() => dispatcher?.proceed());
   const working = work(first);
   const looking = setInterval(lookAtQueues, depthsMs);
   void lookAtQueues();
@@ -267,7 +267,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   return {
     id: () => session?.runner ?? 0,
     isReady: () => session !== undefined && !session.isOver() && stopping === undefined,
-    running: () => attempts?.running() ?? 0,
+    running: () => dispatcher?.running() ?? 0,
     stop(ms) {
       if (stopping !== undefined) return stopping;
       graceMs = ms;
@@ -276,7 +276,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
         await database.close(closeSeconds);
         log.info('runner.stopped');
       });
-      alarm.ring();
+      sleep.wake();
       tellStop();
       return stopping;
     },

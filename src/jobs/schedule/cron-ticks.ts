@@ -9,7 +9,7 @@
  */
 
 import { type Cron, matches, nextMatch } from './cron.ts';
-import { type LocalClock, openLocalClock } from './local-clock.ts';
+import { createLocalClock, type LocalClock } from './local-clock.ts';
 
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
@@ -24,7 +24,7 @@ export interface Ticks {
 
 /** Throws an Error with a sentence if there is no such time zone. */
 export function createTicks(cron: Cron, timeZone: string): Ticks {
-  const clock = openLocalClock(timeZone);
+  const clock = createLocalClock(timeZone);
   const nextTick = cron.hours.size === 24 ? nextShown : nextReached;
   const next = (after: number) => nextTick(cron, clock, Math.floor(after / minuteMs) * minuteMs);
 

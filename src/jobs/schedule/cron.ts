@@ -77,7 +77,7 @@ export function parseCron(text: string): Cron {
     weekdays: new Set([...readField(text, weekdayField, weekday)].map((value) => value % 7)),
     eitherDay: day !== '*' && weekday !== '*',
   };
-  refuseIfNever(cron);
+  assertFires(cron);
   return cron;
 }
 
@@ -123,7 +123,7 @@ function readValue({ least, most, words = [] }: Field, word: string, refuse: (wh
 }
 
 /** The 30th of February never comes; but where a day of the week will do as well, some day does. */
-function refuseIfNever({ text, days, months, eitherDay }: Cron): void {
+function assertFires({ text, days, months, eitherDay }: Cron): void {
   const firstDay = Math.min(...days);
   if (eitherDay || [...months].some((month) => firstDay <= (monthLengths[month - 1] ?? 0))) return;
   throw new Error(`The cron expression "${text}" never fires: none of its months has a day ${firstDay}.`);

@@ -23,7 +23,7 @@ export interface LocalClock {
 }
 
 /** Opens the clock of an IANA zone such as `Europe/Berlin`. Throws an Error with a sentence if there is no such zone. */
-export function openLocalClock(timeZone: string): LocalClock {
+export function createLocalClock(timeZone: string): LocalClock {
   const format = openFormat(timeZone);
 
   /** Milliseconds that the zone is ahead of UTC. */

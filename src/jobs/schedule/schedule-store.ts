@@ -63,7 +63,7 @@ export async function advanceSchedule(
 }
 
 /** Lets the ticks after `now` fire again. False if the last tick is another one by now. */
-export async function turnScheduleBack(
+export async function resetSchedule(
   sql: Sql,
   { name, cron, timeZone }: Pick<Schedule, 'name' | 'cron' | 'timeZone'>,
   lastTick: Date,

@@ -54,7 +54,7 @@ export function defineSchedule<Payload extends z.ZodType>({
 }
 
 /** A schedule that was found to be right. */
-export interface OpenSchedule extends Schedule {
+export interface CompiledSchedule extends Schedule {
   readonly ticks: Ticks;
 }
 
@@ -62,14 +62,14 @@ export interface OpenSchedule extends Schedule {
  * Checks the schedules, and finds out their ticks. Throws a StartError with a sentence for each that is wrong: its name,
  * its expression, its zone, a payload that its task would not take.
  */
-export function openSchedules(schedules: readonly Schedule[]): readonly OpenSchedule[] {
+export function compileSchedules(schedules: readonly Schedule[]): readonly CompiledSchedule[] {
   const faults: string[] = [];
   const opened = schedules.flatMap((schedule, index) => {
     try {
       if (schedules.findIndex(({ name }) => name === schedule.name) < index) {
         throw new Error('Another one has this name.');
       }
-      return [openSchedule(schedule)];
+      return [compileSchedule(schedule)];
     } catch (error) {
       faults.push(
         `The schedule ${schedule.name} is wrong. ${error instanceof Error ? error.message : String(error)}`,
@@ -81,7 +81,7 @@ export function openSchedules(schedules: readonly Schedule[]): readonly OpenSche
   return opened;
 }
 
-function openSchedule(schedule: Schedule): OpenSchedule {
+function compileSchedule(schedule: Schedule): CompiledSchedule {
   const { name, cron, timeZone, task } = schedule;
   if (!/^[a-z][a-z0-9_]{0,49}$/.test(name)) {
     throw new Error('A name has at most 50 lower-case letters, digits and underscores.');

@@ -14,13 +14,13 @@ import type { Database } from '../../db/database.ts';
 import type { Sql } from '../../db/sql.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Queue } from '../queue.ts';
-import { type OpenSchedule, openSchedules, type Schedule } from './schedule.ts';
+import { type CompiledSchedule, compileSchedules, type Schedule } from './schedule.ts';
 import {
   advanceSchedule,
   databaseClock,
   listSchedules,
   registerSchedules,
-  turnScheduleBack,
+  resetSchedule,
 } from './schedule-store.ts';
 
 export interface SchedulerOptions {
@@ -40,7 +40,7 @@ export interface Scheduler {
   runOnce(): Promise<{ readonly waitMs: number }>;
 }
 
-const longestWaitMs = 60_000;
+const maxWaitMs = 60_000;
 const retryMs = 2_000;
 /**
  * A last tick that is further ahead of the clock than this was fired by a clock that was wrong. What is nearer is waited
@@ -48,7 +48,7 @@ const retryMs = 2_000;
  */
 const aheadMs = 5 * 60_000;
 /** A tick that is this late was missed: schedulers look once a minute, if nothing keeps them from it. */
-const missedMs = 2 * longestWaitMs;
+const missedMs = 2 * maxWaitMs;
 
 /** Throws a StartError for schedules that are wrong. */
 export function createScheduler({
@@ -58,7 +58,7 @@ export function createScheduler({
   log,
   clock = databaseClock,
 }: SchedulerOptions): Scheduler {
-  const opened = openSchedules(schedules);
+  const opened = compileSchedules(schedules);
   let registered = false;
   let failing = false;
   let stopped = false;
@@ -72,13 +72,13 @@ export function createScheduler({
     registered = true;
 
     const rows = await listSchedules(sql);
-    let waitMs = longestWaitMs;
+    let waitMs = maxWaitMs;
     for (const schedule of opened) {
       const row = rows.find(({ name }) => name === schedule.name);
       // Another version of the program has taken the schedule over.
       if (row?.cron !== schedule.cron || row.timeZone !== schedule.timeZone) continue;
       if (row.lastTick.getTime() - now.getTime() > aheadMs) {
-        if (!(await tryToTurnBack(schedule, row.lastTick, now))) waitMs = retryMs;
+        if (!(await tryToReset(schedule, row.lastTick, now))) waitMs = retryMs;
         continue;
       }
       const tick = schedule.ticks.latest(row.lastTick, now);
@@ -89,7 +89,7 @@ export function createScheduler({
   }
 
   /** Resolves with whether there was no error. One schedule that fails keeps no other from its time. */
-  async function tryToFire(schedule: OpenSchedule, tick: Date, now: Date): Promise<boolean> {
+  async function tryToFire(schedule: CompiledSchedule, tick: Date, now: Date): Promise<boolean> {
     try {
       await fire(schedule, tick, now);
       return true;
@@ -100,10 +100,10 @@ export function createScheduler({
   }
 
   /** The clock was ahead when the last tick fired. From now on the ticks of the present time fire. */
-  async function tryToTurnBack(schedule: OpenSchedule, lastTick: Date, now: Date): Promise<boolean> {
+  async function tryToReset(schedule: CompiledSchedule, lastTick: Date, now: Date): Promise<boolean> {
     const { name } = schedule;
     try {
-      if (!(await turnScheduleBack(database.sql, schedule, lastTick, now))) return true;
+      if (!(await resetSchedule(database.sql, schedule, lastTick, now))) return true;
       log.warning('schedule.clock_set_back', {
         ...{ schedule: name, last_tick: lastTick, now },
         advice: 'The clock of the database was ahead: look at what ran at the wrong time.',
@@ -115,7 +115,7 @@ export function createScheduler({
     }
   }
 
-  async function fire(schedule: OpenSchedule, tick: Date, now: Date): Promise<void> {
+  async function fire(schedule: CompiledSchedule, tick: Date, now: Date): Promise<void> {
     const { name, task, catchUp } = schedule;
     const lateMs = now.getTime() - tick.getTime();
     const isSkipped = catchUp === 'skip' && lateMs >= missedMs;

@@ -15,18 +15,22 @@
  */
 
 import { outcomeOfAbort } from './outcome.ts';
-import { type PoolThread, type PoolThreadOptions, startPoolThread } from './supervised-thread.ts';
+import {
+  type SupervisedThread,
+  type SupervisedThreadOptions,
+  startSupervisedThread,
+} from './supervised-thread.ts';
 import type { AbortReason, Attempt, Progress } from './thread-messages.ts';
 import type { ThreadPool } from './thread-pool.ts';
 
 /** What runs suspects: a pool whose attempts each have a process of their own. */
 export type Isolate = Pick<ThreadPool, 'free' | 'onFree' | 'run' | 'abort' | 'close'>;
 
-export interface IsolateOptions extends Pick<PoolThreadOptions, 'log'> {
+export interface IsolateOptions extends Pick<SupervisedThreadOptions, 'log'> {
   /** The most processes at a time. */
   readonly size: number;
   /** Starts a process. Throws the system's error if there is no room for another. */
-  readonly start: PoolThreadOptions['start'];
+  readonly start: SupervisedThreadOptions['start'];
   /** How long a process rests before it ends, in milliseconds; by default 30 s. */
   readonly idleMs?: number;
 }
@@ -34,22 +38,22 @@ export interface IsolateOptions extends Pick<PoolThreadOptions, 'log'> {
 /** Longer than what the process takes to end the thread inside, so that this only ends a process that hangs. */
 const abortGraceMs = 2_000;
 
-const firstDelayMs = 100;
-const longestDelayMs = 30_000;
+const minDelayMs = 100;
+const maxDelayMs = 30_000;
 
 /** How long a process may take to be ready. */
 const startMs = 30_000;
 
 interface Slot {
   /** The process when it is ready; undefined if it has ended instead. */
-  readonly ready: Promise<PoolThread | undefined>;
+  readonly ready: Promise<SupervisedThread | undefined>;
   isTaken: boolean;
   idleTimer?: NodeJS.Timeout;
 }
 
 export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOptions): Isolate {
   const slots = new Set<Slot>();
-  const threads = new Set<PoolThread>();
+  const threads = new Set<SupervisedThread>();
   const listeners: (() => void)[] = [];
   /** Attempts whose process is not ready, and why those of them are to end that were aborted meanwhile. */
   const waiting = new Set<number>();
@@ -64,14 +68,14 @@ export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOpti
   };
 
   function open(): Slot {
-    let tellReady = (_thread: PoolThread | undefined) => {};
+    let tellReady = (_thread: SupervisedThread | undefined) => {};
     const slot: Slot = {
       isTaken: true,
       ready: new Promise((resolve) => {
         tellReady = resolve;
       }),
     };
-    const thread: PoolThread = startPoolThread({
+    const thread: SupervisedThread = startSupervisedThread({
       ...{ start, abortGraceMs, log },
       onReady() {
         clearTimeout(startTimer);
@@ -95,7 +99,7 @@ export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOpti
   }
 
   function noteFailure(error: unknown): void {
-    const delayMs = Math.min(firstDelayMs * 2 ** failures, longestDelayMs);
+    const delayMs = Math.min(minDelayMs * 2 ** failures, maxDelayMs);
     failures += 1;
     notBefore = performance.now() + delayMs;
     log.error('thread.failed', {
@@ -123,7 +127,7 @@ export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOpti
     }
   }
 
-  function rest(slot: Slot, thread: PoolThread): void {
+  function rest(slot: Slot, thread: SupervisedThread): void {
     slot.isTaken = false;
     slot.idleTimer = setTimeout(() => {
       slots.delete(slot);

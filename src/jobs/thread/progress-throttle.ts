@@ -1,6 +1,6 @@
 import type { Progress } from './thread-messages.ts';
 
-export interface ProgressPace {
+export interface ProgressThrottle {
   /** Takes what the task says of itself. */
   note(progress: Progress): void;
   /** Sends what is still held back, at once. */
@@ -12,7 +12,10 @@ export interface ProgressPace {
  * between the last one, when the time is up. A task that never gives way has no timers; it is looked at when it says
  * something again.
  */
-export function createProgressPace(send: (progress: Progress) => void, everyMs: number): ProgressPace {
+export function createProgressThrottle(
+  send: (progress: Progress) => void,
+  everyMs: number,
+): ProgressThrottle {
   let held: Progress | undefined;
   let sentAt = Number.NEGATIVE_INFINITY;
   let timer: NodeJS.Timeout | undefined;

@@ -32,7 +32,7 @@ import { isFromThread } from './received-message.ts';
 import type { StartThread } from './thread-handle.ts';
 import type { AbortReason, Attempt, Fault, Outcome, Progress, ToThread } from './thread-messages.ts';
 
-export interface PoolThreadOptions {
+export interface SupervisedThreadOptions {
   readonly start: StartThread;
   /** How long an attempt that is told to end may take to, before its thread is ended. */
   readonly abortGraceMs: number;
@@ -47,14 +47,14 @@ export interface PoolThreadOptions {
 export interface ThreadEnd {
   /** Whether it ever ended an attempt, or was ended because of one. If not, another will hardly do better. */
   readonly wasUseful: boolean;
-  readonly reason: EndReason;
+  readonly reason: ThreadEndReason;
   readonly cause: Fault;
 }
 
 /** `stopped`: it was asked to. `exited`: by itself. Else for what reason it was ended. */
-export type EndReason = AbortReason | 'stopped' | 'fault' | 'exited' | 'out_of_memory';
+export type ThreadEndReason = AbortReason | 'stopped' | 'fault' | 'exited' | 'out_of_memory';
 
-export interface PoolThread {
+export interface SupervisedThread {
   isIdle(): boolean;
   /** Runs an attempt; the thread must be idle. Never rejects. */
   run(attempt: Attempt, onProgress: (progress: Progress) => void): Promise<Outcome>;
@@ -81,14 +81,14 @@ const foreignMessage: Fault = {
 const drainGraceMs = 250;
 
 /** Starts a thread. Throws the system's error if there is no room for one. */
-export function startPoolThread(options: PoolThreadOptions): PoolThread {
+export function startSupervisedThread(options: SupervisedThreadOptions): SupervisedThread {
   const { abortGraceMs, log } = options;
   let state: 'starting' | 'idle' | 'busy' | 'ending' | 'ended' = 'starting';
   let given: Given | undefined;
   let wasUseful = false;
   let isToEnd = false;
   let fault: Fault | undefined;
-  let reason: EndReason = 'exited';
+  let reason: ThreadEndReason = 'exited';
   let graceTimer: NodeJS.Timeout | undefined;
 
   let tellEnded = () => {};
@@ -183,7 +183,7 @@ export function startPoolThread(options: PoolThreadOptions): PoolThread {
     graceTimer = setTimeout(() => handle.terminate(), abortGraceMs);
   }
 
-  function terminate(why: EndReason): void {
+  function terminate(why: ThreadEndReason): void {
     state = 'ending';
     reason = why;
     handle.terminate();

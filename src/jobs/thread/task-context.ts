@@ -18,7 +18,7 @@ import type { Logger } from '../../observability/logger.ts';
 import { type Completion, completeInTransaction, isMarked, markTransaction } from '../attempt-store.ts';
 import type { TaskContext } from '../task.ts';
 import { toResultJson } from './outcome.ts';
-import { createProgressPace } from './progress-throttle.ts';
+import { createProgressThrottle } from './progress-throttle.ts';
 import type { Attempt, Progress } from './thread-messages.ts';
 import { cutText } from './thrown.ts';
 
@@ -49,7 +49,7 @@ const maxProgressMessage = 500;
 
 export function openAttempt({ attempt, signal, database, log, report }: AttemptParts): AttemptScope {
   const { id, name, runner, maxAttempts, userId } = attempt;
-  const pace = createProgressPace(report, progressEveryMs);
+  const pace = createProgressThrottle(report, progressEveryMs);
   let phase: 'open' | 'committing' | 'committed' = 'open';
   let transaction: Promise<unknown> | undefined;
   let isOver = false;

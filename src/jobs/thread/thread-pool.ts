@@ -13,9 +13,9 @@ import { reasonOf } from '../../errors.ts';
 import type { Metrics } from '../../observability/metrics/metrics.ts';
 import { failed, faultOf, outcomeOfAbort } from './outcome.ts';
 import {
-  type PoolThread,
-  type PoolThreadOptions,
-  startPoolThread,
+  type SupervisedThread,
+  type SupervisedThreadOptions,
+  startSupervisedThread,
   type ThreadEnd,
 } from './supervised-thread.ts';
 import { type ThreadSource, threadStarter } from './thread-handle.ts';
@@ -39,7 +39,7 @@ export interface ThreadPool {
   close(): Promise<void>;
 }
 
-export interface ThreadPoolOptions extends ThreadSource, Pick<PoolThreadOptions, 'log'> {
+export interface ThreadPoolOptions extends ThreadSource, Pick<SupervisedThreadOptions, 'log'> {
   readonly size: number;
   /** By default half a second. */
   readonly abortGraceMs?: number;
@@ -55,14 +55,14 @@ interface Waiting {
 
 const replaceReasons = ['cancelled', 'timeout', 'drain', 'lost', 'fault', 'exited', 'out_of_memory'] as const;
 
-const firstDelayMs = 100;
-const longestDelayMs = 30_000;
+const minDelayMs = 100;
+const maxDelayMs = 30_000;
 
 /** Starts the threads. It does not wait for them: see `onFree`. */
 export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
   const { size, abortGraceMs = 500, log } = options;
   const startThread = threadStarter(options);
-  const threads = new Set<PoolThread>();
+  const threads = new Set<SupervisedThread>();
   const timers = new Set<NodeJS.Timeout>();
   const waiting: Waiting[] = [];
   const listeners: (() => void)[] = [];
@@ -80,7 +80,7 @@ export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
 
   function start(): void {
     try {
-      const thread: PoolThread = startPoolThread({
+      const thread: SupervisedThread = startSupervisedThread({
         ...{ start: startThread, abortGraceMs, log },
         onReady() {
           serve();
@@ -110,7 +110,7 @@ export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
 
   function replaceLater(cause: Fault): void {
     deathsInRow += 1;
-    const delayMs = Math.min(firstDelayMs * 2 ** (deathsInRow - 1), longestDelayMs);
+    const delayMs = Math.min(minDelayMs * 2 ** (deathsInRow - 1), maxDelayMs);
     log.error('thread.failed', {
       error: cause.stack ?? cause.message,
       deaths: deathsInRow,

@@ -1,4 +1,4 @@
-import type { JobMinute } from '../../jobs/admin/minute-statistics.ts';
+import type { MinuteStatistics } from '../../jobs/admin/minute-statistics.ts';
 import type { JobCount } from '../../jobs/admin/overview.ts';
 import type { ListedJob } from '../../jobs/admin/search.ts';
 import type { Job, JobFault } from '../../jobs/job.ts';
@@ -12,7 +12,7 @@ export function describeCounts(counts: readonly JobCount[]) {
   return counts.map(({ firstRunAt, ...count }) => ({ ...count, first_run_at: firstRunAt }));
 }
 
-export function describeMinute({ start, completed, failed, cancelled, wait, run }: JobMinute) {
+export function describeMinute({ start, completed, failed, cancelled, wait, run }: MinuteStatistics) {
   return { start, completed, failed, cancelled, wait, run };
 }
 

@@ -45,7 +45,7 @@ export interface JobsRoutesOptions extends JobsAccessOptions {
 }
 
 /** So many are counted for the question whether to retry them. */
-const retryableAtMost = 1_000;
+const maxRetryableCount = 1_000;
 
 /** The routes below `/jobs/data`. */
 export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[] {
@@ -89,7 +89,7 @@ export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[
       ...describe(result),
       client_address: ctx.clientAddress,
     });
-    readerOf(database).expire();
+    readerOf(database).invalidate();
     return result;
   }
 
@@ -199,8 +199,8 @@ export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[
       problems: refusals,
       async handler({ ctx, query }) {
         access.toRead(ctx);
-        const jobs = await countRetryable(open().sql, query, retryableAtMost).catch(explain);
-        return { jobs, or_more: jobs === retryableAtMost };
+        const jobs = await countRetryable(open().sql, query, maxRetryableCount).catch(explain);
+        return { jobs, or_more: jobs === maxRetryableCount };
       },
     }),
     route({

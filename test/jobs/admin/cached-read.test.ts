@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { paced } from '../../../src/jobs/admin/cached-read.ts';
+import { cachedRead } from '../../../src/jobs/admin/cached-read.ts';
 import { deferred } from '../../helpers/deferred.ts';
 
 /** Work that takes `takesMs` of a clock of its own, and gives how often it was done. */
-function counted({ leastMs = 1_000, takesMs = 10, rest = 20 } = {}) {
+function counted({ minTtlMs = 1_000, takesMs = 10, rest = 20 } = {}) {
   const clock = { ms: 0 };
   let done = 0;
-  const value = paced(
+  const value = cachedRead(
     async () => {
       clock.ms += takesMs;
       done += 1;
       return done;
     },
-    { leastMs, rest, now: () => clock.ms },
+    { minTtlMs, rest, now: () => clock.ms },
   );
   return { clock, value };
 }
@@ -45,8 +45,8 @@ test('who has waited long enough gets the value before, or none before the first
   const works = [deferred<string>(), deferred<string>()];
   const queue = [...works];
   let ms = 0;
-  const value = paced(() => (queue.shift() ?? deferred<string>()).promise, {
-    leastMs: 10,
+  const value = cachedRead(() => (queue.shift() ?? deferred<string>()).promise, {
+    minTtlMs: 10,
     now: () => ms,
   });
   assert.equal(await value.read(1), undefined);
@@ -61,8 +61,8 @@ test('who has waited long enough gets the value before, or none before the first
 test('a fault is told to all who ask until the work is due again', async () => {
   let ms = 0;
   let fails = true;
-  const value = paced(async () => (fails ? Promise.reject(new Error('away')) : 'there'), {
-    leastMs: 10,
+  const value = cachedRead(async () => (fails ? Promise.reject(new Error('away')) : 'there'), {
+    minTtlMs: 10,
     now: () => ms,
   });
   await assert.rejects(value.read(1_000), /away/);
@@ -75,24 +75,24 @@ test('a fault is told to all who ask until the work is due again', async () => {
 test('after an expiry the next reader gets a new value', async () => {
   const { value } = counted();
   assert.equal(await value.read(1_000), 1);
-  value.expire();
+  value.invalidate();
   assert.equal(await value.read(1_000), 2);
 });
 
 test('what expires while it is computed is computed again for the next reader', async () => {
   const work = deferred<void>();
   let done = 0;
-  const value = paced(
+  const value = cachedRead(
     async () => {
       done += 1;
       const number = done;
       if (number === 1) await work.promise;
       return number;
     },
-    { leastMs: 1_000, now: () => 0 },
+    { minTtlMs: 1_000, now: () => 0 },
   );
   const first = value.read(10_000);
-  value.expire();
+  value.invalidate();
   work.resolve();
   assert.equal(await first, 1);
   assert.equal(await value.read(10_000), 2);

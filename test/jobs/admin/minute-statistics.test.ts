@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createMinutes } from '../../../src/jobs/admin/minute-statistics.ts';
+import { createMinuteStatistics } from '../../../src/jobs/admin/minute-statistics.ts';
 import { mustStoreJob } from '../../helpers/stored-job.ts';
 import { mustOpenTestDatabase } from '../../helpers/test-database.ts';
 
@@ -9,7 +9,7 @@ const minuteAgo = (minutes: number, ms = 0) => new Date(now - 20_000 - minutes *
 
 test('an hour has sixty minutes, the oldest first, and those without jobs are zero', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
-  const minutes = await createMinutes(sql, () => now)();
+  const minutes = await createMinuteStatistics(sql, () => now)();
   assert.equal(minutes.length, 60);
   assert.deepEqual(minutes[0]?.start, new Date('2026-01-31T11:31:00.000Z'));
   assert.deepEqual(minutes.at(-1), {
@@ -33,7 +33,7 @@ test('jobs count in the minute in which they finished, and half of them and 95 %
   // Cancelled before it started: it has neither waited for a start nor run.
   await mustStoreJob(sql, { state: 'cancelled', startedAt: null, finishedAt: minuteAgo(5, 2_000) });
 
-  const minutes = await createMinutes(sql, () => now)();
+  const minutes = await createMinuteStatistics(sql, () => now)();
   assert.deepEqual(minutes.at(-6), {
     start: minuteAgo(5),
     completed: 19,
@@ -48,7 +48,7 @@ test('a job at the very end of a minute counts in it, and one at the beginning o
   const { sql } = await mustOpenTestDatabase(t);
   await mustStoreJob(sql, { state: 'completed', finishedAt: minuteAgo(2, -1) });
   await mustStoreJob(sql, { state: 'completed', finishedAt: minuteAgo(2) });
-  const minutes = await createMinutes(sql, () => now)();
+  const minutes = await createMinuteStatistics(sql, () => now)();
   assert.deepEqual(
     minutes.slice(-4, -1).map(({ completed }) => completed),
     [1, 1, 0],
@@ -58,7 +58,7 @@ test('a job at the very end of a minute counts in it, and one at the beginning o
 test('a look soon after another sees what has finished since, and one long after it knows the hour again', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   let at = now;
-  const look = createMinutes(sql, () => at);
+  const look = createMinuteStatistics(sql, () => at);
   await look();
   await mustStoreJob(sql, { state: 'completed', finishedAt: minuteAgo(1) });
   await mustStoreJob(sql, { state: 'completed', finishedAt: minuteAgo(-2) });

@@ -41,7 +41,7 @@ test('a look right after another asks the database nothing, one after a change d
   assert.equal((await reader.read()).active.length, 0);
   await mustStoreJob(database.sql, { state: 'available' });
   assert.equal((await reader.read()).active.length, 0);
-  reader.expire();
+  reader.invalidate();
   assert.equal((await reader.read()).active.length, 1);
 });
 
@@ -55,7 +55,7 @@ test('as many jobs run as the runners have, also when that changes between two l
   for (const expected of [0, 1]) {
     const { active, runners } = await reader.read();
     assert.deepEqual([active[0]?.jobs ?? 0, runners[0]?.running], [expected, expected]);
-    reader.expire();
+    reader.invalidate();
   }
 });
 
@@ -68,11 +68,11 @@ test('paused queues are there, with or without jobs, until they are resumed', as
   assert.ok(since instanceof Date);
 
   await pauseQueue(database.sql, 'mail');
-  reader.expire();
+  reader.invalidate();
   assert.deepEqual((await reader.read()).paused.get('mail'), since, 'it is paused since the first time');
 
   await resumeQueue(database.sql, 'mail');
-  reader.expire();
+  reader.invalidate();
   assert.equal((await reader.read()).paused.size, 0);
 });
 

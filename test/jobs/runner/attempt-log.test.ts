@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { logEnding } from '../../../src/jobs/runner/attempt-log.ts';
+import { logOutcome } from '../../../src/jobs/runner/attempt-log.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 
 const job = {
@@ -16,7 +16,7 @@ it('a job that failed is an error in the log, unless its task has rejected the i
     ['refused', 'info'],
   ] as const) {
     const { log, of } = captureLog();
-    logEnding(log, job, { kind: 'failed', fault: { code, message: 'Why.' } }, 1);
+    logOutcome(log, job, { kind: 'failed', fault: { code, message: 'Why.' } }, 1);
     assert.deepEqual(
       of('job.failed').map((line) => [line.level, line.code]),
       [[level, code]],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as z from 'zod';
 import { StartError } from '../../../src/errors.ts';
-import { defineSchedule, openSchedules } from '../../../src/jobs/schedule/schedule.ts';
+import { compileSchedules, defineSchedule } from '../../../src/jobs/schedule/schedule.ts';
 import { defineTask } from '../../../src/jobs/task.ts';
 
 const note = defineTask({ name: 'note', payload: z.strictObject({ tick: z.iso.datetime() }) });
@@ -46,7 +46,7 @@ describe('a schedule', () => {
   ] as const) {
     it(`with ${what} stops the start with a sentence that names it`, () => {
       assert.throws(
-        () => openSchedules(schedules),
+        () => compileSchedules(schedules),
         (error) => error instanceof StartError && sentence.test(error.message),
       );
     });

@@ -14,19 +14,19 @@ import { mustOpenTestDatabase } from './test-database.ts';
 export const queue = createQueue({ definitions: taskDefinitions });
 
 /** A mail server that takes a mail only when it is let to, and the settings of a program that sends by it. */
-export interface World {
+export interface JobFixture {
   readonly database: Database;
   readonly mails: TestSmtpServer;
   readonly env: Readonly<Record<string, string>>;
   /** From now on mails are taken. */
-  letGo(): void;
+  acceptMails(): void;
   enqueue(): Promise<number>;
   isRunning(job: number): Promise<boolean>;
   isCompleted(job: number): Promise<boolean>;
 }
 
 /** Makes the world of a test: a database, and a mail server that takes no mail yet. */
-export async function mustMakeWorld(t: TestContext): Promise<World> {
+export async function mustMakeJobFixture(t: TestContext): Promise<JobFixture> {
   const database = await mustOpenTestDatabase(t);
   const open = deferred();
   const mails = await mustStartSmtpServer(t, {
@@ -47,7 +47,7 @@ export async function mustMakeWorld(t: TestContext): Promise<World> {
       APP_MAIL_FROM: 'strata@example.org',
       APP_RELOAD_CANARY_SECONDS: '0',
     },
-    letGo: open.resolve,
+    acceptMails: open.resolve,
     async enqueue() {
       const mail = { to: 'ada@example.org', subject: 'Hello', body: 'Hello.' };
       return (await queue.enqueue(database.sql, sendEmail, mail)).job.id;
