@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../observability/logger.ts';
-import { type Mailer, refuseInjection } from './mailer.ts';
+import { assertNoInjection, type Mailer } from './mailer.ts';
 
 export interface FileMailerOptions {
   /** The folder for the mails, made when the first one is sent. */
@@ -18,7 +18,7 @@ export interface FileMailerOptions {
 export function createFileMailer({ folder, from, log }: FileMailerOptions): Mailer {
   return {
     async send(mail) {
-      refuseInjection(mail);
+      assertNoInjection(mail);
       const time = new Date();
       const name = `${time.toISOString().replaceAll(':', '-')}-${randomBytes(3).toString('hex')}.txt`;
       const file = join(folder, name);

@@ -16,7 +16,7 @@
  *
  * Invariants: at most `concurrency` mails are being sent, and at most all but one of them unconfirmed ones; at most
  * `capacity` of the account lane are held and half as many unconfirmed ones, in whatever state; of one recipient a
- * twentieth of that; in a lane the recipients take turns. Each mail that was posted ends in one line, `mail.delivered` by
+ * twentieth of that; in a lane the recipients take semaphore. Each mail that was posted ends in one line, `mail.delivered` by
  * the mailer or `mail.failed` here. A deferred mail takes no turn.
  * Stopping takes no new mail, gives deferred ones their next try at once, and fails what is left when the time is up;
  * what was being sent just then may arrive all the same.
@@ -53,10 +53,10 @@ export interface MailQueueOptions {
 /** Where there is no way for mail to leave. */
 export const noMail: MailQueue = { enabled: false, post() {}, async stop() {} };
 
-const tries = 3;
+const maxAttempts = 3;
 
 /** Of one recipient this many can be held, whatever the capacity. */
-const fewest = 10;
+const minPerRecipient = 10;
 
 export function createMailQueue({
   mailer,
@@ -71,7 +71,7 @@ export function createMailQueue({
   };
   const held = new Map<Mail, { readonly lane: MailLane; readonly delivery: Promise<void> }>();
   // Who may wait was decided when the mail was posted: one that is tried again must find its place.
-  const turns = createFairTurns<MailLane>({
+  const semaphore = createFairTurns<MailLane>({
     concurrency,
     lanes: {
       account: { maxRunning: concurrency, maxWaiting: Number.POSITIVE_INFINITY, weight: 3 },
@@ -91,13 +91,13 @@ export function createMailQueue({
   async function deliver(mail: Mail, lane: MailLane): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await turns.run({ lane, source: mail.to }, async () => {
+        return await semaphore.run({ lane, source: mail.to }, async () => {
           if (!abandoned) await mailer.send(mail);
         });
       } catch (error) {
         if (abandoned) return;
         const temporary = !(error instanceof MailError) || error.temporary;
-        if (!temporary || attempt === tries) return fail(mail, reasonOf(error));
+        if (!temporary || attempt === maxAttempts) return fail(mail, reasonOf(error));
         log.warning('mail.deferred', { email: mail.to, reason: reasonOf(error), attempt });
         await pause(backoffDelay(attempt, backoff, Math.random));
       }
@@ -106,13 +106,15 @@ export function createMailQueue({
 
   /** Whether no further mail of the lane can be held; with a recipient, none to this one. */
   function isFull(lane: MailLane, recipient?: string): boolean {
-    const most =
-      recipient === undefined ? capacities[lane] : Math.max(fewest, Math.ceil(capacities[lane] / 20));
+    const max =
+      recipient === undefined
+        ? capacities[lane]
+        : Math.max(minPerRecipient, Math.ceil(capacities[lane] / 20));
     let count = 0;
     for (const [mail, { lane: each }] of held) {
       if (each === lane && (recipient === undefined || mail.to === recipient)) count += 1;
     }
-    return count >= most;
+    return count >= max;
   }
 
   function fail(mail: Mail, reason: string): void {

@@ -38,7 +38,7 @@ export class MailError extends Error {
  * Refuses what would become a second header field or a second recipient: whoever chose their own address must not write
  * mail in our name. Throws a MailError.
  */
-export function refuseInjection({ to, subject }: Mail): void {
+export function assertNoInjection({ to, subject }: Mail): void {
   if (!/^[^\s\p{Cc}<>,;:"()[\]\\@]+@[^\s\p{Cc}<>,;:"()[\]\\@]+$/u.test(to) || to.length > 254) {
     throw new MailError('The recipient is not one plain address.', { temporary: false });
   }

@@ -13,7 +13,7 @@
 
 import { StartError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
-import { type Mail, MailError, type Mailer, refuseInjection } from './mailer.ts';
+import { assertNoInjection, type Mail, MailError, type Mailer } from './mailer.ts';
 
 export interface SmtpMailerOptions {
   /** `smtp://` or `smtps://`, perhaps with user name and password, percent-encoded. */
@@ -44,7 +44,7 @@ export async function createSmtpMailer({
   });
   return {
     async send(mail) {
-      refuseInjection(mail);
+      assertNoInjection(mail);
       const { messageId } = await transport.sendMail(compose(mail, from)).catch((error: unknown) => {
         throw explain(error);
       });

@@ -23,7 +23,7 @@ export function openProbe(url: string, log: Logger): Database {
 }
 
 /** Why the database cannot be worked with at present, as a sentence; undefined if it can. */
-export async function findObstacle(database: Database): Promise<string | undefined> {
+export async function findDatabaseProblem(database: Database): Promise<string | undefined> {
   try {
     await database.ping(patienceSeconds * 1000);
     return (await findUnsuitability(database.sql))?.sentence ?? (await findPending(database.sql));
@@ -39,7 +39,7 @@ export async function findObstacle(database: Database): Promise<string | undefin
  * Rejects with a StartError if the database will never do, as one in another encoding. One that is away, or read-only
  * for now, may come back, and readiness waits for it.
  */
-export async function refuseUnsuitable(url: string, log: Logger): Promise<void> {
+export async function assertDatabaseSuitable(url: string, log: Logger): Promise<void> {
   const probe = openProbe(url, log);
   try {
     const unsuitability = await findUnsuitability(probe.sql);

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { openPrimaryChannel } from '../cluster/worker.ts';
 import { StartError } from '../errors.ts';
-import { findObstacle, openProbe } from './database-check.ts';
+import { findDatabaseProblem, openProbe } from './database-check.ts';
 import type { ProgramFrame } from './process.ts';
 import { type RunningJobs, startJobs } from './start-jobs.ts';
 
@@ -58,14 +58,14 @@ export async function runJobChild({ settings, log, metrics }: ProgramFrame): Pro
   /** Resolves with whether to stop instead. */
   async function waitForDatabase(url: string): Promise<boolean> {
     const probe = openProbe(url, log.named('database'));
-    let told: string | undefined;
+    let reported: string | undefined;
     try {
       for (;;) {
-        const obstacle = await findObstacle(probe);
-        if (obstacle === undefined) return false;
-        if (told === undefined) await becomeReady();
-        if (told !== obstacle) log.warning('jobs.waiting', { message: obstacle });
-        told = obstacle;
+        const problem = await findDatabaseProblem(probe);
+        if (problem === undefined) return false;
+        if (reported === undefined) await becomeReady();
+        if (reported !== problem) log.warning('jobs.waiting', { message: problem });
+        reported = problem;
         const stops = await Promise.race([channel.stopAsked, delay(lookAgainMs)]);
         if (stops !== undefined) return true;
       }

@@ -3,7 +3,7 @@ import { StartError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Settings } from '../settings/load.ts';
 import { connectionLimits, readFileLimit } from './connection-limits.ts';
-import { findObstacle, openProbe } from './database-check.ts';
+import { findDatabaseProblem, openProbe } from './database-check.ts';
 import { createDashboard } from './jobs-dashboard.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { openManagementPort } from './management-port.ts';
@@ -57,7 +57,7 @@ export async function runJobsAlone({
         'Jobs are kept in the database, and there is none: set APP_DATABASE_URL to something else than none.',
       );
     }
-    await refuseObstacle(databaseUrl, log);
+    await assertDatabaseUsable(databaseUrl, log);
     await dashboard.open(databaseUrl, lifecycle);
     jobs = await lifecycle.open(
       'jobs',
@@ -76,10 +76,10 @@ export async function runJobsAlone({
 }
 
 /** Who starts it by hand, or a platform that starts it again, is told; nobody would see it wait. */
-async function refuseObstacle(url: string, log: Logger): Promise<void> {
+async function assertDatabaseUsable(url: string, log: Logger): Promise<void> {
   const probe = openProbe(url, log.named('database'));
-  const obstacle = await findObstacle(probe).finally(() => probe.close(1));
-  if (obstacle !== undefined) throw new StartError(obstacle);
+  const problem = await findDatabaseProblem(probe).finally(() => probe.close(1));
+  if (problem !== undefined) throw new StartError(problem);
 }
 
 /** For a person at a terminal; the log lines on standard output stay JSON. */

@@ -3,7 +3,7 @@ import { findRunningEmbedded, startEmbedded } from '../db/embedded/embedded.ts';
 import { migrateUp } from '../db/migrations/migrate.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Settings } from '../settings/load.ts';
-import { openProbe, refuseUnsuitable } from './database-check.ts';
+import { assertDatabaseSuitable, openProbe } from './database-check.ts';
 import type { Lifecycle } from './lifecycle.ts';
 
 /** Stopping PostgreSQL writes a checkpoint, which can take a while on a slow disk. */
@@ -34,7 +34,7 @@ export async function openDatabaseServer(
   }
   // Migrating looks at it too.
   if (migrateAtStart) await migrateUp({ url, log: log.named('migrations') });
-  else await refuseUnsuitable(url, log.named('database'));
+  else await assertDatabaseSuitable(url, log.named('database'));
   return url;
 }
 

@@ -21,11 +21,11 @@ export async function openMail(
   mailer?: Mailer | null,
 ): Promise<MailQueue> {
   const mailLog = log.named('mail');
-  const way = mailer === undefined ? await chooseMailer(settings, mailLog) : mailer;
-  if (way === null) return noMail;
+  const transport = mailer === undefined ? await chooseMailer(settings, mailLog) : mailer;
+  if (transport === null) return noMail;
   return lifecycle.open(
     'mail',
-    async () => createMailQueue({ mailer: way, log: mailLog }),
+    async () => createMailQueue({ mailer: transport, log: mailLog }),
     (queue) => queue.stop(graceMs),
     graceMs + 1000,
   );

@@ -228,8 +228,8 @@ function databaseChecks(database: Database, url: string | null): HealthCheck[] {
       name: 'migrations',
       required: true,
       async run() {
-        const obstacle = await findPending(database.probe);
-        if (obstacle !== undefined) throw new AppError('not_ready', obstacle);
+        const problem = await findPending(database.probe);
+        if (problem !== undefined) throw new AppError('not_ready', problem);
       },
     },
   ];

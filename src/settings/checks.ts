@@ -10,71 +10,69 @@ import { findManagementPort, isLoopback } from './groups/management.ts';
 import { findDisabledProtections } from './protections.ts';
 import type { PartialValues } from './table.ts';
 
-const mostInAMinute = 1_000_000;
+const maxPerMinute = 1_000_000;
 
 /** The sentences for which the program must not start. `isSet` says whether a variable was set at all. */
-export function findRefusals(
+export function findErrors(
   { application, security, server, tasks }: PartialValues,
   isSet: (name: string) => boolean,
 ): string[] {
-  const refusals: string[] = [];
+  const errors: string[] = [];
   if (application.environment === 'production') {
     if (application.debug) {
-      refusals.push(
+      errors.push(
         'APP_DEBUG=true is refused in production, where it would show stack traces to clients: set it to false.',
       );
     }
     if (application.allowedHosts?.includes('*')) {
-      refusals.push(
-        'APP_ALLOWED_HOSTS with * is refused in production: list the host names that clients use.',
-      );
+      errors.push('APP_ALLOWED_HOSTS with * is refused in production: list the host names that clients use.');
     }
     if (application.databaseUrl === 'embedded' && !isSet('APP_DATABASE_URL')) {
-      refusals.push(
+      errors.push(
         'APP_DATABASE_URL is not set, and production does not start an embedded database unasked: set it to postgres://user:password@host:5432/database, or to embedded if you mean it.',
       );
     }
   }
-  refusals.push(...findSecretRefusals(application.environment, security));
-  refusals.push(...findManagementRefusals(application.environment, server));
-  refusals.push(...findHttpsRefusals(security, application.disabledLayers ?? []));
-  refusals.push(...findTaskRefusals(application.databaseUrl, tasks));
+  errors.push(...findSecretErrors(application.environment, security));
+  errors.push(...findManagementErrors(application.environment, server));
+  errors.push(...findHttpsErrors(security, application.disabledLayers ?? []));
+  errors.push(...findTaskErrors(application.databaseUrl, tasks));
   const { sessionIdleDays = 0, sessionMaxDays = Infinity } = security;
   if (sessionIdleDays > sessionMaxDays) {
-    refusals.push(
+    errors.push(
       'SECURITY_SESSION_IDLE_DAYS is longer than SECURITY_SESSION_MAX_DAYS, which ends the session first: lower the one or raise the other.',
     );
   }
   if (application.corsAllowOrigins?.includes('*') && application.corsAllowCredentials) {
-    refusals.push(
+    errors.push(
       'APP_CORS_ALLOW_ORIGINS with * is refused together with APP_CORS_ALLOW_CREDENTIALS=true: list the origins, or set APP_CORS_ALLOW_CREDENTIALS=false.',
     );
   }
   const { rateLimitPerMinute = 0, rateLimitBurst = 0 } = security;
-  if (rateLimitPerMinute + rateLimitBurst > mostInAMinute) {
-    refusals.push(
-      `SECURITY_RATE_LIMIT_PER_MINUTE and SECURITY_RATE_LIMIT_BURST are more than ${mostInAMinute} together: lower one of them.`,
+  if (rateLimitPerMinute + rateLimitBurst > maxPerMinute) {
+    errors.push(
+      `SECURITY_RATE_LIMIT_PER_MINUTE and SECURITY_RATE_LIMIT_BURST are more than ${maxPerMinute} together: lower one of them.`,
     );
   }
-  return refusals;
+  return errors;
 }
 
-const howToMakeOne = 'set it to the output of `openssl rand -hex 32`';
+const howToGenerate = 'set it to the output of `openssl rand -hex 32`';
 
 /** Whoever can guess a secret can sign in as everybody. A weak one is refused locally too, for it would be copied. */
-function findSecretRefusals(
+function findSecretErrors(
   environment: PartialValues['application']['environment'],
   { jwtSecret, jwtSecrets, jwtAlgorithm }: PartialValues['security'],
 ): string[] {
   if (jwtSecret === undefined || jwtSecrets === undefined || jwtAlgorithm === undefined) return [];
-  const refusals: string[] = [];
+  const errors: string[] = [];
   if (isDeployed(environment) && jwtSecret === '' && jwtSecrets.length === 0) {
-    refusals.push(
-      `SECURITY_JWT_SECRET is not set, and ${environment} does not start without: ${howToMakeOne}.`,
+    errors.push(
+      `SECURITY_JWT_SECRET is not set, and ${environment} does not start without: ${howToGenerate}.`,
     );
   }
   if (jwtSecret !== '' && jwtSecrets.length > 0 && jwtSecrets[0] !== jwtSecret) {
-    refusals.push(
+    errors.push(
       'SECURITY_JWT_SECRET is not the first of SECURITY_JWT_SECRETS, which signs: remove it, or put it first in the list.',
     );
   }
@@ -86,88 +84,88 @@ function findSecretRefusals(
   ];
   for (const { name, secret } of named) {
     const why = weakness(secret, jwtAlgorithm);
-    if (why !== undefined) refusals.push(`${name} ${why}: ${howToMakeOne}.`);
+    if (why !== undefined) errors.push(`${name} ${why}: ${howToGenerate}.`);
   }
-  return refusals;
+  return errors;
 }
 
 /** A protection that somebody has switched on works, or the program does not start. */
-function findHttpsRefusals(
+function findHttpsErrors(
   { enableHsts, enforceHttps, trustProxyHeaders }: PartialValues['security'],
   disabledLayers: readonly string[],
 ): string[] {
-  const refusals: string[] = [];
+  const errors: string[] = [];
   for (const [name, value, layer] of [
     ['SECURITY_ENABLE_HSTS', enableHsts, 'security-headers'],
     ['SECURITY_ENFORCE_HTTPS', enforceHttps, 'https-policy'],
   ] as const) {
     if (value !== true) continue;
     if (trustProxyHeaders === false) {
-      refusals.push(
+      errors.push(
         `${name}=true does nothing while SECURITY_TRUST_PROXY_HEADERS=false, since only a proxy in front can tell that a request came by HTTPS: set that to true and list the proxy in SECURITY_TRUSTED_PROXIES, or set ${name}=auto.`,
       );
     }
     const off = [layer, 'proxy-headers'].find((each) => disabledLayers.includes(each));
     if (off !== undefined) {
-      refusals.push(
+      errors.push(
         `${name}=true needs the layer ${off}: take ${off} out of APP_DISABLED_LAYERS, or set ${name}=auto.`,
       );
     }
   }
-  return refusals;
+  return errors;
 }
 
 /** The second port must not be the first one, and what it tells of the inside must not be for everybody. */
-function findManagementRefusals(
+function findManagementErrors(
   environment: PartialValues['application']['environment'],
   { port, managementPort, managementHost, managementToken }: PartialValues['server'],
 ): string[] {
   if (environment === undefined || managementPort === undefined) return [];
   const management = findManagementPort(managementPort, environment);
   if (management === null) return [];
-  const refusals: string[] = [];
+  const errors: string[] = [];
   if (management.port !== 0 && management.port === port) {
-    refusals.push(
+    errors.push(
       `APP_PORT and APP_MANAGEMENT_PORT are both ${port}: give one of them another port, or set APP_MANAGEMENT_PORT=off.`,
     );
   }
   if (isDeployed(environment) && isOpenToOthers(managementHost) && managementToken === '') {
-    refusals.push(
-      `APP_MANAGEMENT_TOKEN is not set, and ${environment} does not open the management port to other machines without: ${howToMakeOne}, or set APP_MANAGEMENT_HOST=127.0.0.1.`,
+    errors.push(
+      `APP_MANAGEMENT_TOKEN is not set, and ${environment} does not open the management port to other machines without: ${howToGenerate}, or set APP_MANAGEMENT_HOST=127.0.0.1.`,
     );
   }
   if (isOpenToOthers(managementHost) && managementToken) {
-    const why = findWeakness(managementToken, tokenBytes, 'a token');
+    const why = findWeakness(managementToken, minTokenBytes, 'a token');
     if (why !== undefined) {
-      refusals.push(
-        `APP_MANAGEMENT_TOKEN ${why}, and other machines reach the management port: ${howToMakeOne}.`,
+      errors.push(
+        `APP_MANAGEMENT_TOKEN ${why}, and other machines reach the management port: ${howToGenerate}.`,
       );
     }
   }
-  return refusals;
+  return errors;
 }
 
 /** A guess at the token has to ask the server, which limits guesses, so it needs half of what a signing secret needs. */
-const tokenBytes = 16;
+const minTokenBytes = 16;
 
 /** Jobs, their results and the locks of those who run them are in one database, which the settings may name again. */
-function findTaskRefusals(
+function findTaskErrors(
   databaseUrl: PartialValues['application']['databaseUrl'],
   { brokerUrl, resultBackend }: PartialValues['tasks'],
 ): string[] {
   if (databaseUrl === undefined || brokerUrl === undefined || resultBackend === undefined) return [];
-  const refusals: string[] = [];
+  const errors: string[] = [];
   if (brokerUrl !== '' && (databaseUrl === 'embedded' || databaseUrl === 'none')) {
-    refusals.push(
+    errors.push(
       `APP_TASKS_BROKER_URL is another way to the database of APP_DATABASE_URL, which is ${databaseUrl}: remove the one, or set the other to the URL of the same database.`,
     );
   }
   if (![databaseUrl, brokerUrl, ''].includes(resultBackend)) {
-    refusals.push(
+    errors.push(
       'APP_TASKS_RESULT_BACKEND is not the database of APP_DATABASE_URL, where the results of jobs stand: remove it.',
     );
   }
-  return refusals;
+  return errors;
 }
 
 function isOpenToOthers(managementHost: string | undefined): boolean {
@@ -179,11 +177,11 @@ function isDeployed(environment: PartialValues['application']['environment']): b
 }
 
 /** The sentences that an operator should read, although the program starts. */
-export function findCautions(
+export function findWarnings(
   { application, security, server, tasks }: PartialValues,
   isSet: (name: string) => boolean,
 ): string[] {
-  const cautions: string[] = [
+  const warnings: string[] = [
     ...findDisabledProtections({ application, security, server, tasks }),
     ...findPlaintext(application.environment, {
       APP_DATABASE_URL: application.databaseUrl,
@@ -192,12 +190,12 @@ export function findCautions(
   ];
   const { rateLimitEnabled, rateLimitPerHour = Infinity, rateLimitPerMinute = 0 } = security;
   if (rateLimitEnabled && rateLimitPerHour < rateLimitPerMinute) {
-    cautions.push(
+    warnings.push(
       'SECURITY_RATE_LIMIT_PER_HOUR is lower than SECURITY_RATE_LIMIT_PER_MINUTE, so the limit a minute is never reached: raise the one or lower the other.',
     );
   }
   if (security.trustProxyHeaders && security.trustedProxies?.some((range) => range.endsWith('/0'))) {
-    cautions.push(
+    warnings.push(
       'SECURITY_TRUSTED_PROXIES trusts every address, so each client can claim any address, scheme and host: list the addresses of your proxies.',
     );
   }
@@ -205,13 +203,13 @@ export function findCautions(
     security.trustProxyHeaders &&
     (security.enableHsts === 'auto' ? application.environment === 'production' : security.enableHsts);
   if (security.hstsPreload && sendsHsts === false) {
-    cautions.push(
+    warnings.push(
       'SECURITY_HSTS_PRELOAD=true does nothing where Strict-Transport-Security is not sent: set SECURITY_ENABLE_HSTS and SECURITY_TRUST_PROXY_HEADERS to true.',
     );
   }
   const { bodyTimeoutSeconds = 0, requestTimeoutSeconds = Infinity } = server;
   if (bodyTimeoutSeconds > requestTimeoutSeconds) {
-    cautions.push(
+    warnings.push(
       'APP_BODY_TIMEOUT_SECONDS is longer than APP_REQUEST_TIMEOUT_SECONDS, which ends the request first: lower the one or raise the other.',
     );
   }
@@ -221,27 +219,27 @@ export function findCautions(
     isOpenToOthers(server.managementHost) &&
     server.managementToken === ''
   ) {
-    cautions.push(
+    warnings.push(
       'APP_MANAGEMENT_HOST opens the management port to other machines, where anybody reads metrics, workers and the list of jobs: set APP_MANAGEMENT_TOKEN too.',
     );
   }
   if (isDeployed(application.environment) && application.smtpUrl === '') {
-    cautions.push(
+    warnings.push(
       'APP_SMTP_URL is not set, so no mail is sent: password reset and e-mail verification answer 503.',
     );
   }
   if (application.smtpUrl && application.mailFrom?.includes('@localhost')) {
-    cautions.push(
+    warnings.push(
       'APP_MAIL_FROM is at localhost, which most mail servers refuse: set it to an address of your domain.',
     );
   }
   if (application.databaseMigrate === true && application.databaseUrl === 'none') {
-    cautions.push('APP_DATABASE_MIGRATE=true does nothing while APP_DATABASE_URL=none.');
+    warnings.push('APP_DATABASE_MIGRATE=true does nothing while APP_DATABASE_URL=none.');
   }
   if (tasks.enabled && isSet('APP_TASKS_ENABLED') && application.databaseUrl === 'none') {
-    cautions.push('APP_TASKS_ENABLED=true does nothing while APP_DATABASE_URL=none: jobs need a database.');
+    warnings.push('APP_TASKS_ENABLED=true does nothing while APP_DATABASE_URL=none: jobs need a database.');
   }
-  return cautions;
+  return warnings;
 }
 
 /** A connection that is encrypted only if the server offers it is plain text to whoever stands in between. */

@@ -37,10 +37,10 @@ export function renderEnvExample(): string {
 }
 
 function renderExample(variable: DeclaredVariable): string[] {
-  const takes = `Takes ${variable.takes}.`;
+  const accepts = `Takes ${variable.accepts}.`;
   const value = variable.defaultIs === undefined ? variable.default : '';
   const unset = variable.defaultIs === undefined ? '' : ` Default: ${variable.defaultIs}.`;
-  return ['', ...wrap(`${variable.about} ${takes}${unset}`).map(comment), `#${variable.name}=${value}`];
+  return ['', ...wrap(`${variable.about} ${accepts}${unset}`).map(comment), `#${variable.name}=${value}`];
 }
 
 const comment = (line: string) => `# ${line}`;
@@ -66,7 +66,7 @@ function renderTable(members: readonly DeclaredVariable[]): string {
   const rows = members.map((variable) => {
     const cells = [
       code(variable.name),
-      variable.takes,
+      variable.accepts,
       variable.defaultIs ?? (variable.default === '' ? 'not set' : code(variable.default)),
       variable.about,
       String(variable.phase ?? 1),

@@ -19,7 +19,7 @@
  */
 
 import { StartError } from '../errors.ts';
-import { findCautions, findRefusals } from './checks.ts';
+import { findErrors, findWarnings } from './checks.ts';
 import { computeApplication, computeSecurity, computeServer, computeTasks } from './computed.ts';
 import { printValue } from './kinds/kind.ts';
 import { maskPasswords, maskUrlPassword, quote } from './quote.ts';
@@ -69,8 +69,8 @@ export interface LoadedSettings {
  */
 export function loadSettings(source: SettingsSource = {}): LoadedSettings {
   const sources = openSources(source);
-  const faults: string[] = [];
-  const found = new Map(variables.map((variable) => [variable, findText(variable, sources, faults)]));
+  const errors: string[] = [];
+  const found = new Map(variables.map((variable) => [variable, findText(variable, sources, errors)]));
 
   const unread = new Set<DeclaredVariable>();
   const parsed = settingsSchema.safeParse(textsByGroup(found));
@@ -80,14 +80,14 @@ export function loadSettings(source: SettingsSource = {}): LoadedSettings {
     if (variable === undefined || text === undefined)
       throw new Error(`A setting has no variable: ${issue.path}`);
     unread.add(variable);
-    faults.push(describeFault(variable, text, issue.message));
+    errors.push(describeError(variable, text, issue.message));
   }
 
   const read = [...found].filter(([variable]) => !unread.has(variable));
   const values = partialSchema.parse(textsByGroup(read));
   const set = new Set(read.flatMap(([{ name }, { origin }]) => (origin === 'default' ? [] : [name])));
-  faults.push(...findRefusals(values, (name) => set.has(name)));
-  if (!parsed.success || faults.length > 0) throw new StartError(faults.join('\n'));
+  errors.push(...findErrors(values, (name) => set.has(name)));
+  if (!parsed.success || errors.length > 0) throw new StartError(errors.join('\n'));
 
   return {
     settings: freezeSettings(parsed.data),
@@ -97,7 +97,7 @@ export function loadSettings(source: SettingsSource = {}): LoadedSettings {
       origin,
       ...(alias === undefined ? {} : { alias }),
     })),
-    warnings: [...findUnknown(sources), ...findCautions(values, (name) => set.has(name))],
+    warnings: [...findUnknown(sources), ...findWarnings(values, (name) => set.has(name))],
   };
 }
 
@@ -126,11 +126,11 @@ function textsByGroup(
 }
 
 /** A reader's hint may quote what it read, so a secret has only its kind. */
-function describeFault(variable: DeclaredVariable, { text, origin, alias }: Found, takes: string): string {
+function describeError(variable: DeclaredVariable, { text, origin, alias }: Found, accepts: string): string {
   const name = alias === undefined ? variable.name : `${alias} (another name of ${variable.name})`;
   const got =
     variable.secret === undefined ? quote(text) : 'a value that is not shown, for it may hold a password,';
-  return `${name} got ${got} ${nameOrigin(origin)}, but takes ${variable.secret === 'value' ? variable.takes : takes}.`;
+  return `${name} got ${got} ${nameOrigin(origin)}, but takes ${variable.secret === 'value' ? variable.accepts : accepts}.`;
 }
 
 function showValue(variable: DeclaredVariable, values: readonly (readonly [string, unknown])[]): string {

@@ -4,18 +4,18 @@
  */
 export function nearestName(typed: string, names: readonly string[]): string | undefined {
   let nearest: string | undefined;
-  let fewest = Math.max(1, Math.min(3, Math.floor(typed.length / 4))) + 1;
+  let minEdits = Math.max(1, Math.min(3, Math.floor(typed.length / 4))) + 1;
   for (const name of names) {
     // The slips are at least as many as the lengths differ by, so most names need no table.
-    if (Math.abs(name.length - typed.length) >= fewest) continue;
-    const slips = countSlips(typed, name);
-    if (slips < fewest) [nearest, fewest] = [name, slips];
+    if (Math.abs(name.length - typed.length) >= minEdits) continue;
+    const edits = countEdits(typed, name);
+    if (edits < minEdits) [nearest, minEdits] = [name, edits];
   }
   return nearest;
 }
 
 /** Characters to insert, delete, replace or swap with their neighbour until `a` is `b`. */
-function countSlips(a: string, b: string): number {
+function countEdits(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let row = 1; row <= a.length; row++) {

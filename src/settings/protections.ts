@@ -21,7 +21,7 @@ const lost: Readonly<Partial<Record<LayerName, string>>> = {
 export function findDisabledProtections({ application, security }: PartialValues): string[] {
   const { environment, disabledLayers = [] } = application;
   if (environment !== 'staging' && environment !== 'production') return [];
-  const cautions = disabledLayers.flatMap((layer) => {
+  const warnings = disabledLayers.flatMap((layer) => {
     const what = lost[layer];
     return what === undefined
       ? []
@@ -30,7 +30,7 @@ export function findDisabledProtections({ application, security }: PartialValues
         ];
   });
   const off = (isOff: boolean, name: string, what: string) => {
-    if (isOff) cautions.push(`${name}=false in ${environment}: ${what}. Set it to true, or leave it out.`);
+    if (isOff) warnings.push(`${name}=false in ${environment}: ${what}. Set it to true, or leave it out.`);
   };
   off(
     security.rateLimitEnabled === false,
@@ -44,5 +44,5 @@ export function findDisabledProtections({ application, security }: PartialValues
     'SECURITY_BLOCK_NULL_BYTES',
     'URLs with encoded control characters are accepted',
   );
-  return cautions;
+  return warnings;
 }

@@ -5,7 +5,7 @@
  * variable, half a URL, a line break meant to forge a log line. So nothing is shown as it came.
  */
 
-const longestShown = 100;
+const maxShownLength = 100;
 
 /**
  * A text in quotes for an error message: credentials (whatever stands before an `@`) masked, control characters
@@ -13,7 +13,7 @@ const longestShown = 100;
  */
 export function quote(text: string): string {
   const masked = text.replace(/:\/\/.*@/gs, '://***@').replace(/[^\s"'[\],/]*@/g, '***@');
-  return JSON.stringify(masked.length > longestShown ? `${masked.slice(0, longestShown)}…` : masked);
+  return JSON.stringify(masked.length > maxShownLength ? `${masked.slice(0, maxShownLength)}…` : masked);
 }
 
 /** A text with the password of every URL in it masked. */

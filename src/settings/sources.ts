@@ -48,8 +48,8 @@ export function openSources({
   ];
 }
 
-/** What a variable is set to. Adds a sentence to `faults` if two of its names contradict each other. */
-export function findText(variable: DeclaredVariable, sources: readonly Source[], faults: string[]): Found {
+/** What a variable is set to. Adds a sentence to `errors` if two of its names contradict each other. */
+export function findText(variable: DeclaredVariable, sources: readonly Source[], errors: string[]): Found {
   for (const { origin, texts } of sources) {
     const [first, ...others] = [variable.name, ...(variable.aliases ?? [])].flatMap((name) => {
       const text = textOf(texts, name);
@@ -58,7 +58,7 @@ export function findText(variable: DeclaredVariable, sources: readonly Source[],
     if (first === undefined) continue;
     const other = others.find(({ text }) => text !== first.text);
     if (other !== undefined) {
-      faults.push(
+      errors.push(
         `${first.name} and ${other.name} are both set ${nameOrigin(origin)}, and differ: remove one of them.`,
       );
     }

@@ -26,7 +26,7 @@ export interface DeclaredVariable extends NamedNotes {
   /** The key in the group, such as `databaseUrl`. */
   readonly key: string;
   /** What it takes, in words. */
-  readonly takes: string;
+  readonly accepts: string;
 }
 
 /** Every variable, in the order of its declaration. */
@@ -37,6 +37,6 @@ export const variables: readonly DeclaredVariable[] = (
     ...notesOf(kind),
     group,
     key,
-    takes: kind.description ?? '',
+    accepts: kind.description ?? '',
   })),
 );

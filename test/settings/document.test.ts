@@ -73,7 +73,7 @@ describe('every variable', () => {
         prefix + variable.key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase(),
       );
       assert.match(variable.about, /\.$/);
-      assert.notEqual(variable.takes, '');
+      assert.notEqual(variable.accepts, '');
     });
   }
 });

@@ -9,8 +9,8 @@ import {
   kind,
   list,
   readChoice,
-  refuse,
-  refuseItem,
+  reject,
+  rejectItem,
   text,
 } from '../kinds/kind.ts';
 import { linkBase, mailbox, smtpUrl } from '../kinds/mail.ts';
@@ -177,24 +177,24 @@ function levelAliases() {
 }
 
 function readPrefix(path: string): string {
-  if (!path.startsWith('/')) return refuse('it must start with a slash');
-  if (path.endsWith('/')) return refuse('it must not end with a slash');
+  if (!path.startsWith('/')) return reject('it must start with a slash');
+  if (path.endsWith('/')) return reject('it must not end with a slash');
   const segments = path.slice(1).split('/');
   const plain = segments.every((segment) => /^[\w~-][\w.~-]*$/.test(segment));
-  return plain ? path : refuse('between slashes, letters, digits, and . _ ~ - can stand');
+  return plain ? path : reject('between slashes, letters, digits, and . _ ~ - can stand');
 }
 
 function readFolder(path: string): string {
-  return path.includes('\0') ? refuse() : resolve(path);
+  return path.includes('\0') ? reject() : resolve(path);
 }
 
 function readLayer(name: string) {
   const wanted = name.toLowerCase();
   const reason = fixedLayers.get(wanted);
-  if (reason !== undefined) return refuseItem(name, `cannot be left out: ${reason}`);
+  if (reason !== undefined) return rejectItem(name, `cannot be left out: ${reason}`);
   if (layerNames.some((layer) => layer === wanted)) return readChoice(layerNames)(wanted);
   const nearest = nearestName(wanted, layerNames);
-  return refuseItem(
+  return rejectItem(
     name,
     nearest === undefined ? 'is no such layer' : `is no layer; did you mean ${nearest}`,
   );

@@ -1,12 +1,12 @@
-import { integer, kind, list, refuse, text } from '../kinds/kind.ts';
+import { integer, kind, list, reject, text } from '../kinds/kind.ts';
 import { variable } from '../variable.ts';
 
 const phase = 2;
-const longestSecret = 1024;
+const maxSecretLength = 1024;
 
 /** Who may come in: how access tokens are signed, how long somebody stays signed in, and where an API key stands. */
 export const identity = {
-  jwtSecret: variable('SECURITY_JWT_SECRET', text(longestSecret), {
+  jwtSecret: variable('SECURITY_JWT_SECRET', text(maxSecretLength), {
     default: '',
     aliases: ['JWT_SECRET'],
     secret: 'value',
@@ -71,15 +71,15 @@ export const identity = {
 };
 
 function readSecret(secret: string): string {
-  const fits = secret !== '' && secret.length <= longestSecret && !/\p{Cc}/u.test(secret);
-  return fits ? secret : refuse();
+  const fits = secret !== '' && secret.length <= maxSecretLength && !/\p{Cc}/u.test(secret);
+  return fits ? secret : reject();
 }
 
 const algorithms = ['HS256', 'HS384', 'HS512'] as const;
 
 function readAlgorithm(name: string): (typeof algorithms)[number] {
   const known = algorithms.find((algorithm) => algorithm === name.toUpperCase());
-  return known ?? refuse('this server signs with HMAC, and takes neither public keys nor unsigned tokens');
+  return known ?? reject('this server signs with HMAC, and takes neither public keys nor unsigned tokens');
 }
 
 /** Names that HTTP (RFC 9110 to 9112), browsers, proxies, tracing or this server fill with something else. */
@@ -97,6 +97,6 @@ const reserved = new RegExp(
 
 /** A field name is a token (RFC 9110, section 5.1). */
 function readKeyHeader(name: string): string {
-  if (!/^[\w!#$%&'*+.^`|~-]{1,64}$/.test(name)) return refuse();
-  return reserved.test(name) ? refuse('this name has a meaning of its own, so choose another') : name;
+  if (!/^[\w!#$%&'*+.^`|~-]{1,64}$/.test(name)) return reject();
+  return reserved.test(name) ? reject('this name has a meaning of its own, so choose another') : name;
 }

@@ -1,10 +1,10 @@
 import { isIPv4 } from 'node:net';
-import { kind, readInteger, refuse } from '../kinds/kind.ts';
+import { kind, readInteger, reject } from '../kinds/kind.ts';
 import { bindAddress, hostPatterns } from '../kinds/network.ts';
 import { variable } from '../variable.ts';
 
 /** What `auto` stands for, where nothing else holds it. */
-const usualPort = 9181;
+const defaultPort = 9181;
 
 /** The second port, for the platform and not for users: probes, metrics, the list of workers. */
 export const management = {
@@ -14,7 +14,7 @@ export const management = {
     {
       default: 'auto',
       phase: 4,
-      about: `Port of the probes, the metrics and the list of workers. 0 takes a free one, off opens none. auto is ${usualPort}, in local a free one if that is taken, and in test off.`,
+      about: `Port of the probes, the metrics and the list of workers. 0 takes a free one, off opens none. auto is ${defaultPort}, in local a free one if that is taken, and in test off.`,
     },
   ),
   managementHost: variable('APP_MANAGEMENT_HOST', bindAddress(), {
@@ -52,7 +52,7 @@ function readManagementPort(text: string): ManagementPort {
 /** What can stand in an Authorization header after `Bearer` (RFC 6750, section 2.1). Nothing is the default. */
 function readToken(token: string): string {
   const fits = /^[\w.~+/-]+=*$/.test(token) && token.length >= 16 && token.length <= 200;
-  return fits || token === '' ? token : refuse();
+  return fits || token === '' ? token : reject();
 }
 
 /** Where the port is opened; null for nowhere. One that `mayMove` gives way when it is taken. */
@@ -61,7 +61,7 @@ export function findManagementPort(
   environment: string,
 ): { readonly port: number; readonly mayMove: boolean } | null {
   if (port === 'off' || (port === 'auto' && environment === 'test')) return null;
-  return port === 'auto' ? { port: usualPort, mayMove: environment === 'local' } : { port, mayMove: false };
+  return port === 'auto' ? { port: defaultPort, mayMove: environment === 'local' } : { port, mayMove: false };
 }
 
 /** Whether only this machine reaches what listens there. */

@@ -4,7 +4,7 @@ import { addressRanges } from '../kinds/network.ts';
 import { variable } from '../variable.ts';
 import { identity } from './identity.ts';
 
-const most = 1_000_000;
+const maxRequests = 1_000_000;
 const tebibyte = 1_099_511_627_776;
 
 /** What protects the server: limits, header policies, which proxies are believed, and who may come in. */
@@ -13,21 +13,21 @@ export const security = z.object({
     default: 'true',
     about: 'Limit the requests of each client address, of each user, and to routes with limits of their own.',
   }),
-  rateLimitPerMinute: variable('SECURITY_RATE_LIMIT_PER_MINUTE', integer(1, most, 'requests'), {
+  rateLimitPerMinute: variable('SECURITY_RATE_LIMIT_PER_MINUTE', integer(1, maxRequests, 'requests'), {
     default: '60',
     about: 'Requests of one client in any 60 seconds, to which the burst is added.',
   }),
-  rateLimitPerHour: variable('SECURITY_RATE_LIMIT_PER_HOUR', integer(1, most, 'requests'), {
+  rateLimitPerHour: variable('SECURITY_RATE_LIMIT_PER_HOUR', integer(1, maxRequests, 'requests'), {
     default: '1000',
     about: 'Requests of one client in any 3600 seconds.',
   }),
-  rateLimitBurst: variable('SECURITY_RATE_LIMIT_BURST', integer(0, most, 'requests'), {
+  rateLimitBurst: variable('SECURITY_RATE_LIMIT_BURST', integer(0, maxRequests, 'requests'), {
     default: '10',
     about: 'Allowance on top of the limit a minute. Both together are at most 1000000.',
   }),
   rateLimitRegistrationsPerHour: variable(
     'SECURITY_RATE_LIMIT_REGISTRATIONS_PER_HOUR',
-    integer(1, most, 'registrations'),
+    integer(1, maxRequests, 'registrations'),
     {
       default: '20',
       about:
@@ -69,7 +69,7 @@ export const security = z.object({
   enforceHttps: variable('SECURITY_ENFORCE_HTTPS', autoOrBoolean(), {
     default: 'auto',
     about:
-      'Redirect or refuse requests that a trusted proxy received over plain HTTP. `auto` does so in production.',
+      'Redirect or reject requests that a trusted proxy received over plain HTTP. `auto` does so in production.',
   }),
   enableCsp: variable('SECURITY_ENABLE_CSP', boolean(), {
     default: 'false',

@@ -6,7 +6,7 @@ import { variable } from '../variable.ts';
 import { management } from './management.ts';
 
 const day = 86_400;
-const mostWorkers = 256;
+const maxWorkers = 256;
 
 /** How the program listens: the socket, the processes behind it, and what a connection may take. */
 export const server = z.object({
@@ -20,7 +20,7 @@ export const server = z.object({
     aliases: ['PORT'],
     about: 'Port to listen on. 0 takes a free one.',
   }),
-  workers: variable('APP_WORKERS', kind(`an integer from 1 to ${mostWorkers}, or auto`, readWorkers), {
+  workers: variable('APP_WORKERS', kind(`an integer from 1 to ${maxWorkers}, or auto`, readWorkers), {
     default: '1',
     phase: 4,
     about: 'Processes that answer requests. `auto` is one for each processor that this process may use.',
@@ -111,5 +111,5 @@ function readConnectionShare(text: string): number | 'auto' {
 }
 
 function readWorkers(text: string): number {
-  return text.toLowerCase() === 'auto' ? availableParallelism() : readInteger(1, mostWorkers)(text);
+  return text.toLowerCase() === 'auto' ? availableParallelism() : readInteger(1, maxWorkers)(text);
 }

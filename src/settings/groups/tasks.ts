@@ -1,13 +1,13 @@
 import { availableParallelism } from 'node:os';
 import * as z from 'zod';
 import { readPostgresUrl } from '../kinds/database-url.ts';
-import { boolean, integer, kind, readInteger, refuse } from '../kinds/kind.ts';
+import { boolean, integer, kind, readInteger, reject } from '../kinds/kind.ts';
 import { variable } from '../variable.ts';
 
-const mostThreads = 64;
+const maxThreads = 64;
 /** What `auto` never exceeds: a thread is an isolate of its own, with its own connections. */
-const mostByItself = 4;
-const longestKept = 3650;
+const maxAutoThreads = 4;
+const maxRetentionDays = 3650;
 
 /** The jobs that run in the background: whether, with how much of the machine, and how long they are remembered. */
 export const tasks = z.object({
@@ -20,15 +20,15 @@ export const tasks = z.object({
   }),
   threads: variable(
     'APP_TASKS_THREADS',
-    kind(`an integer from 1 to ${mostThreads}, or auto`, (text) =>
+    kind(`an integer from 1 to ${maxThreads}, or auto`, (text) =>
       text.toLowerCase() === 'auto'
-        ? Math.min(mostByItself, availableParallelism())
-        : readInteger(1, mostThreads)(text),
+        ? Math.min(maxAutoThreads, availableParallelism())
+        : readInteger(1, maxThreads)(text),
     ),
     {
       default: 'auto',
       phase: 4,
-      about: `Jobs that one runner works on at a time, each in a thread with two connections to the database. \`auto\` is one for each processor that this process may use, at most ${mostByItself}.`,
+      about: `Jobs that one runner works on at a time, each in a thread with two connections to the database. \`auto\` is one for each processor that this process may use, at most ${maxAutoThreads}.`,
     },
   ),
   threadMemoryMb: variable('APP_TASKS_THREAD_MEMORY_MB', integer(16, 65_536, 'MiB'), {
@@ -52,12 +52,12 @@ export const tasks = z.object({
     about:
       'Results stand in the same database as the jobs, so there is nothing to set; it may repeat the URL of that database.',
   }),
-  keepCompletedDays: variable('APP_TASKS_KEEP_COMPLETED_DAYS', integer(0, longestKept, 'days'), {
+  keepCompletedDays: variable('APP_TASKS_KEEP_COMPLETED_DAYS', integer(0, maxRetentionDays, 'days'), {
     default: '7',
     phase: 4,
     about: 'How long a completed job, with its result, can still be looked at. Then it is deleted.',
   }),
-  keepFailedDays: variable('APP_TASKS_KEEP_FAILED_DAYS', integer(0, longestKept, 'days'), {
+  keepFailedDays: variable('APP_TASKS_KEEP_FAILED_DAYS', integer(0, maxRetentionDays, 'days'), {
     default: '30',
     phase: 4,
     about: 'The same for jobs that failed or were cancelled, which can be run again by hand until then.',
@@ -69,10 +69,10 @@ function databaseOfJobs() {
   return kind('postgres://user:password@host:5432/database', (text) => {
     if (text === '') return text;
     if (/^(?:rediss?|valkeys?|amqps?|sentinel):/i.test(text)) {
-      return refuse(
+      return reject(
         'remove it, or set it to such a URL, for jobs and their results are kept in PostgreSQL, in the database of APP_DATABASE_URL, so that they commit with your data',
       );
     }
-    return readPostgresUrl(text) ?? refuse('it is not a URL');
+    return readPostgresUrl(text) ?? reject('it is not a URL');
   });
 }

@@ -1,12 +1,12 @@
 import { ConnectionUrlError, readConnectionUrl } from '../../db/driver/connection-url.ts';
-import { kind, refuse } from './kind.ts';
+import { kind, reject } from './kind.ts';
 
 /** Where the database is: `embedded` (the program starts its own PostgreSQL), `none`, or the URL of a PostgreSQL server. */
 export const databaseUrl = () =>
   kind('embedded, none, or postgres://user:password@host:5432/database', (text) => {
     const word = text.toLowerCase();
     if (word === 'embedded' || word === 'none') return word;
-    return readPostgresUrl(text) ?? refuse('it is neither of the two words and not a URL');
+    return readPostgresUrl(text) ?? reject('it is neither of the two words and not a URL');
   });
 
 /**
@@ -17,13 +17,13 @@ export const databaseUrl = () =>
 export function readPostgresUrl(text: string): string | undefined {
   const [, scheme = '', rest = ''] = /^([a-z][a-z0-9.-]*)(?:\+[a-z0-9_]+)?:\/\/(.*)$/is.exec(text) ?? [];
   if (scheme === '') return undefined;
-  if (!/^postgres(?:ql)?$/i.test(scheme)) return refuse('no other database than PostgreSQL is supported');
+  if (!/^postgres(?:ql)?$/i.test(scheme)) return reject('no other database than PostgreSQL is supported');
   const url = `${scheme.toLowerCase()}://${rest}`;
   try {
     readConnectionUrl(url);
     return url;
   } catch (error) {
     if (!(error instanceof ConnectionUrlError)) throw error;
-    return refuse(error.message);
+    return reject(error.message);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The kinds of values a variable can hold. A kind is a zod schema that takes the text of the environment and gives
- * the typed value; its description says what it takes, and is what a fault and the documentation print.
+ * the typed value; its description says what it accepts, and is what a fault and the documentation print.
  *
  * Underneath stands a reader: a plain function from text to value, which refuses what it does not understand.
  * Texts come in trimmed and are never empty, for an empty variable counts as not set; only a default can be empty.
@@ -10,30 +10,30 @@ import * as z from 'zod';
 import { quote } from '../quote.ts';
 
 /** A reader does not understand its text. The message is a hint for the operator, and may be empty. */
-class Refusal extends Error {}
+class InvalidValue extends Error {}
 
 /** Refuses the text that is being read. The hint ends the sentence "X got …, but takes …: <hint>." */
-export function refuse(hint = ''): never {
-  throw new Refusal(hint);
+export function reject(hint = ''): never {
+  throw new InvalidValue(hint);
 }
 
-/** A schema from what it takes, in words, and the reader of it. The message of its issue says what it takes. */
-export function kind<Value>(takes: string, read: (text: string) => Value) {
+/** A schema from what it accepts, in words, and the reader of it. The message of its issue says what it takes. */
+export function kind<Value>(accepts: string, read: (text: string) => Value) {
   return z
     .string()
     .transform((text, context) => {
       try {
         return read(text);
       } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
+        if (!(error instanceof InvalidValue)) throw error;
         context.addIssue({
           code: 'custom',
-          message: error.message === '' ? takes : `${takes}: ${error.message}`,
+          message: error.message === '' ? accepts : `${accepts}: ${error.message}`,
         });
         return z.NEVER;
       }
     })
-    .describe(takes);
+    .describe(accepts);
 }
 
 /** `true` or `false`, and the other spellings that people and platforms use; in any case. */
@@ -43,7 +43,7 @@ export function readBoolean(text: string): boolean {
   const word = text.toLowerCase();
   if (['true', '1', 'yes', 'on'].includes(word)) return true;
   if (['false', '0', 'no', 'off'].includes(word)) return false;
-  return refuse();
+  return reject();
 }
 
 /** The same, or `auto`, which depends on the environment. */
@@ -53,15 +53,12 @@ export const autoOrBoolean = () =>
   );
 
 /** A whole number in plain decimal digits: no sign, no leading zero, no exponent, no fraction. */
-export const integer = (least: number, most: number, unit?: string) =>
-  kind(
-    `an integer from ${least} to ${most}${unit === undefined ? '' : ` (${unit})`}`,
-    readInteger(least, most),
-  );
+export const integer = (min: number, max: number, unit?: string) =>
+  kind(`an integer from ${min} to ${max}${unit === undefined ? '' : ` (${unit})`}`, readInteger(min, max));
 
-export const readInteger = (least: number, most: number) => (text: string) => {
-  const value = /^(?:0|[1-9]\d*)$/.test(text) ? Number(text) : refuse();
-  return value >= least && value <= most ? value : refuse();
+export const readInteger = (min: number, max: number) => (text: string) => {
+  const value = /^(?:0|[1-9]\d*)$/.test(text) ? Number(text) : reject();
+  return value >= min && value <= max ? value : reject();
 };
 
 /** One name of a closed list, in any case; `also` has further spellings in lower case. */
@@ -74,19 +71,19 @@ export const readChoice =
   <const Name extends string>(names: readonly Name[], also: ReadonlyMap<string, Name> = new Map()) =>
   (text: string): Name => {
     const wanted = text.toLowerCase();
-    return names.find((name) => name.toLowerCase() === wanted) ?? also.get(wanted) ?? refuse();
+    return names.find((name) => name.toLowerCase() === wanted) ?? also.get(wanted) ?? reject();
   };
 
 /** A line of text without control characters. */
-export const text = (longest: number) =>
-  kind(`a line of at most ${longest} characters`, (value) =>
-    value.length <= longest && !/\p{Cc}/u.test(value) ? value : refuse(),
+export const text = (maxLength: number) =>
+  kind(`a line of at most ${maxLength} characters`, (value) =>
+    value.length <= maxLength && !/\p{Cc}/u.test(value) ? value : reject(),
   );
 
 /** A text that can be sent as the value of a header field (RFC 9110, section 5.5), kept to ASCII. */
 export const headerText = () =>
   kind('printable ASCII characters, at most 4096', (value) =>
-    /^[ -~]{0,4096}$/.test(value) ? value : refuse(),
+    /^[ -~]{0,4096}$/.test(value) ? value : reject(),
   );
 
 /** A frozen list without duplicates, written as a JSON array or with commas. `[]` is the empty list. */
@@ -96,8 +93,10 @@ export const list = <Item>(items: string, readItem: (text: string) => Item) =>
       return Object.freeze([...new Set(readItems(value).map((item) => readItem(item.trim())))]);
     } catch (error) {
       // A comma in a password splits it, and a hint that quotes the item would show the half before the @.
-      const mayShowPassword = error instanceof Refusal && value.includes('@');
-      throw mayShowPassword ? new Refusal('no item may hold a user name or a password before an @') : error;
+      const mayShowPassword = error instanceof InvalidValue && value.includes('@');
+      throw mayShowPassword
+        ? new InvalidValue('no item may hold a user name or a password before an @')
+        : error;
     }
   });
 
@@ -106,7 +105,7 @@ function readItems(value: string): readonly string[] {
   const items = z.array(z.string()).safeParse(parseJson(value));
   return items.success
     ? items.data
-    : refuse('it starts with [ and is not a JSON array of strings, such as ["a","b"]');
+    : reject('it starts with [ and is not a JSON array of strings, such as ["a","b"]');
 }
 
 function parseJson(value: string): unknown {
@@ -123,6 +122,6 @@ export function printValue(value: unknown): string {
 }
 
 /** Refuses with a sentence about one item of a list. */
-export function refuseItem(item: string, why: string): never {
-  return refuse(`${quote(item)} ${why}`);
+export function rejectItem(item: string, why: string): never {
+  return reject(`${quote(item)} ${why}`);
 }

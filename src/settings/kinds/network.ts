@@ -6,13 +6,13 @@
 
 import { isIP, isIPv6 } from 'node:net';
 import { domainToASCII } from 'node:url';
-import { kind, list, refuse, refuseItem } from './kind.ts';
+import { kind, list, reject, rejectItem } from './kind.ts';
 
 /** The address or the name of an interface of this machine. */
 export const bindAddress = () =>
   kind('an IP address or a host name, without port', (text) => {
-    if (text === '*') return refuse('write 0.0.0.0 or :: for every interface');
-    return isIP(text) !== 0 || isHostName(text) ? text : refuse();
+    if (text === '*') return reject('write 0.0.0.0 or :: for every interface');
+    return isIP(text) !== 0 || isHostName(text) ? text : reject();
   });
 
 /**
@@ -26,16 +26,16 @@ export const hostPatterns = () =>
     const address = /^\[(.*)\]$/.exec(pattern)?.[1] ?? pattern;
     if (isIPv6(address) && !address.includes('%'))
       return new URL(`http://[${address}]`).hostname.slice(1, -1);
-    if (pattern.includes('://')) return refuseItem(text, 'has a scheme; write the host name alone');
-    if (pattern.includes('/')) return refuseItem(text, 'has a path; write the host name alone');
+    if (pattern.includes('://')) return rejectItem(text, 'has a scheme; write the host name alone');
+    if (pattern.includes('/')) return rejectItem(text, 'has a path; write the host name alone');
     if (/:\d*$/.test(pattern))
-      return refuseItem(text, 'has a port; write the host name alone, it holds for every port');
+      return rejectItem(text, 'has a port; write the host name alone, it holds for every port');
     const wildcard = pattern.startsWith('*.') ? '*.' : '';
     // The same name with and without the dot of the root (RFC 1034, section 3.1).
     const name = toAscii(pattern.slice(wildcard.length)).replace(/\.$/, '');
     return isHostName(name) || (wildcard === '' && isIP(name) !== 0)
       ? wildcard + name
-      : refuseItem(text, 'is not a host name');
+      : rejectItem(text, 'is not a host name');
   });
 
 /**
@@ -45,17 +45,17 @@ export const hostPatterns = () =>
 export const origins = () =>
   list('origins such as https://app.example.com or http://localhost:3000, or * for every origin', (text) => {
     if (text === '*') return text;
-    if (text.includes('@')) return refuse();
+    if (text.includes('@')) return reject();
     const [, scheme = '', authority = '', rest = ''] =
       /^([a-z][a-z0-9+.-]*):\/\/([^/?#]+)(.*)$/is.exec(text) ?? [];
     if (scheme === '')
-      return refuseItem(text, `has no scheme or no host; write it like "https://${exampleHost(text)}"`);
+      return rejectItem(text, `has no scheme or no host; write it like "https://${exampleHost(text)}"`);
     if (rest !== '')
-      return refuseItem(text, `has a path; write "${scheme}://${authority}" without what follows`);
+      return rejectItem(text, `has a path; write "${scheme}://${authority}" without what follows`);
     if (authority.includes('*'))
-      return refuseItem(text, 'is a pattern; list each origin, or use * for every one');
+      return rejectItem(text, 'is a pattern; list each origin, or use * for every one');
     return (
-      originOf(scheme.toLowerCase(), authority) ?? refuseItem(text, 'has a host or a port that is not valid')
+      originOf(scheme.toLowerCase(), authority) ?? rejectItem(text, 'has a host or a port that is not valid')
     );
   });
 
@@ -75,10 +75,10 @@ export const addressRanges = () =>
   list('IP addresses or CIDR ranges such as 10.0.0.0/8', (text) => {
     const [, address = '', prefix] = /^([^/%]+)(?:\/(.*))?$/s.exec(text) ?? [];
     const family = isIP(address);
-    if (family === 0) return refuseItem(text, 'is not an IP address');
+    if (family === 0) return rejectItem(text, 'is not an IP address');
     const bits = family === 4 ? 32 : 128;
     if (prefix !== undefined && !(/^(?:0|[1-9]\d{0,2})$/.test(prefix) && Number(prefix) <= bits)) {
-      return refuseItem(text, `needs a prefix length from 0 to ${bits} after the slash`);
+      return rejectItem(text, `needs a prefix length from 0 to ${bits} after the slash`);
     }
     return text.toLowerCase();
   });
