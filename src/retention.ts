@@ -1,8 +1,8 @@
 import type { Database } from './db/database.ts';
-import { deleteOldTokens } from './features/account/store.ts';
-import { deleteEndedApiKeys } from './features/api-keys/store.ts';
-import { deleteOldAttempts } from './features/attempts/store.ts';
-import { deleteEndedSessions } from './features/auth/store.ts';
+import { deleteOldTokens } from './features/identity/account/store.ts';
+import { deleteEndedApiKeys } from './features/identity/api-keys/store.ts';
+import { deleteOldAttempts } from './features/identity/attempts/store.ts';
+import { deleteEndedSessions } from './features/identity/auth/store.ts';
 import { deleteOldUploads } from './features/uploads/old-uploads.ts';
 import { uploadsFolder } from './features/uploads/uploads.ts';
 import { deleteExpiredKeys } from './idempotency/postgres.ts';

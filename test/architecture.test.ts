@@ -6,7 +6,7 @@
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { describe, it } from 'node:test';
 
 const root = join(import.meta.dirname, '..');
@@ -50,10 +50,10 @@ function resolve(file: string, specifier: string): string {
   return specifier.startsWith('.') ? relative(root, join(root, dirname(file), specifier)) : specifier;
 }
 
-/** The folder of a file, for a feature with its name; a file at the top is its own. */
+/** Returns the folder of a file: the top one, or below `features/` the folder that holds the file. */
 function placeOf(file: string): string {
-  const [top = '', second = ''] = file.split('/');
-  return top === 'features' ? `features/${second}` : top.replace(/\.ts$/, '');
+  const [top = ''] = file.split('/');
+  return top === 'features' ? dirname(file) : top.replace(/\.ts$/, '');
 }
 
 /**
@@ -137,7 +137,7 @@ function mayImport(from: string, { of, typeOnly }: Import): boolean {
   if (assembly.has(place) || target === place) return true;
   const allowed = table[place.split('/')[0] ?? ''] ?? [];
   if (place.startsWith('features/') && target.startsWith('features/')) {
-    return of === `${target}/${target.slice('features/'.length)}.ts`;
+    return of === `${target}/${basename(target)}.ts`;
   }
   return allowed.includes(target) || allowed.includes(of) || (typeOnly && allowed.includes(`type:${target}`));
 }
@@ -178,8 +178,7 @@ it('the layers of the pipeline never import one another', () => {
 
 it('within a feature routes ask the noun, the noun asks the store, and never the other way', () => {
   const rank = (file: string) => {
-    const [, feature, name] = file.split('/');
-    return ['store.ts', `${feature}.ts`, 'routes.ts'].indexOf(name ?? '');
+    return ['store.ts', `${basename(dirname(file))}.ts`, 'routes.ts'].indexOf(basename(file));
   };
   for (const { file, imports } of sources.filter(
     (each) => each.file.startsWith('features/') && rank(each.file) >= 0,

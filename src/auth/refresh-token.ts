@@ -15,7 +15,7 @@
  * A successor is stored sealed with AES-256-GCM under a key that is derived from its predecessor. So a client that sends
  * the predecessor again can be given the same successor, and a reader of the database can do nothing with either.
  *
- * Everything here is pure but for the random bytes: when a token may be used is for `features/auth/` to say.
+ * Everything here is pure but for the random bytes: when a token may be used is for `features/identity/auth/` to say.
  */
 
 import {

@@ -7,8 +7,8 @@ import type { Role } from '../auth/principal.ts';
 import type { Database } from '../db/database.ts';
 import type { Sql } from '../db/sql.ts';
 import { StartError } from '../errors.ts';
-import { endSessionsOf } from '../features/auth/store.ts';
-import { type NewUser, newUser } from '../features/users/schema.ts';
+import { endSessionsOf } from '../features/identity/auth/store.ts';
+import { type NewUser, newUser } from '../features/identity/users/schema.ts';
 import {
   findTakenFields,
   insertUser,
@@ -17,7 +17,7 @@ import {
   setRole,
   takenField,
   type User,
-} from '../features/users/store.ts';
+} from '../features/identity/users/store.ts';
 
 export type Account = User;
 

@@ -8,8 +8,8 @@ import { type Authenticator, createAuthenticator } from '../auth/authenticator.t
 import { createJwt, type Jwt } from '../auth/jwt.ts';
 import { createRefreshTokens, type RefreshTokens } from '../auth/refresh-token.ts';
 import type { Database } from '../db/database.ts';
-import { createLoadApiKey } from '../features/api-keys/load-api-key.ts';
-import { createLoadSession } from '../features/auth/load-session.ts';
+import { createLoadApiKey } from '../features/identity/api-keys/load-api-key.ts';
+import { createLoadSession } from '../features/identity/auth/load-session.ts';
 import type { Logger } from '../observability/logger.ts';
 import { runOutsideRequest } from '../observability/request-context.ts';
 import type { Settings } from '../settings/load.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { migrateDown, migrateUp } from '../../src/db/migrations/migrate.ts';
 import { migrationDirectory } from '../../src/db/migrations/migration-file.ts';
-import { createStage, findClashes, stageUsers } from '../../src/features/users/import-store.ts';
+import { createStage, findClashes, stageUsers } from '../../src/features/identity/users/import-store.ts';
 import { createApiClient } from '../helpers/api-client.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { testPassword as password } from '../helpers/test-api.ts';

@@ -14,7 +14,7 @@ import type { UploadedFile } from '../../http/body/uploaded-file.ts';
 import type { Job } from '../../jobs/job.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import type { Logger } from '../../observability/logger.ts';
-import type { Auth } from '../auth/auth.ts';
+import type { Auth } from '../identity/auth/auth.ts';
 import { importUsers } from './tasks.ts';
 
 export interface Uploads {

@@ -1,0 +1,72 @@
+import { passwordFault } from '../../../auth/password-policy.ts';
+import type { SessionPrincipal } from '../../../auth/principal.ts';
+import { AppError } from '../../../errors.ts';
+import { clientKey } from '../../../http/addresses.ts';
+import { invalidField } from '../../../http/validate.ts';
+import { currentRequest } from '../../../observability/request-context.ts';
+import type { Client, RenewedSession } from '../auth/auth.ts';
+import type { AccountParts } from './account.ts';
+import { endTokens, findOwner, type Owner, replacePassword } from './store.ts';
+
+export interface PasswordChange {
+  readonly currentPassword: string;
+  readonly newPassword: string;
+  readonly client: Client;
+}
+
+/**
+ * Gives the caller a new password, ends all sessions, and opens a new one for the caller. Rejects with `validation_failed` for a wrong current
+ * password and for a new one that is not taken, with `rate_limited` after many attempts, `not_found` if the account is
+ * gone, and `not_ready` if too many passwords are being worked on.
+ */
+export type ChangePassword = (caller: SessionPrincipal, change: PasswordChange) => Promise<RenewedSession>;
+
+export function createChangePassword(parts: AccountParts): ChangePassword {
+  const { database, passwords, attempts, auth, mail, mails, log } = parts;
+
+  return async function changePassword(caller, { currentPassword, newPassword, client }) {
+    const { userId } = caller;
+    const { address } = client;
+    const work = { signal: currentRequest()?.signal, source: clientKey(address) };
+    const owner = found(await findOwner(database.sql, userId));
+    const fault = passwordFault(newPassword, { ...owner, service: parts.service });
+    if (fault !== undefined) throw invalidField('/new_password', fault);
+    // A stolen session is no licence to guess.
+    await attempts.underPermit({ userId, address }, () => compare(owner));
+    await attempts.succeeded(owner, address);
+
+    const passwordHash = await passwords.hash(newPassword, work);
+    let renewed = await replace(owner);
+    while (renewed === undefined)
+      renewed = await replace(await compare(found(await findOwner(database.sql, userId))));
+    renewed.committed();
+    log.info('auth.password.changed', { user_id: userId, client_address: address });
+    // Nobody may fill a mailbox that is not shown to be theirs.
+    if (owner.verified) mail.post(mails.passwordChanged(owner));
+    return renewed;
+
+    async function compare(compared: Owner): Promise<Owner> {
+      if (await passwords.verify(currentPassword, compared.password_hash, work)) return compared;
+      log.warning('auth.password.change_refused', { user_id: userId, client_address: address });
+      throw invalidField(
+        '/current_password',
+        'This is not the current password: check it, or reset the password.',
+      );
+    }
+
+    /** Undefined if another hash than the compared one is there by now: a login renewed it, or somebody else changed it. */
+    function replace(compared: Owner): Promise<RenewedSession | undefined> {
+      return database.transaction(async (tx) => {
+        if (!(await replacePassword(tx, compared, passwordHash))) return undefined;
+        await auth.requireAuthority(tx, caller);
+        await endTokens(tx, userId, 'password_reset');
+        return auth.renewSession(tx, caller, { client, reason: 'password_changed' });
+      });
+    }
+  };
+}
+
+function found(owner: Owner | undefined): Owner {
+  if (owner === undefined) throw new AppError('not_found', 'Your account is gone: register again.');
+  return owner;
+}

@@ -1,0 +1,100 @@
+import type { Mail } from '../../../mail/mailer.ts';
+import { maskEmail } from '../../../observability/log/redact.ts';
+import type { Purpose } from './store.ts';
+
+export interface MailsOptions {
+  /** What the service calls itself. */
+  readonly service: string;
+  /** What the links start with; empty if there are no pages to link to. */
+  readonly publicUrl: string;
+  /** What stands before the paths of the API, such as `/api/v1`. */
+  readonly prefix: string;
+}
+
+/** To whom, and what they are called. */
+export interface Recipient {
+  readonly username: string;
+  readonly email: string;
+}
+
+/** The texts. */
+export interface Mails {
+  /** The mail with a token in it. */
+  token(purpose: Purpose, to: Recipient, token: string): Mail;
+  passwordChanged(to: Recipient): Mail;
+  /** The same after a reset, by which more has ended. */
+  passwordReset(to: Recipient): Mail;
+  /** For the address that was replaced. */
+  emailChanged(user: Recipient, formerEmail: string): Mail;
+}
+
+const tokenMails = {
+  password_reset: {
+    subject: 'Set a new password',
+    intro: 'somebody asked to set a new password for',
+    lasts: 'an hour',
+    page: '/reset-password',
+    call: '/auth/password-reset/confirm with the fields "token" and "new_password"',
+    effect: ['It signs you out everywhere, and your API keys end.'],
+    otherwise: 'If it was not you, do nothing: your password stays as it is.',
+  },
+  email_verification: {
+    subject: 'Confirm your e-mail address',
+    intro: 'please confirm that this is the e-mail address of',
+    lasts: 'a day',
+    page: '/verify-email',
+    call: '/auth/email-verification/confirm with the field "token"',
+    effect: [],
+    otherwise: 'If you have no such account, do nothing: the address stays unconfirmed.',
+  },
+} as const;
+
+export function createMails({ service, publicUrl, prefix }: MailsOptions): Mails {
+  const compose = (to: string, subject: string, username: string, paragraphs: readonly string[]): Mail => ({
+    to,
+    subject: `${service}: ${subject}`,
+    text: `${[`Hello ${username},`, ...paragraphs, service].join('\n\n')}\n`,
+  });
+  const ifNotYou = `If it was not you, set a new password now${
+    publicUrl === '' ? `: send your address to POST ${prefix}/auth/password-reset.` : `: ${publicUrl}`
+  }`;
+
+  return {
+    token(purpose, { username, email }, token) {
+      const { subject, intro, lasts, page, call, effect, otherwise } = tokenMails[purpose];
+      // Behind a "#" the token is not sent to the server of the page, so it stands in no log of it.
+      const use =
+        publicUrl === ''
+          ? [`This token is good for ${lasts} and for one use:`, token, `It goes to POST ${prefix}${call}.`]
+          : [`This link is good for ${lasts} and for one use:`, `${publicUrl}${page}#token=${token}`];
+      return compose(email, subject, username, [
+        `${intro} your account at ${service}.`,
+        ...use,
+        ...effect,
+        otherwise,
+      ]);
+    },
+
+    passwordChanged({ username, email }) {
+      return compose(email, 'Your password was changed', username, [
+        `the password of your account at ${service} was changed.`,
+        ifNotYou,
+      ]);
+    },
+
+    passwordReset({ username, email }) {
+      return compose(email, 'Your password was changed', username, [
+        `the password of your account at ${service} was set anew with a token from this mailbox.`,
+        'You are signed out everywhere, and all API keys of the account have ended: programs need new ones.',
+        ifNotYou,
+      ]);
+    },
+
+    emailChanged({ username, email }, formerEmail) {
+      return compose(formerEmail, 'Your e-mail address was changed', username, [
+        `the e-mail address of your account at ${service} was changed to ${maskEmail(email)}, and nothing is sent to this one any more.`,
+        'If it was not you, somebody knows your password: write to those who run the service.',
+      ]);
+    },
+  };
+}

@@ -1,0 +1,151 @@
+import { signedInCallerOf } from '../../../http/caller.ts';
+import { answer, noContent } from '../../../http/reply.ts';
+import { type Route, type RouteLimit, route } from '../../../http/route.ts';
+import { setTokensCookie, tokens, tokensReply } from '../auth/auth.ts';
+import type { Account } from './account.ts';
+import {
+  emailVerification,
+  mailRequested,
+  passwordChange,
+  passwordReset,
+  passwordResetRequest,
+} from './schema.ts';
+
+export interface AccountRoutesOptions {
+  readonly account: Account;
+}
+
+const quarterHour = 15 * 60_000;
+
+/** What a client with a mailed token may try: each try with a good one costs a hash. */
+const confirmLimit: RouteLimit = {
+  name: 'one-time-token',
+  by: 'address',
+  quota: 20,
+  windowMs: quarterHour,
+};
+
+/** Passwords and mailboxes of one's own account. Who resets a password has no other credential than the mailed token. */
+export function accountRoutes({ account }: AccountRoutesOptions): Route[] {
+  return [
+    route({
+      method: 'POST',
+      path: '/auth/password',
+      operationId: 'changePassword',
+      summary: 'Change the password',
+      description:
+        'Takes the current password too. Ends all sessions of the caller, and answers with the tokens of a new one, which ' +
+        'carries its refresh token as this one did; API keys stay.',
+      tags: ['auth'],
+      auth: 'user',
+      body: passwordChange,
+      example: { current_password: 'a former password', new_password: 'correct horse battery staple' },
+      responses: {
+        200: {
+          description: 'The new password is valid from now on.',
+          schema: tokens,
+          headers: { 'Set-Cookie': setTokensCookie },
+        },
+      },
+      problems: ['not_found', 'not_ready', 'database_unavailable'],
+      async handler({ body, ctx }) {
+        const { grant, transport } = await account.changePassword(signedInCallerOf(ctx), {
+          currentPassword: body.current_password,
+          newPassword: body.new_password,
+          client: { address: ctx.clientAddress, userAgent: ctx.request.headers['user-agent'] },
+        });
+        return tokensReply(grant, transport);
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/auth/password-reset',
+      operationId: 'requestPasswordReset',
+      summary: 'Ask for a new password',
+      description:
+        'Mails a token to the address if it is that of an account, at most 3 times an hour. The answer is the same if it is not.',
+      tags: ['auth'],
+      auth: 'own',
+      costs: ['mail', 'write'],
+      limits: [{ name: 'password-reset', by: 'address', quota: 5, windowMs: quarterHour }],
+      body: passwordResetRequest,
+      example: { email: 'ada@example.org' },
+      responses: {
+        202: { description: 'If there is such an account, a mail is on its way.', schema: mailRequested },
+      },
+      problems: ['mail_disabled', 'not_ready', 'database_unavailable'],
+      async handler({ body, ctx }) {
+        await account.requestReset({ email: body.email, address: ctx.clientAddress });
+        return answer(202, {
+          detail:
+            'If an account has this address, a mail with a token is on its way to it: look into the mailbox.',
+        });
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/auth/password-reset/confirm',
+      operationId: 'confirmPasswordReset',
+      summary: 'Set a new password',
+      description:
+        'Takes the token of the mail, within an hour and once. Ends all sessions and all API keys of the user, and ' +
+        'confirms the address.',
+      tags: ['auth'],
+      auth: 'own',
+      costs: ['password-hash', 'mail', 'write'],
+      limits: [confirmLimit],
+      body: passwordReset,
+      example: { token: 'sot_…', new_password: 'correct horse battery staple' },
+      responses: { 204: { description: 'The new password is good from now on.' } },
+      problems: ['not_ready', 'database_unavailable'],
+      async handler({ body, ctx }) {
+        await account.confirmReset({
+          token: body.token,
+          newPassword: body.new_password,
+          address: ctx.clientAddress,
+        });
+        return noContent();
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/auth/email-verification',
+      operationId: 'requestEmailVerification',
+      summary: 'Ask for the verification mail again',
+      description:
+        'Mails a token to the address of the caller, unless it is verified, at most 3 times an hour.',
+      tags: ['auth'],
+      auth: 'user',
+      limits: [{ name: 'email-verification', by: 'user', quota: 5, windowMs: quarterHour }],
+      responses: { 202: { description: 'A mail is on its way.', schema: mailRequested } },
+      problems: ['mail_disabled', 'database_unavailable'],
+      async handler({ ctx }) {
+        await account.requestVerification(signedInCallerOf(ctx).userId);
+        return answer(202, {
+          detail:
+            'If the address is not verified yet, a mail with a token is on its way: look into the mailbox.',
+        });
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/auth/email-verification/confirm',
+      operationId: 'confirmEmail',
+      summary: 'Verify the e-mail address',
+      description:
+        'Takes the token of the mail, within a day, once, and as long as the user has the address.',
+      tags: ['auth'],
+      auth: 'own',
+      costs: ['write'],
+      limits: [confirmLimit],
+      body: emailVerification,
+      example: { token: 'sot_…' },
+      responses: { 204: { description: 'The address is verified.' } },
+      problems: ['database_unavailable'],
+      async handler({ body }) {
+        await account.confirmVerification(body.token);
+        return noContent();
+      },
+    }),
+  ];
+}

@@ -1,0 +1,36 @@
+import * as z from 'zod';
+import { passwordLength } from '../../../auth/password-policy.ts';
+import { email, text } from '../../../http/headers/fields.ts';
+
+const newPassword = text(passwordLength).meta({
+  description: 'Neither one that many people use, nor made of the username or the e-mail address.',
+  format: 'password',
+  example: 'correct horse battery staple',
+});
+
+/** Any password there is, also one from before the present rules. */
+const currentPassword = text({ min: 1, max: 512 }).meta({ format: 'password', example: 'a former password' });
+
+/** Its form is looked at later: whatever is wrong with a token, the answer is the same. */
+const token = text({ min: 1, max: 200 }).meta({ description: 'From the mail.', example: 'sot_…' });
+
+export const passwordChange = z
+  .strictObject({ current_password: currentPassword, new_password: newPassword })
+  .meta({ id: 'PasswordChange' });
+
+export const passwordResetRequest = z
+  .strictObject({
+    email: email.meta({ description: `The address of the account. ${email.meta()?.description}` }),
+  })
+  .meta({ id: 'PasswordResetRequest' });
+
+export const passwordReset = z
+  .strictObject({ token, new_password: newPassword })
+  .meta({ id: 'PasswordReset' });
+
+export const emailVerification = z.strictObject({ token }).meta({ id: 'EmailVerification' });
+
+/** The answer to a request for a mail. */
+export const mailRequested = z
+  .object({ detail: z.string().meta({ description: 'What happens next.', maxLength: 200 }) })
+  .meta({ id: 'MailRequested' });

@@ -1,0 +1,77 @@
+import * as z from 'zod';
+import { signedInCallerOf } from '../../../http/caller.ts';
+import { idParameter } from '../../../http/parameters.ts';
+import { created, noContent, ok } from '../../../http/reply.ts';
+import { type Route, route } from '../../../http/route.ts';
+import type { ApiKeys } from './api-keys.ts';
+import { apiKeyList, createdApiKey, newApiKey } from './schema.ts';
+
+export interface ApiKeysRoutesOptions {
+  readonly apiKeys: ApiKeys;
+  /** What stands before the paths of these routes, such as `/api/v1`. */
+  readonly prefix: string;
+}
+
+const params = z.object({ id: idParameter.describe('The number of the key.') });
+
+/** For users who have signed in: a program that has a key can do nothing about keys. */
+export function apiKeysRoutes({ apiKeys, prefix }: ApiKeysRoutesOptions): Route[] {
+  return [
+    route({
+      method: 'POST',
+      path: '/auth/api-keys',
+      operationId: 'createApiKey',
+      summary: 'Make an API key',
+      description:
+        'The answer is the only one that shows the key. A program sends it instead of an access token, and may do what ' +
+        'its scopes say, as a plain user whatever the role of its owner. At most 20 keys can be in force.',
+      tags: ['auth'],
+      auth: 'user',
+      body: newApiKey,
+      example: { name: 'Nightly import', scopes: ['users:read', 'posts:write'], expires_in_days: 30 },
+      responses: {
+        201: {
+          description: 'The new key.',
+          schema: createdApiKey,
+          headers: { Location: 'Where the key can be revoked.' },
+        },
+      },
+      problems: ['not_found', 'conflict', 'database_unavailable'],
+      async handler({ body, ctx }) {
+        const made = await apiKeys.create(signedInCallerOf(ctx), body);
+        return created(made, `${prefix}/auth/api-keys/${made.id}`);
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/auth/api-keys',
+      operationId: 'listApiKeys',
+      summary: 'List API keys',
+      description:
+        'Those of the caller, the newest first; also those that have ended in the last 30 days. Changing the password ' +
+        'does not end a key: revoke those that you do not know. Resetting it with a mailed token ends all.',
+      tags: ['auth'],
+      auth: 'user',
+      responses: { 200: { description: 'The keys.', schema: apiKeyList } },
+      problems: ['database_unavailable'],
+      async handler({ ctx }) {
+        return ok({ items: await apiKeys.list(signedInCallerOf(ctx).userId) });
+      },
+    }),
+    route({
+      method: 'DELETE',
+      path: '/auth/api-keys/:id',
+      operationId: 'revokeApiKey',
+      summary: 'Revoke an API key',
+      tags: ['auth'],
+      auth: 'user',
+      params,
+      responses: { 204: { description: 'The key is no longer in force.' } },
+      problems: ['not_found', 'database_unavailable'],
+      async handler({ params, ctx }) {
+        await apiKeys.revoke(signedInCallerOf(ctx).userId, params.id);
+        return noContent();
+      },
+    }),
+  ];
+}

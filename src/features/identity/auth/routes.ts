@@ -1,0 +1,207 @@
+import * as z from 'zod';
+import { AppError } from '../../../errors.ts';
+import { signedInCallerOf } from '../../../http/caller.ts';
+import type { Context } from '../../../http/context.ts';
+import { bearerToken } from '../../../http/headers/bearer-token.ts';
+import { clearHostCookie, readHostCookie } from '../../../http/headers/cookies.ts';
+import { createCrossOriginCheck } from '../../../http/headers/cross-origin.ts';
+import { noContent } from '../../../http/reply.ts';
+import { type Route, route } from '../../../http/route.ts';
+import type { Auth } from './auth.ts';
+import type { Client } from './grant.ts';
+import { describeSession, loginBody, logoutBody, refreshBody, sessionList, tokens } from './schema.ts';
+import { refreshCookie as cookie, setTokensCookie, tokensReply } from './tokens-reply.ts';
+
+export interface AuthRoutesOptions {
+  readonly auth: Auth;
+  /** The origins whose pages may use the cookie. */
+  readonly allowedOrigins: readonly string[];
+}
+
+const params = z.object({
+  id: z.uuid('Use the id of a session.').toLowerCase().meta({
+    description: 'The id of the session.',
+    example: '0f8fad5b-d9cb-469f-a165-70867728950e',
+  }),
+});
+const exampleBody = { refresh_token: `srt_${'A'.repeat(80)}` };
+const json = 'application/json';
+const form = 'application/x-www-form-urlencoded';
+const clearCookie = 'Takes the cookie `__Host-refresh` away, if there was one.';
+
+/**
+ * Signing in and out. A route that acts on the cookie first refuses what a page of a foreign origin has caused: there
+ * the browser adds the credential. A token in a body or in `Authorization` was put there by the page itself.
+ */
+export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[] {
+  const refuseCrossOrigin = createCrossOriginCheck(allowedOrigins);
+
+  /** The refresh token of the cookie. Throws AppError `cross_origin_refused` for a cookie that a foreign page sends. */
+  function readCookie(ctx: Context): string | undefined {
+    const token = readHostCookie(ctx.request.headers.cookie, cookie);
+    if (token !== undefined) refuseCrossOrigin(ctx);
+    return token;
+  }
+
+  /** Whether the request is not caused by a page of a foreign origin. */
+  function isOwnPage(ctx: Context): boolean {
+    try {
+      refuseCrossOrigin(ctx);
+      return true;
+    } catch (error) {
+      if (error instanceof AppError) return false;
+      throw error;
+    }
+  }
+
+  return [
+    route({
+      method: 'POST',
+      path: '/auth/login',
+      operationId: 'login',
+      summary: 'Sign in',
+      description:
+        'Gives an access token, to be sent as `Authorization: Bearer`, and a refresh token, with which the next pair is ' +
+        'got. Takes JSON, or the password form of OAuth 2 (RFC 6749, section 4.3). A session whose refresh token is in the ' +
+        'cookie of the request ends.',
+      tags: ['auth'],
+      auth: 'own',
+      costs: ['password-hash', 'write'],
+      limits: [{ name: 'login', by: 'address', quota: 10, windowMs: 60_000 }],
+      accepts: [json, form],
+      body: loginBody,
+      example: { username: 'ada_lovelace', password: 'correct horse battery staple' },
+      responses: {
+        200: { description: 'Signed in.', schema: tokens, headers: { 'Set-Cookie': setTokensCookie } },
+      },
+      problems: [
+        'unauthenticated',
+        'cross_origin_refused',
+        'rate_limited',
+        'not_ready',
+        'database_unavailable',
+      ],
+      async handler({ body, ctx }) {
+        // A foreign page must not sign somebody in to another's account and leave the cookie of that.
+        if (body.transport === 'cookie') refuseCrossOrigin(ctx);
+        const { username: login, password, transport } = body;
+        const former = readHostCookie(ctx.request.headers.cookie, cookie);
+        const grant = await auth.login({ login, password, transport }, clientOf(ctx));
+        if (former === undefined || !isOwnPage(ctx)) return tokensReply(grant, transport);
+        // The browser signs in anew: the session that it had is over, or it would stay live without an owner.
+        await auth.logoutByToken(former);
+        return tokensReply(grant, transport, { replacesCookie: true });
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/auth/refresh',
+      operationId: 'refresh',
+      summary: 'Get the next tokens',
+      description:
+        'Takes the refresh token from the body or from the cookie, and answers the same way with the next one. A token ' +
+        'that was used before ends the session: it was copied. Within 10 seconds it may be sent again, and gets the same ' +
+        'answer.',
+      tags: ['auth'],
+      auth: 'own',
+      costs: ['write'],
+      limits: [{ name: 'refresh', by: 'address', quota: 120, windowMs: 60_000 }],
+      accepts: [json, form],
+      body: refreshBody,
+      example: exampleBody,
+      responses: {
+        200: { description: 'The next tokens.', schema: tokens, headers: { 'Set-Cookie': setTokensCookie } },
+      },
+      problems: ['unauthenticated', 'cross_origin_refused', 'database_unavailable'],
+      async handler({ body, ctx }) {
+        const shown = body?.refresh_token;
+        const transport = shown === undefined ? 'cookie' : 'body';
+        const grant = await auth.refresh(shown ?? readCookie(ctx) ?? '', clientOf(ctx));
+        return tokensReply(grant, transport);
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/auth/logout',
+      operationId: 'logout',
+      summary: 'Sign out',
+      description:
+        'Ends the session of the access token, of the refresh token in the body and of the cookie: of each that is sent. ' +
+        'To send none, or one that is not good any more, is no error, and ends nothing by itself.',
+      tags: ['auth'],
+      auth: 'own',
+      costs: ['write'],
+      limits: [{ name: 'logout', by: 'address', quota: 60, windowMs: 60_000 }],
+      readsAccessToken: true,
+      body: logoutBody,
+      example: exampleBody,
+      responses: { 204: { description: 'Signed out.', headers: { 'Set-Cookie': clearCookie } } },
+      problems: ['cross_origin_refused', 'database_unavailable'],
+      async handler({ body, ctx }) {
+        const cookieToken = readCookie(ctx);
+        const accessToken = bearerToken(ctx.request.headers.authorization);
+        if (accessToken !== undefined) await auth.logout(accessToken);
+        for (const token of [body?.refresh_token, cookieToken]) {
+          if (token !== undefined) await auth.logoutByToken(token);
+        }
+        return signedOut(ctx);
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/auth/logout-all',
+      operationId: 'logoutAll',
+      summary: 'Sign out everywhere',
+      description: 'Ends all sessions of the caller, this one too.',
+      tags: ['auth'],
+      auth: 'user',
+      responses: { 204: { description: 'Signed out.', headers: { 'Set-Cookie': clearCookie } } },
+      problems: ['database_unavailable'],
+      async handler({ ctx }) {
+        await auth.endAll(signedInCallerOf(ctx).userId);
+        return signedOut(ctx);
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/auth/sessions',
+      operationId: 'listSessions',
+      summary: 'List sessions',
+      description: 'Where the caller is signed in, the session that was used last first.',
+      tags: ['auth'],
+      auth: 'user',
+      responses: { 200: { description: 'The live sessions.', schema: sessionList } },
+      problems: ['database_unavailable'],
+      async handler({ ctx }) {
+        const { userId, sessionId } = signedInCallerOf(ctx);
+        const sessions = await auth.list(userId);
+        return { items: sessions.map((each) => describeSession(each, sessionId)) };
+      },
+    }),
+    route({
+      method: 'DELETE',
+      path: '/auth/sessions/:id',
+      operationId: 'endSession',
+      summary: 'End a session',
+      description: 'Signs the caller out there.',
+      tags: ['auth'],
+      auth: 'user',
+      params,
+      responses: { 204: { description: 'The session has ended.' } },
+      problems: ['not_found', 'database_unavailable'],
+      async handler({ params, ctx }) {
+        await auth.endOne(signedInCallerOf(ctx).userId, params.id);
+        return noContent();
+      },
+    }),
+  ];
+}
+
+function clientOf(ctx: Context): Client {
+  return { address: ctx.clientAddress, userAgent: ctx.request.headers['user-agent'] };
+}
+
+function signedOut(ctx: Context) {
+  const hadCookie = ctx.request.headers.cookie?.includes(`__Host-${cookie}=`) === true;
+  return noContent(hadCookie ? { 'set-cookie': clearHostCookie(cookie) } : {});
+}

@@ -1,0 +1,39 @@
+import { allScopes } from '../../../auth/principal.ts';
+import { clearHostCookie, writeHostCookie } from '../../../http/headers/cookies.ts';
+import { ok } from '../../../http/reply.ts';
+import type { Grant } from './grant.ts';
+import type { Transport } from './schema.ts';
+
+/** The name of the cookie behind `__Host-`. */
+export const refreshCookie = 'refresh';
+
+/** What the document says of the header field. */
+export const setTokensCookie = 'The refresh token in the cookie `__Host-refresh`, if cookies are used.';
+
+const scope = [...allScopes].join(' ');
+
+/**
+ * The answer of RFC 6749, section 5.1. The pipeline says `Cache-Control: no-store`. With `replacesCookie` the cookie that
+ * the client has is of a session that is over.
+ */
+export function tokensReply(
+  grant: Grant,
+  transport: Transport,
+  { replacesCookie = false }: { readonly replacesCookie?: boolean } = {},
+) {
+  const value = {
+    access_token: grant.accessToken,
+    token_type: 'Bearer' as const,
+    expires_in: grant.expiresIn,
+    scope,
+  };
+  if (transport === 'cookie') {
+    return ok(value, {
+      'set-cookie': writeHostCookie(refreshCookie, grant.refreshToken, grant.sessionExpiresIn),
+    });
+  }
+  return ok(
+    { ...value, refresh_token: grant.refreshToken },
+    replacesCookie ? { 'set-cookie': clearHostCookie(refreshCookie) } : {},
+  );
+}

@@ -1,0 +1,203 @@
+import * as z from 'zod';
+import { callerOf } from '../../../http/caller.ts';
+import { versionTag } from '../../../http/headers/conditional.ts';
+import { pageBody, pageLinks, pageOf, pageQuery, positionOf } from '../../../http/pagination.ts';
+import { idParameter, versionCondition, writeConditions } from '../../../http/parameters.ts';
+import { accepted, created, noContent, ok } from '../../../http/reply.ts';
+import { type Route, type RouteLimit, route } from '../../../http/route.ts';
+import type { Job } from '../../../jobs/job.ts';
+import { startedTask } from '../../tasks/tasks.ts';
+import { newUser, user, userPatch } from './schema.ts';
+import type { User, Users } from './users.ts';
+import type { Welcome } from './welcome.ts';
+
+export interface UsersRoutesOptions {
+  readonly users: Users;
+  readonly welcome: Welcome;
+  /** Registrations of one address in any hour. */
+  readonly registrationsPerHour: number;
+  /** What stands before the paths of these routes, such as `/api/v1`. */
+  readonly prefix: string;
+}
+
+const params = z.object({ id: idParameter.describe('The number of the user.') });
+const userPage = pageOf(user).meta({ id: 'UserPage' });
+/**
+ * Anybody can register with anybody's address, so few mails can be asked for: by one user, and, since a user can be
+ * deleted and registered again, from one address.
+ */
+const welcomeLimits: readonly RouteLimit[] = [
+  { name: 'welcome-user', by: 'user', quota: 10, windowMs: 3_600_000 },
+  { name: 'welcome-address', by: 'address', quota: 10, windowMs: 3_600_000 },
+];
+const etag = 'The version of the user, for `If-Match` and `If-None-Match`.';
+
+/** Registering is for everybody; the rest is for the user, and for admins. */
+export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: UsersRoutesOptions): Route[] {
+  const shown = (user: User) => ok(user, { etag: versionTag(user.id, user.version) });
+  const registered = (user: User) =>
+    created(user, `${prefix}/users/${user.id}`, { etag: versionTag(user.id, user.version) });
+  const started = ({ id }: Job) => accepted({ task_id: id }, `${prefix}/tasks/${id}`);
+  return [
+    route({
+      method: 'POST',
+      path: '/users',
+      operationId: 'registerUser',
+      summary: 'Register a user',
+      description: 'The username and the e-mail address must be free; 409 names those that are not.',
+      tags: ['users'],
+      auth: 'none',
+      costs: ['password-hash', 'mail', 'write'],
+      limits: [{ name: 'registration', by: 'address', quota: registrationsPerHour, windowMs: 3_600_000 }],
+      idempotent: true,
+      body: newUser,
+      example: {
+        username: 'ada_lovelace',
+        email: 'ada@example.org',
+        password: 'correct horse battery staple',
+      },
+      responses: {
+        201: {
+          description: 'The new user.',
+          schema: user,
+          headers: { Location: 'Where the user is.', ETag: etag },
+        },
+      },
+      problems: ['conflict', 'not_ready', 'database_unavailable'],
+      async handler({ body, ctx, once }) {
+        const registration = { newUser: body, address: ctx.clientAddress };
+        return registered(await users.register(registration, once(registered)));
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/users',
+      operationId: 'listUsers',
+      summary: 'List users',
+      description:
+        'For admins. The newest first, a page at a time. The `Link` header has the next and the previous page.',
+      tags: ['users'],
+      auth: 'user',
+      roles: ['admin'],
+      query: pageQuery,
+      responses: {
+        200: {
+          description: 'A page of users.',
+          schema: userPage,
+          headers: { Link: 'The neighbouring pages (RFC 8288).' },
+        },
+      },
+      problems: ['database_unavailable'],
+      async handler({ query }) {
+        const page = await users.list({ limit: query.limit, from: positionOf(query) });
+        return ok(pageBody(page), pageLinks(`${prefix}/users`, query, page));
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/users/me',
+      operationId: 'getCurrentUser',
+      summary: 'Read the user who asks',
+      tags: ['users'],
+      auth: 'any',
+      scopes: ['users:read'],
+      responses: { 200: { description: 'The user.', schema: user, headers: { ETag: etag } } },
+      problems: ['not_found', 'database_unavailable'],
+      async handler({ ctx }) {
+        const caller = callerOf(ctx);
+        return shown(await users.get(caller, caller.userId));
+      },
+    }),
+    route({
+      method: 'GET',
+      path: '/users/:id',
+      operationId: 'getUser',
+      summary: 'Read a user',
+      description: 'The own user; an admin reads any.',
+      tags: ['users'],
+      auth: 'any',
+      scopes: ['users:read'],
+      params,
+      responses: { 200: { description: 'The user.', schema: user, headers: { ETag: etag } } },
+      problems: ['not_found', 'database_unavailable'],
+      async handler({ params, ctx }) {
+        return shown(await users.get(callerOf(ctx), params.id));
+      },
+    }),
+    route({
+      method: 'PATCH',
+      path: '/users/:id',
+      operationId: 'updateUser',
+      summary: 'Change a user',
+      description:
+        'Changes the fields that are sent (RFC 7396) and leaves the others. With `If-Match`, only if nobody else has ' +
+        'changed the user since it was read. A new e-mail address needs `current_password`, and cannot be set with an ' +
+        'API key; it has to be verified again. An admin changes any user, without the password.',
+      tags: ['users'],
+      auth: 'any',
+      scopes: ['users:write'],
+      idempotent: true,
+      params,
+      headers: writeConditions,
+      body: userPatch,
+      accepts: ['application/json', 'application/merge-patch+json'],
+      example: { email: 'ada.lovelace@example.org', current_password: 'correct horse battery staple' },
+      responses: { 200: { description: 'The user as it is now.', schema: user, headers: { ETag: etag } } },
+      problems: ['forbidden', 'not_found', 'conflict', 'rate_limited', 'not_ready', 'database_unavailable'],
+      async handler({ params, headers, body, ctx, once }) {
+        const change = {
+          caller: callerOf(ctx),
+          address: ctx.clientAddress,
+          id: params.id,
+          patch: body,
+          condition: versionCondition(headers, params.id),
+        };
+        return shown(await users.update(change, once(shown)));
+      },
+    }),
+    route({
+      method: 'DELETE',
+      path: '/users/:id',
+      operationId: 'deleteUser',
+      summary: 'Delete a user',
+      description:
+        'Deletes the user and everything of the user: posts, sessions, API keys. An admin deletes any.',
+      tags: ['users'],
+      auth: 'user',
+      params,
+      headers: writeConditions,
+      responses: { 204: { description: 'The user is gone.' } },
+      problems: ['not_found', 'database_unavailable'],
+      async handler({ params, headers, ctx }) {
+        await users.remove(callerOf(ctx), params.id, versionCondition(headers, params.id));
+        return noContent();
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/users/:id/welcome',
+      operationId: 'welcomeUser',
+      summary: 'Welcome a user by mail',
+      description:
+        'Starts the task `send_email`, which the user and admins can look at. While it has not finished, asking again ' +
+        'gives the same task. For the user, and for admins.',
+      tags: ['users'],
+      auth: 'any',
+      scopes: ['tasks:write'],
+      limits: welcomeLimits,
+      idempotent: true,
+      params,
+      responses: {
+        202: {
+          description: 'The mail is going to be sent.',
+          schema: startedTask,
+          headers: { Location: 'Where the task is.' },
+        },
+      },
+      problems: ['mail_disabled', 'database_unavailable'],
+      async handler({ params, ctx, once }) {
+        return started(await welcome(callerOf(ctx), params.id, once(started)));
+      },
+    }),
+  ];
+}

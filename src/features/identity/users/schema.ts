@@ -1,0 +1,59 @@
+import * as z from 'zod';
+import { roles } from '../../../auth/principal.ts';
+import { id, email as mailAddress, patchOf, text, timestamp } from '../../../http/headers/fields.ts';
+
+const username = text({ min: 3, max: 50 })
+  .regex(/^[a-zA-Z0-9_]+$/, 'Use letters a to z, digits and underscores only.')
+  .meta({ description: 'Unique, whatever the case of its letters.', example: 'ada_lovelace' });
+
+const email = mailAddress.meta({
+  description: `Unique, whatever the case of its letters. ${mailAddress.meta()?.description}`,
+});
+
+const password = text({ min: 8, max: 128 }).meta({
+  description: 'Kept as a scrypt hash only; no answer shows it.',
+  format: 'password',
+  example: 'correct horse battery staple',
+});
+
+/** What registering takes. */
+export const newUser = z.strictObject({ username, email, password }).meta({ id: 'NewUser' });
+export type NewUser = Readonly<z.output<typeof newUser>>;
+
+/** A user in a file of many, under the same rules; the password is set later. */
+export const importedUser = newUser.omit({ password: true });
+
+/** What is typed to prove that it is the user: any password there is, also one from before the present rules. */
+const currentPassword = text({ min: 1, max: 128 }).meta({
+  description: 'The password of the user, which a new e-mail address needs.',
+  format: 'password',
+  example: 'correct horse battery staple',
+});
+
+/** What can be changed later: these fields and no others. */
+export const userPatch = patchOf({ username, email, current_password: currentPassword }, [
+  'current_password',
+]).meta({ id: 'UserPatch' });
+export type UserPatch = Readonly<z.output<typeof userPatch>>;
+
+/** A user as answers show it. The table checks the lengths; here they only inform. */
+export const user = z
+  .object({
+    id: id.meta({ description: 'The number of the user.' }),
+    username: z
+      .string()
+      .meta({ description: 'The name to sign in with.', example: 'ada_lovelace', maxLength: 50 }),
+    email: z.string().meta({
+      description: 'The e-mail address.',
+      example: 'ada@example.org',
+      format: 'email',
+      maxLength: 254,
+    }),
+    email_verified: z
+      .boolean()
+      .meta({ description: 'Whether the user has shown that mail to this address arrives.' }),
+    role: z.enum(roles).meta({ description: 'An admin may see and change all users and posts.' }),
+    created_at: timestamp.meta({ description: 'When the user registered.' }),
+    updated_at: timestamp.meta({ description: 'When the user was last changed.' }),
+  })
+  .meta({ id: 'User' });

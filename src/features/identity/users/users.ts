@@ -1,0 +1,286 @@
+/**
+ * Users: who registers, under which rules they change, and what the log hears of it. A name or an address that is
+ * taken is refused by the unique indexes of the table, where two requests at the same instant cannot both pass;
+ * the questions asked before and after only make the refusal early and complete.
+ *
+ * A user is seen and changed by itself and by admins. To anybody else it does not exist: 404, whether it does or not.
+ * Mail to the address of a user can set a new password, so whoever has only got hold of an access token or of an API
+ * key must not be able to change it: it takes the password and a session. Every change is made in a transaction that holds
+ * the caller's session and role, so none is made with authority that was taken away while the request was under way.
+ */
+
+import type { Authenticator } from '../../../auth/authenticator.ts';
+import type { PasswordHasher } from '../../../auth/password.ts';
+import { passwordFault } from '../../../auth/password-policy.ts';
+import { mayActFor, type Principal } from '../../../auth/principal.ts';
+import type { BeforeCommit } from '../../../db/before-commit.ts';
+import type { Database } from '../../../db/database.ts';
+import { type Keyset, type KeysetPage, keysetPage } from '../../../db/keyset.ts';
+import type { Sql } from '../../../db/sql.ts';
+import { AppError } from '../../../errors.ts';
+import { clientKey } from '../../../http/addresses.ts';
+import { invalidField } from '../../../http/validate.ts';
+import type { Logger } from '../../../observability/logger.ts';
+import { currentRequest } from '../../../observability/request-context.ts';
+import type { Account } from '../account/account.ts';
+import type { Attempts } from '../attempts/attempts.ts';
+import type { Auth } from '../auth/auth.ts';
+import type { NewUser, UserPatch } from './schema.ts';
+import {
+  deleteUser,
+  findPasswordHash,
+  findTakenFields,
+  findUser,
+  insertUser,
+  listUsers,
+  lockUser,
+  takenField,
+  type UniqueField,
+  type User,
+  updateUser,
+} from './store.ts';
+
+export { type ImportRow, importColumns, importUsers } from './user-import.ts';
+export type { User };
+
+/** Whether the caller wants the change although the row has this version by now. */
+type VersionCondition = (version: number) => boolean;
+
+/** Who wants to change a user, and from which address. */
+export interface UserChange {
+  readonly caller: Principal;
+  readonly address: string;
+  readonly id: number;
+  readonly patch: UserPatch;
+  readonly condition: VersionCondition;
+}
+
+/** Who wants to register, and from which address. */
+export interface Registration {
+  readonly newUser: NewUser;
+  readonly address: string;
+}
+
+/**
+ * Each rejects with an AppError: `not_found` for an id that nobody has or that is not for the caller, `conflict` for a
+ * taken name or address, `precondition_failed` for a version that the caller did not want changed, and those of the
+ * database.
+ */
+export interface Users {
+  /** Rejects with `validation_failed` for a password that is easily guessed. */
+  register(registration: Registration, beforeCommit?: BeforeCommit<User>): Promise<User>;
+  get(caller: Principal, id: number): Promise<User>;
+  /** All users; whether the caller may see them, the route decides by the role. */
+  list(keyset: Keyset): Promise<KeysetPage<User>>;
+  /**
+   * A new address rejects with `forbidden` for an API key, with `unauthenticated` for a session that is over, with
+   * `validation_failed` for a wrong password, and with `rate_limited` after many of those.
+   */
+  update(change: UserChange, beforeCommit?: BeforeCommit<User>): Promise<User>;
+  /** Deletes the user and everything that belongs to it. */
+  remove(caller: Principal, id: number, condition: VersionCondition): Promise<void>;
+}
+
+export interface UsersOptions {
+  readonly database: Database;
+  readonly passwords: PasswordHasher;
+  readonly attempts: Attempts;
+  readonly auth: Pick<Auth, 'requireAuthority'>;
+  readonly account: Pick<Account, 'sendVerification' | 'emailChanged' | 'endMailedTokens'>;
+  readonly authenticator: Pick<Authenticator, 'forgetUser'>;
+  readonly log: Logger;
+  /** What the service calls itself: no password is made of it. */
+  readonly service: string;
+}
+
+export function createUsers(options: UsersOptions): Users {
+  const { database, passwords, attempts, auth, account, authenticator, log } = options;
+  const { sql } = database;
+  return {
+    async register({ newUser, address }, beforeCommit) {
+      const fault = passwordFault(newUser.password, { ...newUser, service: options.service });
+      if (fault !== undefined) throw invalidField('/password', fault);
+      // Hashing is dear: what is going to be refused, and a database that is not there, are found out before.
+      refuseTaken(await findTakenFields(sql, newUser, null));
+      const passwordHash = await passwords.hash(newUser.password, {
+        signal: currentRequest()?.signal,
+        lane: 'registration',
+        source: clientKey(address),
+      });
+      const user = await explainConflict(newUser, null, () =>
+        database.transaction(async (tx) => {
+          const inserted = await insertUser(tx, { ...newUser, passwordHash });
+          await beforeCommit?.(tx, inserted);
+          return inserted;
+        }),
+      );
+      log.info('user.created', { user_id: user.id, email: user.email });
+      account.sendVerification(user);
+      return user;
+    },
+
+    async get(caller, id) {
+      refuseStranger(caller, id);
+      return found(await findUser(sql, id), id);
+    },
+
+    async list(keyset) {
+      return keysetPage(await listUsers(sql, keyset), keyset);
+    },
+
+    async update({ caller, address, id, patch, condition }, beforeCommit) {
+      refuseStranger(caller, id);
+      let changed = await change(await confirmNewEmail(caller, address, id, patch));
+      while (changed === undefined) changed = await change(await comparePassword(id, address, patch));
+      const { user, former } = changed;
+      // Credentials that were checked a moment ago carry the name.
+      if (patch.username !== undefined) authenticator.forgetUser(id);
+      log.info('user.updated', {
+        user_id: id,
+        email: user.email,
+        fields: changedFields(patch),
+        by_user_id: caller.userId,
+      });
+      if (user.email !== former.email) account.emailChanged(user, former);
+      return user;
+
+      /** Undefined if another password than the one that was compared, if any was, is there by now. */
+      function change(comparedHash: string | undefined) {
+        return explainConflict(patch, id, () =>
+          database.transaction(async (tx) => {
+            const former = await lockForChange(tx, caller, id);
+            requireVersion(former, condition);
+            if (comparedHash !== undefined && (await findPasswordHash(tx, id)) !== comparedHash)
+              return undefined;
+            const user = await updateUser(tx, id, patch);
+            if (user.email !== former.email) await account.endMailedTokens(tx, id);
+            await beforeCommit?.(tx, user);
+            return { user, former };
+          }),
+        );
+      }
+    },
+
+    async remove(caller, id, condition) {
+      refuseStranger(caller, id);
+      const user = await database.transaction(async (tx) => {
+        const locked = await lockForChange(tx, caller, id);
+        requireVersion(locked, condition);
+        await deleteUser(tx, id);
+        return locked;
+      });
+      authenticator.forgetUser(id);
+      log.info('user.deleted', { user_id: id, email: user.email, by_user_id: caller.userId });
+    },
+  };
+
+  /**
+   * Locks the user who is changed, and checks that the caller still may change it. Users are locked in the order of their
+   * numbers, so that two admins who change each other do not wait for one another. An API key acts for its own user only,
+   * and was checked right before.
+   */
+  async function lockForChange(tx: Sql, caller: Principal, id: number): Promise<User> {
+    const check = () => (caller.kind === 'session' ? auth.requireAuthority(tx, caller) : undefined);
+    if (caller.userId < id) await check();
+    const user = found(await lockUser(tx, id), id);
+    if (caller.userId >= id) await check();
+    return user;
+  }
+
+  /**
+   * An admin who changes the address of somebody else cannot know that password; everybody else shows their own. The
+   * hash that it was compared with; undefined if the patch needs none.
+   */
+  async function confirmNewEmail(
+    caller: Principal,
+    address: string,
+    id: number,
+    patch: UserPatch,
+  ): Promise<string | undefined> {
+    if (patch.email === undefined) return undefined;
+    if (caller.kind !== 'session') {
+      throw new AppError('forbidden', 'An API key cannot change the e-mail address: sign in to do so.');
+    }
+    if (caller.userId !== id) return undefined;
+    if (patch.current_password === undefined) {
+      throw invalidField('/current_password', 'A new e-mail address needs your current password as well.');
+    }
+    const hash = await attempts.underPermit({ userId: id, address }, () =>
+      comparePassword(id, address, patch),
+    );
+    await attempts.succeeded(found(await findUser(sql, id), id), address);
+    return hash;
+  }
+
+  /** The hash of the current password, if it is the one of the patch. */
+  async function comparePassword(
+    id: number,
+    address: string,
+    { current_password = '' }: UserPatch,
+  ): Promise<string> {
+    const hash = (await findPasswordHash(sql, id)) ?? '';
+    const work = { signal: currentRequest()?.signal, source: clientKey(address) };
+    if (await passwords.verify(current_password, hash, work)) return hash;
+    log.warning('auth.email.change_refused', { user_id: id, client_address: address });
+    throw invalidField('/current_password', 'This is not your current password.');
+  }
+
+  /** Runs a write; when it breaks a unique index, says of every field whether it is taken, not only of the first. */
+  async function explainConflict<T>(
+    wanted: UserPatch,
+    except: number | null,
+    write: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await write();
+    } catch (error) {
+      const broken = takenField(error);
+      if (broken === undefined) throw error;
+      const taken = await findTakenFields(sql, wanted, except);
+      throw conflict(taken.includes(broken) ? taken : [broken, ...taken]);
+    }
+  }
+}
+
+function refuseStranger(caller: Principal, id: number): void {
+  if (!mayActFor(caller, id)) throw unknownUser(id);
+}
+
+function found(user: User | undefined, id: number): User {
+  if (user === undefined) throw unknownUser(id);
+  return user;
+}
+
+function unknownUser(id: number): AppError {
+  return new AppError('not_found', `There is no user with the id ${id}.`);
+}
+
+/** The fields that a patch changes, for the log. */
+function changedFields(patch: UserPatch): string[] {
+  return (['username', 'email'] as const).filter((field) => patch[field] !== undefined);
+}
+
+function requireVersion({ version }: User, condition: VersionCondition): void {
+  if (condition(version)) return;
+  throw new AppError(
+    'precondition_failed',
+    'The user is not in the state that If-Match or If-None-Match asks for: read it again, and repeat with its ETag.',
+  );
+}
+
+function refuseTaken(fields: readonly UniqueField[]): void {
+  if (fields.length > 0) throw conflict(fields);
+}
+
+const names = { username: 'username', email: 'e-mail address' };
+
+function conflict(fields: readonly UniqueField[]): AppError {
+  const what = fields.map((field) => names[field]).join(' and this ');
+  return new AppError('conflict', `This ${what} ${fields.length > 1 ? 'are' : 'is'} taken: choose another.`, {
+    errors: fields.map((field) => ({
+      in: 'body',
+      pointer: `/${field}`,
+      detail: `This ${names[field]} is taken.`,
+    })),
+  });
+}

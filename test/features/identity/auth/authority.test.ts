@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import { createPasswordHasher } from '../../../../src/auth/password.ts';
+import { allScopes, type Role, type SessionPrincipal } from '../../../../src/auth/principal.ts';
+import { createUsers } from '../../../../src/features/identity/users/users.ts';
+import { captureLog } from '../../../helpers/captured-log.ts';
+import { deferred } from '../../../helpers/deferred.ts';
+import { mustCreateAuth } from '../../../helpers/test-auth.ts';
+import { mustOpenSession } from '../../../helpers/test-credentials.ts';
+
+/** A caller who was admitted with a role, and what may have happened since. */
+async function mustAdmit(t: TestContext, role: Role) {
+  const world = await mustCreateAuth(t, { now: Date.now });
+  const userId = await world.mustAddUser('ada');
+  const { sql } = world.database;
+  await sql`update users set role = ${role} where id = ${userId}`;
+  const { sessionId } = await mustOpenSession(sql, userId);
+  const caller: SessionPrincipal = {
+    kind: 'session',
+    sessionId,
+    userId,
+    username: 'ada',
+    role,
+    scopes: allScopes,
+  };
+  const check = () => world.database.transaction((tx) => world.auth.requireAuthority(tx, caller));
+  return { ...world, sql, caller, check };
+}
+
+describe('the authority of a caller in a transaction', () => {
+  it('holds while the session is live and the role is the same', async (t) => {
+    const { check } = await mustAdmit(t, 'admin');
+    await check();
+  });
+
+  it('is unauthenticated once the session is over', async (t) => {
+    const { sql, caller, check } = await mustAdmit(t, 'user');
+    await sql`update sessions set ended_at = now(), end_reason = 'revoked' where id = ${caller.sessionId}`;
+    await assert.rejects(check(), { code: 'unauthenticated' });
+  });
+
+  it('is forbidden once an admin is no longer one', async (t) => {
+    const { sql, caller, check } = await mustAdmit(t, 'admin');
+    await sql`update users set role = 'user' where id = ${caller.userId}`;
+    await assert.rejects(check(), { code: 'forbidden' });
+  });
+
+  it('is enough for a user who has become an admin meanwhile', async (t) => {
+    const { sql, caller, check } = await mustAdmit(t, 'user');
+    await sql`update users set role = 'admin' where id = ${caller.userId}`;
+    await check();
+  });
+
+  for (const [what, change] of [
+    ['the role is taken away', 'role'],
+    ['the session is ended', 'session'],
+  ] as const) {
+    it(`cannot change between the check and the commit: ${what} afterwards`, async (t) => {
+      const { sql, caller, database, auth } = await mustAdmit(t, 'admin');
+      const checked = deferred();
+      const finish = deferred();
+      const order: string[] = [];
+      const work = database
+        .transaction(async (tx) => {
+          await auth.requireAuthority(tx, caller);
+          checked.resolve();
+          await finish.promise;
+        })
+        .then(() => order.push('committed'));
+      await checked.promise;
+      const changing = (
+        change === 'role'
+          ? sql`update users set role = 'user' where id = ${caller.userId}`.execute()
+          : sql`update sessions set ended_at = now(), end_reason = 'revoked' where id = ${caller.sessionId}`.execute()
+      ).then(() => order.push('changed'));
+      // Waiting for a lock is what the change must be doing by now.
+      for (;;) {
+        const waiting = await sql`
+          select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+        if (waiting.length > 0) break;
+      }
+      assert.deepEqual(order, []);
+      finish.resolve();
+      // PostgreSQL lets the change proceed before it answers the COMMIT, so their answers come in either order.
+      await Promise.all([work, changing]);
+      assert.deepEqual(order.sort(), ['changed', 'committed']);
+    });
+  }
+});
+
+it('two admins who change each other at the same time do not deadlock', async (t) => {
+  const { sql, database, auth, mustAddUser, caller } = await mustAdmit(t, 'admin');
+  const otherId = await mustAddUser('grace');
+  await sql`update users set role = 'admin' where id = ${otherId}`;
+  const other = { ...caller, userId: otherId, ...(await mustOpenSession(sql, otherId)) };
+  const users = createUsers({
+    database,
+    passwords: createPasswordHasher({ cost: 4 }),
+    attempts: { underPermit: (_attempt, compare) => compare(), succeeded: async () => {} },
+    auth,
+    account: { sendVerification() {}, emailChanged() {}, async endMailedTokens() {} },
+    authenticator: { forgetUser() {} },
+    log: captureLog().log,
+    service: 'Strata',
+  });
+  const rename = (by: SessionPrincipal, id: number, username: string) =>
+    users.update({ caller: by, address: '192.0.2.1', id, patch: { username }, condition: () => true });
+  await Promise.all(
+    Array.from({ length: 40 }, (_, nth) =>
+      nth % 2 === 0 ? rename(caller, otherId, `grace_${nth}`) : rename(other, caller.userId, `ada_${nth}`),
+    ),
+  );
+});

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createPasswordHasher } from '../../../../src/auth/password.ts';
+import { createAttempts } from '../../../../src/features/identity/attempts/attempts.ts';
+import { createUsers } from '../../../../src/features/identity/users/users.ts';
+import { createApiClient } from '../../../helpers/api-client.ts';
+import { mustStartApp } from '../../../helpers/test-app.ts';
+
+const user = { username: 'someone', email: 'someone@example.org', password: 'correct horse battery staple' };
+
+describe('a server without a database', () => {
+  it('refuses what needs one with a sentence that names the setting', async (t) => {
+    const api = createApiClient((await mustStartApp(t)).api);
+    const answers = [
+      await api.post('/users', user),
+      await api.get('/posts/1'),
+      await api.post('/auth/login', { username: user.username, password: user.password }),
+    ];
+    for (const { status, body } of answers) {
+      assert.equal(status, 503);
+      assert.equal(body.code, 'database_disabled');
+      assert.match(body.detail, /APP_DATABASE_URL/);
+    }
+  });
+
+  it('computes no hash for a registration that it cannot keep', async (t) => {
+    const { database, log } = await mustStartApp(t);
+    const hashesNothing = createPasswordHasher({ concurrency: 0, maxWaiting: 0 });
+    const users = createUsers({
+      database,
+      passwords: hashesNothing,
+      attempts: createAttempts({ database, log: log.log }),
+      auth: { requireAuthority: async () => {} },
+      account: { sendVerification() {}, emailChanged() {}, async endMailedTokens() {} },
+      authenticator: { forgetUser() {} },
+      log: log.log,
+      service: 'Strata',
+    });
+    await assert.rejects(users.register({ newUser: user, address: '192.0.2.1' }), {
+      code: 'database_disabled',
+    });
+  });
+
+  it('is ready, and shows the database as disabled', async (t) => {
+    const { status, body } = await createApiClient((await mustStartApp(t)).api).get('/health/ready');
+    assert.equal(status, 200);
+    assert.equal(body.checks.database.status, 'disabled');
+  });
+});
