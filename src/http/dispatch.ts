@@ -8,6 +8,7 @@ import { AppError, type FieldError, StartError } from '../errors.ts';
 import { type BodyLimits, receiveBody, waitForBody } from './body/body.ts';
 import { discardForm, type Form, receiveForm, type Upload } from './body/multipart.ts';
 import { parseBody } from './body/parse-body.ts';
+import { after } from './compose.ts';
 import type { Context, Done, Payload } from './context.ts';
 import { type MediaType, parseMediaType } from './headers/media-type.ts';
 import { parseQuery } from './query.ts';
@@ -81,12 +82,7 @@ async function handleUpload(
 function handle(ctx: Context, prepared: PreparedRoute, pathParams: unknown, form?: Form): Done {
   const { route } = prepared;
   const request = validateRequest(ctx, prepared, pathParams, form);
-  const returned = route.handler(request);
-  if (returned instanceof Promise) {
-    return returned.then((value: unknown) => reply(ctx, prepared, value));
-  }
-  reply(ctx, prepared, returned);
-  return undefined;
+  return after(route.handler(request), (returned) => reply(ctx, prepared, returned));
 }
 
 function validateRequest(
@@ -140,7 +136,7 @@ function readBody(ctx: Context): unknown {
  * Puts what the handler returned into the context, or what was kept of it for a repetition of the request: the two are
  * never told apart. What comes after the request was given up goes nowhere: it has been answered.
  */
-function reply(ctx: Context, prepared: PreparedRoute, returned: unknown): void {
+function reply(ctx: Context, prepared: PreparedRoute, returned: unknown): undefined {
   if (ctx.aborted) {
     if (returned instanceof Reply) discard(returned);
     return;

@@ -16,7 +16,8 @@
 import type { IncomingMessage } from 'node:http';
 import { type Authenticator, type Credential, RefusedCredential } from '../auth/authenticator.ts';
 import { AppError } from '../errors.ts';
-import type { Context, Done, Middleware } from '../http/context.ts';
+import { after } from '../http/compose.ts';
+import type { Context, Middleware } from '../http/context.ts';
 import { bearerToken } from '../http/headers/bearer-token.ts';
 import { bearerChallenge } from '../http/headers/challenge.ts';
 import { countFields } from '../http/headers/raw-fields.ts';
@@ -75,7 +76,7 @@ export function authenticate({ log, authenticator, realm, apiKeyHeader }: Authen
     return new AppError('unauthenticated', detail, { layer, headers: { 'www-authenticate': challenge } });
   }
 
-  return function authenticate(ctx, next): Done {
+  return function authenticate(ctx, next) {
     const credential = isLeftOut(ctx) ? undefined : readCredential(ctx);
     if (credential === undefined) return next(ctx);
     ctx.identify = () => authenticator.identify(credential);
@@ -83,14 +84,10 @@ export function authenticate({ log, authenticator, realm, apiKeyHeader }: Authen
       authenticator.identifyNow(credential).catch((error: unknown) => {
         throw explain(ctx, credential, error);
       });
-    const principal = authenticator.identify(credential);
-    if (!(principal instanceof Promise)) {
-      ctx.principal = principal;
-      return next(ctx);
-    }
-    return principal.then(
-      (found) => {
-        ctx.principal = found;
+    return after(
+      authenticator.identify(credential),
+      (principal) => {
+        ctx.principal = principal;
         return next(ctx);
       },
       (error: unknown) => {

@@ -11,6 +11,7 @@
  */
 
 import { clientKey } from '../http/addresses.ts';
+import { after } from '../http/compose.ts';
 import type { Context, Done, Middleware, Next } from '../http/context.ts';
 import {
   addQuotas,
@@ -47,19 +48,12 @@ export function callerLimit({ log, store, userPerMinute }: CallerLimitOptions): 
   const signedIn = createQuotasByRoute([user]);
 
   function takeFrom(at: number, list: readonly Quota[], ctx: Context, next: Next): Done {
-    for (let index = at; index < list.length; index += 1) {
-      const quota = list[index];
-      if (quota === undefined) break;
-      const decision = store.take(quota.limit, keyOf(ctx, quota.by));
-      if (decision instanceof Promise) {
-        return decision.then((decided) => {
-          apply(ctx, decided);
-          return takeFrom(index + 1, list, ctx, next);
-        });
-      }
+    const quota = list[at];
+    if (quota === undefined) return next(ctx);
+    return after(store.take(quota.limit, keyOf(ctx, quota.by)), (decision) => {
       apply(ctx, decision);
-    }
-    return next(ctx);
+      return takeFrom(at + 1, list, ctx, next);
+    });
   }
 
   function apply(ctx: Context, decision: Decision): void {

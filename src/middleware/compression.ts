@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, createBrotliCompress, createGzip, gzip } from 'node:zlib';
+import { after } from '../http/compose.ts';
 import type { Context, Done, Middleware } from '../http/context.ts';
 import { codedTag } from '../http/headers/conditional.ts';
 import { preferredEncoding } from '../http/headers/negotiate.ts';
@@ -28,9 +29,8 @@ const compressStream = { br: () => createBrotliCompress(brotliOptions), gzip: ()
  * same Vary as the 200 that it stands for.
  */
 export function compression({ minBytes }: CompressionOptions): Middleware {
-  return function compression(ctx, next): Done {
-    const done = next(ctx);
-    return done === undefined ? code(ctx, minBytes) : done.then(() => code(ctx, minBytes));
+  return function compression(ctx, next) {
+    return after(next(ctx), () => code(ctx, minBytes));
   };
 }
 

@@ -17,7 +17,7 @@ export interface DeadlineOptions {
 export function deadline({ timeoutMs }: DeadlineOptions): Middleware {
   return function deadline(ctx, next) {
     const done = next(ctx);
-    return done === undefined ? undefined : withDeadline(ctx, done, timeoutMs);
+    return done && withDeadline(ctx, done, timeoutMs);
   };
 }
 

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { AppError } from '../errors.ts';
+import { after } from '../http/compose.ts';
 import type { Context, Middleware } from '../http/context.ts';
 import {
   isAny,
@@ -25,10 +26,7 @@ import { writeConditions } from '../http/parameters.ts';
 export function etag(): Middleware {
   return function etag(ctx, next) {
     if (!isRead(ctx)) refuseUnmet(ctx);
-    const done = next(ctx);
-    if (done !== undefined) return done.then(() => apply(ctx));
-    apply(ctx);
-    return undefined;
+    return after(next(ctx), () => apply(ctx));
   };
 }
 
@@ -48,7 +46,7 @@ function refuseUnmet({ match, method, request: { headers } }: Context): void {
   );
 }
 
-function apply(ctx: Context): void {
+function apply(ctx: Context): undefined {
   const { headers, payload, match } = ctx;
   if (ctx.status !== 200 || !isRead(ctx)) return;
   const makesTag = match.kind === 'found' && match.value.route.etag === true;

@@ -13,7 +13,8 @@
  */
 
 import { Readable } from 'node:stream';
-import type { Context, Done, Middleware } from '../http/context.ts';
+import { after } from '../http/compose.ts';
+import type { Context, Middleware } from '../http/context.ts';
 import type { PreparedRoute } from '../http/dispatch.ts';
 import { EventStream } from '../http/event-stream.ts';
 import type { CounterSeries, HistogramSeries, Metrics } from '../observability/metrics/metrics.ts';
@@ -84,7 +85,7 @@ export function countRequests(metrics: Metrics): Middleware {
     series.responseSize.observe(bytes);
   }
 
-  function answered(ctx: Context): void {
+  function answered(ctx: Context): undefined {
     const { payload } = ctx;
     if (isWithoutBody(ctx)) count(ctx, 0);
     else if (payload instanceof Readable && !ctx.response.closed) countWhenSent(ctx, payload);
@@ -101,13 +102,8 @@ export function countRequests(metrics: Metrics): Middleware {
     ctx.response.once('close', () => count(ctx, bytes, endedAt));
   }
 
-  return function metrics(ctx, next): Done {
-    const done = next(ctx);
-    if (done === undefined) {
-      answered(ctx);
-      return undefined;
-    }
-    return done.then(() => answered(ctx));
+  return function metrics(ctx, next) {
+    return after(next(ctx), () => answered(ctx));
   };
 }
 

@@ -1,5 +1,6 @@
 import { clientKey } from '../http/addresses.ts';
-import type { Context, Done, Middleware } from '../http/context.ts';
+import { after } from '../http/compose.ts';
+import type { Context, Middleware } from '../http/context.ts';
 import {
   addQuotas,
   describeQuotas,
@@ -35,15 +36,10 @@ export function rateLimit({ log, limit, store }: RateLimitOptions): Middleware {
     throw refuseOverQuota(decision, 'rate-limit');
   }
 
-  return function rateLimit(ctx, next): Done {
+  return function rateLimit(ctx, next) {
     if (ctx.isProbe && ctx.fault === undefined) return next(ctx);
-    const decision = store.take(limit, clientKey(ctx.clientAddress));
-    if (!(decision instanceof Promise)) {
+    return after(store.take(limit, clientKey(ctx.clientAddress)), (decision) => {
       apply(ctx, decision);
-      return next(ctx);
-    }
-    return decision.then((decided) => {
-      apply(ctx, decided);
       return next(ctx);
     });
   };

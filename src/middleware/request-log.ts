@@ -10,7 +10,8 @@
 
 import { Readable } from 'node:stream';
 import { AppError } from '../errors.ts';
-import type { Context, Done, Middleware } from '../http/context.ts';
+import { observe } from '../http/compose.ts';
+import type { Context, Middleware } from '../http/context.ts';
 import { parseMediaType } from '../http/headers/media-type.ts';
 import { statusOf } from '../http/problem.ts';
 import { previewBody } from '../observability/log/body-preview.ts';
@@ -69,7 +70,7 @@ export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Mi
     log.line('DEBUG', 'http.request.body', `,"body":${quoteText(preview)},"request_id":"${ctx.id}"`);
   }
 
-  return function requestLog(ctx, next): Done {
+  return function requestLog(ctx, next) {
     // Both lines have it; it is masked once.
     const path = quoteText(showPath(ctx.target.path));
     log.line(
@@ -77,24 +78,10 @@ export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Mi
       'http.request.start',
       `,"method":"${ctx.method}","path":${path},"query":${quoteText(showQuery(ctx.target.query))},"request_id":"${ctx.id}"`,
     );
-    let done: Done;
-    try {
-      done = next(ctx);
-    } catch (error) {
-      complete(ctx, path, statusOf(error), error);
-      throw error;
-    }
-    if (done === undefined) {
-      complete(ctx, path, ctx.status);
-      return undefined;
-    }
-    return done.then(
-      () => complete(ctx, path, ctx.status),
-      (error: unknown) => {
-        complete(ctx, path, statusOf(error), error);
-        throw error;
-      },
-    );
+    return observe(ctx, next, (failure) => {
+      if (failure === undefined) complete(ctx, path, ctx.status);
+      else complete(ctx, path, statusOf(failure.error), failure.error);
+    });
   };
 }
 

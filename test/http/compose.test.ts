@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { compose } from '../../src/http/compose.ts';
+import { after, compose, observe } from '../../src/http/compose.ts';
 import type { Layer, Middleware } from '../../src/http/context.ts';
 import { makeContext } from '../helpers/context.ts';
 
@@ -141,5 +141,66 @@ describe('a timed pipeline', () => {
     const run = compose([twice], () => void notes.push('end'), { timed: true });
     assert.throws(() => run(makeContext()), /The layer "twice" called next twice\./);
     assert.deepEqual(notes, ['end']);
+  });
+});
+
+describe('after', () => {
+  it('calls the function at once with a value that is there', () => {
+    const seen: unknown[] = [];
+    assert.equal(
+      after('now', (value) => void seen.push(value)),
+      undefined,
+    );
+    assert.deepEqual(seen, ['now']);
+  });
+
+  it('calls the function when the promise of the value resolves', async () => {
+    const seen: unknown[] = [];
+    const done = after(Promise.resolve('later'), (value) => void seen.push(value));
+    assert.deepEqual(seen, []);
+    await done;
+    assert.deepEqual(seen, ['later']);
+  });
+
+  it('hands the error of a promise to the third argument, and not an error of the function', async () => {
+    const translate = (): never => {
+      throw new Error('translated');
+    };
+    const unused = () => assert.fail('The function must not run.');
+    await assert.rejects(async () => after(Promise.reject(new Error('first')), unused, translate), {
+      message: 'translated',
+    });
+    const failing = (): never => {
+      throw new Error('own');
+    };
+    await assert.rejects(async () => after(Promise.resolve(), failing, translate), { message: 'own' });
+  });
+});
+
+describe('observe', () => {
+  it('reports a pipeline that succeeds once, whether it waits or not', async () => {
+    const seen: unknown[] = [];
+    assert.equal(
+      observe(
+        makeContext(),
+        () => undefined,
+        (failure) => void seen.push(failure),
+      ),
+      undefined,
+    );
+    await observe(makeContext(), later, (failure) => void seen.push(failure));
+    assert.deepEqual(seen, [undefined, undefined]);
+  });
+
+  it('reports the error of a pipeline that fails, and lets it go on to the layers outside', async () => {
+    const broken = new Error('broken');
+    for (const run of [() => assert.fail(broken), () => Promise.reject(broken)]) {
+      const seen: unknown[] = [];
+      await assert.rejects(
+        async () => observe(makeContext(), run, (failure) => void seen.push(failure)),
+        broken,
+      );
+      assert.deepEqual(seen, [{ error: broken }]);
+    }
   });
 });
