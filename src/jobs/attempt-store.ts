@@ -20,7 +20,7 @@ import { storableJson, storableText } from './json-text.ts';
 import { isoNow } from './store.ts';
 import { boundedJson } from './thread/bounded-json.ts';
 import { maxDetailsBytes } from './thread/outcome.ts';
-import type { Attempt, Fault, Progress } from './thread/thread-messages.ts';
+import type { Attempt, AttemptError, Progress } from './thread/thread-messages.ts';
 
 /** One attempt of a job: what every write out of `running` must match. */
 export interface AttemptKey {
@@ -162,16 +162,16 @@ function markOf({ id, attempt, runner }: OwnAttempt): string {
 export async function failAttempt(
   sql: Sql,
   {
-    fault,
+    error,
     retryAfterMs,
     ...own
-  }: OwnAttempt & { readonly fault: Fault; readonly retryAfterMs: number | null },
+  }: OwnAttempt & { readonly error: AttemptError; readonly retryAfterMs: number | null },
 ): Promise<JobState | undefined> {
   const isFinal = retryAfterMs === null;
   return letGo(sql, own, {
     next: sql`case when ${isFinal} or attempt >= max_attempts then 'failed' else 'scheduled' end`,
     delayMs: retryAfterMs ?? 0,
-    also: sql`errors = ${withFault(sql, storedFault(fault))}`,
+    also: sql`errors = ${withError(sql, errorJson(error))}`,
   });
 }
 
@@ -257,11 +257,11 @@ export async function recordProgress(
 }
 
 /** The errors with one more, which gets the attempt and the moment; at most the last 20 are kept. */
-export function withFault(sql: Sql, fault: string | Fragment) {
+export function withError(sql: Sql, error: string | Fragment) {
   return sql`
     (case when jsonb_array_length(errors) >= 20 then errors - 0 else errors end) || jsonb_build_array(
       jsonb_build_object('attempt', attempt, 'at', ${isoNow(sql)})
-      || ${fault}::text::jsonb)`;
+      || ${error}::text::jsonb)`;
 }
 
 /** What waits for another attempt is not on its way; what has ended keeps how far it came. */
@@ -330,14 +330,14 @@ function bounded(delayMs: number): number {
   return Number.isNaN(delayMs) ? 0 : Math.min(tenYears, Math.max(0, delayMs));
 }
 
-/** A fault as JSON text. Its texts are bounded where it is made; details that are no JSON, or too large, are left out. */
-function storedFault({ code, message, details, stack }: Fault): string {
+/** An error as JSON text. Its texts are bounded where it is made; details that are no JSON, or too large, are left out. */
+function errorJson({ code, message, details, stack }: AttemptError): string {
   const written = JSON.stringify({ code, message, stack });
   let writtenDetails: string | undefined;
   try {
     writtenDetails = boundedJson(details, maxDetailsBytes);
   } catch {
-    // The fault says more than its details do: it is kept without them.
+    // The error says more than its details do: it is kept without them.
   }
   const whole =
     writtenDetails === undefined ? written : `${written.slice(0, -1)},"details":${writtenDetails}}`;

@@ -36,12 +36,12 @@ export function isFinished(state: JobState): boolean {
 }
 
 /** Why an attempt ended without a result. */
-export interface JobFault {
+export interface JobError {
   readonly attempt: number;
   /** ISO 8601, UTC. */
   readonly at: string;
   /** `threw`, `refused`, `timeout`, `thread_ended`, `out_of_memory`, `runner_lost`, `crashed`, `unknown_task`, `invalid_payload`, `invalid_result`. */
-  readonly code: JobFaultCode;
+  readonly code: JobErrorCode;
   /** A sentence, or the message of what was thrown. */
   readonly message: string;
   /** What the task wants its user to see, such as the lines of a file that it refused: plain JSON. */
@@ -50,7 +50,7 @@ export interface JobFault {
   readonly stack?: string;
 }
 
-export const jobFaultCodes = [
+export const jobErrorCodes = [
   'threw',
   'refused',
   'timeout',
@@ -62,7 +62,7 @@ export const jobFaultCodes = [
   'invalid_payload',
   'invalid_result',
 ] as const;
-export type JobFaultCode = (typeof jobFaultCodes)[number];
+export type JobErrorCode = (typeof jobErrorCodes)[number];
 
 /** What whoever waits for a job looks at: all of it but the payload, which can be large and never changes. */
 export type JobStatus = Omit<Job, 'payload'>;
@@ -95,8 +95,8 @@ export interface Job {
   readonly progress: number;
   readonly progressMessage: string | null;
   readonly result: unknown;
-  /** The faults of its attempts, the oldest first; at most the last 20 are kept. */
-  readonly errors: readonly JobFault[];
+  /** The errors of its attempts, the oldest first; at most the last 20 are kept. */
+  readonly errors: readonly JobError[];
   /** When it was made available again by hand: ISO 8601, UTC, the oldest first; at most the last 20 are kept. */
   readonly retries: readonly string[];
   /** Grows with every change that somebody who watches would see. */

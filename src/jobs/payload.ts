@@ -13,12 +13,12 @@ import { boundedJson, JsonLimitError } from './thread/bounded-json.ts';
 /** The most bytes that a payload may have as JSON: a file belongs elsewhere, and its name into the payload. */
 export const maxPayloadBytes = 1_048_576;
 
-/** The most faults that one refusal lists. */
+/** The most errors that one refusal lists. */
 const maxFaults = 50;
 
 /**
  * Returns the payload as JSON text. Throws an AppError `validation_failed` with a JSON Pointer (RFC 6901) into the payload
- * for each fault, and for one that is no JSON, too long, too deep, or not to be stored.
+ * for each error, and for one that is no JSON, too long, too deep, or not to be stored.
  */
 export function checkPayload({ name, payload: schema }: TaskDefinition, payload: unknown): string {
   const json = toJson(name, payload);

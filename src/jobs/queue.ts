@@ -39,7 +39,7 @@ export interface EnqueueOptions {
 export interface Queue {
   /**
    * Adds a job, with the id of the current request. `isNew` is false if one with this unique key was there already.
-   * Throws an AppError: `validation_failed` with a pointer for each fault of the payload, for a payload of more than
+   * Throws an AppError: `validation_failed` with a pointer for each error of the payload, for a payload of more than
    * 1 MB of JSON, for a priority or another option out of range; `unknown_task` for a task that is not in the queue's
    * list, which nobody would run. Pointers are relative to the payload; those of options are their names.
    */

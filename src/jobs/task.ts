@@ -106,8 +106,8 @@ export function implementTask<Payload extends z.ZodType>(
 
 /** What the table holds does not fit the schema of the task, for another version of the program has enqueued it. */
 export class InvalidPayloadError extends Error {
-  constructor(faults: string) {
-    super(`The payload is not as the task takes it now: ${faults}`);
+  constructor(errors: string) {
+    super(`The payload is not as the task takes it now: ${errors}`);
     this.name = 'InvalidPayloadError';
   }
 }

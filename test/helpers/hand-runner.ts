@@ -7,7 +7,7 @@ import {
   failAttempt,
   recordProgress,
 } from '../../src/jobs/attempt-store.ts';
-import type { Fault } from '../../src/jobs/thread/thread-messages.ts';
+import type { AttemptError } from '../../src/jobs/thread/thread-messages.ts';
 
 /** A runner without threads: a test takes jobs and says how each fares. */
 export interface HandRunner {
@@ -16,7 +16,7 @@ export interface HandRunner {
   progress(job: ClaimedJob, fraction: number, message?: string): Promise<void>;
   complete(job: ClaimedJob, result: unknown): Promise<void>;
   /** Fails the attempt, and the job with it unless it is to be tried again after some time. */
-  fail(job: ClaimedJob, fault: Fault, retryAfterMs?: number): Promise<void>;
+  fail(job: ClaimedJob, error: AttemptError, retryAfterMs?: number): Promise<void>;
   endCancelled(job: ClaimedJob): Promise<void>;
 }
 
@@ -36,8 +36,8 @@ export async function mustRunByHand({ sql }: Database): Promise<HandRunner> {
     async complete({ id, attempt }, result) {
       await completeJobs(sql, { runner, done: [{ id, attempt, result: JSON.stringify(result) }] });
     },
-    async fail({ id, attempt }, fault, retryAfterMs) {
-      await failAttempt(sql, { id, attempt, runner, fault, retryAfterMs: retryAfterMs ?? null });
+    async fail({ id, attempt }, error, retryAfterMs) {
+      await failAttempt(sql, { id, attempt, runner, error, retryAfterMs: retryAfterMs ?? null });
     },
     async endCancelled({ id, attempt }) {
       await cancelRunning(sql, { id, attempt, runner });

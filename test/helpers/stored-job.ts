@@ -1,5 +1,5 @@
 import type { Sql } from '../../src/db/sql.ts';
-import type { JobFault, JobState } from '../../src/jobs/job.ts';
+import type { JobError, JobState } from '../../src/jobs/job.ts';
 
 export interface StoredJob {
   readonly state: JobState;
@@ -7,7 +7,7 @@ export interface StoredJob {
   readonly queue?: string;
   readonly payload?: unknown;
   readonly result?: unknown;
-  readonly errors?: readonly JobFault[];
+  readonly errors?: readonly JobError[];
   readonly requestId?: string;
   readonly uniqueKey?: string;
   readonly progress?: number;
@@ -17,7 +17,7 @@ export interface StoredJob {
   readonly finishedAt?: Date;
 }
 
-const fault: JobFault = {
+const error: JobError = {
   attempt: 1,
   at: '2026-01-31T12:00:00.000Z',
   code: 'threw',
@@ -30,7 +30,7 @@ export async function mustStoreJob(sql: Sql, job: StoredJob): Promise<number> {
   const now = new Date();
   const isFinished = state === 'completed' || state === 'failed' || state === 'cancelled';
   const hasStarted = isFinished || state === 'running';
-  const errors = job.errors ?? (state === 'failed' ? [fault] : []);
+  const errors = job.errors ?? (state === 'failed' ? [error] : []);
   const [row] = await sql<{ id: number }[]>`
     insert into jobs (name, queue, state, priority, payload, result, attempt, max_attempts, timeout_ms, run_at, runner,
       errors, request_id, unique_key, progress, progress_message, started_at, finished_at)

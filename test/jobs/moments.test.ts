@@ -22,7 +22,7 @@ const { sql, transaction } = await mustOpenTestDatabase({ after });
 const runner = 1;
 await sql`insert into job_runners (id, host, pid, version, threads) values (${runner}, 'test', 1, '0.0.0', 1)`;
 
-const fault = { code: 'threw', message: 'It went wrong.' } as const;
+const error = { code: 'threw', message: 'It went wrong.' } as const;
 
 /** Each change of a job, with the moments that it writes. */
 const changes: [what: string, moments: string, change: (tx: Sql, id: number) => Promise<unknown>][] = [
@@ -44,12 +44,12 @@ const changes: [what: string, moments: string, change: (tx: Sql, id: number) => 
   [
     'failed',
     "finished_at, (errors->0->>'at')::timestamptz",
-    (tx, id) => failAttempt(tx, { id, attempt: 1, runner, fault, retryAfterMs: null }),
+    (tx, id) => failAttempt(tx, { id, attempt: 1, runner, error, retryAfterMs: null }),
   ],
   [
     'scheduled again',
     "run_at, (errors->0->>'at')::timestamptz",
-    (tx, id) => failAttempt(tx, { id, attempt: 1, runner, fault, retryAfterMs: 0 }),
+    (tx, id) => failAttempt(tx, { id, attempt: 1, runner, error, retryAfterMs: 0 }),
   ],
   ['snoozed', 'run_at', (tx, id) => snoozeJob(tx, { id, attempt: 1, runner, delayMs: 0 })],
   ['cancelled', 'finished_at', (tx, id) => cancelRunning(tx, { id, attempt: 1, runner })],
@@ -73,7 +73,7 @@ describe('the moments of a job', () => {
       const id = await mustStoreJob(sql, {
         state: before[what] ?? 'running',
         queue: 'moments',
-        errors: before[what] === 'failed' ? [{ attempt: 1, at: '2026-01-31T12:00:00.000Z', ...fault }] : [],
+        errors: before[what] === 'failed' ? [{ attempt: 1, at: '2026-01-31T12:00:00.000Z', ...error }] : [],
       });
       const rows = await transaction(async (tx) => {
         await tx`select pg_sleep(0.2)`;

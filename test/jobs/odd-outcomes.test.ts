@@ -84,7 +84,7 @@ it('a result of 100 MB fails its job and ends neither its thread nor the process
 
 it('a message that a task posts to the runner itself fails the attempt and harms nothing else', async () => {
   const forged =
-    '{"kind":"ended","id":0,"outcome":{"kind":"failed","fault":{"code":"threw","message":{}},"final":false}}';
+    '{"kind":"ended","id":0,"outcome":{"kind":"failed","error":{"code":"threw","message":{}},"final":false}}';
   for (const message of ['null', forged]) {
     const { state, code } = await mustRunJob('posts', message);
     assert.deepEqual([state, code], ['scheduled', 'thread_ended']);

@@ -25,7 +25,7 @@ const payload = { to: 'ada', at: '2026-01-31T12:00:00Z' };
 
 beforeEach(() => sql`truncate jobs`);
 
-/** The fault that enqueueing ends in. Fails the test if a job was added. */
+/** The error that enqueueing ends in. Fails the test if a job was added. */
 async function mustRefuse(work: Promise<unknown>, code: string): Promise<AppError> {
   const error = await work.then(
     () => assert.fail('It was enqueued.'),
@@ -84,11 +84,11 @@ describe('refused, with a sentence, is', () => {
     await mustRefuse(queue.enqueue(sql, unlisted, {}), 'unknown_task');
   });
 
-  const faults: [what: string, payload: unknown, expected: [pointer: string, detail: RegExp][]][] = [
+  const errors: [what: string, payload: unknown, expected: [pointer: string, detail: RegExp][]][] = [
     ['a payload without a field', { at: payload.at }, [['/to', /required/]]],
     ['a field that is too much', { ...payload, cc: 1 }, [['/cc', /no such field/]]],
     [
-      'several faults at once, one below a name with a slash',
+      'several errors at once, one below a name with a slash',
       { to: 'a', at: 'noon', 'a/b': [1, '2'] },
       [
         ['/to', /2/],
@@ -103,7 +103,7 @@ describe('refused, with a sentence, is', () => {
       [['/at', /string/]],
     ],
   ];
-  for (const [what, bad, expected] of faults) {
+  for (const [what, bad, expected] of errors) {
     it(what, async () => {
       const { errors = [] } = await mustRefuse(queue.enqueueByName(sql, 'greet', bad), 'validation_failed');
       assert.deepEqual(

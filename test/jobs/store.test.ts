@@ -167,7 +167,7 @@ describe('a claim', () => {
 });
 
 describe('what a job says of its progress', () => {
-  const fault = { code: 'threw', message: 'No.' } as const;
+  const error = { code: 'threw', message: 'No.' } as const;
   async function mustBeHalfway() {
     await insertJob(sql, newJob());
     const [job] = await claim(1);
@@ -193,7 +193,7 @@ describe('what a job says of its progress', () => {
     assert.deepEqual(await progressOf(released.id), ['available', 0, null]);
     await sql`truncate jobs`;
     const failing = await mustBeHalfway();
-    await failAttempt(sql, { ...failing, runner: 1, fault, retryAfterMs: 60_000 });
+    await failAttempt(sql, { ...failing, runner: 1, error, retryAfterMs: 60_000 });
     assert.deepEqual(await progressOf(failing.id), ['scheduled', 0, null]);
     const snoozed = await mustBeHalfway();
     await snoozeJob(sql, { ...snoozed, runner: 1, delayMs: 60_000 });
@@ -202,7 +202,7 @@ describe('what a job says of its progress', () => {
 
   it('is kept when it has failed or was cancelled', async () => {
     const failed = await mustBeHalfway();
-    await failAttempt(sql, { ...failed, runner: 1, fault, retryAfterMs: null });
+    await failAttempt(sql, { ...failed, runner: 1, error, retryAfterMs: null });
     assert.deepEqual(await progressOf(failed.id), ['failed', 0.5, 'Line 50']);
     const released = await mustBeHalfway();
     await cancelJob(sql, released.id);

@@ -24,7 +24,7 @@ import { mustOpenTestDatabase } from '../helpers/test-database.ts';
 
 const { sql, transaction } = await mustOpenTestDatabase({ after });
 const queues = ['default'];
-const fault = { code: 'threw', message: 'No.' } as const;
+const error = { code: 'threw', message: 'No.' } as const;
 
 interface Model {
   state: JobState;
@@ -152,9 +152,9 @@ async function happen(id: number, job: Model, { event, stale }: Step): Promise<v
         await completeInTransaction(tx, { ...own, result: null });
       });
     case 'fail':
-      return void (await failAttempt(sql, { ...own, fault, retryAfterMs: 3_600_000 }));
+      return void (await failAttempt(sql, { ...own, error, retryAfterMs: 3_600_000 }));
     case 'fail for good':
-      return void (await failAttempt(sql, { ...own, fault, retryAfterMs: null }));
+      return void (await failAttempt(sql, { ...own, error, retryAfterMs: null }));
     case 'snooze':
       return void (await snoozeJob(sql, { ...own, delayMs: Number.POSITIVE_INFINITY }));
     case 'release':

@@ -1,11 +1,11 @@
 import * as z from 'zod';
 import { id, timestamp } from '../../http/headers/fields.ts';
-import { type JobFaultCode, jobFaultCodes, jobStates } from '../../jobs/job.ts';
+import { type JobErrorCode, jobErrorCodes, jobStates } from '../../jobs/job.ts';
 
 /** Why the last attempt of a task failed, as its user may know it. */
 const taskError = z
   .object({
-    code: z.enum(jobFaultCodes).meta({ description: 'What kind of failure it was.', example: 'refused' }),
+    code: z.enum(jobErrorCodes).meta({ description: 'What kind of failure it was.', example: 'refused' }),
     message: z.string().meta({
       description: 'A sentence that says what was wrong.',
       example: 'The file has rows that cannot be imported.',
@@ -68,7 +68,7 @@ export const startedTask = z
  * What a failure is called before the user. A task that refuses speaks to its user; of what was thrown by accident, and
  * may tell of the machine inside, only the operator learns the message.
  */
-export const faultMessages: Readonly<Record<Exclude<JobFaultCode, 'refused'>, string>> = {
+export const faultMessages: Readonly<Record<Exclude<JobErrorCode, 'refused'>, string>> = {
   threw: 'The task failed because of a fault of the server. Quote its number when you report it.',
   timeout: 'The task took longer than it may.',
   thread_ended: 'The task ended the thread that it ran in.',

@@ -1,9 +1,9 @@
-import type { JobFault, JobStatus } from '../../jobs/job.ts';
+import type { JobError, JobStatus } from '../../jobs/job.ts';
 import { faultMessages, type TaskView } from './schema.ts';
 
 /** A job as its user sees it: without its payload, its stacks, and what else is the operator's. */
 export function viewTask(job: JobStatus): TaskView {
-  const fault = job.state === 'completed' ? undefined : job.errors.at(-1);
+  const error = job.state === 'completed' ? undefined : job.errors.at(-1);
   return {
     id: job.id,
     task: job.name,
@@ -12,7 +12,7 @@ export function viewTask(job: JobStatus): TaskView {
     progress_message: job.progressMessage,
     cancel_requested: job.cancelRequested && job.state === 'running',
     result: job.result ?? null,
-    error: fault === undefined ? null : viewFault(fault),
+    error: error === undefined ? null : viewFault(error),
     attempt: job.attempt,
     max_attempts: job.maxAttempts,
     created_at: job.createdAt,
@@ -22,7 +22,7 @@ export function viewTask(job: JobStatus): TaskView {
   };
 }
 
-function viewFault({ code, message, details = null }: JobFault): TaskView['error'] {
+function viewFault({ code, message, details = null }: JobError): TaskView['error'] {
   return code === 'refused'
     ? { code, message, details }
     : { code, message: faultMessages[code], details: null };

@@ -90,7 +90,7 @@ export async function countRetryable(sql: Sql, filter: FailedFilter, most: numbe
   return rows.length;
 }
 
-/** A task that has refused, or its payload, would be refused again; and its user is to see why, not a later fault. */
+/** A task that has refused, or its payload, would be refused again; and its user is to see why, not a later error. */
 function isRetryable(sql: Sql, { queue, task }: FailedFilter) {
   return sql`
     ${matches(sql, { queue, task, state: 'failed' })}

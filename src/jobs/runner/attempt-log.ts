@@ -23,12 +23,12 @@ export function logOutcome(
     ...jobFields(job),
     ...(durationMs === null ? {} : { duration_ms: Math.round(durationMs * 10) / 10 }),
     wait_ms: Math.round(job.waitMs),
-    ...('fault' in ending ? { code: ending.fault.code, reason: ending.fault.message } : {}),
+    ...('error' in ending ? { code: ending.error.code, reason: ending.error.message } : {}),
   };
   switch (ending.kind) {
     case 'failed':
       // A task that refuses speaks to its user: the input was wrong, and nothing is for the operator to do.
-      log[ending.fault.code === 'refused' ? 'info' : 'error']('job.failed', fields);
+      log[ending.error.code === 'refused' ? 'info' : 'error']('job.failed', fields);
       break;
     case 'retried':
       log.warning('job.retry_scheduled', { ...fields, retry_after_ms: ending.retryAfterMs });

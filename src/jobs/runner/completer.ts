@@ -16,7 +16,7 @@
  *     lost        the job is no longer of this attempt, or the session is over; so is, as far as can be told, one that
  *                 was given back by a try whose answer was lost, and that has been claimed again before the next
  *     refused     PostgreSQL can never store such values (`isRefused`), or they cannot be sent to it: a result fails its
- *                 job, and a fault is replaced by one that says so and fails its attempt
+ *                 job, and an error is replaced by one that says so and fails its attempt
  *
  * Whatever else stands in the way passes, as a held row, a full disk or a restart do, and nobody else may take the job
  * before. Should an attempt be dropped all the same, its row is found and released (strays, `dispatcher.ts`).
@@ -41,14 +41,14 @@ import {
   snoozeJob,
 } from '../attempt-store.ts';
 import type { JobState } from '../job.ts';
-import type { Fault, Outcome } from '../thread/thread-messages.ts';
+import type { AttemptError, Outcome } from '../thread/thread-messages.ts';
 import { createBatch } from './batch.ts';
 
 /** What became of an attempt. `lost`: it was no longer this runner's, or that could not be found out. */
 export type RecordedOutcome =
   | { readonly kind: 'completed' | 'snoozed' | 'cancelled' | 'released' | 'lost' }
-  | { readonly kind: 'failed'; readonly fault: Fault }
-  | { readonly kind: 'retried'; readonly fault: Fault; readonly retryAfterMs: number };
+  | { readonly kind: 'failed'; readonly error: AttemptError }
+  | { readonly kind: 'retried'; readonly error: AttemptError; readonly retryAfterMs: number };
 
 export interface CompleterOptions {
   readonly sql: Sql;
@@ -145,13 +145,17 @@ export function createCompleter(options: CompleterOptions): Completer {
     return recordFailed(job, { code: 'invalid_result', message }, true);
   }
 
-  async function recordFailed(job: ClaimedJob, fault: Fault, isFinal: boolean): Promise<RecordedOutcome> {
+  async function recordFailed(
+    job: ClaimedJob,
+    error: AttemptError,
+    isFinal: boolean,
+  ): Promise<RecordedOutcome> {
     const retryAfterMs = isFinal ? null : backoffDelay(job.attempt, backoffOf(job.name), random);
     const own = keyOf(job);
-    const written = await persist(own, () => failAttempt(sql, { ...own, fault, retryAfterMs }));
-    if (written === 'refused' && fault !== unrecordable) return recordFailed(job, unrecordable, isFinal);
-    if (written === 'scheduled' && retryAfterMs !== null) return { kind: 'retried', fault, retryAfterMs };
-    return written === 'failed' ? { kind: 'failed', fault } : endingOf(written);
+    const written = await persist(own, () => failAttempt(sql, { ...own, error, retryAfterMs }));
+    if (written === 'refused' && error !== unrecordable) return recordFailed(job, unrecordable, isFinal);
+    if (written === 'scheduled' && retryAfterMs !== null) return { kind: 'retried', error, retryAfterMs };
+    return written === 'failed' ? { kind: 'failed', error } : endingOf(written);
   }
 
   async function recordSnoozed(job: ClaimedJob, delayMs: number): Promise<RecordedOutcome> {
@@ -179,7 +183,7 @@ export function createCompleter(options: CompleterOptions): Completer {
       case 'committed':
         return { kind: 'completed' };
       case 'failed':
-        return recordFailed(job, outcome.fault, outcome.final);
+        return recordFailed(job, outcome.error, outcome.final);
       case 'snoozed':
         return recordSnoozed(job, outcome.delayMs);
       case 'aborted':
@@ -187,7 +191,7 @@ export function createCompleter(options: CompleterOptions): Completer {
           case 'lost':
             return { kind: 'lost' };
           case 'timeout':
-            return recordFailed(job, timeoutFault(job.timeoutMs), false);
+            return recordFailed(job, timeoutError(job.timeoutMs), false);
           default:
             return recordAborted(job, outcome.reason);
         }
@@ -208,7 +212,7 @@ export function createCompleter(options: CompleterOptions): Completer {
 }
 
 /** In the place of an outcome that cannot be written. */
-const unrecordable: Fault = {
+const unrecordable: AttemptError = {
   code: 'threw',
   message: 'How the attempt ended could not be recorded; the log has the reason under runner.failed.',
 };
@@ -217,7 +221,7 @@ function keyOf({ id, attempt, runner }: ClaimedJob) {
   return { id, attempt, runner };
 }
 
-function timeoutFault(timeoutMs: number): Fault {
+function timeoutError(timeoutMs: number): AttemptError {
   return { code: 'timeout', message: `The attempt took longer than ${timeoutMs} ms.` };
 }
 

@@ -192,7 +192,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     metrics.started(job.name, job.waitMs + startedAt - each.claimedAt);
     if (!definitions.has(job.name)) {
       const message = `This runner knows no task "${cutText(job.name, 100)}".`;
-      void record(each, { kind: 'failed', fault: { code: 'unknown_task', message }, final: false }, null);
+      void record(each, { kind: 'failed', error: { code: 'unknown_task', message }, final: false }, null);
       return;
     }
     each.stage = 'running';
@@ -223,7 +223,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     progress.drop(each.job.id);
     const ending = isOver() ? lost : await completer.record(each.job, outcome);
     if (held.get(each.job.id) === each) held.delete(each.job.id);
-    const isRefusal = ending.kind === 'failed' && ending.fault.code === 'refused';
+    const isRefusal = ending.kind === 'failed' && ending.error.code === 'refused';
     metrics.finished(each.job.name, isRefusal ? 'refused' : ending.kind, durationMs);
     logOutcome(log, each.job, ending, durationMs);
     if (ending.kind === 'retried') onScheduled(ending.retryAfterMs);

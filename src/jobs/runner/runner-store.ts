@@ -19,7 +19,7 @@
 
 import { onlyRow } from '../../db/only-row.ts';
 import type { Sql } from '../../db/sql.ts';
-import { progressIn, withFault } from '../attempt-store.ts';
+import { progressIn, withError } from '../attempt-store.ts';
 import { availableChannel } from '../channels.ts';
 import type { JobState } from '../job.ts';
 import { notifyAvailable, withoutNotified } from '../store.ts';
@@ -184,7 +184,7 @@ export async function takeOver(
     where id = ${deadRunner} and pg_try_advisory_xact_lock(${lockClass}::integer, id)
     for update`;
   if (held === undefined) return [];
-  const fault = transaction`case when next = 'failed' then ${lostTooOften}::text else ${lostFault} end`;
+  const error = transaction`case when next = 'failed' then ${lostTooOften}::text else ${lostError} end`;
   const taken = await transaction<TakenJob[]>`
     with lost as (
       select id, losses + ${mayHaveCrashed ? 1 : 0}::smallint as lost, case
@@ -199,7 +199,7 @@ export async function takeOver(
         state = next, runner = null, cancel_requested = false, run_at = clock_timestamp(), losses = lost,
         max_attempts = max_attempts + 1,
         finished_at = case when next <> 'available' then clock_timestamp() end, revision = revision + 1,
-        ${progressIn(transaction, transaction`next`)}, errors = ${withFault(transaction, fault)}
+        ${progressIn(transaction, transaction`next`)}, errors = ${withError(transaction, error)}
       from lost where jobs.id = lost.id
       returning jobs.id, name, attempt, state, queue, request_id as "requestId"
     )
@@ -208,7 +208,7 @@ export async function takeOver(
   return taken.map(withoutNotified);
 }
 
-const lostFault = JSON.stringify({
+const lostError = JSON.stringify({
   code: 'runner_lost',
   message: 'The process that ran the job has ended or lost its database session. The attempt does not count.',
 });

@@ -63,7 +63,7 @@ export interface CompiledSchedule extends Schedule {
  * its expression, its zone, a payload that its task would not take.
  */
 export function compileSchedules(schedules: readonly Schedule[]): readonly CompiledSchedule[] {
-  const faults: string[] = [];
+  const errors: string[] = [];
   const opened = schedules.flatMap((schedule, index) => {
     try {
       if (schedules.findIndex(({ name }) => name === schedule.name) < index) {
@@ -71,13 +71,13 @@ export function compileSchedules(schedules: readonly Schedule[]): readonly Compi
       }
       return [compileSchedule(schedule)];
     } catch (error) {
-      faults.push(
+      errors.push(
         `The schedule ${schedule.name} is wrong. ${error instanceof Error ? error.message : String(error)}`,
       );
       return [];
     }
   });
-  if (faults.length > 0) throw new StartError(faults.join('\n'));
+  if (errors.length > 0) throw new StartError(errors.join('\n'));
   return opened;
 }
 

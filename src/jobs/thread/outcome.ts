@@ -11,7 +11,7 @@ import { reasonOf } from '../../errors.ts';
 import { maxJsonDepth } from '../json-text.ts';
 import { InvalidPayloadError, TaskRefusal, TaskSnooze } from '../task.ts';
 import { boundedJson, JsonLimitError } from './bounded-json.ts';
-import type { AbortReason, Fault, Outcome } from './thread-messages.ts';
+import type { AbortReason, AttemptError, Outcome } from './thread-messages.ts';
 import { cutText, describeThrown, isInstance, maxMessage, readSafely } from './thrown.ts';
 
 /** The most bytes that a result may have as JSON: what is larger belongs into a table of its own, or into a file. */
@@ -54,10 +54,10 @@ export function toResultJson(result: unknown): string | null {
 export function outcomeOfError(error: unknown): Outcome {
   if (isInstance(error, TaskSnooze)) return outcomeOfSnooze(error);
   if (isWithoutConnection(error)) return { kind: 'snoozed', delayMs: noConnectionMs };
-  if (isInstance(error, TaskRefusal)) return failed(faultOfRefusal(error), true);
-  if (isInstance(error, InvalidPayloadError)) return failed(faultOf('invalid_payload', error), true);
-  if (isInstance(error, InvalidResultError)) return failed(faultOf('invalid_result', error), true);
-  return failed(faultOfThrown(error), false);
+  if (isInstance(error, TaskRefusal)) return failed(refusalError(error), true);
+  if (isInstance(error, InvalidPayloadError)) return failed(toAttemptError('invalid_payload', error), true);
+  if (isInstance(error, InvalidResultError)) return failed(toAttemptError('invalid_result', error), true);
+  return failed(thrownError(error), false);
 }
 
 /** Whether a task threw that it got no connection to the database. Throws nothing. */
@@ -76,21 +76,21 @@ export function outcomeOfAbort(reason: AbortReason, timeoutMs: number): Outcome 
   return failed({ code: 'timeout', message }, false);
 }
 
-export function failed(fault: Fault, final: boolean): Outcome {
-  return { kind: 'failed', fault, final };
+export function failed(error: AttemptError, final: boolean): Outcome {
+  return { kind: 'failed', error, final };
 }
 
-/** A fault that says what was thrown, in bounded texts. */
-export function faultOf(code: Fault['code'], error: unknown): Fault {
-  return { code, ...describeThrown(error) };
+/** An error that says what was thrown, in bounded texts. */
+export function toAttemptError(code: AttemptError['code'], thrown: unknown): AttemptError {
+  return { code, ...describeThrown(thrown) };
 }
 
 /** What lies underneath is part of the message, which only operators read: the user is told that the task failed. */
-function faultOfThrown(error: unknown): Fault {
-  const fault = faultOf('threw', error);
-  const isChain = isInstance(error, Error) && isInstance(readSafely(error, 'cause'), Error);
-  if (!isChain && !isInstance(error, AggregateError)) return fault;
-  return { ...fault, message: cutText(reasonOf(error), maxMessage) };
+function thrownError(thrown: unknown): AttemptError {
+  const error = toAttemptError('threw', thrown);
+  const isChain = isInstance(thrown, Error) && isInstance(readSafely(thrown, 'cause'), Error);
+  if (!isChain && !isInstance(thrown, AggregateError)) return error;
+  return { ...error, message: cutText(reasonOf(thrown), maxMessage) };
 }
 
 /** The delay is read again: a task may have changed it since the constructor looked at it. */
@@ -102,18 +102,18 @@ function outcomeOfSnooze(snooze: TaskSnooze): Outcome {
 }
 
 /** With its details as the plain data that they are as JSON. What cannot be kept of them, the message says. */
-function faultOfRefusal(refusal: TaskRefusal): Fault {
-  const fault = faultOf('refused', refusal);
-  const without = (why: string): Fault => ({
-    ...fault,
-    message: `${cutText(fault.message, maxMessage - 200)} (Its details are left out: ${why}.)`,
+function refusalError(refusal: TaskRefusal): AttemptError {
+  const error = toAttemptError('refused', refusal);
+  const without = (why: string): AttemptError => ({
+    ...error,
+    message: `${cutText(error.message, maxMessage - 200)} (Its details are left out: ${why}.)`,
   });
   try {
     const json = boundedJson(refusal.details, maxDetailsBytes);
-    return json === undefined ? fault : { ...fault, details: JSON.parse(json) };
-  } catch (error) {
-    if (!(error instanceof JsonLimitError)) return without('they are not plain JSON');
-    return error.limit === 'size'
+    return json === undefined ? error : { ...error, details: JSON.parse(json) };
+  } catch (thrown) {
+    if (!(thrown instanceof JsonLimitError)) return without('they are not plain JSON');
+    return thrown.limit === 'size'
       ? without(`they have more than ${maxDetailsBytes} bytes as JSON`)
       : without(`they have more than ${maxJsonDepth} arrays and objects within one another`);
   }

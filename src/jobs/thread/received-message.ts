@@ -5,15 +5,15 @@
 
 import * as z from 'zod';
 import { events } from '../../observability/events.ts';
-import { jobFaultCodes } from '../job.ts';
+import { jobErrorCodes } from '../job.ts';
 import { maxResultBytes } from './outcome.ts';
 import type { FromThread } from './thread-messages.ts';
 import { maxMessage, maxStack } from './thrown.ts';
 
 const id = z.int();
 
-const fault = z.object({
-  code: z.enum(jobFaultCodes),
+const error = z.object({
+  code: z.enum(jobErrorCodes),
   message: z.string().max(maxMessage + 200),
   details: z.unknown().optional(),
   stack: z.string().max(maxStack).optional(),
@@ -22,7 +22,7 @@ const fault = z.object({
 const outcome = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('returned'), result: z.string().max(maxResultBytes).nullable() }),
   z.object({ kind: z.literal('committed') }),
-  z.object({ kind: z.literal('failed'), fault, final: z.boolean() }),
+  z.object({ kind: z.literal('failed'), error, final: z.boolean() }),
   z.object({
     kind: z.literal('snoozed'),
     delayMs: z.number().min(0).or(z.literal(Number.POSITIVE_INFINITY)),
@@ -36,7 +36,7 @@ const fromThread = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ready') }),
   z.object({ kind: z.literal('progress'), id, progress }),
   z.object({ kind: z.literal('ended'), id, outcome }),
-  z.object({ kind: z.literal('fault'), id: id.nullable(), fault }),
+  z.object({ kind: z.literal('error'), id: id.nullable(), error }),
   z.object({ kind: z.literal('event'), event: z.enum(events) }),
   z.object({ kind: z.literal('line'), line: z.string() }),
 ]);

@@ -5,7 +5,7 @@
  *            <── event, line ──────   what it logs
  *            <── progress ─────────   how far it is, at most ten times a second
  *            ── abort ────────────>   `ctx.signal`: queries are cancelled, the task is to end
- *            <── ended, or fault ──   how it ended; or what nobody caught
+ *            <── ended, or error ──   how it ended; or what nobody caught
  *
  * The thread cannot be trusted: a task may never give way, so that no abort arrives. Therefore it decides nothing. The
  * runner's side (`supervised-thread.ts`) keeps the time, knows what it asked for, and ends the thread if nothing follows.
@@ -23,7 +23,7 @@ import type { Database } from '../../db/database.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { currentRequest, type RequestContext, runInRequest } from '../../observability/request-context.ts';
 import type { Task } from '../task.ts';
-import { failed, faultOf, isWithoutConnection, outcomeOfError, toResultJson } from './outcome.ts';
+import { failed, isWithoutConnection, outcomeOfError, toAttemptError, toResultJson } from './outcome.ts';
 import { openAttempt } from './task-context.ts';
 import type { AbortReason, Attempt, FromThread, Outcome, ToThread } from './thread-messages.ts';
 import { cutText } from './thrown.ts';
@@ -44,7 +44,7 @@ interface Current {
   readonly controller: AbortController;
 }
 
-/** Says that the thread is ready, and runs what it is told to, until it is told to end. Takes over its faults. */
+/** Says that the thread is ready, and runs what it is told to, until it is told to end. Takes over its errors. */
 export function runTasks({ port, tasks, database, log, close }: ThreadOptions): void {
   const byName = new Map(tasks.map((task) => [task.definition.name, task]));
   /** Whose each context is, also that of an attempt that is over: what it left behind may still fail. */
@@ -104,7 +104,7 @@ export function runTasks({ port, tasks, database, log, close }: ThreadOptions): 
   const report = (error: unknown) => {
     const context = currentRequest();
     const id = context === undefined ? undefined : owners.get(context);
-    post({ kind: 'fault', id: id ?? null, fault: faultOf('thread_ended', error) });
+    post({ kind: 'error', id: id ?? null, error: toAttemptError('thread_ended', error) });
   };
   process.on('uncaughtException', report);
   process.on('unhandledRejection', report);
@@ -114,7 +114,7 @@ export function runTasks({ port, tasks, database, log, close }: ThreadOptions): 
     else void end();
   });
   port.on('messageerror', (error: unknown) => {
-    post({ kind: 'fault', id: null, fault: faultOf('thread_ended', error) });
+    post({ kind: 'error', id: null, error: toAttemptError('thread_ended', error) });
   });
   post({ kind: 'ready' });
 }

@@ -4,15 +4,15 @@
  *
  *     starting ──ready──> idle ──run──> busy ──ended──> idle        used again
  *        │                 │              │
- *        │                 │              └── not ended so long after its abort, or a fault ──> ending
- *        │                 └── end(), or a fault of an attempt that is over ──────────────────> ending
+ *        │                 │              └── not ended so long after its abort, or an error ──> ending
+ *        │                 └── end(), or an error of an attempt that is over ──────────────────> ending
  *        └─────────────────┴──────────────┴── it exited, ran out of memory, could not start ──> ended <── ending
  *
  * How an attempt ends, by what was first:
  *
  * - The thread says so. Told to end before, it has been aborted (or has failed with `timeout`), unless it returned or
  *   committed all the same: that has happened, and counts.
- * - What it says, or is told, cannot be read at the other end: that is its fault, and it is ended.
+ * - What it says, or is told, cannot be read at the other end: that is its error, and it is ended.
  * - The thread exits: what it sent before has arrived by then. Told to end, as above; else it failed, with
  *   `out_of_memory` or `thread_ended`, and may be tried again.
  *
@@ -27,10 +27,10 @@
  */
 
 import type { LogFields, Logger } from '../../observability/logger.ts';
-import { failed, faultOf, outcomeOfAbort } from './outcome.ts';
+import { failed, outcomeOfAbort, toAttemptError } from './outcome.ts';
 import { isFromThread } from './received-message.ts';
 import type { StartThread } from './thread-handle.ts';
-import type { AbortReason, Attempt, Fault, Outcome, Progress, ToThread } from './thread-messages.ts';
+import type { AbortReason, Attempt, AttemptError, Outcome, Progress, ToThread } from './thread-messages.ts';
 
 export interface SupervisedThreadOptions {
   readonly start: StartThread;
@@ -48,7 +48,7 @@ export interface ThreadEnd {
   /** Whether it ever ended an attempt, or was ended because of one. If not, another will hardly do better. */
   readonly wasUseful: boolean;
   readonly reason: ThreadEndReason;
-  readonly cause: Fault;
+  readonly cause: AttemptError;
 }
 
 /** `stopped`: it was asked to. `exited`: by itself. Else for what reason it was ended. */
@@ -72,7 +72,7 @@ interface Given {
   aborted?: AbortReason;
 }
 
-const foreignMessage: Fault = {
+const foreignMessage: AttemptError = {
   code: 'thread_ended',
   message:
     'The thread sent a message that the runner does not know: a task must not post to the port of its thread.',
@@ -87,7 +87,7 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
   let given: Given | undefined;
   let wasUseful = false;
   let isToEnd = false;
-  let fault: Fault | undefined;
+  let endError: AttemptError | undefined;
   let reason: ThreadEndReason = 'exited';
   let graceTimer: NodeJS.Timeout | undefined;
 
@@ -98,11 +98,11 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
   const handle = options.start({
     message: listen,
     // What the thread said cannot be read. It may have been how its attempt ended, so nothing else would end that.
-    unreadable: (error) => onFault(null, faultOf('thread_ended', error)),
+    unreadable: (error) => onError(null, toAttemptError('thread_ended', error)),
     failed(thrown) {
       if (state === 'ending') return;
       reason = thrown.code === 'out_of_memory' ? 'out_of_memory' : 'exited';
-      fault = thrown;
+      endError = thrown;
     },
     ended(how) {
       onExit(how);
@@ -114,7 +114,7 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
   function listen(message: unknown): void {
     // Code of a task can post to the runner too; what it posts may have taken the place of how its attempt ended.
     if (!isFromThread(message)) {
-      onFault(null, foreignMessage);
+      onError(null, foreignMessage);
       return;
     }
     switch (message.kind) {
@@ -130,8 +130,8 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
       case 'ended':
         if (given?.attempt.id === message.id) settle(message.outcome);
         break;
-      case 'fault':
-        onFault(message.id, message.fault);
+      case 'error':
+        onError(message.id, message.error);
         break;
       case 'ready':
         if (state !== 'starting') break;
@@ -156,10 +156,10 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
   }
 
   /** What nobody caught may have left the thread in any state: it ends, but not while it runs an innocent attempt. */
-  function onFault(id: number | null, thrown: Fault): void {
+  function onError(id: number | null, thrown: AttemptError): void {
     if (state === 'ending') return;
     if (given === undefined || id === null || id === given.attempt.id) {
-      fault = thrown;
+      endError = thrown;
       terminate('fault');
     } else {
       log.warning('thread.fault', { ...describe(thrown), job_id: id });
@@ -189,12 +189,12 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
     handle.terminate();
   }
 
-  function onExit(how: Fault): void {
+  function onExit(how: AttemptError): void {
     if (state === 'ended') return;
     state = 'ended';
     const attempt = given?.attempt;
     const wasAborted = given?.aborted !== undefined;
-    const cause = fault ?? how;
+    const cause = endError ?? how;
     settle(failed(cause, false));
     clearTimeout(graceTimer);
     if (reason !== 'stopped') {
@@ -218,7 +218,7 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
           tell({ kind: 'run', attempt });
         } catch (error) {
           // Such as a payload nested too deeply, which somebody wrote into the table by hand.
-          onFault(attempt.id, faultOf('thread_ended', error));
+          onError(attempt.id, toAttemptError('thread_ended', error));
         }
       }),
     abort,
@@ -234,6 +234,6 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
   };
 }
 
-function describe({ message, stack }: Fault): LogFields {
+function describe({ message, stack }: AttemptError): LogFields {
   return { error: stack ?? message };
 }

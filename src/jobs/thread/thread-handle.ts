@@ -5,9 +5,9 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { Worker } from 'node:worker_threads';
-import { faultOf } from './outcome.ts';
+import { toAttemptError } from './outcome.ts';
 import { threadArguments } from './thread-arguments.ts';
-import type { Fault, ToThread } from './thread-messages.ts';
+import type { AttemptError, ToThread } from './thread-messages.ts';
 
 /** What becomes of it, told to whoever has started it. `ended` is the last, and comes once. */
 export interface ThreadEvents {
@@ -15,9 +15,9 @@ export interface ThreadEvents {
   /** A message arrived that cannot be read. */
   unreadable(error: unknown): void;
   /** It is about to end because of this. */
-  failed(fault: Fault): void;
+  failed(error: AttemptError): void;
   /** It has ended; `how` says with what code or signal. */
-  ended(how: Fault): void;
+  ended(how: AttemptError): void;
 }
 
 export interface ThreadHandle {
@@ -50,7 +50,7 @@ export function threadStarter({ entry, workerData, memoryMb }: ThreadSource): St
       events.failed(
         isOutOfMemory(error)
           ? { code: 'out_of_memory', message: `The thread used more than its ${memoryMb} MB of memory.` }
-          : faultOf('thread_ended', error),
+          : toAttemptError('thread_ended', error),
       ),
     );
     worker.on('exit', (code) =>
@@ -65,11 +65,11 @@ export function processStarter(spawn: () => ChildProcess): StartThread {
   return (events) => {
     const child = spawn();
     child.on('message', events.message);
-    child.on('exit', (code, signal) => events.ended(crashFault(code, signal)));
+    child.on('exit', (code, signal) => events.ended(crashError(code, signal)));
     child.on('error', (error) => {
-      events.failed(faultOf('crashed', error));
+      events.failed(toAttemptError('crashed', error));
       // A process that could not be started has no `exit`.
-      if (child.pid === undefined) events.ended(faultOf('crashed', error));
+      if (child.pid === undefined) events.ended(toAttemptError('crashed', error));
     });
     return {
       post: (message) => void (child.connected && child.send(message, () => {})),
@@ -78,7 +78,7 @@ export function processStarter(spawn: () => ChildProcess): StartThread {
   };
 }
 
-function crashFault(code: number | null, signal: NodeJS.Signals | null): Fault {
+function crashError(code: number | null, signal: NodeJS.Signals | null): AttemptError {
   const how = signal === null ? `with code ${code}` : `by ${signal}${hints[signal] ?? ''}`;
   return { code: 'crashed', message: `The process that ran this job alone was ended ${how}.` };
 }

@@ -1,7 +1,7 @@
 /** What a runner and its threads say to each other. Everything is plain data that `structuredClone` takes. */
 
 import type { EventName } from '../../observability/events.ts';
-import type { JobFaultCode } from '../job.ts';
+import type { JobErrorCode } from '../job.ts';
 
 /** One attempt of a job, as a thread is given it. */
 export interface Attempt {
@@ -20,8 +20,8 @@ export interface Attempt {
 /** Why an attempt is to end before its time. `drain`: the runner stops. `lost`: it is no longer this runner's. */
 export type AbortReason = 'cancelled' | 'timeout' | 'drain' | 'lost';
 
-export interface Fault {
-  readonly code: JobFaultCode;
+export interface AttemptError {
+  readonly code: JobErrorCode;
   readonly message: string;
   readonly details?: unknown;
   readonly stack?: string;
@@ -34,7 +34,7 @@ export type Outcome =
   /** It has recorded its completion itself, in its own transaction. */
   | { readonly kind: 'committed' }
   /** To be tried again if attempts are left; `final` means not. */
-  | { readonly kind: 'failed'; readonly fault: Fault; readonly final: boolean }
+  | { readonly kind: 'failed'; readonly error: AttemptError; readonly final: boolean }
   | { readonly kind: 'snoozed'; readonly delayMs: number }
   /** It ended, by itself or with its thread, because it was told to. */
   | { readonly kind: 'aborted'; readonly reason: AbortReason };
@@ -57,7 +57,7 @@ export type FromThread =
   | { readonly kind: 'progress'; readonly id: number; readonly progress: Progress }
   | { readonly kind: 'ended'; readonly id: number; readonly outcome: Outcome }
   /** Something was thrown that nobody caught, by what job `id` has started; null if nobody knows by what. */
-  | { readonly kind: 'fault'; readonly id: number | null; readonly fault: Fault }
+  | { readonly kind: 'error'; readonly id: number | null; readonly error: AttemptError }
   /** An event that the thread has logged, and below, the line of it if its level has one. */
   | { readonly kind: 'event'; readonly event: EventName }
   | { readonly kind: 'line'; readonly line: string };

@@ -6,12 +6,12 @@
  * 30 s), until one has ended an attempt again.
  *
  * Invariants: there are never more threads than `size`; no attempt waits while a thread is idle; none waits while there
- * is no thread at all and the last has died at its start, but fails with its fault; after `close` no thread starts.
+ * is no thread at all and the last has died at its start, but fails with its error; after `close` no thread starts.
  */
 
 import { reasonOf } from '../../errors.ts';
 import type { Metrics } from '../../observability/metrics/metrics.ts';
-import { failed, faultOf, outcomeOfAbort } from './outcome.ts';
+import { failed, outcomeOfAbort, toAttemptError } from './outcome.ts';
 import {
   type SupervisedThread,
   type SupervisedThreadOptions,
@@ -19,7 +19,7 @@ import {
   type ThreadEnd,
 } from './supervised-thread.ts';
 import { type ThreadSource, threadStarter } from './thread-handle.ts';
-import type { AbortReason, Attempt, Fault, Outcome, Progress } from './thread-messages.ts';
+import type { AbortReason, Attempt, AttemptError, Outcome, Progress } from './thread-messages.ts';
 
 /** Threads that run one attempt each at a time. A thread that does not come back is ended and replaced. */
 export interface ThreadPool {
@@ -94,7 +94,7 @@ export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
       });
       threads.add(thread);
     } catch (error) {
-      replaceLater(faultOf('thread_ended', error));
+      replaceLater(toAttemptError('thread_ended', error));
     }
   }
 
@@ -108,7 +108,7 @@ export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
     }
   }
 
-  function replaceLater(cause: Fault): void {
+  function replaceLater(cause: AttemptError): void {
     deathsInRow += 1;
     const delayMs = Math.min(minDelayMs * 2 ** (deathsInRow - 1), maxDelayMs);
     log.error('thread.failed', {

@@ -1,7 +1,7 @@
 import type { MinuteStatistics } from '../../jobs/admin/minute-statistics.ts';
 import type { JobCount } from '../../jobs/admin/overview.ts';
 import type { ListedJob } from '../../jobs/admin/search.ts';
-import type { Job, JobFault } from '../../jobs/job.ts';
+import type { Job, JobError } from '../../jobs/job.ts';
 
 /**
  * Jobs as the pages get them, in snake_case. Without `contents` what jobs hold stays here: payload, result, the
@@ -32,13 +32,13 @@ export function describeJob(job: Job, contents: boolean) {
     timeout_ms: job.timeoutMs,
     user_id: job.userId,
     unique_key: contents ? job.uniqueKey : null,
-    errors: job.errors.map((fault) => describeFault(fault, contents)),
+    errors: job.errors.map((error) => describeError(error, contents)),
     retries: [...job.retries],
     ...(contents && { payload: job.payload, result: job.result }),
   };
 }
 
-function describeFault({ attempt, at, code, message, details, stack }: JobFault, contents: boolean) {
+function describeError({ attempt, at, code, message, details, stack }: JobError, contents: boolean) {
   if (!contents) return { attempt, at, code, message: null };
   return { attempt, at, code, message, details, ...(stack !== undefined && { stack }) };
 }

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { timestamp } from '../../http/headers/fields.ts';
 import { idParameter, integerParameter } from '../../http/parameters.ts';
-import { jobFaultCodes, jobStates } from '../../jobs/job.ts';
+import { jobErrorCodes, jobStates } from '../../jobs/job.ts';
 
 /** What the pages of the jobs ask and are answered. */
 
@@ -113,7 +113,7 @@ export const jobList = z.object({
 const fault = z.object({
   attempt: z.int(),
   at: z.string(),
-  code: z.enum(jobFaultCodes),
+  code: z.enum(jobErrorCodes),
   message: z.string().nullable(),
   details: z.unknown().optional(),
   stack: z.string().optional(),

@@ -58,7 +58,7 @@ test('who has waited long enough gets the value before, or none before the first
   assert.equal(await value.read(10_000), 'second');
 });
 
-test('a fault is told to all who ask until the work is due again', async () => {
+test('an error is told to all who ask until the work is due again', async () => {
   let ms = 0;
   let fails = true;
   const value = cachedRead(async () => (fails ? Promise.reject(new Error('away')) : 'there'), {

@@ -16,7 +16,7 @@ it('a job that failed is an error in the log, unless its task has rejected the i
     ['refused', 'info'],
   ] as const) {
     const { log, of } = captureLog();
-    logOutcome(log, job, { kind: 'failed', fault: { code, message: 'Why.' } }, 1);
+    logOutcome(log, job, { kind: 'failed', error: { code, message: 'Why.' } }, 1);
     assert.deepEqual(
       of('job.failed').map((line) => [line.level, line.code]),
       [[level, code]],

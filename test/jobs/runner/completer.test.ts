@@ -25,7 +25,7 @@ const task = defineTask({
 });
 const { enqueue, cancel } = createQueue({ definitions: [task] });
 
-const failing: Outcome = { kind: 'failed', fault: { code: 'threw', message: 'No.' }, final: false };
+const failing: Outcome = { kind: 'failed', error: { code: 'threw', message: 'No.' }, final: false };
 const snoozing: Outcome = { kind: 'snoozed', delayMs: 3_600_000 };
 const stopped: Outcome = { kind: 'aborted', reason: 'cancelled' };
 const given: Outcome = { kind: 'aborted', reason: 'drain' };
@@ -121,9 +121,9 @@ describe('an attempt whose end PostgreSQL refuses to store', () => {
     await mustReach(database, ids[1], 'completed');
   });
 
-  test('has failed with a sentence in the place of a fault that can never be stored, and counts', async (t) => {
-    const fault = { code: 'threw', message: 'Refused by the constraint.' } as const;
-    const { database, ids, end } = await mustRun(t, [{ kind: 'failed', fault, final: false }]);
+  test('has failed with a sentence in the place of an error that can never be stored, and counts', async (t) => {
+    const error = { code: 'threw', message: 'Refused by the constraint.' } as const;
+    const { database, ids, end } = await mustRun(t, [{ kind: 'failed', error, final: false }]);
     await database.sql`
       alter table jobs add constraint no_such_fault check (errors::text not like '%Refused by the constraint%')`;
     end();
@@ -132,11 +132,11 @@ describe('an attempt whose end PostgreSQL refuses to store', () => {
     assert.match(errors[0]?.message ?? '', /could not be recorded/);
   });
 
-  test('keeps its fault, without details that no text can be made of', async (t) => {
+  test('keeps its error, without details that no text can be made of', async (t) => {
     let details: unknown = [];
     for (let depth = 0; depth < 50_000; depth += 1) details = [details];
-    const fault = { code: 'refused', message: 'Too deep.', details } as const;
-    const { database, ids, end } = await mustRun(t, [{ kind: 'failed', fault, final: true }]);
+    const error = { code: 'refused', message: 'Too deep.', details } as const;
+    const { database, ids, end } = await mustRun(t, [{ kind: 'failed', error, final: true }]);
     end();
     const { errors } = await mustReach(database, ids[0], 'failed');
     assert.deepEqual(

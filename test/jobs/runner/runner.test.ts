@@ -65,7 +65,7 @@ async function mustReach(database: Database, id: number, state: Job['state']): P
 }
 
 function failing(message: string, final = false): Outcome {
-  return { kind: 'failed', fault: { code: 'threw', message }, final };
+  return { kind: 'failed', error: { code: 'threw', message }, final };
 }
 
 describe('a runner', () => {

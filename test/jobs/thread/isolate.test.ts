@@ -55,17 +55,17 @@ describe('a suspect that runs alone in a process', () => {
     assert.deepEqual(await runTask('no_op'), { kind: 'returned', result: null });
     const thrown = await runTask('throws');
     assert.ok(thrown.kind === 'failed');
-    assert.equal(thrown.fault.code, 'threw');
-    assert.match(thrown.fault.message, /^It went wrong/);
+    assert.equal(thrown.error.code, 'threw');
+    assert.match(thrown.error.message, /^It went wrong/);
     const refused = await runTask('refuses');
-    assert.deepEqual(refused.kind === 'failed' && refused.fault.details, {
+    assert.deepEqual(refused.kind === 'failed' && refused.error.details, {
       rows: [{ line: 2 }, { line: 7 }],
     });
     assert.deepEqual(await runTask('snoozes'), { kind: 'snoozed', delayMs: 1234 });
     await runTask('logs');
     assert.equal(of('user.updated')[0]?.answer, 42);
     const exited = await runTask('exits');
-    assert.equal(exited.kind === 'failed' && exited.fault.code, 'thread_ended');
+    assert.equal(exited.kind === 'failed' && exited.error.code, 'thread_ended');
     assert.equal(children.length, 1);
   });
 
@@ -75,8 +75,8 @@ describe('a suspect that runs alone in a process', () => {
       const beside = runTask('ends_when_told', { id: 50 });
       const outcome = await runTask('kills_its_process', { payload: { at: signal } });
       assert.ok(outcome.kind === 'failed');
-      assert.deepEqual([outcome.fault.code, outcome.final], ['crashed', false]);
-      assert.match(outcome.fault.message, new RegExp(`was ended by ${signal}`));
+      assert.deepEqual([outcome.error.code, outcome.final], ['crashed', false]);
+      assert.match(outcome.error.message, new RegExp(`was ended by ${signal}`));
       assert.deepEqual(await runTask('no_op'), { kind: 'returned', result: null });
       isolate.abort(50, 'cancelled');
       assert.deepEqual(await beside, { kind: 'aborted', reason: 'cancelled' });
@@ -89,7 +89,7 @@ describe('a suspect that runs alone in a process', () => {
     isolate.abort(70, 'cancelled');
     assert.deepEqual(await early, { kind: 'aborted', reason: 'cancelled' });
     const late = await runTask('loops', { timeoutMs: 30 });
-    assert.equal(late.kind === 'failed' && late.fault.code, 'timeout');
+    assert.equal(late.kind === 'failed' && late.error.code, 'timeout');
   });
 });
 

@@ -2,22 +2,22 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { isFromThread } from '../../../src/jobs/thread/received-message.ts';
 
-const fault = { code: 'threw', message: 'It went wrong.', stack: 'Error: ...', details: { any: ['thing'] } };
+const error = { code: 'threw', message: 'It went wrong.', stack: 'Error: ...', details: { any: ['thing'] } };
 
 const messages: readonly unknown[] = [
   { kind: 'ready' },
   { kind: 'progress', id: 1, progress: { fraction: 0.5, message: null } },
   { kind: 'ended', id: 1, outcome: { kind: 'returned', result: null } },
   { kind: 'ended', id: 1, outcome: { kind: 'committed' } },
-  { kind: 'ended', id: 1, outcome: { kind: 'failed', fault, final: false } },
+  { kind: 'ended', id: 1, outcome: { kind: 'failed', error, final: false } },
   {
     kind: 'ended',
     id: 1,
-    outcome: { kind: 'failed', fault: { code: 'refused', message: 'No.' }, final: true },
+    outcome: { kind: 'failed', error: { code: 'refused', message: 'No.' }, final: true },
   },
   { kind: 'ended', id: 1, outcome: { kind: 'snoozed', delayMs: Number.POSITIVE_INFINITY } },
   { kind: 'ended', id: 1, outcome: { kind: 'aborted', reason: 'lost' } },
-  { kind: 'fault', id: null, fault },
+  { kind: 'error', id: null, error },
   { kind: 'event', event: 'job.completed' },
   { kind: 'line', line: '{}\n' },
 ];
@@ -30,11 +30,11 @@ const foreign: readonly unknown[] = [
   { kind: 'ended', id: 1 },
   { kind: 'ended', id: 1, outcome: { kind: 'returned', result: 7 } },
   { kind: 'ended', id: 1, outcome: { kind: 'returned', result: 'x'.repeat(2_000_000) } },
-  { kind: 'ended', id: 1, outcome: { kind: 'failed', fault: { ...fault, message: { a: 1 } }, final: false } },
+  { kind: 'ended', id: 1, outcome: { kind: 'failed', error: { ...error, message: { a: 1 } }, final: false } },
   {
     kind: 'ended',
     id: 1,
-    outcome: { kind: 'failed', fault: { ...fault, message: 'x'.repeat(20_000_000) }, final: false },
+    outcome: { kind: 'failed', error: { ...error, message: 'x'.repeat(20_000_000) }, final: false },
   },
   { kind: 'ended', id: 1, outcome: { kind: 'snoozed', delayMs: 1n } },
   { kind: 'ended', id: 1, outcome: { kind: 'snoozed', delayMs: -1 } },

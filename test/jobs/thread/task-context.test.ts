@@ -34,7 +34,7 @@ async function rowsOf(id: number) {
 async function recordFailure(id: number, outcome: Outcome) {
   assert.equal(outcome.kind, 'failed');
   if (outcome.kind !== 'failed') throw new Error('It has not failed.');
-  return failAttempt(sql, { id, attempt: 1, runner: 1, fault: outcome.fault, retryAfterMs: 1000 });
+  return failAttempt(sql, { id, attempt: 1, runner: 1, error: outcome.error, retryAfterMs: 1000 });
 }
 
 const untouched = { state: 'running', result: null, effects: 0 };
@@ -90,7 +90,7 @@ describe('ctx.tx', () => {
         : statements;
       const { id, outcome } = await mustBegin(JSON.stringify(at), 'sends_in_tx');
       const ended = await outcome;
-      assert.match(ended.kind === 'failed' ? ended.fault.message : ended.kind, message);
+      assert.match(ended.kind === 'failed' ? ended.error.message : ended.kind, message);
       assert.equal(await recordFailure(id, ended), 'scheduled');
       assert.equal((await rowsOf(id)).effects, effects);
     });
@@ -139,7 +139,7 @@ describe('ctx.tx', () => {
   it('whose connection breaks leaves nothing, and the next attempt gets another', async () => {
     const { id, outcome } = await mustBegin(undefined, 'kills_its_connection');
     const ended = await outcome;
-    assert.equal(ended.kind === 'failed' && ended.fault.code, 'threw');
+    assert.equal(ended.kind === 'failed' && ended.error.code, 'threw');
     assert.deepEqual(await rowsOf(id), untouched);
     const next = await mustBegin();
     assert.deepEqual(await next.outcome, { kind: 'committed' });

@@ -20,10 +20,10 @@ const patient = await mustStartPool({ after }, { abortGraceMs: 20_000 });
 const nothing: Outcome = { kind: 'returned', result: null };
 
 /** The code and the message of a failed attempt, and whether it is final. */
-function faultOf(outcome: Outcome): readonly [code: string, message: string, final: boolean] {
+function failureOf(outcome: Outcome): readonly [code: string, message: string, final: boolean] {
   assert.equal(outcome.kind, 'failed', JSON.stringify(outcome));
   if (outcome.kind !== 'failed') throw new Error('It has not failed.');
-  return [outcome.fault.code, outcome.fault.message, outcome.final];
+  return [outcome.error.code, outcome.error.message, outcome.final];
 }
 
 /** A file with the code of a thread, for one test. */
@@ -90,7 +90,7 @@ describe('an attempt in a thread', () => {
   ];
   for (const [what, task, code, message, final] of failures) {
     it(`${what} (${code}), and the next one runs`, async () => {
-      const [gotCode, gotMessage, gotFinal] = faultOf(await pool.runTask(task));
+      const [gotCode, gotMessage, gotFinal] = failureOf(await pool.runTask(task));
       assert.equal(gotCode, code);
       assert.match(gotMessage, message);
       assert.equal(gotFinal, final);
@@ -100,21 +100,21 @@ describe('an attempt in a thread', () => {
 
   // Node 26 loses such a message without a word: then the timeout ends the thread.
   it('that says what cannot be read ends with its thread, and the next one runs', async () => {
-    const [code, , isFinal] = faultOf(await pool.runTask('sends_a_depth', { timeoutMs: 2000 }));
+    const [code, , isFinal] = failureOf(await pool.runTask('sends_a_depth', { timeoutMs: 2000 }));
     assert.match(code, /^(?:thread_ended|timeout)$/);
     assert.equal(isFinal, false);
     assert.deepEqual(await pool.runTask('no_op'), nothing);
   });
 
   it('whose payload does not fit the schema fails for good, and says where', async () => {
-    const [code, message, final] = faultOf(await pool.runTask('echo', { payload: { at: 7 } }));
+    const [code, message, final] = failureOf(await pool.runTask('echo', { payload: { at: 7 } }));
     assert.deepEqual([code, final], ['invalid_payload', true]);
     assert.match(message, /expected string, received number\s+→ at at/);
   });
 
   it('keeps the stacks of what was thrown and of its causes', async () => {
     const outcome = await pool.runTask('throws');
-    const stack = outcome.kind === 'failed' ? outcome.fault.stack : undefined;
+    const stack = outcome.kind === 'failed' ? outcome.error.stack : undefined;
     assert.match(
       stack ?? '',
       /Error: It went wrong\.\n\s+at .*task-thread\.ts[\s\S]*Caused by: Error: The root/,
@@ -123,26 +123,26 @@ describe('an attempt in a thread', () => {
 
   it('that refuses hands its details to whoever sees the job', async () => {
     const outcome = await pool.runTask('refuses');
-    assert.deepEqual(outcome.kind === 'failed' && outcome.fault.details, {
+    assert.deepEqual(outcome.kind === 'failed' && outcome.error.details, {
       rows: [{ line: 2 }, { line: 7 }],
     });
   });
 
   it('that refuses with details nested by the thousand has refused, without them', async () => {
     const outcome = await pool.runTask('refuses_deeply', { timeoutMs: 5000 });
-    assert.deepEqual(faultOf(outcome), [
+    assert.deepEqual(failureOf(outcome), [
       'refused',
       'It is deep. (Its details are left out: they have more than 64 arrays and objects within one another.)',
       true,
     ]);
-    assert.equal(outcome.kind === 'failed' && outcome.fault.details, undefined);
+    assert.equal(outcome.kind === 'failed' && outcome.error.details, undefined);
   });
 
   it('may return 64 arrays within one another, and fails for good with more', async () => {
     assert.equal((await pool.runTask('returns_a_depth', { payload: { at: '64' } })).kind, 'returned');
     for (const at of ['65', '4000']) {
       const outcome = await pool.runTask('returns_a_depth', { payload: { at }, timeoutMs: 5000 });
-      const [code, message, final] = faultOf(outcome);
+      const [code, message, final] = failureOf(outcome);
       assert.deepEqual([code, final], ['invalid_result', true]);
       assert.match(message, /more than 64 arrays and objects/);
     }
@@ -153,7 +153,7 @@ describe('an attempt in a thread', () => {
       const payload: unknown = JSON.parse('['.repeat(depth) + ']'.repeat(depth));
       const outcome = await pool.runTask('echo', { payload, timeoutMs: 5000 });
       assert.equal(outcome.kind, 'failed');
-      assert.notEqual(outcome.kind === 'failed' && outcome.fault.code, 'timeout');
+      assert.notEqual(outcome.kind === 'failed' && outcome.error.code, 'timeout');
       assert.deepEqual(await pool.runTask('no_op'), nothing);
     }
   });
@@ -211,7 +211,7 @@ describe('an attempt that is told to end', () => {
       ['loops', 'waits', 'ends_when_told'].map((name) => pool.runTask(name, { timeoutMs: 30 })),
     );
     for (const outcome of outcomes) {
-      assert.deepEqual(faultOf(outcome), [
+      assert.deepEqual(failureOf(outcome), [
         'timeout',
         'The attempt took longer than its timeout of 30 ms.',
         false,
@@ -243,7 +243,7 @@ describe('a task that harms its thread', () => {
     const harmful = ['leaks', 'exits', 'throws_in_a_timer'].map((name) => pool.runTask(name));
     const harmless = Array.from({ length: 50 }, () => pool.runTask('no_op'));
     for (const outcome of await Promise.all(harmless)) assert.deepEqual(outcome, nothing);
-    for (const outcome of await Promise.all(harmful)) faultOf(outcome);
+    for (const outcome of await Promise.all(harmful)) failureOf(outcome);
     await blocked;
   });
 
@@ -251,7 +251,7 @@ describe('a task that harms its thread', () => {
     const pool = await mustStartPool(t);
     assert.deepEqual(await pool.runTask('leaves_a_timer_that_throws', { id: 1 }), nothing);
     const innocent = pool.runTask('ends_when_told', { id: 2, timeoutMs: 10_000 });
-    await eventually('the fault is logged', () => pool.log.of('thread.fault').length === 1);
+    await eventually('the error is logged', () => pool.log.of('thread.fault').length === 1);
     assert.equal(pool.log.of('thread.fault')[0]?.job_id, 1);
     pool.abort(2, 'cancelled');
     assert.deepEqual(await innocent, { kind: 'aborted', reason: 'cancelled' });
@@ -319,7 +319,7 @@ describe('a pool', () => {
     assert.equal(pool.free(), 0);
     const attempt = { ...{ id: 1, name: 'no_op', payload: {}, attempt: 1, maxAttempts: 10 } };
     const rest = { timeoutMs: 1000, userId: null, requestId: null, runner: 1 };
-    const [code, message, final] = faultOf(await pool.run({ ...attempt, ...rest }, () => {}));
+    const [code, message, final] = failureOf(await pool.run({ ...attempt, ...rest }, () => {}));
     assert.deepEqual([code, final], ['thread_ended', false]);
     assert.match(message, /^No thread could be started: Cannot find module .*no-such-file\.mjs/);
     await eventually('three have died', () => log.of('thread.failed').length === 3);
