@@ -100,8 +100,8 @@ test('what the process of the jobs refuses at its first start ends the start of 
   const { env } = await mustMakeJobFixture(t);
   const folder = await mustCopyProgram(t);
   await writeFile(
-    join(folder, 'src', 'start-jobs.ts'),
-    `import { StartError } from './errors.ts';
+    join(folder, 'src', 'program', 'start-jobs.ts'),
+    `import { StartError } from '../errors.ts';
     export async function startJobs() { throw new StartError('Jobs cannot be run here: mend it.'); }`,
   );
   for (const workers of ['1', '2']) {

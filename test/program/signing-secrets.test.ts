@@ -36,8 +36,8 @@ describe('the secret of access tokens', () => {
     const folder = await mustMakeFolder(t);
     const program = `
       import { readSync } from 'node:fs';
-      import { signingSecrets } from ${JSON.stringify(import.meta.resolve('../src/program/signing-secrets.ts'))};
-      import { loadSettings } from ${JSON.stringify(import.meta.resolve('../src/settings/load.ts'))};
+      import { signingSecrets } from ${JSON.stringify(import.meta.resolve('../../src/program/signing-secrets.ts'))};
+      import { loadSettings } from ${JSON.stringify(import.meta.resolve('../../src/settings/load.ts'))};
       const { settings } = loadSettings({ env: { APP_DATA_DIR: ${JSON.stringify(folder)} }, envFile: null });
       process.stdout.write('ready');
       readSync(0, Buffer.alloc(1));

@@ -525,7 +525,7 @@ describe('a runner in another process', () => {
     url: string,
   ): Promise<{ child: ChildProcess; file: string; text(): string }> {
     const file = join(await mustMakeFolder(t), 'go');
-    const program = join(import.meta.dirname, '../helpers/runner-program.ts');
+    const program = join(import.meta.dirname, '../../helpers/runner-program.ts');
     const child = spawn(process.execPath, ['--import', 'tsx', program, url, file], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });

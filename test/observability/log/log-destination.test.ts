@@ -9,7 +9,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { mustMakeFolder } from '../../helpers/program.ts';
 
 const source = (name: string) =>
-  JSON.stringify(new URL(`../../src/observability/${name}.ts`, import.meta.url).href);
+  JSON.stringify(new URL(`../../../src/observability/${name}.ts`, import.meta.url).href);
 
 /** A program ends within two seconds or not at all; its start alone took eight on a busy machine. */
 const patienceMs = 30_000;
@@ -17,7 +17,7 @@ const patienceMs = 30_000;
 /** A program that has `log` and `destination`. */
 const codeOf = (format: 'json' | 'console', program: string) => `
   import { createLogger } from ${source('logger')};
-  import { openLogDestination } from ${source('log-destination')};
+  import { openLogDestination } from ${source('log/log-destination')};
   const destination = openLogDestination('${format}');
   const log = createLogger({ level: 'DEBUG', destination });
   ${program}
@@ -129,7 +129,7 @@ describe('standard output that two processes share, with a slow reader', { concu
   /** A line in twenty is too long and is cut; some are as long as a line may be. It rests, so that the two take turns. */
   const program = `
     import { createLogger } from ${source('logger')};
-    import { openLogDestination } from ${source('log-destination')};
+    import { openLogDestination } from ${source('log/log-destination')};
     if (process.argv[3] === 'nobody' && process.getuid() === 0) {
       process.setgid(65534);
       process.setuid(65534);
