@@ -97,11 +97,11 @@ function drawTick(value: number, scale: number, plotHeight: number): string {
 }
 
 /** From 0 in four to eight steps of 1, 2 or 5 times a power of ten, to the first one that is not below the most. */
-export function chooseTicks(most: number): number[] {
-  if (most < 1e-6) return [0, 1];
-  const power = 10 ** Math.floor(Math.log10(most / 4));
-  const step = ([5, 2, 1].find((factor) => factor * power * 4 <= most) ?? 1) * power;
-  return Array.from({ length: Math.ceil(most / step - 1e-9) + 1 }, (_, index) =>
+export function chooseTicks(max: number): number[] {
+  if (max < 1e-6) return [0, 1];
+  const power = 10 ** Math.floor(Math.log10(max / 4));
+  const step = ([5, 2, 1].find((factor) => factor * power * 4 <= max) ?? 1) * power;
+  return Array.from({ length: Math.ceil(max / step - 1e-9) + 1 }, (_, index) =>
     Number((index * step).toPrecision(12)),
   );
 }

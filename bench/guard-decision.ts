@@ -6,7 +6,7 @@ import { doubt, quantile, summarise } from './statistics.ts';
 const tolerance = 0.15;
 
 /** With a smaller share of their processor than this, busy servers shared it with others. */
-const leastShare = 0.65;
+const minShare = 0.65;
 
 export type Decision = 'held' | 'lost' | 'uncertain';
 
@@ -35,5 +35,5 @@ export function decide(
     sorted.length > 1 && (held ? quantile(sorted, 0.75) <= highest : quantile(sorted, 0.25) > highest);
   if (!agreed && !oneSided) return 'uncertain';
   if (held) return 'held';
-  return shares.length > 0 && summarise(shares).median < leastShare ? 'uncertain' : 'lost';
+  return shares.length > 0 && summarise(shares).median < minShare ? 'uncertain' : 'lost';
 }

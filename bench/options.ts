@@ -131,8 +131,8 @@ function toScenarioName(word: string): ScenarioName {
   return name;
 }
 
-function integer(flag: string, text: string, most: number): number {
+function integer(flag: string, text: string, max: number): number {
   const value = Number(text);
-  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new StartError(`${flag} takes a whole number from 1 to ${most}, not "${text}".\n\n${usage}`);
+  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
+  throw new StartError(`${flag} takes a whole number from 1 to ${max}, not "${text}".\n\n${usage}`);
 }

@@ -117,26 +117,26 @@ function measureTarget(target: Target, cells: readonly CellResult[]): Summary | 
 }
 
 /** A ceiling on processor time in the principal scenario. */
-function atMost(most: number, promise: string, variant: string, against: string): Target {
+function atMost(max: number, promise: string, variant: string, against: string): Target {
   return {
     promise,
     variant,
     figure: 'cpuMicros',
     against: { variant: against },
     unit: ' x',
-    meets: (ratio) => ratio <= most,
+    meets: (ratio) => ratio <= max,
   };
 }
 
 /** A lead over a framework in the principal scenario. */
-function moreWork(least: number, title: string, against: string): Target {
+function moreWork(min: number, title: string, against: string): Target {
   return {
-    promise: `whole pipeline: at least ${least} x the requests per processor second of ${title}`,
+    promise: `whole pipeline: at least ${min} x the requests per processor second of ${title}`,
     variant: ours,
     figure: 'cpuMicros',
     against: { variant: against },
     inverse: true,
     unit: ' x',
-    meets: (ratio) => ratio >= least,
+    meets: (ratio) => ratio >= min,
   };
 }

@@ -12,7 +12,7 @@ import { ours, principalCell } from './variants.ts';
 
 const rounds = 12;
 const load = { seconds: 2, warmUpSeconds: 6 };
-const mostRatio = 1.1;
+const maxRatio = 1.1;
 
 /** Measures and prints. Throws a StartError if requests fail. */
 export async function measureWorkerPrice(signal: AbortSignal): Promise<void> {
@@ -28,8 +28,8 @@ export async function measureWorkerPrice(signal: AbortSignal): Promise<void> {
   }
   const summary = summarise(ratios);
   const remark = doubt(summary);
-  const verdict = remark ?? (summary.median <= mostRatio ? 'met' : 'not met');
+  const verdict = remark ?? (summary.median <= maxRatio ? 'met' : 'not met');
   console.log(
-    `A worker and its primary take ${summary.median.toFixed(2)} x the processor time of the single process (at most ${mostRatio} x): ${verdict}.`,
+    `A worker and its primary take ${summary.median.toFixed(2)} x the processor time of the single process (at most ${maxRatio} x): ${verdict}.`,
   );
 }

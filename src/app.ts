@@ -19,7 +19,7 @@ import { refuseUnclearLimits } from './http/route-limits.ts';
 import { createRouter, type Router } from './http/router.ts';
 import type { LimitStore } from './limits/limit-store.ts';
 import { createMemoryLimitStore, type MemoryLimitStore } from './limits/memory-store.ts';
-import { countDecisions } from './limits/metered-store.ts';
+import { createMeteredLimitStore } from './limits/metered-store.ts';
 import { createOriginFields } from './middleware/cors.ts';
 import { createParserRefusals } from './middleware/parser-errors.ts';
 import type { Logger } from './observability/logger.ts';
@@ -50,7 +50,7 @@ export interface App {
 export function createApp(parts: AppParts): App {
   const { settings, log, metrics } = parts;
   const store = parts.limitStore ?? createLimitStore(settings, log.named('http'), parts.now);
-  const limitStore = countDecisions(store, metrics);
+  const limitStore = createMeteredLimitStore(store, metrics);
   const layers = pipelineLayers({ ...parts, limitStore }).filter(({ enabled }) => enabled);
   for (const { name } of layers) log.debug('middleware.registered', { layer: name });
 

@@ -110,8 +110,8 @@ export class StartError extends Error {
 }
 
 /** How many errors of a chain are named, so that a circle or a long list ends. */
-const mostReasons = 8;
-const longestReason = 2_000;
+const maxReasons = 8;
+const maxReasonLength = 2_000;
 
 /**
  * Why something failed, in one line without a period: the messages of an error and of its causes, joined by colons. An
@@ -126,7 +126,7 @@ export function reasonOf(error: unknown): string {
 }
 
 function collectReasons(error: unknown, parts: string[], seen: Set<unknown>): void {
-  if (error === undefined || error === null || seen.has(error) || seen.size >= mostReasons) return;
+  if (error === undefined || error === null || seen.has(error) || seen.size >= maxReasons) return;
   seen.add(error);
   const { text, errors, cause } = readError(error);
   const reasons = errors.map((each) => {
@@ -164,5 +164,5 @@ function textOf(error: object, property: string): string {
 }
 
 function oneLine(text: string): string {
-  return text.slice(0, longestReason).replace(/\s+/g, ' ').trim().replace(/\.$/, '');
+  return text.slice(0, maxReasonLength).replace(/\s+/g, ' ').trim().replace(/\.$/, '');
 }

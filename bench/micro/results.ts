@@ -78,17 +78,17 @@ function judgeRouter(kind: string, cases: readonly MicroCase[]): Verdict {
   return { promise, measured, verdict: ratio.median <= flatWithin ? 'met' : 'not met' };
 }
 
-const mostBytes = 200;
+const maxBytes = 200;
 
 function judgeMemory(cases: readonly MicroCase[]): Verdict {
-  const promise = `limiter: at most ${mostBytes} bytes an idle client`;
+  const promise = `limiter: at most ${maxBytes} bytes an idle client`;
   const memory = cases.find(({ ours, unit }) => ours && unit === 'bytes');
   if (memory === undefined) return { promise, measured: '', verdict: 'not measured' };
   const { median } = summarise(memory.figures);
   return {
     promise,
     measured: `${median.toFixed(0)} bytes`,
-    verdict: median <= mostBytes ? 'met' : 'not met',
+    verdict: median <= maxBytes ? 'met' : 'not met',
   };
 }
 

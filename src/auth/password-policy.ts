@@ -27,7 +27,7 @@ export interface PasswordOwner {
 const minBits = 28;
 
 /** Shorter names stand in too many words by chance. */
-const shortestName = 3;
+const minNameLength = 3;
 
 /** Letters that people replace by digits and signs. */
 const disguises: Readonly<Record<string, string>> = {
@@ -85,7 +85,7 @@ function namesOf({ username, email, service = '' }: PasswordOwner): string[] {
     name.normalize('NFKC').toLowerCase(),
   );
   const parts = whole.flatMap((name) => name.split(/[^\p{L}]+/u));
-  const names = [...whole.map(withoutSeparators), ...parts].filter((name) => name.length >= shortestName);
+  const names = [...whole.map(withoutSeparators), ...parts].filter((name) => name.length >= minNameLength);
   return [...new Set(names.flatMap((name) => [name, Array.from(name).reverse().join('')]))].sort(
     (one, other) => other.length - one.length,
   );

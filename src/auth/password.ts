@@ -18,7 +18,7 @@
 
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
-import { createFairTurns } from '../concurrency/semaphore.ts';
+import { createSemaphore } from '../concurrency/semaphore.ts';
 import { AppError } from '../errors.ts';
 
 /** Says that nobody waits for the hash any more: an AbortSignal, or something lighter. */
@@ -63,7 +63,7 @@ const saltBytes = 16;
 const keyBytes = 32;
 
 /** The largest parameters that a stored hash may ask for: a planted hash must not eat the machine. */
-const largest: Parameters = { ln: 20, r: 16, p: 4 };
+const maxParameters: Parameters = { ln: 20, r: 16, p: 4 };
 
 /**
  * What an account has that has no password yet: a hash like any other, so that comparing with it takes as long, of
@@ -80,7 +80,7 @@ export function createPasswordHasher({
   maxWaiting = 50,
 }: PasswordHasherOptions = {}): PasswordHasher {
   const current: Parameters = { ...blocks, ln: cost };
-  const turns = createFairTurns({
+  const semaphore = createSemaphore({
     concurrency,
     lanes: {
       'sign-in': { maxRunning: concurrency, maxWaiting, weight: 3 },
@@ -90,17 +90,17 @@ export function createPasswordHasher({
         weight: 1,
       },
     },
-    refuse: () =>
+    createFullError: () =>
       new AppError('not_ready', 'Too many passwords are being worked on at the moment: try again shortly.', {
         headers: { 'retry-after': '5' },
       }),
   });
 
-  async function inTurn<T>(
+  async function withPermit<T>(
     work: () => Promise<T>,
     { signal, lane = 'sign-in', source = '' }: PasswordWork = {},
   ): Promise<T> {
-    return turns.run({ lane, source }, () => {
+    return semaphore.run({ lane, source }, () => {
       // Whoever waited may be gone by now; then the turn goes to the next at once.
       if (signal?.aborted) throw signal.reason;
       return work();
@@ -110,13 +110,13 @@ export function createPasswordHasher({
   return {
     async hash(password, work) {
       const salt = randomBytes(saltBytes);
-      const key = await inTurn(() => deriveKey(password, salt, keyBytes, current), work);
+      const key = await withPermit(() => deriveKey(password, salt, keyBytes, current), work);
       return formatHash(current, salt, key);
     },
     async verify(password, stored, work) {
       const hash = parseHash(stored);
       if (hash === undefined) return false;
-      const key = await inTurn(() => deriveKey(password, hash.salt, hash.key.length, hash), work);
+      const key = await withPermit(() => deriveKey(password, hash.salt, hash.key.length, hash), work);
       return timingSafeEqual(key, hash.key);
     },
     needsRehash(stored) {
@@ -159,7 +159,7 @@ function parseHash(
   const [, ln, r, p, salt = '', key = ''] = parts;
   const parameters = { ln: Number(ln), r: Number(r), p: Number(p) };
   const fits = (['ln', 'r', 'p'] as const).every(
-    (name) => parameters[name] >= 1 && parameters[name] <= largest[name],
+    (name) => parameters[name] >= 1 && parameters[name] <= maxParameters[name],
   );
   return fits
     ? { ...parameters, salt: Buffer.from(salt, 'base64'), key: Buffer.from(key, 'base64') }

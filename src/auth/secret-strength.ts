@@ -19,14 +19,14 @@ import { isListedSecret } from './published-digests.ts';
 import { placeholderWords, publishedSecrets } from './published-secrets.ts';
 import { textBits, uniformBits } from './text-bits.ts';
 
-const leastCharacters = 8;
-const leastRun = 5;
+const minDistinctCharacters = 8;
+const minRunLength = 5;
 
 /** The least bits of a random secret as words, in parts of its bits by the alphabet. 1.2 on average; 0.85 once in 30,000. */
-const leastBits = 0.8;
+const minBitsRatio = 0.8;
 
 /** A shorter text can be what random bytes happen to be. */
-const leastDecoded = 16;
+const minDecodedLength = 16;
 
 const separators = /[\s_.:,-]+/g;
 
@@ -51,7 +51,8 @@ export function weakness(secret: string, algorithm: JwtAlgorithm): string | unde
 /** The same for a secret of any use, `what`, that needs so many bytes. */
 export function findWeakness(secret: string, bytes: number, what: string): string | undefined {
   if (Buffer.byteLength(secret) < bytes) return `is shorter than the ${bytes} bytes that ${what} needs`;
-  if (new Set(secret).size < leastCharacters) return `has fewer than ${leastCharacters} different characters`;
+  if (new Set(secret).size < minDistinctCharacters)
+    return `has fewer than ${minDistinctCharacters} different characters`;
   const period = periodOf(secret);
   if (period < bytes && period <= secret.length / 2) {
     return `repeats a text that is shorter than the ${bytes} bytes that ${what} needs`;
@@ -71,7 +72,7 @@ export function findWeakness(secret: string, bytes: number, what: string): strin
 function isMadeUp(text: string, bytes: number): boolean {
   return (
     Buffer.byteLength(unguessablePart(text)) < bytes / 2 ||
-    textBits(text) < leastBits * uniformBits(text) ||
+    textBits(text) < minBitsRatio * uniformBits(text) ||
     isStepped(text)
   );
 }
@@ -83,7 +84,7 @@ function decodings(secret: string): string[] {
   if (/^[A-Za-z0-9+/_-]+={0,2}$/.test(secret)) decoded.push(Buffer.from(secret, 'base64'));
   return decoded
     .map((bytes) => bytes.toString('latin1').trim())
-    .filter((text) => text.length >= leastDecoded && /^[\x20-\x7e]+$/.test(text));
+    .filter((text) => text.length >= minDecodedLength && /^[\x20-\x7e]+$/.test(text));
 }
 
 /**
@@ -118,7 +119,7 @@ function unguessablePart(secret: string): string {
   let left = '';
   for (let start = 0; start < text.length; ) {
     const end = endOfRun(text, start);
-    if (end - start < leastRun) left += text.slice(start, end);
+    if (end - start < minRunLength) left += text.slice(start, end);
     start = end;
   }
   return left;

@@ -8,7 +8,7 @@
  *     f4c1a9...  (openssl rand -hex 32)           300     256
  *     ThisIsMySecretKeyForJwtSigning2024          103     204
  *
- * It is a shortest path: `least[n]` is the least cost of the first n characters, over all ways to divide them.
+ * It is a shortest path: `minBits[n]` is the least cost of the first n characters, over all ways to divide them.
  *
  * The letters come from word lists (English by frequency, and the BIP-39 lists of six languages) and from first names;
  * only counts of pairs are kept here.
@@ -31,11 +31,11 @@ ageg9oknfnhbd8ceze9eiknztl 6kmf7zsj9qjgih9kzjnmfhzzhb bdaddeffghhecgfcpdadjghvol
   .split(/\s+/)
   .map((row) => Array.from(row, (digit) => Number.parseInt(digit, 36) / 3));
 
-const shortestWord = 4;
-const longestWord = 14;
+const minWordLength = 4;
+const maxWordLength = 14;
 const words: ReadonlySet<string> = new Set(
   [...placeholderWords, ...commonPasswords].filter(
-    (word) => /^[a-z]+$/.test(word) && word.length >= shortestWord && word.length <= longestWord,
+    (word) => /^[a-z]+$/.test(word) && word.length >= minWordLength && word.length <= maxWordLength,
   ),
 );
 
@@ -67,31 +67,31 @@ type Kind = 'lower' | 'upper' | 'digit' | 'separator' | 'other';
 const costs = { word: 11.5, disguise: 1.5, digit: 3.32, separator: 3, other: 6.5, sequence: 0.5, copy: 3 };
 
 /** A longer text is judged by its beginning: a copy of what was before is looked for at each place. */
-const longest = 512;
+const maxLength = 512;
 
 /** The bits that a text costs to write down. */
 export function textBits(whole: string): number {
-  const text = whole.slice(0, longest);
-  const least = new Float64Array(text.length + 1).fill(Number.POSITIVE_INFINITY);
-  least[0] = 0;
+  const text = whole.slice(0, maxLength);
+  const minBits = new Float64Array(text.length + 1).fill(Number.POSITIVE_INFINITY);
+  minBits[0] = 0;
   const reach = (end: number, cost: number) => {
-    least[end] = Math.min(least[end] ?? cost, cost);
+    minBits[end] = Math.min(minBits[end] ?? cost, cost);
   };
   for (let at = 0; at < text.length; at += 1) {
-    const before = least[at] ?? 0;
+    const before = minBits[at] ?? 0;
     reach(at + 1, before + (continuesSequence(text, at) ? costs.sequence : characterBits(text, at)));
     for (const { length, bits } of wordsAt(text, at)) reach(at + length, before + bits);
-    const copied = longestCopy(text, at);
-    for (let length = shortestWord; length <= copied; length += 1) {
+    const copied = matchLength(text, at);
+    for (let length = minWordLength; length <= copied; length += 1) {
       reach(at + length, before + Math.log2(at) + Math.log2(length) + costs.copy);
     }
   }
-  return least[text.length] ?? 0;
+  return minBits[text.length] ?? 0;
 }
 
 /** The bits that a text of this length would cost if each character of its alphabet were as likely as any other. */
 export function uniformBits(whole: string): number {
-  const text = whole.slice(0, longest);
+  const text = whole.slice(0, maxLength);
   const plain = text.replaceAll('-', '');
   if (/^(?:[0-9a-f]+|[0-9A-F]+)$/.test(plain)) return plain.length * 4;
   if (/^(?:[0-9a-z]+|[0-9A-Z]+)$/.test(text)) return text.length * Math.log2(36);
@@ -135,7 +135,7 @@ function* wordsAt(text: string, at: number): Generator<{ readonly length: number
   let word = '';
   let capitals = 0;
   let disguised = 0;
-  for (let length = 1; length <= longestWord && at + length <= text.length; length += 1) {
+  for (let length = 1; length <= maxWordLength && at + length <= text.length; length += 1) {
     const character = text.charAt(at + length - 1);
     const kind = kindOf(character);
     if (kind === 'upper') capitals += 1;
@@ -147,7 +147,7 @@ function* wordsAt(text: string, at: number): Generator<{ readonly length: number
       word += letter;
       disguised += 1;
     }
-    if (length < shortestWord || disguised > length / 2 || !words.has(word)) continue;
+    if (length < minWordLength || disguised > length / 2 || !words.has(word)) continue;
     const isUsual =
       capitals === length - disguised || (capitals === 1 && kindOf(text.charAt(at)) === 'upper');
     const capitalBits = capitals === 0 ? 0 : isUsual ? 1.5 : length;
@@ -156,14 +156,14 @@ function* wordsAt(text: string, at: number): Generator<{ readonly length: number
 }
 
 /** How many characters from here stand somewhere before too. */
-function longestCopy(text: string, at: number): number {
-  let longestSoFar = 0;
+function matchLength(text: string, at: number): number {
+  let longest = 0;
   for (let from = 0; from < at; from += 1) {
     let length = 0;
     while (at + length < text.length && text[from + length] === text[at + length]) length += 1;
-    if (length > longestSoFar) longestSoFar = length;
+    if (length > longest) longest = length;
   }
-  return longestSoFar;
+  return longest;
 }
 
 function kindOf(character: string): Kind {

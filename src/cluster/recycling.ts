@@ -8,7 +8,7 @@ export interface RecyclingLimits {
 }
 
 /** A leak takes longer; what has that much memory at its start would be replaced for ever. */
-const leastAgeSeconds = 60;
+const minAgeSeconds = 60;
 
 /** Why a ready worker should be replaced by a fresh one; undefined if it is as good as new. */
 export function wearOf(
@@ -18,5 +18,5 @@ export function wearOf(
   if (report.state !== 'ready') return undefined;
   if (maxRequests > 0 && report.requests >= maxRequests) return 'requests';
   const isHeavy = maxMemoryBytes > 0 && report.rssBytes > maxMemoryBytes;
-  return isHeavy && report.ageSeconds >= leastAgeSeconds ? 'memory' : undefined;
+  return isHeavy && report.ageSeconds >= minAgeSeconds ? 'memory' : undefined;
 }

@@ -1,57 +1,57 @@
 /**
- * Work that waits for its turn, shared fairly. Every piece of work is in a lane (what kind it is) and has a source (who
- * causes it):
+ * A fair semaphore: it bounds how much work runs at a time, and decides which waiting work runs next. Each piece of work
+ * belongs to a lane (its kind) and to a source (the client that causes it):
  *
  *     lane a   source 1: . .     \
- *              source 2: .        >  stride scheduling over lanes, round robin over the sources of a lane  ->  running
+ *              source 2: .        >  stride scheduling between lanes, round robin between the sources of a lane  ->  running
  *     lane b   source 3: . . . . /
  *
- * - At most `concurrency` pieces run, and at most `maxRunning` of a lane, so a lane can leave room that only others use.
- * - When several lanes wait, each gets turns in proportion to its weight (stride scheduling), so none starves.
- * - In a lane the sources take turns: work of a new source waits for one piece of each other source, however many pieces
- *   those have waiting.
- * - At most `maxWaiting` pieces of a lane wait. When there is no room, the newest piece of the source with the most waiting
- *   is refused, which is the new one if its own source has as many as any: a source cannot fill a lane for others.
+ * - At most `concurrency` pieces run, and at most `maxRunning` of one lane, so that a lane can leave capacity to others.
+ * - When several lanes wait, each is served in proportion to its weight (stride scheduling), so none starves.
+ * - Within a lane, sources are served round robin: a new source waits for one piece of each other source, however many
+ *   pieces those have waiting.
+ * - At most `maxWaiting` pieces of a lane wait. When the lane is full, the newest piece of the source with the longest queue
+ *   is rejected. That is the new piece itself if its source has the longest queue, so one source cannot fill a lane.
  */
 
 export interface Lane {
   readonly maxRunning: number;
   readonly maxWaiting: number;
-  /** The share of turns while other lanes wait too. */
+  /** The share of this lane while other lanes wait too. */
   readonly weight: number;
 }
 
-export interface FairTurns<Name extends string> {
-  /** Does the work when it is its turn, and settles as it does. Rejects with the error of `refuse` if there is no room. */
+export interface Semaphore<Name extends string> {
+  /** Runs the work when the semaphore admits it, and settles as the work does. Rejects with `createFullError()` if the lane is full. */
   run<T>(place: { readonly lane: Name; readonly source: string }, work: () => Promise<T>): Promise<T>;
 }
 
-export interface FairTurnsOptions<Name extends string> {
+export interface SemaphoreOptions<Name extends string> {
   readonly concurrency: number;
   readonly lanes: Readonly<Record<Name, Lane>>;
-  /** Makes the error of work for which there is no room. */
-  refuse(): Error;
+  /** Creates the error with which work is rejected when its lane is full. */
+  createFullError(): Error;
 }
 
 interface Waiting {
   start(): void;
-  refuse(): void;
+  reject(): void;
 }
 
 interface LaneState extends Lane {
   running: number;
   waiting: number;
-  /** Where the lane stands in the schedule: the lane that stands lowest has the next turn. */
+  /** The position of the lane in the stride schedule: the waiting lane with the lowest pass is served next. */
   pass: number;
-  /** In the order in which the sources take turns. */
+  /** In round-robin order: the first source is served next. */
   readonly bySource: Map<string, Waiting[]>;
 }
 
-export function createFairTurns<Name extends string>({
+export function createSemaphore<Name extends string>({
   concurrency,
   lanes,
-  refuse,
-}: FairTurnsOptions<Name>): FairTurns<Name> {
+  createFullError,
+}: SemaphoreOptions<Name>): Semaphore<Name> {
   const states = new Map<string, LaneState>(
     Object.entries<Lane>(lanes).map(([name, lane]) => [
       name,
@@ -59,7 +59,7 @@ export function createFairTurns<Name extends string>({
     ]),
   );
   let running = 0;
-  /** The pass of the lane that had the last turn: a lane that was idle does not catch up on turns it did not need. */
+  /** The pass of the lane served last. An idle lane continues from here, so it gets no credit for the time it was idle. */
   let lastPass = 0;
 
   return {
@@ -71,7 +71,7 @@ export function createFairTurns<Name extends string>({
         start(lane);
       } else {
         await new Promise<void>((resolve, reject) => {
-          enqueue(lane, source, { start: resolve, refuse: () => reject(refuse()) });
+          enqueue(lane, source, { start: resolve, reject: () => reject(createFullError()) });
         });
       }
       try {
@@ -98,12 +98,12 @@ export function createFairTurns<Name extends string>({
   function enqueue(lane: LaneState, source: string, place: Waiting): void {
     const own = lane.bySource.get(source) ?? [];
     if (lane.waiting >= lane.maxWaiting) {
-      const [largest, theirs] = largestSource(lane);
+      const [largest, theirs] = longestQueue(lane);
       if (largest === undefined || theirs.length <= own.length + 1) {
-        place.refuse();
+        place.reject();
         return;
       }
-      theirs.pop()?.refuse();
+      theirs.pop()?.reject();
       lane.waiting -= 1;
     }
     own.push(place);
@@ -125,14 +125,14 @@ export function createFairTurns<Name extends string>({
   }
 }
 
-/** The source with the most waiting. */
-function largestSource({ bySource }: LaneState): [source: string | undefined, waiting: Waiting[]] {
+/** Returns the source with the longest queue. */
+function longestQueue({ bySource }: LaneState): [source: string | undefined, waiting: Waiting[]] {
   let largest: [string | undefined, Waiting[]] = [undefined, []];
   for (const entry of bySource) if (entry[1].length > largest[1].length) largest = entry;
   return largest;
 }
 
-/** The oldest piece of the source whose turn it is, which then goes to the end of the line. */
+/** Takes the oldest piece of the first source, and moves that source to the end of the round. */
 function takeWaiting(lane: LaneState): Waiting | undefined {
   for (const [source, pieces] of lane.bySource) {
     lane.bySource.delete(source);

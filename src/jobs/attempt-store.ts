@@ -60,7 +60,7 @@ export async function claimJobs(
   sql: Sql,
   { runner, queues, limit, suspects }: ClaimOptions,
 ): Promise<readonly ClaimedJob[]> {
-  const next = (condition: Fragment, most: number) => sql`
+  const next = (condition: Fragment, max: number) => sql`
     select waiting.id
     from owner
     cross join unnest(${[...queues]}::text[]) as served (queue)
@@ -68,12 +68,12 @@ export async function claimJobs(
       select id, priority from jobs
       where jobs.queue = served.queue and state = 'available' and ${condition}
       order by priority, id
-      limit ${most}
+      limit ${max}
       for update skip locked
     ) as waiting
     where not exists (select from job_queues where name = served.queue and paused_at is not null)
     order by waiting.priority, waiting.id
-    limit ${most}`;
+    limit ${max}`;
   const claimed = await sql<ClaimedJob[]>`
     with owner as materialized (
       select id from job_runners where id = ${runner} for key share

@@ -130,9 +130,9 @@ function assertInRange({ priority, maxAttempts, timeoutMs, uniqueKey, runAt }: E
   const check = (name: string, fits: boolean, detail: string) => {
     if (!fits) errors.push({ in: 'body', pointer: `/${name}`, detail });
   };
-  const wholeNumber = (name: string, value: number | undefined, least: number, most: number) => {
-    const fits = value === undefined || (Number.isInteger(value) && value >= least && value <= most);
-    check(name, fits, `It must be a whole number from ${least} to ${most}.`);
+  const wholeNumber = (name: string, value: number | undefined, min: number, max: number) => {
+    const fits = value === undefined || (Number.isInteger(value) && value >= min && value <= max);
+    check(name, fits, `It must be a whole number from ${min} to ${max}.`);
   };
   wholeNumber('priority', priority, 0, 1000);
   wholeNumber('maxAttempts', maxAttempts, 1, 1000);

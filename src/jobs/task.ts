@@ -81,8 +81,8 @@ export function defineTask<Payload extends z.ZodType>(
   for (const word of [name, queue]) {
     if (!/^[a-z][a-z0-9_]{0,49}$/.test(word)) throw new Error(`"${word}" is no name of a task or a queue.`);
   }
-  const inRange = (value: number, least: number, most: number) =>
-    Number.isInteger(value) && value >= least && value <= most;
+  const inRange = (value: number, min: number, max: number) =>
+    Number.isInteger(value) && value >= min && value <= max;
   if (!inRange(priority, 0, 1000) || !inRange(maxAttempts, 1, 1000) || !inRange(timeoutMs, 1, 2 ** 31 - 1)) {
     throw new Error(`The task ${name} has a priority, attempts or a timeout out of range.`);
   }

@@ -12,7 +12,7 @@
  * all the same, because it keeps alive the tables that the map has outgrown since.
  */
 
-import { type Decision, longestWindow, type Policy, SlidingLog } from '../resilience/sliding-window.ts';
+import { type Decision, maxWindowMs, type Policy, SlidingLog } from '../resilience/sliding-window.ts';
 
 export interface ClientLogsOptions {
   /** The most clients that are remembered. */
@@ -48,7 +48,7 @@ const renewalSteps = 1000;
 
 export function createClientLogs(policies: readonly Policy[], options: ClientLogsOptions): ClientLogs {
   const { maxClients, maxPermits = 4_000_000, now, onCleanup } = options;
-  const window = longestWindow(policies);
+  const window = maxWindowMs(policies);
   const logs = new Map<string, SlidingLog>();
   let order = logs.entries();
   let first: [string, SlidingLog] | undefined;

@@ -98,13 +98,13 @@ export interface LimitReceiver {
 export const leaseMs = 100;
 
 /** As many as a busy worker spends in that time. With fewer, its requests would wait for the next lease again and again. */
-const mostPermits = 1024;
-const fewestPermits = 2;
+const maxPermits = 1024;
+const minPermits = 2;
 
 /** How many permits to lease to one worker of the `remaining` ones; 0 near the limit. */
 export function leaseSize(remaining: number): number {
-  const share = Math.min(mostPermits, Math.floor(remaining / 8));
-  return share < fewestPermits ? 0 : share;
+  const share = Math.min(maxPermits, Math.floor(remaining / 8));
+  return share < minPermits ? 0 : share;
 }
 
 /** How long a lease of this limit may be spent, in milliseconds: short against each of its windows. */

@@ -15,7 +15,8 @@ import {
 } from './client-logs.ts';
 import type { Limit, LimitStore } from './limit-store.ts';
 
-export interface MemoryLimitOptions extends Pick<ClientLogsOptions, 'maxClients' | 'maxPermits' | 'now'> {
+export interface MemoryLimitStoreOptions
+  extends Pick<ClientLogsOptions, 'maxClients' | 'maxPermits' | 'now'> {
   /** Told of each limit, at most once a minute, how many clients were dropped and how many are left. */
   readonly onCleanup?: (counts: CleanupCounts & { readonly limit: string }) => void;
 }
@@ -30,7 +31,7 @@ export interface MemoryLimitStore extends LimitStore {
 const maxLimits = 100;
 
 /** Makes a store. `maxClients` and `maxPermits` hold for each limit. */
-export function createMemoryLimitStore({ onCleanup, ...options }: MemoryLimitOptions): MemoryLimitStore {
+export function createMemoryLimitStore({ onCleanup, ...options }: MemoryLimitStoreOptions): MemoryLimitStore {
   let byLimit = new WeakMap<Limit, ClientLogs>();
   const byContent = new Map<string, ClientLogs>();
 

@@ -2,7 +2,7 @@ import type { CounterSeries, Metrics } from '../observability/metrics/metrics.ts
 import type { Decision, Limit, LimitStore } from './limit-store.ts';
 
 /** A store that counts how the given one decides, by the name of the limit. */
-export function countDecisions(store: LimitStore, metrics: Metrics): LimitStore {
+export function createMeteredLimitStore(store: LimitStore, metrics: Metrics): LimitStore {
   const counter = metrics.counter({
     name: 'rate_limit_decisions_total',
     help: 'Decisions on permits by limit and outcome: allowed or refused.',

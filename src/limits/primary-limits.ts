@@ -27,7 +27,7 @@ export interface PrimaryLimitsOptions {
 
 export interface PrimaryLimits {
   /** Makes the end for one worker. */
-  connect(worker: LimitReceiver): WorkerLimits;
+  connect(worker: LimitReceiver): WorkerSession;
   /** Takes leases for lost whose time is over. To be called every few hundredths of a second. */
   sweep(): void;
   /** The number of leases that are out. */
@@ -38,7 +38,7 @@ export interface PrimaryLimits {
  * The primary's end of one worker. Names belong to the worker and windows to the content: a worker that was started
  * with other settings than its siblings counts by its own.
  */
-export interface WorkerLimits {
+export interface WorkerSession {
   /** From now on, the worker calls this limit by its name. Saying the same again changes nothing. */
   define(limit: Limit): void;
   /** Asks for one permit. There is no answer if the worker has not defined the limit, or has defined too many. */
@@ -56,7 +56,7 @@ const maxLimits = 100;
 const maxLeases = 100_000;
 
 /** How long after its end a lease that nobody waits for is taken for lost, in milliseconds. */
-const longestGraceMs = 10_000;
+const maxGraceMs = 10_000;
 
 interface Lease extends LeaseGrant {
   readonly worker: LimitReceiver;
@@ -85,7 +85,7 @@ export function createPrimaryLimits({ store, now, graceMs = 500 }: PrimaryLimits
   let lastId = 0;
   let sweptAt = now();
 
-  function connect(worker: LimitReceiver): WorkerLimits {
+  function connect(worker: LimitReceiver): WorkerSession {
     const limits = new Map<string, Limit>();
     return {
       define(limit) {
@@ -198,7 +198,7 @@ export function createPrimaryLimits({ store, now, graceMs = 500 }: PrimaryLimits
         // Those of short windows end earlier than others that are older; they are found a little later.
         if (lease.expiresAt > time) break;
         const isWaitedFor = (clients.get(lease.log)?.waiting.length ?? 0) > 0;
-        if (time >= lease.expiresAt + (isWaitedFor ? graceMs : longestGraceMs)) lose(lease);
+        if (time >= lease.expiresAt + (isWaitedFor ? graceMs : maxGraceMs)) lose(lease);
       }
     },
   };

@@ -2,9 +2,9 @@ import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics/metrics.ts';
 import { createHostClock } from './host-clock.ts';
 import type { LimitStore } from './limit-store.ts';
-import { type ClusterLimitOptions, createClusterLimitStore } from './worker-store.ts';
+import { createWorkerLimitStore, type WorkerLimitStoreOptions } from './worker-store.ts';
 
-export interface WorkerLimitsOptions extends Pick<ClusterLimitOptions, 'channel' | 'onFailure'> {
+export interface WorkerLimitsOptions extends Pick<WorkerLimitStoreOptions, 'channel' | 'onFailure'> {
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -26,7 +26,7 @@ export function startWorkerLimits({ channel, onFailure, log, metrics }: WorkerLi
     name: 'rate_limit_unanswered_total',
     help: 'Requests that were let in or refused, as the settings say, because the primary did not answer.',
   });
-  const store = createClusterLimitStore({
+  const store = createWorkerLimitStore({
     channel,
     now: createHostClock(),
     deadlineMs,

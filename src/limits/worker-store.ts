@@ -9,7 +9,7 @@ import { AppError } from '../errors.ts';
 import type { LimitAnswer, LimitChannel } from './lease.ts';
 import type { Decision, Limit, LimitStore, Policy } from './limit-store.ts';
 
-export interface ClusterLimitOptions {
+export interface WorkerLimitStoreOptions {
   readonly channel: LimitChannel;
   /** The clock of the host, in milliseconds. */
   readonly now: () => number;
@@ -21,7 +21,7 @@ export interface ClusterLimitOptions {
   readonly onUnanswered: (requests: number) => void;
 }
 
-export interface ClusterLimitStore extends LimitStore {
+export interface WorkerLimitStore extends LimitStore {
   /**
    * Throws, or rejects with, an AppError `not_ready` if the primary does not answer and that is to refuse; throws
    * a RangeError for an answer that names no policy of the limit.
@@ -78,7 +78,7 @@ const maxClients = 10_000;
 
 const reportMs = 1000;
 
-export function createClusterLimitStore(options: ClusterLimitOptions): ClusterLimitStore {
+export function createWorkerLimitStore(options: WorkerLimitStoreOptions): WorkerLimitStore {
   const { channel, now, deadlineMs, onFailure, onUnanswered } = options;
   const defined = new Map<string, Limit>();
   const byLimit = new WeakMap<Limit, Clients>();

@@ -23,7 +23,7 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { createFairTurns } from '../concurrency/semaphore.ts';
+import { createSemaphore } from '../concurrency/semaphore.ts';
 import type { Logger } from '../observability/logger.ts';
 import { runBeyondRequest } from '../observability/request-context.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
@@ -71,7 +71,7 @@ export function createMailQueue({
   };
   const held = new Map<Mail, { readonly lane: MailLane; readonly delivery: Promise<void> }>();
   // Who may wait was decided when the mail was posted: one that is tried again must find its place.
-  const semaphore = createFairTurns<MailLane>({
+  const semaphore = createSemaphore<MailLane>({
     concurrency,
     lanes: {
       account: { maxRunning: concurrency, maxWaiting: Number.POSITIVE_INFINITY, weight: 3 },
@@ -81,7 +81,7 @@ export function createMailQueue({
         weight: 1,
       },
     },
-    refuse: () => new RangeError('A lane without a limit is full.'),
+    createFullError: () => new RangeError('A lane without a limit is full.'),
   });
   const stopping = new AbortController();
   let stopped: Promise<void> | undefined;

@@ -82,7 +82,7 @@ export function createManagementServer(options: ManagementOptions): ManagementSe
   } = options;
   const guard = requireToken({ token, guesses: createTokenGuesses(now), log });
   const isAllowed = createManagementHosts(options.host, options.allowedHosts);
-  const mostOthers = maxConnections - Math.ceil(maxConnections / shareOfProbes);
+  const maxOtherConnections = maxConnections - Math.ceil(maxConnections / shareOfProbes);
   const noBody = { maxBytes: 0, timeoutMs: arrivalMs };
   const routes = [
     ...managementRoutes({ fleet, guard }),
@@ -95,7 +95,7 @@ export function createManagementServer(options: ManagementOptions): ManagementSe
   function answer(ctx: Context): Done {
     ctx.headers['cache-control'] = 'no-store';
     ctx.headers['x-content-type-options'] = 'nosniff';
-    if (!ctx.isProbe && http.inFlight() > mostOthers) {
+    if (!ctx.isProbe && http.inFlight() > maxOtherConnections) {
       throw new AppError('overloaded', 'Too many requests are under way on the management port: try again.', {
         layer: 'management',
         headers: { 'retry-after': '1', connection: 'close' },

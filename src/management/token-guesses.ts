@@ -21,7 +21,7 @@ interface ClientRecord {
 /** So many may be wrong without a wait, for somebody who mistypes. */
 const free = 5;
 const firstWaitMs = 1_000;
-const longestWaitMs = 60_000;
+const maxWaitMs = 60_000;
 const forgottenAfterMs = 15 * 60_000;
 /** Beyond these, the client that was wrong longest ago is forgotten: the memory is bounded. */
 const maxClients = 10_000;
@@ -43,7 +43,7 @@ export function createTokenGuesses(now: () => number): TokenGuesses {
     wrong(client) {
       const time = now();
       const count = (find(client)?.count ?? 0) + 1;
-      const waitMs = count <= free ? 0 : Math.min(longestWaitMs, firstWaitMs * 2 ** (count - free - 1));
+      const waitMs = count <= free ? 0 : Math.min(maxWaitMs, firstWaitMs * 2 ** (count - free - 1));
       records.delete(client);
       records.set(client, { count, lastAt: time, waitUntil: time + waitMs });
       const [oldest] = records.keys();

@@ -17,7 +17,7 @@ export interface IdempotencyOptions {
 const layer = 'idempotency';
 
 /** Of the keys of those who have not signed in, in characters. */
-const shortestAnonymous = 16;
+const minAnonymousLength = 16;
 
 /**
  * Does a request that carries an `Idempotency-Key` once, on routes that declare `idempotent`: the first is worked for,
@@ -45,10 +45,10 @@ export function idempotency({ store, log }: IdempotencyOptions): Middleware {
         { layer },
       );
     }
-    if (ctx.principal === undefined && key.length < shortestAnonymous) {
+    if (ctx.principal === undefined && key.length < minAnonymousLength) {
       throw new AppError(
         'bad_request',
-        `Without signing in, send an Idempotency-Key of at least ${shortestAnonymous} characters that nobody can guess, such as a UUID.`,
+        `Without signing in, send an Idempotency-Key of at least ${minAnonymousLength} characters that nobody can guess, such as a UUID.`,
         { layer },
       );
     }

@@ -27,11 +27,11 @@ const shortages = new Map<unknown, Resource>([
 ]);
 
 /** How deep causes are looked through. */
-const mostCauses = 8;
+const maxCauses = 8;
 
 /** What an error, or one of its causes, lacked; undefined if it is of another kind. */
 export function shortageOf(error: unknown, depth = 0): Resource | undefined {
-  if (!(error instanceof Error) || depth > mostCauses) return undefined;
+  if (!(error instanceof Error) || depth > maxCauses) return undefined;
   const own = 'code' in error ? shortages.get(error.code) : undefined;
   if (own !== undefined) return own;
   const causes = error instanceof AggregateError ? [...error.errors, error.cause] : [error.cause];

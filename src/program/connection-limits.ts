@@ -24,8 +24,8 @@ export interface ConnectionLimits {
 
 /** For everything that is neither a connection of a client nor one of the database. */
 const ownFiles = 64;
-const mostManagement = 256;
-const fewestManagement = 16;
+const maxManagementConnections = 256;
+const minManagementConnections = 16;
 /** Where a setting does not say how many connections one address may hold: a quarter. */
 const shareOfAddress = 4;
 
@@ -34,15 +34,15 @@ export function connectionLimits({ server, application }: Settings, files: numbe
   const wanted = server.maxConnections;
   const reserve = Math.min(ownFiles + application.databasePoolSize, Math.floor(files / 2));
   const maxManagement = Math.min(
-    mostManagement,
-    Math.max(fewestManagement, Math.floor((files - reserve) / 8)),
+    maxManagementConnections,
+    Math.max(minManagementConnections, Math.floor((files - reserve) / 8)),
   );
   const possible = Math.max(1, files - reserve - maxManagement);
   const max = Math.min(wanted, possible);
   const share = server.maxConnectionsPerAddress;
   const maxPerAddress = share === 'auto' ? Math.ceil(max / shareOfAddress) : Math.min(max, share);
   if (max === wanted) return { max, maxPerAddress, maxManagement };
-  const needed = wanted + ownFiles + application.databasePoolSize + mostManagement;
+  const needed = wanted + ownFiles + application.databasePoolSize + maxManagement;
   const warning =
     `APP_MAX_CONNECTIONS is ${wanted}, but the system lets a process open ${files} files: ${max} connections are ` +
     `accepted at most. Raise the limit (ulimit -n) to ${needed}, or lower APP_MAX_CONNECTIONS.`;

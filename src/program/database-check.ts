@@ -6,16 +6,16 @@ import { findUnsuitability } from '../db/suitability.ts';
 import { AppError, reasonOf, StartError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 
-const patienceSeconds = 5;
+const timeoutSeconds = 5;
 
 /** Opens one connection, to ask whether the database can be worked with. Close it after that. */
 export function openProbe(url: string, log: Logger): Database {
   return connectDatabase({
     url,
     poolSize: 1,
-    statementTimeoutMs: patienceSeconds * 1000,
-    connectTimeoutSeconds: patienceSeconds,
-    slowQueryMs: patienceSeconds * 1000,
+    statementTimeoutMs: timeoutSeconds * 1000,
+    connectTimeoutSeconds: timeoutSeconds,
+    slowQueryMs: timeoutSeconds * 1000,
     echo: false,
     log,
     applicationName: 'strata probe',
@@ -25,7 +25,7 @@ export function openProbe(url: string, log: Logger): Database {
 /** Why the database cannot be worked with at present, as a sentence; undefined if it can. */
 export async function findDatabaseProblem(database: Database): Promise<string | undefined> {
   try {
-    await database.ping(patienceSeconds * 1000);
+    await database.ping(timeoutSeconds * 1000);
     return (await findUnsuitability(database.sql))?.sentence ?? (await findPending(database.sql));
   } catch (error) {
     if (error instanceof StartError) return error.message;

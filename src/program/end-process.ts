@@ -7,11 +7,11 @@ const endless = /^(?:FSReq|GetAddrInfo|GetNameInfo)/;
  * handled that signal, and SIGKILL for a fault.
  */
 export function endProcess(code: number): void {
-  endOrWait(code, performance.now() + patienceMs);
+  endOrWait(code, performance.now() + exitTimeoutMs);
 }
 
 /** Requests that are not stuck end within moments. */
-const patienceMs = 50;
+const exitTimeoutMs = 50;
 
 function endOrWait(code: number, until: number): void {
   if (!process.getActiveResourcesInfo().some((name) => endless.test(name))) process.exit(code);

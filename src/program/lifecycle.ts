@@ -27,7 +27,7 @@ interface Part {
 }
 
 /** For a part whose turn comes when the time is up: what closes at once still does so in order. */
-const leastMs = 10;
+const minMs = 10;
 
 export function createLifecycle(log: Logger): Lifecycle {
   const parts: Part[] = [];
@@ -36,7 +36,7 @@ export function createLifecycle(log: Logger): Lifecycle {
   async function closeParts(withinMs: number): Promise<void> {
     const endAt = performance.now() + withinMs;
     for (const part of parts.toReversed()) {
-      const leftMs = Math.max(leastMs, endAt - performance.now());
+      const leftMs = Math.max(minMs, endAt - performance.now());
       try {
         await withDeadline({ ...part, deadlineMs: Math.min(part.deadlineMs, leftMs) });
       } catch (error) {

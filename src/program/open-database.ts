@@ -10,7 +10,7 @@ import type { Lifecycle } from './lifecycle.ts';
 const stopDeadlineMs = 15_000;
 
 /** How long another process's PostgreSQL may need to answer, which may just be starting. */
-const patienceMs = 10_000;
+const pingTimeoutMs = 10_000;
 
 /**
  * Makes sure that there is a database to connect to: starts the embedded PostgreSQL if the settings ask for it, and
@@ -54,7 +54,7 @@ async function findAnswering(folder: string, log: Logger): Promise<string | unde
   if (url === undefined) return undefined;
   const probe = openProbe(url, log.named('postgres'));
   try {
-    await probe.ping(patienceMs);
+    await probe.ping(pingTimeoutMs);
     return url;
   } catch {
     return undefined;

@@ -40,7 +40,7 @@ export interface KeptProgram {
 }
 
 /** A program larger than this is not copied. */
-const mostBytes = 64 * 1024 * 1024;
+const maxBytes = 64 * 1024 * 1024;
 const envFile = '.env';
 
 /** Keeps the program that has `entry` as one of its files. Never throws. */
@@ -69,7 +69,7 @@ export function keepProgram(entry: string): KeptProgram {
 }
 
 function makeCopy(folder: string, bytes: number | undefined): string | undefined {
-  if (bytes === undefined || bytes > mostBytes) return undefined;
+  if (bytes === undefined || bytes > maxBytes) return undefined;
   let copy: string | undefined;
   try {
     removeAbandoned();

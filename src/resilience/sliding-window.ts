@@ -150,6 +150,6 @@ function capacityOf(policies: readonly Policy[]): number {
 }
 
 /** The longest window: a permit older than that counts nowhere. */
-export function longestWindow(policies: readonly Policy[]): number {
+export function maxWindowMs(policies: readonly Policy[]): number {
   return Math.max(...policies.map((policy) => policy.windowMs));
 }

@@ -124,7 +124,7 @@ test('the method, the headers and the body are the scenario’s', async (t) => {
 
 test('a server that never answers does not hold the run up for ever: its requests have failed', async (t) => {
   const url = await serve(t, () => {});
-  const options = { url, scenario, signal, rate: 100, seconds: 0.05, patienceMs: 100 };
+  const options = { url, scenario, signal, rate: 100, seconds: 0.05, timeoutMs: 100 };
   const { requests, failures } = await runOpenLoop(options);
   assert.deepEqual([requests, failures], [0, 5]);
 });

@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as settled } from 'node:timers/promises';
-import { createFairTurns, type Lane } from '../../src/concurrency/semaphore.ts';
+import { createSemaphore, type Lane } from '../../src/concurrency/semaphore.ts';
 import { type Deferred, deferred } from '../helpers/deferred.ts';
 
 const wide: Lane = { maxRunning: 10, maxWaiting: 100, weight: 1 };
 
 /** Turns whose work runs until the test ends it. */
 function world(concurrency: number, lanes: { readonly a: Lane; readonly b: Lane }) {
-  const turns = createFairTurns({ concurrency, lanes, refuse: () => new Error('no room') });
+  const semaphore = createSemaphore({ concurrency, lanes, createFullError: () => new Error('no room') });
   const started: string[] = [];
   const refused: string[] = [];
   const ends = new Map<string, Deferred<void>>();
   const enter = (lane: 'a' | 'b', source: string, name: string) => {
     const end = deferred();
     ends.set(name, end);
-    turns
+    semaphore
       .run({ lane, source }, () => {
         started.push(name);
         return end.promise;
@@ -97,10 +97,14 @@ describe('the lanes', () => {
 });
 
 it('work that fails gives its turn to the next, and its caller the error', async () => {
-  const turns = createFairTurns({ concurrency: 1, lanes: { a: wide }, refuse: () => new Error('no room') });
+  const semaphore = createSemaphore({
+    concurrency: 1,
+    lanes: { a: wide },
+    createFullError: () => new Error('no room'),
+  });
   const place = { lane: 'a', source: 'x' } as const;
-  const broken = turns.run(place, () => Promise.reject(new Error('broken')));
-  const next = turns.run(place, async () => 'done');
+  const broken = semaphore.run(place, () => Promise.reject(new Error('broken')));
+  const next = semaphore.run(place, async () => 'done');
   await assert.rejects(broken, /broken/);
   assert.equal(await next, 'done');
 });

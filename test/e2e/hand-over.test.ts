@@ -10,7 +10,7 @@ import { request } from '../helpers/http-client.ts';
 import { type Program, startProgram } from '../helpers/program.ts';
 import { freePort } from '../prove/ports.ts';
 
-const longestMs = 2_000;
+const maxMs = 2_000;
 
 /** The first line of the answer on a new connection, or "closed". */
 function ask(port: number): Promise<string> {
@@ -72,7 +72,7 @@ it('a connection of a worker that is killed before it has taken it is answered b
   assert.equal(inTime, 'one waits');
 
   process.kill(victim, 'SIGKILL');
-  const late = delay(longestMs, 'late', { ref: false });
+  const late = delay(maxMs, 'late', { ref: false });
   for (const answer of answers) assert.equal(await Promise.race([answer, late]), 'HTTP/1.1 200 OK');
   await program.logged(/"worker":3,.*"event":"worker.ready"/);
   await eventually('the primary has closed it', () => descriptorsOf(program.process.pid) <= before);
@@ -87,7 +87,7 @@ it('each connection is answered or closed within two seconds while workers are k
   let isOver = false;
   const client = async () => {
     while (!isOver) {
-      const answer = await Promise.race([ask(site), delay(longestMs, 'late', { ref: false })]);
+      const answer = await Promise.race([ask(site), delay(maxMs, 'late', { ref: false })]);
       answers.set(answer, (answers.get(answer) ?? 0) + 1);
     }
   };
@@ -117,7 +117,7 @@ it('connections of workers that are all killed are answered or closed within two
   const answers = Array.from({ length: 10 }, () => ask(site));
   await delay(100);
   for (const pid of victims) process.kill(pid, 'SIGKILL');
-  const ended = await Promise.race([Promise.all(answers), delay(longestMs, undefined, { ref: false })]);
+  const ended = await Promise.race([Promise.all(answers), delay(maxMs, undefined, { ref: false })]);
   assert.deepEqual(ended, Array(10).fill('closed'));
   for (const worker of [3, 4])
     await program.logged(new RegExp(`"worker":${worker},.*"event":"worker.ready"`));

@@ -11,7 +11,7 @@ export interface CapturedMail extends Mailer {
   mustReceive(to: string, subject?: RegExp): Promise<Mail>;
 }
 
-const patienceMs = 10_000;
+const timeoutMs = 10_000;
 
 /** A mailer that keeps the mails. The tokens in them are among what must not stand in a log. */
 export function captureMail(): CapturedMail {
@@ -46,7 +46,7 @@ export function captureMail(): CapturedMail {
           finish();
           const subjects = sent.map((mail) => `${mail.to}: ${mail.subject}`).join('\n');
           reject(new Error(`No mail to ${to} with ${subject} came within 10 s, only:\n${subjects}`));
-        }, patienceMs);
+        }, timeoutMs);
         waiting.add(look);
         look();
       });

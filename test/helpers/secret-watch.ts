@@ -14,7 +14,7 @@ const secretMember = /(?:password|token|secret|^key$|^email$)/i;
 const secretHeader = /^(?:authorization|cookie|set-cookie|x-api-key)$/i;
 
 /** Shorter texts would be found by accident. */
-const leastLength = 12;
+const minLength = 12;
 
 const secrets = new Set<string>([testSecret]);
 
@@ -50,7 +50,7 @@ export function noteHeaders(headers: Headers | Readonly<Record<string, string>>)
 
 /** Notes one secret that travels in another way, such as by mail. */
 export function note(secret: string): void {
-  if (secret.length >= leastLength && !['Authorization', 'SameSite', '__Host-refresh'].includes(secret)) {
+  if (secret.length >= minLength && !['Authorization', 'SameSite', '__Host-refresh'].includes(secret)) {
     secrets.add(secret);
   }
 }

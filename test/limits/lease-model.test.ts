@@ -11,7 +11,7 @@ import { type LimitReceiver, leaseMs } from '../../src/limits/lease.ts';
 import type { Decision, Limit, Policy } from '../../src/limits/limit-store.ts';
 import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
 import { createPrimaryLimits } from '../../src/limits/primary-limits.ts';
-import { type ClusterLimitStore, createClusterLimitStore } from '../../src/limits/worker-store.ts';
+import { createWorkerLimitStore, type WorkerLimitStore } from '../../src/limits/worker-store.ts';
 
 const graceMs = 300;
 const sweepMs = 25;
@@ -40,7 +40,7 @@ interface Wire {
 }
 
 interface SimulatedWorker {
-  readonly store: ClusterLimitStore;
+  readonly store: WorkerLimitStore;
   readonly toPrimary: Wire;
   readonly toWorker: Wire;
   readonly close: () => void;
@@ -96,7 +96,7 @@ function simulate({ workers: count, quotas, delays }: Scenario) {
       },
       recall: (lease) => toWorker.send(() => receiver?.recall(lease)),
     });
-    const store = createClusterLimitStore({
+    const store = createWorkerLimitStore({
       channel: {
         define: (defined) => toPrimary.send(() => end.define(defined)),
         ask: (question) => toPrimary.send(() => end.ask(question)),

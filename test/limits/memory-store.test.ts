@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createMemoryLimitStore, type MemoryLimitOptions } from '../../src/limits/memory-store.ts';
+import { createMemoryLimitStore, type MemoryLimitStoreOptions } from '../../src/limits/memory-store.ts';
 import { conformsToLimitStore } from '../conformance/limit-store.ts';
 
-const makeStore = (options: Partial<MemoryLimitOptions> = {}) =>
+const makeStore = (options: Partial<MemoryLimitStoreOptions> = {}) =>
   createMemoryLimitStore({ maxClients: 1000, now: () => 0, ...options });
 
 const limitOf = (name: string, quota = 1) => ({

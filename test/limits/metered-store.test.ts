@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { LimitStore } from '../../src/limits/limit-store.ts';
 import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
-import { countDecisions } from '../../src/limits/metered-store.ts';
+import { createMeteredLimitStore } from '../../src/limits/metered-store.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { conformsToLimitStore } from '../conformance/limit-store.ts';
 import { metricValue } from '../helpers/metric-value.ts';
@@ -12,7 +12,7 @@ const limitOf = (name: string) => ({ name, policies: [{ name: 'minute', quota: 2
 
 describe('a limiter whose decisions are counted', () => {
   conformsToLimitStore(({ clock }) =>
-    countDecisions(
+    createMeteredLimitStore(
       memory(() => clock.now),
       createMetrics(),
     ),
@@ -30,7 +30,7 @@ describe('a limiter whose decisions are counted', () => {
   ] as const) {
     it(`counts what is decided ${when}, by limit and outcome`, async () => {
       const metrics = createMetrics();
-      const store = countDecisions(storeOf(), metrics);
+      const store = createMeteredLimitStore(storeOf(), metrics);
       for (const name of ['address', 'address', 'address', 'user']) await store.take(limitOf(name), 'a');
       const count = (limit: string, outcome: string) =>
         metricValue(metrics.snapshot(), 'rate_limit_decisions_total', { limit, outcome }).count;

@@ -7,14 +7,14 @@ import type { Limit, LimitStore } from '../../src/limits/limit-store.ts';
 import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
 import { createPrimaryLimits, type PrimaryLimits } from '../../src/limits/primary-limits.ts';
 import {
-  type ClusterLimitOptions,
-  type ClusterLimitStore,
-  createClusterLimitStore,
+  createWorkerLimitStore,
+  type WorkerLimitStore,
+  type WorkerLimitStoreOptions,
 } from '../../src/limits/worker-store.ts';
 import { conformsToLimitStore } from '../conformance/limit-store.ts';
 
 interface Joined {
-  readonly store: ClusterLimitStore;
+  readonly store: WorkerLimitStore;
   /** The kinds of messages that the worker has sent. */
   readonly sent: string[];
 }
@@ -45,7 +45,7 @@ function joinWorker(primary: PrimaryLimits, now: () => number): Joined {
       if (known?.kind === 'settle') end.settle(known);
     });
   };
-  const store = createClusterLimitStore({
+  const store = createWorkerLimitStore({
     channel: {
       define: ({ name, policies }) => toPrimary({ kind: 'limit', name, policies: [...policies] }),
       ask: (question) => toPrimary({ kind: 'take', ...question }),
@@ -174,7 +174,7 @@ describe('the limiter of a worker', () => {
 
 describe('a primary that does not answer', () => {
   /** A worker's store whose questions are kept, to be answered by the test or not at all. */
-  function makeUnanswered(onFailure: ClusterLimitOptions['onFailure'] = 'open') {
+  function makeUnanswered(onFailure: WorkerLimitStoreOptions['onFailure'] = 'open') {
     const asked: unknown[] = [];
     const clock = { now: 0 };
     const reports: number[] = [];
@@ -187,7 +187,7 @@ describe('a primary that does not answer', () => {
         receiver = given;
       },
     };
-    const store = createClusterLimitStore({
+    const store = createWorkerLimitStore({
       channel,
       now: () => clock.now,
       deadlineMs: 20,

@@ -34,7 +34,7 @@ const blows: Blow[] = shuffled([
 ]);
 
 /** Jobs that wait at most, so that one that is taken over does not wait behind many others. */
-const mostWaiting = 300;
+const maxWaiting = 300;
 const betweenBlowsMs = 2_000;
 const recoverMs: Readonly<Record<Blow, number>> = {
   'runner killed': 2_500,
@@ -132,7 +132,7 @@ async function proveLedger(): Promise<void> {
 
   async function enqueueAll(): Promise<void> {
     for (let batch = 1; enqueued < jobs; batch += 1) {
-      while ((await countOrMany()) > mostWaiting) await delay(20);
+      while ((await countOrMany()) > maxWaiting) await delay(20);
       enqueued += await enqueueBatch(
         database,
         (tx, payload) => queue.enqueueByName(tx, 'transfer', payload),
@@ -146,7 +146,7 @@ async function proveLedger(): Promise<void> {
 
   /** Many, as long as the database cannot say. */
   async function countOrMany(): Promise<number> {
-    return countUnfinished(sql).catch(() => mostWaiting);
+    return countUnfinished(sql).catch(() => maxWaiting);
   }
 }
 

@@ -15,7 +15,7 @@ export interface LoadOptions {
   /** Use connections again, or open one for each request. */
   readonly keepAlive: boolean;
   /** The longest time between two requests of a client. */
-  readonly longestPauseMs: number;
+  readonly maxPauseMs: number;
 }
 
 export interface LoadReport {
@@ -43,9 +43,9 @@ interface Work {
 const bodyBytes = 16 * 1024;
 const answerDeadlineMs = 20_000;
 /** The longest time between the two parts of a body. */
-const longestGapMs = 20;
+const maxGapMs = 20;
 
-export function startLoad({ url, clients, keepAlive, longestPauseMs }: LoadOptions): Load {
+export function startLoad({ url, clients, keepAlive, maxPauseMs }: LoadOptions): Load {
   const report: LoadReport = { requests: 0, failures: new Map(), pids: new Set(), generations: new Set() };
   let stopped = false;
 
@@ -54,7 +54,7 @@ export function startLoad({ url, clients, keepAlive, longestPauseMs }: LoadOptio
     const agent = new Agent({ keepAlive, maxSockets: 1 });
     while (!stopped) {
       await count(report, ask(url, agent, 5));
-      await delay(Math.random() * longestPauseMs);
+      await delay(Math.random() * maxPauseMs);
     }
     agent.destroy();
   };
@@ -117,6 +117,6 @@ function ask(url: string, agent: Agent, waitMs: number): Promise<Work> {
     sent.on('error', fail);
     sent.setTimeout(answerDeadlineMs, () => sent.destroy(new Error('no answer')));
     sent.write(body.slice(0, half));
-    setTimeout(() => sent.end(body.slice(half)), Math.random() * longestGapMs);
+    setTimeout(() => sent.end(body.slice(half)), Math.random() * maxGapMs);
   });
 }

@@ -18,7 +18,7 @@ import { until } from './until.ts';
 
 const quick = process.argv.includes('--quick');
 const reloads = quick ? 3 : 10;
-const fewestRequests = quick ? 300 : 3000;
+const minRequests = quick ? 300 : 3000;
 /** The default: much longer than a client rests. */
 const keepAliveSeconds = 5;
 /** Long enough for a machine that is busy with other things. */
@@ -74,7 +74,7 @@ async function start(): Promise<RunningProgram> {
 }
 
 async function proveReloads(program: RunningProgram, url: string, way: string): Promise<void> {
-  const loads = await underLoad(url, fewestRequests, async () => {
+  const loads = await underLoad(url, minRequests, async () => {
     for (let index = 0; index < reloads; index += 1) {
       version += 1;
       await copy.deploy(version);
@@ -193,7 +193,7 @@ async function proveStop(program: RunningProgram): Promise<void> {
 
 async function proveKilledPrimary(program: RunningProgram): Promise<void> {
   const { pids } = await underLoad(program.url, 100, async () => {}).then(({ busy }) => busy);
-  const held = startLoad({ url: program.url, clients: 4, keepAlive: true, longestPauseMs: 20 });
+  const held = startLoad({ url: program.url, clients: 4, keepAlive: true, maxPauseMs: 20 });
   await until('connections are open', () => held.report.requests > 20, 10_000);
   const startedAt = performance.now();
   program.process.kill('SIGKILL');
@@ -224,9 +224,9 @@ async function underLoad(
   fewest: number,
   act: (loads: Loads<Load>) => Promise<void>,
 ): Promise<Loads<LoadReport>> {
-  const busy = startLoad({ url, clients: 6, keepAlive: true, longestPauseMs: 20 });
-  const resting = startLoad({ url, clients: 20, keepAlive: true, longestPauseMs: 1000 });
-  const fresh = startLoad({ url, clients: 6, keepAlive: false, longestPauseMs: 20 });
+  const busy = startLoad({ url, clients: 6, keepAlive: true, maxPauseMs: 20 });
+  const resting = startLoad({ url, clients: 20, keepAlive: true, maxPauseMs: 1000 });
+  const fresh = startLoad({ url, clients: 6, keepAlive: false, maxPauseMs: 20 });
   try {
     await act({ busy, resting, fresh });
     const isEnough = () => Math.min(busy.report.requests, fresh.report.requests) >= fewest;

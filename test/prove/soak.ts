@@ -33,7 +33,7 @@ import { freePort } from './ports.ts';
 import { makeProgramCopy } from './program-copy.ts';
 
 const minutes = readNumber('--minutes', 30);
-const mostPerMinute = 1;
+const maxPerMinute = 1;
 /** A folder for heap snapshots: a third, two thirds and all through, each process writes one. */
 const snapshots = process.env.SOAK_SNAPSHOTS;
 const sampleEveryMs = 10_000;
@@ -153,10 +153,10 @@ function report(names: ReadonlyMap<number, string>, samples: ReadonlyMap<number,
       'heap growth (MB/min)': growthOf(lastHalf, 'heapUsed'),
     };
   });
-  console.log(`\nGrowth over the last ${minutes / 2} of ${minutes} minutes, at most ${mostPerMinute} MB/min`);
+  console.log(`\nGrowth over the last ${minutes / 2} of ${minutes} minutes, at most ${maxPerMinute} MB/min`);
   console.table(rows);
   for (const row of rows) {
-    if (row['RSS growth (MB/min)'] <= mostPerMinute && row['heap growth (MB/min)'] <= mostPerMinute) continue;
+    if (row['RSS growth (MB/min)'] <= maxPerMinute && row['heap growth (MB/min)'] <= maxPerMinute) continue;
     console.error(`Not so: the memory of ${row.process} levels off.`);
     process.exitCode = 1;
   }

@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import {
-  type Decision,
-  longestWindow,
-  type Policy,
-  SlidingLog,
-} from '../../src/resilience/sliding-window.ts';
+import { type Decision, maxWindowMs, type Policy, SlidingLog } from '../../src/resilience/sliding-window.ts';
 
 /**
  * The definition, without any cleverness: every permit ever given is kept, and counted anew for each request. What
@@ -213,7 +208,7 @@ describe('permits that are set aside', () => {
 
 it('the longest window is that of the policy that looks back farthest', () => {
   assert.equal(
-    longestWindow([
+    maxWindowMs([
       { name: 'a', quota: 9, windowMs: 5 },
       { name: 'b', quota: 1, windowMs: 7 },
     ]),

@@ -22,8 +22,8 @@ import type { Logger } from '../../observability/logger.ts';
 import type { DriverQuery } from './driver-query.ts';
 import type { PoolConnection } from './pool-connection.ts';
 
-const shortestPauseMs = 20;
-const longestPauseMs = 300;
+const minPauseMs = 20;
+const maxPauseMs = 300;
 /** A cancel request that takes longer may still arrive at any time. */
 const requestMs = 2_000;
 
@@ -56,7 +56,7 @@ export class Cancellation {
   }
 
   async #ask(): Promise<void> {
-    for (let pauseMs = shortestPauseMs; !this.#isOver; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+    for (let pauseMs = minPauseMs; !this.#isOver; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
       const isClosed = await this.#request();
       if (!isClosed) this.#isDoubtful = true;
       if (!this.#isOver) await this.#pause(pauseMs);

@@ -28,7 +28,7 @@ import { classifyProcess, identifyProcess } from './process.ts';
 const ownerLock = 5_728_314;
 
 /** How long a postmaster may take no connections, or not end, before the operator is asked. */
-const patienceMs = 60_000;
+const timeoutMs = 60_000;
 
 export interface PostmasterFile {
   readonly pid: number;
@@ -60,7 +60,7 @@ export function urlOf(password: string, port: number, database: string): string 
  * StartError if it is in use.
  */
 export async function clearFolder(cluster: Cluster, log: Logger): Promise<void> {
-  const patience = AbortSignal.timeout(patienceMs);
+  const timeout = AbortSignal.timeout(timeoutMs);
   for (;;) {
     const found = await readPostmasterFile(cluster.folder);
     if (found === undefined) return;
@@ -68,10 +68,10 @@ export async function clearFolder(cluster: Cluster, log: Logger): Promise<void> 
     if (kind === 'gone') return;
     if (kind === 'other') return disownPostmasterFile(cluster.folder, found.pid);
 
-    const answer = await askForOwner(cluster, found, patience, log);
+    const answer = await askForOwner(cluster, found, timeout, log);
     if (answer.state === 'owned') throw inUse(cluster.folder, answer.owner);
     if (answer.state === 'unreachable' && kind === 'unknown') return; // PostgreSQL decides for itself.
-    if (patience.aborted) {
+    if (timeout.aborted) {
       throw new StartError(
         `The PostgreSQL with the process id ${found.pid} in ${cluster.folder} neither answers nor ends: stop it, and start again.`,
       );
@@ -94,7 +94,7 @@ type Answer =
 async function askForOwner(
   cluster: Cluster,
   { pid, port }: PostmasterFile,
-  patience: AbortSignal,
+  timeout: AbortSignal,
   log: Logger,
 ): Promise<Answer> {
   const session = openSession(urlOf(cluster.password, port, 'postgres'));
@@ -107,7 +107,7 @@ async function askForOwner(
 
     log.warning('database.embedded.orphan', { pid, owner_pid: ownerPid });
     process.kill(pid, 'SIGINT');
-    while ((await classifyProcess(pid, cluster.folder)) === 'ours' && !patience.aborted) await delay(20);
+    while ((await classifyProcess(pid, cluster.folder)) === 'ours' && !timeout.aborted) await delay(20);
     return { state: 'stopped' };
   } catch {
     return { state: 'unreachable' };

@@ -15,7 +15,7 @@ const signatures: readonly [start: readonly number[], what: string][] = [
   [[0xfe, 0xff], 'UTF-16'],
 ];
 
-const longestSignature = 5;
+const maxSignatureBytes = 5;
 
 /** Every control character but tab, line feed and carriage return. */
 const isControl = Array.from({ length: 256 }, (_, byte) => byte < 0x20 && ![0x09, 0x0a, 0x0d].includes(byte));
@@ -30,8 +30,8 @@ export function createCsvCheck(): ContentCheck {
   let start = Buffer.alloc(0);
   return {
     write(chunk) {
-      if (start.length < longestSignature) {
-        start = Buffer.concat([start, chunk.subarray(0, longestSignature)]);
+      if (start.length < maxSignatureBytes) {
+        start = Buffer.concat([start, chunk.subarray(0, maxSignatureBytes)]);
         const known = signatures.find(([bytes]) => bytes.every((byte, at) => start[at] === byte));
         if (known !== undefined) throw noCsv(`it is ${known[1]}`);
       }

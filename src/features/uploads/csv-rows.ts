@@ -28,13 +28,13 @@ interface Parsed {
 type Package = Awaited<ReturnType<typeof loadPackage>>;
 
 /** Of one row, in bytes. */
-const longestRow = 10_000;
+const maxRowBytes = 10_000;
 
 const quoteFaults: Readonly<Record<string, string>> = {
   CSV_QUOTE_NOT_CLOSED: 'A quote is opened in this row and never closed.',
   INVALID_OPENING_QUOTE: 'A quote stands inside a field: put the field in quotes, and double the quote.',
   CSV_INVALID_CLOSING_QUOTE: 'Behind a closing quote the field goes on: double the quotes inside of it.',
-  CSV_MAX_RECORD_SIZE: `The row is longer than ${longestRow} bytes.`,
+  CSV_MAX_RECORD_SIZE: `The row is longer than ${maxRowBytes} bytes.`,
 };
 
 /**
@@ -77,7 +77,7 @@ async function* parse(path: string, csv: Package): AsyncGenerator<Parsed, void> 
   const parsed: Parsed[] = [];
   const parser = csv.parse({
     bom: true,
-    max_record_size: longestRow,
+    max_record_size: maxRowBytes,
     on_record(record: readonly string[], { bytes, empty_lines: emptyLines }) {
       parsed.push({ record, bytes, emptyLines });
       return null;
@@ -118,7 +118,7 @@ function refuseOtherColumns(header: readonly string[], columns: readonly string[
     ...columns.filter((name) => !header.includes(name)).map((name) => `The column "${name}" is missing.`),
     ...header
       .filter((name, at) => !columns.includes(name) || header.indexOf(name) !== at)
-      .slice(0, mostColumns)
+      .slice(0, maxListedColumns)
       .map((name) => `The column "${startOf(name)}" is not taken${columns.includes(name) ? ' twice' : ''}.`),
   ];
   if (faults.length > 0) throw refusedHeader(columns, line, faults.join(' '));
@@ -137,7 +137,7 @@ function refusedHeader(columns: readonly string[], line: number, reason: string)
 }
 
 /** Of those that are not taken, how many are named. */
-const mostColumns = 10;
+const maxListedColumns = 10;
 
 async function loadPackage() {
   try {

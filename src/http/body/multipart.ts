@@ -36,13 +36,13 @@ export type Form = Record<string, FormValue | FormValue[]>;
 type FormValue = string | UploadedFile;
 
 /** Of a form, beside its file. */
-const mostFields = 20;
+const maxFields = 20;
 /** With those that are left out. */
-const mostParts = 30;
-const longestField = 10_000;
-const largestHead = 8_192;
+const maxParts = 30;
+const maxFieldBytes = 10_000;
+const maxHeadBytes = 8_192;
 /** In characters, of a field's name and of the name that a file had; far below the head that they stand in. */
-const longestName = 1_000;
+const maxNameLength = 1_000;
 
 /**
  * Receives a form; its file is on disk then, and the caller's. Rejects with an AppError: those of a body (body.ts), of
@@ -62,24 +62,24 @@ export async function receiveForm(ctx: Context, upload: Upload, limits: BodyLimi
     if (ctx.ending.aborted) reject(ctx.ending.reason);
     else ctx.ending.addEventListener('abort', () => reject(ctx.ending.reason));
     const refuseLongName = () =>
-      refuse(`Give each part of the form a name of at most ${longestName} characters.`);
+      refuse(`Give each part of the form a name of at most ${maxNameLength} characters.`);
     parser.on('file', (name, file, fileName: string | undefined) => {
       stream = file;
       // The parser tells it of faults behind the file, too, when nobody reads it any more.
       file.on('error', () => {});
-      if (fileName !== undefined && fileName.length > longestName) return refuseLongName();
+      if (fileName !== undefined && fileName.length > maxNameLength) return refuseLongName();
       storing = storeFile(file, upload);
       storing.then((stored) => add(form, name, stored), reject);
     });
     parser.on('field', (name: string | undefined, value, _nameCut, cut) => {
       if (name === undefined) refuse('A part of the form has no name: give each one a name.');
-      else if (name.length > longestName) refuseLongName();
-      else if (cut) reject(invalidField(toPointer([name]), `Use at most ${longestField} bytes.`));
+      else if (name.length > maxNameLength) refuseLongName();
+      else if (cut) reject(invalidField(toPointer([name]), `Use at most ${maxFieldBytes} bytes.`));
       else add(form, name, value);
     });
     parser.on('filesLimit', () => refuse(`The form has more than one "${upload.field}": send one file.`));
-    parser.on('fieldsLimit', () => refuse(`The form has more than ${mostFields} fields beside its file.`));
-    parser.on('partsLimit', () => refuse(`The form has more than ${mostParts} parts.`));
+    parser.on('fieldsLimit', () => refuse(`The form has more than ${maxFields} fields beside its file.`));
+    parser.on('partsLimit', () => refuse(`The form has more than ${maxParts} parts.`));
     parser.on('error', () =>
       refuse('The form is not valid multipart/form-data, or breaks off before its end.'),
     );
@@ -132,10 +132,10 @@ async function createParser({ request }: Context, { field }: Upload): Promise<Bu
       preservePath: true,
       limits: {
         files: 1,
-        fields: mostFields,
-        parts: mostParts,
-        fieldSize: longestField,
-        headerSize: largestHead,
+        fields: maxFields,
+        parts: maxParts,
+        fieldSize: maxFieldBytes,
+        headerSize: maxHeadBytes,
       },
     });
   } catch (cause) {

@@ -85,8 +85,8 @@ export async function findRetryable(
 }
 
 /** How many there are of those, counted up to `most`. */
-export async function countRetryable(sql: Sql, filter: FailedFilter, most: number): Promise<number> {
-  const rows = await sql`select from jobs where ${isRetryable(sql, filter)} limit ${most}`;
+export async function countRetryable(sql: Sql, filter: FailedFilter, max: number): Promise<number> {
+  const rows = await sql`select from jobs where ${isRetryable(sql, filter)} limit ${max}`;
   return rows.length;
 }
 

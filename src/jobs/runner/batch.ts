@@ -21,7 +21,7 @@ export interface Batch<Item> {
  */
 export function createBatch<Item>(
   write: (items: readonly Item[]) => Promise<ReadonlySet<Item>>,
-  most: number,
+  maxSize: number,
 ): Batch<Item> {
   let gathered: { readonly item: Item; readonly tell: (isWritten: boolean) => void }[] = [];
   let writing = false;
@@ -29,8 +29,8 @@ export function createBatch<Item>(
   async function writeAll(): Promise<void> {
     writing = true;
     while (gathered.length > 0) {
-      const now = gathered.slice(0, most);
-      gathered = gathered.slice(most);
+      const now = gathered.slice(0, maxSize);
+      gathered = gathered.slice(maxSize);
       const written = await write(now.map(({ item }) => item));
       for (const { item, tell } of now) tell(written.has(item));
     }

@@ -19,7 +19,7 @@
  *                 job, and an error is replaced by one that says so and fails its attempt
  *
  * Whatever else stands in the way passes, as a held row, a full disk or a restart do, and nobody else may take the job
- * before. Should an attempt be dropped all the same, its row is found and released (strays, `dispatcher.ts`).
+ * before. Should an attempt be dropped all the same, its row is found and released (orphans, `dispatcher.ts`).
  */
 
 import { setTimeout as delay } from 'node:timers/promises';

@@ -8,9 +8,9 @@
  * A suspect, which ran in a process that has ended, does not wait: it is claimed when a process of the isolate is free.
  *
  * Invariants, while the session lasts:
- * - Every row that is `running` under this runner's number is in `held`, but for the claim under way, and for strays:
+ * - Every row that is `running` under this runner's number is in `held`, but for the claim under way, and for orphans:
  *   rows of a claim whose answer was lost on the way, or whatever else went wrong. After a claim that failed, and when a
- *   poll has seen a row that is not in `held`, the strays are released; so none stays `running` while its runner lives.
+ *   poll has seen a row that is not in `held`, the orphans are released; so none stays `running` while its runner lives.
  * - One claim is under way at a time. Another wake-up meanwhile is remembered in `isWanted`, so that none is lost.
  * - An attempt leaves `held` when it is recorded, and only itself: its job may have been claimed again by then.
  * - `running` never exceeds the threads; `waiting` is what `prefetch.ts` lets be claimed ahead, and is given back after
@@ -87,7 +87,7 @@ const lost: RecordedOutcome = { kind: 'lost' };
 /** What is claimed ahead waits for a thread so long at most, in milliseconds. */
 const waitMs = 500;
 const progressMs = 200;
-const strayReason = 'It was running for this runner, which had no such attempt.';
+const orphanReason = 'It was running for this runner, which had no such attempt.';
 /** After a claim that failed. */
 const retryMs = 100;
 /** What threads and writes need, once all attempts have been told to end. */
@@ -110,7 +110,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   let isWanted = false;
   let isClaiming = false;
   let isStopping = false;
-  let mayHaveStrays = false;
+  let mayHaveOrphans = false;
   let staleTimer: NodeJS.Timeout | undefined;
   let onEmpty: (() => void) | undefined;
 
@@ -126,7 +126,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     isClaiming = true;
     while (isWanted && !isStopping && !isOver()) {
       try {
-        if (mayHaveStrays) await releaseStrays();
+        if (mayHaveOrphans) await releaseOrphans();
         const limit = claimSize();
         const suspects = limit > 0 || hasSuspects ? isolate.free() : 0;
         if (limit + suspects === 0) break;
@@ -138,7 +138,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         take(jobs);
       } catch (error) {
         isWanted = true;
-        mayHaveStrays = true;
+        mayHaveOrphans = true;
         log.warning('runner.failed', { runner, step: 'claim', error });
         await delay(retryMs);
       }
@@ -152,13 +152,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   /** Gives back the rows that nobody here knows. No claim is under way, so `held` has all others. */
-  async function releaseStrays(): Promise<void> {
+  async function releaseOrphans(): Promise<void> {
     const own = await findOwnAttempts(sql, runner);
     const jobs = own.filter(({ id, attempt }) => held.get(id)?.job.attempt !== attempt);
     const released = jobs.length === 0 ? [] : await releaseJobs(sql, { runner, jobs });
-    mayHaveStrays = false;
+    mayHaveOrphans = false;
     for (const { id, attempt } of jobs) {
-      if (released.includes(id)) log.warning('job.released', { job_id: id, attempt, reason: strayReason });
+      if (released.includes(id)) log.warning('job.released', { job_id: id, attempt, reason: orphanReason });
     }
   }
 
@@ -262,9 +262,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   return {
     claim: () => runOutsideRequest(claim),
     polled(poll) {
-      mayHaveStrays ||= poll.running.some((id) => !held.has(id));
+      mayHaveOrphans ||= poll.running.some((id) => !held.has(id));
       hasSuspects = poll.hasSuspects;
-      if (poll.hasAvailable || mayHaveStrays) claim();
+      if (poll.hasAvailable || mayHaveOrphans) claim();
     },
     proceed: () => runOutsideRequest(dispatch),
     cancel(id) {

@@ -27,8 +27,8 @@ export interface Cron {
 
 interface Field {
   readonly name: string;
-  readonly least: number;
-  readonly most: number;
+  readonly min: number;
+  readonly max: number;
   /** Words for the values from `least` on. */
   readonly words?: readonly string[];
 }
@@ -36,11 +36,11 @@ interface Field {
 const monthWords = ['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP', 'OCT', 'NOV', 'DEC'];
 const weekdayWords = ['SUN', 'MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT'];
 
-const minuteField: Field = { name: 'minute', least: 0, most: 59 };
-const hourField: Field = { name: 'hour', least: 0, most: 23 };
-const dayField: Field = { name: 'day of the month', least: 1, most: 31 };
-const monthField: Field = { name: 'month', least: 1, most: 12, words: monthWords };
-const weekdayField: Field = { name: 'day of the week', least: 0, most: 7, words: weekdayWords };
+const minuteField: Field = { name: 'minute', min: 0, max: 59 };
+const hourField: Field = { name: 'hour', min: 0, max: 23 };
+const dayField: Field = { name: 'day of the month', min: 1, max: 31 };
+const monthField: Field = { name: 'month', min: 1, max: 12, words: monthWords };
+const weekdayField: Field = { name: 'day of the week', min: 0, max: 7, words: weekdayWords };
 
 const shorthands: ReadonlyMap<string, string> = new Map([
   ['@hourly', '0 * * * *'],
@@ -50,7 +50,7 @@ const shorthands: ReadonlyMap<string, string> = new Map([
   ['@yearly', '0 0 1 1 *'],
 ]);
 
-/** The most days that each month can have. */
+/** The maximum number of days of each month. */
 const monthLengths = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /** Reads an expression. Throws an Error with a sentence that names the field that is wrong, or says that it never fires. */
@@ -92,14 +92,14 @@ function readField(text: string, field: Field, list: string): ReadonlySet<number
       refuse('write *, a value, a range such as 1-5, or a step such as */10, and lists of these with commas');
     }
     if (step !== undefined && from !== '*' && to === undefined) {
-      refuse(`a step needs a range, such as ${from}-${field.most}/${step}`);
+      refuse(`a step needs a range, such as ${from}-${field.max}/${step}`);
     }
-    const first = from === '*' ? field.least : readValue(field, from, refuse);
-    const last = lastOf(field, first, from === '*' ? String(field.most) : (to ?? from), refuse);
-    if (last < first) refuse(`a range goes upwards, so write ${from}-${field.most},${field.least}-${to}`);
+    const first = from === '*' ? field.min : readValue(field, from, refuse);
+    const last = lastOf(field, first, from === '*' ? String(field.max) : (to ?? from), refuse);
+    if (last < first) refuse(`a range goes upwards, so write ${from}-${field.max},${field.min}-${to}`);
     const by = Number(step ?? 1);
-    if (by < 1 || by > field.most - field.least) {
-      refuse(`a step is from 1 to ${field.most - field.least}`);
+    if (by < 1 || by > field.max - field.min) {
+      refuse(`a step is from 1 to ${field.max - field.min}`);
     }
     for (let value = first; value <= last; value += by) values.add(value);
   }
@@ -112,13 +112,13 @@ function lastOf(field: Field, first: number, word: string, refuse: (why: string)
   return field === weekdayField && last === 0 && first > 0 ? 7 : last;
 }
 
-function readValue({ least, most, words = [] }: Field, word: string, refuse: (why: string) => never): number {
+function readValue({ min, max, words = [] }: Field, word: string, refuse: (why: string) => never): number {
   const named = words.indexOf(word.toUpperCase());
-  if (named >= 0) return least + named;
+  if (named >= 0) return min + named;
   const value = /^\d{1,2}$/.test(word) ? Number(word) : Number.NaN;
-  if (value >= least && value <= most) return value;
+  if (value >= min && value <= max) return value;
   return refuse(
-    `${word} is not from ${least} to ${most}${words.length > 0 ? `, nor one of ${words.join(', ')}` : ''}`,
+    `${word} is not from ${min} to ${max}${words.length > 0 ? `, nor one of ${words.join(', ')}` : ''}`,
   );
 }
 

@@ -29,11 +29,11 @@ export function describeThrown(thrown: unknown): ThrownTexts {
   return stack === '' ? { message } : { message, stack };
 }
 
-/** A text of at most `most` UTF-16 units, with a note of how many were cut. */
-export function cutText(text: string, most: number): string {
-  if (text.length <= most) return text;
-  const note = ` ... (${text.length - most} more characters were cut)`;
-  return text.slice(0, most - note.length) + note;
+/** A text of at most `maxLength` UTF-16 units, with a note of how many were cut. */
+export function cutText(text: string, maxLength: number): string {
+  if (text.length <= maxLength) return text;
+  const note = ` ... (${text.length - maxLength} more characters were cut)`;
+  return text.slice(0, maxLength - note.length) + note;
 }
 
 /** `instanceof` runs code of the value: a proxy, or a constructor's `Symbol.hasInstance`, may throw. */

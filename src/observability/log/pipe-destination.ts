@@ -29,7 +29,7 @@ export interface PipeOptions {
 export const atomicBytes = 4096;
 /** A reader that keeps up has emptied the pipe by then; one that has stopped is not asked often. */
 const firstRetryMs = 1;
-const longestRetryMs = 32;
+const maxRetryMs = 32;
 const flushPollMs = 5;
 
 /** The pipe behind a descriptor, for `createPipeDestination`; undefined if it is none, or the system cannot open it again. */
@@ -74,7 +74,7 @@ export function createPipeDestination(pipe: number, options: PipeOptions): LogDe
     if (waitingBytes < before) retryMs = firstRetryMs;
     if (waiting.length === 0) return;
     retryTimer = setTimeout(send, retryMs);
-    retryMs = Math.min(2 * retryMs, longestRetryMs);
+    retryMs = Math.min(2 * retryMs, maxRetryMs);
   }
 
   /** The bytes that the pipe has taken: all, or none, of what is written atomically. */

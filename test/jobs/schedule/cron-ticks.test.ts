@@ -127,12 +127,12 @@ const changes = [
 ] as const;
 
 /** A field as text, of which `read` is tested elsewhere. Few values, so that some minutes fire and others do not. */
-const field = (least: number, most: number) => {
-  const value = fc.integer({ min: least, max: most });
+const field = (min: number, max: number) => {
+  const value = fc.integer({ min, max });
   const range = fc
     .tuple(value, value)
     .map(([one, other]) => `${Math.min(one, other)}-${Math.max(one, other)}`);
-  const step = fc.integer({ min: 1, max: most - least }).map((by) => `*/${by}`);
+  const step = fc.integer({ min: 1, max: max - min }).map((by) => `*/${by}`);
   const item = fc.oneof(value.map(String), range, step);
   return fc.oneof(
     { weight: 2, arbitrary: fc.constant('*') },

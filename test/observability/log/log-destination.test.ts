@@ -12,7 +12,7 @@ const source = (name: string) =>
   JSON.stringify(new URL(`../../../src/observability/${name}.ts`, import.meta.url).href);
 
 /** A program ends within two seconds or not at all; its start alone took eight on a busy machine. */
-const patienceMs = 30_000;
+const timeoutMs = 30_000;
 
 /** A program that has `log` and `destination`. */
 const codeOf = (format: 'json' | 'console', program: string) => `
@@ -102,7 +102,7 @@ describe('standard output', { concurrency: true }, () => {
     for (const stdout of ['pipe', unwritable.fd] as const) {
       const child = start('json', program, stdout);
       t.after(() => child.kill('SIGKILL'));
-      assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(patienceMs) }), [7, null]);
+      assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(timeoutMs) }), [7, null]);
     }
   });
 
@@ -119,7 +119,7 @@ describe('standard output', { concurrency: true }, () => {
     );
     for (const reader of ['true', 'sleep 5']) {
       const child = spawn('bash', ['-c', `${program} | ${reader}; exit \${PIPESTATUS[0]}`]);
-      assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(patienceMs) }), [7, null]);
+      assert.deepEqual(await once(child, 'exit', { signal: AbortSignal.timeout(timeoutMs) }), [7, null]);
     }
   });
 });

@@ -10,7 +10,7 @@ import { countTokens, insertToken, lockAddress, lockOwner, type Purpose } from '
  */
 export type MailToken = (userId: number, purpose: Purpose) => Promise<boolean>;
 
-const mostAnHour = 3;
+const maxPerHour = 3;
 
 export function createMailToken({
   database,
@@ -28,7 +28,7 @@ export function createMailToken({
       const locked = await lockOwner(tx, userId);
       if (locked === undefined) return undefined;
       await lockAddress(tx, locked.email);
-      if ((await countTokens(tx, locked.email, purpose)) >= mostAnHour) return undefined;
+      if ((await countTokens(tx, locked.email, purpose)) >= maxPerHour) return undefined;
       await insertToken(tx, { hash, userId, purpose, email: locked.email });
       return locked;
     });

@@ -62,7 +62,7 @@ export interface ApiKeysOptions {
 }
 
 /** The most keys in force that a user can have. */
-const mostKeys = 20;
+const maxKeys = 20;
 
 export function createApiKeys({ database, authenticator, auth, log }: ApiKeysOptions): ApiKeys {
   return {
@@ -73,7 +73,7 @@ export function createApiKeys({ database, authenticator, auth, log }: ApiKeysOpt
         if (!(await lockOwner(tx, userId)))
           throw new AppError('not_found', 'This account is gone: sign in with another.');
         await auth.requireAuthority(tx, caller);
-        if ((await countLiveApiKeys(tx, userId)) >= mostKeys) throw tooMany();
+        if ((await countLiveApiKeys(tx, userId)) >= maxKeys) throw tooMany();
         return insertApiKey(tx, userId, key, newApiKey);
       });
       log.info('auth.api_key.created', {
@@ -110,6 +110,6 @@ export function createApiKeys({ database, authenticator, auth, log }: ApiKeysOpt
 function tooMany(): AppError {
   return new AppError(
     'conflict',
-    `An account can have ${mostKeys} API keys in force: revoke one that you no longer need.`,
+    `An account can have ${maxKeys} API keys in force: revoke one that you no longer need.`,
   );
 }

@@ -54,7 +54,7 @@ export async function insertApiKey(
 
 export function listApiKeys(sql: Sql, userId: number): Promise<StoredApiKey[]> {
   return sql<StoredApiKey[]>`
-    select ${columns(sql)} from api_keys where user_id = ${userId} order by id desc limit ${mostListed}`;
+    select ${columns(sql)} from api_keys where user_id = ${userId} order by id desc limit ${maxListed}`;
 }
 
 /** Deletes a key of this user; undefined if it is another's, or nobody's. */
@@ -103,7 +103,7 @@ export async function deleteEndedApiKeys(sql: Sql, limit: number): Promise<numbe
 }
 
 /** Far above the keys that a user can have in force; those that ended lately come on top. */
-const mostListed = 1000;
+const maxListed = 1000;
 
 function columns(sql: Sql) {
   return sql`id, name, prefix, scopes, created_at, expires_at, last_used_at`;

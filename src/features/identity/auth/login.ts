@@ -33,7 +33,7 @@ export interface LoginParts {
 }
 
 /** The most sessions that a user can have; with one more, the one that was not used for longest ends. */
-const mostSessions = 100;
+const maxSessions = 100;
 
 /**
  * Signs in with a password. An unknown login costs a hash of its own, so that it takes as long as a wrong password and
@@ -107,7 +107,7 @@ export function createLogin(parts: LoginParts) {
       const surplus = await endSessionsOf(tx, found.id, {
         reason: 'too_many',
         now: new Date(at),
-        keep: mostSessions,
+        keep: maxSessions,
       });
       return { session, surplus };
     });

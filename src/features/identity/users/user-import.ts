@@ -42,7 +42,7 @@ export interface ImportOptions {
 export const importColumns = Object.keys(importedUser.shape);
 
 /** How many faults are reported; the rest are counted. */
-export const mostFaults = 100;
+export const maxRowErrors = 100;
 
 const batchSize = 500;
 
@@ -57,7 +57,7 @@ export async function importUsers(
 ): Promise<number> {
   await createStage(tx);
   const { staged, faults, faultCount } = await stage(tx, rows, signal);
-  const clashes = await findClashes(tx, mostFaults);
+  const clashes = await findClashes(tx, maxRowErrors);
   if (faultCount + clashes.total > 0) {
     throw refuse([...faults, ...clashes.rows], faultCount + clashes.total);
   }
@@ -88,7 +88,7 @@ async function stage(tx: Sql, rows: AsyncIterable<ImportRow>, signal: AbortSigna
     const checked = check(row);
     if ('reason' in checked) {
       faultCount += 1;
-      if (faults.length < mostFaults) faults.push(checked);
+      if (faults.length < maxRowErrors) faults.push(checked);
     } else {
       batch.push(checked);
       if (batch.length === batchSize) await flush();
@@ -108,7 +108,7 @@ function check(row: ImportRow): StagedUser | RowFault {
 }
 
 function refuse(faults: readonly RowFault[], total: number): TaskRefusal {
-  const rows = faults.toSorted((a, b) => a.line - b.line).slice(0, mostFaults);
+  const rows = faults.toSorted((a, b) => a.line - b.line).slice(0, maxRowErrors);
   const which = total === 1 ? 'One row of the file is' : `${total} rows of the file are`;
   return new TaskRefusal(
     `${which} not as users have to be, so none was imported: correct the file and send it again.`,
