@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { setImmediate as settled } from 'node:timers/promises';
 import fc from 'fast-check';
 import { createCredentialCache, type Found } from '../../src/auth/credential-cache.ts';
-import { type Deferred, deferred } from '../helpers/deferred.ts';
+import { createDeferred, type Deferred } from '../../src/concurrency/deferred.ts';
 
 const recheckMs = 15;
 
@@ -20,7 +20,7 @@ function world(options: { recheckMs?: number; maxEntries?: number } = {}) {
     ...options,
     lookUp(credential, time): Promise<Found<string>> {
       const row = rows.get(credential);
-      const end = deferred();
+      const end = createDeferred();
       lookUps.push({ credential, end });
       return end.promise.then(() => {
         if (row === undefined || time >= row.endsAt) throw new Error('refused');

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as settled } from 'node:timers/promises';
+import { createDeferred, type Deferred } from '../../src/concurrency/deferred.ts';
 import { createSemaphore, type Lane } from '../../src/concurrency/semaphore.ts';
-import { type Deferred, deferred } from '../helpers/deferred.ts';
 
 const wide: Lane = { maxRunning: 10, maxWaiting: 100, weight: 1 };
 
@@ -13,7 +13,7 @@ function world(concurrency: number, lanes: { readonly a: Lane; readonly b: Lane 
   const refused: string[] = [];
   const ends = new Map<string, Deferred<void>>();
   const enter = (lane: 'a' | 'b', source: string, name: string) => {
-    const end = deferred();
+    const end = createDeferred();
     ends.set(name, end);
     semaphore
       .run({ lane, source }, () => {

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, describe, it, type TestContext } from 'node:test';
 import postgres from 'postgres';
+import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { isConnectionRefused, isTransient, sqlState } from '../../src/db/database-error.ts';
 import { AppError } from '../../src/errors.ts';
 import { problemKinds } from '../../src/http/problem.ts';
 import { createApiClient } from '../helpers/api-client.ts';
-import { deferred } from '../helpers/deferred.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { mustRegister, mustSignIn } from '../helpers/test-api.ts';
 import { mustStartApp } from '../helpers/test-app.ts';
@@ -170,7 +170,7 @@ describe('transactions in each other’s way', () => {
     const { transaction, waitForLock } = await mustPrepare(t);
     async function collide(options: { readonly retries?: number }) {
       let holders = 0;
-      const bothHold = deferred();
+      const bothHold = createDeferred();
       const transfer = (first: number, second: number) =>
         transaction(async (tx) => {
           await waitForLock(tx, 5);
@@ -191,8 +191,8 @@ describe('transactions in each other’s way', () => {
 
   it('that wait for a lock for too long are database_busy', async (t) => {
     const { transaction } = await mustPrepare(t);
-    const held = deferred();
-    const done = deferred();
+    const held = createDeferred();
+    const done = createDeferred();
     const holder = transaction(async (tx) => {
       await tx`select from account where id = 1 for update`;
       held.resolve();

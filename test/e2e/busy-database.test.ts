@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { deferred } from '../helpers/deferred.ts';
+import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { mustServeApi, mustSignIn } from '../helpers/test-api.ts';
 
@@ -11,7 +11,7 @@ const posts = '/api/v1/posts';
 /** An API whose connections are all in use until `free` is called. */
 async function mustBlock(t: TestContext, env: Readonly<Record<string, string>>) {
   const api = await mustServeApi(t, { APP_DATABASE_POOL_SIZE: '2', ...env });
-  const blocked = deferred<void>();
+  const blocked = createDeferred<void>();
   const holders = [1, 2].map(() => api.app.database.transaction(async () => blocked.promise).catch(() => {}));
   await eventually('all connections are in use', () => api.app.database.stats().inUse === 2);
   const free = async () => {

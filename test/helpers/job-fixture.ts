@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
+import { createDeferred } from '../../src/concurrency/deferred.ts';
 import type { Database } from '../../src/db/database.ts';
 import { sendEmail } from '../../src/features/mails/mails.ts';
 import { createQueue } from '../../src/jobs/queue.ts';
 import { taskDefinitions } from '../../src/tasks.ts';
-import { deferred } from './deferred.ts';
 import { eventually } from './eventually.ts';
 import { request } from './http-client.ts';
 import { mustMakeFolder, type Program } from './program.ts';
@@ -28,7 +28,7 @@ export interface JobFixture {
 /** Makes the world of a test: a database, and a mail server that takes no mail yet. */
 export async function mustMakeJobFixture(t: TestContext): Promise<JobFixture> {
   const database = await mustOpenTestDatabase(t);
-  const open = deferred();
+  const open = createDeferred();
   const mails = await mustStartSmtpServer(t, {
     onMailFrom: (_address, _session, callback) => void open.promise.then(() => callback()),
   });

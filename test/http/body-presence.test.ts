@@ -3,13 +3,13 @@ import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as z from 'zod';
+import { createDeferred } from '../../src/concurrency/deferred.ts';
 import type { Layer } from '../../src/http/context.ts';
 import { created, noContent } from '../../src/http/reply.ts';
 import { createManagementServer } from '../../src/management/server.ts';
 import { contentValidation } from '../../src/middleware/content-validation.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { captureLog } from '../helpers/captured-log.ts';
-import { deferred } from '../helpers/deferred.ts';
 import { exchange, mustStartServer } from '../helpers/http-server.ts';
 import { parseAnswers } from '../helpers/raw-answers.ts';
 import { testRoute } from '../helpers/test-route.ts';
@@ -157,7 +157,7 @@ describe('a message with an octet of body', () => {
   });
 
   it('that its client gives up on ends the wait', async (t) => {
-    const gone = deferred();
+    const gone = createDeferred();
     const watch: Layer = {
       name: 'watch',
       run: (ctx, next) => {

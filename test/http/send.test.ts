@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
+import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { noContent, raw, stream } from '../../src/http/reply.ts';
-import { deferred } from '../helpers/deferred.ts';
 import { mustStartServer } from '../helpers/http-server.ts';
 import { parseAnswers } from '../helpers/raw-answers.ts';
 import { testRoute } from '../helpers/test-route.ts';
@@ -115,7 +115,7 @@ describe('a stream', () => {
 
   it('is destroyed when its client went away before the answer was ready', async (t) => {
     const payload = openStream();
-    const asked = deferred();
+    const asked = createDeferred();
     const server = await mustStartServer(t, {
       routes: [
         testRoute('GET', '/', async ({ ctx }) => {

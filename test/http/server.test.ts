@@ -4,12 +4,12 @@ import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as z from 'zod';
+import { createDeferred } from '../../src/concurrency/deferred.ts';
 import type { Layer } from '../../src/http/context.ts';
 import { noContent } from '../../src/http/reply.ts';
 import { contentValidation } from '../../src/middleware/content-validation.ts';
 import { messageFaults } from '../../src/middleware/message-errors.ts';
 import { trustedHost } from '../../src/middleware/trusted-host.ts';
-import { deferred } from '../helpers/deferred.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { mustStartServer, type TestServer, type TestServerOptions } from '../helpers/http-server.ts';
 import { parseAnswers } from '../helpers/raw-answers.ts';
@@ -179,7 +179,7 @@ describe('a request is answered once:', () => {
   });
 
   it('pipelined requests are answered in their order, however long each takes', async (t) => {
-    const held = deferred();
+    const held = createDeferred();
     const server = await start(t, {
       routes: [
         ...routes,
@@ -267,8 +267,8 @@ describe('a connection', () => {
 describe('draining', () => {
   /** A server with a route that answers when it is told to, and a promise that it has been asked. */
   async function startHeld(t: TestContext) {
-    const asked = deferred();
-    const released = deferred();
+    const asked = createDeferred();
+    const released = createDeferred();
     const hold = testRoute('GET', '/held', () => {
       asked.resolve();
       return released.promise.then(() => 'done');

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, beforeEach, describe, it, type TestContext } from 'node:test';
 import postgres from 'postgres';
+import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { pauseQueue } from '../../src/jobs/admin/operations.ts';
 import {
   claimJobs,
@@ -12,7 +13,6 @@ import {
 } from '../../src/jobs/attempt-store.ts';
 import { availableChannel, cancelChannel } from '../../src/jobs/channels.ts';
 import { cancelJob, findJob, findJobs, insertJob, pruneJobs, retryJob } from '../../src/jobs/store.ts';
-import { deferred } from '../helpers/deferred.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { newJob } from '../helpers/new-job.ts';
 import { mustStoreJob } from '../helpers/stored-job.ts';
@@ -104,8 +104,8 @@ describe('a unique key', () => {
   });
 
   it('is free again when the transaction that took it is rolled back, for one who waits for it', async () => {
-    const taken = deferred();
-    const rollBack = deferred();
+    const taken = createDeferred();
+    const rollBack = createDeferred();
     const first = transaction(async (tx) => {
       await insertJob(tx, newJob({ uniqueKey: 'user 1' }));
       taken.resolve();

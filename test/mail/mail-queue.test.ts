@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { createMailQueue, noMail } from '../../src/mail/mail-queue.ts';
 import { type Mail, MailError, type Mailer } from '../../src/mail/mailer.ts';
 import { createSmtpMailer } from '../../src/mail/smtp-mailer.ts';
 import { currentRequest, runInRequest } from '../../src/observability/request-context.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { captureMail } from '../helpers/captured-mail.ts';
-import { deferred } from '../helpers/deferred.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { mustStartSmtpServer, smtpReply } from '../helpers/smtp-server.ts';
 
@@ -101,7 +101,7 @@ describe('a posted mail', () => {
 
   it('outlives the request that posted it, and its lines have the id of the request', async () => {
     const ended = new AbortController();
-    const retried = deferred<boolean>();
+    const retried = createDeferred<boolean>();
     const { mailer } = actor((attempt) => {
       if (attempt === 1) throw temporary();
       retried.resolve(currentRequest()?.signal.aborted ?? true);
@@ -120,7 +120,7 @@ describe('many posted mails', () => {
     Array.from({ length: count }, (_, index) => ({ ...mail, subject: String(index) }));
 
   it('are sent a few at a time, in their order, and each once', async () => {
-    const gate = deferred();
+    const gate = createDeferred();
     let sending = 0;
     let most = 0;
     const subjects: string[] = [];
@@ -157,7 +157,7 @@ describe('many posted mails', () => {
   });
 
   it('beyond the capacity fail at once, and there is room again later', async () => {
-    const gate = deferred();
+    const gate = createDeferred();
     const { mailer, state } = actor(() => gate.promise);
     const log = captureLog();
     const queue = createMailQueue({ mailer, log: log.log, capacity: 2 });
@@ -176,7 +176,7 @@ describe('mails to addresses that nobody has confirmed', () => {
   const strangers = (count: number) => Array.from({ length: count }, (_, nth) => to(`stranger${nth}`));
 
   it('displace no mail of an account: those are sent although 1,000 of the others wait', async () => {
-    const gate = deferred();
+    const gate = createDeferred();
     const sent: string[] = [];
     const { mailer } = actor(async (_attempt, { to: recipient }) => {
       if (recipient.startsWith('stranger')) await gate.promise;
@@ -206,7 +206,7 @@ describe('mails to addresses that nobody has confirmed', () => {
 });
 
 it('one recipient cannot take the room of others, and waits behind them', async () => {
-  const gate = deferred();
+  const gate = createDeferred();
   const sent: string[] = [];
   const { mailer } = actor(async (_attempt, { to }) => {
     await gate.promise;
@@ -227,7 +227,7 @@ it('one recipient cannot take the room of others, and waits behind them', async 
 
 describe('stopping', () => {
   it('waits for the mail that is being sent, then closes the mailer, once', async () => {
-    const gate = deferred();
+    const gate = createDeferred();
     const { mailer, state } = actor(() => gate.promise);
     const log = captureLog();
     const queue = createMailQueue({ mailer, log: log.log });
@@ -254,7 +254,7 @@ describe('stopping', () => {
   });
 
   it('ends when its time is up, and says which mails are lost', async () => {
-    const gate = deferred();
+    const gate = createDeferred();
     const { mailer, state } = actor(() => gate.promise);
     const log = captureLog();
     const queue = createMailQueue({ mailer, log: log.log, concurrency: 1 });

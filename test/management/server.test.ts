@@ -3,10 +3,10 @@ import { Agent, request as httpRequest } from 'node:http';
 import type { TestContext } from 'node:test';
 import { describe, test } from 'node:test';
 import type { Fleet, WorkerReport } from '../../src/cluster/fleet.ts';
+import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { createManagementServer, type ManagementOptions } from '../../src/management/server.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { captureLog } from '../helpers/captured-log.ts';
-import { deferred } from '../helpers/deferred.ts';
 import { request } from '../helpers/http-client.ts';
 import { exchange } from '../helpers/http-server.ts';
 import { parseAnswers } from '../helpers/raw-answers.ts';
@@ -119,7 +119,7 @@ describe('the probes', () => {
   });
 
   test('are answered while other requests are under way on as many connections as those may have', async (t) => {
-    const scraped = deferred();
+    const scraped = createDeferred();
     const collectMetrics = async () => {
       await scraped.promise;
       return createMetrics().snapshot();

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
+import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { ok, raw, stream } from '../../src/http/reply.ts';
 import type { Route } from '../../src/http/route.ts';
 import { compression } from '../../src/middleware/compression.ts';
 import { etag } from '../../src/middleware/etag.ts';
-import { deferred } from '../helpers/deferred.ts';
 import { mustStartServer } from '../helpers/http-server.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
@@ -131,7 +131,7 @@ describe('a compressed stream', () => {
 
   it('is destroyed at its source when the client goes away, and for HEAD', async (t) => {
     for (const method of ['GET', 'HEAD']) {
-      const closed = deferred();
+      const closed = createDeferred();
       const payload = new Readable({ read() {} });
       payload.once('close', () => closed.resolve());
       payload.push(text);

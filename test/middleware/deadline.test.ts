@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
+import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { AppError } from '../../src/errors.ts';
 import { compose } from '../../src/http/compose.ts';
 import type { Layer } from '../../src/http/context.ts';
@@ -13,7 +14,6 @@ import { requestId } from '../../src/middleware/request-id.ts';
 import { requestLog } from '../../src/middleware/request-log.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { makeContext } from '../helpers/context.ts';
-import { deferred } from '../helpers/deferred.ts';
 import { mustStartServer } from '../helpers/http-server.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
@@ -47,7 +47,7 @@ describe('at the deadline', () => {
   });
 
   it('the signal is aborted with the reason, so that the work ends', async (t) => {
-    const reason = deferred<AppError>();
+    const reason = createDeferred<AppError>();
     const server = await start(t, async ({ ctx }) => {
       reason.resolve(await reasonOf(ctx.signal));
       throw ctx.signal.reason;
@@ -82,7 +82,7 @@ describe('at the deadline', () => {
   });
 
   it('a handler that fails late is not an unhandled rejection', async (t) => {
-    const failed = deferred();
+    const failed = createDeferred();
     const server = await start(t, async ({ ctx }) => {
       await reasonOf(ctx.signal);
       setImmediate(failed.resolve);
@@ -96,8 +96,8 @@ describe('at the deadline', () => {
 
 describe('a client that goes away', () => {
   it('aborts the signal with the reason, and stands in the log as 499', async (t) => {
-    const asked = deferred();
-    const reason = deferred<AppError>();
+    const asked = createDeferred();
+    const reason = createDeferred<AppError>();
     const server = await start(
       t,
       async ({ ctx }) => {
@@ -118,7 +118,7 @@ describe('a client that goes away', () => {
 
 describe('in time', () => {
   it('an answer goes out, and the signal is never aborted', async (t) => {
-    const signal = deferred<AbortSignal>();
+    const signal = createDeferred<AbortSignal>();
     const server = await start(
       t,
       async ({ ctx }) => {

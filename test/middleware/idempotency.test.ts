@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { after, beforeEach, describe, it, type TestContext } from 'node:test';
 import * as z from 'zod';
 import { allScopes } from '../../src/auth/principal.ts';
+import { createDeferred } from '../../src/concurrency/deferred.ts';
 import type { BeforeCommit } from '../../src/db/before-commit.ts';
 import { onlyRow } from '../../src/db/only-row.ts';
 import type { Sql } from '../../src/db/sql.ts';
@@ -17,7 +18,6 @@ import { deadline } from '../../src/middleware/deadline.ts';
 import { idempotency } from '../../src/middleware/idempotency.ts';
 import { requestId } from '../../src/middleware/request-id.ts';
 import { captureLog } from '../helpers/captured-log.ts';
-import { deferred } from '../helpers/deferred.ts';
 import { eventually } from '../helpers/eventually.ts';
 import type { RequestOptions } from '../helpers/http-client.ts';
 import { mustStartServer, type TestServer } from '../helpers/http-server.ts';
@@ -169,8 +169,8 @@ describe('a request with a key', () => {
   });
 
   it('is 409 with Retry-After while the first one runs, and is replayed once that is done', async (t) => {
-    const reached = deferred();
-    const goOn = deferred();
+    const reached = createDeferred();
+    const goOn = createDeferred();
     const atWork = () => {
       reached.resolve();
       return goOn.promise;
@@ -413,8 +413,8 @@ describe('a request whose process died', () => {
   const leaseEnds = () => sql`update idempotency_keys set expires_at = now()`;
 
   it('is done by the next one when the lease has ended, and undone where it wakes up', async (t) => {
-    const asleep = deferred();
-    const awake = deferred();
+    const asleep = createDeferred();
+    const awake = createDeferred();
     const atWork = () => {
       asleep.resolve();
       return awake.promise;

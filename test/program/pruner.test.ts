@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { type RetentionRule, startPruner } from '../../src/program/pruner.ts';
 import { captureLog } from '../helpers/captured-log.ts';
-import { deferred } from '../helpers/deferred.ts';
 import { eventually } from '../helpers/eventually.ts';
 
 /** A table with `count` expired rows, which records the size of each deleted batch. */
@@ -47,8 +47,8 @@ describe('the pruner', () => {
 
   it('stop() resolves when the running batch has finished, and no other batch starts', async () => {
     const { log } = captureLog();
-    const started = deferred<void>();
-    const release = deferred<void>();
+    const started = createDeferred<void>();
+    const release = createDeferred<void>();
     let batches = 0;
     const slow: RetentionRule = {
       name: 'slow',

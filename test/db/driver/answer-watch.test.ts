@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import type { Database } from '../../../src/db/database.ts';
 import { connectDirectly } from '../../../src/db/driver/direct-connection.ts';
 import { onlyRow } from '../../../src/db/only-row.ts';
 import { AppError } from '../../../src/errors.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
-import { deferred } from '../../helpers/deferred.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import { mustOpenProxy } from '../../helpers/postgres-proxy.ts';
 import { mustConnect, mustCreateDatabase, mustOpenTestDatabase } from '../../helpers/test-database.ts';
@@ -150,7 +150,7 @@ describe('connections', { concurrency: true }, () => {
     test('of a session, such as that of a lock, is closed, and the lock is free', async (t) => {
       const url = await mustCreateDatabase(t);
       const proxy = await mustOpenProxy(t, url);
-      const closed = deferred();
+      const closed = createDeferred();
       const session = connectDirectly({
         ...{ url: proxy.url, applicationName: 'session', connectTimeoutSeconds: 5 },
         onClose: () => closed.resolve(undefined),

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import { createJobWatch } from '../../../src/features/tasks/watch.ts';
 import type { JobStatus } from '../../../src/jobs/job.ts';
 import { currentRequest, runInRequest } from '../../../src/observability/request-context.ts';
-import { deferred } from '../../helpers/deferred.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import { jobStatus } from '../../helpers/job-status.ts';
 
@@ -34,7 +34,7 @@ describe('watching jobs', () => {
   it('asks nothing while nobody watches, and goes on when somebody does again', async () => {
     const { watch, questions } = watchMemory(new Map([[1, jobStatus({ id: 1 })]]));
     for (let round = 1; round <= 3; round += 1) {
-      const told = deferred();
+      const told = createDeferred();
       const stop = watch(1, () => told.resolve());
       await told.promise;
       stop();
@@ -47,15 +47,15 @@ describe('watching jobs', () => {
 
   it('tells of a job that is there no more', async () => {
     const { watch } = watchMemory(new Map());
-    const told = deferred<JobStatus | undefined>();
+    const told = createDeferred<JobStatus | undefined>();
     const stop = watch(1, told.resolve);
     assert.equal(await told.promise, undefined);
     stop();
   });
 
   it('tells nothing to who has stopped while the question was on its way', async () => {
-    const asked = deferred();
-    const answer = deferred<JobStatus[]>();
+    const asked = createDeferred();
+    const answer = createDeferred<JobStatus[]>();
     const { watch } = createJobWatch({
       find() {
         asked.resolve();
@@ -64,7 +64,7 @@ describe('watching jobs', () => {
       everyMs: 1,
     });
     const told: string[] = [];
-    const other = deferred();
+    const other = createDeferred();
     const stop = watch(1, () => told.push('stopped'));
     const stopOther = watch(1, () => other.resolve());
     await asked.promise;
@@ -87,14 +87,14 @@ describe('watching jobs', () => {
       },
       everyMs: 1,
     });
-    const told = deferred<JobStatus | undefined>();
+    const told = createDeferred<JobStatus | undefined>();
     const stop = watch(1, told.resolve);
     assert.equal((await told.promise)?.revision, 5);
     stop();
   });
 
   it('asks for no request, so that the end of the first one does not end the questions', async () => {
-    const asked = deferred<boolean>();
+    const asked = createDeferred<boolean>();
     const { watch } = createJobWatch({
       async find() {
         asked.resolve(currentRequest() === undefined);

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import * as z from 'zod';
+import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import type { Layer } from '../../../src/http/context.ts';
 import { contentValidation } from '../../../src/middleware/content-validation.ts';
-import { deferred } from '../../helpers/deferred.ts';
 import { mustStartServer, type TestServerOptions } from '../../helpers/http-server.ts';
 import { sendThenRead } from '../../helpers/late-reader.ts';
 import { parseAnswers } from '../../helpers/raw-answers.ts';
@@ -164,7 +164,7 @@ describe('a body', () => {
   });
 
   it('whose client goes away in the middle leaves no answer, and the server lives on', async (t) => {
-    const gone = deferred();
+    const gone = createDeferred();
     const watch: Layer = { name: 'watch', run: (ctx, next) => next(ctx)?.finally(() => gone.resolve()) };
     const server = await start(t, { layers: [watch, layer] });
     const socket = connect(server.port, '127.0.0.1', () =>

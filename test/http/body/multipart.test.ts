@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import * as z from 'zod';
+import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import { AppError } from '../../../src/errors.ts';
 import type { Upload } from '../../../src/http/body/multipart.ts';
 import { type UploadedFile, uploadedFile } from '../../../src/http/body/uploaded-file.ts';
@@ -16,7 +17,6 @@ import type { Layer } from '../../../src/http/context.ts';
 import { prepareRoute } from '../../../src/http/dispatch.ts';
 import { contentValidation } from '../../../src/middleware/content-validation.ts';
 import { deadline } from '../../../src/middleware/deadline.ts';
-import { deferred } from '../../helpers/deferred.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import { mustStartServer, type TestServerOptions } from '../../helpers/http-server.ts';
 import { sendThenRead } from '../../helpers/late-reader.ts';
@@ -550,7 +550,7 @@ describe('the file of a request', () => {
   });
 
   it('is there while the handler works, and stays when it has answered', async (t) => {
-    const seen = deferred<UploadedFile>();
+    const seen = createDeferred<UploadedFile>();
     const { sendForm, files } = await start(t, {
       handler: ({ file }) => {
         seen.resolve(file);

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
+import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import type { Refusal } from '../../../src/http/connection/connections.ts';
 import type { ServerOptions } from '../../../src/http/server.ts';
-import { deferred } from '../../helpers/deferred.ts';
 import { mustStartServer } from '../../helpers/http-server.ts';
 import { testRoute } from '../../helpers/test-route.ts';
 
 /** A server with a route that answers at once and one that answers when the test says so. */
 async function start(t: TestContext, options: Partial<ServerOptions>) {
-  const released = deferred();
+  const released = createDeferred();
   let held = 0;
   const refused: { refusal: Refusal; address: string }[] = [];
   const server = await mustStartServer(t, {

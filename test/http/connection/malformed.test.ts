@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import * as z from 'zod';
+import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import type { Layer } from '../../../src/http/context.ts';
 import { contentValidation } from '../../../src/middleware/content-validation.ts';
-import { deferred } from '../../helpers/deferred.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import { mustStartServer } from '../../helpers/http-server.ts';
 import { sendThenRead } from '../../helpers/late-reader.ts';
@@ -12,7 +12,7 @@ import { parseAnswers } from '../../helpers/raw-answers.ts';
 import { testRoute } from '../../helpers/test-route.ts';
 
 /** What the handlers of `/held` wait for. */
-let held = deferred();
+let held = createDeferred();
 
 const routes = [
   testRoute('GET', '/', () => 'alive'),
@@ -281,7 +281,7 @@ describe('what never becomes a request', () => {
       'GET / HTTP/1.1\r\nHost : x\r\n\r\n',
       `${post}Content-Length: 1\r\nContent-Length: 2\r\n\r\n`,
     ]) {
-      held = deferred();
+      held = createDeferred();
       const answers = server.raw(`${smuggled}${get}\r\n${behind}`);
       await server.request();
       held.resolve();
@@ -293,7 +293,7 @@ describe('what never becomes a request', () => {
   });
 
   it('behind several requests waits for all of their answers', async (t) => {
-    const second = deferred();
+    const second = createDeferred();
     const server = await mustStartServer(t, {
       routes: [
         testRoute('GET', '/first', async () => 'first'),
@@ -317,7 +317,7 @@ describe('what never becomes a request', () => {
 
   it('behind Connection: close is not answered at all', async (t) => {
     const server = await start(t);
-    held = deferred();
+    held = createDeferred();
     const answers = server.raw(`GET /held HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n${get}\r\n`);
     await server.request();
     held.resolve();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import { cachedRead } from '../../../src/jobs/admin/cached-read.ts';
-import { deferred } from '../../helpers/deferred.ts';
 
 /** Work that takes `takesMs` of a clock of its own, and gives how often it was done. */
 function counted({ minTtlMs = 1_000, takesMs = 10, rest = 20 } = {}) {
@@ -42,10 +42,10 @@ test('work that takes long rests so long that it takes 5 % of the time', async (
 });
 
 test('who has waited long enough gets the value before, or none before the first', async () => {
-  const works = [deferred<string>(), deferred<string>()];
+  const works = [createDeferred<string>(), createDeferred<string>()];
   const queue = [...works];
   let ms = 0;
-  const value = cachedRead(() => (queue.shift() ?? deferred<string>()).promise, {
+  const value = cachedRead(() => (queue.shift() ?? createDeferred<string>()).promise, {
     minTtlMs: 10,
     now: () => ms,
   });
@@ -80,7 +80,7 @@ test('after an expiry the next reader gets a new value', async () => {
 });
 
 test('what expires while it is computed is computed again for the next reader', async () => {
-  const work = deferred<void>();
+  const work = createDeferred<void>();
   let done = 0;
   const value = cachedRead(
     async () => {

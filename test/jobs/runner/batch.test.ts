@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import { createBatch } from '../../../src/jobs/runner/batch.ts';
-import { deferred } from '../../helpers/deferred.ts';
 
 test('what is handed in while a write is under way is written together after it', async () => {
   const writes: number[][] = [];
-  const gates = [deferred(), deferred()];
+  const gates = [createDeferred(), createDeferred()];
   const batch = createBatch(async (items: readonly number[]) => {
     writes.push([...items]);
     await gates[writes.length - 1]?.promise;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import * as z from 'zod';
+import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import type { Database } from '../../../src/db/database.ts';
 import type { Sql } from '../../../src/db/sql.ts';
 import { pauseQueue } from '../../../src/jobs/admin/operations.ts';
@@ -12,7 +13,6 @@ import { defineTask } from '../../../src/jobs/task.ts';
 import type { Outcome } from '../../../src/jobs/thread/thread-messages.ts';
 import { createMetrics } from '../../../src/observability/metrics/metrics.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
-import { deferred } from '../../helpers/deferred.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import { inlinePool, returned } from '../../helpers/inline-pool.ts';
 import { mustOpenProxy } from '../../helpers/postgres-proxy.ts';
@@ -34,7 +34,7 @@ const given: Outcome = { kind: 'aborted', reason: 'drain' };
 async function mustRun(t: TestContext, outcomes: readonly Outcome[], pollMs = 3_600_000) {
   const database = await mustOpenTestDatabase(t);
   const proxy = await mustOpenProxy(t, database.url);
-  const gate = deferred();
+  const gate = createDeferred();
   const captured = captureLog();
   const pool = inlinePool(Math.max(1, outcomes.length), async ({ payload }) => {
     await gate.promise;

@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import * as z from 'zod';
+import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import type { Database } from '../../../src/db/database.ts';
 import { StartError } from '../../../src/errors.ts';
 import type { Job } from '../../../src/jobs/job.ts';
@@ -17,7 +18,6 @@ import type { Attempt, Outcome } from '../../../src/jobs/thread/thread-messages.
 import type { ThreadPool } from '../../../src/jobs/thread/thread-pool.ts';
 import { createMetrics } from '../../../src/observability/metrics/metrics.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
-import { deferred } from '../../helpers/deferred.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import { endless, inlinePool, returned } from '../../helpers/inline-pool.ts';
 import { metricValue } from '../../helpers/metric-value.ts';
@@ -201,7 +201,7 @@ describe('a failed attempt', () => {
 
   test('follows a result that is no JSON, and no other job is harmed by it', async (t) => {
     const database = await mustOpenTestDatabase(t);
-    const gate = deferred();
+    const gate = createDeferred();
     const pool = inlinePool(5, async ({ payload }) => {
       await gate.promise;
       return { kind: 'returned', result: payload === 'bad' ? '{' : '1' };
@@ -268,7 +268,7 @@ test('what a task says of its progress can be read while it runs', async (t) => 
 describe('a runner that stops', () => {
   test('lets jobs finish that do so in time, and records them', async (t) => {
     const database = await mustOpenTestDatabase(t);
-    const gate = deferred();
+    const gate = createDeferred();
     const pool = inlinePool(1, async () => {
       await gate.promise;
       return returned('late');
@@ -567,7 +567,7 @@ describe('a runner in another process', () => {
     child.kill('SIGSTOP');
     await database.sql`
       select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objid = ${runner} and granted`;
-    const gate = deferred();
+    const gate = createDeferred();
     await mustStartRunner(
       t,
       database,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import * as z from 'zod';
+import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import type { Database } from '../../../src/db/database.ts';
 import { createQueue, type Queue } from '../../../src/jobs/queue.ts';
 import { parseCron } from '../../../src/jobs/schedule/cron.ts';
@@ -11,7 +12,6 @@ import { databaseClock } from '../../../src/jobs/schedule/schedule-store.ts';
 import { createScheduler, type SchedulerOptions } from '../../../src/jobs/schedule/scheduler.ts';
 import { defineTask } from '../../../src/jobs/task.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
-import { deferred } from '../../helpers/deferred.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import { mustOpenTestDatabase } from '../../helpers/test-database.ts';
 
@@ -200,8 +200,8 @@ describe('a scheduler', () => {
 
   it('is stopped when the round that runs has ended', async (t) => {
     const database = await mustOpenTestDatabase(t);
-    const begun = deferred();
-    const release = deferred();
+    const begun = createDeferred();
+    const release = createDeferred();
     const clock = async () => {
       begun.resolve();
       await release.promise;

@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createPasswordHasher } from '../../../../src/auth/password.ts';
+import { createDeferred } from '../../../../src/concurrency/deferred.ts';
 import { createAccount } from '../../../../src/features/identity/account/account.ts';
 import { createBackground } from '../../../../src/features/identity/account/background.ts';
 import { currentRequest, runInRequest } from '../../../../src/observability/request-context.ts';
 import { captureLog } from '../../../helpers/captured-log.ts';
-import { deferred } from '../../../helpers/deferred.ts';
 import { eventually } from '../../../helpers/eventually.ts';
 import { mustOpenTestDatabase } from '../../../helpers/test-database.ts';
 
 describe('work in the background', () => {
   it('begins after the caller has gone on', async () => {
     const inBackground = createBackground({ log: captureLog().log });
-    const begun = deferred<string>();
+    const begun = createDeferred<string>();
     let state = 'asked';
     assert.equal(
       inBackground(async () => begun.resolve(state)),
@@ -26,7 +26,7 @@ describe('work in the background', () => {
   it('has the id of the request that asked, and does not end with it', async () => {
     const captured = captureLog();
     const inBackground = createBackground({ log: captured.log });
-    const ended = deferred<boolean | undefined>();
+    const ended = createDeferred<boolean | undefined>();
     const work = async () => {
       captured.log.info('auth.email.verified');
       ended.resolve(currentRequest()?.signal.aborted);
@@ -38,9 +38,9 @@ describe('work in the background', () => {
 
   it('is refused when too much is under way, and taken again when some has ended', async () => {
     const inBackground = createBackground({ log: captureLog().log, capacity: 2 });
-    const first = deferred();
+    const first = createDeferred();
     assert.deepEqual(
-      [first, deferred(), deferred()].map(({ promise }) => inBackground(() => promise)),
+      [first, createDeferred(), createDeferred()].map(({ promise }) => inBackground(() => promise)),
       [true, true, false],
     );
     first.resolve();

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { createPasswordHasher } from '../../../../src/auth/password.ts';
 import { allScopes, type Role, type SessionPrincipal } from '../../../../src/auth/principal.ts';
+import { createDeferred } from '../../../../src/concurrency/deferred.ts';
 import { createUsers } from '../../../../src/features/identity/users/users.ts';
 import { captureLog } from '../../../helpers/captured-log.ts';
-import { deferred } from '../../../helpers/deferred.ts';
 import { mustCreateAuth } from '../../../helpers/test-auth.ts';
 import { mustOpenSession } from '../../../helpers/test-credentials.ts';
 
@@ -57,8 +57,8 @@ describe('the authority of a caller in a transaction', () => {
   ] as const) {
     it(`cannot change between the check and the commit: ${what} afterwards`, async (t) => {
       const { sql, caller, database, auth } = await mustAdmit(t, 'admin');
-      const checked = deferred();
-      const finish = deferred();
+      const checked = createDeferred();
+      const finish = createDeferred();
       const order: string[] = [];
       const work = database
         .transaction(async (tx) => {
