@@ -1,5 +1,5 @@
-/** The entry of what runs jobs: `npm run worker`, and the process beside the server. */
+/** The entry of processes that run jobs: of `npm run worker`, and of the jobs process beside a server. */
 
-import { runJobProgram } from './program/jobs-program.ts';
+import { runJobsProgram } from './program/jobs-program.ts';
 
-runJobProgram();
+runJobsProgram();

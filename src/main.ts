@@ -1,5 +1,5 @@
-/** The entry: `npm start` runs this file, and so does each worker. */
+/** The entry of the server: `npm start` runs this file, and each HTTP worker does. */
 
-import { runProgram } from './program/server-program.ts';
+import { runServerProgram } from './program/server-program.ts';
 
-runProgram();
+runServerProgram();

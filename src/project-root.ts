@@ -2,13 +2,13 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /**
- * Where the project lies: the nearest folder upwards with `package.json` and `sql`. A source and the program that it is
- * built into stand at different depths, so whoever reads a file of the project starts here.
+ * The root of the project: the nearest folder upwards with `package.json` and `sql`. A source file and the program that
+ * it is built into lie at different depths, so code that reads a file of the project starts from here.
  */
-export const projectFolder = findProjectFolder(import.meta.dirname);
+export const projectRoot = findProjectRoot(import.meta.dirname);
 
-/** Throws an Error if there is none: the program was copied without the files that it needs. */
-function findProjectFolder(start: string): string {
+/** Throws an Error if there is no such folder, as when the program was copied without these files. */
+function findProjectRoot(start: string): string {
   const isProject = (folder: string) =>
     ['package.json', 'sql'].every((name) => existsSync(join(folder, name)));
   let folder = start;

@@ -215,14 +215,14 @@ describe('the process', () => {
     ],
     // The second of them is the file that was started, and no argument.
     [
-      'its arguments are read by the frame and cli/ alone',
+      'its arguments are read by program/process.ts and cli/ alone',
       /\bprocess\.argv\b(?!\[1\])/,
       /^(?:program\/process\.ts|cli\/)/,
     ],
     [
-      'it is ended by the frame, its last step and cli/ alone',
+      'it is ended by program/process.ts, program/exit-process.ts and cli/ alone',
       /\bprocess\.(?:exit|exitCode|abort|kill\(process\.pid)\b/,
-      /^(?:program\/process\.ts|program\/end-process\.ts|cli\/)/,
+      /^(?:program\/process\.ts|program\/exit-process\.ts|cli\/)/,
     ],
     ['it is not taken from elsewhere under another name', /from 'node:process'/, /^$/],
   ];

@@ -2,10 +2,10 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { projectFolder } from '../project-root.ts';
+import { projectRoot } from '../project-root.ts';
 import { generatedPages } from './generated-pages.ts';
 
 for (const { path, content } of generatedPages()) {
-  await writeFile(join(projectFolder, path), content);
+  await writeFile(join(projectRoot, path), content);
   console.log(path);
 }

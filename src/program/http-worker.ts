@@ -2,25 +2,23 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { openPrimaryChannel } from '../cluster/worker.ts';
 import { StartError } from '../errors.ts';
 import { startWorkerLimits } from '../limits/worker-limits.ts';
-import type { RoleParts } from './server-program.ts';
+import type { ServerRoleContext } from './server-role.ts';
+import { ignoreSignals } from './signals.ts';
 import { startServer } from './start-server.ts';
 
 /** How long a worker that has lost its primary may answer what it has, in milliseconds. */
 const orphanGraceMs = 4_000;
 
 /** Serves what the primary's socket gives it, until the primary says stop or is gone. Resolves with the exit code. */
-export async function runWorker({
+export async function runHttpWorker({
   options,
   settings,
   log,
   metrics,
   reportShortage,
-}: RoleParts): Promise<number> {
+}: ServerRoleContext): Promise<number> {
   const channel = openPrimaryChannel(metrics);
-  // A terminal sends its signals to all processes; the primary decides what follows from them.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGTTIN', 'SIGTTOU'] as const) {
-    process.on(signal, () => {});
-  }
+  ignoreSignals();
   return Promise.race([serve(), channel.orphaned.then(() => delay(orphanGraceMs, 0))]);
 
   async function serve(): Promise<number> {

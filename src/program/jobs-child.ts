@@ -2,7 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { openPrimaryChannel } from '../cluster/worker.ts';
 import { StartError } from '../errors.ts';
 import { findDatabaseProblem, openProbe } from './database-check.ts';
-import type { ProgramFrame } from './process.ts';
+import type { ProcessContext } from './process.ts';
+import { ignoreSignals } from './signals.ts';
 import { type RunningJobs, startJobs } from './start-jobs.ts';
 
 /** How long jobs may go on whose supervisor is gone, and the whole process, in milliseconds. */
@@ -16,12 +17,9 @@ const lookAgainMs = 1_000;
  * Runs jobs beside the server, until its supervisor says stop or is gone. A database that is away, or not migrated
  * yet, is waited for, as the server does. Resolves with the exit code.
  */
-export async function runJobChild({ settings, log, metrics }: ProgramFrame): Promise<number> {
+export async function runJobsChild({ settings, log, metrics }: ProcessContext): Promise<number> {
   const channel = openPrimaryChannel(metrics);
-  // A terminal sends its signals to all processes; the supervisor decides what follows from them.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGTTIN', 'SIGTTOU'] as const) {
-    process.on(signal, () => {});
-  }
+  ignoreSignals();
   return Promise.race([serve(), channel.orphaned.then(() => delay(orphanEndMs, 0))]);
 
   async function serve(): Promise<number> {

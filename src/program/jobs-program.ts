@@ -1,23 +1,24 @@
 /**
  * The program that runs jobs, in one of two roles:
  *
- *     alone       `npm run worker`, on this machine or another: as many as are wanted, beside a server or without
- *     supervised  the one beside the server, forked by the single process or the primary (`cluster/job-process.ts`)
+ *     standalone  `npm run worker`, on this machine or another: any number of processes, with or without a server
+ *     child       the jobs process of a server, forked by the single process or the primary (`cluster/job-process.ts`)
  *
- * Both run the same jobs of the same table; what differs is who says stop, and who tells of them.
+ * Both run jobs of the same table. A signal stops the standalone process, which has a management port of its own; the
+ * supervisor stops the child and reports its state.
  */
 
-import { runJobChild } from './jobs-child.ts';
-import { runJobsAlone } from './jobs-standalone.ts';
-import { runInFrame } from './process.ts';
+import { runJobsChild } from './jobs-child.ts';
+import { runJobsStandalone } from './jobs-standalone.ts';
+import { runProcess } from './process.ts';
 
-/** The label `worker` of its metrics. While one takes over from another, both are added up. */
+/** The label `worker` of the metrics. During a reload the numbers of the old and the new process are summed. */
 const metricsName = 'jobs';
 
-/** Runs jobs until it is told to stop, and ends the process: with a sentence and code 1, if it cannot start. */
-export function runJobProgram(): void {
-  runInFrame({ nameOf: () => metricsName, help: () => help }, (frame) =>
-    frame.isSupervised ? runJobChild(frame) : runJobsAlone(frame),
+/** Runs jobs until a signal or the supervisor stops it, then exits; if it cannot start, with a sentence and code 1. */
+export function runJobsProgram(): void {
+  runProcess({ nameOf: () => metricsName, help: () => help }, (context) =>
+    context.isSupervised ? runJobsChild(context) : runJobsStandalone(context),
   );
 }
 

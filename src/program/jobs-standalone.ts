@@ -8,7 +8,7 @@ import { createDashboard } from './jobs-dashboard.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { openManagementPort } from './management-port.ts';
 import { openDatabaseServer } from './open-database.ts';
-import type { ProgramFrame } from './process.ts';
+import type { ProcessContext } from './process.ts';
 import { type RunningJobs, startJobs } from './start-jobs.ts';
 import { stopLimits } from './stop-limits.ts';
 
@@ -16,15 +16,15 @@ import { stopLimits } from './stop-limits.ts';
  * Runs jobs and nothing else until a signal says stop, with a management port of its own. An embedded database that a
  * server runs is used, so that both can be started beside each other. Resolves with the exit code.
  */
-export async function runJobsAlone({
+export async function runJobsStandalone({
   settings,
   warnings,
   log,
   metrics,
-  takeSignals,
-}: ProgramFrame): Promise<number> {
+  handleSignals,
+}: ProcessContext): Promise<number> {
   for (const advice of warnings) log.warning('config.warning', { advice });
-  const signals = takeSignals();
+  const signals = handleSignals();
   signals.onReload(() =>
     log.warning('config.warning', { advice: 'SIGHUP does nothing here: restart `npm run worker`.' }),
   );

@@ -15,7 +15,7 @@ import { openManagementPort } from './management-port.ts';
 import { openDatabaseServer } from './open-database.ts';
 import { keepProgram } from './program-copy.ts';
 import { renewSettings } from './reload-settings.ts';
-import type { RoleParts, Running } from './server-program.ts';
+import type { RunningRole, ServerRoleContext } from './server-role.ts';
 import { hasJobsProcess, supervisionTerms } from './supervision-options.ts';
 
 /** Until the end of a process that was killed is known. */
@@ -25,7 +25,7 @@ const killedMs = 50;
  * Opens the management port and the database, forks the workers and the process of the jobs, and decides on permits
  * for all workers.
  */
-export async function runPrimary(parts: RoleParts): Promise<Running> {
+export async function runPrimary(parts: ServerRoleContext): Promise<RunningRole> {
   const { settings, source, log, metrics } = parts;
   const lifecycle = createLifecycle(log);
   const primaryLog = log.named('primary');
@@ -85,7 +85,7 @@ export async function runPrimary(parts: RoleParts): Promise<Running> {
 /** The file that this process runs, and so do its workers. */
 const entry = resolve(process.argv[1] ?? '');
 
-function keepProgramOf({ childArguments, startChild }: RoleParts): Program {
+function keepProgramOf({ childArguments, startChild }: ServerRoleContext): Program {
   const kept = keepProgram(entry);
   return {
     worker() {

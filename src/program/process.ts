@@ -1,14 +1,13 @@
 /**
- * What stands around the work of each of our programs: the flags and the settings are read, the log and the metrics
- * opened, faults and signals taken, and at the end the process is ended with a code.
+ * The steps that each of our programs shares: read flags and settings, open the log and the metrics, handle uncaught
+ * errors and signals, run the work of the program, exit with its code.
  *
- *     flags -> settings -> log, metrics -> work ------> flush -> exit with the code that it resolved with
+ *     flags -> settings -> log, metrics -> work ------> flush -> exit with the code that `work` resolved with
  *         \________\______________\________/
- *                  StartError: its sentence, and exit 1;   anything else: exit 70
+ *                  StartError: prints its sentence, exit 1;   any other error: exit 70
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
-import { isatty } from 'node:tty';
 import { StartError } from '../errors.ts';
 import { openLogDestination } from '../observability/log/log-destination.ts';
 import { createLogger, type LogDestination, type Logger } from '../observability/logger.ts';
@@ -17,59 +16,52 @@ import { createMetrics, type Metrics } from '../observability/metrics/metrics.ts
 import { createShortageReport, type ReportShortage } from '../observability/shortage.ts';
 import { parseFlags } from '../settings/flags.ts';
 import { loadSettings, type Settings, type SettingsSource } from '../settings/load.ts';
-import { endProcess } from './end-process.ts';
-import { stopLimits } from './stop-limits.ts';
+import { exitProcess } from './exit-process.ts';
+import { handleSignals, type Signals } from './signals.ts';
 
-export interface FrameOptions {
-  /** How the metrics call this process, in the label `worker`. */
+export interface ProcessOptions {
+  /** Returns the name of this process in the label `worker` of its metrics. */
   readonly nameOf: (settings: Settings) => string;
-  /** What `--help` prints. */
+  /** Returns the text that `--help` prints. */
   readonly help: () => string;
 }
 
-/** What a program is given to work with. */
-export interface ProgramFrame {
+/** Everything that `work` gets. */
+export interface ProcessContext {
   readonly settings: Settings;
   /** Where the settings came from. */
   readonly source: SettingsSource;
-  /** Sentences on the settings that the operator should read. */
+  /** Warnings about the settings, each a sentence for the operator. */
   readonly warnings: readonly string[];
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** For errors of timers and sockets, which no caller handles. */
+  /** Reports errors of timers and sockets, which no caller handles. */
   readonly reportShortage: ReportShortage;
-  /** Whether another program of ours has started this one by `startChild`, and supervises it. */
+  /** Whether another of our programs has started this one with `startChild`, and supervises it. */
   readonly isSupervised: boolean;
-  /** The arguments of a child with the same flags, and with its settings from `envFile` instead of `.env` if given. */
+  /** Returns the arguments of a child with the same flags. With `envFile` it reads that file instead of `.env`. */
   childArguments(envFile?: string): string[];
-  /** Starts a program as a child with these arguments. Throws the system's error if there is no room for a process. */
+  /** Starts a program as a child with these arguments. Throws the system's error if no process can be created. */
   startChild(entry: URL, envFile?: string): ChildProcess;
-  /** From now on signals are ours; until then they do what they usually do. */
-  takeSignals(): Signals;
+  /** Handles signals from now on. Until then they have their default action. */
+  handleSignals(): Signals;
 }
 
-export interface Signals {
-  /**
-   * Resolves at the first SIGTERM or SIGINT, from which on the process has its grace time and `stopLimits.process`; the
-   * second one ends it at once.
-   */
-  readonly stop: Promise<void>;
-  onReload(reload: () => void): void;
-  onResize(resize: (by: number) => void): void;
-}
-
-/** The exit codes: something the operator can mend, and a fault of the program (EX_SOFTWARE of sysexits.h). */
+/** The exit codes: an error that the operator can fix, and a fault of the program (EX_SOFTWARE of sysexits.h). */
 const exitStartFailed = 1;
 const exitSoftware = 70;
 
-/** The first argument of a child. A channel alone says little: other supervisors of processes open one too. */
+/** The first argument of a child. A channel alone proves little: other process managers open one too. */
 const childMark = 'supervised';
 
-/** Before the path of the file that a child takes its settings from, instead of `.env`. */
+/** Precedes the path of the file from which a child reads its settings instead of `.env`. */
 const settingsMark = 'settings-from';
 
-/** Runs `work`, and ends the process with the code that it resolves with, or with a sentence if it cannot start. */
-export function runInFrame(options: FrameOptions, work: (frame: ProgramFrame) => Promise<number>): void {
+/** Runs `work` and exits with the code that it resolves with, or, if it cannot start, with a sentence and code 1. */
+export function runProcess(
+  options: ProcessOptions,
+  work: (context: ProcessContext) => Promise<number>,
+): void {
   run(options, work).catch((error: unknown) => {
     console.error(error instanceof StartError ? error.message : error);
     process.exit(error instanceof StartError ? exitStartFailed : exitSoftware);
@@ -77,8 +69,8 @@ export function runInFrame(options: FrameOptions, work: (frame: ProgramFrame) =>
 }
 
 async function run(
-  { nameOf, help }: FrameOptions,
-  work: (frame: ProgramFrame) => Promise<number>,
+  { nameOf, help }: ProcessOptions,
+  work: (context: ProcessContext) => Promise<number>,
 ): Promise<void> {
   const args = process.argv.slice(2);
   const isSupervised = process.connected && args[0] === childMark;
@@ -103,7 +95,8 @@ async function run(
     onEvent: countEvents(metrics),
   });
   const reportShortage = createShortageReport(log, metrics);
-  endOnFault(log, destination, reportShortage);
+  exitOnUncaughtError(log, destination, reportShortage);
+  const graceMs = settings.server.shutdownGraceSeconds * 1000;
   const childArguments = (file?: string) => [...(file === undefined ? [] : [settingsMark, file]), ...flags];
   let code: number;
   try {
@@ -117,74 +110,24 @@ async function run(
       isSupervised,
       childArguments,
       startChild: (entry, file) => fork(entry, [childMark, ...childArguments(file)]),
-      takeSignals: () => takeSignals(log, destination, settings.server.shutdownGraceSeconds * 1000),
+      handleSignals: () => handleSignals({ log, destination, graceMs }),
     });
   } finally {
     await destination.flush();
   }
-  endProcess(code);
-}
-
-/** Before there is somebody to reload or resize, those signals do nothing. */
-function takeSignals(log: Logger, destination: LogDestination, graceMs: number): Signals {
-  const hadTerminal = isatty(0);
-  let reload: () => void = () => {};
-  let resize: (by: number) => void = () => {};
-  const stop = new Promise<void>((resolve) => {
-    let asked = false;
-    const ask = () => {
-      if (!asked) setTimeout(cut, graceMs + stopLimits.process).unref();
-      asked = true;
-      resolve();
-    };
-    const cut = () => {
-      const error = new Error(`The process did not end within ${graceMs + stopLimits.process} ms.`);
-      log.error('application.failed', { part: 'process', step: 'close', error });
-      endSoon(destination, 0);
-    };
-    for (const [signal, number] of [
-      ['SIGINT', 2],
-      ['SIGTERM', 15],
-    ] as const) {
-      process.on(signal, () => {
-        if (asked) endSoon(destination, 128 + number);
-        else ask();
-      });
-    }
-    // A terminal that is closed sends it too, and nobody would be left to stop the program.
-    process.on('SIGHUP', () => (hadTerminal && !isatty(0) ? ask() : reload()));
-    process.on('SIGTTIN', () => resize(1));
-    process.on('SIGTTOU', () => resize(-1));
-  });
-  return {
-    stop,
-    onReload(given) {
-      reload = given;
-    },
-    onResize(given) {
-      resize = given;
-    },
-  };
+  exitProcess(code);
 }
 
 /**
- * An error that nothing caught leaves the process in an unknown state: it is logged, and the process ends. A shortage is
- * not such a fault: whatever needed the resource has failed, and a process that ended would take the others with it.
+ * An error that no code caught leaves the process in an unknown state, so the process logs it and exits. A shortage is an
+ * exception: only the operation that needed the resource has failed, and an exit would fail all others too.
  */
-function endOnFault(log: Logger, destination: LogDestination, reportShortage: ReportShortage): void {
-  const end = (error: unknown) => {
+function exitOnUncaughtError(log: Logger, destination: LogDestination, reportShortage: ReportShortage): void {
+  const onError = (error: unknown) => {
     if (reportShortage(error)) return;
     log.critical('application.failed', { error });
-    void destination.flush().then(() => endProcess(exitSoftware));
+    void destination.flush().then(() => exitProcess(exitSoftware));
   };
-  process.on('uncaughtException', end);
-  process.on('unhandledRejection', end);
+  process.on('uncaughtException', onError);
+  process.on('unhandledRejection', onError);
 }
-
-/** Ends the process when the log is written, or a moment later. */
-function endSoon(destination: LogDestination, code: number): void {
-  void destination.flush().then(() => endProcess(code));
-  setTimeout(() => endProcess(code), lastWordsMs);
-}
-
-const lastWordsMs = 50;

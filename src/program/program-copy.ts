@@ -23,7 +23,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { projectFolder } from '../project-root.ts';
+import { projectRoot } from '../project-root.ts';
 
 /** Where a process finds its program and its settings. */
 export interface ProgramPlace {
@@ -76,8 +76,8 @@ function makeCopy(folder: string, bytes: number | undefined): string | undefined
     copy = mkdtempSync(join(tmpdir(), `strata-program-${process.pid}-`));
     cpSync(folder, join(copy, 'program'), { recursive: true });
     for (const part of ['sql', 'package.json'])
-      cpSync(join(projectFolder, part), join(copy, part), { recursive: true });
-    const packages = findPackages(projectFolder);
+      cpSync(join(projectRoot, part), join(copy, part), { recursive: true });
+    const packages = findPackages(projectRoot);
     if (packages !== undefined) symlinkSync(packages, join(copy, 'node_modules'));
     if (existsSync(envFile)) cpSync(envFile, join(copy, envFile));
     else writeFileSync(join(copy, envFile), '');

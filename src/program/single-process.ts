@@ -7,7 +7,7 @@ import { createDashboard } from './jobs-dashboard.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { openManagementPort } from './management-port.ts';
 import { openDatabaseServer } from './open-database.ts';
-import type { RoleParts, Running } from './server-program.ts';
+import type { RunningRole, ServerRoleContext } from './server-role.ts';
 import { startServer } from './start-server.ts';
 import { hasJobsProcess, supervisionTerms } from './supervision-options.ts';
 
@@ -15,7 +15,7 @@ import { hasJobsProcess, supervisionTerms } from './supervision-options.ts';
  * Serves in this process: a fleet of one, with the management port on the same event loop. Jobs run in a process of
  * their own, which starts when requests are answered already. Both drain at the same time; the database ends last.
  */
-export async function runSingle(parts: RoleParts): Promise<Running> {
+export async function runSingleProcess(parts: ServerRoleContext): Promise<RunningRole> {
   const { options, settings, log, metrics } = parts;
   const lifecycle = createLifecycle(log);
   const terms = supervisionTerms(settings);

@@ -1,13 +1,13 @@
 /**
- * The program of the proofs: the product with one route more. It stands beside `server-program.ts` in a copy of the sources
- * (program-copy.ts). What a deployment changes is the file `generation.js` beside the built program, which each process
- * reads when it starts.
+ * The server program of the proofs: the product with one more route. A copy of the sources holds it beside `main.ts`
+ * (program-copy.ts). A deployment changes the file `generation.js` beside the built program, which each process reads
+ * when it starts.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 import { route } from './http/route.ts';
-import { runProgram } from './program.ts';
+import { runServerProgram } from './program/server-program.ts';
 
 const { generation } = await import(new URL('./generation.js', import.meta.url).href);
 
@@ -21,7 +21,7 @@ const work = route({
   body: z.strictObject({ payload: z.string(), waitMs: z.number() }),
   responses: {
     200: {
-      description: 'Who answered, with which code, and how much had arrived.',
+      description: 'The process and the version that answered, and the length of the payload.',
       schema: z.object({ pid: z.number(), generation: z.number(), length: z.number() }),
     },
   },
@@ -31,4 +31,4 @@ const work = route({
   },
 });
 
-runProgram({ extraRoutes: [work] });
+runServerProgram({ extraRoutes: [work] });

@@ -16,7 +16,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StartError } from '../../errors.ts';
-import { projectFolder } from '../../project-root.ts';
+import { projectRoot } from '../../project-root.ts';
 import { type Statement, splitStatements } from './split-statements.ts';
 
 export interface Migration {
@@ -31,7 +31,7 @@ export interface Migration {
 }
 
 /** The project's migrations. */
-export const migrationDirectory = join(projectFolder, 'sql');
+export const migrationDirectory = join(projectRoot, 'sql');
 
 const fileName = /^(\d{4})_[a-z][a-z0-9]*(?:_[a-z0-9]+)+\.sql$/;
 

@@ -11,9 +11,9 @@ import { AppError } from '../../errors.ts';
 import { idParameter } from '../../http/parameters.ts';
 import { raw } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
-import { projectFolder } from '../../project-root.ts';
+import { projectRoot } from '../../project-root.ts';
 
-const folder = join(projectFolder, 'dashboard');
+const folder = join(projectRoot, 'dashboard');
 
 const contentTypes: Readonly<Record<string, string>> = {
   '.css': 'text/css; charset=utf-8',

@@ -59,7 +59,7 @@ export async function makeProcesses(databaseUrl: string): Promise<Processes> {
   };
 
   function start(kind: ProcessKind, env: Readonly<Record<string, string>>): ChildProcess {
-    const entry = kind === 'server' ? 'program-entry.js' : 'worker.js';
+    const entry = kind === 'server' ? 'program-entry.js' : 'main-jobs.js';
     const child = spawn(process.execPath, [join(dist, entry)], {
       cwd: copy.folder,
       env: { ...environment, ...env },

@@ -1,0 +1,37 @@
+import type { LogDestination } from '../observability/logger.ts';
+
+/** Requests to libuv's thread pool that may never return: a write to a pipe without a reader, a name look-up. */
+const stuckRequest = /^(?:FSReq|GetAddrInfo|GetNameInfo)/;
+
+/** Requests that are not stuck finish within this time. */
+const maxStuckMs = 50;
+
+/** How long the last log lines may take before the process exits without them. */
+const maxFlushMs = 50;
+
+/**
+ * Exits within 50 ms. `process.exit` waits for the threads of libuv's pool, so while one of them is stuck, for example in
+ * a write to a log without a reader, the process ends itself by a signal instead: SIGTERM for code 0, as if the process
+ * had never handled that signal, and SIGKILL for any other code.
+ */
+export function exitProcess(code: number): void {
+  exitOrWait(code, performance.now() + maxStuckMs);
+}
+
+/** Exits when the log is written, or a moment later. */
+export function flushAndExit(destination: LogDestination, code: number): void {
+  void destination.flush().then(() => exitProcess(code));
+  setTimeout(() => exitProcess(code), maxFlushMs);
+}
+
+function exitOrWait(code: number, until: number): void {
+  if (!process.getActiveResourcesInfo().some((name) => stuckRequest.test(name))) process.exit(code);
+  if (performance.now() < until) {
+    setTimeout(exitOrWait, 1, code, until);
+    return;
+  }
+  // Listeners of a regular exit run too: they kill the child processes.
+  process.emit('exit', code);
+  process.removeAllListeners('SIGTERM');
+  process.kill(process.pid, code === 0 ? 'SIGTERM' : 'SIGKILL');
+}
