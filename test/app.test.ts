@@ -124,7 +124,15 @@ test('HSTS and the HTTPS policy that are set to true work outside of production'
 
 test('a request to a port that is served without a database says so where one is needed', async (t) => {
   const { api } = await mustStartApp(t);
-  const response = await fetch(`${api}/posts/1`);
+  const response = await fetch(`${api}/users`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      username: 'ada',
+      email: 'ada@example.org',
+      password: 'correct horse battery staple',
+    }),
+  });
   assert.equal(response.status, 503);
   const problem: unknown = await response.json();
   assert.ok(typeof problem === 'object' && problem !== null && 'code' in problem);

@@ -246,7 +246,7 @@ describe('a server whose database has become read-only', () => {
         read.status === 200
       );
     });
-    const refused = await ada.post('/api/v1/posts', { title: 'A', body: 'B' });
+    const refused = await ada.patch(`/api/v1/users/${ada.user.id}`, { username: 'countess' });
     assert.deepEqual(
       { status: refused.status, code: refused.body.code, retry: refused.headers.get('retry-after') },
       { status: 503, code: 'database_read_only', retry: '5' },

@@ -1,16 +1,15 @@
-/** What requests see of the pool: clients that leave early, and a database that has no connection left. */
+/** Requests to a server whose pool has no free connection, and clients that leave before their answer. */
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { mustServeApi, mustSignIn } from '../helpers/test-api.ts';
-
-const posts = '/api/v1/posts';
+import { mustServeNotes, notes } from '../helpers/notes.ts';
+import { mustSignIn } from '../helpers/test-api.ts';
 
 /** An API whose connections are all in use until `free` is called. */
 async function mustBlock(t: TestContext, env: Readonly<Record<string, string>>) {
-  const api = await mustServeApi(t, { APP_DATABASE_POOL_SIZE: '2', ...env });
+  const api = await mustServeNotes(t, { APP_DATABASE_POOL_SIZE: '2', ...env });
   const blocked = createDeferred<void>();
   const holders = [1, 2].map(() => api.app.database.transaction(async () => blocked.promise).catch(() => {}));
   await eventually('all connections are in use', () => api.app.database.stats().inUse === 2);
@@ -21,10 +20,10 @@ async function mustBlock(t: TestContext, env: Readonly<Record<string, string>>) 
   return { ...api, free };
 }
 
-describe('requests while no connection of the pool is free', () => {
-  it('are refused at once when the line is full, and answered in order when it is not', async (t) => {
+describe('while no connection of the pool is free', () => {
+  it('requests beyond the queue of the pool get 503 at once, and those in the queue are answered', async (t) => {
     const api = await mustBlock(t, { APP_DATABASE_POOL_QUEUE: '10', APP_DATABASE_POOL_WAIT_MS: '60000' });
-    const requests = Array.from({ length: 200 }, () => api.get(posts));
+    const requests = Array.from({ length: 200 }, () => api.get(notes));
     let refused = 0;
     await Promise.all(
       requests.map((request) =>
@@ -44,18 +43,18 @@ describe('requests while no connection of the pool is free', () => {
     assert.equal(api.app.database.refused(), 190);
   });
 
-  it('are refused when they have waited for as long as the setting says', async (t) => {
+  it('a request gets 503 after it has waited for APP_DATABASE_POOL_WAIT_MS', async (t) => {
     const api = await mustBlock(t, { APP_DATABASE_POOL_WAIT_MS: '50' });
-    const { status, headers, body } = await api.get(posts);
+    const { status, headers, body } = await api.get(notes);
     assert.deepEqual([status, headers.get('retry-after')], [503, '1']);
     assert.equal(body.type, 'urn:strata:problem:overloaded');
     await api.free();
-    assert.equal((await api.get(posts)).status, 200);
+    assert.equal((await api.get(notes)).status, 200);
   });
 
-  it('leave the server ready', async (t) => {
+  it('the server stays ready', async (t) => {
     const api = await mustBlock(t, { APP_DATABASE_POOL_QUEUE: '0' });
-    assert.equal((await api.get(posts)).status, 503);
+    assert.equal((await api.get(notes)).status, 503);
     for (let probe = 0; probe < 3; probe += 1) {
       const { status, text } = await api.get('/api/v1/health/ready');
       assert.equal(status, 200, text);
@@ -64,21 +63,21 @@ describe('requests while no connection of the pool is free', () => {
   });
 });
 
-describe('clients that leave before their answer', () => {
-  it('change nothing for other clients', async (t) => {
-    const api = await mustServeApi(t, { APP_DATABASE_POOL_SIZE: '2' });
+describe('the pool', () => {
+  it('serves the clients that stay while other clients leave before their answer', async (t) => {
+    const api = await mustServeNotes(t, { APP_DATABASE_POOL_SIZE: '2' });
     const ada = await mustSignIn(api, 'ada');
-    const { body: first } = await ada.post(posts, { title: 'First', body: 'A text.' });
+    const { body: first } = await ada.post(notes, { title: 'First' });
     await api.app.database.sql`
-      insert into posts (author_id, title, body)
-      select ${ada.user.id}, 'Title ' || n, repeat('x', 500) from generate_series(1, 100) n`;
+      insert into notes (owner_id, title)
+      select ${ada.user.id}, n || repeat('x', 500) from generate_series(1, 100) n`;
     let isStaying = true;
     let left = 0;
     const leave = async () => {
       while (isStaying) {
         left += 1;
         const signal = AbortSignal.timeout(1 + (left % 12));
-        await fetch(`${api.app.url}${posts}?limit=100`, { signal }).then(
+        await fetch(`${api.app.url}${notes}?limit=100`, { signal }).then(
           (response) => response.text().catch(() => {}),
           () => {},
         );
@@ -86,9 +85,9 @@ describe('clients that leave before their answer', () => {
     };
     const stay = async () => {
       for (let round = 0; round < 15; round += 1) {
-        const one = await api.get(`${posts}/${first.id}`);
+        const one = await api.get(`${notes}/${first.id}`);
         assert.deepEqual([one.status, one.body.title], [200, 'First'], one.text);
-        const all = await api.get(`${posts}?limit=100`);
+        const all = await api.get(`${notes}?limit=100`);
         assert.deepEqual([all.status, all.body.items.length], [200, 100], all.text.slice(0, 300));
       }
       isStaying = false;

@@ -1,14 +1,14 @@
-/** Conditions of RFC 9110, section 13, on every method of every resource that has an entity tag. */
+/** Preconditions (RFC 9110, section 13) on every method of two resources with entity tags: notes and users. */
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ApiAnswer, ApiClient } from '../helpers/api-client.ts';
+import { mustServeNotes, notes } from '../helpers/notes.ts';
 import { mustServeApi, mustSignIn } from '../helpers/test-api.ts';
 
-const posts = '/api/v1/posts';
 const users = '/api/v1/users';
 
-/** The status of a read and of a change, where the resource has `tag`. */
+/** The expected status of a read and of a change when the entity tag of the resource is `tag`. */
 const conditions: [
   what: string,
   fields: (tag: string) => Record<string, string>,
@@ -34,11 +34,11 @@ const tagOf = async (client: ApiClient, path: string) => (await client.get(path)
 const isSuccess = (status: number) => status >= 200 && status < 300;
 
 describe('a condition', () => {
-  it('is held by GET, HEAD, PATCH and DELETE of a post and of a user, and nothing is changed against it', async (t) => {
-    const api = await mustServeApi(t, { SECURITY_RATE_LIMIT_ENABLED: 'false' });
+  it('is evaluated by GET, PATCH and DELETE of a note and of a user, and a change that it forbids does not happen', async (t) => {
+    const api = await mustServeNotes(t, { SECURITY_RATE_LIMIT_ENABLED: 'false' });
     const ada = await mustSignIn(api, 'ada');
     for (const [index, [what, fieldsOf, read, change]] of conditions.entries()) {
-      const path = `${posts}/${(await ada.post(posts, { title: 'a', body: 'b' })).body.id}`;
+      const path = `${notes}/${(await ada.post(notes, { title: 'a' })).body.id}`;
       const grace = await mustSignIn(api, `grace_${index}`);
       const user = `${users}/${grace.user.id}`;
       for (const [client, at, patch] of [
@@ -58,20 +58,20 @@ describe('a condition', () => {
     }
   });
 
-  it('is not looked at where the answer is a refusal in any case', async (t) => {
-    const api = await mustServeApi(t);
+  it('is not evaluated where the request is refused without it', async (t) => {
+    const api = await mustServeNotes(t);
     const ada = await mustSignIn(api, 'ada');
     const grace = await mustSignIn(api, 'grace');
-    const { id } = (await ada.post(posts, { title: 'a', body: 'b' })).body;
+    const { id } = (await ada.post(notes, { title: 'a' })).body;
     const states: [client: ApiClient, path: string, patch: number, read: number][] = [
-      [ada, `${posts}/999999999`, 404, 404],
-      [grace, `${posts}/${id}`, 403, 200],
+      [ada, `${notes}/999999999`, 404, 404],
+      [grace, `${notes}/${id}`, 403, 200],
       [grace, `${users}/${ada.user.id}`, 404, 404],
       [api, `${users}/${ada.user.id}`, 401, 401],
     ];
     for (const fields of [{ 'if-none-match': '*' }, { 'if-match': '"x"' }]) {
       for (const [client, path, patch, read] of states) {
-        const body = path.startsWith(posts) ? { title: 'x' } : { username: 'xyz' };
+        const body = path.startsWith(notes) ? { title: 'x' } : { username: 'xyz' };
         assert.equal((await client.patch(path, body, fields)).status, patch);
         assert.equal((await client.delete(path, fields)).status, patch);
         if (read !== 200) assert.equal((await client.get(path, fields)).status, read);
@@ -79,23 +79,23 @@ describe('a condition', () => {
     }
   });
 
-  it('is 412 where a resource has no entity tag, and a request that would change it does nothing', async (t) => {
-    const api = await mustServeApi(t);
+  it('gets 412 where the resource has no entity tag, and the request changes nothing', async (t) => {
+    const api = await mustServeNotes(t);
     const ada = await mustSignIn(api, 'ada');
-    const count = async () => (await ada.get(posts)).body.items.length;
+    const count = async () => (await ada.get(notes)).body.items.length;
     const refused: Promise<ApiAnswer>[] = [
-      ada.post(posts, { title: 'a', body: 'b' }, { 'if-match': '"x"' }),
-      ada.get(posts, { 'if-match': '"x"' }),
+      ada.post(notes, { title: 'a' }, { 'if-match': '"x"' }),
+      ada.get(notes, { 'if-match': '"x"' }),
       ada.delete('/api/v1/auth/api-keys/1', { 'if-match': '"x"' }),
     ];
     for (const answer of await Promise.all(refused)) assert.equal(answer.status, 412, answer.text);
     assert.equal(await count(), 0);
-    assert.equal((await ada.post(posts, { title: 'a', body: 'b' }, { 'if-match': '*' })).status, 201);
+    assert.equal((await ada.post(notes, { title: 'a' }, { 'if-match': '*' })).status, 201);
   });
 });
 
-describe('an entity tag', () => {
-  it('of /users/me differs between users at the same version, and is that of the user by number', async (t) => {
+describe('the entity tag of /users/me', () => {
+  it('differs between users at the same version, and equals that of /users/:id', async (t) => {
     const api = await mustServeApi(t);
     const [ada, grace] = [await mustSignIn(api, 'ada'), await mustSignIn(api, 'grace')];
     const [first, second] = [await tagOf(ada, `${users}/me`), await tagOf(grace, `${users}/me`)];

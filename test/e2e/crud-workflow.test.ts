@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { linksOf } from '../helpers/api-client.ts';
-import { mustLogIn, mustServeApi } from '../helpers/test-api.ts';
+import { mustServeNotes, notes } from '../helpers/notes.ts';
+import { mustLogIn } from '../helpers/test-api.ts';
 
-it('a user registers, signs in, writes, changes and deletes, and every request is found in the log by its id', async (t) => {
-  const api = await mustServeApi(t);
+it('a user registers, signs in, writes, changes and deletes, and the log has every request under its id', async (t) => {
+  const api = await mustServeNotes(t);
 
   const ready = await api.get('/api/v1/health/ready');
   assert.equal(ready.status, 200);
   assert.equal(ready.body.checks.database.status, 'pass');
   assert.equal(ready.body.checks.migrations.status, 'pass');
 
-  // Register, sign in, and read it back from where the answer says it is.
+  // Register, sign in, and read the user back from the Location of the answer.
   const registered = await api.post('/api/v1/users', {
     ...{ username: 'ada_lovelace', email: 'ada@example.org', password: 'correct horse battery staple' },
   });
@@ -23,45 +24,53 @@ it('a user registers, signs in, writes, changes and deletes, and every request i
   assert.deepEqual(user.body, registered.body);
   assert.deepEqual((await ada.get('/api/v1/users/me')).body, registered.body);
 
-  // Write three posts, and walk through them by two.
+  // Write three notes, and read them in pages of two.
   const titles = ['First', 'Second', 'Third'];
   for (const title of titles) {
-    const written = await ada.post('/api/v1/posts', { title, body: `${title} text.` });
+    const written = await ada.post(notes, { title });
     assert.equal(written.status, 201);
   }
-  const firstPage = await api.get('/api/v1/posts?limit=2');
+  const firstPage = await api.get(`${notes}?limit=2`);
   const secondPage = await api.get(linksOf(firstPage).next ?? '');
   const listed = [...firstPage.body.items, ...secondPage.body.items];
   assert.deepEqual(
-    listed.map(({ title, author }) => [title, author.username]),
-    titles.toReversed().map((title) => [title, 'ada_lovelace']),
+    listed.map(({ title, owner_id }) => [title, owner_id]),
+    titles.toReversed().map((title) => [title, registered.body.id]),
   );
 
-  // Change what was read, and only that; whoever read before has to read again.
-  const postPath = `/api/v1/posts/${listed[0].id}`;
-  const etag = (await api.get(postPath)).headers.get('etag') ?? '';
-  assert.equal((await api.get(postPath, { 'if-none-match': etag })).status, 304);
-  const changed = await ada.patch(postPath, { title: 'Last' }, { 'if-match': etag });
+  // Change the version that was read; another change of that version is refused.
+  const notePath = `${notes}/${listed[0].id}`;
+  const etag = (await api.get(notePath)).headers.get('etag') ?? '';
+  assert.equal((await api.get(notePath, { 'if-none-match': etag })).status, 304);
+  const changed = await ada.patch(notePath, { title: 'Last' }, { 'if-match': etag });
   assert.equal(changed.status, 200);
-  assert.equal((await ada.patch(postPath, { title: 'Lost' }, { 'if-match': etag })).status, 412);
-  assert.equal((await api.get(postPath, { 'if-none-match': etag })).body.title, 'Last');
+  assert.equal((await ada.patch(notePath, { title: 'Lost' }, { 'if-match': etag })).status, 412);
+  assert.equal((await api.get(notePath, { 'if-none-match': etag })).body.title, 'Last');
 
-  // Delete the user, and with the user the posts and the session.
-  const gone = await ada.delete(userPath, { 'if-match': user.headers.get('etag') ?? '' });
+  // Change the user.
+  const renamed = await ada.patch(
+    userPath,
+    { username: 'countess' },
+    { 'if-match': user.headers.get('etag') ?? '' },
+  );
+  assert.deepEqual([renamed.status, renamed.body.username], [200, 'countess']);
+
+  // Delete the user, and with the user the notes and the session.
+  const gone = await ada.delete(userPath, { 'if-match': renamed.headers.get('etag') ?? '' });
   assert.equal(gone.status, 204);
   assert.equal((await ada.get(userPath)).status, 401);
-  assert.deepEqual((await api.get('/api/v1/posts')).body, { items: [], next_cursor: null });
+  assert.deepEqual((await api.get(notes)).body, { items: [], next_cursor: null });
 
-  // Each answer named its request, and the log tells what happened under that id.
+  // Each answer has the id of its request, and the log has the events of the request under that id.
   for (const [answer, event] of [
     [registered, 'user.created'],
-    [changed, 'post.updated'],
+    [renamed, 'user.updated'],
     [gone, 'user.deleted'],
   ] as const) {
     const id = answer.headers.get('x-request-id');
-    const told = api.app.log.lines().filter(({ request_id }) => request_id === id);
-    // Queries are not counted, nor what is done in the background for the mail to a new user.
-    const names = told
+    const lines = api.app.log.lines().filter(({ request_id }) => request_id === id);
+    // Without the queries, and without the mail to a new user, which is sent in the background.
+    const names = lines
       .map((line) => line.event)
       .filter((name) => !/^(?:database\.query|auth\.email\..*|mail\..*)$/.test(name));
     assert.deepEqual(names, ['http.request.start', event, 'http.request.complete']);

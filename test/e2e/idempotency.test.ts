@@ -1,28 +1,28 @@
-/** A client that got no answer sends its request again, over the whole application. */
+/** A client that got no answer sends its request again with the same Idempotency-Key, over the whole application. */
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { it } from 'node:test';
 import type { ApiAnswer } from '../helpers/api-client.ts';
+import { mustServeNotes, notes } from '../helpers/notes.ts';
 import { mustServeApi, mustSignIn, testPassword } from '../helpers/test-api.ts';
 import { mustStartApp } from '../helpers/test-app.ts';
 
 const users = '/api/v1/users';
-const posts = '/api/v1/posts';
 const newKey = () => ({ 'idempotency-key': `"${randomUUID()}"` });
 const ada = { username: 'ada', email: 'ada@example.org', password: testPassword };
 
-/** What a client sees of an answer, but for what belongs to the single request. */
+/** The parts of an answer that are equal in a replay. */
 const seen = ({ status, headers, text }: ApiAnswer) => ({
   status,
   text,
   ...Object.fromEntries(['content-type', 'location', 'etag'].map((name) => [name, headers.get(name)])),
 });
 
-it('registering, writing a post and changing either is done once, and answered the same each time', async (t) => {
-  const api = await mustServeApi(t);
+it('a user or a note is created or changed once by requests with one key, and each gets the same answer', async (t) => {
+  const api = await mustServeNotes(t);
   const grace = await mustSignIn(api, 'grace');
-  const { body: post } = await grace.post(posts, { title: 'First', body: 'The first one.' });
+  const { body: note } = await grace.post(notes, { title: 'First' });
 
   const requests: [
     what: string,
@@ -30,9 +30,9 @@ it('registering, writing a post and changing either is done once, and answered t
     send: (key: Record<string, string>) => Promise<ApiAnswer>,
   ][] = [
     ['registering', 201, (key) => api.post(users, ada, key)],
-    ['writing', 201, (key) => grace.post(posts, { title: 'Second', body: 'The second one.' }, key)],
+    ['writing', 201, (key) => grace.post(notes, { title: 'Second' }, key)],
     ['changing a user', 200, (key) => grace.patch(`${users}/${grace.user.id}`, { username: 'hopper' }, key)],
-    ['changing a post', 200, (key) => grace.patch(`${posts}/${post.id}`, { title: 'Changed' }, key)],
+    ['changing a note', 200, (key) => grace.patch(`${notes}/${note.id}`, { title: 'Changed' }, key)],
   ];
   for (const [what, status, send] of requests) {
     const key = newKey();
@@ -54,7 +54,7 @@ it('registering, writing a post and changing either is done once, and answered t
       ['ada', 1],
     ],
   );
-  const written = await sql`select title, version from posts order by id`;
+  const written = await sql`select title, version from notes order by id`;
   assert.deepEqual(
     written.map(({ title, version }) => [title, version]),
     [
@@ -64,7 +64,7 @@ it('registering, writing a post and changing either is done once, and answered t
   );
 });
 
-it('a registration sent 50 times at once makes one user', async (t) => {
+it('a registration sent 50 times at once with one key creates one user', async (t) => {
   const api = await mustServeApi(t);
   const key = newKey();
   const answers = await Promise.all(Array.from({ length: 50 }, () => api.post(users, ada, key)));
@@ -77,7 +77,7 @@ it('a registration sent 50 times at once makes one user', async (t) => {
   assert.equal(api.app.log.of('user.created').length, 1);
 });
 
-it('a name that was taken can be corrected under the same key', async (t) => {
+it('a registration refused with 409 can be corrected and sent again with the same key', async (t) => {
   const api = await mustServeApi(t);
   await api.post(users, ada);
   const key = newKey();
@@ -86,18 +86,18 @@ it('a name that was taken can be corrected under the same key', async (t) => {
   assert.equal((await api.post(users, corrected, key)).status, 201);
 });
 
-it('whoever has signed out gets no answer again', async (t) => {
-  const api = await mustServeApi(t);
+it('an answer is not replayed to a session that has logged out', async (t) => {
+  const api = await mustServeNotes(t);
   const grace = await mustSignIn(api, 'grace');
   const key = newKey();
-  const post = { title: 'Mine', body: 'Only mine.' };
-  assert.equal((await grace.post(posts, post, key)).status, 201);
+  const note = { title: 'Mine' };
+  assert.equal((await grace.post(notes, note, key)).status, 201);
   await grace.post('/api/v1/auth/logout', undefined);
-  const again = await grace.post(posts, post, key);
+  const again = await grace.post(notes, note, key);
   assert.deepEqual([again.status, again.headers.get('idempotency-replayed')], [401, null]);
 });
 
-it('an answer that holds a secret is not kept, nor is a password or a key', async (t) => {
+it('no answer with a secret is stored, nor a password, nor the Idempotency-Key itself', async (t) => {
   const api = await mustServeApi(t);
   const key = newKey();
   await api.post(users, ada, key);
@@ -113,7 +113,7 @@ it('an answer that holds a secret is not kept, nor is a password or a key', asyn
   }
 });
 
-it('without a database a request with a key is 503', async (t) => {
+it('a request with a key gets 503 on a server without a database', async (t) => {
   const { api } = await mustStartApp(t);
   const headers = { 'content-type': 'application/json', ...newKey() };
   const answer = await fetch(`${api}/users`, { method: 'POST', headers, body: JSON.stringify(ada) });

@@ -68,7 +68,7 @@ test('ten thousand jobs are shown, live, under the policy and from here alone', 
   });
   assert.ok((await page.locator('#wait path.line.p95').getAttribute('d'))?.includes('L'));
 
-  const id = await mustStoreJob(sql, { state: 'running', name: 'import_users', progress: 0.25 });
+  const id = await mustStoreJob(sql, { state: 'running', name: 'count_words', progress: 0.25 });
   const added = page.locator('#jobs tr', { hasText: `#${id}` });
   await added.getByText('25 %').waitFor();
   await sql`update jobs set progress = 0.75, progress_message = 'Line 750' where id = ${id}`;
@@ -221,8 +221,8 @@ test('a page that is paused stands still', async (t) => {
 test('everything is reached and done with the keyboard alone', async (t) => {
   const { sql, page, open } = await mustOpen(t);
   await mustStoreJob(sql, { state: 'completed' });
-  const failed = await mustStoreJob(sql, { state: 'failed', name: 'import_users' });
-  await mustStoreJob(sql, { state: 'failed', name: 'import_users' });
+  const failed = await mustStoreJob(sql, { state: 'failed', name: 'count_words' });
+  await mustStoreJob(sql, { state: 'failed', name: 'count_words' });
   await open('/jobs');
   const focused = async () => {
     const active = page.locator(':focus');
@@ -263,15 +263,15 @@ test('everything is reached and done with the keyboard alone', async (t) => {
   await eventually('the address says it', () => page.url().endsWith('?state=failed'));
   await page.locator('#jobs tr').nth(1).waitFor();
   await eventually('only failed jobs are listed', async () => (await page.locator('#jobs tr').count()) === 2);
-  await tabTo(/^import_users/);
+  await tabTo(/^count_words/);
   await page.keyboard.press('ArrowDown');
-  assert.equal(await focused(), `import_users #${failed}`);
+  assert.equal(await focused(), `count_words #${failed}`);
   // The row is made anew by each look, and the focus stays where it is.
-  await mustStoreJob(sql, { state: 'failed', name: 'daily_report' });
-  await page.getByText('daily_report').first().waitFor();
-  assert.equal(await focused(), `import_users #${failed}`);
+  await mustStoreJob(sql, { state: 'failed', name: 'build_index' });
+  await page.getByText('build_index').first().waitFor();
+  assert.equal(await focused(), `count_words #${failed}`);
   await page.keyboard.press('Enter');
-  await page.getByRole('heading', { name: `import_users #${failed}` }).waitFor();
+  await page.getByRole('heading', { name: `count_words #${failed}` }).waitFor();
   await page.goBack();
   await page.locator('#status[data-state="live"]').waitFor();
   assert.equal(await page.locator('#filter-state').inputValue(), 'failed');

@@ -27,7 +27,7 @@ describe('the metrics of a server', () => {
       () => fetch(`${api}/nothing/${Math.random()}`),
       () => fetch(`${api}/users/me`),
       () => fetch(`${api}/meta`, { method: 'DELETE' }),
-      () => fetch(`${api}/posts`, { method: 'POST', body: '{' }),
+      () => fetch(`${api}/users`, { method: 'POST', body: '{' }),
       () =>
         fetch(`${api}/auth/login`, {
           method: 'POST',

@@ -106,10 +106,14 @@ describe('at SIGTERM', { concurrency: 2 }, () => {
       const program = startProgram(t, env);
       const port = Number(new URL(await program.ready).port);
       await mustStartJobs(program);
-      const posts = () => request(port, { path: '/api/v1/posts' }).catch(() => undefined);
-      await posts();
+      const login = () =>
+        request(port, {
+          ...{ method: 'POST', path: '/api/v1/auth/login', headers: { 'content-type': 'application/json' } },
+          body: JSON.stringify({ username: 'ada', password: 'a wrong password' }),
+        }).catch(() => undefined);
+      assert.equal((await login())?.status, 401);
       proxy.block();
-      void posts();
+      void login();
       await eventually('it is in flight', async () => {
         return (await processesOf(program)).some((row) => 'in_flight' in row && row.in_flight === 1);
       });

@@ -50,10 +50,10 @@ describe('the links of a page', () => {
 
   it('lead to the neighbours and to the first page, under the same limit and filter', () => {
     const query = { limit: 2, cursor: cursorOf(older), author_id: 7 };
-    const { link = '' } = pageLinks('/posts', query, { items: [], older, newer });
+    const { link = '' } = pageLinks('/notes', query, { items: [], older, newer });
     const links = Array.from(link.matchAll(/<([^>]*)>; rel="([^"]*)"/g), ([, target = '', rel]) => {
       const url = new URL(target, 'http://localhost');
-      assert.equal(url.pathname, '/posts');
+      assert.equal(url.pathname, '/notes');
       assert.equal(url.searchParams.get('limit'), '2');
       assert.equal(url.searchParams.get('author_id'), '7');
       return { rel, cursor: url.searchParams.get('cursor') };

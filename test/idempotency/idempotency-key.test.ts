@@ -68,7 +68,7 @@ describe('the digests of a request', () => {
 
   for (const [what, other] of [
     ['another method', { method: 'PATCH' }],
-    ['another path', { path: '/posts' }],
+    ['another path', { path: '/notes' }],
     ['another query', { query: 'a=1' }],
     ['another border between path and query', { path: '/user', query: 's' }],
     ['another content type', { contentType: 'application/merge-patch+json' }],

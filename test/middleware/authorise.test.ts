@@ -78,14 +78,14 @@ describe('who is let in', () => {
     ['a user, to a route for either role', { auth: 'user', roles: ['admin', 'user'] }, user, undefined],
     ['nobody, to a route for no role at all', { auth: 'user', roles: [] }, admin, 'forbidden'],
     ['a key with the scope', { auth: 'any', scopes: ['users:read'] }, key, undefined],
-    ['no key without the scope', { auth: 'any', scopes: ['posts:write'] }, key, 'forbidden'],
+    ['no key without the scope', { auth: 'any', scopes: ['tasks:write'] }, key, 'forbidden'],
     [
       'no key with one scope of two',
       { auth: 'any', scopes: ['users:read', 'users:write'] },
       key,
       'forbidden',
     ],
-    ['a user, whatever the scope', { auth: 'any', scopes: ['users:read', 'posts:write'] }, user, undefined],
+    ['a user, whatever the scope', { auth: 'any', scopes: ['users:read', 'tasks:write'] }, user, undefined],
   ];
   for (const [what, facts, principal, code] of table) {
     it(what, () => assert.equal(ask(facts, principal).code, code));
@@ -108,8 +108,8 @@ describe('a refusal', () => {
   });
 
   it('names what is missing, and is logged with who it was', () => {
-    const key403 = ask({ auth: 'any', scopes: ['users:read', 'users:write', 'posts:write'] }, key);
-    assert.equal(key403.detail, 'This API key lacks the scope users:write and posts:write.');
+    const key403 = ask({ auth: 'any', scopes: ['users:read', 'users:write', 'tasks:write'] }, key);
+    assert.equal(key403.detail, 'This API key lacks the scope users:write and tasks:write.');
     const [line] = key403.log.of('auth.access.denied');
     assert.deepEqual(
       [

@@ -80,7 +80,7 @@ describe('a caller who is checked again', () => {
       ['is admitted as before', admin, { roles: ['admin'] }, undefined],
       ['is refused when the session is over', over, {}, 'unauthenticated'],
       ['is refused when the role of the route was taken away', user, { roles: ['admin'] }, 'forbidden'],
-      ['is refused when a scope of the route is missing', key, { scopes: ['posts:write'] }, 'forbidden'],
+      ['is refused when a scope of the route is missing', key, { scopes: ['tasks:write'] }, 'forbidden'],
       ['is refused when the kind of credential is not enough', key, { auth: 'user' }, 'forbidden'],
     ];
   for (const [what, now, facts, code] of table) {

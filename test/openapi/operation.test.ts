@@ -143,7 +143,7 @@ test('the roles that a route is for, and the scopes that an API key needs, stand
   const facts = { auth: 'user', description: 'Reads all.', roles: ['admin'] } as const;
   assert.equal(describe(facts).description, 'Reads all. Only for the role `admin`.');
   assert.equal(
-    describe({ auth: 'any', scopes: ['users:read', 'posts:write'] }).description,
-    'Do it. An API key needs the scope `users:read` and `posts:write`.',
+    describe({ auth: 'any', scopes: ['users:read', 'tasks:write'] }).description,
+    'Do it. An API key needs the scope `users:read` and `tasks:write`.',
   );
 });

@@ -4,7 +4,7 @@ import type { Route } from '../../src/http/route.ts';
 import { describeSecurity, describeSecuritySchemes } from '../../src/openapi/security.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
-const scopes = ['posts:write'] as const;
+const scopes = ['tasks:write'] as const;
 const session = [{ password: scopes }, { bearer: [] }];
 
 for (const [what, facts, expected] of [

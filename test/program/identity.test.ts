@@ -77,7 +77,7 @@ describe('over HTTP', () => {
     const ada = await mustSignIn(api, 'ada');
     assert.equal((await ada.get(me)).status, 200);
     await endElsewhere(api);
-    for (const path of [me, '/api/v1/meta', '/api/v1/posts', '/api/v1/nothing']) {
+    for (const path of [me, '/api/v1/meta', '/api/v1/users', '/api/v1/nothing']) {
       const answer = await ada.get(path);
       assert.equal(answer.status, 401, path);
       assert.equal(answer.body.layer, 'authenticate');

@@ -12,14 +12,14 @@ const queue = createQueue({ definitions: [] });
 test('a queue is known by its jobs or by a runner that serves it; another is not paused', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   await mustStoreJob(sql, { state: 'completed', queue: 'mail' });
-  await registerQueues(sql, ['reports', 'mail']);
-  for (const name of ['mail', 'reports']) await pauseQueue(sql, name);
-  await registerQueues(sql, ['reports', 'mail']);
+  await registerQueues(sql, ['exports', 'mail']);
+  for (const name of ['mail', 'exports']) await pauseQueue(sql, name);
+  await registerQueues(sql, ['exports', 'mail']);
   assert.equal((await sql`select from job_queues where paused_at is not null`).length, 2);
   for (const work of [pauseQueue, resumeQueue]) {
     await assert.rejects(work(sql, 'mial'), { code: 'not_found', message: 'There is no queue mial.' });
   }
-  await resumeQueue(sql, 'reports');
+  await resumeQueue(sql, 'exports');
   assert.equal((await sql`select from job_queues where paused_at is not null`).length, 1);
 });
 
@@ -27,7 +27,7 @@ test('failed jobs of a queue and a task are tried again, and no others', async (
   const { sql } = await mustOpenTestDatabase(t);
   const wanted = await mustStoreJob(sql, { state: 'failed', queue: 'mail' });
   await mustStoreJob(sql, { state: 'failed' });
-  await mustStoreJob(sql, { state: 'failed', queue: 'mail', name: 'import_users' });
+  await mustStoreJob(sql, { state: 'failed', queue: 'mail', name: 'count_words' });
   await mustStoreJob(sql, { state: 'cancelled', queue: 'mail' });
   assert.deepEqual(await retryFailed(sql, queue, { queue: 'mail', task: 'send_email' }, 0), {
     retried: 1,

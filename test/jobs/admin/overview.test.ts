@@ -14,7 +14,7 @@ test('jobs are counted by queue, task and state, with the time that the first of
   const due = new Date('2026-01-31T12:00:00.000Z');
   await mustStoreJob(sql, { state: 'available', queue: 'mail', runAt: due });
   await mustStoreJob(sql, { state: 'available', queue: 'mail', runAt: new Date(due.getTime() + 1_000) });
-  await mustStoreJob(sql, { state: 'running', name: 'import_users' });
+  await mustStoreJob(sql, { state: 'running', name: 'count_words' });
   await mustStoreJob(sql, { state: 'failed', queue: 'mail' });
   await mustStoreJob(sql, { state: 'completed', queue: 'mail' });
 
@@ -23,7 +23,7 @@ test('jobs are counted by queue, task and state, with the time that the first of
     [...active],
     [
       { queue: 'mail', task: 'send_email', state: 'available', jobs: 2, firstRunAt: due },
-      { queue: 'default', task: 'import_users', state: 'running', jobs: 1, firstRunAt: null },
+      { queue: 'default', task: 'count_words', state: 'running', jobs: 1, firstRunAt: null },
     ],
   );
   assert.deepEqual(

@@ -7,7 +7,7 @@ import { mustOpenTestDatabase } from '../../helpers/test-database.ts';
 test('each part of a filter leaves the jobs that it says', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   const available = await mustStoreJob(sql, { state: 'available', queue: 'mail', requestId: '8c1f-AA' });
-  const failed = await mustStoreJob(sql, { state: 'failed', name: 'import_users', requestId: '8c1f-bb' });
+  const failed = await mustStoreJob(sql, { state: 'failed', name: 'count_words', requestId: '8c1f-bb' });
   const running = await mustStoreJob(sql, { state: 'running', requestId: 'a%_b' });
   const idsOf = async (filter: Parameters<typeof searchJobs>[1]) =>
     (await searchJobs(sql, filter, undefined)).jobs.map(({ id }) => id);
@@ -16,8 +16,8 @@ test('each part of a filter leaves the jobs that it says', async (t) => {
   assert.deepEqual(await idsOf({ state: 'failed' }), [failed]);
   assert.deepEqual(await idsOf({ state: 'completed' }), []);
   assert.deepEqual(await idsOf({ queue: 'mail' }), [available]);
-  assert.deepEqual(await idsOf({ task: 'import_users' }), [failed]);
-  assert.deepEqual(await idsOf({ task: 'import_users', queue: 'mail' }), []);
+  assert.deepEqual(await idsOf({ task: 'count_words' }), [failed]);
+  assert.deepEqual(await idsOf({ task: 'count_words', queue: 'mail' }), []);
   assert.deepEqual(await idsOf({ text: '8C1F' }), [failed, available], 'whatever the case');
   assert.deepEqual(await idsOf({ text: '%_' }), [running], 'no character stands for others');
   assert.deepEqual(await idsOf({ text: String(failed) }), [failed], 'a number is the id of a job');
@@ -47,15 +47,15 @@ test('pages lead through all jobs, newest first, none twice', async (t) => {
 
 test('what no index leads to is looked for among so many rows, and the page says where to go on', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
-  const old = await mustStoreJob(sql, { state: 'completed', name: 'daily_report' });
+  const old = await mustStoreJob(sql, { state: 'completed', name: 'build_index' });
   await sql`
     insert into jobs (name, queue, state, priority, payload, attempt, max_attempts, timeout_ms, started_at, finished_at)
     select 'send_email', 'default', 'completed', 100, '{}', 1, 10, 60000, now(), now()
     from generate_series(1, 60000)`;
-  const first = await searchJobs(sql, { task: 'daily_report' }, undefined);
+  const first = await searchJobs(sql, { task: 'build_index' }, undefined);
   assert.deepEqual(first.jobs, []);
   assert.ok(first.before !== null && first.before > old);
-  const second = await searchJobs(sql, { task: 'daily_report' }, first.before);
+  const second = await searchJobs(sql, { task: 'build_index' }, first.before);
   assert.deepEqual(
     second.jobs.map(({ id }) => id),
     [old],

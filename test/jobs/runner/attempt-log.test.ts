@@ -4,7 +4,7 @@ import { logOutcome } from '../../../src/jobs/runner/attempt-log.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 
 const job = {
-  ...{ id: 1, name: 'import_users', queue: 'default', priority: 100, payload: {}, losses: 0, waitMs: 0 },
+  ...{ id: 1, name: 'count_words', queue: 'default', priority: 100, payload: {}, losses: 0, waitMs: 0 },
   ...{ attempt: 1, maxAttempts: 5, timeoutMs: 1_000, userId: 7, requestId: null, runner: 1 },
 };
 

@@ -168,7 +168,7 @@ describe('a text with e-mail addresses', () => {
   const table: [text: string, masked: string][] = [
     ['ada@example.org', 'a***@example.org'],
     ['ada@example.org,grace@example.org', 'a***@example.org,g***@example.org'],
-    ['/users/ada.lovelace@example.org/posts', '/users/a***@example.org/posts'],
+    ['/users/ada.lovelace@example.org/notes', '/users/a***@example.org/notes'],
     ['email=ada%40example.org&page=1', 'email=a***%40example.org&page=1'],
     ['email=ada%2540example.org', 'email=a***%2540example.org'],
     ['email=%61da%40%65xample.org', 'email=%***%40%65xample.org'],
@@ -180,7 +180,7 @@ describe('a text with e-mail addresses', () => {
     ['ada@[192.0.2.1]', 'a***@[192.0.2.1]'],
     ['a***@example.org', 'a***@example.org'],
     ['"***@example.org', '"***@example.org'],
-    ['/@ada/posts', '/@ada/posts'],
+    ['/@ada/notes', '/@ada/notes'],
     ['at 40 % @ noon', 'at 40 % @ noon'],
     ['', ''],
   ];

@@ -15,7 +15,7 @@ async function mustPrepare(t: TestContext) {
   const api = await mustServeApi(t);
   const { user, headers } = await mustSignIn(api, 'ada');
   const make = async (more: object = {}) => {
-    const answer = await api.post(keys, { name: 'Import', scopes: ['posts:write'], ...more }, headers);
+    const answer = await api.post(keys, { name: 'Import', scopes: ['tasks:write'], ...more }, headers);
     assert.equal(answer.status, 201, answer.text);
     return answer;
   };
@@ -25,13 +25,13 @@ async function mustPrepare(t: TestContext) {
 describe('making an API key', () => {
   it('answers with the key, how it is shown from then on, and when it ends', async (t) => {
     const { api, user, make } = await mustPrepare(t);
-    const { body, headers } = await make({ scopes: ['users:read', 'posts:write'], expires_in_days: 30 });
+    const { body, headers } = await make({ scopes: ['users:read', 'tasks:write'], expires_in_days: 30 });
     const { id, key, created_at, expires_at, ...rest } = body;
     assert.match(key, /^sak_[0-9A-Za-z]{50}$/);
     assert.deepEqual(rest, {
       name: 'Import',
       prefix: key.slice(0, 8),
-      scopes: ['users:read', 'posts:write'],
+      scopes: ['users:read', 'tasks:write'],
       last_used_at: null,
     });
     assert.equal(Date.parse(expires_at) - Date.parse(created_at), 30 * 86_400_000);
@@ -49,8 +49,8 @@ describe('making an API key', () => {
 
   for (const [what, more, pointer] of [
     ['no scope', { scopes: [] }, '/scopes'],
-    ['a scope that there is not', { scopes: ['posts:shred'] }, '/scopes/0'],
-    ['a scope twice', { scopes: ['posts:write', 'posts:write'] }, '/scopes'],
+    ['a scope that there is not', { scopes: ['tasks:shred'] }, '/scopes/0'],
+    ['a scope twice', { scopes: ['tasks:write', 'tasks:write'] }, '/scopes'],
     ['no name', { name: '' }, '/name'],
     ['a name that is too long', { name: 'x'.repeat(101) }, '/name'],
     ['no time', { expires_in_days: 0 }, '/expires_in_days'],
@@ -60,7 +60,7 @@ describe('making an API key', () => {
   ] as const) {
     it(`is 422 with ${what}`, async (t) => {
       const { api, headers } = await mustPrepare(t);
-      const answer = await api.post(keys, { name: 'Import', scopes: ['posts:write'], ...more }, headers);
+      const answer = await api.post(keys, { name: 'Import', scopes: ['tasks:write'], ...more }, headers);
       assert.equal(answer.status, 422);
       assert.deepEqual(pointersOf(answer), [pointer]);
     });
@@ -68,7 +68,7 @@ describe('making an API key', () => {
 
   it('is 409 for the 21st in force, however many are asked for at once', async (t) => {
     const { api, headers, make } = await mustPrepare(t);
-    const body = { name: 'Import', scopes: ['posts:write'] };
+    const body = { name: 'Import', scopes: ['tasks:write'] };
     const answers = await Promise.all(Array.from({ length: 25 }, () => api.post(keys, body, headers)));
     const count = (status: number) => answers.filter((each) => each.status === status).length;
     assert.deepEqual([count(201), count(409)], [20, 5]);
@@ -95,7 +95,7 @@ describe('a session that has ended', () => {
     assert.equal((await api.post('/api/v1/auth/logout', undefined, headers)).status, 204);
     assert.equal((await elsewhere.get(keys)).status, 200, 'it is believed for a while');
 
-    const answer = await elsewhere.post(keys, { name: 'Import', scopes: ['posts:write'] });
+    const answer = await elsewhere.post(keys, { name: 'Import', scopes: ['tasks:write'] });
     assert.deepEqual([answer.status, answer.body.code], [401, 'unauthenticated']);
     assert.match(answer.headers.get('www-authenticate') ?? '', /^Bearer .*error="invalid_token"/);
     assert.equal((await app.database.sql`select from api_keys`).length, 0);
@@ -144,10 +144,11 @@ describe('revoking an API key', () => {
 describe('a program with an API key', () => {
   it('writes in the name of its user what its scopes allow, and nothing else', async (t) => {
     const { api, user, make } = await mustPrepare(t);
-    const shown = { 'x-api-key': (await make({ scopes: ['posts:write'] })).body.key };
-    const written = await api.post('/api/v1/posts', { title: 'Nightly', body: 'Imported.' }, shown);
-    assert.equal(written.status, 201, written.text);
-    assert.equal(written.body.author_id, user.id);
+    const shown = { 'x-api-key': (await make({ scopes: ['tasks:write'] })).body.key };
+    const asked = await api.post(`/api/v1/users/${user.id}/welcome`, undefined, shown);
+    assert.equal(asked.status, 202, asked.text);
+    const jobs = await api.app.database.sql`select user_id from jobs where id = ${asked.body.task_id}`;
+    assert.deepEqual([...jobs], [{ user_id: user.id }]);
     const me = await api.get('/api/v1/users/me', shown);
     assert.equal(me.status, 403);
     assert.match(me.body.detail, /users:read/);
@@ -163,9 +164,9 @@ describe('a program with an API key', () => {
 
   it('can do nothing about API keys', async (t) => {
     const { api, make } = await mustPrepare(t);
-    const { id, key } = (await make({ scopes: ['users:read', 'users:write', 'posts:write'] })).body;
+    const { id, key } = (await make({ scopes: ['users:read', 'users:write', 'tasks:write'] })).body;
     const shown = { 'x-api-key': key };
-    const body = { name: 'Another', scopes: ['posts:write'] };
+    const body = { name: 'Another', scopes: ['tasks:write'] };
     assert.equal((await api.post(keys, body, shown)).status, 403);
     assert.equal((await api.get(keys, shown)).status, 403);
     assert.equal((await api.delete(`${keys}/${id}`, shown)).status, 403);
@@ -208,7 +209,7 @@ it('a route for programs takes an API key in the header that the settings name, 
   });
   const api = { ...createApiClient(app.url), app };
   const { headers } = await mustSignIn(api, 'ada');
-  const { key } = (await api.post(keys, { name: 'Import', scopes: ['posts:write'] }, headers)).body;
+  const { key } = (await api.post(keys, { name: 'Import', scopes: ['tasks:write'] }, headers)).body;
 
   const path = '/api/v1/api-protected';
   assert.deepEqual((await api.get(path, { 'x-program': key })).body, { user: 'ada' });

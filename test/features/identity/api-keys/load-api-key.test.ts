@@ -30,21 +30,21 @@ async function mustPrepare(t: TestContext, role: 'user' | 'admin' = 'user') {
     scopes: allScopes,
   } as const;
   const loadApiKey = createLoadApiKey({ database, log: captured.log });
-  const make = (scopes: readonly Scope[] = ['posts:write']) =>
+  const make = (scopes: readonly Scope[] = ['tasks:write']) =>
     apiKeys.create(caller, { name: 'Import', scopes: [...scopes], expires_in_days: 1 });
   return { sql, userId, apiKeys, loadApiKey, make, captured };
 }
 
 test('a key stands for its user, with its own scopes', async (t) => {
   const { userId, loadApiKey, make } = await mustPrepare(t);
-  const { id, key } = await make(['users:read', 'posts:write']);
+  const { id, key } = await make(['users:read', 'tasks:write']);
   assert.deepEqual(await loadApiKey(key), {
     kind: 'apiKey',
     keyId: id,
     userId,
     username: 'ada',
     role: 'user',
-    scopes: new Set(['users:read', 'posts:write']),
+    scopes: new Set(['users:read', 'tasks:write']),
   });
 });
 
@@ -82,8 +82,8 @@ test('a key that nobody made, one that has ended and one that was revoked stand 
 test('a scope that the program no longer knows allows nothing', async (t) => {
   const { sql, loadApiKey, make } = await mustPrepare(t);
   const { id, key } = await make();
-  await sql`update api_keys set scopes = array['posts:write', 'posts:shred'] where id = ${id}`;
-  assert.deepEqual((await loadApiKey(key))?.scopes, new Set(['posts:write']));
+  await sql`update api_keys set scopes = array['tasks:write', 'tasks:shred'] where id = ${id}`;
+  assert.deepEqual((await loadApiKey(key))?.scopes, new Set(['tasks:write']));
 });
 
 test('a use goes on record at most once a minute', async (t) => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { allScopes } from '../../../../src/auth/principal.ts';
 import { type ApiAnswer, createApiClient } from '../../../helpers/api-client.ts';
 import { mustRegister, mustServeApi, type TestApi, testPassword } from '../../../helpers/test-api.ts';
 import { mustStartApp } from '../../../helpers/test-app.ts';
@@ -43,7 +44,7 @@ describe('a refresh', () => {
     assert.deepEqual(rest, {
       token_type: 'Bearer',
       expires_in: 3600,
-      scope: 'users:read users:write posts:write tasks:read tasks:write',
+      scope: [...allScopes].join(' '),
     });
     assert.notEqual(refresh_token, first.refresh_token);
     assert.notEqual(access_token, first.access_token);

@@ -4,16 +4,18 @@ import { createPasswordHasher } from '../../../../src/auth/password.ts';
 import { createAttempts } from '../../../../src/features/identity/attempts/attempts.ts';
 import { createUsers } from '../../../../src/features/identity/users/users.ts';
 import { createApiClient } from '../../../helpers/api-client.ts';
-import { mustStartApp } from '../../../helpers/test-app.ts';
+import { notesRoutes } from '../../../helpers/notes.ts';
+import { mustStartApp, type TestApp } from '../../../helpers/test-app.ts';
 
 const user = { username: 'someone', email: 'someone@example.org', password: 'correct horse battery staple' };
 
 describe('a server without a database', () => {
   it('refuses what needs one with a sentence that names the setting', async (t) => {
-    const api = createApiClient((await mustStartApp(t)).api);
+    const app: TestApp = await mustStartApp(t, { extraRoutes: notesRoutes(() => app.database) });
+    const api = createApiClient(app.api);
     const answers = [
       await api.post('/users', user),
-      await api.get('/posts/1'),
+      await api.get('/notes/1'),
       await api.post('/auth/login', { username: user.username, password: user.password }),
     ];
     for (const { status, body } of answers) {
