@@ -1,6 +1,6 @@
 /**
- * The page `bench/README.md`, and its pictures. No figure stands here: each one is taken from results, and a section of
- * which there are none says so.
+ * Renders the page `bench/README.md` and its charts. All figures come from result files; a section without results reads
+ * "not measured".
  */
 
 import { type Chart, drawLayers, drawMain } from './charts.ts';
@@ -30,7 +30,7 @@ export interface Report {
 
 const notMeasured = 'not measured';
 
-/** What the micro benches are to say, for as long as they have not said it. */
+/** The targets of the micro benchmarks, shown as not measured until there are results. */
 const microTargets: readonly Verdict[] = [
   'router: a match among 5,000 routes costs at most 1.3 x one among 10',
   'limiter: at most 200 bytes an idle client',
@@ -112,66 +112,65 @@ function embed({ file, alt }: Chart): string {
 }
 
 const introduction = `\`\`\`
-npm run bench                                # measure: the main request for all, and some others
+npm run bench                                # measure: the main request on all variants, other requests on some
 npm run bench -- --quick                     # a first look
 npm run bench -- --only bare,strata,fastify --scenarios all
 npm run bench -- verify                      # only prove that the variants do the same work
 npm run bench -- layers                      # what each layer costs
-npm run bench -- micro                       # parts by themselves against others
-npm run bench -- jobs                        # the queue against others
-npm run bench -- worker                      # what a worker costs beside the single process
-npm run bench -- guard                       # fail if the ratios to bare have got worse
+npm run bench -- micro                       # single parts against other packages
+npm run bench -- jobs                        # the job queue against other queues
+npm run bench -- worker                      # what a worker costs compared with the single process
+npm run bench -- guard                       # fail if the ratios to bare have become worse
 npm run bench -- report                      # write this page from the newest results
 \`\`\`
 
-It needs nothing beside Node and npm. \`wrk\` is used where it is installed, and autocannon where it is not; \`taskset\` pins
-the server to a processor of its own, and where it is missing the report says so. The FastAPI variant runs where
-\`bench/variants/fastapi/.venv\` has what its \`requirements.txt\` names, or where \`BENCH_PYTHON\` is such a Python. Run it on a
-machine that does nothing else, and not on battery.
+It needs nothing but Node and npm. The load comes from \`wrk\` if it is installed, and otherwise from autocannon. \`taskset\`
+pins the server to its own processor; if it is missing, the report says so. The FastAPI variant runs if
+\`bench/variants/fastapi/.venv\` has the packages of its \`requirements.txt\`, or if \`BENCH_PYTHON\` names such a Python. Run the
+benchmark on an otherwise idle machine, and not on battery.
 
 Each run writes its figures with the machine, the versions and the date to \`bench/results/\`. \`report\` takes the newest run of
-each kind, keeps a copy as \`latest-<kind>.json\`, and writes this page and its charts from the copies; only they are
+each kind, keeps a copy as \`latest-<kind>.json\`, and writes this page and its charts from the copies; only the copies are
 committed.`;
 
 const explanation = `## How
 
-- The figure to look at is **CPU µs a request**: processor time of the server, user and system, all threads and worker
-  processes, as the operating system counts it, over the requests answered. Throughput depends on what else the machine
-  does; this hardly does.
-- Every variant answers with the same status and the same bytes, and \`verify\` proves before each run that those with layers
-  have them: headers, request id, both log lines, validation, tokens, a limit that limits.
-- In each round all servers are started anew and warmed up, in parts, so that connections have begun and ended before; then
-  they take turns of a second, each after one that is not counted. Ratios are made within a round. Everything is a median.
+- The main figure is **CPU µs per request**: processor time of the server (user and system, all threads and worker
+  processes), as the operating system counts it, divided by the number of answered requests. Unlike throughput, it hardly
+  depends on what else the machine does.
+- Every variant answers with the same status and the same bytes. Before each run, \`verify\` proves that the variants with layers
+  do the same work: headers, request id, both log lines, validation, tokens, and a limit that limits.
+- In each round, all servers are started afresh and warmed up in parts, so that connections have opened and closed before the
+  measurement. Then they take turns of one second, each after a turn that is not counted. Ratios are computed within a round.
+  Every figure is a median.
 - Strata is built as \`npm start\` builds it, and runs with the same flag.
-- A ratio whose rounds differ too much, by an interquartile range above 20 %, is printed with that spread behind it, and
-  counts for no target.
-- The busy load is 50 connections that send as fast as they are answered. Latencies are taken afterwards at a fixed rate, the
-  same for all, and count from the moment a request was due, so that a server that stalls is charged for the requests
-  it kept waiting.
-- Start is the time from the start of the process to its first answer; memory is what is resident at the end of the busy load.
+- A ratio whose rounds have an interquartile range above 20 % is printed with that spread and decides no target.
+- The busy load is 50 connections that send each request as soon as the previous one is answered. Latencies are measured
+  afterwards at a fixed rate, the same for all variants, and count from the moment a request was due. So a server that stalls is
+  charged for the requests that had to wait.
+- Start is the time from the start of the process to its first response; memory is the resident memory at the end of the busy load.
 
-## What the figures do not say
+## What the figures do not show
 
-- One machine, and client and server on it: no network, no TLS, no proxy. Distances between variants are smaller where a
-  request spends its time elsewhere, in a database above all.
-- Frameworks are set up as their documentation shows, with their defaults. All write a log line when a request begins
-  and one when it ends, to the null device. Strata gathers lines for some milliseconds before it writes them, which is its
-  default; the others write each by itself.
-- Host check, deadline, compression and conditional requests are on in Strata and have no counterpart in most of the others.
-- The limits are as high as they go, so that they count but do not refuse; \`verify\` and \`refused\` show that they can.
-- Strata looks the session of a token up in the database, now and then; the others only verify the token.
+- Client and server run on one machine: no network, no TLS, no proxy. Differences between variants are smaller where a request
+  spends its time elsewhere, above all in a database.
+- Frameworks are set up as their documentation shows, with their defaults. All write one log line when a request starts and one
+  when it ends, to the null device. By default, Strata collects lines for some milliseconds before it writes them; the others
+  write each line separately.
+- Host check, deadline, compression and conditional requests are enabled in Strata and have no counterpart in most of the others.
+- The limits are set so high that they count but never reject; \`verify\` and \`refused\` show that they can.
+- Strata looks up the session of a token in the database every few seconds; the others only verify the token.
 
 ## Guard
 
-\`guard\` compares two ratios to \`bare\` with those in \`guard.json\`, never times, so that it means the same on another machine. Its
-servers are busy at the same time, on one processor, so that what disturbs one disturbs all; therefore its ratios are not those
-of the table above. It
-fails when one has got more than 15 % worse: five rounds first, and before it fails or doubts, eight more. Where the rounds
-differ so much that the limit lies between them, or other programs took the server's processor away, it says that nothing is
-proven, and passes.
-\`guard --update\` commits to what is measured now, and refuses to where that is uncertain.
+\`guard\` compares two ratios to \`bare\` with those in \`guard.json\`. It never compares times, so it means the same on another
+machine. Its servers are busy at the same time on one processor, so that a disturbance affects all of them; therefore its ratios
+differ from those of the table above. It fails if a ratio has become more than 15 % worse. It runs five rounds first, and eight
+more before it fails or is undecided. If the rounds differ so much that the limit lies between them, or if other programs used the
+server's processor, it reports that nothing is proven and passes. \`guard --update\` stores the current measurement in
+\`guard.json\`, and refuses if the measurement is uncertain.
 
-## A variant more
+## Adding a variant
 
-A folder in \`variants/\` with a \`server.mjs\` that reads \`variants/environment.mjs\` and answers the requests, and one entry in
-\`variants.ts\`. \`verify\` says what it lacks.`;
+Add a folder in \`variants/\` with a \`server.mjs\` that reads \`variants/environment.mjs\` and answers the requests, and one entry in
+\`variants.ts\`. \`verify\` lists what it lacks.`;
