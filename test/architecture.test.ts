@@ -98,6 +98,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
   jobs: ['errors', 'db', 'concurrency', 'resilience', 'observability', 'zod'],
   features: [
     'errors',
+    'concurrency',
     'http',
     'auth',
     'db',
@@ -113,7 +114,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
     ...['errors', 'project-root', 'http', 'observability', 'jobs', 'openapi', 'zod'],
     ...['type:cluster', 'type:db', 'db/database-error.ts'],
   ],
-  cluster: ['errors', 'settings', 'observability', 'limits', 'zod'],
+  cluster: ['errors', 'concurrency', 'resilience', 'settings', 'observability', 'limits', 'zod'],
 };
 
 /** The files that put the program together. */

@@ -4,6 +4,8 @@
  * one unasked every few seconds and when it ends, so that little is lost even with one that is killed.
  */
 
+import { createDeferred } from '../concurrency/deferred.ts';
+import { withTimeout } from '../concurrency/with-timeout.ts';
 import { lastingPart, mergeSnapshots } from '../observability/metrics/merge-metrics.ts';
 import type { Metrics, MetricsSnapshot } from '../observability/metrics/metrics.ts';
 import type { SupervisedWorker } from './supervised-worker.ts';
@@ -40,20 +42,15 @@ export function createFleetMetrics(own: Metrics, workers: () => Iterable<Supervi
     const id = lastId;
     const awaited = new Set([...workers()].filter(canAnswer));
     for (const worker of awaited) worker.tell({ kind: 'scrape', id });
-    let finish = () => {};
-    const result = new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, awaited.size === 0 ? 0 : deadlineMs);
-      finish = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    }).then(() => {
+    const complete = createDeferred();
+    const waitMs = awaited.size === 0 ? 0 : deadlineMs;
+    const result = withTimeout(complete.promise, waitMs, () => {}).then(() => {
       round = undefined;
       for (const worker of awaited) missedAt.set(worker, performance.now());
       // The newest first: after a reload its shape of a family is the one that counts.
       return mergeSnapshots([own.snapshot(), ...[...latest.values()].reverse(), ended]);
     });
-    return { id, awaited, result, finish };
+    return { id, awaited, result, finish: complete.resolve };
   }
 
   function canAnswer(worker: SupervisedWorker): boolean {

@@ -10,6 +10,7 @@
  * replaced by a worker of the old version (worker-pool.ts), which is kept for that (../kept-program.ts).
  */
 
+import { withTimeout } from '../concurrency/with-timeout.ts';
 import type { SupervisedWorker } from './supervised-worker.ts';
 import type { Exchange, WorkerPool } from './worker-pool.ts';
 
@@ -45,21 +46,11 @@ async function replaceOneByOne(
     fresh.push(worker);
     const started = await worker.started;
     if ('fault' in started) return started.fault;
-    if (fresh.length === 1) await stays(worker, canaryMs);
+    if (fresh.length === 1) await withTimeout(worker.ended, canaryMs, () => {});
     const lost = fresh.find(({ state }) => state !== 'ready');
     if (lost !== undefined) return `The new worker ${lost.id} ended soon after its start: the log says why.`;
     accept(worker);
     trim('reloaded');
   }
   return undefined;
-}
-
-/** Waits, but no longer than the worker lives. */
-async function stays(worker: SupervisedWorker, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const over = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([over, worker.ended]);
-  clearTimeout(timer);
 }

@@ -6,6 +6,7 @@
  */
 
 import type { ChildProcess } from 'node:child_process';
+import { createDeferred } from '../concurrency/deferred.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { WorkerKind, WorkerReport } from './fleet.ts';
 import { readToPrimary, type ToPrimary, type ToWorker } from './messages.ts';
@@ -73,14 +74,8 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
   let heardAt = bornAt;
   let vitals = noVitals;
   let deadline = setTimeout(() => kill('late'), options.startTimeoutMs);
-  let settleStarted: (started: Started) => void = () => {};
-  let settleEnded: (end: WorkerEnd) => void = () => {};
-  const started = new Promise<Started>((resolve) => {
-    settleStarted = resolve;
-  });
-  const ended = new Promise<WorkerEnd>((resolve) => {
-    settleEnded = resolve;
-  });
+  const started = createDeferred<Started>();
+  const ended = createDeferred<WorkerEnd>();
 
   child.on('message', (message: unknown) => {
     heardAt = performance.now();
@@ -103,7 +98,7 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
     else if (message.kind === 'beat') vitals = message;
     else if (message.kind === 'failed') {
       log.error('worker.failed', { ...who, message: message.message });
-      settleStarted({ fault: message.message });
+      started.resolve({ fault: message.message });
       drain('failed');
     } else options.onMessage(message);
   }
@@ -120,7 +115,7 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
     if (!enter('ready')) return;
     readyAt = performance.now();
     log.info('worker.ready', { ...who, start_ms: Math.round(readyAt - bornAt) });
-    settleStarted({ url });
+    started.resolve({ url });
   }
 
   function drain(why: WorkerEndReason): void {
@@ -150,8 +145,8 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
     const fields = { ...who, code, signal, reason };
     if (isUnplanned(reason)) log.error('worker.exited', fields);
     else log.info('worker.exited', fields);
-    settleStarted({ fault: sentenceOf(reason, signal ?? `code ${code}`, options) });
-    settleEnded({ reason, readyMs: readyAt === undefined ? 0 : performance.now() - readyAt });
+    started.resolve({ fault: sentenceOf(reason, signal ?? `code ${code}`, options) });
+    ended.resolve({ reason, readyMs: readyAt === undefined ? 0 : performance.now() - readyAt });
   }
 
   function tell(message: ToWorker): void {
@@ -167,8 +162,8 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
     get heardAt() {
       return heardAt;
     },
-    started,
-    ended,
+    started: started.promise,
+    ended: ended.promise,
     report() {
       const now = performance.now();
       return {

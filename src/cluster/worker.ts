@@ -5,6 +5,8 @@
  */
 
 import cluster from 'node:cluster';
+import { createDeferred } from '../concurrency/deferred.ts';
+import { withTimeout } from '../concurrency/with-timeout.ts';
 import type { LimitChannel, LimitReceiver } from '../limits/lease.ts';
 import type { Metrics, MetricsSnapshot } from '../observability/metrics/metrics.ts';
 import { readToWorker, type ToPrimary } from './messages.ts';
@@ -57,29 +59,23 @@ export function openPrimaryChannel(metrics: Metrics): PrimaryChannel {
     });
   const sendMetrics = (id = 0) => send({ kind: 'metrics', id, snapshot: metrics.snapshot() });
   const orphaned = new Promise<void>((resolve) => process.on('disconnect', resolve));
-  let begin: (message: { databaseUrl: string | null }) => void = () => {};
-  let stop: (reason: StopReason) => void = () => {};
-  const begun = new Promise<{ databaseUrl: string | null }>((resolve) => {
-    begin = resolve;
-  });
-  const stopAsked = new Promise<StopReason>((resolve) => {
-    stop = resolve;
-  });
-  void orphaned.then(() => stop('orphaned'));
+  const begun = createDeferred<{ databaseUrl: string | null }>();
+  const stopAsked = createDeferred<StopReason>();
+  void orphaned.then(() => stopAsked.resolve('orphaned'));
   process.on('message', (message: unknown) => {
     const known = readToWorker(message);
     if (known?.kind === 'decision') receiver?.answer(known);
     else if (known?.kind === 'recall') receiver?.recall(known.lease);
     else if (known?.kind === 'scrape') void sendMetrics(known.id);
     else if (known?.kind === 'collected') collections.get(known.id)?.(known.snapshot);
-    else if (known?.kind === 'stop') stop(known.takenOver ? 'taken over' : 'stopped');
-    else if (known?.kind === 'begin') begin(known);
+    else if (known?.kind === 'stop') stopAsked.resolve(known.takenOver ? 'taken over' : 'stopped');
+    else if (known?.kind === 'begin') begun.resolve(known);
   });
   void send({ kind: 'hello' });
 
   return {
-    begun,
-    stopAsked,
+    begun: begun.promise,
+    stopAsked: stopAsked.promise,
     orphaned,
     send,
     sendMetrics: () => sendMetrics(),
@@ -109,23 +105,19 @@ export function openPrimaryChannel(metrics: Metrics): PrimaryChannel {
         vitals.stop();
       };
     },
-    fleetMetrics: () =>
-      new Promise((resolve, reject) => {
-        lastCollection += 1;
-        const id = lastCollection;
-        const settle = () => {
-          clearTimeout(timer);
-          collections.delete(id);
-        };
-        const timer = setTimeout(() => {
-          settle();
-          reject(new Error(`The primary did not send the metrics within ${collectDeadlineMs} ms.`));
-        }, collectDeadlineMs);
-        collections.set(id, (snapshot) => {
-          settle();
-          resolve(snapshot);
+    async fleetMetrics() {
+      lastCollection += 1;
+      const id = lastCollection;
+      const collection = createDeferred<MetricsSnapshot>();
+      collections.set(id, collection.resolve);
+      void send({ kind: 'collect', id });
+      try {
+        return await withTimeout(collection.promise, collectDeadlineMs, () => {
+          throw new Error(`The primary did not send the metrics within ${collectDeadlineMs} ms.`);
         });
-        void send({ kind: 'collect', id });
-      }),
+      } finally {
+        collections.delete(id);
+      }
+    },
   };
 }

@@ -15,6 +15,7 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { createDeferred } from '../concurrency/deferred.ts';
 import type { Logger } from '../observability/logger.ts';
 import { currentRequest, type WorkSignal } from '../observability/request-context.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
@@ -151,14 +152,13 @@ class Scope {
   constructor(connection: PoolConnection, signal: WorkSignal | undefined) {
     this.#connection = connection;
     this.#signal = signal;
-    let end = (_reason: unknown) => {};
-    this.ended = new Promise<never>((_, reject) => {
-      end = (reason) => {
-        this.isOver = true;
-        reject(reason);
-      };
-    });
+    const ended = createDeferred<never>();
+    this.ended = ended.promise;
     this.ended.catch(() => {});
+    const end = (reason: unknown) => {
+      this.isOver = true;
+      ended.reject(reason);
+    };
     this.#abort = () => end(signal?.reason);
     signal?.addEventListener('abort', this.#abort, { once: true });
     connection.onBroken = (error) => {
@@ -183,9 +183,9 @@ class Scope {
   /** Resolves when no query is on the connection, and no cancel request for one is under way. */
   async settled(): Promise<void> {
     if (this.#unsettled === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#onSettled = resolve;
-    });
+    const settled = createDeferred();
+    this.#onSettled = settled.resolve;
+    await settled.promise;
   }
 
   close(): void {

@@ -24,6 +24,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { createSemaphore } from '../concurrency/semaphore.ts';
+import { withTimeout } from '../concurrency/with-timeout.ts';
 import type { Logger } from '../observability/logger.ts';
 import { runBeyondRequest } from '../observability/request-context.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
@@ -127,10 +128,8 @@ export function createMailQueue({
 
   async function stop(graceMs: number): Promise<void> {
     stopping.abort();
-    const timer = new AbortController();
-    const late = delay(graceMs, undefined, { signal: timer.signal }).catch(() => {});
-    await Promise.race([Promise.all(Array.from(held.values(), ({ delivery }) => delivery)), late]);
-    timer.abort();
+    const deliveries = Promise.all(Array.from(held.values(), ({ delivery }) => delivery));
+    await withTimeout(deliveries, graceMs, () => {});
     abandoned = true;
     for (const mail of held.keys()) fail(mail, 'The process ended before the mail was sent.');
     await mailer.close();

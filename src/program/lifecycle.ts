@@ -1,3 +1,4 @@
+import { withTimeout } from '../concurrency/with-timeout.ts';
 import type { Logger } from '../observability/logger.ts';
 
 /**
@@ -38,7 +39,10 @@ export function createLifecycle(log: Logger): Lifecycle {
     for (const part of parts.toReversed()) {
       const leftMs = Math.max(minMs, endAt - performance.now());
       try {
-        await withDeadline({ ...part, deadlineMs: Math.min(part.deadlineMs, leftMs) });
+        const deadlineMs = Math.min(part.deadlineMs, leftMs);
+        await withTimeout(part.close(), deadlineMs, () => {
+          throw new Error(`${part.name} did not close within ${Math.round(deadlineMs)} ms.`);
+        });
       } catch (error) {
         log.error('application.failed', { part: part.name, step: 'close', error });
       }
@@ -56,19 +60,4 @@ export function createLifecycle(log: Logger): Lifecycle {
       return closing;
     },
   };
-}
-
-async function withDeadline({ name, close, deadlineMs }: Part): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`${name} did not close within ${Math.round(deadlineMs)} ms.`)),
-      deadlineMs,
-    );
-  });
-  try {
-    await Promise.race([close(), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

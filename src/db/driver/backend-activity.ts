@@ -4,6 +4,7 @@
  */
 
 import type postgres from 'postgres';
+import { withTimeout } from '../../concurrency/with-timeout.ts';
 import { isConnectionError } from '../database-error.ts';
 
 /**
@@ -53,18 +54,14 @@ export function createBackendActivity(connect: () => ActivityConnection): Backen
     work: (sql: postgres.Sql) => Promise<T>,
     limitMs: number,
   ): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`PostgreSQL did not answer within ${limitMs} ms.`)), limitMs);
-    });
     try {
-      return await Promise.race([work(current.sql), late]);
+      return await withTimeout(work(current.sql), limitMs, () => {
+        throw new Error(`PostgreSQL did not answer within ${limitMs} ms.`);
+      });
     } catch (error) {
       current.destroy();
       if (connection === current) connection = undefined;
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 

@@ -18,6 +18,7 @@
  * before it runs; it is asked for until it does.
  */
 
+import { withTimeout } from '../../concurrency/with-timeout.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { DriverQuery } from './driver-query.ts';
 import type { PoolConnection } from './pool-connection.ts';
@@ -64,11 +65,7 @@ export class Cancellation {
   }
 
   /** Resolves with whether the request's connection has closed. */
-  async #request(): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(resolve, requestMs, false);
-    });
+  #request(): Promise<boolean> {
     const closed = this.#connection.cancel(this.#query).then(
       () => true,
       (error: unknown) => {
@@ -76,11 +73,7 @@ export class Cancellation {
         return true;
       },
     );
-    try {
-      return await Promise.race([closed, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    return withTimeout(closed, requestMs, () => false);
   }
 
   #pause(ms: number): Promise<void> {

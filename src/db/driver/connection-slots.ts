@@ -12,6 +12,8 @@
  * The connection that was used last is taken first, so that a pool opens no more connections than it needs at once.
  */
 
+import { createDeferred } from '../../concurrency/deferred.ts';
+import { withTimeout } from '../../concurrency/with-timeout.ts';
 import { AppError } from '../../errors.ts';
 import type { WorkSignal } from '../../observability/request-context.ts';
 
@@ -152,13 +154,9 @@ export function createConnectionSlots<Connection extends object>(
     refused: () => refused,
     async drained(deadlineMs) {
       if (free.length === size) return;
-      await new Promise<void>((resolve) => {
-        const late = setTimeout(resolve, deadlineMs);
-        onDrained = () => {
-          clearTimeout(late);
-          resolve();
-        };
-      });
+      const drained = createDeferred();
+      onDrained = drained.resolve;
+      await withTimeout(drained.promise, deadlineMs, () => {});
     },
   };
 }

@@ -9,6 +9,7 @@
  *   the query is over; and a query that fails between two batches ends the loop as if there were no more rows.
  */
 
+import { createDeferred } from '../../concurrency/deferred.ts';
 import type { DriverQuery } from './driver-query.ts';
 
 export interface CursorGuard {
@@ -77,28 +78,23 @@ export function repairCursors(prototype: object, close: unknown): void {
 type TakeBatch = (rows: unknown) => Promise<unknown>;
 
 async function* batches(read: (take: TakeBatch) => PromiseLike<unknown>): AsyncGenerator<unknown, void> {
-  let deliver: (batch: { readonly rows: unknown }) => void;
+  let next = createDeferred<{ readonly rows: unknown }>();
   let proceed = (_close?: unknown) => {};
-  const next = () =>
-    new Promise<{ readonly rows: unknown }>((resolve) => {
-      deliver = resolve;
-    });
-  let batch = next();
   const over = Promise.resolve(
     read((rows) => {
-      deliver({ rows });
-      return new Promise((resolve) => {
-        proceed = resolve;
-      });
+      next.resolve({ rows });
+      const handled = createDeferred<unknown>();
+      proceed = handled.resolve;
+      return handled.promise;
     }),
   ).then(() => undefined);
   // It can reject while the caller works on a batch; the caller hears of it when it asks for the next one.
   over.catch(() => {});
   try {
     for (;;) {
-      const arrived = await Promise.race([batch, over]);
+      const arrived = await Promise.race([next.promise, over]);
       if (arrived === undefined) return;
-      batch = next();
+      next = createDeferred();
       yield arrived.rows;
       proceed();
     }

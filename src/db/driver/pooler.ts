@@ -12,7 +12,7 @@
  * A pooler of sessions may have no backends left for the others; they are waited for a moment only.
  */
 
-import { setTimeout as delay } from 'node:timers/promises';
+import { withTimeout } from '../../concurrency/with-timeout.ts';
 import { sqlState } from '../database-error.ts';
 import type { DirectConnection } from './direct-connection.ts';
 
@@ -32,11 +32,10 @@ export async function isLentByTransaction(
   if (announced === backend) return false;
   const borrowers = Array.from({ length: others }, connect);
   try {
-    const deadline = delay(waitMs, undefined);
     const borrowed = await Promise.all(
-      borrowers.map((borrower) => Promise.race([holdBackend(borrower), deadline])),
+      borrowers.map((borrower) => withTimeout(holdBackend(borrower), waitMs, () => undefined)),
     );
-    const own = await Promise.race([identify(connection), delay(waitMs, undefined)]);
+    const own = await withTimeout(identify(connection), waitMs, () => undefined);
     return own?.backend !== backend || borrowed.includes(backend) || borrowed.includes('refused');
   } finally {
     await Promise.all(borrowers.map((borrower) => borrower.end({ timeout: 0 })));

@@ -12,6 +12,7 @@
  */
 
 import { AsyncResource } from 'node:async_hooks';
+import { withTimeout } from '../../concurrency/with-timeout.ts';
 import { AppError } from '../../errors.ts';
 import type { Logger } from '../../observability/logger.ts';
 
@@ -87,26 +88,13 @@ async function runCheck(
   const startedAt = performance.now();
   const elapsed = () => Math.round((performance.now() - startedAt) * 100) / 100;
   try {
-    await withDeadline(run, timeoutMs);
+    await withTimeout(run(), timeoutMs, () => {
+      throw new AppError('not_ready', `No answer within ${timeoutMs} ms.`);
+    });
     return [name, { status: 'pass', required, duration_ms: elapsed() }];
   } catch (error) {
     log.warning('readiness.failed', { check: name, required, error });
     const detail = error instanceof AppError ? error.message : 'The check failed; the log says why.';
     return [name, { status: 'fail', required, detail, duration_ms: elapsed() }];
-  }
-}
-
-async function withDeadline(run: () => Promise<void>, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(new AppError('not_ready', `No answer within ${timeoutMs} ms.`)),
-      timeoutMs,
-    );
-  });
-  try {
-    await Promise.race([run(), late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

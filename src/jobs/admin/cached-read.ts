@@ -4,7 +4,7 @@
  * `minTtlMs` at least; in between everybody gets what was found, or the error that was.
  */
 
-import { setTimeout as delay } from 'node:timers/promises';
+import { withTimeout } from '../../concurrency/with-timeout.ts';
 
 export interface CachedReadOptions {
   /** How old a value may always be, in milliseconds. */
@@ -56,9 +56,7 @@ export function cachedRead<Value>(
     async read(waitMs) {
       if (underWay !== undefined || now() >= freshUntil) {
         underWay ??= find();
-        const late = new AbortController();
-        await Promise.race([underWay, delay(waitMs, undefined, { signal: late.signal }).catch(() => {})]);
-        late.abort();
+        await withTimeout(underWay, waitMs, () => {});
       }
       if (latest?.ok === false) throw latest.error;
       return latest?.value;

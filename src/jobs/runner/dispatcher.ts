@@ -21,6 +21,8 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { createDeferred } from '../../concurrency/deferred.ts';
+import { withTimeout } from '../../concurrency/with-timeout.ts';
 import type { Sql } from '../../db/sql.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { runOutsideRequest } from '../../observability/request-context.ts';
@@ -279,13 +281,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       isStopping = true;
       clearTimeout(staleTimer);
       giveBack(waiting.splice(0));
-      const empty = new Promise<void>((resolve) => {
-        onEmpty = resolve;
-      });
+      const empty = createDeferred();
+      onEmpty = empty.resolve;
       tellIfEmpty();
-      await before(graceMs, empty);
+      await withTimeout(empty.promise, graceMs, () => {});
       for (const { job, stage } of held.values()) if (stage === 'running') abort(job, 'drain');
-      await before(endMs, empty);
+      await withTimeout(empty.promise, endMs, () => {});
     },
     async lose() {
       isStopping = true;
@@ -300,13 +301,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 /** Whether a job is to run alone: it ran in a process that has ended. */
 function isSuspect({ losses }: ClaimedJob): boolean {
   return losses > 0;
-}
-
-/** Resolves with the promise, or when the time is up. */
-async function before(ms: number, promise: Promise<void>): Promise<void> {
-  const timer = new AbortController();
-  await Promise.race([promise, delay(ms, undefined, { signal: timer.signal }).catch(() => {})]);
-  timer.abort();
 }
 
 /** What a thread is to know. */

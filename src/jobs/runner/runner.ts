@@ -28,6 +28,7 @@
  */
 
 import { hostname } from 'node:os';
+import { createDeferred } from '../../concurrency/deferred.ts';
 import { createInterruptibleSleep } from '../../concurrency/interruptible-sleep.ts';
 import { connectDatabase } from '../../db/database.ts';
 import { isUnavailable } from '../../db/database-error.ts';
@@ -137,10 +138,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   let graceMs = 0;
   /** The number of the session before. */
   let former = 0;
-  let tellStop = () => {};
-  const stopAsked = new Promise<void>((resolve) => {
-    tellStop = resolve;
-  });
+  const stopAsked = createDeferred();
 
   const open = () =>
     openSession({
@@ -196,7 +194,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     lastRunner = runner;
     own.claim();
     // A poll without an answer, or a take-over, holds up neither the end of the session nor a stop.
-    await Promise.race([keepPolling(opened, own), opened.over, stopAsked]);
+    await Promise.race([keepPolling(opened, own), opened.over, stopAsked.promise]);
     if (!isOver()) await own.drain(graceMs);
     // Both may have come: what cannot be let go in order any more is aborted.
     if (isOver()) log.warning('runner.lost', { runner, running: own.running() });
@@ -277,7 +275,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
         log.info('runner.stopped');
       });
       sleep.wake();
-      tellStop();
+      stopAsked.resolve();
       return stopping;
     },
   };

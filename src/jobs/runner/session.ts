@@ -13,7 +13,8 @@
  * - It holds no transaction open, which would keep VACUUM from the whole database.
  */
 
-import { setTimeout as delay } from 'node:timers/promises';
+import { createDeferred } from '../../concurrency/deferred.ts';
+import { withTimeout } from '../../concurrency/with-timeout.ts';
 import { sqlState } from '../../db/database-error.ts';
 import { connectDirectly, type DirectConnection } from '../../db/driver/direct-connection.ts';
 import { isLentByTransaction } from '../../db/driver/pooler.ts';
@@ -82,10 +83,7 @@ const sessionSettings: Readonly<Record<string, string>> = {
 /** Rejects with a StartError behind a pooler of transactions or in another database, else with the driver's errors. */
 export async function openSession(options: SessionOptions): Promise<Session> {
   let isOver = false;
-  let tellOver = () => {};
-  const over = new Promise<void>((resolve) => {
-    tellOver = resolve;
-  });
+  const over = createDeferred();
   const connection = connectDirectly({
     ...options,
     onClose: () => end(),
@@ -98,23 +96,22 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     isOver = true;
     endPoll(new Error('The session ended before the poll had an answer.'));
     void connection.end({ timeout: 0 });
-    tellOver();
+    over.resolve();
   };
 
   try {
     const runner = await within(answerMs, becomeRunner(connection, options), end);
     return {
       runner,
-      over,
+      over: over.promise,
       isOver: () => isOver,
       async poll() {
         if (isOver) throw new Error('The session of the runner is over.');
         // The driver tells nobody of a query that it sent in the moment when the connection broke.
-        const broken = new Promise<never>((_, reject) => {
-          endPoll = reject;
-        });
+        const broken = createDeferred<never>();
+        endPoll = broken.reject;
         const polled = pollSession(connection, { runner, queues: options.queues });
-        return within(answerMs, Promise.race([polled, broken]), end);
+        return within(answerMs, Promise.race([polled, broken.promise]), end);
       },
       async close() {
         if (isOver) return;
@@ -175,16 +172,9 @@ async function registerWhereJobsAre(
 }
 
 /** Settles as the work does; calls `onLate` and rejects if it has not in time. */
-async function within<T>(ms: number, work: Promise<T>, onLate: () => void): Promise<T> {
-  const timer = new AbortController();
-  const late = delay(ms, undefined, { signal: timer.signal }).then(() => {
+function within<T>(ms: number, work: Promise<T>, onLate: () => void): Promise<T> {
+  return withTimeout(work, ms, () => {
     onLate();
     throw new Error(`The database did not answer within ${ms} ms.`);
   });
-  late.catch(() => {});
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    timer.abort();
-  }
 }

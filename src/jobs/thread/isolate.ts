@@ -14,6 +14,7 @@
  * other is taken for 0.1 s, 0.2 s ... 30 s.
  */
 
+import { createDeferred } from '../../concurrency/deferred.ts';
 import { outcomeOfAbort } from './outcome.ts';
 import {
   type SupervisedThread,
@@ -68,19 +69,17 @@ export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOpti
   };
 
   function open(): Slot {
-    let tellReady = (_thread: SupervisedThread | undefined) => {};
+    const ready = createDeferred<SupervisedThread | undefined>();
     const slot: Slot = {
       isTaken: true,
-      ready: new Promise((resolve) => {
-        tellReady = resolve;
-      }),
+      ready: ready.promise,
     };
     const thread: SupervisedThread = startSupervisedThread({
       ...{ start, abortGraceMs, log },
       onReady() {
         clearTimeout(startTimer);
         failures = 0;
-        tellReady(thread);
+        ready.resolve(thread);
       },
       onIdle() {},
       onEnded({ wasUseful, cause }) {
@@ -88,7 +87,7 @@ export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOpti
         threads.delete(thread);
         clearTimeout(startTimer);
         clearTimeout(slot.idleTimer);
-        tellReady(undefined);
+        ready.resolve(undefined);
         if (!wasUseful && closed === undefined && slot.isTaken) noteFailure(cause.stack ?? cause.message);
       },
     });

@@ -26,6 +26,7 @@
  * What is called a thread here is also a process with one attempt at a time (`isolate.ts`): see `thread-handle.ts`.
  */
 
+import { createDeferred } from '../../concurrency/deferred.ts';
 import type { LogFields, Logger } from '../../observability/logger.ts';
 import { failed, outcomeOfAbort, toAttemptError } from './outcome.ts';
 import { isFromThread } from './received-message.ts';
@@ -91,10 +92,7 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
   let reason: ThreadEndReason = 'exited';
   let graceTimer: NodeJS.Timeout | undefined;
 
-  let tellEnded = () => {};
-  const ended = new Promise<void>((resolve) => {
-    tellEnded = resolve;
-  });
+  const ended = createDeferred();
   const handle = options.start({
     message: listen,
     // What the thread said cannot be read. It may have been how its attempt ended, so nothing else would end that.
@@ -106,7 +104,7 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
     },
     ended(how) {
       onExit(how);
-      tellEnded();
+      ended.resolve();
     },
   });
   const tell = (message: ToThread) => handle.post(message);
@@ -223,13 +221,13 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
       }),
     abort,
     end() {
-      if (state === 'ended') return ended;
+      if (state === 'ended') return ended.promise;
       isToEnd = true;
       reason = 'stopped';
       if (given !== undefined) abort(given.attempt.id, 'drain');
       else if (state === 'idle') endPolitely();
       else if (state === 'starting') terminate('stopped');
-      return ended;
+      return ended.promise;
     },
   };
 }
