@@ -14,8 +14,8 @@ import type { MalformedReport } from './http/connection/malformed.ts';
 import type { Next } from './http/context.ts';
 import { dispatch, type PreparedRoute, prepareRoute } from './http/dispatch.ts';
 import type { Route } from './http/route.ts';
-import { isOpen, refuseUnclearAccess } from './http/route-access.ts';
-import { refuseUnclearLimits } from './http/route-limits.ts';
+import { assertRouteAccess, isOpen } from './http/route-access.ts';
+import { assertRouteLimits } from './http/route-limits.ts';
 import { createRouter, type Router } from './http/router.ts';
 import type { LimitStore } from './limits/limit-store.ts';
 import { createMemoryLimitStore, type MemoryLimitStore } from './limits/memory-store.ts';
@@ -55,9 +55,9 @@ export function createApp(parts: AppParts): App {
   for (const { name } of layers) log.debug('middleware.registered', { layer: name });
 
   const routes = createRoutes(parts);
-  refuseMissingNeed(layers, routes);
-  refuseUnclearAccess(routes);
-  refuseUnclearLimits(routes);
+  assertLayerNeeds(layers, routes);
+  assertRouteAccess(routes);
+  assertRouteLimits(routes);
   const defaults = {
     maxBytes: settings.security.maxRequestSize,
     timeoutMs: settings.server.bodyTimeoutSeconds * 1000,
@@ -91,7 +91,7 @@ export function createApp(parts: AppParts): App {
  * A redirect to HTTPS by a layer that cannot know the scheme would never end; a route that wants somebody in particular
  * must not be open because the layers that look are off.
  */
-function refuseMissingNeed(layers: readonly AppLayer[], routes: readonly Route[]): void {
+function assertLayerNeeds(layers: readonly AppLayer[], routes: readonly Route[]): void {
   const names = new Set(layers.map(({ name }) => name));
   if (names.has('https-policy') && !names.has('proxy-headers')) {
     throw new StartError(

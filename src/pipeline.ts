@@ -19,7 +19,7 @@ import { errorBoundary } from './middleware/error-boundary.ts';
 import { etag } from './middleware/etag.ts';
 import { httpsPolicy } from './middleware/https-policy.ts';
 import { idempotency } from './middleware/idempotency.ts';
-import { messageFaults } from './middleware/message-errors.ts';
+import { messageErrors } from './middleware/message-errors.ts';
 import { countRequests } from './middleware/metrics.ts';
 import { proxyHeaders } from './middleware/proxy-headers.ts';
 import { rateLimit } from './middleware/rate-limit.ts';
@@ -188,12 +188,12 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       run: rateLimit({ log: httpLog, limit: addressLimit(settings), store: limitStore }),
     },
     {
-      name: 'message-faults',
+      name: 'message-errors',
       guide: 'part of 3',
       purpose: 'Refuses what is wrong with the message as a whole: framing, size, target, Host',
       ends: '400, 414, 417, 421, 431, 501',
       needs: 'trusted-host, for 421',
-      run: messageFaults(),
+      run: messageErrors(),
     },
     {
       name: 'https-policy',

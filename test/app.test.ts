@@ -21,7 +21,7 @@ test('the pipeline has its layers in this order, outermost first', () => {
       'trusted-host',
       'cors',
       'rate-limit',
-      'message-faults',
+      'message-errors',
       'https-policy',
       'authenticate',
       'authorise',

@@ -81,7 +81,7 @@ function renderPipeline(layers: readonly AppLayer[]): string {
     tableRow(['---', '---', '---', '---', '---', '---']),
     ...rows,
     '',
-    '`APP_DISABLED_LAYERS` turns any of them off, except `error-boundary` and `message-faults`. `rate-limit` and `caller-limit` also need',
+    '`APP_DISABLED_LAYERS` turns any of them off, except `error-boundary` and `message-errors`. `rate-limit` and `caller-limit` also need',
     '`SECURITY_RATE_LIMIT_ENABLED`, `cors` a list of origins, and `https-policy` stands only in production behind a trusted',
     "proxy. Why the order is not the guide's, letter by letter: [guide-map.md](guide-map.md), C1 to C7.",
   ]);

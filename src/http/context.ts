@@ -77,7 +77,7 @@ export class Context {
    * What is wrong with the message as a whole: found when it arrived, thrown inside the pipeline, so that it is
    * logged and answered like every other refusal.
    */
-  fault: AppError | undefined = undefined;
+  messageError: AppError | undefined = undefined;
   /** Who asks, once the credentials of the request are checked; undefined for somebody who showed none. */
   principal: Principal | undefined = undefined;
   /**
@@ -96,7 +96,7 @@ export class Context {
   expectsContinue = false;
 
   /** When the work for this request is to end; `signal` is the same for those who need a real AbortSignal. */
-  readonly ending = new AbortSource();
+  readonly abortSource = new AbortSource();
 
   status = 404;
   readonly headers: ResponseHeaders = {};
@@ -131,21 +131,21 @@ export class Context {
     if (this.#abort === undefined) {
       const controller = new AbortController();
       this.#abort = controller;
-      const abort = () => controller.abort(this.ending.reason);
-      if (this.ending.aborted) abort();
-      else this.ending.addEventListener('abort', abort);
+      const abort = () => controller.abort(this.abortSource.reason);
+      if (this.abortSource.aborted) abort();
+      else this.abortSource.addEventListener('abort', abort);
     }
     return this.#abort.signal;
   }
 
   /** Whether the request was given up: it has been answered, or nobody waits for an answer. */
   get aborted(): boolean {
-    return this.ending.aborted;
+    return this.abortSource.aborted;
   }
 
-  /** Ends the work for this request: everything that listens to `ending` or `signal` stops. */
+  /** Ends the work for this request: everything that listens to `abortSource` or `signal` stops. */
   abort(reason: Error): void {
-    this.ending.abort(reason);
+    this.abortSource.abort(reason);
   }
 
   /** Sets the answer. A content type is kept from an earlier reply only if none is given. */

@@ -13,7 +13,7 @@ import type { Context, Done, Payload } from './context.ts';
 import { type MediaType, parseMediaType } from './headers/media-type.ts';
 import { parseQuery } from './query.ts';
 import { Reply } from './reply.ts';
-import { createOnce, type FinishedReply } from './reply-recorder.ts';
+import { createRecordReply, type FinishedReply } from './reply-recorder.ts';
 import type { Route, RouteRequest } from './route.ts';
 import { createSerialiser, type Serialise } from './serialise.ts';
 import { type Part, type PartInput, validatePart, validationFailed } from './validate.ts';
@@ -51,8 +51,8 @@ export function prepareRoute(route: Route, defaults: BodyLimits): PreparedRoute 
 /** Answers the request by its route; an unmatched one with the refusal that its match stands for. */
 export function dispatch(ctx: Context): Done {
   const { match } = ctx;
-  if (ctx.fault !== undefined) throw ctx.fault;
-  if (match.kind !== 'found') return refuseUnmatched(ctx);
+  if (ctx.messageError !== undefined) throw ctx.messageError;
+  if (match.kind !== 'found') return replyToUnmatched(ctx);
   const prepared = match.value;
   const { body, upload } = prepared.route;
   if (body !== undefined && ctx.rawBody === undefined && ctx.bodyState !== 'absent') {
@@ -105,7 +105,7 @@ function validateRequest(
     query: check('query', route.query, () => readQuery(ctx)),
     headers: check('header', route.headers, () => ctx.request.headers),
     body: check('body', route.body, () => form ?? readBody(ctx)),
-    once: createOnce(ctx, (returned) => finish(prepared, returned)),
+    recordReply: createRecordReply(ctx, (returned) => finish(prepared, returned)),
     ctx,
   };
   if (errors.length > 0) throw validationFailed(errors);
@@ -180,7 +180,7 @@ function serialiserOf({ route, serialisers }: PreparedRoute, status: number): Se
   throw new AppError('response_invalid', detail);
 }
 
-function refuseUnmatched(ctx: Context): undefined {
+function replyToUnmatched(ctx: Context): undefined {
   const { match, target, method } = ctx;
   if (match.kind === 'trailing-slash') {
     // The same target without the slash; 308 keeps the method and the body (RFC 9110, section 15.4.9).

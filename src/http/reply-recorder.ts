@@ -1,11 +1,11 @@
 /**
  * How a handler has its answer kept together with its effect, so that the same request sent again gets that answer and
  * is not done twice. This side knows neither where answers are kept nor what a transaction is: a layer puts a recorder
- * into the context when the client has sent an `Idempotency-Key`, the dispatcher makes `once` of it, and the handler
- * hands what `once` returns to its service, which calls it as the last thing in its transaction.
+ * into the context when the client has sent an `Idempotency-Key`, the dispatcher makes `recordReply` of it, and the handler
+ * hands what `recordReply` returns to its service, which calls it as the last thing in its transaction.
  *
- *     const answer = (user: User) => created(user, `/users/${user.id}`);
- *     return answer(await users.register(body, once(answer)));
+ *     const reply = (user: User) => created(user, `/users/${user.id}`);
+ *     return reply(await users.register(body, recordReply(reply)));
  */
 
 import type { Context, Payload } from './context.ts';
@@ -26,15 +26,18 @@ export interface ReplyRecorder {
 }
 
 /** What a service calls in its transaction, with the value that the answer is made of. */
-export type KeepAnswer<Value> = (transaction: unknown, value: Value) => Promise<void>;
+export type ReplyRecording<Value> = (transaction: unknown, value: Value) => Promise<void>;
 
 /** Makes what keeps the answer that `answer` gives for a value. Undefined when the client has not asked for it. */
-export type Once = <Value>(answer: (value: Value) => unknown) => KeepAnswer<Value> | undefined;
+export type RecordReply = <Value>(toReply: (value: Value) => unknown) => ReplyRecording<Value> | undefined;
 
-/** The `once` of a request. `finish` makes a handler's answer ready. */
-export function createOnce({ recorder }: Context, finish: (returned: unknown) => FinishedReply): Once {
+/** The `recordReply` of a request. `finish` makes a handler's answer ready. */
+export function createRecordReply(
+  { recorder }: Context,
+  finish: (returned: unknown) => FinishedReply,
+): RecordReply {
   if (recorder === undefined) return notAsked;
-  return (answer) => (transaction, value) => recorder.record(transaction, finish(answer(value)));
+  return (toReply) => (transaction, value) => recorder.record(transaction, finish(toReply(value)));
 }
 
-const notAsked: Once = () => undefined;
+const notAsked: RecordReply = () => undefined;

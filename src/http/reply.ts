@@ -46,8 +46,8 @@ export function accepted<Value>(value: Value, location: string): Reply<202, Valu
   return new Reply(202, { kind: 'value', value }, { location });
 }
 
-/** Any other status with a value: `answer(503, report)`. */
-export function answer<const Status extends number, Value>(
+/** Any other status with a value: `reply(503, report)`. */
+export function reply<const Status extends number, Value>(
   status: Status,
   value: Value,
 ): Reply<Status, Value> {

@@ -8,7 +8,7 @@ export function isOpen({ auth }: Route): boolean {
 }
 
 /** Throws a StartError if a route lets everybody in, and asks for a role or a scope as if it did not. */
-export function refuseUnclearAccess(routes: readonly Route[]): void {
+export function assertRouteAccess(routes: readonly Route[]): void {
   const unclear = routes.find((route) => isOpen(route) && (route.roles ?? route.scopes) !== undefined);
   if (unclear === undefined) return;
   throw new StartError(

@@ -9,11 +9,11 @@ const ownNames = new Set(['address', 'minute', 'hour', 'user']);
  * Throws a StartError if a route declares a quota that cannot be, if two routes mean different ones by one name, or if
  * anybody can make the server do something expensive without a limit.
  */
-export function refuseUnclearLimits(routes: readonly Route[]): void {
+export function assertRouteLimits(routes: readonly Route[]): void {
   const byName = new Map<string, RouteLimit>();
   for (const route of routes) {
     const { method, path, limits = [] } = route;
-    refuseUnlimitedCost(route);
+    assertCostsLimited(route);
     for (const limit of limits) {
       const where = `The limit "${limit.name}" of ${method} ${path}`;
       if (!/^[a-z][a-z0-9-]{0,31}$/.test(limit.name) || ownNames.has(limit.name)) {
@@ -36,7 +36,7 @@ export function refuseUnclearLimits(routes: readonly Route[]): void {
 }
 
 /** What anybody can make the server do is limited for this route alone: the general limit counts cheap requests too. */
-function refuseUnlimitedCost(route: Route): void {
+function assertCostsLimited(route: Route): void {
   const { method, path, costs = [], limits = [] } = route;
   if (!isOpen(route) || costs.length === 0 || limits.length > 0) return;
   throw new StartError(

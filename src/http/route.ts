@@ -10,7 +10,7 @@ import type { ErrorCode } from '../errors.ts';
 import type { Upload } from './body/multipart.ts';
 import type { Context } from './context.ts';
 import type { Reply } from './reply.ts';
-import type { KeepAnswer } from './reply-recorder.ts';
+import type { ReplyRecording } from './reply-recorder.ts';
 
 export const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 export type Method = (typeof methods)[number];
@@ -34,9 +34,9 @@ export type Auth = 'none' | 'own' | 'user' | 'apiKey' | 'any';
  * - `password-hash`: tenths of a second of a core, and 128 MiB.
  * - `mail`: a mail to somebody who may not have asked for it.
  * - `write`: a row that is written or deleted.
- * - `large-answer`: an answer of over 50 kB, or one that other processes are asked for.
+ * - `large-response`: an answer of over 50 kB, or one that other processes are asked for.
  */
-export type RouteCost = 'password-hash' | 'mail' | 'write' | 'large-answer';
+export type RouteCost = 'password-hash' | 'mail' | 'write' | 'large-response';
 
 /** A quota of one route: at most `quota` requests in any `windowMs` milliseconds, of one address or of one user. */
 export interface RouteLimit {
@@ -60,14 +60,14 @@ export interface ResponseSpec {
 export type Responses = Readonly<Record<number, ResponseSpec>>;
 
 /** What a handler gets: the validated parts of the request. `ctx` is for what has no schema. */
-export interface RouteRequest<Params, Query, Headers, Body, Answer> {
+export interface RouteRequest<Params, Query, Headers, Body, Returned> {
   readonly params: Params;
   readonly query: Query;
   readonly headers: Headers;
   readonly body: Body;
   readonly ctx: Context;
   /** Has the answer kept together with the effect, on a route that is `idempotent`: see reply-recorder.ts. */
-  once<Value>(answer: (value: Value) => Answer): KeepAnswer<Value> | undefined;
+  recordReply<Value>(toReply: (value: Value) => Returned): ReplyRecording<Value> | undefined;
 }
 
 type ValueOf<Spec> = Spec extends { readonly schema: infer Schema extends z.ZodType }
@@ -108,7 +108,7 @@ interface RouteFacts {
   readonly costs?: readonly RouteCost[];
   /** Quotas of its own, beside those of the address and of the user. */
   readonly limits?: readonly RouteLimit[];
-  /** Takes `Idempotency-Key`: the request is done once, however often it is sent. Its handler uses `once`. */
+  /** Takes `Idempotency-Key`: the request is done once, however often it is sent. Its handler uses `recordReply`. */
   readonly idempotent?: boolean;
   /** The largest body in bytes; by default the setting for its class. */
   readonly maxBody?: number;

@@ -3,7 +3,7 @@
  *
  * What Node's parser refuses never becomes a request; `malformed.ts` answers it on the bare socket. Everything else goes
  * one way: parse the target, match the route, run the pipeline, send. A fault of the message as a whole
- * (message-error.ts) goes the same way, as `ctx.fault`, so that it gets its log lines and headers too. Slow headers and silent
+ * (message-error.ts) goes the same way, as `ctx.messageError`, so that it gets its log lines and headers too. Slow headers and silent
  * sockets end after `headersTimeoutMs`, idle connections after `keepAliveMs`, slow bodies at the deadline of
  * whoever reads them, and answers that their client does not read after `stallTimeoutMs`.
  *
@@ -18,12 +18,12 @@ import { AppError } from '../errors.ts';
 import { createConnections, type Refusal } from './connection/connections.ts';
 import { type DrainOptions, drain } from './connection/drain.ts';
 import {
-  answerMalformed,
   closeSoon,
   type MalformedInput,
   type MalformedReport,
+  replyToMalformed,
 } from './connection/malformed.ts';
-import { createFaultFinder } from './connection/message-error.ts';
+import { createMessageCheck } from './connection/message-error.ts';
 import { Context, type Next } from './context.ts';
 import type { PreparedRoute } from './dispatch.ts';
 import { EventStream } from './event-stream.ts';
@@ -78,7 +78,7 @@ export interface HttpServer {
 
 /** Makes the server; it does not listen yet. */
 export function createHttpServer(options: ServerOptions): HttpServer {
-  const findFault = createFaultFinder(options);
+  const findMessageError = createMessageCheck(options);
   let closing = false;
   let requests = 0;
   let inFlight = 0;
@@ -137,7 +137,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     const { onMalformed: report, malformedFieldsFor: fieldsFor = () => undefined } = options;
-    answerMalformed({ error, socket, pending: pending.get(socket), fieldsFor, report });
+    replyToMalformed({ error, socket, pending: pending.get(socket), fieldsFor, report });
   });
 
   function receive(
@@ -148,14 +148,18 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     if (ended.has(request.socket)) return;
     const target = parseTarget(request.url ?? '', options);
     const method = request.method ?? '';
-    const match = target.fault === undefined ? options.router.match(method, target.path) : unmatched;
+    const match = target.error === undefined ? options.router.match(method, target.path) : unmatched;
     const ctx = new Context(request, response, target, match, performance.now());
     if (expects === 'continue') {
       ctx.expectsContinue = true;
       // A client must not expect it without a body (RFC 9110, section 10.1.1).
       if (ctx.bodyState === 'unknown') ctx.bodyState = 'present';
     }
-    ctx.fault = findFault({ request, target, unknownExpectation: expects === 'unknown expectation' });
+    ctx.messageError = findMessageError({
+      request,
+      target,
+      unknownExpectation: expects === 'unknown expectation',
+    });
 
     requests += 1;
     inFlight += 1;

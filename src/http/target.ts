@@ -5,7 +5,7 @@
  */
 
 /** Why a target is refused with 400; a sentence for the client. */
-export type TargetFault = string;
+export type TargetError = string;
 
 export interface Target {
   /** The target as it came. */
@@ -16,7 +16,7 @@ export interface Target {
   readonly query: string;
   /** The host of an absolute-form target, which then counts instead of the Host header (RFC 9112, 3.2.2). */
   readonly authority?: string;
-  readonly fault?: TargetFault;
+  readonly error?: TargetError;
 }
 
 export interface TargetOptions {
@@ -24,7 +24,7 @@ export interface TargetOptions {
   readonly blockNullBytes: boolean;
 }
 
-/** Takes a request target apart. Never throws: what is wrong with it stands in `fault`. */
+/** Takes a request target apart. Never throws: what is wrong with it stands in `error`. */
 export function parseTarget(raw: string, options: TargetOptions): Target {
   if (raw.charCodeAt(0) === 47 /* / */) {
     // By far the most requests: a path without anything to decode.
@@ -35,7 +35,7 @@ export function parseTarget(raw: string, options: TargetOptions): Target {
   const absolute = /^https?:\/\/([^/?#]*)(.*)$/is.exec(raw);
   const authority = absolute?.[1];
   if (authority === undefined || authority === '' || authority.includes('@')) {
-    return { raw, path: raw, query: '', fault: 'The request target must be a path that starts with "/".' };
+    return { raw, path: raw, query: '', error: 'The request target must be a path that starts with "/".' };
   }
   const rest = absolute?.[2] ?? '';
   const target = parsePathAndQuery(raw, rest.startsWith('/') ? rest : `/${rest}`, options);
@@ -48,8 +48,8 @@ function parsePathAndQuery(raw: string, text: string, options: TargetOptions): T
   const query = mark < 0 ? '' : text.slice(mark + 1);
   if (!needsCare.test(text)) return { raw, path, query };
 
-  const fault = faultOf(path, query, options);
-  return fault === undefined ? { raw, path: decodeURIComponent(path), query } : { raw, path, query, fault };
+  const error = findError(path, query, options);
+  return error === undefined ? { raw, path: decodeURIComponent(path), query } : { raw, path, query, error };
 }
 
 /** A percent sign, a fragment, a backslash, or anything that is not printable ASCII. */
@@ -59,7 +59,7 @@ const malformedPercent = /%(?![0-9a-fA-F]{2})/;
 const encodedControl = /%(?:[01][0-9a-fA-F]|7[fF])/;
 const encodedSlash = /%(?:2[fF]|5[cC])/;
 
-function faultOf(path: string, query: string, options: TargetOptions): TargetFault | undefined {
+function findError(path: string, query: string, options: TargetOptions): TargetError | undefined {
   if (/[#\\]|[^!-~]/.test(path) || /[#]|[^!-~]/.test(query)) {
     return 'The request target has a character that must be percent-encoded.';
   }

@@ -1,6 +1,6 @@
 import type { Fleet, WorkerReport } from '../cluster/fleet.ts';
 import type { Context } from '../http/context.ts';
-import { answer, ok, raw } from '../http/reply.ts';
+import { ok, raw, reply } from '../http/reply.ts';
 import { type Route, route } from '../http/route.ts';
 import { prometheusContentType, renderPrometheus } from '../observability/metrics/prometheus.ts';
 import { liveness, readiness, workerList } from './schema.ts';
@@ -42,7 +42,7 @@ export function managementRoutes({ fleet, guard }: ManagementRoutesOptions): Rou
         const { ready, detail } = await fleet.readiness();
         return ready
           ? ok({ status: 'pass' as const, detail })
-          : answer(503, { status: 'fail' as const, detail });
+          : reply(503, { status: 'fail' as const, detail });
       },
     }),
     route({

@@ -101,7 +101,7 @@ export function createManagementServer(options: ManagementOptions): ManagementSe
         headers: { 'retry-after': '1', connection: 'close' },
       });
     }
-    if (ctx.fault === undefined && !ctx.isProbe && !isAllowed(ctx.host)) {
+    if (ctx.messageError === undefined && !ctx.isProbe && !isAllowed(ctx.host)) {
       throw new AppError(
         'misdirected_request',
         'This port does not answer to the host that the request names: use its address or localhost, or add the name to APP_MANAGEMENT_ALLOWED_HOSTS.',

@@ -13,12 +13,7 @@
 import { clientKey } from '../http/addresses.ts';
 import { after } from '../http/compose.ts';
 import type { Context, Done, Middleware, Next } from '../http/context.ts';
-import {
-  addQuotas,
-  describeQuotas,
-  refuseOverQuota,
-  showStanding,
-} from '../http/headers/ratelimit-fields.ts';
+import { addQuotas, describeQuotas, overQuotaError, showStanding } from '../http/headers/ratelimit-fields.ts';
 import type { Route, RouteLimit } from '../http/route.ts';
 import type { Decision, Limit, LimitStore, Policy } from '../limits/limit-store.ts';
 import type { Logger } from '../observability/logger.ts';
@@ -66,7 +61,7 @@ export function callerLimit({ log, store, userPerMinute }: CallerLimitOptions): 
       policy: name,
       quota,
     });
-    throw refuseOverQuota(decision, 'caller-limit');
+    throw overQuotaError(decision, 'caller-limit');
   }
 
   return function callerLimit(ctx, next) {

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts';
-import { receiveBody, refuseByHeaders, waitForBody } from '../http/body/body.ts';
+import { assertAcceptableBody, receiveBody, waitForBody } from '../http/body/body.ts';
 import type { Context, Done, Middleware, Next } from '../http/context.ts';
 import type { PreparedRoute } from '../http/dispatch.ts';
 import { parseMediaType } from '../http/headers/media-type.ts';
@@ -38,7 +38,7 @@ function validate(ctx: Context, next: Next, { accepts, bodyLimits, route }: Prep
     });
   }
   if (route.upload !== undefined) {
-    refuseByHeaders(ctx, bodyLimits, layer);
+    assertAcceptableBody(ctx, bodyLimits, layer);
     return next(ctx);
   }
   return receiveBody(ctx, bodyLimits, layer).then(() => next(ctx));

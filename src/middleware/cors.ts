@@ -62,7 +62,7 @@ export function cors(options: CorsOptions): Middleware {
     if (origin !== undefined && isPreflight) {
       ctx.vary('Access-Control-Request-Method');
       ctx.vary('Access-Control-Request-Headers');
-      if (fields !== undefined && ctx.fault === undefined) {
+      if (fields !== undefined && ctx.messageError === undefined) {
         Object.assign(ctx.headers, fields);
         ctx.headers['access-control-allow-methods'] = methods;
         ctx.headers['access-control-allow-headers'] = allowedHeaders;

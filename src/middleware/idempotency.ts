@@ -136,7 +136,7 @@ function isKept(ctx: Context, { recorded }: ReplyRecorder): boolean {
   if (ctx.aborted || ctx.status >= 400) return false;
   if (recorded !== undefined) return true;
   throw new Error(
-    `The handler of ${ctx.method} ${ctx.target.path} did its work without keeping the answer: hand once(...) to the service.`,
+    `The handler of ${ctx.method} ${ctx.target.path} did its work without recording its reply: pass recordReply(...) to the service.`,
   );
 }
 

@@ -78,7 +78,7 @@ function applyHops(ctx: Context, hops: readonly Hop[], isTrusted: (address: stri
 function applyHost(ctx: Context, host: string): void {
   ctx.host = host.toLowerCase();
   if (isHostField(ctx.host)) return;
-  ctx.fault ??= new AppError('bad_host', 'The forwarded host is not a host with an optional port.', {
+  ctx.messageError ??= new AppError('bad_host', 'The forwarded host is not a host with an optional port.', {
     layer: 'proxy-headers',
   });
 }

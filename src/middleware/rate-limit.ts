@@ -1,12 +1,7 @@
 import { clientKey } from '../http/addresses.ts';
 import { after } from '../http/compose.ts';
 import type { Context, Middleware } from '../http/context.ts';
-import {
-  addQuotas,
-  describeQuotas,
-  refuseOverQuota,
-  showStanding,
-} from '../http/headers/ratelimit-fields.ts';
+import { addQuotas, describeQuotas, overQuotaError, showStanding } from '../http/headers/ratelimit-fields.ts';
 import type { Decision, Limit, LimitStore } from '../limits/limit-store.ts';
 import type { Logger } from '../observability/logger.ts';
 
@@ -33,11 +28,11 @@ export function rateLimit({ log, limit, store }: RateLimitOptions): Middleware {
     if (decision.allowed) return;
     const { name, quota } = decision.policy;
     log.warning('rate_limit.exceeded', { client_address: ctx.clientAddress, policy: name, quota });
-    throw refuseOverQuota(decision, 'rate-limit');
+    throw overQuotaError(decision, 'rate-limit');
   }
 
   return function rateLimit(ctx, next) {
-    if (ctx.isProbe && ctx.fault === undefined) return next(ctx);
+    if (ctx.isProbe && ctx.messageError === undefined) return next(ctx);
     return after(store.take(limit, clientKey(ctx.clientAddress)), (decision) => {
       apply(ctx, decision);
       return next(ctx);

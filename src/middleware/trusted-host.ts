@@ -15,7 +15,7 @@ const layer = 'trusted-host';
 /**
  * Finds requests for a host that is not served here (421). Whether the Host is valid at all, the server has looked at
  * (http/connection/message-error.ts). Like what the server found, this is a fault of the message: it is thrown by the layer
- * message-faults, after the layers that must still see it. Probes may name any host: platforms address them by IP address.
+ * message-errors, after the layers that must still see it. Probes may name any host: platforms address them by IP address.
  */
 export function trustedHost({ allowed }: TrustedHostOptions): Middleware {
   const any = allowed.includes('*');
@@ -23,11 +23,11 @@ export function trustedHost({ allowed }: TrustedHostOptions): Middleware {
   const known = new Set<string>();
 
   return function trustedHost(ctx, next) {
-    if (any || known.has(ctx.host) || ctx.fault !== undefined || ctx.isProbe) return next(ctx);
+    if (any || known.has(ctx.host) || ctx.messageError !== undefined || ctx.isProbe) return next(ctx);
     if (isServed(hostName(ctx.host))) {
       if (known.size < maxKnownHosts) known.add(ctx.host);
     } else {
-      ctx.fault =
+      ctx.messageError =
         ctx.host === ''
           ? new AppError('bad_host', 'The request names no host.', { layer })
           : new AppError(

@@ -70,7 +70,7 @@ export function createDocsRoutes(options: DocsOptions): Route[] {
 const docsLimits: readonly RouteLimit[] = [{ name: 'api-docs', by: 'address', quota: 140, windowMs: 60_000 }];
 
 const docsRoute = { method: 'GET', tags: ['docs'], auth: 'none', hidden: true } as const;
-const largeRoute = { ...docsRoute, costs: ['large-answer'], limits: docsLimits } as const;
+const largeRoute = { ...docsRoute, costs: ['large-response'], limits: docsLimits } as const;
 
 function documentRoute(path: string, document: () => Promise<OpenApiDocument>): Route {
   let text: Promise<string> | undefined;

@@ -30,7 +30,7 @@ export interface ResponseReference {
 }
 
 /** The refusals of whole messages, by the names of their components; none of them is for another reason. */
-const messageRefusals = {
+const messageProblems = {
   HttpsRequired: 'https_required',
   UriTooLong: 'uri_too_long',
   ExpectationFailed: 'expectation_failed',
@@ -46,9 +46,9 @@ export function describeCommonResponses(schemas: SchemaSet): Record<string, ApiR
       'The same resource is at `Location`: over HTTPS, or without the slash at the end of the path. Send the request there.',
     headers: { ...usual('address'), Location: reference('Location') },
   };
-  const refusals = Object.entries(messageRefusals).map(([name, code]) => [
+  const refusals = Object.entries(messageProblems).map(([name, code]) => [
     name,
-    describeRefusal(usual('address'), problemKinds[code].status, [code], schemas),
+    describeProblemResponse(usual('address'), problemKinds[code].status, [code], schemas),
   ]);
   return { Moved: moved, ...Object.fromEntries(refusals) };
 }
@@ -71,17 +71,17 @@ export function describeResponses(
       headers: read.headers,
     };
   }
-  for (const [status, codes] of refusalsOf(route)) {
+  for (const [status, codes] of problemsOf(route)) {
     const declared = responses[status];
     const component = codes.length === 1 ? componentOf(codes[0]) : undefined;
     if (declared === undefined && component !== undefined) common[status] = referenceTo(component);
-    else responses[status] = mergeRefusal(declared, describeRouteRefusal(route, status, codes, schemas));
+    else responses[status] = mergeProblem(declared, describeRouteProblem(route, status, codes, schemas));
   }
   return { ...responses, ...common };
 }
 
 function componentOf(code: ErrorCode | undefined): string | undefined {
-  return Object.entries(messageRefusals).find(([, each]) => each === code)?.[0];
+  return Object.entries(messageProblems).find(([, each]) => each === code)?.[0];
 }
 
 function referenceTo(component: string): ResponseReference {
@@ -116,7 +116,7 @@ function describeDeclared(
 }
 
 /** What else a database answers that is there in principle. */
-const databaseRefusals = [
+const databaseProblems = [
   'database_timeout',
   'database_busy',
   'database_read_only',
@@ -124,7 +124,7 @@ const databaseRefusals = [
 ] as const satisfies readonly ErrorCode[];
 
 /** The codes that a route can refuse with, by their status. */
-function refusalsOf(route: Route): Map<number, ErrorCode[]> {
+function problemsOf(route: Route): Map<number, ErrorCode[]> {
   const codes: ErrorCode[] = [
     'bad_target',
     'bad_host',
@@ -150,7 +150,7 @@ function refusalsOf(route: Route): Map<number, ErrorCode[]> {
   if (route.idempotent) codes.push('bad_request', 'idempotency_running', 'idempotency_mismatch');
   if (route.limit !== 'exempt') codes.push('rate_limited');
   codes.push(...(route.problems ?? []), 'internal', 'deadline_exceeded');
-  if (codes.includes('database_unavailable')) codes.push(...databaseRefusals);
+  if (codes.includes('database_unavailable')) codes.push(...databaseProblems);
 
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of new Set(codes)) {
@@ -170,7 +170,7 @@ function canForbid({ auth, scopes = [], roles = [] }: Route): boolean {
   return auth === 'user' || auth === 'apiKey' || (auth === 'any' && scopes.length + roles.length > 0);
 }
 
-function describeRouteRefusal(
+function describeRouteProblem(
   route: Route,
   status: number,
   codes: readonly ErrorCode[],
@@ -179,10 +179,10 @@ function describeRouteRefusal(
   const limit = status === 413 && route.maxBody !== undefined ? `; the limit is ${route.maxBody} bytes` : '';
   // A message that is wrong as a whole counts against its sender, also where it asks for a probe.
   const headers = usual(codes.includes('bad_target') ? 'address' : route.limit);
-  return describeRefusal(headers, status, codes, schemas, limit);
+  return describeProblemResponse(headers, status, codes, schemas, limit);
 }
 
-function describeRefusal(
+function describeProblemResponse(
   headers: Record<string, HeaderUse>,
   status: number,
   codes: readonly ErrorCode[],
@@ -207,7 +207,7 @@ function exampleOf([code = 'internal']: readonly ErrorCode[]): unknown {
 }
 
 /** A route may answer one status both ways, as readiness does with 503. */
-function mergeRefusal(declared: ApiResponse | undefined, refusal: ApiResponse): ApiResponse {
+function mergeProblem(declared: ApiResponse | undefined, refusal: ApiResponse): ApiResponse {
   if (declared === undefined) return refusal;
   return {
     description: `${declared.description} Or: ${refusal.description}`,

@@ -23,7 +23,7 @@ export const layerNames = [
 /** The layers that cannot be turned off, and what they are for. */
 export const fixedLayers: ReadonlyMap<string, string> = new Map([
   ['error-boundary', 'it keeps errors from leaking'],
-  ['message-faults', 'it refuses messages that cannot be trusted'],
+  ['message-errors', 'it refuses messages that cannot be trusted'],
 ]);
 
 export type LayerName = (typeof layerNames)[number];

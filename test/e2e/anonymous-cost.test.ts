@@ -74,7 +74,7 @@ describe('every route that is open to everybody', () => {
     const bytes = (await answer.arrayBuffer()).byteLength;
     const costs: string[] = [];
     if (hashes > 0) costs.push('password-hash');
-    if (bytes > 50_000) costs.push('large-answer');
+    if (bytes > 50_000) costs.push('large-response');
     if (limit === 'exempt') assert.deepEqual(costs, []);
     return costs;
   }

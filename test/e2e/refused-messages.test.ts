@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { exchange } from '../helpers/http-server.ts';
-import { parseAnswers, type RawAnswer } from '../helpers/raw-answers.ts';
+import { parseResponses, type RawResponse } from '../helpers/raw-responses.ts';
 import { mustStartApp, type TestApp } from '../helpers/test-app.ts';
 
 const app = 'https://app.example.com';
@@ -55,13 +55,13 @@ async function mustStart(t: TestContext, env: Readonly<Record<string, string>> =
   return { started, port: Number(new URL(started.url).port) };
 }
 
-async function mustAnswer(port: number, head: string): Promise<RawAnswer> {
-  const [answer, ...more] = parseAnswers(await exchange(port, `${head}Connection: close\r\n\r\n`));
+async function mustAnswer(port: number, head: string): Promise<RawResponse> {
+  const [answer, ...more] = parseResponses(await exchange(port, `${head}Connection: close\r\n\r\n`));
   assert.ok(answer !== undefined && more.length === 0);
   return answer;
 }
 
-const remaining = ({ headers }: RawAnswer) => Number(/"minute";r=(\d+)/.exec(headers.ratelimit ?? '')?.[1]);
+const remaining = ({ headers }: RawResponse) => Number(/"minute";r=(\d+)/.exec(headers.ratelimit ?? '')?.[1]);
 
 /** How many answers with this status the metrics have. */
 async function countAnswers({ url }: TestApp, status: number): Promise<number> {
@@ -158,7 +158,7 @@ describe('a message that the parser refuses', () => {
       SECURITY_ENABLE_PROMETHEUS: 'true',
     });
     for (const bytes of ['nonsense\r\n\r\n', 'GET / HTTP/1.1\r\nHost : x\r\n\r\n']) {
-      assert.equal(parseAnswers(await exchange(port, bytes))[0]?.status, 400);
+      assert.equal(parseResponses(await exchange(port, bytes))[0]?.status, 400);
     }
     assert.deepEqual(
       started.log.of('http.client.malformed').map((line) => [line.status, line.client_address]),

@@ -1,7 +1,7 @@
 import { noteBody, noteHeaders } from './secret-watch.ts';
 
 /** An answer with its body read: parsed when it is JSON, and as the text that came. */
-export interface ApiAnswer {
+export interface ApiResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -10,11 +10,11 @@ export interface ApiAnswer {
 }
 
 export interface ApiClient {
-  get(path: string, headers?: Record<string, string>): Promise<ApiAnswer>;
+  get(path: string, headers?: Record<string, string>): Promise<ApiResponse>;
   /** Sends `body` as JSON; text is sent as it is. */
-  post(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiAnswer>;
-  patch(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiAnswer>;
-  delete(path: string, headers?: Record<string, string>): Promise<ApiAnswer>;
+  post(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiResponse>;
+  patch(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiResponse>;
+  delete(path: string, headers?: Record<string, string>): Promise<ApiResponse>;
   /** The same client, which sends these headers too unless a request has its own of the name. */
   withHeaders(headers: Readonly<Record<string, string>>): ApiClient;
 }
@@ -51,13 +51,13 @@ export function createApiClient(base: string, always: Readonly<Record<string, st
 }
 
 /** The targets of a `Link` header by their relation. */
-export function linksOf({ headers }: ApiAnswer): Record<string, string> {
+export function linksOf({ headers }: ApiResponse): Record<string, string> {
   const links = (headers.get('link') ?? '').matchAll(/<([^>]*)>; rel="([^"]*)"/g);
   return Object.fromEntries(Array.from(links, ([, target = '', rel = '']) => [rel, target]));
 }
 
 /** The fields that a problem names, as JSON Pointers. */
-export function pointersOf({ body }: ApiAnswer): string[] {
+export function pointersOf({ body }: ApiResponse): string[] {
   const errors: { pointer: string }[] = body.errors ?? [];
   return errors.map(({ pointer }) => pointer);
 }

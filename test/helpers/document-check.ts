@@ -10,7 +10,7 @@ import type { Header, HeaderUse } from '../../src/openapi/headers.ts';
 import type { Operation } from '../../src/openapi/operation.ts';
 import type { JsonSchema } from '../../src/openapi/schemas.ts';
 
-export interface ReceivedAnswer {
+export interface ReceivedResponse {
   readonly status: number;
   /** By lower-case name; a field that came several times as its lines. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -54,7 +54,7 @@ export function createDocumentCheck({ components, paths }: OpenApiDocument) {
     assert.ok(result.success, `the field ${name}: ${value}\n${result.error}`);
   }
 
-  function check(operation: Operation, answer: ReceivedAnswer): void {
+  function check(operation: Operation, answer: ReceivedResponse): void {
     const { status, headers, text } = answer;
     const use = operation.responses[String(status)];
     const described =

@@ -24,7 +24,7 @@ type Expected =
   | (string & {});
 
 /** The index of the first character that no JSON text could have there, the length if it ends too early, or undefined. */
-export function faultPosition(text: string): number | undefined {
+export function errorPosition(text: string): number | undefined {
   const stack: Expected[] = ['value'];
   for (let at = 0; at < text.length; at += 1) {
     if (!accept(stack, text.charAt(at))) return at;

@@ -92,14 +92,14 @@ export function notesRoutes(databaseOf: () => Database): Route[] {
         },
       },
       problems: ['database_unavailable'],
-      async handler({ body, ctx, once }) {
+      async handler({ body, ctx, recordReply }) {
         const { userId } = callerOf(ctx);
         const row = await databaseOf().transaction(async (tx) => {
           const inserted = onlyRow(
             await tx<Note[]>`
               insert into notes (owner_id, title) values (${userId}, ${body.title}) returning *`,
           );
-          await once(written)?.(tx, inserted);
+          await recordReply(written)?.(tx, inserted);
           return inserted;
         });
         return written(row);
@@ -163,7 +163,7 @@ export function notesRoutes(databaseOf: () => Database): Route[] {
       example: { title: 'Another note' },
       responses: { 200: { description: 'The note as it is now.', schema: note, headers } },
       problems: ['forbidden', 'not_found', 'database_unavailable'],
-      async handler({ params, headers, body, ctx, once }) {
+      async handler({ params, headers, body, ctx, recordReply }) {
         const row = await databaseOf().transaction(async (tx) => {
           await mustLock(tx, callerOf(ctx), params.id, versionCondition(headers, params.id));
           const updated = onlyRow(
@@ -171,7 +171,7 @@ export function notesRoutes(databaseOf: () => Database): Route[] {
               update notes set title = coalesce(${body.title ?? null}, title), version = version + 1
               where id = ${params.id} returning *`,
           );
-          await once(shown)?.(tx, updated);
+          await recordReply(shown)?.(tx, updated);
           return updated;
         });
         return shown(row);

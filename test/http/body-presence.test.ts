@@ -11,7 +11,7 @@ import { contentValidation } from '../../src/middleware/content-validation.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { exchange, mustStartServer } from '../helpers/http-server.ts';
-import { parseAnswers } from '../helpers/raw-answers.ts';
+import { parseResponses } from '../helpers/raw-responses.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
 const chunked = 'Transfer-Encoding: chunked\r\n';
@@ -67,7 +67,7 @@ async function answerTo(port: number, head: string, body: string, inPieces = fal
   const received = inPieces
     ? await exchangeInPieces(port, head, `${body}${get}`)
     : await exchange(port, `${head}${body}${get}`);
-  const [answer, behind] = parseAnswers(received, [method, 'GET']);
+  const [answer, behind] = parseResponses(received, [method, 'GET']);
   assert.ok(answer !== undefined);
   return { ...answer, keepsConnection: behind?.status === 204 };
 }
@@ -151,7 +151,7 @@ describe('a message with an octet of body', () => {
     const server = await mustStartServer(t, { routes, layers: [validation], bodyTimeoutMs: 100 });
     const received = await server.raw(`DELETE /plain HTTP/1.1\r\nHost: x\r\n${chunked}\r\n`, /"code".*\}$/);
     assert.deepEqual(
-      parseAnswers(received).map(({ status, headers }) => [status, headers.connection]),
+      parseResponses(received).map(({ status, headers }) => [status, headers.connection]),
       [[408, 'close']],
     );
   });
@@ -181,7 +181,7 @@ describe('a message with an octet of body', () => {
       `DELETE /plain HTTP/1.1\r\nHost: x\r\n${chunked}Expect: 100-continue\r\n\r\n`,
     );
     assert.deepEqual(
-      parseAnswers(received).map(({ status }) => status),
+      parseResponses(received).map(({ status }) => status),
       [400],
     );
   });
@@ -208,7 +208,7 @@ it('a created answer to an empty chunked body is sent once', async (t) => {
     `POST / HTTP/1.1\r\nHost: x\r\n${chunked}Connection: close\r\n\r\n0\r\n\r\n`,
   );
   assert.deepEqual(
-    parseAnswers(received).map(({ status, headers }) => [status, headers.location]),
+    parseResponses(received).map(({ status, headers }) => [status, headers.location]),
     [[201, '/1']],
   );
 });
@@ -232,7 +232,7 @@ describe('on the management port', () => {
       for (const path of ['/livez', '/readyz', '/metrics']) {
         const first = `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${fields}\r\n${body}`;
         const second = 'GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n';
-        const answers = parseAnswers(await exchange(port, `${first}${second}`));
+        const answers = parseResponses(await exchange(port, `${first}${second}`));
         assert.deepEqual(
           answers.map(({ status }) => status),
           [200, 200],

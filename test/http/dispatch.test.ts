@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import * as z from 'zod';
 import { AppError } from '../../src/errors.ts';
-import { answer, ok } from '../../src/http/reply.ts';
+import { ok, reply } from '../../src/http/reply.ts';
 import { mount, type Route } from '../../src/http/route.ts';
 import { mustStartServer } from '../helpers/http-server.ts';
 import { testRoute } from '../helpers/test-route.ts';
@@ -230,7 +230,7 @@ describe('an answer', () => {
   it('of a status that the route does not declare is 500', async (t) => {
     const server = await start(
       t,
-      testRoute('GET', '/', () => answer(201, { id: 1 }), { responses: shown }),
+      testRoute('GET', '/', () => reply(201, { id: 1 }), { responses: shown }),
     );
     assert.equal((await server.request()).status, 500);
     assert.match(server.log.text(), /declares no response with a body for 201/);
@@ -238,7 +238,7 @@ describe('an answer', () => {
 
   it('has the Cache-Control of its route when it is a success, and not when it is a refusal', async (t) => {
     const query = z.object({ fail: z.string().optional() });
-    const route = testRoute('GET', '/', ({ ctx }) => (ctx.target.query ? answer(404, {}) : {}), {
+    const route = testRoute('GET', '/', ({ ctx }) => (ctx.target.query ? reply(404, {}) : {}), {
       query,
       cache: 'public, max-age=60',
       responses: {

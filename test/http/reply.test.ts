@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 import * as z from 'zod';
-import { answer, created, file, noContent, ok, raw, redirect, stream } from '../../src/http/reply.ts';
+import { created, file, noContent, ok, raw, redirect, reply, stream } from '../../src/http/reply.ts';
 import { type Returned, type Route, route } from '../../src/http/route.ts';
 import { mustStartServer } from '../helpers/http-server.ts';
 import { testRoute } from '../helpers/test-route.ts';
@@ -39,7 +39,7 @@ describe('a handler that returns', () => {
     const responses = {
       503: { description: '', schema: z.object({ a: z.int() }), contentType: 'application/health+json' },
     };
-    const { status, headers, json } = await answerOf(t, () => answer(503, { a: 1, b: 2 }), { responses });
+    const { status, headers, json } = await answerOf(t, () => reply(503, { a: 1, b: 2 }), { responses });
     assert.deepEqual([status, headers['content-type'], json], [503, 'application/health+json', { a: 1 }]);
   });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { StartError } from '../../src/errors.ts';
-import { isOpen, refuseUnclearAccess } from '../../src/http/route-access.ts';
+import { assertRouteAccess, isOpen } from '../../src/http/route-access.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
 const routeWith = (facts: Parameters<typeof testRoute>[3]) => testRoute('GET', '/things', () => null, facts);
@@ -21,9 +21,9 @@ it('an open route that wants a role or a scope stops the start, and the sentence
     { auth: 'own', scopes: ['users:read'] },
   ] as const) {
     assert.throws(
-      () => refuseUnclearAccess([routeWith({ auth: 'user', roles: ['admin'] }), routeWith(facts)]),
+      () => assertRouteAccess([routeWith({ auth: 'user', roles: ['admin'] }), routeWith(facts)]),
       (error) => error instanceof StartError && /^GET \/things declares roles or scopes/.test(error.message),
     );
   }
-  refuseUnclearAccess([routeWith({}), routeWith({ auth: 'any', scopes: ['users:read'], roles: ['admin'] })]);
+  assertRouteAccess([routeWith({}), routeWith({ auth: 'any', scopes: ['users:read'], roles: ['admin'] })]);
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { StartError } from '../../src/errors.ts';
 import type { RouteLimit } from '../../src/http/route.ts';
-import { refuseUnclearLimits } from '../../src/http/route-limits.ts';
+import { assertRouteLimits } from '../../src/http/route-limits.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
 const login: RouteLimit = { name: 'login', by: 'address', quota: 10, windowMs: 60_000 };
@@ -11,7 +11,7 @@ const routesWith = (...limits: RouteLimit[]) =>
 
 describe('the limits of routes', () => {
   it('may share a name if they are the same', () => {
-    refuseUnclearLimits(routesWith(login, { ...login }, { ...login, name: 'reset-2', quota: 1 }));
+    assertRouteLimits(routesWith(login, { ...login }, { ...login, name: 'reset-2', quota: 1 }));
   });
 
   const refused: readonly (readonly [what: string, limits: RouteLimit[], sentence: RegExp])[] = [
@@ -32,7 +32,7 @@ describe('the limits of routes', () => {
   ];
   for (const [what, limits, sentence] of refused) {
     it(`are refused ${what}`, () => {
-      assert.throws(() => refuseUnclearLimits(routesWith(...limits)), {
+      assert.throws(() => assertRouteLimits(routesWith(...limits)), {
         name: StartError.name,
         message: sentence,
       });
@@ -45,14 +45,14 @@ describe('a route that costs something', () => {
   const limits = [login];
 
   it('is refused without a limit if everybody may use it', () => {
-    assert.throws(() => refuseUnclearLimits([testRoute('POST', '/letters', () => 1, { costs })]), {
+    assert.throws(() => assertRouteLimits([testRoute('POST', '/letters', () => 1, { costs })]), {
       name: StartError.name,
       message: 'POST /letters is open to everybody and costs mail: declare its limits.',
     });
   });
 
   it('is accepted with a limit, and for known callers, who have one', () => {
-    refuseUnclearLimits([
+    assertRouteLimits([
       testRoute('POST', '/letters', () => 1, { costs, limits }),
       testRoute('POST', '/own-letters', () => 1, { costs, auth: 'user' }),
     ]);

@@ -6,7 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { noContent, raw, stream } from '../../src/http/reply.ts';
 import { mustStartServer } from '../helpers/http-server.ts';
-import { parseAnswers } from '../helpers/raw-answers.ts';
+import { parseResponses } from '../helpers/raw-responses.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
 /** A stream that gives one chunk and then nothing, until somebody ends it. */
@@ -21,7 +21,7 @@ const ask = (method: string, path = '/') =>
 
 async function answersOf(t: TestContext, returned: () => unknown, request = ask('GET')) {
   const server = await mustStartServer(t, { routes: [testRoute('GET', '/', returned)] });
-  return parseAnswers(await server.raw(request), [request.split(' ')[0] ?? '']);
+  return parseResponses(await server.raw(request), [request.split(' ')[0] ?? '']);
 }
 
 describe('an answer on the wire', () => {
@@ -52,7 +52,9 @@ describe('an answer on the wire', () => {
 
   it('on a kept connection says so, and the next request is answered on it', async (t) => {
     const server = await mustStartServer(t, { routes: [testRoute('GET', '/', () => 1)] });
-    const [first, second] = parseAnswers(await server.raw(`GET / HTTP/1.1\r\nHost: x\r\n\r\n${ask('GET')}`));
+    const [first, second] = parseResponses(
+      await server.raw(`GET / HTTP/1.1\r\nHost: x\r\n\r\n${ask('GET')}`),
+    );
     assert.deepEqual([first?.headers.connection, second?.headers.connection], ['keep-alive', 'close']);
   });
 });

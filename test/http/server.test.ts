@@ -8,16 +8,16 @@ import { createDeferred } from '../../src/concurrency/deferred.ts';
 import type { Layer } from '../../src/http/context.ts';
 import { noContent } from '../../src/http/reply.ts';
 import { contentValidation } from '../../src/middleware/content-validation.ts';
-import { messageFaults } from '../../src/middleware/message-errors.ts';
+import { messageErrors } from '../../src/middleware/message-errors.ts';
 import { trustedHost } from '../../src/middleware/trusted-host.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { mustStartServer, type TestServer, type TestServerOptions } from '../helpers/http-server.ts';
-import { parseAnswers } from '../helpers/raw-answers.ts';
+import { parseResponses } from '../helpers/raw-responses.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
 const layers: Layer[] = [
   { name: 'trusted-host', run: trustedHost({ allowed: ['*'] }) },
-  { name: 'message-faults', run: messageFaults() },
+  { name: 'message-errors', run: messageErrors() },
   { name: 'content-validation', run: contentValidation() },
 ];
 
@@ -158,7 +158,7 @@ describe('a request is answered once:', () => {
     it(`${what} is ${status}`, async (t) => {
       const server = await start(t);
       const method = bytes.trimStart().split(' ')[0] ?? '';
-      const [answer, ...more] = parseAnswers(await server.raw(bytes), [method]);
+      const [answer, ...more] = parseResponses(await server.raw(bytes), [method]);
       assert.deepEqual(more, [], 'a second answer');
       assert.ok(answer !== undefined);
       assert.equal(answer.status, status);
@@ -172,7 +172,7 @@ describe('a request is answered once:', () => {
 
   it('an empty transfer coding is refused, by us or by the parser of a newer Node', async (t) => {
     const server = await start(t);
-    const answers = parseAnswers(await server.raw(`GET /a/1 HTTP/1.1\r\nTransfer-Encoding:\r\n${kept}`));
+    const answers = parseResponses(await server.raw(`GET /a/1 HTTP/1.1\r\nTransfer-Encoding:\r\n${kept}`));
     assert.equal(answers.length, 1);
     assert.ok([400, 501].includes(answers[0]?.status ?? 0));
     assert.equal(answers[0]?.headers.connection, 'close');
@@ -195,7 +195,7 @@ describe('a request is answered once:', () => {
         `HEAD /a/1 HTTP/1.1\r\nHost: x\r\n\r\nGET /fast HTTP/1.1\r\n${end}`,
     );
     assert.deepEqual(
-      parseAnswers(received, ['GET', 'POST', 'HEAD', 'GET']).map(({ body }) => body),
+      parseResponses(received, ['GET', 'POST', 'HEAD', 'GET']).map(({ body }) => body),
       ['"slow"', '{"n":1}', '', '"fast"'],
     );
   });
@@ -226,7 +226,7 @@ describe('a connection', () => {
   it('that is idle after an answer is closed after the keep-alive time', async (t) => {
     const server = await start(t, { server: { keepAliveMs: 50 } });
     const startedAt = performance.now();
-    const [answer, ...more] = parseAnswers(await server.raw('GET /a/1 HTTP/1.1\r\nHost: x\r\n\r\n'));
+    const [answer, ...more] = parseResponses(await server.raw('GET /a/1 HTTP/1.1\r\nHost: x\r\n\r\n'));
     assert.deepEqual([answer?.status, more], [200, []]);
     assert.ok(performance.now() - startedAt < 3000);
   });
@@ -254,7 +254,7 @@ describe('a connection', () => {
     });
     const behind = `DELETE /a/1 HTTP/1.1\r\n${kept}`;
     const coded = `POST /b HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n${kept}2\r\n{}\r\n0\r\n\r\n`;
-    const answers = parseAnswers(await server.raw(`${behind}${coded}${behind}${behind}`));
+    const answers = parseResponses(await server.raw(`${behind}${coded}${behind}${behind}`));
     assert.deepEqual(
       answers.map(({ status }) => status),
       [204, 501],
@@ -286,7 +286,7 @@ describe('draining', () => {
     await nextTurn();
     assert.equal(server.http.listening, false);
     release();
-    const [answer, ...more] = parseAnswers(await received);
+    const [answer, ...more] = parseResponses(await received);
     assert.deepEqual([answer?.body, answer?.headers.connection, more], ['"done"', 'close', []]);
     assert.equal(await closed, 0);
     assert.equal(server.http.inFlight(), 0);
@@ -320,7 +320,7 @@ describe('draining', () => {
     return {
       write: (text: string) => socket.write(text),
       /** What came until the server closed the connection. */
-      rest: () => ended.then(() => parseAnswers(received)),
+      rest: () => ended.then(() => parseResponses(received)),
     };
   }
 

@@ -69,13 +69,13 @@ describe('a request target', () => {
   ];
   for (const [raw, sentence] of refused) {
     it(`${JSON.stringify(raw)} is refused with the reason`, () =>
-      assert.match(parse(raw).fault ?? '', sentence));
+      assert.match(parse(raw).error ?? '', sentence));
   }
 
   it('may have null bytes where they are not blocked, and no other control character', () => {
-    assert.equal(parse('/a%00?b=%00', false).fault, undefined);
+    assert.equal(parse('/a%00?b=%00', false).error, undefined);
     assert.equal(parse('/a%00', false).path, '/a\0');
-    assert.match(parse('/a%00%01', false).fault ?? '', /control character/);
+    assert.match(parse('/a%00%01', false).error ?? '', /control character/);
   });
 
   it('never throws, and a path without a fault has no control character and is whole Unicode, whatever came', () => {
@@ -87,9 +87,9 @@ describe('a request target', () => {
     );
     fc.assert(
       fc.property(anything, (raw) => {
-        const { path, fault } = parse(raw);
-        if (fault === undefined) assert.ok(!/[\x00-\x1f\x7f]/.test(path) && path.isWellFormed());
-        else assert.match(fault, /^The .*\.$/);
+        const { path, error } = parse(raw);
+        if (error === undefined) assert.ok(!/[\x00-\x1f\x7f]/.test(path) && path.isWellFormed());
+        else assert.match(error, /^The .*\.$/);
       }),
       { numRuns: 2000 },
     );

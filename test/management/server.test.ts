@@ -9,7 +9,7 @@ import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { request } from '../helpers/http-client.ts';
 import { exchange } from '../helpers/http-server.ts';
-import { parseAnswers } from '../helpers/raw-answers.ts';
+import { parseResponses } from '../helpers/raw-responses.ts';
 
 const worker: WorkerReport = {
   id: 1,
@@ -294,7 +294,7 @@ describe('a message that is refused on the public port', () => {
         const target = bytes.startsWith('CONNECT') ? 'example.org' : path;
         const received = await exchange(port, `${bytes.replace('PATH', target)}${end}`);
         assert.deepEqual(
-          parseAnswers(received).map((each) => each.status),
+          parseResponses(received).map((each) => each.status),
           [status],
           path,
         );
@@ -359,7 +359,7 @@ test('a request that names no host is answered by probes alone', async (t) => {
       `GET ${path} HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n`,
       `GET ${path} HTTP/1.0\r\n\r\n`,
     ]) {
-      assert.equal(parseAnswers(await exchange(port, head))[0]?.status, status, head);
+      assert.equal(parseResponses(await exchange(port, head))[0]?.status, status, head);
     }
   }
 });

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 import * as z from 'zod';
-import { answer, ok, stream } from '../../src/http/reply.ts';
+import { ok, reply, stream } from '../../src/http/reply.ts';
 import type { Route } from '../../src/http/route.ts';
 import { etag } from '../../src/middleware/etag.ts';
 import { mustStartServer } from '../helpers/http-server.ts';
@@ -88,7 +88,7 @@ describe('anybody else gets the whole answer', () => {
       200,
     );
     const responses = { 503: { description: '', schema: z.int() } };
-    const failing = await start(t, () => answer(503, 1), { etag: true, responses });
+    const failing = await start(t, () => reply(503, 1), { etag: true, responses });
     const { status, headers } = await failing.request({ headers: { 'if-none-match': '*' } });
     assert.deepEqual([status, headers.etag], [503, undefined]);
   });
@@ -170,7 +170,7 @@ describe('a condition that does not hold', () => {
 
   it('changes no other status than that of a success', async (t) => {
     const responses = { 503: { description: '', schema: z.int() } };
-    const server = await start(t, () => answer(503, 1), { responses });
+    const server = await start(t, () => reply(503, 1), { responses });
     assert.equal((await server.request({ headers: { 'if-match': '"v1"' } })).status, 503);
   });
 });

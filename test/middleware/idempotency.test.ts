@@ -9,7 +9,7 @@ import { onlyRow } from '../../src/db/only-row.ts';
 import type { Sql } from '../../src/db/sql.ts';
 import { AppError } from '../../src/errors.ts';
 import type { Context, Layer } from '../../src/http/context.ts';
-import { answer as answerWith, created, noContent, raw } from '../../src/http/reply.ts';
+import { created, noContent, raw, reply as replyWith } from '../../src/http/reply.ts';
 import { type Method, type Route, route } from '../../src/http/route.ts';
 import type { IdempotencyStore } from '../../src/idempotency/idempotency-store.ts';
 import { createIdempotencyStore } from '../../src/idempotency/postgres.ts';
@@ -65,11 +65,11 @@ function placeOrder({ atWork, beforeCommit, afterCommit }: Hooks = {}, method: M
     idempotent: true,
     body: z.strictObject({ note: z.string().max(10) }),
     responses: { 201: { description: 'Ordered', schema: z.object({ id: z.int(), note: z.string() }) } },
-    async handler({ ctx, body, once }) {
-      const answer = (order: Order) => created(order, `/orders/${order.id}`, { etag: '"v1"' });
-      const order = await place(ctx, body.note, once(answer));
+    async handler({ ctx, body, recordReply }) {
+      const reply = (order: Order) => created(order, `/orders/${order.id}`, { etag: '"v1"' });
+      const order = await place(ctx, body.note, recordReply(reply));
       await afterCommit?.(ctx);
-      return answer(order);
+      return reply(order);
     },
   });
 }
@@ -252,10 +252,10 @@ describe('a request with a key', () => {
     const route = testRoute(
       'POST',
       '/orders',
-      async ({ once }) => {
+      async ({ recordReply }) => {
         await database.transaction(async (tx) => {
           done += 1;
-          await once(() => noContent({ etag: '"v2"' }))?.(tx, undefined);
+          await recordReply(() => noContent({ etag: '"v2"' }))?.(tx, undefined);
         });
         return noContent();
       },
@@ -342,7 +342,7 @@ describe('a request that is not done', () => {
 
   it('because the deadline passed is given back, outside of the request that has ended', async (t) => {
     const atWork = (ctx: Context) =>
-      new Promise<void>((resolve) => ctx.ending.addEventListener('abort', () => resolve()));
+      new Promise<void>((resolve) => ctx.abortSource.addEventListener('abort', () => resolve()));
     const server = await start(t, placeOrder({ atWork }), { timeoutMs: 100 });
     assert.equal((await server.request(newOrder())).json.code, 'deadline_exceeded');
     await eventually('the key is given back', async () => (await keysKept()).length === 0);
@@ -361,7 +361,7 @@ describe('a request that is not done', () => {
   });
 
   it('because the handler answers with a refusal is not kept', async (t) => {
-    const refuse = testRoute('POST', '/orders', () => answerWith(409, 'no tea'), {
+    const refuse = testRoute('POST', '/orders', () => replyWith(409, 'no tea'), {
       idempotent: true,
       responses: { 409: { description: 'No', schema: z.string() } },
     });
@@ -437,22 +437,22 @@ describe('a request whose process died', () => {
 });
 
 describe('a handler', () => {
-  it('that does its work without keeping the answer is a fault that the log names', async (t) => {
+  it('that does its work without recording its reply is a fault that the log names', async (t) => {
     const forgetful = testRoute('POST', '/orders', () => 'done', { idempotent: true });
     const server = await start(t, forgetful);
     const { status, json } = await server.request(newOrder({ body: '' }));
     assert.deepEqual([status, json.code], [500, 'internal']);
-    assert.match(server.log.text(), /The handler of POST \/orders did its work without keeping the answer/);
+    assert.match(server.log.text(), /The handler of POST \/orders did its work without recording its reply/);
     assert.deepEqual(await keysKept(), []);
   });
 
   it('that would keep a refusal, or what is no text, is a fault, and its effect is rolled back', async (t) => {
     const bytes = new Uint8Array([1, 2]);
-    for (const unfit of [answerWith(404, 'none'), raw(bytes, 'application/octet-stream')]) {
-      const handler: Route['handler'] = ({ once }) =>
+    for (const unfit of [replyWith(404, 'none'), raw(bytes, 'application/octet-stream')]) {
+      const handler: Route['handler'] = ({ recordReply }) =>
         database.transaction(async (tx) => {
           await tx`insert into orders (note) values ('tea')`;
-          await once(() => unfit)?.(tx, undefined);
+          await recordReply(() => unfit)?.(tx, undefined);
         });
       const responses = { 404: { description: '', schema: z.string() } };
       const server = await start(t, testRoute('POST', '/orders', handler, { idempotent: true, responses }));

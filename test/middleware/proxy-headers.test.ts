@@ -269,6 +269,6 @@ it('a forwarded host that is not valid is a fault of the message', () => {
   ] as const) {
     const ctx = makeContext({ headers: { host: 'inner', ...headers } });
     proxyHeaders({ log: captureLog().log, trusted })(ctx, () => undefined);
-    assert.equal(ctx.fault?.code, code);
+    assert.equal(ctx.messageError?.code, code);
   }
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AppError } from '../../src/errors.ts';
 import { compose } from '../../src/http/compose.ts';
-import { messageFaults } from '../../src/middleware/message-errors.ts';
+import { messageErrors } from '../../src/middleware/message-errors.ts';
 import { trustedHost } from '../../src/middleware/trusted-host.ts';
 import { makeContext, type TestContextOptions } from '../helpers/context.ts';
 import { testRoute } from '../helpers/test-route.ts';
@@ -12,7 +12,7 @@ function createCheck(allowed: string[]) {
   const run = compose(
     [
       { name: 'trusted-host', run: trustedHost({ allowed }) },
-      { name: 'message-faults', run: messageFaults() },
+      { name: 'message-errors', run: messageErrors() },
     ],
     (same) => void same.reply(200, 'passed'),
   );
@@ -82,8 +82,8 @@ describe('where some hosts are served', () => {
 
 it('a fault that the server found is refused, whatever host is named', () => {
   const ctx = makeContext({ headers: { host: 'evil.example' } });
-  ctx.fault = new AppError('uri_too_long', 'Too long.');
+  ctx.messageError = new AppError('uri_too_long', 'Too long.');
   const end = () => assert.fail('went on');
-  const run = compose([{ name: 'message-faults', run: messageFaults() }], end);
+  const run = compose([{ name: 'message-errors', run: messageErrors() }], end);
   assert.throws(() => trustedHost({ allowed: ['example.org'] })(ctx, run), { code: 'uri_too_long' });
 });

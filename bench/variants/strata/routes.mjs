@@ -5,7 +5,7 @@ import { AppError } from '../../../src/errors.ts';
 import { signedInCallerOf } from '../../../src/http/caller.ts';
 import { text, timestamp } from '../../../src/http/headers/fields.ts';
 import { idParameter } from '../../../src/http/parameters.ts';
-import { answer } from '../../../src/http/reply.ts';
+import { reply } from '../../../src/http/reply.ts';
 import { route } from '../../../src/http/route.ts';
 import { databaseUrl } from '../environment.mjs';
 import { createPerson, emailRule, makePerson, usernameRule } from '../people.mjs';
@@ -55,7 +55,7 @@ export function routes(databaseOf) {
       auth: 'none',
       body: newPerson,
       responses: { 201: { description: 'The new person.', schema: person } },
-      handler: ({ body }) => answer(201, createPerson(body)),
+      handler: ({ body }) => reply(201, createPerson(body)),
     }),
     route({
       method: 'GET',

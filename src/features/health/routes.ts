@@ -1,4 +1,4 @@
-import { answer, ok } from '../../http/reply.ts';
+import { ok, reply } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
 import type { Health } from './health.ts';
 import { liveness, readiness, startup } from './schema.ts';
@@ -29,7 +29,7 @@ export function healthRoutes({ health }: { readonly health: Health }): Route[] {
       },
       async handler() {
         const report = await health.ready();
-        return report.status === 'pass' ? ok(report) : answer(503, report);
+        return report.status === 'pass' ? ok(report) : reply(503, report);
       },
     }),
     route({
@@ -44,7 +44,7 @@ export function healthRoutes({ health }: { readonly health: Health }): Route[] {
       },
       async handler() {
         const report = await health.started();
-        return report.status === 'pass' ? ok(report) : answer(503, report);
+        return report.status === 'pass' ? ok(report) : reply(503, report);
       },
     }),
   ];

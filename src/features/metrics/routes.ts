@@ -22,7 +22,7 @@ export function metricsRoutes({ collect }: MetricsRoutesOptions): Route[] {
       tags: ['metrics'],
       auth: 'none',
       hidden: true,
-      costs: ['large-answer'],
+      costs: ['large-response'],
       limits: [{ name: 'metrics', by: 'address', quota: 60, windowMs: 60_000 }],
       responses: { 200: { description: 'The metrics.', contentType: prometheusContentType } },
       handler: async () => raw(renderPrometheus(await collect()), prometheusContentType),

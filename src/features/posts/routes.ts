@@ -48,8 +48,8 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
         },
       },
       problems: ['database_unavailable'],
-      async handler({ body, ctx, once }) {
-        return written(await posts.write(callerOf(ctx), body, once(written)));
+      async handler({ body, ctx, recordReply }) {
+        return written(await posts.write(callerOf(ctx), body, recordReply(written)));
       },
     }),
     route({
@@ -109,14 +109,14 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       example: { title: 'Notes on the analytical engine' },
       responses: { 200: { description: 'The post as it is now.', schema: post, headers: { ETag: etag } } },
       problems: ['forbidden', 'not_found', 'database_unavailable'],
-      async handler({ params, headers, body, ctx, once }) {
+      async handler({ params, headers, body, ctx, recordReply }) {
         const change = {
           caller: callerOf(ctx),
           id: params.id,
           patch: body,
           condition: versionCondition(headers, params.id),
         };
-        return shown(await posts.update(change, once(shown)));
+        return shown(await posts.update(change, recordReply(shown)));
       },
     }),
     route({

@@ -3,7 +3,7 @@ import { callerOf } from '../../http/caller.ts';
 import { eventStreamType } from '../../http/event-stream.ts';
 import { versionTag } from '../../http/headers/conditional.ts';
 import { idParameter, versionCondition, writeConditions } from '../../http/parameters.ts';
-import { answer, noContent, ok, stream } from '../../http/reply.ts';
+import { noContent, ok, reply, stream } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
 import { task } from './schema.ts';
 import type { Tasks } from './tasks.ts';
@@ -67,7 +67,7 @@ export function tasksRoutes({ tasks }: TasksRoutesOptions): Route[] {
       problems: ['conflict', 'database_unavailable'],
       async handler({ params, headers, ctx }) {
         const job = await tasks.cancel(callerOf(ctx), params.id, versionCondition(headers, params.id));
-        return answer(job.state === 'cancelled' ? 200 : 202, viewTask(job));
+        return reply(job.state === 'cancelled' ? 200 : 202, viewTask(job));
       },
     }),
     route({

@@ -39,7 +39,7 @@ export function waitForBody(ctx: Context, { timeoutMs }: BodyLimits, layer?: str
   if (ctx.bodyState !== 'unknown' || isKnown()) return Promise.resolve(ctx.bodyState === 'present');
   if (request.destroyed) return Promise.reject(incomplete());
   return new Promise((resolve, reject) => {
-    const settle = (then: () => void) => {
+    const finish = (then: () => void) => {
       clearTimeout(timer);
       request.off('readable', look).off('close', fail).off('error', fail);
       // What still arrives must not throw an unhandled 'error'.
@@ -48,18 +48,18 @@ export function waitForBody(ctx: Context, { timeoutMs }: BodyLimits, layer?: str
     };
     const look = () => {
       if (!isKnown()) return;
-      settle(() => resolve(ctx.bodyState === 'present'));
+      finish(() => resolve(ctx.bodyState === 'present'));
       // Reading to the end of a stream that has been looked at is for its reader.
       if (ctx.bodyState === 'absent') request.resume();
     };
-    const fail = () => settle(() => reject(incomplete()));
-    const timer = setTimeout(() => settle(() => reject(tooSlow(timeoutMs, layer))), timeoutMs);
+    const fail = () => finish(() => reject(incomplete()));
+    const timer = setTimeout(() => finish(() => reject(tooSlow(timeoutMs, layer))), timeoutMs);
     request.on('readable', look).on('close', fail).on('error', fail);
   });
 }
 
 /** Throws what can be said of a body before any of it has come: `unsupported_encoding`, `body_too_large`. */
-export function refuseByHeaders({ request }: Context, limits: BodyLimits, layer?: string): void {
+export function assertAcceptableBody({ request }: Context, limits: BodyLimits, layer?: string): void {
   const coding = request.headers['content-encoding'];
   if (coding !== undefined && coding.toLowerCase() !== 'identity') {
     throw new AppError(
@@ -79,7 +79,7 @@ export function refuseByHeaders({ request }: Context, limits: BodyLimits, layer?
  */
 export async function receiveBody(ctx: Context, limits: BodyLimits, layer?: string): Promise<void> {
   if (ctx.bodyState === 'unknown' && !(await waitForBody(ctx, limits, layer))) return;
-  refuseByHeaders(ctx, limits, layer);
+  assertAcceptableBody(ctx, limits, layer);
   const chunks: Buffer[] = [];
   const keep: TakeChunk = (chunk) => {
     chunks.push(chunk);
@@ -104,10 +104,10 @@ export function streamBody(ctx: Context, take: TakeChunk, options: StreamBodyOpt
   }
   return new Promise((resolve, reject) => {
     let size = 0;
-    let settled = false;
-    const settle = (then: () => void) => {
-      if (settled) return;
-      settled = true;
+    let finished = false;
+    const finish = (then: () => void) => {
+      if (finished) return;
+      finished = true;
       clearTimeout(timer);
       request.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
       // What still arrives must not throw an unhandled 'error'; the socket is closed by whoever answers.
@@ -115,7 +115,7 @@ export function streamBody(ctx: Context, take: TakeChunk, options: StreamBodyOpt
       then();
     };
     const fail = (error: unknown) => {
-      settle(() => {
+      finish(() => {
         request.pause();
         reject(error);
       });
@@ -127,10 +127,10 @@ export function streamBody(ctx: Context, take: TakeChunk, options: StreamBodyOpt
       if (taken === undefined) return;
       request.pause();
       taken.then(() => {
-        if (!settled) request.resume();
+        if (!finished) request.resume();
       }, fail);
     };
-    const onEnd = () => settle(resolve);
+    const onEnd = () => finish(resolve);
     const onClose = () => {
       fail(incomplete());
     };

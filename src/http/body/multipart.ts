@@ -21,7 +21,7 @@ import { AppError } from '../../errors.ts';
 import type { Context } from '../context.ts';
 import { parseMediaType } from '../headers/media-type.ts';
 import { invalidField, toPointer } from '../validate.ts';
-import { type BodyLimits, refuseByHeaders, streamBody, type TakeChunk } from './body.ts';
+import { assertAcceptableBody, type BodyLimits, streamBody, type TakeChunk } from './body.ts';
 import { type FileStore, storeFile, UploadedFile } from './uploaded-file.ts';
 
 /** What a route says that takes a form with a file. */
@@ -40,7 +40,7 @@ const maxFields = 20;
 /** With those that are left out. */
 const maxParts = 30;
 const maxFieldBytes = 10_000;
-const maxHeadBytes = 8_192;
+const maxPartHeaderBytes = 8_192;
 /** In characters, of a field's name and of the name that a file had; far below the head that they stand in. */
 const maxNameLength = 1_000;
 
@@ -50,7 +50,7 @@ const maxNameLength = 1_000;
  * `uploads_disabled` if the package is not installed.
  */
 export async function receiveForm(ctx: Context, upload: Upload, limits: BodyLimits): Promise<Form> {
-  refuseByHeaders(ctx, limits);
+  assertAcceptableBody(ctx, limits);
   const parser = await createParser(ctx, upload);
   const form: Form = Object.create(null);
   let stream: BusboyFileStream | undefined;
@@ -58,30 +58,30 @@ export async function receiveForm(ctx: Context, upload: Upload, limits: BodyLimi
 
   const whole = new Promise<void>((resolve) => parser.on('finish', resolve));
   const failed = new Promise<never>((_resolve, reject) => {
-    const refuse = (detail: string) => reject(new AppError('malformed_body', detail));
-    if (ctx.ending.aborted) reject(ctx.ending.reason);
-    else ctx.ending.addEventListener('abort', () => reject(ctx.ending.reason));
-    const refuseLongName = () =>
-      refuse(`Give each part of the form a name of at most ${maxNameLength} characters.`);
+    const rejectForm = (detail: string) => reject(new AppError('malformed_body', detail));
+    if (ctx.abortSource.aborted) reject(ctx.abortSource.reason);
+    else ctx.abortSource.addEventListener('abort', () => reject(ctx.abortSource.reason));
+    const rejectLongName = () =>
+      rejectForm(`Give each part of the form a name of at most ${maxNameLength} characters.`);
     parser.on('file', (name, file, fileName: string | undefined) => {
       stream = file;
       // The parser tells it of faults behind the file, too, when nobody reads it any more.
       file.on('error', () => {});
-      if (fileName !== undefined && fileName.length > maxNameLength) return refuseLongName();
+      if (fileName !== undefined && fileName.length > maxNameLength) return rejectLongName();
       storing = storeFile(file, upload);
       storing.then((stored) => add(form, name, stored), reject);
     });
     parser.on('field', (name: string | undefined, value, _nameCut, cut) => {
-      if (name === undefined) refuse('A part of the form has no name: give each one a name.');
-      else if (name.length > maxNameLength) refuseLongName();
+      if (name === undefined) rejectForm('A part of the form has no name: give each one a name.');
+      else if (name.length > maxNameLength) rejectLongName();
       else if (cut) reject(invalidField(toPointer([name]), `Use at most ${maxFieldBytes} bytes.`));
       else add(form, name, value);
     });
-    parser.on('filesLimit', () => refuse(`The form has more than one "${upload.field}": send one file.`));
-    parser.on('fieldsLimit', () => refuse(`The form has more than ${maxFields} fields beside its file.`));
-    parser.on('partsLimit', () => refuse(`The form has more than ${maxParts} parts.`));
+    parser.on('filesLimit', () => rejectForm(`The form has more than one "${upload.field}": send one file.`));
+    parser.on('fieldsLimit', () => rejectForm(`The form has more than ${maxFields} fields beside its file.`));
+    parser.on('partsLimit', () => rejectForm(`The form has more than ${maxParts} parts.`));
     parser.on('error', () =>
-      refuse('The form is not valid multipart/form-data, or breaks off before its end.'),
+      rejectForm('The form is not valid multipart/form-data, or breaks off before its end.'),
     );
   });
   // It may fail while nobody waits for it.
@@ -135,7 +135,7 @@ async function createParser({ request }: Context, { field }: Upload): Promise<Bu
         fields: maxFields,
         parts: maxParts,
         fieldSize: maxFieldBytes,
-        headerSize: maxHeadBytes,
+        headerSize: maxPartHeaderBytes,
       },
     });
   } catch (cause) {

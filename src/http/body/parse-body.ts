@@ -7,7 +7,7 @@
 import { AppError } from '../../errors.ts';
 import { isJson, type MediaType } from '../headers/media-type.ts';
 import { parseQuery } from '../query.ts';
-import { findJsonFault } from './json-fault.ts';
+import { findJsonSyntaxError } from './json-syntax-error.ts';
 
 /** The deepest nesting of arrays and objects that is read. */
 export const maxDepth = 100;
@@ -53,7 +53,7 @@ export function parseJson(text: string): unknown {
   try {
     value = JSON.parse(text);
   } catch {
-    const fault = findJsonFault(text);
+    const fault = findJsonSyntaxError(text);
     const where =
       fault && `: ${fault.detail} at position ${fault.position} (line ${fault.line}, column ${fault.column})`;
     throw new AppError('malformed_body', `The body is not valid JSON${where ?? ''}.`);

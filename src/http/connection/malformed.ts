@@ -35,7 +35,7 @@ export interface MalformedInput {
 }
 
 /** Answers a parser error or a time-out, and ends the connection. Called again, it does nothing more. */
-export function answerMalformed(input: MalformedInput): void {
+export function replyToMalformed(input: MalformedInput): void {
   const { error, socket, pending, report } = input;
   const reason = error.code ?? 'unknown';
   if (socket.destroyed || reason === 'ECONNRESET' || reason === 'EPIPE') {
@@ -52,7 +52,7 @@ export function answerMalformed(input: MalformedInput): void {
   if (pending?.req.complete) {
     // What is wrong stands behind a whole request, which is owed its answer first.
     socket.pause();
-    pending.once('close', () => answerMalformed({ ...input, pending: undefined }));
+    pending.once('close', () => replyToMalformed({ ...input, pending: undefined }));
     return;
   }
   if (pending?.headersSent) {

@@ -1,6 +1,6 @@
 /**
  * What is wrong with a message as a whole: its framing, its size, its target and its Host. The server looks for it before
- * anything else happens, on every port and whatever layers are on, and keeps it in `ctx.fault`; it is thrown inside the
+ * anything else happens, on every port and whatever layers are on, and keeps it in `ctx.messageError`; it is thrown inside the
  * pipeline, so that it is logged, counted and answered like every other refusal.
  */
 
@@ -32,7 +32,7 @@ const implemented = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'O
 const maxKnownHosts = 100;
 
 /** Makes the check. It returns the first fault of a message, or undefined. */
-export function createFaultFinder({
+export function createMessageCheck({
   maxHeaderBytes,
   maxHeaderCount,
 }: MessageLimits): (message: Message) => AppError | undefined {
@@ -45,51 +45,51 @@ export function createFaultFinder({
     return true;
   }
 
-  function findHostFault({ headers, httpVersion }: IncomingMessage, hosts: number, { authority }: Target) {
-    if (hosts > 1) return fault('bad_host', 'The request has more than one Host header.');
+  function findHostError({ headers, httpVersion }: IncomingMessage, hosts: number, { authority }: Target) {
+    if (hosts > 1) return messageError('bad_host', 'The request has more than one Host header.');
     const { host } = headers;
     if (host === undefined && httpVersion !== '1.0') {
-      return fault('bad_host', 'The request has no Host header.');
+      return messageError('bad_host', 'The request has no Host header.');
     }
     if (!isValidHost(host ?? '')) {
-      return fault('bad_host', 'The Host header is not a host with an optional port.');
+      return messageError('bad_host', 'The Host header is not a host with an optional port.');
     }
     // It counts instead of the Host header, which has to be there and valid all the same (RFC 9112, section 3.2).
     if (authority !== undefined && !isValidHost(authority)) {
-      return fault('bad_host', 'The request target does not name a host with an optional port.');
+      return messageError('bad_host', 'The request target does not name a host with an optional port.');
     }
     return undefined;
   }
 
-  return function findFault({ request, target, unknownExpectation }) {
+  return function findMessageError({ request, target, unknownExpectation }) {
     if (unknownExpectation) {
-      return fault('expectation_failed', 'The only expectation this server meets is "100-continue".');
+      return messageError('expectation_failed', 'The only expectation this server meets is "100-continue".');
     }
-    const framingFault = findFramingFault(request);
-    if (framingFault !== undefined) return framingFault;
+    const framingError = findFramingError(request);
+    if (framingError !== undefined) return framingError;
     if (target.raw.length > maxTargetBytes) {
-      return fault('uri_too_long', `The request target is longer than ${maxTargetBytes} bytes.`);
+      return messageError('uri_too_long', `The request target is longer than ${maxTargetBytes} bytes.`);
     }
     const { method = '', rawHeaders } = request;
     if (rawHeaders.length > maxHeaderCount * 2) {
-      return fault('headers_too_large', `The request has more than ${maxHeaderCount} header fields.`);
+      return messageError('headers_too_large', `The request has more than ${maxHeaderCount} header fields.`);
     }
     const { bytes, hosts } = measure(rawHeaders);
     if (method.length + target.raw.length + requestLineRest + bytes > maxHeaderBytes) {
-      return fault(
+      return messageError(
         'headers_too_large',
         `The request line and the header fields are longer than ${maxHeaderBytes} bytes.`,
         { connection: 'close' },
       );
     }
     if (!implemented.has(method)) {
-      return fault('method_not_implemented', `This server does not implement the method ${method}.`);
+      return messageError('method_not_implemented', `This server does not implement the method ${method}.`);
     }
     if (target.raw === '*' && method !== 'OPTIONS') {
-      return fault('bad_target', 'Only OPTIONS can be asked of "*".');
+      return messageError('bad_target', 'Only OPTIONS can be asked of "*".');
     }
-    if (target.fault !== undefined) return fault('bad_target', target.fault);
-    return findHostFault(request, hosts, target);
+    if (target.error !== undefined) return messageError('bad_target', target.error);
+    return findHostError(request, hosts, target);
   };
 }
 
@@ -112,21 +112,21 @@ function measure(rawHeaders: readonly string[]): { readonly bytes: number; reado
  * The parser reads a body by the last of its transfer codings, `chunked`, and leaves those under it to us: there are
  * none (RFC 9112, section 6.1). Whoever stands in front may frame such a message otherwise, so the connection ends.
  */
-function findFramingFault({ headers, httpVersion }: IncomingMessage): AppError | undefined {
+function findFramingError({ headers, httpVersion }: IncomingMessage): AppError | undefined {
   const codings = headers['transfer-encoding'];
   if (codings === undefined) return undefined;
   const close = { connection: 'close' };
   if (httpVersion === '1.0') {
-    return fault('bad_request', 'A request of HTTP/1.0 has no Transfer-Encoding.', close);
+    return messageError('bad_request', 'A request of HTTP/1.0 has no Transfer-Encoding.', close);
   }
   if (codings.toLowerCase() === 'chunked') return undefined;
   if (!/(?:^|[,\s])chunked\s*$/i.test(codings)) {
-    return fault('bad_request', 'The last transfer coding of a request must be "chunked".', close);
+    return messageError('bad_request', 'The last transfer coding of a request must be "chunked".', close);
   }
   const detail = 'The only transfer coding that this server implements is "chunked".';
-  return fault('transfer_coding_not_implemented', detail, close);
+  return messageError('transfer_coding_not_implemented', detail, close);
 }
 
-function fault(code: ErrorCode, detail: string, headers?: Record<string, string>): AppError {
+function messageError(code: ErrorCode, detail: string, headers?: Record<string, string>): AppError {
   return new AppError(code, detail, { layer: 'server', ...(headers !== undefined && { headers }) });
 }

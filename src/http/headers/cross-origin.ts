@@ -22,13 +22,13 @@ import { AppError } from '../../errors.ts';
 import type { Context } from '../context.ts';
 
 /** Throws AppError `cross_origin_refused` for a request that a page of a foreign origin has caused. */
-export type RefuseCrossOrigin = (ctx: Pick<Context, 'request' | 'host'>) => void;
+export type AssertTrustedOrigin = (ctx: Pick<Context, 'request' | 'host'>) => void;
 
 /** Makes the check. `allowed` are origins as browsers send them; `*`, which trusts nobody in particular, is left out. */
-export function createCrossOriginCheck(allowed: readonly string[]): RefuseCrossOrigin {
+export function createCrossOriginCheck(allowed: readonly string[]): AssertTrustedOrigin {
   const trusted = new Set(allowed.filter((origin) => origin !== '*'));
 
-  return function refuseCrossOrigin({ request, host }) {
+  return function assertTrustedOrigin({ request, host }) {
     const site = request.headers['sec-fetch-site'];
     const { origin } = request.headers;
     if (site === 'same-origin' || site === 'none') return;

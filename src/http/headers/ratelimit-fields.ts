@@ -48,7 +48,7 @@ function remainingIn(field: string): number {
 }
 
 /** The refusal that follows from a standing: `Retry-After` is whole seconds, rounded up, after which a request is let in. */
-export function refuseOverQuota({ policy, resetMs }: Standing, layer: string): AppError {
+export function overQuotaError({ policy, resetMs }: Standing, layer: string): AppError {
   const seconds = Math.ceil(resetMs / 1000);
   return new AppError(
     'rate_limited',

@@ -7,7 +7,7 @@ import { AppError } from '../../../src/errors.ts';
 import { createImportUsersTask } from '../../../src/features/uploads/tasks.ts';
 import { createQueue } from '../../../src/jobs/queue.ts';
 import { taskDefinitions } from '../../../src/tasks.ts';
-import { type ApiAnswer, createApiClient } from '../../helpers/api-client.ts';
+import { type ApiResponse, createApiClient } from '../../helpers/api-client.ts';
 import { mustRunByHand } from '../../helpers/hand-runner.ts';
 import { mustReceiveToken } from '../../helpers/mailed-token.ts';
 import { type FormPart, formBody, formType } from '../../helpers/multipart.ts';
@@ -45,7 +45,7 @@ async function mustServe(t: TestContext, options: TestAppOptions = {}) {
     async send(who: Pick<SignedIn, 'headers'>, ...parts: FormPart[]) {
       const headers = { ...who.headers, 'content-type': formType };
       const answer = await fetch(app.url + path, { method: 'POST', headers, body: formBody(...parts) });
-      const body: ApiAnswer['body'] = await answer.json();
+      const body: ApiResponse['body'] = await answer.json();
       return { status: answer.status, headers: answer.headers, body };
     },
     async jobs(): Promise<number> {

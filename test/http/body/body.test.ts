@@ -7,7 +7,7 @@ import type { Layer } from '../../../src/http/context.ts';
 import { contentValidation } from '../../../src/middleware/content-validation.ts';
 import { mustStartServer, type TestServerOptions } from '../../helpers/http-server.ts';
 import { sendThenRead } from '../../helpers/late-reader.ts';
-import { parseAnswers } from '../../helpers/raw-answers.ts';
+import { parseResponses } from '../../helpers/raw-responses.ts';
 import { testRoute } from '../../helpers/test-route.ts';
 
 const layer: Layer = { name: 'content-validation', run: contentValidation() };
@@ -35,7 +35,7 @@ const chunk = (size: number) => `${size.toString(16)}\r\n${'x'.repeat(size)}\r\n
 
 /** The status, the code and the connection header of the only answer. */
 function onlyAnswer(received: string) {
-  const [answer, ...more] = parseAnswers(received);
+  const [answer, ...more] = parseResponses(received);
   assert.deepEqual(more, []);
   assert.ok(answer !== undefined && answer.headers.date !== undefined);
   return { status: answer.status, code: JSON.parse(answer.body).code, connection: answer.headers.connection };
@@ -49,7 +49,7 @@ for (const layers of [[layer], []]) {
         `${head('Connection: close\r\nContent-Length: 1000')}${'x'.repeat(1000)}`,
         `${head('Connection: close\r\nTransfer-Encoding: chunked')}${chunk(400)}${chunk(600)}0\r\n\r\n`,
       ]) {
-        assert.equal(parseAnswers(await server.raw(request))[0]?.body, '1000');
+        assert.equal(parseResponses(await server.raw(request))[0]?.body, '1000');
       }
     });
 
@@ -109,9 +109,9 @@ describe('a body', () => {
   it('that is empty is no body, declared or in chunks', async (t) => {
     const server = await start(t);
     const declared = await server.raw(head('Connection: close\r\nContent-Length: 0'));
-    assert.equal(parseAnswers(declared)[0]?.status, 422);
+    assert.equal(parseResponses(declared)[0]?.status, 422);
     const chunked = await server.raw(`${head('Connection: close\r\nTransfer-Encoding: chunked')}0\r\n\r\n`);
-    assert.equal(parseAnswers(chunked)[0]?.status, 422);
+    assert.equal(parseResponses(chunked)[0]?.status, 422);
   });
 
   it('far over the limit does not keep its sender from reading the 413, even when it has sent everything', async (t) => {
@@ -144,7 +144,7 @@ describe('a body', () => {
       socket.on('end', () => resolve(text));
       socket.write(expecting(500));
     });
-    const answers = parseAnswers(received).map(({ status, body }) => [status, body]);
+    const answers = parseResponses(received).map(({ status, body }) => [status, body]);
     assert.deepEqual(answers, [
       [100, ''],
       [200, '500'],

@@ -22,7 +22,7 @@ import { mustStartServer, type TestServerOptions } from '../../helpers/http-serv
 import { sendThenRead } from '../../helpers/late-reader.ts';
 import { boundary, type FormPart, formBody, formPart, formType } from '../../helpers/multipart.ts';
 import { mustMakeFolder } from '../../helpers/program.ts';
-import { parseAnswers } from '../../helpers/raw-answers.ts';
+import { parseResponses } from '../../helpers/raw-responses.ts';
 import { testRoute } from '../../helpers/test-route.ts';
 
 const layer: Layer = { name: 'content-validation', run: contentValidation() };
@@ -74,7 +74,7 @@ const aFile = (content: string | Uint8Array): FormPart => ({ name: 'file', filen
 
 /** The status, the code and the connection header of the only answer. */
 function onlyAnswer(received: string) {
-  const [answer, ...more] = parseAnswers(received);
+  const [answer, ...more] = parseResponses(received);
   assert.deepEqual(more, []);
   assert.ok(answer !== undefined);
   return { status: answer.status, code: JSON.parse(answer.body).code, connection: answer.headers.connection };
@@ -112,7 +112,7 @@ describe('a form with a file', () => {
           ...chunks,
           Buffer.from('0\r\n\r\n'),
         ];
-        const [answer] = parseAnswers(await raw(Buffer.concat(request)));
+        const [answer] = parseResponses(await raw(Buffer.concat(request)));
         assert.equal(answer?.status, 200);
         const { bytes, title } = JSON.parse(answer.body);
         assert.deepEqual({ bytes, title }, { bytes: 10, title: 'x' });
@@ -176,7 +176,7 @@ describe('a form with a file', () => {
       socket.write(expecting(body.length));
     });
     assert.deepEqual(
-      parseAnswers(received).map(({ status }) => status),
+      parseResponses(received).map(({ status }) => status),
       [100, 200],
     );
     assert.equal(onlyAnswer(await raw(expecting(100_001))).status, 413);
@@ -322,7 +322,7 @@ it('an upload whose chunked body is empty has no body', async (t) => {
     const { raw } = await start(t, { layers });
     for (const type of [formType, 'text/plain']) {
       const fields = `Content-Type: ${type}\r\nTransfer-Encoding: chunked\r\nConnection: close`;
-      const [answer] = parseAnswers(await raw(`POST / HTTP/1.1\r\nHost: x\r\n${fields}\r\n\r\n0\r\n\r\n`));
+      const [answer] = parseResponses(await raw(`POST / HTTP/1.1\r\nHost: x\r\n${fields}\r\n\r\n0\r\n\r\n`));
       assert.equal(answer?.status, 422);
       assert.match(answer.body, /This route needs a body/);
     }

@@ -8,7 +8,7 @@ import { contentValidation } from '../../../src/middleware/content-validation.ts
 import { eventually } from '../../helpers/eventually.ts';
 import { mustStartServer } from '../../helpers/http-server.ts';
 import { sendThenRead } from '../../helpers/late-reader.ts';
-import { parseAnswers } from '../../helpers/raw-answers.ts';
+import { parseResponses } from '../../helpers/raw-responses.ts';
 import { testRoute } from '../../helpers/test-route.ts';
 
 /** What the handlers of `/held` wait for. */
@@ -123,7 +123,7 @@ describe('what is no HTTP request is answered once, as a problem, and the connec
     it(`${what} is ${status}`, async (t) => {
       const server = await start(t);
       const received = await server.raw(bytes);
-      const [answer, ...more] = parseAnswers(received);
+      const [answer, ...more] = parseResponses(received);
       assert.deepEqual(more, [], 'a second answer');
       assert.ok(answer !== undefined);
       const { headers, body } = answer;
@@ -158,7 +158,7 @@ describe('a refusal of a HEAD request has no body (RFC 9110, section 9.3.2):', (
   for (const [what, bytes, status] of table) {
     it(`${what} is ${status}`, async (t) => {
       const server = await start(t);
-      const [answer, ...more] = parseAnswers(await server.raw(bytes), ['HEAD']);
+      const [answer, ...more] = parseResponses(await server.raw(bytes), ['HEAD']);
       assert.deepEqual([answer?.status, more], [status, []]);
     });
   }
@@ -168,7 +168,7 @@ describe('a refusal of a HEAD request has no body (RFC 9110, section 9.3.2):', (
     const first = `${post}Content-Length: 2\r\n\r\n{}`;
     const received = await server.raw(`${first}HEAD / HTTP/1.1\r\nHost : x\r\n\r\n`);
     assert.deepEqual(
-      parseAnswers(received, ['POST', 'HEAD']).map(({ status }) => status),
+      parseResponses(received, ['POST', 'HEAD']).map(({ status }) => status),
       [200, 400],
     );
   });
@@ -182,7 +182,7 @@ describe('a refusal of a HEAD request has no body (RFC 9110, section 9.3.2):', (
     let received = '';
     for await (const chunk of socket.setEncoding('latin1')) received += chunk;
     assert.deepEqual(
-      parseAnswers(received, ['HEAD']).map(({ status }) => status),
+      parseResponses(received, ['HEAD']).map(({ status }) => status),
       [400],
     );
   });
@@ -212,7 +212,7 @@ describe('a target that is too long is 414, and a head that is too long for its 
   for (const [what, bytes, status] of table) {
     it(`${what} is ${status}`, async (t) => {
       const server = await start(t);
-      const [answer, ...more] = parseAnswers(await server.raw(bytes));
+      const [answer, ...more] = parseResponses(await server.raw(bytes));
       assert.deepEqual([answer?.status, more], [status, []]);
     });
   }
@@ -224,7 +224,7 @@ describe('CONNECT', () => {
     const watch: Layer = {
       name: 'watch',
       run: (ctx, next) => {
-        seen.push(`${ctx.method} ${ctx.fault?.code}`);
+        seen.push(`${ctx.method} ${ctx.messageError?.code}`);
         return next(ctx);
       },
     };
@@ -233,7 +233,7 @@ describe('CONNECT', () => {
       const received = await server.raw(
         `CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n${fields}\r\n${smuggled}`,
       );
-      const [answer, ...more] = parseAnswers(received);
+      const [answer, ...more] = parseResponses(received);
       assert.deepEqual([answer?.status, answer?.headers.connection, more], [501, 'close', []]);
     }
     assert.deepEqual(seen, Array(3).fill('CONNECT method_not_implemented'));
@@ -263,7 +263,7 @@ describe('what never becomes a request', () => {
     it(`because it does not come: ${what} is 408 in time`, async (t) => {
       const server = await start(t);
       const startedAt = performance.now();
-      const [answer, ...more] = parseAnswers(await server.raw(bytes));
+      const [answer, ...more] = parseResponses(await server.raw(bytes));
       assert.deepEqual([answer?.status, answer?.headers.connection, more], [408, 'close', []]);
       assert.ok(performance.now() - startedAt < 2000);
     });
@@ -271,7 +271,7 @@ describe('what never becomes a request', () => {
 
   it('because its body does not come is 408 when nobody else gave up on it before', async (t) => {
     const server = await start(t);
-    const [answer, ...more] = parseAnswers(await server.raw(`${post}Content-Length: 10\r\n\r\n{`));
+    const [answer, ...more] = parseResponses(await server.raw(`${post}Content-Length: 10\r\n\r\n{`));
     assert.deepEqual([answer?.status, answer?.headers.connection, more], [408, 'close', []]);
   });
 
@@ -286,7 +286,7 @@ describe('what never becomes a request', () => {
       await server.request();
       held.resolve();
       assert.deepEqual(
-        parseAnswers(await answers).map(({ status }) => status),
+        parseResponses(await answers).map(({ status }) => status),
         [200, 200, 400],
       );
     }
@@ -310,7 +310,7 @@ describe('what never becomes a request', () => {
       if (received.endsWith('"first"')) socket.write('GET / HTTP/1.1\r\nHost : x\r\n\r\n', answerSecond);
     }
     assert.deepEqual(
-      parseAnswers(received).map(({ status }) => status),
+      parseResponses(received).map(({ status }) => status),
       [200, 200, 400],
     );
   });
@@ -322,7 +322,7 @@ describe('what never becomes a request', () => {
     await server.request();
     held.resolve();
     assert.deepEqual(
-      parseAnswers(await answers).map(({ status, body }) => [status, body]),
+      parseResponses(await answers).map(({ status, body }) => [status, body]),
       [[200, '"held"']],
     );
   });
@@ -331,7 +331,7 @@ describe('what never becomes a request', () => {
     const server = await start(t);
     const chunks = Array.from({ length: 40 }, () => '\x00'.repeat(100_000));
     assert.deepEqual(
-      parseAnswers(await sendThenRead(server.port, chunks)).map(({ status }) => status),
+      parseResponses(await sendThenRead(server.port, chunks)).map(({ status }) => status),
       [400],
     );
   });
@@ -348,7 +348,7 @@ describe('what never becomes a request', () => {
       socket.end('GET /');
     });
     assert.deepEqual(
-      parseAnswers(received).map(({ status }) => status),
+      parseResponses(received).map(({ status }) => status),
       [400],
     );
   });

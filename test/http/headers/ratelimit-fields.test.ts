@@ -4,7 +4,7 @@ import type { ResponseHeaders } from '../../../src/http/context.ts';
 import {
   addQuotas,
   describeQuotas,
-  refuseOverQuota,
+  overQuotaError,
   type Standing,
   showStanding,
 } from '../../../src/http/headers/ratelimit-fields.ts';
@@ -61,7 +61,7 @@ it('RateLimit-Policy lists the quotas of all layers', () => {
 
 it('a refusal asks to wait for whole seconds, one at least', () => {
   const waits = [0, 1, 1000, 1001].map(
-    (resetMs) => refuseOverQuota(standing('a', 0, { resetMs }), 'x').headers?.['retry-after'],
+    (resetMs) => overQuotaError(standing('a', 0, { resetMs }), 'x').headers?.['retry-after'],
   );
   assert.deepEqual(waits, ['1', '1', '1', '2']);
 });

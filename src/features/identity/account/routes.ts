@@ -1,5 +1,5 @@
 import { signedInCallerOf } from '../../../http/caller.ts';
-import { answer, noContent } from '../../../http/reply.ts';
+import { noContent, reply } from '../../../http/reply.ts';
 import { type Route, type RouteLimit, route } from '../../../http/route.ts';
 import { setTokensCookie, tokens, tokensReply } from '../auth/auth.ts';
 import type { Account } from './account.ts';
@@ -76,7 +76,7 @@ export function accountRoutes({ account }: AccountRoutesOptions): Route[] {
       problems: ['mail_disabled', 'not_ready', 'database_unavailable'],
       async handler({ body, ctx }) {
         await account.requestReset({ email: body.email, address: ctx.clientAddress });
-        return answer(202, {
+        return reply(202, {
           detail:
             'If an account has this address, a mail with a token is on its way to it: look into the mailbox.',
         });
@@ -121,7 +121,7 @@ export function accountRoutes({ account }: AccountRoutesOptions): Route[] {
       problems: ['mail_disabled', 'database_unavailable'],
       async handler({ ctx }) {
         await account.requestVerification(signedInCallerOf(ctx).userId);
-        return answer(202, {
+        return reply(202, {
           detail:
             'If the address is not verified yet, a mail with a token is on its way: look into the mailbox.',
         });

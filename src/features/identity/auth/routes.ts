@@ -34,19 +34,19 @@ const clearCookie = 'Takes the cookie `__Host-refresh` away, if there was one.';
  * the browser adds the credential. A token in a body or in `Authorization` was put there by the page itself.
  */
 export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[] {
-  const refuseCrossOrigin = createCrossOriginCheck(allowedOrigins);
+  const assertTrustedOrigin = createCrossOriginCheck(allowedOrigins);
 
   /** The refresh token of the cookie. Throws AppError `cross_origin_refused` for a cookie that a foreign page sends. */
   function readCookie(ctx: Context): string | undefined {
     const token = readHostCookie(ctx.request.headers.cookie, cookie);
-    if (token !== undefined) refuseCrossOrigin(ctx);
+    if (token !== undefined) assertTrustedOrigin(ctx);
     return token;
   }
 
   /** Whether the request is not caused by a page of a foreign origin. */
   function isOwnPage(ctx: Context): boolean {
     try {
-      refuseCrossOrigin(ctx);
+      assertTrustedOrigin(ctx);
       return true;
     } catch (error) {
       if (error instanceof AppError) return false;
@@ -83,7 +83,7 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
       ],
       async handler({ body, ctx }) {
         // A foreign page must not sign somebody in to another's account and leave the cookie of that.
-        if (body.transport === 'cookie') refuseCrossOrigin(ctx);
+        if (body.transport === 'cookie') assertTrustedOrigin(ctx);
         const { username: login, password, transport } = body;
         const former = readHostCookie(ctx.request.headers.cookie, cookie);
         const grant = await auth.login({ login, password, transport }, clientOf(ctx));

@@ -64,9 +64,9 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
         },
       },
       problems: ['conflict', 'not_ready', 'database_unavailable'],
-      async handler({ body, ctx, once }) {
+      async handler({ body, ctx, recordReply }) {
         const registration = { newUser: body, address: ctx.clientAddress };
-        return registered(await users.register(registration, once(registered)));
+        return registered(await users.register(registration, recordReply(registered)));
       },
     }),
     route({
@@ -144,7 +144,7 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       example: { email: 'ada.lovelace@example.org', current_password: 'correct horse battery staple' },
       responses: { 200: { description: 'The user as it is now.', schema: user, headers: { ETag: etag } } },
       problems: ['forbidden', 'not_found', 'conflict', 'rate_limited', 'not_ready', 'database_unavailable'],
-      async handler({ params, headers, body, ctx, once }) {
+      async handler({ params, headers, body, ctx, recordReply }) {
         const change = {
           caller: callerOf(ctx),
           address: ctx.clientAddress,
@@ -152,7 +152,7 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
           patch: body,
           condition: versionCondition(headers, params.id),
         };
-        return shown(await users.update(change, once(shown)));
+        return shown(await users.update(change, recordReply(shown)));
       },
     }),
     route({
@@ -195,8 +195,8 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
         },
       },
       problems: ['mail_disabled', 'database_unavailable'],
-      async handler({ params, ctx, once }) {
-        return started(await welcome(callerOf(ctx), params.id, once(started)));
+      async handler({ params, ctx, recordReply }) {
+        return started(await welcome(callerOf(ctx), params.id, recordReply(started)));
       },
     }),
   ];

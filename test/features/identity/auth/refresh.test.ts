@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { allScopes } from '../../../../src/auth/principal.ts';
-import { type ApiAnswer, createApiClient } from '../../../helpers/api-client.ts';
+import { type ApiResponse, createApiClient } from '../../../helpers/api-client.ts';
 import { mustRegister, mustServeApi, type TestApi, testPassword } from '../../../helpers/test-api.ts';
 import { mustStartApp } from '../../../helpers/test-app.ts';
 import { mustCreateDatabase } from '../../../helpers/test-database.ts';
@@ -11,7 +11,7 @@ const path = '/api/v1/auth/refresh';
 const refusal = 'The refresh token is not valid, or not any more: sign in again.';
 
 /** Registers somebody and signs in; the answer has the tokens. */
-async function mustGetTokens(api: TestApi, transport: 'body' | 'cookie' = 'body'): Promise<ApiAnswer> {
+async function mustGetTokens(api: TestApi, transport: 'body' | 'cookie' = 'body'): Promise<ApiResponse> {
   await mustRegister(api, 'ada');
   const login = { username: 'ada', password: testPassword, transport };
   const answer = await api.post('/api/v1/auth/login', login);
@@ -30,7 +30,7 @@ const statusWith = async (api: TestApi, accessToken: string) =>
   (await api.get('/api/v1/auth/sessions', { authorization: `Bearer ${accessToken}` })).status;
 
 /** The cookie as the browser sends it back. */
-const cookieOf = ({ headers }: ApiAnswer) => headers.get('set-cookie')?.split(';')[0] ?? '';
+const cookieOf = ({ headers }: ApiResponse) => headers.get('set-cookie')?.split(';')[0] ?? '';
 
 describe('a refresh', () => {
   it('gives new tokens, both of which are good', async (t) => {

@@ -1,5 +1,5 @@
 /** An answer as it stands in the bytes that a server sent. */
-export interface RawAnswer {
+export interface RawResponse {
   readonly status: number;
   /** Header values under lower-case names; a name that stands twice has both values, joined with ", ". */
   readonly headers: Readonly<Record<string, string>>;
@@ -11,8 +11,8 @@ export interface RawAnswer {
  * section 6). Throws when a byte is left over or missing: a second answer that nobody asked for does not go unseen.
  * `methods` are those of the requests, for the answers to HEAD have no body whatever they declare.
  */
-export function parseAnswers(received: string, methods: readonly string[] = []): RawAnswer[] {
-  const answers: RawAnswer[] = [];
+export function parseResponses(received: string, methods: readonly string[] = []): RawResponse[] {
+  const answers: RawResponse[] = [];
   let rest = received;
   let asked = 0;
   while (rest !== '') {

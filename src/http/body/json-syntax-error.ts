@@ -3,7 +3,7 @@
  * V8, so the text is read once more, by the grammar of RFC 8259, after `JSON.parse` has refused it.
  */
 
-export interface JsonFault {
+export interface JsonSyntaxError {
   /** The index of the first character that cannot be there; the text's length if it ends too early. */
   readonly position: number;
   readonly line: number;
@@ -13,7 +13,7 @@ export interface JsonFault {
 }
 
 /** The first fault of a JSON text that is nested no deeper than the stack allows. Undefined if it has none. */
-export function findJsonFault(text: string): JsonFault | undefined {
+export function findJsonSyntaxError(text: string): JsonSyntaxError | undefined {
   const end = skipSpace(text, readValue(text, skipSpace(text, 0)));
   // A negative end is the bitwise complement of the position of the fault.
   const position = end < 0 ? ~end : end;

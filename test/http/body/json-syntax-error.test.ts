@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { findJsonFault } from '../../../src/http/body/json-fault.ts';
+import { findJsonSyntaxError } from '../../../src/http/body/json-syntax-error.ts';
 import { cpuMsOf } from '../../helpers/cpu-time.ts';
-import { faultPosition } from '../../helpers/naive-json.ts';
+import { errorPosition } from '../../helpers/naive-json.ts';
 
 describe('the fault of a JSON text', () => {
   const table: [text: string, position: number, detail: string][] = [
@@ -43,15 +43,15 @@ describe('the fault of a JSON text', () => {
   ];
   for (const [text, position, detail] of table) {
     it(`${JSON.stringify(text)} is at ${position}: ${detail}`, () => {
-      const fault = findJsonFault(text);
+      const fault = findJsonSyntaxError(text);
       assert.deepEqual([fault?.position, fault?.detail], [position, detail]);
     });
   }
 
   it('has a line and a column, counted from 1', () => {
-    const fault = findJsonFault('{\n  "a": 1,\n  "b" 2\n}');
+    const fault = findJsonSyntaxError('{\n  "a": 1,\n  "b" 2\n}');
     assert.deepEqual([fault?.line, fault?.column], [3, 7]);
-    const first = findJsonFault('x');
+    const first = findJsonSyntaxError('x');
     assert.deepEqual([first?.line, first?.column], [1, 1]);
   });
 
@@ -92,7 +92,7 @@ describe('the fault of a JSON text', () => {
           else if (kind === 'remove') text = text.slice(0, at) + text.slice(at + 1);
           else text = text.slice(0, at);
         }
-        assert.equal(findJsonFault(text)?.position, faultPosition(text));
+        assert.equal(findJsonSyntaxError(text)?.position, errorPosition(text));
       }),
       { numRuns: 5000 },
     );
@@ -129,7 +129,7 @@ describe('the fault of a JSON text', () => {
         } catch {
           refused = true;
         }
-        assert.equal(findJsonFault(each) !== undefined, refused);
+        assert.equal(findJsonSyntaxError(each) !== undefined, refused);
       }),
       { numRuns: 5000 },
     );
@@ -146,7 +146,7 @@ describe('the fault of a JSON text', () => {
     it(`is found behind ${what} of megabytes in less than a second`, () => {
       let position = 0;
       const spent = cpuMsOf(() => {
-        position = findJsonFault(text)?.position ?? 0;
+        position = findJsonSyntaxError(text)?.position ?? 0;
       });
       assert.ok(position >= 1_000_000);
       assert.ok(spent < 1000, `${spent} ms`);
