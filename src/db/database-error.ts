@@ -152,6 +152,16 @@ export function sqlState(error: unknown): string | undefined {
 }
 
 /**
+ * Returns the name of the constraint that a statement violated (SQLSTATE class 23), or undefined for any other error. The
+ * constraint is in the table, where no race can bypass it; the feature that owns the table knows what its name means.
+ */
+export function violatedConstraint(error: unknown): string | undefined {
+  if (!sqlState(error)?.startsWith('23')) return undefined;
+  if (!(error instanceof Error) || !('constraint_name' in error)) return undefined;
+  return typeof error.constraint_name === 'string' ? error.constraint_name : undefined;
+}
+
+/**
  * Whether a transaction failed only because of others at the same time, and may do better when it is done again: a
  * serialisation failure, a deadlock, or a statement that was prepared before a migration.
  */

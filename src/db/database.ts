@@ -19,13 +19,13 @@ import type { Logger } from '../observability/logger.ts';
 import { currentRequest, type WorkSignal } from '../observability/request-context.ts';
 import { isImpaired, isUnavailable } from './database-error.ts';
 import type { BackendActivity } from './driver/backend-activity.ts';
+import { serverKeepAlive, setServerKeepAlive } from './driver/connection-options.ts';
 import { createConnectionSlots, type SlotStats } from './driver/connection-slots.ts';
 import { type Driver, listenForDead, openActivity, openDriver } from './driver/driver.ts';
 import { isDriverQuery } from './driver/driver-query.ts';
 import { type OpenConnection, PoolConnection } from './driver/pool-connection.ts';
 import { createPreparedStatements } from './driver/prepared-statements.ts';
 import { createQueryWatch } from './driver/query-watch.ts';
-import { serverKeepAlive, setServerKeepAlive } from './driver/server-keepalive.ts';
 import { interceptQueries, interceptQuery, type RunQuery, type Sql } from './sql.ts';
 import { createRunTransaction, type RunTransaction } from './transaction.ts';
 
@@ -95,7 +95,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
   });
   const watch = createQueryWatch(options);
   const availability = watchAvailability(log);
-  /** Connections that get the settings of `server-keepalive.ts` when they are free: in a transaction a failure would end it. */
+  /** Connections that get the settings of `serverKeepAlive` when they are free: in a transaction a failure would end it. */
   const unset = new Set<PoolConnection>();
   const preparedStatements = createPreparedStatements(slots, (asked) => {
     isDirect = true;

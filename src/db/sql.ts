@@ -14,6 +14,21 @@ import { type DriverQuery, isDriverQuery } from './driver/driver-query.ts';
  */
 export type Sql = postgres.ISql<{ int8: number }>;
 
+/** Returns the row of a statement that returns exactly one. Throws an Error for any other number of rows. */
+export function onlyRow<Row>(rows: readonly Row[]): Row {
+  const [row] = rows;
+  if (row === undefined || rows.length > 1) throw new Error(`Expected exactly one row, got ${rows.length}.`);
+  return row;
+}
+
+/**
+ * Returns SQL for a text in lower case, to compare with `lower(column)` of a column in the collation "C". Only the letters
+ * A to Z change, in every database: a Turkish collation would make a name other than `ali` of `ALI`. null stays null.
+ */
+export function foldCase(sql: Sql, text: string | null) {
+  return sql`lower(${text}::text collate "C")`;
+}
+
 export type SendQuery = (query: DriverQuery) => void;
 
 /** Called instead of the driver when a query is awaited; it calls `send`, or rejects the query itself. */

@@ -20,7 +20,6 @@ import type { Logger } from '../observability/logger.ts';
 import { currentRequest, type WorkSignal } from '../observability/request-context.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
 import { isTransient, sqlState, toDatabaseError } from './database-error.ts';
-import { resetConnection } from './driver/connection-reset.ts';
 import type { ConnectionSlots } from './driver/connection-slots.ts';
 import type { PoolConnection } from './driver/pool-connection.ts';
 import type { WatchQuery } from './driver/query-watch.ts';
@@ -39,6 +38,12 @@ export interface TransactionOptions {
 
 /** Runs `work` in a transaction and returns what it returns. See `Database.transaction`. */
 export type RunTransaction = <T>(work: (sql: Sql) => Promise<T>, options?: TransactionOptions) => Promise<T>;
+
+/**
+ * Writes that a caller of a service adds to the service's transaction. The service calls it with its result as the last
+ * step: the writes are committed together with the service's own rows, and an error rolls both back.
+ */
+export type BeforeCommit<T> = (transaction: Sql, result: T) => Promise<void>;
 
 export interface TransactionParts {
   /** Makes the queries. */
@@ -128,7 +133,7 @@ export function createRunTransaction({ tag, slots, watch, log, onFree }: Transac
       error = reason;
       connection.discard(reason);
     }
-    if (connection.driver !== undefined) await resetConnection(connection, true);
+    if (connection.driver !== undefined) await connection.reset(true);
     onFree(connection, error);
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import type * as z from 'zod';
-import { brokenConstraint } from '../db/constraint.ts';
+import { violatedConstraint } from '../db/database-error.ts';
 import type { Sql } from '../db/sql.ts';
 import { AppError, type FieldError } from '../errors.ts';
 import { currentRequest } from '../observability/request-context.ts';
@@ -113,7 +113,7 @@ export function createQueue({ definitions }: QueueOptions): Queue {
       try {
         return await retryJob(sql, id);
       } catch (cause) {
-        if (brokenConstraint(cause) !== 'jobs_unique_key') throw cause;
+        if (violatedConstraint(cause) !== 'jobs_unique_key') throw cause;
         throw new AppError(
           'conflict',
           'Another job with the same unique key is waiting or running: try again when it has finished.',

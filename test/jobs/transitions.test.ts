@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, it } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import { brokenConstraint } from '../../src/db/constraint.ts';
+import { violatedConstraint } from '../../src/db/database-error.ts';
 import {
   cancelRunning,
   claimJobs,
@@ -250,7 +250,7 @@ it('the table takes a row if it says what its state says, and no other', async (
           cancel_requested, started_at, finished_at, result, errors)
         values ('add', 'default', ${state}, ${priority}, '{}', ${attempt}, 2, 1000, ${runner},
           ${cancelRequested}, ${startedAt}, ${finishedAt}, ${result}::text::jsonb, ${errors}::text::jsonb)`;
-      const broken = await insert.then(() => undefined, brokenConstraint);
+      const broken = await insert.then(() => undefined, violatedConstraint);
       assert.equal(broken === undefined, isValid, broken);
       counts[isValid ? 'taken' : 'refused'] += 1;
     }),

@@ -223,7 +223,7 @@ function iptables(...args: string[]): void {
 
 /**
  * The embedded PostgreSQL listens on the loopback interface alone. What the program sees of the way, its connections to this
- * forwarder, is what is cut; the forwarder gives a connection up as PostgreSQL does with `server-keepalive.ts`.
+ * forwarder, is what is cut; the forwarder gives a connection up as PostgreSQL does with `serverKeepAlive`.
  */
 async function forwardTo(target: number): Promise<{ readonly port: number; close(): void }> {
   const server = createServer((client) => {

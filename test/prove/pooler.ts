@@ -13,7 +13,7 @@ import * as z from 'zod';
 import { connectDatabase } from '../../src/db/database.ts';
 import { startEmbedded } from '../../src/db/embedded/embedded.ts';
 import { migrateUp } from '../../src/db/migrations/migrate.ts';
-import { onlyRow } from '../../src/db/only-row.ts';
+import { onlyRow } from '../../src/db/sql.ts';
 import { StartError } from '../../src/errors.ts';
 import { createQueue } from '../../src/jobs/queue.ts';
 import { startRunner } from '../../src/jobs/runner/runner.ts';

@@ -50,6 +50,24 @@ const sessionDefaults = {
 };
 
 /**
+ * Session parameters with which PostgreSQL gives up a client that disappeared without closing its connection, as when its
+ * machine loses power or the network. Most systems need two hours for that by default, and until then the client's locks
+ * and open transactions remain. With these values PostgreSQL needs 5 + 3 x 3 seconds. They have no effect on a Unix domain
+ * socket. A pooler rejects them, so they are not among the defaults.
+ */
+export const serverKeepAlive = {
+  tcp_keepalives_idle: '5',
+  tcp_keepalives_interval: '3',
+  tcp_keepalives_count: '3',
+  tcp_user_timeout: '14000',
+} as const;
+
+/** The statement that sets them in an open session. */
+export const setServerKeepAlive = `select ${Object.entries(serverKeepAlive)
+  .map(([name, value]) => `set_config('${name}', '${value}', false)`)
+  .join(', ')}`;
+
+/**
  * Throws a ConnectionUrlError for a URL that is not valid, and a StartError for a certificate that cannot be read.
  * `parameters` are sent too, as text: the driver leaves out what is 0.
  */

@@ -10,7 +10,7 @@
  */
 
 import { AsyncResource } from 'node:async_hooks';
-import { endsConnection } from '../database-error.ts';
+import { endsConnection, sqlState } from '../database-error.ts';
 import type { Driver } from './driver.ts';
 import { type DriverQuery, isDriverQuery } from './driver-query.ts';
 
@@ -29,6 +29,8 @@ interface Session {
 const reopenMs = () => 50 + Math.random() * 100;
 /** Connections are renewed from time to time, so that a backend frees the memory that it has gathered. */
 const lifetimeMs = () => (30 + Math.random() * 30) * 60_000;
+
+const maxResets = 10;
 
 /** The sockets of the driver must live outside of any request: make connections there. */
 export class PoolConnection {
@@ -107,6 +109,35 @@ export class PoolConnection {
     const query = this.#open().driver.unwatched.unsafe(text);
     if (isDriverQuery(query)) query.handler = (self) => this.#sendOwn(self);
     return (await query).command;
+  }
+
+  /**
+   * Makes the connection fit for the next query after a query that was cancelled, or that may have left a transaction
+   * open: a `begin` sent as a statement of its own, or the `begin` of several statements of which a later one failed.
+   * Never rejects. Afterwards the connection is idle and outside of a transaction, and no cancellation can hit it; or it
+   * was discarded.
+   *
+   * Sends one statement, and sends it again while a late cancellation hits it. The statement is `rollback` only where a
+   * transaction is open, because PostgreSQL logs a warning otherwise. `isInTransaction`: a transaction may be open that has
+   * not failed.
+   */
+  async reset(isInTransaction = false): Promise<void> {
+    let reason: unknown;
+    let statement = isInTransaction ? 'rollback' : 'select 1';
+    for (let attempt = 1; attempt <= maxResets; attempt += 1) {
+      try {
+        await this.execute(statement);
+        return;
+      } catch (error) {
+        if (endsConnection(error)) return;
+        reason = error;
+        const state = sqlState(error);
+        // 25P02: the transaction has failed. 57014: the statement was cancelled.
+        if (state === '25P02') statement = 'rollback';
+        else if (state !== '57014') break;
+      }
+    }
+    this.discard(reason);
   }
 
   /** Closes the connection if it has been open for long. Call it while the connection is idle. */

@@ -24,7 +24,7 @@ const waitMs = 2_000;
  * Resolves with whether `connection` keeps no backend of its own. `connect` opens others of the same kind, which are
  * closed again. Rejects if `connection` breaks.
  */
-export async function isLentByTransaction(
+export async function usesTransactionPooling(
   connection: DirectConnection,
   connect: () => DirectConnection,
 ): Promise<boolean> {

@@ -1,6 +1,6 @@
 /**
  * Whether a pooler stands between a pool and PostgreSQL, and what follows. Without one, the pool prepares its statements,
- * and its sessions have the settings of `server-keepalive.ts`, which a pooler would refuse. Preparing saves a round trip
+ * and its sessions have the settings of `serverKeepAlive`, which a pooler would refuse. Preparing saves a round trip
  * each time a statement with values is sent again.
  *
  *     not yet known: off ──first answer──> asking ──backend is the one announced──> on

@@ -10,7 +10,7 @@
  *   this process, the description of a statement, COPY, a cursor that is closed early. It settles them again when
  *   they are over.
  * - The connection is free (`onFree`) when no cancel request can hit the next query, and no transaction has been left
- *   open: see `cancellation.ts` and `connection-reset.ts`. A query that succeeds waits for neither.
+ *   open: see `cancellation.ts` and `PoolConnection.reset`. A query that succeeds waits for neither.
  * - A statement outside of `transaction` that begins one, such as `begin`, rejects, and the connection is rolled back:
  *   the next query, which may be of another request, must not run in its transaction.
  * - The driver's errors are translated. A slow query is logged, and every query is if the operator asks for it.
@@ -25,7 +25,6 @@ import type { RequestContext, WorkSignal } from '../../observability/request-con
 import { endsConnection, isConnectionError, sqlState, toDatabaseError } from '../database-error.ts';
 import { splitStatements } from '../migrations/split-statements.ts';
 import { Cancellation } from './cancellation.ts';
-import { resetConnection } from './connection-reset.ts';
 import { guardCursor } from './cursor-guard.ts';
 import type { DriverQuery } from './driver-query.ts';
 import type { PoolConnection } from './pool-connection.ts';
@@ -100,7 +99,7 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
       await cancellation?.finish();
       // A transaction is rolled back, which does the same.
       if (alone && connection.driver !== undefined)
-        await resetConnection(connection, mayBeInTransaction && sqlState(error) === undefined);
+        await connection.reset(mayBeInTransaction && sqlState(error) === undefined);
       onFree(error);
     };
     const report = (durationMs: number, result: unknown, error: unknown) => {

@@ -7,9 +7,9 @@
  */
 
 import { mayActFor, type Principal } from '../../auth/principal.ts';
-import type { BeforeCommit } from '../../db/before-commit.ts';
 import type { Database } from '../../db/database.ts';
 import { type Keyset, type KeysetPage, keysetPage } from '../../db/keyset.ts';
+import type { BeforeCommit } from '../../db/transaction.ts';
 import { AppError } from '../../errors.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { NewPost, PostPatch } from './schema.ts';

@@ -1,7 +1,6 @@
-import { brokenConstraint } from '../../db/constraint.ts';
+import { violatedConstraint } from '../../db/database-error.ts';
 import { type Keyset, keysetCondition, keysetOrder } from '../../db/keyset.ts';
-import { onlyRow } from '../../db/only-row.ts';
-import type { Sql } from '../../db/sql.ts';
+import { onlyRow, type Sql } from '../../db/sql.ts';
 import type { NewPost, PostPatch } from './schema.ts';
 
 /** A row of `posts`. */
@@ -23,7 +22,7 @@ export interface ListedPost extends Post {
 
 /** Whether an error says that there is no such author. */
 export function isUnknownAuthor(error: unknown): boolean {
-  return brokenConstraint(error) === 'posts_author_id_fkey';
+  return violatedConstraint(error) === 'posts_author_id_fkey';
 }
 
 export async function insertPost(sql: Sql, authorId: number, { title, body }: NewPost): Promise<Post> {

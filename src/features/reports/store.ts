@@ -1,5 +1,4 @@
-import { onlyRow } from '../../db/only-row.ts';
-import type { Sql } from '../../db/sql.ts';
+import { onlyRow, type Sql } from '../../db/sql.ts';
 
 export interface DayCounts {
   readonly new_users: number;

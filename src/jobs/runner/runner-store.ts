@@ -17,8 +17,7 @@
  * `takeOver`, which are asked of where jobs are claimed.
  */
 
-import { onlyRow } from '../../db/only-row.ts';
-import type { Sql } from '../../db/sql.ts';
+import { onlyRow, type Sql } from '../../db/sql.ts';
 import { progressIn, withError } from '../attempt-store.ts';
 import { availableChannel } from '../channels.ts';
 import type { JobState } from '../job.ts';

@@ -16,9 +16,9 @@
 import { createDeferred } from '../../concurrency/deferred.ts';
 import { withTimeout } from '../../concurrency/with-timeout.ts';
 import { sqlState } from '../../db/database-error.ts';
+import { serverKeepAlive } from '../../db/driver/connection-options.ts';
 import { connectDirectly, type DirectConnection } from '../../db/driver/direct-connection.ts';
-import { isLentByTransaction } from '../../db/driver/pooler.ts';
-import { serverKeepAlive } from '../../db/driver/server-keepalive.ts';
+import { usesTransactionPooling } from '../../db/driver/pooler.ts';
 import type { Sql } from '../../db/sql.ts';
 import { StartError } from '../../errors.ts';
 import { availableChannel, cancelChannel } from '../channels.ts';
@@ -128,7 +128,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
 async function becomeRunner(connection: DirectConnection, options: SessionOptions): Promise<number> {
   const { url, applicationName, connectTimeoutSeconds } = options;
   const another = () => connectDirectly({ url, applicationName, connectTimeoutSeconds });
-  if (await isLentByTransaction(connection, another)) {
+  if (await usesTransactionPooling(connection, another)) {
     throw new StartError(
       'Jobs cannot run through a pooler that lends a connection by the transaction, because their runner holds a lock in its session: set APP_TASKS_BROKER_URL to a postgres:// URL that leads to PostgreSQL directly.',
     );

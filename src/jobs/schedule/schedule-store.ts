@@ -1,7 +1,6 @@
 /** The table `job_schedules`. Each function is one statement, and rejects with the errors of the database. */
 
-import { onlyRow } from '../../db/only-row.ts';
-import type { Sql } from '../../db/sql.ts';
+import { onlyRow, type Sql } from '../../db/sql.ts';
 import type { Schedule } from './schedule.ts';
 
 /** A schedule as the table has it. */

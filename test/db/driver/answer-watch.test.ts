@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import type { Database } from '../../../src/db/database.ts';
 import { connectDirectly } from '../../../src/db/driver/direct-connection.ts';
-import { onlyRow } from '../../../src/db/only-row.ts';
+import { onlyRow } from '../../../src/db/sql.ts';
 import { AppError } from '../../../src/errors.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { eventually } from '../../helpers/eventually.ts';

@@ -1,5 +1,4 @@
-import { foldCase } from '../../../db/fold-case.ts';
-import type { Sql } from '../../../db/sql.ts';
+import { foldCase, type Sql } from '../../../db/sql.ts';
 
 /** What a one-time token is for. The table knows the same words. */
 export type Purpose = 'password_reset' | 'email_verification';

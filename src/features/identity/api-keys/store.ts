@@ -1,7 +1,6 @@
 import type { ApiKey } from '../../../auth/api-key.ts';
 import type { Scope } from '../../../auth/principal.ts';
-import { onlyRow } from '../../../db/only-row.ts';
-import type { Sql } from '../../../db/sql.ts';
+import { onlyRow, type Sql } from '../../../db/sql.ts';
 
 /** A row of `api_keys` without the hash, which no query here returns. */
 export interface StoredApiKey {

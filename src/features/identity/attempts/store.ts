@@ -1,5 +1,4 @@
-import { foldCase } from '../../../db/fold-case.ts';
-import type { Sql } from '../../../db/sql.ts';
+import { foldCase, type Sql } from '../../../db/sql.ts';
 
 /** How one count gives permits: `free` at once, then one after 1, 2, 4 ... `maxWait` seconds. */
 const paces = {

@@ -1,7 +1,6 @@
 import type { Role } from '../../../auth/principal.ts';
 import type { RefreshToken } from '../../../auth/refresh-token.ts';
-import { foldCase } from '../../../db/fold-case.ts';
-import type { Sql } from '../../../db/sql.ts';
+import { foldCase, type Sql } from '../../../db/sql.ts';
 import type { Transport } from './schema.ts';
 
 /** Why a session was ended; one that has expired has no reason. The table knows the same words. */

@@ -1,9 +1,7 @@
 import type { Role } from '../../../auth/principal.ts';
-import { brokenConstraint } from '../../../db/constraint.ts';
-import { foldCase } from '../../../db/fold-case.ts';
+import { violatedConstraint } from '../../../db/database-error.ts';
 import { type Keyset, keysetCondition, keysetOrder } from '../../../db/keyset.ts';
-import { onlyRow } from '../../../db/only-row.ts';
-import type { Sql } from '../../../db/sql.ts';
+import { foldCase, onlyRow, type Sql } from '../../../db/sql.ts';
 import type { UserPatch } from './schema.ts';
 
 /** A row of `users` without the hash of the password. */
@@ -24,7 +22,7 @@ export type UniqueField = 'username' | 'email';
 
 /** Which unique field an error says is taken; undefined for any other error. */
 export function takenField(error: unknown): UniqueField | undefined {
-  const constraint = brokenConstraint(error);
+  const constraint = violatedConstraint(error);
   if (constraint === 'users_username_key') return 'username';
   return constraint === 'users_email_key' ? 'email' : undefined;
 }

@@ -1,6 +1,6 @@
 import { mayActFor, type Principal } from '../../../auth/principal.ts';
-import type { BeforeCommit } from '../../../db/before-commit.ts';
 import type { Database } from '../../../db/database.ts';
+import type { BeforeCommit } from '../../../db/transaction.ts';
 import { AppError } from '../../../errors.ts';
 import type { Job } from '../../../jobs/job.ts';
 import type { Queue } from '../../../jobs/queue.ts';
