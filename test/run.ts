@@ -1,7 +1,8 @@
 /**
  * `npm test`: the program built, one embedded PostgreSQL for the whole run, a template database with all migrations, and
  * Node's test runner over the files, each in a process of its own with databases made from the template. Everything is in a
- * temporary folder, also what the tests put into theirs; it is removed at the end, also after Ctrl+C. The folder is in
+ * temporary folder, also what the tests put into theirs; it is removed at the end, also after Ctrl+C. All TypeScript is compiled
+ * once, and not by each process. The folder is in
  * memory where that is large enough: a database is copied for nearly every test, and a disk takes five times as long.
  *
  *     npm test                          all files
@@ -19,6 +20,8 @@ import { chmod, mkdir, mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
 import postgres from 'postgres';
 import { startEmbedded } from '../src/db/embedded/embedded.ts';
 import { readPostmasterFile } from '../src/db/embedded/ownership.ts';
@@ -53,6 +56,7 @@ const folder = await mkdtemp(join(await roomyFolder(), 'strata-tests-'));
 await chmod(folder, 0o755);
 const temporary = join(folder, 'tmp');
 await mkdir(temporary);
+const compiled = join(folder, 'compiled');
 // This process stays to clean up: it hands the signal on, and ends when the runner has ended.
 const stopped = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stopped.abort());
@@ -64,6 +68,7 @@ const log = createLogger({
 });
 const embedded = await startEmbedded({ dataDir: join(folder, 'postgres'), log, durable: false });
 try {
+  if (!watch) await compileSources();
   await makeTemplate(embedded.url);
   process.exitCode = stopped.signal.aborted ? 1 : await runTests(embedded.url);
 } finally {
@@ -79,6 +84,24 @@ async function roomyFolder(): Promise<string> {
   return bavail * bsize > 4 * 2 ** 30 ? inMemory : tmpdir();
 }
 
+/** Compiles what test processes load; see `compiled-sources.mjs`. */
+async function compileSources(): Promise<void> {
+  const sources = ['src', 'test', 'bench'].flatMap((part) =>
+    readdirSync(join(root, part), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts') && !file.includes('node_modules'))
+      .map((file) => join(root, part, file)),
+  );
+  await build({
+    entryPoints: sources,
+    outbase: root,
+    outdir: compiled,
+    format: 'esm',
+    target: 'node20.19',
+    sourcemap: 'inline',
+    sourcesContent: false,
+  });
+}
+
 async function makeTemplate(server: string): Promise<void> {
   const admin = postgres(server, { max: 1, onnotice: () => {} });
   await admin`create database ${admin(templateName)}`;
@@ -92,8 +115,9 @@ async function runTests(server: string): Promise<number> {
   const child = spawn(
     process.execPath,
     [
-      '--import',
-      'tsx',
+      ...(watch
+        ? ['--import', 'tsx']
+        : ['--enable-source-maps', '--import', join(import.meta.dirname, 'compiled-sources.mjs')]),
       '--test',
       '--test-reporter=spec',
       '--test-timeout=300000',
@@ -109,7 +133,9 @@ async function runTests(server: string): Promise<number> {
         TMPDIR: temporary,
         [serverVariable]: server,
         // While it watches, the sources change after the build.
-        ...(watch ? {} : { [builtVariable]: 'yes' }),
+        ...(watch
+          ? {}
+          : { [builtVariable]: 'yes', STRATA_TEST_COMPILED: pathToFileURL(`${compiled}/`).href }),
       },
     },
   );

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import * as z from 'zod';
+import { commandOf } from '../helpers/program.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'strata-config-'));
 writeFileSync(join(folder, '.env'), 'APP_PROJECT_NAME=Ledger\n');
@@ -12,8 +13,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Runs the command in a folder with a `.env`, and with this environment alone. */
 function run(env: Record<string, string>, ...argv: string[]) {
-  const command = join(import.meta.dirname, '../../src/cli/config.ts');
-  return spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), command, ...argv], {
+  return spawnSync(process.execPath, [...commandOf('cli/config'), ...argv], {
     cwd: folder,
     encoding: 'utf8',
     env: { PATH: process.env.PATH, ...env },

@@ -7,9 +7,8 @@ import { describe, it } from 'node:test';
 import { startEmbedded } from '../../src/db/embedded/embedded.ts';
 import { migrateUp } from '../../src/db/migrations/migrate.ts';
 import { captureLog } from '../helpers/captured-log.ts';
+import { commandOf } from '../helpers/program.ts';
 import { mustCreateDatabase } from '../helpers/test-database.ts';
-
-const root = join(import.meta.dirname, '..', '..');
 
 interface Outcome {
   readonly code: unknown;
@@ -19,8 +18,8 @@ interface Outcome {
 
 /** Runs `npm run migrate` with the arguments and the settings. */
 function migrate(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Outcome> {
-  const command = ['--import', 'tsx', join('src', 'cli', 'migrate.ts'), ...args];
-  const options = { cwd: root, env: { PATH: process.env.PATH, ...env } };
+  const command = [...commandOf('cli/migrate'), ...args];
+  const options = { env: { PATH: process.env.PATH, ...env } };
   return new Promise((resolve) => {
     execFile(process.execPath, command, options, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : error.code, stdout, stderr });

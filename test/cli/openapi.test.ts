@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { commandOf } from '../helpers/program.ts';
 import { testSecret } from '../helpers/test-secret.ts';
 
 /** Runs the command with this environment alone, in a folder without a `.env`. */
 function run(env: Record<string, string>) {
-  const command = join(import.meta.dirname, '../../src/cli/openapi.ts');
-  return spawnSync(process.execPath, ['--import', import.meta.resolve('tsx'), command], {
+  return spawnSync(process.execPath, commandOf('cli/openapi'), {
     cwd: tmpdir(),
     encoding: 'utf8',
     env: { PATH: process.env.PATH, ...env },

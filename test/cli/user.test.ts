@@ -7,10 +7,9 @@ import { describe, it } from 'node:test';
 import { startEmbedded } from '../../src/db/embedded/embedded.ts';
 import { migrateUp } from '../../src/db/migrations/migrate.ts';
 import { captureLog } from '../helpers/captured-log.ts';
-import { mustMakeFolder } from '../helpers/program.ts';
+import { commandOf, mustMakeFolder } from '../helpers/program.ts';
 import { mustCreateDatabase } from '../helpers/test-database.ts';
 
-const root = join(import.meta.dirname, '..', '..');
 const password = 'correct horse battery staple';
 const ada = ['create', '--username', 'ada', '--email', 'ada@example.org'];
 
@@ -22,8 +21,8 @@ interface Outcome {
 
 /** Runs `npm run user` with the arguments and the settings, and `input` on its standard input. */
 async function user(args: readonly string[], env: Record<string, string>, input = ''): Promise<Outcome> {
-  const command = ['--import', 'tsx', join('src', 'cli', 'user.ts'), ...args];
-  const child = spawn(process.execPath, command, { cwd: root, env: { PATH: process.env.PATH, ...env } });
+  const command = [...commandOf('cli/user'), ...args];
+  const child = spawn(process.execPath, command, { env: { PATH: process.env.PATH, ...env } });
   // A command that does not want its input may be gone before it is written.
   child.stdin.on('error', () => {});
   child.stdin.end(input);

@@ -98,11 +98,12 @@ test('while migrations are pending the server serves and jobs wait; then they ru
 
 test('what the process of the jobs refuses at its first start ends the start of the server', async (t) => {
   const { env } = await mustMakeJobFixture(t);
-  const folder = await mustCopyProgram(t);
-  await writeFile(
-    join(folder, 'src', 'program', 'start-jobs.ts'),
-    `import { StartError } from '../errors.ts';
-    export async function startJobs() { throw new StartError('Jobs cannot be run here: mend it.'); }`,
+  const folder = await mustCopyProgram(t, (sources) =>
+    writeFile(
+      join(sources, 'program', 'start-jobs.ts'),
+      `import { StartError } from '../errors.ts';
+      export async function startJobs() { throw new StartError('Jobs cannot be run here: mend it.'); }`,
+    ),
   );
   for (const workers of ['1', '2']) {
     const program = startProgram(t, { ...env, APP_WORKERS: workers }, [], folder);

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { appendFile, cp, writeFile } from 'node:fs/promises';
+import { cp, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { eventually } from '../helpers/eventually.ts';
 import { request as get } from '../helpers/http-client.ts';
-import { mustCopyProgram, type Program, startProgram } from '../helpers/program.ts';
+import { addCode, mustCopyProgram, type Program, startProgram } from '../helpers/program.ts';
 
 const two = { APP_WORKERS: '2', APP_MANAGEMENT_PORT: '0', APP_RELOAD_CANARY_SECONDS: '0' };
 
@@ -132,9 +132,9 @@ for (const { what, code, env, says, isCanary = false } of broken) {
     const program = startProgram(t, settings, [], folder);
     const url = await startTwo(program);
     const kept = load(url);
-    const file = join(folder, 'src', 'routes.ts');
+    const file = join(folder, 'dist', 'main.js');
     await cp(file, `${file}.good`);
-    await appendFile(file, `\n${code}\n`);
+    await addCode(folder, code);
     await writeFile(join(folder, '.env'), env);
     program.process.kill('SIGHUP');
     if (isCanary) {
@@ -163,7 +163,7 @@ test('old workers that die while a reload waits for a version that hangs are rep
   const program = startProgram(t, two, [], folder);
   const url = await startTwo(program);
   const code = 'setInterval(() => {}, 60_000); await new Promise(() => {});';
-  await appendFile(join(folder, 'src', 'routes.ts'), `\n${code}\n`);
+  await addCode(folder, code);
   await writeFile(join(folder, '.env'), 'APP_PROJECT_NAME=New\nAPP_WORKER_START_TIMEOUT_SECONDS=60\n');
   program.process.kill('SIGHUP');
   await program.logged(/"event":"reload.started"/);
@@ -199,7 +199,7 @@ test('a version that cannot start is tried again later and later, and the log ca
   const folder = await mustCopyProgram(t);
   const flag = join(folder, 'broken');
   const code = `if ((await import('node:fs')).existsSync(${JSON.stringify(flag)})) throw new Error('broken');`;
-  await appendFile(join(folder, 'src', 'routes.ts'), `\n${code}\n`);
+  await addCode(folder, code);
   const program = startProgram(t, two, [], folder);
   await startTwo(program);
   await writeFile(flag, '');
@@ -211,9 +211,9 @@ test('a version that cannot start is tried again later and later, and the log ca
 
 test('a worker that is never ready ends the start with a sentence', async (t) => {
   const folder = await mustCopyProgram(t);
-  // The primary loads the routes too; only a worker has a channel to somebody.
+  // The primary runs this code too; only a worker has a channel to a parent.
   const hang = 'if (process.connected) await new Promise((resolve) => setTimeout(resolve, 60_000));';
-  await appendFile(join(folder, 'src', 'routes.ts'), `\n${hang}\n`);
+  await addCode(folder, hang);
   const program = startProgram(t, { ...two, APP_WORKER_START_TIMEOUT_SECONDS: '1' }, [], folder);
   assert.equal((await program.ended).code, 1);
   assert.match(program.stderr(), /A worker was not ready within 1 s/);

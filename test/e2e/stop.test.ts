@@ -149,8 +149,7 @@ describe('at SIGTERM', { concurrency: 2 }, () => {
   for (const alone of [false, true]) {
     test(`a job that ignores its end is given back by ${alone ? '`npm run worker`' : 'a server'}`, async (t) => {
       const database = await mustOpenTestDatabase(t);
-      const folder = await mustCopyProgram(t);
-      await addEndlessTask(folder);
+      const folder = await mustCopyProgram(t, addEndlessTask);
       const env = {
         ...base,
         APP_DATABASE_URL: database.url,
@@ -216,9 +215,9 @@ async function logMuch(greeting: string, name: string): Promise<void> {
 }
 
 /** Adds a task to a copy of the program that never gives way. */
-async function addEndlessTask(folder: string): Promise<void> {
-  const file = join(folder, 'src', 'tasks.ts');
-  const product = join(folder, 'src', 'tasks-product.ts');
+async function addEndlessTask(sources: string): Promise<void> {
+  const file = join(sources, 'tasks.ts');
+  const product = join(sources, 'tasks-product.ts');
   await copyFile(file, product);
   await writeFile(
     file,

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 import { testSecret } from './test-secret.ts';
 
@@ -25,8 +26,8 @@ export interface Program {
 export const builtVariable = 'STRATA_TEST_BUILT';
 
 /**
- * Runs the program itself as `npm start` does, built, on a free port, until the test ends; or from the sources in a folder
- * made by `mustCopyProgram`. Without a database and a process for jobs, unless `env` says so.
+ * Runs the program as `npm start` does, on a free port, until the test ends; `folder` is one made by `mustCopyProgram`.
+ * Runs without a database and a jobs process, unless `env` sets them.
  */
 export function startProgram(
   t: Pick<TestContext, 'after'>,
@@ -34,29 +35,26 @@ export function startProgram(
   flags: readonly string[] = [],
   folder = root,
 ): Program {
-  const program = folder === root ? ownProgram('main') : [...fromSources, join(folder, 'src', 'main.ts')];
-  return start(t, folder, [...program, ...flags], { APP_TASKS_ENABLED: 'false', ...env });
+  return start(t, folder, [...commandOf('main', folder), ...flags], { APP_TASKS_ENABLED: 'false', ...env });
 }
 
-/** The same with a limit on the files that each of its processes may open (`ulimit -n`). */
+/** Runs the program with a limit on the files that each of its processes may open (`ulimit -n`). */
 export function startLimitedProgram(
   t: Pick<TestContext, 'after'>,
   files: number,
   env: Readonly<Record<string, string>>,
 ): Program {
-  const limited = ['-c', `ulimit -n ${files} && exec "$0" "$@"`, process.execPath, ...ownProgram('main')];
+  const limited = ['-c', `ulimit -n ${files} && exec "$0" "$@"`, process.execPath, ...commandOf('main')];
   return start(t, root, limited, { APP_TASKS_ENABLED: 'false', ...env }, 'sh');
 }
 
-/** The same for what `npm run worker` runs. */
+/** Runs what `npm run worker` runs. */
 export function startWorkerProgram(
   t: Pick<TestContext, 'after'>,
   env: Readonly<Record<string, string>>,
   folder = root,
 ): Program {
-  const program =
-    folder === root ? ownProgram('main-jobs') : [...fromSources, join(folder, 'src', 'main-jobs.ts')];
-  return start(t, folder, program, env);
+  return start(t, folder, commandOf('main-jobs', folder), env);
 }
 
 /** Starts `main` or `main-jobs` with a standard output that nothing reads: the given one, or a socket. */
@@ -65,7 +63,7 @@ export function spawnUnread(
   env: Readonly<Record<string, string>>,
   stdout: 'pipe' | number = 'pipe',
 ): ChildProcess {
-  return spawn(process.execPath, ownProgram(name), {
+  return spawn(process.execPath, commandOf(name), {
     cwd: root,
     env: { ...environment(), ...env },
     stdio: ['ignore', stdout, 'pipe'],
@@ -83,13 +81,14 @@ function environment(): NodeJS.ProcessEnv {
   };
 }
 
-const fromSources = ['--import', 'tsx'];
-
-/** What starts a program of the project: three times as fast where it is built, as it runs in production. */
-function ownProgram(name: string): string[] {
-  if (process.env[builtVariable] !== undefined)
-    return ['--enable-source-maps', join(root, 'dist', `${name}.js`)];
-  return [...fromSources, join(root, 'src', `${name}.ts`)];
+/**
+ * The arguments for Node that run a program of the project, such as `main` or `cli/user`. A built program starts three
+ * times as fast as its sources, and production runs that one.
+ */
+export function commandOf(name: string, folder = root): string[] {
+  if (folder !== root || process.env[builtVariable] !== undefined)
+    return ['--enable-source-maps', join(folder, 'dist', `${name}.js`)];
+  return ['--import', import.meta.resolve('tsx'), join(root, 'src', `${name}.ts`)];
 }
 
 function start(
@@ -147,17 +146,56 @@ export async function mustMakeFolder(t: Pick<TestContext, 'after'>): Promise<str
   return folder;
 }
 
-/** A folder with a copy of the program, for a test that changes its code or its `.env`; removed after the test. */
-export async function mustCopyProgram(t: Pick<TestContext, 'after'>): Promise<string> {
+/**
+ * Makes a folder with a built copy of the program, for a test that changes its code or its `.env`. `change` edits the copied
+ * sources before the build. The folder is removed after the test.
+ */
+export async function mustCopyProgram(
+  t: Pick<TestContext, 'after'>,
+  change?: (sources: string) => Promise<void>,
+): Promise<string> {
   const folder = await mustMakeFolder(t);
+  if (change === undefined && process.env[builtVariable] !== undefined) {
+    await copyParts(folder, ['dist', ...dataParts]);
+    return folder;
+  }
   await copyProgram(folder);
+  await change?.(join(folder, 'src'));
+  await buildProgram(folder, builtPrograms);
   return folder;
 }
 
-/** Copies what the program is made of into a folder, with a link to its packages. */
-export async function copyProgram(folder: string): Promise<void> {
-  for (const part of ['src', 'sql', 'dashboard', 'package.json']) {
-    await cp(join(root, part), join(folder, part), { recursive: true });
-  }
+/** Adds code that a copied program runs when it starts, in the server and in each of its workers. */
+export async function addCode(folder: string, code: string): Promise<void> {
+  const file = join(folder, 'dist', 'main.js');
+  await writeFile(file, `${code}\n${await readFile(file, 'utf8')}`);
+}
+
+const dataParts = ['sql', 'dashboard', 'package.json'];
+const builtPrograms = ['main.ts', 'main-jobs.ts', 'program/task-thread.ts', 'program/task-isolate.ts'];
+
+/** Copies the sources and the data of the program into a folder, with a link to its packages. */
+export function copyProgram(folder: string): Promise<void> {
+  return copyParts(folder, ['src', ...dataParts]);
+}
+
+async function copyParts(folder: string, parts: readonly string[]): Promise<void> {
+  for (const part of parts) await cp(join(root, part), join(folder, part), { recursive: true });
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
+}
+
+/** Builds programs of a copy, named below its `src`, into its `dist`. Throws an Error with the builder's output if that fails. */
+export async function buildProgram(folder: string, programs: readonly string[]): Promise<void> {
+  const [sources, dist] = [join(folder, 'src'), join(folder, 'dist')];
+  const args = [join(root, 'build.mjs'), '--into', dist, '--base', sources];
+  const child = spawn(process.execPath, [...args, ...programs.map((name) => join(sources, name))], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const [output, errors, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close'),
+  ]);
+  if (code !== 0) throw new Error(`The program does not build.\n${output}${errors}`);
 }

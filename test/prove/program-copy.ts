@@ -9,11 +9,9 @@ import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { copyProgram } from '../helpers/program.ts';
+import { buildProgram, copyProgram } from '../helpers/program.ts';
 import { testSecret } from '../helpers/test-secret.ts';
 import { until } from './until.ts';
-
-const root = join(import.meta.dirname, '..', '..');
 
 /** What workers run that start from now on: a version that works, by its number, or one that never serves. */
 export type Version = number | 'throws' | 'hangs';
@@ -54,14 +52,8 @@ export async function makeProgramCopy(
   await copyProgram(folder);
   await copyFile(join(import.meta.dirname, 'program-entry.mjs'), join(sources, 'program-entry.mjs'));
   await change(sources);
-  const programs = [
-    'program-entry.mjs',
-    'main-jobs.ts',
-    'program/task-thread.ts',
-    'program/task-isolate.ts',
-  ].map((name) => join(sources, name));
-  const builder = [join(root, 'build.mjs'), '--into', dist, '--base', sources];
-  await run(process.execPath, [...builder, ...programs]).catch(async (error: unknown) => {
+  const programs = ['program-entry.mjs', 'main-jobs.ts', 'program/task-thread.ts', 'program/task-isolate.ts'];
+  await buildProgram(folder, programs).catch(async (error: unknown) => {
     await rm(folder, { recursive: true, force: true });
     throw error;
   });
@@ -121,16 +113,4 @@ async function watch(child: ChildProcess): Promise<RunningProgram> {
     count: (event) => counts.get(event) ?? 0,
     recent: () => recent.join('\n'),
   };
-}
-
-async function run(command: string, args: readonly string[]): Promise<void> {
-  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-    });
-  }
-  const [code] = await once(child, 'close');
-  if (code !== 0) throw new Error(`The program does not build.\n${output}`);
 }

@@ -1,0 +1,38 @@
+/**
+ * Loads TypeScript sources as JavaScript that `test/run.ts` has compiled once for all test processes, which is about twice
+ * as fast as compiling in each. The URLs of modules stay those of the sources. A file that was not compiled, because a test
+ * has just written it, is compiled here.
+ */
+
+import { register } from 'node:module';
+
+register(
+  `data:text/javascript,${encodeURIComponent(`
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+let root, compiled;
+export function initialize(data) {
+  ({ root, compiled } = data);
+}
+export async function load(url, context, next) {
+  if (!url.startsWith('file:') || !/\\.m?ts$/.test(url)) return next(url, context);
+  const source = url.startsWith(root)
+    ? await readFile(new URL(url.slice(root.length).replace(/ts$/, 'js'), compiled)).catch(() => undefined)
+    : undefined;
+  return { format: 'module', shortCircuit: true, source: source ?? (await compile(fileURLToPath(new URL(url)))) };
+}
+async function compile(file) {
+  const { transform } = await import(${JSON.stringify(import.meta.resolve('esbuild'))});
+  const { code } = await transform(await readFile(file, 'utf8'), { loader: 'ts', format: 'esm', sourcemap: 'inline' });
+  return code;
+}
+`)}`,
+  {
+    parentURL: import.meta.url,
+    data: {
+      root: new URL('../', import.meta.url).href,
+      compiled: process.env.STRATA_TEST_COMPILED,
+    },
+  },
+);
