@@ -1,16 +1,16 @@
 /**
- * What a runner does to jobs: it claims them, says how far they are, and lets each go in one of the ways out of
- * `running`. Each function is one statement and rejects with the errors of the database.
+ * What a runner does to jobs: claims them, records their progress, and ends each attempt in one of the transitions that
+ * leave `running`. Each function is one statement and rejects with the errors of the database.
  *
- * Fencing: whoever lets a job go names the runner and the attempt. A job that was taken over meanwhile has another
- * attempt, or none that runs; then nothing changes, and the function says so.
+ * Fencing: every statement that ends an attempt names the runner and the attempt. A job that was taken over meanwhile has
+ * another attempt, or none that runs; then the statement changes nothing, and the function reports that.
  *
- * - A claim holds the runner's row of `job_runners`, and finds nothing once that is gone: what has been declared dead
- *   claims no more, even by a statement that was on its way.
- * - Whoever was asked to cancel a job does not let it go to be tried again: `cancelled` comes before both.
- * - A release and a snooze give the attempt back by raising the maximum. The number itself must never be used twice.
- * - No write waits for a row that somebody else holds: it is skipped, as if it were no longer this attempt's, and
- *   `findStateAfter` tells the two apart. One such row would hold up all that are written with it.
+ * - A claim locks the runner's row of `job_runners` and finds no jobs if that row is gone. So a runner that was declared
+ *   dead claims nothing, not even by a statement that was already on its way.
+ * - A job whose cancellation was requested becomes `cancelled`, never `scheduled` or `available`.
+ * - A release and a snooze do not count the attempt: they raise the maximum, because a number must never be used twice.
+ * - No write waits for a row that another transaction has locked: the row is skipped as if the attempt were no longer
+ *   current, and `findStateAfter` tells the two cases apart. One locked row would delay everything in the same batch.
  */
 
 import type { Sql } from '../db/sql.ts';
@@ -22,7 +22,7 @@ import { boundedJson } from './thread/bounded-json.ts';
 import { maxDetailsBytes } from './thread/outcome.ts';
 import type { Attempt, AttemptError, Progress } from './thread/thread-messages.ts';
 
-/** One attempt of a job: what every write out of `running` must match. */
+/** One attempt of a job. Every statement that leaves `running` must match it. */
 export interface AttemptKey {
   readonly id: number;
   readonly attempt: number;
@@ -35,26 +35,26 @@ export interface OwnAttempt extends AttemptKey {
 export interface ClaimedJob extends Attempt {
   readonly queue: string;
   readonly priority: number;
-  /** How many attempts of the job were lost with their runner; with any, the job is a suspect and runs alone. */
+  /** How many attempts were lost with their runner. A job with a loss is a suspect and runs isolated. */
   readonly losses: number;
-  /** Between the moment from which it could run and the claim, in milliseconds. */
+  /** Time between `run_at` and the claim, in milliseconds. */
   readonly waitMs: number;
 }
 
 export interface ClaimOptions {
   readonly runner: number;
-  /** Those whose tasks the runner knows; of a paused one nothing is claimed. */
+  /** The queues of the tasks that the runner knows. Nothing is claimed from a paused queue. */
   readonly queues: readonly string[];
-  /** How many at most of those that may run beside others. */
+  /** Maximum number of jobs that are not suspects. */
   readonly limit: number;
-  /** How many suspects at most, which are to run alone. */
+  /** Maximum number of suspects, which run isolated. */
   readonly suspects: number;
 }
 
 /**
- * Takes at most `limit` jobs and `suspects` suspects, by priority, then the oldest. Each queue is asked by itself, so
- * one that is paused or that nobody serves costs nothing, however many jobs wait in it. Empty too if the runner is not
- * registered.
+ * Claims at most `limit` jobs and `suspects` suspects, by priority, then the oldest. Each queue is searched on its own, so a
+ * paused queue, or one that this runner does not serve, costs nothing however many jobs wait in it. Returns an empty list
+ * if the runner is not registered.
  */
 export async function claimJobs(
   sql: Sql,
@@ -77,13 +77,13 @@ export async function claimJobs(
   const claimed = await sql<ClaimedJob[]>`
     with owner as materialized (
       select id from job_runners where id = ${runner} for key share
-    ), beside_others as materialized (${next(sql`losses = 0`, limit)}
-    ), alone as materialized (${next(sql`losses > 0`, suspects)}
+    ), ordinary as materialized (${next(sql`losses = 0`, limit)}
+    ), isolated as materialized (${next(sql`losses > 0`, suspects)}
     )
     update jobs set
       state = 'running', runner = ${runner}, attempt = attempt + 1, started_at = clock_timestamp(),
       progress = 0, progress_message = null, revision = revision + 1
-    where id = any(array(select id from beside_others union all select id from alone)) and state = 'available'
+    where id = any(array(select id from ordinary union all select id from isolated)) and state = 'available'
     returning
       id, name, queue, priority, payload, attempt, max_attempts as "maxAttempts", timeout_ms as "timeoutMs",
       user_id as "userId", request_id as "requestId", runner, losses,
@@ -91,13 +91,13 @@ export async function claimJobs(
   return claimed.toSorted((one, other) => one.priority - other.priority || one.id - other.id);
 }
 
-/** An attempt that has returned. */
+/** An attempt whose task returned. */
 export interface DoneAttempt extends AttemptKey {
-  /** JSON text, as `JSON.stringify` makes it; null for none. */
+  /** The output of `JSON.stringify`; null for none. */
   readonly result: string | null;
 }
 
-/** Records the attempts of this runner that have returned. Returns the ids of those that were still its own. */
+/** Completes the jobs of this runner whose tasks returned. Returns the ids of those that were still its own. */
 export async function completeJobs(
   sql: Sql,
   { runner, done }: { readonly runner: number; readonly done: readonly DoneAttempt[] },
@@ -121,24 +121,24 @@ export interface Completion extends OwnAttempt {
 }
 
 /**
- * Marks a transaction as the one that is to complete the job. The mark is a local setting, so it goes with the
- * transaction: after a COMMIT or ROLLBACK that a task sends itself it is not there, whatever was begun since. As a
- * `SET` and no query, it takes no snapshot, so a task may still choose the isolation level.
+ * Marks the transaction that will complete the job. The mark is a local setting, so it ends with the transaction: after a
+ * COMMIT or ROLLBACK sent by the task it is gone, even if another transaction has started. A `SET` takes no snapshot, so
+ * a task can still choose the isolation level.
  */
 export async function markTransaction(transaction: Sql, own: OwnAttempt): Promise<void> {
   await transaction.unsafe(`set local strata.attempt = '${markOf(own)}'`);
 }
 
-/** Whether the transaction is the one that was marked. */
+/** Returns whether this transaction was marked for the attempt. */
 export async function isMarked(transaction: Sql, own: OwnAttempt): Promise<boolean> {
   const rows = await transaction`select where current_setting('strata.attempt', true) = ${markOf(own)}`;
   return rows.length === 1;
 }
 
 /**
- * Completes the job in the transaction of its effect, which must be marked. False if it is not, or if the job is no
- * longer of this attempt: then the transaction must roll back. Whoever takes the job over waits for this transaction,
- * or makes this wait and be false.
+ * Completes the job in the transaction of its effect, which must be marked. Returns false if it is not, or if the job no
+ * longer belongs to this attempt: the transaction must then roll back. A concurrent take-over either skips the locked row
+ * or goes first, and then this returns false.
  */
 export async function completeInTransaction(
   transaction: Sql,
@@ -156,8 +156,8 @@ function markOf({ id, attempt, runner }: OwnAttempt): string {
 }
 
 /**
- * Records why an attempt has failed. It is scheduled to be tried again after `retryAfterMs`; if that is null, or its
- * attempts are used up, it has failed. Returns the state it is in now, or undefined if it was no longer this attempt's.
+ * Records why an attempt failed. The job is scheduled again after `retryAfterMs`; it has failed if that is null or no
+ * attempts are left. Returns the new state, or undefined if the job no longer belonged to this attempt.
  */
 export async function failAttempt(
   sql: Sql,
@@ -168,22 +168,26 @@ export async function failAttempt(
   }: OwnAttempt & { readonly error: AttemptError; readonly retryAfterMs: number | null },
 ): Promise<JobState | undefined> {
   const isFinal = retryAfterMs === null;
-  return letGo(sql, own, {
+  return endAttempt(sql, own, {
     next: sql`case when ${isFinal} or attempt >= max_attempts then 'failed' else 'scheduled' end`,
     delayMs: retryAfterMs ?? 0,
     also: sql`errors = ${withError(sql, errorJson(error))}`,
   });
 }
 
-/** Has the job wait for `delayMs`, as it wished; the attempt does not count. Returns as `failAttempt` does. */
+/** Schedules the job again after `delayMs`, without counting the attempt. Returns the same as `failAttempt`. */
 export function snoozeJob(
   sql: Sql,
   { delayMs, ...own }: OwnAttempt & { readonly delayMs: number },
 ): Promise<JobState | undefined> {
-  return letGo(sql, own, { next: sql`'scheduled'`, delayMs, also: sql`max_attempts = max_attempts + 1` });
+  return endAttempt(sql, own, {
+    next: sql`'scheduled'`,
+    delayMs,
+    also: sql`max_attempts = max_attempts + 1`,
+  });
 }
 
-/** Cancels a running job whose attempt has ended. False if it was no longer this attempt's. */
+/** Cancels a running job whose attempt has stopped. Returns false if the job no longer belonged to this attempt. */
 export async function cancelRunning(sql: Sql, own: OwnAttempt): Promise<boolean> {
   const { count } = await sql`
     update jobs set
@@ -192,7 +196,7 @@ export async function cancelRunning(sql: Sql, own: OwnAttempt): Promise<boolean>
   return count === 1;
 }
 
-/** Gives jobs back for any runner to take, at once; the attempts do not count. Returns the ids of those given back. */
+/** Releases jobs, so that any runner can claim them at once; the attempts do not count. Returns the released ids. */
 export async function releaseJobs(
   sql: Sql,
   { runner, jobs }: { readonly runner: number; readonly jobs: readonly AttemptKey[] },
@@ -216,8 +220,8 @@ export async function releaseJobs(
 }
 
 /**
- * What has become of a job by this attempt: `running` if it is still under way, as it is where a write has found nothing
- * because somebody held the row. Undefined if another attempt or runner has the job.
+ * Returns the state in which this attempt left the job. `running` means that a write found nothing because another
+ * transaction holds the row. Undefined means that the job belongs to another attempt or runner.
  */
 export async function findStateAfter(
   sql: Sql,
@@ -229,14 +233,14 @@ export async function findStateAfter(
   return row?.state;
 }
 
-/** The attempts that the table says are this runner's. */
+/** Returns the running attempts of this runner according to the table. */
 export async function findOwnAttempts(sql: Sql, runner: number): Promise<AttemptKey[]> {
   return sql<
     AttemptKey[]
   >`select id, attempt from jobs where runner = ${runner} and state = 'running' order by id`;
 }
 
-/** Says how far attempts of this runner are. A fraction out of range is taken for the nearest one in it. */
+/** Records the progress of attempts of this runner. Fractions are clamped to 0..1. */
 export async function recordProgress(
   sql: Sql,
   { runner, entries }: { readonly runner: number; readonly entries: readonly (AttemptKey & Progress)[] },
@@ -245,18 +249,18 @@ export async function recordProgress(
   const messages = entries.map(({ message }) => (message === null ? null : storableText(message)));
   await sql`
     with own as materialized (
-      select job.id, said.fraction, said.message
+      select job.id, reported.fraction, reported.message
       from unnest(
         ${idsOf(entries)}::bigint[], ${attemptsOf(entries)}::integer[], ${fractions}::text[], ${messages}::text[]
-      ) as said (id, attempt, fraction, message)
-      cross join lateral (${lockOwn(sql, 'said', runner)}) as job
+      ) as reported (id, attempt, fraction, message)
+      cross join lateral (${lockOwn(sql, 'reported', runner)}) as job
     )
     update jobs set
       progress = least(1, greatest(0, own.fraction::float8)), progress_message = own.message, revision = revision + 1
     from own where jobs.id = own.id`;
 }
 
-/** The errors with one more, which gets the attempt and the moment; at most the last 20 are kept. */
+/** Appends an error, with its attempt and time, to the errors of a job. Only the last 20 are kept. */
 export function withError(sql: Sql, error: string | Fragment) {
   return sql`
     (case when jsonb_array_length(errors) >= 20 then errors - 0 else errors end) || jsonb_build_array(
@@ -264,15 +268,15 @@ export function withError(sql: Sql, error: string | Fragment) {
       || ${error}::text::jsonb)`;
 }
 
-/** What waits for another attempt is not on its way; what has ended keeps how far it came. */
+/** Resets the progress of a job that will run again; a finished job keeps its last progress. */
 export function progressIn(sql: Sql, next: Fragment) {
   return sql`
     progress = case when ${next} in ('available', 'scheduled') then 0 else progress end,
     progress_message = case when ${next} in ('available', 'scheduled') then null else progress_message end`;
 }
 
-/** Ends an attempt that has no result: in state `next`, or cancelled if that was asked for. */
-async function letGo(
+/** Ends an attempt without a result: in state `next`, or `cancelled` if that was requested. */
+async function endAttempt(
   sql: Sql,
   own: OwnAttempt,
   { next, delayMs, also }: { readonly next: Fragment; readonly delayMs: number; readonly also: Fragment },
@@ -300,8 +304,8 @@ function stillOwn(sql: Sql, { id, attempt, runner }: OwnAttempt) {
 }
 
 /**
- * Locks the row of one attempt out of a list, for a lateral join. Joined otherwise, PostgreSQL may go through all running
- * jobs for each item of the list: its statistics mostly know of no running job at all.
+ * Locks the row of one attempt of a list, for a lateral join. With an ordinary join, PostgreSQL may scan all running jobs for
+ * each item: its statistics usually contain no running job at all.
  */
 function lockOwn(sql: Sql, list: string, runner: number) {
   return sql`
@@ -324,20 +328,20 @@ function attemptsOf(keys: readonly AttemptKey[]): number[] {
   return keys.map(({ attempt }) => attempt);
 }
 
-/** A delay that a moment can be made of: not below zero, and at most ten years. */
+/** Clamps a delay to 0 .. ten years, so that adding it to a timestamp cannot fail. */
 function bounded(delayMs: number): number {
   const tenYears = 315_576_000_000;
   return Number.isNaN(delayMs) ? 0 : Math.min(tenYears, Math.max(0, delayMs));
 }
 
-/** An error as JSON text. Its texts are bounded where it is made; details that are no JSON, or too large, are left out. */
+/** Returns an error as JSON text, without details that are not JSON or too large. Its strings are bounded already. */
 function errorJson({ code, message, details, stack }: AttemptError): string {
   const written = JSON.stringify({ code, message, stack });
   let writtenDetails: string | undefined;
   try {
     writtenDetails = boundedJson(details, maxDetailsBytes);
   } catch {
-    // The error says more than its details do: it is kept without them.
+    // The error matters more than its details: store it without them.
   }
   const whole =
     writtenDetails === undefined ? written : `${written.slice(0, -1)},"details":${writtenDetails}}`;

@@ -1,10 +1,10 @@
 /**
- * The channels of NOTIFY by which the queue speaks to its runners. A message says only that something may be there:
- * whoever misses one finds it by polling, so nothing depends on their arrival.
+ * The NOTIFY channels that wake the runners. A message is only a hint: a runner that misses one finds the same by polling,
+ * so nothing depends on delivery.
  */
 
-/** Jobs can be claimed; the payload is the name of their queue. */
+/** A job can be claimed. The payload is the name of its queue. */
 export const availableChannel = 'strata_jobs_available';
 
-/** A running job is to be cancelled; the payload is its id. */
+/** A running job must be cancelled. The payload is its id. */
 export const cancelChannel = 'strata_jobs_cancel';

@@ -1,24 +1,25 @@
 /**
  * A job and its states.
  *
- *                 run_at is there             a runner claims it
+ *                 run_at is reached           a runner claims it
  *     scheduled ──────────────────> available ──────────────────> running ──> completed
  *       │  ^                          │  ^                          │ │ │
  *       │  │                          │  └── released, or its ──────┘ │ │
- *       │  └── failed with attempts ──┼────  runner is gone           │ └────> failed   the last attempt, or the
- *       │      left, or snoozed <─────┼───────────────────────────────┘          ^      task refuses more
- *       └──────> cancelled <──────────┴── (running: once its thread has ended)   │
- *                    └───────────── by hand: available again <───────────────────┘
+ *       │  └── failed with attempts ──┼────  runner is gone           │ └────> failed   no attempts left, or the
+ *       │      left, or snoozed <─────┼───────────────────────────────┘          ^      task refused the input
+ *       └──────> cancelled <──────────┴── (running: after its attempt has stopped)
+ *                    └──────── retried by an operator: available again <─────────┘
  *
- * `transitions` below says the same as a table, the constraints in sql/0008_create_jobs.sql say what a row in each
- * state has. Every transition is one statement of `store.ts`, whose `where` names the state it starts from; out of
- * `running` also the runner and the attempt, so that whoever has lost the job changes nothing (fencing).
+ * `transitions` below is the same as a table. The constraints in sql/0008_create_jobs.sql state which columns a row has in
+ * each state. Every transition is one statement of `store.ts` or `attempt-store.ts`, and its `where` names the state that
+ * it starts from. Statements that leave `running` also name the runner and the attempt, so that a runner that has lost
+ * the job changes nothing (fencing).
  */
 
 export const jobStates = ['scheduled', 'available', 'running', 'completed', 'failed', 'cancelled'] as const;
 export type JobState = (typeof jobStates)[number];
 
-/** To which states a job can go from each. */
+/** The states that can follow each state. */
 export const transitions: Readonly<Record<JobState, readonly JobState[]>> = {
   scheduled: ['available', 'cancelled'],
   available: ['running', 'cancelled'],
@@ -28,25 +29,25 @@ export const transitions: Readonly<Record<JobState, readonly JobState[]>> = {
   cancelled: ['available'],
 };
 
-/** The states that a job leaves by hand alone. */
+/** The states that only an operator's retry can leave. */
 export const finishedStates = ['completed', 'failed', 'cancelled'] as const satisfies readonly JobState[];
 
 export function isFinished(state: JobState): boolean {
   return finishedStates.some((finished) => finished === state);
 }
 
-/** Why an attempt ended without a result. */
+/** Why an attempt failed. */
 export interface JobError {
   readonly attempt: number;
   /** ISO 8601, UTC. */
   readonly at: string;
   /** `threw`, `refused`, `timeout`, `thread_ended`, `out_of_memory`, `runner_lost`, `crashed`, `unknown_task`, `invalid_payload`, `invalid_result`. */
   readonly code: JobErrorCode;
-  /** A sentence, or the message of what was thrown. */
+  /** A sentence, or the message of the thrown value. */
   readonly message: string;
-  /** What the task wants its user to see, such as the lines of a file that it refused: plain JSON. */
+  /** Plain JSON for the user who enqueued the job, such as the rejected lines of a file. */
   readonly details?: unknown;
-  /** The stack of what was thrown: for the operator, never for a user of the API. */
+  /** The stack of the thrown value. For operators only; the API never returns it to users. */
   readonly stack?: string;
 }
 
@@ -64,29 +65,29 @@ export const jobErrorCodes = [
 ] as const;
 export type JobErrorCode = (typeof jobErrorCodes)[number];
 
-/** What whoever waits for a job looks at: all of it but the payload, which can be large and never changes. */
+/** A job without its payload, which can be large and never changes. Clients that wait for a job poll this. */
 export type JobStatus = Omit<Job, 'payload'>;
 
-/** A row of the table, whole. */
+/** A row of the table `jobs`. */
 export interface Job {
   readonly id: number;
   readonly name: string;
   readonly queue: string;
   readonly state: JobState;
-  /** 0 comes first, 1000 last. */
+  /** 0 runs first, 1000 last. */
   readonly priority: number;
   readonly payload: unknown;
   readonly uniqueKey: string | null;
-  /** On whose behalf it was enqueued; null for the system's own. */
+  /** The user on whose behalf it was enqueued; null for the system's own jobs. */
   readonly userId: number | null;
-  /** The id of the request that enqueued it. */
+  /** The id of the HTTP request that enqueued it. */
   readonly requestId: string | null;
-  /** How often it was claimed. */
+  /** How many times it was claimed. */
   readonly attempt: number;
-  /** Grows by one when a claim does not count: the job was released or snoozed. */
+  /** Increased by one when an attempt does not count: the job was released or snoozed, or its runner was lost. */
   readonly maxAttempts: number;
   readonly timeoutMs: number;
-  /** How many attempts were lost with their runner. They do not count, and from the first on the job runs alone. */
+  /** How many attempts were lost with their runner. They do not count; from the first loss on, the job runs isolated. */
   readonly losses: number;
   readonly runAt: Date;
   readonly runner: number | null;
@@ -95,14 +96,14 @@ export interface Job {
   readonly progress: number;
   readonly progressMessage: string | null;
   readonly result: unknown;
-  /** The errors of its attempts, the oldest first; at most the last 20 are kept. */
+  /** The errors of its attempts, oldest first. Only the last 20 are kept. */
   readonly errors: readonly JobError[];
-  /** When it was made available again by hand: ISO 8601, UTC, the oldest first; at most the last 20 are kept. */
+  /** When an operator retried it: ISO 8601, UTC, oldest first. Only the last 20 are kept. */
   readonly retries: readonly string[];
-  /** Grows with every change that somebody who watches would see. */
+  /** Increases with every change that is visible to a client that watches the job. */
   readonly revision: number;
   readonly createdAt: Date;
-  /** When the last attempt began. */
+  /** When the last attempt started. */
   readonly startedAt: Date | null;
   readonly finishedAt: Date | null;
 }

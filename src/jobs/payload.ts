@@ -1,7 +1,7 @@
 /**
- * The payload of a job on its way into the table. It is stored as the JSON that the caller gave, and not as what the
- * schema makes of it: a runner gives the stored text to the schema once more, perhaps in a later version of the program.
- * Therefore the schema is shown here what a runner will see, which is the JSON read back: a Date is a string by then.
+ * Checks the payload of a job before it is stored. The table stores the JSON that the caller passed, not the output of the
+ * schema: a runner parses the stored JSON with the schema again, perhaps in a later version of the program. The schema is
+ * therefore checked against the JSON read back, which is what a runner will see: a Date is a string by then.
  */
 
 import type * as z from 'zod';
@@ -10,54 +10,52 @@ import { maxJsonDepth, storableJson } from './json-text.ts';
 import type { TaskDefinition } from './task.ts';
 import { boundedJson, JsonLimitError } from './thread/bounded-json.ts';
 
-/** The most bytes that a payload may have as JSON: a file belongs elsewhere, and its name into the payload. */
+/** Maximum size of a payload as JSON, in bytes. Store a file elsewhere and put its name into the payload. */
 export const maxPayloadBytes = 1_048_576;
 
-/** The most errors that one refusal lists. */
-const maxFaults = 50;
+/** Maximum number of errors in one problem. */
+const maxErrors = 50;
 
 /**
- * Returns the payload as JSON text. Throws an AppError `validation_failed` with a JSON Pointer (RFC 6901) into the payload
- * for each error, and for one that is no JSON, too long, too deep, or not to be stored.
+ * Returns the payload as JSON text. Throws an AppError `validation_failed`, with a JSON Pointer (RFC 6901) for each error,
+ * for a payload that the schema rejects, that is not JSON, too large or too deep, or that PostgreSQL cannot store.
  */
 export function checkPayload({ name, payload: schema }: TaskDefinition, payload: unknown): string {
   const json = toJson(name, payload);
   const result = schema.safeParse(JSON.parse(json));
-  if (!result.success) throw refusal(name, result.error.issues.flatMap(toFieldErrors));
+  if (!result.success) throw invalidPayload(name, result.error.issues.flatMap(toFieldErrors));
   return json;
 }
 
 function toJson(name: string, payload: unknown): string {
-  const refuse = (detail: string) => refusal(name, [{ in: 'body', pointer: '', detail }]);
+  const invalid = (detail: string) => invalidPayload(name, [{ in: 'body', pointer: '', detail }]);
   let json: string;
   try {
     json = boundedJson(payload, maxPayloadBytes) ?? 'null';
   } catch (error) {
     if (!(error instanceof JsonLimitError)) {
-      throw refuse(
-        'It cannot be written as JSON: give plain objects, arrays, texts and numbers without a circle.',
+      throw invalid(
+        'It cannot be converted to JSON: use plain objects, arrays, strings and numbers, without a circular reference.',
       );
     }
-    throw refuse(
+    throw invalid(
       error.limit === 'size'
-        ? `It has more than ${maxPayloadBytes} bytes as JSON: store it, and give its id.`
-        : `It has more than ${maxJsonDepth} arrays and objects within one another: give a flatter payload.`,
+        ? `It has more than ${maxPayloadBytes} bytes as JSON: store the data elsewhere and pass its id.`
+        : `It nests more than ${maxJsonDepth} arrays and objects: use a flatter payload.`,
     );
   }
   if (storableJson(json) !== json) {
-    throw refuse(
-      'A text in it cannot be stored: remove NUL characters (U+0000) and halves of surrogate pairs.',
+    throw invalid(
+      'One of its strings cannot be stored: remove NUL characters (U+0000) and unpaired surrogates.',
     );
   }
   return json;
 }
 
-function refusal(name: string, errors: readonly FieldError[]): AppError {
-  return new AppError(
-    'validation_failed',
-    `The payload is not as the task ${name} takes it; "errors" says where and why.`,
-    { errors: errors.slice(0, maxFaults) },
-  );
+function invalidPayload(name: string, errors: readonly FieldError[]): AppError {
+  return new AppError('validation_failed', `The payload is not valid for the task ${name}: see "errors".`, {
+    errors: errors.slice(0, maxErrors),
+  });
 }
 
 function toFieldErrors(issue: z.core.$ZodIssue): FieldError[] {
@@ -65,7 +63,7 @@ function toFieldErrors(issue: z.core.$ZodIssue): FieldError[] {
     return issue.keys.map((key) => ({
       in: 'body',
       pointer: toPointer([...issue.path, key]),
-      detail: 'There is no such field; leave it out.',
+      detail: 'This field does not exist: remove it.',
     }));
   }
   const isMissing = issue.code === 'invalid_type' && issue.message.endsWith('received undefined');

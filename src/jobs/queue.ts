@@ -1,7 +1,7 @@
 /**
- * The way into the queue for the features: enqueue, look, cancel. It has no connection of its own: whoever enqueues
- * passes the `sql` of its transaction, and a rolled back transaction never enqueued anything. Nothing is logged here for
- * the same reason: the first line of a job is that of its claim, with the id of the request that enqueued it.
+ * The queue as features use it: enqueue, find, cancel and retry jobs. It has no connection of its own: the caller passes
+ * the `sql` of its transaction, so a job is enqueued if and only if that transaction commits. For the same reason nothing
+ * is logged here. The first log line of a job is that of its claim; it carries the id of the request that enqueued it.
  */
 
 import type * as z from 'zod';
@@ -23,25 +23,25 @@ import {
 import type { TaskDefinition } from './task.ts';
 
 export interface EnqueueOptions {
-  /** The first moment at which it may run, by the database's clock; by default, and if it has passed, at once. */
+  /** The earliest time to run it, by the database's clock. By default, and if it has passed, the job runs at once. */
   readonly runAt?: Date;
-  /** 0 comes first, 1000 last; by default the task's. */
+  /** 0 runs first, 1000 last. By default the task's. */
   readonly priority?: number;
   readonly maxAttempts?: number;
   readonly timeoutMs?: number;
-  /** While a job of the task with this key has not finished, there is no second one: the first is returned. */
+  /** While a job of the task with this key is unfinished, enqueueing returns that job instead of adding another. */
   readonly uniqueKey?: string;
-  /** On whose behalf, and so who may see it. */
+  /** The user on whose behalf the job runs, and who may see it. */
   readonly userId?: number;
 }
 
-/** Each rejects with the errors of the database. */
+/** Every method can also reject with a database AppError. */
 export interface Queue {
   /**
-   * Adds a job, with the id of the current request. `isNew` is false if one with this unique key was there already.
-   * Throws an AppError: `validation_failed` with a pointer for each error of the payload, for a payload of more than
-   * 1 MB of JSON, for a priority or another option out of range; `unknown_task` for a task that is not in the queue's
-   * list, which nobody would run. Pointers are relative to the payload; those of options are their names.
+   * Adds a job, with the id of the current request. `isNew` is false if an unfinished job had this unique key.
+   * Rejects with an AppError: `validation_failed` for an invalid payload, one of more than 1 MB of JSON, or an option out
+   * of range, with a JSON Pointer for each error (relative to the payload, or the name of the option); `unknown_task`
+   * for a task that is not in the queue's list, because no runner would run it.
    */
   enqueue<Payload extends z.ZodType>(
     sql: Sql,
@@ -49,25 +49,25 @@ export interface Queue {
     payload: z.input<Payload>,
     options?: EnqueueOptions,
   ): Promise<InsertedJob>;
-  /** The same by the name of the task: AppError `unknown_task` (422) if there is none. For commands and the dashboard. */
+  /** As `enqueue`, by the name of the task. For commands and the dashboard. */
   enqueueByName(sql: Sql, name: string, payload: unknown, options?: EnqueueOptions): Promise<InsertedJob>;
   find(sql: Sql, id: number): Promise<Job | undefined>;
-  /** Several at once, without their payloads: what watching polls. */
+  /** Returns several jobs without their payloads. Event streams poll it. */
   findMany(sql: Sql, ids: readonly number[]): Promise<readonly JobStatus[]>;
   /**
-   * Cancels: at once what waits; what runs is told to end, and is cancelled when it has. Undefined if there is no such
-   * job; one that has finished or was told before comes back as it is, and says so.
+   * Cancels a job. A waiting job is cancelled at once; a running one when its attempt has stopped. Returns undefined if
+   * the job does not exist. A job that has finished, or that is being cancelled already, is returned unchanged.
    */
   cancel(sql: Sql, id: number): Promise<CancelledJob | undefined>;
   /**
-   * Makes a failed or cancelled job available again, with one attempt at least. Undefined if there is none in such a
-   * state. Throws AppError `conflict` if another job with its unique key waits or runs.
+   * Makes a failed or cancelled job available again, with at least one attempt left. Returns undefined if no job with
+   * this id has failed or been cancelled. Rejects with AppError `conflict` if another unfinished job has its unique key.
    */
   retry(sql: Sql, id: number): Promise<Job | undefined>;
 }
 
 export interface QueueOptions {
-  /** Every task that the program has. */
+  /** All tasks of the program. */
   readonly definitions: readonly TaskDefinition[];
 }
 
@@ -84,7 +84,7 @@ export function createQueue({ definitions }: QueueOptions): Queue {
     if (task === undefined) {
       throw new AppError(
         'unknown_task',
-        `There is no task of this name: use one of ${[...byName.keys()].join(', ')}.`,
+        `This task does not exist: use one of ${[...byName.keys()].join(', ')}.`,
       );
     }
     const json = checkPayload(task, payload);
@@ -116,7 +116,7 @@ export function createQueue({ definitions }: QueueOptions): Queue {
         if (violatedConstraint(cause) !== 'jobs_unique_key') throw cause;
         throw new AppError(
           'conflict',
-          'Another job with the same unique key is waiting or running: try again when it has finished.',
+          'Another job with the same unique key is waiting or running: retry when it has finished.',
           { cause },
         );
       }
@@ -124,25 +124,25 @@ export function createQueue({ definitions }: QueueOptions): Queue {
   };
 }
 
-/** Throws an AppError `validation_failed` with all options that the table would not take. */
+/** Throws an AppError `validation_failed` that lists all options that the table would reject. */
 function assertInRange({ priority, maxAttempts, timeoutMs, uniqueKey, runAt }: EnqueueOptions): void {
   const errors: FieldError[] = [];
   const check = (name: string, fits: boolean, detail: string) => {
     if (!fits) errors.push({ in: 'body', pointer: `/${name}`, detail });
   };
-  const wholeNumber = (name: string, value: number | undefined, min: number, max: number) => {
+  const integer = (name: string, value: number | undefined, min: number, max: number) => {
     const fits = value === undefined || (Number.isInteger(value) && value >= min && value <= max);
-    check(name, fits, `It must be a whole number from ${min} to ${max}.`);
+    check(name, fits, `It must be an integer from ${min} to ${max}.`);
   };
-  wholeNumber('priority', priority, 0, 1000);
-  wholeNumber('maxAttempts', maxAttempts, 1, 1000);
-  wholeNumber('timeoutMs', timeoutMs, 1, 2 ** 31 - 1);
+  integer('priority', priority, 0, 1000);
+  integer('maxAttempts', maxAttempts, 1, 1000);
+  integer('timeoutMs', timeoutMs, 1, 2 ** 31 - 1);
   const isKey = uniqueKey === undefined || /^[^\p{Cc}\p{Cs}]{1,200}$/u.test(uniqueKey);
-  check('uniqueKey', isKey, 'It must be a text of 1 to 200 characters without control characters.');
-  const isMoment = runAt === undefined || (runAt.getTime() >= 0 && runAt.getTime() < endOfTime);
-  check('runAt', isMoment, 'It must be a moment between the years 1970 and 9999.');
+  check('uniqueKey', isKey, 'It must be a string of 1 to 200 characters without control characters.');
+  const isDate = runAt === undefined || (runAt.getTime() >= 0 && runAt.getTime() < endOfTime);
+  check('runAt', isDate, 'It must be a date between the years 1970 and 9999.');
   if (errors.length > 0) {
-    throw new AppError('validation_failed', 'The job has options out of range; "errors" says which.', {
+    throw new AppError('validation_failed', 'Options of the job are out of range: see "errors".', {
       errors,
     });
   }

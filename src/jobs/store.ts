@@ -1,11 +1,11 @@
 /**
- * The table of jobs, for everybody: adding, looking, cancelling, trying again, pruning. Each function is one statement,
- * or says why not, takes the `sql` of a transaction or of a pool, and rejects with the errors of the database. What a
- * runner does to the jobs it has claimed is in `attempt-store.ts`, what it says of itself in `runner-store.ts`.
+ * Statements on the table of jobs that do not need a runner: insert, find, cancel, retry, prune. Each function is one
+ * statement unless its comment gives a reason, accepts the `sql` of a transaction or of a pool, and rejects with the errors
+ * of the database. `attempt-store.ts` has what a runner does to the jobs it has claimed, `runner-store.ts` the runners.
  *
- * The clock is the database's, and moments are those of `clock_timestamp`: `now()` is the start of the transaction, and
- * a job is enqueued, and by `ctx.tx` completed, in a transaction that may have begun long before. Statements that are
- * their own transaction and only compare moments use `now()`, which an index can be searched with.
+ * All times are the database's, from `clock_timestamp()`: `now()` is the start of the transaction, and the transaction
+ * that enqueues a job, or completes one in `ctx.tx`, may have started much earlier. Statements that are a transaction of
+ * their own and only compare times use `now()`, because it can be used to search an index.
  */
 
 import type { Sql } from '../db/sql.ts';
@@ -23,17 +23,17 @@ export interface NewJob {
   readonly requestId: string | null;
   readonly maxAttempts: number;
   readonly timeoutMs: number;
-  /** Null for at once. */
+  /** Null to run at once. */
   readonly runAt: Date | null;
 }
 
 export interface InsertedJob {
   readonly job: Job;
-  /** False if a job with the unique key was there, which is the one returned. */
+  /** False if an unfinished job had the unique key; that job is returned. */
   readonly isNew: boolean;
 }
 
-/** Adds a job, and wakes the runners when the transaction is committed; `scheduled` if its time is to come. */
+/** Adds a job: `scheduled` if its time is in the future, else `available`. Wakes the runners when the transaction commits. */
 export async function insertJob(sql: Sql, added: NewJob): Promise<InsertedJob> {
   for (;;) {
     const [row] = await sql<(Job & { isNew: boolean })[]>`
@@ -62,7 +62,7 @@ export async function insertJob(sql: Sql, added: NewJob): Promise<InsertedJob> {
       const { isNew, ...job } = withoutNotified(row);
       return { job, isNew };
     }
-    // Another transaction has added one with this key while the statement ran, or finished it: the next one sees.
+    // Another transaction added or finished a job with this key while the statement ran: the next statement sees it.
   }
 }
 
@@ -71,20 +71,20 @@ export async function findJob(sql: Sql, id: number): Promise<Job | undefined> {
   return job;
 }
 
-/** Those of the jobs that there are, in the order of their ids. */
+/** Returns the jobs that exist, ordered by id. */
 export function findJobs(sql: Sql, ids: readonly number[]): Promise<JobStatus[]> {
   return sql<JobStatus[]>`select ${jobStatus(sql)} from jobs where id = any(${[...ids]}) order by id`;
 }
 
 export interface CancelledJob {
   readonly job: Job;
-  /** False if it had finished or was told before, and is as it was. */
+  /** False if it had finished or was being cancelled already; it is returned unchanged. */
   readonly isChanged: boolean;
 }
 
 /**
- * Cancels what waits, and asks the runner of what runs to end it. Undefined if there is no such job. Two statements, for
- * the second must see what the first has waited for.
+ * Cancels a waiting job, or asks the runner of a running one to stop it. Returns undefined if the job does not exist. Two
+ * statements, because the second must see the change that the first may have waited for.
  */
 export async function cancelJob(sql: Sql, id: number): Promise<CancelledJob | undefined> {
   const [changed] = await sql<Job[]>`
@@ -105,8 +105,8 @@ export async function cancelJob(sql: Sql, id: number): Promise<CancelledJob | un
 }
 
 /**
- * Makes a failed or cancelled job available again, with one attempt at least. Undefined if there is none in such a
- * state. Breaks the constraint `jobs_unique_key` if another job with its unique key waits or runs.
+ * Makes a failed or cancelled job available again, with at least one attempt left. Returns undefined if no job with this id
+ * has failed or been cancelled. Violates the constraint `jobs_unique_key` if another unfinished job has its unique key.
  */
 export async function retryJob(sql: Sql, id: number): Promise<Job | undefined> {
   const [job] = await sql<Job[]>`
@@ -129,7 +129,7 @@ export interface KeepDays {
   readonly failedDays: number;
 }
 
-/** Deletes at most `limit` jobs that finished so long ago, and returns how many there were. */
+/** Deletes at most `limit` jobs that finished longer ago than `KeepDays`. Returns how many were deleted. */
 export async function pruneJobs(
   sql: Sql,
   limit: number,
@@ -153,12 +153,12 @@ export async function pruneJobs(
   return count;
 }
 
-/** Wakes the runners for rows that are available, as a column `notified` that says nothing. */
+/** Notifies the runners for each row that is available. The column `notified` has no meaning. */
 export function notifyAvailable(sql: Sql) {
   return sql`case when state = 'available' then pg_notify(${availableChannel}, queue)::text end as notified`;
 }
 
-/** A row without that column. */
+/** Returns the row without the column of `notifyAvailable`. */
 export function withoutNotified<Row extends object>(
   row: Row & { readonly notified?: unknown },
 ): Omit<Row, 'notified'> {
@@ -166,7 +166,7 @@ export function withoutNotified<Row extends object>(
   return rest;
 }
 
-/** The present moment as ISO 8601 in UTC, as it is kept within JSON. */
+/** The current time as ISO 8601 in UTC, for JSON. */
 export function isoNow(sql: Sql) {
   return sql`to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 }

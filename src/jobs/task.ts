@@ -1,13 +1,13 @@
 /**
- * Tasks: what a job does. A definition says what everybody may know of it, so that whoever enqueues needs nothing else:
- * its name, the schema of its payload, how it is tried again. An implementation adds the function that a thread runs.
+ * Tasks: what a job does. A definition is all that a caller needs to enqueue a job: the name, the schema of the payload,
+ * the retry options. An implementation adds the function that a thread runs.
  *
  *     export const sendEmail = defineTask({ name: 'send_email', payload: z.object({ userId: z.number() }) });
  *     const task = implementTask(sendEmail, async (payload, ctx) => { ... });
  *
- * A task may be run more than once: its process can be killed after its effect and before that was recorded. What it
- * writes to the database is exactly once if it writes in `ctx.tx`, which records the completion in the same
- * transaction. An effect elsewhere, such as a mail, is at least once.
+ * A task may run more than once: its process can be killed after the effect and before the outcome is recorded. Database
+ * writes happen exactly once if they use `ctx.tx`, which records the completion in the same transaction. An effect
+ * elsewhere, such as an email, happens at least once.
  */
 
 import * as z from 'zod';
@@ -16,24 +16,24 @@ import type { Logger } from '../observability/logger.ts';
 import type { Backoff } from '../resilience/retry.ts';
 
 export interface TaskOptions {
-  /** Which queue its jobs wait in: a queue can be paused by itself. */
+  /** The queue that its jobs wait in. Each queue can be paused on its own. */
   readonly queue: string;
-  /** 0 comes first, 1000 last. */
+  /** 0 runs first, 1000 last. */
   readonly priority: number;
   readonly maxAttempts: number;
-  /** How long one attempt may take, in milliseconds. */
+  /** Maximum duration of one attempt, in milliseconds. */
   readonly timeoutMs: number;
-  /** The wait after a failed attempt. */
+  /** The delay after a failed attempt. */
   readonly backoff: Backoff;
 }
 
 export interface TaskDefinition<Payload extends z.ZodType = z.ZodType> extends TaskOptions {
-  /** Lower case with underscores: `send_email`. Stands in the table, so it stays when the function moves. */
+  /** Lower case with underscores: `send_email`. It is stored with each job: after a rename, stored jobs have no task. */
   readonly name: string;
   readonly payload: Payload;
 }
 
-/** What a task is given beside its payload. */
+/** The second argument of a task. */
 export interface TaskContext {
   readonly job: {
     readonly id: number;
@@ -41,26 +41,26 @@ export interface TaskContext {
     readonly maxAttempts: number;
     readonly userId: number | null;
   };
-  /** Its lines carry the job's id, the task's name, the attempt, and the id of the request that enqueued the job. */
+  /** Its lines carry the job id, the task name, the attempt, and the id of the request that enqueued the job. */
   readonly log: Logger;
-  /** Says how far it is: 0 to 1, and a line for whoever watches. Cheap; what comes too often is left out. */
+  /** Reports progress from 0 to 1, with a line for clients that watch. Cheap: calls are throttled. */
   progress(fraction: number, message?: string): void;
-  /** Aborted when the job is cancelled, late, or has to make room; the thread is ended a moment later. */
+  /** Aborted when the job is cancelled, times out, or its runner stops. The thread is terminated shortly after. */
   readonly signal: AbortSignal;
-  /** Queries outside of the transaction, such as reading before it. Each is committed on its own. */
+  /** For queries outside `tx`, such as reads before it. Each statement commits on its own. */
   readonly sql: Sql;
   /**
-   * Runs `work` in a transaction that also completes the job, with what `work` returns as its result: both happen or
-   * neither. Rejects, and rolls back, if the job is no longer this attempt's. Once a job; a task returns right after
-   * it. The transaction is not for `work` to end: a COMMIT or ROLLBACK sent inside fails the attempt.
+   * Runs `work` in a transaction that also completes the job, with the return value of `work` as its result: both happen
+   * or neither does. Rolls back and rejects if the job no longer belongs to this attempt. Call it once per job and
+   * return right after it. A COMMIT or ROLLBACK sent by `work` fails the attempt.
    */
   tx<Result>(work: (sql: Sql) => Promise<Result>): Promise<Result>;
 }
 
-/** A definition and the function that does it. What it returns is the job's result: plain JSON, at most 1 MB. */
+/** A definition with its function. The return value is the result of the job: plain JSON, at most 1 MB. */
 export interface Task {
   readonly definition: TaskDefinition;
-  /** Throws, or rejects, with what the task throws, and with an InvalidPayloadError. */
+  /** Throws or rejects with the errors of the task, and with an InvalidPayloadError. */
   run(payload: unknown, ctx: TaskContext): unknown;
 }
 
@@ -72,24 +72,25 @@ const defaults: TaskOptions = {
   backoff: { baseMs: 2_000, maxMs: 3_600_000 },
 };
 
-/** Declares a task. Throws an Error for a name or an option that the table would not take. */
+/** Declares a task. Throws an Error for a name or an option that the table would reject. */
 export function defineTask<Payload extends z.ZodType>(
   spec: Pick<TaskDefinition<Payload>, 'name' | 'payload'> & Partial<TaskOptions>,
 ): TaskDefinition<Payload> {
   const definition = { ...defaults, ...spec };
   const { name, queue, priority, maxAttempts, timeoutMs } = definition;
   for (const word of [name, queue]) {
-    if (!/^[a-z][a-z0-9_]{0,49}$/.test(word)) throw new Error(`"${word}" is no name of a task or a queue.`);
+    if (!/^[a-z][a-z0-9_]{0,49}$/.test(word))
+      throw new Error(`"${word}" is not a valid name of a task or a queue.`);
   }
   const inRange = (value: number, min: number, max: number) =>
     Number.isInteger(value) && value >= min && value <= max;
   if (!inRange(priority, 0, 1000) || !inRange(maxAttempts, 1, 1000) || !inRange(timeoutMs, 1, 2 ** 31 - 1)) {
-    throw new Error(`The task ${name} has a priority, attempts or a timeout out of range.`);
+    throw new Error(`The priority, maxAttempts or timeoutMs of the task ${name} is out of range.`);
   }
   return Object.freeze(definition);
 }
 
-/** Joins a definition with its function, which gets the payload as the schema gives it. */
+/** Combines a definition with its function, which receives the payload as parsed by the schema. */
 export function implementTask<Payload extends z.ZodType>(
   definition: TaskDefinition<Payload>,
   run: (payload: z.output<Payload>, ctx: TaskContext) => unknown,
@@ -104,17 +105,17 @@ export function implementTask<Payload extends z.ZodType>(
   };
 }
 
-/** What the table holds does not fit the schema of the task, for another version of the program has enqueued it. */
+/** The stored payload does not match the schema of the task: another version of the program enqueued it. */
 export class InvalidPayloadError extends Error {
   constructor(errors: string) {
-    super(`The payload is not as the task takes it now: ${errors}`);
+    super(`The payload does not match the current schema of the task: ${errors}`);
     this.name = 'InvalidPayloadError';
   }
 }
 
-/** Thrown by a task for which another attempt would be in vain: the job fails at once. */
+/** Thrown by a task when another attempt cannot succeed: the job fails at once. */
 export class TaskRefusal extends Error {
-  /** Shown to whoever may see the job: plain JSON. */
+  /** Plain JSON, shown to every user who may see the job. */
   readonly details: unknown;
 
   constructor(message: string, details?: unknown) {
@@ -124,14 +125,15 @@ export class TaskRefusal extends Error {
   }
 }
 
-/** Thrown by a task that wants to be run again later. The attempt does not count. */
+/** Thrown by a task to run again later. The attempt does not count. */
 export class TaskSnooze extends Error {
   readonly delayMs: number;
 
-  /** Throws a RangeError for what is no time to wait: the task would be run again without a pause. */
-  constructor(delayMs: number, message = 'The task wants to be run later.') {
+  /** Throws a RangeError for a negative or NaN delay, which would run the task again without a pause. */
+  constructor(delayMs: number, message = 'The task asked to run later.') {
     super(message);
-    if (!(delayMs >= 0)) throw new RangeError(`A task cannot be run again in ${delayMs} ms.`);
+    if (!(delayMs >= 0))
+      throw new RangeError(`The delay of a snooze must be 0 ms or more, got ${delayMs} ms.`);
     this.name = 'TaskSnooze';
     this.delayMs = delayMs;
   }

@@ -12,7 +12,7 @@ const pool = await mustStartPool({ after }, { memoryMb: 256, abortGraceMs: 100 }
 const completer = createCompleter({
   sql,
   runner: 1,
-  isOver: () => false,
+  isClosed: () => false,
   backoffOf: () => ({ baseMs: 1, maxMs: 1 }),
   random: () => 0,
   log: captureLog().log,

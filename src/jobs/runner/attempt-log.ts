@@ -2,7 +2,7 @@ import type { Logger } from '../../observability/logger.ts';
 import type { ClaimedJob } from '../attempt-store.ts';
 import type { RecordedOutcome } from './completer.ts';
 
-/** The fields by which every line about a job can be found: also the id of the request that enqueued it. */
+/** The fields that every log line about a job has, including the id of the request that enqueued it. */
 export function jobFields({ id, name, attempt, requestId }: ClaimedJob) {
   return {
     job_id: id,
@@ -12,31 +12,31 @@ export function jobFields({ id, name, attempt, requestId }: ClaimedJob) {
   };
 }
 
-/** Writes the line that says what became of an attempt. `durationMs` is null if it had no thread. */
+/** Logs the outcome of an attempt. `durationMs` is null if it never had a thread. */
 export function logOutcome(
   log: Logger,
   job: ClaimedJob,
-  ending: RecordedOutcome,
+  outcome: RecordedOutcome,
   durationMs: number | null,
 ): void {
   const fields = {
     ...jobFields(job),
     ...(durationMs === null ? {} : { duration_ms: Math.round(durationMs * 10) / 10 }),
     wait_ms: Math.round(job.waitMs),
-    ...('error' in ending ? { code: ending.error.code, reason: ending.error.message } : {}),
+    ...('error' in outcome ? { code: outcome.error.code, reason: outcome.error.message } : {}),
   };
-  switch (ending.kind) {
+  switch (outcome.kind) {
     case 'failed':
-      // A task that refuses speaks to its user: the input was wrong, and nothing is for the operator to do.
-      log[ending.error.code === 'refused' ? 'info' : 'error']('job.failed', fields);
+      // A refusal is for the user: the input was wrong, and there is nothing for the operator to do.
+      log[outcome.error.code === 'refused' ? 'info' : 'error']('job.failed', fields);
       break;
     case 'retried':
-      log.warning('job.retry_scheduled', { ...fields, retry_after_ms: ending.retryAfterMs });
+      log.warning('job.retry_scheduled', { ...fields, retry_after_ms: outcome.retryAfterMs });
       break;
     case 'lost':
       log.warning('job.lost', fields);
       break;
     default:
-      log.info(`job.${ending.kind}`, fields);
+      log.info(`job.${outcome.kind}`, fields);
   }
 }

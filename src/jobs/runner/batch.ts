@@ -1,46 +1,46 @@
 /**
- * Writes that gather while one is under way, so that a thousand small ones become a few large ones, and the first of
- * them does not wait:
+ * Batches writes: items that arrive while a write is in progress are written together by the next one. A thousand small
+ * writes become a few large ones, and the first item does not wait for others:
  *
- *     put a ──> write [a] ............ written
- *     put b ─────────┐                    │
- *     put c ─────────┴─── gathered ───────┴──> write [b, c]
+ *     add a ──> write [a] ............ written
+ *     add b ─────────┐                    │
+ *     add c ─────────┴──── collected ─────┴──> write [b, c]
  *
- * At most one write is under way, and each item is in exactly one. What a write leaves out is not written again: whoever
- * handed it in is told, and it holds up nothing that came after it.
+ * At most one write is in progress, and each item is in exactly one write. An item that a write leaves out is not written
+ * again: its caller gets `false` and decides, so it does not delay later items.
  */
 
 export interface Batch<Item> {
-  /** Hands an item in. Resolves when its turn is over, with whether it has been written. */
-  put(item: Item): Promise<boolean>;
+  /** Adds an item. Resolves when its write has finished, with whether the item was written. */
+  add(item: Item): Promise<boolean>;
 }
 
 /**
- * `write` resolves with those of its items that it has written, and never rejects. It is given at most `most` at a time,
- * in the order they came.
+ * `write` gets at most `maxSize` items in the order in which they were added, resolves with those that it has written, and
+ * must not reject.
  */
 export function createBatch<Item>(
   write: (items: readonly Item[]) => Promise<ReadonlySet<Item>>,
   maxSize: number,
 ): Batch<Item> {
-  let gathered: { readonly item: Item; readonly tell: (isWritten: boolean) => void }[] = [];
+  let collected: { readonly item: Item; readonly resolve: (isWritten: boolean) => void }[] = [];
   let writing = false;
 
   async function writeAll(): Promise<void> {
     writing = true;
-    while (gathered.length > 0) {
-      const now = gathered.slice(0, maxSize);
-      gathered = gathered.slice(maxSize);
-      const written = await write(now.map(({ item }) => item));
-      for (const { item, tell } of now) tell(written.has(item));
+    while (collected.length > 0) {
+      const batch = collected.slice(0, maxSize);
+      collected = collected.slice(maxSize);
+      const written = await write(batch.map(({ item }) => item));
+      for (const { item, resolve } of batch) resolve(written.has(item));
     }
     writing = false;
   }
 
   return {
-    put(item) {
-      return new Promise((tell) => {
-        gathered.push({ item, tell });
+    add(item) {
+      return new Promise((resolve) => {
+        collected.push({ item, resolve });
         if (!writing) void writeAll();
       });
     },

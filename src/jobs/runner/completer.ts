@@ -1,25 +1,25 @@
 /**
- * Writes how attempts ended, in the words of the table:
+ * Records the outcomes of attempts in the table:
  *
  *     returned            completed      many in one statement
- *     committed           completed      its own transaction has written it
- *     failed              scheduled again, or failed if it is final or the attempts are used up
+ *     committed           completed      the attempt's own transaction has written it
+ *     failed              scheduled again, or failed if the error is final or no attempts are left
  *     snoozed             scheduled again, not counted
  *     aborted cancelled   cancelled
  *     aborted drain       available again, not counted; many in one statement
- *     aborted lost        nothing: it is no longer this runner's
+ *     aborted lost        nothing: the job no longer belongs to this runner
  *
- * No write waits for a row that somebody else holds, and what a batch has not written is written by itself, so that
- * nothing holds up its neighbours. A write alone is tried again after 10 ms, 20 ms, ... 1 s until it is
+ * No write waits for a row that another transaction holds. An outcome that its batch has not written is written in a
+ * statement of its own, so that it does not delay the others. Such a write is retried after 10 ms, 20 ms, ... 1 s until it is
  *
- *     written     perhaps by an earlier try whose answer was lost on the way: then the row says so
- *     lost        the job is no longer of this attempt, or the session is over; so is, as far as can be told, one that
- *                 was given back by a try whose answer was lost, and that has been claimed again before the next
- *     refused     PostgreSQL can never store such values (`isRefused`), or they cannot be sent to it: a result fails its
- *                 job, and an error is replaced by one that says so and fails its attempt
+ *     written     perhaps by an earlier try whose answer was lost on the way; then the row shows it
+ *     lost        the job no longer belongs to this attempt, or the session has closed. A job that a try with a lost answer
+ *                 released, and that was claimed again before the next try, cannot be distinguished from this
+ *     rejected    PostgreSQL can never store the values (`isRejected`), or they cannot be sent to it. A result then fails its
+ *                 job; an error is replaced by one that says so, and fails the attempt
  *
- * Whatever else stands in the way passes, as a held row, a full disk or a restart do, and nobody else may take the job
- * before. Should an attempt be dropped all the same, its row is found and released (orphans, `dispatcher.ts`).
+ * Every other obstacle is temporary, such as a locked row, a full disk or a restart, and no other runner can take the job
+ * meanwhile. If an attempt is dropped all the same, its row is found and released (orphans, `dispatcher.ts`).
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -44,7 +44,7 @@ import type { JobState } from '../job.ts';
 import type { AttemptError, Outcome } from '../thread/thread-messages.ts';
 import { createBatch } from './batch.ts';
 
-/** What became of an attempt. `lost`: it was no longer this runner's, or that could not be found out. */
+/** How an attempt was recorded. `lost`: the job no longer belonged to this runner, or that is unknown. */
 export type RecordedOutcome =
   | { readonly kind: 'completed' | 'snoozed' | 'cancelled' | 'released' | 'lost' }
   | { readonly kind: 'failed'; readonly error: AttemptError }
@@ -53,8 +53,8 @@ export type RecordedOutcome =
 export interface CompleterOptions {
   readonly sql: Sql;
   readonly runner: number;
-  /** Whether the session is over, so that nothing is worth writing any more. */
-  readonly isOver: () => boolean;
+  /** Whether the session has closed. Nothing is written then. */
+  readonly isClosed: () => boolean;
   readonly backoffOf: (task: string) => Backoff;
   readonly random: () => number;
   readonly log: Logger;
@@ -65,18 +65,18 @@ export interface Completer {
   record(job: ClaimedJob, outcome: Outcome): Promise<RecordedOutcome>;
 }
 
-/** Enough for a batch to cost little for each, and few enough for it to hold its locks briefly. */
+/** Large enough to make each item cheap, small enough to hold the row locks only briefly. */
 const maxBatchSize = 500;
 const minRetryMs = 10;
 const maxRetryMs = 1_000;
-/** Between two lines of the log that say why nothing can be written. */
-const reportMs = 10_000;
+/** Minimum time between two log lines about failed writes. */
+const reportEveryMs = 10_000;
 
-/** What has come of a write: the state that the job is in now, or that there is no more to write. */
-type Written = JobState | 'lost' | 'refused';
+/** The result of a write: the new state of the job, or why nothing can be written. */
+type WriteResult = JobState | 'lost' | 'rejected';
 
 export function createCompleter(options: CompleterOptions): Completer {
-  const { sql, runner, isOver, backoffOf, random, log } = options;
+  const { sql, runner, isClosed, backoffOf, random, log } = options;
   const completions = createBatch(
     (done: readonly DoneAttempt[]) => writeTogether(done, () => completeJobs(sql, { runner, done })),
     maxBatchSize,
@@ -87,12 +87,12 @@ export function createCompleter(options: CompleterOptions): Completer {
   );
   let quietUntil = 0;
 
-  /** Those that were written. What is wrong with the others, if anything, is found when each is written by itself. */
+  /** Returns the items that were written. Errors of the others surface when each is written on its own. */
   async function writeTogether<Key extends AttemptKey>(
     keys: readonly Key[],
     write: () => Promise<readonly number[]>,
   ): Promise<ReadonlySet<Key>> {
-    if (isOver()) return new Set();
+    if (isClosed()) return new Set();
     try {
       const ids = new Set(await write());
       return new Set(keys.filter(({ id }) => ids.has(id)));
@@ -102,25 +102,26 @@ export function createCompleter(options: CompleterOptions): Completer {
   }
 
   /**
-   * Writes how one attempt ended, until that is done or there is no more to write. `write` resolves with the state that
-   * it has given the job, or undefined if it found no row. `mayBeWritten`: it was tried before.
+   * Writes the outcome of one attempt, and retries until it is written, lost or rejected. `write` resolves with the new
+   * state of the job, or undefined if it found no row. `mayBeWritten`: an earlier try may have written it.
    */
   async function persist(
     own: OwnAttempt,
     write: () => Promise<JobState | undefined>,
     mayBeWritten = false,
-  ): Promise<Written> {
+  ): Promise<WriteResult> {
     let isUncertain = mayBeWritten;
-    for (let waitMs = minRetryMs; !isOver(); waitMs = Math.min(2 * waitMs, maxRetryMs)) {
+    for (let waitMs = minRetryMs; !isClosed(); waitMs = Math.min(2 * waitMs, maxRetryMs)) {
       try {
         const state = await write();
         if (state !== undefined) return state;
         const found = await findStateAfter(sql, own);
         if (found !== 'running') return isUncertain && found !== undefined ? found : 'lost';
-        if (waitMs === maxRetryMs) report(own, new Error('A transaction holds the row of the job: end it.'));
+        if (waitMs === maxRetryMs)
+          report(own, new Error('Another transaction has locked the row of the job: end that transaction.'));
       } catch (error) {
         if (!isUnavailable(error)) report(own, error);
-        if (isRefused(error)) return 'refused';
+        if (isRejected(error)) return 'rejected';
         isUncertain = true;
       }
       await delay(waitMs);
@@ -130,17 +131,17 @@ export function createCompleter(options: CompleterOptions): Completer {
 
   function report({ id, attempt }: OwnAttempt, error: unknown): void {
     if (performance.now() < quietUntil) return;
-    quietUntil = performance.now() + reportMs;
+    quietUntil = performance.now() + reportEveryMs;
     log.warning('runner.failed', { runner, step: 'record', job_id: id, attempt, error });
   }
 
   async function recordReturned(job: ClaimedJob, result: string | null): Promise<RecordedOutcome> {
     const done = { id: job.id, attempt: job.attempt, result };
-    if (await completions.put(done)) return { kind: 'completed' };
+    if (await completions.add(done)) return { kind: 'completed' };
     const completeAlone = async () =>
       (await completeJobs(sql, { runner, done: [done] })).length === 1 ? 'completed' : undefined;
     const written = await persist(keyOf(job), completeAlone, true);
-    if (written !== 'refused') return { kind: written === 'completed' ? 'completed' : 'lost' };
+    if (written !== 'rejected') return { kind: written === 'completed' ? 'completed' : 'lost' };
     const message = 'The result cannot be stored: return plain JSON.';
     return recordFailed(job, { code: 'invalid_result', message }, true);
   }
@@ -153,27 +154,27 @@ export function createCompleter(options: CompleterOptions): Completer {
     const retryAfterMs = isFinal ? null : backoffDelay(job.attempt, backoffOf(job.name), random);
     const own = keyOf(job);
     const written = await persist(own, () => failAttempt(sql, { ...own, error, retryAfterMs }));
-    if (written === 'refused' && error !== unrecordable) return recordFailed(job, unrecordable, isFinal);
+    if (written === 'rejected' && error !== unrecordable) return recordFailed(job, unrecordable, isFinal);
     if (written === 'scheduled' && retryAfterMs !== null) return { kind: 'retried', error, retryAfterMs };
-    return written === 'failed' ? { kind: 'failed', error } : endingOf(written);
+    return written === 'failed' ? { kind: 'failed', error } : outcomeOf(written);
   }
 
   async function recordSnoozed(job: ClaimedJob, delayMs: number): Promise<RecordedOutcome> {
     const own = keyOf(job);
     const written = await persist(own, () => snoozeJob(sql, { ...own, delayMs }));
-    return written === 'refused' ? recordFailed(job, unrecordable, false) : endingOf(written);
+    return written === 'rejected' ? recordFailed(job, unrecordable, false) : outcomeOf(written);
   }
 
   async function recordAborted(job: ClaimedJob, reason: 'cancelled' | 'drain'): Promise<RecordedOutcome> {
     const own = keyOf(job);
     if (reason === 'cancelled') {
       const cancel = async () => ((await cancelRunning(sql, own)) ? 'cancelled' : undefined);
-      return endingOf(await persist(own, cancel));
+      return outcomeOf(await persist(own, cancel));
     }
-    if (await releases.put(own)) return { kind: 'released' };
+    if (await releases.add(own)) return { kind: 'released' };
     const releaseAlone = async () =>
       (await releaseJobs(sql, { runner, jobs: [own] })).length === 1 ? 'available' : undefined;
-    return endingOf(await persist(own, releaseAlone, true));
+    return outcomeOf(await persist(own, releaseAlone, true));
   }
 
   function recordOutcome(job: ClaimedJob, outcome: Outcome): Promise<RecordedOutcome> | RecordedOutcome {
@@ -203,7 +204,7 @@ export function createCompleter(options: CompleterOptions): Completer {
       try {
         return await recordOutcome(job, outcome);
       } catch (error) {
-        // Nothing above throws; should it, the job must not stay `running` because of how its attempt ended.
+        // Nothing above should throw. If it does, the job must not stay `running`.
         report(keyOf(job), error);
         return recordFailed(job, unrecordable, false).catch(() => ({ kind: 'lost' }));
       }
@@ -211,10 +212,10 @@ export function createCompleter(options: CompleterOptions): Completer {
   };
 }
 
-/** In the place of an outcome that cannot be written. */
+/** Replaces an outcome that cannot be written. */
 const unrecordable: AttemptError = {
   code: 'threw',
-  message: 'How the attempt ended could not be recorded; the log has the reason under runner.failed.',
+  message: 'The outcome of the attempt could not be recorded; the log event runner.failed has the reason.',
 };
 
 function keyOf({ id, attempt, runner }: ClaimedJob) {
@@ -225,8 +226,8 @@ function timeoutError(timeoutMs: number): AttemptError {
   return { code: 'timeout', message: `The attempt took longer than ${timeoutMs} ms.` };
 }
 
-/** What an attempt has come to that was not to fail: somebody may have cancelled it meanwhile. */
-function endingOf(written: Written): RecordedOutcome {
+/** The outcome for the state that a write left the job in: it may have been cancelled meanwhile. */
+function outcomeOf(written: WriteResult): RecordedOutcome {
   switch (written) {
     case 'cancelled':
       return { kind: 'cancelled' };
@@ -240,11 +241,11 @@ function endingOf(written: Written): RecordedOutcome {
 }
 
 /**
- * Whether PostgreSQL would say the same however often it is asked: the values are no data of their type (SQLSTATE class
- * 22, of which some are `validation_failed`), break a constraint (23), or exceed what it can take at all (54). A value
- * that no statement can be made of is a TypeError or a RangeError of the program's own.
+ * Returns whether every retry would fail the same way: the values are invalid for their type (SQLSTATE class 22, of which
+ * some are `validation_failed`), violate a constraint (23), or exceed a limit of PostgreSQL (54). A TypeError or RangeError
+ * means that no statement can be built from the values.
  */
-function isRefused(error: unknown): boolean {
+function isRejected(error: unknown): boolean {
   if (error instanceof TypeError || error instanceof RangeError) return true;
   if (error instanceof AppError) return error.code === 'validation_failed';
   return /^(?:22|23|54)/.test(sqlState(error) ?? '');

@@ -1,23 +1,25 @@
 /**
- * The attempts in the hands of a runner, from the claim until what became of them stands in the table.
+ * Dispatches jobs to threads, and tracks each attempt of a runner from its claim until its outcome is in the table.
  *
  *                        a thread is free               it has ended
- *     claim ──> waiting ──────────────────> running ──────────────────> recording ──> gone
+ *     claim ──> waiting ──────────────────> running ──────────────────> recording ──> removed
  *                  └── waited too long, cancelled, or the runner stops ──────^
  *
- * A suspect, which ran in a process that has ended, does not wait: it is claimed when a process of the isolate is free.
+ * A suspect is a job that ran in a process that has ended. It does not wait here: it is claimed when a process of the
+ * isolate is free.
  *
- * Invariants, while the session lasts:
- * - Every row that is `running` under this runner's number is in `held`, but for the claim under way, and for orphans:
- *   rows of a claim whose answer was lost on the way, or whatever else went wrong. After a claim that failed, and when a
- *   poll has seen a row that is not in `held`, the orphans are released; so none stays `running` while its runner lives.
- * - One claim is under way at a time. Another wake-up meanwhile is remembered in `isWanted`, so that none is lost.
- * - An attempt leaves `held` when it is recorded, and only itself: its job may have been claimed again by then.
- * - `running` never exceeds the threads; `waiting` is what `prefetch.ts` lets be claimed ahead, and is given back after
- *   `waitMs`, so that no job is stuck behind a long one while other runners have threads free.
+ * Invariants, while the session is open:
+ * - Every row that is `running` with this runner's number is in `held`, except those of the claim in progress and orphans:
+ *   rows of a claim whose answer was lost on the way, or rows left by a bug. Orphans are released after a claim that failed
+ *   and when a poll has seen one, so no row stays `running` without an attempt while its runner lives.
+ * - At most one claim is in progress. A wake-up during a claim is remembered in `isWanted`, so that none is lost.
+ * - An attempt is removed from `held` when its outcome is recorded, and removes only itself: its job may have been claimed
+ *   again by then.
+ * - `running` never exceeds the number of threads. `waiting` is what `prefetch.ts` allows to claim ahead; it is released
+ *   after `maxWaitMs`, so that no job waits behind a long one while other runners have free threads.
  *
- * With the end of the session everything here is lost at once: attempts are told to end, nothing is written any more,
- * and whoever takes over finds the rows. The next session has attempts of its own.
+ * When the session closes, every attempt here is lost at once: it is aborted, nothing is written any more, and the runner
+ * that takes over finds the rows. The next session has a dispatcher of its own.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -49,33 +51,33 @@ export interface DispatcherOptions {
   readonly sql: Sql;
   readonly runner: number;
   readonly pool: ThreadPool;
-  /** Where suspects run. */
+  /** Runs suspects. */
   readonly isolate: Isolate;
   readonly definitions: ReadonlyMap<string, TaskDefinition>;
   readonly queues: readonly string[];
   readonly completer: Completer;
-  /** Whether the session is over. */
-  readonly isOver: () => boolean;
-  /** Told that a job of its own is to run again after so many milliseconds. */
+  /** Whether the session has closed. */
+  readonly isClosed: () => boolean;
+  /** Called when one of its jobs was scheduled to run again after `delayMs`. */
   readonly onScheduled: (delayMs: number) => void;
   readonly log: Logger;
   readonly metrics: JobMetrics;
 }
 
 export interface Dispatcher {
-  /** There may be jobs: claims as many as fit, now or as soon as there is room. */
+  /** Claims as many jobs as fit, now or as soon as there is room. */
   claim(): void;
-  /** The table was asked whether jobs wait, and which run here. */
-  polled(poll: Pick<Poll, 'hasAvailable' | 'hasSuspects' | 'running'>): void;
-  /** A thread has become free. */
-  proceed(): void;
-  /** Ends the job's attempt, if it is here. */
+  /** Acts on the result of a poll. */
+  onPoll(poll: Pick<Poll, 'hasAvailable' | 'hasSuspects' | 'running'>): void;
+  /** Starts waiting attempts; called when a thread has become free. */
+  dispatch(): void;
+  /** Aborts the attempt of the job, if it is here. */
   cancel(id: number): void;
   running(): number;
-  /** Claims no more, releases what waits, lets what runs end within `graceMs` and aborts the rest. Never rejects. */
+  /** Stops claiming, releases waiting jobs, lets running ones finish within `graceMs`, aborts the rest. Never rejects. */
   drain(graceMs: number): Promise<void>;
-  /** The session is over: aborts everything. Resolves when no thread works for it any more. */
-  lose(): Promise<void>;
+  /** Aborts everything after the session has closed. Resolves when none of its attempts has a thread. Never rejects. */
+  abandon(): Promise<void>;
 }
 
 interface Held {
@@ -84,37 +86,39 @@ interface Held {
   stage: 'waiting' | 'running' | 'recording';
 }
 
-const lost: RecordedOutcome = { kind: 'lost' };
+const lostOutcome: RecordedOutcome = { kind: 'lost' };
 
-/** What is claimed ahead waits for a thread so long at most, in milliseconds. */
-const waitMs = 500;
+/** Maximum time that a job claimed ahead waits for a thread, in milliseconds. */
+const maxWaitMs = 500;
+/** Minimum time between two writes of progress. */
 const progressMs = 200;
-const orphanReason = 'It was running for this runner, which had no such attempt.';
-/** After a claim that failed. */
+const orphanReason = 'The table had it running on this runner, which had no such attempt.';
+/** Delay after a failed claim. */
 const retryMs = 100;
-/** What threads and writes need, once all attempts have been told to end. */
-const endMs = 3_000;
+/** Time for threads to stop and outcomes to be recorded after all attempts were aborted. */
+const abortMs = 3_000;
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { sql, runner, pool, isolate, definitions, queues, completer, isOver, onScheduled, log, metrics } =
+  const { sql, runner, pool, isolate, definitions, queues, completer, isClosed, onScheduled, log, metrics } =
     options;
   const held = new Map<number, Held>();
   const threads = new Set<Promise<void>>();
   const prefetch = createPrefetch();
   const progress = createProgressBatch(async (entries) => {
-    if (!isOver()) await recordProgress(sql, { runner, entries }).catch(() => {});
+    if (!isClosed()) await recordProgress(sql, { runner, entries }).catch(() => {});
   }, progressMs);
   let waiting: Held[] = [];
   let running = 0;
   let isolated = 0;
-  /** Whether suspects wait that were not claimed because all processes of the isolate were taken. */
+  /** Whether suspects may be waiting that were not claimed because the isolate was full. */
   let hasSuspects = true;
   let isWanted = false;
   let isClaiming = false;
   let isStopping = false;
   let mayHaveOrphans = false;
   let staleTimer: NodeJS.Timeout | undefined;
-  let onEmpty: (() => void) | undefined;
+  /** Resolved when it stops and no attempt is left. */
+  const empty = createDeferred();
 
   const claimSize = () =>
     prefetch.claimSize({
@@ -126,7 +130,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   async function claimAll(): Promise<void> {
     isClaiming = true;
-    while (isWanted && !isStopping && !isOver()) {
+    while (isWanted && !isStopping && !isClosed()) {
       try {
         if (mayHaveOrphans) await releaseOrphans();
         const limit = claimSize();
@@ -146,14 +150,14 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       }
     }
     isClaiming = false;
-    tellIfEmpty();
+    resolveIfEmpty();
   }
 
-  function tellIfEmpty(): void {
-    if (held.size === 0 && !isClaiming) onEmpty?.();
+  function resolveIfEmpty(): void {
+    if (isStopping && held.size === 0 && !isClaiming) empty.resolve();
   }
 
-  /** Gives back the rows that nobody here knows. No claim is under way, so `held` has all others. */
+  /** Releases the rows that have no attempt here. No claim is in progress, so `held` has all others. */
   async function releaseOrphans(): Promise<void> {
     const own = await findOwnAttempts(sql, runner);
     const jobs = own.filter(({ id, attempt }) => held.get(id)?.job.attempt !== attempt);
@@ -170,21 +174,21 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       const each: Held = { job, claimedAt, stage: 'waiting' };
       held.set(job.id, each);
       if (!isSuspect(job)) waiting.push(each);
-      else if (isStopping) giveBack([each]);
+      else if (isStopping) release([each]);
       else start(each);
       log.debug('job.claimed', { ...jobFields(job), wait_ms: Math.round(job.waitMs) });
     }
-    // It came while the runner was stopping, or with the end of the session.
-    if (isStopping) giveBack(waiting.splice(0));
+    // The claim finished after the runner began to stop, or after the session closed.
+    if (isStopping) release(waiting.splice(0));
     dispatch();
   }
 
   function dispatch(): void {
-    while (waiting.length > 0 && pool.free() > 0 && !isOver()) {
+    while (waiting.length > 0 && pool.free() > 0 && !isClosed()) {
       const next = waiting.shift();
       if (next !== undefined) start(next);
     }
-    if (waiting.length > 0) staleTimer ??= setTimeout(releaseStale, waitMs);
+    if (waiting.length > 0) staleTimer ??= setTimeout(releaseStale, maxWaitMs);
     if (isWanted && !isClaiming) void claimAll();
   }
 
@@ -193,7 +197,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const startedAt = performance.now();
     metrics.started(job.name, job.waitMs + startedAt - each.claimedAt);
     if (!definitions.has(job.name)) {
-      const message = `This runner knows no task "${cutText(job.name, 100)}".`;
+      const message = `This runner has no task "${cutText(job.name, 100)}".`;
       void record(each, { kind: 'failed', error: { code: 'unknown_task', message }, final: false }, null);
       return;
     }
@@ -203,7 +207,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     else running += 1;
     const { id, attempt } = job;
     const ended = (isAlone ? isolate : pool)
-      .run(withoutClaim(job), (said) => progress.put({ id, attempt, ...said }))
+      .run(withoutClaim(job), (reported) => progress.put({ id, attempt, ...reported }))
       .then((outcome) => {
         threads.delete(ended);
         const durationMs = performance.now() - startedAt;
@@ -212,7 +216,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
           isWanted ||= hasSuspects;
         } else {
           running -= 1;
-          prefetch.note(durationMs);
+          prefetch.recordDuration(durationMs);
         }
         void record(each, outcome, durationMs);
         dispatch();
@@ -223,15 +227,15 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   async function record(each: Held, outcome: Outcome, durationMs: number | null): Promise<void> {
     each.stage = 'recording';
     progress.drop(each.job.id);
-    const ending = isOver() ? lost : await completer.record(each.job, outcome);
+    const recorded = isClosed() ? lostOutcome : await completer.record(each.job, outcome);
     if (held.get(each.job.id) === each) held.delete(each.job.id);
-    const isRefusal = ending.kind === 'failed' && ending.error.code === 'refused';
-    metrics.finished(each.job.name, isRefusal ? 'refused' : ending.kind, durationMs);
-    logOutcome(log, each.job, ending, durationMs);
-    if (ending.kind === 'retried') onScheduled(ending.retryAfterMs);
-    if (ending.kind === 'snoozed' && outcome.kind === 'snoozed') onScheduled(outcome.delayMs);
-    tellIfEmpty();
-    // There may be room for a claim that there was none for.
+    const isRefusal = recorded.kind === 'failed' && recorded.error.code === 'refused';
+    metrics.finished(each.job.name, isRefusal ? 'refused' : recorded.kind, durationMs);
+    logOutcome(log, each.job, recorded, durationMs);
+    if (recorded.kind === 'retried') onScheduled(recorded.retryAfterMs);
+    if (recorded.kind === 'snoozed' && outcome.kind === 'snoozed') onScheduled(outcome.delayMs);
+    resolveIfEmpty();
+    // There may now be room for a claim that had to wait.
     if (isWanted && !isClaiming) void claimAll();
   }
 
@@ -239,19 +243,19 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     (isSuspect(job) ? isolate : pool).abort(job.id, reason);
   }
 
-  function giveBack(some: readonly Held[]): void {
+  function release(some: readonly Held[]): void {
     for (const each of some) void record(each, { kind: 'aborted', reason: 'drain' }, null);
   }
 
   function releaseStale(): void {
     staleTimer = undefined;
-    const before = performance.now() - waitMs;
+    const before = performance.now() - maxWaitMs;
     const stale = waiting.filter(({ claimedAt }) => claimedAt <= before);
     if (stale.length > 0) {
-      prefetch.stop();
+      prefetch.pause();
       waiting = waiting.filter(({ claimedAt }) => claimedAt > before);
       isWanted = true;
-      giveBack(stale);
+      release(stale);
     }
     dispatch();
   }
@@ -263,12 +267,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   return {
     claim: () => runOutsideRequest(claim),
-    polled(poll) {
+    onPoll(poll) {
       mayHaveOrphans ||= poll.running.some((id) => !held.has(id));
       hasSuspects = poll.hasSuspects;
       if (poll.hasAvailable || mayHaveOrphans) claim();
     },
-    proceed: () => runOutsideRequest(dispatch),
+    dispatch: () => runOutsideRequest(dispatch),
     cancel(id) {
       const each = held.get(id);
       if (each?.stage === 'running') abort(each.job, 'cancelled');
@@ -280,15 +284,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     async drain(graceMs) {
       isStopping = true;
       clearTimeout(staleTimer);
-      giveBack(waiting.splice(0));
-      const empty = createDeferred();
-      onEmpty = empty.resolve;
-      tellIfEmpty();
+      release(waiting.splice(0));
+      resolveIfEmpty();
       await withTimeout(empty.promise, graceMs, () => {});
       for (const { job, stage } of held.values()) if (stage === 'running') abort(job, 'drain');
-      await withTimeout(empty.promise, endMs, () => {});
+      await withTimeout(empty.promise, abortMs, () => {});
     },
-    async lose() {
+    async abandon() {
       isStopping = true;
       clearTimeout(staleTimer);
       for (const each of waiting.splice(0)) void record(each, { kind: 'aborted', reason: 'lost' }, null);
@@ -298,12 +300,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   };
 }
 
-/** Whether a job is to run alone: it ran in a process that has ended. */
+/** Returns whether a job must run isolated because it ran in a process that has ended. */
 function isSuspect({ losses }: ClaimedJob): boolean {
   return losses > 0;
 }
 
-/** What a thread is to know. */
+/** Returns the fields that are sent to a thread. */
 function withoutClaim({ queue, priority, waitMs, losses, ...attempt }: ClaimedJob) {
   return attempt;
 }

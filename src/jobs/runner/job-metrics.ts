@@ -1,33 +1,26 @@
 import type { Metrics } from '../../observability/metrics/metrics.ts';
 import type { TaskDefinition } from '../task.ts';
 import type { RecordedOutcome } from './completer.ts';
+import type { QueueDepth } from './runner-store.ts';
 
 /**
- * What became of attempts, as the label `outcome` says it. `refused`: the job has failed because its task rejected what it
- * was given. `taken_over`: from a runner that had died.
+ * The values of the label `outcome`. `refused`: the job failed because its task rejected the input. `taken_over`: the job
+ * was taken over from a dead runner.
  */
 export type CountedOutcome = RecordedOutcome['kind'] | 'refused' | 'taken_over';
 
-export interface QueueDepth {
-  readonly queue: string;
-  /** How many jobs wait; counted up to 10,000. */
-  readonly waiting: number;
-  /** How long the oldest of them has waited. */
-  readonly oldestSeconds: number;
-}
-
 export interface JobMetrics {
-  /** An attempt got a thread, so long after its job could have run. */
+  /** An attempt got a thread, `waitMs` after `run_at` of its job. */
   started(task: string, waitMs: number): void;
-  /** An attempt ended. `durationMs` is null if it had no thread. */
+  /** An attempt ended. `durationMs` is null if it never had a thread. */
   finished(task: string, outcome: CountedOutcome, durationMs: number | null): void;
   setDepths(depths: readonly QueueDepth[]): void;
 }
 
-/** A label is never what somebody wrote into the table: tasks that nobody has declared share this one. */
+/** The label of tasks that are not declared. A name from the table is never used as a label, because it could be anything. */
 const unknown = 'unknown';
 
-/** Declares what a runner counts, for the tasks it knows. `running` is asked when somebody looks. */
+/** Declares the metrics of a runner. `running` is called when metrics are collected. */
 export function createJobMetrics(
   metrics: Metrics,
   definitions: readonly TaskDefinition[],
@@ -35,46 +28,46 @@ export function createJobMetrics(
 ): JobMetrics {
   const finished = metrics.counter({
     name: 'jobs_finished_total',
-    help: 'Attempts that ended, by task and by what became of them: completed, failed, refused (failed because of its input), retried, snoozed, cancelled, released, lost, taken_over.',
+    help: 'Attempts that ended, by task and outcome: completed, failed, refused (failed because of its input), retried, snoozed, cancelled, released, lost, taken_over.',
     labels: ['task', 'outcome'],
   });
   const duration = metrics.histogram({
     name: 'job_duration_seconds',
-    help: 'How long attempts had a thread.',
+    help: 'Time that attempts had a thread.',
     labels: ['task'],
     bounds: [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300, 1800],
   });
   const wait = metrics.histogram({
     name: 'job_wait_seconds',
-    help: 'From the moment a job could have run to the one at which it got a thread.',
+    help: 'Time from the moment at which a job could run until it got a thread.',
     labels: ['queue'],
     bounds: [0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300, 1800],
   });
-  const underWay = metrics.gauge({
+  const runningNow = metrics.gauge({
     name: 'jobs_running',
-    help: 'Attempts that have a thread now.',
+    help: 'Attempts that have a thread.',
     perWorker: true,
   });
   const waiting = metrics.gauge({
     name: 'jobs_waiting',
-    help: 'Jobs that could run and wait for a thread, counted up to 10,000 a queue, every 15 seconds. Each runner says the same of the whole queue: take the highest.',
+    help: 'Jobs that could run and wait for a thread, counted up to 10,000 per queue, every 15 seconds. Each runner reports the whole queue: use the maximum.',
     labels: ['queue'],
     perWorker: true,
   });
   const oldest = metrics.gauge({
     name: 'jobs_oldest_waiting_seconds',
-    help: 'How long the oldest of them has waited; 0 if none does. As above, take the highest.',
+    help: 'How long the oldest waiting job has waited; 0 if none waits. As above, use the maximum.',
     labels: ['queue'],
     perWorker: true,
   });
 
   const queueOf = new Map(definitions.map(({ name, queue }) => [name, queue]));
   const labelOf = (task: string) => (queueOf.has(task) ? task : unknown);
-  // From the start, at 0, so that the first failure is an increase already.
+  // Created at 0, so that the first failure is an increase that alerts can see.
   for (const { name } of definitions) {
     for (const outcome of ['completed', 'failed', 'retried'] as const) finished.of(name, outcome);
   }
-  metrics.onCollect(() => underWay.of().set(running()));
+  metrics.onCollect(() => runningNow.of().set(running()));
 
   return {
     started: (task, waitMs) => wait.of(queueOf.get(task) ?? unknown).observe(waitMs / 1000),

@@ -1,38 +1,39 @@
 /**
- * How many jobs a runner claims. With long jobs no more than there are free threads: what one runner holds, no other
- * can begin. With short jobs a claim for each would take longer than the job, so what the threads get done in
- * `horizonMs` is claimed ahead and waits in memory. How long jobs take is learned from those that have ended.
+ * Decides how many jobs a runner claims. With long jobs it claims no more than there are free threads, because a job that
+ * one runner holds cannot start on another. With short jobs a claim per job would take longer than the job itself, so the
+ * runner also claims what its threads can finish in `horizonMs`, and those jobs wait in memory. The average duration of
+ * the jobs that have ended decides which case applies.
  */
 
-/** What a runner has, and what it has in its hands. */
+/** The threads of a runner, and its attempts by stage. */
 export interface RunnerLoad {
-  /** Threads that work or could. */
+  /** Busy and free threads. */
   readonly threads: number;
-  /** Claimed, and waiting for a thread. */
+  /** Claimed jobs that wait for a thread. */
   readonly waiting: number;
   readonly running: number;
-  /** Ended, and not yet recorded as such. */
+  /** Ended attempts whose outcome is not recorded yet. */
   readonly recording: number;
 }
 
 export interface Prefetch {
-  /** Takes note of how long a job had its thread, in milliseconds. */
-  note(durationMs: number): void;
-  /** What was claimed ahead has waited too long: nothing more is, until jobs have proved short again. */
-  stop(): void;
-  /** How many jobs to claim now; 0 for none. */
+  /** Adds the time that a job had its thread to the average, in milliseconds. */
+  recordDuration(durationMs: number): void;
+  /** Stops claiming ahead until jobs have been short again; called when a job claimed ahead has waited too long. */
+  pause(): void;
+  /** Returns how many jobs to claim now. */
   claimSize(load: RunnerLoad): number;
 }
 
 const horizonMs = 100;
-/** More would not make a claim cheaper for each job. */
+/** A larger claim would not be cheaper per job. */
 const maxAhead = 256;
-/** What may wait to be recorded, before nothing more is claimed: the database is behind. */
+/** No more is claimed with this many attempts held: the database is too slow to record their outcomes. */
 const maxHeld = 2_048;
-/** The weight of the last job in the average. */
+/** Weight of the latest job in the moving average. */
 const weight = 0.1;
 
-/** Starts without an idea of how long jobs take, and so with nothing ahead. */
+/** Claims nothing ahead until the first job has ended. */
 export function createPrefetch(): Prefetch {
   let averageMs = Number.POSITIVE_INFINITY;
 
@@ -42,17 +43,17 @@ export function createPrefetch(): Prefetch {
       : Math.min(maxAhead, Math.floor((threads * horizonMs) / Math.max(averageMs, 0.01)));
 
   return {
-    note(durationMs) {
+    recordDuration(durationMs) {
       averageMs = averageMs === Number.POSITIVE_INFINITY ? durationMs : mix(averageMs, durationMs);
     },
-    stop() {
+    pause() {
       averageMs = 5 * horizonMs;
     },
     claimSize({ threads, waiting, running, recording }) {
-      const most = ahead(threads);
-      const wanted = threads + most - waiting - running;
-      // Half of it at least, or the first job that ends would cause a claim for one.
-      if (wanted < 1 + Math.floor(most / 2)) return 0;
+      const extra = ahead(threads);
+      const wanted = threads + extra - waiting - running;
+      // At least half of `extra`, or every job that ends would cause a claim for one.
+      if (wanted < 1 + Math.floor(extra / 2)) return 0;
       return Math.max(0, Math.min(wanted, maxHeld - waiting - running - recording));
     },
   };

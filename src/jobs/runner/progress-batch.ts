@@ -1,6 +1,6 @@
 /**
- * What tasks say of how far they are, on its way to the table: of each job only the last word since the last write, and
- * at most one write in `everyMs` for all jobs together. A write that fails is not repeated: the next word replaces it.
+ * Batches the progress of running jobs on its way to the table: the latest progress of each job since the last write, and
+ * at most one write per `everyMs` for all jobs together. A failed write is not repeated, because newer progress replaces it.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,11 +11,11 @@ export type ProgressEntry = AttemptKey & Progress;
 
 export interface ProgressBatch {
   put(entry: ProgressEntry): void;
-  /** The attempt has ended: what it said last is no longer of interest. */
+  /** Discards the unwritten progress of a job whose attempt has ended. */
   drop(id: number): void;
 }
 
-/** `write` never rejects. */
+/** `write` must not reject. */
 export function createProgressBatch(
   write: (entries: readonly ProgressEntry[]) => Promise<void>,
   everyMs: number,

@@ -1,20 +1,20 @@
 /**
- * What runners say of themselves, and to whom the jobs of the dead go. A runner is a row of `job_runners` and a session
- * that holds the advisory lock (`lockClass`, its number); the lock goes with the session, however that ends.
+ * The rows of runners, and the take-over of jobs from dead ones. A runner is a row of `job_runners` and a session that holds
+ * the advisory lock (`lockClass`, its number). PostgreSQL releases the lock when the session ends, for whatever reason.
  *
- *     registerRunner ──> row and lock ──> claims ... ──> unregisterRunner   its row goes, if no job is left
+ *     registerRunner ──> row and lock ──> claims ... ──> unregisterRunner   deletes the row if no job is left
  *                           │
- *                           │ the session ends: the lock is free, the row is there
+ *                           │ the session ends: the lock is free, the row remains
  *                           v
- *                         dead ──takeOver, by anyone──> its jobs are available, its row is gone
+ *                         dead ──takeOver, by any runner──> its jobs are available, its row is deleted
  *
- * - The lock is taken before the row can be seen: a row without a lock is a dead runner, never one to come.
- * - A claim holds the row, and so does a take-over: a claim is either seen by the take-over or finds no row.
- * - A job that a transaction holds at that moment, such as one that completes it, is left where it is. The row stays
- *   until none is left, so that the next poll tries again; nobody waits for the transaction of somebody else.
+ * - The lock is taken before the row becomes visible: a row without a lock is a dead runner, never one that is starting.
+ * - A claim and a take-over both lock the row: a take-over sees a claim, or the claim finds no row.
+ * - A job whose row another transaction holds, such as one that completes it, is skipped. The runner's row stays until no
+ *   job is left, so the next poll tries again; a take-over never waits for another transaction.
  *
- * The functions take the runner's own connection (with the program's column types), but for `isRegistered` and
- * `takeOver`, which are asked of where jobs are claimed.
+ * The functions use the runner's own connection (with the program's column types), except `isRegistered`, `takeOver` and
+ * `findQueueDepths`, which use the connections that claim jobs.
  */
 
 import { onlyRow, type Sql } from '../../db/sql.ts';
@@ -23,7 +23,7 @@ import { availableChannel } from '../channels.ts';
 import type { JobState } from '../job.ts';
 import { notifyAvailable, withoutNotified } from '../store.ts';
 
-/** The first number of the advisory locks of runners: "jobs" in ASCII. Nothing else in the database uses it. */
+/** The first key of the advisory locks of runners: "jobs" in ASCII. Nothing else in the database uses it. */
 export const lockClass = 0x6a_6f_62_73;
 
 export interface RunnerProcess {
@@ -33,7 +33,7 @@ export interface RunnerProcess {
   readonly threads: number;
 }
 
-/** Makes the session a runner: takes a number, its lock and its row. Returns the number. */
+/** Registers the session as a runner: draws a number, takes its lock and inserts its row. Returns the number. */
 export async function registerRunner(
   session: Sql,
   { host, pid, version, threads }: RunnerProcess,
@@ -50,13 +50,13 @@ export async function registerRunner(
   return onlyRow(rows).id;
 }
 
-/** Has the queues known, so that they can be paused before they have jobs. One that was known stays as it is. */
+/** Inserts the queues that are not in the table yet, so that they can be paused before they have jobs. */
 export async function registerQueues(session: Sql, queues: readonly string[]): Promise<void> {
   await session`
     insert into job_queues (name) select unnest(${[...queues].sort()}::text[]) on conflict do nothing`;
 }
 
-/** Whether the row of this runner is seen by `sql`: if not, its session is in another database. */
+/** Returns whether `sql` sees the row of this runner. If not, the session is in another database. */
 export async function isRegistered(
   sql: Sql,
   runner: number,
@@ -66,17 +66,18 @@ export async function isRegistered(
   return rows.length === 1;
 }
 
-/** Takes the runner's row away if no job is left with it; else that is for whoever takes over. */
+/** Deletes the runner's row if it has no jobs; otherwise another runner takes them over and deletes it. */
 export async function unregisterRunner(session: Sql, { runner }: { readonly runner: number }): Promise<void> {
   await session`
     delete from job_runners where id = ${runner} and ${hasNoJobs(session, runner)}`;
 }
 
 /**
- * Ends the session that holds the lock of a runner which has lost it: a connection that broke in between may look good to
- * PostgreSQL for a while, and as long nobody could take the jobs over. It is idle; who takes over is in a transaction.
+ * Terminates the previous session of a runner if it still holds the lock. PostgreSQL may take a while to notice a broken
+ * connection, and until then no runner could take the jobs over. That session is idle, while a runner that is taking the
+ * jobs over, and holds the same lock, is in a transaction.
  */
-export async function endFormerSession(session: Sql, runner: number): Promise<void> {
+export async function terminatePreviousSession(session: Sql, runner: number): Promise<void> {
   await session`
     select pg_terminate_backend(pid) from pg_locks join pg_stat_activity using (pid)
     where locktype = 'advisory' and classid = ${lockClass} and objid = ${runner} and objsubid = 2 and granted
@@ -85,23 +86,23 @@ export async function endFormerSession(session: Sql, runner: number): Promise<vo
 }
 
 export interface Poll {
-  /** How many jobs whose time has come were made available; at most 1000, the others at the next poll. */
+  /** How many scheduled jobs were due and made available; at most 1000 per poll. */
   readonly promoted: number;
-  /** Registered, and their lock is free. */
+  /** Registered runners whose lock is free. */
   readonly deadRunners: readonly number[];
-  /** Own jobs, by the table. */
+  /** The running jobs of this runner according to the table. */
   readonly running: readonly number[];
-  /** Those of them that are to be cancelled. */
+  /** Those of `running` whose cancellation was requested. */
   readonly cancelRequested: readonly number[];
-  /** Whether a job waits in one of the queues that is not paused. */
+  /** Whether a job waits in a queue that is not paused. */
   readonly hasAvailable: boolean;
-  /** Whether one of them is a suspect, which is to run alone. */
+  /** Whether one of these waiting jobs is a suspect. */
   readonly hasSuspects: boolean;
-  /** Until the next scheduled job is due, 0 if it is now; null if there is none. */
+  /** Time until the next scheduled job is due; 0 if more are due now, null if none is scheduled. */
   readonly nextDueMs: number | null;
 }
 
-/** All that a runner asks for again and again, in one statement. */
+/** Reads everything that a runner needs to know regularly, in one statement. */
 export async function pollSession(
   session: Sql,
   { runner, queues }: { readonly runner: number; readonly queues: readonly string[] },
@@ -156,22 +157,22 @@ export interface TakenJob {
 }
 
 /**
- * How often a job may lose its runner. From the first time on it runs alone in a process of its own, whose crash is
- * counted as a failure of its attempt; so this ends only jobs that bring down their runner from there. It is high,
- * because a runner that other jobs crash again and again takes the suspects with it each time.
+ * How many times a job may lose its runner before it fails. After the first loss it runs isolated, in a process whose crash
+ * counts as a failed attempt, so only a job that crashes its runner from there gets this far. The limit is high because a
+ * runner that other jobs crash repeatedly takes its suspects with it each time.
  */
 const maxLosses = 50;
 
 export interface TakeOverOptions {
-  /** Whether the process of the runner may have crashed because of one of its jobs: then they are suspects. */
+  /** Whether one of the jobs may have crashed the runner's process. The jobs are suspects then. */
   readonly mayHaveCrashed: boolean;
 }
 
 /**
- * Takes the jobs of a dead runner from it: cancelled if that was asked for, failed if it was the last loss that a job
- * may have, else available. The lost attempt does not count: the maximum grows by one. Returns the jobs; none if the
- * runner lives, or somebody else does the same now. Each statement must see what the ones before it have waited for, so
- * `transaction` must be one, and `read committed`.
+ * Takes the jobs of a dead runner over: they become `cancelled` if that was requested, `failed` after too many losses, else
+ * `available`. The lost attempt does not count: the maximum is raised by one. Returns the jobs; an empty list if the runner
+ * is alive or another runner is taking its jobs over. `transaction` must be a `read committed` transaction, because each
+ * statement must see the changes that the ones before it have waited for.
  */
 export async function takeOver(
   transaction: Sql,
@@ -209,13 +210,41 @@ export async function takeOver(
 
 const lostError = JSON.stringify({
   code: 'runner_lost',
-  message: 'The process that ran the job has ended or lost its database session. The attempt does not count.',
+  message:
+    'The process that ran the job has exited or lost its database session. The attempt does not count.',
 });
 
 const lostTooOften = JSON.stringify({
   code: 'runner_lost',
-  message: `The process that ran the job has ended ${maxLosses} times while it did, most of them while the job ran alone: it is not run again.`,
+  message: `The process that ran the job has exited ${maxLosses} times while running it, most of these while the job ran isolated: it is not retried.`,
 });
+
+export interface QueueDepth {
+  readonly queue: string;
+  /** Number of waiting jobs, counted up to 10,000. */
+  readonly waiting: number;
+  /** How long the oldest waiting job has waited. */
+  readonly oldestSeconds: number;
+}
+
+/**
+ * Returns how many jobs wait in each queue, and how long. Reads at most the first 10,000 of each, so the cost does not grow
+ * with the backlog.
+ */
+export async function findQueueDepths(sql: Sql, queues: readonly string[]): Promise<QueueDepth[]> {
+  return sql<QueueDepth[]>`
+    select queue, found.waiting, greatest(0, coalesce(extract(epoch from now() - found.oldest), 0))::float8 as "oldestSeconds"
+    from unnest(${[...queues]}::text[]) as known (queue)
+    cross join lateral (
+      select count(*) as waiting, min(run_at) as oldest
+      from (
+        select run_at from jobs
+        where jobs.queue = known.queue and state = 'available'
+        order by priority, id
+        limit 10000
+      ) as first
+    ) as found`;
+}
 
 function hasNoJobs(sql: Sql, runner: number) {
   return sql`not exists (select from jobs where runner = ${runner} and state = 'running')`;

@@ -1,28 +1,28 @@
 /**
- * A runner: what fetches jobs and has threads run them. It never looks at a clock to know whose a job is. It owns the
- * jobs that carry its number, as long as a session of PostgreSQL holds the lock of that number:
+ * A runner claims jobs and has threads run them. No timeout decides which runner owns a job: a runner owns the jobs that
+ * carry its number, for as long as a session of PostgreSQL holds the lock of that number:
  *
- *               session opened            session over: connection broken, PostgreSQL restarted, ...
+ *               session opened            session closed: connection broken, PostgreSQL restarted, ...
  *     opening ─────────────────> working ────────────────────────────────────> opening (with a new number)
  *        │                          │
  *        └────────── stop() ────────┴──> draining ──> stopped
  *
  *     working   wake-up (NOTIFY) or poll ──> claim ──> threads ──> record        dispatcher.ts, completer.ts
- *               poll, every 1.1 s        ──> promote what is due, cancel, take the jobs of dead runners over
+ *               poll, every 1.1 s        ──> promote scheduled jobs that are due, cancel, take over from dead runners
  *
- * Where it can fail, and what then:
+ * Failures, and what happens:
  *
  * - The process is killed: its lock is free at once, and the next poll of any runner takes its jobs over.
- * - The session ends and the process lives: its threads are told to end, and it begins anew. What they still wanted to
- *   write finds no row with their attempt and number (fencing). Nothing is claimed before they have ended.
- * - The process was paused and wakes up when others have its jobs: the same, as soon as it reads that its session is
- *   over; until then fencing alone keeps it from completing anything.
- * - A connection of the pool breaks, the session lives: writes are repeated, claims too (dispatcher.ts).
- * - PostgreSQL is away: a session is tried for every 100 ms.
+ * - The session closes and the process lives: its attempts are aborted, and it opens a new session. Writes of those
+ *   attempts find no row with their attempt and number (fencing). It claims nothing before they have stopped.
+ * - The process was suspended and resumes when other runners have its jobs: the same, as soon as it notices that its
+ *   session has closed. Until then fencing keeps it from completing anything.
+ * - A connection of the pool breaks while the session lives: writes and claims are retried (dispatcher.ts).
+ * - PostgreSQL is unreachable: the runner tries to open a session every 100 ms.
  * - A wake-up is lost: the poll finds the job.
  *
- * To wait for the lock of another runner instead of polling would tell of its death at once, but a waiting statement
- * holds back VACUUM for the whole database for as long as it waits, which is for days.
+ * Waiting for the lock of another runner would report its death at once, but a waiting statement holds back VACUUM in the
+ * whole database for as long as it waits, which would be days. So runners poll.
  *
  * An idle runner sends one statement every 1.1 s, and one every 15 s for its metrics.
  */
@@ -35,75 +35,73 @@ import { isUnavailable } from '../../db/database-error.ts';
 import { StartError } from '../../errors.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Metrics } from '../../observability/metrics/metrics.ts';
-import { findQueueDepths } from '../admin/queue-depths.ts';
 import type { TaskDefinition } from '../task.ts';
 import type { Isolate } from '../thread/isolate.ts';
 import type { ThreadPool } from '../thread/thread-pool.ts';
 import { createCompleter } from './completer.ts';
 import { createDispatcher, type Dispatcher } from './dispatcher.ts';
 import { createJobMetrics } from './job-metrics.ts';
-import { type TakeOverOptions, takeOver } from './runner-store.ts';
+import { findQueueDepths, type TakeOverOptions, takeOver } from './runner-store.ts';
 import { openSession, type Session } from './session.ts';
 
-/** What fetches jobs and has them run. */
 export interface Runner {
-  /** Its number, which running jobs carry; changes when it has lost its session and begins anew. 0 before the first. */
+  /** Its number, which its running jobs carry. Changes with every session; 0 while there is none. */
   id(): number;
-  /** Whether it holds its lock and takes jobs. */
+  /** Whether it holds its lock and claims jobs. */
   isReady(): boolean;
-  /** Attempts under way. */
+  /** Number of running attempts. */
   running(): number;
-  /** Takes no more jobs, lets those that run finish within `graceMs`, releases the rest at once. Idempotent, never rejects. */
+  /** Claims no more jobs, lets running ones finish within `graceMs`, releases the rest. Idempotent; never rejects. */
   stop(graceMs: number): Promise<void>;
 }
 
 export interface RunnerOptions {
-  /** Where jobs are claimed and recorded; a pooler of transactions may stand in between. */
+  /** Connections that claim and record jobs; a transaction pooler is allowed. */
   readonly databaseUrl: string;
-  /** Where the lock is held: the same database, with nothing in between but a pooler of sessions. */
+  /** The connection that holds the lock: the same database, directly or through a session pooler. */
   readonly directUrl: string;
-  /** Connections to `databaseUrl`; by default 3. There is one more to `directUrl`. */
+  /** Number of connections to `databaseUrl`; by default 3. There is one more to `directUrl`. */
   readonly poolSize?: number;
   readonly connectTimeoutSeconds?: number;
-  /** What `pg_stat_activity` shows for the connections. */
+  /** The name of the connections in `pg_stat_activity`. */
   readonly applicationName?: string;
-  /** Every task it knows. It serves their queues. */
+  /** All tasks that it can run. It serves their queues. */
   readonly definitions: readonly TaskDefinition[];
-  /** Its threads. Whoever made the pool closes it, after `stop`. */
+  /** Its threads. The caller closes the pool after `stop`. */
   readonly pool: ThreadPool;
-  /** Where suspects run: jobs whose runner was lost. By default the pool, and then they do not run alone. */
+  /** Runs suspects, which are jobs whose runner was lost. By default the pool; they do not run isolated then. */
   readonly isolate?: Isolate;
-  /** The version of the program, for the list of runners. */
+  /** The version of the program, shown in the list of runners. */
   readonly version: string;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly pollMs?: number;
-  /** For the delay before another attempt: from 0 to below 1. */
+  /** Returns 0 up to 1, for the jitter of retry delays. */
   readonly random?: () => number;
 }
 
 /**
- * What `stop` takes beyond its grace time at most, in milliseconds: 3 s for attempts that were told to end and their
- * records (`dispatcher.ts`), 2 s for the row (`session.ts`), 2 s for the connections. Only a thread that cannot be ended
- * (`supervised-thread.ts`) holds it longer.
+ * Maximum time that `stop` takes beyond its grace period, in milliseconds: 3 s for aborted attempts and their outcomes
+ * (`dispatcher.ts`), 2 s for the row (`session.ts`), 2 s for the connections. Only a thread that cannot be terminated
+ * (`supervised-thread.ts`) can delay it further.
  */
 export const runnerStopMs = 7_000;
 
 const statementTimeoutMs = 10_000;
 const closeSeconds = 2;
-const depthsMs = 15_000;
-/** Between tries to open a session, while PostgreSQL is away; and when it refuses otherwise. */
-const reopenMs = 100;
-const refusedMs = 1_000;
-/** However many jobs come due one after the other. */
+const depthsEveryMs = 15_000;
+/** Delay between tries to open a session while PostgreSQL is unreachable, and after any other error. */
+const unavailableRetryMs = 100;
+const errorRetryMs = 1_000;
+/** Lower limit of the poll interval, however many jobs become due one after another. */
 const minPollMs = 25;
-/** For a job whose task nobody here knows: a runner with newer code may be on its way. */
+/** For jobs whose task is unknown here: a runner with newer code may be starting. */
 const unknownBackoff = { baseMs: 10_000, maxMs: 600_000 };
 
 /**
- * Starts a runner. Resolves when it takes jobs; also when PostgreSQL cannot be reached just now, and then goes on
- * trying. Throws a StartError behind a pooler of transactions and if the URLs lead to different databases, and what
- * PostgreSQL refuses otherwise, such as to read a table that is not there.
+ * Starts a runner. Resolves when it claims jobs, or when PostgreSQL is unreachable; it then keeps trying. Rejects with a
+ * StartError behind a transaction pooler or if the URLs lead to different databases, and with other errors of PostgreSQL,
+ * such as that of a missing table.
  */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
   const {
@@ -131,26 +129,25 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   });
   const jobMetrics = createJobMetrics(metrics, definitions, () => dispatcher?.running() ?? 0);
   const sleep = createInterruptibleSleep();
+  const stopRequested = createDeferred();
   let session: Session | undefined;
-  let lastRunner = 0;
   let dispatcher: Dispatcher | undefined;
+  /** The number of the previous session; 0 if there was none. */
+  let previousRunner = 0;
   let stopping: Promise<void> | undefined;
   let graceMs = 0;
-  /** The number of the session before. */
-  let former = 0;
-  const stopAsked = createDeferred();
 
   const open = () =>
     openSession({
       ...{ url: options.directUrl, ...shared, queues },
       process: { host: hostname(), pid: process.pid, version, threads: pool.size },
       jobs: options.directUrl === options.databaseUrl ? null : database.sql,
-      former,
+      previousRunner,
       onAvailable: () => dispatcher?.claim(),
       onCancel: (id) => dispatcher?.cancel(id),
     });
 
-  /** Tries until there is a session, or the runner is to stop. */
+  /** Tries until a session is open or the runner stops. */
   async function reopen(): Promise<Session | undefined> {
     let isReported = false;
     while (stopping === undefined) {
@@ -159,13 +156,13 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
       } catch (error) {
         if (!isReported) log.error('runner.failed', { step: 'open a session', error });
         isReported = true;
-        await sleep.for(isUnavailable(error) ? reopenMs : refusedMs);
+        await sleep.for(isUnavailable(error) ? unavailableRetryMs : errorRetryMs);
       }
     }
     return undefined;
   }
 
-  /** Works from the first session until the runner is to stop. */
+  /** Works in one session after another until the runner stops. */
   async function work(first: Session | undefined): Promise<void> {
     let opened = first ?? (await reopen());
     while (opened !== undefined) {
@@ -175,48 +172,48 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   }
 
   async function workIn(opened: Session): Promise<void> {
-    const { runner, isOver } = opened;
+    const { runner, isClosed } = opened;
     const backoffOf = (task: string) => byName.get(task)?.backoff ?? unknownBackoff;
-    const completer = createCompleter({ sql: database.sql, runner, isOver, backoffOf, random, log });
+    const completer = createCompleter({ sql: database.sql, runner, isClosed, backoffOf, random, log });
     const own = createDispatcher({
-      ...{ sql: database.sql, runner, pool, isolate, queues, completer, isOver, log },
+      ...{ sql: database.sql, runner, pool, isolate, queues, completer, isClosed, log },
       definitions: byName,
       onScheduled: sleep.wakeWithin,
       metrics: jobMetrics,
     });
     session = opened;
     dispatcher = own;
-    former = runner;
-    void opened.over.then(sleep.wake);
+    void opened.closed.then(sleep.wake);
     log.info('runner.started', { runner, pid: process.pid, threads: pool.size });
-    // Its own jobs of the session before it, unless others were faster: this process has not crashed.
-    if (lastRunner !== 0) await takeOverFrom(lastRunner, own, { mayHaveCrashed: false }).catch(() => {});
-    lastRunner = runner;
+    // Take the jobs of the previous session back, unless other runners were faster. This process has not crashed.
+    if (previousRunner !== 0)
+      await takeOverFrom(previousRunner, own, { mayHaveCrashed: false }).catch(() => {});
+    previousRunner = runner;
     own.claim();
-    // A poll without an answer, or a take-over, holds up neither the end of the session nor a stop.
-    await Promise.race([keepPolling(opened, own), opened.over, stopAsked.promise]);
-    if (!isOver()) await own.drain(graceMs);
-    // Both may have come: what cannot be let go in order any more is aborted.
-    if (isOver()) log.warning('runner.lost', { runner, running: own.running() });
+    // A hanging poll or take-over must not delay the end of the session or a stop.
+    await Promise.race([keepPolling(opened, own), opened.closed, stopRequested.promise]);
+    if (!isClosed()) await own.drain(graceMs);
+    // The session may have closed while it drained. Attempts that are left are aborted.
+    if (isClosed()) log.warning('runner.lost', { runner, running: own.running() });
     session = undefined;
     await opened.close();
-    await own.lose();
+    await own.abandon();
   }
 
   async function keepPolling(opened: Session, own: Dispatcher): Promise<void> {
-    while (stopping === undefined && !opened.isOver()) await sleep.for(await pollOnce(opened, own));
+    while (stopping === undefined && !opened.isClosed()) await sleep.for(await pollOnce(opened, own));
   }
 
-  /** Asks what there is to do, and begins it. Resolves with the milliseconds until it is to be asked again. */
+  /** Polls once and acts on the result. Resolves with the delay until the next poll, in milliseconds. */
   async function pollOnce(opened: Session, own: Dispatcher): Promise<number> {
     try {
       const poll = await opened.poll();
       for (const dead of poll.deadRunners) await takeOverFrom(dead, own);
       for (const id of poll.cancelRequested) own.cancel(id);
-      own.polled(poll);
+      own.onPoll(poll);
       return Math.max(minPollMs, Math.min(pollMs, poll.nextDueMs ?? pollMs));
     } catch (error) {
-      if (!opened.isOver()) log.warning('runner.failed', { runner: opened.runner, step: 'poll', error });
+      if (!opened.isClosed()) log.warning('runner.failed', { runner: opened.runner, step: 'poll', error });
       return pollMs;
     }
   }
@@ -237,7 +234,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     if (taken.length > 0) own.claim();
   }
 
-  async function lookAtQueues(): Promise<void> {
+  async function updateQueueDepths(): Promise<void> {
     if (session === undefined) return;
     try {
       jobMetrics.setDepths(await findQueueDepths(database.sql, queues));
@@ -256,26 +253,26 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     }
     log.error('runner.failed', { step: 'open a session', error });
   }
-  pool.onFree(() => dispatcher?.proceed());
-  if (isolate !== pool) isolate.onFree(() => dispatcher?.proceed());
+  pool.onFree(() => dispatcher?.dispatch());
+  if (isolate !== pool) isolate.onFree(() => dispatcher?.dispatch());
   const working = work(first);
-  const looking = setInterval(lookAtQueues, depthsMs);
-  void lookAtQueues();
+  const depthTimer = setInterval(updateQueueDepths, depthsEveryMs);
+  void updateQueueDepths();
 
   return {
     id: () => session?.runner ?? 0,
-    isReady: () => session !== undefined && !session.isOver() && stopping === undefined,
+    isReady: () => session !== undefined && !session.isClosed() && stopping === undefined,
     running: () => dispatcher?.running() ?? 0,
     stop(ms) {
       if (stopping !== undefined) return stopping;
       graceMs = ms;
-      clearInterval(looking);
+      clearInterval(depthTimer);
       stopping = working.then(async () => {
         await database.close(closeSeconds);
         log.info('runner.stopped');
       });
       sleep.wake();
-      stopAsked.resolve();
+      stopRequested.resolve();
       return stopping;
     },
   };

@@ -1,16 +1,16 @@
 /**
- * The session of a runner: one connection straight to PostgreSQL, which holds the runner's lock, hears NOTIFY, and asks
- * what there is to do. Nothing else goes over it, so nothing holds it up.
+ * The session of a runner: a direct connection to PostgreSQL that holds the runner's lock, receives NOTIFY, and polls. No
+ * other statement uses it, so nothing can delay it.
  *
- *     connect ──> a backend of its own? ──> number, lock and row ──> row seen where ──> LISTEN ──> open ──polls──> over
- *                        │                                           jobs are claimed?             └─ close(): the row
- *                        └─ no: StartError                                 └─ no: StartError          goes first
+ *     connect ──> a backend of its own? ──> number, lock and row ──> row visible where ──> LISTEN ──> open ──polls──> closed
+ *                        │                                           jobs are claimed?                └─ close(): deletes
+ *                        └─ no: StartError                                 └─ no: StartError             the row first
  *
- * - Whoever the number belongs to is decided by PostgreSQL alone: the lock is free when the backend has ended, and
- *   that is when the connection is closed, its process killed, or its cable pulled for about 15 s (`sessionSettings`).
- * - It is over once, for good: the driver would open another connection for the next query, and that one would hold no
- *   lock. So the first sign of an end, also a poll without an answer, ends it, and no query is sent any more.
- * - It holds no transaction open, which would keep VACUUM from the whole database.
+ * - PostgreSQL alone decides who owns a number: the lock is free once the backend has ended. That happens when the
+ *   connection is closed, its process is killed, or its network has been down for about 15 s (`sessionSettings`).
+ * - A session closes once and stays closed. The driver would open another connection for the next query, without the lock;
+ *   so the first sign of a broken connection, including an unanswered poll, closes the session, and no query is sent after.
+ * - It never leaves a transaction open, which would prevent VACUUM from cleaning the whole database.
  */
 
 import { createDeferred } from '../../concurrency/deferred.ts';
@@ -23,56 +23,56 @@ import type { Sql } from '../../db/sql.ts';
 import { StartError } from '../../errors.ts';
 import { availableChannel, cancelChannel } from '../channels.ts';
 import {
-  endFormerSession,
   isRegistered,
   type Poll,
   pollSession,
   type RunnerProcess,
   registerQueues,
   registerRunner,
+  terminatePreviousSession,
   unregisterRunner,
 } from './runner-store.ts';
 
 export interface SessionOptions {
-  /** A direct `postgres://` URL, of the database that has the jobs. */
+  /** A direct `postgres://` URL of the database that has the jobs. */
   readonly url: string;
   readonly applicationName: string;
   readonly connectTimeoutSeconds: number;
   readonly process: RunnerProcess;
-  /** Where jobs are claimed and recorded, if by another URL. It must be the same database. */
+  /** Connections that claim and record jobs, if they use another URL. They must lead to the same database. */
   readonly jobs: Sql | null;
-  /** The number that this process had before; 0 for none. Should its session have outlived the connection, it is ended. */
-  readonly former: number;
-  /** The queues it asks about. */
+  /** The number of this process's previous session, which is terminated if PostgreSQL still has it; 0 for none. */
+  readonly previousRunner: number;
+  /** The queues that it polls. */
   readonly queues: readonly string[];
-  /** Told when a job can be claimed. */
+  /** Called when a job can be claimed. */
   readonly onAvailable: () => void;
-  /** Told the id of a running job, of any runner, that is to be cancelled. */
+  /** Called with the id of a running job, of any runner, that must be cancelled. */
   readonly onCancel: (id: number) => void;
 }
 
 export interface Session {
-  /** The number of the runner: what its jobs carry. */
+  /** The number of the runner, which its running jobs carry. */
   readonly runner: number;
-  /** Resolves when it is over, for whatever reason. */
-  readonly over: Promise<void>;
-  isOver(): boolean;
-  /** Rejects with the driver's errors; without an answer in time it also ends the session. One at a time. */
+  /** Resolves when the session has closed, for whatever reason. */
+  readonly closed: Promise<void>;
+  isClosed(): boolean;
+  /** Rejects with the driver's errors. Closes the session if no answer arrives in time. One poll at a time. */
   poll(): Promise<Poll>;
-  /** Takes the runner's row away, unless it still has jobs, and ends the session. Never rejects. */
+  /** Deletes the runner's row, unless it still has jobs, and closes the session. Never rejects. */
   close(): Promise<void>;
 }
 
-/** How long a poll, or the opening, may take before the connection counts as broken: as long as PostgreSQL waits for ours. */
+/** A poll or the opening that takes longer counts as a broken connection; PostgreSQL waits as long for this side. */
 const answerMs = 15_000;
 const closeMs = 2_000;
 
-/** What PostgreSQL says of a database in which the tables were never made. */
+/** The SQLSTATE of a database that was never migrated: `undefined_table`. */
 const undefinedTable = '42P01';
 
 /**
- * A poll that takes longer than any should is ended, and a quiet session is not. Set by a query, because a pooler refuses
- * them at the start.
+ * PostgreSQL cancels a poll that takes too long, and keeps an idle session. Set by a statement, because poolers reject these
+ * as startup parameters.
  */
 const sessionSettings: Readonly<Record<string, string>> = {
   ...serverKeepAlive,
@@ -80,42 +80,42 @@ const sessionSettings: Readonly<Record<string, string>> = {
   idle_session_timeout: '0',
 };
 
-/** Rejects with a StartError behind a pooler of transactions or in another database, else with the driver's errors. */
+/** Rejects with a StartError behind a transaction pooler or in another database, else with the driver's errors. */
 export async function openSession(options: SessionOptions): Promise<Session> {
-  let isOver = false;
-  const over = createDeferred();
+  let isClosed = false;
+  const closed = createDeferred();
+  let rejectPoll = (_error: Error) => {};
   const connection = connectDirectly({
     ...options,
     onClose: () => end(),
     onNotify: (channel, payload) =>
       channel === cancelChannel ? options.onCancel(Number(payload)) : options.onAvailable(),
   });
-  let endPoll = (_error: Error) => {};
   const end = () => {
-    if (isOver) return;
-    isOver = true;
-    endPoll(new Error('The session ended before the poll had an answer.'));
+    if (isClosed) return;
+    isClosed = true;
+    rejectPoll(new Error('The session closed before the poll was answered.'));
     void connection.end({ timeout: 0 });
-    over.resolve();
+    closed.resolve();
   };
 
   try {
-    const runner = await within(answerMs, becomeRunner(connection, options), end);
+    const runner = await answerOf(becomeRunner(connection, options), answerMs, end);
     return {
       runner,
-      over: over.promise,
-      isOver: () => isOver,
+      closed: closed.promise,
+      isClosed: () => isClosed,
       async poll() {
-        if (isOver) throw new Error('The session of the runner is over.');
-        // The driver tells nobody of a query that it sent in the moment when the connection broke.
+        if (isClosed) throw new Error('The session of the runner has closed.');
+        // The driver never settles a query that it sent at the moment when the connection broke.
         const broken = createDeferred<never>();
-        endPoll = broken.reject;
+        rejectPoll = broken.reject;
         const polled = pollSession(connection, { runner, queues: options.queues });
-        return within(answerMs, Promise.race([polled, broken.promise]), end);
+        return answerOf(Promise.race([polled, broken.promise]), answerMs, end);
       },
       async close() {
-        if (isOver) return;
-        await within(closeMs, unregisterRunner(connection, { runner }), end).catch(() => {});
+        if (isClosed) return;
+        await answerOf(unregisterRunner(connection, { runner }), closeMs, end).catch(() => {});
         end();
       },
     };
@@ -130,14 +130,14 @@ async function becomeRunner(connection: DirectConnection, options: SessionOption
   const another = () => connectDirectly({ url, applicationName, connectTimeoutSeconds });
   if (await usesTransactionPooling(connection, another)) {
     throw new StartError(
-      'Jobs cannot run through a pooler that lends a connection by the transaction, because their runner holds a lock in its session: set APP_TASKS_BROKER_URL to a postgres:// URL that leads to PostgreSQL directly.',
+      'Jobs cannot run through a transaction pooler, because their runner holds a lock in its session: set APP_TASKS_BROKER_URL to a postgres:// URL that leads to PostgreSQL directly.',
     );
   }
   await connection`
     select set_config(name, value, false)
     from unnest(${Object.keys(sessionSettings)}::text[], ${Object.values(sessionSettings)}::text[])
       as wanted (name, value)`;
-  if (options.former !== 0) await endFormerSession(connection, options.former);
+  if (options.previousRunner !== 0) await terminatePreviousSession(connection, options.previousRunner);
   const runner = await registerWhereJobsAre(connection, options);
   await registerQueues(connection, options.queues);
   for (const channel of [availableChannel, cancelChannel]) await connection`listen ${connection(channel)}`;
@@ -145,8 +145,8 @@ async function becomeRunner(connection: DirectConnection, options: SessionOption
 }
 
 /**
- * A lock in another database would protect nothing, and its runner would hear of no job. Whatever the reason is to give
- * up, no row is left behind; and if that could be deleted, the session lives, so nobody else took it away.
+ * Registers the runner, and throws a StartError unless its row is visible where jobs are claimed: a lock in another database
+ * protects nothing, and its runner receives no notifications. Leaves no row behind when it throws.
  */
 async function registerWhereJobsAre(
   connection: DirectConnection,
@@ -167,14 +167,14 @@ async function registerWhereJobsAre(
   }
   if (isSeen) return runner;
   throw new StartError(
-    'APP_TASKS_BROKER_URL and APP_DATABASE_URL lead to different databases, so jobs cannot run: set APP_TASKS_BROKER_URL to a URL that leads to the database of APP_DATABASE_URL directly.',
+    'APP_TASKS_BROKER_URL and APP_DATABASE_URL lead to different databases, so jobs cannot run: set APP_TASKS_BROKER_URL to a URL that leads directly to the database of APP_DATABASE_URL.',
   );
 }
 
-/** Settles as the work does; calls `onLate` and rejects if it has not in time. */
-function within<T>(ms: number, work: Promise<T>, onLate: () => void): Promise<T> {
+/** Settles as `work` does. Without an answer in time, calls `onTimeout` and rejects. */
+function answerOf<T>(work: Promise<T>, ms: number, onTimeout: () => void): Promise<T> {
   return withTimeout(work, ms, () => {
-    onLate();
+    onTimeout();
     throw new Error(`The database did not answer within ${ms} ms.`);
   });
 }

@@ -11,15 +11,15 @@ test('what is handed in while a write is under way is written together after it'
     await gates[writes.length - 1]?.promise;
     return new Set(items);
   }, 100);
-  const first = batch.put(1);
-  const others = Promise.all([batch.put(2), batch.put(3)]);
+  const first = batch.add(1);
+  const others = Promise.all([batch.add(2), batch.add(3)]);
   assert.deepEqual(writes, [[1]]);
   gates[0]?.resolve();
   await first;
   gates[1]?.resolve();
   await others;
   assert.deepEqual(writes, [[1], [2, 3]]);
-  await batch.put(4);
+  await batch.add(4);
   assert.deepEqual(writes, [[1], [2, 3], [4]]);
 });
 
@@ -29,7 +29,7 @@ test('a write is given no more than it takes at a time, in order', async () => {
     writes.push([...items]);
     return new Set(items);
   }, 2);
-  await Promise.all([1, 2, 3, 4, 5].map((item) => batch.put(item)));
+  await Promise.all([1, 2, 3, 4, 5].map((item) => batch.add(item)));
   assert.ok(writes.every(({ length }) => length <= 2));
   assert.deepEqual(writes.flat(), [1, 2, 3, 4, 5]);
 });
@@ -40,6 +40,6 @@ test('whoever handed in what a write has left out is told, and it is not written
     writes.push([...items]);
     return new Set(items.filter((item) => item !== 2));
   }, 2);
-  assert.deepEqual(await Promise.all([1, 2, 3].map((item) => batch.put(item))), [true, false, true]);
+  assert.deepEqual(await Promise.all([1, 2, 3].map((item) => batch.add(item))), [true, false, true]);
   assert.deepEqual(writes, [[1], [2, 3]]);
 });

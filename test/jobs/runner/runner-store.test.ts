@@ -197,7 +197,7 @@ describe('a take-over', () => {
     await over(runner);
     const job = await findJob(sql, id);
     assert.equal(job?.state, 'failed');
-    assert.match(job?.errors.at(-1)?.message ?? '', /has ended 50 times/);
+    assert.match(job?.errors.at(-1)?.message ?? '', /has exited 50 times/);
   });
 
   it('of a runner whose process lives makes no suspects', async (t) => {

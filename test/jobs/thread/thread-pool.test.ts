@@ -61,7 +61,7 @@ describe('an attempt in a thread', () => {
     ['that rejects fails with its message', 'rejects', 'threw', /^There is one already: choose/, false],
     ['that throws what is no Error fails', 'throws_text', 'threw', /^Thrown was: a text$/, false],
     ['that refuses fails for good', 'refuses', 'refused', /^Two lines are wrong\.$/, true],
-    ['that snoozes for no time fails', 'snoozes_for_no_time', 'threw', /in NaN ms/, false],
+    ['that snoozes for no time fails', 'snoozes_for_no_time', 'threw', /got NaN ms/, false],
     ['of a task that is not there fails', 'nobody_knows', 'unknown_task', /no task nobody_knows/, false],
     [
       'that returns too much fails for good',
