@@ -1,18 +1,16 @@
 /**
- * What no variable can know alone. A refusal is a combination that must not start; a caution is one that is allowed
- * and most likely not meant. Each is a sentence that says what to do. A value that could not be read is undefined
- * here, and takes part in nothing: its own fault is enough.
+ * Combinations of settings with which the program must not start. Each error states the problem and what to do. A value
+ * that could not be read is undefined here and is not checked, because it has its own error. `warnings.ts` has the
+ * combinations that are allowed but probably a mistake.
  */
 
 import { findWeakness, weakness } from '../auth/secret-strength.ts';
-import { readConnectionUrl } from '../db/driver/connection-url.ts';
 import { findManagementPort, isLoopback } from './groups/management.ts';
-import { findDisabledProtections } from './protections.ts';
 import type { PartialValues } from './table.ts';
 
 const maxPerMinute = 1_000_000;
 
-/** The sentences for which the program must not start. `isSet` says whether a variable was set at all. */
+/** Returns a sentence for each reason not to start. `isSet` returns whether a variable was set at all. */
 export function findErrors(
   { application, security, server, tasks }: PartialValues,
   isSet: (name: string) => boolean,
@@ -21,15 +19,17 @@ export function findErrors(
   if (application.environment === 'production') {
     if (application.debug) {
       errors.push(
-        'APP_DEBUG=true is refused in production, where it would show stack traces to clients: set it to false.',
+        'APP_DEBUG=true is not allowed in production, because clients would see stack traces: set it to false.',
       );
     }
     if (application.allowedHosts?.includes('*')) {
-      errors.push('APP_ALLOWED_HOSTS with * is refused in production: list the host names that clients use.');
+      errors.push(
+        'APP_ALLOWED_HOSTS with * is not allowed in production: list the host names that clients use.',
+      );
     }
     if (application.databaseUrl === 'embedded' && !isSet('APP_DATABASE_URL')) {
       errors.push(
-        'APP_DATABASE_URL is not set, and production does not start an embedded database unasked: set it to postgres://user:password@host:5432/database, or to embedded if you mean it.',
+        'APP_DATABASE_URL is not set, and production starts an embedded database only on request: set it to postgres://user:password@host:5432/database, or to embedded.',
       );
     }
   }
@@ -40,18 +40,18 @@ export function findErrors(
   const { sessionIdleDays = 0, sessionMaxDays = Infinity } = security;
   if (sessionIdleDays > sessionMaxDays) {
     errors.push(
-      'SECURITY_SESSION_IDLE_DAYS is longer than SECURITY_SESSION_MAX_DAYS, which ends the session first: lower the one or raise the other.',
+      'SECURITY_SESSION_IDLE_DAYS is longer than SECURITY_SESSION_MAX_DAYS, so sessions expire before they are idle for so long: lower the first or raise the second.',
     );
   }
   if (application.corsAllowOrigins?.includes('*') && application.corsAllowCredentials) {
     errors.push(
-      'APP_CORS_ALLOW_ORIGINS with * is refused together with APP_CORS_ALLOW_CREDENTIALS=true: list the origins, or set APP_CORS_ALLOW_CREDENTIALS=false.',
+      'APP_CORS_ALLOW_ORIGINS with * is not allowed together with APP_CORS_ALLOW_CREDENTIALS=true: list the origins, or set APP_CORS_ALLOW_CREDENTIALS=false.',
     );
   }
   const { rateLimitPerMinute = 0, rateLimitBurst = 0 } = security;
   if (rateLimitPerMinute + rateLimitBurst > maxPerMinute) {
     errors.push(
-      `SECURITY_RATE_LIMIT_PER_MINUTE and SECURITY_RATE_LIMIT_BURST are more than ${maxPerMinute} together: lower one of them.`,
+      `SECURITY_RATE_LIMIT_PER_MINUTE and SECURITY_RATE_LIMIT_BURST are together more than ${maxPerMinute}: lower one of them.`,
     );
   }
   return errors;
@@ -59,7 +59,7 @@ export function findErrors(
 
 const howToGenerate = 'set it to the output of `openssl rand -hex 32`';
 
-/** Whoever can guess a secret can sign in as everybody. A weak one is refused locally too, for it would be copied. */
+/** An attacker who guesses a secret can sign in as any user. A weak one is rejected in local too, because it would be copied. */
 function findSecretErrors(
   environment: PartialValues['application']['environment'],
   { jwtSecret, jwtSecrets, jwtAlgorithm }: PartialValues['security'],
@@ -68,28 +68,28 @@ function findSecretErrors(
   const errors: string[] = [];
   if (isDeployed(environment) && jwtSecret === '' && jwtSecrets.length === 0) {
     errors.push(
-      `SECURITY_JWT_SECRET is not set, and ${environment} does not start without: ${howToGenerate}.`,
+      `SECURITY_JWT_SECRET is not set, and ${environment} does not start without it: ${howToGenerate}.`,
     );
   }
   if (jwtSecret !== '' && jwtSecrets.length > 0 && jwtSecrets[0] !== jwtSecret) {
     errors.push(
-      'SECURITY_JWT_SECRET is not the first of SECURITY_JWT_SECRETS, which signs: remove it, or put it first in the list.',
+      'SECURITY_JWT_SECRET differs from the first secret of SECURITY_JWT_SECRETS, which signs tokens: remove it, or put it first in the list.',
     );
   }
-  const named = [
+  const namedSecrets = [
     ...(jwtSecret === '' ? [] : [{ name: 'SECURITY_JWT_SECRET', secret: jwtSecret }]),
     ...jwtSecrets
       .filter((secret) => secret !== jwtSecret)
       .map((secret) => ({ name: 'A secret in SECURITY_JWT_SECRETS', secret })),
   ];
-  for (const { name, secret } of named) {
+  for (const { name, secret } of namedSecrets) {
     const why = weakness(secret, jwtAlgorithm);
     if (why !== undefined) errors.push(`${name} ${why}: ${howToGenerate}.`);
   }
   return errors;
 }
 
-/** A protection that somebody has switched on works, or the program does not start. */
+/** A protection that is explicitly switched on either works or stops the start. */
 function findHttpsErrors(
   { enableHsts, enforceHttps, trustProxyHeaders }: PartialValues['security'],
   disabledLayers: readonly string[],
@@ -102,20 +102,20 @@ function findHttpsErrors(
     if (value !== true) continue;
     if (trustProxyHeaders === false) {
       errors.push(
-        `${name}=true does nothing while SECURITY_TRUST_PROXY_HEADERS=false, since only a proxy in front can tell that a request came by HTTPS: set that to true and list the proxy in SECURITY_TRUSTED_PROXIES, or set ${name}=auto.`,
+        `${name}=true has no effect with SECURITY_TRUST_PROXY_HEADERS=false, because only the proxy knows whether a request came over HTTPS: set SECURITY_TRUST_PROXY_HEADERS=true and list the proxy in SECURITY_TRUSTED_PROXIES, or set ${name}=auto.`,
       );
     }
-    const off = [layer, 'proxy-headers'].find((each) => disabledLayers.includes(each));
-    if (off !== undefined) {
+    const disabled = [layer, 'proxy-headers'].find((each) => disabledLayers.includes(each));
+    if (disabled !== undefined) {
       errors.push(
-        `${name}=true needs the layer ${off}: take ${off} out of APP_DISABLED_LAYERS, or set ${name}=auto.`,
+        `${name}=true needs the layer ${disabled}: remove ${disabled} from APP_DISABLED_LAYERS, or set ${name}=auto.`,
       );
     }
   }
   return errors;
 }
 
-/** The second port must not be the first one, and what it tells of the inside must not be for everybody. */
+/** The management port must differ from the public one, and other machines must not reach it without a strong token. */
 function findManagementErrors(
   environment: PartialValues['application']['environment'],
   { port, managementPort, managementHost, managementToken }: PartialValues['server'],
@@ -126,12 +126,12 @@ function findManagementErrors(
   const errors: string[] = [];
   if (management.port !== 0 && management.port === port) {
     errors.push(
-      `APP_PORT and APP_MANAGEMENT_PORT are both ${port}: give one of them another port, or set APP_MANAGEMENT_PORT=off.`,
+      `APP_PORT and APP_MANAGEMENT_PORT are both ${port}: change one of them, or set APP_MANAGEMENT_PORT=off.`,
     );
   }
   if (isDeployed(environment) && isOpenToOthers(managementHost) && managementToken === '') {
     errors.push(
-      `APP_MANAGEMENT_TOKEN is not set, and ${environment} does not open the management port to other machines without: ${howToGenerate}, or set APP_MANAGEMENT_HOST=127.0.0.1.`,
+      `APP_MANAGEMENT_TOKEN is not set, and ${environment} does not open the management port to other machines without it: ${howToGenerate}, or set APP_MANAGEMENT_HOST=127.0.0.1.`,
     );
   }
   if (isOpenToOthers(managementHost) && managementToken) {
@@ -145,10 +145,10 @@ function findManagementErrors(
   return errors;
 }
 
-/** A guess at the token has to ask the server, which limits guesses, so it needs half of what a signing secret needs. */
+/** Half of what a signing secret needs, because each guess at the token is a request, and the server limits them. */
 const minTokenBytes = 16;
 
-/** Jobs, their results and the locks of those who run them are in one database, which the settings may name again. */
+/** Jobs, their results and the locks of the runners are in one database; the settings may repeat its URL. */
 function findTaskErrors(
   databaseUrl: PartialValues['application']['databaseUrl'],
   { brokerUrl, resultBackend }: PartialValues['tasks'],
@@ -157,101 +157,22 @@ function findTaskErrors(
   const errors: string[] = [];
   if (brokerUrl !== '' && (databaseUrl === 'embedded' || databaseUrl === 'none')) {
     errors.push(
-      `APP_TASKS_BROKER_URL is another way to the database of APP_DATABASE_URL, which is ${databaseUrl}: remove the one, or set the other to the URL of the same database.`,
+      `APP_TASKS_BROKER_URL is a second URL of the database of APP_DATABASE_URL, which is ${databaseUrl}: remove the first, or set the second to the URL of the same database.`,
     );
   }
   if (![databaseUrl, brokerUrl, ''].includes(resultBackend)) {
     errors.push(
-      'APP_TASKS_RESULT_BACKEND is not the database of APP_DATABASE_URL, where the results of jobs stand: remove it.',
+      'APP_TASKS_RESULT_BACKEND differs from APP_DATABASE_URL, whose database holds the results of jobs: remove it.',
     );
   }
   return errors;
 }
 
-function isOpenToOthers(managementHost: string | undefined): boolean {
+/** Whether other machines reach the management port. */
+export function isOpenToOthers(managementHost: string | undefined): boolean {
   return managementHost !== undefined && !isLoopback(managementHost);
 }
 
-function isDeployed(environment: PartialValues['application']['environment']): boolean {
+export function isDeployed(environment: PartialValues['application']['environment']): boolean {
   return environment === 'staging' || environment === 'production';
-}
-
-/** The sentences that an operator should read, although the program starts. */
-export function findWarnings(
-  { application, security, server, tasks }: PartialValues,
-  isSet: (name: string) => boolean,
-): string[] {
-  const warnings: string[] = [
-    ...findDisabledProtections({ application, security, server, tasks }),
-    ...findPlaintext(application.environment, {
-      APP_DATABASE_URL: application.databaseUrl,
-      APP_TASKS_BROKER_URL: tasks.brokerUrl,
-    }),
-  ];
-  const { rateLimitEnabled, rateLimitPerHour = Infinity, rateLimitPerMinute = 0 } = security;
-  if (rateLimitEnabled && rateLimitPerHour < rateLimitPerMinute) {
-    warnings.push(
-      'SECURITY_RATE_LIMIT_PER_HOUR is lower than SECURITY_RATE_LIMIT_PER_MINUTE, so the limit a minute is never reached: raise the one or lower the other.',
-    );
-  }
-  if (security.trustProxyHeaders && security.trustedProxies?.some((range) => range.endsWith('/0'))) {
-    warnings.push(
-      'SECURITY_TRUSTED_PROXIES trusts every address, so each client can claim any address, scheme and host: list the addresses of your proxies.',
-    );
-  }
-  const sendsHsts =
-    security.trustProxyHeaders &&
-    (security.enableHsts === 'auto' ? application.environment === 'production' : security.enableHsts);
-  if (security.hstsPreload && sendsHsts === false) {
-    warnings.push(
-      'SECURITY_HSTS_PRELOAD=true does nothing where Strict-Transport-Security is not sent: set SECURITY_ENABLE_HSTS and SECURITY_TRUST_PROXY_HEADERS to true.',
-    );
-  }
-  const { bodyTimeoutSeconds = 0, requestTimeoutSeconds = Infinity } = server;
-  if (bodyTimeoutSeconds > requestTimeoutSeconds) {
-    warnings.push(
-      'APP_BODY_TIMEOUT_SECONDS is longer than APP_REQUEST_TIMEOUT_SECONDS, which ends the request first: lower the one or raise the other.',
-    );
-  }
-  if (
-    !isDeployed(application.environment) &&
-    server.managementPort !== 'off' &&
-    isOpenToOthers(server.managementHost) &&
-    server.managementToken === ''
-  ) {
-    warnings.push(
-      'APP_MANAGEMENT_HOST opens the management port to other machines, where anybody reads metrics, workers and the list of jobs: set APP_MANAGEMENT_TOKEN too.',
-    );
-  }
-  if (isDeployed(application.environment) && application.smtpUrl === '') {
-    warnings.push(
-      'APP_SMTP_URL is not set, so no mail is sent: password reset and e-mail verification answer 503.',
-    );
-  }
-  if (application.smtpUrl && application.mailFrom?.includes('@localhost')) {
-    warnings.push(
-      'APP_MAIL_FROM is at localhost, which most mail servers refuse: set it to an address of your domain.',
-    );
-  }
-  if (application.databaseMigrate === true && application.databaseUrl === 'none') {
-    warnings.push('APP_DATABASE_MIGRATE=true does nothing while APP_DATABASE_URL=none.');
-  }
-  if (tasks.enabled && isSet('APP_TASKS_ENABLED') && application.databaseUrl === 'none') {
-    warnings.push('APP_TASKS_ENABLED=true does nothing while APP_DATABASE_URL=none: jobs need a database.');
-  }
-  return warnings;
-}
-
-/** A connection that is encrypted only if the server offers it is plain text to whoever stands in between. */
-function findPlaintext(
-  environment: PartialValues['application']['environment'],
-  urls: Readonly<Record<string, string | undefined>>,
-): string[] {
-  if (!isDeployed(environment)) return [];
-  return Object.entries(urls).flatMap(([name, url = '']) => {
-    if (!url.startsWith('postgres') || readConnectionUrl(url).tls.mode !== 'prefer') return [];
-    return [
-      `${name} does not require TLS, so passwords and data are sent in plain text if the server, or somebody on the way, offers none: add sslmode=verify-full or sslmode=require to it, or sslmode=disable if the network is trusted.`,
-    ];
-  });
 }

@@ -1,10 +1,10 @@
 import { findManagementPort } from './groups/management.ts';
 import type { SettingsValues } from './table.ts';
 
-/** Which database it is: one that the program starts itself, a server elsewhere, or none. */
+/** The kind of database: one that the program starts itself, an external server, or none. */
 export type DatabaseKind = 'embedded' | 'postgres' | 'none';
 
-/** What follows from the application's settings, so that no other part decides it again in its own way. */
+/** Computes what follows from the application's settings, so that it is decided in one place. */
 export function computeApplication(application: SettingsValues['application']) {
   const { environment, databaseUrl, databaseMigrate } = application;
   const servesDocs = environment === 'local' || environment === 'staging';
@@ -13,7 +13,7 @@ export function computeApplication(application: SettingsValues['application']) {
   const migratesByItself = environment === 'local' || environment === 'test' || databaseKind === 'embedded';
   return {
     isProduction: environment === 'production',
-    /** Path of the page that shows the API, or null where it is not served; the same for the next two. */
+    /** Path of the docs page, or null if it is not served; the same applies to the next two. */
     docsUrl: servesDocs ? '/docs' : null,
     redocUrl: servesDocs ? '/redoc' : null,
     openapiUrl: servesDocs ? '/openapi.json' : null,
@@ -25,14 +25,14 @@ export function computeApplication(application: SettingsValues['application']) {
 }
 
 /**
- * What follows from the settings of security: one list of secrets, whichever of the two variables has them, and what is
- * done about plain HTTP. Of the scheme only a trusted proxy can tell.
+ * Computes what follows from the security settings: one list of secrets from the two variables, and whether HTTPS is
+ * enforced. Both HTTPS settings need a trusted proxy, because only the proxy knows the scheme of a request.
  */
 export function computeSecurity({ security: { jwtSecret, ...security }, application }: SettingsValues) {
   const { jwtSecrets, trustProxyHeaders } = security;
   const isOn = (value: 'auto' | boolean) =>
     trustProxyHeaders && (value === 'auto' ? application.environment === 'production' : value);
-  /** The secrets of access tokens: the first signs, all verify. Empty if none is set. */
+  /** `jwtSecrets`: the first secret signs access tokens, all verify them. Empty if none is set. */
   return {
     ...security,
     enableHsts: isOn(security.enableHsts),
@@ -41,12 +41,12 @@ export function computeSecurity({ security: { jwtSecret, ...security }, applicat
   };
 }
 
-/** What follows from the settings of jobs: none run where there is no database to keep them in. */
+/** Computes what follows from the settings of jobs: without a database to store them, no jobs run. */
 export function computeTasks({ tasks, application }: SettingsValues) {
   return { ...tasks, enabled: tasks.enabled && application.databaseUrl !== 'none' };
 }
 
-/** What follows from the settings of the server: where, and whether, the management port is opened. */
+/** Computes what follows from the settings of the server: whether and where the management port is opened. */
 export function computeServer({ server, application }: SettingsValues) {
   return {
     ...server,

@@ -3,9 +3,9 @@ import { parseEnv } from 'node:util';
 import { StartError } from '../errors.ts';
 
 /**
- * The variables of a `.env` file, read by Node's own parser. That parser drops a line it does not understand, or
- * glues it to the next, and a setting is lost without a word; so the lines are looked at first. Undefined if there is
- * no such file and `optional` says that there need not be one. Throws a StartError that names the line, never its text.
+ * Reads the variables of a `.env` file with Node's parser. That parser silently drops an invalid line or joins it with
+ * the next one, so the lines are checked first. Returns undefined if the file does not exist and `optional` is true.
+ * Throws a StartError with the number of the invalid line, but never with its text, which may be a secret.
  */
 export function readEnvFile(path: string, optional: boolean): Record<string, string | undefined> | undefined {
   const text = readText(path, optional);
@@ -20,7 +20,7 @@ function readText(path: string, optional: boolean): string | undefined {
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
     if (code === 'ENOENT' && optional) return undefined;
-    throw new StartError(`The settings file ${path} cannot be read (${code}): mend it or leave it out.`, {
+    throw new StartError(`The settings file ${path} cannot be read (${code}): fix or remove it.`, {
       cause,
     });
   }
@@ -34,15 +34,17 @@ function checkLines(path: string, text: string): void {
     const [, value] = /^(?:export\s+)?[A-Za-z_][\w.-]*\s*=\s*(.*)$/.exec(line) ?? [];
     if (value === undefined) {
       throw new StartError(
-        `Line ${index + 1} of ${path} is not understood: write NAME=value, or a comment after #.`,
+        `Line ${index + 1} of ${path} is invalid: write NAME=value, or a comment that starts with #.`,
       );
     }
     const quote = /^["'`]/.exec(value)?.[0];
     if (quote === undefined || value.indexOf(quote, 1) > 0) continue;
-    // The value goes on over the lines up to the one that closes its quote.
+    // The value continues to the line that closes the quote.
     const closing = lines.findIndex((later, at) => at > index && later.includes(quote));
     if (closing < 0)
-      throw new StartError(`Line ${index + 1} of ${path} opens a quote ${quote} that is never closed.`);
+      throw new StartError(
+        `Line ${index + 1} of ${path} opens a quote ${quote} that is never closed: close it.`,
+      );
     index = closing;
   }
 }

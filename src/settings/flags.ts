@@ -3,7 +3,7 @@ import { StartError } from '../errors.ts';
 import { nearestName } from './nearest-name.ts';
 import { variables } from './table.ts';
 
-/** The flags of `start`, and the variable that each one sets for this run. */
+/** The flags of `npm start --`, and the variable that each one sets. */
 const variableOf: ReadonlyMap<string, string> = new Map([
   ['host', 'APP_HOST'],
   ['port', 'APP_PORT'],
@@ -11,20 +11,20 @@ const variableOf: ReadonlyMap<string, string> = new Map([
 ]);
 
 export interface Flags {
-  /** What `loadSettings` takes as `overrides`. */
+  /** The `overrides` for `loadSettings`. */
   readonly overrides: Readonly<Record<string, string>>;
-  /** Whether help was asked for instead of a start. */
+  /** Whether `--help` was given. */
   readonly help: boolean;
 }
 
 /**
- * Reads the arguments of the command line, without the program's own name. Only the shape is checked here: a value is
- * read as its variable is. Throws a StartError for an unknown flag, a flag without a value, or anything else.
+ * Parses the arguments of the command line, without the program's name. Values are checked later, like those of the
+ * environment. Throws a StartError for an unknown flag, a flag without a value, and any other argument.
  */
 export function parseFlags(argv: readonly string[]): Flags {
   const overrides: Record<string, string> = {};
   let help = false;
-  // Not strict, for the sentences below are ours; the tokens say what stood where.
+  // Not strict, because this function has its own error messages; the tokens keep the order and the form of the arguments.
   const { tokens } = parseArgs({
     args: [...argv],
     options: {
@@ -38,7 +38,7 @@ export function parseFlags(argv: readonly string[]): Flags {
     if (token.kind === 'option-terminator') continue;
     if (token.kind === 'positional') {
       throw new StartError(
-        `The argument ${JSON.stringify(token.value)} is not understood: see --help for the flags.`,
+        `The argument ${JSON.stringify(token.value)} is not valid: see --help for the flags.`,
       );
     }
     const variable = variableOf.get(token.name);
@@ -61,7 +61,7 @@ function explainUnknown(flag: string, name: string): string {
   return `There is no flag ${flag}: ${nearest === undefined ? 'see --help for the flags' : `did you mean --${nearest}`}.`;
 }
 
-/** What `--help` prints. */
+/** Returns the text of `--help`. */
 export function renderHelp(): string {
   const rows = [...variableOf].map(([flag, name]) => {
     const variable = variables.find((candidate) => candidate.name === name);
@@ -71,10 +71,10 @@ export function renderHelp(): string {
     'Usage: npm start -- [--host <address>] [--port <number>] [--workers <number|auto>]',
     '',
     ...rows,
-    `  --${'help'.padEnd(9)} Prints this text.`,
+    `  --${'help'.padEnd(9)} Print this text.`,
     '',
     'All other settings come from the environment or from .env: see .env.example and docs/configuration.md.',
-    '`npm run config` prints each of them with its value and origin.',
+    '`npm run config` prints each setting with its value and its origin.',
     '',
   ].join('\n');
 }

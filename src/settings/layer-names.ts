@@ -1,4 +1,4 @@
-/** The layers that APP_DISABLED_LAYERS can turn off, from the outermost in. */
+/** The layers that APP_DISABLED_LAYERS can disable, outermost first. */
 export const layerNames = [
   'metrics',
   'request-id',
@@ -20,10 +20,10 @@ export const layerNames = [
   'idempotency',
 ] as const;
 
-/** The layers that cannot be turned off, and what they are for. */
+/** The layers that cannot be disabled, and why. */
 export const fixedLayers: ReadonlyMap<string, string> = new Map([
-  ['error-boundary', 'it keeps errors from leaking'],
-  ['message-errors', 'it refuses messages that cannot be trusted'],
+  ['error-boundary', 'it keeps internal errors from reaching clients'],
+  ['message-errors', 'it rejects ambiguous and malformed messages'],
 ]);
 
 export type LayerName = (typeof layerNames)[number];

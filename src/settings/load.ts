@@ -1,25 +1,25 @@
 /**
- * Settings: from the environment to values that are typed, checked, frozen and complete.
+ * Settings: turns the environment into values that are typed, checked, complete and frozen.
  *
  *     defaults  <  .env  <  environment  <  flags
  *         \________________|________________/
- *            one text a variable, and its origin
+ *          one text per variable, and its origin
  *                          |
- *       its kind reads the text, or says what it takes
+ *      its kind parses the text, or explains what is valid
  *                          |
- *     the checks that look at several variables at once
+ *        checks that combine several variables
  *                          |
- *         frozen Settings, or every fault at once
+ *         frozen Settings, or all errors at once
  *
- * Each variable is declared once, in the file of its group (`table.ts` has the four); the types, the documentation and
- * the table of `npm run config` come from there. This folder alone reads the environment of the process.
+ * Each variable is declared once, in the file of its group (`table.ts` combines the four groups). The types, the
+ * documentation and the output of `npm run config` follow from the declaration. Only this folder reads `process.env`.
  *
- * There is no cached settings object to import from elsewhere. The program loads its settings once, at start, and
- * passes them down; a test makes its own.
+ * There is no global settings object to import. The program loads its settings once, at start, and passes them down; a
+ * test creates its own.
  */
 
 import { StartError } from '../errors.ts';
-import { findErrors, findWarnings } from './checks.ts';
+import { findErrors } from './checks.ts';
 import { computeApplication, computeSecurity, computeServer, computeTasks } from './computed.ts';
 import { printValue } from './kinds/kind.ts';
 import { maskPasswords, maskUrlPassword, quote } from './quote.ts';
@@ -39,19 +39,20 @@ import {
   settingsSchema,
   variables,
 } from './table.ts';
+import { findWarnings } from './warnings.ts';
 
 export type { Origin, SettingsSource } from './sources.ts';
 
-/** All settings, in camel case: `settings.server.port`. Sizes are in bytes, times in the unit of their name. */
+/** All settings, in camel case: `settings.server.port`. Sizes are in bytes, times in the unit that the name ends with. */
 export type Settings = ReturnType<typeof freezeSettings>;
 
 /** One variable as it is in effect. */
 export interface SettingOrigin {
   readonly name: string;
-  /** The value in the notation of the environment; what is secret in it is masked. */
+  /** The value as it is written in the environment, with secrets masked. */
   readonly value: string;
   readonly origin: Origin;
-  /** The other name that it was set by. */
+  /** The alias by which it was set. */
   readonly alias?: string;
 }
 
@@ -59,31 +60,31 @@ export interface LoadedSettings {
   readonly settings: Settings;
   /** Every variable, in the order of the documentation. */
   readonly origins: readonly SettingOrigin[];
-  /** Sentences that the operator should read. */
+  /** Sentences for the operator; the program starts all the same. */
   readonly warnings: readonly string[];
 }
 
 /**
- * Loads the settings. Throws a StartError whose message has one line for each fault, with the variable, what it got
- * and what it takes; secrets, and passwords in URLs, never stand in it.
+ * Loads the settings. Throws a StartError whose message has one line per error, with the variable, its value and what
+ * is valid. The message never contains secrets or passwords of URLs.
  */
 export function loadSettings(source: SettingsSource = {}): LoadedSettings {
   const sources = openSources(source);
   const errors: string[] = [];
   const found = new Map(variables.map((variable) => [variable, findText(variable, sources, errors)]));
 
-  const unread = new Set<DeclaredVariable>();
+  const invalid = new Set<DeclaredVariable>();
   const parsed = settingsSchema.safeParse(textsByGroup(found));
   for (const issue of parsed.error?.issues ?? []) {
     const variable = variables.find(({ group, key }) => group === issue.path[0] && key === issue.path[1]);
     const text = variable && found.get(variable);
     if (variable === undefined || text === undefined)
       throw new Error(`A setting has no variable: ${issue.path}`);
-    unread.add(variable);
+    invalid.add(variable);
     errors.push(describeError(variable, text, issue.message));
   }
 
-  const read = [...found].filter(([variable]) => !unread.has(variable));
+  const read = [...found].filter(([variable]) => !invalid.has(variable));
   const values = partialSchema.parse(textsByGroup(read));
   const set = new Set(read.flatMap(([{ name }, { origin }]) => (origin === 'default' ? [] : [name])));
   errors.push(...findErrors(values, (name) => set.has(name)));
@@ -111,7 +112,7 @@ function freezeSettings(values: SettingsValues) {
   });
 }
 
-/** What the schema reads: for each group, the text of each of its keys. */
+/** Returns the input of the schema: for each group, the text of each key. */
 function textsByGroup(
   found: Iterable<readonly [DeclaredVariable, Found]>,
 ): Record<string, Record<string, string>> {
@@ -125,12 +126,14 @@ function textsByGroup(
   return groups;
 }
 
-/** A reader's hint may quote what it read, so a secret has only its kind. */
+/** The hint of a kind may quote the value, so the error of a secret contains only what is valid. */
 function describeError(variable: DeclaredVariable, { text, origin, alias }: Found, accepts: string): string {
-  const name = alias === undefined ? variable.name : `${alias} (another name of ${variable.name})`;
-  const got =
-    variable.secret === undefined ? quote(text) : 'a value that is not shown, for it may hold a password,';
-  return `${name} got ${got} ${nameOrigin(origin)}, but takes ${variable.secret === 'value' ? variable.accepts : accepts}.`;
+  const name = alias === undefined ? variable.name : `${alias} (an alias of ${variable.name})`;
+  return variable.secret === undefined
+    ? `${name} is ${quote(text)} ${nameOrigin(origin)}, but must be ${accepts}.`
+    : `${name} has an invalid value ${nameOrigin(origin)} (not shown, because it may contain a password): it must be ${
+        variable.secret === 'value' ? variable.accepts : accepts
+      }.`;
 }
 
 function showValue(variable: DeclaredVariable, values: readonly (readonly [string, unknown])[]): string {

@@ -1,12 +1,12 @@
 /**
- * The name of the list that a mistyped one was most likely meant to be, or undefined if none is near enough: one
- * slip for each four characters, at most three. A swap of two neighbours is one slip (optimal string alignment).
+ * Returns the name that is nearest to a mistyped one, or undefined if none is near enough: at most one edit per four
+ * characters, and at most three. Swapping two neighbours is one edit (optimal string alignment).
  */
 export function nearestName(typed: string, names: readonly string[]): string | undefined {
   let nearest: string | undefined;
   let minEdits = Math.max(1, Math.min(3, Math.floor(typed.length / 4))) + 1;
   for (const name of names) {
-    // The slips are at least as many as the lengths differ by, so most names need no table.
+    // The difference of the lengths is a lower bound, so most names need no table.
     if (Math.abs(name.length - typed.length) >= minEdits) continue;
     const edits = countEdits(typed, name);
     if (edits < minEdits) [nearest, minEdits] = [name, edits];
@@ -14,7 +14,7 @@ export function nearestName(typed: string, names: readonly string[]): string | u
   return nearest;
 }
 
-/** Characters to insert, delete, replace or swap with their neighbour until `a` is `b`. */
+/** Returns how many characters to insert, delete, replace or swap with their neighbour to turn `a` into `b`. */
 function countEdits(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, column) => column);

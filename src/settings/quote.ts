@@ -1,29 +1,29 @@
 /**
- * How a value may be shown to a person: in a fault, in a warning, in the table of `npm run config`.
+ * Makes values safe to show in errors, in warnings and in the output of `npm run config`.
  *
- * A fault shows what the variable got, and what it got may be a mistake of any kind: a password in the wrong
- * variable, half a URL, a line break meant to forge a log line. So nothing is shown as it came.
+ * An error shows the invalid value, which can be anything: a password in the wrong variable, half a URL, or a line
+ * break that forges a log line. So no value is shown unchanged.
  */
 
 const maxShownLength = 100;
 
 /**
- * A text in quotes for an error message: credentials (whatever stands before an `@`) masked, control characters
- * escaped, and cut at 100 characters. It is masked before it is cut, so that half a secret is never left over.
+ * Returns the text in quotes for an error message: credentials (everything before an `@`) are masked, control characters
+ * are escaped, and the text is cut at 100 characters. Masking comes first, so that no part of a secret remains.
  */
 export function quote(text: string): string {
   const masked = text.replace(/:\/\/.*@/gs, '://***@').replace(/[^\s"'[\],/]*@/g, '***@');
   return JSON.stringify(masked.length > maxShownLength ? `${masked.slice(0, maxShownLength)}…` : masked);
 }
 
-/** A text with the password of every URL in it masked. */
+/** Masks the password of every URL in the text. */
 export function maskPasswords(text: string): string {
   return text.replace(/(:\/\/[^\s/:@]*):[^\s/]*@/g, '$1:***@');
 }
 
 /**
- * A URL with its password masked, and the value of every parameter whose name speaks of a secret. The URL of a
- * database can name several hosts, which no parser of URLs reads, so this looks at the text.
+ * Masks the password of a URL and the value of every parameter whose name indicates a secret. It works on the text
+ * because the URL of a database can name several hosts, which URL parsers do not accept.
  */
 export function maskUrlPassword(url: string): string {
   return url

@@ -1,8 +1,8 @@
 /**
- * Where the text of a variable comes from: the command line, the environment, `.env`, or the default, in this order.
- * A variable that is set to nothing, or to spaces, counts as not set: compose files and CI systems pass on what they
- * do not have as an empty text. A variable can have aliases; within one source they must not contradict each other,
- * while between sources the higher one wins, whichever name it uses.
+ * The sources of a variable's text: the command line, the environment, `.env`, or the default, in this order. A
+ * variable that is empty or blank counts as not set, because compose files and CI systems pass missing values as empty
+ * texts. A variable can have aliases: within one source they must not contradict each other, and between sources the
+ * higher source wins, whichever name it uses.
  */
 
 import { readEnvFile } from './env-file.ts';
@@ -19,22 +19,22 @@ export interface Source {
 }
 
 export interface SettingsSource {
-  /** The environment; `process.env` if not given. */
+  /** The environment; `process.env` by default. */
   readonly env?: Texts;
-  /** The file of variables. If not given, `.env` in the working directory, should there be one; null is none. */
+  /** The file of variables. By default `.env` in the working directory, if it exists; null reads no file. */
   readonly envFile?: string | null;
-  /** Variables set on the command line, which win over everything. */
+  /** Variables set on the command line. They have the highest precedence. */
   readonly overrides?: Readonly<Record<string, string>>;
 }
 
 export interface Found {
   readonly text: string;
   readonly origin: Origin;
-  /** The other name that it was set by. */
+  /** The alias by which it was set. */
   readonly alias?: string;
 }
 
-/** The sources, the highest first. Throws a StartError if the file cannot be read. */
+/** Opens the sources, the highest first. Throws a StartError if the file cannot be read. */
 export function openSources({
   env = process.env,
   envFile,
@@ -48,7 +48,7 @@ export function openSources({
   ];
 }
 
-/** What a variable is set to. Adds a sentence to `errors` if two of its names contradict each other. */
+/** Returns the text of a variable. Adds a sentence to `errors` if two of its names contradict each other. */
 export function findText(variable: DeclaredVariable, sources: readonly Source[], errors: string[]): Found {
   for (const { origin, texts } of sources) {
     const [first, ...others] = [variable.name, ...(variable.aliases ?? [])].flatMap((name) => {
@@ -59,7 +59,7 @@ export function findText(variable: DeclaredVariable, sources: readonly Source[],
     const other = others.find(({ text }) => text !== first.text);
     if (other !== undefined) {
       errors.push(
-        `${first.name} and ${other.name} are both set ${nameOrigin(origin)}, and differ: remove one of them.`,
+        `${first.name} and ${other.name} are both set ${nameOrigin(origin)}, with different values: remove one of them.`,
       );
     }
     return { text: first.text, origin, ...(first.name === variable.name ? {} : { alias: first.name }) };
@@ -71,7 +71,7 @@ function textOf(texts: Texts, name: string): string {
   return Object.hasOwn(texts, name) ? (texts[name] ?? '').trim() : '';
 }
 
-/** An origin, as it stands in a sentence. */
+/** Returns the phrase for an origin in a sentence. */
 export function nameOrigin(origin: Origin): string {
   return {
     default: 'by default',
@@ -85,7 +85,7 @@ const names = variables.map(({ name }) => name);
 const known: ReadonlySet<string> = new Set(variables.flatMap(({ name, aliases = [] }) => [name, ...aliases]));
 const prefix = /^(?:APP|SECURITY)_/;
 
-/** A sentence for each variable that has one of our prefixes and that nobody reads. */
+/** Returns a sentence for each variable that has one of our prefixes but is not a setting. */
 export function findUnknown(sources: readonly Source[]): string[] {
   return sources.flatMap(({ origin, texts }) =>
     Object.keys(texts)
@@ -95,7 +95,7 @@ export function findUnknown(sources: readonly Source[]): string[] {
 }
 
 function explainUnknown(name: string): string {
-  // Compared without the prefix, for the wrong one of the two is a mistake as likely as any other.
+  // Compared without the prefix, because using the wrong one of the two prefixes is a likely mistake.
   const bare = names.map((candidate) => candidate.replace(prefix, ''));
   const nearest = nearestName(name.toUpperCase().replace(prefix, ''), bare);
   const meant = nearest === undefined ? undefined : names[bare.indexOf(nearest)];

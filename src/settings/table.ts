@@ -1,4 +1,4 @@
-/** The four groups of settings together, and every variable of them in the order of the documentation. */
+/** Combines the four groups of settings, and lists their variables in the order of the documentation. */
 
 import * as z from 'zod';
 import { application } from './groups/application.ts';
@@ -7,10 +7,10 @@ import { server } from './groups/server.ts';
 import { tasks } from './groups/tasks.ts';
 import { type NamedNotes, notesOf } from './variable.ts';
 
-/** From the texts of the environment to the values, group by group. */
+/** Parses the texts of the environment to values, group by group. */
 export const settingsSchema = z.object({ application, server, security, tasks });
 
-/** The same, for the values that are left when some could not be read. */
+/** The same schema without the values that could not be read. */
 export const partialSchema = z.object({
   application: application.partial(),
   server: server.partial(),
@@ -25,7 +25,7 @@ export interface DeclaredVariable extends NamedNotes {
   readonly group: keyof SettingsValues;
   /** The key in the group, such as `databaseUrl`. */
   readonly key: string;
-  /** What it takes, in words. */
+  /** The valid values, in words. */
   readonly accepts: string;
 }
 

@@ -80,7 +80,7 @@ test('settings that are wrong refuse the reload, with the sentence, and change n
   await writeFile(join(folder, '.env'), 'APP_KEEP_ALIVE_SECONDS=soon\n');
   program.process.kill('SIGHUP');
   const line = await program.logged(/"event":"reload.refused"/);
-  assert.match(JSON.parse(line).message, /^APP_KEEP_ALIVE_SECONDS got "soon" in \.env/);
+  assert.match(JSON.parse(line).message, /^APP_KEEP_ALIVE_SECONDS is "soon" in \.env/);
   assert.deepEqual(await idsOf(program), [1, 2]);
 });
 

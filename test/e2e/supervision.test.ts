@@ -182,8 +182,8 @@ test('a single process says that it cannot reload or resize, and serves on', asy
 });
 
 for (const [flag, says] of [
-  ['0', /APP_WORKERS got "0" on the command line, but takes an integer from 1 to 256, or auto/],
-  ['1000', /APP_WORKERS got "1000" on the command line, but takes an integer from 1 to 256, or auto/],
+  ['0', /APP_WORKERS is "0" on the command line, but must be an integer from 1 to 256, or auto/],
+  ['1000', /APP_WORKERS is "1000" on the command line, but must be an integer from 1 to 256, or auto/],
 ] as const) {
   test(`--workers ${flag} is refused in a sentence`, async (t) => {
     const program = startProgram(t, {}, ['--workers', flag]);

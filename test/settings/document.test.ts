@@ -20,15 +20,15 @@ function loadFile(text: string) {
 }
 
 describe('.env.example', () => {
-  test('is what `npm run docs` writes', () => {
+  test('.env.example is what `npm run docs` writes', () => {
     assert.equal(committed('.env.example'), renderEnvExample());
   });
 
-  test('changes nothing when it is copied as it is', () => {
+  test('an unchanged copy of .env.example changes no setting', () => {
     assert.ok(loadFile(renderEnvExample()).origins.every(({ origin }) => origin === 'default'));
   });
 
-  test('gives the defaults when every line of it is uncommented', () => {
+  test('.env.example with every line uncommented gives the defaults', () => {
     const uncommented = renderEnvExample().replace(/^#(?=[A-Z]+_)/gm, '');
     const { settings, origins, warnings } = loadFile(uncommented);
     assert.deepEqual(settings, loadSettings({ env: {}, envFile: null }).settings);
@@ -48,23 +48,23 @@ describe('.env.example', () => {
 });
 
 describe('docs/configuration.md', () => {
-  test('is what `npm run docs` writes', () => {
+  test('docs/configuration.md is what `npm run docs` writes', () => {
     assert.equal(committed('docs/configuration.md'), renderConfigurationPage());
   });
 
-  test('has one row for every variable, of five cells', () => {
+  test('docs/configuration.md has one row of four cells for every variable', () => {
     const rows = renderConfigurationPage().split('\n');
     for (const { name } of variables) {
       const own = rows.filter((row) => row.startsWith(`| \`${name}\` |`));
       assert.equal(own.length, 1, name);
-      assert.equal(own[0]?.split(' | ').length, 5, name);
+      assert.equal(own[0]?.split(' | ').length, 4, name);
     }
   });
 });
 
 describe('every variable', () => {
   for (const variable of variables) {
-    test(`${variable.name} is the key ${variable.key} of its group in capitals, and says what it is`, () => {
+    test(`${variable.name} is named after its key ${variable.key}, and is described`, () => {
       const prefix = { application: 'APP_', server: 'APP_', security: 'SECURITY_', tasks: 'APP_TASKS_' }[
         variable.group
       ];

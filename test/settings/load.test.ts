@@ -11,8 +11,8 @@ type Env = Record<string, string | undefined>;
 const load = (env: Env = {}, overrides: Record<string, string> = {}): LoadedSettings =>
   loadSettings({ env, envFile: null, overrides });
 
-/** The faults that the environment is refused with, one a line. */
-function faultsOf(env: Env, overrides: Record<string, string> = {}): string[] {
+/** The errors that stop a start with this environment, one per line. */
+function errorsOf(env: Env, overrides: Record<string, string> = {}): string[] {
   try {
     load(env, overrides);
   } catch (error) {
@@ -25,7 +25,7 @@ function faultsOf(env: Env, overrides: Record<string, string> = {}): string[] {
 const originOf = (loaded: LoadedSettings, name: string) =>
   loaded.origins.find((origin) => origin.name === name);
 
-/** What production needs at least. */
+/** The minimal settings of production. */
 const production = {
   APP_ENVIRONMENT: 'production',
   APP_ALLOWED_HOSTS: 'api.example.com',
@@ -36,7 +36,7 @@ const production = {
 };
 
 describe('an empty environment', () => {
-  test('gives the documented defaults, without a warning', () => {
+  test('an empty environment gives the documented defaults without a warning', () => {
     const { settings, origins, warnings } = load();
     assert.deepEqual(warnings, []);
     assert.ok(origins.every(({ origin }) => origin === 'default'));
@@ -112,7 +112,7 @@ describe('an empty environment', () => {
     );
   });
 
-  test('gives settings that nobody can change', () => {
+  test('all settings are frozen', () => {
     const { settings } = load();
     for (const frozen of [
       settings,
@@ -127,7 +127,7 @@ describe('an empty environment', () => {
   });
 });
 
-describe('precedence', () => {
+describe('precedence of the sources', () => {
   test('a flag wins over the environment', () => {
     const loaded = load({ APP_PORT: '9000' }, { APP_PORT: '9001' });
     assert.equal(loaded.settings.server.port, 9001);
@@ -146,7 +146,7 @@ describe('precedence', () => {
     });
   }
 
-  test('spaces around a value do not matter', () => {
+  test('spaces around a value are ignored', () => {
     assert.equal(load({ APP_PORT: ' 9000\n' }).settings.server.port, 9000);
   });
 });
@@ -161,7 +161,7 @@ describe('aliases', () => {
     ['APP_WORKER_TIMEOUT', 'APP_WORKER_TIMEOUT_SECONDS', '60'],
   ] as const;
   for (const [alias, name, value] of cases) {
-    test(`${alias} sets ${name}, and the origin says so`, () => {
+    test(`${alias} sets ${name}, and the origin names the alias`, () => {
       assert.deepEqual(originOf(load({ [alias]: value }), name), {
         name,
         value,
@@ -171,11 +171,11 @@ describe('aliases', () => {
     });
   }
 
-  test('one that has our prefix is not reported as unknown', () => {
+  test('an alias with the prefix APP_ is not reported as unknown', () => {
     assert.deepEqual(load({ APP_WORKER_TIMEOUT: '60' }).warnings, []);
   });
 
-  test('two names with the same value are accepted', () => {
+  test('a variable and its alias with the same value are accepted', () => {
     const loaded = load({ PORT: '9000', APP_PORT: '9000' });
     assert.deepEqual(originOf(loaded, 'APP_PORT'), {
       name: 'APP_PORT',
@@ -184,14 +184,17 @@ describe('aliases', () => {
     });
   });
 
-  test('two names with different values are refused, naming both and showing neither', () => {
-    const [fault = '', ...others] = faultsOf({
+  test('a variable and its alias with different values are rejected with both names and neither value', () => {
+    const [error = '', ...others] = errorsOf({
       DATABASE_URL: 'postgres://u:secret1@a/d',
       APP_DATABASE_URL: 'postgres://u:secret2@b/d',
     });
     assert.deepEqual(others, []);
-    assert.match(fault, /^APP_DATABASE_URL and DATABASE_URL are both set in the environment, and differ/);
-    assert.doesNotMatch(fault, /secret/);
+    assert.match(
+      error,
+      /^APP_DATABASE_URL and DATABASE_URL are both set in the environment, with different values/,
+    );
+    assert.doesNotMatch(error, /secret/);
   });
 
   test('HOST and VERSION, which shells set, are not read', () => {
@@ -201,35 +204,35 @@ describe('aliases', () => {
   });
 });
 
-describe('faults', () => {
-  test('are all reported at once, one a line, each with variable, value and what it takes', () => {
-    assert.deepEqual(faultsOf({ APP_PORT: '80a', APP_DEBUG: 'maybe', SECURITY_RATE_LIMIT_PER_HOUR: '0' }), [
-      'APP_DEBUG got "maybe" in the environment, but takes true or false.',
-      'APP_PORT got "80a" in the environment, but takes an integer from 0 to 65535.',
-      'SECURITY_RATE_LIMIT_PER_HOUR got "0" in the environment, but takes an integer from 1 to 1000000 (requests).',
+describe('errors', () => {
+  test('all errors are reported at once, one per line, each with the variable, its value and the valid values', () => {
+    assert.deepEqual(errorsOf({ APP_PORT: '80a', APP_DEBUG: 'maybe', SECURITY_RATE_LIMIT_PER_HOUR: '0' }), [
+      'APP_DEBUG is "maybe" in the environment, but must be true or false.',
+      'APP_PORT is "80a" in the environment, but must be an integer from 0 to 65535.',
+      'SECURITY_RATE_LIMIT_PER_HOUR is "0" in the environment, but must be an integer from 1 to 1000000 (requests).',
     ]);
   });
 
-  test('stay on one line whatever the value holds', () => {
-    assert.equal(faultsOf({ APP_PORT: '1\n2\u0000\u001b[31m' }).length, 1);
+  test('an error stays on one line when the value contains line breaks', () => {
+    assert.equal(errorsOf({ APP_PORT: '1\n2\u0000\u001b[31m' }).length, 1);
   });
 
-  test('say that a value came from the command line', () => {
-    assert.match(faultsOf({}, { APP_PORT: 'x' })[0] ?? '', /^APP_PORT got "x" on the command line,/);
+  test('an error of a flag names the command line as the origin', () => {
+    assert.match(errorsOf({}, { APP_PORT: 'x' })[0] ?? '', /^APP_PORT is "x" on the command line,/);
   });
 
-  test('name the alias that was set', () => {
-    assert.match(faultsOf({ PORT: 'x' })[0] ?? '', /^PORT \(another name of APP_PORT\) got "x"/);
+  test('an error names the alias that was set', () => {
+    assert.match(errorsOf({ PORT: 'x' })[0] ?? '', /^PORT \(an alias of APP_PORT\) is "x"/);
   });
 
-  test('of one variable do not bring up checks that would read it', () => {
-    const faults = faultsOf({ ...production, APP_ALLOWED_HOSTS: 'a b' });
-    assert.equal(faults.length, 1);
-    assert.match(faults[0] ?? '', /^APP_ALLOWED_HOSTS got "a b"/);
+  test('an invalid variable is not reported again by checks that would read it', () => {
+    const errors = errorsOf({ ...production, APP_ALLOWED_HOSTS: 'a b' });
+    assert.equal(errors.length, 1);
+    assert.match(errors[0] ?? '', /^APP_ALLOWED_HOSTS is "a b"/);
   });
 
-  test('of variables come together with refused combinations', () => {
-    assert.equal(faultsOf({ ...production, APP_DEBUG: 'true', APP_PORT: 'x' }).length, 2);
+  test('errors of variables are reported together with invalid combinations', () => {
+    assert.equal(errorsOf({ ...production, APP_DEBUG: 'true', APP_PORT: 'x' }).length, 2);
   });
 
   for (const [name, value] of [
@@ -245,8 +248,8 @@ describe('faults', () => {
     ['APP_ALLOWED_HOSTS', 'postgres://ada:hunter2@db.example.com'],
     ['APP_PORT', `postgres://ada:${'hunter2'.repeat(30)}@db.example.com`],
   ] as const) {
-    test(`never show the password in ${name}=${value.slice(0, 50)}`, () => {
-      const message = faultsOf({ [name]: value }).join('\n');
+    test(`no error shows the password in ${name}=${value.slice(0, 50)}`, () => {
+      const message = errorsOf({ [name]: value }).join('\n');
       assert.notEqual(message, '');
       assert.doesNotMatch(message, /hunter2/);
     });
@@ -254,38 +257,38 @@ describe('faults', () => {
 });
 
 describe('production', () => {
-  test('starts with named hosts, a database, a mail server and a secret', () => {
+  test('production starts with listed hosts, a database, a mail server and a secret', () => {
     const { settings, warnings } = load(production);
     assert.equal(settings.application.isProduction, true);
     assert.deepEqual(warnings, []);
   });
 
   for (const [name, change, expected] of [
-    ['debug on', { APP_DEBUG: 'true' }, /^APP_DEBUG=true is refused in production/],
+    ['debug mode', { APP_DEBUG: 'true' }, /^APP_DEBUG=true is not allowed in production/],
     [
-      'every host allowed',
+      'the host *',
       { APP_ALLOWED_HOSTS: undefined },
-      /^APP_ALLOWED_HOSTS with \* is refused in production/,
+      /^APP_ALLOWED_HOSTS with \* is not allowed in production/,
     ],
-    ['the database left to the default', { APP_DATABASE_URL: undefined }, /^APP_DATABASE_URL is not set/],
+    ['the default database', { APP_DATABASE_URL: undefined }, /^APP_DATABASE_URL is not set/],
   ] as const) {
-    test(`refuses ${name}`, () => {
-      const faults = faultsOf({ ...production, ...change });
-      assert.equal(faults.length, 1);
-      assert.match(faults[0] ?? '', expected);
+    test(`production rejects ${name}`, () => {
+      const errors = errorsOf({ ...production, ...change });
+      assert.equal(errors.length, 1);
+      assert.match(errors[0] ?? '', expected);
     });
   }
 
   for (const [what, url, isWarned] of [
-    ['nothing about TLS', 'postgres://db/strata', true],
+    ['no sslmode', 'postgres://db/strata', true],
     ['sslmode=prefer', 'postgres://db/strata?sslmode=prefer', true],
     ['sslmode=require', 'postgres://db/strata?sslmode=require', false],
     ['sslmode=verify-full', 'postgres://db/strata?sslmode=verify-full', false],
-    ['sslmode=disable, so that it is meant', 'postgres://db/strata?sslmode=disable', false],
-    ['nothing, to the loopback', 'postgres://127.0.0.1/strata', false],
-    ['nothing, to a socket', 'postgres:///strata?host=/run/postgresql', false],
+    ['sslmode=disable', 'postgres://db/strata?sslmode=disable', false],
+    ['no sslmode to the loopback', 'postgres://127.0.0.1/strata', false],
+    ['no sslmode to a Unix socket', 'postgres:///strata?host=/run/postgresql', false],
   ] as const) {
-    test(`${isWarned ? 'warns of' : 'accepts'} a database URL that says ${what}`, () => {
+    test(`a database URL with ${what} is ${isWarned ? 'a warning' : 'accepted'} in production`, () => {
       const { warnings } = load({ ...production, APP_DATABASE_URL: url });
       assert.equal(
         warnings.filter((each) => /^APP_DATABASE_URL does not require TLS/.test(each)).length,
@@ -295,7 +298,7 @@ describe('production', () => {
     });
   }
 
-  test('warns of the way to the database that jobs have, too', () => {
+  test('APP_TASKS_BROKER_URL without TLS is a warning in production', () => {
     const { warnings } = load({ ...production, APP_TASKS_BROKER_URL: 'postgres://direct/strata' });
     assert.match(warnings[0] ?? '', /^APP_TASKS_BROKER_URL does not require TLS/);
   });
@@ -313,7 +316,7 @@ describe('production', () => {
     'idempotency',
   ];
   for (const layer of protections) {
-    test(`warns by name that ${layer} is turned off`, () => {
+    test(`a disabled layer ${layer} is a warning in staging and production`, () => {
       for (const environment of ['staging', 'production']) {
         const { warnings } = load({
           ...production,
@@ -330,7 +333,7 @@ describe('production', () => {
     });
   }
 
-  test('says nothing of layers that protect nothing', () => {
+  test('disabled layers that protect nothing are no warning', () => {
     const { warnings } = load({
       ...production,
       APP_DISABLED_LAYERS: 'metrics,request-id,cors,compression,etag',
@@ -339,7 +342,7 @@ describe('production', () => {
   });
 
   for (const name of ['RATE_LIMIT_ENABLED', 'ENFORCE_HTTPS', 'ENABLE_HSTS', 'BLOCK_NULL_BYTES']) {
-    test(`warns of SECURITY_${name}=false`, () => {
+    test(`SECURITY_${name}=false is a warning in production`, () => {
       const { warnings } = load({ ...production, [`SECURITY_${name}`]: 'false' });
       assert.deepEqual(
         warnings.map((each) => each.slice(0, each.indexOf(' '))),
@@ -348,7 +351,7 @@ describe('production', () => {
     });
   }
 
-  test('starts the embedded database where it is asked for by name', () => {
+  test('production starts the embedded database if APP_DATABASE_URL is embedded', () => {
     const { settings } = load({ ...production, APP_DATABASE_URL: 'embedded' });
     assert.equal(settings.application.databaseKind, 'embedded');
     assert.equal(settings.application.migrateAtStart, true);
@@ -356,14 +359,14 @@ describe('production', () => {
 });
 
 describe('combinations', () => {
-  test('every origin together with credentials is refused in every environment', () => {
+  test('the origin * with credentials is rejected in every environment', () => {
     assert.match(
-      faultsOf({ APP_CORS_ALLOW_ORIGINS: '*' })[0] ?? '',
-      /^APP_CORS_ALLOW_ORIGINS with \* is refused/,
+      errorsOf({ APP_CORS_ALLOW_ORIGINS: '*' })[0] ?? '',
+      /^APP_CORS_ALLOW_ORIGINS with \* is not allowed/,
     );
   });
 
-  test('every origin without credentials is accepted', () => {
+  test('the origin * without credentials is accepted', () => {
     const { settings } = load({ APP_CORS_ALLOW_ORIGINS: '*', APP_CORS_ALLOW_CREDENTIALS: 'false' });
     assert.deepEqual(settings.application.corsAllowOrigins, ['*']);
   });
@@ -377,52 +380,52 @@ describe('combinations', () => {
       [{}, 'local'],
       [production, 'production'],
     ] as const) {
-      test(`${name} that is set to true works behind a trusted proxy in ${environment}, and else is refused`, () => {
+      test(`${name}=true works behind a trusted proxy in ${environment}, and is rejected without one`, () => {
         assert.equal(load({ ...base, ...proxied, [name]: 'true' }).settings.security[key], true);
-        const [fault = '', ...others] = faultsOf({ ...base, [name]: 'true' });
+        const [error = '', ...others] = errorsOf({ ...base, [name]: 'true' });
         assert.deepEqual(others, []);
         assert.match(
-          fault,
-          new RegExp(`^${name}=true does nothing while SECURITY_TRUST_PROXY_HEADERS=false`),
+          error,
+          new RegExp(`^${name}=true has no effect with SECURITY_TRUST_PROXY_HEADERS=false`),
         );
       });
 
-      test(`${name} that is not set works behind a trusted proxy in production alone, in ${environment} too`, () => {
+      test(`an unset ${name} is ${environment === 'production' ? 'on' : 'off'} behind a trusted proxy in ${environment}`, () => {
         assert.equal(load({ ...base, ...proxied }).settings.security[key], environment === 'production');
         assert.equal(load(base).settings.security[key], false);
         assert.equal(load({ ...base, ...proxied, [name]: 'false' }).settings.security[key], false);
       });
     }
 
-    test(`${name} that is set to true needs its layers`, () => {
+    test(`${name}=true is rejected if one of its layers is disabled`, () => {
       const layer = key === 'enableHsts' ? 'security-headers' : 'https-policy';
       for (const disabled of [layer, 'proxy-headers', `cors,${layer}`]) {
-        const [fault = ''] = faultsOf({ ...proxied, [name]: 'true', APP_DISABLED_LAYERS: disabled });
-        assert.match(fault, new RegExp(`^${name}=true needs the layer`));
+        const [error = ''] = errorsOf({ ...proxied, [name]: 'true', APP_DISABLED_LAYERS: disabled });
+        assert.match(error, new RegExp(`^${name}=true needs the layer`));
       }
-      assert.deepEqual(faultsOf({ ...proxied, [name]: 'true', APP_DISABLED_LAYERS: 'cors' }), []);
+      assert.deepEqual(errorsOf({ ...proxied, [name]: 'true', APP_DISABLED_LAYERS: 'cors' }), []);
     });
   }
 
-  test('a limit a minute that is too high with its burst is refused', () => {
+  test('a limit per minute that exceeds the maximum with its burst is rejected', () => {
     const env = { SECURITY_RATE_LIMIT_PER_MINUTE: '999991', SECURITY_RATE_LIMIT_PER_HOUR: '1000000' };
-    assert.match(faultsOf(env)[0] ?? '', /lower one of them\.$/);
-    assert.deepEqual(faultsOf({ ...env, SECURITY_RATE_LIMIT_BURST: '9' }), []);
+    assert.match(errorsOf(env)[0] ?? '', /lower one of them\.$/);
+    assert.deepEqual(errorsOf({ ...env, SECURITY_RATE_LIMIT_BURST: '9' }), []);
   });
 
   for (const [name, env, expected] of [
     [
-      'a limit an hour below the limit a minute',
+      'a limit per hour below the limit per minute',
       { SECURITY_RATE_LIMIT_PER_HOUR: '59' },
       /SECURITY_RATE_LIMIT_PER_HOUR/,
     ],
     [
-      'forwarded headers believed from every IPv4 address',
+      'trusting the forwarded headers of every IPv4 address',
       { SECURITY_TRUST_PROXY_HEADERS: 'true', SECURITY_TRUSTED_PROXIES: '10.0.0.1,0.0.0.0/0' },
       /SECURITY_TRUSTED_PROXIES/,
     ],
     [
-      'forwarded headers believed from every IPv6 address',
+      'trusting the forwarded headers of every IPv6 address',
       { SECURITY_TRUST_PROXY_HEADERS: 'true', SECURITY_TRUSTED_PROXIES: '::/0' },
       /SECURITY_TRUSTED_PROXIES/,
     ],
@@ -432,25 +435,29 @@ describe('combinations', () => {
       /SECURITY_HSTS_PRELOAD/,
     ],
     [
-      'preload where HSTS is not sent by default',
+      'preload in an environment without HSTS',
       { SECURITY_HSTS_PRELOAD: '1', SECURITY_TRUST_PROXY_HEADERS: 'true' },
       /SECURITY_HSTS_PRELOAD/,
     ],
-    ['a body deadline beyond the request', { APP_BODY_TIMEOUT_SECONDS: '31' }, /APP_BODY_TIMEOUT_SECONDS/],
+    [
+      'a body deadline longer than that of the request',
+      { APP_BODY_TIMEOUT_SECONDS: '31' },
+      /APP_BODY_TIMEOUT_SECONDS/,
+    ],
     [
       'migrations without a database',
       { APP_DATABASE_URL: 'none', APP_DATABASE_MIGRATE: 'true' },
       /APP_DATABASE_MIGRATE/,
     ],
   ] as const) {
-    test(`${name} is a warning, not a fault`, () => {
+    test(`${name} is a warning, not an error`, () => {
       const { warnings } = load(env);
       assert.equal(warnings.length, 1);
       assert.match(warnings[0] ?? '', expected);
     });
   }
 
-  test('trusting every address is no matter while forwarded headers are ignored', () => {
+  test('trusting every address is no warning while forwarded headers are ignored', () => {
     assert.deepEqual(load({ SECURITY_TRUSTED_PROXIES: '::/0' }).warnings, []);
   });
 });
@@ -491,7 +498,7 @@ describe('computed settings', () => {
     });
   }
 
-  test('APP_WORKERS=auto is one worker for each processor', () => {
+  test('APP_WORKERS=auto means one worker per processor', () => {
     assert.equal(load({ APP_WORKERS: 'auto' }).settings.server.workers, availableParallelism());
   });
 });
@@ -509,18 +516,18 @@ describe('unknown variables', () => {
       'SECURITY_ENABLE_GEO_BLOCKING, set in the environment, is ignored: this version has no such setting.',
     ],
   ] as const) {
-    test(`${name} is a warning without its value`, () => {
+    test(`the unknown variable ${name} is a warning without its value`, () => {
       assert.deepEqual(load({ [name]: 'hunter2' }).warnings, [expected]);
     });
   }
 
-  test('an unknown variable that is empty, or that is not ours, is no matter', () => {
+  test('an unknown variable that is empty, or without our prefix, is no warning', () => {
     assert.deepEqual(load({ APP_PROT: '', PATH: '/bin', NODE_APP_PROT: '1' }).warnings, []);
   });
 });
 
 describe('origins', () => {
-  test('mask the password of the database, and nothing else of its URL', () => {
+  test('the origin of the database URL masks its password and nothing else', () => {
     const loaded = load({ APP_DATABASE_URL: 'postgres://strata:hunter2@db:5433/app?sslmode=require' });
     assert.equal(
       originOf(loaded, 'APP_DATABASE_URL')?.value,
@@ -532,7 +539,7 @@ describe('origins', () => {
     );
   });
 
-  test('show the value in effect, not the text it was read from', () => {
+  test('origins show the value in effect, not the original text', () => {
     const { origins } = load({ APP_LOG_LEVEL: 'warn', APP_ALLOWED_HOSTS: 'A.example, b.example' });
     assert.equal(origins.find(({ name }) => name === 'APP_LOG_LEVEL')?.value, 'WARNING');
     assert.equal(

@@ -17,6 +17,6 @@ for (const [typed, nearest] of [
   ['JWT_SECRET', undefined],
   ['', undefined],
 ] as const) {
-  test(`${typed || 'nothing'} is taken for ${nearest ?? 'no name'}`, () =>
+  test(`the nearest name of ${typed || 'an empty text'} is ${nearest ?? 'undefined'}`, () =>
     assert.equal(nearestName(typed, names), nearest));
 }

@@ -1,72 +1,61 @@
 import { integer, kind, list, reject, text } from '../kinds/kind.ts';
 import { variable } from '../variable.ts';
 
-const phase = 2;
 const maxSecretLength = 1024;
 
-/** Who may come in: how access tokens are signed, how long somebody stays signed in, and where an API key stands. */
+/** Authentication: how access tokens are signed, how long sessions last, and which header has the API key. */
 export const identity = {
   jwtSecret: variable('SECURITY_JWT_SECRET', text(maxSecretLength), {
     default: '',
     aliases: ['JWT_SECRET'],
     secret: 'value',
-    phase,
     about:
-      'The secret that access tokens are signed with: `openssl rand -hex 32` makes one. Staging and production do not start without; elsewhere one is made and kept in APP_DATA_DIR.',
+      'Secret that signs access tokens: use the output of `openssl rand -hex 32`. Staging and production do not start without it; local and test generate one and keep it in APP_DATA_DIR.',
   }),
   jwtSecrets: variable('SECURITY_JWT_SECRETS', list('secrets', readSecret), {
     default: '[]',
     secret: 'value',
-    phase,
     about:
-      'Several secrets, to change them without signing everybody out: the first signs, all verify. Instead of SECURITY_JWT_SECRET, or with the same secret first.',
+      'Several secrets, for rotation without signing users out: the first signs, all verify. Use it instead of SECURITY_JWT_SECRET, or with the same secret first.',
   }),
   jwtAlgorithm: variable('SECURITY_JWT_ALGORITHM', kind('one of HS256, HS384, HS512', readAlgorithm), {
     default: 'HS256',
-    phase,
     about:
-      'The one algorithm that access tokens are signed with and may have (RFC 7518, section 3.2). A secret has at least as many bytes as its hash: 32, 48 or 64.',
+      'The algorithm that signs access tokens; tokens with any other are rejected (RFC 7518, section 3.2). A secret must have at least as many bytes as the hash: 32, 48 or 64.',
   }),
   jwtExpiryMinutes: variable('SECURITY_JWT_EXPIRY_MINUTES', integer(1, 1440, 'minutes'), {
     default: '60',
-    phase,
-    about: 'How long an access token is good for. A session gets a new one with its refresh token.',
+    about: 'Lifetime of an access token. A client gets a new one with its refresh token.',
   }),
   jwtIssuer: variable('SECURITY_JWT_ISSUER', text(200), {
     default: 'strata',
-    phase,
-    about: 'Who issues access tokens: their `iss`. Tokens of another issuer are refused.',
+    about: 'Issuer (`iss`) of access tokens. Tokens of other issuers are rejected.',
   }),
   jwtAudience: variable('SECURITY_JWT_AUDIENCE', text(200), {
     default: 'strata',
-    phase,
-    about: 'Whom access tokens are for: their `aud`. Tokens for others are refused.',
+    about: 'Audience (`aud`) of access tokens. Tokens for other audiences are rejected.',
   }),
   apiKeyHeader: variable(
     'SECURITY_API_KEY_HEADER',
     kind('the name of a header field such as X-API-Key', readKeyHeader),
-    { default: 'X-API-Key', phase, about: 'The header field that programs send their API key in.' },
+    { default: 'X-API-Key', about: 'Header field that contains the API key of a request.' },
   ),
   sessionIdleDays: variable('SECURITY_SESSION_IDLE_DAYS', integer(1, 3650, 'days'), {
     default: '14',
-    phase,
-    about: 'A session that is not refreshed for so long ends.',
+    about: 'A session expires when it has not been refreshed for this time.',
   }),
   sessionMaxDays: variable('SECURITY_SESSION_MAX_DAYS', integer(1, 3650, 'days'), {
     default: '90',
-    phase,
-    about: 'A session ends after so long, however much it is used.',
+    about: 'A session expires after this time, even if it is refreshed.',
   }),
   sessionRecheckSeconds: variable('SECURITY_SESSION_RECHECK_SECONDS', integer(0, 300, 'seconds'), {
     default: '15',
-    phase,
     about:
-      'How long a checked credential is believed before the database is asked again: the time within which a revoked session, a changed role or a deleted user takes effect everywhere. 0 asks with every request.',
+      'How long a checked credential is cached before the database is asked again. A revoked session, a changed role or a deleted user takes effect in all processes within this time. 0 asks on every request.',
   }),
   rateLimitUserPerMinute: variable('SECURITY_RATE_LIMIT_USER_PER_MINUTE', integer(1, 1_000_000, 'requests'), {
     default: '120',
-    phase,
-    about: 'Requests of one user in any 60 seconds, from all addresses together.',
+    about: 'Requests per user in any 60 seconds, from all addresses together.',
   }),
 };
 
@@ -79,10 +68,10 @@ const algorithms = ['HS256', 'HS384', 'HS512'] as const;
 
 function readAlgorithm(name: string): (typeof algorithms)[number] {
   const known = algorithms.find((algorithm) => algorithm === name.toUpperCase());
-  return known ?? reject('this server signs with HMAC, and takes neither public keys nor unsigned tokens');
+  return known ?? reject('this server supports only HMAC, neither public keys nor unsigned tokens');
 }
 
-/** Names that HTTP (RFC 9110 to 9112), browsers, proxies, tracing or this server fill with something else. */
+/** Names that HTTP (RFC 9110 to 9112), browsers, proxies, tracing or this server use for other values. */
 const reserved = new RegExp(
   `^(?:${[
     'accept(?:-.*)?|access-control-.*|age|allow|alt-.*|authentication-.*|authorization|baggage|cache-control|cdn-.*',
@@ -98,5 +87,5 @@ const reserved = new RegExp(
 /** A field name is a token (RFC 9110, section 5.1). */
 function readKeyHeader(name: string): string {
   if (!/^[\w!#$%&'*+.^`|~-]{1,64}$/.test(name)) return reject();
-  return reserved.test(name) ? reject('this name has a meaning of its own, so choose another') : name;
+  return reserved.test(name) ? reject('this header has another meaning; choose a different name') : name;
 }

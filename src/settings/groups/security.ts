@@ -7,23 +7,23 @@ import { identity } from './identity.ts';
 const maxRequests = 1_000_000;
 const tebibyte = 1_099_511_627_776;
 
-/** What protects the server: limits, header policies, which proxies are believed, and who may come in. */
+/** Protection of the server: rate limits, body sizes, header policies, trusted proxies, and authentication. */
 export const security = z.object({
   rateLimitEnabled: variable('SECURITY_RATE_LIMIT_ENABLED', boolean(), {
     default: 'true',
-    about: 'Limit the requests of each client address, of each user, and to routes with limits of their own.',
+    about: 'Limit the requests per client address, per user, and to routes with their own limits.',
   }),
   rateLimitPerMinute: variable('SECURITY_RATE_LIMIT_PER_MINUTE', integer(1, maxRequests, 'requests'), {
     default: '60',
-    about: 'Requests of one client in any 60 seconds, to which the burst is added.',
+    about: 'Requests per client address in any 60 seconds, plus SECURITY_RATE_LIMIT_BURST.',
   }),
   rateLimitPerHour: variable('SECURITY_RATE_LIMIT_PER_HOUR', integer(1, maxRequests, 'requests'), {
     default: '1000',
-    about: 'Requests of one client in any 3600 seconds.',
+    about: 'Requests per client address in any 3600 seconds.',
   }),
   rateLimitBurst: variable('SECURITY_RATE_LIMIT_BURST', integer(0, maxRequests, 'requests'), {
     default: '10',
-    about: 'Allowance on top of the limit a minute. Both together are at most 1000000.',
+    about: 'Added to SECURITY_RATE_LIMIT_PER_MINUTE. Their sum is at most 1000000.',
   }),
   rateLimitRegistrationsPerHour: variable(
     'SECURITY_RATE_LIMIT_REGISTRATIONS_PER_HOUR',
@@ -31,35 +31,35 @@ export const security = z.object({
     {
       default: '20',
       about:
-        'Users that one address may register in any 3600 seconds. Each costs a password hash and a mail to an address that was not confirmed.',
+        'Users that one address may register in any 3600 seconds. Each registration costs a password hash and a mail to an unconfirmed address.',
     },
   ),
   rateLimitMaxClients: variable('SECURITY_RATE_LIMIT_MAX_CLIENTS', integer(1, 10_000_000), {
     default: '100000',
     about:
-      'Clients remembered at once, which bounds the memory; the one that was quiet longest is forgotten first.',
+      'Number of clients that the rate limiter remembers, which bounds its memory. The client that has been idle longest is forgotten first.',
   }),
   rateLimitOnFailure: variable('SECURITY_RATE_LIMIT_ON_FAILURE', choice(['open', 'closed']), {
     default: 'open',
     about:
-      'With several workers, what happens to requests while the primary, which counts for all, does not answer: they are let in (open) or refused with 503 (closed).',
+      'With several workers, what happens to requests while the primary, which counts for all workers, does not answer: they are admitted (open) or get 503 (closed).',
   }),
   maxUploadSize: variable('SECURITY_MAX_UPLOAD_SIZE', integer(1, tebibyte, 'bytes'), {
     default: '52428800',
-    about: 'Size of an uploaded body. A route can set its own.',
+    about: 'Maximum size of an uploaded body. A route can have its own limit.',
   }),
   maxRequestSize: variable('SECURITY_MAX_REQUEST_SIZE', integer(1, tebibyte, 'bytes'), {
     default: '1048576',
-    about: 'Size of any other body. A route can set its own.',
+    about: 'Maximum size of any other body. A route can have its own limit.',
   }),
   blockNullBytes: variable('SECURITY_BLOCK_NULL_BYTES', boolean(), {
     default: 'true',
-    about: 'Refuse URLs with encoded null bytes or other control characters.',
+    about: 'Reject URLs with encoded null bytes or other control characters.',
   }),
   enableHsts: variable('SECURITY_ENABLE_HSTS', autoOrBoolean(), {
     default: 'auto',
     about:
-      'Send Strict-Transport-Security (RFC 6797) in answers to requests that a trusted proxy received over HTTPS. `auto` does so in production.',
+      'Send Strict-Transport-Security (RFC 6797) in responses to requests that a trusted proxy received over HTTPS. `auto` does so in production.',
   }),
   hstsPreload: variable('SECURITY_HSTS_PRELOAD', boolean(), {
     default: 'false',
@@ -74,30 +74,29 @@ export const security = z.object({
   enableCsp: variable('SECURITY_ENABLE_CSP', boolean(), {
     default: 'false',
     about:
-      'Send SECURITY_CSP_POLICY with every answer, beside the built-in policy, which forbids everything: browsers enforce both.',
+      'Send SECURITY_CSP_POLICY with every response, in addition to the built-in policy, which forbids everything. Browsers enforce both.',
   }),
   cspPolicy: variable('SECURITY_CSP_POLICY', headerText(), {
     default: "default-src 'self'",
-    about: 'The Content-Security-Policy that SECURITY_ENABLE_CSP sends.',
+    about: 'The Content-Security-Policy for SECURITY_ENABLE_CSP.',
   }),
   trustedProxies: variable('SECURITY_TRUSTED_PROXIES', addressRanges(), {
     default: '["127.0.0.1","::1"]',
-    about: 'The proxies whose forwarded headers are believed.',
+    about: 'Proxies whose forwarded headers are trusted.',
   }),
   trustProxyHeaders: variable('SECURITY_TRUST_PROXY_HEADERS', boolean(), {
     default: 'false',
     about:
-      'Take client address, scheme and host from X-Forwarded-* and Forwarded (RFC 7239) of trusted proxies.',
+      'Read client address, scheme and host from X-Forwarded-* and Forwarded (RFC 7239) of trusted proxies.',
   }),
   serverHeader: variable('SECURITY_SERVER_HEADER', headerText(), {
     default: '',
-    about: 'Value of the Server header. Without one, no such header is sent.',
+    about: 'Value of the Server header. If it is not set, the header is not sent.',
   }),
   enablePrometheus: variable('SECURITY_ENABLE_PROMETHEUS', boolean(), {
     default: 'false',
-    phase: 3,
     about:
-      'Serve the metrics of all workers at /metrics on the public port too. They show everybody what is called and how often.',
+      'Also serve the metrics of all workers at /metrics on the public port. They show all clients which routes are called and how often.',
   }),
   ...identity,
 });

@@ -1,23 +1,23 @@
 /**
- * The kinds of values a variable can hold. A kind is a zod schema that takes the text of the environment and gives
- * the typed value; its description says what it accepts, and is what a fault and the documentation print.
+ * The kinds of values that a variable can have. A kind is a zod schema that parses the text of the environment to a typed
+ * value. Its description names the valid values, for error messages and for the documentation.
  *
- * Underneath stands a reader: a plain function from text to value, which refuses what it does not understand.
- * Texts come in trimmed and are never empty, for an empty variable counts as not set; only a default can be empty.
+ * Each kind is made from a reader, a plain function from text to value that calls `reject` for invalid texts. Texts are
+ * trimmed and never empty, because an empty variable counts as not set; only a default can be empty.
  */
 
 import * as z from 'zod';
 import { quote } from '../quote.ts';
 
-/** A reader does not understand its text. The message is a hint for the operator, and may be empty. */
+/** Thrown by a reader for an invalid text. The message is a hint for the operator, and may be empty. */
 class InvalidValue extends Error {}
 
-/** Refuses the text that is being read. The hint ends the sentence "X got …, but takes …: <hint>." */
+/** Rejects the text that is being read. The hint ends the sentence "X is …, but must be …: <hint>." */
 export function reject(hint = ''): never {
   throw new InvalidValue(hint);
 }
 
-/** A schema from what it accepts, in words, and the reader of it. The message of its issue says what it takes. */
+/** Makes a kind from the valid values, in words, and a reader. The message of its issue names the valid values. */
 export function kind<Value>(accepts: string, read: (text: string) => Value) {
   return z
     .string()
@@ -36,7 +36,7 @@ export function kind<Value>(accepts: string, read: (text: string) => Value) {
     .describe(accepts);
 }
 
-/** `true` or `false`, and the other spellings that people and platforms use; in any case. */
+/** `true` or `false`, or another common spelling, in any case. */
 export const boolean = () => kind('true or false', readBoolean);
 
 export function readBoolean(text: string): boolean {
@@ -46,7 +46,7 @@ export function readBoolean(text: string): boolean {
   return reject();
 }
 
-/** The same, or `auto`, which depends on the environment. */
+/** A boolean, or `auto`, which depends on the environment. */
 export const autoOrBoolean = () =>
   kind('auto, true or false', (text): 'auto' | boolean =>
     text.toLowerCase() === 'auto' ? 'auto' : readBoolean(text),
@@ -61,7 +61,7 @@ export const readInteger = (min: number, max: number) => (text: string) => {
   return value >= min && value <= max ? value : reject();
 };
 
-/** One name of a closed list, in any case; `also` has further spellings in lower case. */
+/** One name of a closed list, in any case; `also` maps other spellings, in lower case. */
 export const choice = <const Name extends string>(
   names: readonly Name[],
   also: ReadonlyMap<string, Name> = new Map(),
@@ -80,7 +80,7 @@ export const text = (maxLength: number) =>
     value.length <= maxLength && !/\p{Cc}/u.test(value) ? value : reject(),
   );
 
-/** A text that can be sent as the value of a header field (RFC 9110, section 5.5), kept to ASCII. */
+/** A text that can be the value of a header field (RFC 9110, section 5.5), limited to ASCII. */
 export const headerText = () =>
   kind('printable ASCII characters, at most 4096', (value) =>
     /^[ -~]{0,4096}$/.test(value) ? value : reject(),
@@ -92,10 +92,10 @@ export const list = <Item>(items: string, readItem: (text: string) => Item) =>
     try {
       return Object.freeze([...new Set(readItems(value).map((item) => readItem(item.trim())))]);
     } catch (error) {
-      // A comma in a password splits it, and a hint that quotes the item would show the half before the @.
+      // A comma in a password splits the item, and a hint that quotes the item would show half of the password.
       const mayShowPassword = error instanceof InvalidValue && value.includes('@');
       throw mayShowPassword
-        ? new InvalidValue('no item may hold a user name or a password before an @')
+        ? new InvalidValue('no item may contain a user name or a password before an @')
         : error;
     }
   });
@@ -105,7 +105,7 @@ function readItems(value: string): readonly string[] {
   const items = z.array(z.string()).safeParse(parseJson(value));
   return items.success
     ? items.data
-    : reject('it starts with [ and is not a JSON array of strings, such as ["a","b"]');
+    : reject('it starts with [ but is not a JSON array of strings, such as ["a","b"]');
 }
 
 function parseJson(value: string): unknown {
@@ -116,12 +116,12 @@ function parseJson(value: string): unknown {
   }
 }
 
-/** The text that a value is read from: what its kind makes of it is this value again. */
+/** Returns a text from which the kind reads this value again. */
 export function printValue(value: unknown): string {
   return Array.isArray(value) ? JSON.stringify(value) : String(value);
 }
 
-/** Refuses with a sentence about one item of a list. */
+/** Rejects the text with a hint about one item of a list. */
 export function rejectItem(item: string, why: string): never {
   return reject(`${quote(item)} ${why}`);
 }

@@ -1,23 +1,23 @@
 /**
- * The kinds of values that name something on the network: an address to listen on, a Host header to answer to, an
- * origin of the browser's same-origin policy, a range of proxies. Each is normalised to the one spelling that it is
- * later compared in, so that no layer has to do it for every request.
+ * The kinds of values for the network: listen addresses, allowed hosts, origins of the browser's same-origin policy, and
+ * address ranges of proxies. Each value is normalised once to the spelling in which it is compared, so that no layer has
+ * to do it per request.
  */
 
 import { isIP, isIPv6 } from 'node:net';
 import { domainToASCII } from 'node:url';
 import { kind, list, reject, rejectItem } from './kind.ts';
 
-/** The address or the name of an interface of this machine. */
+/** An address or a name of a network interface of this machine. */
 export const bindAddress = () =>
   kind('an IP address or a host name, without port', (text) => {
-    if (text === '*') return reject('write 0.0.0.0 or :: for every interface');
+    if (text === '*') return reject('write 0.0.0.0 or :: for all interfaces');
     return isIP(text) !== 0 || isHostName(text) ? text : reject();
   });
 
 /**
- * The hosts that requests may be addressed to: `*`, a name, `*.` and a name (its subdomains, not itself), or an IP
- * address. Lower case, in Punycode; an IPv6 address in its shortest form without brackets.
+ * The hosts that requests may name: `*`, a name, `*.` and a name (all of its subdomains, but not itself), or an IP
+ * address. In lower case and Punycode; an IPv6 address in its shortest form, without brackets.
  */
 export const hostPatterns = () =>
   list('host names, *.name for all subdomains, IP addresses, or * for every host', (text) => {
@@ -26,10 +26,10 @@ export const hostPatterns = () =>
     const address = /^\[(.*)\]$/.exec(pattern)?.[1] ?? pattern;
     if (isIPv6(address) && !address.includes('%'))
       return new URL(`http://[${address}]`).hostname.slice(1, -1);
-    if (pattern.includes('://')) return rejectItem(text, 'has a scheme; write the host name alone');
-    if (pattern.includes('/')) return rejectItem(text, 'has a path; write the host name alone');
+    if (pattern.includes('://')) return rejectItem(text, 'has a scheme; write only the host name');
+    if (pattern.includes('/')) return rejectItem(text, 'has a path; write only the host name');
     if (/:\d*$/.test(pattern))
-      return rejectItem(text, 'has a port; write the host name alone, it holds for every port');
+      return rejectItem(text, 'has a port; write only the host name, which covers all ports');
     const wildcard = pattern.startsWith('*.') ? '*.' : '';
     // The same name with and without the dot of the root (RFC 1034, section 3.1).
     const name = toAscii(pattern.slice(wildcard.length)).replace(/\.$/, '');
@@ -40,7 +40,7 @@ export const hostPatterns = () =>
 
 /**
  * Origins as a browser sends them in `Origin` (RFC 6454, section 6.2): scheme, host, and the port if it is not the
- * scheme's own; or `*` for every origin.
+ * default port of the scheme; or `*` for every origin.
  */
 export const origins = () =>
   list('origins such as https://app.example.com or http://localhost:3000, or * for every origin', (text) => {
@@ -53,7 +53,7 @@ export const origins = () =>
     if (rest !== '')
       return rejectItem(text, `has a path; write "${scheme}://${authority}" without what follows`);
     if (authority.includes('*'))
-      return rejectItem(text, 'is a pattern; list each origin, or use * for every one');
+      return rejectItem(text, 'is a pattern; list each origin, or use * for every origin');
     return (
       originOf(scheme.toLowerCase(), authority) ?? rejectItem(text, 'has a host or a port that is not valid')
     );
@@ -63,7 +63,7 @@ function originOf(scheme: string, authority: string): string | undefined {
   const url = `${scheme}://${authority}`;
   if (!URL.canParse(url)) return undefined;
   if (scheme === 'http' || scheme === 'https') return new URL(url).origin;
-  // A scheme of an app, such as capacitor: the URL standard knows no origin for it, browsers send it all the same.
+  // The URL standard defines no origin for the schemes of apps, such as capacitor, but browsers send one.
   return /^[a-z0-9_.-]+(?::\d+)?$/i.test(authority) ? url.toLowerCase() : undefined;
 }
 
@@ -83,12 +83,12 @@ export const addressRanges = () =>
     return text.toLowerCase();
   });
 
-/** The Punycode of an international name; any other text as it is. */
+/** Returns the Punycode of an internationalised name, and any other text unchanged. */
 function toAscii(name: string): string {
   return /[^ -~]/.test(name) ? domainToASCII(name) : name;
 }
 
-/** RFC 1123 names, and the underscore that container networks use. A name that ends in a number would be an address. */
+/** RFC 1123 names, with the underscore that container networks use. A name that ends in a number is an address. */
 function isHostName(name: string): boolean {
   const label = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i;
   return (

@@ -10,8 +10,8 @@ type Env = Readonly<Record<string, string>>;
 const load = (env: Env) => loadSettings({ env: { SECURITY_JWT_SECRET: testSecret, ...env }, envFile: null });
 const tasksOf = (env: Env) => load(env).settings.tasks;
 
-/** The only fault of an environment. */
-function faultOf(env: Env): string {
+/** Returns the only error of an environment. */
+function errorOf(env: Env): string {
   try {
     load(env);
     return 'accepted';
@@ -26,7 +26,7 @@ const database = 'postgres://ada:secret@db/app';
 const direct = 'postgres://ada:secret@db:5433/app';
 
 describe('jobs', () => {
-  test('run inside the server, a thread for each processor up to four, unless something else is said', () => {
+  test('by default jobs run beside the server, with one thread per processor, at most four', () => {
     assert.deepEqual(tasksOf({}), {
       enabled: true,
       threads: Math.min(4, availableParallelism()),
@@ -38,75 +38,75 @@ describe('jobs', () => {
     });
   });
 
-  test('are switched off by either name', () => {
+  test('jobs are disabled by the variable and by its alias', () => {
     assert.equal(tasksOf({ APP_TASKS_ENABLED: 'false' }).enabled, false);
     assert.equal(tasksOf({ ENABLE_BACKGROUND_TASKS: 'off' }).enabled, false);
   });
 
-  test('are off without a database, which nobody needs to be told', () => {
+  test('jobs are off without a database, without a warning', () => {
     const { settings, warnings } = load({ APP_DATABASE_URL: 'none' });
     assert.equal(settings.tasks.enabled, false);
     assert.deepEqual(warnings, []);
   });
 
-  test('that were asked for without a database are worth a sentence', () => {
+  test('APP_TASKS_ENABLED=true without a database is a warning', () => {
     const { settings, warnings } = load({ APP_DATABASE_URL: 'none', ENABLE_BACKGROUND_TASKS: 'true' });
     assert.equal(settings.tasks.enabled, false);
-    assert.match(warnings[0] ?? '', /^APP_TASKS_ENABLED=true does nothing while APP_DATABASE_URL=none/);
+    assert.match(warnings[0] ?? '', /^APP_TASKS_ENABLED=true has no effect with APP_DATABASE_URL=none/);
   });
 
-  test('have as many threads as are asked for, from 1 to 64', () => {
+  test('the number of threads can be set from 1 to 64', () => {
     assert.equal(tasksOf({ APP_TASKS_THREADS: '64' }).threads, 64);
     for (const wrong of ['0', '65', 'many'])
-      assert.match(faultOf({ APP_TASKS_THREADS: wrong }), /but takes an integer from 1 to 64, or auto\.$/);
+      assert.match(errorOf({ APP_TASKS_THREADS: wrong }), /but must be an integer from 1 to 64, or auto\.$/);
   });
 });
 
 describe('the database of jobs', () => {
   const all = { APP_DATABASE_URL: database, APP_TASKS_BROKER_URL: direct };
 
-  test('may be reached by a way of its own, under either name', () => {
+  test('a second URL of the database can be set by the variable and by its alias', () => {
     assert.equal(tasksOf(all).brokerUrl, direct);
     const old = { APP_DATABASE_URL: database, TASK_BROKER_URL: 'postgresql+psycopg2://db:5433/app' };
     assert.equal(tasksOf(old).brokerUrl, 'postgresql://db:5433/app');
   });
 
-  test('may be named again for the results, by either of its URLs', () => {
+  test('the result backend can repeat either URL of the database', () => {
     assert.equal(tasksOf({ ...all, APP_TASKS_RESULT_BACKEND: direct }).resultBackend, direct);
     assert.equal(tasksOf({ ...all, TASK_RESULT_BACKEND: database }).resultBackend, database);
   });
 
   for (const name of ['TASK_BROKER_URL', 'TASK_RESULT_BACKEND']) {
-    test(`is no Redis: ${name} is refused with a sentence that says why, and what to do`, () => {
+    test(`${name} with a Redis URL is rejected with the reason and the action`, () => {
       assert.match(
-        faultOf({ APP_DATABASE_URL: database, [name]: 'redis://:secret@localhost:6379/1' }),
-        /^\w+ \(another name of APP_\w+\) got a value that is not shown.*: remove it, or set it to such a URL, for .*kept in PostgreSQL.*\.$/,
+        errorOf({ APP_DATABASE_URL: database, [name]: 'redis://:secret@localhost:6379/1' }),
+        /^\w+ \(an alias of APP_\w+\) has an invalid value .*: remove it, or set it to such a URL; .*kept in PostgreSQL.*\.$/,
       );
     });
   }
 
-  test('is of no other kind either', () => {
-    assert.match(faultOf({ APP_TASKS_BROKER_URL: 'mysql://db/app' }), /no other database than PostgreSQL/);
-    assert.match(faultOf({ APP_TASKS_BROKER_URL: 'embedded' }), /it is not a URL/);
+  test('other databases and texts that are no URL are rejected', () => {
+    assert.match(errorOf({ APP_TASKS_BROKER_URL: 'mysql://db/app' }), /only PostgreSQL is supported/);
+    assert.match(errorOf({ APP_TASKS_BROKER_URL: 'embedded' }), /it is not a URL/);
   });
 
-  test('has no second way when the program starts it itself, or when there is none', () => {
+  test('a second URL is rejected for the embedded database, and without a database', () => {
     for (const url of ['embedded', 'none']) {
       assert.match(
-        faultOf({ APP_DATABASE_URL: url, APP_TASKS_BROKER_URL: direct }),
-        new RegExp(`APP_DATABASE_URL, which is ${url}: remove the one, or set the other`),
+        errorOf({ APP_DATABASE_URL: url, APP_TASKS_BROKER_URL: direct }),
+        new RegExp(`APP_DATABASE_URL, which is ${url}: remove the first, or set the second`),
       );
     }
   });
 
-  test('is the only place for results', () => {
+  test('a result backend in another database is rejected', () => {
     assert.match(
-      faultOf({ ...all, APP_TASKS_RESULT_BACKEND: 'postgres://elsewhere/app' }),
-      /^APP_TASKS_RESULT_BACKEND is not the database of APP_DATABASE_URL.*remove it\.$/,
+      errorOf({ ...all, APP_TASKS_RESULT_BACKEND: 'postgres://elsewhere/app' }),
+      /^APP_TASKS_RESULT_BACKEND differs from APP_DATABASE_URL, .*remove it\.$/,
     );
   });
 
-  test('is printed without its password', () => {
+  test('the URLs of the job database are printed without their passwords', () => {
     const { origins } = load({ ...all, APP_TASKS_RESULT_BACKEND: direct });
     for (const name of ['APP_TASKS_BROKER_URL', 'APP_TASKS_RESULT_BACKEND']) {
       const shown = origins.find((origin) => origin.name === name)?.value;

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { databaseUrl } from '../../../src/settings/kinds/database-url.ts';
 
-const refusal = (text: string) => databaseUrl().safeParse(text).error?.issues[0]?.message;
+const hintFor = (text: string) => databaseUrl().safeParse(text).error?.issues[0]?.message;
 
-describe('the database', () => {
+describe('a database URL', () => {
   for (const [text, url] of [
     ['embedded', 'embedded'],
     ['NONE', 'none'],
@@ -23,12 +23,12 @@ describe('the database', () => {
   }
 
   for (const [text, hint] of [
-    ['sqlite+aiosqlite:///./app.db', /no other database than PostgreSQL is supported/],
-    ['sqlite:///app.db', /no other database than PostgreSQL/],
-    ['mysql://db/app', /no other database than PostgreSQL/],
-    ['postgresx://db/app', /no other database than PostgreSQL/],
-    ['embeded', /neither of the two words and not a URL/],
-    ['postgres:db', /neither of the two words and not a URL/],
+    ['sqlite+aiosqlite:///./app.db', /only PostgreSQL is supported/],
+    ['sqlite:///app.db', /only PostgreSQL/],
+    ['mysql://db/app', /only PostgreSQL/],
+    ['postgresx://db/app', /only PostgreSQL/],
+    ['embeded', /neither embedded nor none nor a URL/],
+    ['postgres:db', /neither embedded nor none nor a URL/],
     ['postgres://', /names no host|not valid/],
     ['postgres:///app', /names no host/],
     ['postgres://db:99999/app', /not valid/],
@@ -39,7 +39,6 @@ describe('the database', () => {
     ['postgres://ada:%zz@db/app', /percent-encode/],
     ['postgres://ada:p ss@db/app', /percent-encode/],
   ] as const) {
-    test(`${text} is refused with a sentence that helps`, () =>
-      assert.match(refusal(text) ?? 'accepted', hint));
+    test(`${text} is rejected with a hint`, () => assert.match(hintFor(text) ?? 'accepted', hint));
   }
 });

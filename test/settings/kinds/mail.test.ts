@@ -3,13 +3,13 @@ import { describe, test } from 'node:test';
 import { StartError } from '../../../src/errors.ts';
 import { loadSettings } from '../../../src/settings/load.ts';
 
-/** What a variable gives for a text, or 'refused'. */
+/** Returns the value of a variable that is set to `text`, or 'rejected'. */
 function read(name: string, key: 'smtpUrl' | 'mailFrom' | 'publicUrl', text: string): string {
   try {
     return loadSettings({ env: { [name]: text }, envFile: null }).settings.application[key];
   } catch (error) {
     assert.ok(error instanceof StartError, `expected a StartError, got ${error}`);
-    return 'refused';
+    return 'rejected';
   }
 }
 
@@ -23,7 +23,7 @@ const tables = [
       'smtps://ada:p%40ss@mail.example.com:465',
       'SMTP://[::1]:2525/',
     ],
-    refused: [
+    rejected: [
       'mail.example.com:587',
       'https://mail.example.com',
       'smtp://',
@@ -47,7 +47,7 @@ const tables = [
       'Strata <no-reply@example.com>',
       'Ümläut, & Co <x+y@example.com>',
     ],
-    refused: [
+    rejected: [
       'example.com',
       '@example.com',
       'a@',
@@ -69,7 +69,7 @@ const tables = [
     name: 'APP_PUBLIC_URL',
     key: 'publicUrl',
     accepted: ['https://app.example.com', 'http://localhost:3000', 'https://example.com/app'],
-    refused: [
+    rejected: [
       'app.example.com',
       'ftp://app.example.com',
       'https://ada:secret@app.example.com',
@@ -81,15 +81,16 @@ const tables = [
   },
 ] as const;
 
-for (const { name, key, accepted, refused } of tables) {
+for (const { name, key, accepted, rejected } of tables) {
   describe(name, () => {
-    for (const text of accepted) test(`takes ${text}`, () => assert.equal(read(name, key, text), text));
-    for (const text of refused) {
-      test(`refuses ${JSON.stringify(text)}`, () => assert.equal(read(name, key, text), 'refused'));
+    for (const text of accepted)
+      test(`${name} accepts ${text}`, () => assert.equal(read(name, key, text), text));
+    for (const text of rejected) {
+      test(`${name} rejects ${JSON.stringify(text)}`, () => assert.equal(read(name, key, text), 'rejected'));
     }
   });
 }
 
-test('the slash at the end of APP_PUBLIC_URL is left out, for every link brings its own', () => {
+test('the trailing slash of APP_PUBLIC_URL is removed, because every link starts with one', () => {
   assert.equal(read('APP_PUBLIC_URL', 'publicUrl', 'https://Example.com/app/'), 'https://example.com/app');
 });

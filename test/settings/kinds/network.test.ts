@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { addressRanges, bindAddress, hostPatterns, origins } from '../../../src/settings/kinds/network.ts';
 
-/** The one item that a list kind reads from a text, or the message it refuses it with. */
+/** Returns the only item that a list kind reads from a text, or the error message. */
 function item(kind: ReturnType<typeof origins>, text: string): string {
   const read = kind.safeParse(text);
   return read.success ? (read.data[0] ?? 'nothing') : (read.error.issues[0]?.message ?? '');
@@ -20,8 +20,7 @@ describe('an origin', () => {
     ['https://münchen.example', 'https://xn--mnchen-3ya.example'],
     ['capacitor://localhost', 'capacitor://localhost'],
   ] as const) {
-    test(`${text} is read as the browser sends it, ${origin}`, () =>
-      assert.equal(item(origins(), text), origin));
+    test(`the origin ${text} is read as ${origin}`, () => assert.equal(item(origins(), text), origin));
   }
 
   for (const [text, hint] of [
@@ -32,11 +31,11 @@ describe('an origin', () => {
     ['https://', /has no scheme or no host/],
     ['null', /has no scheme or no host/],
     ['https://*.example.com', /is a pattern; list each origin/],
-    ['https://ada:hunter2@example.com', /no item may hold a user name/],
+    ['https://ada:hunter2@example.com', /no item may contain a user name/],
     ['https://example.com:99999', /not valid/],
     ['https://exa mple.com', /not valid/],
   ] as const) {
-    test(`${text} is refused with a sentence that helps`, () => assert.match(item(origins(), text), hint));
+    test(`${text} is rejected with a hint`, () => assert.match(item(origins(), text), hint));
   }
 });
 
@@ -73,7 +72,7 @@ describe('an allowed host', () => {
     [`${'a'.repeat(64)}.example`, /is not a host name/],
     ['exa mple', /is not a host name/],
   ] as const) {
-    test(`${text} is refused with a sentence that helps`, () => {
+    test(`${text} is rejected with a hint`, () => {
       assert.match(item(hostPatterns(), JSON.stringify([text])), hint);
     });
   }
@@ -105,8 +104,7 @@ describe('a trusted proxy', () => {
     ['fd00::/129', /prefix length from 0 to 128/],
     ['fd00::/-1', /prefix length from 0 to 128/],
   ] as const) {
-    test(`${text} is refused with a sentence that helps`, () =>
-      assert.match(item(addressRanges(), text), hint));
+    test(`${text} is rejected with a hint`, () => assert.match(item(addressRanges(), text), hint));
   }
 });
 
