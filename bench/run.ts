@@ -125,18 +125,18 @@ async function openWhatIsNeeded(
 
 /** The cells of the variants that are here and do their work. Throws a StartError if one does other work. */
 async function verifyAll(plan: Plan, server: ServerProcessOptions): Promise<Plan> {
-  const faults: string[] = [];
+  const errors: string[] = [];
   const missing = new Map<Variant, NotRun[number]>();
   for (const variant of variantsOf(plan.cells)) {
     progress(`verify ${variant.name}`);
     const questions = plan.cells.filter((cell) => cell.variant === variant).map(({ scenario }) => scenario);
     try {
-      faults.push(...(await verify(variant, questions, server)));
+      errors.push(...(await verify(variant, questions, server)));
     } catch (error) {
       missing.set(variant, { variant: variant.name, reason: reasonToGoOn(variant, error) });
     }
   }
-  if (faults.length > 0) throw new StartError(`The variants do not do the same work:\n${faults.join('\n')}`);
+  if (errors.length > 0) throw new StartError(`The variants do not do the same work:\n${errors.join('\n')}`);
   return {
     cells: plan.cells.filter(({ variant }) => !missing.has(variant)),
     notRun: [...plan.notRun, ...missing.values()],

@@ -22,7 +22,7 @@ import { origin } from './workload.ts';
 type Ask = (
   scenario: Scenario,
   expected?: Expected,
-) => Promise<{ readonly faults: readonly string[]; readonly id: string }>;
+) => Promise<{ readonly errors: readonly string[]; readonly id: string }>;
 
 interface Expected {
   /** What is asked, for the sentence of a fault. */
@@ -41,10 +41,10 @@ export async function verify(
   const without = usual.filter((scenario) => scenario.name !== principal && !withDatabase.includes(scenario));
   const bareOptions = { ...options, databaseUrl: undefined };
 
-  const faults = await verifyAnswers(variant, [findScenario(principal), ...without], bareOptions);
-  if (withDatabase.length > 0) faults.push(...(await verifyAnswers(variant, withDatabase, options)));
-  if (variant.layers) faults.push(...(await verifyLimit(variant, bareOptions)));
-  return [...new Set(faults)].map((fault) => `${variant.name}: ${fault}`);
+  const errors = await verifyAnswers(variant, [findScenario(principal), ...without], bareOptions);
+  if (withDatabase.length > 0) errors.push(...(await verifyAnswers(variant, withDatabase, options)));
+  if (variant.layers) errors.push(...(await verifyLimit(variant, bareOptions)));
+  return [...new Set(errors)].map((error) => `${variant.name}: ${error}`);
 }
 
 async function verifyAnswers(
@@ -57,24 +57,24 @@ async function verifyAnswers(
   const logFile = openSync(logPath, 'w');
   const server = await startServerProcess(variant, { ...options, logFile }).finally(() => closeSync(logFile));
   const ask = askAt(server.url, variant);
-  const faults: string[] = [];
+  const errors: string[] = [];
   try {
     for (const scenario of scenarios) {
       const answer = await ask(scenario);
-      faults.push(...answer.faults);
+      errors.push(...answer.errors);
       if (scenario.name === principal) {
-        faults.push(...(await ask(otherPerson(scenario))).faults);
-        if (variant.layers) faults.push(...(await findMissingLines(logPath, answer.id, scenario.path)));
+        errors.push(...(await ask(otherPerson(scenario))).errors);
+        if (variant.layers) errors.push(...(await findMissingLines(logPath, answer.id, scenario.path)));
       }
       if (!variant.layers) continue;
       for (const [bad, expected] of badVersionsOf(scenario))
-        faults.push(...(await ask(bad, expected)).faults);
+        errors.push(...(await ask(bad, expected)).errors);
     }
   } finally {
     await server.stop();
     rmSync(folder, { recursive: true });
   }
-  return faults;
+  return errors;
 }
 
 /** The same question for somebody else: the answer must depend on the parameter. */
@@ -172,19 +172,19 @@ function askAt(url: string, { layers }: Variant): Ask {
       headers: { ...headers, 'x-request-id': id, connection: 'close' },
       ...(body !== undefined && { body }),
     });
-    if (answered === undefined) return { faults: [`${what} is not answered.`], id };
+    if (answered === undefined) return { errors: [`${what} is not answered.`], id };
     const { response, text } = answered;
-    const faults: string[] = [];
-    if (!statuses.includes(response.status)) faults.push(`${what} is answered with ${response.status}.`);
+    const errors: string[] = [];
+    if (!statuses.includes(response.status)) errors.push(`${what} is answered with ${response.status}.`);
     if (responseBody !== undefined) {
-      if (text !== responseBody) faults.push(`${what} is answered with the body ${text}`);
+      if (text !== responseBody) errors.push(`${what} is answered with the body ${text}`);
       if (!/^application\/json\b/.test(response.headers.get('content-type') ?? '')) {
-        faults.push(`the answer to ${what} is not called JSON.`);
+        errors.push(`the answer to ${what} is not called JSON.`);
       }
     }
-    if (response.headers.has('content-encoding')) faults.push(`the answer to ${what} is compressed.`);
-    if (layers) faults.push(...findMissingHeaders(response, what, id));
-    return { faults, id };
+    if (response.headers.has('content-encoding')) errors.push(`the answer to ${what} is compressed.`);
+    if (layers) errors.push(...findMissingHeaders(response, what, id));
+    return { errors, id };
   };
 }
 
@@ -205,17 +205,17 @@ async function fetchWhole(
 
 function findMissingHeaders({ headers, status }: Response, what: string, id: string): string[] {
   const expected = Object.entries({ ...expectedHeaders, 'x-request-id': new RegExp(`^${id}$`) });
-  const faults = expected
+  const errors = expected
     .filter(([name, value]) => !value.test(headers.get(name) ?? ''))
     .map(([name]) => `on the answer to ${what}, the header ${name} is ${headers.get(name) ?? 'missing'}.`);
   // Where no route is, some limiters do not count; what they count they must tell.
   if (status < 400 && ![...headers.keys()].some((name) => remainingHeader.test(name))) {
-    faults.push(`on the answer to ${what}, no header says how much of the limit is left.`);
+    errors.push(`on the answer to ${what}, no header says how much of the limit is left.`);
   }
   if (status === 429 && !headers.has('retry-after')) {
-    faults.push(`the answer to ${what} does not say when to come again.`);
+    errors.push(`the answer to ${what} does not say when to come again.`);
   }
-  return faults;
+  return errors;
 }
 
 const logDeadlineMs = 2_000;
@@ -243,16 +243,16 @@ async function verifyLimit(variant: Variant, options: ServerProcessOptions): Pro
   const refusal = { ...findScenario('refused'), path: scenario.path };
   const server = await startServerProcess(variant, { ...options, limit });
   const ask = askAt(server.url, variant);
-  const faults: string[] = [];
+  const errors: string[] = [];
   try {
     // The start has taken the first permit.
     for (let number = 2; number <= limit + 2; number += 1) {
       const what = `request ${number} under a limit of ${limit}`;
       const asked = number <= limit ? scenario : refusal;
-      faults.push(...(await ask(asked, { what, statuses: [asked.status] })).faults);
+      errors.push(...(await ask(asked, { what, statuses: [asked.status] })).errors);
     }
   } finally {
     await server.stop();
   }
-  return faults;
+  return errors;
 }

@@ -3,7 +3,7 @@
  * again, the attempt that runs, the end. Of attempts that ended well or were released nothing is kept but the last.
  *
  * @typedef {import('./server.js').WholeJob} WholeJob
- * @typedef {import('./server.js').Fault} Fault
+ * @typedef {import('./server.js').AttemptError} AttemptError
  */
 
 import { byId, element, show } from './element.js';
@@ -105,7 +105,7 @@ function event(kind, title, at, remark, ...more) {
 }
 
 /**
- * @param {Fault} fault
+ * @param {AttemptError} fault
  * @param {boolean} contents
  */
 function failure({ attempt, at, code, message, details, stack }, contents) {

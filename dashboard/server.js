@@ -19,9 +19,9 @@
  * @typedef {Summary & { last_error: { code: string, message: string | null } | null }} ListedJob
  * @typedef {{ access: Access, jobs: ListedJob[], before: number | null }} JobList
  * @typedef {{ attempt: number, at: string, code: string, message: string | null, details?: unknown,
- *   stack?: string }} Fault
+ *   stack?: string }} AttemptError
  * @typedef {Summary & { priority: number, timeout_ms: number, user_id: number | null, unique_key: string | null,
- *   errors: Fault[], retries: string[], payload?: unknown, result?: unknown }} WholeJob
+ *   errors: AttemptError[], retries: string[], payload?: unknown, result?: unknown }} WholeJob
  * @typedef {{ access: Access, now: string, job: WholeJob }} OneJob
  */
 

@@ -21,7 +21,7 @@ import type { LimitStore } from './limits/limit-store.ts';
 import { createMemoryLimitStore, type MemoryLimitStore } from './limits/memory-store.ts';
 import { createMeteredLimitStore } from './limits/metered-store.ts';
 import { createOriginFields } from './middleware/cors.ts';
-import { createParserRefusals } from './middleware/parser-errors.ts';
+import { createParserErrorReporter } from './middleware/parser-errors.ts';
 import type { Logger } from './observability/logger.ts';
 import { type AppLayer, addressLimit, corsPolicy, pipelineLayers, trustedProxies } from './pipeline.ts';
 import { createRoutes, type RouteParts } from './routes.ts';
@@ -69,7 +69,7 @@ export function createApp(parts: AppParts): App {
   }));
   const timed = settings.application.environment === 'local';
   const isLimited = layers.some(({ name }) => name === 'rate-limit');
-  const onMalformed = createParserRefusals({
+  const onMalformed = createParserErrorReporter({
     log,
     metrics,
     limits: isLimited ? { limit: addressLimit(settings), store: limitStore } : undefined,

@@ -43,7 +43,7 @@ const disguises: Readonly<Record<string, string>> = {
 };
 
 /** What is wrong with a new password, as a sentence that says what to do; undefined for nothing. */
-export function passwordFault(password: string, owner: PasswordOwner): string | undefined {
+export function findPasswordError(password: string, owner: PasswordOwner): string | undefined {
   // As it is hashed: whatever keyboard it was typed on.
   const normalised = password.normalize('NFKC');
   const length = lengthOf(normalised);

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { createPasswordHasher } from '../auth/password.ts';
-import { passwordFault } from '../auth/password-policy.ts';
+import { findPasswordError } from '../auth/password-policy.ts';
 import type { Role } from '../auth/principal.ts';
 import type { Database } from '../db/database.ts';
 import type { Sql } from '../db/sql.ts';
@@ -56,7 +56,7 @@ export async function createAccount(
 function checkNewUser(given: NewUser, service: string): NewUser {
   const { error, data } = newUser.safeParse(given);
   const faults = error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) ?? [];
-  const fault = passwordFault(given.password, { ...given, service });
+  const fault = findPasswordError(given.password, { ...given, service });
   // A length that the schema has spoken of is not told twice.
   if (fault !== undefined && !faults.some((each) => each.startsWith('password')))
     faults.push(`password: ${fault}`);

@@ -198,21 +198,21 @@ export function createPrimary(options: PrimaryOptions): Primary {
 
   async function recycle(worn: SupervisedWorker, wear: string): Promise<void> {
     const { id, pid, requests, rssBytes } = worn.report();
-    const fault = await pool.exchange('good', async ({ fork, accept, trim }) => {
+    const error = await pool.exchange('good', async ({ fork, accept, trim }) => {
       const fresh = fork();
       const started = await fresh.started;
-      if ('fault' in started) return started.fault;
+      if ('error' in started) return started.error;
       accept(fresh);
       trim('recycled', worn);
       return undefined;
     });
     if (pool.isStopping) return;
-    if (fault === undefined) {
+    if (error === undefined) {
       log.info('worker.recycled', { worker: id, pid, wear, requests, rss_bytes: rssBytes });
       await worn.ended;
     } else {
       recycleNotBefore = performance.now() + recyclePauseMs;
-      log.error('worker.failed', { recycling: id, message: fault });
+      log.error('worker.failed', { recycling: id, message: error });
     }
   }
 
@@ -241,16 +241,16 @@ export function createPrimary(options: PrimaryOptions): Primary {
     const { good } = programs;
     const tried = options.keepProgram();
     programs = { good, new: tried };
-    const fault =
+    const error =
       (await jobs?.replace(terms)) ?? (await replaceAll(pool, { workers, canaryMs: terms.canaryMs }));
-    const isGood = fault === undefined;
+    const isGood = error === undefined;
     programs = isGood ? { good: tried, new: tried } : { good, new: good };
     if (!isGood) tried.discard();
     if (pool.isStopping) return;
-    if (fault !== undefined) {
+    if (error !== undefined) {
       log.error('reload.failed', {
         reload: number,
-        message: fault,
+        message: error,
         advice: 'The workers that are left serve on.',
       });
       return;

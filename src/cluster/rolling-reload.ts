@@ -29,9 +29,9 @@ export function replaceAll(
   const before = pool.wanted;
   return pool.exchange('new', async (exchange) => {
     pool.resize(workers);
-    const fault = await replaceOneByOne(pool, exchange, canaryMs);
-    if (fault !== undefined) pool.resize(before);
-    return fault;
+    const error = await replaceOneByOne(pool, exchange, canaryMs);
+    if (error !== undefined) pool.resize(before);
+    return error;
   });
 }
 
@@ -45,7 +45,7 @@ async function replaceOneByOne(
     const worker = fork();
     fresh.push(worker);
     const started = await worker.started;
-    if ('fault' in started) return started.fault;
+    if ('error' in started) return started.error;
     if (fresh.length === 1) await withTimeout(worker.ended, canaryMs, () => {});
     const lost = fresh.find(({ state }) => state !== 'ready');
     if (lost !== undefined) return `The new worker ${lost.id} ended soon after its start: the log says why.`;

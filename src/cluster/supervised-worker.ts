@@ -36,7 +36,7 @@ export interface WorkerOptions {
 }
 
 /** Where it answers, or why it never will. */
-export type Started = { readonly url: string } | { readonly fault: string };
+export type Started = { readonly url: string } | { readonly error: string };
 
 export interface WorkerEnd {
   readonly reason: WorkerEndReason;
@@ -98,7 +98,7 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
     else if (message.kind === 'beat') vitals = message;
     else if (message.kind === 'failed') {
       log.error('worker.failed', { ...who, message: message.message });
-      started.resolve({ fault: message.message });
+      started.resolve({ error: message.message });
       drain('failed');
     } else options.onMessage(message);
   }
@@ -145,7 +145,7 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
     const fields = { ...who, code, signal, reason };
     if (isUnplanned(reason)) log.error('worker.exited', fields);
     else log.info('worker.exited', fields);
-    started.resolve({ fault: sentenceOf(reason, signal ?? `code ${code}`, options) });
+    started.resolve({ error: sentenceOf(reason, signal ?? `code ${code}`, options) });
     ended.resolve({ reason, readyMs: readyAt === undefined ? 0 : performance.now() - readyAt });
   }
 

@@ -34,7 +34,7 @@ export function limitWaitingConnections({ max, onRefused }: WaitingLimit): () =>
 
   function watch(handle: { onconnection: Callable }): void {
     const distribute = handle.onconnection;
-    handle.onconnection = (fault, given) => {
+    handle.onconnection = (error, given) => {
       const client = clientHandle.safeParse(given).data;
       if (client !== undefined && waiting >= max) {
         client.close();
@@ -42,7 +42,7 @@ export function limitWaitingConnections({ max, onRefused }: WaitingLimit): () =>
         return;
       }
       if (client !== undefined) count(client);
-      Reflect.apply(distribute, handle, [fault, given]);
+      Reflect.apply(distribute, handle, [error, given]);
     };
   }
 

@@ -205,6 +205,6 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
 
 async function urlOf(start: Promise<Started>): Promise<string> {
   const started = await start;
-  if ('fault' in started) throw new StartError(started.fault);
+  if ('error' in started) throw new StartError(started.error);
   return started.url;
 }

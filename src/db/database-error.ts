@@ -184,12 +184,12 @@ function isStatementTimeout(error: unknown, timedOut: boolean): boolean {
 /** The error to throw for what the driver threw. `timedOut`: the statement timeout had passed by then. */
 export function toDatabaseError(cause: unknown, timedOut: boolean): unknown {
   if (cause instanceof AppError) return cause;
-  if (isUnavailable(cause)) return refuse('database_unavailable', cause);
+  if (isUnavailable(cause)) return databaseError('database_unavailable', cause);
   const state = sqlState(cause);
   if (state === '57014') {
     return isStatementTimeout(cause, timedOut)
-      ? refuse('database_timeout', cause)
-      : refuse('database_unavailable', cause, 'The database query was cancelled: try again.');
+      ? databaseError('database_timeout', cause)
+      : databaseError('database_unavailable', cause, 'The database query was cancelled: try again.');
   }
   if (state === '22021' || state === '22P05') {
     return new AppError(
@@ -199,9 +199,13 @@ export function toDatabaseError(cause: unknown, timedOut: boolean): unknown {
     );
   }
   const code = codeOf(cause);
-  return code === undefined ? cause : refuse(code, cause);
+  return code === undefined ? cause : databaseError(code, cause);
 }
 
-function refuse(code: keyof typeof refusals, cause: unknown, detail: string = refusals[code][0]): AppError {
+function databaseError(
+  code: keyof typeof refusals,
+  cause: unknown,
+  detail: string = refusals[code][0],
+): AppError {
   return new AppError(code, detail, { cause, headers: { 'retry-after': String(refusals[code][1]) } });
 }

@@ -26,7 +26,7 @@ export function requireToken({ token, guesses, log }: RequireTokenOptions): (ctx
   if (token === '') return () => {};
   const wanted = digest(token);
 
-  function refuseUntil(waitMs: number): never {
+  function rejectUntil(waitMs: number): never {
     const seconds = Math.ceil(waitMs / 1000);
     throw new AppError(
       'rate_limited',
@@ -54,7 +54,7 @@ export function requireToken({ token, guesses, log }: RequireTokenOptions): (ctx
     }
     const client = clientKey(clientAddress);
     const waitMs = guesses.wait(client);
-    if (waitMs > 0) refuseUntil(waitMs);
+    if (waitMs > 0) rejectUntil(waitMs);
     if (timingSafeEqual(digest(shown), wanted)) {
       guesses.right(client);
       return;

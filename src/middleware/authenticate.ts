@@ -43,18 +43,18 @@ export function authenticate({ log, authenticator, realm, apiKeyHeader }: Authen
     const authorization = request.headers.authorization;
     const key = request.headers[keyField];
     if (authorization === undefined && key === undefined) return undefined;
-    refuseSeveral(request);
+    assertOneCredential(request);
     if (typeof key === 'string') return { kind: 'apiKey', key };
     const token = bearerToken(authorization);
     if (token === undefined) {
       const detail = `Send an access token as "Authorization: Bearer <token>", or an API key as "${apiKeyHeader}".`;
-      throw refuse(ctx, 'unsupported_scheme', detail, plainChallenge);
+      throw unauthenticated(ctx, 'unsupported_scheme', detail, plainChallenge);
     }
     return { kind: 'bearer', token };
   }
 
   /** Node joins repeated fields or drops all but the first; either would hide that there were several. */
-  function refuseSeveral({ rawHeaders }: IncomingMessage): void {
+  function assertOneCredential({ rawHeaders }: IncomingMessage): void {
     if (countFields(rawHeaders, 'authorization') + countFields(rawHeaders, keyField) <= 1) return;
     throw new AppError(
       'bad_request',
@@ -68,10 +68,10 @@ export function authenticate({ log, authenticator, realm, apiKeyHeader }: Authen
     if (!(error instanceof RefusedCredential)) return error;
     const { reason, message } = error;
     const challenge = kind === 'bearer' ? bearerChallenge(realm, { description: message }) : plainChallenge;
-    return refuse(ctx, reason, message, challenge);
+    return unauthenticated(ctx, reason, message, challenge);
   }
 
-  function refuse(ctx: Context, reason: string, detail: string, challenge: string): AppError {
+  function unauthenticated(ctx: Context, reason: string, detail: string, challenge: string): AppError {
     log.warning('auth.credentials.refused', { reason, client_address: ctx.clientAddress });
     return new AppError('unauthenticated', detail, { layer, headers: { 'www-authenticate': challenge } });
   }

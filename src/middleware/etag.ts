@@ -25,7 +25,7 @@ import { writeConditions } from '../http/parameters.ts';
  */
 export function etag(): Middleware {
   return function etag(ctx, next) {
-    if (!isRead(ctx)) refuseUnmet(ctx);
+    if (!isRead(ctx)) assertNoFailingCondition(ctx);
     return after(next(ctx), () => apply(ctx));
   };
 }
@@ -35,7 +35,7 @@ function isRead({ method }: Context): boolean {
 }
 
 /** Refuses what cannot hold for a resource without an entity tag, so before its handler has changed anything. */
-function refuseUnmet({ match, method, request: { headers } }: Context): void {
+function assertNoFailingCondition({ match, method, request: { headers } }: Context): void {
   if (match.kind !== 'found' || match.value.route.headers === writeConditions) return;
   // What a POST is sent to often has no representation, so that `If-None-Match: *` holds.
   const conditions = method === 'POST' ? { 'if-match': headers['if-match'] } : headers;

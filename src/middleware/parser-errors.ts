@@ -9,7 +9,7 @@ import type { Limit, LimitStore } from '../limits/limit-store.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics/metrics.ts';
 
-export interface ParserRefusalsOptions {
+export interface ParserErrorReporterOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   /** Where the message counts; undefined where requests are not limited. */
@@ -19,7 +19,9 @@ export interface ParserRefusalsOptions {
 }
 
 /** Makes the function that takes the reports of one server. */
-export function createParserRefusals(options: ParserRefusalsOptions): (report: MalformedReport) => void {
+export function createParserErrorReporter(
+  options: ParserErrorReporterOptions,
+): (report: MalformedReport) => void {
   const { log, metrics, limits, isProxy } = options;
   const total = metrics.counter({
     name: 'http_malformed_total',

@@ -6,7 +6,7 @@ import type { Logger } from '../observability/logger.ts';
 import { isLoopback } from '../settings/groups/management.ts';
 import type { Settings } from '../settings/load.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { listenFault, refuseToListen } from './listen-error.ts';
+import { listenErrorCode, rejectListenError } from './listen-error.ts';
 
 interface ManagementSettings
   extends Pick<
@@ -64,12 +64,12 @@ async function listen(
   try {
     return await server.listen(port, host);
   } catch (error) {
-    if (mayMove && listenFault(error) === 'EADDRINUSE') {
+    if (mayMove && listenErrorCode(error) === 'EADDRINUSE') {
       const advice = `Port ${port} is taken, so the management port is a free one: set APP_MANAGEMENT_PORT to choose.`;
       log.warning('config.warning', { advice });
       return server.listen(0, host);
     }
-    return refuseToListen(error, {
+    return rejectListenError(error, {
       host,
       port,
       hostSetting: 'APP_MANAGEMENT_HOST',

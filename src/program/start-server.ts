@@ -31,7 +31,7 @@ import { connectionLimits, readFileLimit } from './connection-limits.ts';
 import { findPending } from './database-check.ts';
 import { createIdentity } from './identity.ts';
 import { createLifecycle } from './lifecycle.ts';
-import { refuseToListen } from './listen-error.ts';
+import { rejectListenError } from './listen-error.ts';
 import { openDatabaseServer } from './open-database.ts';
 import { openMail } from './open-mail.ts';
 import { startPruner } from './pruner.ts';
@@ -136,7 +136,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       mail,
       identity: createIdentity({ settings, database, log, secrets: signingSecrets(settings) }),
       healthChecks: [
-        { name: 'server', required: true, run: async () => refuseIf(draining) },
+        { name: 'server', required: true, run: async () => assertNotDraining(draining) },
         ...databaseChecks(database, databaseUrl),
       ],
     });
@@ -168,7 +168,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       'server',
       () =>
         http.listen(server.port, server.host).catch((error: unknown) =>
-          refuseToListen(error, {
+          rejectListenError(error, {
             host: server.host,
             port: server.port,
             hostSetting: 'APP_HOST (or --host)',
@@ -235,7 +235,7 @@ function databaseChecks(database: Database, url: string | null): HealthCheck[] {
   ];
 }
 
-function refuseIf(draining: boolean): void {
+function assertNotDraining(draining: boolean): void {
   if (draining) throw new AppError('shutting_down', 'The server is about to stop.');
 }
 

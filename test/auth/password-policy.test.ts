@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { commonPasswords } from '../../src/auth/common-passwords.ts';
-import { passwordFault } from '../../src/auth/password-policy.ts';
+import { findPasswordError } from '../../src/auth/password-policy.ts';
 import { cpuMsOf } from '../helpers/cpu-time.ts';
 
 const ada = { username: 'Ada_Lovelace', email: 'countess@Example.org', service: 'Strata Backend' };
-const fault = (password: string) => passwordFault(password, ada);
+const fault = (password: string) => findPasswordError(password, ada);
 
 describe('a new password', () => {
   const good: [what: string, password: string][] = [
@@ -66,12 +66,12 @@ describe('a new password', () => {
 
   it('may not be the username where the mailbox is a part of it, as in the example of the documentation', () => {
     const example = { username: 'ada_lovelace', email: 'ada@example.org' };
-    assert.match(passwordFault('ada_lovelace', example) ?? '', /without your username/);
-    assert.match(passwordFault('ada_lovelace1', example) ?? '', /without your username/);
+    assert.match(findPasswordError('ada_lovelace', example) ?? '', /without your username/);
+    assert.match(findPasswordError('ada_lovelace1', example) ?? '', /without your username/);
   });
 
   it('may have a short name in it that stands there by chance', () => {
-    assert.equal(passwordFault('abacus12', { username: 'ab_', email: 'ab@example.org' }), undefined);
+    assert.equal(findPasswordError('abacus12', { username: 'ab_', email: 'ab@example.org' }), undefined);
   });
 
   it('is judged alike in any normal form, and never throws', () => {

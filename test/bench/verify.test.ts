@@ -20,7 +20,7 @@ test('a variant that does its work is not complained about', async () => {
 });
 
 test('another status, other bytes and another type are named, each with the question', async () => {
-  const faults = await verify(
+  const errors = await verify(
     bare,
     [
       { ...plain, status: 204 },
@@ -29,19 +29,19 @@ test('another status, other bytes and another type are named, each with the ques
     ],
     options,
   );
-  for (const fault of [
+  for (const error of [
     /^bare: "plain" is answered with 200\.$/,
     /^bare: "plain" is answered with the body \{"message":"Hello, world"\}$/,
     /^bare: the answer to "missing" is not called JSON\.$/,
   ]) {
-    assertIncludes(faults, fault);
+    assertIncludes(errors, error);
   }
 });
 
 test('a variant that claims layers it does not have is told each one', async () => {
   const questions = [plain, findScenario('missing'), findScenario('create')];
-  const faults = await verify({ ...bare, layers: true }, questions, options);
-  for (const fault of [
+  const errors = await verify({ ...bare, layers: true }, questions, options);
+  for (const error of [
     /to "person", the header x-request-id is missing/,
     /to "person", the header x-process-time is missing/,
     /to "person", the header content-security-policy is missing/,
@@ -55,9 +55,9 @@ test('a variant that claims layers it does not have is told each one', async () 
     /request 6 under a limit of 5 is answered with 200\./,
     /request 7 under a limit of 5 is answered with 200\./,
   ]) {
-    assertIncludes(faults, fault);
+    assertIncludes(errors, error);
   }
-  assert.ok(!faults.some((fault) => /request 5 under a limit/.test(fault) && /answered with/.test(fault)));
+  assert.ok(!errors.some((error) => /request 5 under a limit/.test(error) && /answered with/.test(error)));
 });
 
 test('a server that does not start is reported with what it said', async () => {
@@ -101,9 +101,9 @@ function find(name: string): Variant {
   return variant;
 }
 
-function assertIncludes(faults: readonly string[], fault: RegExp): void {
+function assertIncludes(errors: readonly string[], error: RegExp): void {
   assert.ok(
-    faults.some((found) => fault.test(found)),
-    `${fault} in\n${faults.join('\n')}`,
+    errors.some((found) => error.test(found)),
+    `${error} in\n${errors.join('\n')}`,
   );
 }

@@ -98,7 +98,7 @@ function simulateWorker(id: number, generation: number, onDrained: () => void): 
     },
     exit(why = reason) {
       if (!enter('exit')) return;
-      settleStarted({ fault: 'It ended.' });
+      settleStarted({ error: 'It ended.' });
       settleEnded({ reason: why, readyMs: 0 });
     },
   };

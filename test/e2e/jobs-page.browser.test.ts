@@ -10,7 +10,7 @@ import type { Sql } from '../../src/db/sql.ts';
 import { mustLaunch, watchPage } from '../helpers/browser.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { mustOpenJobsPages, managementToken as token } from '../helpers/jobs-pages.ts';
-import { faultsOfPage } from '../helpers/page-faults.ts';
+import { pageErrors } from '../helpers/page-errors.ts';
 import { mustStoreJob } from '../helpers/stored-job.ts';
 import { mustOpenTestDatabase } from '../helpers/test-database.ts';
 
@@ -311,10 +311,10 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await open('/jobs');
       await giveToken(page, token);
       await page.getByRole('button', { name: 'Pause the queue default' }).waitFor();
-      assert.deepEqual(await faultsOfPage(page), []);
+      assert.deepEqual(await pageErrors(page), []);
       await open(`/jobs/${failed}`);
       await page.locator('#payload pre').waitFor();
-      assert.deepEqual(await faultsOfPage(page), []);
+      assert.deepEqual(await pageErrors(page), []);
       const ground = await page.evaluate('getComputedStyle(document.body).backgroundColor');
       assert.equal(ground, colorScheme === 'light' ? 'rgb(246, 245, 242)' : 'rgb(19, 21, 25)');
     });

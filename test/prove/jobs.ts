@@ -53,7 +53,7 @@ const transfer = defineTask({
 });
 const queue = createQueue({ definitions: [transfer] });
 
-const faults: string[] = [];
+const errors: string[] = [];
 const database = await openProofDatabase();
 const processes = await makeProcesses(database.url);
 try {
@@ -63,15 +63,15 @@ try {
   await proveIsolation();
   await proveSuspicion();
 } catch (error) {
-  faults.push(String(error));
+  errors.push(String(error));
   console.error(error);
 } finally {
-  if (faults.length > 0) console.error(`\n${processes.recent()}`);
+  if (errors.length > 0) console.error(`\n${processes.recent()}`);
   await processes.end();
   await database.stop();
 }
-for (const fault of faults) console.log(`NOT AS PROMISED: ${fault}`);
-process.exit(faults.length > 0 ? 1 : 0);
+for (const error of errors) console.log(`NOT AS PROMISED: ${error}`);
+process.exit(errors.length > 0 ? 1 : 0);
 
 async function proveLedger(): Promise<void> {
   const { sql } = database;
@@ -200,8 +200,8 @@ async function proveSuspicion(): Promise<void> {
   expect(beside >= (quick ? 0.5 : 0.9) * alone, 'a job that crashes its process slows the others down');
 }
 
-function expect(holds: boolean, fault: string): void {
-  if (!holds) faults.push(fault);
+function expect(holds: boolean, error: string): void {
+  if (!holds) errors.push(error);
 }
 
 function repeat<T>(value: T, times: number): T[] {

@@ -47,7 +47,7 @@ try {
     if (!isRight) process.exitCode = 1;
   }
   const found = await runThrough('transaction', 3);
-  const isRight = found.completed === jobs && found.effects === jobs && found.faults === 0;
+  const isRight = found.completed === jobs && found.effects === jobs && found.errors === 0;
   console.log(
     `${isRight ? 'ok ' : 'Not so:'} ${jobs} jobs by ctx.tx through transaction, 3 connections:`,
     found,
@@ -83,8 +83,8 @@ async function runThrough(mode: string, size: number) {
     const left = () => sql`select from jobs where state in ('available', 'running') limit ${1}`;
     await until('no job waits or runs', async () => (await left()).length === 0, 60_000);
     await runner.stop(1000);
-    const found = await sql<{ completed: number; faults: number; effects: number }[]>`
-      select count(*) filter (where state = 'completed') as completed, sum(jsonb_array_length(errors))::int as faults,
+    const found = await sql<{ completed: number; errors: number; effects: number }[]>`
+      select count(*) filter (where state = 'completed') as completed, sum(jsonb_array_length(errors))::int as errors,
         (select count(*) from effects) as effects
       from jobs`;
     return onlyRow(found);

@@ -106,13 +106,16 @@ function tlsOptions({ tls, hosts }: ConnectionTarget): ConnectionOptions['ssl'] 
     ...(maxVersion !== undefined && { maxVersion }),
     ...(mode === 'verify-ca' && { checkServerIdentity: () => undefined }),
     ...(mode === 'verify-full' && {
-      checkServerIdentity: (_name, certificate) => refuseOthers(hosts, certificate),
+      checkServerIdentity: (_name, certificate) => checkIdentityOfAny(hosts, certificate),
     }),
   };
 }
 
 /** Not by the name that TLS gives, which for an address is none. With several hosts, any of them will do. */
-function refuseOthers(hosts: ConnectionTarget['hosts'], certificate: PeerCertificate): Error | undefined {
+function checkIdentityOfAny(
+  hosts: ConnectionTarget['hosts'],
+  certificate: PeerCertificate,
+): Error | undefined {
   const refusals = hosts.map(({ host }) => checkServerIdentity(host, certificate));
   return refusals.includes(undefined) ? undefined : refusals[0];
 }

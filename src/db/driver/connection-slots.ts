@@ -55,13 +55,13 @@ export interface ConnectionSlots<Connection> {
  */
 class Waiting<Connection> {
   proceed: ((connection: Connection) => void) | undefined;
-  readonly refuse: () => void;
+  readonly reject: () => void;
   /** When it is refused, by the monotonic clock. */
   readonly until: number;
 
-  constructor(proceed: (connection: Connection) => void, refuse: () => void, until: number) {
+  constructor(proceed: (connection: Connection) => void, reject: () => void, until: number) {
     this.proceed = proceed;
-    this.refuse = refuse;
+    this.reject = reject;
     this.until = until;
   }
 }
@@ -81,20 +81,20 @@ export function createConnectionSlots<Connection extends object>(
   let timer: NodeJS.Timeout | undefined;
   let onDrained: (() => void) | undefined;
 
-  function refuseLate(): void {
+  function rejectLate(): void {
     timer = undefined;
     const now = performance.now();
     for (let first = line[0]; first !== undefined; first = line[0]) {
       if (first.proceed !== undefined && first.until > now) {
-        timer = setTimeout(refuseLate, Math.ceil(first.until - now));
+        timer = setTimeout(rejectLate, Math.ceil(first.until - now));
         return;
       }
       line.shift();
-      if (first.proceed !== undefined) first.refuse();
+      if (first.proceed !== undefined) first.reject();
     }
   }
 
-  function refuse(): AppError {
+  function reject(): AppError {
     refused += 1;
     return new AppError('overloaded', 'Too many requests wait for the database: try again shortly.', {
       headers: { 'retry-after': '1' },
@@ -115,7 +115,7 @@ export function createConnectionSlots<Connection extends object>(
         },
         () => {
           leave();
-          reject(refuse());
+          reject(reject());
         },
         maxWaitMs === undefined ? 0 : performance.now() + maxWaitMs,
       );
@@ -127,7 +127,7 @@ export function createConnectionSlots<Connection extends object>(
       line.push(place);
       waiting += 1;
       signal?.addEventListener('abort', giveUp, { once: true });
-      if (maxWaitMs !== undefined) timer ??= setTimeout(refuseLate, maxWaitMs);
+      if (maxWaitMs !== undefined) timer ??= setTimeout(rejectLate, maxWaitMs);
     });
   }
 
@@ -135,7 +135,7 @@ export function createConnectionSlots<Connection extends object>(
     take(signal) {
       const connection = free.pop();
       if (connection !== undefined) return connection;
-      return waiting < maxWaiting ? wait(signal) : Promise.reject(refuse());
+      return waiting < maxWaiting ? wait(signal) : Promise.reject(reject());
     },
     takeFree: () => free.pop(),
     free: () => [...free],

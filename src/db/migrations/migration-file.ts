@@ -38,7 +38,7 @@ const fileName = /^(\d{4})_[a-z][a-z0-9]*(?:_[a-z0-9]+)+\.sql$/;
 /** The names of the migrations in a folder, in order. Throws a StartError if their numbers are not 1, 2, 3 and so on. */
 export async function listMigrations(directory: string): Promise<string[]> {
   const files = (
-    await readdir(directory).catch((cause) => refuse(`The folder ${directory} cannot be read`, cause))
+    await readdir(directory).catch((cause) => rejectFile(`The folder ${directory} cannot be read`, cause))
   )
     .filter((file) => file.endsWith('.sql'))
     .sort();
@@ -109,8 +109,8 @@ export function parseMigration(
   }
   if (migration.up.length === 0 && !drafts)
     throw new StartError(`${name}.sql has no statement in its up part: add one.`);
-  if (migration.inTransaction) refuseTransactionControl(migration);
-  refuseClientCopy(migration);
+  if (migration.inTransaction) assertNoTransactionControl(migration);
+  assertNoClientCopy(migration);
   return migration;
 }
 
@@ -121,7 +121,7 @@ function statementsOf(text: string, start: number, end: number): Statement[] {
 }
 
 /** A `commit` in the middle would leave the first half applied when the second fails. */
-function refuseTransactionControl({ name, up, down }: Migration): void {
+function assertNoTransactionControl({ name, up, down }: Migration): void {
   const control = /^(?:begin|commit|end|rollback|abort|start\s+transaction|prepare\s+transaction)\b/i;
   const found = [...up, ...down].find(({ text }) => control.test(text));
   if (found === undefined) return;
@@ -131,7 +131,7 @@ function refuseTransactionControl({ name, up, down }: Migration): void {
 }
 
 /** PostgreSQL would wait for data from a client, or send it some, and a migration has neither. */
-function refuseClientCopy({ name, up, down }: Migration): void {
+function assertNoClientCopy({ name, up, down }: Migration): void {
   const copy = /^copy\b[^;]*\b(?:from\s+stdin|to\s+stdout)\b/is;
   const found = [...up, ...down].find(({ text }) => copy.test(text));
   if (found === undefined) return;
@@ -165,12 +165,12 @@ export async function newMigration(name: string, directory: string): Promise<str
   const path = join(directory, file);
   const template = '-- Say here why the change is needed.\n\n-- migrate: up\n\n-- migrate: down\n';
   await writeFile(path, template, { flag: 'wx' }).catch((cause) =>
-    refuse(`${path} cannot be written`, cause),
+    rejectFile(`${path} cannot be written`, cause),
   );
   return path;
 }
 
-function refuse(what: string, cause: NodeJS.ErrnoException): never {
+function rejectFile(what: string, cause: NodeJS.ErrnoException): never {
   throw new StartError(`${what} (${cause.code}): check that it is there and that this user may use it.`, {
     cause,
   });

@@ -68,7 +68,7 @@ export const startedTask = z
  * What a failure is called before the user. A task that refuses speaks to its user; of what was thrown by accident, and
  * may tell of the machine inside, only the operator learns the message.
  */
-export const faultMessages: Readonly<Record<Exclude<JobErrorCode, 'refused'>, string>> = {
+export const errorMessages: Readonly<Record<Exclude<JobErrorCode, 'refused'>, string>> = {
   threw: 'The task failed because of a fault of the server. Quote its number when you report it.',
   timeout: 'The task took longer than it may.',
   thread_ended: 'The task ended the thread that it ran in.',

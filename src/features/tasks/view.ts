@@ -1,5 +1,5 @@
 import type { JobError, JobStatus } from '../../jobs/job.ts';
-import { faultMessages, type TaskView } from './schema.ts';
+import { errorMessages, type TaskView } from './schema.ts';
 
 /** A job as its user sees it: without its payload, its stacks, and what else is the operator's. */
 export function viewTask(job: JobStatus): TaskView {
@@ -12,7 +12,7 @@ export function viewTask(job: JobStatus): TaskView {
     progress_message: job.progressMessage,
     cancel_requested: job.cancelRequested && job.state === 'running',
     result: job.result ?? null,
-    error: error === undefined ? null : viewFault(error),
+    error: error === undefined ? null : viewError(error),
     attempt: job.attempt,
     max_attempts: job.maxAttempts,
     created_at: job.createdAt,
@@ -22,8 +22,8 @@ export function viewTask(job: JobStatus): TaskView {
   };
 }
 
-function viewFault({ code, message, details = null }: JobError): TaskView['error'] {
+function viewError({ code, message, details = null }: JobError): TaskView['error'] {
   return code === 'refused'
     ? { code, message, details }
-    : { code, message: faultMessages[code], details: null };
+    : { code, message: errorMessages[code], details: null };
 }

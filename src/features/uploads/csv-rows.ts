@@ -15,7 +15,7 @@ import { TaskRefusal } from '../../jobs/task.ts';
 export type CsvRow = {
   readonly line: number;
   readonly bytes: number;
-} & ({ readonly values: Readonly<Record<string, string>> } | { readonly fault: string });
+} & ({ readonly values: Readonly<Record<string, string>> } | { readonly error: string });
 
 /** What the package makes of a row. */
 interface Parsed {
@@ -30,7 +30,7 @@ type Package = Awaited<ReturnType<typeof loadPackage>>;
 /** Of one row, in bytes. */
 const maxRowBytes = 10_000;
 
-const quoteFaults: Readonly<Record<string, string>> = {
+const quoteErrors: Readonly<Record<string, string>> = {
   CSV_QUOTE_NOT_CLOSED: 'A quote is opened in this row and never closed.',
   INVALID_OPENING_QUOTE: 'A quote stands inside a field: put the field in quotes, and double the quote.',
   CSV_INVALID_CLOSING_QUOTE: 'Behind a closing quote the field goes on: double the quotes inside of it.',
@@ -51,7 +51,7 @@ export async function* readCsv(path: string, columns: readonly string[]): AsyncG
     for await (const { record, bytes, emptyLines } of parse(path, csv)) {
       line = lines + emptyLines;
       if (record.length > 1 || record[0] !== '') {
-        if (header === undefined) refuseOtherColumns(record, columns, line);
+        if (header === undefined) assertColumns(record, columns, line);
         else yield { line, bytes, ...readRow(header, record) };
         header ??= record;
       }
@@ -60,13 +60,13 @@ export async function* readCsv(path: string, columns: readonly string[]): AsyncG
     }
   } catch (error) {
     if (!(error instanceof csv.CsvError)) throw error;
-    const found = quoteFaults[error.code] ?? error.message;
-    const fault = `${found} What follows in the file was not checked.`;
+    const found = quoteErrors[error.code] ?? error.message;
+    const reason = `${found} What follows in the file was not checked.`;
     line = lines + Number(Reflect.get(error, 'empty_lines') ?? 0);
-    if (header === undefined) throw refusedHeader(columns, line, fault);
-    yield { line, bytes: end, fault };
+    if (header === undefined) throw headerRefusal(columns, line, reason);
+    yield { line, bytes: end, error: reason };
   }
-  if (header === undefined) refuseOtherColumns([], columns, 1);
+  if (header === undefined) assertColumns([], columns, 1);
 }
 
 /**
@@ -101,7 +101,7 @@ async function* parse(path: string, csv: Package): AsyncGenerator<Parsed, void> 
 
 function readRow(header: readonly string[], record: readonly string[]) {
   if (record.length !== header.length) {
-    return { fault: `The row has ${record.length} fields, and the header has ${header.length}.` };
+    return { error: `The row has ${record.length} fields, and the header has ${header.length}.` };
   }
   return { values: Object.fromEntries(header.map((name, at) => [name, record[at] ?? ''])) };
 }
@@ -113,15 +113,15 @@ function linesOf(record: readonly string[]): number {
   return lines;
 }
 
-function refuseOtherColumns(header: readonly string[], columns: readonly string[], line: number): void {
-  const faults = [
+function assertColumns(header: readonly string[], columns: readonly string[], line: number): void {
+  const errors = [
     ...columns.filter((name) => !header.includes(name)).map((name) => `The column "${name}" is missing.`),
     ...header
       .filter((name, at) => !columns.includes(name) || header.indexOf(name) !== at)
       .slice(0, maxListedColumns)
       .map((name) => `The column "${startOf(name)}" is not taken${columns.includes(name) ? ' twice' : ''}.`),
   ];
-  if (faults.length > 0) throw refusedHeader(columns, line, faults.join(' '));
+  if (errors.length > 0) throw headerRefusal(columns, line, errors.join(' '));
 }
 
 /** Its first 50 characters, none of them cut in two. */
@@ -129,7 +129,7 @@ function startOf(name: string): string {
   return Array.from(name).slice(0, 50).join('');
 }
 
-function refusedHeader(columns: readonly string[], line: number, reason: string): TaskRefusal {
+function headerRefusal(columns: readonly string[], line: number, reason: string): TaskRefusal {
   return new TaskRefusal(`The first line of the file must be "${columns.join(',')}": ${reason}`, {
     rows: [{ line, reason }],
     total: 1,

@@ -82,24 +82,24 @@ export function parseCron(text: string): Cron {
 }
 
 function readField(text: string, field: Field, list: string): ReadonlySet<number> {
-  const refuse = (why: string): never => {
+  const reject = (why: string): never => {
     throw new Error(`The ${field.name} "${list}" of the cron expression "${text}" is wrong: ${why}.`);
   };
   const values = new Set<number>();
   for (const item of list.split(',')) {
     const [, from = '', to, step] = /^(\*|\w+)(?:-(\w+))?(?:\/(\d{1,3}))?$/.exec(item) ?? [];
     if (from === '' || (from === '*' && to !== undefined)) {
-      refuse('write *, a value, a range such as 1-5, or a step such as */10, and lists of these with commas');
+      reject('write *, a value, a range such as 1-5, or a step such as */10, and lists of these with commas');
     }
     if (step !== undefined && from !== '*' && to === undefined) {
-      refuse(`a step needs a range, such as ${from}-${field.max}/${step}`);
+      reject(`a step needs a range, such as ${from}-${field.max}/${step}`);
     }
-    const first = from === '*' ? field.min : readValue(field, from, refuse);
-    const last = lastOf(field, first, from === '*' ? String(field.max) : (to ?? from), refuse);
-    if (last < first) refuse(`a range goes upwards, so write ${from}-${field.max},${field.min}-${to}`);
+    const first = from === '*' ? field.min : readValue(field, from, reject);
+    const last = lastOf(field, first, from === '*' ? String(field.max) : (to ?? from), reject);
+    if (last < first) reject(`a range goes upwards, so write ${from}-${field.max},${field.min}-${to}`);
     const by = Number(step ?? 1);
     if (by < 1 || by > field.max - field.min) {
-      refuse(`a step is from 1 to ${field.max - field.min}`);
+      reject(`a step is from 1 to ${field.max - field.min}`);
     }
     for (let value = first; value <= last; value += by) values.add(value);
   }
@@ -107,17 +107,17 @@ function readField(text: string, field: Field, list: string): ReadonlySet<number
 }
 
 /** The end of a range. Sunday is a day after Saturday too, by its name as well. */
-function lastOf(field: Field, first: number, word: string, refuse: (why: string) => never): number {
-  const last = readValue(field, word, refuse);
+function lastOf(field: Field, first: number, word: string, reject: (why: string) => never): number {
+  const last = readValue(field, word, reject);
   return field === weekdayField && last === 0 && first > 0 ? 7 : last;
 }
 
-function readValue({ min, max, words = [] }: Field, word: string, refuse: (why: string) => never): number {
+function readValue({ min, max, words = [] }: Field, word: string, reject: (why: string) => never): number {
   const named = words.indexOf(word.toUpperCase());
   if (named >= 0) return min + named;
   const value = /^\d{1,2}$/.test(word) ? Number(word) : Number.NaN;
   if (value >= min && value <= max) return value;
-  return refuse(
+  return reject(
     `${word} is not from ${min} to ${max}${words.length > 0 ? `, nor one of ${words.join(', ')}` : ''}`,
   );
 }

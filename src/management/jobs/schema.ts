@@ -110,7 +110,7 @@ export const jobList = z.object({
   before: z.int().nullable(),
 });
 
-const fault = z.object({
+const jobError = z.object({
   attempt: z.int(),
   at: z.string(),
   code: z.enum(jobErrorCodes),
@@ -127,7 +127,7 @@ export const oneJob = z.object({
     timeout_ms: z.int(),
     user_id: z.int().nullable(),
     unique_key: z.string().nullable(),
-    errors: z.array(fault),
+    errors: z.array(jobError),
     /** When it was made available again by hand. */
     retries: z.array(z.string()),
     /** Left out where contents are not shown. */

@@ -94,7 +94,7 @@ export function createMetrics({ worker = onlyWorker }: MetricsOptions = {}): Met
     make: (values: readonly string[]) => Series,
   ): Metric<Series> {
     const { name, help, labels = [], perWorker = false, bounds = [] } = spec;
-    refuseMalformed(kind, name, labels, bounds);
+    assertWellFormed(kind, name, labels, bounds);
     if (families.has(name)) throw new Error(`The metric ${name} is declared twice: choose another name.`);
     const fixed = perWorker ? [worker] : [];
     const series = new Map<string, Series>();
@@ -183,7 +183,7 @@ export class HistogramSeries implements SeriesSnapshot {
 }
 
 /** The names that Prometheus takes; `le` is the label of a histogram's buckets, and `worker` is ours. */
-function refuseMalformed(
+function assertWellFormed(
   kind: MetricKind,
   name: string,
   labels: readonly string[],

@@ -61,28 +61,28 @@ describe('the rows of a CSV file', () => {
     ]);
   });
 
-  it('with a field too many or too few are faults, and the next one is read', async (t) => {
+  it('with a field too many or too few are errors, and the next one is read', async (t) => {
     assert.deepEqual(plain(await rowsOf(t, 'name,mail\na\nb,c,d\ne,f\n')), [
-      { line: 2, fault: 'The row has 1 fields, and the header has 2.' },
-      { line: 3, fault: 'The row has 3 fields, and the header has 2.' },
+      { line: 2, error: 'The row has 1 fields, and the header has 2.' },
+      { line: 3, error: 'The row has 3 fields, and the header has 2.' },
       { line: 4, values: { name: 'e', mail: 'f' } },
     ]);
   });
 
-  const last: [what: string, row: string, fault: RegExp][] = [
+  const last: [what: string, row: string, error: RegExp][] = [
     ['opens a quote and never closes it', 'a,"b\nc,d\n', /never closed/],
     ['has a quote inside of a field', 'a,b"c\n', /double the quote/],
     ['goes on behind a closing quote', 'a,"b"c\n', /goes on/],
     ['is huge', `a,${'b'.repeat(10_001)}\nc,d\n`, /longer than 10000 bytes/],
     ['is huge and never ends', `"${'b'.repeat(3_000_000)}`, /longer than 10000 bytes/],
   ];
-  for (const [what, row, fault] of last) {
+  for (const [what, row, reason] of last) {
     it(`end with one that ${what}`, async (t) => {
       const [good, bad, ...more] = await rowsOf(t, `name,mail\n"x\ny",z\n${row}`);
       assert.deepEqual([good?.line, bad?.line, more], [2, 4, []]);
-      assert.ok(bad !== undefined && 'fault' in bad);
-      assert.match(bad.fault, fault);
-      assert.match(bad.fault, /What follows in the file was not checked\.$/);
+      assert.ok(bad !== undefined && 'error' in bad);
+      assert.match(bad.error, reason);
+      assert.match(bad.error, /What follows in the file was not checked\.$/);
     });
   }
 
@@ -121,12 +121,12 @@ describe('the rows of a CSV file', () => {
     });
   }
 
-  for (const [what, row, fault] of last) {
+  for (const [what, row, reason] of last) {
     it(`under a header that ${what} are refused for that, and not for their columns`, async (t) => {
       await assert.rejects(rowsOf(t, `\n${row}`), (error) => {
         assert.ok(error instanceof TaskRefusal);
         assert.match(error.message, /^The first line of the file must be "name,mail": /);
-        assert.match(error.message, fault);
+        assert.match(error.message, reason);
         assert.doesNotMatch(error.message, /missing/);
         assert.match(JSON.stringify(error.details), /^\{"rows":\[\{"line":2,"reason":.*\}\],"total":1\}$/);
         return true;
@@ -153,7 +153,7 @@ describe('the rows of a CSV file', () => {
         await writeFile(path, lines.join('\r\n'));
         const rows = await rowsIn(path);
         assert.deepEqual(
-          rows.map((row) => ('values' in row ? [row.values.name, row.values.mail] : row.fault)),
+          rows.map((row) => ('values' in row ? [row.values.name, row.values.mail] : row.error)),
           table,
         );
         // Where each begins is where an editor shows it.

@@ -1,4 +1,4 @@
-import { passwordFault } from '../../../auth/password-policy.ts';
+import { findPasswordError } from '../../../auth/password-policy.ts';
 import type { SessionPrincipal } from '../../../auth/principal.ts';
 import { AppError } from '../../../errors.ts';
 import { clientKey } from '../../../http/addresses.ts';
@@ -29,8 +29,8 @@ export function createChangePassword(parts: AccountParts): ChangePassword {
     const { address } = client;
     const work = { signal: currentRequest()?.signal, source: clientKey(address) };
     const owner = found(await findOwner(database.sql, userId));
-    const fault = passwordFault(newPassword, { ...owner, service: parts.service });
-    if (fault !== undefined) throw invalidField('/new_password', fault);
+    const error = findPasswordError(newPassword, { ...owner, service: parts.service });
+    if (error !== undefined) throw invalidField('/new_password', error);
     // A stolen session is no licence to guess.
     await attempts.underPermit({ userId, address }, () => compare(owner));
     await attempts.succeeded(owner, address);

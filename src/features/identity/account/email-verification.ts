@@ -2,7 +2,7 @@ import { hashOneTimeToken } from '../../../auth/one-time-token.ts';
 import type { Sql } from '../../../db/sql.ts';
 import type { AccountParts } from './account.ts';
 import type { Recipient } from './mails.ts';
-import { refuseWithoutMail, uselessToken } from './refusals.ts';
+import { assertMailEnabled, uselessToken } from './refusals.ts';
 import { endTokens, findOwner, takeToken, verifyEmail } from './store.ts';
 
 /** A user with the address as it is now. */
@@ -59,7 +59,7 @@ export function createEmailVerification(parts: AccountParts): EmailVerification 
     },
 
     async requestVerification(userId) {
-      refuseWithoutMail(mail);
+      assertMailEnabled(mail);
       const owner = await findOwner(database.sql, userId);
       if (owner !== undefined && !owner.verified) await send(userId);
     },

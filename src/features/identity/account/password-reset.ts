@@ -1,10 +1,10 @@
 import { hashOneTimeToken } from '../../../auth/one-time-token.ts';
-import { passwordFault } from '../../../auth/password-policy.ts';
+import { findPasswordError } from '../../../auth/password-policy.ts';
 import { clientKey } from '../../../http/addresses.ts';
 import { invalidField } from '../../../http/validate.ts';
 import { currentRequest } from '../../../observability/request-context.ts';
 import type { AccountParts } from './account.ts';
-import { refuseWithoutMail, tooMuchMail, uselessToken } from './refusals.ts';
+import { assertMailEnabled, tooMuchMail, uselessToken } from './refusals.ts';
 import { endTokens, findOwnerByEmail, findTokenOwner, setPassword, takeToken, verifyEmail } from './store.ts';
 
 /** The address of the client stands in both, for the log and for `attempts`. */
@@ -36,7 +36,7 @@ export function createPasswordReset(parts: AccountParts): PasswordReset {
 
   return {
     async requestReset({ email, address }) {
-      refuseWithoutMail(mail);
+      assertMailEnabled(mail);
       // Worth waiting for, since it takes the same for all addresses.
       await database.ping(databaseMs);
       const accepted = inBackground(async () => {
@@ -51,8 +51,8 @@ export function createPasswordReset(parts: AccountParts): PasswordReset {
       const tokenHash = hashOneTimeToken(token);
       const owner = tokenHash && (await findTokenOwner(sql, tokenHash, purpose));
       if (tokenHash === undefined || owner === undefined) throw uselessToken();
-      const fault = passwordFault(newPassword, { ...owner, service: parts.service });
-      if (fault !== undefined) throw invalidField('/new_password', fault);
+      const error = findPasswordError(newPassword, { ...owner, service: parts.service });
+      if (error !== undefined) throw invalidField('/new_password', error);
       const passwordHash = await passwords.hash(newPassword, {
         signal: currentRequest()?.signal,
         source: clientKey(address),

@@ -7,7 +7,7 @@ export function uselessToken(): AppError {
 }
 
 /** Throws an AppError `mail_disabled` unless mail can be sent. */
-export function refuseWithoutMail({ enabled }: { readonly enabled: boolean }): void {
+export function assertMailEnabled({ enabled }: { readonly enabled: boolean }): void {
   if (enabled) return;
   throw new AppError('mail_disabled', 'This server sends no mail: ask those who run it to set APP_SMTP_URL.');
 }

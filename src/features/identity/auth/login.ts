@@ -73,10 +73,10 @@ export function createLogin(parts: LoginParts) {
       const found = await findLogin(database.sql, login);
       if (found === undefined) {
         await passwords.hash(password, work);
-        throw refuse({ reason: 'unknown_login' }, client);
+        throw unauthenticated({ reason: 'unknown_login' }, client);
       }
       if (!(await passwords.verify(password, found.password_hash, work))) {
-        throw refuse({ reason: 'wrong_password', user_id: found.id }, client);
+        throw unauthenticated({ reason: 'wrong_password', user_id: found.id }, client);
       }
       if (!passwords.needsRehash(found.password_hash)) return found;
       const password_hash = await passwords.hash(password, work);
@@ -87,7 +87,10 @@ export function createLogin(parts: LoginParts) {
     }
   }
 
-  function refuse(why: { readonly reason: string; readonly user_id?: number }, client: Client): AppError {
+  function unauthenticated(
+    why: { readonly reason: string; readonly user_id?: number },
+    client: Client,
+  ): AppError {
     log.warning('auth.login.failed', { ...why, client_address: client.address });
     return new AppError(
       'unauthenticated',

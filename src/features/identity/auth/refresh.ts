@@ -68,7 +68,7 @@ export function createRefresh(parts: RefreshParts) {
   return async function refresh(text: string, client: Client): Promise<Grant> {
     const at = now();
     const presented = refreshTokens.read(text);
-    if (presented === undefined) throw refuse('malformed', client);
+    if (presented === undefined) throw unauthenticated('malformed', client);
     const { sessionId } = presented;
 
     const successor = refreshTokens.issue(sessionId);
@@ -85,9 +85,9 @@ export function createRefresh(parts: RefreshParts) {
     if (rotated !== undefined) return grant(rotated, successor.text);
 
     const session = await findSession(sql, sessionId);
-    if (session === undefined) throw refuse('unknown', client, sessionId);
+    if (session === undefined) throw unauthenticated('unknown', client, sessionId);
     if (session.ended_at !== null || session.expires_at.getTime() <= at)
-      throw refuse('ended', client, sessionId);
+      throw unauthenticated('ended', client, sessionId);
     if (session.current_hash.equals(presented.hash)) return grant(session, text);
 
     const isPrevious = session.previous_hash?.equals(presented.hash) === true;
@@ -101,9 +101,9 @@ export function createRefresh(parts: RefreshParts) {
       });
       return grant(session, openSuccessor(session.sealed_successor, presented));
     }
-    if (!isPrevious && !presented.genuine) throw refuse('forged', client, sessionId);
+    if (!isPrevious && !presented.genuine) throw unauthenticated('forged', client, sessionId);
     await endReused(presented, client, at);
-    throw refuse('reused', client, sessionId);
+    throw unauthenticated('reused', client, sessionId);
 
     function grant(term: { readonly user_id: number; readonly expires_at: Date }, refreshToken: string) {
       return makeGrant({ sessionId, userId: term.user_id, refreshToken, expiresAt: term.expires_at }, at);
@@ -111,7 +111,7 @@ export function createRefresh(parts: RefreshParts) {
   };
 
   /** One sentence for all of them: whoever tries tokens out learns nothing. */
-  function refuse(reason: string, client: Client, sid?: string): AppError {
+  function unauthenticated(reason: string, client: Client, sid?: string): AppError {
     log.info('auth.refresh.failed', { reason, sid, client_address: client.address });
     return new AppError(
       'unauthenticated',

@@ -20,11 +20,11 @@ import { importedUser } from './schema.ts';
 /** A row of the file with the line it begins on: its fields by their columns, or why it has none. */
 export type ImportRow = { readonly line: number } & (
   | { readonly values: Readonly<Record<string, string>> }
-  | { readonly fault: string }
+  | { readonly error: string }
 );
 
 /** What is wrong with a row. */
-export interface RowFault {
+export interface RowError {
   readonly line: number;
   readonly reason: string;
 }
@@ -56,10 +56,10 @@ export async function importUsers(
   { passwordHash, signal, onInserted }: ImportOptions,
 ): Promise<number> {
   await createStage(tx);
-  const { staged, faults, faultCount } = await stage(tx, rows, signal);
+  const { staged, errors, errorCount } = await stage(tx, rows, signal);
   const clashes = await findClashes(tx, maxRowErrors);
-  if (faultCount + clashes.total > 0) {
-    throw refuse([...faults, ...clashes.rows], faultCount + clashes.total);
+  if (errorCount + clashes.total > 0) {
+    throw importRefusal([...errors, ...clashes.rows], errorCount + clashes.total);
   }
   let inserted = 0;
   for (let after = 0; ; ) {
@@ -74,8 +74,8 @@ export async function importUsers(
 
 /** Puts the rows that fit into the stage, and keeps the faults of the others. */
 async function stage(tx: Sql, rows: AsyncIterable<ImportRow>, signal: AbortSignal) {
-  const faults: RowFault[] = [];
-  let faultCount = 0;
+  const errors: RowError[] = [];
+  let errorCount = 0;
   let staged = 0;
   let batch: StagedUser[] = [];
   const flush = async () => {
@@ -87,28 +87,28 @@ async function stage(tx: Sql, rows: AsyncIterable<ImportRow>, signal: AbortSigna
   for await (const row of rows) {
     const checked = check(row);
     if ('reason' in checked) {
-      faultCount += 1;
-      if (faults.length < maxRowErrors) faults.push(checked);
+      errorCount += 1;
+      if (errors.length < maxRowErrors) errors.push(checked);
     } else {
       batch.push(checked);
       if (batch.length === batchSize) await flush();
     }
   }
   await flush();
-  return { staged, faults, faultCount };
+  return { staged, errors, errorCount };
 }
 
-function check(row: ImportRow): StagedUser | RowFault {
+function check(row: ImportRow): StagedUser | RowError {
   const { line } = row;
-  if ('fault' in row) return { line, reason: row.fault };
+  if ('error' in row) return { line, reason: row.error };
   const result = importedUser.safeParse(row.values);
   if (result.success) return { line, ...result.data };
   const reasons = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
   return { line, reason: reasons.join(' ') };
 }
 
-function refuse(faults: readonly RowFault[], total: number): TaskRefusal {
-  const rows = faults.toSorted((a, b) => a.line - b.line).slice(0, maxRowErrors);
+function importRefusal(errors: readonly RowError[], total: number): TaskRefusal {
+  const rows = errors.toSorted((a, b) => a.line - b.line).slice(0, maxRowErrors);
   const which = total === 1 ? 'One row of the file is' : `${total} rows of the file are`;
   return new TaskRefusal(
     `${which} not as users have to be, so none was imported: correct the file and send it again.`,

@@ -11,7 +11,7 @@
 
 import type { Authenticator } from '../../../auth/authenticator.ts';
 import type { PasswordHasher } from '../../../auth/password.ts';
-import { passwordFault } from '../../../auth/password-policy.ts';
+import { findPasswordError } from '../../../auth/password-policy.ts';
 import { mayActFor, type Principal } from '../../../auth/principal.ts';
 import type { Database } from '../../../db/database.ts';
 import { type Keyset, type KeysetPage, keysetPage } from '../../../db/keyset.ts';
@@ -98,10 +98,10 @@ export function createUsers(options: UsersOptions): Users {
   const { sql } = database;
   return {
     async register({ newUser, address }, beforeCommit) {
-      const fault = passwordFault(newUser.password, { ...newUser, service: options.service });
-      if (fault !== undefined) throw invalidField('/password', fault);
+      const error = findPasswordError(newUser.password, { ...newUser, service: options.service });
+      if (error !== undefined) throw invalidField('/password', error);
       // Hashing is dear: what is going to be refused, and a database that is not there, are found out before.
-      refuseTaken(await findTakenFields(sql, newUser, null));
+      assertNotTaken(await findTakenFields(sql, newUser, null));
       const passwordHash = await passwords.hash(newUser.password, {
         signal: currentRequest()?.signal,
         lane: 'registration',
@@ -120,7 +120,7 @@ export function createUsers(options: UsersOptions): Users {
     },
 
     async get(caller, id) {
-      refuseStranger(caller, id);
+      assertMayActFor(caller, id);
       return found(await findUser(sql, id), id);
     },
 
@@ -129,7 +129,7 @@ export function createUsers(options: UsersOptions): Users {
     },
 
     async update({ caller, address, id, patch, condition }, beforeCommit) {
-      refuseStranger(caller, id);
+      assertMayActFor(caller, id);
       let changed = await change(await confirmNewEmail(caller, address, id, patch));
       while (changed === undefined) changed = await change(await comparePassword(id, address, patch));
       const { user, former } = changed;
@@ -162,7 +162,7 @@ export function createUsers(options: UsersOptions): Users {
     },
 
     async remove(caller, id, condition) {
-      refuseStranger(caller, id);
+      assertMayActFor(caller, id);
       const user = await database.transaction(async (tx) => {
         const locked = await lockForChange(tx, caller, id);
         requireVersion(locked, condition);
@@ -242,7 +242,7 @@ export function createUsers(options: UsersOptions): Users {
   }
 }
 
-function refuseStranger(caller: Principal, id: number): void {
+function assertMayActFor(caller: Principal, id: number): void {
   if (!mayActFor(caller, id)) throw unknownUser(id);
 }
 
@@ -268,7 +268,7 @@ function requireVersion({ version }: User, condition: VersionCondition): void {
   );
 }
 
-function refuseTaken(fields: readonly UniqueField[]): void {
+function assertNotTaken(fields: readonly UniqueField[]): void {
   if (fields.length > 0) throw conflict(fields);
 }
 

@@ -4,19 +4,19 @@ import type { Page } from 'playwright-core';
  * What keeps people from using a page, as far as a program can tell: text with a contrast below 4.5 (WCAG 2.2, 1.4.3),
  * controls without a name (4.1.2), ids that are there twice, and content wider than the screen (1.4.10).
  */
-export async function faultsOfPage(page: Page): Promise<string[]> {
+export async function pageErrors(page: Page): Promise<string[]> {
   // As text, for it runs in the browser, whose types are not those of this program.
-  const faults: unknown = await page.evaluate(`(() => {
-    const faults = [];
+  const errors: unknown = await page.evaluate(`(() => {
+    const errors = [];
     const root = document.documentElement;
-    if (root.scrollWidth > root.clientWidth) faults.push('The page is wider than the screen.');
+    if (root.scrollWidth > root.clientWidth) errors.push('The page is wider than the screen.');
     const ids = Array.from(document.querySelectorAll('[id]'), (each) => each.id);
-    for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) faults.push('Twice: #' + id);
+    for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) errors.push('Twice: #' + id);
     const seen = (each) => each.checkVisibility() && each.closest('.hidden, .skip') === null;
     for (const each of document.querySelectorAll('a, button, input, select, [tabindex="0"], progress')) {
       if (!seen(each)) continue;
       const name = each.getAttribute('aria-label') || each.textContent.trim() || (each.labels?.length ?? 0) > 0;
-      if (!name) faults.push('Without a name: ' + each.outerHTML.slice(0, 80));
+      if (!name) errors.push('Without a name: ' + each.outerHTML.slice(0, 80));
     }
     const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
     const light = (colour) => {
@@ -40,9 +40,9 @@ export async function faultsOfPage(page: Page): Promise<string[]> {
       const style = getComputedStyle(each);
       const [a, b] = [light(each instanceof SVGElement ? style.fill : style.color), light(groundOf(each))];
       const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-      if (contrast < 4.5) faults.push(contrast.toFixed(2) + ': ' + texts.currentNode.data.trim().slice(0, 40));
+      if (contrast < 4.5) errors.push(contrast.toFixed(2) + ': ' + texts.currentNode.data.trim().slice(0, 40));
     }
-    return faults;
+    return errors;
   })()`);
-  return Array.isArray(faults) ? faults.map(String) : [`The page gave ${String(faults)}.`];
+  return Array.isArray(errors) ? errors.map(String) : [`The page gave ${String(errors)}.`];
 }
