@@ -1,7 +1,8 @@
-/** Every operation of the OpenAPI document, asked well and badly by callers of every kind: each answer is as documented. */
+/** Valid and faulty requests of every kind of caller to every operation of the OpenAPI document get documented answers. */
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import { allScopes } from '../../src/auth/principal.ts';
 import type { OpenApiDocument } from '../../src/openapi/document.ts';
 import { createDocumentCheck, type DocumentedOperation } from '../helpers/document-check.ts';
 import { type Answer, type RequestOptions, request } from '../helpers/http-client.ts';
@@ -11,13 +12,14 @@ import {
   mustServeApi,
   mustSignIn,
   mustSignInAdmin,
+  type SignedIn,
   type TestApi,
   testPassword,
 } from '../helpers/test-api.ts';
 
 const json = { 'content-type': 'application/json' };
 
-/** What is changed of a good request; each stands for a kind of fault. */
+/** Changes to a good request, one for each kind of fault. */
 const variants: [what: string, change: (good: GoodRequest) => Partial<GoodRequest>][] = [
   ['nothing wrong', () => ({})],
   ['no credentials', () => ({ credentials: {} })],
@@ -111,31 +113,49 @@ interface GoodRequest {
   readonly body: string | undefined;
 }
 
-/** A request of the operation that its caller may make, with the example of the document as its body. */
+/** Returns a request that the caller may make, with the example of the document as its body. */
 function goodRequest(
   { template, operation }: DocumentedOperation,
-  ids: Record<string, string>,
+  id: string,
   credentials: Record<string, string>,
 ): GoodRequest {
   const [type, media] = Object.entries(operation.requestBody?.content ?? {})[0] ?? [];
-  const noun = /\/(\w+)\/\{/.exec(template)?.[1] ?? '';
   return {
     template,
     credentials,
-    path: template.replace(/\{\w+\}/g, ids[noun] ?? '1'),
+    path: template.replace(/\{\w+\}/g, id),
     headers: type === undefined ? {} : { 'content-type': type },
     body: media === undefined ? undefined : JSON.stringify(media.example ?? {}),
   };
 }
 
-/** Not by the client of the API, which would take the paths after `tokenUrl` for secrets. */
+/**
+ * Returns an id for the path: that of the caller, or of a row that the caller creates from the example of the collection's
+ * own operation.
+ */
+async function mustOwn(
+  template: string,
+  operations: readonly DocumentedOperation[],
+  caller: SignedIn,
+): Promise<string> {
+  const [collection = '', parameter] = template.split('/{');
+  if (collection.endsWith('/users')) return String(caller.user.id);
+  const create = operations.find((each) => each.method === 'POST' && each.template === collection);
+  const example = create?.operation.requestBody?.content['application/json']?.example;
+  if (parameter === undefined || example === undefined) return '1';
+  const { status, text, body } = await caller.post(collection, example);
+  assert.equal(status, 201, text);
+  return String(body.id);
+}
+
+/** Reads the document without the client of the API, which would note the paths after `tokenUrl` as secrets. */
 async function mustReadDocument({ app }: TestApi) {
   const answer = await fetch(`${app.url}/openapi.json`);
   const document: OpenApiDocument = JSON.parse(await answer.text());
   return createDocumentCheck(document);
 }
 
-/** A user tries everything; the good request comes last, for it may end the session. */
+/** A user tries all variants. The good request comes last, since it may end the session. */
 function variantsFor(kind: string): typeof variants {
   const [good, ...bad] = variants;
   const some = bad.filter(([what]) => kind === 'a user' || what.startsWith('the fields {"if-'));
@@ -153,7 +173,7 @@ async function mustServeAll(t: TestContext): Promise<TestApi> {
 
 describe('the OpenAPI document', { concurrency: true }, () => {
   for (const kind of ['a user', 'an admin', 'an API key'] as const) {
-    it(`describes every answer to ${kind}, whatever the request is`, async (t) => {
+    it(`the document describes every answer to ${kind}, for every variant of a request`, async (t) => {
       const api = await mustServeAll(t);
       const { check, operations } = await mustReadDocument(api);
       const port = Number(new URL(api.app.url).port);
@@ -169,23 +189,10 @@ describe('the OpenAPI document', { concurrency: true }, () => {
           kind === 'an admin'
             ? await mustSignInAdmin({ ...from, app: api.app }, name)
             : await mustSignIn(from, name);
-        const key =
-          kind === 'an API key'
-            ? await mustMakeKey(caller, [
-                'users:read',
-                'users:write',
-                'posts:write',
-                'tasks:read',
-                'tasks:write',
-              ])
-            : undefined;
+        const key = kind === 'an API key' ? await mustMakeKey(caller, [...allScopes]) : undefined;
         const credentials = key === undefined ? caller.headers : { 'x-api-key': key };
-        const post = await caller.post('/api/v1/posts', { title: 'a', body: 'b' });
-        const good = goodRequest(
-          each,
-          { users: String(caller.user.id), posts: String(post.body.id) },
-          { ...credentials },
-        );
+        const id = await mustOwn(each.template, operations, caller);
+        const good = goodRequest(each, id, { ...credentials });
         for (const [what, change] of variantsFor(kind)) {
           if (what.startsWith('the parameter') && !each.template.includes('{')) continue;
           if (what.startsWith('a body that is') && each.operation.requestBody === undefined) continue;
@@ -212,7 +219,7 @@ describe('the OpenAPI document', { concurrency: true }, () => {
     });
   }
 
-  it('describes the answers that set and clear the cookie of the refresh token', async (t) => {
+  it('the document describes the answers that set and clear the cookie of the refresh token', async (t) => {
     const api = await mustServeAll(t);
     const { check, operations } = await mustReadDocument(api);
     const port = Number(new URL(api.app.url).port);
@@ -247,7 +254,7 @@ describe('the OpenAPI document', { concurrency: true }, () => {
     assert.equal(cookieOf(out), '__Host-refresh=');
   });
 
-  it('names in `instance` the path of the request as a URI reference', async (t) => {
+  it('a problem names in `instance` the path of the request as a URI reference', async (t) => {
     const port = Number(new URL((await mustServeAll(t)).app.url).port);
     for (const [path, instance] of [
       ['/a%20b?c', '/a%20b'],
