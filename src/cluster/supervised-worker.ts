@@ -61,6 +61,9 @@ export interface SupervisedWorker {
   kill(reason: WorkerEndReason): void;
 }
 
+/** A worker that was never ready has no requests or jobs to finish, so it gets only this time to stop, in milliseconds. */
+const unreadyMs = 2_000;
+
 /** Makes a worker. Throws what `spawn` throws. */
 export function superviseWorker(options: WorkerOptions): SupervisedWorker {
   const { kind, generation, log } = options;
@@ -131,7 +134,8 @@ export function superviseWorker(options: WorkerOptions): SupervisedWorker {
 
   function setDeadline(why: WorkerEndReason, ms: number): void {
     clearTimeout(deadline);
-    deadline = setTimeout(() => kill(why), ms);
+    const limit = readyAt === undefined ? Math.min(ms, unreadyMs) : ms;
+    deadline = setTimeout(() => kill(why), limit);
   }
 
   function kill(why: WorkerEndReason): void {
