@@ -109,6 +109,16 @@ export class StartError extends Error {
   }
 }
 
+/**
+ * Returns the sentence part "needs the package X: run `npm install X`" for an optional package that could not be loaded
+ * because it is not installed. Rethrows every other error of `import()` or `require()`.
+ */
+export function needsPackage(name: string, error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') throw error;
+  return `needs the package ${name}: run \`npm install ${name}\``;
+}
+
 /** How many errors of a chain are named, so that a circle or a long list ends. */
 const maxReasons = 8;
 const maxReasonLength = 2_000;

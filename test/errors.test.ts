@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
 import { describe, it } from 'node:test';
 import { runInNewContext } from 'node:vm';
-import { AppError, reasonOf } from '../src/errors.ts';
+import { AppError, needsPackage, reasonOf } from '../src/errors.ts';
 
 const refused = (address: string) =>
   Object.assign(new Error(`connect ECONNREFUSED ${address}`), { code: 'ECONNREFUSED' });
@@ -69,5 +70,20 @@ describe('the reason of an error names everything that led to it', () => {
       new Error('start'),
     );
     assert.equal(reasonOf(deep).split(': ').length, 8);
+  });
+});
+
+describe('an optional package', () => {
+  it('that import() or require() does not find gives the npm install command', async () => {
+    const name = 'strata-missing-package';
+    for (const load of [() => import(name), async () => createRequire(import.meta.url)(name)]) {
+      const error = await load().catch((reason: unknown) => reason);
+      assert.equal(needsPackage(name, error), `needs the package ${name}: run \`npm install ${name}\``);
+    }
+  });
+
+  it('that fails while it is loaded keeps its own error', () => {
+    const broken = new Error('The package is broken.');
+    assert.throws(() => needsPackage('x', broken), broken);
   });
 });

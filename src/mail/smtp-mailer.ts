@@ -11,7 +11,7 @@
  * One connection a mail: account mails are few, and an idle connection is one more thing that can break.
  */
 
-import { StartError } from '../errors.ts';
+import { needsPackage, StartError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import { assertNoInjection, type Mail, MailError, type Mailer } from './mailer.ts';
 
@@ -60,11 +60,9 @@ async function loadPackage() {
   try {
     return await import('nodemailer');
   } catch (cause) {
-    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND')) throw cause;
-    throw new StartError(
-      'APP_SMTP_URL needs the package nodemailer: run `npm install nodemailer`, or remove the setting.',
-      { cause },
-    );
+    throw new StartError(`APP_SMTP_URL ${needsPackage('nodemailer', cause)}, or remove the setting.`, {
+      cause,
+    });
   }
 }
 

@@ -9,6 +9,7 @@
 
 import { createReadStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
+import { needsPackage } from '../../errors.ts';
 import { TaskRefusal } from '../../jobs/task.ts';
 
 /** One row; `line` is the line of the file on which it begins, from 1, and `bytes` how far in the file it ends. */
@@ -143,8 +144,7 @@ async function loadPackage() {
   try {
     return await import('csv-parse');
   } catch (cause) {
-    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND')) throw cause;
-    // Not the fault of the file, which is kept for the next attempt.
-    throw new Error('No CSV file can be read here: run `npm install csv-parse` where jobs run.', { cause });
+    // The file is not invalid, so the job fails with an ordinary error and keeps the file for the next attempt.
+    throw new Error(`Reading a CSV file ${needsPackage('csv-parse', cause)} where jobs run.`, { cause });
   }
 }

@@ -17,7 +17,7 @@
 
 import { rm } from 'node:fs/promises';
 import type { BusboyFileStream, BusboyInstance } from '@fastify/busboy';
-import { AppError } from '../../errors.ts';
+import { AppError, needsPackage } from '../../errors.ts';
 import type { Context } from '../context.ts';
 import { parseMediaType } from '../headers/media-type.ts';
 import { invalidField, toPointer } from '../validate.ts';
@@ -174,11 +174,7 @@ async function loadPackage() {
   try {
     return await import('@fastify/busboy');
   } catch (cause) {
-    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND')) throw cause;
-    throw new AppError(
-      'uploads_disabled',
-      'This server takes no uploads: its operator has to run `npm install @fastify/busboy`.',
-      { cause },
-    );
+    const detail = `Receiving an upload ${needsPackage('@fastify/busboy', cause)} on the server.`;
+    throw new AppError('uploads_disabled', detail, { cause });
   }
 }

@@ -1,7 +1,7 @@
 import { fstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import pino from 'pino';
-import { StartError } from '../../errors.ts';
+import { needsPackage, StartError } from '../../errors.ts';
 import type { LogDestination } from '../logger.ts';
 import { gatherLines } from './gather-lines.ts';
 import { atomicBytes, createPipeDestination, openPipe } from './pipe-destination.ts';
@@ -121,9 +121,7 @@ function loadPretty(): typeof import('pino-pretty') {
   try {
     return createRequire(import.meta.url)('pino-pretty');
   } catch (cause) {
-    throw new StartError(
-      'APP_LOG_FORMAT=console needs the package pino-pretty: run `npm install pino-pretty`, or set APP_LOG_FORMAT=json.',
-      { cause },
-    );
+    const needs = needsPackage('pino-pretty', cause);
+    throw new StartError(`APP_LOG_FORMAT=console ${needs}, or set APP_LOG_FORMAT=json.`, { cause });
   }
 }
