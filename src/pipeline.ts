@@ -1,6 +1,6 @@
 /**
- * The pipeline in its order, and how settings become the options of its layers. A new layer gets its place in the
- * array below, and its name in `settings/layer-names.ts`.
+ * The pipeline: all layers in execution order, and how settings become their options. To add a layer, add it to the array
+ * below and its name to `settings/layer-names.ts`.
  */
 
 import type { Database } from './db/database.ts';
@@ -38,27 +38,25 @@ export interface PipelineParts {
   readonly log: Logger;
   readonly database: Database;
   readonly identity: Identity;
-  /** Where permits are counted. */
+  /** Counts the permits of all limits. */
   readonly limitStore: LimitStore;
-  /** Where requests are counted. */
+  /** Counts requests. */
   readonly metrics: Metrics;
 }
 
-/** A layer with what the documentation says of it. */
+/** A layer with its description for the documentation (docs/pipeline.md). */
 export interface AppLayer extends Layer {
-  /** Its number in the guide that this project rebuilds. */
-  readonly guide: string;
   /** What it does, in a few words. */
   readonly purpose: string;
-  /** The statuses it may end a request with. */
+  /** The statuses with which the layer itself may end a request. */
   readonly ends: string;
-  /** What it does not work without. */
+  /** What the layer depends on. */
   readonly needs: string;
-  /** Whether the settings ask for it. */
+  /** Whether the settings enable it. */
   readonly enabled: boolean;
 }
 
-/** The pipeline, outermost first. The order is the promise: a test holds it, and the documentation shows it. */
+/** Returns all layers, outermost first. A test asserts this order, and the documentation shows it. */
 export function pipelineLayers(parts: PipelineParts): AppLayer[] {
   const { settings, log, limitStore } = parts;
   const { application, security, server } = settings;
@@ -70,32 +68,28 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
   const layers: Omit<AppLayer, 'enabled'>[] = [
     {
       name: 'metrics',
-      guide: 'Metrics',
-      purpose: 'Counts every answer with its time and sizes, by method, route and status',
+      purpose: 'Counts every response with its duration and sizes, by method, route and status',
       ends: '-',
       needs: '-',
       run: countRequests(parts.metrics),
     },
     {
       name: 'error-boundary',
-      guide: '-',
-      purpose: 'Turns whatever is thrown inside into a problem',
-      ends: '500 and every refusal',
+      purpose: 'Converts every error thrown by an inner layer to a problem response',
+      ends: '500, and the status of every other error',
       needs: '-',
       run: errorBoundary({ log: httpLog, debug: application.debug }),
     },
     {
       name: 'request-id',
-      guide: '8',
-      purpose: 'Gives the request an id and binds it to every log line',
+      purpose: 'Assigns the request an id and adds it to every log line',
       ends: '-',
       needs: '-',
       run: requestId(),
     },
     {
       name: 'request-log',
-      guide: '9',
-      purpose: 'Logs start and end, sets X-Process-Time and Server-Timing',
+      purpose: 'Logs the start and the end of the request; sets X-Process-Time and Server-Timing',
       ends: '-',
       needs: '-',
       run: requestLog({
@@ -106,16 +100,14 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
     },
     {
       name: 'deadline',
-      guide: '-',
-      purpose: 'Ends the work when the client is gone or the time is up',
+      purpose: 'Cancels the work when the client disconnects or the deadline passes',
       ends: '503',
       needs: '-',
       run: deadline({ timeoutMs: server.requestTimeoutSeconds * 1000 }),
     },
     {
       name: 'proxy-headers',
-      guide: '4',
-      purpose: 'Finds the client behind trusted proxies',
+      purpose: 'Determines the client address, scheme and host behind trusted proxies',
       ends: '-',
       needs: '-',
       run: proxyHeaders({
@@ -125,8 +117,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
     },
     {
       name: 'security-headers',
-      guide: '1',
-      purpose: 'Tells browsers what the answer must not be used for',
+      purpose: 'Sets the security headers for browsers',
       ends: '-',
       needs: 'proxy-headers, for HSTS',
       run: securityHeaders({
@@ -138,16 +129,14 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
     },
     {
       name: 'trusted-host',
-      guide: '6, part of 3',
-      purpose: 'Finds requests for hosts not served here',
+      purpose: 'Detects requests for hosts that this server does not serve',
       ends: '-',
       needs: '-',
       run: trustedHost({ allowed: application.allowedHosts }),
     },
     {
       name: 'cors',
-      guide: '7',
-      purpose: 'Lets pages of listed origins read the answers',
+      purpose: 'Allows pages of listed origins to read the responses',
       ends: '204 (preflight)',
       needs: '-',
       run: cors({
@@ -181,48 +170,43 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
     },
     {
       name: 'rate-limit',
-      guide: '2',
-      purpose: 'Limits the requests of one address, exactly',
+      purpose: 'Limits the requests per client address, exactly',
       ends: '429, 503',
       needs: 'proxy-headers, behind a proxy',
       run: rateLimit({ log: httpLog, limit: addressLimit(settings), store: limitStore }),
     },
     {
       name: 'message-errors',
-      guide: 'part of 3',
-      purpose: 'Refuses what is wrong with the message as a whole: framing, size, target, Host',
+      purpose: 'Rejects messages that are invalid as a whole: framing, size, target, Host',
       ends: '400, 414, 417, 421, 431, 501',
       needs: 'trusted-host, for 421',
       run: messageErrors(),
     },
     {
       name: 'https-policy',
-      guide: '-',
-      purpose: 'Sends plain HTTP to HTTPS, and refuses it with credentials',
+      purpose: 'Redirects plain HTTP to HTTPS, and rejects it if the request has credentials',
       ends: '308, 403',
       needs: 'proxy-headers',
       run: httpsPolicy({ apiKeyHeader }),
     },
     {
       name: 'authenticate',
-      guide: '5',
-      purpose: 'Finds out who asks, from an access token or an API key',
+      purpose: 'Identifies the caller by an access token or an API key',
       ends: '400, 401',
       needs: '-',
       run: authenticate({ log: httpLog, authenticator: parts.identity.authenticator, realm, apiKeyHeader }),
     },
     {
       name: 'authorise',
-      guide: '5',
-      purpose: 'Lets in whom the route wants: signed in or by key, of a role, with scopes',
+      purpose: 'Enforces what the route requires: a kind of credential, a role, scopes',
       ends: '401, 403',
       needs: 'authenticate',
       run: authorise({ log: httpLog, realm, apiKeyHeader }),
     },
     {
       name: 'caller-limit',
-      guide: '2',
-      purpose: 'Limits the requests of one user over all addresses, and holds the limits that routes declare',
+      purpose:
+        'Limits the requests per user across all addresses, and enforces the limits that routes declare',
       ends: '429, 503',
       needs: 'authenticate, for users',
       run: callerLimit({
@@ -233,41 +217,37 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
     },
     {
       name: 'content-validation',
-      guide: '3',
-      purpose: 'Takes bodies only of the type and size that the route declares',
+      purpose: 'Accepts only bodies of the type and size that the route declares',
       ends: '400, 408, 413, 415',
       needs: '-',
       run: contentValidation(),
     },
     {
       name: 'compression',
-      guide: 'gzip',
-      purpose: 'Compresses answers from a size on',
+      purpose: 'Compresses responses from a minimum size',
       ends: '-',
       needs: '-',
       run: compression({ minBytes: application.compressionMinBytes }),
     },
     {
       name: 'etag',
-      guide: '-',
-      purpose: 'Evaluates the conditions of reads, and of writes to what has no entity tag',
+      purpose: 'Evaluates the conditions of reads, and of writes to resources without an entity tag',
       ends: '304, 412',
       needs: '-',
       run: etag(),
     },
     {
       name: 'recheck-authority',
-      guide: '-',
-      purpose: 'Asks the database again who the caller is, before anything is changed',
+      purpose: 'Checks the caller again in the database before a change',
       ends: '401, 403, 503',
       needs: 'authenticate',
       run: recheckAuthority({ log: httpLog }),
     },
     {
       name: 'idempotency',
-      guide: '-',
-      purpose: 'Does a request with an Idempotency-Key once, and answers its repetition the same',
-      ends: '400, 409, 422, 503, a replay',
+      purpose:
+        'Executes a request with an Idempotency-Key once, and replays the stored response when it is repeated',
+      ends: '400, 409, 422, 503, a replayed response',
       needs: 'a database; authenticate, for users',
       run: idempotency({
         log: httpLog,
@@ -288,17 +268,17 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
   }));
 }
 
-/** The proxies whose headers count. */
+/** Returns the proxies whose forwarding headers are believed. */
 export function trustedProxies({ security }: Settings): readonly string[] {
   return security.trustProxyHeaders ? security.trustedProxies : [];
 }
 
-/** The limit of one address: so many in any minute, bursts included, and so many in any hour. */
-/** Which pages may read the answers. */
+/** Returns which origins may read the responses. */
 export function corsPolicy({ application }: Settings): Pick<CorsOptions, 'origins' | 'credentials'> {
   return { origins: application.corsAllowOrigins, credentials: application.corsAllowCredentials };
 }
 
+/** Returns the limit per address: a quota per minute, which includes bursts, and a quota per hour. */
 export function addressLimit({ security }: Settings): Limit {
   return {
     name: 'address',
