@@ -4,6 +4,7 @@
  */
 
 import type { Database } from './db/database.ts';
+import type { Identity } from './features/identity/identity.ts';
 import type { Layer } from './http/context.ts';
 import { methods } from './http/route.ts';
 import { createIdempotencyStore } from './idempotency/postgres.ts';
@@ -30,7 +31,6 @@ import { securityHeaders } from './middleware/security-headers.ts';
 import { trustedHost } from './middleware/trusted-host.ts';
 import type { Logger } from './observability/logger.ts';
 import type { Metrics } from './observability/metrics/metrics.ts';
-import type { Identity } from './program/identity.ts';
 import type { Settings } from './settings/load.ts';
 
 export interface PipelineParts {

@@ -53,6 +53,7 @@ function resolve(file: string, specifier: string): string {
 /** Returns the folder of a file: the top one, or below `features/` the folder that holds the file. */
 function placeOf(file: string): string {
   const [top = ''] = file.split('/');
+  if (file === 'features.ts') return file;
   return top === 'features' ? dirname(file) : top.replace(/\.ts$/, '');
 }
 
@@ -107,6 +108,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'jobs/queue.ts',
     'jobs/job.ts',
     'jobs/task.ts',
+    'type:features',
     'zod',
     'csv-parse',
   ],
@@ -121,22 +123,41 @@ const table: Readonly<Record<string, readonly string[]>> = {
 const assembly = new Set([
   'app',
   'cli',
+  'declarations',
   'entries',
+  'features.ts',
   'main',
   'main-jobs',
   'pipeline',
   'program',
-  'retention',
   'routes',
-  'schedules',
-  'tasks',
 ]);
+
+/** What the front file of a feature may import beside that: it turns settings into options. */
+const frontFile = ['type:settings', 'jobs/schedule/schedule.ts'];
+
+/** What the declaration of a feature may name: the types of the parts that features are made with. */
+const featureParts = [
+  'type:settings',
+  'type:jobs',
+  'type:mail',
+  'type:features/health',
+  'type:features/identity',
+];
 
 function mayImport(from: string, { of, typeOnly }: Import): boolean {
   const place = placeOf(from);
   const target = placeOf(of);
-  if (assembly.has(place) || target === place) return true;
-  const allowed = table[place.split('/')[0] ?? ''] ?? [];
+  if (assembly.has(place)) return true;
+  // The front file is for the list of features alone.
+  if (/^features\/.*\/feature\.ts$/.test(of)) return false;
+  // The files of a family know its members, which are folders below it.
+  if (target === place || (place !== 'features' && target.startsWith(`${place}/`))) return true;
+  const allowed = [
+    ...(table[place.split('/')[0] ?? ''] ?? []),
+    ...(from === 'features/feature.ts' ? featureParts : []),
+    ...(/^features\/.*\/feature\.ts$/.test(from) ? frontFile : []),
+  ];
   if (place.startsWith('features/') && target.startsWith('features/')) {
     return of === `${target}/${basename(target)}.ts`;
   }

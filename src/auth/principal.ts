@@ -7,18 +7,22 @@
 export const roles = ['user', 'admin'] as const;
 export type Role = (typeof roles)[number];
 
-/** What a credential may be used for. A session has all of them; an API key those that it was made with. */
-export const scopes = ['users:read', 'users:write', 'posts:write', 'tasks:read', 'tasks:write'] as const;
-export type Scope = (typeof scopes)[number];
+/**
+ * The permissions of API keys. A feature declares those that its routes ask for (`features/feature.ts`), and its front file
+ * adds their names here by declaration merging.
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: The features fill it.
+export interface ScopeRegistry {}
+
+export type Scope = keyof ScopeRegistry;
 
 interface Caller {
   readonly userId: number;
   readonly username: string;
   readonly role: Role;
-  readonly scopes: ReadonlySet<Scope>;
 }
 
-/** Somebody who has signed in. */
+/** A user who has signed in. A session may do everything that its user may; scopes limit API keys only. */
 export interface SessionPrincipal extends Caller {
   readonly kind: 'session';
   readonly sessionId: string;
@@ -28,12 +32,10 @@ export interface SessionPrincipal extends Caller {
 export interface ApiKeyPrincipal extends Caller {
   readonly kind: 'apiKey';
   readonly keyId: number;
+  readonly scopes: ReadonlySet<Scope>;
 }
 
 export type Principal = SessionPrincipal | ApiKeyPrincipal;
-
-/** The scopes of a session. */
-export const allScopes: ReadonlySet<Scope> = new Set(scopes);
 
 /** Whether somebody may act for a user: the user, and every admin. */
 export function mayActFor(caller: Principal, userId: number): boolean {

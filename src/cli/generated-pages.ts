@@ -5,6 +5,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { createApp, createLimitStore } from '../app.ts';
+import { events } from '../declarations.ts';
 import { errorCodes } from '../errors.ts';
 import { problemKinds, problemType } from '../http/problem.ts';
 import type { Route } from '../http/route.ts';
@@ -55,7 +56,7 @@ export function defaultApp() {
   const parts = unusedParts(settings);
   const { routes } = createApp(parts);
   const { metrics, database } = parts;
-  countEvents(metrics);
+  countEvents(metrics, events);
   observeSaturation({ metrics, inFlight: () => 0, pool: database.stats, refused: database.refused });
   startRuntimeMetrics({ metrics, version: '' }).stop();
   reportRefusedConnections(parts.log, metrics);

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { connectDatabase } from '../db/database.ts';
+import { scopes } from '../declarations.ts';
+import { createIdentity } from '../features/identity/identity.ts';
 import { createLogger } from '../observability/logger.ts';
 import { createMetrics } from '../observability/metrics/metrics.ts';
-import { createIdentity } from '../program/identity.ts';
 import type { RouteParts } from '../routes.ts';
 import type { Settings } from '../settings/load.ts';
 
@@ -28,6 +29,13 @@ export function unusedParts(settings: Settings): RouteParts {
     log,
     database,
     metrics: createMetrics(),
-    identity: createIdentity({ settings, database, log, secrets }),
+    identity: createIdentity({
+      database,
+      log,
+      secrets,
+      scopes,
+      realm: settings.application.projectName,
+      security: settings.security,
+    }),
   };
 }

@@ -49,6 +49,7 @@ export function findDenial({ auth, roles, scopes = [] }: Route, principal: Princ
   if (roles !== undefined && !roles.includes(principal.role)) {
     return { reason: 'role', detail: `This needs the role ${roles.join(' or ')}.` };
   }
+  if (principal.kind === 'session') return undefined;
   const missing = scopes.filter((scope) => !principal.scopes.has(scope));
   if (missing.length > 0) {
     return { reason: 'scope', detail: `This API key lacks the scope ${missing.join(' and ')}.` };

@@ -8,6 +8,7 @@
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
+import { events } from '../declarations.ts';
 import { StartError } from '../errors.ts';
 import { openLogDestination } from '../observability/log/log-destination.ts';
 import { createLogger, type LogDestination, type Logger } from '../observability/logger.ts';
@@ -92,7 +93,7 @@ async function run(
     destination,
     includeCaller: application.logIncludeCaller,
     base: { service: application.projectName, environment: application.environment },
-    onEvent: countEvents(metrics),
+    onEvent: countEvents(metrics, events),
   });
   const reportShortage = createShortageReport(log, metrics);
   exitOnUncaughtError(log, destination, reportShortage);

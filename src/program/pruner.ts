@@ -9,14 +9,8 @@
  * A rule that fails is logged and retried in the next round.
  */
 
+import type { RetentionRule } from '../features/feature.ts';
 import type { Logger } from '../observability/logger.ts';
-
-export interface RetentionRule {
-  /** Names the deleted rows in the log. */
-  readonly name: string;
-  /** Deletes at most `limit` rows and returns the number of deleted rows. */
-  readonly deleteBatch: (limit: number) => Promise<number>;
-}
 
 export interface PrunerOptions {
   readonly rules: readonly RetentionRule[];

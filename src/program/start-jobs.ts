@@ -10,6 +10,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { RequestCounts } from '../cluster/vitals.ts';
 import { connectDatabase } from '../db/database.ts';
+import { createRetentionRules, schedules, taskDefinitions } from '../declarations.ts';
 import { taskIsolateEntry, taskThreadEntry } from '../entries.ts';
 import { createQueue } from '../jobs/queue.ts';
 import { runnerStopMs, startRunner } from '../jobs/runner/runner.ts';
@@ -20,10 +21,7 @@ import { createThreadPool, type ThreadPool } from '../jobs/thread/thread-pool.ts
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics/metrics.ts';
 import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts';
-import { createJobRetentionRules } from '../retention.ts';
-import { schedules } from '../schedules.ts';
 import type { Settings } from '../settings/load.ts';
-import { taskDefinitions } from '../tasks.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { startPruner } from './pruner.ts';
 import { stopLimits } from './stop-limits.ts';
@@ -150,7 +148,7 @@ export async function startJobs(parts: JobParts): Promise<RunningJobs> {
     );
     await lifecycle.open(
       'pruner',
-      async () => startPruner({ rules: createJobRetentionRules(database, settings), everyMs, log }),
+      async () => startPruner({ rules: createRetentionRules({ database, settings }), everyMs, log }),
       (started) => started.stop(),
       closeMs.pruner,
     );

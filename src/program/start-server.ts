@@ -12,8 +12,10 @@
 import { type AppParts, createApp } from '../app.ts';
 import { connectDatabase, type Database } from '../db/database.ts';
 import { findUnsuitability } from '../db/suitability.ts';
+import { createRetentionRules, scopes } from '../declarations.ts';
 import { AppError } from '../errors.ts';
 import type { HealthCheck } from '../features/health/health.ts';
+import { createIdentity } from '../features/identity/identity.ts';
 import { createAddressSet, httpOrigin } from '../http/addresses.ts';
 import type { Context } from '../http/context.ts';
 import { createHttpServer } from '../http/server.ts';
@@ -25,11 +27,9 @@ import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts
 import { observeSaturation } from '../observability/metrics/saturation-metrics.ts';
 import { reportRefusedConnections } from '../observability/refused-connections.ts';
 import { createShortageReport, type ReportShortage } from '../observability/shortage.ts';
-import { createRetentionRules } from '../retention.ts';
 import type { Settings } from '../settings/load.ts';
 import { connectionLimits, readFileLimit } from './connection-limits.ts';
 import { findPending } from './database-check.ts';
-import { createIdentity } from './identity.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { rejectListenError } from './listen-error.ts';
 import { openDatabaseServer } from './open-database.ts';
@@ -121,7 +121,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     if (databaseUrl !== null) {
       await lifecycle.open(
         'pruner',
-        async () => startPruner({ rules: createRetentionRules(database, settings), everyMs: hourMs, log }),
+        async () =>
+          startPruner({ rules: createRetentionRules({ database, settings }), everyMs: hourMs, log }),
         (started) => started.stop(),
         databaseCloseMs,
       );
@@ -134,7 +135,14 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       metrics,
       database,
       mail,
-      identity: createIdentity({ settings, database, log, secrets: signingSecrets(settings) }),
+      identity: createIdentity({
+        database,
+        log,
+        scopes,
+        secrets: signingSecrets(settings),
+        realm: application.projectName,
+        security: settings.security,
+      }),
       healthChecks: [
         { name: 'server', required: true, run: async () => assertNotDraining(draining) },
         ...databaseChecks(database, databaseUrl),

@@ -5,10 +5,10 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { connectDatabase } from '../db/database.ts';
+import { createTasks } from '../declarations.ts';
 import { runTasks } from '../jobs/thread/run-tasks.ts';
 import { createThreadLog } from '../jobs/thread/thread-log.ts';
 import type { Settings } from '../settings/load.ts';
-import { createTasks } from '../tasks.ts';
 import { chooseMailer } from './open-mail.ts';
 
 /** What the process hands to a thread: plain data. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Authenticator, createAuthenticator, RefusedCredential } from '../../src/auth/authenticator.ts';
 import { createJwt } from '../../src/auth/jwt.ts';
-import { type ApiKeyPrincipal, allScopes, type SessionPrincipal } from '../../src/auth/principal.ts';
+import type { ApiKeyPrincipal, SessionPrincipal } from '../../src/auth/principal.ts';
 import { AppError } from '../../src/errors.ts';
 import { testSecret } from '../helpers/test-secret.ts';
 
@@ -19,7 +19,6 @@ const ada: SessionPrincipal = {
   userId: 1,
   username: 'ada',
   role: 'user',
-  scopes: allScopes,
 };
 const robot: ApiKeyPrincipal = {
   kind: 'apiKey',

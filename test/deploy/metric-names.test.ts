@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import * as z from 'zod';
 import { defaultApp } from '../../src/cli/generated-pages.ts';
 import { workerEndReasons, workerStates } from '../../src/cluster/worker-state.ts';
-import { events } from '../../src/observability/events.ts';
+import { events } from '../../src/declarations.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { metricsOf, mustMakeJobFixture, mustStartJobs } from '../helpers/job-fixture.ts';
 import { startProgram } from '../helpers/program.ts';

@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
-import { copyFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import type { Sql } from '../../src/db/sql.ts';
+import { addFeature } from '../helpers/add-feature.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { request } from '../helpers/http-client.ts';
 import { mustMakeJobFixture, mustStartJobs, processesOf } from '../helpers/job-fixture.ts';
@@ -214,20 +214,16 @@ async function logMuch(greeting: string, name: string): Promise<void> {
   }
 }
 
-/** Adds a task to a copy of the program that never gives way. */
-async function addEndlessTask(sources: string): Promise<void> {
-  const file = join(sources, 'tasks.ts');
-  const product = join(sources, 'tasks-product.ts');
-  await copyFile(file, product);
-  await writeFile(
-    file,
+/** Adds to a copy of the sources a task that never yields. */
+function addEndlessTask(sources: string): Promise<void> {
+  return addFeature(
+    sources,
+    'endless',
     `import * as z from 'zod';
-     import { defineTask, implementTask } from './jobs/task.ts';
-     import * as product from './tasks-product.ts';
-     const endless = defineTask({ name: 'endless', payload: z.unknown() });
-     const run = implementTask(endless, () => { for (;;); });
-     export const taskDefinitions = [...product.taskDefinitions, endless];
-     export const createTasks = (parts: Parameters<typeof product.createTasks>[0]) => [...product.createTasks(parts), run];
+     import { defineTask, implementTask } from '../../jobs/task.ts';
+     const definition = defineTask({ name: 'endless', payload: z.unknown() });
+     const create = () => implementTask(definition, () => { for (;;); });
+     export const endless = { name: 'endless', tasks: [{ definition, create }] };
     `,
   );
 }

@@ -3,6 +3,7 @@ import { createAuthenticator } from '../../src/auth/authenticator.ts';
 import { createJwt } from '../../src/auth/jwt.ts';
 import { createPasswordHasher } from '../../src/auth/password.ts';
 import { createRefreshTokens, type RefreshTokens } from '../../src/auth/refresh-token.ts';
+import { scopes } from '../../src/declarations.ts';
 import { type Auth, type AuthOptions, createAuth } from '../../src/features/identity/auth/auth.ts';
 import { createLoadSession, type LoadSession } from '../../src/features/identity/auth/load-session.ts';
 import { type CapturedLog, captureLog } from './captured-log.ts';
@@ -65,6 +66,7 @@ export async function mustCreateAuth(
     },
     attempts: { underPermit: (_attempt, compare) => compare(), succeeded: async () => {} },
     log: log.log,
+    scopes,
     realm: 'Strata',
     accessTokenSeconds,
     idleSeconds,

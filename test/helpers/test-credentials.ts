@@ -1,8 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { makeApiKey } from '../../src/auth/api-key.ts';
 import { createJwt } from '../../src/auth/jwt.ts';
-import { scopes as allScopes, type Role, type Scope } from '../../src/auth/principal.ts';
+import type { Role, Scope } from '../../src/auth/principal.ts';
 import type { Sql } from '../../src/db/sql.ts';
+import { scopes as allScopes } from '../../src/declarations.ts';
 import { noteHeaders } from './secret-watch.ts';
 import { testSecret } from './test-secret.ts';
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { allScopes, type Principal } from '../../src/auth/principal.ts';
+import type { Principal } from '../../src/auth/principal.ts';
 import { callerOf, signedInCallerOf } from '../../src/http/caller.ts';
 import { makeContext } from '../helpers/context.ts';
 
-const caller = { userId: 1, username: 'ada', role: 'user', scopes: allScopes } as const;
+const caller = { userId: 1, username: 'ada', role: 'user' } as const;
 const session: Principal = { ...caller, kind: 'session', sessionId: 'session-of-ada' };
-const key: Principal = { ...caller, kind: 'apiKey', keyId: 7 };
+const key: Principal = { ...caller, kind: 'apiKey', scopes: new Set(), keyId: 7 };
 
 it('a handler learns who called, and stops where its route lets in somebody else than it thinks', () => {
   const ctx = makeContext();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Credential, RefusedCredential } from '../../src/auth/authenticator.ts';
-import { allScopes, type Principal } from '../../src/auth/principal.ts';
+import type { Principal } from '../../src/auth/principal.ts';
 import { AppError } from '../../src/errors.ts';
 import { compose } from '../../src/http/compose.ts';
 import type { Route } from '../../src/http/route.ts';
@@ -16,7 +16,6 @@ const ada: Principal = {
   userId: 1,
   username: 'ada',
   role: 'user',
-  scopes: allScopes,
 };
 const expired = new RefusedCredential('expired', 'The access token has expired: refresh it.');
 const away = new AppError('database_unavailable', 'The database is away.');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { allScopes, type Principal } from '../../src/auth/principal.ts';
+import type { Principal } from '../../src/auth/principal.ts';
 import { AppError } from '../../src/errors.ts';
 import { compose } from '../../src/http/compose.ts';
 import type { Route } from '../../src/http/route.ts';
@@ -15,7 +15,6 @@ const user: Principal = {
   userId: 1,
   username: 'ada',
   role: 'user',
-  scopes: allScopes,
 };
 const admin: Principal = { ...user, role: 'admin' };
 const key: Principal = {

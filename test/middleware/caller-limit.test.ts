@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import { allScopes, type Principal } from '../../src/auth/principal.ts';
+import type { Principal } from '../../src/auth/principal.ts';
 import { AppError } from '../../src/errors.ts';
 import { compose } from '../../src/http/compose.ts';
 import type { Route, RouteLimit } from '../../src/http/route.ts';
@@ -24,16 +24,15 @@ const sessionOf = (userId: number): Principal => ({
   userId,
   username: `user ${userId}`,
   role: 'user',
-  scopes: allScopes,
 });
 
 const keyOf = (userId: number): Principal => ({
   kind: 'apiKey',
   keyId: userId + 1000,
+  scopes: new Set(),
   userId,
   username: `user ${userId}`,
   role: 'user',
-  scopes: allScopes,
 });
 
 const limitOf = (facts: Partial<RouteLimit> = {}): RouteLimit => ({

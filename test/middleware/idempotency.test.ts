@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, beforeEach, describe, it, type TestContext } from 'node:test';
 import * as z from 'zod';
-import { allScopes } from '../../src/auth/principal.ts';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { onlyRow, type Sql } from '../../src/db/sql.ts';
 import type { BeforeCommit } from '../../src/db/transaction.ts';
@@ -80,7 +79,7 @@ const signIn: Layer = {
     const userId = Number(ctx.request.headers['x-user']);
     if (userId > 0) {
       const role = 'user';
-      ctx.principal = { kind: 'session', sessionId: 's', userId, username: 'ada', role, scopes: allScopes };
+      ctx.principal = { kind: 'session', sessionId: 's', userId, username: 'ada', role };
     }
     return next(ctx);
   },

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
-import { type RetentionRule, startPruner } from '../../src/program/pruner.ts';
+import type { RetentionRule } from '../../src/features/feature.ts';
+import { startPruner } from '../../src/program/pruner.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
 

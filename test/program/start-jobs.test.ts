@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { it, type TestContext } from 'node:test';
+import { taskDefinitions } from '../../src/declarations.ts';
 import { dailyReport } from '../../src/features/reports/reports.ts';
 import { createQueue } from '../../src/jobs/queue.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { startJobs } from '../../src/program/start-jobs.ts';
 import { loadSettings } from '../../src/settings/load.ts';
-import { taskDefinitions } from '../../src/tasks.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { mustMakeFolder } from '../helpers/program.ts';

@@ -1,5 +1,6 @@
 /** Starts the built program as `src/program/server-program.ts` does for a single process. */
 
+import { events } from '../../../src/declarations.ts';
 import { openLogDestination } from '../../../src/observability/log/log-destination.ts';
 import { createLogger } from '../../../src/observability/logger.ts';
 import { countEvents } from '../../../src/observability/metrics/event-metrics.ts';
@@ -20,7 +21,7 @@ export function serve(extraRoutes, { disabledLayers = [] } = {}) {
     destination: openLogDestination(application.logFormat),
     includeCaller: application.logIncludeCaller,
     base: { service: application.projectName, environment: application.environment },
-    onEvent: countEvents(metrics),
+    onEvent: countEvents(metrics, events),
   });
   return startServer({ settings, log, extraRoutes, metrics });
 }

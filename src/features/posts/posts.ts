@@ -12,6 +12,7 @@ import { type Keyset, type KeysetPage, keysetPage } from '../../db/keyset.ts';
 import type { BeforeCommit } from '../../db/transaction.ts';
 import { AppError } from '../../errors.ts';
 import type { Logger } from '../../observability/logger.ts';
+import type { CounterSeries } from '../../observability/metrics/metrics.ts';
 import type { NewPost, PostPatch } from './schema.ts';
 import {
   deletePost,
@@ -54,9 +55,11 @@ export interface Posts {
 export interface PostsOptions {
   readonly database: Database;
   readonly log: Logger;
+  /** Counts the posts that are created. */
+  readonly created: Pick<CounterSeries, 'add'>;
 }
 
-export function createPosts({ database, log }: PostsOptions): Posts {
+export function createPosts({ database, log, created }: PostsOptions): Posts {
   const { sql } = database;
   return {
     async write(author, newPost, beforeCommit) {
@@ -68,6 +71,7 @@ export function createPosts({ database, log }: PostsOptions): Posts {
       const post = await writing.catch((error: unknown) => {
         throw isUnknownAuthor(error) ? authorIsGone() : error;
       });
+      created.add();
       log.info('post.created', { post_id: post.id, author_id: post.author_id });
       return post;
     },

@@ -1,6 +1,6 @@
 /**
- * The daily report: what happened on a day (UTC), counted. It is the result of a job that `src/schedules.ts` asks for
- * every morning, and goes by mail to the administrators whose address is verified.
+ * The daily report: what happened on a day (UTC), counted. It is the result of a job that the schedule in
+ * `feature.ts` enqueues every morning, and goes by mail to the administrators whose address is verified.
  *
  * The mails are jobs of their own, enqueued in the transaction that completes the report: a process that is killed in
  * the middle has sent none of them, and a mail server that is away holds up its own mail alone.
@@ -10,6 +10,7 @@ import * as z from 'zod';
 import type { Sql } from '../../db/sql.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import { defineTask } from '../../jobs/task.ts';
+import type { DailyCount } from '../feature.ts';
 import { sendEmail } from '../mails/mails.ts';
 import { countDay, type DayCounts, listReaders } from './store.ts';
 
@@ -19,7 +20,8 @@ export const dailyReport = defineTask({
   payload: z.strictObject({ day: z.iso.date('Use a date such as 2026-11-22.') }),
 });
 
-export interface DailyReport extends DayCounts {
+/** The result of the job. Beside these fields it has one for each daily count of the features, with its name. */
+export interface DailyReport extends Pick<DayCounts, 'jobs'> {
   readonly day: string;
   /** How many administrators it goes to; 0 where no mail can be sent. */
   readonly mailed_to: number;
@@ -27,6 +29,8 @@ export interface DailyReport extends DayCounts {
 
 export interface ReportsOptions {
   readonly queue: Pick<Queue, 'enqueue'>;
+  /** The rows to count. */
+  readonly dailyCounts: readonly DailyCount[];
   /** Whether there is a way for mail to leave. */
   readonly mailEnabled: boolean;
   /** What the service calls itself. */
@@ -36,18 +40,25 @@ export interface ReportsOptions {
 /** Counts a day and enqueues the mails, all in the transaction whose `sql` is given. */
 export type MakeReport = (sql: Sql, day: string) => Promise<DailyReport>;
 
-export function createReports({ queue, mailEnabled, service }: ReportsOptions): MakeReport {
+export function createReports(options: ReportsOptions): MakeReport {
+  const { queue, dailyCounts, mailEnabled, service } = options;
   return async function makeReport(sql, day) {
-    const counts = await countDay(sql, day);
+    const { counts, jobs } = await countDay(sql, day, dailyCounts);
+    const rows = [
+      ...dailyCounts.map(({ name, label }) => [label, counts[name] ?? 0] as const),
+      ['Jobs completed', jobs.completed],
+      ['Jobs failed', jobs.failed],
+      ['Jobs cancelled', jobs.cancelled],
+    ] as const;
     const readers = mailEnabled ? await listReaders(sql) : [];
     for (const { username, email } of readers) {
       await queue.enqueue(sql, sendEmail, {
         to: email,
         subject: `${service}: ${day}`,
-        body: renderMail({ service, username, day, counts }),
+        body: renderMail({ service, username, day, rows }),
       });
     }
-    return { day, ...counts, mailed_to: readers.length };
+    return { ...counts, day, jobs, mailed_to: readers.length };
   };
 }
 
@@ -60,22 +71,13 @@ function renderMail({
   service,
   username,
   day,
-  counts,
+  rows,
 }: {
   readonly service: string;
   readonly username: string;
   readonly day: string;
-  readonly counts: DayCounts;
+  readonly rows: readonly (readonly [label: string, count: number])[];
 }): string {
-  const { new_users, sign_ins, posts, jobs } = counts;
-  const rows = [
-    ['New users', new_users],
-    ['Sign-ins', sign_ins],
-    ['Posts', posts],
-    ['Jobs completed', jobs.completed],
-    ['Jobs failed', jobs.failed],
-    ['Jobs cancelled', jobs.cancelled],
-  ] as const;
-  const table = rows.map(([name, count]) => `${name.padEnd(16)}${String(count).padStart(8)}`).join('\n');
+  const table = rows.map(([label, count]) => `${label.padEnd(16)}${String(count).padStart(8)}`).join('\n');
   return `Hello ${username},\n\nthis is what happened at ${service} on ${day} (UTC):\n\n${table}\n\n${service}\n`;
 }

@@ -1,39 +1,53 @@
-import { onlyRow, type Sql } from '../../db/sql.ts';
+import type { Sql } from '../../db/sql.ts';
+import type { DailyCount } from '../feature.ts';
 
 export interface DayCounts {
-  readonly new_users: number;
-  readonly posts: number;
-  readonly sign_ins: number;
-  /** Jobs that ended that day, by how they did. */
-  readonly jobs: { readonly completed: number; readonly failed: number; readonly cancelled: number };
+  /** How many rows of each daily count are of the day, by its name. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** Jobs that finished that day, by their final state. */
+  readonly jobs: Readonly<Record<FinishedState, number>>;
 }
 
+type FinishedState = 'completed' | 'failed' | 'cancelled';
+
 /**
- * Counts what a day (UTC) brought and what is still there: one statement, so all counts are of one moment. It reads the
- * tables through where no index has the time, which once a day is cheaper than another index at every write.
+ * Counts the rows of a day (UTC) that still exist: in one statement, so that all counts are of one moment. It reads whole
+ * tables where no index has the time; once a day that is cheaper than one more index at every write.
  */
-export async function countDay(sql: Sql, day: string): Promise<DayCounts> {
-  const rows = await sql<DayCounts[]>`
+export async function countDay(
+  sql: Sql,
+  day: string,
+  dailyCounts: readonly DailyCount[],
+): Promise<DayCounts> {
+  const counted = dailyCounts.map(
+    ({ name, times }) => sql`
+      union all
+      select ${name}::text, count(*)::integer from (${times(sql)}) as rows (time), day
+      where time >= first_moment and time < next_day`,
+  );
+  const rows = await sql<{ name: string; count: number }[]>`
     with day as (
       select ${day}::date::timestamp at time zone 'UTC' as first_moment,
         (${day}::date + 1)::timestamp at time zone 'UTC' as next_day
-    ), finished as (
-      select state, count(*)::integer as jobs
-      from jobs, day
-      where state in ('completed', 'failed', 'cancelled') and finished_at >= first_moment and finished_at < next_day
-      group by state
     )
-    select
-      (select count(*)::integer from users where created_at >= first_moment and created_at < next_day) as new_users,
-      (select count(*)::integer from posts where created_at >= first_moment and created_at < next_day) as posts,
-      (select count(*)::integer from sessions where created_at >= first_moment and created_at < next_day) as sign_ins,
-      jsonb_build_object('completed', 0, 'failed', 0, 'cancelled', 0)
-        || coalesce((select jsonb_object_agg(state, jobs) from finished), '{}') as jobs
-    from day`;
-  return onlyRow(rows);
+    select state as name, count(*)::integer as count
+    from jobs, day
+    where state in ('completed', 'failed', 'cancelled') and finished_at >= first_moment and finished_at < next_day
+    group by state
+    ${counted}`;
+  const found = new Map(rows.map(({ name, count }) => [name, count]));
+  const countOf = (name: string) => found.get(name) ?? 0;
+  return {
+    counts: Object.fromEntries(dailyCounts.map(({ name }) => [name, countOf(name)])),
+    jobs: {
+      completed: countOf('completed'),
+      failed: countOf('failed'),
+      cancelled: countOf('cancelled'),
+    },
+  };
 }
 
-/** Administrators who have shown that they read their address. */
+/** Returns the administrators whose address is verified. */
 export function listReaders(sql: Sql): Promise<{ readonly username: string; readonly email: string }[]> {
   return sql`
     select username, email from users where role = 'admin' and email_verified_at is not null order by id`;

@@ -14,7 +14,8 @@ import type { UploadedFile } from '../../http/body/uploaded-file.ts';
 import type { Job } from '../../jobs/job.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import type { Logger } from '../../observability/logger.ts';
-import type { Auth } from '../identity/auth/auth.ts';
+import type { CounterSeries } from '../../observability/metrics/metrics.ts';
+import type { Identity } from '../identity/identity.ts';
 import { importUsers } from './tasks.ts';
 
 export interface Uploads {
@@ -28,7 +29,9 @@ export interface Uploads {
 export interface UploadsOptions {
   readonly database: Database;
   readonly queue: Queue;
-  readonly auth: Pick<Auth, 'requireAuthority'>;
+  readonly requireAuthority: Identity['requireAuthority'];
+  /** Counts the bytes of the files. */
+  readonly bytes: Pick<CounterSeries, 'add'>;
   readonly log: Logger;
 }
 
@@ -37,14 +40,16 @@ export function uploadsFolder(dataDir: string): string {
   return join(dataDir, 'uploads');
 }
 
-export function createUploads({ database, queue, auth, log }: UploadsOptions): Uploads {
+export function createUploads(options: UploadsOptions): Uploads {
+  const { database, queue, requireAuthority, log } = options;
   return {
     async importUsers(caller, { id, bytes, sha256 }) {
       const { userId } = caller;
       const { job } = await database.transaction(async (tx) => {
-        await auth.requireAuthority(tx, caller);
+        await requireAuthority(tx, caller);
         return queue.enqueue(tx, importUsers, { file: id }, { userId });
       });
+      options.bytes.add(bytes);
       log.info('upload.received', { user_id: userId, task_id: job.id, file: id, bytes, sha256 });
       return job;
     },

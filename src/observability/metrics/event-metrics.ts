@@ -1,4 +1,4 @@
-import { type EventName, events } from '../events.ts';
+import type { EventName } from '../events.ts';
 import type { CounterSeries, Metrics } from './metrics.ts';
 
 /**
@@ -6,7 +6,7 @@ import type { CounterSeries, Metrics } from './metrics.ts';
  * credentials, slow queries, workers that ended. All names are there from the start, at 0, so that the first
  * occurrence is an increase already. The returned function is for the logger to call.
  */
-export function countEvents(metrics: Metrics): (event: EventName) => void {
+export function countEvents(metrics: Metrics, events: readonly EventName[]): (event: EventName) => void {
   const counter = metrics.counter({
     name: 'log_events_total',
     help: 'Events by their name in the log, whether their lines were written or not.',

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Database } from '../../../src/db/database.ts';
+import { dailyCounts, taskDefinitions } from '../../../src/declarations.ts';
+import { reports } from '../../../src/features/reports/feature.ts';
 import { createReports, dailyReport, dayBefore } from '../../../src/features/reports/reports.ts';
 import { createQueue } from '../../../src/jobs/queue.ts';
-import { taskDefinitions } from '../../../src/tasks.ts';
+import { compileSchedules } from '../../../src/jobs/schedule/schedule.ts';
 import { mustOpenTestDatabase } from '../../helpers/test-database.ts';
 
 const queue = createQueue({ definitions: taskDefinitions });
-const makeReport = createReports({ queue, mailEnabled: true, service: 'Strata' });
+const makeReport = createReports({ queue, dailyCounts, mailEnabled: true, service: 'Strata' });
 const day = '2026-11-22';
 
 /** Two users, with what they did at each of the moments; and jobs that ended then, in these states. */
@@ -93,7 +95,7 @@ describe('the daily report', () => {
       throw new Error('the job is lost');
     });
     await assert.rejects(lost, /the job is lost/);
-    const silent = createReports({ queue, mailEnabled: false, service: 'Strata' });
+    const silent = createReports({ queue, dailyCounts, mailEnabled: false, service: 'Strata' });
     const report = await database.transaction((sql) => silent(sql, day));
     assert.equal(report.mailed_to, 0);
     assert.equal((await database.sql`select from jobs`).count, 0);
@@ -103,5 +105,12 @@ describe('the daily report', () => {
     assert.equal(dayBefore(new Date('2026-03-01T06:00Z')), '2026-02-28');
     assert.ok(dailyReport.payload.safeParse({ day: dayBefore(new Date('2028-03-01T06:00Z')) }).success);
     assert.equal(dailyReport.payload.safeParse({ day: '2026-02-30' }).success, false);
+  });
+
+  it('is made at six in the morning (UTC)', () => {
+    const [schedule] = compileSchedules(reports.schedules);
+    const tick = schedule?.ticks.next(new Date('2026-11-22T12:00:00Z'));
+    assert.equal(tick?.toISOString(), '2026-11-23T06:00:00.000Z');
+    assert.deepEqual(schedule?.payload(tick), { day: '2026-11-22' });
   });
 });

@@ -18,7 +18,6 @@ const ada: Principal = {
   userId: 7,
   username: 'ada',
   role: 'user',
-  scopes: new Set(),
 };
 const viewer = { caller: ada, identify: () => ada };
 

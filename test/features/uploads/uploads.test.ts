@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { taskDefinitions } from '../../../src/declarations.ts';
 import { AppError } from '../../../src/errors.ts';
+import { uploads } from '../../../src/features/uploads/feature.ts';
 import { createImportUsersTask } from '../../../src/features/uploads/tasks.ts';
 import { createQueue } from '../../../src/jobs/queue.ts';
-import { taskDefinitions } from '../../../src/tasks.ts';
+import { loadSettings } from '../../../src/settings/load.ts';
 import { type ApiResponse, createApiClient } from '../../helpers/api-client.ts';
 import { mustRunByHand } from '../../helpers/hand-runner.ts';
 import { mustReceiveToken } from '../../helpers/mailed-token.ts';
@@ -15,7 +17,8 @@ import { mustMakeFolder } from '../../helpers/program.ts';
 import { makeTaskContext } from '../../helpers/task-context.ts';
 import { mustMakeKey, mustSignIn, mustSignInAdmin, type SignedIn } from '../../helpers/test-api.ts';
 import { mustStartApp, type TestAppOptions } from '../../helpers/test-app.ts';
-import { mustCreateDatabase } from '../../helpers/test-database.ts';
+import { mustConnect, mustCreateDatabase } from '../../helpers/test-database.ts';
+import { testSecret } from '../../helpers/test-secret.ts';
 
 const path = '/api/v1/uploads';
 const csv = 'username,email\ngrace,grace@example.org\n';
@@ -153,4 +156,21 @@ describe('an upload', () => {
       [429],
     );
   });
+});
+
+it('an upload older than the jobs that are kept is deleted by its retention rule, and a recent one is kept', async (t) => {
+  const dataDir = await mustMakeFolder(t);
+  const { settings } = loadSettings({
+    env: { APP_ENVIRONMENT: 'test', SECURITY_JWT_SECRET: testSecret, APP_DATA_DIR: dataDir },
+    envFile: null,
+  });
+  await mkdir(join(dataDir, 'uploads'));
+  for (const days of [1, 31]) {
+    const file = join(dataDir, 'uploads', String(days));
+    await writeFile(file, '');
+    await utimes(file, new Date(), new Date(Date.now() - days * 86_400_000));
+  }
+  const [rule] = uploads.retentionRules({ settings, database: mustConnect(t, {}) });
+  assert.equal(await rule?.deleteBatch(10), 1);
+  assert.equal(await rule?.deleteBatch(10), 0);
 });

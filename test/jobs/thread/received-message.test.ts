@@ -38,7 +38,7 @@ const foreign: readonly unknown[] = [
   },
   { kind: 'ended', id: 1, outcome: { kind: 'snoozed', delayMs: 1n } },
   { kind: 'ended', id: 1, outcome: { kind: 'snoozed', delayMs: -1 } },
-  { kind: 'event', event: 'no.event' },
+  ...['', 'no event', `no.${'x'.repeat(200)}`, 7].map((event) => ({ kind: 'event', event })),
   { kind: 'line', line: {} },
 ];
 

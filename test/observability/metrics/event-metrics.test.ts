@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { events } from '../../../src/observability/events.ts';
+import { events } from '../../../src/declarations.ts';
 import { createLogger } from '../../../src/observability/logger.ts';
 import { countEvents } from '../../../src/observability/metrics/event-metrics.ts';
 import { createMetrics } from '../../../src/observability/metrics/metrics.ts';
@@ -17,7 +17,7 @@ function start() {
       },
       flush: async () => {},
     },
-    onEvent: countEvents(metrics),
+    onEvent: countEvents(metrics, events),
   });
   const count = (event: string) => metricValue(metrics.snapshot(), 'log_events_total', { event }).count;
   return { metrics, log, count, text: () => text };

@@ -5,10 +5,11 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, rename } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
+import { addFeature } from '../../helpers/add-feature.ts';
 import { testSecret } from '../../helpers/test-secret.ts';
 import { makeProgramCopy } from '../program-copy.ts';
 
@@ -37,8 +38,7 @@ const recentLines = 60;
 /** Builds the program with the tasks of the proof. */
 export async function makeProcesses(databaseUrl: string): Promise<Processes> {
   const copy = await makeProgramCopy(async (sources) => {
-    await rename(join(sources, 'tasks.ts'), join(sources, 'tasks-product.ts'));
-    await copyFile(join(import.meta.dirname, 'tasks.mjs'), join(sources, 'tasks.ts'));
+    await addFeature(sources, 'ledger', await readFile(join(import.meta.dirname, 'tasks.mjs'), 'utf8'));
   });
   const dist = join(copy.folder, 'dist');
   await copy.deploy(1);

@@ -1,13 +1,11 @@
 /**
- * The tasks of the proof, beside the product's: this file takes the place of `tasks.ts` in a copy of the sources, where the
- * product's own is `tasks-product.ts`. Each attempt writes down that it has begun, on its own, so that a
- * recovery can be timed; its effect stands in the transaction that completes the job.
+ * The front file of a feature with the tasks of the proof, in a copy of the sources. Each attempt records its start in a
+ * statement of its own, so that a recovery can be timed; its effect is in the transaction that completes the job.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
-import { defineTask, implementTask } from './jobs/task.ts';
-import * as product from './tasks-product.ts';
+import { defineTask, implementTask } from '../../jobs/task.ts';
 
 const soon = { baseMs: 100, maxMs: 500 };
 
@@ -75,8 +73,10 @@ const runPoison = implementTask(poison, ({ how }) => {
   for (;;) held.push(new Array(10_000).fill(held.length));
 });
 
-export const taskDefinitions = [...product.taskDefinitions, transfer, pause, poison];
-
-export function createTasks(parts) {
-  return [...product.createTasks(parts), runTransfer, runPause, runPoison];
-}
+export const ledger = {
+  name: 'ledger',
+  tasks: [runTransfer, runPause, runPoison].map((task) => ({
+    definition: task.definition,
+    create: () => task,
+  })),
+};

@@ -1,5 +1,5 @@
 import { parseApiKey } from '../../../auth/api-key.ts';
-import { type ApiKeyPrincipal, type Scope, scopes } from '../../../auth/principal.ts';
+import type { ApiKeyPrincipal, Scope } from '../../../auth/principal.ts';
 import type { Database } from '../../../db/database.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import { runOutsideRequest } from '../../../observability/request-context.ts';
@@ -14,9 +14,12 @@ export type LoadApiKey = (text: string) => Promise<ApiKeyPrincipal | undefined>;
  */
 export function createLoadApiKey({
   database: { sql },
+  scopes,
   log,
 }: {
   readonly database: Database;
+  /** The scopes that the program knows. */
+  readonly scopes: readonly Scope[];
   readonly log: Logger;
 }): LoadApiKey {
   return async function loadApiKey(text) {
@@ -36,11 +39,7 @@ export function createLoadApiKey({
       username: found.username,
       role: 'user',
       // A scope that the program no longer knows allows nothing.
-      scopes: new Set(found.scopes.filter(isScope)),
+      scopes: new Set(scopes.filter((scope) => found.scopes.includes(scope))),
     };
   };
-}
-
-function isScope(name: string): name is Scope {
-  return scopes.some((scope) => scope === name);
 }

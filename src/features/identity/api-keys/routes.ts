@@ -1,13 +1,16 @@
 import * as z from 'zod';
+import type { Scope } from '../../../auth/principal.ts';
 import { signedInCallerOf } from '../../../http/caller.ts';
 import { idParameter } from '../../../http/parameters.ts';
 import { created, noContent, ok } from '../../../http/reply.ts';
 import { type Route, route } from '../../../http/route.ts';
 import type { ApiKeys } from './api-keys.ts';
-import { apiKeyList, createdApiKey, newApiKey } from './schema.ts';
+import { apiKeySchemas } from './schema.ts';
 
 export interface ApiKeysRoutesOptions {
   readonly apiKeys: ApiKeys;
+  /** The scopes that a key can have. */
+  readonly scopes: readonly Scope[];
   /** What stands before the paths of these routes, such as `/api/v1`. */
   readonly prefix: string;
 }
@@ -15,7 +18,8 @@ export interface ApiKeysRoutesOptions {
 const params = z.object({ id: idParameter.describe('The number of the key.') });
 
 /** For users who have signed in: a program that has a key can do nothing about keys. */
-export function apiKeysRoutes({ apiKeys, prefix }: ApiKeysRoutesOptions): Route[] {
+export function apiKeysRoutes({ apiKeys, scopes, prefix }: ApiKeysRoutesOptions): Route[] {
+  const { newApiKey, createdApiKey, apiKeyList } = apiKeySchemas(scopes);
   return [
     route({
       method: 'POST',
@@ -28,7 +32,7 @@ export function apiKeysRoutes({ apiKeys, prefix }: ApiKeysRoutesOptions): Route[
       tags: ['auth'],
       auth: 'user',
       body: newApiKey,
-      example: { name: 'Nightly import', scopes: ['users:read', 'posts:write'], expires_in_days: 30 },
+      example: { name: 'Nightly import', scopes: scopes.slice(0, 2), expires_in_days: 30 },
       responses: {
         201: {
           description: 'The new key.',

@@ -1,22 +1,11 @@
 import * as z from 'zod';
-import { scopes as allScopes } from '../../../auth/principal.ts';
+import type { Scope } from '../../../auth/principal.ts';
 import { id, text, timestamp } from '../../../http/headers/fields.ts';
 
 const name = text({ min: 1, max: 100 }).meta({
   description: 'What the key is for.',
   example: 'Nightly import',
 });
-
-const scopes = z
-  .array(z.enum(allScopes))
-  .min(1, 'Name at least one scope.')
-  .max(allScopes.length)
-  .refine((names) => new Set(names).size === names.length, 'Name each scope once.')
-  .meta({
-    description: 'What the key may be used for.',
-    example: ['users:read', 'posts:write'],
-    uniqueItems: true,
-  });
 
 const lifetime = z
   .int()
@@ -25,44 +14,64 @@ const lifetime = z
   .default(90)
   .meta({ description: 'After how many days the key ends. Every key ends one day.' });
 
-/** What making a key takes. */
-export const newApiKey = z
-  .strictObject({ name, scopes, expires_in_days: lifetime })
-  .meta({ id: 'NewApiKey', description: 'An API key to make.' });
-export type NewApiKey = Readonly<z.output<typeof newApiKey>>;
+/** The bodies of the routes. `allScopes` are the scopes that a key can have. */
+export function apiKeySchemas(allScopes: readonly Scope[]) {
+  const scope = z.enum(allScopes);
+  const scopes = z
+    .array(scope)
+    .min(1, 'Name at least one scope.')
+    .max(allScopes.length)
+    .refine((names) => new Set(names).size === names.length, 'Name each scope once.')
+    .meta({
+      description: 'What the key may be used for.',
+      example: allScopes.slice(0, 2),
+      uniqueItems: true,
+    });
 
-/** A key as lists show it: all but the key itself. */
-export const apiKey = z
-  .object({
-    id: id.meta({ description: 'The number of the key.' }),
-    name: z.string().meta({ description: 'What the key is for.', example: 'Nightly import', maxLength: 100 }),
-    prefix: z
-      .string()
-      .meta({ description: 'How the key begins.', example: 'sak_7Kq2', minLength: 8, maxLength: 8 }),
-    scopes: z
-      .array(z.enum(allScopes))
-      .meta({ description: 'What the key may be used for.', maxItems: allScopes.length }),
-    created_at: timestamp.meta({ description: 'When the key was made.' }),
-    expires_at: timestamp.meta({ description: 'When the key ends, or ended.' }),
-    last_used_at: timestamp
-      .nullable()
-      .meta({ description: 'When the key was last used, to about a minute; null if never.' }),
-  })
-  .meta({ id: 'ApiKey', description: 'An API key, without what makes it one.' });
+  /** What making a key takes. */
+  const newApiKey = z
+    .strictObject({ name, scopes, expires_in_days: lifetime })
+    .meta({ id: 'NewApiKey', description: 'An API key to make.' });
 
-/** The answer to making a key, the only one that has the key. */
-export const createdApiKey = apiKey
-  .extend({
-    key: z.string().meta({
-      description: 'The key itself. Keep it now: it is shown this once, and the server has only its hash.',
-      example: 'sak_7Kq2ThisOneIsNoRealKeyAndItsChecksumIsWrong0000000',
-      maxLength: 54,
-    }),
-  })
-  .meta({ id: 'CreatedApiKey', description: 'A new API key.' });
+  /** A key as lists show it: all but the key itself. */
+  const apiKey = z
+    .object({
+      id: id.meta({ description: 'The number of the key.' }),
+      name: z
+        .string()
+        .meta({ description: 'What the key is for.', example: 'Nightly import', maxLength: 100 }),
+      prefix: z
+        .string()
+        .meta({ description: 'How the key begins.', example: 'sak_7Kq2', minLength: 8, maxLength: 8 }),
+      scopes: z
+        .array(scope)
+        .meta({ description: 'What the key may be used for.', maxItems: allScopes.length }),
+      created_at: timestamp.meta({ description: 'When the key was made.' }),
+      expires_at: timestamp.meta({ description: 'When the key ends, or ended.' }),
+      last_used_at: timestamp
+        .nullable()
+        .meta({ description: 'When the key was last used, to about a minute; null if never.' }),
+    })
+    .meta({ id: 'ApiKey', description: 'An API key, without what makes it one.' });
 
-export const apiKeyList = z
-  .object({
-    items: z.array(apiKey).meta({ description: 'The keys, the newest first.', maxItems: 1000 }),
-  })
-  .meta({ id: 'ApiKeyList', description: 'The API keys of a user.' });
+  /** The answer to making a key, the only one that has the key. */
+  const createdApiKey = apiKey
+    .extend({
+      key: z.string().meta({
+        description: 'The key itself. Keep it now: it is shown this once, and the server has only its hash.',
+        example: 'sak_7Kq2ThisOneIsNoRealKeyAndItsChecksumIsWrong0000000',
+        maxLength: 54,
+      }),
+    })
+    .meta({ id: 'CreatedApiKey', description: 'A new API key.' });
+
+  const apiKeyList = z
+    .object({
+      items: z.array(apiKey).meta({ description: 'The keys, the newest first.', maxItems: 1000 }),
+    })
+    .meta({ id: 'ApiKeyList', description: 'The API keys of a user.' });
+
+  return { newApiKey, createdApiKey, apiKeyList };
+}
+
+export type NewApiKey = Readonly<z.output<ReturnType<typeof apiKeySchemas>['newApiKey']>>;

@@ -9,10 +9,10 @@
  * soon as they ask the database again (SECURITY_SESSION_RECHECK_SECONDS).
  */
 
-import { type Authenticator, RefusedCredential, sessionOver } from '../../../auth/authenticator.ts';
+import { type Authenticator, RefusedCredential } from '../../../auth/authenticator.ts';
 import type { Jwt } from '../../../auth/jwt.ts';
 import type { PasswordHasher } from '../../../auth/password.ts';
-import type { Principal, SessionPrincipal } from '../../../auth/principal.ts';
+import type { Principal, Scope, SessionPrincipal } from '../../../auth/principal.ts';
 import type { RefreshTokens } from '../../../auth/refresh-token.ts';
 import type { Database } from '../../../db/database.ts';
 import type { Sql } from '../../../db/sql.ts';
@@ -24,6 +24,7 @@ import { type Client, createGrants, type Grant } from './grant.ts';
 import { type Credentials, createLogin } from './login.ts';
 import { openSession } from './open-session.ts';
 import { createRefresh } from './refresh.ts';
+import { createRequireAuthority, type RequireAuthority } from './require-authority.ts';
 import type { Transport } from './schema.ts';
 import {
   endSession,
@@ -32,7 +33,6 @@ import {
   findTransport,
   type ListedSession,
   listSessions,
-  lockSessionUser,
   type SessionEndReason,
 } from './store.ts';
 
@@ -57,13 +57,7 @@ export interface Auth {
   list(userId: number): Promise<ListedSession[]>;
   /** Ends a session of a user. Rejects with `not_found` if the user has no such live session. */
   endOne(userId: number, sessionId: string): Promise<void>;
-  /**
-   * Checks in a transaction that the caller's session is live and that a caller who was admitted as an admin still is one,
-   * and keeps it so until the transaction ends. Rejects with `unauthenticated` or `forbidden`. For work that takes long
-   * after the caller was admitted, and for changes that would give an account away. A transaction that also locks another
-   * user locks the two in the order of their numbers.
-   */
-  requireAuthority(tx: Sql, caller: SessionPrincipal): Promise<void>;
+  readonly requireAuthority: RequireAuthority;
   /**
    * Ends the sessions of a user, in the caller's transaction. Call what it resolves to when that is committed: it makes
    * this process ask again for the sessions that ended, and tells the log.
@@ -101,6 +95,8 @@ export interface AuthOptions {
   readonly log: Logger;
   /** What the tokens are for, in `WWW-Authenticate`. */
   readonly realm: string;
+  /** The scopes of all features; a session has all of them. */
+  readonly scopes: readonly Scope[];
   readonly accessTokenSeconds: number;
   readonly idleSeconds: number;
   readonly maxSeconds: number;
@@ -186,19 +182,7 @@ export function createAuth(options: AuthOptions): Auth {
       ended(userId, sessionId, 'revoked');
     },
 
-    async requireAuthority(tx, caller) {
-      const role = await lockSessionUser(tx, caller, moment());
-      if (role === undefined) {
-        authenticator.forgetSession(caller.sessionId);
-        const { message } = sessionOver();
-        const challenge = bearerChallenge(realm, { description: message });
-        throw new AppError('unauthenticated', message, { headers: { 'www-authenticate': challenge } });
-      }
-      if (caller.role === 'admin' && role !== 'admin') {
-        authenticator.forgetUser(caller.userId);
-        throw new AppError('forbidden', 'You are no longer an admin, so nothing was changed.');
-      }
-    },
+    requireAuthority: createRequireAuthority({ authenticator, realm, now }),
 
     endUserSessions,
 

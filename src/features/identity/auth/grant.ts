@@ -1,4 +1,5 @@
 import type { Jwt } from '../../../auth/jwt.ts';
+import type { Scope } from '../../../auth/principal.ts';
 
 /** Where a request came from, for the list of sessions and the log. */
 export interface Client {
@@ -15,6 +16,8 @@ export interface Grant {
   readonly refreshToken: string;
   /** How long the session lives if it is not refreshed, in seconds. */
   readonly sessionExpiresIn: number;
+  /** The scopes of the access token, separated by spaces (RFC 6749, section 3.3). */
+  readonly scope: string;
 }
 
 /** What a session stands for when tokens are made. */
@@ -30,11 +33,14 @@ export type MakeGrant = (session: GrantedSession, now: number) => Grant;
 
 export function createGrants({
   jwt,
+  scopes,
   accessTokenSeconds,
 }: {
   readonly jwt: Pick<Jwt, 'sign'>;
+  readonly scopes: readonly Scope[];
   readonly accessTokenSeconds: number;
 }): MakeGrant {
+  const scope = scopes.join(' ');
   return function makeGrant({ sessionId, userId, refreshToken, expiresAt }, now) {
     const sessionExpiresIn = Math.max(1, Math.floor((expiresAt.getTime() - now) / 1000));
     const expiresIn = Math.min(accessTokenSeconds, sessionExpiresIn);
@@ -42,6 +48,6 @@ export function createGrants({
       { subject: String(userId), sessionId, lifetimeSeconds: expiresIn },
       Math.floor(now / 1000),
     );
-    return { sessionId, accessToken, expiresIn, refreshToken, sessionExpiresIn };
+    return { sessionId, accessToken, expiresIn, refreshToken, sessionExpiresIn, scope };
   };
 }

@@ -1,4 +1,4 @@
-import { allScopes, type SessionPrincipal } from '../../../auth/principal.ts';
+import type { SessionPrincipal } from '../../../auth/principal.ts';
 import type { Database } from '../../../db/database.ts';
 import { findSessionUser } from './store.ts';
 
@@ -23,6 +23,6 @@ export function createLoadSession({ database: { sql }, now = Date.now }: LoadSes
     const user = await findSessionUser(sql, sessionId, new Date(now()));
     if (user === undefined) return undefined;
     const { id: userId, username, role } = user;
-    return { kind: 'session', sessionId, userId, username, role, scopes: allScopes };
+    return { kind: 'session', sessionId, userId, username, role };
   };
 }

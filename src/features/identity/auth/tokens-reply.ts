@@ -1,4 +1,3 @@
-import { allScopes } from '../../../auth/principal.ts';
 import { clearHostCookie, writeHostCookie } from '../../../http/headers/cookies.ts';
 import { ok } from '../../../http/reply.ts';
 import type { Grant } from './grant.ts';
@@ -9,8 +8,6 @@ export const refreshCookie = 'refresh';
 
 /** What the document says of the header field. */
 export const setTokensCookie = 'The refresh token in the cookie `__Host-refresh`, if cookies are used.';
-
-const scope = [...allScopes].join(' ');
 
 /**
  * The answer of RFC 6749, section 5.1. The pipeline says `Cache-Control: no-store`. With `replacesCookie` the cookie that
@@ -25,7 +22,7 @@ export function tokensReply(
     access_token: grant.accessToken,
     token_type: 'Bearer' as const,
     expires_in: grant.expiresIn,
-    scope,
+    scope: grant.scope,
   };
   if (transport === 'cookie') {
     return ok(value, {

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';
 import { createPasswordHasher } from '../../../../src/auth/password.ts';
-import { allScopes, type SessionPrincipal } from '../../../../src/auth/principal.ts';
+import type { SessionPrincipal } from '../../../../src/auth/principal.ts';
 import { AppError } from '../../../../src/errors.ts';
 import { createAccount } from '../../../../src/features/identity/account/account.ts';
 import { createUsers } from '../../../../src/features/identity/users/users.ts';
@@ -99,7 +99,7 @@ it('a mailed token is good until it or its state is used up, and never again', a
 
       async function caller(): Promise<SessionPrincipal> {
         const { sessionId } = await mustOpenSession(sql, userId);
-        return { kind: 'session', sessionId, userId, username, role: 'user', scopes: allScopes };
+        return { kind: 'session', sessionId, userId, username, role: 'user' };
       }
 
       async function use({ text }: ModelToken, as: ModelToken['purpose']): Promise<boolean> {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { makeApiKey } from '../../../../src/auth/api-key.ts';
-import { allScopes, type Scope } from '../../../../src/auth/principal.ts';
+import type { Scope } from '../../../../src/auth/principal.ts';
+import { scopes } from '../../../../src/declarations.ts';
 import { createApiKeys } from '../../../../src/features/identity/api-keys/api-keys.ts';
 import { createLoadApiKey } from '../../../../src/features/identity/api-keys/load-api-key.ts';
 import { deleteEndedApiKeys } from '../../../../src/features/identity/api-keys/store.ts';
@@ -27,9 +28,8 @@ async function mustPrepare(t: TestContext, role: 'user' | 'admin' = 'user') {
     userId,
     username: 'ada',
     role,
-    scopes: allScopes,
   } as const;
-  const loadApiKey = createLoadApiKey({ database, log: captured.log });
+  const loadApiKey = createLoadApiKey({ database, scopes, log: captured.log });
   const make = (scopes: readonly Scope[] = ['tasks:write']) =>
     apiKeys.create(caller, { name: 'Import', scopes: [...scopes], expires_in_days: 1 });
   return { sql, userId, apiKeys, loadApiKey, make, captured };
@@ -58,6 +58,7 @@ test('what is no key by its form or its checksum is known as that without the da
   const { key } = await make();
   const unreachable = createLoadApiKey({
     database: mustConnect(t, { url: 'postgres://nobody@127.0.0.1:1/none' }),
+    scopes,
     log: captureLog().log,
   });
   await assert.rejects(unreachable(key), { code: 'database_unavailable' });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { createPasswordHasher } from '../../../../src/auth/password.ts';
-import { allScopes, type Role, type SessionPrincipal } from '../../../../src/auth/principal.ts';
+import type { Role, SessionPrincipal } from '../../../../src/auth/principal.ts';
 import { createDeferred } from '../../../../src/concurrency/deferred.ts';
 import { createUsers } from '../../../../src/features/identity/users/users.ts';
 import { captureLog } from '../../../helpers/captured-log.ts';
@@ -21,7 +21,6 @@ async function mustAdmit(t: TestContext, role: Role) {
     userId,
     username: 'ada',
     role,
-    scopes: allScopes,
   };
   const check = () => world.database.transaction((tx) => world.auth.requireAuthority(tx, caller));
   return { ...world, sql, caller, check };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createPasswordHasher, type PasswordHasher } from '../../../../src/auth/password.ts';
-import { allScopes } from '../../../../src/auth/principal.ts';
+import { scopes } from '../../../../src/declarations.ts';
 import { type ApiResponse, createApiClient, pointersOf } from '../../../helpers/api-client.ts';
 import { mustRegister, mustServeApi, mustSignIn, testPassword } from '../../../helpers/test-api.ts';
 import { mustStartApp } from '../../../helpers/test-app.ts';
@@ -29,7 +29,7 @@ describe('signing in', () => {
     assert.deepEqual(rest, {
       token_type: 'Bearer',
       expires_in: 300,
-      scope: [...allScopes].join(' '),
+      scope: scopes.join(' '),
     });
     assert.match(refresh_token, /^srt_[\w-]{80}$/);
     assert.match(answer.headers.get('cache-control') ?? '', /\bno-store\b/);
@@ -59,7 +59,7 @@ describe('signing in', () => {
     const answer = await api.post(path, form.toString(), { ...formType, authorization: 'Basic Og==' });
     assert.equal(answer.status, 200, answer.text);
     assert.equal(answer.body.token_type, 'Bearer');
-    assert.equal(answer.body.scope, [...allScopes].join(' '), 'says what was granted, not what was asked');
+    assert.equal(answer.body.scope, scopes.join(' '), 'says what was granted, not what was asked');
 
     const other = new URLSearchParams({ ...ada, grant_type: 'client_credentials' });
     assert.deepEqual(pointersOf(await api.post(path, other.toString(), formType)), ['/grant_type']);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { allScopes } from '../../../../src/auth/principal.ts';
+import { scopes } from '../../../../src/declarations.ts';
 import { type ApiResponse, createApiClient } from '../../../helpers/api-client.ts';
 import { mustRegister, mustServeApi, type TestApi, testPassword } from '../../../helpers/test-api.ts';
 import { mustStartApp } from '../../../helpers/test-app.ts';
@@ -44,7 +44,7 @@ describe('a refresh', () => {
     assert.deepEqual(rest, {
       token_type: 'Bearer',
       expires_in: 3600,
-      scope: [...allScopes].join(' '),
+      scope: scopes.join(' '),
     });
     assert.notEqual(refresh_token, first.refresh_token);
     assert.notEqual(access_token, first.access_token);

@@ -1,21 +1,29 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it, type TestContext } from 'node:test';
-import type { Database } from '../../src/db/database.ts';
-import { AppError } from '../../src/errors.ts';
-import { runInRequest } from '../../src/observability/request-context.ts';
-import { createIdentity, type Identity } from '../../src/program/identity.ts';
-import { loadSettings } from '../../src/settings/load.ts';
-import { captureLog } from '../helpers/captured-log.ts';
-import { mustServeApi, mustSignIn, type SignedIn } from '../helpers/test-api.ts';
-import { mustOpenTestDatabase } from '../helpers/test-database.ts';
-import { testSecret } from '../helpers/test-secret.ts';
+import type { Database } from '../../../src/db/database.ts';
+import { scopes } from '../../../src/declarations.ts';
+import { AppError } from '../../../src/errors.ts';
+import { createIdentity, type Identity } from '../../../src/features/identity/identity.ts';
+import { runInRequest } from '../../../src/observability/request-context.ts';
+import { loadSettings } from '../../../src/settings/load.ts';
+import { captureLog } from '../../helpers/captured-log.ts';
+import { mustServeApi, mustSignIn, type SignedIn } from '../../helpers/test-api.ts';
+import { mustOpenTestDatabase } from '../../helpers/test-database.ts';
+import { testSecret } from '../../helpers/test-secret.ts';
 
 const me = '/api/v1/users/me';
 
 function identityOf(database: Database, env: Readonly<Record<string, string>> = {}): Identity {
   const { settings } = loadSettings({ env: { APP_ENVIRONMENT: 'test', ...env }, envFile: null });
-  return createIdentity({ settings, database, log: captureLog().log, secrets: [testSecret] });
+  return createIdentity({
+    database,
+    log: captureLog().log,
+    secrets: [testSecret],
+    scopes,
+    realm: settings.application.projectName,
+    security: settings.security,
+  });
 }
 
 /** Puts a session of a new user into the database; returns an access token of it. */
