@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { allScopes } from '../../src/auth/principal.ts';
+import { scopes } from '../../src/declarations.ts';
 import type { OpenApiDocument } from '../../src/openapi/document.ts';
 import { createDocumentCheck, type DocumentedOperation } from '../helpers/document-check.ts';
 import { type Answer, type RequestOptions, request } from '../helpers/http-client.ts';
@@ -189,7 +189,7 @@ describe('the OpenAPI document', { concurrency: true }, () => {
           kind === 'an admin'
             ? await mustSignInAdmin({ ...from, app: api.app }, name)
             : await mustSignIn(from, name);
-        const key = kind === 'an API key' ? await mustMakeKey(caller, [...allScopes]) : undefined;
+        const key = kind === 'an API key' ? await mustMakeKey(caller, scopes) : undefined;
         const credentials = key === undefined ? caller.headers : { 'x-api-key': key };
         const id = await mustOwn(each.template, operations, caller);
         const good = goodRequest(each, id, { ...credentials });
