@@ -176,3 +176,8 @@ function textOf(error: object, property: string): string {
 function oneLine(text: string): string {
   return text.slice(0, maxReasonLength).replace(/\s+/g, ' ').trim().replace(/\.$/, '');
 }
+
+/** Returns the code of an error of the system or of Node, such as `ENOENT`; undefined for an error without one. */
+export function systemErrorCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}

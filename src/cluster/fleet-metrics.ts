@@ -1,83 +1,83 @@
 /**
- * The metrics of all processes as one: what the primary counts itself, what the living workers say now, and what
- * those that ended had counted. A worker that does not answer in time is represented by its last answer; each sends
- * one unasked every few seconds and when it ends, so that little is lost even with one that is killed.
+ * The metrics of all processes as one: those of the supervisor, those of the living processes now, and those that ended
+ * processes had counted. A process that does not answer in time is represented by its last snapshot. Each sends one
+ * unasked every few seconds and when it stops, so that little is lost even if it is killed.
  */
 
 import { createDeferred } from '../concurrency/deferred.ts';
 import { withTimeout } from '../concurrency/with-timeout.ts';
 import { lastingPart, mergeSnapshots } from '../observability/metrics/merge-metrics.ts';
 import type { Metrics, MetricsSnapshot } from '../observability/metrics/metrics.ts';
-import type { SupervisedWorker } from './supervised-worker.ts';
+import type { SupervisedProcess } from './supervised-process.ts';
 
 export interface FleetMetrics {
-  /** All metrics, within the deadline. Counters and histograms never fall from one collection to the next. */
+  /** Resolves with all metrics within the deadline. Counters and histograms never decrease between collections. */
   collect(): Promise<MetricsSnapshot>;
-  /** Takes what a worker says, asked by `collect` with this id or unasked. */
-  receive(worker: SupervisedWorker, id: number, snapshot: MetricsSnapshot): void;
-  /** Keeps what an ended worker had counted. */
-  archive(worker: SupervisedWorker): void;
+  /** Receives the snapshot of a process: the answer to the collection with this id, or an unasked one, with id 0. */
+  receive(from: SupervisedProcess, id: number, snapshot: MetricsSnapshot): void;
+  /** Keeps the counts of a process that has ended. */
+  archive(gone: SupervisedProcess): void;
 }
 
-/** How long one collection waits for the workers, in milliseconds. */
+/** How long one collection waits for the processes, in milliseconds. */
 const deadlineMs = 30;
 
 interface Round {
   readonly id: number;
-  readonly awaited: Set<SupervisedWorker>;
+  readonly awaited: Set<SupervisedProcess>;
   readonly result: Promise<MetricsSnapshot>;
+  /** Ends the wait: every process has answered. */
   finish(): void;
 }
 
-export function createFleetMetrics(own: Metrics, workers: () => Iterable<SupervisedWorker>): FleetMetrics {
-  const latest = new Map<SupervisedWorker, MetricsSnapshot>();
-  /** When a collection waited in vain. Who has said nothing since is blocked, and is not waited for again. */
-  const missedAt = new WeakMap<SupervisedWorker, number>();
+export function createFleetMetrics(own: Metrics, processes: () => Iterable<SupervisedProcess>): FleetMetrics {
+  const latest = new Map<SupervisedProcess, MetricsSnapshot>();
+  /** When a process missed a deadline. Without a message since then it is blocked, and no collection waits for it. */
+  const missedAt = new WeakMap<SupervisedProcess, number>();
   let ended: MetricsSnapshot = [];
   let round: Round | undefined;
   let lastId = 0;
 
-  function beginRound(): Round {
+  function startRound(): Round {
     lastId += 1;
     const id = lastId;
-    const awaited = new Set([...workers()].filter(canAnswer));
-    for (const worker of awaited) worker.tell({ kind: 'scrape', id });
-    const complete = createDeferred();
-    const waitMs = awaited.size === 0 ? 0 : deadlineMs;
-    const result = withTimeout(complete.promise, waitMs, () => {}).then(() => {
+    const awaited = new Set([...processes()].filter(canAnswer));
+    for (const each of awaited) each.send({ kind: 'scrape', id });
+    const answered = createDeferred();
+    const result = withTimeout(answered.promise, awaited.size === 0 ? 0 : deadlineMs, () => {}).then(() => {
       round = undefined;
-      for (const worker of awaited) missedAt.set(worker, performance.now());
-      // The newest first: after a reload its shape of a family is the one that counts.
+      for (const each of awaited) missedAt.set(each, performance.now());
+      // The newest first: after a reload the shape of a family in the newest process counts.
       return mergeSnapshots([own.snapshot(), ...[...latest.values()].reverse(), ended]);
     });
-    return { id, awaited, result, finish: complete.resolve };
+    return { id, awaited, result, finish: answered.resolve };
   }
 
-  function canAnswer(worker: SupervisedWorker): boolean {
-    const { state, heardAt } = worker;
-    return (state === 'ready' || state === 'draining') && heardAt > (missedAt.get(worker) ?? 0);
+  function canAnswer(each: SupervisedProcess): boolean {
+    const { state, lastHeartbeatAt } = each;
+    return (state === 'ready' || state === 'draining') && lastHeartbeatAt > (missedAt.get(each) ?? 0);
   }
 
-  function answered(worker: SupervisedWorker): void {
+  function onAnswer(from: SupervisedProcess): void {
     if (round === undefined) return;
-    round.awaited.delete(worker);
+    round.awaited.delete(from);
     if (round.awaited.size === 0) round.finish();
   }
 
   return {
     collect() {
-      round ??= beginRound();
+      round ??= startRound();
       return round.result;
     },
-    receive(worker, id, snapshot) {
-      latest.set(worker, snapshot);
-      if (id === round?.id) answered(worker);
+    receive(from, id, snapshot) {
+      latest.set(from, snapshot);
+      if (id === round?.id) onAnswer(from);
     },
-    archive(worker) {
-      const last = latest.get(worker);
-      latest.delete(worker);
+    archive(gone) {
+      const last = latest.get(gone);
+      latest.delete(gone);
       if (last !== undefined) ended = mergeSnapshots([lastingPart(last), ended]);
-      answered(worker);
+      onAnswer(gone);
     },
   };
 }

@@ -1,54 +1,72 @@
 /**
- * What can be known of all processes that answer requests or run jobs, from the one that supervises them. The
- * management port asks it; the primary of several workers has it, and so has a single process, as a fleet of one. No
- * answer waits for a worker longer than its stated deadline, so that all of them come while every worker is blocked.
+ * The fleet: all processes that answer requests or run jobs, as their supervisor sees them. The management port reads it.
+ * The primary has a fleet of several workers, a single process a fleet of one. Every method answers within a short
+ * deadline, so that the management port works while every worker is blocked.
  */
 
 import type { MetricsSnapshot } from '../observability/metrics/metrics.ts';
-import type { WorkerState } from './worker-state.ts';
+import type { ProcessState } from './process-state.ts';
 
 export interface Fleet {
-  /** One report for each process that is there, the oldest first. */
-  reports(): readonly WorkerReport[];
-  /** Whether requests can be answered now, and if not, why, in a sentence. Never rejects. */
+  /** Returns one report for each living process, the oldest first. */
+  reports(): readonly ProcessReport[];
+  /** Resolves with whether requests can be answered now. Never rejects. */
   readiness(): Promise<Readiness>;
-  /** The metrics of all processes, those that have ended included: no counter falls. Never rejects. */
+  /** Resolves with the metrics of all processes, including those that ended, so no counter decreases. Never rejects. */
   collectMetrics(): Promise<MetricsSnapshot>;
 }
 
 export interface Readiness {
   readonly ready: boolean;
+  /** The reason, as a sentence. */
   readonly detail: string;
 }
 
-/** What a process is for: it answers requests, or runs jobs. */
-export const workerKinds = ['requests', 'jobs'] as const;
-export type WorkerKind = (typeof workerKinds)[number];
+/** What a process does: answer requests, or run jobs. */
+export const processKinds = ['requests', 'jobs'] as const;
+export type ProcessKind = (typeof processKinds)[number];
 
-/** A process as it last spoke of itself. Numbers are 0 until it has spoken. */
-export interface WorkerReport {
-  /** Counted for each kind by itself. */
+/** The state of a process, with the numbers of its last heartbeat. They are 0 before the first. */
+export interface ProcessReport {
+  /** Counted for each kind separately. */
   readonly id: number;
-  readonly kind: WorkerKind;
+  readonly kind: ProcessKind;
   readonly pid: number;
-  readonly state: WorkerState;
+  readonly state: ProcessState;
   readonly ageSeconds: number;
-  /** Requests that it has received since it started, or attempts at jobs that have ended. */
+  /** Requests received, or attempts at jobs finished, since the start of the process. */
   readonly requests: number;
-  /** Those that have not been answered yet, or attempts under way. */
+  /** Requests not answered yet, or attempts in progress. */
   readonly inFlight: number;
   readonly rssBytes: number;
   readonly heapBytes: number;
-  /** The longest that its event loop was late within the last second. */
+  /** The maximum delay of its event loop within the last second. */
   readonly eventLoopLagMs: number;
   /** The share of the last second in which its event loop was busy: 0 to 1. */
   readonly utilisation: number;
-  /** Since it last spoke, or was forked; a healthy process speaks every second. */
-  readonly silentSeconds: number;
+  /** Seconds since its last message, or since its fork. A healthy process sends a heartbeat every second. */
+  readonly secondsSinceHeartbeat: number;
 }
 
-/** What a process says of itself every second. */
+/** The numbers that a process reports with each heartbeat. */
 export type Vitals = Pick<
-  WorkerReport,
+  ProcessReport,
   'requests' | 'inFlight' | 'rssBytes' | 'heapBytes' | 'eventLoopLagMs' | 'utilisation'
 >;
+
+/** A worker that has missed a few heartbeats is blocked, and answers no request at present. */
+const unresponsiveSeconds = 4;
+
+/** Returns whether at least one worker can answer requests now. */
+export function fleetReadiness(reports: readonly ProcessReport[], isStopping: boolean): Readiness {
+  if (isStopping) return { ready: false, detail: 'The program is stopping.' };
+  const ready = reports.filter(({ state }) => state === 'ready');
+  const responsive = ready.filter(({ secondsSinceHeartbeat }) => secondsSinceHeartbeat < unresponsiveSeconds);
+  const detail = `${responsive.length} of ${reports.length} workers answer.`;
+  if (responsive.length > 0) return { ready: true, detail };
+  if (ready.length === 0) return { ready: false, detail: 'No worker is ready yet.' };
+  return {
+    ready: false,
+    detail: `${ready.length} workers are ready, but the event loop of each is blocked.`,
+  };
+}

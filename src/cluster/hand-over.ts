@@ -1,20 +1,21 @@
 /**
- * What becomes of connections that a worker was given and never took.
+ * Returns connections that the primary has sent to a worker which died before it took them.
  *
  * The primary of `node:cluster` accepts each connection and sends it to a worker over the channel between them. It keeps
- * its own descriptor open until the worker has acknowledged the connection, and waits for that without end: of a worker that is
- * killed first, the descriptor stays open in the primary, and the client waits for an answer that nobody makes.
+ * its own descriptor open until the worker acknowledges the connection, and waits for that without a limit. If the worker
+ * is killed first, the descriptor stays open in the primary, and the client waits for an answer that no process sends.
  *
  *     accepted ──newconn──> worker ──ack──> the primary closes its descriptor
- *                             │  the worker is gone, and another is ready ──> that one gets the connection
+ *                             │  the worker is gone, and another is ready ──> the other worker gets the connection
  *                             │  the worker is gone, and there is no other ──> closed: the client sees a reset
- *                             └─ the worker has no file descriptor left (NACK) ──> closed, and it gets the next one
+ *                             └─ the worker has no file descriptor left (NACK) ──> closed; the worker gets the next one
  *
- * A worker acknowledges before it reads from the connection, so one that is handed on has not been read from.
+ * A worker acknowledges a connection before it reads from it, so no data is lost when another worker gets it.
  *
- * The cluster module has no interface for this. So the acknowledgement that did not come is made up here, as a message of the
- * same form (`lib/internal/cluster/round_robin_handle.js` and `lib/internal/child_process.js` of Node.js, versions 20 to 26).
- * If a later version changes that form, nothing is recognised here, and Node behaves as it does by itself; a test would fail.
+ * The cluster module has no interface for this. So this module emits the missing acknowledgement itself, as a message of
+ * the same form (`lib/internal/cluster/round_robin_handle.js` and `lib/internal/child_process.js` of Node.js, versions 20
+ * to 26). If a later version changes that form, this module recognises no message, Node behaves as it does without it, and
+ * a test fails.
  */
 
 import type { ChildProcess } from 'node:child_process';
@@ -25,21 +26,21 @@ const acknowledgement = z.object({ cmd: z.literal('NODE_CLUSTER'), ack: z.number
 const refusal = z.object({ cmd: z.literal('NODE_HANDLE_NACK') });
 
 /**
- * Watches what the primary hands over to a worker. Call it once, directly after the fork; `hasOther` tells whether
- * another worker takes connections.
+ * Observes the connections that the primary sends to a worker. Call it once, directly after the fork. `hasOther` returns
+ * whether another worker accepts connections.
  */
 export function returnLostConnections(child: ChildProcess, hasOther: () => boolean): void {
-  /** Connections without an acknowledgement, the oldest first, by the number of their message. */
+  /** The message numbers of connections without an acknowledgement, the oldest first. */
   const pending = new Set<number>();
   const send = child.send;
 
-  function settle(ack: number, accepted: boolean): void {
+  function acknowledge(ack: number, accepted: boolean): void {
     pending.delete(ack);
     child.emit('internalMessage', { cmd: 'NODE_CLUSTER', ack, accepted });
   }
 
-  // At the end of the channel Node calls this, and puts the event `disconnect` off until the connection on its way has
-  // arrived: for ever. Its arrival lets the event come; `channel` is there only while it is put off.
+  // When the channel closes, Node calls this, and delays the event `disconnect` until the connection in transit has been
+  // received, which never happens. The NACK below ends that delay. `channel` is set only while the event is delayed.
   const disconnect = child.disconnect;
   Object.defineProperty(child, 'disconnect', {
     configurable: true,
@@ -61,12 +62,12 @@ export function returnLostConnections(child: ChildProcess, hasOther: () => boole
   child.on('internalMessage', (message: unknown) => {
     const { data } = acknowledgement.safeParse(message);
     if (data !== undefined) pending.delete(data.ack);
-    // Only one connection is on its way at a time.
+    // Only one connection is in transit at a time.
     const [oldest] = pending;
-    if (oldest !== undefined && refusal.safeParse(message).success) settle(oldest, true);
+    if (oldest !== undefined && refusal.safeParse(message).success) acknowledge(oldest, true);
   });
-  // The cluster module has listened first, and gives this worker no further connection.
+  // The listener of the cluster module runs before this one, so this worker gets no further connection.
   child.once('disconnect', () => {
-    for (const ack of pending) settle(ack, !hasOther());
+    for (const ack of pending) acknowledge(ack, !hasOther());
   });
 }

@@ -1,4 +1,8 @@
-/** What the primary and its workers say to each other. Everything is plain data; nothing of a request's content. */
+/**
+ * The messages between a supervisor (the primary or a single process) and its children (HTTP workers, the jobs process).
+ * They are plain data and hold no content of a request. Their kinds must stay readable to other versions: after a reload
+ * the supervisor still has the code of its start.
+ */
 
 import * as z from 'zod';
 import type { MetricsSnapshot } from '../observability/metrics/metrics.ts';
@@ -14,20 +18,20 @@ const metricFamilies = z.array(
   }),
 );
 
-/** All that a process has counted. */
+/** All metrics of a process. */
 const snapshot = z.custom<MetricsSnapshot>((value) => metricFamilies.safeParse(value).success);
 
-/** From the primary to a worker. */
-const toWorker = z.discriminatedUnion('kind', [
-  /** The answer to `hello`: open your server. The database is there, and migrated. */
+/** From the supervisor to a child. */
+const toChild = z.discriminatedUnion('kind', [
+  /** The answer to `hello`: start. The database is available and migrated. */
   z.object({ kind: z.literal('begin'), databaseUrl: z.string().nullable() }),
-  /** Drain and end. When others take over, there is time to wait for what idle connections may still send. */
+  /** Drain and exit. If others take over, the child may wait for requests on its idle connections. */
   z.object({ kind: z.literal('stop'), takenOver: z.boolean() }),
-  /** Tell your metrics. */
+  /** Send your metrics. */
   z.object({ kind: z.literal('scrape'), id: z.number() }),
-  /** The metrics of all processes, for the worker that asked. */
+  /** The answer to `collect`: the metrics of all processes. */
   z.object({ kind: z.literal('collected'), id: z.number(), snapshot }),
-  /** The decision on a permit that the worker asked for. */
+  /** The answer to `take`: the decision on a permit. */
   z.object({
     kind: z.literal('decision'),
     id: z.number(),
@@ -44,12 +48,12 @@ const toWorker = z.discriminatedUnion('kind', [
 
 const limitName = z.string().min(1).max(64);
 
-/** From a worker to the primary. */
-const toPrimary = z.discriminatedUnion('kind', [
-  /** The worker listens to messages now: what was sent before is lost. */
+/** From a child to its supervisor. */
+const toSupervisor = z.discriminatedUnion('kind', [
+  /** The child listens to messages now. Messages sent before were lost. */
   z.object({ kind: z.literal('hello') }),
   z.object({ kind: z.literal('ready'), url: z.string() }),
-  /** Every second; a blocked event loop says nothing. */
+  /** The heartbeat, sent every second. A blocked event loop sends none. */
   z.object({
     kind: z.literal('beat'),
     requests: z.number(),
@@ -59,13 +63,13 @@ const toPrimary = z.discriminatedUnion('kind', [
     eventLoopLagMs: z.number(),
     utilisation: z.number(),
   }),
-  /** The answer to `scrape`, with its id; or unasked, with 0. */
+  /** The answer to `scrape`, with its id; or unasked, with id 0. */
   z.object({ kind: z.literal('metrics'), id: z.number(), snapshot }),
-  /** The metrics of all processes are wanted. */
+  /** Requests the metrics of all processes. */
   z.object({ kind: z.literal('collect'), id: z.number() }),
-  /** The worker cannot start; the sentence is for the operator. */
+  /** The child cannot start; the message is a sentence for the operator. */
   z.object({ kind: z.literal('failed'), message: z.string() }),
-  /** What the worker means by the limit of this name in the questions that follow. */
+  /** Defines the limit of this name for the `take` messages that follow. */
   z.object({
     kind: z.literal('limit'),
     name: limitName,
@@ -74,21 +78,21 @@ const toPrimary = z.discriminatedUnion('kind', [
       .min(1)
       .max(10),
   }),
-  /** May this client have one more permit of the limit? */
+  /** Requests one more permit of the limit for this client. */
   z.object({ kind: z.literal('take'), id: z.int(), limit: limitName, key: z.string().max(200) }),
-  /** What was spent of a lease, which is over. */
+  /** Returns a lease, with the number of permits that were spent. */
   z.object({ kind: z.literal('settle'), lease: z.int(), spent: z.int().nonnegative(), lastAt: z.number() }),
 ]);
 
-export type ToWorker = z.output<typeof toWorker>;
-export type ToPrimary = z.output<typeof toPrimary>;
+export type ToChild = z.output<typeof toChild>;
+export type ToSupervisor = z.output<typeof toSupervisor>;
 
-/** Reads a message for a worker; undefined for anything else that comes over the channel. */
-export function readToWorker(message: unknown): ToWorker | undefined {
-  return toWorker.safeParse(message).data;
+/** Parses a message to a child. Returns undefined for any other message on the channel. */
+export function parseToChild(message: unknown): ToChild | undefined {
+  return toChild.safeParse(message).data;
 }
 
-/** Reads a message for the primary; undefined for anything else that comes over the channel. */
-export function readToPrimary(message: unknown): ToPrimary | undefined {
-  return toPrimary.safeParse(message).data;
+/** Parses a message to a supervisor. Returns undefined for any other message on the channel. */
+export function parseToSupervisor(message: unknown): ToSupervisor | undefined {
+  return toSupervisor.safeParse(message).data;
 }

@@ -1,20 +1,19 @@
 /**
- * The primary of several workers. It runs no user code and answers no request of a user: it forks, supervises and
- * replaces workers, decides on permits for all of them, and knows what they say of themselves.
+ * The primary of several HTTP workers. It runs no code of requests: it forks, supervises and replaces workers, decides on
+ * rate-limit permits for all of them, and collects their reports.
  *
- *     SIGHUP  -> reload ----.                                .-> rolling-reload.ts
- *     a worn worker --------+-> one exchange after another --+-> recycle
- *                                                            |
- *     SIGTTIN, SIGTTOU -> resize ---------------------------> worker-pool.ts: as many as are wanted
- *     every second: silence.ts kills the silent ------------>   |
- *                                                               '-> supervised-worker.ts: one process and its state
+ *     SIGHUP  -> reload -----.                                   .-> rolling-reload.ts
+ *     a worker at its limit -+-> one replacement after another --+-> recycle
+ *                                                                |
+ *     SIGTTIN, SIGTTOU -> resize -----------------------> process-pool.ts: the desired number of processes
+ *     every second: watchdog.ts kills blocked processes ------>  |
+ *                                                                '-> supervised-process.ts: one process and its state
  *                                                                                 ^
- *     start, SIGHUP, stop: job-process.ts, the one that runs jobs -----------------'
+ *     start, SIGHUP, stop: jobs-process.ts, the process that runs jobs ------------'
  *
- * What survives: the permits, and the counts of workers that ended, live here and outlast every worker. A worker
- * whose primary is gone ends by itself (`worker.ts`). The primary's own code and the few settings that are its own are
- * those of its start; a reload renews the workers only, and the process of the jobs first: it has to know new tasks
- * before somebody enqueues them.
+ * The permits, and the counts of ended workers, are held here and outlast every worker. A worker whose primary is gone
+ * exits by itself (`supervisor-channel.ts`). The code of the primary, and the few settings that it uses itself, stay those
+ * of its start. A reload replaces the jobs process first, because it has to know new tasks before a worker enqueues them.
  */
 
 import type { ChildProcess } from 'node:child_process';
@@ -23,124 +22,109 @@ import { StartError } from '../errors.ts';
 import type { PrimaryLimits } from '../limits/primary-limits.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics/metrics.ts';
-import type { Fleet } from './fleet.ts';
+import { type Fleet, fleetReadiness } from './fleet.ts';
 import { createFleetMetrics } from './fleet-metrics.ts';
-import { readinessOf } from './fleet-readiness.ts';
 import { returnLostConnections } from './hand-over.ts';
-import { createJobProcess, type JobProcess } from './job-process.ts';
-import type { ToPrimary } from './messages.ts';
-import { wearOf } from './recycling.ts';
-import { countRestarts } from './restart-counter.ts';
+import { createJobsProcess, type JobsProcess } from './jobs-process.ts';
+import type { ToSupervisor } from './messages.ts';
+import { createProcessPool, type Version } from './process-pool.ts';
+import { processStates } from './process-state.ts';
+import { recycleReason } from './recycling.ts';
+import { createRestartCounters } from './restarts.ts';
 import { replaceAll } from './rolling-reload.ts';
-import { watchSilence } from './silence.ts';
-import { type SupervisedWorker, superviseWorker } from './supervised-worker.ts';
-import { createWorkerPool, type Version } from './worker-pool.ts';
-import { workerStates } from './worker-state.ts';
-
-/** What a reload can change. Times are in milliseconds. */
-export interface SupervisionTerms {
-  readonly workers: number;
-  readonly startTimeoutMs: number;
-  /** How long a worker may drain while others take over, and when everything stops. */
-  readonly drainTimeoutMs: number;
-  readonly stopTimeoutMs: number;
-  /** How long a worker may be silent. */
-  readonly silenceMs: number;
-  readonly canaryMs: number;
-  /** Requests after which a worker is replaced, and how many more at random; 0 for never. */
-  readonly maxRequests: number;
-  readonly maxRequestsJitter: number;
-  /** Resident memory above which a worker is replaced; 0 for none. */
-  readonly maxMemoryBytes: number;
-}
+import { type SupervisedProcess, superviseProcess } from './supervised-process.ts';
+import type { SupervisionOptions } from './supervision.ts';
+import { startWatchdog } from './watchdog.ts';
 
 export interface PrimaryOptions {
-  readonly terms: SupervisionTerms;
-  /** Finds the terms of a reload, and makes ready what new workers need. Rejects with a StartError to refuse it. */
-  readonly renewTerms: () => Promise<SupervisionTerms>;
+  readonly supervision: SupervisionOptions;
+  /** Loads the options of a reload, and prepares what new workers need. Rejects with a StartError to reject the reload. */
+  readonly reloadSupervision: () => Promise<SupervisionOptions>;
   readonly log: Logger;
   /** The permits of all workers. */
   readonly limits: PrimaryLimits;
-  /** What the primary itself counts. */
+  /** The metrics of the primary itself. */
   readonly metrics: Metrics;
-  /** Keeps the program as it is on disk now, so that its processes can be started later too. */
-  readonly keepProgram: () => Program;
-  /** Whether there is a process that runs jobs. */
+  /** Captures the program as it is on disk now, so that its processes can be started later too. */
+  readonly captureProgram: () => ProgramVersion;
+  /** Whether there is a jobs process. */
   readonly hasJobs: boolean;
 }
 
-/** One version of the program. */
-export interface Program {
-  /** The file and the arguments of a worker. */
+/** One version of the program, from which processes can be started. */
+export interface ProgramVersion {
+  /** Returns the file and the arguments of a worker. */
   worker(): { readonly entry: string; readonly args: readonly string[] };
-  /** Makes a process that runs jobs. Throws the system's error if there is no room for one. */
+  /** Creates a jobs process. Throws the system's error if no process can be created. */
   spawnJobs(): ChildProcess;
-  /** No process of this version is started any more. */
+  /** Releases its files. No process of this version is started afterwards. */
   discard(): void;
 }
 
 export interface Primary {
   readonly fleet: Fleet;
   /**
-   * Forks the workers, and when they answer, the process of the jobs; they get the URL. Resolves with the workers'
-   * address, or rejects with a StartError.
+   * Forks the workers, and when they are ready, the jobs process. Resolves with the address of the workers, or rejects with
+   * a StartError.
    */
   start(databaseUrl: string | null): Promise<string>;
   /** Replaces all workers, one after the other. While one reload runs, one more can wait. */
   reload(): void;
-  /** Wants so many workers more, or fewer; never fewer than one. */
+  /** Changes the desired number of workers; it is never less than one. */
   resize(by: number): void;
-  /** Drains all processes at the same time and waits for their end. Idempotent. */
+  /** Drains all processes at the same time and waits until they have exited. Idempotent. */
   stop(): Promise<void>;
-  /** Ends all processes at once. */
+  /** Kills all processes at once. */
   kill(): void;
 }
 
-const tickMs = 1_000;
+const recycleCheckMs = 1_000;
 
-/** How often leases are looked through, in milliseconds. */
+/** How often expired leases are collected, in milliseconds. */
 const sweepMs = 25;
 
-/** After a recycling that failed, the next one waits for this long, in milliseconds. */
+/** After a recycling that failed, the next one waits for so long, in milliseconds. */
 const recyclePauseMs = 30_000;
 
 export function createPrimary(options: PrimaryOptions): Primary {
   const { log, limits, metrics } = options;
-  const pool = createWorkerPool({ wanted: options.terms.workers, log, fork });
-  const fleetMetrics = createFleetMetrics(metrics, () => [...pool.workers, ...(jobs?.processes ?? [])]);
-  const jobs: JobProcess | undefined = options.hasJobs
-    ? createJobProcess({ ...options, spawn: (version) => programs[version].spawnJobs(), fleetMetrics })
+  const pool = createProcessPool({ size: options.supervision.workers, log, fork });
+  const allProcesses = () => [...pool.processes, ...(jobs?.processes ?? [])];
+  const fleetMetrics = createFleetMetrics(metrics, allProcesses);
+  const jobs: JobsProcess | undefined = options.hasJobs
+    ? createJobsProcess({ ...options, spawn: (version) => programs[version].spawnJobs(), fleetMetrics })
     : undefined;
-  const first = options.keepProgram();
-  /** `new` is what a reload tries; at other times both are the same. */
-  let programs: Readonly<Record<Version, Program>> = { good: first, new: first };
-  const requestBudgets = new WeakMap<SupervisedWorker, number>();
-  let terms = options.terms;
+  const first = options.captureProgram();
+  /** Except during a reload, both versions are the same. */
+  let programs: Readonly<Record<Version, ProgramVersion>> = { stable: first, candidate: first };
+  const requestBudgets = new WeakMap<SupervisedProcess, number>();
+  let { supervision } = options;
   let databaseUrl: string | null = null;
-  let endTimers = () => {};
-  /** Exchanges run one after the other. */
-  let lastExchange: Promise<void> = Promise.resolve();
-  let exchanges = 0;
+  let stopTimers = () => {};
+  /** Replacements run one after the other. */
+  let lastReplacement: Promise<void> = Promise.resolve();
+  let queuedReplacements = 0;
   let reloads = 0;
   let isReloadWaiting = false;
   let recycleNotBefore = 0;
 
-  const restarts = countRestarts(metrics, {
+  const restarts = createRestartCounters(metrics, {
     name: 'worker_restarts_total',
     help: 'Workers that ended and were replaced, by the reason of their end.',
   });
   observeStates();
 
-  const reportsOf = (workers: Iterable<SupervisedWorker>) => Array.from(workers, (worker) => worker.report());
+  const reportsOf = (processes: Iterable<SupervisedProcess>) =>
+    Array.from(processes, (each) => each.report());
 
-  function fork(generation: number, version: Version): SupervisedWorker {
+  function fork(generation: number, version: Version): SupervisedProcess {
     const hasOther = () =>
-      [...pool.workers].some(
+      [...pool.processes].some(
         (other) =>
           other !== worker && other.state === 'ready' && cluster.workers?.[other.id]?.isConnected() === true,
       );
-    const worker: SupervisedWorker = superviseWorker({
-      ...terms,
+    const worker: SupervisedProcess = superviseProcess({
+      ...supervision,
       kind: 'requests',
       spawn: () => forkWorker(programs[version], hasOther),
       generation,
@@ -148,18 +132,18 @@ export function createPrimary(options: PrimaryOptions): Primary {
       onMessage: (message) => receive(worker, message),
     });
     const permits = limits.connect({
-      answer: (answer) => worker.tell({ kind: 'decision', ...answer }),
-      recall: (lease) => worker.tell({ kind: 'recall', lease }),
+      answer: (answer) => worker.send({ kind: 'decision', ...answer }),
+      recall: (lease) => worker.send({ kind: 'recall', lease }),
     });
-    function receive(from: SupervisedWorker, message: ToPrimary): void {
+    function receive(from: SupervisedProcess, message: ToSupervisor): void {
       if (message.kind === 'take') permits.ask(message);
       else if (message.kind === 'settle') permits.settle(message);
       else if (message.kind === 'limit') permits.define(message);
-      else if (message.kind === 'hello') from.tell({ kind: 'begin', databaseUrl });
+      else if (message.kind === 'hello') from.send({ kind: 'begin', databaseUrl });
       else if (message.kind === 'metrics') fleetMetrics.receive(from, message.id, message.snapshot);
-      else if (message.kind === 'collect') void answerCollect(from, message.id);
+      else if (message.kind === 'collect') void sendCollected(from, message.id);
     }
-    const { maxRequests, maxRequestsJitter } = terms;
+    const { maxRequests, maxRequestsJitter } = supervision;
     const jitter = Math.floor(Math.random() * (maxRequestsJitter + 1));
     requestBudgets.set(worker, maxRequests === 0 ? 0 : maxRequests + jitter);
     void worker.ended.then(({ reason }) => {
@@ -170,49 +154,49 @@ export function createPrimary(options: PrimaryOptions): Primary {
     return worker;
   }
 
-  async function answerCollect(worker: SupervisedWorker, id: number): Promise<void> {
-    worker.tell({ kind: 'collected', id, snapshot: await fleetMetrics.collect() });
+  async function sendCollected(worker: SupervisedProcess, id: number): Promise<void> {
+    worker.send({ kind: 'collected', id, snapshot: await fleetMetrics.collect() });
   }
 
   function observeStates(): void {
     const gauge = metrics.gauge({ name: 'workers', help: 'Worker processes by state.', labels: ['state'] });
     metrics.onCollect(() => {
-      for (const state of workerStates) {
+      for (const state of processStates) {
         if (state === 'ended') continue;
-        gauge.of(state).set([...pool.workers].filter((worker) => worker.state === state).length);
+        gauge.of(state).set([...pool.processes].filter((worker) => worker.state === state).length);
       }
     });
   }
 
-  function recycleWorn(): void {
-    if (exchanges > 0 || performance.now() < recycleNotBefore) return;
-    const { maxMemoryBytes } = terms;
-    for (const worker of pool.workers) {
+  function recycleOne(): void {
+    if (queuedReplacements > 0 || performance.now() < recycleNotBefore) return;
+    const { maxMemoryBytes } = supervision;
+    for (const worker of pool.processes) {
       const maxRequests = requestBudgets.get(worker) ?? 0;
-      const wear = wearOf(worker.report(), { maxRequests, maxMemoryBytes });
-      if (wear === undefined) continue;
-      enqueue(() => recycle(worker, wear));
+      const reason = recycleReason(worker.report(), { maxRequests, maxMemoryBytes });
+      if (reason === undefined) continue;
+      enqueue(() => recycle(worker, reason));
       return;
     }
   }
 
-  async function recycle(worn: SupervisedWorker, wear: string): Promise<void> {
-    const { id, pid, requests, rssBytes } = worn.report();
-    const error = await pool.exchange('good', async ({ fork, accept, trim }) => {
+  async function recycle(old: SupervisedProcess, reason: string): Promise<void> {
+    const { id, pid, requests, rssBytes } = old.report();
+    const failure = await pool.replace('stable', async ({ fork, accept, drainSurplus }) => {
       const fresh = fork();
-      const started = await fresh.started;
-      if ('error' in started) return started.error;
+      const result = await fresh.started;
+      if ('error' in result) return result.error;
       accept(fresh);
-      trim('recycled', worn);
+      drainSurplus('recycled', old);
       return undefined;
     });
     if (pool.isStopping) return;
-    if (error === undefined) {
-      log.info('worker.recycled', { worker: id, pid, wear, requests, rss_bytes: rssBytes });
-      await worn.ended;
+    if (failure === undefined) {
+      log.info('worker.recycled', { worker: id, pid, wear: reason, requests, rss_bytes: rssBytes });
+      await old.ended;
     } else {
       recycleNotBefore = performance.now() + recyclePauseMs;
-      log.error('worker.failed', { recycling: id, message: error });
+      log.error('worker.failed', { recycling: id, message: failure });
     }
   }
 
@@ -221,49 +205,49 @@ export function createPrimary(options: PrimaryOptions): Primary {
     if (pool.isStopping) return;
     reloads += 1;
     const number = reloads;
-    log.info('reload.started', { reload: number, workers: pool.wanted });
-    let renewed: SupervisionTerms;
+    log.info('reload.started', { reload: number, workers: pool.size });
+    let renewed: SupervisionOptions;
     try {
-      renewed = await options.renewTerms();
+      renewed = await options.reloadSupervision();
     } catch (error) {
       if (!(error instanceof StartError)) throw error;
       log.error('reload.refused', {
         reload: number,
         message: error.message,
-        advice: 'The workers serve on as they are.',
+        advice: 'The current workers keep running.',
       });
       return;
     }
-    const old = [...pool.workers, ...(jobs?.processes ?? [])];
-    // Unless the settings say another number than before, what SIGTTIN and SIGTTOU made of it stays.
-    const workers = renewed.workers === terms.workers ? pool.wanted : renewed.workers;
-    terms = renewed;
-    const { good } = programs;
-    const tried = options.keepProgram();
-    programs = { good, new: tried };
-    const error =
-      (await jobs?.replace(terms)) ?? (await replaceAll(pool, { workers, canaryMs: terms.canaryMs }));
-    const isGood = error === undefined;
-    programs = isGood ? { good: tried, new: tried } : { good, new: good };
-    if (!isGood) tried.discard();
+    const old = allProcesses();
+    // A number changed by SIGTTIN or SIGTTOU stays, unless the setting itself has changed.
+    const size = renewed.workers === supervision.workers ? pool.size : renewed.workers;
+    supervision = renewed;
+    const { stable } = programs;
+    const candidate = options.captureProgram();
+    programs = { stable, candidate };
+    const failure =
+      (await jobs?.replace(supervision)) ??
+      (await replaceAll(pool, { size, canaryMs: supervision.canaryMs }));
+    programs = failure === undefined ? { stable: candidate, candidate } : { stable, candidate: stable };
+    if (failure !== undefined) candidate.discard();
     if (pool.isStopping) return;
-    if (error !== undefined) {
+    if (failure !== undefined) {
       log.error('reload.failed', {
         reload: number,
-        message: error,
-        advice: 'The workers that are left serve on.',
+        message: failure,
+        advice: 'The remaining workers keep running.',
       });
       return;
     }
     await Promise.all(old.map(({ ended }) => ended));
-    good.discard();
-    log.info('reload.completed', { reload: number, workers: pool.wanted });
+    stable.discard();
+    log.info('reload.completed', { reload: number, workers: pool.size });
   }
 
-  /** Requests are answered already while the jobs' process starts; if it must not, they are not any more. */
-  async function startBeside(job: JobProcess, url: string): Promise<void> {
+  /** Requests are answered already while the jobs process starts. If it fails with an error, the workers stop too. */
+  async function startJobsProcess(process: JobsProcess, url: string): Promise<void> {
     try {
-      await job.start(url);
+      await process.start(url);
     } catch (error) {
       await stop();
       throw error;
@@ -272,36 +256,40 @@ export function createPrimary(options: PrimaryOptions): Primary {
 
   async function stop(): Promise<void> {
     await Promise.all([pool.stop(), jobs?.stop()]);
-    endTimers();
+    stopTimers();
   }
 
-  /** What fails here is a fault of the primary; it has done no harm to the workers. */
-  function enqueue(exchange: () => Promise<void>): void {
-    exchanges += 1;
-    lastExchange = lastExchange
-      .then(exchange)
+  /** An error here is a fault of the primary. It has not affected the workers. */
+  function enqueue(replacement: () => Promise<void>): void {
+    queuedReplacements += 1;
+    lastReplacement = lastReplacement
+      .then(replacement)
       .catch((error: unknown) => log.error('reload.failed', { error }))
       .finally(() => {
-        exchanges -= 1;
+        queuedReplacements -= 1;
       });
   }
 
   return {
     fleet: {
-      reports: () => reportsOf([...pool.workers, ...(jobs?.processes ?? [])]),
-      readiness: async () => readinessOf(reportsOf(pool.workers), pool.isStopping),
+      reports: () => reportsOf(allProcesses()),
+      readiness: async () => fleetReadiness(reportsOf(pool.processes), pool.isStopping),
       collectMetrics: fleetMetrics.collect,
     },
     async start(url) {
       databaseUrl = url;
-      const endWatch = watchSilence({ workers: pool.workers, silenceMs: () => terms.silenceMs, log });
-      const timers = [setInterval(recycleWorn, tickMs), setInterval(limits.sweep, sweepMs)];
-      endTimers = () => {
-        endWatch();
+      const stopWatchdog = startWatchdog({
+        processes: pool.processes,
+        heartbeatTimeoutMs: () => supervision.heartbeatTimeoutMs,
+        log,
+      });
+      const timers = [setInterval(recycleOne, recycleCheckMs), setInterval(limits.sweep, sweepMs)];
+      stopTimers = () => {
+        stopWatchdog();
         for (const timer of timers) clearInterval(timer);
       };
       const address = await pool.start();
-      if (url !== null && jobs !== undefined) await startBeside(jobs, url);
+      if (url !== null && jobs !== undefined) await startJobsProcess(jobs, url);
       return address;
     },
     reload() {
@@ -311,8 +299,8 @@ export function createPrimary(options: PrimaryOptions): Primary {
     },
     resize(by) {
       if (pool.isStopping) return;
-      pool.resize(pool.wanted + by);
-      log.info('fleet.resized', { workers: pool.wanted });
+      pool.resize(pool.size + by);
+      log.info('fleet.resized', { workers: pool.size });
     },
     stop,
     kill() {
@@ -323,9 +311,9 @@ export function createPrimary(options: PrimaryOptions): Primary {
   };
 }
 
-/** Node would throw what goes wrong with a process if nobody listened at its worker; we listen at the process. */
+/** Without a listener, Node throws the errors of a worker. `superviseProcess` handles those of its process instead. */
 function forkWorker(
-  program: Program,
+  program: ProgramVersion,
   hasOther: () => boolean,
 ): { readonly id: number; readonly child: ChildProcess } {
   const { entry, args } = program.worker();

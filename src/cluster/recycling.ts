@@ -1,22 +1,16 @@
-import type { WorkerReport } from './fleet.ts';
+import type { ProcessReport } from './fleet.ts';
+import type { SupervisionOptions } from './supervision.ts';
 
-export interface RecyclingLimits {
-  /** Requests after which a worker is worn out, jitter included; 0 for never. */
-  readonly maxRequests: number;
-  /** Resident memory above which it is; 0 for none. */
-  readonly maxMemoryBytes: number;
-}
-
-/** A leak takes longer; what has that much memory at its start would be replaced for ever. */
+/** A leak takes longer. A worker that has so much memory right after its start would be replaced endlessly. */
 const minAgeSeconds = 60;
 
-/** Why a ready worker should be replaced by a fresh one; undefined if it is as good as new. */
-export function wearOf(
-  report: Pick<WorkerReport, 'state' | 'requests' | 'rssBytes' | 'ageSeconds'>,
-  { maxRequests, maxMemoryBytes }: RecyclingLimits,
+/** Returns the limit for which a ready worker should be replaced by a new one; undefined if it has reached none. */
+export function recycleReason(
+  report: Pick<ProcessReport, 'state' | 'requests' | 'rssBytes' | 'ageSeconds'>,
+  { maxRequests, maxMemoryBytes }: Pick<SupervisionOptions, 'maxRequests' | 'maxMemoryBytes'>,
 ): 'requests' | 'memory' | undefined {
   if (report.state !== 'ready') return undefined;
   if (maxRequests > 0 && report.requests >= maxRequests) return 'requests';
-  const isHeavy = maxMemoryBytes > 0 && report.rssBytes > maxMemoryBytes;
-  return isHeavy && report.ageSeconds >= minAgeSeconds ? 'memory' : undefined;
+  const isOverMemory = maxMemoryBytes > 0 && report.rssBytes > maxMemoryBytes;
+  return isOverMemory && report.ageSeconds >= minAgeSeconds ? 'memory' : undefined;
 }

@@ -1,56 +1,59 @@
 /**
- * New code and new settings without an interruption: for each worker a new one is forked, and when that answers, an
- * old one drains. The first new one is the canary: nothing else changes until it has stayed up for a while.
+ * A rolling reload brings in new code and new settings without an interruption: for each process a new one is forked, and
+ * when that is ready, an old one drains. The first new process is the canary: nothing else changes until it has stayed up
+ * for a while.
  *
  *     old old old     old old old new?     old old new      old new new      new new new
  *                     the canary           it stayed up     one by one
  *
- * If a new worker fails, does not become ready in time, or dies, the reload stops there: it is ended, and those that
- * are left serve on. Before the canary has passed these are all of the old ones. One of them that dies meanwhile is
- * replaced by a worker of the old version (worker-pool.ts), which is kept for that (../kept-program.ts).
+ * If a new process fails, is not ready in time, or dies, the reload stops: that process is drained, and the others keep
+ * running. Until the canary has passed these are all old ones. An old process that dies meanwhile is replaced by one of
+ * the old version (process-pool.ts), of which a copy is kept (../program/program-copy.ts).
  */
 
 import { withTimeout } from '../concurrency/with-timeout.ts';
-import type { SupervisedWorker } from './supervised-worker.ts';
-import type { Exchange, WorkerPool } from './worker-pool.ts';
+import type { ProcessPool, Replacement } from './process-pool.ts';
+import type { SupervisedProcess } from './supervised-process.ts';
 
-export interface ReloadTerms {
-  /** How many workers there shall be afterwards. */
-  readonly workers: number;
-  /** How long the first new one must stay up, in milliseconds. */
+export interface ReloadOptions {
+  /** The number of processes after the reload. */
+  readonly size: number;
+  /** How long the first new process must stay up, in milliseconds. */
   readonly canaryMs: number;
 }
 
-/** Replaces all workers of `pool`. Resolves with undefined when that is done, or with the sentence on why it stopped. */
+/** Replaces all processes of `pool`. Resolves with undefined when done, or with a sentence on why the reload failed. */
 export function replaceAll(
-  pool: WorkerPool,
-  { workers, canaryMs }: ReloadTerms,
+  pool: ProcessPool,
+  { size, canaryMs }: ReloadOptions,
 ): Promise<string | undefined> {
-  const before = pool.wanted;
-  return pool.exchange('new', async (exchange) => {
-    pool.resize(workers);
-    const error = await replaceOneByOne(pool, exchange, canaryMs);
-    if (error !== undefined) pool.resize(before);
-    return error;
+  const sizeBefore = pool.size;
+  return pool.replace('candidate', async (replacement) => {
+    pool.resize(size);
+    const failure = await replaceOneByOne(pool, replacement, canaryMs);
+    if (failure !== undefined) pool.resize(sizeBefore);
+    return failure;
   });
 }
 
 async function replaceOneByOne(
-  pool: WorkerPool,
-  { fork, accept, trim }: Exchange,
+  pool: ProcessPool,
+  { fork, accept, drainSurplus }: Replacement,
   canaryMs: number,
 ): Promise<string | undefined> {
-  const fresh: SupervisedWorker[] = [];
-  while (fresh.length < pool.wanted && !pool.isStopping) {
-    const worker = fork();
-    fresh.push(worker);
-    const started = await worker.started;
-    if ('error' in started) return started.error;
-    if (fresh.length === 1) await withTimeout(worker.ended, canaryMs, () => {});
+  const fresh: SupervisedProcess[] = [];
+  while (fresh.length < pool.size && !pool.isStopping) {
+    const candidate = fork();
+    fresh.push(candidate);
+    const result = await candidate.started;
+    if ('error' in result) return result.error;
+    if (fresh.length === 1) await withTimeout(candidate.ended, canaryMs, () => undefined);
     const lost = fresh.find(({ state }) => state !== 'ready');
-    if (lost !== undefined) return `The new worker ${lost.id} ended soon after its start: the log says why.`;
-    accept(worker);
-    trim('reloaded');
+    if (lost !== undefined) {
+      return `The new process ${lost.id} exited soon after its start: see the log for the cause.`;
+    }
+    accept(candidate);
+    drainSurplus('reloaded');
   }
   return undefined;
 }

@@ -1,37 +1,36 @@
-import type { Fleet, WorkerKind, WorkerReport } from './fleet.ts';
+import { type Fleet, fleetReadiness, type ProcessKind, type ProcessReport } from './fleet.ts';
 import type { FleetMetrics } from './fleet-metrics.ts';
-import { readinessOf } from './fleet-readiness.ts';
-import type { SupervisedWorker } from './supervised-worker.ts';
+import type { ProcessState } from './process-state.ts';
+import type { SupervisedProcess } from './supervised-process.ts';
 import { noVitals, observeVitals, type RequestCounts, type VitalsReader } from './vitals.ts';
-import type { WorkerState } from './worker-state.ts';
 
 export interface SingleFleetOptions {
   /** What this process does. */
-  readonly kind: WorkerKind;
-  /** The metrics of this process and of those beside it. */
+  readonly kind: ProcessKind;
+  /** The metrics of this process and of its children. */
   readonly metrics: Pick<FleetMetrics, 'collect'>;
-  /** The processes beside it that it supervises. */
-  readonly beside?: () => Iterable<SupervisedWorker>;
+  /** Returns the processes that this one supervises. */
+  readonly children?: () => Iterable<SupervisedProcess>;
 }
 
 export interface SingleFleet {
   readonly fleet: Fleet;
-  /** From now on it does its work. */
-  serve(counts: RequestCounts): void;
-  /** From now on it only ends what it has. */
+  /** Sets the state to `ready`, and reports these counts from now on. */
+  becomeReady(counts: RequestCounts): void;
+  /** Sets the state to `draining`. */
   drain(): void;
 }
 
-const readingMs = 1_000;
+const readEveryMs = 1_000;
 
-/** The fleet of a process that does its work by itself, as its only worker. */
-export function createSingleFleet({ kind, metrics, beside = () => [] }: SingleFleetOptions): SingleFleet {
-  let state: WorkerState = 'starting';
+/** Creates the fleet of a process that does its work itself, as its only worker. */
+export function createSingleFleet({ kind, metrics, children = () => [] }: SingleFleetOptions): SingleFleet {
+  let state: ProcessState = 'starting';
   let vitals = noVitals;
   let reader: VitalsReader | undefined;
   let timer: NodeJS.Timeout | undefined;
 
-  function report(): WorkerReport {
+  function report(): ProcessReport {
     return {
       id: 1,
       kind,
@@ -39,25 +38,25 @@ export function createSingleFleet({ kind, metrics, beside = () => [] }: SingleFl
       state,
       ageSeconds: Math.round(performance.now() / 100) / 10,
       ...vitals,
-      // Who can say this is not silent.
-      silentSeconds: 0,
+      // A process that can report this is not blocked.
+      secondsSinceHeartbeat: 0,
     };
   }
 
   return {
     fleet: {
-      reports: () => [report(), ...Array.from(beside(), (other) => other.report())],
-      readiness: async () => readinessOf([report()], state === 'draining'),
+      reports: () => [report(), ...Array.from(children(), (child) => child.report())],
+      readiness: async () => fleetReadiness([report()], state === 'draining'),
       collectMetrics: metrics.collect,
     },
-    serve(counts) {
+    becomeReady(counts) {
       state = 'ready';
       const observed = observeVitals(counts);
       reader = observed;
       vitals = observed.read();
       timer = setInterval(() => {
         vitals = observed.read();
-      }, readingMs);
+      }, readEveryMs);
       timer.unref();
     },
     drain() {

@@ -2,23 +2,23 @@ import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'n
 import { readProcessMemory } from '../observability/metrics/process-memory.ts';
 import type { Vitals } from './fleet.ts';
 
-/** What a process knows of the requests that it answers. */
+/** The request counts of a process. A process that runs jobs counts attempts instead. */
 export interface RequestCounts {
   /** Requests received since the start. */
   requests(): number;
-  /** Those of them that have not been answered yet. */
+  /** Requests that have not been answered yet. */
   inFlight(): number;
 }
 
 export interface VitalsReader {
-  /** The vitals since the last reading. */
+  /** Returns the vitals since the last call. */
   read(): Vitals;
   stop(): void;
 }
 
 const samplingMs = 20;
 
-/** Starts to observe this process. There is one reader, for each reading starts anew. */
+/** Starts to measure this process. Use one reader only: each reading resets the measurement. */
 export function observeVitals(counts: RequestCounts): VitalsReader {
   const delay = monitorEventLoopDelay({ resolution: samplingMs });
   delay.enable();
@@ -28,7 +28,7 @@ export function observeVitals(counts: RequestCounts): VitalsReader {
       const total = performance.eventLoopUtilization();
       const { utilization } = performance.eventLoopUtilization(total, before);
       before = total;
-      // Each sample holds the time from one to the next: what is beyond the resolution is lateness.
+      // A sample is the time since the sample before. Time beyond the resolution is a delay.
       const lagMs = Math.max(0, delay.max / 1e6 - samplingMs);
       delay.reset();
       const { rss, heapUsed } = readProcessMemory();
@@ -45,7 +45,7 @@ export function observeVitals(counts: RequestCounts): VitalsReader {
   };
 }
 
-/** Of a process that has said nothing yet. */
+/** The vitals of a process before its first heartbeat. */
 export const noVitals: Vitals = {
   requests: 0,
   inFlight: 0,

@@ -1,11 +1,11 @@
 /**
- * Bounds the connections that wait in the primary. It accepts for all workers, and a worker that is blocked takes none;
- * Node would keep what comes meanwhile without a limit, until the primary has no file descriptor left, for its probes
- * or for a new worker. What is beyond the limit is closed at once.
+ * Limits the connections that wait in the primary. The primary accepts for all workers, and a blocked worker takes none.
+ * Node would queue new connections without a limit, until the primary has no file descriptor left for its probes or for
+ * a new worker. This module closes connections beyond the limit at once.
  *
  * The cluster module has no interface for this. It listens with a `net.Server`, which Node announces on a diagnostics
- * channel, and takes the connections from its handle by itself: there they are counted until their handle is closed.
- * If a later version of Node works otherwise, nothing is found here, and nothing is bounded; a test would fail.
+ * channel, and takes the connections from its handle. This module counts them there until their handle is closed. If a
+ * later version of Node works differently, this module finds no handle and limits nothing, and a test fails.
  */
 
 import { tracingChannel } from 'node:diagnostics_channel';
@@ -22,23 +22,24 @@ const clientHandle = z.custom<{ close: Callable }>(
   (value) => typeof value === 'object' && value !== null && 'close' in value,
 );
 
-export interface WaitingLimit {
+export interface WaitingConnectionsOptions {
+  /** The maximum number of waiting connections. */
   readonly max: number;
-  /** Called for each connection that was closed. */
-  readonly onRefused: () => void;
+  /** Called for each connection that is closed at once. */
+  readonly onRejected: () => void;
 }
 
-/** Call it once, in the primary, before the first worker is forked. Returns how many connections wait. */
-export function limitWaitingConnections({ max, onRefused }: WaitingLimit): () => number {
+/** Call it once, in the primary, before the first fork. Returns a function that counts the waiting connections. */
+export function limitWaitingConnections({ max, onRejected }: WaitingConnectionsOptions): () => number {
   let waiting = 0;
 
-  function watch(handle: { onconnection: Callable }): void {
+  function limit(handle: { onconnection: Callable }): void {
     const distribute = handle.onconnection;
     handle.onconnection = (error, given) => {
       const client = clientHandle.safeParse(given).data;
       if (client !== undefined && waiting >= max) {
         client.close();
-        onRefused();
+        onRejected();
         return;
       }
       if (client !== undefined) count(client);
@@ -61,11 +62,11 @@ export function limitWaitingConnections({ max, onRefused }: WaitingLimit): () =>
     const server = typeof message === 'object' && message !== null && 'server' in message && message.server;
     if (!(server instanceof Server)) return;
     const handle = listeningHandle.safeParse(Reflect.get(server, '_handle')).data;
-    const usual = callable.safeParse(handle?.onconnection).data;
-    // The cluster module puts its own function in place of the usual one when it hears that the server listens.
+    const defaultHandler = callable.safeParse(handle?.onconnection).data;
+    // On `listening`, the cluster module replaces the default function by its own.
     server.once('listening', () =>
       process.nextTick(() => {
-        if (handle !== undefined && handle.onconnection !== usual) watch(handle);
+        if (handle !== undefined && handle.onconnection !== defaultHandler) limit(handle);
       }),
     );
   });

@@ -1,4 +1,4 @@
-import type { Fleet, WorkerReport } from '../cluster/fleet.ts';
+import type { Fleet, ProcessReport } from '../cluster/fleet.ts';
 import type { Context } from '../http/context.ts';
 import { ok, raw, reply } from '../http/reply.ts';
 import { type Route, route } from '../http/route.ts';
@@ -72,7 +72,7 @@ export function managementRoutes({ fleet, guard }: ManagementRoutesOptions): Rou
   ];
 }
 
-function describe(report: WorkerReport) {
+function describe(report: ProcessReport) {
   return {
     id: report.id,
     kind: report.kind,
@@ -85,7 +85,7 @@ function describe(report: WorkerReport) {
     heap_bytes: report.heapBytes,
     event_loop_lag_ms: rounded(report.eventLoopLagMs),
     utilisation: rounded(report.utilisation),
-    silent_seconds: rounded(report.silentSeconds),
+    silent_seconds: rounded(report.secondsSinceHeartbeat),
   };
 }
 

@@ -6,7 +6,7 @@ export const liveness = z.object({ status: z.literal('pass') });
 /** Whether traffic should be sent here. */
 export const readiness = z.object({ status: z.enum(['pass', 'fail']), detail: z.string() });
 
-/** The processes that answer requests or run jobs: see WorkerReport in `cluster/fleet.ts`. */
+/** The processes that answer requests or run jobs: see ProcessReport in `cluster/fleet.ts`. */
 export const workerList = z.array(
   z.object({
     id: z.int(),

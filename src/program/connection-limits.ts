@@ -1,10 +1,10 @@
 /**
- * How many connections this process may have. The settings say how many are wanted, and the system how many files a
- * process may open (`ulimit -n`), of which each connection is one. A process that runs out of them can neither answer
- * its probes, nor open a file, nor connect to its database, so some are kept for that:
+ * The maximum numbers of connections of this process. The settings define the desired number; the system limits how many
+ * files a process may open (`ulimit -n`), and each connection is one. A process without free file descriptors can neither
+ * answer probes, nor open a file, nor connect to its database, so some are reserved:
  *
  *     | connections of clients ... | management port | database pool | log, files, mail, DNS, child processes |
- *     '--------------------------------- open files that the system allows ----------------------------------'
+ *     '---------------------------------- file limit of the system (ulimit -n) --------------------------------'
  */
 
 import { spawnSync } from 'node:child_process';
@@ -12,24 +12,24 @@ import { readFileSync } from 'node:fs';
 import type { Settings } from '../settings/load.ts';
 
 export interface ConnectionLimits {
-  /** Connections of clients. */
+  /** Client connections. */
   readonly max: number;
-  /** Of them, from one address. */
+  /** Client connections from one address. */
   readonly maxPerAddress: number;
-  /** Connections of the management port. */
+  /** Connections to the management port. */
   readonly maxManagement: number;
-  /** What the operator should know about a limit of the system that is below the settings; undefined if there is none. */
+  /** A sentence for the operator if the limit of the system is below the settings. */
   readonly warning?: string;
 }
 
-/** For everything that is neither a connection of a client nor one of the database. */
+/** Files other than client and database connections. */
 const ownFiles = 64;
 const maxManagementConnections = 256;
 const minManagementConnections = 16;
-/** Where a setting does not say how many connections one address may hold: a quarter. */
+/** By default one address may hold a quarter of the connections. */
 const shareOfAddress = 4;
 
-/** `files` is the number of files that this process may open. */
+/** Returns the limits of a process that may open `files` files. */
 export function connectionLimits({ server, application }: Settings, files: number): ConnectionLimits {
   const wanted = server.maxConnections;
   const reserve = Math.min(ownFiles + application.databasePoolSize, Math.floor(files / 2));
@@ -42,21 +42,21 @@ export function connectionLimits({ server, application }: Settings, files: numbe
   const share = server.maxConnectionsPerAddress;
   const maxPerAddress = share === 'auto' ? Math.ceil(max / shareOfAddress) : Math.min(max, share);
   if (max === wanted) return { max, maxPerAddress, maxManagement };
-  const needed = wanted + ownFiles + application.databasePoolSize + maxManagement;
+  const needed = wanted + ownFiles + application.databasePoolSize + maxManagementConnections;
   const warning =
-    `APP_MAX_CONNECTIONS is ${wanted}, but the system lets a process open ${files} files: ${max} connections are ` +
-    `accepted at most. Raise the limit (ulimit -n) to ${needed}, or lower APP_MAX_CONNECTIONS.`;
+    `APP_MAX_CONNECTIONS is ${wanted}, but the system allows ${files} open files, so at most ${max} connections are ` +
+    `accepted. Raise the limit (ulimit -n) to ${needed}, or lower APP_MAX_CONNECTIONS.`;
   return { max, maxPerAddress, maxManagement, warning };
 }
 
-/** How many files this process may open: the soft limit, which Node.js has raised to the hard one at its start. */
+/** Returns how many files this process may open: the soft limit, which Node.js raises to the hard limit at its start. */
 export function readFileLimit(): number {
   try {
     const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
-    // Unlimited has no number.
+    // `unlimited` is no number.
     return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
   } catch {
-    // Not Linux.
+    // There is no /proc: the system is not Linux.
     const { stdout } = spawnSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' });
     return Number.parseInt(stdout, 10) || Number.POSITIVE_INFINITY;
   }

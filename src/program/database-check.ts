@@ -8,7 +8,7 @@ import type { Logger } from '../observability/logger.ts';
 
 const timeoutSeconds = 5;
 
-/** Opens one connection, to ask whether the database can be worked with. Close it after that. */
+/** Opens a connection for checks of the database. The caller closes it. */
 export function openProbe(url: string, log: Logger): Database {
   return connectDatabase({
     url,
@@ -22,7 +22,7 @@ export function openProbe(url: string, log: Logger): Database {
   });
 }
 
-/** Why the database cannot be worked with at present, as a sentence; undefined if it can. */
+/** Resolves with a sentence on why the database is not usable at present; undefined if it is. */
 export async function findDatabaseProblem(database: Database): Promise<string | undefined> {
   try {
     await database.ping(timeoutSeconds * 1000);
@@ -31,13 +31,13 @@ export async function findDatabaseProblem(database: Database): Promise<string | 
     if (error instanceof StartError) return error.message;
     if (!(error instanceof AppError) && sqlState(error) === undefined) throw error;
     if (error instanceof AppError && isUnavailable(error)) return describeUnavailable(error);
-    return `The database cannot be worked with: ${reasonOf(error)}.`;
+    return `The database is not usable: ${reasonOf(error)}.`;
   }
 }
 
 /**
- * Rejects with a StartError if the database will never do, as one in another encoding. One that is away, or read-only
- * for now, may come back, and readiness waits for it.
+ * Rejects with a StartError if the database is permanently unsuitable, as one with another encoding. A database that is
+ * unavailable or read-only may recover, and readiness waits for it.
  */
 export async function assertDatabaseSuitable(url: string, log: Logger): Promise<void> {
   const probe = openProbe(url, log);
@@ -51,7 +51,7 @@ export async function assertDatabaseSuitable(url: string, log: Logger): Promise<
   }
 }
 
-/** A sentence on migrations that are pending; undefined if there are none. Rejects with the errors of the database. */
+/** Resolves with a sentence on pending migrations; undefined if there are none. Rejects with errors of the database. */
 export async function findPending(sql: Sql): Promise<string | undefined> {
   const { length } = await pendingMigrations(sql);
   return length === 0 ? undefined : `${length} migrations are pending; run \`npm run migrate -- up\`.`;

@@ -1,15 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { openPrimaryChannel } from '../cluster/worker.ts';
+import { openSupervisorChannel } from '../cluster/supervisor-channel.ts';
 import { StartError } from '../errors.ts';
 import { startWorkerLimits } from '../limits/worker-limits.ts';
 import type { ServerRoleContext } from './server-role.ts';
 import { ignoreSignals } from './signals.ts';
 import { startServer } from './start-server.ts';
 
-/** How long a worker that has lost its primary may answer what it has, in milliseconds. */
+/** How long a worker whose primary is gone may answer the requests in progress, in milliseconds. */
 const orphanGraceMs = 4_000;
 
-/** Serves what the primary's socket gives it, until the primary says stop or is gone. Resolves with the exit code. */
+/** Serves the connections that the primary accepts, until the primary stops it or is gone. Resolves with the exit code. */
 export async function runHttpWorker({
   options,
   settings,
@@ -17,15 +17,15 @@ export async function runHttpWorker({
   metrics,
   reportShortage,
 }: ServerRoleContext): Promise<number> {
-  const channel = openPrimaryChannel(metrics);
+  const channel = openSupervisorChannel(metrics);
   ignoreSignals();
   return Promise.race([serve(), channel.orphaned.then(() => delay(orphanGraceMs, 0))]);
 
   async function serve(): Promise<number> {
     const { rateLimitOnFailure: onFailure } = settings.security;
     const limits = startWorkerLimits({ channel: channel.limits, onFailure, log, metrics });
-    const begun = await Promise.race([channel.begun, channel.stopAsked]);
-    if (typeof begun === 'string') return 0;
+    const order = await Promise.race([channel.startOrder, channel.stopOrder]);
+    if (typeof order === 'string') return 0;
     try {
       const { fleetMetrics } = channel;
       const parts = {
@@ -36,16 +36,16 @@ export async function runHttpWorker({
         reportShortage,
         limitStore: limits.store,
         fleetMetrics,
-        ...begun,
+        databaseUrl: order.databaseUrl,
       };
-      const server = await Promise.race([startServer(parts), channel.stopAsked]);
+      const server = await Promise.race([startServer(parts), channel.stopOrder]);
       if (typeof server === 'string') return 0;
-      const endReports = channel.report(server);
+      const stopHeartbeat = channel.startHeartbeat(server);
       await channel.send({ kind: 'ready', url: server.url });
-      const reason = await channel.stopAsked;
+      const reason = await channel.stopOrder;
       const lingerMs = settings.server.keepAliveSeconds * 1000;
       await server.stop(reason === 'taken over' ? { lingerMs } : {});
-      endReports();
+      stopHeartbeat();
       limits.stop();
       await channel.sendMetrics();
       await channel.leave();

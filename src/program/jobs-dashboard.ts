@@ -5,22 +5,22 @@ import type { Logger } from '../observability/logger.ts';
 import type { Settings } from '../settings/load.ts';
 import type { Lifecycle } from './lifecycle.ts';
 
-export interface Dashboard {
-  /** What the pages of the jobs on the management port show. */
+export interface JobsDashboard {
+  /** Provides the data of the jobs pages on the management port. */
   readonly source: JobsSource;
-  /** Says where the database is, null for none. Connections to it open when somebody looks, and close with `lifecycle`. */
+  /** Sets the database, null for none. Connections open with the first request, and close with `lifecycle`. */
   open(databaseUrl: string | null, lifecycle: Lifecycle): Promise<void>;
 }
 
-/** What one look may take of the database, so that many looks take little from those who work. */
+/** Limits of the dashboard's queries, so that many viewers take little from the jobs and requests. */
 const limits = { poolSize: 2, statementTimeoutMs: 2_000, connectTimeoutSeconds: 2, slowQueryMs: 2_000 };
 const closeMs = 2_000;
 
-/** Makes the source of the pages before it is known where the database is: the management port opens first. */
-export function createDashboard({ application }: Settings, log: Logger): Dashboard {
+/** Creates the source of the pages. The database is set later, since the management port opens before it. */
+export function createJobsDashboard({ application }: Settings, log: Logger): JobsDashboard {
   let database: Database | null | undefined;
   return {
-    // Retrying and cancelling ask nothing of the tasks, whose code therefore stays out of this process.
+    // Retrying and cancelling need no task definitions, so this process loads no code of tasks.
     source: { database: () => database, queue: createQueue({ definitions: [] }) },
     async open(url, lifecycle) {
       if (url === null) {

@@ -2,7 +2,7 @@
  * The program that runs jobs, in one of two roles:
  *
  *     standalone  `npm run worker`, on this machine or another: any number of processes, with or without a server
- *     child       the jobs process of a server, forked by the single process or the primary (`cluster/job-process.ts`)
+ *     child       the jobs process of a server, forked by the single process or the primary (`cluster/jobs-process.ts`)
  *
  * Both run jobs of the same table. A signal stops the standalone process, which has a management port of its own; the
  * supervisor stops the child and reports its state.

@@ -4,7 +4,7 @@ import type { Logger } from '../observability/logger.ts';
 import type { Settings } from '../settings/load.ts';
 import { connectionLimits, readFileLimit } from './connection-limits.ts';
 import { findDatabaseProblem, openProbe } from './database-check.ts';
-import { createDashboard } from './jobs-dashboard.ts';
+import { createJobsDashboard } from './jobs-dashboard.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { openManagementPort } from './management-port.ts';
 import { openDatabaseServer } from './open-database.ts';
@@ -13,8 +13,8 @@ import { type RunningJobs, startJobs } from './start-jobs.ts';
 import { stopLimits } from './stop-limits.ts';
 
 /**
- * Runs jobs and nothing else until a signal says stop, with a management port of its own. An embedded database that a
- * server runs is used, so that both can be started beside each other. Resolves with the exit code.
+ * Runs jobs until a signal stops it, with a management port of its own. If a server runs the embedded database, that one is
+ * used, so that both can run on one machine. Resolves with the exit code.
  */
 export async function runJobsStandalone({
   settings,
@@ -31,19 +31,19 @@ export async function runJobsStandalone({
   const lifecycle = createLifecycle(log);
   const graceMs = settings.server.shutdownGraceSeconds * 1000;
   let jobs: RunningJobs | undefined;
-  const { fleet, serve, drain } = createSingleFleet({
+  const { fleet, becomeReady, drain } = createSingleFleet({
     kind: 'jobs',
     metrics: { collect: async () => metrics.snapshot() },
   });
   const readiness = async () =>
     jobs?.isReady() === true
-      ? { ready: true, detail: 'Jobs are run.' }
+      ? { ready: true, detail: 'This process runs jobs.' }
       : {
           ready: false,
-          detail: 'No jobs are taken: the program starts or stops, or waits for the database.',
+          detail: 'This process takes no jobs: it is starting or stopping, or waits for the database.',
         };
   try {
-    const dashboard = createDashboard(settings, log);
+    const dashboard = createJobsDashboard(settings, log);
     const managementUrl = await openManagementPort(
       { ...settings.server, maxConnections: connectionLimits(settings, readFileLimit()).maxManagement },
       { ...fleet, readiness },
@@ -53,9 +53,7 @@ export async function runJobsStandalone({
     );
     const databaseUrl = await openDatabaseServer(settings, log, lifecycle, { shares: true });
     if (databaseUrl === null) {
-      throw new StartError(
-        'Jobs are kept in the database, and there is none: set APP_DATABASE_URL to something else than none.',
-      );
+      throw new StartError('Jobs need a database: set APP_DATABASE_URL to a value other than none.');
     }
     await assertDatabaseUsable(databaseUrl, log);
     await dashboard.open(databaseUrl, lifecycle);
@@ -65,7 +63,7 @@ export async function runJobsStandalone({
       (started) => started.stop(graceMs),
       graceMs + stopLimits.child,
     );
-    serve(jobs);
+    becomeReady(jobs);
     greet(settings, managementUrl);
     await signals.stop;
     drain();
@@ -82,7 +80,7 @@ async function assertDatabaseUsable(url: string, log: Logger): Promise<void> {
   if (problem !== undefined) throw new StartError(problem);
 }
 
-/** For a person at a terminal; the log lines on standard output stay JSON. */
+/** Prints the addresses for a user at a terminal. The log lines on standard output stay JSON. */
 function greet({ application }: Settings, managementUrl: string | null): void {
   const lines = [
     `${application.projectName} ${application.projectVersion} (${application.environment}): background jobs`,

@@ -2,12 +2,12 @@ import { withTimeout } from '../concurrency/with-timeout.ts';
 import type { Logger } from '../observability/logger.ts';
 
 /**
- * What was opened is closed in reverse order, each part within its own deadline: the server before the database that
- * its requests use, the database before the process that serves it. A part that does not close in time is left
- * behind with a log line, so that one stuck part cannot keep the others, and the process, from ending.
+ * Closes opened parts in reverse order, each within its own deadline: the server before the database that its requests
+ * use, the connections before the embedded PostgreSQL. A part that does not close in time is logged and abandoned, so that
+ * one stuck part cannot prevent the others from closing, or the process from exiting.
  */
 export interface Lifecycle {
-  /** Opens a part and remembers how to close it. What `open` throws goes to the caller. */
+  /** Opens a part and records how to close it. Rejects as `open` does. */
   open<T>(
     name: string,
     open: () => Promise<T>,
@@ -15,8 +15,8 @@ export interface Lifecycle {
     deadlineMs: number,
   ): Promise<T>;
   /**
-   * Closes everything, within `withinMs` milliseconds if that is given: what then is still to be closed is told to, and
-   * not waited for. Idempotent: a second call gets the first one's promise. Never rejects.
+   * Closes all parts within `withinMs` milliseconds, if given. Parts left after that are closed too, but not awaited.
+   * Idempotent: a second call returns the first promise. Never rejects.
    */
   closeAll(withinMs?: number): Promise<void>;
 }
@@ -27,7 +27,7 @@ interface Part {
   readonly deadlineMs: number;
 }
 
-/** For a part whose turn comes when the time is up: what closes at once still does so in order. */
+/** The time for each part after the limit has passed: parts that close at once still close in order. */
 const minMs = 10;
 
 export function createLifecycle(log: Logger): Lifecycle {

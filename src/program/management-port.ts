@@ -1,4 +1,5 @@
 import type { Fleet } from '../cluster/fleet.ts';
+import { systemErrorCode } from '../errors.ts';
 import { httpOrigin } from '../http/addresses.ts';
 import type { JobsSource } from '../management/jobs/routes.ts';
 import { createManagementServer, type ManagementServer } from '../management/server.ts';
@@ -6,25 +7,26 @@ import type { Logger } from '../observability/logger.ts';
 import { isLoopback } from '../settings/groups/management.ts';
 import type { Settings } from '../settings/load.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import { listenErrorCode, rejectListenError } from './listen-error.ts';
+import { toListenError } from './listen-error.ts';
 
 interface ManagementSettings
   extends Pick<
     Settings['server'],
     'management' | 'managementHost' | 'managementToken' | 'managementAllowedHosts'
   > {
-  /** How many connections the port may have. Default 256. */
+  /** The maximum number of open connections. Default 256. */
   readonly maxConnections?: number;
 }
 
-/** How long an open management port may take to close, in milliseconds. */
+/** How long the management port may take to close, in milliseconds. */
 const closeMs = 2_000;
 
 /**
- * Opens the management port where the settings want it, and says where that is; null for nowhere. Open it before the
- * workers, so that it answers while they start, and while they drain. Throws a StartError for a port that is taken;
- * locally, where two projects may run beside each other, one that nobody has chosen gives way with a warning. With
- * `jobs` the port has their pages too.
+ * Opens the management port, and resolves with its URL; null if the settings disable it. Open it before the workers start,
+ * so that it answers while they start and while they drain. With `jobs` the port serves the pages of the jobs too.
+ *
+ * Rejects with a StartError if the port is taken. Locally, where two projects may run on one machine, a default port that
+ * is taken is replaced by a free one, with a warning.
  */
 export async function openManagementPort(
   settings: ManagementSettings,
@@ -64,12 +66,12 @@ async function listen(
   try {
     return await server.listen(port, host);
   } catch (error) {
-    if (mayMove && listenErrorCode(error) === 'EADDRINUSE') {
-      const advice = `Port ${port} is taken, so the management port is a free one: set APP_MANAGEMENT_PORT to choose.`;
+    if (mayMove && systemErrorCode(error) === 'EADDRINUSE') {
+      const advice = `Port ${port} is taken, so the management port uses a free one. Set APP_MANAGEMENT_PORT to choose the port.`;
       log.warning('config.warning', { advice });
       return server.listen(0, host);
     }
-    return rejectListenError(error, {
+    throw toListenError(error, {
       host,
       port,
       hostSetting: 'APP_MANAGEMENT_HOST',

@@ -9,14 +9,13 @@ import type { Lifecycle } from './lifecycle.ts';
 /** Stopping PostgreSQL writes a checkpoint, which can take a while on a slow disk. */
 const stopDeadlineMs = 15_000;
 
-/** How long another process's PostgreSQL may need to answer, which may just be starting. */
+/** How long the PostgreSQL of another process may take to answer. It may be starting. */
 const pingTimeoutMs = 10_000;
 
 /**
- * Makes sure that there is a database to connect to: starts the embedded PostgreSQL if the settings ask for it, and
- * applies pending migrations if they say so. Returns the URL, or null for `none`. Runs once, in the process that
- * supervises; workers get the URL. With `shares`, an embedded PostgreSQL that another process of ours runs is used as
- * it is. Throws a StartError.
+ * Prepares the database: starts the embedded PostgreSQL and applies pending migrations, as the settings require. Resolves
+ * with the URL, or null for `none`. Call it once, in the supervisor, which sends the URL to its children. With `shares`, an
+ * embedded PostgreSQL that another process of ours runs is used. Rejects with a StartError.
  */
 export async function openDatabaseServer(
   settings: Settings,
@@ -32,7 +31,7 @@ export async function openDatabaseServer(
     const running = shares ? await findAnswering(folder, log) : undefined;
     url = running ?? (await openEmbedded(folder, log, lifecycle));
   }
-  // Migrating looks at it too.
+  // migrateUp checks the database too.
   if (migrateAtStart) await migrateUp({ url, log: log.named('migrations') });
   else await assertDatabaseSuitable(url, log.named('database'));
   return url;
@@ -48,7 +47,7 @@ async function openEmbedded(dataDir: string, log: Logger, lifecycle: Lifecycle):
   return embedded.url;
 }
 
-/** The URL of the PostgreSQL that runs in the folder; undefined if none does, or it does not come to answer. */
+/** Resolves with the URL of the PostgreSQL that runs in the folder; undefined if none answers. */
 async function findAnswering(folder: string, log: Logger): Promise<string | undefined> {
   const url = await findRunningEmbedded(folder);
   if (url === undefined) return undefined;

@@ -7,12 +7,12 @@ import type { Logger } from '../observability/logger.ts';
 import type { Settings } from '../settings/load.ts';
 import type { Lifecycle } from './lifecycle.ts';
 
-/** How long mails that are still in the queue may take when the process ends. */
+/** How long queued mails may take to leave when the process stops. */
 const graceMs = 3_000;
 
 /**
- * Opens the way that mails leave by: the mail server of the settings; without one, files in local and test, and no mail
- * at all elsewhere. `mailer` is another way, null is none. Throws a StartError.
+ * Opens the mail queue. Mail goes to the mail server of the settings; without one, to files in local and test, and nowhere
+ * in staging and production. `mailer` replaces that choice; null disables mail. Rejects with a StartError.
  */
 export async function openMail(
   settings: Settings,
@@ -31,7 +31,7 @@ export async function openMail(
   );
 }
 
-/** The way of the settings, null for none; see `openMail`. A thread that runs tasks makes one of its own. */
+/** Creates the mailer of the settings, null for none; see `openMail`. Each thread that runs tasks creates its own. */
 export async function chooseMailer({ application }: Settings, log: Logger): Promise<Mailer | null> {
   const { environment, smtpUrl, mailFrom, dataDir } = application;
   if (smtpUrl !== '') return createSmtpMailer({ url: smtpUrl, from: mailFrom, log });

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { createLimitStore } from '../app.ts';
-import { createPrimary, type Program } from '../cluster/primary.ts';
+import { createPrimary, type ProgramVersion } from '../cluster/primary.ts';
 import { limitWaitingConnections } from '../cluster/waiting-connections.ts';
 import { jobsEntry } from '../entries.ts';
 import { createHostClock } from '../limits/host-clock.ts';
@@ -9,51 +9,51 @@ import { createPrimaryLimits } from '../limits/primary-limits.ts';
 import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts';
 import { reportRefusedConnections } from '../observability/refused-connections.ts';
 import { connectionLimits, readFileLimit } from './connection-limits.ts';
-import { createDashboard } from './jobs-dashboard.ts';
+import { createJobsDashboard } from './jobs-dashboard.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { openManagementPort } from './management-port.ts';
 import { openDatabaseServer } from './open-database.ts';
-import { keepProgram } from './program-copy.ts';
-import { renewSettings } from './reload-settings.ts';
+import { copyProgram } from './program-copy.ts';
+import { reloadSettings } from './reload-settings.ts';
 import type { RunningRole, ServerRoleContext } from './server-role.ts';
-import { hasJobsProcess, supervisionTerms } from './supervision-options.ts';
+import { hasJobsProcess, supervisionOptions } from './supervision-options.ts';
 
-/** Until the end of a process that was killed is known. */
+/** After SIGKILL, how long the exit of a process may take to arrive, in milliseconds. */
 const killedMs = 50;
 
 /**
- * Opens the management port and the database, forks the workers and the process of the jobs, and decides on permits
- * for all workers.
+ * Runs the primary: opens the management port and the database, forks the workers and the jobs process, and decides on
+ * rate-limit permits for all workers.
  */
-export async function runPrimary(parts: ServerRoleContext): Promise<RunningRole> {
-  const { settings, source, log, metrics } = parts;
+export async function runPrimary(context: ServerRoleContext): Promise<RunningRole> {
+  const { settings, source, log, metrics } = context;
   const lifecycle = createLifecycle(log);
   const primaryLog = log.named('primary');
   const now = createHostClock();
-  const terms = supervisionTerms(settings);
+  const supervision = supervisionOptions(settings);
   let databaseUrl: string | null = null;
   const primary = createPrimary({
-    terms,
-    renewTerms: async () =>
-      supervisionTerms(await renewSettings({ atStart: settings, source, databaseUrl, log: primaryLog })),
+    supervision,
+    reloadSupervision: async () =>
+      supervisionOptions(await reloadSettings({ atStart: settings, source, databaseUrl, log: primaryLog })),
     log: primaryLog,
     limits: createPrimaryLimits({ store: createLimitStore(settings, log, now), now }),
     metrics,
-    keepProgram: () => keepProgramOf(parts),
+    captureProgram: () => captureProgram(context),
     hasJobs: hasJobsProcess(settings),
   });
   const connections = connectionLimits(settings, readFileLimit());
   const reportRefused = reportRefusedConnections(primaryLog, metrics);
   limitWaitingConnections({
-    // Each worker takes a descriptor of the primary, and while it starts some more.
+    // The channel of each worker takes a descriptor of the primary, and the start of a worker takes more for a moment.
     max: Math.max(1, connections.max - 2 * settings.server.workers),
-    onRefused: () => reportRefused('full', ''),
+    onRejected: () => reportRefused('full', ''),
   });
-  // Whatever ends this process, it leaves no other behind that it could still end.
+  // Kills the children whatever the cause of the exit.
   process.on('exit', primary.kill);
   startRuntimeMetrics({ metrics, version: settings.application.projectVersion });
   try {
-    const dashboard = createDashboard(settings, log);
+    const dashboard = createJobsDashboard(settings, log);
     const managementUrl = await openManagementPort(
       { ...settings.server, maxConnections: connections.maxManagement },
       primary.fleet,
@@ -67,14 +67,14 @@ export async function runPrimary(parts: ServerRoleContext): Promise<RunningRole>
       'workers',
       () => primary.start(databaseUrl),
       () => primary.stop(),
-      terms.stopTimeoutMs + 1_000,
+      supervision.stopTimeoutMs + 1_000,
     );
     return {
       url,
       managementUrl,
       reload: primary.reload,
       resize: primary.resize,
-      stop: () => lifecycle.closeAll(terms.stopTimeoutMs + killedMs),
+      stop: () => lifecycle.closeAll(supervision.stopTimeoutMs + killedMs),
     };
   } catch (error) {
     await lifecycle.closeAll();
@@ -82,20 +82,20 @@ export async function runPrimary(parts: ServerRoleContext): Promise<RunningRole>
   }
 }
 
-/** The file that this process runs, and so do its workers. */
+/** The file that this process and its workers run. */
 const entry = resolve(process.argv[1] ?? '');
 
-function keepProgramOf({ childArguments, startChild }: ServerRoleContext): Program {
-  const kept = keepProgram(entry);
+function captureProgram({ childArguments, startChild }: ServerRoleContext): ProgramVersion {
+  const copy = copyProgram(entry);
   return {
     worker() {
-      const place = kept.placeOf(entry);
-      return { entry: place.entry, args: childArguments(place.envFile) };
+      const location = copy.locate(entry);
+      return { entry: location.entry, args: childArguments(location.envFile) };
     },
     spawnJobs() {
-      const place = kept.placeOf(fileURLToPath(jobsEntry));
-      return startChild(pathToFileURL(place.entry), place.envFile);
+      const location = copy.locate(fileURLToPath(jobsEntry));
+      return startChild(pathToFileURL(location.entry), location.envFile);
     },
-    discard: kept.discard,
+    discard: copy.discard,
   };
 }

@@ -1,14 +1,14 @@
 /**
  * A copy of the program as it is now, so that a process can be replaced by the same version after a deployment has
- * changed the files. Without it, a worker that dies while a reload tries a broken version, or after such a reload has
- * failed, could only be replaced by the broken version.
+ * changed the files. Without the copy, a worker that dies while a reload tries a broken version, or after such a reload
+ * has failed, could only be replaced by the broken version.
  *
- *     the files are as they were ──> the program is started from where it lies, with .env as it is
- *     they have changed ───────────> it is started from the copy, with the copy of .env
+ *     files unchanged ──> processes start from the original files, with .env as it is
+ *     files changed ────> processes start from the copy, with the copy of .env
  *
- * Kept are the folder of the program (`dist`, or `src`), `sql`, `package.json` and `.env`; `node_modules` is linked, so a
- * deployment that changes packages in place is not covered. Where no copy can be made, such as on a read-only system,
- * processes are started from the files as they are.
+ * Copied are the folder of the program (`dist`, or `src`), `sql`, `package.json` and `.env`. `node_modules` is linked, so a
+ * deployment that changes packages in place is not covered. Where no copy can be made, as on a read-only system, processes
+ * start from the original files.
  */
 
 import {
@@ -23,18 +23,19 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
+import { systemErrorCode } from '../errors.ts';
 import { projectRoot } from '../project-root.ts';
 
 /** Where a process finds its program and its settings. */
-export interface ProgramPlace {
+export interface ProgramLocation {
   readonly entry: string;
-  /** The file of settings; undefined for `.env`, should there be one. */
+  /** The file of the settings; undefined for `.env`, if there is one. */
   readonly envFile?: string;
 }
 
-export interface KeptProgram {
-  /** Where to start the program whose file lay at `entry`. */
-  placeOf(entry: string): ProgramPlace;
+export interface ProgramCopy {
+  /** Returns where to start the program whose file was at `entry` when the copy was made. */
+  locate(entry: string): ProgramLocation;
   /** Removes the copy. Idempotent. Never throws. */
   discard(): void;
 }
@@ -43,26 +44,26 @@ export interface KeptProgram {
 const maxBytes = 64 * 1024 * 1024;
 const envFile = '.env';
 
-/** Keeps the program that has `entry` as one of its files. Never throws. */
-export function keepProgram(entry: string): KeptProgram {
+/** Copies the program that has `entry` as one of its files. Never throws. */
+export function copyProgram(entry: string): ProgramCopy {
   const folder = dirname(entry);
-  const before = stateOf(folder);
+  const before = fingerprint(folder);
   const copy = makeCopy(folder, before?.bytes);
   return {
-    placeOf(wanted) {
-      const name = relative(folder, wanted);
+    locate(original) {
+      const name = relative(folder, original);
       const isCopied = copy !== undefined && !name.startsWith('..');
-      if (!isCopied || stateOf(folder)?.text === before?.text) return { entry: wanted };
-      const place = { entry: join(copy, 'program', name), envFile: join(copy, envFile) };
-      // Something else may have cleaned the folder of temporary files.
-      return existsSync(place.entry) && existsSync(place.envFile) ? place : { entry: wanted };
+      if (!isCopied || fingerprint(folder)?.text === before?.text) return { entry: original };
+      const location = { entry: join(copy, 'program', name), envFile: join(copy, envFile) };
+      // A cleaner of temporary files may have removed the copy.
+      return existsSync(location.entry) && existsSync(location.envFile) ? location : { entry: original };
     },
     discard() {
       if (copy === undefined) return;
       try {
         rmSync(copy, { recursive: true, force: true });
       } catch {
-        // It lies in the folder of temporary files.
+        // It is a temporary folder, which the system may remove later.
       }
     },
   };
@@ -75,8 +76,9 @@ function makeCopy(folder: string, bytes: number | undefined): string | undefined
     removeAbandoned();
     copy = mkdtempSync(join(tmpdir(), `strata-program-${process.pid}-`));
     cpSync(folder, join(copy, 'program'), { recursive: true });
-    for (const part of ['sql', 'package.json'])
+    for (const part of ['sql', 'package.json']) {
       cpSync(join(projectRoot, part), join(copy, part), { recursive: true });
+    }
     const packages = findPackages(projectRoot);
     if (packages !== undefined) symlinkSync(packages, join(copy, 'node_modules'));
     if (existsSync(envFile)) cpSync(envFile, join(copy, envFile));
@@ -88,7 +90,7 @@ function makeCopy(folder: string, bytes: number | undefined): string | undefined
   }
 }
 
-/** Removes the copies of processes that were killed before they could do so. */
+/** Removes the copies of processes that were killed before they could remove them. */
 function removeAbandoned(): void {
   for (const name of readdirSync(tmpdir())) {
     const pid = Number(/^strata-program-(\d+)-/.exec(name)?.[1]);
@@ -100,12 +102,12 @@ function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {
-    // One that belongs to another user is there too.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    // EPERM: the process exists, and belongs to another user.
+    return systemErrorCode(error) === 'EPERM';
   }
 }
 
-/** The nearest `node_modules` upwards, as Node looks for it. */
+/** Returns the nearest `node_modules` upwards, as Node resolves packages. */
 function findPackages(start: string): string | undefined {
   const packages = join(start, 'node_modules');
   if (existsSync(packages)) return packages;
@@ -113,8 +115,8 @@ function findPackages(start: string): string | undefined {
   return parent === start ? undefined : findPackages(parent);
 }
 
-/** What tells whether a file of the program, or the settings, have changed. Undefined if that cannot be read. */
-function stateOf(folder: string): { readonly text: string; readonly bytes: number } | undefined {
+/** Returns a text that changes when a file of the program or `.env` changes. Undefined if a file cannot be read. */
+function fingerprint(folder: string): { readonly text: string; readonly bytes: number } | undefined {
   try {
     const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
     const paths = [...files.map((file) => join(folder, file)), ...(existsSync(envFile) ? [envFile] : [])];

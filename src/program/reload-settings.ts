@@ -1,22 +1,22 @@
 /**
- * The settings of a reload. The workers read theirs anew at their start; here the primary finds out before whether
- * they can be read, so that a mistake in them ends no worker, and what of them takes effect only with a restart.
+ * The settings of a reload. New workers read the settings themselves. The primary reads them first, so that an error in
+ * them rejects the reload instead of stopping workers, and so that it can warn about changes that need a restart.
  */
 
 import { migrateUp } from '../db/migrations/migrate.ts';
 import type { Logger } from '../observability/logger.ts';
 import { loadSettings, type Settings, type SettingsSource } from '../settings/load.ts';
 
-export interface RenewalOptions {
+export interface ReloadSettingsOptions {
   /** The settings that the primary was started with. */
   readonly atStart: Settings;
   readonly source: SettingsSource;
-  /** The database that the primary made ready; null for none. */
+  /** The database that the primary has opened; null for none. */
   readonly databaseUrl: string | null;
   readonly log: Logger;
 }
 
-/** What the primary has opened, or uses itself, and keeps until it ends. */
+/** Settings that the primary uses itself, until it exits. */
 const fixed = new Map<string, (settings: Settings) => unknown>([
   ['APP_DATABASE_URL', ({ application }) => application.databaseUrl],
   ['APP_DATA_DIR', ({ application }) => application.dataDir],
@@ -29,13 +29,13 @@ const fixed = new Map<string, (settings: Settings) => unknown>([
   ['SECURITY_RATE_LIMIT_MAX_CLIENTS', ({ security }) => security.rateLimitMaxClients],
 ]);
 
-/** Loads the settings, and migrates if they say so. Rejects with a StartError for what must not be reloaded. */
-export async function renewSettings({
+/** Loads the settings, and migrates if they require it. Rejects with a StartError if the reload cannot continue. */
+export async function reloadSettings({
   atStart,
   source,
   databaseUrl,
   log,
-}: RenewalOptions): Promise<Settings> {
+}: ReloadSettingsOptions): Promise<Settings> {
   const { settings, warnings } = loadSettings(source);
   const changed = [...fixed].filter(([, of]) => of(settings) !== of(atStart)).map(([name]) => name);
   for (const advice of [...warnings, ...changed.map(needsRestart)]) log.warning('config.warning', { advice });
@@ -46,5 +46,5 @@ export async function renewSettings({
 }
 
 function needsRestart(name: string): string {
-  return `${name} has changed, which takes effect with a restart only: the reload goes on with its former value where the primary uses it.`;
+  return `${name} has changed, which takes effect only with a restart. The reload continues; the primary keeps the old value.`;
 }

@@ -1,46 +1,46 @@
 import { createFleetMetrics } from '../cluster/fleet-metrics.ts';
-import { createJobProcess, type JobProcess } from '../cluster/job-process.ts';
+import { createJobsProcess, type JobsProcess } from '../cluster/jobs-process.ts';
 import { createSingleFleet } from '../cluster/single-fleet.ts';
 import { jobsEntry } from '../entries.ts';
 import { connectionLimits, readFileLimit } from './connection-limits.ts';
-import { createDashboard } from './jobs-dashboard.ts';
+import { createJobsDashboard } from './jobs-dashboard.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { openManagementPort } from './management-port.ts';
 import { openDatabaseServer } from './open-database.ts';
 import type { RunningRole, ServerRoleContext } from './server-role.ts';
 import { startServer } from './start-server.ts';
-import { hasJobsProcess, supervisionTerms } from './supervision-options.ts';
+import { hasJobsProcess, supervisionOptions } from './supervision-options.ts';
 
 /**
- * Serves in this process: a fleet of one, with the management port on the same event loop. Jobs run in a process of
- * their own, which starts when requests are answered already. Both drain at the same time; the database ends last.
+ * Answers requests in this process: a fleet of one, with the management port on the same event loop. Jobs run in a process
+ * of their own, which starts when the server is ready. Both drain at the same time; the database stops last.
  */
-export async function runSingleProcess(parts: ServerRoleContext): Promise<RunningRole> {
-  const { options, settings, log, metrics } = parts;
+export async function runSingleProcess(context: ServerRoleContext): Promise<RunningRole> {
+  const { options, settings, log, metrics } = context;
   const lifecycle = createLifecycle(log);
-  const terms = supervisionTerms(settings);
-  const processes = () => jobs?.processes ?? [];
-  const fleetMetrics = createFleetMetrics(metrics, processes);
-  const jobs: JobProcess | undefined = hasJobsProcess(settings)
-    ? createJobProcess({
-        terms,
-        spawn: () => parts.startChild(jobsEntry),
+  const supervision = supervisionOptions(settings);
+  const children = () => jobs?.processes ?? [];
+  const fleetMetrics = createFleetMetrics(metrics, children);
+  const jobs: JobsProcess | undefined = hasJobsProcess(settings)
+    ? createJobsProcess({
+        supervision,
+        spawn: () => context.startChild(jobsEntry),
         log: log.named('supervisor'),
         metrics,
         fleetMetrics,
       })
     : undefined;
-  const { fleet, serve, drain } = createSingleFleet({
+  const { fleet, becomeReady, drain } = createSingleFleet({
     kind: 'requests',
     metrics: fleetMetrics,
-    beside: processes,
+    children,
   });
   const stopMs = settings.server.shutdownGraceSeconds * 1000 + 40_000;
   const unsupported = (advice: string) => () => log.warning('config.warning', { advice });
-  // Whatever ends this process, it leaves no other behind that it could still end.
+  // Kills the jobs process whatever the cause of the exit.
   process.on('exit', () => jobs?.kill());
   try {
-    const dashboard = createDashboard(settings, log);
+    const dashboard = createJobsDashboard(settings, log);
     const managementUrl = await openManagementPort(
       { ...settings.server, maxConnections: connectionLimits(settings, readFileLimit()).maxManagement },
       fleet,
@@ -54,7 +54,7 @@ export async function runSingleProcess(parts: ServerRoleContext): Promise<Runnin
       'jobs',
       async () => jobs,
       async () => jobs?.stop(),
-      terms.stopTimeoutMs + 1_000,
+      supervision.stopTimeoutMs + 1_000,
     );
     const server = await lifecycle.open(
       'application',
@@ -64,14 +64,14 @@ export async function runSingleProcess(parts: ServerRoleContext): Promise<Runnin
           settings,
           log,
           metrics,
-          reportShortage: parts.reportShortage,
+          reportShortage: context.reportShortage,
           databaseUrl,
           fleetMetrics: fleetMetrics.collect,
         }),
       (opened) => opened.stop(),
       stopMs,
     );
-    serve(server);
+    becomeReady(server);
     if (databaseUrl !== null) await jobs?.start(databaseUrl);
     return {
       url: server.url,
@@ -80,7 +80,7 @@ export async function runSingleProcess(parts: ServerRoleContext): Promise<Runnin
       resize: unsupported('SIGTTIN and SIGTTOU do nothing with one process: set APP_WORKERS to 2 or more.'),
       async stop() {
         drain();
-        await Promise.all([jobs?.stop(), lifecycle.closeAll(terms.stopTimeoutMs)]);
+        await Promise.all([jobs?.stop(), lifecycle.closeAll(supervision.stopTimeoutMs)]);
       },
     };
   } catch (error) {

@@ -1,10 +1,10 @@
 /**
- * Opens what runs jobs in this process, and closes it in reverse. Both roles of `jobs-program.ts` call it.
+ * Opens the parts that run jobs in this process, and closes them in reverse. Both roles of `jobs-program.ts` call it.
  *
  *     threads, isolate  ->  runner (its own connections)  ->  scheduler, pruner (one connection for both)
  *
- * Stopping: the runner claims no more from that moment on and lets what runs end within the grace time, meanwhile the
- * scheduler and the pruner end; then the threads do.
+ * Stopping: the runner claims no more jobs, and running jobs may finish within the grace time. Meanwhile the scheduler and
+ * the pruner stop. The threads stop last.
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
@@ -27,7 +27,7 @@ import { startPruner } from './pruner.ts';
 import { stopLimits } from './stop-limits.ts';
 import type { TaskThreadData } from './task-thread.ts';
 
-export interface JobParts {
+export interface StartJobsOptions {
   readonly settings: Settings;
   /** The database, migrated. */
   readonly databaseUrl: string;
@@ -37,15 +37,15 @@ export interface JobParts {
   readonly pruneEveryMs?: number;
 }
 
-/** Its counts are of attempts: those begun, and those under way. */
+/** Its counts are those of attempts: started, and in progress. */
 export interface RunningJobs extends RequestCounts {
-  /** Whether it takes jobs now: not while the database is away. */
+  /** Returns whether it takes jobs now. It does not while the database is unavailable. */
   isReady(): boolean;
-  /** Lets what runs end within `graceMs`, releases the rest, and closes everything. Idempotent, never rejects. */
+  /** Lets running jobs finish within `graceMs`, releases the others, closes all parts. Idempotent. Never rejects. */
   stop(graceMs: number): Promise<void>;
 }
 
-/** How long each part may take to close, in milliseconds; the runner beyond the grace time. `stopLimits` is for all. */
+/** How long each part may take to close, in milliseconds; the runner beyond the grace time. `stopLimits` limits all. */
 const closeMs = {
   pruner: 250,
   scheduler: 250,
@@ -55,20 +55,20 @@ const closeMs = {
   metrics: 100,
 };
 
-/** Throws a StartError for what the operator can mend: a pooler in the way, a schedule that is wrong. */
-export async function startJobs(parts: JobParts): Promise<RunningJobs> {
-  const { settings, databaseUrl, log, metrics, pruneEveryMs: everyMs = 3_600_000 } = parts;
+/** Rejects with a StartError for an error that the operator can fix: a pooler in between, a wrong schedule. */
+export async function startJobs(options: StartJobsOptions): Promise<RunningJobs> {
+  const { settings, databaseUrl, log, metrics, pruneEveryMs: everyMs = 3_600_000 } = options;
   const { application, tasks, server } = settings;
   const lifecycle = createLifecycle(log);
   const workerData: TaskThreadData = { settings, databaseUrl };
-  let begun = 0;
+  let started = 0;
   let graceMs = 0;
   try {
     const version = application.projectVersion;
     await lifecycle.open(
       'runtime metrics',
       async () => startRuntimeMetrics({ metrics, version }),
-      async (started) => started.stop(),
+      async (part) => part.stop(),
       closeMs.metrics,
     );
     const opened = await lifecycle.open(
@@ -83,7 +83,7 @@ export async function startJobs(parts: JobParts): Promise<RunningJobs> {
           metrics,
         }),
         isolate: createIsolate({
-          // Crashes are rare, and most of what ran in the process is innocent and soon done.
+          // Crashes are rare, and most jobs that ran in the crashed process are harmless and finish soon.
           size: Math.ceil(tasks.threads / 2),
           start: processStarter(() => startIsolated(workerData)),
           log: log.named('isolate'),
@@ -95,7 +95,7 @@ export async function startJobs(parts: JobParts): Promise<RunningJobs> {
     const counted = <Pool extends Pick<ThreadPool, 'run'>>(runs: Pool): Pool => ({
       ...runs,
       run(attempt, onProgress) {
-        begun += 1;
+        started += 1;
         return runs.run(attempt, onProgress);
       },
     });
@@ -116,7 +116,7 @@ export async function startJobs(parts: JobParts): Promise<RunningJobs> {
           log: log.named('runner'),
           metrics,
         }),
-      (started) => started.stop(graceMs),
+      (part) => part.stop(graceMs),
       server.shutdownGraceSeconds * 1000 + closeMs.runner,
     );
     const database = await lifecycle.open(
@@ -143,17 +143,17 @@ export async function startJobs(parts: JobParts): Promise<RunningJobs> {
         scheduler.start();
         return scheduler;
       },
-      (started) => started.stop(),
+      (part) => part.stop(),
       closeMs.scheduler,
     );
     await lifecycle.open(
       'pruner',
       async () => startPruner({ rules: createRetentionRules({ database, settings }), everyMs, log }),
-      (started) => started.stop(),
+      (part) => part.stop(),
       closeMs.pruner,
     );
     return {
-      requests: () => begun,
+      requests: () => started,
       inFlight: runner.running,
       isReady: runner.isReady,
       stop(ms) {

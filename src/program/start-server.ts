@@ -1,20 +1,16 @@
 /**
- * Opens everything in order and says where it can be reached; the returned `stop` closes it in reverse. `server-program.ts`
- * calls this, and so does every test that wants a server.
+ * Starts a server: opens its parts in order. The returned `stop` closes them in reverse. Every role that answers requests
+ * calls it, and so does every test that needs a server.
  *
  *     embedded PostgreSQL  ->  migrations  ->  mail  ->  connection pool  ->  application  ->  listening socket
  *
- * Stopping drains: readiness fails, no new connection is taken, requests in flight finish within the grace time,
- * then the pool closes, the mails that are left go out, and PostgreSQL stops. Whatever fails on the way up closes what
- * is open already.
+ * Stopping drains: readiness fails, new connections are rejected, requests in progress finish within the grace time, then
+ * the pool closes, queued mails are sent, and PostgreSQL stops. If a part fails to open, the parts opened before are closed.
  */
 
 import { type AppParts, createApp } from '../app.ts';
 import { connectDatabase, type Database } from '../db/database.ts';
-import { findUnsuitability } from '../db/suitability.ts';
 import { createRetentionRules, scopes } from '../declarations.ts';
-import { AppError } from '../errors.ts';
-import type { HealthCheck } from '../features/health/health.ts';
 import { createIdentity } from '../features/identity/identity.ts';
 import { createAddressSet, httpOrigin } from '../http/addresses.ts';
 import type { Context } from '../http/context.ts';
@@ -29,9 +25,9 @@ import { reportRefusedConnections } from '../observability/refused-connections.t
 import { createShortageReport, type ReportShortage } from '../observability/shortage.ts';
 import type { Settings } from '../settings/load.ts';
 import { connectionLimits, readFileLimit } from './connection-limits.ts';
-import { findPending } from './database-check.ts';
+import { healthChecks } from './health-checks.ts';
 import { createLifecycle } from './lifecycle.ts';
-import { rejectListenError } from './listen-error.ts';
+import { toListenError } from './listen-error.ts';
 import { openDatabaseServer } from './open-database.ts';
 import { openMail } from './open-mail.ts';
 import { startPruner } from './pruner.ts';
@@ -42,32 +38,32 @@ export interface StartOptions
   extends Pick<AppParts, 'extraRoutes' | 'fleetMetrics' | 'limitStore' | 'now' | 'passwords' | 'queue'> {
   readonly settings: Settings;
   readonly log: Logger;
-  /** The database to connect to, if somebody else has made it ready: the primary of several workers. */
+  /** The database that the supervisor has opened; null for none. Without it, the server opens its own. */
   readonly databaseUrl?: string | null;
-  /** How mail leaves, instead of the settings' way; null for not at all. */
+  /** Sends mail instead of the mailer of the settings; null for no mail. */
   readonly mailer?: Mailer | null;
-  /** Where everything is counted, if somebody else reads it too. */
+  /** The registry of the process, if there is one already. */
   readonly metrics?: Metrics;
-  /** The report of the process, if there is one already. */
+  /** The shortage report of the process, if there is one already. */
   readonly reportShortage?: ReportShortage;
 }
 
 export interface RunningServer {
-  /** Where the server listens: `http://127.0.0.1:8000`. */
+  /** The address where the server listens: `http://127.0.0.1:8000`. */
   readonly url: string;
   readonly database: Database;
-  /** Requests that have been received. */
+  /** The number of requests received. */
   requests(): number;
-  /** Those of them that have not been answered yet. */
+  /** The number of requests not answered yet. */
   inFlight(): number;
-  /** Drains and closes everything. Idempotent: a second call gets the first one's promise. Never rejects. */
+  /** Drains and closes everything. Idempotent: a second call returns the first promise. Never rejects. */
   stop(options?: StopOptions): Promise<void>;
 }
 
 export interface StopOptions {
   /**
-   * How long idle connections are still listened to, in milliseconds; see http/connection/drain.ts. Default 200, for a stop of
-   * everything. A worker that others take over from wants the whole keep-alive time.
+   * How long idle connections stay open for a last request, in milliseconds; see http/connection/drain.ts. The default of
+   * 200 is for a stop of the whole program. A worker that others replace uses the whole keep-alive time.
    */
   readonly lingerMs?: number;
 }
@@ -77,7 +73,7 @@ const stopLingerMs = 200;
 const databaseCloseMs = 5_000;
 const hourMs = 3_600_000;
 
-/** Throws a StartError for what the operator can mend: a taken port, a wrong database, a failing migration. */
+/** Rejects with a StartError for an error that the operator can fix: a taken port, a wrong database, a failed migration. */
 export async function startServer(options: StartOptions): Promise<RunningServer> {
   const { settings, log } = options;
   const { application, server } = settings;
@@ -128,7 +124,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       );
     }
 
-    let draining = false;
+    let isDraining = false;
     let lingerMs = stopLingerMs;
     const app = createApp({
       ...options,
@@ -143,10 +139,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
         realm: application.projectName,
         security: settings.security,
       }),
-      healthChecks: [
-        { name: 'server', required: true, run: async () => assertNotDraining(draining) },
-        ...databaseChecks(database, databaseUrl),
-      ],
+      healthChecks: healthChecks({
+        database,
+        hasDatabase: databaseUrl !== null,
+        isDraining: () => isDraining,
+      }),
     });
     const http = createHttpServer({
       pipeline: app.pipeline,
@@ -168,26 +165,26 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       blockNullBytes: settings.security.blockNullBytes,
       onMalformed: app.onMalformed,
       malformedFieldsFor: app.malformedFieldsFor,
-      onStreamError: (ctx, error) => log.warning('http.response.aborted', { ...identify(ctx), error }),
-      onPipelineError: (ctx, error) => log.error('http.request.failed', { ...identify(ctx), error }),
+      onStreamError: (ctx, error) => log.warning('http.response.aborted', { ...requestFields(ctx), error }),
+      onPipelineError: (ctx, error) => log.error('http.request.failed', { ...requestFields(ctx), error }),
     });
     observeSaturation({ metrics, inFlight: http.inFlight, pool: database.stats, refused: database.refused });
     const port = await lifecycle.open(
       'server',
       () =>
-        http.listen(server.port, server.host).catch((error: unknown) =>
-          rejectListenError(error, {
+        http.listen(server.port, server.host).catch((error: unknown) => {
+          throw toListenError(error, {
             host: server.host,
             port: server.port,
             hostSetting: 'APP_HOST (or --host)',
             portSetting: 'APP_PORT (or --port)',
-          }),
-        ),
+          });
+        }),
       async () => {
-        draining = true;
+        isDraining = true;
         log.info('application.draining', { in_flight: http.inFlight() });
-        const cut = await http.close({ graceMs: server.shutdownGraceSeconds * 1000, lingerMs });
-        if (cut > 0) log.warning('application.draining', { cut });
+        const aborted = await http.close({ graceMs: server.shutdownGraceSeconds * 1000, lingerMs });
+        if (aborted > 0) log.warning('application.draining', { cut: aborted });
       },
       server.shutdownGraceSeconds * 1000 + 1000,
     );
@@ -199,8 +196,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       database,
       requests: http.requests,
       inFlight: http.inFlight,
-      async stop(how = {}) {
-        lingerMs = how.lingerMs ?? stopLingerMs;
+      async stop(stopOptions = {}) {
+        lingerMs = stopOptions.lingerMs ?? stopLingerMs;
         await lifecycle.closeAll(server.shutdownGraceSeconds * 1000 + stopLimits.parts);
         log.info('application.shutdown');
       },
@@ -211,42 +208,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   }
 }
 
-/** How long readiness waits for the database: probes have short deadlines of their own. */
-const readinessMs = 2000;
-
-function databaseChecks(database: Database, url: string | null): HealthCheck[] {
-  if (url === null) {
-    const disabled = { required: false, run: undefined };
-    return [
-      { name: 'database', ...disabled },
-      { name: 'migrations', ...disabled },
-    ];
-  }
-  return [
-    {
-      name: 'database',
-      required: true,
-      async run() {
-        await database.ping(readinessMs);
-        const unsuitability = await findUnsuitability(database.probe);
-        if (unsuitability !== undefined) throw new AppError('not_ready', unsuitability.sentence);
-      },
-    },
-    {
-      name: 'migrations',
-      required: true,
-      async run() {
-        const problem = await findPending(database.probe);
-        if (problem !== undefined) throw new AppError('not_ready', problem);
-      },
-    },
-  ];
-}
-
-function assertNotDraining(draining: boolean): void {
-  if (draining) throw new AppError('shutting_down', 'The server is about to stop.');
-}
-
-function identify(ctx: Context): { request_id: string; method: string; path: string } {
+/** Identifies a request in the log. */
+function requestFields(ctx: Context): { request_id: string; method: string; path: string } {
   return { request_id: ctx.id, method: ctx.method, path: showPath(ctx.target.path) };
 }

@@ -1,23 +1,23 @@
-import type { SupervisionTerms } from '../cluster/primary.ts';
+import type { SupervisionOptions } from '../cluster/supervision.ts';
 import type { Settings } from '../settings/load.ts';
 import { stopLimits } from './stop-limits.ts';
 
-/** How long a process that others take over from may drain beyond the grace time, in milliseconds. Nobody waits for it. */
-const takenOverMs = 10_000;
+/** How long a replaced process may drain beyond the grace time, in milliseconds. Nothing waits for it. */
+const replacedMs = 10_000;
 
-/** Whether a server with these settings has a process beside it that runs jobs. */
+/** Returns whether a server with these settings has a jobs process. */
 export function hasJobsProcess({ application, tasks }: Settings): boolean {
   return tasks.enabled && application.databaseKind !== 'none';
 }
 
-/** How the processes of these settings are supervised. */
-export function supervisionTerms({ server }: Settings): SupervisionTerms {
+/** Returns how processes are supervised with these settings. */
+export function supervisionOptions({ server }: Settings): SupervisionOptions {
   return {
     workers: server.workers,
     startTimeoutMs: server.workerStartTimeoutSeconds * 1000,
-    drainTimeoutMs: server.shutdownGraceSeconds * 1000 + takenOverMs,
+    drainTimeoutMs: server.shutdownGraceSeconds * 1000 + replacedMs,
     stopTimeoutMs: server.shutdownGraceSeconds * 1000 + stopLimits.child,
-    silenceMs: server.workerTimeoutSeconds * 1000,
+    heartbeatTimeoutMs: server.workerTimeoutSeconds * 1000,
     canaryMs: server.reloadCanarySeconds * 1000,
     maxRequests: server.workerMaxRequests,
     maxRequestsJitter: server.workerMaxRequestsJitter,

@@ -1,6 +1,6 @@
 /**
- * The entry of each process in which a suspect runs alone; `start-jobs.ts` starts them. What threads work with comes as
- * the first message, since settings of the command line and secrets do not belong into arguments.
+ * The entry of each process that runs one suspect job alone; `start-jobs.ts` starts them. The data for its thread is the
+ * first message, since command-line settings and secrets must not appear in the arguments of a process.
  */
 
 import { extname } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * The entry of each thread that runs tasks; `start-jobs.ts` starts them. It opens what tasks work with, of its own: a
- * log whose lines the process writes, two connections, which open when a task first needs them, and the way for mail.
+ * The entry of each thread that runs tasks; `start-jobs.ts` starts them. Each thread has its own log, whose lines the
+ * process writes, two database connections, which open when a task first needs them, and mailer.
  */
 
 import { parentPort, workerData } from 'node:worker_threads';
@@ -11,7 +11,7 @@ import { createThreadLog } from '../jobs/thread/thread-log.ts';
 import type { Settings } from '../settings/load.ts';
 import { chooseMailer } from './open-mail.ts';
 
-/** What the process hands to a thread: plain data. */
+/** The data that a process passes to a thread. It is plain data. */
 export interface TaskThreadData {
   readonly settings: Settings;
   readonly databaseUrl: string;
@@ -20,7 +20,7 @@ export interface TaskThreadData {
 const closeSeconds = 0.4;
 
 if (parentPort === null) {
-  throw new Error('This file runs in a thread: start `npm run worker`, which starts the threads.');
+  throw new Error('This file runs in a thread. Start `npm run worker`, which starts the threads.');
 }
 const port = parentPort;
 const { settings, databaseUrl }: TaskThreadData = workerData;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import * as z from 'zod';
 import { defaultApp } from '../../src/cli/generated-pages.ts';
-import { workerEndReasons, workerStates } from '../../src/cluster/worker-state.ts';
+import { processEndReasons, processStates } from '../../src/cluster/process-state.ts';
 import { events } from '../../src/declarations.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { metricsOf, mustMakeJobFixture, mustStartJobs } from '../helpers/job-fixture.ts';
@@ -77,8 +77,8 @@ for (const [where, exprs] of Object.entries(expressions)) {
   describe(where, () => {
     for (const [label, known] of [
       ['event', events],
-      ['state', workerStates],
-      ['reason', workerEndReasons],
+      ['state', processStates],
+      ['reason', processEndReasons],
     ] as const) {
       test(`names only values of "${label}" that there are`, () => {
         const names: readonly string[] = known;

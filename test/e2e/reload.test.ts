@@ -119,7 +119,7 @@ const broken = [
     // When somebody asks for its metrics, which this test does.
     code: "process.on('message', ({ kind }) => kind === 'scrape' && process.kill(process.pid, 'SIGKILL'));",
     env: 'APP_RELOAD_CANARY_SECONDS=60\n',
-    says: /The new worker 3 ended soon after its start/,
+    says: /The new process 3 exited soon after its start/,
     isCanary: true,
   },
 ];

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { readToPrimary, readToWorker, type ToPrimary, type ToWorker } from '../../src/cluster/messages.ts';
+import {
+  parseToChild,
+  parseToSupervisor,
+  type ToChild,
+  type ToSupervisor,
+} from '../../src/cluster/messages.ts';
 import { type LimitAnswer, type LimitChannel, type LimitReceiver, leaseMs } from '../../src/limits/lease.ts';
 import type { Limit, LimitStore } from '../../src/limits/limit-store.ts';
 import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
@@ -23,10 +28,10 @@ interface Joined {
 function joinWorker(primary: PrimaryLimits, now: () => number): Joined {
   const sent: string[] = [];
   let receiver: LimitReceiver | undefined;
-  const toWorker = (message: ToWorker) => {
+  const toWorker = (message: ToChild) => {
     const text = JSON.stringify(message);
     setImmediate(() => {
-      const known = readToWorker(JSON.parse(text));
+      const known = parseToChild(JSON.parse(text));
       if (known?.kind === 'decision') receiver?.answer(known);
       if (known?.kind === 'recall') receiver?.recall(known.lease);
     });
@@ -35,11 +40,11 @@ function joinWorker(primary: PrimaryLimits, now: () => number): Joined {
     answer: (answer) => toWorker({ kind: 'decision', ...answer }),
     recall: (lease) => toWorker({ kind: 'recall', lease }),
   });
-  const toPrimary = (message: ToPrimary) => {
+  const toPrimary = (message: ToSupervisor) => {
     const text = JSON.stringify(message);
     sent.push(message.kind);
     setImmediate(() => {
-      const known = readToPrimary(JSON.parse(text));
+      const known = parseToSupervisor(JSON.parse(text));
       if (known?.kind === 'limit') end.define(known);
       if (known?.kind === 'take') end.ask(known);
       if (known?.kind === 'settle') end.settle(known);

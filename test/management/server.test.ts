@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Agent, request as httpRequest } from 'node:http';
 import type { TestContext } from 'node:test';
 import { describe, test } from 'node:test';
-import type { Fleet, WorkerReport } from '../../src/cluster/fleet.ts';
+import type { Fleet, ProcessReport } from '../../src/cluster/fleet.ts';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { createManagementServer, type ManagementOptions } from '../../src/management/server.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
@@ -11,7 +11,7 @@ import { request } from '../helpers/http-client.ts';
 import { exchange } from '../helpers/http-server.ts';
 import { parseResponses } from '../helpers/raw-responses.ts';
 
-const worker: WorkerReport = {
+const worker: ProcessReport = {
   id: 1,
   kind: 'requests',
   pid: 4711,
@@ -23,7 +23,7 @@ const worker: WorkerReport = {
   heapBytes: 20_000_000,
   eventLoopLagMs: 1.23456,
   utilisation: 0.12345,
-  silentSeconds: 0.4,
+  secondsSinceHeartbeat: 0.4,
 };
 
 /** A fleet that says what it is told to. */

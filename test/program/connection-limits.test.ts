@@ -37,7 +37,10 @@ describe('the connections of a process', () => {
   });
 
   it('are fewer than the settings want with a warning that names the limit that would do', () => {
-    assert.match(limitsOf(1024).warning ?? '', /lets a process open 1024 files: 832 .*ulimit -n\) to 10330/);
+    assert.match(
+      limitsOf(1024).warning ?? '',
+      /allows 1024 open files, so at most 832 .*ulimit -n\) to 10330/,
+    );
   });
 });
 

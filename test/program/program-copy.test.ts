@@ -4,47 +4,47 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { keepProgram } from '../../src/program/program-copy.ts';
+import { copyProgram } from '../../src/program/program-copy.ts';
 import { mustMakeFolder } from '../helpers/program.ts';
 
-async function mustKeep(t: TestContext) {
+async function mustCopy(t: TestContext) {
   const folder = await mustMakeFolder(t);
   const entry = join(folder, 'main.js');
   writeFileSync(entry, 'first');
-  const kept = keepProgram(entry);
-  t.after(kept.discard);
-  return { entry, kept };
+  const copy = copyProgram(entry);
+  t.after(copy.discard);
+  return { entry, copy };
 }
 
-describe('a kept program', () => {
-  it('is started from where it lies while its files are as they were', async (t) => {
-    const { entry, kept } = await mustKeep(t);
-    assert.deepEqual(kept.placeOf(entry), { entry });
+describe('a program copy', () => {
+  it('the program starts from its original files while they are unchanged', async (t) => {
+    const { entry, copy } = await mustCopy(t);
+    assert.deepEqual(copy.locate(entry), { entry });
   });
 
-  it('is started from the copy, with the settings of then, when its files have changed', async (t) => {
-    const { entry, kept } = await mustKeep(t);
+  it('the program starts from the copy, with the settings of that time, when its files have changed', async (t) => {
+    const { entry, copy } = await mustCopy(t);
     writeFileSync(entry, 'the second version');
-    const place = kept.placeOf(entry);
-    assert.equal(readFileSync(place.entry, 'utf8'), 'first');
-    assert.ok(place.envFile !== undefined && existsSync(place.envFile));
-    assert.ok(existsSync(join(dirname(place.envFile), 'package.json')));
-    assert.ok(existsSync(join(dirname(place.envFile), 'node_modules', 'zod')));
+    const location = copy.locate(entry);
+    assert.equal(readFileSync(location.entry, 'utf8'), 'first');
+    assert.ok(location.envFile !== undefined && existsSync(location.envFile));
+    assert.ok(existsSync(join(dirname(location.envFile), 'package.json')));
+    assert.ok(existsSync(join(dirname(location.envFile), 'node_modules', 'zod')));
   });
 
-  it('is started from where it lies once the copy is gone', async (t) => {
-    const { entry, kept } = await mustKeep(t);
+  it('the program starts from its original files after the copy was removed', async (t) => {
+    const { entry, copy } = await mustCopy(t);
     writeFileSync(entry, 'the second version');
-    kept.discard();
-    kept.discard();
-    assert.deepEqual(kept.placeOf(entry), { entry });
+    copy.discard();
+    copy.discard();
+    assert.deepEqual(copy.locate(entry), { entry });
   });
 
-  it('of a process that was killed is removed by the next one', async (t) => {
+  it('the copy of a process that was killed is removed by the next process', async (t) => {
     const { pid } = spawnSync(process.execPath, ['--eval', '']);
     const abandoned = join(tmpdir(), `strata-program-${pid}-test`);
     mkdirSync(abandoned);
-    await mustKeep(t);
+    await mustCopy(t);
     assert.ok(!existsSync(abandoned));
   });
 });

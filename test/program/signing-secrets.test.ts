@@ -76,7 +76,7 @@ describe('the secret of access tokens', () => {
       }
       return '';
     };
-    assert.match(refusal(folder), /jwt-secret holds no secret of this program: remove it/);
+    assert.match(refusal(folder), /jwt-secret holds no valid secret\. Remove the file/);
     assert.doesNotMatch(refusal(folder), /hunter2/);
     assert.match(refusal(join(folder, 'jwt-secret')), /set SECURITY_JWT_SECRET, or APP_DATA_DIR/);
   });

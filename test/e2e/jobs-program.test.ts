@@ -65,7 +65,11 @@ test('`npm run worker` uses the embedded database of a server beside it, also wh
 });
 
 const refusals = [
-  { what: 'no database', env: { APP_DATABASE_URL: 'none' }, says: /there is none: set APP_DATABASE_URL/ },
+  {
+    what: 'no database',
+    env: { APP_DATABASE_URL: 'none' },
+    says: /^Jobs need a database: set APP_DATABASE_URL/,
+  },
   {
     what: 'a database that does not answer',
     env: { APP_DATABASE_URL: 'postgres://strata:hunter2@127.0.0.1:1/strata' },
