@@ -1,5 +1,5 @@
 /**
- * What a runner does to jobs: claims them, records their progress, and ends each attempt in one of the transitions that
+ * The statements of a runner on jobs: it claims them, records their progress, and ends each attempt in one of the transitions that
  * leave `running`. Each function is one statement and rejects with the errors of the database.
  *
  * Fencing: every statement that ends an attempt names the runner and the attempt. A job that was taken over meanwhile has
@@ -10,7 +10,7 @@
  * - A job whose cancellation was requested becomes `cancelled`, never `scheduled` or `available`.
  * - A release and a snooze do not count the attempt: they raise the maximum, because a number must never be used twice.
  * - No write waits for a row that another transaction has locked: the row is skipped as if the attempt were no longer
- *   current, and `findStateAfter` tells the two cases apart. One locked row would delay everything in the same batch.
+ *   current, and `findStateAfter` distinguishes the two cases. One locked row would delay everything in the same batch.
  */
 
 import type { Sql } from '../db/sql.ts';

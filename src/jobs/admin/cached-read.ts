@@ -1,27 +1,27 @@
 /**
- * A value that costs work, for readers who ask often: however many they are and however much the work grows, doing it
- * takes a small share of the time. It is done again only after a rest of `rest` times as long as it took, and of
- * `minTtlMs` at least; in between everybody gets what was found, or the error that was.
+ * Caches the result of an expensive read for frequent readers. However many readers there are and however expensive the read
+ * becomes, it runs for at most a small share of the time: the result is kept for `restFactor` times the duration of the
+ * read, and for at least `minTtlMs`. Until then every reader gets the cached value, or the error of the read.
  */
 
 import { withTimeout } from '../../concurrency/with-timeout.ts';
 
 export interface CachedReadOptions {
-  /** How old a value may always be, in milliseconds. */
+  /** Minimum time to live of a value, in milliseconds. */
   readonly minTtlMs: number;
-  /** The rest after the work, in multiples of how long the work took; 20 by default, which is 5 % of the time. */
-  readonly rest?: number;
-  /** Milliseconds of a clock that only goes forwards. */
+  /** Time to live as a multiple of the duration of the read. By default 20, so that reading takes 5 % of the time. */
+  readonly restFactor?: number;
+  /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
 }
 
 export interface CachedRead<Value> {
   /**
-   * The value. With the work under way it waits for that `waitMs` at most, and then gives the value before it, or
-   * undefined before the first. Rejects with what the last work rejected with.
+   * Returns the cached value, or reads it. Waits for a read at most `waitMs`, then returns the previous value, or
+   * undefined if there is none. Rejects with the error of the last read.
    */
   read(waitMs: number): Promise<Value | undefined>;
-  /** Something has changed: the next reader does not get what was found before. */
+  /** Discards the cached value after a change, so that the next reader triggers a new read. */
   invalidate(): void;
 }
 
@@ -29,34 +29,35 @@ type Outcome<Value> =
   | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly error: unknown };
 
-/** Makes a paced value of `work`, which starts when somebody asks. */
+/** Creates a cached read of `load`, which runs only when a reader asks. */
 export function cachedRead<Value>(
-  work: () => Promise<Value>,
-  { minTtlMs, rest = 20, now = () => performance.now() }: CachedReadOptions,
+  load: () => Promise<Value>,
+  { minTtlMs, restFactor = 20, now = () => performance.now() }: CachedReadOptions,
 ): CachedRead<Value> {
   let latest: Outcome<Value> | undefined;
-  let underWay: Promise<void> | undefined;
+  let refreshing: Promise<void> | undefined;
   let freshUntil = Number.NEGATIVE_INFINITY;
   let changes = 0;
 
-  async function find(): Promise<void> {
+  async function refresh(): Promise<void> {
     const [startedAt, changesAtStart] = [now(), changes];
     try {
-      latest = { ok: true, value: await work() };
+      latest = { ok: true, value: await load() };
     } catch (error) {
       latest = { ok: false, error };
     }
-    underWay = undefined;
+    refreshing = undefined;
     const endedAt = now();
-    // What changed while the work was done may not be in it.
-    if (changes === changesAtStart) freshUntil = endedAt + Math.max(minTtlMs, rest * (endedAt - startedAt));
+    // A change during the read may not be part of its result.
+    if (changes === changesAtStart)
+      freshUntil = endedAt + Math.max(minTtlMs, restFactor * (endedAt - startedAt));
   }
 
   return {
     async read(waitMs) {
-      if (underWay !== undefined || now() >= freshUntil) {
-        underWay ??= find();
-        await withTimeout(underWay, waitMs, () => {});
+      if (refreshing !== undefined || now() >= freshUntil) {
+        refreshing ??= refresh();
+        await withTimeout(refreshing, waitMs, () => {});
       }
       if (latest?.ok === false) throw latest.error;
       return latest?.value;

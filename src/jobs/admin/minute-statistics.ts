@@ -1,17 +1,18 @@
 /**
- * What became of jobs minute by minute: how many finished and how, how long they had waited, how long they ran.
+ * Statistics of finished jobs per minute: how many completed, failed or were cancelled, how long they waited and ran.
  *
  *     oldest           final.from                      final.until        newest
- *       │  not known yet  │   computed once and kept        │   computed    │
- *       │ <── a look goes on as far as its time allows      │   with each   │
+ *       │  not read yet   │      read once and cached      │   read again    │
+ *       │ <── extended backwards within the time budget    │   every time    │
  *
- * The last minutes are computed with each look, for jobs may still be committed in them. Of the past a look computes
- * twice as many minutes with each statement while its budget lasts: nobody knows beforehand how many jobs they have.
+ * The last two minutes are read every time, because jobs may still be committed in them. Each call also extends the past
+ * while its time budget lasts, and doubles the number of minutes per statement, because the number of jobs per minute is
+ * not known beforehand.
  */
 
 import type { Sql } from '../../db/sql.ts';
 
-/** Half of the jobs took at most `p50` milliseconds, 95 of 100 at most `p95`. */
+/** Percentiles in milliseconds. */
 export interface Percentiles {
   readonly p50: number;
   readonly p95: number;
@@ -22,22 +23,22 @@ export interface MinuteStatistics {
   readonly completed: number;
   readonly failed: number;
   readonly cancelled: number;
-  /** From the time at which the job was to run to the start of its last attempt; null if none has started. */
+  /** Time from `run_at` to the start of the last attempt; null if no job started an attempt. */
   readonly wait: Percentiles | null;
-  /** How long its last attempt took. */
+  /** Duration of the last attempt; null as above. */
   readonly run: Percentiles | null;
 }
 
 const minuteMs = 60_000;
 const shownMs = 60 * minuteMs;
-/** What nobody has looked at for longer is not caught up with in one statement. */
-const catchUpMs = 5 * minuteMs;
-/** How long one look may compute the past, in milliseconds. */
+/** A longer gap since the last call is not read in one statement; the past is then read anew within the budget. */
+const maxCatchUpMs = 5 * minuteMs;
+/** Time budget of one call for reading the past, in milliseconds. */
 const budgetMs = 250;
 
 /**
- * Makes the function that looks. It gives the last hour, the oldest minute first, without those that are not known yet;
- * rejects with the errors of the database. One look at a time. `now` is milliseconds since 1970.
+ * Creates the read function. It returns the last hour, oldest minute first, without the minutes that are not read yet, and
+ * rejects with the errors of the database. One call at a time. `now` returns milliseconds since 1970.
  */
 export function createMinuteStatistics(
   sql: Sql,
@@ -46,24 +47,24 @@ export function createMinuteStatistics(
   const known = new Map<number, MinuteStatistics>();
   const final = { from: 0, until: 0 };
 
-  async function look(): Promise<readonly MinuteStatistics[]> {
+  async function read(): Promise<readonly MinuteStatistics[]> {
     const startedAt = now();
     const end = Math.floor(startedAt / minuteMs) * minuteMs + minuteMs;
     const oldest = end - shownMs;
     const changing = end - 2 * minuteMs;
-    if (changing - final.until > catchUpMs) Object.assign(final, { from: changing, until: changing });
-    await find(Math.min(final.until, changing), end);
+    if (changing - final.until > maxCatchUpMs) Object.assign(final, { from: changing, until: changing });
+    await load(Math.min(final.until, changing), end);
     final.until = changing;
     for (let minutes = 1; final.from > oldest && now() - startedAt <= budgetMs; minutes *= 2) {
       const from = Math.max(oldest, final.from - minutes * minuteMs);
-      await find(from, final.from);
+      await load(from, final.from);
       final.from = from;
     }
     for (const start of known.keys()) if (start < Math.max(oldest, final.from)) known.delete(start);
     return [...known.values()].sort((a, b) => a.start.getTime() - b.start.getTime());
   }
 
-  async function find(from: number, until: number): Promise<void> {
+  async function load(from: number, until: number): Promise<void> {
     for (let start = from; start < until; start += minuteMs) {
       known.set(start, {
         start: new Date(start),
@@ -79,12 +80,12 @@ export function createMinuteStatistics(
       from,
       until,
     )) {
-      const spreads = { wait: spread(waitP50, waitP95), run: spread(runP50, runP95) };
-      known.set(start.getTime(), { start, ...counts, ...spreads });
+      const times = { wait: percentiles(waitP50, waitP95), run: percentiles(runP50, runP95) };
+      known.set(start.getTime(), { start, ...counts, ...times });
     }
   }
 
-  return look;
+  return read;
 }
 
 interface MinuteRow {
@@ -98,7 +99,7 @@ interface MinuteRow {
   readonly runP95: number | null;
 }
 
-/** The minutes of a range in which jobs finished. */
+/** Returns the minutes of a range in which jobs finished. */
 function findMinutes(sql: Sql, fromMs: number, untilMs: number): Promise<MinuteRow[]> {
   return sql<MinuteRow[]>`
     select start, completed, failed, cancelled,
@@ -122,6 +123,6 @@ function findMinutes(sql: Sql, fromMs: number, untilMs: number): Promise<MinuteR
     ) as minute`;
 }
 
-function spread(p50: number | null, p95: number | null): Percentiles | null {
+function percentiles(p50: number | null, p95: number | null): Percentiles | null {
   return p50 === null || p95 === null ? null : { p50, p95 };
 }

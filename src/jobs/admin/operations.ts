@@ -1,6 +1,6 @@
 /**
- * What an operator does to more than one job: pausing a queue, and trying again what has failed. A paused queue takes
- * jobs, and those of it that run go on; nobody claims another until it is resumed.
+ * Operations on more than one job: pausing and resuming a queue, and retrying failed jobs. A paused queue still accepts
+ * jobs, and its running jobs continue, but no runner claims from it until it is resumed.
  */
 
 import type { Sql } from '../../db/sql.ts';
@@ -10,8 +10,8 @@ import type { Queue } from '../queue.ts';
 import { type FailedFilter, findRetryable } from './search.ts';
 
 /**
- * Pauses a queue, whether it has jobs or not. Pausing a paused one changes nothing. Throws an AppError `not_found` for
- * a queue that no runner has served and that has no job: the name is mistyped.
+ * Pauses a queue, with or without jobs. Idempotent. Rejects with an AppError `not_found` for a queue that no runner has ever
+ * served and that has no job, because the name is probably mistyped.
  */
 export async function pauseQueue(sql: Sql, name: string): Promise<void> {
   await assertQueueExists(sql, name);
@@ -20,7 +20,7 @@ export async function pauseQueue(sql: Sql, name: string): Promise<void> {
     on conflict (name) do update set paused_at = coalesce(job_queues.paused_at, now())`;
 }
 
-/** Resumes a queue, and wakes the runners. Resuming one that is not paused changes nothing. Throws as pausing does. */
+/** Resumes a queue and wakes the runners. Idempotent. Rejects as `pauseQueue` does. */
 export async function resumeQueue(sql: Sql, name: string): Promise<void> {
   await assertQueueExists(sql, name);
   await sql`
@@ -36,18 +36,17 @@ async function assertQueueExists(sql: Sql, name: string): Promise<void> {
 
 export interface RetriedJobs {
   readonly retried: number;
-  /** The id after which to go on; null if there are no more. */
+  /** The id to pass as `after` to the next call; null after the last batch. */
   readonly after: number | null;
 }
 
-/** As many as one call does: a moment's work, so that the caller can show how far it is. */
+/** Small enough for a short call, so that the caller can show progress. */
 const batchSize = 200;
 
 /**
- * Makes the failed jobs above the id `after` available again, in order, as many as fit into one batch. Ids only grow on
- * the way, so a job that fails again at once does not keep the caller busy. One that was refused for good is left as it
- * is, and so is one whose unique key another job has taken meanwhile. Rejects with the errors of the database; what was
- * done until then stays.
+ * Retries one batch of failed jobs with ids above `after`, in order. Ids only increase from batch to batch, so a job that
+ * fails again at once is not retried endlessly. Skips jobs whose input was refused, and jobs whose unique key another job
+ * has taken. Rejects with the errors of the database; the jobs retried until then stay retried.
  */
 export async function retryFailed(
   sql: Sql,
@@ -58,13 +57,13 @@ export async function retryFailed(
   const ids = await findRetryable(sql, filter, after, batchSize);
   let retried = 0;
   for (const id of ids) {
-    const job = await queue.retry(sql, id).catch(unlessKeyIsTaken);
+    const job = await queue.retry(sql, id).catch(ignoreTakenKey);
     if (job !== undefined) retried += 1;
   }
   return { retried, after: ids.length < batchSize ? null : (ids.at(-1) ?? null) };
 }
 
-function unlessKeyIsTaken(error: unknown): undefined {
+function ignoreTakenKey(error: unknown): undefined {
   if (error instanceof AppError && error.code === 'conflict') return undefined;
   throw error;
 }

@@ -1,8 +1,8 @@
 /**
- * What an operator wants to know of all jobs at a glance. Each part is paced (cached-read.ts), because a table of millions is
- * not counted every two seconds: what waits, what runs and who runs it is one part, through the partial indexes and in
- * one snapshot, for these figures are read against each other; what has finished by reading the table, which takes
- * longer the longer finished jobs are kept and is done accordingly seldom.
+ * The overview of all jobs for operators. Each part is cached (`cached-read.ts`), because a table of millions of rows must not
+ * be counted every two seconds. Waiting and running jobs, paused queues and runners are one part: they are read through
+ * partial indexes and in one snapshot, because operators compare these numbers. Finished jobs need a scan of the table,
+ * which takes longer the more of them are kept, and runs less often accordingly.
  */
 
 import type { Database } from '../../db/database.ts';
@@ -19,7 +19,7 @@ export interface JobCount {
   readonly task: string;
   readonly state: JobState;
   readonly jobs: number;
-  /** Of those that wait, when the first was or is to run; null for other states. */
+  /** The earliest `run_at` of waiting jobs; null for other states. */
   readonly firstRunAt: Date | null;
 }
 
@@ -31,36 +31,36 @@ export interface RunnerReport {
   readonly threads: number;
   readonly startedAt: Date;
   readonly running: number;
-  /** Whether its session is there; else its process is gone, and nobody has taken its jobs over yet. */
+  /** Whether its session holds the lock. If not, its process is gone and its jobs are not taken over yet. */
   readonly alive: boolean;
 }
 
 export interface JobsOverview {
-  /** What waits and what runs. */
+  /** Waiting and running jobs. */
   readonly active: readonly JobCount[];
-  /** What has finished; undefined while it is being counted for the first time, or takes too long to count. */
+  /** Finished jobs; undefined during the first count, or if counting takes too long. */
   readonly finished: readonly JobCount[] | undefined;
-  /** The queues that are paused, and since when. */
+  /** The paused queues, and since when they are paused. */
   readonly paused: ReadonlyMap<string, Date>;
   readonly runners: readonly RunnerReport[];
-  /** The last hour, the oldest minute first; those that are not counted yet are left out. */
+  /** The last hour, oldest minute first, without minutes that are not counted yet. */
   readonly minutes: readonly MinuteStatistics[];
 }
 
 export interface OverviewReader {
   /** Rejects with the errors of the database. */
   read(): Promise<JobsOverview>;
-  /** Somebody has changed jobs or queues by hand and wants to see it. */
+  /** Discards cached counts after an operator has changed jobs or queues. */
   invalidate(): void;
 }
 
-/** How long one look may wait for each part, in milliseconds: the limit of a statement is shorter. */
+/** Maximum wait for each part, in milliseconds. The statement timeout is shorter. */
 const maxWaitMs = 3_000;
-/** Finished jobs may still be being counted when the rest is shown. */
+/** The rest is returned while finished jobs are still being counted. */
 const maxFinishedWaitMs = 300;
 const finishedTimeoutMs = 15_000;
 
-/** Makes a reader over one database, which all who look share. */
+/** Creates a reader for one database. All clients share its cache. */
 export function createOverviewReader(database: Database): OverviewReader {
   const { sql } = database;
   const present = cachedRead(() => findPresent(database), { minTtlMs: 900 });
@@ -68,15 +68,15 @@ export function createOverviewReader(database: Database): OverviewReader {
   const minutes = cachedRead(createMinuteStatistics(sql), { minTtlMs: 1_800 });
   return {
     async read() {
-      const [now, finishedLately, lastHour] = await Promise.all([
+      const [now, finishedCounts, lastHour] = await Promise.all([
         present.read(maxWaitMs),
-        finished.read(maxFinishedWaitMs).catch(unlessTooSlow),
+        finished.read(maxFinishedWaitMs).catch(ignoreTimeout),
         minutes.read(maxWaitMs),
       ]);
       if (now === undefined) {
-        throw new AppError('database_timeout', 'The database takes too long to count the jobs: try again.');
+        throw new AppError('database_timeout', 'The database needs too long to count the jobs: try again.');
       }
-      return { ...now, finished: finishedLately, minutes: lastHour ?? [] };
+      return { ...now, finished: finishedCounts, minutes: lastHour ?? [] };
     },
     invalidate() {
       for (const part of [present, finished]) part.invalidate();
@@ -84,12 +84,12 @@ export function createOverviewReader(database: Database): OverviewReader {
   };
 }
 
-function unlessTooSlow(error: unknown): undefined {
+function ignoreTimeout(error: unknown): undefined {
   if (error instanceof AppError && error.code === 'database_timeout') return undefined;
   throw error;
 }
 
-/** In one snapshot, so that as many jobs run as the runners have. */
+/** Reads in one snapshot, so that the number of running jobs matches the runners. */
 function findPresent({
   transaction,
 }: Database): Promise<Pick<JobsOverview, 'active' | 'paused' | 'runners'>> {
@@ -103,7 +103,7 @@ function findPresent({
   );
 }
 
-/** One statement a state, for each has a partial index of its own. */
+/** One select per state, because each state has a partial index of its own. */
 function countActive(sql: Sql): Promise<JobCount[]> {
   return sql<JobCount[]>`
     select queue, name as task, state, count(*) as jobs, min(run_at) as "firstRunAt"

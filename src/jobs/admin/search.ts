@@ -1,7 +1,7 @@
 /**
- * Looking for jobs, the newest first, in pages by id (see db/keyset.ts). What no index serves is looked for among a
- * bounded number of rows: a page may then be empty and say where to go on, so that no question reads a whole table of
- * millions. A state that few jobs are in is found through its partial index, however long ago they were.
+ * Searches jobs, newest first, in pages by id (see db/keyset.ts). A filter that no index supports is applied to a bounded number of
+ * rows, so no search reads a whole table of millions; a page may then be empty and have the id at which to continue. States
+ * that few jobs are in are found through their partial indexes, however old the jobs are.
  */
 
 import type { Sql } from '../../db/sql.ts';
@@ -11,11 +11,11 @@ export interface JobFilter {
   readonly state?: JobState | undefined;
   readonly queue?: string | undefined;
   readonly task?: string | undefined;
-  /** The id of a job, if it is a number; else a part of the id of the request that enqueued it. */
+  /** The id of a job if it is a number, else part of the id of the request that enqueued it. */
   readonly text?: string | undefined;
 }
 
-/** A job in a list: without its payload and its result. */
+/** A job in a list, without payload and result. */
 export interface ListedJob {
   readonly id: number;
   readonly name: string;
@@ -25,7 +25,7 @@ export interface ListedJob {
   readonly maxAttempts: number;
   readonly progress: number;
   readonly progressMessage: string | null;
-  /** What its last attempt failed with. */
+  /** The error of its last attempt that failed. */
   readonly lastError: { readonly code: string; readonly message: string } | null;
   readonly requestId: string | null;
   readonly runner: number | null;
@@ -38,15 +38,15 @@ export interface ListedJob {
 
 export interface JobPage {
   readonly jobs: readonly ListedJob[];
-  /** Older jobs have ids below this; null if there are none. */
+  /** The id below which the next page starts; null on the last page. */
   readonly before: number | null;
 }
 
 const pageSize = 50;
-/** The rows that one question looks at when no index leads to what it wants. */
+/** Maximum number of rows that a search reads when no index supports its filter. */
 const maxRowsRead = 50_000;
 
-/** One page of the jobs with ids below `before`. Rejects with the errors of the database. */
+/** Returns one page of the jobs with ids below `before`. Rejects with the errors of the database. */
 export async function searchJobs(sql: Sql, filter: JobFilter, before: number | undefined): Promise<JobPage> {
   const floor = hasIndex(filter) ? 0 : await findFloor(sql, before);
   const rows = await sql<ListedJob[]>`
@@ -66,10 +66,10 @@ export async function searchJobs(sql: Sql, filter: JobFilter, before: number | u
   return { jobs, before: floor > 0 ? floor : null };
 }
 
-/** Of which failed jobs. */
+/** Selects failed jobs. */
 export type FailedFilter = Pick<JobFilter, 'queue' | 'task'>;
 
-/** The ids above `after` of failed jobs that another attempt may help, in order. */
+/** Returns the ids above `after` of failed jobs that may succeed if retried, in order. */
 export async function findRetryable(
   sql: Sql,
   filter: FailedFilter,
@@ -84,13 +84,13 @@ export async function findRetryable(
   return rows.map(({ id }) => id);
 }
 
-/** How many there are of those, counted up to `most`. */
+/** Counts these jobs, up to `limit`. */
 export async function countRetryable(sql: Sql, filter: FailedFilter, max: number): Promise<number> {
   const rows = await sql`select from jobs where ${isRetryable(sql, filter)} limit ${max}`;
   return rows.length;
 }
 
-/** A task that has refused, or its payload, would be refused again; and its user is to see why, not a later error. */
+/** Excludes refused jobs and invalid payloads: they would fail again, and the user should see the original error. */
 function isRetryable(sql: Sql, { queue, task }: FailedFilter) {
   return sql`
     ${matches(sql, { queue, task, state: 'failed' })}
@@ -102,10 +102,10 @@ function matches(sql: Sql, { state, queue, task, text }: JobFilter) {
     ${state === undefined ? sql`true` : isIn(sql, state)}
     and ${queue === undefined ? sql`true` : sql`queue = ${queue}`}
     and ${task === undefined ? sql`true` : sql`name = ${task}`}
-    and ${text === undefined ? sql`true` : isAbout(sql, text)}`;
+    and ${text === undefined ? sql`true` : matchesText(sql, text)}`;
 }
 
-/** Written out, for a plan that is made before the parameters are known could use none of the partial indexes. */
+/** Literals, because a plan that is made before the parameters are known cannot use the partial indexes. */
 function isIn(sql: Sql, state: JobState) {
   switch (state) {
     case 'scheduled':
@@ -123,7 +123,7 @@ function isIn(sql: Sql, state: JobState) {
   }
 }
 
-function isAbout(sql: Sql, text: string) {
+function matchesText(sql: Sql, text: string) {
   return isId(text)
     ? sql`id = ${Number(text)}`
     : sql`strpos(lower(request_id collate "C"), ${text.toLowerCase()}) > 0`;
@@ -133,14 +133,14 @@ function isId(text: string): boolean {
   return /^[1-9][0-9]{0,14}$/.test(text);
 }
 
-/** Whether the key or a partial index of what few rows are leads to the jobs: all states have one but `completed`. */
+/** Returns whether the primary key or a partial index supports the filter. Every state but `completed` has one. */
 function hasIndex({ state, queue, task, text }: JobFilter): boolean {
   if (text !== undefined && isId(text)) return true;
   if (state === undefined) return queue === undefined && task === undefined && text === undefined;
   return state !== 'completed';
 }
 
-/** The id that so many rows are above of; 0 if there are not so many. Reads nothing but the index. */
+/** Returns the id that is `maxRowsRead` rows below `before`; 0 if there are fewer rows. Reads only the index. */
 async function findFloor(sql: Sql, before: number | undefined): Promise<number> {
   const [row] = await sql<{ id: number }[]>`
     select id from jobs

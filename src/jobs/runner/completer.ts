@@ -16,7 +16,7 @@
  *     lost        the job no longer belongs to this attempt, or the session has closed. A job that a try with a lost answer
  *                 released, and that was claimed again before the next try, cannot be distinguished from this
  *     rejected    PostgreSQL can never store the values (`isRejected`), or they cannot be sent to it. A result then fails its
- *                 job; an error is replaced by one that says so, and fails the attempt
+ *                 job; an error is replaced by a fixed one, and fails the attempt
  *
  * Every other obstacle is temporary, such as a locked row, a full disk or a restart, and no other runner can take the job
  * meanwhile. If an attempt is dropped all the same, its row is found and released (orphans, `dispatcher.ts`).

@@ -28,7 +28,7 @@ export interface Prefetch {
 const horizonMs = 100;
 /** A larger claim would not be cheaper per job. */
 const maxAhead = 256;
-/** No more is claimed with this many attempts held: the database is too slow to record their outcomes. */
+/** Claiming pauses when this many attempts are held: the database is too slow to record their outcomes. */
 const maxHeld = 2_048;
 /** Weight of the latest job in the moving average. */
 const weight = 0.1;

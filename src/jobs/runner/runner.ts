@@ -51,7 +51,7 @@ export interface Runner {
   isReady(): boolean;
   /** Number of running attempts. */
   running(): number;
-  /** Claims no more jobs, lets running ones finish within `graceMs`, releases the rest. Idempotent; never rejects. */
+  /** Stops claiming, lets running ones finish within `graceMs`, releases the rest. Idempotent; never rejects. */
   stop(graceMs: number): Promise<void>;
 }
 

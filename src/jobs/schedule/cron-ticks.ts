@@ -1,11 +1,11 @@
 /**
- * When a cron expression fires, in a time zone whose clocks are changed twice a year. The two rules:
+ * Computes when a cron expression fires in a time zone with daylight saving time. Two rules apply:
  *
- * - An expression for some hours of the day fires once for each of its local times: at the first instant at which the
- *   clock shows that time or has passed it. A time that is skipped in spring fires right after the gap, together with
- *   others of the gap and of that instant; one that comes twice in autumn fires the first time.
- * - An expression for every hour follows the clock: it fires at each instant at which the clock shows a time of it. So
- *   `0 * * * *` and `0-59/5 * * * *` go on at their pace, in both hours of autumn, and nothing is skipped in spring.
+ * - An expression for some hours of the day fires once per matching local time: at the first instant at which the clock shows
+ *   that time or a later one. A time that is skipped in spring fires right after the gap, together with other times in the gap
+ *   and at that instant; a time that occurs twice in autumn fires the first time.
+ * - An expression for every hour follows the clock: it fires at each instant at which the clock shows a matching time. So
+ *   `0 * * * *` and `0-59/5 * * * *` keep their interval, in both hours of autumn and without a gap in spring.
  */
 
 import { type Cron, matches, nextMatch } from './cron.ts';
@@ -16,13 +16,13 @@ const dayMs = 86_400_000;
 
 /** A cron expression in a time zone. */
 export interface Ticks {
-  /** The first tick after this time. */
+  /** Returns the first tick after this time. */
   next(after: Date): Date;
-  /** The last tick after the one time and not after the other, if there is one. */
+  /** Returns the last tick after `after` and not after `until`; undefined if there is none. */
   latest(after: Date, until: Date): Date | undefined;
 }
 
-/** Throws an Error with a sentence if there is no such time zone. */
+/** Throws an Error if the time zone does not exist. */
 export function createTicks(cron: Cron, timeZone: string): Ticks {
   const clock = createLocalClock(timeZone);
   const nextTick = cron.hours.size === 24 ? nextShown : nextReached;
@@ -31,7 +31,7 @@ export function createTicks(cron: Cron, timeZone: string): Ticks {
   return {
     next: (after) => new Date(next(after.getTime())),
     latest(after, until) {
-      // From `early` a tick comes in time, from `late` it does not: the last one is the first after where this turns.
+      // Bisection: the next tick after `early` is within `until`, the next after `late` is not. Both converge before the last one.
       let [early, late] = [after.getTime(), until.getTime()];
       if (next(early) > late) return undefined;
       while (late - early > minuteMs) {
@@ -44,20 +44,20 @@ export function createTicks(cron: Cron, timeZone: string): Ticks {
   };
 }
 
-/** The first rule. */
+/** The first rule: some hours of the day. */
 function nextReached(cron: Cron, clock: LocalClock, after: number): number {
   let local = clock.read(after);
   for (;;) {
     local = nextMatch(cron, local);
     const tick = clock.reach(local);
-    // What the clock shows for the second time has been reached before.
+    // A local time that occurs a second time was reached before.
     if (tick > after) return tick;
   }
 }
 
 /**
- * The second rule. It looks a day ahead, in which the clock may be changed once; and over what lies between that day and
- * the next match, for no change takes the clock back by a day.
+ * The second rule: every hour. Searches one day ahead, in which the clock changes at most once, and skips the time between
+ * that day and the next match, because no change sets a clock back by a day.
  */
 function nextShown(cron: Cron, clock: LocalClock, after: number): number {
   let from = after;

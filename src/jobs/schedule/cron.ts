@@ -1,19 +1,19 @@
 /**
- * Cron expressions: five fields that say at which minutes something happens, as in a POSIX crontab.
+ * Cron expressions: five fields that select minutes, as in a POSIX crontab.
  *
  *     30 6 * * MON-FRI       minute 0-59, hour 0-23, day of the month 1-31, month 1-12, day of the week 0-7
  *
- * A field is `*`, a value, a range `1-5`, every so many of a range or of all `8-18/2`, or a list of these with commas.
- * Months and days of the week have names (JAN, SUN, in any case); 0 and 7 are both Sunday. `@hourly`, `@daily`,
- * `@weekly`, `@monthly` and `@yearly` stand for the expressions below. There are no seconds, and no `L`, `W`, `#`, `?`.
+ * A field is `*`, a value, a range `1-5`, a step over a range `8-18/2` or over `*`, or a comma-separated list of these.
+ * Months and days of the week have names (JAN, SUN, in any case); 0 and 7 are both Sunday. `@hourly`, `@daily`, `@weekly`,
+ * `@monthly` and `@yearly` are short for the expressions below. Seconds, `L`, `W`, `#` and `?` are not supported.
  *
- * Days: where both fields of days are other than `*`, a day that fits either of them will do; else it must fit both.
+ * Days: if both day fields are restricted (not `*`), a day that matches either of them matches; else it must match both.
  *
- * This file knows no time zone: what it matches are the digits on a clock. When these come is in `cron-ticks.ts`.
+ * This file knows no time zone: it matches the digits on a clock. `cron-ticks.ts` computes when a clock shows them.
  */
 
 export interface Cron {
-  /** The expression as it was written. */
+  /** The original expression. */
   readonly text: string;
   readonly minutes: ReadonlySet<number>;
   readonly hours: ReadonlySet<number>;
@@ -21,7 +21,7 @@ export interface Cron {
   readonly months: ReadonlySet<number>;
   /** 0 is Sunday. */
   readonly weekdays: ReadonlySet<number>;
-  /** Whether a day needs to fit one of `days` and `weekdays` only. */
+  /** Whether a day must match only one of `days` and `weekdays`. */
   readonly eitherDay: boolean;
 }
 
@@ -53,14 +53,14 @@ const shorthands: ReadonlyMap<string, string> = new Map([
 /** The maximum number of days of each month. */
 const monthLengths = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-/** Reads an expression. Throws an Error with a sentence that names the field that is wrong, or says that it never fires. */
+/** Parses an expression. Throws an Error that names the invalid field, or states that the expression never fires. */
 export function parseCron(text: string): Cron {
   const expression = text.trim();
   const parts = (shorthands.get(expression.toLowerCase()) ?? expression).split(/\s+/);
   const [minute = '', hour = '', day = '', month = '', weekday = ''] = parts;
   if (expression.startsWith('@') && parts.length === 1) {
     throw new Error(
-      `The cron expression "${text}" is not known: use one of ${[...shorthands.keys()].join(', ')}, or five fields.`,
+      `The cron expression "${text}" is unknown: use one of ${[...shorthands.keys()].join(', ')}, or five fields.`,
     );
   }
   if (parts.length !== 5 || expression === '') {
@@ -83,7 +83,7 @@ export function parseCron(text: string): Cron {
 
 function readField(text: string, field: Field, list: string): ReadonlySet<number> {
   const reject = (why: string): never => {
-    throw new Error(`The ${field.name} "${list}" of the cron expression "${text}" is wrong: ${why}.`);
+    throw new Error(`The ${field.name} "${list}" of the cron expression "${text}" is invalid: ${why}.`);
   };
   const values = new Set<number>();
   for (const item of list.split(',')) {
@@ -99,14 +99,14 @@ function readField(text: string, field: Field, list: string): ReadonlySet<number
     if (last < first) reject(`a range goes upwards, so write ${from}-${field.max},${field.min}-${to}`);
     const by = Number(step ?? 1);
     if (by < 1 || by > field.max - field.min) {
-      reject(`a step is from 1 to ${field.max - field.min}`);
+      reject(`a step must be from 1 to ${field.max - field.min}`);
     }
     for (let value = first; value <= last; value += by) values.add(value);
   }
   return values;
 }
 
-/** The end of a range. Sunday is a day after Saturday too, by its name as well. */
+/** Returns the end of a range. Sunday also comes after Saturday, by its name as well. */
 function lastOf(field: Field, first: number, word: string, reject: (why: string) => never): number {
   const last = readValue(field, word, reject);
   return field === weekdayField && last === 0 && first > 0 ? 7 : last;
@@ -122,14 +122,14 @@ function readValue({ min, max, words = [] }: Field, word: string, reject: (why: 
   );
 }
 
-/** The 30th of February never comes; but where a day of the week will do as well, some day does. */
+/** Throws for days that no month has, such as 30 February, unless a day of the week also matches. */
 function assertFires({ text, days, months, eitherDay }: Cron): void {
   const firstDay = Math.min(...days);
   if (eitherDay || [...months].some((month) => firstDay <= (monthLengths[month - 1] ?? 0))) return;
   throw new Error(`The cron expression "${text}" never fires: none of its months has a day ${firstDay}.`);
 }
 
-/** Whether it fires when a clock shows these digits: the time as in `local-clock.ts`. */
+/** Returns whether the expression matches a local time (as in `local-clock.ts`). */
 export function matches(cron: Cron, local: number): boolean {
   const date = new Date(local);
   return (
@@ -143,7 +143,7 @@ function matchesDay({ days, months, weekdays, eitherDay }: Cron, date: Date): bo
   return months.has(date.getUTCMonth() + 1) && (eitherDay ? inDays || inWeekdays : inDays && inWeekdays);
 }
 
-/** The first matching minute after `local`, on a clock that is never changed. Skips months, days and hours that do not fit. */
+/** Returns the first matching minute after `local` on a clock without changes. Skips whole months, days and hours. */
 export function nextMatch(cron: Cron, local: number): number {
   const date = new Date(local);
   date.setUTCSeconds(0, 0);

@@ -1,32 +1,32 @@
 /**
- * The clock on the wall of a time zone, as far as cron needs it. A local time is written as the milliseconds of the UTC
- * time with the same digits, so that calendar arithmetic is that of UTC: 2:30 in Berlin is `Date.UTC(…, 2, 30)`.
+ * The local clock of a time zone, as far as cron needs it. A local time is represented as the milliseconds of the UTC time
+ * with the same digits, so calendar arithmetic is that of UTC: 2:30 in Berlin is `Date.UTC(…, 2, 30)`.
  *
- * `Intl` says how far a zone is from UTC at an instant, and no more. What follows from it here:
+ * `Intl` provides only the offset of a zone from UTC at an instant. This file derives from it:
  *
- *     spring   1:59 -> 3:00   `reach(2:30)` is the instant of 3:00, the first at which the clock has passed 2:30
+ *     spring   1:59 -> 3:00   `reach(2:30)` is the instant of 3:00, the first at which the clock is past 2:30
  *     autumn   2:59 -> 2:00   `reach(2:30)` is the first of the two instants that show 2:30
  *
- * Two changes of one zone are assumed to be more than two days apart, which they have been everywhere since 1970.
+ * It assumes that two changes of one zone are more than two days apart, which has been true everywhere since 1970.
  */
 
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
 
 export interface LocalClock {
-  /** What the clock shows at an instant. */
+  /** Returns the local time at an instant. */
   read(instant: number): number;
-  /** The first instant at which the clock shows this time or, if it jumps over it, a later one. */
+  /** Returns the first instant at which the clock shows this local time or, if it skips it, a later one. */
   reach(local: number): number;
-  /** The first instant after `from` and up to `to`, at most a day later, at which the clock has been changed. */
+  /** Returns the instant of the first clock change in (from, to]; `to` is at most a day after `from`. */
   nextChange(from: number, to: number): number | undefined;
 }
 
-/** Opens the clock of an IANA zone such as `Europe/Berlin`. Throws an Error with a sentence if there is no such zone. */
+/** Creates the clock of an IANA zone such as `Europe/Berlin`. Throws an Error if the zone does not exist. */
 export function createLocalClock(timeZone: string): LocalClock {
   const format = openFormat(timeZone);
 
-  /** Milliseconds that the zone is ahead of UTC. */
+  /** Returns how far the zone is ahead of UTC, in milliseconds. */
   function offset(instant: number): number {
     const [, sign = '+', hours = '0', minutes = '0', seconds = '0'] =
       /GMT([+-])(\d\d):(\d\d)(?::(\d\d))?/.exec(format.format(instant)) ?? [];
@@ -36,7 +36,7 @@ export function createLocalClock(timeZone: string): LocalClock {
 
   const read = (instant: number) => instant + offset(instant);
 
-  /** The first whole minute in (from, to] for which `holds`, which holds for `to` and for all after the first. */
+  /** Returns the first whole minute in (from, to] for which `holds`. It must hold for `to` and for all later ones. */
   function first(from: number, to: number, holds: (instant: number) => boolean): number {
     let [before, after] = [from, to];
     while (after - before > minuteMs) {
@@ -50,7 +50,7 @@ export function createLocalClock(timeZone: string): LocalClock {
   return {
     read,
     reach(local) {
-      // No zone is a day from UTC, so these are its offsets before and after.
+      // No zone is a day away from UTC, so these are its offsets before and after.
       const offsets = [offset(local - dayMs), offset(local + dayMs)];
       const earlier = local - Math.max(...offsets);
       const later = local - Math.min(...offsets);
@@ -66,12 +66,12 @@ export function createLocalClock(timeZone: string): LocalClock {
 
 function openFormat(timeZone: string): Intl.DateTimeFormat {
   try {
-    // An offset such as +02:00 is a zone to newer versions of Node alone.
-    if (/^[+-]/.test(timeZone)) throw new RangeError('It is an offset.');
+    // Only newer versions of Node accept an offset such as +02:00 as a zone.
+    if (/^[+-]/.test(timeZone)) throw new RangeError('Offsets are not supported.');
     return new Intl.DateTimeFormat('en-US', { timeZone, timeZoneName: 'longOffset' });
   } catch (cause) {
     throw new Error(
-      `There is no time zone ${JSON.stringify(timeZone)}: use a name of the IANA database, such as UTC or Europe/Berlin.`,
+      `The time zone ${JSON.stringify(timeZone)} does not exist: use a name of the IANA database, such as UTC or Europe/Berlin.`,
       { cause },
     );
   }

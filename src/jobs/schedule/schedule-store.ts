@@ -8,17 +8,17 @@ export interface ScheduleRow {
   readonly name: string;
   readonly cron: string;
   readonly timeZone: string;
-  /** Up to when its ticks have been dealt with. */
+  /** The last tick that was handled. */
   readonly lastTick: Date;
 }
 
-/** The clock that all schedulers go by, whatever that of their machine says. */
+/** Reads the clock of the database, which all schedulers use instead of the clock of their machine. */
 export async function databaseClock(sql: Sql): Promise<Date> {
   const rows = await sql<{ now: Date }[]>`select clock_timestamp() as now`;
   return onlyRow(rows).now;
 }
 
-/** Makes the table say what the code says. Those that are new there, or changed, begin now; others go on. */
+/** Writes the declared schedules to the table. New and changed ones start at `now`; the others continue. */
 export async function registerSchedules(
   sql: Sql,
   schedules: readonly Pick<Schedule, 'name' | 'cron' | 'timeZone'>[],
@@ -49,7 +49,7 @@ export function listSchedules(sql: Sql): Promise<ScheduleRow[]> {
     select name, cron, time_zone as "timeZone", last_tick as "lastTick" from job_schedules order by name`;
 }
 
-/** Says that a tick is dealt with. False if that was said before, or if the schedule is another one by now. */
+/** Marks a tick as handled. Returns false if it was handled before, or if the schedule has changed. */
 export async function advanceSchedule(
   sql: Sql,
   { name, cron, timeZone }: Pick<Schedule, 'name' | 'cron' | 'timeZone'>,
@@ -61,7 +61,7 @@ export async function advanceSchedule(
   return count === 1;
 }
 
-/** Lets the ticks after `now` fire again. False if the last tick is another one by now. */
+/** Sets the last tick back to `now`, so that later ticks fire again. Returns false if the last tick has changed. */
 export async function resetSchedule(
   sql: Sql,
   { name, cron, timeZone }: Pick<Schedule, 'name' | 'cron' | 'timeZone'>,

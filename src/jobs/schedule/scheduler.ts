@@ -1,13 +1,13 @@
 /**
- * The scheduler: enqueues the jobs of schedules when their time has come. One runs in every process that runs jobs.
+ * The scheduler enqueues the jobs of schedules when they are due. It runs in every process that runs jobs.
  *
- *     start ──> register ──> round ──> wait till the next tick, at most a minute ──> round ...
+ *     start ──> register ──> round ──> wait until the next tick, at most a minute ──> round ...
  *                  ^           │
- *                  └─ failed: tried again after a while; nothing is lost, as the table says how far it has come
+ *                  └─ failed: retried after 2 s; nothing is lost, because the table has the last handled tick
  *
- * A round reads the database's clock and the table, and fires what is due: `last_tick` moves on and the job is added in
- * one transaction (`schedule.ts` says why that is once). A minute at most, for clocks are set, machines sleep, and Node
- * waits no longer than 24 days. Stopping waits for the round that runs, and begins no other.
+ * A round reads the database's clock and the table and fires the ticks that are due: one transaction advances `last_tick`
+ * and adds the job (`schedule.ts` explains why that happens once). It waits at most a minute, because clocks are changed,
+ * machines sleep, and a timer of Node is limited to 24 days. Stopping waits for the current round and starts no other.
  */
 
 import type { Database } from '../../db/database.ts';
@@ -28,29 +28,29 @@ export interface SchedulerOptions {
   readonly queue: Pick<Queue, 'enqueue'>;
   readonly schedules: readonly Schedule[];
   readonly log: Logger;
-  /** What time it is; by default what the database says. */
+  /** Returns the current time; by default that of the database. */
   readonly clock?: (sql: Sql) => Promise<Date>;
 }
 
 export interface Scheduler {
   start(): void;
-  /** Idempotent; resolves when no round is running. Never rejects. */
+  /** Resolves when no round is running. Idempotent; never rejects. */
   stop(): Promise<void>;
-  /** One round: registers the schedules if that is still to be done, fires what is due, and returns when to look again. */
+  /** Runs one round: registers the schedules if necessary, fires due ticks, and returns the delay until the next round. */
   runOnce(): Promise<{ readonly waitMs: number }>;
 }
 
 const maxWaitMs = 60_000;
 const retryMs = 2_000;
 /**
- * A last tick that is further ahead of the clock than this was fired by a clock that was wrong. What is nearer is waited
- * for, so that a clock that is set back a little fires no tick twice.
+ * A last tick further ahead of the clock than this was fired by a wrong clock. A smaller difference is waited out, so that a
+ * clock that is set back a little fires no tick twice.
  */
-const aheadMs = 5 * 60_000;
-/** A tick that is this late was missed: schedulers look once a minute, if nothing keeps them from it. */
+const maxAheadMs = 5 * 60_000;
+/** A tick that is this late was missed: a running scheduler checks at least once a minute. */
 const missedMs = 2 * maxWaitMs;
 
-/** Throws a StartError for schedules that are wrong. */
+/** Throws a StartError for invalid schedules. */
 export function createScheduler({
   database,
   queue,
@@ -63,7 +63,7 @@ export function createScheduler({
   let failing = false;
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
-  let working = Promise.resolve();
+  let round = Promise.resolve();
 
   async function runOnce(): Promise<{ readonly waitMs: number }> {
     const { sql } = database;
@@ -75,9 +75,9 @@ export function createScheduler({
     let waitMs = maxWaitMs;
     for (const schedule of opened) {
       const row = rows.find(({ name }) => name === schedule.name);
-      // Another version of the program has taken the schedule over.
+      // Another version of the program owns the schedule.
       if (row?.cron !== schedule.cron || row.timeZone !== schedule.timeZone) continue;
-      if (row.lastTick.getTime() - now.getTime() > aheadMs) {
+      if (row.lastTick.getTime() - now.getTime() > maxAheadMs) {
         if (!(await tryToReset(schedule, row.lastTick, now))) waitMs = retryMs;
         continue;
       }
@@ -88,7 +88,7 @@ export function createScheduler({
     return { waitMs };
   }
 
-  /** Resolves with whether there was no error. One schedule that fails keeps no other from its time. */
+  /** Returns whether it succeeded. A failure of one schedule must not delay the others. */
   async function tryToFire(schedule: CompiledSchedule, tick: Date, now: Date): Promise<boolean> {
     try {
       await fire(schedule, tick, now);
@@ -99,14 +99,14 @@ export function createScheduler({
     }
   }
 
-  /** The clock was ahead when the last tick fired. From now on the ticks of the present time fire. */
+  /** Resets a schedule whose last tick was fired by a clock that was ahead. Returns whether it succeeded. */
   async function tryToReset(schedule: CompiledSchedule, lastTick: Date, now: Date): Promise<boolean> {
     const { name } = schedule;
     try {
       if (!(await resetSchedule(database.sql, schedule, lastTick, now))) return true;
       log.warning('schedule.clock_set_back', {
         ...{ schedule: name, last_tick: lastTick, now },
-        advice: 'The clock of the database was ahead: look at what ran at the wrong time.',
+        advice: 'The clock of the database was ahead: check the jobs that ran at the wrong time.',
       });
       return true;
     } catch (error) {
@@ -131,34 +131,34 @@ export function createScheduler({
     else log.info('schedule.fired', { ...fields, task: task.name, job_id: job.id });
   }
 
-  function look(): void {
-    working = runOnce()
+  function runRound(): void {
+    round = runOnce()
       .then(
         ({ waitMs }) => {
           failing = false;
           return waitMs;
         },
         (error: unknown) => {
-          // Said once, and not at every try: the database may be away for long.
+          // Log once, not at every retry: the database may be unreachable for long.
           if (!failing) log.warning('schedule.failed', { error });
           failing = true;
           return retryMs;
         },
       )
       .then((waitMs) => {
-        if (!stopped) timer = setTimeout(look, waitMs);
+        if (!stopped) timer = setTimeout(runRound, waitMs);
       });
   }
 
   return {
     runOnce,
     start() {
-      if (opened.length > 0 && timer === undefined) timer = setTimeout(look, 0);
+      if (opened.length > 0 && timer === undefined) timer = setTimeout(runRound, 0);
     },
     stop() {
       stopped = true;
       clearTimeout(timer);
-      return working;
+      return round;
     },
   };
 }

@@ -1,11 +1,11 @@
 /**
- * `JSON.stringify` with limits that hold while the text is written and not afterwards. A payload, a result or details
- * come from code that may hand over anything: a text of 100 MB, a Buffer, a circle, an array with a length of 4 billion.
- * Writing such a value first and measuring the text then takes the memory that the limit is meant to protect, and in a
+ * `JSON.stringify` with limits that are enforced while the text is written. A payload, a result or details come from code
+ * that may pass anything: a string of 100 MB, a Buffer, a circular reference, an array with a length of 4 billion.
+ * Serialising such a value first and measuring afterwards uses the memory that the limit is meant to protect, and in a
  * thread a single allocation of that size ends the whole process.
  *
- * The text is the one that `JSON.stringify` returns, `toJSON` and boxed values included. Getters and `toJSON` run code
- * of the caller, so whatever they throw passes through.
+ * The output is the same as that of `JSON.stringify`, including `toJSON` and boxed values. Getters and `toJSON` run code of
+ * the caller, so their errors pass through.
  */
 
 import { maxJsonDepth } from '../json-text.ts';
@@ -21,8 +21,8 @@ export class JsonLimitError extends Error {
 }
 
 /**
- * The value as JSON text of at most `maxBytes` bytes; undefined where `JSON.stringify` returns undefined. Throws a
- * JsonLimitError, a TypeError for a BigInt, and whatever a getter, a proxy or a `toJSON` of the value throws.
+ * Returns the value as JSON text of at most `maxBytes` bytes; undefined where `JSON.stringify` returns undefined. Throws a
+ * JsonLimitError, a TypeError for a BigInt, and the errors of getters, proxies and `toJSON` of the value.
  */
 export function boundedJson(value: unknown, maxBytes: number): string | undefined {
   let left = maxBytes;
@@ -35,17 +35,18 @@ export function boundedJson(value: unknown, maxBytes: number): string | undefine
   }
 
   function putText(text: string): void {
-    // Each UTF-16 unit takes at least one byte, so a text this long is refused before it is copied.
+    // Each UTF-16 unit takes at least one byte, so a string that is too long is rejected before it is copied.
     if (text.length > left) throw new JsonLimitError('size');
     put(JSON.stringify(text));
   }
 
-  /** Writes what `JSON.stringify` writes for an item of an array: null for what has no form in JSON. */
+  /** Writes an item of an array as `JSON.stringify` does: null for a value that has no JSON form. */
   function write(given: unknown, depth: number): void {
     if (typeof given === 'string') putText(given);
-    else if (typeof given === 'bigint') throw new TypeError('A BigInt has no form in JSON: give its text.');
+    else if (typeof given === 'bigint')
+      throw new TypeError('A BigInt has no JSON form: convert it to a string.');
     else if (typeof given !== 'object' || given === null)
-      put(isWritten(given) ? JSON.stringify(given) : 'null');
+      put(hasJsonForm(given) ? JSON.stringify(given) : 'null');
     else if (depth === maxJsonDepth) throw new JsonLimitError('depth');
     else if (Array.isArray(given)) writeArray(given, depth + 1);
     else writeObject(given, depth + 1);
@@ -64,7 +65,7 @@ export function boundedJson(value: unknown, maxBytes: number): string | undefine
     let separator = '{';
     for (const name of Object.keys(fields)) {
       const field = toPlain(Reflect.get(fields, name), name, maxBytes);
-      if (!isWritten(field)) continue;
+      if (!hasJsonForm(field)) continue;
       put(separator);
       putText(name);
       put(':');
@@ -75,19 +76,19 @@ export function boundedJson(value: unknown, maxBytes: number): string | undefine
   }
 
   const plain = toPlain(value, '', maxBytes);
-  if (!isWritten(plain)) return undefined;
+  if (!hasJsonForm(plain)) return undefined;
   write(plain, 0);
   return parts.join('');
 }
 
-/** Whether a value has a form in JSON; a field without one is left out, and an item becomes null. */
-function isWritten(value: unknown): boolean {
+/** Returns whether a value has a JSON form. A property without one is left out, and an array item becomes null. */
+function hasJsonForm(value: unknown): boolean {
   return value !== undefined && typeof value !== 'function' && typeof value !== 'symbol';
 }
 
-/** The value that `toJSON` puts in its place, and the primitive of a boxed one. */
+/** Returns the result of `toJSON` if there is one, and the primitive of a boxed value. */
 function toPlain(value: unknown, name: string, maxBytes: number): unknown {
-  // The `toJSON` of a Buffer makes an array of all its bytes, which takes many times its size.
+  // The `toJSON` of a Buffer returns an array of all its bytes, which needs many times its size.
   if (ArrayBuffer.isView(value) && value.byteLength > maxBytes) throw new JsonLimitError('size');
   let plain = value;
   if ((typeof plain === 'object' && plain !== null) || typeof plain === 'bigint') {

@@ -1,17 +1,17 @@
 /**
- * Where suspects run: jobs that ran in a process when it crashed. Each runs alone in a process of its own, so that
- * another crash proves whose fault it was, counts against that job only, and harms nobody.
+ * Runs suspects: jobs that ran in a process when it crashed. Each runs alone in a process of its own, so another crash
+ * proves which job caused it, counts against that job only, and harms no other.
  *
- *     run ──> a process that rests? ──yes──> it runs the attempt ──ended──> it rests ──idleMs──> it ends
- *                   │ no                          └── crashed: the attempt has failed with `crashed`
- *                   └──> a new one is started, and given the attempt when it is ready
+ *     run ──> an idle process? ──yes──> runs the attempt ──ended──> idle ──idleMs──> stopped
+ *                   │ no                     └── crashed: the attempt has failed with `crashed`
+ *                   └──> a new process is started, and gets the attempt when it is ready
  *
- * A process is seen like a thread (`supervised-thread.ts`), with the same messages; inside, it has a thread for the attempt
- * (`isolated-process.ts`), so that a timeout or the memory limit ends that alone. Processes are started when a suspect
- * comes, so a program without crashes has none.
+ * A process is supervised like a thread (`supervised-thread.ts`), with the same messages. Inside, a thread runs the attempt
+ * (`isolated-process.ts`), so a timeout or the memory limit ends only that thread. Processes are started on demand: a
+ * program without crashes has none.
  *
- * A process that ends before it is ready says nothing about the job: the attempt is given back, not counted, and no
- * other is taken for 0.1 s, 0.2 s ... 30 s.
+ * If a process ends before it is ready, that proves nothing about the job. The attempt is released, not counted, and no
+ * other is accepted for 0.1 s, 0.2 s ... 30 s.
  */
 
 import { createDeferred } from '../../concurrency/deferred.ts';
@@ -24,29 +24,29 @@ import {
 import type { AbortReason, Attempt, Progress } from './thread-messages.ts';
 import type { ThreadPool } from './thread-pool.ts';
 
-/** What runs suspects: a pool whose attempts each have a process of their own. */
+/** A pool in which each attempt has a process of its own. */
 export type Isolate = Pick<ThreadPool, 'free' | 'onFree' | 'run' | 'abort' | 'close'>;
 
 export interface IsolateOptions extends Pick<SupervisedThreadOptions, 'log'> {
-  /** The most processes at a time. */
+  /** Maximum number of processes. */
   readonly size: number;
-  /** Starts a process. Throws the system's error if there is no room for another. */
+  /** Starts a process. Throws the system's error if it cannot. */
   readonly start: SupervisedThreadOptions['start'];
-  /** How long a process rests before it ends, in milliseconds; by default 30 s. */
+  /** How long a process stays idle before it is stopped, in milliseconds; by default 30 s. */
   readonly idleMs?: number;
 }
 
-/** Longer than what the process takes to end the thread inside, so that this only ends a process that hangs. */
+/** Longer than the process needs to terminate its thread, so this terminates only a process that hangs. */
 const abortGraceMs = 2_000;
 
 const minDelayMs = 100;
 const maxDelayMs = 30_000;
 
-/** How long a process may take to be ready. */
-const startMs = 30_000;
+/** Maximum time that a process may take to become ready. */
+const maxStartMs = 30_000;
 
 interface Slot {
-  /** The process when it is ready; undefined if it has ended instead. */
+  /** Resolves with the process when it is ready; with undefined if it ended instead. */
   readonly ready: Promise<SupervisedThread | undefined>;
   isTaken: boolean;
   idleTimer?: NodeJS.Timeout;
@@ -56,7 +56,7 @@ export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOpti
   const slots = new Set<Slot>();
   const threads = new Set<SupervisedThread>();
   const listeners: (() => void)[] = [];
-  /** Attempts whose process is not ready, and why those of them are to end that were aborted meanwhile. */
+  /** The ids of attempts whose process is not ready yet, and the reasons of those that were aborted meanwhile. */
   const waiting = new Set<number>();
   const aborted = new Map<number, AbortReason>();
   let taken = 0;
@@ -64,7 +64,7 @@ export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOpti
   let notBefore = 0;
   let closed: Promise<void> | undefined;
 
-  const tellFree = () => {
+  const notifyFree = () => {
     for (const listener of listeners) listener();
   };
 
@@ -88,16 +88,16 @@ export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOpti
         clearTimeout(startTimer);
         clearTimeout(slot.idleTimer);
         ready.resolve(undefined);
-        if (!wasUseful && closed === undefined && slot.isTaken) noteFailure(cause.stack ?? cause.message);
+        if (!wasUseful && closed === undefined && slot.isTaken) backOff(cause.stack ?? cause.message);
       },
     });
-    const startTimer = setTimeout(() => void thread.end(), startMs);
+    const startTimer = setTimeout(() => void thread.end(), maxStartMs);
     slots.add(slot);
     threads.add(thread);
     return slot;
   }
 
-  function noteFailure(error: unknown): void {
+  function backOff(error: unknown): void {
     const delayMs = Math.min(minDelayMs * 2 ** failures, maxDelayMs);
     failures += 1;
     notBefore = performance.now() + delayMs;
@@ -105,12 +105,12 @@ export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOpti
       error,
       deaths: failures,
       delay_ms: delayMs,
-      advice: 'The process in which suspects run alone does not start: fix what the error says.',
+      advice: 'The process that runs suspects in isolation does not start: fix the cause of the error.',
     });
-    setTimeout(tellFree, delayMs).unref();
+    setTimeout(notifyFree, delayMs).unref();
   }
 
-  /** A slot for one attempt; undefined if no process can be started now. */
+  /** Returns a slot for one attempt; undefined if no process can be started now. */
   function take(): Slot | undefined {
     for (const slot of slots) {
       if (slot.isTaken) continue;
@@ -121,12 +121,12 @@ export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOpti
     try {
       return open();
     } catch (error) {
-      noteFailure(error);
+      backOff(error);
       return undefined;
     }
   }
 
-  function rest(slot: Slot, thread: SupervisedThread): void {
+  function keepIdle(slot: Slot, thread: SupervisedThread): void {
     slot.isTaken = false;
     slot.idleTimer = setTimeout(() => {
       slots.delete(slot);
@@ -139,12 +139,12 @@ export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOpti
     const thread = await slot?.ready;
     const wasAborted = aborted.get(attempt.id);
     if (wasAborted !== undefined || thread === undefined || slot === undefined) {
-      if (slot !== undefined && thread !== undefined) rest(slot, thread);
+      if (slot !== undefined && thread !== undefined) keepIdle(slot, thread);
       return outcomeOfAbort(wasAborted ?? 'drain', attempt.timeoutMs);
     }
     waiting.delete(attempt.id);
     const outcome = await thread.run(attempt, onProgress);
-    if (thread.isIdle()) rest(slot, thread);
+    if (thread.isIdle()) keepIdle(slot, thread);
     return outcome;
   }
 
@@ -160,7 +160,7 @@ export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOpti
         taken -= 1;
         waiting.delete(attempt.id);
         aborted.delete(attempt.id);
-        queueMicrotask(tellFree);
+        queueMicrotask(notifyFree);
       }
     },
     abort(id, reason) {

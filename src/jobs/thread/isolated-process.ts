@@ -1,7 +1,7 @@
 /**
- * The inside of a process that runs suspects (`isolate.ts`): it answers the runner as a thread does, and gives the one
- * attempt it has at a time to a thread of its own. It ends when it is told to, and when the runner is gone, whose jobs
- * others take over then.
+ * The inside of a process that runs suspects (`isolate.ts`). It answers the runner as a thread does, and passes one attempt at
+ * a time to a thread of its own. It exits when the runner asks it to, or when the runner is gone; other runners take its
+ * job over then.
  */
 
 import type { ThreadSource } from './thread-handle.ts';
@@ -13,18 +13,18 @@ export interface IsolatedOptions extends ThreadSource {
   readonly log: Parameters<typeof createThreadLog>[1];
 }
 
-/** Runs attempts for the process that has started this one, until it says otherwise or is gone. */
+/** Runs attempts for the parent process until it sends `end` or is gone. */
 export function runIsolated({ log: logOptions, ...source }: IsolatedOptions): void {
   const post = (message: FromThread) => {
     if (process.connected) process.send?.(message);
   };
   const log = createThreadLog(post, logOptions);
   const pool = createThreadPool({ ...source, size: 1, log: log.named('threads') });
-  // A terminal sends its signals to all processes; the runner decides what follows from them.
+  // A terminal sends its signals to the whole process group; only the runner acts on them.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGTTIN', 'SIGTTOU'] as const) {
     process.on(signal, () => {});
   }
-  // With the channel and the thread gone, nothing keeps the process.
+  // Without the channel and the thread, nothing keeps the process alive.
   process.once('disconnect', () => void pool.close());
 
   let current = 0;

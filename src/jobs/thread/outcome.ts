@@ -1,9 +1,9 @@
 /**
- * From what a task returned or threw to how its attempt ended: plain data that a message and the table can take.
+ * Converts the return value or the error of a task to an outcome: plain data that fits into a message and the table.
  *
- * A task that gets no connection to the database is not at fault: it is run again some seconds later, and the attempt
- * does not count, however often that happens, as long as the database is away or full (the log has each time). What
- * counts is a connection that breaks, for the task's own query may be what breaks it, and would do so for ever.
+ * A task that gets no connection to the database is not at fault. It runs again some seconds later, and the attempt does not
+ * count, as long as the database is unreachable or full; each time is logged. A connection that breaks does count, because
+ * the query of the task may be what breaks it, and would break it every time.
  */
 
 import { isConnectionRefused } from '../../db/database-error.ts';
@@ -14,16 +14,16 @@ import { boundedJson, JsonLimitError } from './bounded-json.ts';
 import type { AbortReason, AttemptError, Outcome } from './thread-messages.ts';
 import { cutText, describeThrown, isInstance, maxMessage, readSafely } from './thrown.ts';
 
-/** The most bytes that a result may have as JSON: what is larger belongs into a table of its own, or into a file. */
+/** Maximum size of a result as JSON, in bytes. A larger one belongs in a table of its own or in a file. */
 export const maxResultBytes = 1_048_576;
 
-/** The most bytes that details of a refusal may have as JSON. */
+/** Maximum size of the details of a refusal as JSON, in bytes. */
 export const maxDetailsBytes = 100_000;
 
-/** How long a job waits whose task got no connection. */
+/** Delay before a job runs again whose task got no connection. */
 const noConnectionMs = 5_000;
 
-/** What the task returned cannot be kept as its result. */
+/** The return value of the task cannot be stored as its result. */
 export class InvalidResultError extends Error {
   constructor(message: string) {
     super(message);
@@ -31,7 +31,7 @@ export class InvalidResultError extends Error {
   }
 }
 
-/** The result as JSON text, null for none. Throws an InvalidResultError. */
+/** Returns the result as JSON text; null for none. Throws an InvalidResultError. */
 export function toResultJson(result: unknown): string | null {
   try {
     return boundedJson(result, maxResultBytes) ?? null;
@@ -39,18 +39,18 @@ export function toResultJson(result: unknown): string | null {
     if (!(error instanceof JsonLimitError)) {
       const { message } = describeThrown(error);
       throw new InvalidResultError(
-        `The result is not plain JSON: return objects, arrays, texts and numbers (${message}).`,
+        `The result is not plain JSON: return objects, arrays, strings and numbers (${message}).`,
       );
     }
     throw new InvalidResultError(
       error.limit === 'size'
-        ? `The result has more than ${maxResultBytes} bytes as JSON: store it, and return its id.`
-        : `The result has more than ${maxJsonDepth} arrays and objects within one another, or is a circle: return a flatter one.`,
+        ? `The result has more than ${maxResultBytes} bytes as JSON: store the data elsewhere and return its id.`
+        : `The result nests more than ${maxJsonDepth} arrays and objects, or has a circular reference: return a flatter one.`,
     );
   }
 }
 
-/** How an attempt ended whose task threw `error`, which can be anything. Throws nothing. */
+/** Returns the outcome of a task that threw `error`, which can be any value. Never throws. */
 export function outcomeOfError(error: unknown): Outcome {
   if (isInstance(error, TaskSnooze)) return outcomeOfSnooze(error);
   if (isWithoutConnection(error)) return { kind: 'snoozed', delayMs: noConnectionMs };
@@ -60,7 +60,7 @@ export function outcomeOfError(error: unknown): Outcome {
   return failed(thrownError(error), false);
 }
 
-/** Whether a task threw that it got no connection to the database. Throws nothing. */
+/** Returns whether a task threw because it got no connection to the database. Never throws. */
 export function isWithoutConnection(error: unknown): boolean {
   try {
     return isConnectionRefused(error);
@@ -69,7 +69,7 @@ export function isWithoutConnection(error: unknown): boolean {
   }
 }
 
-/** How an attempt ended that was told to: one that took too long has failed, any other is neither success nor failure. */
+/** Returns the outcome of an aborted attempt: a timeout is a failure, any other reason is neither success nor failure. */
 export function outcomeOfAbort(reason: AbortReason, timeoutMs: number): Outcome {
   if (reason !== 'timeout') return { kind: 'aborted', reason };
   const message = `The attempt took longer than its timeout of ${timeoutMs} ms.`;
@@ -80,12 +80,12 @@ export function failed(error: AttemptError, final: boolean): Outcome {
   return { kind: 'failed', error, final };
 }
 
-/** An error that says what was thrown, in bounded texts. */
+/** Describes the thrown value in strings of bounded length. */
 export function toAttemptError(code: AttemptError['code'], thrown: unknown): AttemptError {
   return { code, ...describeThrown(thrown) };
 }
 
-/** What lies underneath is part of the message, which only operators read: the user is told that the task failed. */
+/** Adds the causes to the message, which only operators see. Users only see that the task failed. */
 function thrownError(thrown: unknown): AttemptError {
   const error = toAttemptError('threw', thrown);
   const isChain = isInstance(thrown, Error) && isInstance(readSafely(thrown, 'cause'), Error);
@@ -93,15 +93,15 @@ function thrownError(thrown: unknown): AttemptError {
   return { ...error, message: cutText(reasonOf(thrown), maxMessage) };
 }
 
-/** The delay is read again: a task may have changed it since the constructor looked at it. */
+/** Checks the delay again, because a task may have changed it after the constructor checked it. */
 function outcomeOfSnooze(snooze: TaskSnooze): Outcome {
   const delayMs = readSafely(snooze, 'delayMs');
   if (typeof delayMs === 'number' && delayMs >= 0) return { kind: 'snoozed', delayMs };
-  const message = 'The task wants to be run again, but its delay is no longer a number of milliseconds.';
+  const message = 'The task asked to run later, but its delay is not a number of milliseconds.';
   return failed({ code: 'threw', message }, false);
 }
 
-/** With its details as the plain data that they are as JSON. What cannot be kept of them, the message says. */
+/** Keeps the details as plain JSON. If they cannot be kept, the message says why. */
 function refusalError(refusal: TaskRefusal): AttemptError {
   const error = toAttemptError('refused', refusal);
   const without = (why: string): AttemptError => ({
@@ -115,6 +115,6 @@ function refusalError(refusal: TaskRefusal): AttemptError {
     if (!(thrown instanceof JsonLimitError)) return without('they are not plain JSON');
     return thrown.limit === 'size'
       ? without(`they have more than ${maxDetailsBytes} bytes as JSON`)
-      : without(`they have more than ${maxJsonDepth} arrays and objects within one another`);
+      : without(`they nest more than ${maxJsonDepth} arrays and objects`);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Checks what arrives from a thread. Code of a task shares the thread's port, so it can send anything, and the runner
- * must neither fail because of it nor keep or record more than the limits allow.
+ * Validates messages that arrive from a thread. The code of a task shares the thread's port and can send anything, so the
+ * runner must not fail because of a message, nor store more than the limits allow.
  */
 
 import * as z from 'zod';
@@ -47,7 +47,7 @@ const fromThread = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('line'), line: z.string() }),
 ]);
 
-/** Whether a message is one that `runTasks` sends, with every text and number within its limits. */
+/** Returns whether a message has the form that `runTasks` sends, with every string and number within its limits. */
 export function isFromThread(message: unknown): message is FromThread {
   return fromThread.safeParse(message).success;
 }

@@ -1,20 +1,21 @@
 /**
- * The inside of a thread: runs one attempt at a time, as it is told, and says how each ended.
+ * The inside of a thread: runs the attempts that the runner sends, one at a time, and reports how each ended.
  *
  *     runner ── run ──────────────> thread: payload checked, task called in a context of its own
- *            <── event, line ──────   what it logs
- *            <── progress ─────────   how far it is, at most ten times a second
- *            ── abort ────────────>   `ctx.signal`: queries are cancelled, the task is to end
- *            <── ended, or error ──   how it ended; or what nobody caught
+ *            <── event, line ──────   its log
+ *            <── progress ─────────   its progress, at most ten times per second
+ *            ── abort ────────────>   `ctx.signal`: queries are cancelled, the task should return
+ *            <── ended, or error ──   the outcome; or an uncaught error
  *
- * The thread cannot be trusted: a task may never give way, so that no abort arrives. Therefore it decides nothing. The
- * runner's side (`supervised-thread.ts`) keeps the time, knows what it asked for, and ends the thread if nothing follows.
+ * The runner cannot rely on the thread: a task that blocks the event loop receives no abort. So the thread decides nothing.
+ * The runner's side (`supervised-thread.ts`) has the timers, knows what it asked for, and terminates a thread that does not
+ * respond.
  *
- * While an attempt runs it is the current request of everything it starts (`runInRequest`): log lines have the id of the
- * request that enqueued the job (of a job that no request did, `job-<id>`), queries end with the signal, and what is
- * thrown out of a timer is known by whose timer it was, even if another attempt runs by then.
+ * While an attempt runs, it is the current request of everything that it starts (`runInRequest`): log lines carry the id of
+ * the request that enqueued the job (or `job-<id>`), the signal cancels queries, and an error thrown by a timer is
+ * attributed to the attempt that created the timer, even if another attempt is running by then.
  *
- * A task that leaves a timer behind, or global state, leaves it to the next attempt in the thread.
+ * Timers and global state that a task leaves behind remain for the next attempt in the thread.
  */
 
 import { setMaxListeners } from 'node:events';
@@ -31,11 +32,11 @@ import { cutText } from './thrown.ts';
 export interface ThreadOptions {
   readonly port: MessagePort;
   readonly tasks: readonly Task[];
-  /** The thread's own connections; two are enough: one for `ctx.tx`, one for `ctx.sql`. */
+  /** The thread's own connections. Two are enough: one for `ctx.tx`, one for `ctx.sql`. */
   readonly database: Pick<Database, 'sql' | 'transaction'>;
-  /** Made by `createThreadLog`. */
+  /** Created by `createThreadLog`. */
   readonly log: Logger;
-  /** Closes what the tasks work with, when there is nothing more to run. */
+  /** Closes the resources of the tasks, after the last attempt. */
   readonly close: () => Promise<void>;
 }
 
@@ -44,10 +45,10 @@ interface Current {
   readonly controller: AbortController;
 }
 
-/** Says that the thread is ready, and runs what it is told to, until it is told to end. Takes over its errors. */
+/** Runs attempts from the port until the runner sends `end`. Handles the uncaught errors of the thread. */
 export function runTasks({ port, tasks, database, log, close }: ThreadOptions): void {
   const byName = new Map(tasks.map((task) => [task.definition.name, task]));
-  /** Whose each context is, also that of an attempt that is over: what it left behind may still fail. */
+  /** The attempt of each context. An attempt that has ended may have left timers behind that still fail. */
   const owners = new WeakMap<RequestContext, number>();
   let current: Current | undefined;
   const post = (message: FromThread) => port.postMessage(message);
@@ -93,7 +94,7 @@ export function runTasks({ port, tasks, database, log, close }: ThreadOptions): 
   }
 
   function abort(reason: AbortReason): void {
-    current?.controller.abort(new DOMException(sentences[reason], 'AbortError'));
+    current?.controller.abort(new DOMException(abortMessages[reason], 'AbortError'));
   }
 
   async function end(): Promise<void> {
@@ -119,9 +120,9 @@ export function runTasks({ port, tasks, database, log, close }: ThreadOptions): 
   post({ kind: 'ready' });
 }
 
-const sentences: Readonly<Record<AbortReason, string>> = {
+const abortMessages: Readonly<Record<AbortReason, string>> = {
   cancelled: 'The job was cancelled.',
-  timeout: 'The attempt has passed its timeout.',
-  drain: 'The runner is about to stop: the job will run again.',
-  lost: 'The job is no longer of this runner.',
+  timeout: 'The attempt has exceeded its timeout.',
+  drain: 'The runner is stopping: the job will run again.',
+  lost: 'The job no longer belongs to this runner.',
 };

@@ -1,29 +1,30 @@
 /**
- * One thread, seen from outside. Whatever a task does in it, an attempt that it was given ends with an outcome, and at
- * the latest with the thread.
+ * Supervises one thread from outside. Whatever a task does, every attempt gets an outcome, at the latest when its thread has
+ * ended.
  *
  *     starting ──ready──> idle ──run──> busy ──ended──> idle        used again
  *        │                 │              │
- *        │                 │              └── not ended so long after its abort, or an error ──> ending
- *        │                 └── end(), or an error of an attempt that is over ──────────────────> ending
- *        └─────────────────┴──────────────┴── it exited, ran out of memory, could not start ──> ended <── ending
+ *        │                 │              └── still running after its abort, or an error ─────────> ending
+ *        │                 └── end(), or an error of an earlier attempt ──────────────────────────> ending
+ *        └─────────────────┴──────────────┴── it exited, ran out of memory, did not start ──> ended <── ending
  *
- * How an attempt ends, by what was first:
+ * The first of these decides the outcome of an attempt:
  *
- * - The thread says so. Told to end before, it has been aborted (or has failed with `timeout`), unless it returned or
- *   committed all the same: that has happened, and counts.
- * - What it says, or is told, cannot be read at the other end: that is its error, and it is ended.
- * - The thread exits: what it sent before has arrived by then. Told to end, as above; else it failed, with
- *   `out_of_memory` or `thread_ended`, and may be tried again.
+ * - The thread sends the outcome. If the attempt was aborted before, it counts as aborted (or as failed with `timeout`),
+ *   unless it returned or committed all the same: then the effect has happened, and counts.
+ * - A message in either direction cannot be deserialised: the attempt fails, and the thread is terminated.
+ * - The thread exits; its earlier messages have arrived by then. An aborted attempt counts as aborted. Any other fails with
+ *   `out_of_memory` or `thread_ended`, and may be retried.
  *
- * Invariants: an attempt is only given to an idle thread; its outcome is said once, and when the thread can do nothing
- * more for it; after `ended` nothing happens. What cannot be ended is a call into native code that does not return
- * (`execSync`): its thread, and the attempt, end when it does. Memory outside of the heap of the thread, such as
- * buffers, has no limit but the process's. And Node stops a thread at its limit with 16 MB to spare: what asks for more
- * than that in one piece, such as a Map that doubles beyond half a million entries, ends the process, which is replaced, and
- * the jobs of all its threads are taken over.
+ * Invariants: only an idle thread gets an attempt; each attempt gets one outcome, after which the thread can do nothing more
+ * for it; nothing happens after `ended`.
  *
- * What is called a thread here is also a process with one attempt at a time (`isolate.ts`): see `thread-handle.ts`.
+ * Limits: a call into native code that does not return (`execSync`) cannot be terminated; its thread and attempt end when it
+ * returns. Memory outside the heap of the thread, such as buffers, is limited only by the process. Node stops a thread at
+ * its heap limit with 16 MB to spare: a task that asks for more in one allocation, such as a Map that grows beyond half a
+ * million entries, ends the process. The process is then replaced, and the jobs of all its threads are taken over.
+ *
+ * A "thread" here can also be a process with one attempt at a time (`isolate.ts`): see `thread-handle.ts`.
  */
 
 import { createDeferred } from '../../concurrency/deferred.ts';
@@ -35,33 +36,33 @@ import type { AbortReason, Attempt, AttemptError, Outcome, Progress, ToThread } 
 
 export interface SupervisedThreadOptions {
   readonly start: StartThread;
-  /** How long an attempt that is told to end may take to, before its thread is ended. */
+  /** Time that an aborted attempt gets before its thread is terminated. */
   readonly abortGraceMs: number;
   readonly log: Logger;
-  /** It can take its first attempt now. */
+  /** Called when it can run its first attempt. */
   readonly onReady: () => void;
-  /** An attempt has ended, and it can take another. */
+  /** Called when an attempt has ended and it can run another. */
   readonly onIdle: () => void;
   readonly onEnded: (end: ThreadEnd) => void;
 }
 
 export interface ThreadEnd {
-  /** Whether it ever ended an attempt, or was ended because of one. If not, another will hardly do better. */
+  /** Whether it ever ran an attempt to an outcome. If not, a replacement will probably fail the same way. */
   readonly wasUseful: boolean;
   readonly reason: ThreadEndReason;
   readonly cause: AttemptError;
 }
 
-/** `stopped`: it was asked to. `exited`: by itself. Else for what reason it was ended. */
+/** `stopped`: by `end()`. `exited`: by itself. Otherwise the reason for which it was terminated. */
 export type ThreadEndReason = AbortReason | 'stopped' | 'fault' | 'exited' | 'out_of_memory';
 
 export interface SupervisedThread {
   isIdle(): boolean;
   /** Runs an attempt; the thread must be idle. Never rejects. */
   run(attempt: Attempt, onProgress: (progress: Progress) => void): Promise<Outcome>;
-  /** Tells the attempt to end, and ends the thread if it does not. Does nothing if another one runs, or none. */
+  /** Aborts the attempt, and terminates the thread if it keeps running. Does nothing if this job does not run here. */
   abort(id: number, reason: AbortReason): void;
-  /** Ends the thread, and the attempt with it. Resolves when it has ended; never rejects. Idempotent. */
+  /** Aborts the attempt and ends the thread. Resolves when it has ended; never rejects. Idempotent. */
   end(): Promise<void>;
 }
 
@@ -75,19 +76,18 @@ interface Given {
 
 const foreignMessage: AttemptError = {
   code: 'thread_ended',
-  message:
-    'The thread sent a message that the runner does not know: a task must not post to the port of its thread.',
+  message: 'The thread sent an unknown message: a task must not post to the port of its thread.',
 };
 
 const drainGraceMs = 250;
 
-/** Starts a thread. Throws the system's error if there is no room for one. */
+/** Starts a thread. Throws the system's error if it cannot. */
 export function startSupervisedThread(options: SupervisedThreadOptions): SupervisedThread {
   const { abortGraceMs, log } = options;
   let state: 'starting' | 'idle' | 'busy' | 'ending' | 'ended' = 'starting';
   let given: Given | undefined;
   let wasUseful = false;
-  let isToEnd = false;
+  let shouldEnd = false;
   let endError: AttemptError | undefined;
   let reason: ThreadEndReason = 'exited';
   let graceTimer: NodeJS.Timeout | undefined;
@@ -95,7 +95,7 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
   const ended = createDeferred();
   const handle = options.start({
     message: listen,
-    // What the thread said cannot be read. It may have been how its attempt ended, so nothing else would end that.
+    // The unreadable message may have been the outcome of the attempt, and no other would follow.
     unreadable: (error) => onError(null, toAttemptError('thread_ended', error)),
     failed(thrown) {
       if (state === 'ending') return;
@@ -107,10 +107,10 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
       ended.resolve();
     },
   });
-  const tell = (message: ToThread) => handle.post(message);
+  const post = (message: ToThread) => handle.post(message);
 
   function listen(message: unknown): void {
-    // Code of a task can post to the runner too; what it posts may have taken the place of how its attempt ended.
+    // A task can post to the runner too, and may have posted instead of the outcome.
     if (!isFromThread(message)) {
       onError(null, foreignMessage);
       return;
@@ -126,7 +126,7 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
         if (given?.attempt.id === message.id) given.onProgress(message.progress);
         break;
       case 'ended':
-        if (given?.attempt.id === message.id) settle(message.outcome);
+        if (given?.attempt.id === message.id) finish(message.outcome);
         break;
       case 'error':
         onError(message.id, message.error);
@@ -138,7 +138,7 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
     }
   }
 
-  function settle(outcome: Outcome): void {
+  function finish(outcome: Outcome): void {
     if (given === undefined) return;
     const { attempt, aborted, timeout, resolve } = given;
     clearTimeout(timeout);
@@ -149,11 +149,11 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
     resolve(counts ? outcome : outcomeOfAbort(aborted, attempt.timeoutMs));
     if (state !== 'busy') return;
     state = 'idle';
-    if (isToEnd) endPolitely();
+    if (shouldEnd) requestEnd();
     else options.onIdle();
   }
 
-  /** What nobody caught may have left the thread in any state: it ends, but not while it runs an innocent attempt. */
+  /** After an uncaught error the thread may be in any state, so it ends; but not while it runs another attempt. */
   function onError(id: number | null, thrown: AttemptError): void {
     if (state === 'ending') return;
     if (given === undefined || id === null || id === given.attempt.id) {
@@ -162,22 +162,22 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
     } else {
       log.warning('thread.fault', { ...describe(thrown), job_id: id });
       reason = 'fault';
-      isToEnd = true;
+      shouldEnd = true;
     }
   }
 
   function abort(id: number, why: AbortReason): void {
     if (given?.attempt.id !== id || given.aborted !== undefined) return;
     given.aborted = why;
-    tell({ kind: 'abort', reason: why });
-    // At the end of the program there is less time: what has not ended then is still to be given back.
+    post({ kind: 'abort', reason: why });
+    // A drain has less time: the job must still be released before the program exits.
     const graceMs = why === 'drain' ? Math.min(abortGraceMs, drainGraceMs) : abortGraceMs;
     graceTimer = setTimeout(() => terminate(why), graceMs);
   }
 
-  function endPolitely(): void {
+  function requestEnd(): void {
     state = 'ending';
-    tell({ kind: 'end' });
+    post({ kind: 'end' });
     graceTimer = setTimeout(() => handle.terminate(), abortGraceMs);
   }
 
@@ -193,7 +193,7 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
     const attempt = given?.attempt;
     const wasAborted = given?.aborted !== undefined;
     const cause = endError ?? how;
-    settle(failed(cause, false));
+    finish(failed(cause, false));
     clearTimeout(graceTimer);
     if (reason !== 'stopped') {
       log.warning('thread.ended', {
@@ -213,19 +213,19 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
         const timeout = setTimeout(() => abort(attempt.id, 'timeout'), attempt.timeoutMs);
         given = { attempt, onProgress, resolve, timeout };
         try {
-          tell({ kind: 'run', attempt });
+          post({ kind: 'run', attempt });
         } catch (error) {
-          // Such as a payload nested too deeply, which somebody wrote into the table by hand.
+          // For example a payload nested too deeply that was inserted into the table directly.
           onError(attempt.id, toAttemptError('thread_ended', error));
         }
       }),
     abort,
     end() {
       if (state === 'ended') return ended.promise;
-      isToEnd = true;
+      shouldEnd = true;
       reason = 'stopped';
       if (given !== undefined) abort(given.attempt.id, 'drain');
-      else if (state === 'idle') endPolitely();
+      else if (state === 'idle') requestEnd();
       else if (state === 'starting') terminate('stopped');
       return ended.promise;
     },

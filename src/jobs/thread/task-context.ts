@@ -1,14 +1,13 @@
 /**
- * What one attempt of a task is given to work with, and what remains to be known of it when the task has returned:
- * whether its transaction has completed the job.
+ * The context that one attempt of a task gets, and whether its transaction has completed the job.
  *
- *     open ──ctx.tx──> committing ──> committed      nothing else can change how the attempt ended
+ *     open ──ctx.tx──> committing ──> committed      nothing else can change the outcome of the attempt
  *      ^                   │
  *      └── rolled back ────┘                         the task may try again, or fail
  *
- * The completion is the last statement of the transaction and names the runner and the attempt, so a job that was taken
- * over rolls the whole transaction back. If the connection breaks while the commit is under way, nobody here knows
- * whether it was done: the attempt fails, and recording that changes nothing if the job is completed after all.
+ * The completion is the last statement of the transaction and names the runner and the attempt, so a job that was taken over
+ * rolls the whole transaction back. If the connection breaks during the commit, its result is unknown: the attempt fails,
+ * and recording that failure changes nothing if the job was completed after all.
  */
 
 import type { Database } from '../../db/database.ts';
@@ -27,7 +26,7 @@ export interface AttemptParts {
   readonly signal: AbortSignal;
   readonly database: Pick<Database, 'sql' | 'transaction'>;
   readonly log: Logger;
-  /** Sends a progress to the runner. */
+  /** Sends the progress to the runner. */
   readonly report: (progress: Progress) => void;
 }
 
@@ -36,26 +35,26 @@ export interface AttemptScope {
   /** Whether `ctx.tx` has completed the job. */
   hasCommitted(): boolean;
   /**
-   * The task has ended: waits for a transaction that it did not wait for, rejects with what that rejects with, sends
-   * the last progress, and takes no more.
+   * Ends the context after the task: waits for a transaction that the task did not await, and rejects with its error; sends
+   * the last progress. Later calls have no effect or are rejected.
    */
   close(): Promise<void>;
 }
 
-/** Somebody who watches wants no more, and the table neither. */
+/** More updates would be useless to a viewer, and would load the runner. */
 const progressEveryMs = 100;
 
 const maxProgressMessage = 500;
 
 export function openAttempt({ attempt, signal, database, log, report }: AttemptParts): AttemptScope {
   const { id, name, runner, maxAttempts, userId } = attempt;
-  const pace = createProgressThrottle(report, progressEveryMs);
+  const throttle = createProgressThrottle(report, progressEveryMs);
   let phase: 'open' | 'committing' | 'committed' = 'open';
   let transaction: Promise<unknown> | undefined;
-  let isOver = false;
+  let hasEnded = false;
 
   function tx<Result>(work: (sql: Sql) => Promise<Result>): Promise<Result> {
-    if (isOver || phase !== 'open') return Promise.reject(new Error(refusals[isOver ? 'over' : phase]));
+    if (hasEnded || phase !== 'open') return Promise.reject(new Error(txErrors[hasEnded ? 'ended' : phase]));
     phase = 'committing';
     const run = database
       .transaction(
@@ -66,7 +65,7 @@ export function openAttempt({ attempt, signal, database, log, report }: AttemptP
           await complete(sql, { ...key, result: toResultJson(result) });
           return result;
         },
-        // The work is the task's own and may have other effects: the next attempt starts it from its beginning.
+        // No automatic retry: the work may have other effects, so only the next attempt starts it again.
         { retries: 0 },
       )
       .then(
@@ -79,7 +78,7 @@ export function openAttempt({ attempt, signal, database, log, report }: AttemptP
           throw error;
         },
       );
-    // A task that does not wait for it hears of it all the same, by `close`.
+    // If the task does not await it, `close` reports the error.
     run.catch(() => {});
     transaction = run;
     return run;
@@ -92,66 +91,69 @@ export function openAttempt({ attempt, signal, database, log, report }: AttemptP
       signal,
       sql: database.sql,
       progress(fraction, message) {
-        if (isOver || typeof fraction !== 'number' || Number.isNaN(fraction)) return;
-        pace.note({ fraction: Math.min(1, Math.max(0, fraction)), message: progressMessage(message) });
+        if (hasEnded || typeof fraction !== 'number' || Number.isNaN(fraction)) return;
+        throttle.add({ fraction: Math.min(1, Math.max(0, fraction)), message: progressMessage(message) });
       },
       tx,
     },
     hasCommitted: () => phase === 'committed',
     async close() {
-      isOver = true;
+      hasEnded = true;
       try {
         if (phase === 'committing') await transaction;
       } finally {
-        pace.flush();
+        throttle.flush();
       }
     },
   };
 }
 
 /**
- * Completes the job as the last statement of its transaction. Whatever keeps it from that, such as a COMMIT that the
- * task sent itself, fails the attempt with a sentence that says so. A job that is no longer this attempt's ends here
- * too, and then recording the failure finds no row either (fencing).
+ * Completes the job as the last statement of its transaction. Throws an Error that names the cause if it cannot, such as a
+ * COMMIT sent by the task. A job that no longer belongs to this attempt fails here too; recording that failure then finds
+ * no row either (fencing).
  */
 async function complete(sql: Sql, completion: Completion): Promise<void> {
   let isOurs: boolean;
   try {
     isOurs = await completeInTransaction(sql, completion);
   } catch (cause) {
-    const message = obstacles.get(sqlState(cause) ?? '');
+    const message = transactionErrors.get(sqlState(cause) ?? '');
     throw message === undefined ? cause : new Error(message, { cause });
   }
   if (isOurs) return;
-  throw new Error((await isMarked(sql, completion)) ? sentences.row : sentences.ended);
+  throw new Error(
+    (await isMarked(sql, completion)) ? notCompleted.rowChanged : notCompleted.transactionEnded,
+  );
 }
 
-const sentences = {
-  ended:
-    'ctx.tx did not complete the job, because its transaction was ended inside of it: send no COMMIT, ROLLBACK, ABORT or PREPARE TRANSACTION there. What was committed by that has happened.',
-  row: 'ctx.tx did not complete the job and was rolled back, because the row of the job is not that of a running attempt any more: a task must not change or delete its own row in the table jobs.',
+const notCompleted = {
+  transactionEnded:
+    'ctx.tx did not complete the job, because its transaction was ended inside it: send no COMMIT, ROLLBACK, ABORT or PREPARE TRANSACTION there. Changes that were committed by that are permanent.',
+  rowChanged:
+    'ctx.tx did not complete the job and was rolled back, because the row of the job no longer has this running attempt: a task must not change or delete its own row in the table jobs.',
 };
 
-/** By SQLSTATE: what a transaction can be in that takes no completion. */
-const obstacles: ReadonlyMap<string, string> = new Map([
+/** By SQLSTATE: states of a transaction in which the job cannot be completed. */
+const transactionErrors: ReadonlyMap<string, string> = new Map([
   [
     '25P02',
-    'ctx.tx was rolled back, because a statement in it failed and the task went on: let the error pass.',
+    'ctx.tx was rolled back, because a statement in it failed and the task continued: do not catch the error.',
   ],
   [
     '25006',
-    'ctx.tx was rolled back, because its transaction only reads: send no SET TRANSACTION READ ONLY there.',
+    'ctx.tx was rolled back, because its transaction is read-only: send no SET TRANSACTION READ ONLY there.',
   ],
 ]);
 
-/** Types do not hold for every caller, and a progress that is wrong must not fail the attempt: then it has no message. */
+/** Returns the message, or null if it is not a string: untyped callers exist, and a wrong progress must not fail a job. */
 function progressMessage(message: unknown): string | null {
   return typeof message === 'string' ? cutText(message, maxProgressMessage) : null;
 }
 
-const refusals = {
-  over: 'The attempt is over: await everything that uses its context before the task returns.',
+const txErrors = {
+  ended: 'The attempt has ended: await everything that uses its context before the task returns.',
   open: '',
-  committing: 'ctx.tx is under way: it completes the job, so there is one at a time.',
-  committed: 'ctx.tx has completed the job already: do everything in one transaction.',
+  committing: 'ctx.tx is in progress: it completes the job, so only one can run at a time.',
+  committed: 'ctx.tx has completed the job already: use one transaction for everything.',
 };

@@ -1,39 +1,38 @@
 /**
- * The two things that can run attempts for a pool, behind one interface: a thread of this process, and a process of its
- * own with a thread inside. Both understand the messages of `thread-messages.ts`.
+ * The two executors of attempts behind one interface: a thread of this process, and a separate process with a thread inside.
+ * Both use the messages of `thread-messages.ts`.
  */
 
 import type { ChildProcess } from 'node:child_process';
-import { Worker } from 'node:worker_threads';
+import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { toAttemptError } from './outcome.ts';
-import { threadArguments } from './thread-arguments.ts';
 import type { AttemptError, ToThread } from './thread-messages.ts';
 
-/** What becomes of it, told to whoever has started it. `ended` is the last, and comes once. */
+/** Callbacks for its owner. `ended` is the last one, and is called once. */
 export interface ThreadEvents {
   message(message: unknown): void;
-  /** A message arrived that cannot be read. */
+  /** A message could not be deserialised. */
   unreadable(error: unknown): void;
-  /** It is about to end because of this. */
+  /** It is about to end because of this error. */
   failed(error: AttemptError): void;
-  /** It has ended; `how` says with what code or signal. */
-  ended(how: AttemptError): void;
+  /** It has ended. `cause` names the exit code or signal. */
+  ended(cause: AttemptError): void;
 }
 
 export interface ThreadHandle {
-  /** Throws for what cannot be copied. */
+  /** Throws if the message cannot be serialised. */
   post(message: ToThread): void;
   terminate(): void;
 }
 
-/** Starts one. Throws the system's error if there is no room for it. */
+/** Starts an executor. Throws the system's error if it cannot. */
 export type StartThread = (events: ThreadEvents) => ThreadHandle;
 
 export interface ThreadSource {
-  /** The file that the thread runs, which calls `runTasks`. */
+  /** The file that the thread runs. It calls `runTasks`. */
   readonly entry: URL;
   readonly workerData: unknown;
-  /** The limit of its heap: a thread that exceeds it ends. */
+  /** Heap limit. A thread that exceeds it ends. */
   readonly memoryMb: number;
 }
 
@@ -60,7 +59,7 @@ export function threadStarter({ entry, workerData, memoryMb }: ThreadSource): St
   };
 }
 
-/** `spawn` starts a process that calls `runIsolated`, with a channel of serialization `advanced`. */
+/** `spawn` starts a process that calls `runIsolated`, with an IPC channel of serialization `advanced`. */
 export function processStarter(spawn: () => ChildProcess): StartThread {
   return (events) => {
     const child = spawn();
@@ -78,9 +77,22 @@ export function processStarter(spawn: () => ChildProcess): StartThread {
   };
 }
 
+/**
+ * Returns the options with which Node starts a thread for `entry`. A thread inherits the arguments of the process, which is
+ * enough for compiled files. For a TypeScript source, a Node that cannot run it needs tsx in each thread as well.
+ */
+function threadArguments(entry: URL): Pick<WorkerOptions, 'execArgv'> {
+  const readsTypeScript = Boolean(Reflect.get(process.features, 'typescript'));
+  if (!entry.pathname.endsWith('.ts') || readsTypeScript) return {};
+  const loader = JSON.stringify(import.meta.resolve('tsx/esm/api'));
+  return {
+    execArgv: ['--import', `data:text/javascript,import { register } from ${loader}; register();`],
+  };
+}
+
 function crashError(code: number | null, signal: NodeJS.Signals | null): AttemptError {
-  const how = signal === null ? `with code ${code}` : `by ${signal}${hints[signal] ?? ''}`;
-  return { code: 'crashed', message: `The process that ran this job alone was ended ${how}.` };
+  const how = signal === null ? `with exit code ${code}` : `by ${signal}${hints[signal] ?? ''}`;
+  return { code: 'crashed', message: `The process that ran this job in isolation was terminated ${how}.` };
 }
 
 const hints: Readonly<Record<string, string>> = {
@@ -89,8 +101,8 @@ const hints: Readonly<Record<string, string>> = {
 };
 
 /**
- * What is young moves to the old generation at once, and must fit into the 16 MB that Node leaves at the limit; the
- * default of newer versions of Node, 32 MB and more, does not.
+ * Returns the size of the young generation. At the heap limit it moves to the old generation at once and must fit into the
+ * 16 MB that Node has to spare; the default of newer versions of Node, 32 MB and more, does not.
  */
 function youngMb(memoryMb: number): number {
   return Math.min(16, Math.ceil(memoryMb / 8));

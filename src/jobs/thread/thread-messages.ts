@@ -1,9 +1,9 @@
-/** What a runner and its threads say to each other. Everything is plain data that `structuredClone` takes. */
+/** The messages between a runner and its threads. All are plain data for `structuredClone`. */
 
 import type { EventName } from '../../observability/events.ts';
 import type { JobErrorCode } from '../job.ts';
 
-/** One attempt of a job, as a thread is given it. */
+/** One attempt of a job, as it is sent to a thread. */
 export interface Attempt {
   readonly id: number;
   readonly name: string;
@@ -13,11 +13,11 @@ export interface Attempt {
   readonly timeoutMs: number;
   readonly userId: number | null;
   readonly requestId: string | null;
-  /** The runner that has claimed it: with the attempt, what fences. */
+  /** The runner that has claimed it. Fencing compares it and the attempt. */
   readonly runner: number;
 }
 
-/** Why an attempt is to end before its time. `drain`: the runner stops. `lost`: it is no longer this runner's. */
+/** Why an attempt is aborted. `drain`: the runner is stopping. `lost`: the job no longer belongs to the runner. */
 export type AbortReason = 'cancelled' | 'timeout' | 'drain' | 'lost';
 
 export interface AttemptError {
@@ -27,16 +27,16 @@ export interface AttemptError {
   readonly stack?: string;
 }
 
-/** How an attempt ended. */
+/** The outcome of an attempt. */
 export type Outcome =
-  /** The result as JSON text, null for none: it is still to be recorded. */
+  /** The result as JSON text, null for none. The completer must still record it. */
   | { readonly kind: 'returned'; readonly result: string | null }
-  /** It has recorded its completion itself, in its own transaction. */
+  /** The attempt has completed the job in its own transaction. */
   | { readonly kind: 'committed' }
-  /** To be tried again if attempts are left; `final` means not. */
+  /** Retried if attempts are left, unless `final`. */
   | { readonly kind: 'failed'; readonly error: AttemptError; readonly final: boolean }
   | { readonly kind: 'snoozed'; readonly delayMs: number }
-  /** It ended, by itself or with its thread, because it was told to. */
+  /** It ended, on its own or with its thread, because it was aborted. */
   | { readonly kind: 'aborted'; readonly reason: AbortReason };
 
 export interface Progress {
@@ -47,17 +47,17 @@ export interface Progress {
 
 export type ToThread =
   | { readonly kind: 'run'; readonly attempt: Attempt }
-  /** Only to a thread that runs an attempt: the one that is told to end. */
+  /** Aborts the attempt that the thread runs. */
   | { readonly kind: 'abort'; readonly reason: AbortReason }
-  /** There is nothing more to run: close everything, so that the thread ends by itself. */
+  /** No attempt will follow: the thread closes its resources and exits. */
   | { readonly kind: 'end' };
 
 export type FromThread =
   | { readonly kind: 'ready' }
   | { readonly kind: 'progress'; readonly id: number; readonly progress: Progress }
   | { readonly kind: 'ended'; readonly id: number; readonly outcome: Outcome }
-  /** Something was thrown that nobody caught, by what job `id` has started; null if nobody knows by what. */
+  /** An uncaught error in code started by job `id`; null if the job is unknown. */
   | { readonly kind: 'error'; readonly id: number | null; readonly error: AttemptError }
-  /** An event that the thread has logged, and below, the line of it if its level has one. */
+  /** An event that the thread logged; `line` follows if its level is enabled. */
   | { readonly kind: 'event'; readonly event: EventName }
   | { readonly kind: 'line'; readonly line: string };

@@ -1,12 +1,11 @@
 /**
- * As many threads as are wanted, whatever becomes of single ones; attempts wait in order for the next that is free.
+ * A pool of threads of fixed size. Attempts wait in order for the next free thread.
  *
- * A thread that has ended is replaced: at once if it ever ended an attempt, or ended because of one. One that died
- * before that, such as at its start because its file cannot be loaded, is replaced later and later (0.1 s, 0.2 s ...
- * 30 s), until one has ended an attempt again.
+ * A thread that ends is replaced: at once if it ever ran an attempt to an outcome. One that ended before that, for example
+ * because its file cannot be loaded, is replaced after 0.1 s, 0.2 s ... 30 s, until a thread has ended an attempt again.
  *
- * Invariants: there are never more threads than `size`; no attempt waits while a thread is idle; none waits while there
- * is no thread at all and the last has died at its start, but fails with its error; after `close` no thread starts.
+ * Invariants: there are never more threads than `size`; no attempt waits while a thread is idle; if no thread is left and the
+ * last one did not start, waiting attempts fail with its error; after `close` no thread starts.
  */
 
 import { reasonOf } from '../../errors.ts';
@@ -21,29 +20,29 @@ import {
 import { type ThreadSource, threadStarter } from './thread-handle.ts';
 import type { AbortReason, Attempt, AttemptError, Outcome, Progress } from './thread-messages.ts';
 
-/** Threads that run one attempt each at a time. A thread that does not come back is ended and replaced. */
+/** Threads that each run one attempt at a time. A thread that hangs is terminated and replaced. */
 export interface ThreadPool {
   readonly size: number;
-  /** Threads that could take an attempt now. */
+  /** Returns the number of idle threads. */
   free(): number;
   /**
-   * Has `listener` called when a thread has become free otherwise than by the end of an attempt, which `run` tells: a
-   * new one is ready. At the start of the program none is yet.
+   * Calls `listener` whenever a new thread is ready. The end of an attempt also frees a thread, but `run` reports that.
+   * No thread is ready yet when the pool is created.
    */
   onFree(listener: () => void): void;
-  /** Runs an attempt in a free thread; with none free, when one is. Never rejects. */
+  /** Runs an attempt as soon as a thread is free. Never rejects. */
   run(attempt: Attempt, onProgress: (progress: Progress) => void): Promise<Outcome>;
-  /** Tells the attempt to end, and ends its thread if it has not after a moment. Does nothing if it is not there. */
+  /** Aborts the attempt of a job, and terminates its thread if it keeps running. Does nothing if it is not here. */
   abort(id: number, reason: AbortReason): void;
-  /** Ends all threads. Attempts that are running or waiting end as `aborted`. Never rejects. Idempotent. */
+  /** Ends all threads. Running and waiting attempts get the outcome `aborted`. Never rejects. Idempotent. */
   close(): Promise<void>;
 }
 
 export interface ThreadPoolOptions extends ThreadSource, Pick<SupervisedThreadOptions, 'log'> {
   readonly size: number;
-  /** By default half a second. */
+  /** By default 500 ms. */
   readonly abortGraceMs?: number;
-  /** Where `job_threads_replaced_total` is counted. */
+  /** Counts `job_threads_replaced_total`. */
   readonly metrics?: Metrics;
 }
 
@@ -58,7 +57,7 @@ const replaceReasons = ['cancelled', 'timeout', 'drain', 'lost', 'fault', 'exite
 const minDelayMs = 100;
 const maxDelayMs = 30_000;
 
-/** Starts the threads. It does not wait for them: see `onFree`. */
+/** Starts the threads, without waiting until they are ready: see `onFree`. */
 export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
   const { size, abortGraceMs = 500, log } = options;
   const startThread = threadStarter(options);
@@ -68,12 +67,12 @@ export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
   const listeners: (() => void)[] = [];
   const replaced = options.metrics?.counter({
     name: 'job_threads_replaced_total',
-    help: `Threads of jobs that ended and were replaced, by the reason: ${replaceReasons.join(', ')}.`,
+    help: `Threads that run jobs and were replaced, by reason: ${replaceReasons.join(', ')}.`,
     labels: ['reason'],
   });
-  // From the start, at 0, so that the first one is an increase already.
+  // Created at 0, so that the first replacement is an increase that alerts can see.
   for (const reason of replaceReasons) replaced?.of(reason);
-  let deathsInRow = 0;
+  let failuresInRow = 0;
   let closed: Promise<void> | undefined;
 
   const idle = () => [...threads].filter((thread) => thread.isIdle());
@@ -83,10 +82,10 @@ export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
       const thread: SupervisedThread = startSupervisedThread({
         ...{ start: startThread, abortGraceMs, log },
         onReady() {
-          serve();
+          dispatch();
           if (idle().length > 0) for (const listener of listeners) listener();
         },
-        onIdle: serve,
+        onIdle: dispatch,
         onEnded(end) {
           threads.delete(thread);
           if (closed === undefined) replace(end);
@@ -103,19 +102,20 @@ export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
     if (!wasUseful) {
       replaceLater(cause);
     } else {
-      deathsInRow = 0;
+      failuresInRow = 0;
       start();
     }
   }
 
   function replaceLater(cause: AttemptError): void {
-    deathsInRow += 1;
-    const delayMs = Math.min(minDelayMs * 2 ** (deathsInRow - 1), maxDelayMs);
+    failuresInRow += 1;
+    const delayMs = Math.min(minDelayMs * 2 ** (failuresInRow - 1), maxDelayMs);
     log.error('thread.failed', {
       error: cause.stack ?? cause.message,
-      deaths: deathsInRow,
+      deaths: failuresInRow,
       delay_ms: delayMs,
-      advice: 'Threads of jobs end before they can do anything: mend what the error says, and start again.',
+      advice:
+        'Threads that run jobs end before they can run an attempt: fix the cause of the error and restart.',
     });
     const timer = setTimeout(() => {
       timers.delete(timer);
@@ -127,8 +127,8 @@ export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
     for (const { resolve } of waiting.splice(0)) resolve(failed({ code: 'thread_ended', message }, false));
   }
 
-  /** Gives those that wait to threads that are idle. */
-  function serve(): void {
+  /** Runs waiting attempts in idle threads. */
+  function dispatch(): void {
     for (const thread of waiting.length > 0 ? idle() : []) {
       const next = waiting.shift();
       if (next !== undefined) next.resolve(thread.run(next.attempt, next.onProgress));

@@ -1,14 +1,14 @@
 /**
- * What was thrown, as two bounded texts. JavaScript throws anything: an Error whose `message` is an object, a getter
- * that throws, a revoked proxy, a symbol, null, a text of 20 MB. Each property is therefore read on its own and at most
- * once, a read that fails counts as absent, and every text is cut.
+ * Describes a thrown value in two strings of bounded length. JavaScript can throw anything: an Error whose `message` is an
+ * object, a getter that throws, a revoked proxy, a symbol, null, a string of 20 MB. So each property is read on its own and
+ * at most once, a failed read counts as absent, and every string is cut.
  *
- * The functions here throw nothing, so whoever records a failure can rely on having something to record.
+ * These functions never throw, so code that records a failure always has something to record.
  */
 
 import { boundedJson } from './bounded-json.ts';
 
-/** The most UTF-16 units that are kept of a message, and of a stack together with those of its causes. */
+/** Maximum length of a message, and of a stack together with those of its causes, in UTF-16 units. */
 export const maxMessage = 2_000;
 export const maxStack = 10_000;
 
@@ -17,26 +17,26 @@ const maxShown = 1_000;
 
 export interface ThrownTexts {
   readonly message: string;
-  /** Absent if it has none, such as what is no Error. */
+  /** Absent if there is none, for example because the value is not an Error. */
   readonly stack?: string;
 }
 
-/** A message and a stack for anything that was thrown. */
+/** Returns a message and a stack for any thrown value. */
 export function describeThrown(thrown: unknown): ThrownTexts {
-  if (!isError(thrown)) return { message: cutText(`Thrown was: ${show(thrown)}`, maxMessage) };
+  if (!isError(thrown)) return { message: cutText(`Thrown value: ${show(thrown)}`, maxMessage) };
   const message = cutText(messageOf(thrown), maxMessage);
   const stack = stacksOf(thrown);
   return stack === '' ? { message } : { message, stack };
 }
 
-/** A text of at most `maxLength` UTF-16 units, with a note of how many were cut. */
+/** Returns at most `maxLength` UTF-16 units of the text, including a note of how many were cut. */
 export function cutText(text: string, maxLength: number): string {
   if (text.length <= maxLength) return text;
   const note = ` ... (${text.length - maxLength} more characters were cut)`;
   return text.slice(0, maxLength - note.length) + note;
 }
 
-/** `instanceof` runs code of the value: a proxy, or a constructor's `Symbol.hasInstance`, may throw. */
+/** As `instanceof`, but false instead of throwing: a proxy or `Symbol.hasInstance` runs foreign code. */
 export function isInstance<T>(value: unknown, of: abstract new (...args: never[]) => T): value is T {
   try {
     return value instanceof of;
@@ -49,7 +49,7 @@ function isError(value: unknown): value is Error {
   return isInstance(value, Error);
 }
 
-/** A property of an object, undefined if reading it throws. */
+/** Returns a property of an object; undefined if reading it throws. */
 export function readSafely(from: object, name: string): unknown {
   try {
     return Reflect.get(from, name);
@@ -64,7 +64,7 @@ function messageOf(error: Error): string {
   const name = readSafely(error, 'name');
   const kind = typeof name === 'string' && name !== '' ? name : 'Error';
   if (message === undefined || message === '') return kind;
-  return `${kind}, with a message that is no text: ${show(message)}`;
+  return `${kind}, with a message that is not a string: ${show(message)}`;
 }
 
 function stacksOf(error: Error): string {
@@ -80,13 +80,13 @@ function stacksOf(error: Error): string {
   return cutText(stacks, maxStack);
 }
 
-/** A stack begins with the message: cuts a long one, so that the frames below it are kept. */
+/** Cuts a long message at the head of a stack, so that the frames below it are kept. */
 function withShortHead(stack: string): string {
   const frames = stack.indexOf('\n    at ');
   return frames <= maxMessage ? stack : cutText(stack.slice(0, frames), maxMessage) + stack.slice(frames);
 }
 
-/** A short text for any value. */
+/** Returns a short text for any value. */
 function show(value: unknown): string {
   if (typeof value === 'string') return value;
   if (typeof value !== 'object' || value === null)

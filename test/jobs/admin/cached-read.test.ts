@@ -4,7 +4,7 @@ import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import { cachedRead } from '../../../src/jobs/admin/cached-read.ts';
 
 /** Work that takes `takesMs` of a clock of its own, and gives how often it was done. */
-function counted({ minTtlMs = 1_000, takesMs = 10, rest = 20 } = {}) {
+function counted({ minTtlMs = 1_000, takesMs = 10, restFactor = 20 } = {}) {
   const clock = { ms: 0 };
   let done = 0;
   const value = cachedRead(
@@ -13,7 +13,7 @@ function counted({ minTtlMs = 1_000, takesMs = 10, rest = 20 } = {}) {
       done += 1;
       return done;
     },
-    { minTtlMs, rest, now: () => clock.ms },
+    { minTtlMs, restFactor, now: () => clock.ms },
   );
   return { clock, value };
 }

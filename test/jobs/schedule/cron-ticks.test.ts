@@ -104,7 +104,7 @@ describe('ticks', () => {
     it(`are refused for the zone "${zone}", which is none`, () => {
       assert.throws(
         () => createTicks(parseCron('@daily'), zone),
-        /There is no time zone ".*": use a name of/,
+        /The time zone ".*" does not exist: use a name of/,
       );
     });
   }

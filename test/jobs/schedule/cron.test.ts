@@ -39,11 +39,11 @@ describe('a cron expression', () => {
     ['0 0 6 * * *', /has 6 fields/],
     [
       '@reboot',
-      /"@reboot" is not known: use one of @hourly, @daily, @weekly, @monthly, @yearly, or five fields/,
+      /"@reboot" is unknown: use one of @hourly, @daily, @weekly, @monthly, @yearly, or five fields/,
     ],
     [
       '60 * * * *',
-      /The minute "60" of the cron expression "60 \* \* \* \*" is wrong: 60 is not from 0 to 59/,
+      /The minute "60" of the cron expression "60 \* \* \* \*" is invalid: 60 is not from 0 to 59/,
     ],
     ['* 24 * * *', /The hour "24" .* 24 is not from 0 to 23/],
     ['* * 0 * *', /The day of the month "0" .* is not from 1 to 31/],
@@ -57,8 +57,8 @@ describe('a cron expression', () => {
     ['*-5 * * * *', /The minute "\*-5" /],
     ['1.5 * * * *', /The minute "1.5" /],
     ['5/15 * * * *', /a step needs a range, such as 5-59\/15/],
-    ['*/0 * * * *', /a step is from 1 to 59/],
-    ['*/90 * * * *', /a step is from 1 to 59/],
+    ['*/0 * * * *', /a step must be from 1 to 59/],
+    ['*/90 * * * *', /a step must be from 1 to 59/],
     ['0 22-2 * * *', /a range goes upwards, so write 22-23,0-2/],
     ['0 0 * * FRI-MON', /a range goes upwards, so write FRI-7,0-MON/],
   ] as const) {

@@ -19,24 +19,28 @@ describe('a schedule', () => {
     [
       'a wrong expression',
       [scheduleOf('nightly', '0 25 * * *')],
-      /^The schedule nightly is wrong\. The hour "25"/,
+      /^The schedule nightly is invalid\. The hour "25"/,
     ],
-    ['no tick ever', [scheduleOf('never', '0 0 30 2 *')], /^The schedule never is wrong\. .* never fires/],
+    ['no tick ever', [scheduleOf('never', '0 0 30 2 *')], /^The schedule never is invalid\. .* never fires/],
     [
       'a zone that is none',
       [{ ...minutely, timeZone: 'Europe/Atlantis' }],
-      /^The schedule minutely is wrong\. There is no time zone "Europe\/Atlantis"/,
+      /^The schedule minutely is invalid\. The time zone "Europe\/Atlantis" does not exist/,
     ],
     [
       'a wrong name',
       [scheduleOf('Every Minute', '* * * * *')],
-      /^The schedule Every Minute is wrong\. A name has/,
+      /^The schedule Every Minute is invalid\. Its name must/,
     ],
-    ['the name of another one', [minutely, minutely], /^The schedule minutely is wrong\. Another one has/],
+    [
+      'the name of another one',
+      [minutely, minutely],
+      /^The schedule minutely is invalid\. Another schedule has/,
+    ],
     [
       'a payload that its task does not take',
       [{ ...minutely, payload: () => ({ tick: 5 }) }],
-      /^The schedule minutely is wrong\. The task note does not take its payload: \/tick: /,
+      /^The schedule minutely is invalid\. The task note rejects its payload: \/tick: /,
     ],
     [
       'faults, as another one has,',

@@ -76,7 +76,7 @@ describe('a suspect that runs alone in a process', () => {
       const outcome = await runTask('kills_its_process', { payload: { at: signal } });
       assert.ok(outcome.kind === 'failed');
       assert.deepEqual([outcome.error.code, outcome.final], ['crashed', false]);
-      assert.match(outcome.error.message, new RegExp(`was ended by ${signal}`));
+      assert.match(outcome.error.message, new RegExp(`was terminated by ${signal}`));
       assert.deepEqual(await runTask('no_op'), { kind: 'returned', result: null });
       isolate.abort(50, 'cancelled');
       assert.deepEqual(await beside, { kind: 'aborted', reason: 'cancelled' });

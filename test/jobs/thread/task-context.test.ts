@@ -76,10 +76,10 @@ describe('ctx.tx', () => {
     [['begin', 'rollback'], /transaction was ended inside/, 0],
     [['delete from jobs where id = $job'], /must not change or delete its own row/, 0],
     [['update jobs set attempt = 2 where id = $job'], /must not change or delete its own row/, 0],
-    [['try select 1 / 0'], /a statement in it failed and the task went on/, 0],
+    [['try select 1 / 0'], /a statement in it failed and the task continued/, 0],
     [['savepoint one', 'release one', 'try rollback to one'], /a statement in it failed/, 0],
     [['set transaction read only'], /cannot execute INSERT in a read-only transaction/, 0],
-    [['savepoint one', 'set transaction read only'], /its transaction only reads/, 0],
+    [['savepoint one', 'set transaction read only'], /its transaction is read-only/, 0],
     [['set transaction isolation level serializable'], /must be called before any query/, 0],
   ];
   for (const [statements, message, effects] of misuses) {

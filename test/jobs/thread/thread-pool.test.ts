@@ -59,7 +59,7 @@ describe('an attempt in a thread', () => {
   const failures: [what: string, task: string, code: string, message: RegExp, final: boolean][] = [
     ['that throws fails with its message', 'throws', 'threw', /^It went wrong: The root of it$/, false],
     ['that rejects fails with its message', 'rejects', 'threw', /^There is one already: choose/, false],
-    ['that throws what is no Error fails', 'throws_text', 'threw', /^Thrown was: a text$/, false],
+    ['that throws what is no Error fails', 'throws_text', 'threw', /^Thrown value: a text$/, false],
     ['that refuses fails for good', 'refuses', 'refused', /^Two lines are wrong\.$/, true],
     ['that snoozes for no time fails', 'snoozes_for_no_time', 'threw', /got NaN ms/, false],
     ['of a task that is not there fails', 'nobody_knows', 'unknown_task', /no task nobody_knows/, false],
@@ -70,7 +70,13 @@ describe('an attempt in a thread', () => {
       /more than 1048576 bytes/,
       true,
     ],
-    ['that returns no JSON fails for good', 'returns_a_circle', 'invalid_result', /or is a circle/, true],
+    [
+      'that returns no JSON fails for good',
+      'returns_a_circle',
+      'invalid_result',
+      /or has a circular reference/,
+      true,
+    ],
     [
       'that throws in a timer ends with its thread',
       'throws_in_a_timer',
@@ -132,7 +138,7 @@ describe('an attempt in a thread', () => {
     const outcome = await pool.runTask('refuses_deeply', { timeoutMs: 5000 });
     assert.deepEqual(failureOf(outcome), [
       'refused',
-      'It is deep. (Its details are left out: they have more than 64 arrays and objects within one another.)',
+      'It is deep. (Its details are left out: they nest more than 64 arrays and objects.)',
       true,
     ]);
     assert.equal(outcome.kind === 'failed' && outcome.error.details, undefined);

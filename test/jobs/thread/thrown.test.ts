@@ -15,15 +15,15 @@ const always = (value: unknown) => () => value;
 
 describe('what was thrown', () => {
   const messages: [what: string, message: RegExp][] = [
-    ['undefined', /^Thrown was: undefined$/],
-    ['a symbol', /^Thrown was: Symbol\(odd\)$/],
-    ['a function', /^Thrown was: a function$/],
-    ['an instance of a class', /^Thrown was: \{"name":"an account"\}$/],
-    ['a circle', /^Thrown was: an object that cannot be shown as JSON$/],
-    ['a revoked proxy', /^Thrown was: an object that cannot be shown as JSON$/],
-    ['a message that is an object', /^Error, with a message that is no text: \{"a":1\}$/],
-    ['a message that is a number', /^Error, with a message that is no text: 7$/],
-    ['a message that is a symbol', /^Error, with a message that is no text: Symbol\(odd\)$/],
+    ['undefined', /^Thrown value: undefined$/],
+    ['a symbol', /^Thrown value: Symbol\(odd\)$/],
+    ['a function', /^Thrown value: a function$/],
+    ['an instance of a class', /^Thrown value: \{"name":"an account"\}$/],
+    ['a circle', /^Thrown value: an object that cannot be shown as JSON$/],
+    ['a revoked proxy', /^Thrown value: an object that cannot be shown as JSON$/],
+    ['a message that is an object', /^Error, with a message that is not a string: \{"a":1\}$/],
+    ['a message that is a number', /^Error, with a message that is not a string: 7$/],
+    ['a message that is a symbol', /^Error, with a message that is not a string: Symbol\(odd\)$/],
     ['an error whose message throws', /^Error$/],
     ['an error of 20 MB', /^x+ \.\.\. \(\d+ more characters were cut\)$/],
   ];
