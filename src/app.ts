@@ -11,11 +11,10 @@ import { StartError } from './errors.ts';
 import { createAddressSet } from './http/addresses.ts';
 import { compose } from './http/compose.ts';
 import type { MalformedReport } from './http/connection/malformed.ts';
-import type { Next } from './http/context.ts';
-import { dispatch, type PreparedRoute, prepareRoute } from './http/dispatch.ts';
+import type { Next, PreparedRoute } from './http/context.ts';
+import { dispatch, prepareRoute } from './http/dispatch.ts';
 import type { Route } from './http/route.ts';
-import { assertRouteAccess, isOpen } from './http/route-access.ts';
-import { assertRouteLimits } from './http/route-limits.ts';
+import { assertRoutePolicies, isOpen } from './http/route-policy.ts';
 import { createRouter, type Router } from './http/router.ts';
 import type { LimitStore } from './limits/limit-store.ts';
 import { createMemoryLimitStore, type MemoryLimitStore } from './limits/memory-store.ts';
@@ -56,8 +55,7 @@ export function createApp(parts: AppParts): App {
 
   const routes = createRoutes(parts);
   assertLayerNeeds(layers, routes);
-  assertRouteAccess(routes);
-  assertRouteLimits(routes);
+  assertRoutePolicies(routes);
   const defaults = {
     maxBytes: settings.security.maxRequestSize,
     timeoutMs: settings.server.bodyTimeoutSeconds * 1000,

@@ -6,7 +6,7 @@
 import type { Database } from './db/database.ts';
 import type { Identity } from './features/identity/identity.ts';
 import type { Layer } from './http/context.ts';
-import { methods } from './http/route.ts';
+import { methods } from './http/route-declaration.ts';
 import { createIdempotencyStore } from './idempotency/postgres.ts';
 import type { Limit, LimitStore } from './limits/limit-store.ts';
 import { authenticate } from './middleware/authenticate.ts';

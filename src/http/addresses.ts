@@ -49,6 +49,12 @@ export function clientKey(address: string): string {
   return `${prefix.join(':')}::/64`;
 }
 
+/** Returns `192.0.2.1` for `::ffff:192.0.2.1`, as a dual-stack socket reports an IPv4 client; other text is unchanged. */
+export function plainAddress(address: string): string {
+  return address.startsWith('::') ? (mapped.exec(address)?.[1] ?? address) : address;
+}
+const mapped = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i;
+
 /** Where an HTTP server listens: `http://127.0.0.1:8000`, `http://[::1]:8000`. */
 export function httpOrigin(host: string, port: number): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;

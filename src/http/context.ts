@@ -1,52 +1,62 @@
 /**
- * The way of a request: four nouns are the whole model.
+ * The model of the HTTP side has four nouns:
  *
- * A `Context` is one request and the answer that is being made for it. A `Middleware` is a layer: it gets the
- * context and `next`, the rest of the pipeline. It may act before `next`, after it, or end the request by
- * throwing an AppError or by setting a reply and not calling `next`. `compose` (compose.ts) makes one function
- * of many layers. `send` (send.ts) writes the finished answer, once, after the whole pipeline has run.
+ *     Context      one request and the response that is being made for it
+ *     Middleware   a layer: gets the context and `next`
+ *     Next         the rest of the pipeline: the inner layers and the handler (compose.ts links them)
+ *     Done         how a layer finishes: undefined if it has finished, a promise if it waits
  *
- * A layer that finishes at once returns undefined; only one that waits returns a promise. A request that waits
- * for nothing goes through all layers without a single promise.
+ * A layer may act before `next`, after it, or end the request: it throws an AppError, or sets a reply and does not call
+ * `next`. send.ts writes the response once, after the whole pipeline has run.
+ *
+ * Because a layer that does not wait returns undefined, a request that waits for nothing passes all layers without a single
+ * promise. `after` (compose.ts) hides the two cases.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
 import type { Principal } from '../auth/principal.ts';
 import type { AppError } from '../errors.ts';
 import { AbortSource } from './abort-source.ts';
-import type { PreparedRoute } from './dispatch.ts';
+import { plainAddress } from './addresses.ts';
+import type { Payload } from './reply.ts';
 import type { ReplyRecorder } from './reply-recorder.ts';
-import type { Match } from './router.ts';
+import type { BodyLimits, RouteDeclaration } from './route-declaration.ts';
+import type { Match, Params } from './router.ts';
 import type { Target } from './target.ts';
 
-/** The end of a layer: undefined when it is done, a promise when it will be. */
 export type Done = Promise<void> | undefined;
 
-/** The rest of the pipeline. It must be called at most once. */
+/** The rest of the pipeline. Call it at most once. */
 export type Next = (ctx: Context) => Done;
 
 export type Middleware = (ctx: Context, next: Next) => Done;
 
-/** A layer of the pipeline under the name that problems, logs, `Server-Timing` and settings call it by. */
+/** A layer with its name in problems, logs, `Server-Timing` and settings. */
 export interface Layer {
   readonly name: string;
   readonly run: Middleware;
 }
 
-/** What is sent: text and bytes with their length, a stream chunk by chunk, or nothing. */
-export type Payload = string | Uint8Array | Readable | undefined;
+/** A route that is ready to run: its serialisers are compiled and its defaults filled in (dispatch.ts). */
+export interface PreparedRoute {
+  readonly route: RouteDeclaration;
+  readonly bodyLimits: BodyLimits;
+  /** The media types that the body may have; empty for a route without a body. */
+  readonly accepts: readonly string[];
+  /** Ends the pipeline: validates the request, calls the handler and serialises its reply. */
+  readonly handle: (ctx: Context, pathParams: Params) => Done;
+}
 
 /**
  * Whether the request has a body, which means at least one octet (RFC 9110, section 6.4; RFC 9112, section 6.3). `unknown`
- * is a chunked body of which nothing has been read: its first chunk can be the last one, which is empty.
+ * is a chunked body of which nothing has been read yet: it is empty if its first chunk is the last one.
  */
 export type BodyState = 'absent' | 'present' | 'unknown';
 
 /** Response headers with lower-case names. */
 export type ResponseHeaders = Record<string, string | string[]>;
 
-/** How long each layer took, itself and all it calls, in milliseconds; in the order in which they finished. */
+/** How long a layer took together with everything inside it, in milliseconds. */
 export interface LayerTime {
   readonly name: string;
   readonly depth: number;
@@ -59,54 +69,54 @@ export class Context {
   readonly method: string;
   readonly target: Target;
   readonly match: Match<PreparedRoute>;
-  /** When the request's headers had arrived, in milliseconds of `performance.now()`. */
+  /** When the headers of the request had arrived, in milliseconds of `performance.now()`. */
   readonly startedAt: number;
 
-  /** The request's id: empty until its layer has run. */
+  /** The request id; empty until the layer `request-id` has run. */
   id = '';
-  /** The address of the client: of the socket, until the proxy layer knows better. Never an IPv4-mapped IPv6. */
+  /** The address of the client: the peer of the socket, or what `proxy-headers` found. Never an IPv4-mapped IPv6 address. */
   clientAddress: string;
-  /** The scheme the client used. */
+  /** The scheme that the client used. */
   scheme: 'http' | 'https' = 'http';
-  /** The host the client named, with its port if any, in lower case; empty when it named none. */
+  /** The host that the request names, in lower case, with its port if it has one; empty if it names none. */
   host: string;
   bodyState: BodyState;
-  /** The bytes of the request's body, once they are read. */
+  /** The request body, once it has been read. */
   rawBody: Buffer | undefined = undefined;
   /**
-   * What is wrong with the message as a whole: found when it arrived, thrown inside the pipeline, so that it is
-   * logged and answered like every other refusal.
+   * An error of the message as a whole (connection/message-error.ts). It is found on arrival but thrown inside the pipeline,
+   * so that it is logged, counted and answered like every other error.
    */
   messageError: AppError | undefined = undefined;
-  /** Who asks, once the credentials of the request are checked; undefined for somebody who showed none. */
+  /** The caller, once its credentials have been checked; undefined if the request has none. */
   principal: Principal | undefined = undefined;
   /**
-   * Asks again who that is, for an answer that goes on for long. Rejects, or throws, when the credentials are good no
-   * more. Undefined for somebody who showed none.
+   * Checks the credentials again, for a response that lasts long. Rejects or throws if they are no longer valid. Undefined
+   * for a request without credentials.
    */
   identify: (() => Principal | Promise<Principal>) | undefined = undefined;
   /**
-   * Asks the database who that is now, whatever was known a moment ago. Rejects with an AppError when the credentials are
-   * no longer valid. Undefined for a request without credentials.
+   * Checks the credentials against the database, bypassing every cache. Rejects with an AppError if they are no longer
+   * valid. Undefined for a request without credentials.
    */
   identifyNow: (() => Promise<Principal>) | undefined = undefined;
-  /** What keeps the answer for a repetition of the request; undefined unless the client has asked for it. */
+  /** Stores the reply for repetitions of the request; undefined unless the client has asked for it. */
   recorder: ReplyRecorder | undefined = undefined;
-  /** Whether the client waits for `100 Continue`, and has not been sent it, before it sends its body. */
+  /** Whether the client waits for `100 Continue` before it sends its body, and has not been sent it yet. */
   expectsContinue = false;
 
-  /** When the work for this request is to end; `signal` is the same for those who need a real AbortSignal. */
+  /** Aborts the work for this request. `signal` is the same as a real AbortSignal. */
   readonly abortSource = new AbortSource();
 
   status = 404;
   readonly headers: ResponseHeaders = {};
   payload: Payload = undefined;
-  /** The thrown thing that the answer stands for, if any. */
+  /** The error that the response reports, if any. */
   error: unknown = undefined;
-  /** Filled when the pipeline was composed with `timed`. */
+  /** In the order in which the layers finished; only if the pipeline was composed with `timed`. */
   readonly times: LayerTime[] = [];
 
-  #abort: AbortController | undefined = undefined;
+  #controller: AbortController | undefined = undefined;
 
   constructor(
     request: IncomingMessage,
@@ -126,29 +136,29 @@ export class Context {
     this.host = (target.authority ?? request.headers.host ?? '').toLowerCase();
   }
 
-  /** Aborted when the client is gone or the deadline has passed; its reason is an AppError. */
+  /** Aborted if the client disconnects or the deadline passes; the reason is an AppError. */
   get signal(): AbortSignal {
-    if (this.#abort === undefined) {
+    if (this.#controller === undefined) {
       const controller = new AbortController();
-      this.#abort = controller;
+      this.#controller = controller;
       const abort = () => controller.abort(this.abortSource.reason);
       if (this.abortSource.aborted) abort();
       else this.abortSource.addEventListener('abort', abort);
     }
-    return this.#abort.signal;
+    return this.#controller.signal;
   }
 
-  /** Whether the request was given up: it has been answered, or nobody waits for an answer. */
+  /** Whether the request was aborted: an error response was sent, or the client has disconnected. */
   get aborted(): boolean {
     return this.abortSource.aborted;
   }
 
-  /** Ends the work for this request: everything that listens to `abortSource` or `signal` stops. */
+  /** Aborts the work for this request: everything that listens to `abortSource` or `signal` stops. */
   abort(reason: Error): void {
     this.abortSource.abort(reason);
   }
 
-  /** Sets the answer. A content type is kept from an earlier reply only if none is given. */
+  /** Sets the response. Without a content type, that of an earlier reply stays. */
   reply(status: number, payload: Payload, contentType?: string): void {
     this.status = status;
     this.payload = payload;
@@ -156,14 +166,14 @@ export class Context {
   }
 
   /**
-   * Whether the request is for a probe (`limit: 'exempt'`). Platforms send probes from inside, by address and over plain
-   * HTTP, as often as they like: the rate limit, the list of hosts and the HTTPS policy leave them out.
+   * Whether the request is a probe (`limit: 'exempt'`). Platforms send probes from inside the network, by IP address, over
+   * plain HTTP and as often as they like, so the rate limit, the allowed hosts and the HTTPS policy do not apply.
    */
   get isProbe(): boolean {
     return this.match.kind === 'found' && this.match.value.route.limit === 'exempt';
   }
 
-  /** Adds field names to `Vary` (RFC 9110, section 12.5.5), each once. */
+  /** Adds a field name to `Vary` (RFC 9110, section 12.5.5), unless it is there already. */
   vary(name: string): void {
     const present = this.headers.vary;
     if (present === undefined) this.headers.vary = name;
@@ -176,12 +186,6 @@ export class Context {
 function bodyStateOf({ headers }: IncomingMessage): BodyState {
   if (headers['transfer-encoding'] !== undefined) return 'unknown';
   const length = headers['content-length'];
-  // The parser has made sure that it is digits: 0 and 00 are the same.
+  // The parser guarantees digits, but 0 may be written 00.
   return length === undefined || Number(length) === 0 ? 'absent' : 'present';
 }
-
-/** `::ffff:192.0.2.1`, as a dual-stack socket reports an IPv4 client, becomes `192.0.2.1`. */
-export function plainAddress(address: string): string {
-  return address.startsWith('::') ? (mapped.exec(address)?.[1] ?? address) : address;
-}
-const mapped = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i;

@@ -1,97 +1,103 @@
 /**
- * The end of the pipeline: validate, call the handler, serialise. A matched route is prepared once, when the
- * application is made; a request then only runs what its route declares.
+ * The end of the pipeline:
+ *
+ *     receive the body -> validate every part -> call the handler -> serialise its reply
+ *
+ * Each route is compiled once, when the application is created.
  */
 
 import { Readable } from 'node:stream';
 import { AppError, type FieldError, StartError } from '../errors.ts';
-import { type BodyLimits, receiveBody, waitForBody } from './body/body.ts';
-import { discardForm, type Form, receiveForm, type Upload } from './body/multipart.ts';
+import { receiveBody, waitForBody } from './body/body.ts';
+import { discardForm, type Form, receiveForm } from './body/multipart.ts';
 import { parseBody } from './body/parse-body.ts';
+import type { Upload } from './body/uploaded-file.ts';
 import { after } from './compose.ts';
-import type { Context, Done, Payload } from './context.ts';
+import type { Context, Done, PreparedRoute } from './context.ts';
 import { type MediaType, parseMediaType } from './headers/media-type.ts';
 import { parseQuery } from './query.ts';
-import { Reply } from './reply.ts';
-import { createRecordReply, type FinishedReply } from './reply-recorder.ts';
+import { type FinishedReply, type Payload, Reply } from './reply.ts';
+import { createRecordReply } from './reply-recorder.ts';
 import type { Route, RouteRequest } from './route.ts';
+import type { BodyLimits } from './route-declaration.ts';
+import type { Params } from './router.ts';
 import { createSerialiser, type Serialise } from './serialise.ts';
 import { type Part, type PartInput, validatePart, validationFailed } from './validate.ts';
 
-/** A route made ready to run: its serialisers compiled, its defaults filled in. */
-export interface PreparedRoute {
+/** A route with what `handle` needs of it, compiled once. */
+interface Endpoint {
   readonly route: Route;
   readonly bodyLimits: BodyLimits;
-  /** The media types that the route's body may have; empty when it takes none. */
-  readonly accepts: readonly string[];
-  /** The success status of a plain value. */
   readonly serialisers: ReadonlyMap<number, Serialise>;
 }
 
-/** Fills in what the route leaves to defaults. Throws a StartError for declarations that exclude each other. */
+/** Compiles a route and fills in its defaults. Throws a StartError for declarations that exclude each other. */
 export function prepareRoute(route: Route, defaults: BodyLimits): PreparedRoute {
   const operation = `${route.method} ${route.path}`;
   if (route.upload !== undefined && route.idempotent) {
     throw new StartError(
-      `${operation} cannot be both idempotent and an upload: a repetition is known by the whole body, which is not kept in memory.`,
+      `${operation} cannot be both idempotent and an upload: a repetition is recognised by the whole body, and an upload is not kept in memory.`,
     );
   }
   const serialisers = new Map<number, Serialise>();
   for (const [status, spec] of Object.entries(route.responses)) {
     if (spec.schema !== undefined) serialisers.set(Number(status), createSerialiser(spec.schema, operation));
   }
+  const bodyLimits = { maxBytes: route.maxBody ?? defaults.maxBytes, timeoutMs: defaults.timeoutMs };
+  const endpoint: Endpoint = { route, bodyLimits, serialisers };
   return {
     route,
-    bodyLimits: { maxBytes: route.maxBody ?? defaults.maxBytes, timeoutMs: defaults.timeoutMs },
+    bodyLimits,
     accepts: route.body === undefined ? [] : (route.accepts ?? ['application/json']),
-    serialisers,
+    handle: (ctx, pathParams) => receiveAndHandle(ctx, endpoint, pathParams),
   };
 }
 
-/** Answers the request by its route; an unmatched one with the refusal that its match stands for. */
+/** Handles a request by its route. A request without a route gets a redirect, a reply to OPTIONS, or an error. */
 export function dispatch(ctx: Context): Done {
   const { match } = ctx;
   if (ctx.messageError !== undefined) throw ctx.messageError;
-  if (match.kind !== 'found') return replyToUnmatched(ctx);
-  const prepared = match.value;
-  const { body, upload } = prepared.route;
-  if (body !== undefined && ctx.rawBody === undefined && ctx.bodyState !== 'absent') {
-    if (upload !== undefined) return handleUpload(ctx, prepared, match.params, upload);
-    return receiveBody(ctx, prepared.bodyLimits).then(() => handle(ctx, prepared, match.params));
-  }
-  return handle(ctx, prepared, match.params);
+  return match.kind === 'found' ? match.value.handle(ctx, match.params) : replyToUnmatched(ctx);
 }
 
-/** The file is the handler's once it has answered; whatever is thrown before removes it. */
+function receiveAndHandle(ctx: Context, endpoint: Endpoint, pathParams: Params): Done {
+  const { body, upload } = endpoint.route;
+  if (body !== undefined && ctx.rawBody === undefined && ctx.bodyState !== 'absent') {
+    if (upload !== undefined) return handleUpload(ctx, endpoint, pathParams, upload);
+    return receiveBody(ctx, endpoint.bodyLimits).then(() => handle(ctx, endpoint, pathParams));
+  }
+  return handle(ctx, endpoint, pathParams);
+}
+
+/** The handler owns the file once it has returned; an error before that removes the file. */
 async function handleUpload(
   ctx: Context,
-  prepared: PreparedRoute,
-  pathParams: unknown,
+  endpoint: Endpoint,
+  pathParams: Params,
   upload: Upload,
 ): Promise<void> {
-  if (!(await waitForBody(ctx, prepared.bodyLimits))) return handle(ctx, prepared, pathParams);
-  const form = await receiveForm(ctx, upload, prepared.bodyLimits);
+  if (!(await waitForBody(ctx, endpoint.bodyLimits))) return handle(ctx, endpoint, pathParams);
+  const form = await receiveForm(ctx, upload, endpoint.bodyLimits);
   try {
-    await handle(ctx, prepared, pathParams, form);
+    await handle(ctx, endpoint, pathParams, form);
   } catch (error) {
     await discardForm(form);
     throw error;
   }
 }
 
-function handle(ctx: Context, prepared: PreparedRoute, pathParams: unknown, form?: Form): Done {
-  const { route } = prepared;
-  const request = validateRequest(ctx, prepared, pathParams, form);
-  return after(route.handler(request), (returned) => reply(ctx, prepared, returned));
+function handle(ctx: Context, endpoint: Endpoint, pathParams: Params, form?: Form): Done {
+  const request = validateRequest(ctx, endpoint, pathParams, form);
+  return after(endpoint.route.handler(request), (returned) => reply(ctx, endpoint, returned));
 }
 
 function validateRequest(
   ctx: Context,
-  prepared: PreparedRoute,
-  pathParams: unknown,
+  endpoint: Endpoint,
+  pathParams: Params,
   form: Form | undefined,
 ): RouteRequest<unknown, unknown, unknown, unknown, unknown> {
-  const { route } = prepared;
+  const { route } = endpoint;
   const errors: FieldError[] = [];
   const check = (part: Part, schema: PartInput['schema'] | undefined, read: () => unknown): unknown => {
     if (schema === undefined) return undefined;
@@ -105,7 +111,7 @@ function validateRequest(
     query: check('query', route.query, () => readQuery(ctx)),
     headers: check('header', route.headers, () => ctx.request.headers),
     body: check('body', route.body, () => form ?? readBody(ctx)),
-    recordReply: createRecordReply(ctx, (returned) => finish(prepared, returned)),
+    recordReply: createRecordReply(ctx.recorder, (returned) => finish(endpoint, returned)),
     ctx,
   };
   if (errors.length > 0) throw validationFailed(errors);
@@ -125,7 +131,7 @@ function readQuery(ctx: Context): unknown {
 
 const octets: MediaType = { type: 'application/octet-stream', charset: undefined };
 
-/** The body's value; undefined when the request has none, which a schema may allow. */
+/** Returns the value of the body; undefined if the request has none, which a schema may allow. */
 function readBody(ctx: Context): unknown {
   if (ctx.rawBody === undefined) return undefined;
   const header = ctx.request.headers['content-type'];
@@ -133,38 +139,38 @@ function readBody(ctx: Context): unknown {
 }
 
 /**
- * Puts what the handler returned into the context, or what was kept of it for a repetition of the request: the two are
- * never told apart. What comes after the request was given up goes nowhere: it has been answered.
+ * Sets the response to what the handler returned. If a reply was recorded for repetitions of the request, that one is sent, so
+ * that the first response and its repetitions are equal. A reply that comes after the request was aborted is dropped.
  */
-function reply(ctx: Context, prepared: PreparedRoute, returned: unknown): undefined {
+function reply(ctx: Context, endpoint: Endpoint, returned: unknown): undefined {
   if (ctx.aborted) {
     if (returned instanceof Reply) discard(returned);
     return;
   }
-  const { status, headers, payload } = ctx.recorder?.recorded ?? finish(prepared, returned);
+  const { status, headers, payload } = ctx.recorder?.recorded ?? finish(endpoint, returned);
   ctx.reply(status, payload);
   Object.assign(ctx.headers, headers);
 }
 
 /**
- * Makes ready what a handler returned: the plain value is the value of a 200. Throws before any of its headers is in
- * the context, so that an answer that cannot be serialised leaves none of them on the 500.
+ * Serialises what a handler returned; a plain value is a 200. The headers are returned and not set, so that a reply that
+ * cannot be serialised leaves none of them on the 500.
  */
-function finish(prepared: PreparedRoute, returned: unknown): FinishedReply {
-  const { route } = prepared;
-  const answer = returned instanceof Reply ? returned : new Reply(200, { kind: 'value', value: returned });
-  const status: number = answer.status;
-  const { content } = answer;
+function finish(endpoint: Endpoint, returned: unknown): FinishedReply {
+  const { route } = endpoint;
+  const made = returned instanceof Reply ? returned : new Reply(200, { kind: 'value', value: returned });
+  const status: number = made.status;
+  const { content } = made;
   const headers: Record<string, string> = {};
   let payload: Payload;
   if (content.kind === 'raw') {
     payload = content.payload;
     headers['content-type'] = content.contentType;
   } else if (content.kind === 'value') {
-    payload = serialiserOf(prepared, status)(content.value);
+    payload = serialiserOf(endpoint, status)(content.value);
     headers['content-type'] = route.responses[status]?.contentType ?? 'application/json';
   }
-  for (const [name, value] of Object.entries(answer.headers)) headers[name] = String(value);
+  for (const [name, value] of Object.entries(made.headers)) headers[name] = String(value);
   if (route.cache !== undefined && status < 400) headers['cache-control'] = route.cache;
   return { status, headers, payload };
 }
@@ -173,7 +179,7 @@ function discard({ content }: Reply<number, unknown>): void {
   if (content.kind === 'raw' && content.payload instanceof Readable) content.payload.destroy();
 }
 
-function serialiserOf({ route, serialisers }: PreparedRoute, status: number): Serialise {
+function serialiserOf({ route, serialisers }: Endpoint, status: number): Serialise {
   const serialise = serialisers.get(status);
   if (serialise !== undefined) return serialise;
   const detail = `${route.method} ${route.path} declares no response with a body for ${status}.`;
@@ -183,7 +189,7 @@ function serialiserOf({ route, serialisers }: PreparedRoute, status: number): Se
 function replyToUnmatched(ctx: Context): undefined {
   const { match, target, method } = ctx;
   if (match.kind === 'trailing-slash') {
-    // The same target without the slash; 308 keeps the method and the body (RFC 9110, section 15.4.9).
+    // A 308 keeps the method and the body (RFC 9110, section 15.4.9).
     const mark = target.raw.indexOf('?');
     const path = mark < 0 ? target.raw : target.raw.slice(0, mark);
     ctx.headers.location = `${path.slice(0, -1)}${mark < 0 ? '' : target.raw.slice(mark)}`;
@@ -196,7 +202,7 @@ function replyToUnmatched(ctx: Context): undefined {
       ctx.reply(204, undefined);
       return undefined;
     }
-    throw new AppError('method_not_allowed', `This path answers ${match.allow}, not ${method}.`);
+    throw new AppError('method_not_allowed', `This path supports ${match.allow}, not ${method}.`);
   }
   if (target.path === '*' && method === 'OPTIONS') {
     ctx.headers.allow = 'DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT';

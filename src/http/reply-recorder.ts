@@ -1,43 +1,39 @@
 /**
- * How a handler has its answer kept together with its effect, so that the same request sent again gets that answer and
- * is not done twice. This side knows neither where answers are kept nor what a transaction is: a layer puts a recorder
- * into the context when the client has sent an `Idempotency-Key`, the dispatcher makes `recordReply` of it, and the handler
- * hands what `recordReply` returns to its service, which calls it as the last thing in its transaction.
+ * Stores the reply of a handler in the same transaction as its effect, so that a repeated request gets the same reply and is
+ * not carried out twice. This file knows neither where replies are stored nor what a transaction is:
+ *
+ *     layer `idempotency`   sets ctx.recorder if the client has sent an `Idempotency-Key`
+ *     dispatch              makes `recordReply` of it for the handler
+ *     handler               passes the result of `recordReply` to its service
+ *     service               calls it as the last statement of its transaction
  *
  *     const reply = (user: User) => created(user, `/users/${user.id}`);
  *     return reply(await users.register(body, recordReply(reply)));
  */
 
-import type { Context, Payload } from './context.ts';
+import type { FinishedReply } from './reply.ts';
 
-/** An answer made ready: serialised, with the handler's header fields and its content type. */
-export interface FinishedReply {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly payload: Payload;
-}
-
-/** Keeps the answer of one request. */
+/** Stores the reply of one request. */
 export interface ReplyRecorder {
-  /** Keeps the answer if the transaction commits. Rejects when it must not. */
+  /** Stores the reply as part of the transaction. Rejects if the reply must not be stored. */
   record(transaction: unknown, reply: FinishedReply): Promise<void>;
-  /** What was kept: this and nothing else is sent. */
+  /** The stored reply: exactly this one is sent. */
   readonly recorded: FinishedReply | undefined;
 }
 
-/** What a service calls in its transaction, with the value that the answer is made of. */
+/** Called by a service within its transaction, with the value from which the reply is made. */
 export type ReplyRecording<Value> = (transaction: unknown, value: Value) => Promise<void>;
 
-/** Makes what keeps the answer that `answer` gives for a value. Undefined when the client has not asked for it. */
+/** Returns a function that stores `toReply(value)`; undefined if the client has not asked for it. */
 export type RecordReply = <Value>(toReply: (value: Value) => unknown) => ReplyRecording<Value> | undefined;
 
-/** The `recordReply` of a request. `finish` makes a handler's answer ready. */
+/** Creates the `recordReply` of a request. `finish` serialises what a handler returns. */
 export function createRecordReply(
-  { recorder }: Context,
+  recorder: ReplyRecorder | undefined,
   finish: (returned: unknown) => FinishedReply,
 ): RecordReply {
-  if (recorder === undefined) return notAsked;
+  if (recorder === undefined) return notRequested;
   return (toReply) => (transaction, value) => recorder.record(transaction, finish(toReply(value)));
 }
 
-const notAsked: RecordReply = () => undefined;
+const notRequested: RecordReply = () => undefined;

@@ -9,6 +9,16 @@ import { extname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { AppError } from '../errors.ts';
 
+/** A body to send: text and bytes with their length, a stream chunk by chunk, or nothing. */
+export type Payload = string | Uint8Array | Readable | undefined;
+
+/** A serialised reply, with its content type and the header fields of the handler. */
+export interface FinishedReply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly payload: Payload;
+}
+
 export type Content<Value> =
   | { readonly kind: 'value'; readonly value: Value }
   | { readonly kind: 'raw'; readonly payload: string | Uint8Array | Readable; readonly contentType: string }

@@ -24,8 +24,7 @@ import {
   replyToMalformed,
 } from './connection/malformed.ts';
 import { createMessageCheck } from './connection/message-error.ts';
-import { Context, type Next } from './context.ts';
-import type { PreparedRoute } from './dispatch.ts';
+import { Context, type Next, type PreparedRoute } from './context.ts';
 import { EventStream } from './event-stream.ts';
 import { replyWithProblem } from './problem.ts';
 import type { Router } from './router.ts';

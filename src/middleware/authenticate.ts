@@ -18,8 +18,7 @@ import { type Authenticator, type Credential, RefusedCredential } from '../auth/
 import { AppError } from '../errors.ts';
 import { after } from '../http/compose.ts';
 import type { Context, Middleware } from '../http/context.ts';
-import { bearerToken } from '../http/headers/bearer-token.ts';
-import { bearerChallenge } from '../http/headers/challenge.ts';
+import { bearerChallenge, bearerToken } from '../http/headers/bearer.ts';
 import { countFields } from '../http/headers/raw-fields.ts';
 import type { Logger } from '../observability/logger.ts';
 

@@ -10,9 +10,9 @@
 import type { Principal } from '../auth/principal.ts';
 import { AppError } from '../errors.ts';
 import type { Context, Middleware } from '../http/context.ts';
-import { bearerChallenge } from '../http/headers/challenge.ts';
-import type { Route } from '../http/route.ts';
-import { type Denial, findDenial } from '../http/route-access.ts';
+import { bearerChallenge } from '../http/headers/bearer.ts';
+import type { RouteDeclaration } from '../http/route-declaration.ts';
+import { type Denial, findDenial } from '../http/route-policy.ts';
 import type { Logger } from '../observability/logger.ts';
 
 export interface AuthoriseOptions {
@@ -33,7 +33,12 @@ export function authorise({ log, realm, apiKeyHeader }: AuthoriseOptions): Middl
     any: `send an access token as "Authorization: Bearer <token>", or an API key as "${apiKeyHeader}".`,
   };
 
-  function deny(ctx: Context, principal: Principal, { path }: Route, { reason, detail }: Denial): never {
+  function deny(
+    ctx: Context,
+    principal: Principal,
+    { path }: RouteDeclaration,
+    { reason, detail }: Denial,
+  ): never {
     log.warning('auth.access.denied', {
       user_id: principal.userId,
       ...(principal.kind === 'apiKey' && { key_id: principal.keyId }),

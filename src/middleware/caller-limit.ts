@@ -14,7 +14,7 @@ import { clientKey } from '../http/addresses.ts';
 import { after } from '../http/compose.ts';
 import type { Context, Done, Middleware, Next } from '../http/context.ts';
 import { addQuotas, describeQuotas, overQuotaError, showStanding } from '../http/headers/ratelimit-fields.ts';
-import type { Route, RouteLimit } from '../http/route.ts';
+import type { RouteDeclaration, RouteLimit } from '../http/route-declaration.ts';
 import type { Decision, Limit, LimitStore, Policy } from '../limits/limit-store.ts';
 import type { Logger } from '../observability/logger.ts';
 
@@ -75,7 +75,7 @@ export function callerLimit({ log, store, userPerMinute }: CallerLimitOptions): 
 
 /** Finds the quotas for a request: those of its route and `others`; made once for each route. */
 function createQuotasByRoute(others: readonly RouteLimit[]): (ctx: Context) => Quotas {
-  const known = new WeakMap<Route, Quotas>();
+  const known = new WeakMap<RouteDeclaration, Quotas>();
   const unmatched = prepare(others);
   return ({ match }) => {
     if (match.kind !== 'found') return unmatched;

@@ -1,7 +1,6 @@
 import { AppError } from '../errors.ts';
 import { assertAcceptableBody, receiveBody, waitForBody } from '../http/body/body.ts';
-import type { Context, Done, Middleware, Next } from '../http/context.ts';
-import type { PreparedRoute } from '../http/dispatch.ts';
+import type { Context, Done, Middleware, Next, PreparedRoute } from '../http/context.ts';
 import { parseMediaType } from '../http/headers/media-type.ts';
 
 const layer = 'content-validation';

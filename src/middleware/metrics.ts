@@ -14,8 +14,7 @@
 
 import { Readable } from 'node:stream';
 import { after } from '../http/compose.ts';
-import type { Context, Middleware } from '../http/context.ts';
-import type { PreparedRoute } from '../http/dispatch.ts';
+import type { Context, Middleware, PreparedRoute } from '../http/context.ts';
 import { EventStream } from '../http/event-stream.ts';
 import type { CounterSeries, HistogramSeries, Metrics } from '../observability/metrics/metrics.ts';
 

@@ -16,8 +16,8 @@
 import type { Principal } from '../auth/principal.ts';
 import { AppError } from '../errors.ts';
 import type { Context, Done, Middleware } from '../http/context.ts';
-import type { Route } from '../http/route.ts';
-import { findDenial, needsFreshAuthority } from '../http/route-access.ts';
+import type { RouteDeclaration } from '../http/route-declaration.ts';
+import { findDenial, needsFreshAuthority } from '../http/route-policy.ts';
 import type { Logger } from '../observability/logger.ts';
 
 export interface RecheckAuthorityOptions {
@@ -27,7 +27,7 @@ export interface RecheckAuthorityOptions {
 const layer = 'recheck-authority';
 
 export function recheckAuthority({ log }: RecheckAuthorityOptions): Middleware {
-  function admit(ctx: Context, route: Route, principal: Principal): void {
+  function admit(ctx: Context, route: RouteDeclaration, principal: Principal): void {
     ctx.principal = principal;
     const denial = findDenial(route, principal);
     if (denial === undefined) return;

@@ -9,7 +9,8 @@
 import * as z from 'zod';
 import { AppError } from '../errors.ts';
 import { raw, redirect } from '../http/reply.ts';
-import { type Route, type RouteLimit, route } from '../http/route.ts';
+import { type Route, route } from '../http/route.ts';
+import type { RouteLimit } from '../http/route-declaration.ts';
 import type { OpenApiDocument } from './document.ts';
 import { type Asset, findSwaggerUi, readAssets } from './swagger-ui.ts';
 

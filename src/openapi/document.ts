@@ -13,7 +13,7 @@
  */
 
 import { setImmediate } from 'node:timers/promises';
-import type { Method, Route } from '../http/route.ts';
+import type { Method, RouteDeclaration } from '../http/route-declaration.ts';
 import { type Header, standardHeaders } from './headers.ts';
 import { describeOperation, type Operation, pathTemplate } from './operation.ts';
 import { type ApiResponse, describeCommonResponses } from './responses.ts';
@@ -21,7 +21,7 @@ import { createSchemaSet, type JsonSchema } from './schemas.ts';
 import { describeSecuritySchemes, type SecurityOptions, type SecurityScheme } from './security.ts';
 
 export interface DocumentOptions {
-  readonly routes: readonly Route[];
+  readonly routes: readonly RouteDeclaration[];
   readonly info: { readonly title: string; readonly description: string; readonly version: string };
   /** What kind of server this is, such as `local` or `production`. */
   readonly environment: string;
@@ -119,7 +119,7 @@ function* describeInSteps(options: DocumentOptions): Generator<undefined, OpenAp
   };
 }
 
-function checkNames(routes: readonly Route[], tags: readonly Tag[]): void {
+function checkNames(routes: readonly RouteDeclaration[], tags: readonly Tag[]): void {
   const seen = new Set<string>();
   for (const route of routes) {
     const name = `${route.method} ${route.path}`;

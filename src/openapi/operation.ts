@@ -1,7 +1,7 @@
 import type * as z from 'zod';
 import { maxTargetBytes } from '../http/connection/message-error.ts';
-import type { Route } from '../http/route.ts';
-import { isOpen } from '../http/route-access.ts';
+import type { RouteDeclaration } from '../http/route-declaration.ts';
+import { isOpen } from '../http/route-policy.ts';
 import { parsePattern } from '../http/router.ts';
 import { headerName } from './headers.ts';
 import { type ApiResponse, describeResponses, type MediaType, type ResponseReference } from './responses.ts';
@@ -37,7 +37,7 @@ export interface Operation {
 }
 
 /** Describes one route. Throws an Error that names it for what cannot be described. */
-export function describeOperation(route: Route, schemas: SchemaSet): Operation {
+export function describeOperation(route: RouteDeclaration, schemas: SchemaSet): Operation {
   const name = `${route.method} ${route.path}`;
   const parameters = [
     ...pathParameters(route, name, schemas),
@@ -82,7 +82,7 @@ export function pathTemplate(pattern: string): string {
   return `/${segments.join('/')}`;
 }
 
-function pathParameters(route: Route, name: string, schemas: SchemaSet): Parameter[] {
+function pathParameters(route: RouteDeclaration, name: string, schemas: SchemaSet): Parameter[] {
   const declared = namedParameters('path', route.params, name, schemas);
   const names = parsePattern(route.path).flatMap(({ kind, text }) => (kind === 'static' ? [] : [text]));
   const stranger = declared.find((each) => !names.includes(each.name));
@@ -136,7 +136,12 @@ function namedParameters(
     });
 }
 
-function describeBody(route: Route, body: z.ZodType, name: string, schemas: SchemaSet): RequestBody {
+function describeBody(
+  route: RouteDeclaration,
+  body: z.ZodType,
+  name: string,
+  schemas: SchemaSet,
+): RequestBody {
   const mediaType: MediaType = {
     schema: schemas.convert(body, 'input', `${name}, body`),
     ...(route.example !== undefined && { example: route.example }),

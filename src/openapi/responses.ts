@@ -8,7 +8,7 @@
 
 import { AppError, type ErrorCode } from '../errors.ts';
 import { describeProblem, problemContentType, problemKinds } from '../http/problem.ts';
-import type { ResponseSpec, Route } from '../http/route.ts';
+import type { ResponseSpec, RouteDeclaration } from '../http/route-declaration.ts';
 import { describeHeader, type HeaderUse, headerName, type StandardHeader } from './headers.ts';
 import { problemSchema } from './problem-schema.ts';
 import type { JsonSchema, SchemaSet } from './schemas.ts';
@@ -55,7 +55,7 @@ export function describeCommonResponses(schemas: SchemaSet): Record<string, ApiR
 
 /** The responses of a route by status. `name` is the route's, for errors. */
 export function describeResponses(
-  route: Route,
+  route: RouteDeclaration,
   name: string,
   schemas: SchemaSet,
 ): Record<string, ApiResponse | ResponseReference> {
@@ -89,7 +89,7 @@ function referenceTo(component: string): ResponseReference {
 }
 
 function describeDeclared(
-  route: Route,
+  route: RouteDeclaration,
   status: number,
   spec: ResponseSpec,
   use: string,
@@ -124,7 +124,7 @@ const databaseProblems = [
 ] as const satisfies readonly ErrorCode[];
 
 /** The codes that a route can refuse with, by their status. */
-function problemsOf(route: Route): Map<number, ErrorCode[]> {
+function problemsOf(route: RouteDeclaration): Map<number, ErrorCode[]> {
   const codes: ErrorCode[] = [
     'bad_target',
     'bad_host',
@@ -161,17 +161,17 @@ function problemsOf(route: Route): Map<number, ErrorCode[]> {
 }
 
 /** Credentials that are shown are checked, also where none are asked for; but for open probes. */
-function looksAtCredentials({ auth, limit }: Route): boolean {
+function looksAtCredentials({ auth, limit }: RouteDeclaration): boolean {
   return auth !== 'own' && !(auth === 'none' && limit === 'exempt');
 }
 
 /** Whether somebody who is who they say can still be the wrong one: of the wrong kind, or without a scope or role. */
-function canForbid({ auth, scopes = [], roles = [] }: Route): boolean {
+function canForbid({ auth, scopes = [], roles = [] }: RouteDeclaration): boolean {
   return auth === 'user' || auth === 'apiKey' || (auth === 'any' && scopes.length + roles.length > 0);
 }
 
 function describeRouteProblem(
-  route: Route,
+  route: RouteDeclaration,
   status: number,
   codes: readonly ErrorCode[],
   schemas: SchemaSet,
@@ -217,7 +217,7 @@ function mergeProblem(declared: ApiResponse | undefined, refusal: ApiResponse): 
 }
 
 /** The headers that every answer of a route with this limit carries. */
-function usual(limit: Route['limit']): Record<string, HeaderUse> {
+function usual(limit: RouteDeclaration['limit']): Record<string, HeaderUse> {
   const names: StandardHeader[] = ['Access-Control-Allow-Origin', 'X-Request-ID'];
   if (limit !== 'exempt') names.push('RateLimit', 'RateLimit-Policy');
   return Object.fromEntries(names.map((name) => [name, reference(name)]));

@@ -11,8 +11,8 @@
  * can name scopes there; that an API key needs them too, the description says.
  */
 
-import type { Route } from '../http/route.ts';
-import { isOpen } from '../http/route-access.ts';
+import type { RouteDeclaration } from '../http/route-declaration.ts';
+import { isOpen } from '../http/route-policy.ts';
 
 export interface SecurityOptions {
   /** Where a username and a password are traded for an access token, in the form of OAuth 2. */
@@ -82,7 +82,7 @@ export function describeSecuritySchemes(options: SecurityOptions): Record<Scheme
 }
 
 /** The ways in to a route, any one of which is enough. */
-export function describeSecurity(route: Route): readonly SecurityRequirement[] {
+export function describeSecurity(route: RouteDeclaration): readonly SecurityRequirement[] {
   const { auth, scopes = [], roles } = route;
   const session: SecurityRequirement[] = [{ password: scopes }, { bearer: [] }];
   if (isOpen(route)) return route.readsAccessToken ? [{}, ...session] : [{}];
@@ -93,7 +93,7 @@ export function describeSecurity(route: Route): readonly SecurityRequirement[] {
 }
 
 /** What the description of an operation says of the caller, where the requirements have no words for it. */
-export function describeCaller({ auth, roles, scopes = [] }: Route): string {
+export function describeCaller({ auth, roles, scopes = [] }: RouteDeclaration): string {
   const sentences: string[] = [];
   if (roles !== undefined) sentences.push(`Only for the role ${quoted(roles).join(' or ')}.`);
   if (auth !== 'user' && scopes.length > 0)

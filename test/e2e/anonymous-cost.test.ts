@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { createPasswordHasher, type PasswordHasher } from '../../src/auth/password.ts';
 import { defaultApp } from '../../src/cli/generated-pages.ts';
 import type { Route } from '../../src/http/route.ts';
-import { isOpen, isSafe } from '../../src/http/route-access.ts';
+import { isOpen, isSafe } from '../../src/http/route-policy.ts';
 import { createApiClient } from '../helpers/api-client.ts';
 import { mustLogIn, mustRegister, testPassword } from '../helpers/test-api.ts';
 import { mustStartApp, type TestApp } from '../helpers/test-app.ts';

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { defaultApp } from '../../src/cli/generated-pages.ts';
 import type { Sql } from '../../src/db/sql.ts';
-import { isOpen, isSafe } from '../../src/http/route-access.ts';
+import { isOpen, isSafe } from '../../src/http/route-policy.ts';
 import { formBody, formType } from '../helpers/multipart.ts';
 import { createNotesTable, notesRoutes } from '../helpers/notes.ts';
 import {

@@ -1,7 +1,7 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
-import { Context } from '../../src/http/context.ts';
-import { type PreparedRoute, prepareRoute } from '../../src/http/dispatch.ts';
+import { Context, type PreparedRoute } from '../../src/http/context.ts';
+import { prepareRoute } from '../../src/http/dispatch.ts';
 import type { Route } from '../../src/http/route.ts';
 import { parseTarget } from '../../src/http/target.ts';
 

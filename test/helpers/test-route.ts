@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import type { Method, Route } from '../../src/http/route.ts';
+import type { Route } from '../../src/http/route.ts';
+import type { Method } from '../../src/http/route-declaration.ts';
 
 /** A route with everything filled in that a test does not speak of: it answers 200 with whatever JSON it returns. */
 export function testRoute(

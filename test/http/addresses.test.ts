@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { BlockList, SocketAddress } from 'node:net';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { canonicalAddress, clientKey, createAddressSet } from '../../src/http/addresses.ts';
+import { canonicalAddress, clientKey, createAddressSet, plainAddress } from '../../src/http/addresses.ts';
 
 const isMapped = (groups: readonly number[]) => groups.slice(0, 6).join() === '0,0,0,0,0,65535';
 
@@ -201,5 +201,21 @@ describe('every spelling of an address', () => {
     ':::',
   ]) {
     it(`"${text}" is no address`, () => assert.equal(canonicalAddress(text), undefined));
+  }
+});
+
+describe('the plain form of an address', () => {
+  const table: [given: string, plain: string][] = [
+    ['192.0.2.1', '192.0.2.1'],
+    ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['::FFFF:192.0.2.1', '192.0.2.1'],
+    ['::1', '::1'],
+    ['::', '::'],
+    ['::ffff:1', '::ffff:1'],
+    ['64:ff9b::192.0.2.1', '64:ff9b::192.0.2.1'],
+    ['', ''],
+  ];
+  for (const [given, plain] of table) {
+    it(`the plain form of "${given}" is "${plain}"`, () => assert.equal(plainAddress(given), plain));
   }
 });

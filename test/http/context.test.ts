@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { plainAddress } from '../../src/http/context.ts';
 import { makeContext } from '../helpers/context.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
@@ -52,20 +51,4 @@ describe('a context', () => {
     ctx.reply(200, 'c', 'text/html');
     assert.equal(ctx.headers['content-type'], 'text/html');
   });
-});
-
-describe('an address of a socket', () => {
-  const table: [given: string, plain: string][] = [
-    ['192.0.2.1', '192.0.2.1'],
-    ['::ffff:192.0.2.1', '192.0.2.1'],
-    ['::FFFF:192.0.2.1', '192.0.2.1'],
-    ['::1', '::1'],
-    ['::', '::'],
-    ['::ffff:1', '::ffff:1'],
-    ['64:ff9b::192.0.2.1', '64:ff9b::192.0.2.1'],
-    ['', ''],
-  ];
-  for (const [given, plain] of table) {
-    it(`"${given}" is "${plain}"`, () => assert.equal(plainAddress(given), plain));
-  }
 });

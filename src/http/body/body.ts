@@ -5,13 +5,7 @@
 
 import { AppError } from '../../errors.ts';
 import type { Context } from '../context.ts';
-
-export interface BodyLimits {
-  /** The largest body in bytes. */
-  readonly maxBytes: number;
-  /** How long the body may take to arrive, in milliseconds. */
-  readonly timeoutMs: number;
-}
+import type { BodyLimits } from '../route-declaration.ts';
 
 /** Takes a piece of a body. A promise holds back what comes behind it, and the client with it, until it resolves. */
 export type TakeChunk = (chunk: Buffer) => Promise<void> | undefined;

@@ -20,15 +20,10 @@ import type { BusboyFileStream, BusboyInstance } from '@fastify/busboy';
 import { AppError, needsPackage } from '../../errors.ts';
 import type { Context } from '../context.ts';
 import { parseMediaType } from '../headers/media-type.ts';
+import type { BodyLimits } from '../route-declaration.ts';
 import { invalidField, toPointer } from '../validate.ts';
-import { assertAcceptableBody, type BodyLimits, streamBody, type TakeChunk } from './body.ts';
-import { type FileStore, storeFile, UploadedFile } from './uploaded-file.ts';
-
-/** What a route says that takes a form with a file. */
-export interface Upload extends FileStore {
-  /** The field whose part is the file. */
-  readonly field: string;
-}
+import { assertAcceptableBody, streamBody, type TakeChunk } from './body.ts';
+import { storeFile, type Upload, UploadedFile } from './uploaded-file.ts';
 
 /** A form by the names of its fields, without a prototype; a name that stands twice has an array of both. */
 export type Form = Record<string, FormValue | FormValue[]>;

@@ -24,6 +24,12 @@ export interface FileStore {
   readonly createCheck?: () => ContentCheck;
 }
 
+/** What a route declares that accepts a form with a file. */
+export interface Upload extends FileStore {
+  /** The field whose part is the file. */
+  readonly field: string;
+}
+
 /** A file that has arrived whole. */
 export class UploadedFile {
   /** Its name in the folder: a UUID. */

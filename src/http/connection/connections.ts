@@ -22,8 +22,7 @@
  */
 
 import type { Socket } from 'node:net';
-import { clientKey } from '../addresses.ts';
-import { plainAddress } from '../context.ts';
+import { clientKey, plainAddress } from '../addresses.ts';
 
 export interface ConnectionLimits {
   /** The most connections that are open at once. */

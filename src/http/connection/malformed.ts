@@ -8,7 +8,7 @@ import { type ServerResponse, STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../../errors.ts';
-import { plainAddress } from '../context.ts';
+import { plainAddress } from '../addresses.ts';
 import { describeProblem, problemContentType } from '../problem.ts';
 import { maxTargetBytes } from './message-error.ts';
 

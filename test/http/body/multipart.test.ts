@@ -11,7 +11,7 @@ import { describe, it, type TestContext } from 'node:test';
 import * as z from 'zod';
 import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import { AppError } from '../../../src/errors.ts';
-import type { Upload } from '../../../src/http/body/multipart.ts';
+import type { Upload } from '../../../src/http/body/uploaded-file.ts';
 import { type UploadedFile, uploadedFile } from '../../../src/http/body/uploaded-file.ts';
 import type { Layer } from '../../../src/http/context.ts';
 import { prepareRoute } from '../../../src/http/dispatch.ts';

@@ -1,6 +1,7 @@
 import { signedInCallerOf } from '../../../http/caller.ts';
 import { noContent, reply } from '../../../http/reply.ts';
-import { type Route, type RouteLimit, route } from '../../../http/route.ts';
+import { type Route, route } from '../../../http/route.ts';
+import type { RouteLimit } from '../../../http/route-declaration.ts';
 import { setTokensCookie, tokens, tokensReply } from '../auth/auth.ts';
 import type { Account } from './account.ts';
 import {

@@ -17,7 +17,7 @@ import type { RefreshTokens } from '../../../auth/refresh-token.ts';
 import type { Database } from '../../../db/database.ts';
 import type { Sql } from '../../../db/sql.ts';
 import { AppError } from '../../../errors.ts';
-import { bearerChallenge } from '../../../http/headers/challenge.ts';
+import { bearerChallenge } from '../../../http/headers/bearer.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import type { Attempts } from '../attempts/attempts.ts';
 import { type Client, createGrants, type Grant } from './grant.ts';

@@ -2,7 +2,7 @@ import { type Authenticator, sessionOver } from '../../../auth/authenticator.ts'
 import type { SessionPrincipal } from '../../../auth/principal.ts';
 import type { Sql } from '../../../db/sql.ts';
 import { AppError } from '../../../errors.ts';
-import { bearerChallenge } from '../../../http/headers/challenge.ts';
+import { bearerChallenge } from '../../../http/headers/bearer.ts';
 import { lockSessionUser } from './store.ts';
 
 /**

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { AppError } from '../../../errors.ts';
 import { signedInCallerOf } from '../../../http/caller.ts';
 import type { Context } from '../../../http/context.ts';
-import { bearerToken } from '../../../http/headers/bearer-token.ts';
+import { bearerToken } from '../../../http/headers/bearer.ts';
 import { clearHostCookie, readHostCookie } from '../../../http/headers/cookies.ts';
 import { createCrossOriginCheck } from '../../../http/headers/cross-origin.ts';
 import { noContent } from '../../../http/reply.ts';

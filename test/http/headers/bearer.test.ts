@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
 import { validateHeaderValue } from 'node:http';
 import { describe, it } from 'node:test';
-import { bearerChallenge } from '../../../src/http/headers/challenge.ts';
+import { bearerChallenge, bearerToken } from '../../../src/http/headers/bearer.ts';
+
+it('bearerToken returns the token of the Bearer scheme, in any case, and undefined for another scheme', () => {
+  assert.deepEqual(
+    ['Bearer a.b.c', 'bearer  a.b.c', 'BEARER ', 'Basic a', 'Bearera', '', undefined].map(bearerToken),
+    ['a.b.c', 'a.b.c', '', undefined, undefined, undefined, undefined],
+  );
+});
 
 describe('a challenge', () => {
-  it('names the scheme and the realm, and with a bad token what is wrong', () => {
+  it('a challenge has the scheme and the realm, and the error of a bad token', () => {
     assert.equal(bearerChallenge('Strata'), 'Bearer realm="Strata"');
     assert.equal(
       bearerChallenge('Strata', { description: 'The access token has expired.' }),
@@ -12,7 +19,7 @@ describe('a challenge', () => {
     );
   });
 
-  it('can be sent and read whatever the name of the service is', () => {
+  it('a challenge is a valid header field, whatever the name of the service is', () => {
     for (const [name, realm] of [
       ['The "best" API', "The 'best' API"],
       ['back\\slash', "back'slash"],

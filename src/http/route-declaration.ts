@@ -1,0 +1,125 @@
+/**
+ * What a route declares about itself, without its handler: the router, the layers, the validator and the OpenAPI document
+ * read it. It knows nothing of a request (context.ts), so that a request can know its route.
+ */
+
+import type * as z from 'zod';
+import type { Role, Scope } from '../auth/principal.ts';
+import type { ErrorCode } from '../errors.ts';
+import type { Upload } from './body/uploaded-file.ts';
+
+export const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+export type Method = (typeof methods)[number];
+
+/**
+ * Who may call a route.
+ *
+ * - `none`: every client. If the request has credentials they are still checked, so that the handler knows the caller.
+ * - `own`: every client, and no layer reads `Authorization`. The route accepts a credential of its own in its body or in a
+ *   cookie (login, refresh), and an expired access token must not make it fail.
+ * - `user`: a signed-in user, with an access token.
+ * - `apiKey`: a program with an API key.
+ * - `any`: a user or a program.
+ */
+export type Auth = 'none' | 'own' | 'user' | 'apiKey' | 'any';
+
+/**
+ * What a request makes the server do beyond a few reads by key. A route that is open to every client and has a cost must
+ * declare limits; otherwise the application does not start.
+ *
+ * - `password-hash`: tenths of a second of one core, and 128 MiB.
+ * - `mail`: a mail, possibly to a person who did not ask for it.
+ * - `write`: a row that is inserted or deleted.
+ * - `large-response`: a response of more than 50 kB, or one that other processes contribute to.
+ */
+export type RouteCost = 'password-hash' | 'mail' | 'write' | 'large-response';
+
+/** A quota of one route: at most `quota` requests in any `windowMs` milliseconds from one address or one user. */
+export interface RouteLimit {
+  /** Names the quota in the `RateLimit` headers and in the log. Routes with the same name share the quota. */
+  readonly name: string;
+  /** `user` counts by address for callers who have not signed in. */
+  readonly by: 'address' | 'user';
+  readonly quota: number;
+  readonly windowMs: number;
+}
+
+export interface BodyLimits {
+  readonly maxBytes: number;
+  /** How long the body may take to arrive, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** A status that a route responds with. Without `schema` it has no body, or a raw body of `contentType`. */
+export interface ResponseSpec {
+  readonly description: string;
+  readonly schema?: z.ZodType;
+  readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly example?: unknown;
+}
+
+export type Responses = Readonly<Record<number, ResponseSpec>>;
+
+/** The declarations that are independent of the types of the handler. */
+export interface RouteFacts {
+  readonly method: Method;
+  /** The pattern; its grammar is in router.ts. */
+  readonly path: string;
+  /** A name for generated clients: camelCase, unique over all routes. */
+  readonly operationId: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly tags: readonly string[];
+  readonly deprecated?: boolean;
+  readonly auth: Auth;
+  /** For the document: the handler of this open route reads the access token itself, if the request has one. */
+  readonly readsAccessToken?: boolean;
+  /** All of these scopes are required, in addition to `auth`. */
+  readonly scopes?: readonly Scope[];
+  /** One of these roles is required, in addition to `auth`. */
+  readonly roles?: readonly Role[];
+  /**
+   * How recent the check of the caller's authority must be. `fresh` checks the caller against the database right before the
+   * handler runs; it is the default of every method except GET. `cached` accepts a check that is some seconds old, for the
+   * reason given.
+   */
+  readonly authority?: 'fresh' | { readonly cached: string };
+  /** `exempt` is for probes: no rate limit, any host, plain HTTP. */
+  readonly limit?: 'address' | 'exempt';
+  /** What a request can make the server do; empty for a route that only reads a little. */
+  readonly costs?: readonly RouteCost[];
+  /** Quotas of this route, in addition to those of the address and of the user. */
+  readonly limits?: readonly RouteLimit[];
+  /** Accepts `Idempotency-Key`: the work is done once, however often the request is sent. The handler uses `recordReply`. */
+  readonly idempotent?: boolean;
+  /** The largest body in bytes; the default comes from the settings. */
+  readonly maxBody?: number;
+  /** The media types of the body. Default `application/json`. */
+  readonly accepts?: readonly string[];
+  /**
+   * The body is a form with a file, which is written to disk and not kept in memory. `accepts` must be
+   * `multipart/form-data`, and the body schema must have an `uploadedFile` as the field of the file. Excludes `idempotent`.
+   */
+  readonly upload?: Upload;
+  /** The `Cache-Control` of successful responses, instead of `no-store`. */
+  readonly cache?: string;
+  /** Gives successful responses to GET a validator computed from their content (RFC 9110, section 8.8.3). */
+  readonly etag?: boolean;
+  /** Error codes of this route, in addition to those that follow from its other declarations. */
+  readonly problems?: readonly ErrorCode[];
+  /** Leaves the route out of the OpenAPI document. */
+  readonly hidden?: boolean;
+  /** For the document: a body that the route accepts. */
+  readonly example?: unknown;
+}
+
+export interface RouteDeclaration extends RouteFacts {
+  readonly params?: z.ZodType;
+  /** An object schema of the query parameters; a repeated parameter is an array. */
+  readonly query?: z.ZodType;
+  /** An object schema with lower-case header names. */
+  readonly headers?: z.ZodType;
+  readonly body?: z.ZodType;
+  readonly responses: Responses;
+}
