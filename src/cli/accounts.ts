@@ -1,4 +1,4 @@
-/** What an operator does with accounts: the same rules and the same queries as over HTTP, without a caller to ask. */
+/** Operations on accounts for the command line. They use the same rules and queries as the HTTP API, without a caller. */
 
 import { randomBytes } from 'node:crypto';
 import { createPasswordHasher } from '../auth/password.ts';
@@ -24,14 +24,14 @@ export type Account = User;
 export interface WantedAccount {
   readonly username: string;
   readonly email: string;
-  /** Undefined for one that is made here. */
+  /** Undefined to generate one. */
   readonly password: string | undefined;
   readonly role: Role;
-  /** What the service calls itself: no password is made of it. */
+  /** The name of the service, which must not be (part of) the password. */
   readonly service?: string;
 }
 
-/** Creates an account. Throws a StartError for what is not allowed in it, and for what is taken. */
+/** Creates an account. Rejects with a StartError that lists the invalid or taken fields. */
 export async function createAccount(
   database: Database,
   { username, email, password, role, service = '' }: WantedAccount,
@@ -49,22 +49,24 @@ export async function createAccount(
     const broken = takenField(error);
     if (broken === undefined) throw error;
     const taken = new Set([broken, ...(await findTakenFields(database.sql, { username, email }, null))]);
-    throw new StartError(`Somebody else has this ${[...taken].join(' and this ')}: choose another.`);
+    throw new StartError(
+      `The ${[...taken].join(' and the ')} ${taken.size === 1 ? 'is' : 'are'} already taken: choose another.`,
+    );
   }
 }
 
 function checkNewUser(given: NewUser, service: string): NewUser {
   const { error, data } = newUser.safeParse(given);
-  const faults = error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) ?? [];
-  const fault = findPasswordError(given.password, { ...given, service });
-  // A length that the schema has spoken of is not told twice.
-  if (fault !== undefined && !faults.some((each) => each.startsWith('password')))
-    faults.push(`password: ${fault}`);
-  if (data === undefined || faults.length > 0) throw new StartError(faults.join('\n'));
+  const errors = error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) ?? [];
+  const passwordError = findPasswordError(given.password, { ...given, service });
+  // The schema may have reported the length of the password already.
+  if (passwordError !== undefined && !errors.some((each) => each.startsWith('password')))
+    errors.push(`password: ${passwordError}`);
+  if (data === undefined || errors.length > 0) throw new StartError(errors.join('\n'));
   return data;
 }
 
-/** Gives somebody a role. `adminsLeft` says whether anybody is an admin after that. */
+/** Changes the role of a user. `adminsLeft` is false if no user is an admin afterwards. */
 export function changeRole(
   database: Database,
   username: string,
@@ -79,7 +81,7 @@ export function changeRole(
   });
 }
 
-/** Ends everywhere what somebody has signed in to, and says how many sessions that were. */
+/** Ends all sessions of a user. Resolves with their number. */
 export function endSessions(
   database: Database,
   username: string,
@@ -93,7 +95,7 @@ export function endSessions(
 
 const pageSize = 500;
 
-/** All accounts in the order in which they were made, or those of one role; read a page at a time. */
+/** Yields all accounts, or those of one role, in the order of their creation. Reads one page at a time. */
 export async function* listAccounts({ sql }: Database, role: Role | null): AsyncGenerator<Account> {
   for (let after = 0; ; ) {
     const page = await listUsersAfter(sql, { after, role, limit: pageSize });
@@ -106,6 +108,9 @@ export async function* listAccounts({ sql }: Database, role: Role | null): Async
 
 async function mustLock(tx: Sql, username: string): Promise<User> {
   const user = await lockUserNamed(tx, username);
-  if (user === undefined) throw new StartError(`There is no user with the name ${JSON.stringify(username)}.`);
+  if (user === undefined)
+    throw new StartError(
+      `There is no user with the name ${JSON.stringify(username)}: check it with \`npm run user -- list\`.`,
+    );
   return user;
 }

@@ -8,22 +8,22 @@ export interface Terminal {
   readonly output: NodeJS.WritableStream;
 }
 
-/** Asks for a new password twice, without showing what is typed. Throws a StartError if it is not the same, or ended. */
+/** Asks for a new password twice without echoing it. Rejects with a StartError if they differ or the input is closed. */
 export async function askNewPassword(terminal: Terminal): Promise<string> {
   const password = await askHidden('Password: ', terminal);
   if (password !== (await askHidden('Again: ', terminal))) {
-    throw new StartError('The two passwords differ: nothing was changed.');
+    throw new StartError('The two passwords differ. Nothing was changed: try again.');
   }
   return password;
 }
 
-/** Reads a password from a pipe or a file: everything up to its end, but for one line break there. */
+/** Reads a password from a pipe or a file: its whole content without one trailing line break. */
 export async function readPassword(input: NodeJS.ReadableStream): Promise<string> {
   return (await text(input)).replace(/\r?\n$/, '');
 }
 
 function askHidden(question: string, { input, output }: Terminal): Promise<string> {
-  // The editor of the line works as ever; what it would show goes nowhere.
+  // Line editing works as usual, but its output is discarded.
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input, output: nowhere, terminal: true, historySize: 0 });
   return new Promise<string>((resolve, reject) => {
@@ -32,7 +32,9 @@ function askHidden(question: string, { input, output }: Terminal): Promise<strin
       lines.close();
     });
     lines.once('SIGINT', () => lines.close());
-    lines.once('close', () => reject(new StartError('No password was given: nothing was changed.')));
+    lines.once('close', () =>
+      reject(new StartError('No password was entered. Nothing was changed: try again.')),
+    );
     output.write(question);
   }).finally(() => output.write('\n'));
 }

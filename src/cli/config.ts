@@ -1,7 +1,7 @@
 /**
- * `npm run config`: the settings that a start with the same environment and flags would have, each with its origin.
- * Prints a table, or with `--json` an object of `variables` and `warnings`. Ends with code 1 and every fault on
- * standard error if the program would not start.
+ * `npm run config`: prints the settings that a start with the same environment and flags would have, each with its
+ * origin, as a table or, with `--json`, as an object with `variables` and `warnings`. If the program would not start, it
+ * prints all errors on standard error and exits with code 1.
  */
 
 import { StartError } from '../errors.ts';
@@ -29,7 +29,7 @@ function render({ origins, warnings }: LoadedSettings, asJson: boolean): string 
     ),
   ];
   const nameWidth = Math.max(...rows.map(([name]) => name.length));
-  // A long value may push its own origin aside, but not everybody's.
+  // A longer value shifts only its own origin.
   const valueWidth = Math.min(48, Math.max(...rows.map(([, value]) => value.length)));
   const lines = rows.map(
     ([name, value, origin]) => `${name.padEnd(nameWidth)}  ${value.padEnd(valueWidth)}  ${origin}`,

@@ -4,15 +4,15 @@ import { StartError } from '../errors.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
 import type { Settings } from '../settings/load.ts';
 
-/** What goes wrong beside a command itself, such as a database that ends, is for the eyes of a person here. */
+/** Logs warnings and errors to standard error, for the person who runs the command. */
 export const commandLog: Logger = createLogger({
   level: 'WARNING',
   destination: { write: (line) => void process.stderr.write(line), flush: () => Promise.resolve() },
 });
 
 /**
- * Calls `work` with the URL of the database of the settings, running: the embedded one is used where a server holds it
- * already, and else started for the length of the work. Throws a StartError if there is none.
+ * Calls `work` with the URL of the database of the settings. The embedded database is started for the duration of the
+ * work, unless a server is already running it. Rejects with a StartError if no database is configured.
  */
 export async function withDatabaseUrl<T>(
   { application }: Settings,
@@ -20,7 +20,9 @@ export async function withDatabaseUrl<T>(
 ): Promise<T> {
   const { databaseKind, databaseUrl, dataDir } = application;
   if (databaseKind === 'none') {
-    throw new StartError('There is no database: set APP_DATABASE_URL to something else than none.');
+    throw new StartError(
+      'This command needs a database, but APP_DATABASE_URL is none: set it to embedded or to the URL of a PostgreSQL server.',
+    );
   }
   if (databaseKind !== 'embedded') return work(databaseUrl);
 

@@ -1,6 +1,6 @@
 /**
- * The pages that are made from the code, so that they cannot say anything else than it: the settings, the pipeline,
- * the errors, the routes. `npm run docs` writes them, and a test compares them with what is committed.
+ * Generates the pages that describe the code: settings, pipeline, errors, routes and metrics. `npm run docs` writes them,
+ * and a test compares them with the committed files, so they cannot become outdated.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -11,7 +11,7 @@ import { problemKinds, problemType } from '../http/problem.ts';
 import type { Route } from '../http/route.ts';
 import { createJobMetrics } from '../jobs/runner/job-metrics.ts';
 import { countEvents } from '../observability/metrics/event-metrics.ts';
-import { createMetrics } from '../observability/metrics/metrics.ts';
+import { createMetrics, type MetricsSnapshot } from '../observability/metrics/metrics.ts';
 import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts';
 import { observeSaturation } from '../observability/metrics/saturation-metrics.ts';
 import { reportRefusedConnections } from '../observability/refused-connections.ts';
@@ -19,17 +19,15 @@ import { createShortageReport } from '../observability/shortage.ts';
 import { type AppLayer, pipelineLayers } from '../pipeline.ts';
 import { renderConfigurationPage, renderEnvExample } from '../settings/document.ts';
 import { loadSettings } from '../settings/load.ts';
-import { metricsPage } from './metrics-page.ts';
-import { tableRow } from './table-row.ts';
 import { unusedParts } from './unused-parts.ts';
 
 export interface GeneratedPage {
-  /** Relative to the folder of the project. */
+  /** Relative to the root folder of the project. */
   readonly path: string;
   readonly content: string;
 }
 
-/** Every generated page with its present content. Opens nothing. */
+/** Returns every generated page with its current content. Opens no database and no socket. */
 export function generatedPages(): GeneratedPage[] {
   const { layers, routes, metrics } = defaultApp();
   return [
@@ -38,11 +36,11 @@ export function generatedPages(): GeneratedPage[] {
     { path: 'docs/pipeline.md', content: renderPipeline(layers) },
     { path: 'docs/errors.md', content: renderErrors() },
     { path: 'docs/routes.md', content: renderRoutes(routes) },
-    { path: 'docs/metrics.md', content: page('Metrics', metricsPage(metrics)) },
+    { path: 'docs/metrics.md', content: renderMetrics(metrics) },
   ];
 }
 
-/** Every layer, those included that the settings leave out, every route and metric; without a database. */
+/** Returns every layer, including disabled ones, every route and every metric, without a database. */
 export function defaultApp() {
   const { settings } = loadSettings({
     env: {
@@ -94,15 +92,15 @@ function renderErrors(): string {
     return tableRow([`\`${code}\``, String(status), title, `\`${problemType(code)}\``]);
   });
   return page('Errors', [
-    'Every refusal is an RFC 9457 problem (`application/problem+json`) with `type`, `title`, `status`, `detail`, `instance`,',
-    '`code`, `request_id`, and where they apply `layer` (which layer refused) and `errors[]` (`in`, `pointer` as of RFC 6901,',
-    '`detail`). The `code` is stable; the `detail` is a sentence for people and may change.',
+    'Every error response is an RFC 9457 problem (`application/problem+json`) with `type`, `title`, `status`, `detail`, `instance`,',
+    '`code` and `request_id`, and if they apply, `layer` (the layer that rejected the request) and `errors[]` (`in`, `pointer` as in',
+    'RFC 6901, `detail`). The `code` is stable; the `detail` is a sentence for people and may change.',
     '',
     tableRow(['code', 'status', 'title', 'type']),
     tableRow(['---', '---', '---', '---']),
     ...rows,
     '',
-    '499 stands in the log only: nobody is left to read it.',
+    '499 appears only in the log, because the client has disconnected.',
   ]);
 }
 
@@ -123,22 +121,22 @@ function renderRoutes(routes: readonly Route[]): string {
       ]),
     );
   return page('Routes', [
-    'What each route declares. "For" says whose it is: `none` is everybody; `own` is everybody too, with a credential of',
-    'the route in its body or in a cookie, so that `Authorization` is not looked at; `user` is somebody who has signed in,',
-    '`apiKey` a program with a key, `any` either. After it stand the role, and the scopes that an API key needs. Every route',
-    'that is not exempt is limited by address, and by user where one is known; "also" are quotas of its own. "Costs" says',
-    'what anybody can make the server do beyond some reads by key; a route with costs has a quota of its own.',
+    'This table has the declarations of each route. "Auth" names the callers that it accepts: `none` means everyone; `own` also means',
+    'everyone, but the route reads its own credential from the body or a cookie and ignores `Authorization`; `user` means a signed-in',
+    'user, `apiKey` a program with an API key, and `any` either of them. The required role and the scopes that an API key needs',
+    'follow. Every route that is not exempt is limited by address, and by user if the user is known; "own limits" apply in addition.',
+    '"Costs" names what an anonymous caller can make the server do beyond a few reads by key; a route with costs has its own limit.',
     '',
     tableRow([
       'method',
       'path',
-      'what',
-      'for',
+      'summary',
+      'auth',
       'costs',
-      'also limited',
+      'own limits',
       'idempotent',
       'body',
-      'largest body',
+      'maximum body',
     ]),
     tableRow(['---', '---', '---', '---', '---', '---', '---', '---', '---']),
     ...rows,
@@ -151,6 +149,107 @@ function limitsOf({ limit, limits = [] }: Route): string {
   return own.length === 0 ? '-' : own.join(', ');
 }
 
+function renderMetrics(metrics: MetricsSnapshot): string {
+  const rows = metrics.map(({ name, kind, labels, help, bounds }) =>
+    tableRow([
+      `\`${name}\``,
+      kind,
+      labels.length === 0 ? '-' : labels.map((label) => `\`${label}\``).join(', '),
+      bounds.length === 0 ? help : `${help} Buckets up to ${bounds.join(', ')}.`,
+    ]),
+  );
+  return page('Metrics', [
+    'These metrics are available in the text format of Prometheus. The management port serves them for all workers together at',
+    '`/metrics`. With `SECURITY_ENABLE_PROMETHEUS=true`, the public port also serves them at `/metrics`, without the API prefix;',
+    'there, a scrape is an ordinary request, which is counted and limited by address.',
+    '',
+    tableRow(['name', 'kind', 'labels', 'meaning']),
+    tableRow(['---', '---', '---', '---']),
+    ...rows,
+    '',
+    '## With several workers',
+    '',
+    'With several workers, there are also these metrics:',
+    '',
+    tableRow(['name', 'kind', 'labels', 'meaning']),
+    tableRow(['---', '---', '---', '---']),
+    ...ofSeveralWorkers.map(tableRow),
+    '',
+    'If the server runs jobs (`APP_TASKS_ENABLED`) in a process beside it, there are also:',
+    '',
+    tableRow(['name', 'kind', 'labels', 'meaning']),
+    tableRow(['---', '---', '---', '---']),
+    ...ofJobProcess.map(tableRow),
+    '',
+    'Counters and histograms are sums over all workers, including workers that have exited, so they never decrease. Gauges with the',
+    'label `worker` belong to one process: the primary, which answers no requests, is `worker="primary"`, a single process is',
+    '`worker="1"`, and the job process is `worker="jobs"`. All other gauges are sums over the current workers.',
+    '',
+    '## Labels',
+    '',
+    'Label values come from the code and never from a request, so clients cannot create time series. `route` is the template, such as',
+    '`/api/v1/users/:id`, or `none` if no route matches; `method` is `OTHER` for an unknown method. `event` is the name of a log event',
+    '([`src/observability/events.ts`](../src/observability/events.ts)), which is counted even if its level is not logged. Examples:',
+    '',
+    ...eventQuestions.map(
+      ([question, names]) =>
+        `- ${question} \`sum by (event) (rate(log_events_total{event=~"${names}"}[5m]))\``,
+    ),
+    '',
+    '## Event-loop lag and utilisation',
+    '',
+    'These gauges cover the last completed interval of at least 15 seconds; the maximum lag includes a lag in progress. So several',
+    'scrapers do not disturb each other, and a scraper with an interval of 15 seconds misses nothing.',
+  ]);
+}
+
+/** Metrics of the primary and its workers about each other; a test checks that the list is complete. */
+const ofSeveralWorkers = [
+  ['`workers`', 'gauge', '`state`', 'Worker processes by state.'],
+  ['`worker_restarts_total`', 'counter', '`reason`', 'Workers that exited and were replaced.'],
+  [
+    '`rate_limit_unanswered_total`',
+    'counter',
+    '-',
+    'Requests that were admitted or rejected by `SECURITY_RATE_LIMIT_ON_FAILURE` because the primary did not answer.',
+  ],
+];
+
+/** Metrics of the server about the job process beside it. */
+const ofJobProcess = [
+  ['`job_process_ready`', 'gauge', '-', 'Whether the job process is ready: 0 or 1.'],
+  [
+    '`job_threads_replaced_total`',
+    'counter',
+    '`reason`',
+    'Threads of the job process that ended and were replaced.',
+  ],
+  [
+    '`job_process_restarts_total`',
+    'counter',
+    '`reason`',
+    'Exits of the job process by reason; each was followed by a restart.',
+  ],
+];
+
+const eventQuestions: readonly (readonly [question: string, names: string])[] = [
+  [
+    'Which authentications and authorisations fail?',
+    'auth.(login.failed|login.throttled|credentials.refused|access.denied)',
+  ],
+  ['Are refresh tokens stolen?', 'auth.refresh.reused'],
+  ['Do workers crash?', 'worker.exited|worker.failed'],
+  ['Does the rate limiter answer?', 'rate_limit.store_failed'],
+  ['Is the database slow or unavailable?', 'slow.query|database.unavailable'],
+  ['Is mail delivered?', 'mail.failed|mail.deferred'],
+  ['Do jobs fail or lose their process?', 'job.(failed|taken_over)|runner.lost'],
+];
+
 function page(title: string, lines: readonly string[]): string {
   return [`# ${title}`, '', generated, '', ...lines, ''].join('\n');
+}
+
+/** Renders a row of a Markdown table. The cells are Markdown without `|`. */
+function tableRow(cells: readonly string[]): string {
+  return `| ${cells.join(' | ')} |`;
 }

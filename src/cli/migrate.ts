@@ -1,12 +1,13 @@
 /**
  * `npm run migrate -- <command>`: changes the schema of the database that the settings name.
  *
- *     up                  apply what is pending
- *     down [--to 0002]    revert the last migration, or all after that number
- *     status              what is applied, and what is pending
- *     new <verb_noun>     make the next file in sql/
+ *     up                  apply the pending migrations
+ *     down [--to 0002]    revert the last migration, or all migrations after that number
+ *     status              list applied and pending migrations
+ *     new <verb_noun>     create the next file in sql/
  *
- * The embedded database is started for it, or used where it runs already. Ends with code 1 and a sentence if it fails.
+ * The embedded database is started for the command, or used if it is already running. On failure, the command prints one
+ * sentence and exits with code 1.
  */
 
 import { parseArgs } from 'node:util';
@@ -32,14 +33,14 @@ async function runCommand(argv: string[]): Promise<string[]> {
   switch (command) {
     case 'up': {
       const names = await withTarget(migrateUp);
-      return names.length === 0 ? ['Nothing is pending.'] : names.map((name) => `applied   ${name}`);
+      return names.length === 0 ? ['No migrations are pending.'] : names.map((name) => `applied   ${name}`);
     }
     case 'down': {
       const names = await withTarget((target) =>
         migrateDown({ ...target, ...(to === undefined ? {} : { to }) }),
       );
       return names.length === 0
-        ? ['Nothing is applied after that.']
+        ? ['No applied migrations to revert.']
         : names.map((name) => `reverted  ${name}`);
     }
     case 'status': {
@@ -76,7 +77,7 @@ function parse(args: string[]) {
   }
 }
 
-/** Calls `work` with the database of the settings, running. */
+/** Runs `work` with the database of the settings. */
 function withTarget<T>(work: (target: MigrateOptions) => Promise<T>): Promise<T> {
   return withDatabaseUrl(loadSettings().settings, (url) => work({ url, log: commandLog }));
 }

@@ -1,7 +1,7 @@
 /**
- * `npm run openapi`: prints the OpenAPI document of the server that the same environment would start, whether or not
- * that server would publish it. Opens no database and no socket. Ends with code 1 and every fault on standard error
- * if the settings are wrong.
+ * `npm run openapi`: prints the OpenAPI document of the server that the same environment would start, even if that server
+ * would not publish it. Opens no database and no socket. If settings are invalid, it prints all errors on standard
+ * error and exits with code 1.
  */
 
 import { StartError } from '../errors.ts';

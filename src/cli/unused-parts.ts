@@ -8,8 +8,8 @@ import type { RouteParts } from '../routes.ts';
 import type { Settings } from '../settings/load.ts';
 
 /**
- * What routes and layers are made with when none of them will run: a log that goes nowhere, a database that is none, a
- * secret that signs nothing. For the commands that print what the application declares.
+ * Creates the parts that routes and layers need although none of them will run: a log without output, a database without
+ * a connection, and a random secret. For commands that print the declarations of the application.
  */
 export function unusedParts(settings: Settings): RouteParts {
   const log = createLogger({ level: 'CRITICAL', destination: { write() {}, flush: async () => {} } });

@@ -1,15 +1,15 @@
 /**
- * `npm run user -- <command>`: what an operator does with accounts from the command line, without signing in.
+ * `npm run user -- <command>`: manages accounts from the command line, without signing in.
  *
  *     create --username ada --email ada@example.org [--admin] [--password-stdin | --generate-password]
  *     role <username> user|admin
  *     list [--admins]
  *     end-sessions <username>
  *
- * The first admin of an installation is made here: `create --admin`. A password is asked for, or read from standard
- * input, or made and shown once; it never stands among the arguments, where every user of the machine could read it.
- * API keys are no sessions, and stay. The embedded database is started for a command, or used where it runs already.
- * Ends with code 1 and a sentence if it fails.
+ * `create --admin` creates the first admin of an installation. A password is asked for, read from standard input, or
+ * generated and shown once. It is never an argument, because every user of the machine can read arguments.
+ * `end-sessions` does not affect API keys. The embedded database is started for the command, or used if it is already
+ * running. On failure, the command prints one sentence and exits with code 1.
  */
 
 import { parseArgs } from 'node:util';
@@ -37,7 +37,7 @@ try {
   process.exitCode = 1;
 }
 
-/** A command that knows all that it needs but the database. */
+/** A command with all of its arguments; only the database is missing. */
 type Command = (database: Database, settings: Settings) => Promise<void>;
 
 async function readCommand(argv: string[]): Promise<Command> {
@@ -87,7 +87,7 @@ async function obtainPassword(fromInput: boolean): Promise<string> {
   if (fromInput) return readPassword(process.stdin);
   if (process.stdin.isTTY) return askNewPassword({ input: process.stdin, output: process.stderr });
   throw new StartError(
-    'There is no terminal to ask for the password: pipe it in with --password-stdin, or add --generate-password.',
+    'Standard input is not a terminal, so the password cannot be asked for: pipe it in with --password-stdin, or use --generate-password.',
   );
 }
 
@@ -117,14 +117,18 @@ async function runOn(url: string, settings: Settings, command: Command): Promise
 async function create(database: Database, wanted: Parameters<typeof createAccount>[1]): Promise<void> {
   const { account, generated } = await createAccount(database, wanted);
   print(`Created the ${account.role} ${account.username} (number ${account.id}).`);
-  if (generated !== undefined) print(`The password, which is shown this once: ${generated}`);
+  if (generated !== undefined) print(`The password (shown only once): ${generated}`);
 }
 
 async function setRole(database: Database, settings: Settings, username: string, role: Role): Promise<void> {
   const { account, changed, adminsLeft } = await changeRole(database, username, role);
-  const what = `${account.username} is ${role === 'admin' ? 'an admin' : 'a user'}`;
-  print(changed ? `${what} now; running servers know ${within(settings)}.` : `${what} already.`);
-  if (!adminsLeft) print('Nobody is an admin any more.');
+  const fact = `${account.username} is ${role === 'admin' ? 'an admin' : 'a user'}`;
+  print(
+    changed
+      ? `${fact} now. Running servers apply this ${within(settings)}.`
+      : `${fact} already. Nothing was changed.`,
+  );
+  if (!adminsLeft) print('There is no admin left: use `role <username> admin` to appoint one.');
 }
 
 async function list(database: Database, role: Role | null): Promise<void> {
@@ -140,12 +144,12 @@ function describe({ id, role, created_at, username, email, email_verified }: Acc
 async function end(database: Database, settings: Settings, username: string): Promise<void> {
   const { account, count } = await endSessions(database, username);
   const sessions = count === 1 ? '1 session' : `${count} sessions`;
-  print(`Ended ${sessions} of ${account.username}; running servers refuse them ${within(settings)}.`);
+  print(`Ended ${sessions} of ${account.username}; running servers reject them ${within(settings)}.`);
 }
 
 function within({ security }: Settings): string {
   const seconds = security.sessionRecheckSeconds;
-  return seconds === 0 ? 'at once' : `within ${seconds} seconds`;
+  return seconds === 0 ? 'immediately' : `within ${seconds} seconds`;
 }
 
 function print(line: string): void {

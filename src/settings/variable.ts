@@ -6,7 +6,7 @@
 import * as z from 'zod';
 
 export interface VariableNotes {
-  /** What it does, in sentences for the operator; with the unit if the kind does not name it. */
+  /** Describes the variable in sentences for the operator; with the unit if the kind does not name it. */
   readonly about: string;
   /** The text that is parsed when the variable is not set, as it would be written in `.env`. */
   readonly default: string;

@@ -23,21 +23,21 @@ async function mustOpenWith(t: TestContext, names: readonly string[]): Promise<D
   return database;
 }
 
-/** Whether the password is the one of the only user. */
+/** Whether the password is that of the only user. */
 async function signsIn({ sql }: Database, password: string): Promise<boolean> {
   const [row] = await sql<{ password_hash: string }[]>`select password_hash from users`;
   return createPasswordHasher().verify(password, row?.password_hash ?? '');
 }
 
 describe('an account from the command line', () => {
-  it('has the role that was asked for, and a password that signs in', async (t) => {
+  it('a created account has the given role and password', async (t) => {
     const database = await mustOpenWith(t, []);
     const { account, generated } = await createAccount(database, { ...ada, role: 'admin' });
     assert.deepEqual([account.username, account.role, generated], ['ada', 'admin', undefined]);
     assert.equal(await signsIn(database, ada.password), true);
   });
 
-  it('gets a password where none is given', async (t) => {
+  it('an account without a password gets a generated one', async (t) => {
     const database = await mustOpenWith(t, []);
     const { account, generated = '' } = await createAccount(database, { ...ada, password: undefined });
     assert.equal(account.role, 'user');
@@ -45,7 +45,7 @@ describe('an account from the command line', () => {
     assert.equal(await signsIn(database, generated), true);
   });
 
-  it('is refused with a line for each fault where nobody could register it, without the password', async (t) => {
+  it('invalid fields are rejected with one line each, without the password', async (t) => {
     const database = await mustOpenWith(t, []);
     for (const [change, expected] of [
       [
@@ -66,20 +66,20 @@ describe('an account from the command line', () => {
     assert.equal((await database.sql`select from users`).length, 0);
   });
 
-  it('is refused with all that somebody else has of it', async (t) => {
+  it('taken fields are rejected by name', async (t) => {
     const database = await mustOpenWith(t, ['ada', 'bob']);
-    const refusal = (what: string) => new StartError(`Somebody else has this ${what}: choose another.`);
+    const taken = (what: string) => new StartError(`The ${what} already taken: choose another.`);
     await assert.rejects(
       createAccount(database, { ...ada, username: 'ADA' }),
-      refusal('username and this email'),
+      taken('username and the email are'),
     );
-    await assert.rejects(createAccount(database, { ...ada, email: 'a@example.org' }), refusal('username'));
-    await assert.rejects(createAccount(database, { ...ada, username: 'ada2' }), refusal('email'));
+    await assert.rejects(createAccount(database, { ...ada, email: 'a@example.org' }), taken('username is'));
+    await assert.rejects(createAccount(database, { ...ada, username: 'ada2' }), taken('email is'));
   });
 });
 
 describe('a role', () => {
-  it('is given by the name of the user in any case, and the entity tag changes with it', async (t) => {
+  it('a role is changed by the name of the user in any case, and the version of the user changes with it', async (t) => {
     const database = await mustOpenWith(t, ['ada', 'bob']);
     const given = await changeRole(database, 'ADA', 'admin');
     assert.deepEqual([given.account.username, given.account.role, given.changed], ['ada', 'admin', true]);
@@ -88,7 +88,7 @@ describe('a role', () => {
     assert.deepEqual([again.account.version, again.changed, again.adminsLeft], [2, false, true]);
   });
 
-  it('that is taken from the last admin leaves none, which is told', async (t) => {
+  it('changing the role of the last admin reports that no admin is left', async (t) => {
     const database = await mustOpenWith(t, ['ada', 'bob']);
     await changeRole(database, 'ada', 'admin');
     await changeRole(database, 'bob', 'admin');
@@ -96,13 +96,15 @@ describe('a role', () => {
     assert.equal((await changeRole(database, 'bob', 'user')).adminsLeft, false);
   });
 
-  it('cannot be given to nobody', async (t) => {
-    const refusal = new StartError('There is no user with the name "eve".');
-    await assert.rejects(changeRole(await mustOpenWith(t, ['ada']), 'eve', 'admin'), refusal);
+  it('the role of an unknown user cannot be changed', async (t) => {
+    const unknown = new StartError(
+      'There is no user with the name "eve": check it with `npm run user -- list`.',
+    );
+    await assert.rejects(changeRole(await mustOpenWith(t, ['ada']), 'eve', 'admin'), unknown);
   });
 });
 
-it('the list has every account once, over many pages, or the admins alone', async (t) => {
+it('the list has every account once over many pages, or only the admins', async (t) => {
   const database = await mustOpenWith(t, []);
   await database.sql`
     insert into users (username, email, password_hash, role)
@@ -120,7 +122,7 @@ it('the list has every account once, over many pages, or the admins alone', asyn
   assert.deepEqual(await ids('admin'), [600, 1200]);
 });
 
-it("ending the sessions of a user ends those that are live, and nobody else's", async (t) => {
+it('ending the sessions of a user ends the live ones, and none of other users', async (t) => {
   const database = await mustOpenWith(t, ['ada', 'bob']);
   for (const [userId, days] of [
     [1, 1],

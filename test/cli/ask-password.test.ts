@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { askNewPassword, readPassword } from '../../src/cli/ask-password.ts';
 import { StartError } from '../../src/errors.ts';
 
-/** A terminal at which somebody types `keys`, each piece when the question before it stands there. */
+/** Creates a terminal whose user types one piece of `keys` at each question. */
 function typing(...keys: string[]) {
   const input = new PassThrough();
   const output = new PassThrough();
@@ -22,17 +22,17 @@ const controlC = '\x03';
 const controlD = '\x04';
 
 describe('a password that is asked for', () => {
-  it('is typed twice, can be corrected, and is not shown', async () => {
+  it('a password is typed twice, can be corrected, and is not echoed', async () => {
     const { terminal, shown } = typing(`hunter3${backspace}2${enter}`, `hunter2${enter}`);
     assert.equal(await askNewPassword(terminal), 'hunter2');
     assert.equal(shown(), 'Password: \nAgain: \n');
   });
 
-  it('is refused when it is not the same again', async () => {
+  it('two different passwords are rejected', async () => {
     const { terminal } = typing(`hunter2${enter}`, `hunter3${enter}`);
     await assert.rejects(
       askNewPassword(terminal),
-      new StartError('The two passwords differ: nothing was changed.'),
+      new StartError('The two passwords differ. Nothing was changed: try again.'),
     );
   });
 
@@ -40,11 +40,11 @@ describe('a password that is asked for', () => {
     ['Ctrl+C', controlC],
     ['Ctrl+D', controlD],
   ] as const) {
-    it(`is given up with ${name}`, async () => {
+    it(`${name} cancels the question`, async () => {
       const { terminal } = typing(key);
       await assert.rejects(
         askNewPassword(terminal),
-        new StartError('No password was given: nothing was changed.'),
+        new StartError('No password was entered. Nothing was changed: try again.'),
       );
     });
   }
@@ -59,7 +59,7 @@ describe('a password that is piped in', () => {
     ['hünter2\n\n', 'hünter2\n'],
     ['', ''],
   ] as const) {
-    it(`is ${JSON.stringify(expected)} from ${JSON.stringify(piped)}`, async () => {
+    it(`the piped text ${JSON.stringify(piped)} gives the password ${JSON.stringify(expected)}`, async () => {
       assert.equal(await readPassword(Readable.from([Buffer.from(piped)])), expected);
     });
   }

@@ -11,7 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), 'strata-config-'));
 writeFileSync(join(folder, '.env'), 'APP_PROJECT_NAME=Ledger\n');
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Runs the command in a folder with a `.env`, and with this environment alone. */
+/** Runs the command in a folder with a `.env`, with only this environment. */
 function run(env: Record<string, string>, ...argv: string[]) {
   return spawnSync(process.execPath, [...commandOf('cli/config'), ...argv], {
     cwd: folder,
@@ -21,7 +21,7 @@ function run(env: Record<string, string>, ...argv: string[]) {
 }
 
 describe('npm run config', () => {
-  test('prints each variable with its value and origin, secrets masked and warnings after', () => {
+  test('npm run config prints each variable with its value and origin, masks secrets, and appends warnings', () => {
     const env = { DATABASE_URL: 'postgres://ada:hunter2@db/app', APP_PROT: '1' };
     const { status, stdout, stderr } = run(env, '--port', '9000');
     assert.equal(status, 0, stderr);
@@ -38,7 +38,7 @@ describe('npm run config', () => {
     assert.match(lines.at(-1) ?? '', /^warning: APP_PROT, .* did you mean APP_PORT\.$/);
   });
 
-  test('prints the same as JSON with --json', () => {
+  test('npm run config -- --json prints the same as JSON', () => {
     const { stdout } = run({ APP_WORKERS: '2' }, '--json');
     const variable = z.object({ name: z.string(), value: z.string(), origin: z.string() });
     const printed = z
@@ -50,7 +50,7 @@ describe('npm run config', () => {
     );
   });
 
-  test('ends with code 1 and every fault when the program would not start', () => {
+  test('npm run config prints all errors and exits with code 1 if the program would not start', () => {
     const { status, stdout, stderr } = run({ APP_PORT: 'x', APP_DEBUG: 'x' });
     assert.equal(status, 1);
     assert.equal(stdout, '');
@@ -58,12 +58,12 @@ describe('npm run config', () => {
       stderr
         .trimEnd()
         .split('\n')
-        .map((fault) => fault.split(' ')[0]),
+        .map((error) => error.split(' ')[0]),
       ['APP_DEBUG', 'APP_PORT'],
     );
   });
 
-  test('ends with code 1 and one sentence for a flag that does not exist', () => {
+  test('npm run config prints one sentence and exits with code 1 for an unknown flag', () => {
     const { status, stderr } = run({}, '--jsno');
     assert.equal(status, 1);
     assert.equal(stderr, 'There is no flag --jsno: see --help for the flags.\n');

@@ -28,7 +28,7 @@ function migrate(args: readonly string[], env: Readonly<Record<string, string>>)
 }
 
 describe('npm run migrate', () => {
-  it('shows what is pending, applies it, and reverts it', async (t) => {
+  it('npm run migrate lists, applies and reverts migrations', async (t) => {
     const env = { APP_DATABASE_URL: await mustCreateDatabase(t, { empty: true }) };
     assert.match((await migrate(['status'], env)).stdout, /^pending {3}0001_create_users\npending {3}0002_/);
     assert.match((await migrate(['up'], env)).stdout, /^applied {3}0001_create_users\napplied {3}0002_/);
@@ -39,7 +39,7 @@ describe('npm run migrate', () => {
     assert.deepEqual([last.code, last.stderr], [0, '']);
   });
 
-  it('works on the embedded database that a running server holds', async (t) => {
+  it('npm run migrate uses the embedded database of a running server', async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'strata-cli-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
     const { log } = captureLog();
@@ -50,16 +50,16 @@ describe('npm run migrate', () => {
     assert.match(stdout, /^applied {3}0001_create_users/);
   });
 
-  it('ends with code 1 and a sentence when it cannot do it', async () => {
+  it('npm run migrate prints one sentence and exits with code 1 when it fails', async () => {
     const none = { APP_DATABASE_URL: 'none' };
-    const refused: readonly (readonly [args: string[], env: Record<string, string>, stderr: RegExp])[] = [
+    const failing: readonly (readonly [args: string[], env: Record<string, string>, stderr: RegExp])[] = [
       [[], none, /^Usage: /],
       [['sideways'], none, /^Usage: /],
       [['up', '--to', '1'], none, /^Usage: /],
       [['down', '--too', '1'], none, /^Usage: /],
       [['new'], none, /^Usage: /],
       [['new', 'nonsense'], none, /named by a verb and a noun/],
-      [['up'], none, /^There is no database: set APP_DATABASE_URL/],
+      [['up'], none, /^This command needs a database, but APP_DATABASE_URL is none: set it/],
       [['up'], { APP_DATABASE_URL: 'mysql://x' }, /APP_DATABASE_URL/],
       [
         ['status'],
@@ -67,7 +67,7 @@ describe('npm run migrate', () => {
         /^The database does not answer: .*APP_DATABASE_URL.*ECONNREFUSED/,
       ],
     ];
-    for (const [args, env, expected] of refused) {
+    for (const [args, env, expected] of failing) {
       const { code, stdout, stderr } = await migrate(args, env);
       assert.equal(code, 1, args.join(' '));
       assert.equal(stdout, '');

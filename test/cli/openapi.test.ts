@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { commandOf } from '../helpers/program.ts';
 import { testSecret } from '../helpers/test-secret.ts';
 
-/** Runs the command with this environment alone, in a folder without a `.env`. */
+/** Runs the command with only this environment, in a folder without a `.env`. */
 function run(env: Record<string, string>) {
   return spawnSync(process.execPath, commandOf('cli/openapi'), {
     cwd: tmpdir(),
@@ -15,7 +15,7 @@ function run(env: Record<string, string>) {
 }
 
 describe('npm run openapi', () => {
-  test('prints the document of the application, without a database', () => {
+  test('npm run openapi prints the document of the application without a database', () => {
     const { status, stdout, stderr } = run({ APP_PROJECT_NAME: 'Ledger', APP_API_PREFIX: '/api/v9' });
     assert.equal(status, 0, stderr);
     const document = JSON.parse(stdout);
@@ -28,7 +28,7 @@ describe('npm run openapi', () => {
     );
   });
 
-  test('every operation has what a reader and a generated client need', () => {
+  test('every operation has the descriptions and examples that readers and generated clients need', () => {
     const document = JSON.parse(run({}).stdout);
     const tags = document.tags.map((tag: { name: string }) => tag.name);
     for (const [path, item] of Object.entries<Record<string, ReturnType<typeof JSON.parse>>>(
@@ -42,7 +42,7 @@ describe('npm run openapi', () => {
         assert.ok(operation.tags.length > 0, where);
         for (const tag of operation.tags) assert.ok(tags.includes(tag), `${where}: ${tag}`);
         for (const { name, required, description, example } of operation.parameters ?? []) {
-          assert.ok(description, `${where} says nothing about ${name}`);
+          assert.ok(description, `${where} does not describe ${name}`);
           assert.ok(!required || example !== undefined, `${where} has no example of ${name}`);
         }
         for (const media of Object.values<{ example?: unknown }>(operation.requestBody?.content ?? {})) {
@@ -52,7 +52,7 @@ describe('npm run openapi', () => {
     }
   });
 
-  test('prints the document of production too, where the server does not publish it', () => {
+  test('npm run openapi prints the document of production, which the server does not publish', () => {
     const { status, stdout, stderr } = run({
       APP_ENVIRONMENT: 'production',
       APP_DATABASE_URL: 'none',
@@ -63,7 +63,7 @@ describe('npm run openapi', () => {
     assert.equal(JSON.parse(stdout).servers[0].description, 'This server (production)');
   });
 
-  test('wrong settings are named on standard error, and nothing is printed', () => {
+  test('npm run openapi prints invalid settings on standard error, and nothing on standard output', () => {
     const { status, stdout, stderr } = run({ APP_PORT: 'ninety' });
     assert.equal(status, 1);
     assert.equal(stdout, '');

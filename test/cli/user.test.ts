@@ -23,7 +23,7 @@ interface Outcome {
 async function user(args: readonly string[], env: Record<string, string>, input = ''): Promise<Outcome> {
   const command = [...commandOf('cli/user'), ...args];
   const child = spawn(process.execPath, command, { env: { PATH: process.env.PATH, ...env } });
-  // A command that does not want its input may be gone before it is written.
+  // A command that does not read its input may exit before it is written.
   child.stdin.on('error', () => {});
   child.stdin.end(input);
   const [stdout, stderr, [code]] = await Promise.all([
@@ -37,7 +37,7 @@ async function user(args: readonly string[], env: Record<string, string>, input 
 const done = (stdout: string): Outcome => ({ code: 0, stdout, stderr: '' });
 
 describe('npm run user', () => {
-  it('creates the first admin, lists who is one, and takes the role away again', async (t) => {
+  it('npm run user creates the first admin, lists the admins, and changes a role', async (t) => {
     const env = { APP_DATABASE_URL: await mustCreateDatabase(t) };
     const created = await user([...ada, '--admin', '--password-stdin'], env, `${password}\n`);
     assert.deepEqual(created, done('Created the admin ada (number 1).\n'));
@@ -47,21 +47,21 @@ describe('npm run user', () => {
       /^ {5}1 {2}admin {2}20\d\d-\d\d-\d\d {2}ada {19}ada@example\.org \(not verified\)\n$/,
     );
     const sentences =
-      'ada is a user now; running servers know within 15 seconds.\nNobody is an admin any more.\n';
+      'ada is a user now. Running servers apply this within 15 seconds.\nThere is no admin left: use `role <username> admin` to appoint one.\n';
     assert.deepEqual(await user(['role', 'ada', 'user'], env), done(sentences));
   });
 
-  it('makes a password, which it shows once', async (t) => {
+  it('npm run user generates a password and shows it once', async (t) => {
     const env = { APP_DATABASE_URL: await mustCreateDatabase(t) };
     const { code, stdout, stderr } = await user([...ada, '--generate-password'], env);
     assert.deepEqual([code, stderr], [0, '']);
     assert.match(
       stdout,
-      /^Created the user ada \(number 1\)\.\nThe password, which is shown this once: [\w-]{24}\n$/,
+      /^Created the user ada \(number 1\)\.\nThe password \(shown only once\): [\w-]{24}\n$/,
     );
   });
 
-  it('works on the embedded database that a running server holds', async (t) => {
+  it('npm run user uses the embedded database of a running server', async (t) => {
     const folder = await mustMakeFolder(t);
     const { log } = captureLog();
     const embedded = await startEmbedded({ dataDir: join(folder, 'postgres'), log, durable: false });
@@ -71,25 +71,33 @@ describe('npm run user', () => {
     const created = await user([...ada, '--password-stdin'], env, password);
     assert.deepEqual(created, done('Created the user ada (number 1).\n'));
     const ended = await user(['end-sessions', 'ada'], env);
-    assert.deepEqual(ended, done('Ended 0 sessions of ada; running servers refuse them at once.\n'));
+    assert.deepEqual(ended, done('Ended 0 sessions of ada; running servers reject them immediately.\n'));
   });
 
-  it('ends with code 1 and a sentence when it cannot do it', async (t) => {
+  it('npm run user prints one sentence and exits with code 1 when it fails', async (t) => {
     const ready = { APP_DATABASE_URL: await mustCreateDatabase(t) };
     const empty = { APP_DATABASE_URL: await mustCreateDatabase(t, { empty: true }) };
     const none = { APP_DATABASE_URL: 'none' };
-    const refused: readonly (readonly [args: string[], env: Record<string, string>, stderr: RegExp])[] = [
+    const failing: readonly (readonly [args: string[], env: Record<string, string>, stderr: RegExp])[] = [
       [['destroy'], none, /^Usage: /],
       [[...ada, '--password', password], none, /^Usage: /],
       [[...ada, '--password-stdin', '--generate-password'], none, /^Usage: /],
       [['role', 'ada', 'root'], none, /^Usage: /],
-      [['list'], none, /^There is no database: set APP_DATABASE_URL/],
+      [['list'], none, /^This command needs a database, but APP_DATABASE_URL is none: set it/],
       [['list'], empty, /^\d+ migrations are pending: run `npm run migrate -- up` first\.$/],
       [['list'], { APP_DATABASE_URL: 'postgres://ada:hushhush@127.0.0.1:1/x' }, /database/],
-      [ada, none, /^There is no terminal to ask for the password: pipe it in with --password-stdin/],
-      [['role', 'ada', 'admin'], ready, /^There is no user with the name "ada"\.$/],
+      [
+        ada,
+        none,
+        /^Standard input is not a terminal, so the password cannot be asked for: pipe it in with --password-stdin/,
+      ],
+      [
+        ['role', 'ada', 'admin'],
+        ready,
+        /^There is no user with the name "ada": check it with `npm run user -- list`\.$/,
+      ],
     ];
-    for (const [args, env, expected] of refused) {
+    for (const [args, env, expected] of failing) {
       const { code, stdout, stderr } = await user(args, env);
       assert.deepEqual([code, stdout], [1, ''], args.join(' '));
       assert.match(stderr, new RegExp(expected.source, 'm'), args.join(' '));
