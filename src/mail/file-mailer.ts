@@ -5,15 +5,15 @@ import type { Logger } from '../observability/logger.ts';
 import { assertNoInjection, type Mailer } from './mailer.ts';
 
 export interface FileMailerOptions {
-  /** The folder for the mails, made when the first one is sent. */
+  /** The folder for the mails. The first mail creates it. */
   readonly folder: string;
   readonly from: string;
   readonly log: Logger;
 }
 
 /**
- * For a developer's machine: each mail becomes a text file, and a log line says which. The line does not have the text
- * itself, since a mail may hold a token that signs somebody in, and logs are kept and passed on.
+ * Creates a mailer for development: each mail becomes a text file, and a log line names the file. The text is not logged,
+ * because a mail may contain a token that signs a user in, and logs are kept and shared.
  */
 export function createFileMailer({ folder, from, log }: FileMailerOptions): Mailer {
   return {

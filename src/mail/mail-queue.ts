@@ -1,25 +1,28 @@
 /**
- * The way of a mail in the background: whoever posts it does not wait, and the end of a request does not end it.
+ * Sends mails in the background: a caller does not wait for the mail it posts, and the end of a request does not cancel
+ * the delivery.
  *
  *     posted ──> waiting ──> sending ──> delivered
  *        │          ▲           │
  *        │          └─ deferred ┤  a temporary failure, at most twice
  *        ▼                      ▼
  *      failed                 failed    logged as an error, without the text
- *   (queue full,            (refused for good, or the third try)
+ *   (queue full,            (permanent failure, or third attempt)
  *    or stopping)
  *
- * Mails wait in two lanes, so that mails which anybody can cause do not delay or displace the others:
+ * Mails wait in two lanes, so that mails that anonymous callers can cause neither delay nor displace the others:
  *
- *     account        to whoever has an account: a token to set a new password, news of a change
- *     unconfirmed    to an address that somebody typed and nobody has confirmed yet
+ *     account        to the owner of an account: a token to set a new password, notices about changes
+ *     unconfirmed    to an address that was entered but never confirmed
  *
- * Invariants: at most `concurrency` mails are being sent, and at most all but one of them unconfirmed ones; at most
- * `capacity` of the account lane are held and half as many unconfirmed ones, in whatever state; of one recipient a
- * twentieth of that; in a lane the recipients take semaphore. Each mail that was posted ends in one line, `mail.delivered` by
- * the mailer or `mail.failed` here. A deferred mail takes no turn.
- * Stopping takes no new mail, gives deferred ones their next try at once, and fails what is left when the time is up;
- * what was being sent just then may arrive all the same.
+ * Invariants:
+ * - At most `concurrency` mails are being sent, and at most `concurrency - 1` of them are unconfirmed.
+ * - At most `capacity` mails of the account lane are held, in any state, and half as many unconfirmed ones. Of one recipient,
+ *   at most a twentieth of that. In a lane, the recipients take turns. A deferred mail occupies no sending slot.
+ * - Each posted mail ends with exactly one log line: `mail.delivered` from the mailer, or `mail.failed` from here.
+ *
+ * A stopping queue accepts no new mails, retries deferred mails immediately, and fails the mails that are left when the
+ * time is up. A mail that is being sent at that moment may still arrive.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -33,30 +36,30 @@ import { type Mail, MailError, type Mailer } from './mailer.ts';
 export type MailLane = 'account' | 'unconfirmed';
 
 export interface MailQueue {
-  /** Whether mail can be sent at all. Who cannot do without asks first, and throws `mail_disabled`. */
+  /** Whether mail can be sent at all. A caller that depends on mail checks this first and throws `mail_disabled`. */
   readonly enabled: boolean;
-  /** Takes a mail, to be sent soon. Never throws; if mail is not enabled, nothing happens. */
+  /** Queues a mail. Never throws; does nothing if mail is not enabled. */
   post(mail: Mail, lane?: MailLane): void;
-  /** Sends what it can within `graceMs` milliseconds, then closes the mailer. Idempotent. */
+  /** Sends as many mails as it can within `graceMs` milliseconds, then closes the mailer. Idempotent. */
   stop(graceMs: number): Promise<void>;
 }
 
 export interface MailQueueOptions {
   readonly mailer: Mailer;
   readonly log: Logger;
-  /** How many mails are being sent at a time. */
+  /** How many mails are sent at a time. */
   readonly concurrency?: number;
-  /** How many mails of the account lane are held at most; the text of one is a few hundred bytes. */
+  /** Maximum number of mails held for the account lane; the text of one has a few hundred bytes. */
   readonly capacity?: number;
   readonly backoff?: Backoff;
 }
 
-/** Where there is no way for mail to leave. */
+/** The queue of a program without a mail transport. */
 export const noMail: MailQueue = { enabled: false, post() {}, async stop() {} };
 
 const maxAttempts = 3;
 
-/** Of one recipient this many can be held, whatever the capacity. */
+/** So many mails of one recipient can always be held, whatever the capacity. */
 const minPerRecipient = 10;
 
 export function createMailQueue({
@@ -71,7 +74,7 @@ export function createMailQueue({
     unconfirmed: Math.ceil(capacity / 2),
   };
   const held = new Map<Mail, { readonly lane: MailLane; readonly delivery: Promise<void> }>();
-  // Who may wait was decided when the mail was posted: one that is tried again must find its place.
+  // `post` limits the waiting mails, so the semaphore need not: a mail that is retried must always find its place.
   const semaphore = createSemaphore<MailLane>({
     concurrency,
     lanes: {
@@ -88,7 +91,7 @@ export function createMailQueue({
   let stopped: Promise<void> | undefined;
   let abandoned = false;
 
-  /** Resolves when the mail has ended, in one way or the other. */
+  /** Resolves when the mail was delivered or has failed. */
   async function deliver(mail: Mail, lane: MailLane): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -105,7 +108,7 @@ export function createMailQueue({
     }
   }
 
-  /** Whether no further mail of the lane can be held; with a recipient, none to this one. */
+  /** Whether the lane is full; with a recipient, whether its share of the lane is. */
   function isFull(lane: MailLane, recipient?: string): boolean {
     const max =
       recipient === undefined
@@ -131,14 +134,14 @@ export function createMailQueue({
     const deliveries = Promise.all(Array.from(held.values(), ({ delivery }) => delivery));
     await withTimeout(deliveries, graceMs, () => {});
     abandoned = true;
-    for (const mail of held.keys()) fail(mail, 'The process ended before the mail was sent.');
+    for (const mail of held.keys()) fail(mail, 'The process stopped before the mail was sent.');
     await mailer.close();
   }
 
   return {
     enabled: true,
     post(mail, lane = 'account') {
-      if (stopping.signal.aborted) return fail(mail, 'The process is about to end.');
+      if (stopping.signal.aborted) return fail(mail, 'The process is stopping.');
       if (isFull(lane)) return fail(mail, 'Too many mails are waiting.');
       if (isFull(lane, mail.to)) return fail(mail, 'Too many mails to this recipient are waiting.');
       const copy = { ...mail };
@@ -152,7 +155,7 @@ export function createMailQueue({
   };
 }
 
-/** What a MailError says is made for the log; of any other error, only the kind is safe to tell. */
+/** The message of a MailError is safe to log; of any other error, only its code is. */
 function reasonOf(error: unknown): string {
   if (error instanceof MailError) return error.message;
   const code = error instanceof Error && 'code' in error ? error.code : undefined;

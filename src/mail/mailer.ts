@@ -1,30 +1,30 @@
 /**
- * Mail: short plain texts to one person, about their account. Three parts:
+ * Mail: short plain texts to one person about their account. It has three parts:
  *
  *     a feature ──post──> queue ──send──> mailer ──> a file (local and test), or a mail server
  *
- * A feature posts and goes on; the queue (`mail-queue.ts`) sends in the background and tries again; a mailer is one way
- * for a mail to leave, and knows neither requests nor retries. What it is not: no HTML, no attachments, no lists. What
- * is in the queue lives in memory, and is lost with the process.
+ * A feature posts a mail and continues. The queue (`mail-queue.ts`) sends it in the background and retries. A mailer is a
+ * transport: it delivers one mail and knows neither requests nor retries. Limits: no HTML, no attachments, no mailing
+ * lists. Queued mails are in memory and are lost with the process.
  */
 
 export interface Mail {
-  /** The address of one recipient. */
+  /** The address of the only recipient. */
   readonly to: string;
   readonly subject: string;
-  /** Plain text. It may hold a one-time token, so it never stands in a log line. */
+  /** Plain text. It may contain a one-time token, so it is never logged. */
   readonly text: string;
 }
 
 export interface Mailer {
-  /** Hands one mail over. Rejects with a MailError if that failed. */
+  /** Delivers one mail. Rejects with a MailError if that fails. */
   send(mail: Mail): Promise<void>;
   close(): Promise<void>;
 }
 
-/** A mail did not leave. The message says why, without the recipient and without anything of the mail. */
+/** A failed delivery. The message has the reason, but nothing of the mail and not its recipient. */
 export class MailError extends Error {
-  /** Whether it may leave at another try. */
+  /** Whether another attempt may succeed. */
   readonly temporary: boolean;
 
   constructor(message: string, { temporary }: { readonly temporary: boolean }) {
@@ -35,14 +35,14 @@ export class MailError extends Error {
 }
 
 /**
- * Refuses what would become a second header field or a second recipient: whoever chose their own address must not write
- * mail in our name. Throws a MailError.
+ * Throws a MailError if the recipient or the subject would add a header field or a recipient: a user who chooses an
+ * address must not be able to send mail in our name.
  */
 export function assertNoInjection({ to, subject }: Mail): void {
   if (!/^[^\s\p{Cc}<>,;:"()[\]\\@]+@[^\s\p{Cc}<>,;:"()[\]\\@]+$/u.test(to) || to.length > 254) {
-    throw new MailError('The recipient is not one plain address.', { temporary: false });
+    throw new MailError('The recipient is not a single plain address.', { temporary: false });
   }
   if (/\p{Cc}/u.test(subject)) {
-    throw new MailError('The subject has control characters.', { temporary: false });
+    throw new MailError('The subject contains control characters.', { temporary: false });
   }
 }

@@ -1,14 +1,14 @@
 /**
- * Mail by SMTP (RFC 5321), with the optional package `nodemailer`.
+ * Sends mail by SMTP (RFC 5321), with the optional package `nodemailer`.
  *
- * To another machine only over TLS with a certificate that holds: `smtps` from the first byte, `smtp` by STARTTLS, and
- * not at all where the server offers none, for a reset token that is read on the way is an account taken over. On the
- * loopback there is nobody on the way, and a local relay rarely has a certificate: there it is plain.
+ * Mail leaves this machine only over TLS with a valid certificate: `smtps` uses TLS from the first byte, `smtp` by STARTTLS.
+ * If the server offers no TLS, the delivery fails, because an attacker who reads a reset token can take over the account.
+ * On the loopback, mail is sent without TLS: no network is involved, and a local relay rarely has a certificate.
  *
- * Only a refusal of the recipient or of the text is for good. What is refused before, such as our password or our
- * address, is refused to every mail alike: the operator can mend it, and the mail leaves at a later try.
+ * Only a rejected recipient or text is a permanent failure. Errors before that, such as a wrong password or a rejected
+ * sender, affect every mail: the operator can fix them, and a later attempt can succeed.
  *
- * One connection a mail: account mails are few, and an idle connection is one more thing that can break.
+ * Each mail has its own connection: account mails are few, and an idle connection is one more thing that can break.
  */
 
 import { needsPackage, StartError } from '../errors.ts';
@@ -16,16 +16,16 @@ import type { Logger } from '../observability/logger.ts';
 import { assertNoInjection, type Mail, MailError, type Mailer } from './mailer.ts';
 
 export interface SmtpMailerOptions {
-  /** `smtp://` or `smtps://`, perhaps with user name and password, percent-encoded. */
+  /** `smtp://` or `smtps://`, optionally with a percent-encoded user name and password. */
   readonly url: string;
-  /** Whom mails are from: `Name <address>`. */
+  /** The sender: `Name <address>`. */
   readonly from: string;
   readonly log: Logger;
-  /** How long the server may be silent at any point, in milliseconds. */
+  /** Timeout for each response of the server, in milliseconds. */
   readonly timeoutMs?: number;
 }
 
-/** Makes the mailer; no connection is opened yet. Rejects with a StartError if the package is not installed. */
+/** Creates the mailer without opening a connection. Rejects with a StartError if the package is not installed. */
 export async function createSmtpMailer({
   url,
   from,
@@ -87,20 +87,20 @@ function compose({ to, subject, text }: Mail, from: string) {
     to: { name: '', address: to },
     subject,
     text,
-    // Tells programs that answer mail, such as vacation notices, not to (RFC 3834, section 5).
+    // Prevents automatic replies, such as vacation notices (RFC 3834, section 5).
     headers: { 'Auto-Submitted': 'auto-generated' },
   };
 }
 
-/** What happens before the server has heard of the mail, so that the error cannot repeat anything of it. */
+/** Errors before any part of the mail was sent, so that their messages cannot repeat the mail. */
 const connectionCodes = new Set(['ECONNECTION', 'EDNS', 'ESOCKET', 'ETIMEDOUT', 'ETLS']);
 
-/** What is refused at these is this mail, and not whoever sends it. */
+/** Commands at which the server rejects this mail instead of the sender. */
 const mailCommands = new Set(['RCPT TO', 'DATA']);
-/** Authentication is required, which servers may say at any command (RFC 4954, section 6). */
+/** Authentication is required. Servers may reply this to any command (RFC 4954, section 6). */
 const authenticateFirst = '530';
 
-/** The server's own words may repeat the recipient, or the mail: of them, only the codes are kept (RFC 3463). */
+/** Makes a MailError. The server's text may repeat the recipient or the mail, so only its codes are kept (RFC 3463). */
 function explain(error: unknown): MailError {
   const { code, command, message, response } = factsOf(error);
   const status = /^(\d{3})(?:[ -](\d\.\d{1,3}\.\d{1,3})(?= ))?/.exec(response);

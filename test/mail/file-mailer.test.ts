@@ -10,7 +10,7 @@ import { mustMakeFolder } from '../helpers/program.ts';
 const mail = { to: 'ada@example.org', subject: 'Confirm your address', text: 'The token is sot_abc.' };
 
 describe('mail to files', () => {
-  it('is a text file for its owner alone, which the log names without what is in it', async (t) => {
+  it('a mail becomes a text file readable only by its owner, and the log names the file without its content', async (t) => {
     const folder = join(await mustMakeFolder(t), 'mail');
     const log = captureLog();
     const mailer = createFileMailer({ folder, from: 'Strata <no-reply@localhost>', log: log.log });
@@ -26,7 +26,7 @@ describe('mail to files', () => {
     assert.doesNotMatch(log.text(), /ada@|sot_|Confirm/);
   });
 
-  it('keeps each of many that are sent at once, in an order that shows when', async (t) => {
+  it('concurrent mails become separate files that sort by time', async (t) => {
     const folder = await mustMakeFolder(t);
     const mailer = createFileMailer({ folder, from: 'a@b', log: captureLog().log });
     await Promise.all(Array.from({ length: 20 }, () => mailer.send(mail)));
@@ -35,7 +35,7 @@ describe('mail to files', () => {
     for (const name of names) assert.match(name, /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}Z-[0-9a-f]{6}\.txt$/);
   });
 
-  it('refuses what SMTP would refuse, so that it is found before production', async (t) => {
+  it('the file mailer rejects what the SMTP mailer rejects', async (t) => {
     const folder = await mustMakeFolder(t);
     const mailer = createFileMailer({ folder, from: 'a@b', log: captureLog().log });
     await assert.rejects(mailer.send({ ...mail, subject: 'a\nb' }), MailError);

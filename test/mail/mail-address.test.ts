@@ -8,7 +8,7 @@ import { createSchemaSet } from '../../src/openapi/schemas.ts';
 import { cpuMsOf } from '../helpers/cpu-time.ts';
 
 /** 254 characters with the local part `u`. */
-const longest = `u@${`${'a'.repeat(62)}.`.repeat(3)}${'a'.repeat(59)}.abc`;
+const maxLengthAddress = `u@${`${'a'.repeat(62)}.`.repeat(3)}${'a'.repeat(59)}.abc`;
 
 const accepted = [
   'ada@example.org',
@@ -27,10 +27,10 @@ const accepted = [
   'U@EXAMPLE.ORG',
   `${'a'.repeat(64)}@example.org`,
   `u@${'a'.repeat(63)}.org`,
-  longest,
+  maxLengthAddress,
 ];
 
-const refused: [why: string, address: string][] = [
+const rejected: [why: string, address: string][] = [
   ['nothing', ''],
   ['no at sign', 'example.org'],
   ['two at signs', 'a@b@example.org'],
@@ -39,7 +39,7 @@ const refused: [why: string, address: string][] = [
   ['a local part of 65 characters', `${'a'.repeat(65)}@example.org`],
   ['a label of 64 characters', `u@${'a'.repeat(64)}.org`],
   ['a top-level label of 64 characters', `u@example.${'a'.repeat(64)}`],
-  ['255 characters', longest.replace('u@', 'uv@')],
+  ['255 characters', maxLengthAddress.replace('u@', 'uv@')],
   ['a dot at the start', '.a@example.org'],
   ['a dot at the end of the local part', 'a.@example.org'],
   ['two dots in a row', 'a..b@example.org'],
@@ -67,13 +67,13 @@ const refused: [why: string, address: string][] = [
 
 describe('an e-mail address', () => {
   for (const address of accepted) {
-    it(`${address} is accepted`, () => assert.equal(email.safeParse(address).success, true));
+    it(`the address ${address} is accepted`, () => assert.equal(email.safeParse(address).success, true));
   }
-  for (const [why, address] of refused) {
-    it(`with ${why} is refused`, () => assert.equal(email.safeParse(address).success, false));
+  for (const [why, address] of rejected) {
+    it(`an address with ${why} is rejected`, () => assert.equal(email.safeParse(address).success, false));
   }
 
-  it('is checked in a moment, even of a megabyte', () => {
+  it('an address of one megabyte is checked in less than half a second', () => {
     for (const piece of ['a', 'a.', 'a@', 'a@a.', '-']) {
       const text = piece.repeat(1_000_000 / piece.length);
       assert.ok(cpuMsOf(() => mailAddress.test(text)) < 500);
@@ -89,13 +89,13 @@ describe('the OpenAPI schema of an e-mail address', () => {
     .parse(properties.email);
   const pattern = new RegExp(schema.pattern, 'u');
 
-  it('accepts what is accepted, and refuses what is refused', () => {
+  it('the pattern of the schema accepts and rejects the same addresses', () => {
     for (const address of accepted)
       assert.ok(pattern.test(address) && address.length <= schema.maxLength, address);
-    for (const [, address] of refused) assert.ok(!pattern.test(address), address);
+    for (const [, address] of rejected) assert.ok(!pattern.test(address), address);
   });
 
-  it('agrees with the check on any text that is nearly an address', () => {
+  it('the pattern of the schema agrees with the check on random texts similar to addresses', () => {
     const local = fc.tuple(fc.stringMatching(/^[a-z0-9!&=~_.@"-]{1,4}$/), fc.constantFrom(1, 15, 16, 17));
     const label = fc.tuple(fc.stringMatching(/^[a-z0-9_.-]{1,4}$/), fc.constantFrom(1, 15, 16, 62));
     const repeat = ([text, times]: [string, number]) => text.repeat(times);

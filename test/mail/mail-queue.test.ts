@@ -17,7 +17,7 @@ const hours = { baseMs: 10_000_000, maxMs: 10_000_000 };
 const temporary = () => new MailError('Not now.', { temporary: true });
 const permanent = () => new MailError('Never.', { temporary: false });
 
-/** A mailer that does what `act` does with the number of the try, counted from 1, and remembers its end. */
+/** Creates a mailer that calls `act` with the number of the attempt, from 1, and counts its calls. */
 function actor(act: (attempt: number, mail: Mail) => Promise<void> | void) {
   const state = { attempts: 0, closed: 0 };
   const mailer: Mailer = {
@@ -33,7 +33,7 @@ function actor(act: (attempt: number, mail: Mail) => Promise<void> | void) {
 }
 
 describe('a posted mail', () => {
-  it('does not keep its poster waiting, and is sent', async () => {
+  it('a posted mail is sent without delaying the caller', async () => {
     const mails = captureMail();
     const queue = createMailQueue({ mailer: mails, log: captureLog().log });
     assert.equal(queue.enabled, true);
@@ -42,12 +42,12 @@ describe('a posted mail', () => {
     await queue.stop(1000);
   });
 
-  it('goes out through a mail server that refuses it at first', async (t) => {
-    let refusals = 0;
+  it('a mail that the server rejects temporarily is delivered by a retry', async (t) => {
+    let attempts = 0;
     const server = await mustStartSmtpServer(t, {
       onRcptTo(_address, _session, callback) {
-        refusals += 1;
-        callback(refusals === 1 ? smtpReply(451, '4.2.1 ada@example.org is busy') : null);
+        attempts += 1;
+        callback(attempts === 1 ? smtpReply(451, '4.2.1 ada@example.org is busy') : null);
       },
     });
     const log = captureLog();
@@ -68,7 +68,7 @@ describe('a posted mail', () => {
     assert.equal(lines.length, 2);
   });
 
-  it('is given up after three tries, with one error line that does not have its text', async () => {
+  it('a mail fails after three attempts, with one error line without its text', async () => {
     const { mailer, state } = actor(() => Promise.reject(temporary()));
     const log = captureLog();
     const queue = createMailQueue({ mailer, log: log.log, backoff: soon });
@@ -81,7 +81,7 @@ describe('a posted mail', () => {
     assert.doesNotMatch(log.text(), /ada@|sot_|Reset your/);
   });
 
-  it('that is refused for good is tried once', async () => {
+  it('a mail with a permanent failure is attempted once', async () => {
     const { mailer, state } = actor(() => Promise.reject(permanent()));
     const log = captureLog();
     const queue = createMailQueue({ mailer, log: log.log, backoff: soon });
@@ -90,7 +90,7 @@ describe('a posted mail', () => {
     assert.equal(state.attempts, 1);
   });
 
-  it('meets a mailer with a fault, of which the log tells nothing that may be secret', async () => {
+  it('an unexpected error of the mailer is logged without its message', async () => {
     const { mailer } = actor(() => Promise.reject(new Error(`cannot send ${mail.text} to ${mail.to}`)));
     const log = captureLog();
     const queue = createMailQueue({ mailer, log: log.log, backoff: soon });
@@ -99,7 +99,7 @@ describe('a posted mail', () => {
     assert.doesNotMatch(log.text(), /ada@|sot_/);
   });
 
-  it('outlives the request that posted it, and its lines have the id of the request', async () => {
+  it('a mail outlives its request, and its log lines have the request id', async () => {
     const ended = new AbortController();
     const retried = createDeferred<boolean>();
     const { mailer } = actor((attempt) => {
@@ -119,15 +119,15 @@ describe('many posted mails', () => {
   const numbered = (count: number) =>
     Array.from({ length: count }, (_, index) => ({ ...mail, subject: String(index) }));
 
-  it('are sent a few at a time, in their order, and each once', async () => {
+  it('many mails are sent a few at a time, in order, and each once', async () => {
     const gate = createDeferred();
     let sending = 0;
-    let most = 0;
+    let max = 0;
     const subjects: string[] = [];
     const { mailer } = actor(async (_attempt, { subject }) => {
       subjects.push(subject);
       sending += 1;
-      most = Math.max(most, sending);
+      max = Math.max(max, sending);
       await gate.promise;
       sending -= 1;
     });
@@ -136,14 +136,14 @@ describe('many posted mails', () => {
     assert.equal(sending, 3);
     gate.resolve();
     await eventually('all are sent', () => subjects.length === 20 && sending === 0);
-    assert.equal(most, 3);
+    assert.equal(max, 3);
     assert.deepEqual(
       subjects,
       numbered(20).map(({ subject }) => subject),
     );
   });
 
-  it('that wait for another try do not hold up the others', async () => {
+  it('deferred mails do not delay other mails', async () => {
     const sent: string[] = [];
     const { mailer } = actor((_attempt, { subject }) => {
       if (subject === '0') throw temporary();
@@ -156,7 +156,7 @@ describe('many posted mails', () => {
     await queue.stop(1000);
   });
 
-  it('beyond the capacity fail at once, and there is room again later', async () => {
+  it('mails beyond the capacity fail immediately, and capacity becomes free again', async () => {
     const gate = createDeferred();
     const { mailer, state } = actor(() => gate.promise);
     const log = captureLog();
@@ -171,11 +171,11 @@ describe('many posted mails', () => {
   });
 });
 
-describe('mails to addresses that nobody has confirmed', () => {
+describe('mails to unconfirmed addresses', () => {
   const to = (name: string): Mail => ({ ...mail, to: `${name}@example.org` });
   const strangers = (count: number) => Array.from({ length: count }, (_, nth) => to(`stranger${nth}`));
 
-  it('displace no mail of an account: those are sent although 1,000 of the others wait', async () => {
+  it('a mail of an account is sent while 1,000 unconfirmed mails wait', async () => {
     const gate = createDeferred();
     const sent: string[] = [];
     const { mailer } = actor(async (_attempt, { to: recipient }) => {
@@ -194,7 +194,7 @@ describe('mails to addresses that nobody has confirmed', () => {
     await queue.stop(5000);
   });
 
-  it('are sent too while mails of accounts keep coming', async () => {
+  it('unconfirmed mails are sent while mails of accounts keep arriving', async () => {
     const sent: string[] = [];
     const { mailer } = actor(async (_attempt, { to: recipient }) => void sent.push(recipient));
     const queue = createMailQueue({ mailer, log: captureLog().log, concurrency: 1 });
@@ -205,7 +205,7 @@ describe('mails to addresses that nobody has confirmed', () => {
   });
 });
 
-it('one recipient cannot take the room of others, and waits behind them', async () => {
+it('one recipient cannot use the capacity of others, and recipients take turns', async () => {
   const gate = createDeferred();
   const sent: string[] = [];
   const { mailer } = actor(async (_attempt, { to }) => {
@@ -226,7 +226,7 @@ it('one recipient cannot take the room of others, and waits behind them', async 
 });
 
 describe('stopping', () => {
-  it('waits for the mail that is being sent, then closes the mailer, once', async () => {
+  it('a stopping queue waits for the mail that is being sent, then closes the mailer once', async () => {
     const gate = createDeferred();
     const { mailer, state } = actor(() => gate.promise);
     const log = captureLog();
@@ -240,7 +240,7 @@ describe('stopping', () => {
     assert.deepEqual(log.lines(), []);
   });
 
-  it('gives a deferred mail its next try at once', async () => {
+  it('a stopping queue retries a deferred mail immediately', async () => {
     const { mailer, state } = actor((attempt) => {
       if (attempt === 1) throw temporary();
     });
@@ -253,7 +253,7 @@ describe('stopping', () => {
     assert.deepEqual(log.of('mail.failed'), []);
   });
 
-  it('ends when its time is up, and says which mails are lost', async () => {
+  it('a stopping queue gives up when its time is up, and logs the lost mails', async () => {
     const gate = createDeferred();
     const { mailer, state } = actor(() => gate.promise);
     const log = captureLog();
@@ -268,10 +268,10 @@ describe('stopping', () => {
     );
     gate.resolve();
     await new Promise((resolve) => setImmediate(resolve));
-    assert.equal(state.attempts, 1, 'what was given up is sent after all');
+    assert.equal(state.attempts, 1, 'a mail that was given up was sent');
   });
 
-  it('takes no more mails', async () => {
+  it('a stopped queue accepts no mails', async () => {
     const { mailer, state } = actor(() => {});
     const log = captureLog();
     const queue = createMailQueue({ mailer, log: log.log });
@@ -282,7 +282,7 @@ describe('stopping', () => {
   });
 });
 
-it('where there is no way for mail to leave, the queue says so and takes nothing', async () => {
+it('a queue without a transport is not enabled and ignores mails', async () => {
   assert.equal(noMail.enabled, false);
   noMail.post(mail);
   await noMail.stop(0);

@@ -28,7 +28,7 @@ async function mustServe(
   return { ...(await mustMakeMailer(`smtp://127.0.0.1:${server.port}`)), server };
 }
 
-/** The error that sending rejects with; it must tell nothing of the mail. */
+/** Returns the error of sending, which must contain nothing of the mail. */
 async function mustFail(mailer: Mailer, sent = mail): Promise<MailError> {
   try {
     await mailer.send(sent);
@@ -41,7 +41,7 @@ async function mustFail(mailer: Mailer, sent = mail): Promise<MailError> {
 }
 
 describe('mail by SMTP', () => {
-  it('reaches the server as plain text from the address of the settings, and says it is automatic', async (t) => {
+  it('a mail reaches the server as plain text from the configured sender, marked as automatic', async (t) => {
     const { mailer, server, log } = await mustServe(t);
     await mailer.send(mail);
     const [received, ...others] = server.received;
@@ -64,7 +64,7 @@ describe('mail by SMTP', () => {
     assert.doesNotMatch(log.text(), /ada@|sot_|Reset your/);
   });
 
-  it('signs in with what stands in the URL, percent-encoding undone', async (t) => {
+  it('the mailer signs in with the decoded user name and password of the URL', async (t) => {
     const { port, received } = await mustStartSmtpServer(t, {
       authOptional: false,
       onAuth({ username, password }, _session, callback) {
@@ -82,9 +82,9 @@ describe('mail by SMTP', () => {
     assert.equal(temporary, true);
   });
 
-  const refusals: [what: string, options: SMTPServerOptions, told: string, temporary: boolean][] = [
+  const rejections: [what: string, options: SMTPServerOptions, codes: string, temporary: boolean][] = [
     [
-      'its recipient is not worth another try',
+      'a rejected recipient is permanent',
       {
         onRcptTo: ({ address }, _session, callback) =>
           callback(smtpReply(550, `5.1.1 <${address}> is unknown`)),
@@ -93,25 +93,25 @@ describe('mail by SMTP', () => {
       false,
     ],
     [
-      'its text is not worth another try',
+      'a rejected text is permanent',
       { onData: (stream, _session, callback) => stream.resume().on('end', () => callback(spam)) },
       '554 5.7.1 at DATA',
       false,
     ],
     [
-      'the sender may be tried again, for the operator can mend it',
+      'a rejected sender is temporary, because the operator can fix it',
       { onMailFrom: (_address, _session, callback) => callback(smtpReply(553, '5.1.8 not from you')) },
       '553 5.1.8 at MAIL FROM',
       true,
     ],
     [
-      'our machine may be tried again, for the operator can mend it',
+      'a rejected connection is temporary, because the operator can fix it',
       { onConnect: (_session, callback) => callback(smtpReply(554, '5.7.1 listed')) },
       '554 5.7.1 at CONN',
       true,
     ],
     [
-      'a recipient for want of a password may be tried again',
+      'a recipient that is rejected for missing authentication is temporary',
       {
         onRcptTo: (_address, _session, callback) => callback(smtpReply(530, '5.7.0 authenticate first')),
       },
@@ -119,21 +119,21 @@ describe('mail by SMTP', () => {
       true,
     ],
   ];
-  for (const [what, options, told, expected] of refusals) {
-    it(`that is refused for good because of ${what}; of the refusal, the codes are told`, async (t) => {
+  for (const [what, options, codes, expected] of rejections) {
+    it(`${what}, and the message has only the codes`, async (t) => {
       const { mailer } = await mustServe(t, options);
       const { message, temporary } = await mustFail(mailer);
-      assert.equal(message, `The mail server answered ${told}.`);
+      assert.equal(message, `The mail server answered ${codes}.`);
       assert.equal(temporary, expected);
     });
   }
 
-  it('that is refused for now may be tried again', async (t) => {
-    let refused = 0;
+  it('a temporary rejection of the server is a temporary failure', async (t) => {
+    let attempts = 0;
     const { mailer, server } = await mustServe(t, {
       onMailFrom(_address, _session, callback) {
-        refused += 1;
-        callback(refused === 1 ? smtpReply(451, '4.7.1 come back later, ada@example.org') : null);
+        attempts += 1;
+        callback(attempts === 1 ? smtpReply(451, '4.7.1 come back later, ada@example.org') : null);
       },
     });
     const { message, temporary } = await mustFail(mailer);
@@ -143,7 +143,7 @@ describe('mail by SMTP', () => {
     assert.equal(server.received.length, 1);
   });
 
-  it('to a server that takes connections and never says a word fails in time', async (t) => {
+  it('a server that accepts connections but never answers causes a timeout', async (t) => {
     const silent = createServer(() => {}).listen(0, '127.0.0.1');
     t.after(() => silent.close());
     await new Promise((resolve) => silent.once('listening', resolve));
@@ -157,7 +157,7 @@ describe('mail by SMTP', () => {
     assert.equal(temporary, true);
   });
 
-  it('to a server that falls silent in the middle fails in time', async (t) => {
+  it('a server that stops answering in the middle causes a timeout', async (t) => {
     const server = await mustStartSmtpServer(t, { onMailFrom: () => {} });
     const log = captureLog();
     const url = `smtp://127.0.0.1:${server.port}`;
@@ -165,7 +165,7 @@ describe('mail by SMTP', () => {
     assert.equal((await mustFail(mailer)).temporary, true);
   });
 
-  it('to a server that is not there may be tried again', async () => {
+  it('an unreachable server is a temporary failure', async () => {
     const { mailer } = await mustMakeMailer('smtp://127.0.0.1:1');
     const { message, temporary } = await mustFail(mailer);
     assert.match(message, /ECONNREFUSED/);
@@ -174,17 +174,17 @@ describe('mail by SMTP', () => {
 });
 
 describe('TLS', () => {
-  // Reaches this machine, and is no address of the loopback.
+  // Reaches this machine, but is not a loopback address.
   const elsewhere = '0.0.0.0';
 
-  it('is demanded of a server on another machine', async (t) => {
+  it('TLS is required of a server on another machine', async (t) => {
     const server = await mustStartSmtpServer(t);
     const { mailer } = await mustMakeMailer(`smtp://${elsewhere}:${server.port}`);
     assert.match((await mustFail(mailer)).message, /STARTTLS/);
     assert.deepEqual(server.received, []);
   });
 
-  it('needs a certificate that somebody vouches for', async (t) => {
+  it('TLS needs a valid certificate', async (t) => {
     for (const [scheme, secure] of [
       ['smtp', false],
       ['smtps', true],
@@ -196,14 +196,14 @@ describe('TLS', () => {
     }
   });
 
-  it('is not asked of a relay on this machine, whatever it offers', async (t) => {
+  it('TLS is not used with a relay on this machine, even if it is offered', async (t) => {
     const { mailer, server } = await mustServe(t, { disabledCommands: [] });
     await mailer.send(mail);
     assert.equal(server.received.length, 1);
   });
 });
 
-describe('what would become another field or another recipient', () => {
+describe('header injection', () => {
   for (const [name, change] of [
     ['a line break in the subject', { subject: 'Hi\r\nBcc: eve@example.org' }],
     ['a line feed in the recipient', { to: 'ada@example.org\nBcc: eve@example.org' }],
@@ -213,7 +213,7 @@ describe('what would become another field or another recipient', () => {
     ['a quoted recipient', { to: '"ada@example.org"@example.com' }],
     ['a group', { to: 'all:ada@example.org;' }],
   ] as const) {
-    it(`is refused: ${name}`, async (t) => {
+    it(`a mail with ${name} is rejected`, async (t) => {
       const { mailer, server } = await mustServe(t);
       assert.equal((await mustFail(mailer, { ...mail, ...change })).temporary, false);
       assert.deepEqual(server.received, []);
@@ -221,7 +221,7 @@ describe('what would become another field or another recipient', () => {
   }
 });
 
-it('without the package, the start ends with a sentence that says how to get it', async (t) => {
+it('without nodemailer, creating the mailer rejects with the npm install command', async (t) => {
   const folder = await mustMakeFolder(t);
   const root = join(import.meta.dirname, '..', '..');
   cpSync(join(root, 'src'), join(folder, 'src'), { recursive: true });
