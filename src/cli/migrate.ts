@@ -12,7 +12,7 @@
 
 import { parseArgs } from 'node:util';
 import { type MigrateOptions, migrateDown, migrateUp, migrationStatus } from '../db/migrations/migrate.ts';
-import { migrationDirectory, newMigration } from '../db/migrations/migration-file.ts';
+import { createMigration, migrationDirectory } from '../db/migrations/migration-file.ts';
 import { StartError } from '../errors.ts';
 import { loadSettings } from '../settings/load.ts';
 import { commandLog, withDatabaseUrl } from './database-target.ts';
@@ -52,7 +52,7 @@ async function runCommand(argv: string[]): Promise<string[]> {
       });
     }
     case 'new':
-      return [await newMigration(argument, migrationDirectory)];
+      return [await createMigration(argument, migrationDirectory)];
   }
 }
 

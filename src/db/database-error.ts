@@ -1,7 +1,7 @@
 /**
- * What the driver throws, in the words of the rest of the program. Failures that say something about the database
- * or the input become an AppError; everything else, such as a broken unique constraint, stays a PostgresError with
- * its SQLSTATE for the feature that knows what it means. Codes: PostgreSQL, Appendix A.
+ * Translates errors of the driver into those of the program. A failure of the database or an invalid input becomes an
+ * AppError; everything else, such as a unique violation, stays a PostgresError with its SQLSTATE, because only the
+ * feature that sent the statement knows what it means. Codes: PostgreSQL, Appendix A.
  */
 
 import postgres from 'postgres';
@@ -9,28 +9,28 @@ import { AppError, type ErrorCode, reasonOf } from '../errors.ts';
 
 type DatabaseCode = Extract<ErrorCode, `database_${string}`>;
 
-/** What a client is told for each code: a sentence, and after how many seconds to try again. */
-const refusals = {
+/** The problem detail for each code, and the seconds of its Retry-After header. */
+const problems = {
   database_unavailable: ['The database cannot be reached at the moment: try again shortly.', 1],
   database_timeout: ['The database took too long to answer: try again later.', 5],
-  database_busy: ['Other requests change the same data at the moment: try again.', 1],
-  database_read_only: ['The database takes no changes at the moment: try again shortly.', 5],
-  database_impaired: ['The database lacks what it needs to do this: try again later.', 10],
+  database_busy: ['Other requests are changing the same data: try again.', 1],
+  database_read_only: ['The database is read-only at the moment: try again shortly.', 5],
+  database_impaired: ['The database cannot do this at the moment: try again later.', 10],
 } as const satisfies Partial<Record<DatabaseCode, readonly [detail: string, retryAfterSeconds: number]>>;
 
-/** The code for a SQLSTATE, by the first pattern that fits. What is not here is a fault of ours, or for a feature. */
-const codesByState: readonly (readonly [pattern: RegExp, code: keyof typeof refusals])[] = [
-  // Connection exceptions, refused logins, no such database, full, starting or stopping.
+/** Maps SQLSTATE to a code; the first match counts. A state that is missing is a bug, or has a meaning to a feature. */
+const codesByState: readonly (readonly [pattern: RegExp, code: keyof typeof problems])[] = [
+  // Connection exceptions, rejected logins, a missing database, too many connections, starting or stopping.
   [/^(?:08...|28...|3D000|53300|57000|57P0[1-5])$/, 'database_unavailable'],
-  // Deadlocks, serialisation failures, a lock that was not free in time.
+  // Deadlocks, serialisation failures, a lock that did not become free in time.
   [/^(?:40000|40001|40003|40P01|55P03)$/, 'database_busy'],
   // A standby, such as the former primary after a failover.
   [/^25006$/, 'database_read_only'],
-  // Disk full, out of memory, other resources, faults of its machine.
+  // Disk full, out of memory, other resources, I/O errors.
   [/^(?:53...|58000|58030)$/, 'database_impaired'],
 ];
 
-/** Codes of Node and the driver that say the connection could not be opened, or broke. */
+/** Error codes of Node and the driver for a connection that could not be opened, or broke. */
 const connectionCodes = new Set([
   ...[
     'CONNECTION_CLOSED',
@@ -62,22 +62,22 @@ const connectionCodes = new Set([
 ]);
 
 /**
- * PostgreSQL ends the connection after an error of this severity, or has not let it begin: `allow_connections` is false
+ * Whether PostgreSQL closes the connection after the error, or refused to open it: `allow_connections` is false
  * (55000), the role may not connect (42501), a transaction was idle for too long (25P03).
  */
 function isFatal(error: postgres.PostgresError): boolean {
   return error.severity === 'FATAL' || error.severity === 'PANIC';
 }
 
-/** States that only a connection can meet that is being opened. The second ones, if they are fatal. */
-const refusedState = /^(?:08001|08004|28...|3D000|53300|57P03)$/;
-const fatallyRefusedState = /^(?:08P01|0A000|22023|42501|42704|55000)$/;
-const refusedCodes = new Set<unknown>([
+/** States that occur only while a connection is opened; those of the second pattern only with severity FATAL. */
+const connectFailureState = /^(?:08001|08004|28...|3D000|53300|57P03)$/;
+const fatalConnectFailureState = /^(?:08P01|0A000|22023|42501|42704|55000)$/;
+const connectFailureCodes = new Set<unknown>([
   ...['CONNECT_TIMEOUT', 'ECONNREFUSED', 'EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ENETDOWN'],
   ...['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EMFILE', 'EACCES', 'ENOENT', 'SASL_SIGNATURE_MISMATCH'],
 ]);
 
-/** Whether a connection broke, or could not be opened, so that nothing more can be sent on it. */
+/** Whether a connection broke or could not be opened, so that nothing can be sent on it. */
 export function isConnectionError(error: unknown): boolean {
   return (
     error instanceof Error &&
@@ -89,51 +89,53 @@ export function isConnectionError(error: unknown): boolean {
   );
 }
 
-/** Whether PostgreSQL or the network has ended the connection that the error came from. */
+/** Whether PostgreSQL or the network has closed the connection that the error came from. */
 export function endsConnection(error: unknown): boolean {
   return error instanceof postgres.PostgresError ? isFatal(error) : isConnectionError(error);
 }
 
-/** Whether an error says that the database cannot be used at all now, whoever said so: the driver, or this program. */
+/** Whether the error means that the database cannot be used at all now. Accepts driver errors and AppErrors. */
 export function isUnavailable(error: unknown): boolean {
   if (error instanceof AppError) return error.code === 'database_unavailable';
   return isConnectionError(error) || codeOf(error) === 'database_unavailable';
 }
 
-/** The code for what PostgreSQL reported; undefined if it is none of these. */
-function codeOf(error: unknown): keyof typeof refusals | undefined {
+/** Returns the code for an error of PostgreSQL, or undefined if none of them applies. */
+function codeOf(error: unknown): keyof typeof problems | undefined {
   if (!(error instanceof postgres.PostgresError)) return undefined;
   if (isFatal(error)) return 'database_unavailable';
   if (isOutdatedPlan(error)) return 'database_busy';
   return codesByState.find(([pattern]) => pattern.test(error.code))?.[1];
 }
 
-/** A prepared statement whose columns have another type since a migration. Prepared again, it works. */
+/** A prepared statement whose columns changed their type in a migration. It works when it is prepared again. */
 function isOutdatedPlan(error: postgres.PostgresError): boolean {
   return error.code === '0A000' && error.routine === 'RevalidateCachedQuery';
 }
 
-/** Whether an error says that the database cannot do its work in full: it is read-only, or lacks disk or memory. */
+/** Whether the error means that the database is read-only, or lacks disk or memory. */
 export function isImpaired(error: unknown): boolean {
   const code = error instanceof AppError ? error.code : codeOf(error);
   return code === 'database_impaired' || code === 'database_read_only';
 }
 
 /**
- * Whether an error says that a query was never run, because no connection to the database could be had: it is away,
- * starting, or full. A connection that broke may have run it, or may have broken because of it. Only an AppError is
- * looked into: a bare ECONNREFUSED may be of any server.
+ * Whether a query certainly never ran, because no connection could be opened: the database is away, starting, or full.
+ * A connection that broke later may have run the query, or may have broken because of it. Only an AppError is examined:
+ * a bare ECONNREFUSED may belong to any server.
  */
-export function isConnectionRefused(error: unknown): boolean {
+export function isConnectFailure(error: unknown): boolean {
   if (!(error instanceof AppError) || error.code !== 'database_unavailable') return false;
   const { cause } = error;
   if (cause instanceof postgres.PostgresError) {
-    return refusedState.test(cause.code) || (isFatal(cause) && fatallyRefusedState.test(cause.code));
+    return (
+      connectFailureState.test(cause.code) || (isFatal(cause) && fatalConnectFailureState.test(cause.code))
+    );
   }
-  return cause instanceof Error && 'code' in cause && refusedCodes.has(cause.code);
+  return cause instanceof Error && 'code' in cause && connectFailureCodes.has(cause.code);
 }
 
-/** What an operator has to know and to do, as a sentence, for an error that says the database cannot be used. */
+/** Returns a sentence for operators about a database that cannot be used: what happened, and what to do about it. */
 export function describeUnavailable({ message, cause }: AppError): string {
   const reason = reasonOf(cause ?? message);
   if (/before secure TLS connection was established/.test(reason)) {
@@ -141,10 +143,10 @@ export function describeUnavailable({ message, cause }: AppError): string {
   }
   return sqlState(cause) === undefined
     ? `The database does not answer: start it, or correct APP_DATABASE_URL (${reason}).`
-    : `The database takes no connection: mend what it says, or correct APP_DATABASE_URL (${reason}).`;
+    : `The database accepts no connection: fix the cause, or correct APP_DATABASE_URL (${reason}).`;
 }
 
-/** The five characters of SQLSTATE, if PostgreSQL reported the error, also if it was translated since. */
+/** Returns the SQLSTATE if PostgreSQL reported the error, also after its translation to an AppError. */
 export function sqlState(error: unknown): string | undefined {
   if (error instanceof AppError)
     return error.code.startsWith('database_') ? sqlState(error.cause) : undefined;
@@ -162,7 +164,7 @@ export function violatedConstraint(error: unknown): string | undefined {
 }
 
 /**
- * Whether a transaction failed only because of others at the same time, and may do better when it is done again: a
+ * Whether a transaction failed only because of concurrent transactions, and may succeed when it is run again: a
  * serialisation failure, a deadlock, or a statement that was prepared before a migration.
  */
 export function isTransient(error: unknown): boolean {
@@ -171,41 +173,41 @@ export function isTransient(error: unknown): boolean {
   return error.code === '40001' || error.code === '40P01' || isOutdatedPlan(error);
 }
 
-/** Whether someone asked PostgreSQL to end the query. The same code stands for a passed statement timeout. */
+/** Whether the query was cancelled on request. PostgreSQL uses the same code for a statement timeout. */
 export function isCancelled(error: unknown, timedOut: boolean): boolean {
   return sqlState(error) === '57014' && !isStatementTimeout(error, timedOut);
 }
 
-/** The message tells the two apart, but in the language of the server; the time that has passed tells it in any. */
+/** The message distinguishes the two, but in the language of the server. The elapsed time works in any language. */
 function isStatementTimeout(error: unknown, timedOut: boolean): boolean {
   return timedOut || (error instanceof Error && error.message.includes('statement timeout'));
 }
 
-/** The error to throw for what the driver threw. `timedOut`: the statement timeout had passed by then. */
+/** Returns the error to throw for an error of the driver. `timedOut`: the statement timeout had passed by then. */
 export function toDatabaseError(cause: unknown, timedOut: boolean): unknown {
   if (cause instanceof AppError) return cause;
-  if (isUnavailable(cause)) return databaseError('database_unavailable', cause);
+  if (isUnavailable(cause)) return toAppError('database_unavailable', cause);
   const state = sqlState(cause);
   if (state === '57014') {
     return isStatementTimeout(cause, timedOut)
-      ? databaseError('database_timeout', cause)
-      : databaseError('database_unavailable', cause, 'The database query was cancelled: try again.');
+      ? toAppError('database_timeout', cause)
+      : toAppError('database_unavailable', cause, 'The database query was cancelled: try again.');
   }
   if (state === '22021' || state === '22P05') {
     return new AppError(
       'validation_failed',
-      'A text holds a character that cannot be stored: remove NUL (U+0000) characters.',
+      'A text contains a character that cannot be stored: remove NUL (U+0000) characters.',
       { cause },
     );
   }
   const code = codeOf(cause);
-  return code === undefined ? cause : databaseError(code, cause);
+  return code === undefined ? cause : toAppError(code, cause);
 }
 
-function databaseError(
-  code: keyof typeof refusals,
+function toAppError(
+  code: keyof typeof problems,
   cause: unknown,
-  detail: string = refusals[code][0],
+  detail: string = problems[code][0],
 ): AppError {
-  return new AppError(code, detail, { cause, headers: { 'retry-after': String(refusals[code][1]) } });
+  return new AppError(code, detail, { cause, headers: { 'retry-after': String(problems[code][1]) } });
 }

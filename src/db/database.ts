@@ -1,17 +1,19 @@
 /**
- * The connection pool to PostgreSQL, as the rest of the program sees it: a tag for queries, transactions, a ping.
- * The protocol is the driver's (postgres.js); what is added on the way of each query is
+ * The connection pool to PostgreSQL: a tag for queries, transactions, and a ping for health checks. The driver
+ * (postgres.js) speaks the protocol; this module adds the following to each query:
  *
- *     sql`…` awaited ──> disabled or closed? request over? ──> slot ──> driver ──> PostgreSQL
- *                          (rejected, never sent)              (waits in order)      │
- *     result or AppError <── slot released <── slow.query, echo, translation <───────┘
- *                                                   ^ request ends: cancelled in PostgreSQL
+ *     sql`…` awaited ──> disabled, closed, or request over? ──> slot ──> driver ──> PostgreSQL
+ *                          (rejected, never sent)             (first in,      │
+ *                                                              first out)     │
+ *     result or AppError <── slot released <── slow.query, echo, error <──────┘
+ *                                                   ^ the request ends: the query is cancelled in PostgreSQL
  *
- * Connections open when they are first needed and again after they broke, so the server may go away and return. The
- * log says once that it is gone (`database.unavailable`) and once that it is back (`database.connected`). Behind a pooler
- * nothing is prepared, so one that lends its connections by the transaction will do (`prepared-statements.ts`).
+ * Connections open when a query first needs them, and again after they broke, so PostgreSQL may restart at any time.
+ * The log reports once that the database is unreachable (`database.unavailable`) and once that it is back
+ * (`database.connected`). Behind a pooler no statement is prepared, so transaction pooling works
+ * (`prepared-statements.ts`).
  *
- * It is no ORM and builds no SQL. It commits nothing on its own: see `transaction.ts`.
+ * This is no ORM and builds no SQL. It commits nothing on its own: see `transaction.ts`.
  */
 
 import { AppError } from '../errors.ts';
@@ -30,15 +32,15 @@ import { interceptQueries, interceptQuery, type RunQuery, type Sql } from './sql
 import { createRunTransaction, type RunTransaction } from './transaction.ts';
 
 export interface DatabaseOptions {
-  /** `postgres://user:password@host:port/database`; null is no database: every query rejects. */
+  /** `postgres://user:password@host:port/database`. null means no database: every query rejects. */
   readonly url: string | null;
-  /** The most connections this process opens. */
+  /** The maximum number of connections of this process. */
   readonly poolSize: number;
-  /** How many queries and transactions may wait for a connection at once; without limit unless given. */
+  /** How many queries and transactions may wait for a connection at once. Default: no limit. */
   readonly maxWaiting?: number;
-  /** How long each of them may wait, in milliseconds; without limit unless given. */
+  /** How long each of them may wait, in milliseconds. Default: no limit. */
   readonly maxWaitMs?: number;
-  /** PostgreSQL ends a statement that takes longer; 0 is no limit. */
+  /** PostgreSQL cancels a statement that runs longer. 0 means no limit. */
   readonly statementTimeoutMs: number;
   readonly connectTimeoutSeconds: number;
   /** A query that takes longer is logged as `slow.query`. */
@@ -46,73 +48,78 @@ export interface DatabaseOptions {
   /** Logs every query at INFO, without the values of its parameters. */
   readonly echo: boolean;
   readonly log: Logger;
-  /** What `pg_stat_activity` shows for the connections. */
+  /** The `application_name` of the connections in `pg_stat_activity`. */
   readonly applicationName: string;
 }
 
 export interface Database {
   /**
-   * Queries, each on its own. Rejects with an AppError `database_disabled`, `database_unavailable`,
-   * `database_timeout`, `database_busy`, `database_read_only` or `database_impaired`, with `validation_failed` for a text that PostgreSQL cannot store, with the reason of the
-   * current request's signal when that is aborted, and else with the driver's PostgresError.
+   * Runs queries in autocommit mode. A query rejects with an AppError `database_disabled`, `database_unavailable`,
+   * `database_timeout`, `database_busy`, `database_read_only` or `database_impaired`; with `overloaded` if too many
+   * wait for a connection; with `validation_failed` for a text that PostgreSQL cannot store; with the reason of the
+   * current request's signal when that is aborted; and otherwise with the driver's PostgresError.
    */
   readonly sql: Sql;
   /**
-   * Calls `work` with the `sql` of a new transaction; commits when it resolves, rolls back when it rejects or the
-   * request has ended, and rejects with the same errors as `sql`. Inside, use only the `sql` handed in: another one
-   * waits for a second connection.
+   * Calls `work` with the `sql` of a new transaction. Commits when `work` resolves; rolls back when it rejects or the
+   * request has ended. Rejects with the same errors as `sql`. Inside `work`, use only the `sql` passed to it: any other
+   * tag waits for a second connection.
    */
   readonly transaction: RunTransaction;
   /**
-   * The same for health checks. They never wait behind the queries of requests: when no connection is free, they use one
-   * more, which is closed when it has been idle for a while.
+   * Runs queries of health checks. They never wait behind the queries of requests: when no connection is free, they use
+   * an additional one, which is closed after it has been idle for a while.
    */
   readonly probe: Sql;
-  /** Resolves if PostgreSQL answers a `probe` within `timeoutMs`; rejects with an AppError if not. */
+  /** Resolves if PostgreSQL answers a `probe` within `timeoutMs`. Rejects with an AppError otherwise. */
   ping(timeoutMs: number): Promise<void>;
-  /** Connections in use, and queries waiting for one. */
+  /** Returns how many connections are in use, and how many queries wait for one. */
   stats(): SlotStats;
-  /** How many queries and transactions were refused so far because too many waited, or for too long. */
+  /** Returns how many queries and transactions were rejected because too many waited, or waited too long. */
   refused(): number;
-  /** Refuses new queries, waits for those that run at most `deadlineSeconds`, closes the connections. Idempotent. */
+  /** Rejects new queries, waits at most `deadlineSeconds` for running ones, and closes the connections. Idempotent. */
   close(deadlineSeconds: number): Promise<void>;
 }
 
-/** Opens the pool, without connecting yet. Throws an Error if the installed driver is not the one it was built for. */
+/** Opens the pool without connecting. Throws an Error if the installed driver is not the pinned version. */
 export function connectDatabase(options: DatabaseOptions): Database {
   const { url, log } = options;
   const activity = openActivity(url, options);
   let isDirect = false;
   const open: OpenConnection = (onClose) => openPoolDriver(options, { isDirect, activity, onClose });
   const connections = Array.from({ length: options.poolSize }, () => new PoolConnection(open));
-  const beside = new PoolConnection(open);
+  const probeConnection = new PoolConnection(open);
   const slots = createConnectionSlots(connections, options);
-  // What killed one connection has probably killed the others: a statement on each of them would wait for nothing.
+  // A failure that kills one connection has probably killed the idle ones too. A query on one of them would wait for
+  // the answer watch, so they are closed at once.
   const stopListening = listenForDead(url, ({ silentMs }) => {
     const silentSince = performance.now() - silentMs;
     for (const connection of slots.free()) connection.discardIfSilentSince(silentSince);
-    beside.discardIfSilentSince(silentSince);
+    probeConnection.discardIfSilentSince(silentSince);
   });
   const watch = createQueryWatch(options);
   const availability = watchAvailability(log);
-  /** Connections that get the settings of `serverKeepAlive` when they are free: in a transaction a failure would end it. */
-  const unset = new Set<PoolConnection>();
+  /**
+   * Busy connections that get `serverKeepAlive` when they are free. Inside a transaction, an error of that statement
+   * would abort the transaction.
+   */
+  const pendingKeepAlive = new Set<PoolConnection>();
   const preparedStatements = createPreparedStatements(slots, (asked) => {
     isDirect = true;
-    const idle = new Set([beside, asked, ...slots.free()]);
-    for (const connection of [beside, ...connections]) {
+    const idle = new Set([probeConnection, asked, ...slots.free()]);
+    for (const connection of [probeConnection, ...connections]) {
       if (connection.driver === undefined) continue;
-      // The driver reads it anew for each query that it sends.
+      // The driver reads the option for each query that it sends.
       connection.driver.options.prepare = true;
       if (idle.has(connection)) void keepAlive(connection);
-      else unset.add(connection);
+      else pendingKeepAlive.add(connection);
     }
   });
-  // Makes queries, and connects to nothing.
+  // Creates queries, and never connects.
   const tag = open(() => {}).unwatched;
   let closing: Promise<void> | undefined;
 
-  const refusal = (): AppError | undefined => {
+  const rejection = (): AppError | undefined => {
     if (url === null) {
       return new AppError(
         'database_disabled',
@@ -129,9 +136,9 @@ export function connectDatabase(options: DatabaseOptions): Database {
     if (error === undefined) preparedStatements.learn();
   };
 
-  const free = (connection: PoolConnection, error: unknown) => {
+  const release = (connection: PoolConnection, error: unknown) => {
     connection.retire();
-    if (unset.delete(connection) && connection.driver !== undefined) {
+    if (pendingKeepAlive.delete(connection) && connection.driver !== undefined) {
       void keepAlive(connection).then(() => slots.release(connection));
     } else slots.release(connection);
     note(error);
@@ -140,31 +147,31 @@ export function connectDatabase(options: DatabaseOptions): Database {
   const runAlone: RunQuery = (query) => {
     const request = currentRequest();
     const signal = request?.signal;
-    const refused = refusal();
-    if (refused !== undefined) return query.reject(refused);
+    const error = rejection();
+    if (error !== undefined) return query.reject(error);
     if (signal?.aborted) return query.reject(signal.reason);
     const start = (connection: PoolConnection) => {
-      const onFree = (error: unknown) => free(connection, error);
-      // No spread of another object: what it leaves behind outlives the query by two collections.
-      watch({ query, connection, request, signal, alone: true, onFree });
+      const onFree = (error: unknown) => release(connection, error);
+      // No object spread: the garbage of one outlives the query by two collections.
+      watch({ query, connection, request, signal, autocommit: true, onFree });
     };
-    const taken = slots.take(signal);
-    if (taken instanceof PoolConnection) start(taken);
-    else taken.then(start, query.reject);
+    const acquired = slots.acquire(signal);
+    if (acquired instanceof PoolConnection) start(acquired);
+    else acquired.then(start, query.reject);
   };
 
   const runProbe = (signal: WorkSignal | undefined): RunQuery => {
     return (query) => {
-      const refused = refusal();
-      if (refused !== undefined) return query.reject(refused);
+      const error = rejection();
+      if (error !== undefined) return query.reject(error);
       if (signal?.aborted) return query.reject(signal.reason);
-      const connection = slots.takeFree() ?? beside;
+      const connection = slots.tryAcquire() ?? probeConnection;
       const onFree = (error: unknown) => {
-        if (connection !== beside) return free(connection, error);
+        if (connection !== probeConnection) return release(connection, error);
         note(error);
         closeIdle();
       };
-      watch({ query, connection, request: currentRequest(), signal, alone: true, onFree });
+      watch({ query, connection, request: currentRequest(), signal, autocommit: true, onFree });
     };
   };
 
@@ -172,17 +179,17 @@ export function connectDatabase(options: DatabaseOptions): Database {
   const closeIdle = () => {
     clearTimeout(idleTimer);
     idleTimer = setTimeout(() => {
-      if (beside.isIdle) beside.discard();
-    }, besideIdleMs).unref();
+      if (probeConnection.isIdle) probeConnection.discard();
+    }, probeIdleMs).unref();
   };
 
-  const runTransaction = createRunTransaction({ tag, slots, watch, log, onFree: free });
+  const runTransaction = createRunTransaction({ tag, slots, watch, log, onFree: release });
 
   return {
     sql: interceptQueries<Sql>(tag, runAlone),
     async transaction(work, transactionOptions) {
-      const refused = refusal();
-      if (refused !== undefined) throw refused;
+      const error = rejection();
+      if (error !== undefined) throw error;
       try {
         return await runTransaction(work, transactionOptions);
       } catch (error) {
@@ -210,7 +217,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
       closing ??= slots.drained(deadlineSeconds * 1000).then(async () => {
         clearTimeout(idleTimer);
         stopListening();
-        await Promise.all([beside, ...connections].map((connection) => connection.close()));
+        await Promise.all([probeConnection, ...connections].map((connection) => connection.close()));
         activity.close();
       });
       return closing;
@@ -218,11 +225,11 @@ export function connectDatabase(options: DatabaseOptions): Database {
   };
 }
 
-/** How long the connection beside the pool stays open while it is not used. */
-const besideIdleMs = 30_000;
+/** How long the probe connection stays open while it is idle. */
+const probeIdleMs = 30_000;
 
 interface PoolDriverOptions {
-  /** Whether no pooler stands in between, as far as is known: see `prepared-statements.ts`. */
+  /** Whether PostgreSQL is known to be connected without a pooler: see `prepared-statements.ts`. */
   readonly isDirect: boolean;
   readonly activity: BackendActivity;
   readonly onClose: () => void;
@@ -249,7 +256,7 @@ function openPoolDriver(
       log.warning('database.connection_dead', { pid, silent_ms: silentMs, error }),
     driver: {
       prepare: isDirect,
-      // The pool renews its connections while they are idle.
+      // The pool renews its connections itself, while they are idle.
       max_lifetime: null,
       onclose: onClose,
       onnotice: ({ severity, message }) => log.debug('database.notice', { severity, message }),
@@ -257,13 +264,13 @@ function openPoolDriver(
   });
 }
 
-/** How long the message that a statement was timed out may take to arrive, in milliseconds. */
+/** How long PostgreSQL's message about a statement timeout may take to arrive, in milliseconds. */
 const answerSlackMs = 5_000;
 
-/** Between two lines about a database that is read-only or lacks disk or memory: reads may succeed in between. */
+/** The interval between two log lines about an impaired database: reads may succeed in between. */
 const impairedEveryMs = 60_000;
 
-/** Logs when the database becomes unreachable and reachable again, and not each query that notices. */
+/** Logs when the database becomes unreachable and when it is reachable again, but not each failed query. */
 function watchAvailability(log: Logger): {
   note(error: unknown): void;
   noteImpairment(error: unknown): void;

@@ -1,39 +1,43 @@
 /**
- * Reading a table in pages by its key: `where id < 120 order by id desc limit 21`. The index finds the beginning of
- * any page at once, where `offset` would read and throw away all that stands before it, and rows that come and go
- * shift nothing. One row more than the page holds is read, to know whether another page follows.
+ * Keyset pagination: reads a table in pages by its key, as in `where id < 120 order by id desc limit 21`. The index
+ * finds the start of any page at once, whereas `offset` reads and discards all rows before it; and rows that are added
+ * or deleted meanwhile do not shift the pages. One row more than the page holds is read, to find out whether another
+ * page follows.
  *
- * Pages are newest first. Towards the newer side the rows are read in the opposite order and turned round.
+ * Pages are newest first. Towards the newer side, rows are read in the opposite order and then reversed.
  */
 
 import type { Sql } from './sql.ts';
 
-/** Which page: at most `limit` rows beside the row `from.id`, or the newest. */
+/** A page: at most `limit` rows next to the row `from.id`, or the newest rows. */
 export interface Keyset {
   readonly limit: number;
   readonly from: { readonly side: 'older' | 'newer'; readonly id: number } | undefined;
 }
 
-/** The rows of a page, and where its neighbours begin, if there are any. */
+/** The rows of a page, and where the neighbouring pages start, if there are any. */
 export interface KeysetPage<Row> {
   readonly items: Row[];
   readonly older: { readonly side: 'older'; readonly id: number } | undefined;
   readonly newer: { readonly side: 'newer'; readonly id: number } | undefined;
 }
 
-/** The condition for the rows of a page, to stand behind `where` or `and`. `key` is the column, such as `users.id`. */
+/**
+ * Returns the condition for the rows of a page, for use after `where` or `and`. `key` is the column, such as
+ * `users.id`.
+ */
 export function keysetCondition(sql: Sql, key: string, { from }: Keyset) {
   if (from === undefined) return sql`true`;
   return from.side === 'older' ? sql`${sql(key)} < ${from.id}` : sql`${sql(key)} > ${from.id}`;
 }
 
-/** The end of the statement: `order by … limit …`. */
+/** Returns the end of the statement: `order by … limit …`. */
 export function keysetOrder(sql: Sql, key: string, { from, limit }: Keyset) {
   const direction = from?.side === 'newer' ? sql`asc` : sql`desc`;
   return sql`order by ${sql(key)} ${direction} limit ${limit + 1}`;
 }
 
-/** Makes the page of what such a statement returned. */
+/** Creates the page from the rows that such a statement returned. */
 export function keysetPage<Row extends { readonly id: number }>(
   rows: readonly Row[],
   { from, limit }: Keyset,

@@ -1,16 +1,16 @@
 /**
- * Puts a function between the driver's tag and its connections: every query that is awaited passes through it,
- * whether it was written as a tagged template or as `unsafe` text, in a transaction or out of one. What the tag
- * returns stays the driver's own query, so that fragments, helpers and types are as documented there.
+ * The tag that queries are written with, and the way to intercept them: every query that is awaited passes through one
+ * function, whether it was written as a tagged template or as `unsafe` text, inside a transaction or outside. The tag
+ * still returns the driver's own query, so fragments, helpers and types work as the driver documents them.
  */
 
 import type postgres from 'postgres';
 import { type DriverQuery, isDriverQuery } from './driver/driver-query.ts';
 
 /**
- * The tag that queries are written with: sql`select … where id = ${id}`. Each `${}` becomes a parameter, never text.
- * Every query of it must be awaited, or it is not sent. `sql(object)` and `sql('name')` are the helpers for columns,
- * rows and identifiers; a plain array is a parameter too.
+ * The tag of queries: sql`select … where id = ${id}`. Each `${}` becomes a parameter, never text. A query is sent only
+ * when it is awaited. `sql(object)` and `sql('name')` are helpers for columns, rows and identifiers. A plain array is a
+ * parameter too.
  */
 export type Sql = postgres.ISql<{ int8: number }>;
 
@@ -31,12 +31,12 @@ export function foldCase(sql: Sql, text: string | null) {
 
 export type SendQuery = (query: DriverQuery) => void;
 
-/** Called instead of the driver when a query is awaited; it calls `send`, or rejects the query itself. */
+/** Called instead of the driver when a query is awaited. Calls `send`, or rejects the query. */
 export type RunQuery = (query: DriverQuery, send: SendQuery) => void;
 
 /**
- * A tag whose queries all go through `run`: a function, and no Proxy. What the call of a Proxy leaves behind keeps each query
- * in memory until the old generation is collected (docs/performance.md).
+ * Returns a tag whose queries all go through `run`. It is a function and not a Proxy: the call of a Proxy keeps each
+ * query in memory until the old generation is collected (docs/performance.md).
  */
 export function interceptQueries<Tag extends Sql>(tag: Tag, run: RunQuery): Tag {
   const through = (made: unknown): unknown => {
@@ -45,14 +45,14 @@ export function interceptQueries<Tag extends Sql>(tag: Tag, run: RunQuery): Tag 
   };
   const intercepted = (...args: unknown[]) => through(Reflect.apply(tag, undefined, args));
   const unsafe = (...args: unknown[]) => through(Reflect.apply(tag.unsafe, tag, args));
-  // Without the types that the driver would ask the server for, its own `array` would send the wrong one.
+  // The driver's own `array` would send the wrong type, because it does not ask the server for the array types here.
   const array = (values: readonly unknown[], type?: number) =>
     type === undefined ? values : Reflect.apply(tag.typed, tag, [values, type]);
 
   return Object.assign(intercepted, tag, { unsafe, array });
 }
 
-/** The same for a single query of the driver's own tag. */
+/** Intercepts a single query of the driver's own tag. */
 export function interceptQuery(query: DriverQuery, run: RunQuery): void {
   const send = query.handler;
   query.handler = (self) => run(self, send);

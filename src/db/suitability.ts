@@ -1,11 +1,12 @@
 /**
- * Whether a database can be relied on: its encoding, and the defaults that somebody may have given it or its role
- * (`alter database … set`, `alter role … set`, `postgresql.conf`). Every connection sends what a pooler lets through
- * (`connection-options.ts`); what is left is looked at before the program starts, and by readiness ever after.
+ * Checks whether a database can be relied on: its encoding, and the defaults that its administrator may have changed
+ * (`alter database … set`, `alter role … set`, `postgresql.conf`). Every connection sets the parameters that a pooler
+ * lets through (`connection-options.ts`). The others are checked here, before the program starts and in each readiness
+ * check.
  *
- * Not in the list is what changes nothing here: `bytea_output` and `IntervalStyle` (values are read in every form, and
- * none is an interval), `lc_*`, `row_security`, `xmloption`, `quote_all_identifiers`, timeouts (they end a statement
- * with an error that says so), and `search_path`, which is how a schema is chosen.
+ * Settings without an effect on this program are not checked: `bytea_output` and `IntervalStyle` (all forms are read,
+ * and no value is an interval), `lc_*`, `row_security`, `xmloption`, `quote_all_identifiers`, timeouts (they cancel a
+ * statement with a clear error), and `search_path`, which is how a schema is chosen.
  */
 
 import type { Sql } from './sql.ts';
@@ -18,23 +19,23 @@ export interface Unsuitability {
 
 interface Requirement {
   readonly name: string;
-  /** The values that will do. */
+  /** The accepted values. */
   readonly accepts: RegExp;
-  /** How to set it right, if not by resetting it. */
+  /** The value to recommend. */
   readonly wanted: string;
 }
 
 const requirements: readonly Requirement[] = [
-  // Statements of their own run in it, and would fail with 40001 where they are written to wait.
+  // Single statements run in it too, and would fail with 40001 where they are written to wait.
   { name: 'default_transaction_isolation', accepts: /^read committed$/, wanted: 'read committed' },
   // With `replica`, foreign keys are not enforced.
   { name: 'session_replication_role', accepts: /^(?:origin|local)$/, wanted: 'origin' },
-  // Without, `null` in an array becomes a text of four letters.
+  // With `off`, `null` in an array becomes a text of four letters.
   { name: 'array_nulls', accepts: /^on$/, wanted: 'on' },
   { name: 'transform_null_equals', accepts: /^off$/, wanted: 'off' },
   // Below 1, numbers with a fraction lose digits.
   { name: 'extra_float_digits', accepts: /^[1-3]$/, wanted: '1' },
-  // Sent with each connection; something in between may drop them.
+  // Sent with each connection, but a pooler may drop them.
   { name: 'DateStyle', accepts: /^ISO\b/, wanted: 'ISO' },
   { name: 'standard_conforming_strings', accepts: /^on$/, wanted: 'on' },
   { name: 'client_encoding', accepts: /^UTF8$/, wanted: 'UTF8' },
@@ -44,7 +45,7 @@ const encoding = 'server_encoding';
 const readOnly = 'transaction_read_only';
 const names = [encoding, readOnly, ...requirements.map(({ name }) => name)];
 
-/** Why the database is not one to work with; undefined if it is. Rejects with the errors of the database. */
+/** Returns why the database is unsuitable, or undefined if it is suitable. Rejects with database errors. */
 export async function findUnsuitability(sql: Sql): Promise<Unsuitability | undefined> {
   const rows = await sql<{ name: string; value: string | null }[]>`
     select name, current_setting(name, true) as value from unnest(${names}::text[]) as wanted (name)`;

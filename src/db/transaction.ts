@@ -1,17 +1,18 @@
 /**
- * Transactions, owned by the service: it opens one and passes its `sql` down. What it returns is committed; what it
- * throws rolls back. A nested function never commits.
+ * Transactions. A service owns its transaction: it opens one and passes the `sql` of the transaction down. The
+ * transaction commits when the work resolves and rolls back when it rejects. A nested function never commits.
  *
  *     free ──BEGIN──> open ──work resolves, no query failed──> COMMIT ──> free
  *                      ├──work rejects, or a query failed────> ROLLBACK ──> free
- *                      ├──request ends──> caller has the reason at once; queries cancelled ──> ROLLBACK ──> free
- *                      └──connection breaks──> caller has the error at once; PostgreSQL rolls back by itself
+ *                      ├──request ends──> caller gets the reason at once; queries cancelled ──> ROLLBACK ──> free
+ *                      └──connection breaks──> caller gets the error at once; PostgreSQL rolls back by itself
  *
- * Once the transaction is over, for whichever reason, its `sql` sends nothing. BEGIN, COMMIT and ROLLBACK are sent here
- * and not by the driver's `begin`, which gives its connection up without closing it when COMMIT or ROLLBACK is
- * cancelled: the pool would lose the connection, and the locks of the transaction would stay.
+ * After the end of the transaction its `sql` sends nothing. This module sends BEGIN, COMMIT and ROLLBACK itself instead
+ * of using the driver's `begin`: that one abandons its connection without closing it when COMMIT or ROLLBACK is
+ * cancelled, so the pool would lose the connection and the locks of the transaction would remain.
  *
- * A COMMIT whose connection breaks may have happened or not; the caller gets `database_unavailable`.
+ * When the connection breaks during COMMIT, PostgreSQL may have committed or not. The caller gets
+ * `database_unavailable`.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -26,17 +27,17 @@ import type { WatchQuery } from './driver/query-watch.ts';
 import { interceptQueries, type Sql } from './sql.ts';
 
 export interface TransactionOptions {
-  /** PostgreSQL's own default is `read committed`. */
+  /** Default: that of PostgreSQL, `read committed`. */
   readonly isolation?: 'read committed' | 'repeatable read' | 'serializable';
   /**
-   * How often the work may be done again after a deadlock or another failure that only others at the same time have
-   * caused (`isTransient`); 3 unless said. Each time the work is called again from its beginning, so set 0 for work
-   * that has effects outside of the database, such as a mail, or a list that it appends to.
+   * How often the work may be repeated after a deadlock or another failure that only concurrent transactions caused
+   * (`isTransient`). Default: 3. Each attempt calls the work from its beginning, so set 0 for work with effects outside
+   * the database, such as a mail, or a list that it appends to.
    */
   readonly retries?: number;
 }
 
-/** Runs `work` in a transaction and returns what it returns. See `Database.transaction`. */
+/** Runs `work` in a transaction and returns its result. See `Database.transaction`. */
 export type RunTransaction = <T>(work: (sql: Sql) => Promise<T>, options?: TransactionOptions) => Promise<T>;
 
 /**
@@ -46,25 +47,25 @@ export type RunTransaction = <T>(work: (sql: Sql) => Promise<T>, options?: Trans
 export type BeforeCommit<T> = (transaction: Sql, result: T) => Promise<void>;
 
 export interface TransactionParts {
-  /** Makes the queries. */
+  /** Creates the queries. */
   readonly tag: Sql;
   readonly slots: ConnectionSlots<PoolConnection>;
   readonly watch: WatchQuery;
   readonly log: Logger;
-  /** Called once for each connection taken, when it is free, with what the driver threw or undefined. */
+  /** Called once for each acquired connection when it is free, with the error of the driver or undefined. */
   readonly onFree: (connection: PoolConnection, error: unknown) => void;
 }
 
 const transactions = new WeakSet<object>();
 
-/** Whether a value is the `sql` of a transaction, and not one whose statements are each committed on their own. */
+/** Whether a value is the `sql` of a transaction, and not a tag in autocommit mode. */
 export function isTransaction(value: unknown): value is Sql {
   return typeof value === 'function' && transactions.has(value);
 }
 
 const retryBackoff: Backoff = { baseMs: 20, maxMs: 1000 };
 
-/** Makes the function that runs transactions. */
+/** Creates the function that runs transactions. */
 export function createRunTransaction({ tag, slots, watch, log, onFree }: TransactionParts): RunTransaction {
   return async function runTransaction(work, { isolation, retries = 3 } = {}) {
     for (let attempt = 1; ; attempt += 1) {
@@ -83,33 +84,35 @@ export function createRunTransaction({ tag, slots, watch, log, onFree }: Transac
     const request = currentRequest();
     const signal = request?.signal;
     if (signal?.aborted) throw signal.reason;
-    const connection = await slots.take(signal);
+    const connection = await slots.acquire(signal);
     const scope = new Scope(connection, signal);
     const scoped = interceptQueries(tag, (query) => {
       if (signal?.aborted) return query.reject(signal.reason);
       if (scope.isOver) {
-        return query.reject(new Error('This transaction is over: await every query of it before it ends.'));
+        return query.reject(
+          new Error('This transaction has ended: await every query before the end of the transaction.'),
+        );
       }
       const onFree = scope.beginQuery();
-      watch({ query, connection, request, signal, alone: false, onFailed: scope.noteFailure, onFree });
+      watch({ query, connection, request, signal, autocommit: false, onFailed: scope.noteError, onFree });
     });
     transactions.add(scoped);
 
-    const begun = connection.execute(
+    const begin = connection.execute(
       isolation === undefined ? 'begin' : `begin isolation level ${isolation}`,
     );
     try {
-      await Promise.race([begun, scope.ended]);
+      await Promise.race([begin, scope.ended]);
       const value = await Promise.race([work(scoped), scope.ended]);
-      await Promise.race([scope.settled(), scope.ended]);
-      if (scope.failure !== undefined) throw scope.failure;
+      await Promise.race([scope.whenIdle(), scope.ended]);
+      if (scope.firstError !== undefined) throw scope.firstError;
       await commit(connection, scope);
       return value;
     } catch (error) {
-      const isRolledBack = rollBack(connection, scope, begun);
-      // The client that would wait for it is gone.
+      const isRolledBack = rollBack(connection, scope, begin);
+      // An aborted signal means that no client waits for the end of the rollback.
       if (!signal?.aborted) await isRolledBack;
-      throw toDatabaseError(scope.reasonFor(error), false);
+      throw toDatabaseError(scope.toCallerError(error), false);
     }
   }
 
@@ -117,18 +120,18 @@ export function createRunTransaction({ tag, slots, watch, log, onFree }: Transac
     scope.close();
     const command = await connection.execute('commit');
     if (command !== 'COMMIT')
-      throw new Error('PostgreSQL rolled the transaction back when it was to commit.');
+      throw new Error('PostgreSQL rolled the transaction back instead of committing it.');
     onFree(connection, undefined);
   }
 
   /** Never rejects. Afterwards the connection is free. */
-  async function rollBack(connection: PoolConnection, scope: Scope, begun: Promise<unknown>): Promise<void> {
+  async function rollBack(connection: PoolConnection, scope: Scope, begin: Promise<unknown>): Promise<void> {
     scope.close();
     let error: unknown;
     try {
-      await begun;
-      await scope.settled();
-      error = scope.breakage;
+      await begin;
+      await scope.whenIdle();
+      error = scope.breakError;
     } catch (reason) {
       error = reason;
       connection.discard(reason);
@@ -138,21 +141,21 @@ export function createRunTransaction({ tag, slots, watch, log, onFree }: Transac
   }
 }
 
-/** Between BEGIN and COMMIT or ROLLBACK. */
+/** The state of one transaction, between BEGIN and COMMIT or ROLLBACK. */
 class Scope {
   readonly #connection: PoolConnection;
   readonly #signal: WorkSignal | undefined;
   readonly #abort: () => void;
-  #unsettled = 0;
-  #onSettled = () => {};
+  #running = 0;
+  #onIdle = () => {};
   /** Rejects when the connection breaks or the request ends. */
   readonly ended: Promise<never>;
-  /** Whether no more queries are taken. */
+  /** Whether the transaction accepts no more queries. */
   isOver = false;
   /** The error of the first query that failed. */
-  failure: unknown;
+  firstError: unknown;
   /** Why the connection broke, if it did. */
-  breakage: Error | undefined;
+  breakError: Error | undefined;
 
   constructor(connection: PoolConnection, signal: WorkSignal | undefined) {
     this.#connection = connection;
@@ -167,30 +170,30 @@ class Scope {
     this.#abort = () => end(signal?.reason);
     signal?.addEventListener('abort', this.#abort, { once: true });
     connection.onBroken = (error) => {
-      this.breakage = error;
+      this.breakError = error;
       end(error);
     };
   }
 
-  /** Counts a query until the function that is returned is called. */
+  /** Counts a query as running until the returned function is called. */
   beginQuery(): () => void {
-    this.#unsettled += 1;
+    this.#running += 1;
     return () => {
-      this.#unsettled -= 1;
-      if (this.#unsettled === 0) this.#onSettled();
+      this.#running -= 1;
+      if (this.#running === 0) this.#onIdle();
     };
   }
 
-  readonly noteFailure = (error: unknown): void => {
-    this.failure ??= error;
+  readonly noteError = (error: unknown): void => {
+    this.firstError ??= error;
   };
 
-  /** Resolves when no query is on the connection, and no cancel request for one is under way. */
-  async settled(): Promise<void> {
-    if (this.#unsettled === 0) return;
-    const settled = createDeferred();
-    this.#onSettled = settled.resolve;
-    await settled.promise;
+  /** Resolves when no query runs on the connection, and no cancel request for one is pending. */
+  async whenIdle(): Promise<void> {
+    if (this.#running === 0) return;
+    const idle = createDeferred();
+    this.#onIdle = idle.resolve;
+    await idle.promise;
   }
 
   close(): void {
@@ -199,9 +202,11 @@ class Scope {
     this.#signal?.removeEventListener('abort', this.#abort);
   }
 
-  /** What the caller gets for an error of its work: 25P02 only says that an earlier query failed. */
-  reasonFor(error: unknown): unknown {
+  /**
+   * Returns the error for the caller. 25P02 only means that an earlier query failed, so that query's error replaces it.
+   */
+  toCallerError(error: unknown): unknown {
     if (this.#signal?.aborted) return this.#signal.reason;
-    return sqlState(error) === '25P02' && this.failure !== undefined ? this.failure : error;
+    return sqlState(error) === '25P02' && this.firstError !== undefined ? this.firstError : error;
   }
 }

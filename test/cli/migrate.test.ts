@@ -58,7 +58,7 @@ describe('npm run migrate', () => {
       [['up', '--to', '1'], none, /^Usage: /],
       [['down', '--too', '1'], none, /^Usage: /],
       [['new'], none, /^Usage: /],
-      [['new', 'nonsense'], none, /named by a verb and a noun/],
+      [['new', 'nonsense'], none, /a verb and a noun/],
       [['up'], none, /^This command needs a database, but APP_DATABASE_URL is none: set it/],
       [['up'], { APP_DATABASE_URL: 'mysql://x' }, /APP_DATABASE_URL/],
       [

@@ -1,4 +1,4 @@
-/** The same rules in every database, whichever language it was created for. */
+/** The same rules apply in every database, whatever locale it was created with. */
 
 import assert from 'node:assert/strict';
 import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
@@ -26,7 +26,7 @@ const locales = {
 
 for (const [name, locale] of Object.entries(locales)) {
   describe(`in a database with the locale ${name}`, () => {
-    it('a name and an address are taken in every spelling, and open the account in every spelling', async (t) => {
+    it('a username and an address are accepted in any case, and log in to the account in any case', async (t) => {
       const databaseUrl = await mustCreateDatabase(t, { empty: true, locale });
       await migrateUp({ url: databaseUrl, log });
       const app = await mustStartApp(t, { databaseUrl });
@@ -65,8 +65,8 @@ for (const [name, locale] of Object.entries(locales)) {
   });
 }
 
-describe('the migration to one collation', () => {
-  /** A Turkish database in which the migrations before it have been applied. */
+describe('the migration to the collation "C"', () => {
+  /** A Turkish database in which all earlier migrations have been applied. */
   async function mustPrepare(t: TestContext) {
     const url = await mustCreateDatabase(t, { empty: true, locale: locales['ICU tr-TR'] });
     const directory = await mkdtemp(join(tmpdir(), 'strata-sql-'));
@@ -79,7 +79,7 @@ describe('the migration to one collation', () => {
     return { url, sql };
   }
 
-  it('stops with the ids of users who would have the same name, and changes nothing', async (t) => {
+  it('the migration stops with the ids of users who would share a name, and changes nothing', async (t) => {
     const { url, sql } = await mustPrepare(t);
     await sql`
       insert into users (username, email, password_hash)
@@ -93,14 +93,14 @@ describe('the migration to one collation', () => {
     assert.equal((await sql`select from users`).length, 2);
   });
 
-  it('can be taken back', async (t) => {
+  it('the migration can be reverted', async (t) => {
     const { url } = await mustPrepare(t);
     await migrateUp({ url, log });
     await migrateDown({ url, log, to: 9 });
     await migrateUp({ url, log });
   });
 
-  it('leaves the indexes that serve a login usable', async (t) => {
+  it('the indexes that serve a login are still used', async (t) => {
     const { url, sql } = await mustPrepare(t);
     await migrateUp({ url, log });
     await sql`

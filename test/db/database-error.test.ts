@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { after, describe, it, type TestContext } from 'node:test';
 import postgres from 'postgres';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
-import { isConnectionRefused, isTransient, sqlState } from '../../src/db/database-error.ts';
+import { isConnectFailure, isTransient, sqlState } from '../../src/db/database-error.ts';
 import { AppError } from '../../src/errors.ts';
 import { problemKinds } from '../../src/http/problem.ts';
 import { createApiClient } from '../helpers/api-client.ts';
@@ -15,7 +15,7 @@ import { mustConnect, mustCreateDatabase, testServerUrl } from '../helpers/test-
 const admin = postgres(testServerUrl(), { max: 1, onnotice: () => {} });
 after(() => admin.end());
 
-/** What a client gets for an error: code, status and seconds to wait. */
+/** The response for an error: code, status, and seconds of Retry-After. */
 function answerTo(error: unknown): string {
   if (!(error instanceof AppError)) return '500';
   return `${error.code} ${problemKinds[error.code].status} ${error.headers?.['retry-after']}`;
@@ -28,7 +28,7 @@ async function failureOf(work: Promise<unknown>): Promise<unknown> {
   );
 }
 
-describe('an error that PostgreSQL reports is answered by its SQLSTATE', async () => {
+describe('an error of PostgreSQL is answered according to its SQLSTATE', async () => {
   const url = await mustCreateDatabase({ after });
   const { sql } = mustConnect({ after }, { url });
   const states: readonly (readonly [answer: string, ...states: string[]])[] = [
@@ -37,7 +37,7 @@ describe('an error that PostgreSQL reports is answered by its SQLSTATE', async (
     ['database_read_only 503 5', '25006'],
     ['database_impaired 503 10', '53000', '53100', '53200', '53400', '58000', '58030'],
     ['validation_failed 422 undefined', '22021', '22P05'],
-    // Faults of a statement, which no repetition mends, and rules of tables, which features know.
+    // Bugs in a statement, which no retry fixes, and constraints, which only features understand.
     [
       '500',
       '0A000',
@@ -63,12 +63,12 @@ describe('an error that PostgreSQL reports is answered by its SQLSTATE', async (
     }
   }
 
-  it('57014, for a statement that took too long: database_timeout 503 5', async (t) => {
+  it('57014 for a statement timeout: database_timeout 503 5', async (t) => {
     const slow = mustConnect(t, { url, statementTimeoutMs: 20 });
     assert.equal(answerTo(await failureOf(slow.sql`select pg_sleep(5)`)), 'database_timeout 503 5');
   });
 
-  it('53400, for a query that needs more disk than it may: database_impaired 503 10', async (t) => {
+  it('53400 for a query that exceeds its limit of temporary files: database_impaired 503 10', async (t) => {
     const { transaction } = mustConnect(t, { url });
     const failure = transaction(async (tx) => {
       await tx`set local temp_file_limit = '64kB'`;
@@ -79,8 +79,8 @@ describe('an error that PostgreSQL reports is answered by its SQLSTATE', async (
   });
 });
 
-describe('a connection that PostgreSQL refuses is database_unavailable, and its query was never run', () => {
-  const cases: [what: string, state: string, refuse: (database: string, role: string) => string[]][] = [
+describe('a connection that PostgreSQL rejects is database_unavailable, and its query was never run', () => {
+  const cases: [what: string, state: string, preventing: (database: string, role: string) => string[]][] = [
     [
       'allow_connections is false',
       '55000',
@@ -97,29 +97,29 @@ describe('a connection that PostgreSQL refuses is database_unavailable, and its 
       (_database, role) => [`alter role ${role} connection limit 0`],
     ],
     ['the role may not log in', '28000', (_database, role) => [`alter role ${role} nologin`]],
-    ['the password is another', '28P01', (_database, role) => [`alter role ${role} password 'other'`]],
-    ['there is no such database', '3D000', (database) => [`drop database ${database}`]],
-    ['the URL names a setting that there is not', '42704', () => []],
+    ['the password is wrong', '28P01', (_database, role) => [`alter role ${role} password 'other'`]],
+    ['the database does not exist', '3D000', (database) => [`drop database ${database}`]],
+    ['the URL names a setting that does not exist', '42704', () => []],
   ];
-  for (const [what, state, refuse] of cases) {
-    it(`because ${what}`, async (t) => {
+  for (const [what, state, preventing] of cases) {
+    it(`the connection is rejected because ${what}`, async (t) => {
       const url = new URL(await mustCreateDatabase(t));
       const role = `role_${randomBytes(4).toString('hex')}`;
       await admin.unsafe(`create role ${role} login password 'secret'`);
       t.after(() => admin.unsafe(`drop role ${role}`).then(() => {}));
-      for (const statement of refuse(url.pathname.slice(1), role)) await admin.unsafe(statement);
+      for (const statement of preventing(url.pathname.slice(1), role)) await admin.unsafe(statement);
       Object.assign(url, { username: role, password: 'secret' });
       if (state === '42704') url.search = '?options=-c%20no_such_setting%3D1';
       const { sql } = mustConnect(t, { url: url.href });
       const failure = await failureOf(sql`select 1`);
       assert.equal(answerTo(failure), 'database_unavailable 503 1');
       assert.equal(sqlState(failure), state);
-      assert.equal(isConnectionRefused(failure), true);
+      assert.equal(isConnectFailure(failure), true);
     });
   }
 });
 
-it('a transaction that PostgreSQL has ended because it was idle is database_unavailable', async (t) => {
+it('a transaction that PostgreSQL ended after it was idle for too long is database_unavailable', async (t) => {
   const url = await mustCreateDatabase(t);
   const { transaction, sql } = mustConnect(t, { url });
   const idle = transaction(async (tx) => {
@@ -133,7 +133,7 @@ it('a transaction that PostgreSQL has ended because it was idle is database_unav
   assert.equal(answerTo(await failureOf(idle)), 'database_unavailable 503 1');
 });
 
-describe('transactions in each other’s way', () => {
+describe('transactions that conflict with each other', () => {
   async function mustPrepare(t: TestContext, poolSize = 10) {
     const url = await mustCreateDatabase(t, { empty: true });
     const database = mustConnect(t, { url, poolSize });
@@ -145,7 +145,7 @@ describe('transactions in each other’s way', () => {
     return { ...database, waitForLock };
   }
 
-  it('that lock two rows in opposite order all succeed in the end', async (t) => {
+  it('transactions that lock two rows in opposite order all succeed eventually', async (t) => {
     const { sql, transaction, waitForLock } = await mustPrepare(t);
     const transfer = (first: number, second: number) =>
       transaction(
@@ -166,7 +166,7 @@ describe('transactions in each other’s way', () => {
     );
   });
 
-  it('are done again without being asked, and are database_busy where that is switched off', async (t) => {
+  it('conflicting transactions are retried by default, and reject with database_busy without retries', async (t) => {
     const { transaction, waitForLock } = await mustPrepare(t);
     async function collide(options: { readonly retries?: number }) {
       let holders = 0;
@@ -189,7 +189,7 @@ describe('transactions in each other’s way', () => {
     assert.deepEqual(failures.map(isTransient), [true]);
   });
 
-  it('that wait for a lock for too long are database_busy', async (t) => {
+  it('a transaction that waits too long for a lock rejects with database_busy', async (t) => {
     const { transaction } = await mustPrepare(t);
     const held = createDeferred();
     const done = createDeferred();
@@ -208,10 +208,10 @@ describe('transactions in each other’s way', () => {
     await holder;
   });
 
-  it('with a migration, whose statements were prepared before it, are done again', async (t) => {
+  it('a transaction whose statements were prepared before a migration is retried', async (t) => {
     const { sql, transaction } = await mustPrepare(t, 1);
     const read = () => transaction((tx) => tx`select * from account where id = ${1}`);
-    // Until the pool knows that no pooler is in between, it prepares nothing.
+    // Until the pool knows that there is no pooler, it prepares nothing.
     await eventually('the statement is prepared', async () => {
       await read();
       return (
@@ -227,7 +227,7 @@ describe('transactions in each other’s way', () => {
 const ready = '/api/v1/health/ready';
 
 describe('a server whose database has become read-only', () => {
-  it('answers reads, refuses changes with 503 and Retry-After, and is not ready', async (t) => {
+  it('the server answers reads, rejects changes with 503 and Retry-After, and is not ready', async (t) => {
     const databaseUrl = await mustCreateDatabase(t);
     const app = await mustStartApp(t, { databaseUrl });
     const api = createApiClient(app.url);
@@ -236,8 +236,8 @@ describe('a server whose database has become read-only', () => {
     await admin.unsafe(`alter database ${name} set default_transaction_read_only = on`);
     await admin`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`;
 
-    // The connections that were open are broken, and each is found out by the query that meets it.
-    await eventually('reads succeed, and readiness tells', async () => {
+    // The open connections are broken, and each is detected by the query that uses it.
+    await eventually('reads succeed, and readiness fails', async () => {
       const { status, body } = await api.get(ready);
       const read = await ada.get(`/api/v1/users/${ada.user.id}`);
       return (

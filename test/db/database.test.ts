@@ -12,7 +12,7 @@ import { mustConnect, testServerUrl } from '../helpers/test-database.ts';
 
 let pools = 0;
 
-/** A pool, and a second one to look at the first from outside. */
+/** A pool, and a second one to observe the first from outside. */
 function mustPrepare(t: TestContext, options: Partial<DatabaseOptions> = {}) {
   const url = testServerUrl();
   pools += 1;
@@ -25,7 +25,7 @@ function mustPrepare(t: TestContext, options: Partial<DatabaseOptions> = {}) {
       select pid, query from pg_stat_activity where application_name = ${applicationName} and state = 'active'`;
     return rows.map((row) => ({ pid: Number(row.pid), query: String(row.query) }));
   };
-  /** The process of PostgreSQL that runs a query of the tested pool, as soon as there is one. */
+  /** Resolves with the process id of the backend that runs a query of the tested pool, once there is one. */
   const runningPid = async () => {
     await eventually('a query runs', async () => (await running()).length > 0);
     return (await running())[0]?.pid ?? 0;
@@ -33,7 +33,7 @@ function mustPrepare(t: TestContext, options: Partial<DatabaseOptions> = {}) {
   return { ...database, url, captured, admin, running, runningPid };
 }
 
-/** Calls `work` as a request would, with a signal that can be aborted. */
+/** Calls `work` as a request does, with a signal that can be aborted. */
 function inRequest<T>(work: () => Promise<T>) {
   const controller = new AbortController();
   const done = runInRequest({ id: 'req-1', signal: controller.signal }, work);
@@ -44,7 +44,7 @@ function inRequest<T>(work: () => Promise<T>) {
 const gone = new Error('The client is gone.');
 
 describe('a query', () => {
-  it('gives numbers, dates, arrays and JSON as JavaScript has them', async (t) => {
+  it('a query returns numbers, dates, arrays and JSON as JavaScript values', async (t) => {
     const { sql } = mustPrepare(t);
     const [row] = await sql`
       select ${1}::int8 as id, count(*) as count, '2020-02-03T04:05:06.789Z'::timestamptz as at,
@@ -64,7 +64,7 @@ describe('a query', () => {
     );
   });
 
-  it('can be made of fragments and helpers', async (t) => {
+  it('a query can be composed of fragments and helpers', async (t) => {
     const { sql } = mustPrepare(t, { poolSize: 1 });
     await sql`create temporary table t (id int8, name text)`;
     await sql`insert into t ${sql([
@@ -79,21 +79,21 @@ describe('a query', () => {
     assert.equal((await sql.unsafe('select * from t where id > $1', [0])).length, 2);
   });
 
-  it('takes values as parameters, whatever stands in them', async (t) => {
+  it('a value of a query is a parameter, whatever text it contains', async (t) => {
     const { sql } = mustPrepare(t);
     const attack = "'; drop table users; --";
     const [row] = await sql`select ${attack} as text`;
     assert.equal(row?.text, attack);
   });
 
-  it('that nobody awaits is not sent', async (t) => {
+  it('a query that is never awaited is not sent', async (t) => {
     const { sql, captured } = mustPrepare(t);
     sql`select 1 / 0`;
     await sql`select 1`;
     assert.equal(captured.of('database.query').length, 1);
   });
 
-  it('passes the errors of PostgreSQL on that only its feature understands', async (t) => {
+  it('a query rejects with the error of PostgreSQL where only its feature understands it', async (t) => {
     const { sql } = mustPrepare(t);
     await assert.rejects(
       async () => sql`select * from missing`,
@@ -101,7 +101,7 @@ describe('a query', () => {
     );
   });
 
-  it('with a text that PostgreSQL cannot store is a fault of the input', async (t) => {
+  it('a query with a text that PostgreSQL cannot store rejects with validation_failed', async (t) => {
     const { sql } = mustPrepare(t);
     await assert.rejects(async () => sql`select ${'a\0b'}::text`, {
       code: 'validation_failed',
@@ -114,13 +114,13 @@ describe('a query', () => {
 });
 
 describe('a query that takes too long', () => {
-  it('is ended by the statement timeout, as database_timeout', async (t) => {
+  it('a query that exceeds the statement timeout rejects with database_timeout', async (t) => {
     const { sql, running } = mustPrepare(t, { statementTimeoutMs: 50 });
     await assert.rejects(async () => sql`select pg_sleep(60)`, { code: 'database_timeout' });
     assert.deepEqual(await running(), []);
   });
 
-  it('is logged as slow.query with its text and without its values, under its request', async (t) => {
+  it('a slow query is logged as slow.query with its text, without its values, under its request', async (t) => {
     const { sql, captured } = mustPrepare(t, { slowQueryMs: 200 });
     await inRequest(async () => sql`select pg_sleep(0.25), ${'hushhush'} as text`).done;
     await inRequest(async () => sql`select 1`).done;
@@ -133,19 +133,19 @@ describe('a query that takes too long', () => {
     assert.doesNotMatch(captured.text(), /hushhush/);
   });
 
-  it('is logged as slow.query also when it fails', async (t) => {
+  it('a slow query that fails is logged as slow.query too', async (t) => {
     const { sql, captured } = mustPrepare(t, { slowQueryMs: 20, statementTimeoutMs: 40 });
     await assert.rejects(async () => sql`select pg_sleep(60)`);
     assert.equal(captured.of('slow.query')[0]?.failed, '57014');
   });
 });
 
-describe('the echo', () => {
+describe('the echo of queries', () => {
   for (const [echo, level] of [
     [true, 'info'],
     [false, 'debug'],
   ] as const) {
-    it(`writes every query at ${level} when it is ${echo ? 'on' : 'off'}`, async (t) => {
+    it(`every query is logged at ${level} when the echo is ${echo ? 'on' : 'off'}`, async (t) => {
       const { sql, captured } = mustPrepare(t, { echo });
       await sql`select ${'hushhush'}::text as text`;
       const [line] = captured.of('database.query');
@@ -154,7 +154,7 @@ describe('the echo', () => {
     });
   }
 
-  it('names for each query the request that it works for, though they share a connection', async (t) => {
+  it('each logged query names its own request, even when requests share a connection', async (t) => {
     const { sql, captured } = mustPrepare(t, { poolSize: 1 });
     await inRequest(async () => sql`select 'in'`).done;
     await sql`select 'out'`;
@@ -169,7 +169,7 @@ describe('the echo', () => {
 });
 
 describe('a request that ends', () => {
-  it('takes its running query with it: PostgreSQL stops working on it', async (t) => {
+  it('the running query of an aborted request is cancelled in PostgreSQL', async (t) => {
     const { sql, running, runningPid } = mustPrepare(t, { statementTimeoutMs: 0 });
     const { done, controller } = inRequest(async () => sql`select pg_sleep(60)`);
     await runningPid();
@@ -179,7 +179,7 @@ describe('a request that ends', () => {
     assert.equal((await sql`select 1`).length, 1);
   });
 
-  it('takes its waiting query out of the queue', async (t) => {
+  it('the waiting query of an aborted request leaves the queue', async (t) => {
     const { sql, stats, runningPid, captured } = mustPrepare(t, { poolSize: 1 });
     const first = inRequest(async () => sql`select pg_sleep(60)`);
     await runningPid();
@@ -193,7 +193,7 @@ describe('a request that ends', () => {
     assert.ok(captured.of('database.query').every(({ query }) => query !== "select 'second'"));
   });
 
-  it('sends nothing any more', async (t) => {
+  it('an aborted request sends no more queries', async (t) => {
     const { sql, captured } = mustPrepare(t);
     const ended = { id: 'req-1', signal: AbortSignal.abort(gone) };
     await assert.rejects(
@@ -203,7 +203,7 @@ describe('a request that ends', () => {
     assert.deepEqual(captured.of('database.query'), []);
   });
 
-  it('while its connection opens does not cost the pool that connection', async (t) => {
+  it('a request that is aborted while its connection opens does not lose that connection for the pool', async (t) => {
     const { sql } = mustPrepare(t, { poolSize: 1 });
     const { done, controller } = inRequest(async () => sql`select 1`);
     setImmediate(() => controller.abort(gone));
@@ -211,7 +211,7 @@ describe('a request that ends', () => {
     assert.equal((await sql`select 2`).length, 1);
   });
 
-  it('leaves no listener on its signal', async (t) => {
+  it('a request leaves no listener on its signal', async (t) => {
     const { sql } = mustPrepare(t, { poolSize: 1 });
     const controller = new AbortController();
     let listeners = 0;
@@ -231,8 +231,8 @@ describe('a request that ends', () => {
   });
 });
 
-describe('a query that is cancelled though its request lives', () => {
-  it('is reported when nobody but an operator can have done it', async (t) => {
+describe('a query that is cancelled although its request continues', () => {
+  it('a cancellation by the operator is reported as database_unavailable', async (t) => {
     const { sql, admin, runningPid } = mustPrepare(t);
     const query = Promise.resolve(sql`select pg_sleep(60)`);
     query.catch(() => {});
@@ -242,7 +242,7 @@ describe('a query that is cancelled though its request lives', () => {
 });
 
 describe('a database that goes away', () => {
-  it('is database_unavailable for the queries it takes along, and the next ones find it again', async (t) => {
+  it('interrupted queries reject with database_unavailable, and later queries reach the database again', async (t) => {
     const { sql, admin, runningPid, captured, stats } = mustPrepare(t, { poolSize: 1 });
     for (let round = 0; round < 3; round += 1) {
       const query = Promise.resolve(sql`select pg_sleep(60)`);
@@ -259,7 +259,7 @@ describe('a database that goes away', () => {
     );
   });
 
-  it('is found again by connections that were idle', async (t) => {
+  it('idle connections reach the database again', async (t) => {
     const { sql, admin } = mustPrepare(t, { poolSize: 1 });
     const [row] = await sql`select pg_backend_pid() as pid`;
     await admin`select pg_terminate_backend(${Number(row?.pid)})`;
@@ -269,7 +269,7 @@ describe('a database that goes away', () => {
     });
   });
 
-  it('settles what is sent in the moment when connections break, and loses none of them', async (t) => {
+  it('every query that is sent while connections break is settled', async (t) => {
     const proxy = await mustOpenProxy(t, mustPrepare(t).url);
     const { sql, transaction, stats } = mustConnect(t, { url: proxy.url, poolSize: 4 });
     const open = () => Promise.all([1, 2, 3, 4].map(async () => sql`select pg_sleep(0.001)`));
@@ -288,7 +288,7 @@ describe('a database that goes away', () => {
         void sql`select ${round}::int`.then(settle, settle);
         void transaction(async (own) => own`select 1`).then(settle, settle);
       };
-      // Two are at work and two idle.
+      // Two connections are in use and two idle.
       for (let n = 0; n < 2; n += 1) void sql`select pg_sleep(60)`.then(next, next);
       await sql`select 1`;
       proxy.reset();
@@ -297,7 +297,7 @@ describe('a database that goes away', () => {
     assert.deepEqual(stats(), { size: 4, inUse: 0, waiting: 0 });
   });
 
-  it('waits with the next query until a connection that breaks has closed', async (t) => {
+  it('the next query waits until the broken connection has closed', async (t) => {
     const proxy = await mustOpenProxy(t, mustPrepare(t).url);
     const { sql } = mustConnect(t, { url: proxy.url, poolSize: 1 });
     for (let round = 0; round < 3; round += 1) {
@@ -310,7 +310,7 @@ describe('a database that goes away', () => {
     }
   });
 
-  it('is database_unavailable at once where nothing listens, and the log says so once', async (t) => {
+  it('a query rejects with database_unavailable at once where nothing listens, and the log reports it once', async (t) => {
     const captured = captureLog();
     const { sql } = mustConnect(t, { url: 'postgres://ada:hushhush@127.0.0.1:1/x', log: captured.log });
     for (let round = 0; round < 3; round += 1) {
@@ -321,7 +321,7 @@ describe('a database that goes away', () => {
   });
 });
 
-describe('a database that refuses the connection', () => {
+describe('a database that rejects the connection', () => {
   const ways: Readonly<Record<string, (database: Database) => Promise<unknown>>> = {
     query: async ({ sql }) => sql`select 1`,
     transaction: ({ transaction }) => transaction(async (tx) => tx`select 1`),
@@ -330,10 +330,10 @@ describe('a database that refuses the connection', () => {
   const full = `full_database_test_${process.pid}`;
   for (const [what, state, reason, change] of [
     ['is full', '53300', /too many connections for role/, { username: full, password: 'full' }],
-    ['does not know the password', '28P01', /password authentication failed/, { password: 'wrong' }],
+    ['rejects the password', '28P01', /password authentication failed/, { password: 'wrong' }],
     ['does not exist', '3D000', /database "nowhere" does not exist/, { pathname: '/nowhere' }],
   ] as const) {
-    it(`because it ${what} is database_unavailable with the server's reason as the cause`, async (t) => {
+    it(`a database that ${what} is database_unavailable, with the server's reason as the cause`, async (t) => {
       const { url, admin } = mustPrepare(t);
       const target = new URL(url);
       Object.assign(target, change);
@@ -354,7 +354,7 @@ describe('a database that refuses the connection', () => {
   }
 });
 
-describe('a statement that begins a transaction outside of transaction()', () => {
+describe('a statement that starts a transaction outside of transaction()', () => {
   for (const [text, isMany] of [
     ['begin', false],
     ['begin isolation level serializable read only', false],
@@ -365,14 +365,14 @@ describe('a statement that begins a transaction outside of transaction()', () =>
     ['begin; commit and chain', true],
     ['begin; savepoint a; rollback to a', true],
   ] as const) {
-    it(`rejects and leaves no transaction to the next query: ${text}`, async (t) => {
+    it(`the statement rejects and leaves no transaction to the next query: ${text}`, async (t) => {
       const { sql, probe, stats } = mustPrepare(t, { poolSize: 1 });
       await sql`create temp table left_open (n integer)`;
       for (const tag of [sql, probe]) {
         const sent = Promise.resolve(isMany ? tag.unsafe(text).simple() : tag.unsafe(text));
-        // Sent before the first has been answered, as the query of another request is.
+        // Sent before the first one is answered, like the query of another request.
         const next = Promise.resolve(sql.unsafe('select now() = statement_timestamp() as alone'));
-        await assert.rejects(sent, { message: /began a transaction.*use transaction\(\)/ });
+        await assert.rejects(sent, { message: /started a transaction.*use transaction\(\)/ });
         assert.equal((await next)[0]?.alone, true);
         assert.equal((await sql`select 1 from left_open`).length, 0);
       }
@@ -382,7 +382,7 @@ describe('a statement that begins a transaction outside of transaction()', () =>
 });
 
 describe('the pool', () => {
-  it('runs no more queries at once than it has connections, and the rest in order', async (t) => {
+  it('the pool runs no more queries at a time than it has connections, and the others in order', async (t) => {
     const { sql, stats } = mustPrepare(t, { poolSize: 1 });
     const order: number[] = [];
     const all = Promise.all(
@@ -398,7 +398,7 @@ describe('the pool', () => {
     await eventually('the connection is free', () => stats().inUse === 0 && stats().waiting === 0);
   });
 
-  it('keeps a slow query from holding up those behind it', async (t) => {
+  it('a slow query does not block later ones on other connections', async (t) => {
     const { sql, runningPid } = mustPrepare(t, { poolSize: 2 });
     const slow = inRequest(async () => sql`select pg_sleep(60)`);
     await runningPid();
@@ -406,7 +406,7 @@ describe('the pool', () => {
     slow.controller.abort(gone);
   });
 
-  it('lets queries run to their end when it closes, and takes no new ones', async (t) => {
+  it('a closing pool lets running queries finish, and rejects new ones', async (t) => {
     const { sql, close, runningPid } = mustPrepare(t);
     const query = Promise.resolve(sql`select pg_sleep(0.1)`);
     await runningPid();
@@ -417,7 +417,7 @@ describe('the pool', () => {
     assert.equal(await close(5), undefined);
   });
 
-  it('closes at its deadline although a query runs', async (t) => {
+  it('a pool closes at its deadline although a query runs', async (t) => {
     const { sql, close, runningPid, admin } = mustPrepare(t);
     const query = Promise.resolve(sql`select pg_sleep(60)`);
     query.catch(() => {});
@@ -427,7 +427,7 @@ describe('the pool', () => {
     await admin`select pg_terminate_backend(${pid})`;
   });
 
-  it('opens its connections outside of any request', async (t) => {
+  it('the pool opens its connections outside of any request', async (t) => {
     const { sql, transaction } = mustPrepare(t, { poolSize: 1 });
     const seen = await inRequest(() =>
       transaction(async (tx) => {
@@ -442,12 +442,12 @@ describe('the pool', () => {
 });
 
 describe('the ping', () => {
-  it('succeeds while PostgreSQL answers', async (t) => {
+  it('the ping succeeds while PostgreSQL answers', async (t) => {
     const { ping } = mustPrepare(t);
     assert.equal(await ping(2000), undefined);
   });
 
-  it('does not wait behind the queries of requests when no connection is free', async (t) => {
+  it('the ping does not wait behind the queries of requests when no connection is free', async (t) => {
     const { sql, ping, stats, runningPid } = mustPrepare(t, { poolSize: 1 });
     const slow = inRequest(async () => sql`select pg_sleep(60)`);
     await runningPid();
@@ -456,14 +456,14 @@ describe('the ping', () => {
     slow.controller.abort(gone);
   });
 
-  it('fails at once where nothing listens', async (t) => {
+  it('the ping fails at once where nothing listens', async (t) => {
     const { ping } = mustConnect(t, { url: 'postgres://ada@127.0.0.1:1/x' });
     await assert.rejects(ping(5000), { code: 'database_unavailable' });
   });
 });
 
 describe('no database', () => {
-  it('refuses each use with a sentence that names the setting', async (t) => {
+  it('a query and a transaction without a database reject with a sentence that names the setting', async (t) => {
     const { sql, transaction, ping, close } = mustConnect(t, { url: null });
     const expected = { code: 'database_disabled', message: /APP_DATABASE_URL/ };
     const use = async (tag: Sql) => tag`select 1`;

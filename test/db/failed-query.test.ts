@@ -14,7 +14,7 @@ import { mustConnect, testServerUrl } from '../helpers/test-database.ts';
 /** Fails after two rows. */
 const failing = (sql: Sql) => sql`select 10 / (3 - g) as q from generate_series(1, 5) g`;
 
-/** A generator of pseudo-random numbers, so that a failing run can be repeated from its seed (mulberry32). */
+/** A pseudo-random number generator (mulberry32), so that a failing run can be repeated with its seed. */
 function createRandom(seed: number): () => number {
   let state = seed;
   return () => {
@@ -48,7 +48,7 @@ describe('a query that fails after its first rows', () => {
 
   it('a query whose connection breaks after its first rows leaves no holes in the next result', async (t) => {
     const { sql } = mustConnect(t, { url: testServerUrl(), poolSize: 1 });
-    // The rows are larger than the buffer of the server, so it sends those before the tenth while it goes on.
+    // The rows are larger than the buffer of the server, so it sends the first rows before it reaches the tenth.
     const breaking = async () => sql`
       select repeat('x', 20000) as x, case when g = 10 then pg_terminate_backend(pg_backend_pid()) end
       from generate_series(1, 20) g`;
@@ -65,7 +65,7 @@ describe('queries of every shape', () => {
     [1, 8, 700],
     [3, 12, 700],
   ] as const) {
-    it(`failing and succeeding queries of ${lanes} callers on ${poolSize} connections have the outcome that they have on a new one, seed ${seed}`, async (t) => {
+    it(`failing and succeeding queries of ${lanes} callers on ${poolSize} connections have the same outcome as on a new connection, seed ${seed}`, async (t) => {
       const url = testServerUrl();
       const expected = new Map<string, Outcome>();
       for (const { name, run } of queryShapes) {

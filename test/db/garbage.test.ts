@@ -7,7 +7,7 @@ import { mustCreateDatabase } from '../helpers/test-database.ts';
 const runFile = promisify(execFile);
 const source = (name: string) => JSON.stringify(new URL(`../../src/${name}.ts`, import.meta.url).href);
 
-/** Fifty clients with as many queries each; ten have a connection, and the others wait. */
+/** Fifty clients with as many queries each. Ten have a connection, and the others wait. */
 const program = (url: string) => `
   import { connectDatabase } from ${source('db/database')};
   import { createLogger } from ${source('observability/logger')};
@@ -22,11 +22,11 @@ const program = (url: string) => `
   await Promise.all(Array.from({ length: 50 }, ask));
   await close(1);`;
 
-test('a query that is over is gone with the young generation, and does not wait for the old one to be collected', async (t) => {
+test('a finished query is freed by a minor collection, without waiting for a major one', async (t) => {
   const url = await mustCreateDatabase(t);
   const args = ['--trace-gc-nvp', '--import', 'tsx', '--input-type=module', '--eval', program(url)];
   const { stdout } = await runFile(process.execPath, args, { maxBuffer: 10_000_000 });
-  // Node 26 writes JSON. Before the last ones, the program itself and what it keeps are promoted.
+  // Node 26 writes JSON. The first collections promote the program itself and its long-lived data.
   const scavenges = Array.from(stdout.matchAll(/\bgc(?:=|":")s\b.*\bpromoted(?:=|":)(\d+)/g), ([, bytes]) =>
     Number(bytes),
   );
@@ -34,6 +34,6 @@ test('a query that is over is gone with the young generation, and does not wait 
     .slice(-5)
     .toSorted((a, b) => a - b)
     .slice(2);
-  // Queries that stay until the old generation is collected make several MB; Node 26 promotes up to 0.6 MB of others.
+  // Queries that survive until a major collection make several MB; Node 26 promotes up to 0.6 MB of other objects.
   assert.ok(median < 1_000_000, `${median} bytes of 16 MB, of ${scavenges.length} collections`);
 });

@@ -7,7 +7,7 @@ interface Row {
   readonly id: number;
 }
 
-/** What PostgreSQL returns for the keyset: one row more than the page holds, in the order of reading. */
+/** The rows that PostgreSQL returns for the keyset: one more than the page holds, in the order of reading. */
 function read(table: readonly number[], { from, limit }: Keyset): Row[] {
   const backwards = from?.side === 'newer';
   const beyond = table.filter((id) => from === undefined || (backwards ? id > from.id : id < from.id));
@@ -23,7 +23,7 @@ const tables = fc.uniqueArray(fc.integer({ min: 1, max: 60 }), { maxLength: 30 }
 const limits = fc.integer({ min: 1, max: 7 });
 
 describe('pages by key', () => {
-  it('hold each row once, newest first, when walked to the end', () => {
+  it('pages contain each row once, newest first, when they are read to the end', () => {
     fc.assert(
       fc.property(tables, limits, (table, limit) => {
         const seen: number[] = [];
@@ -42,7 +42,7 @@ describe('pages by key', () => {
     );
   });
 
-  it('come back the same way: the page before the next page is this page', () => {
+  it('reading back leads to the same page: the page before the next page is this page', () => {
     fc.assert(
       fc.property(tables, limits, (table, limit) => {
         let current = page(table, { limit, from: undefined });
@@ -57,7 +57,7 @@ describe('pages by key', () => {
     );
   });
 
-  it('show every row that stays exactly once, whatever is added and removed during the walk', () => {
+  it('pages show every remaining row exactly once, whatever is added and removed meanwhile', () => {
     const changes = fc.array(fc.record({ add: fc.boolean(), id: fc.integer({ min: 1, max: 60 }) }), {
       maxLength: 20,
     });
@@ -85,7 +85,7 @@ describe('pages by key', () => {
     );
   });
 
-  it('have no neighbours where there is nothing', () => {
+  it('an empty page has no neighbours', () => {
     assert.deepEqual(page([], { limit: 5, from: undefined }), {
       items: [],
       older: undefined,

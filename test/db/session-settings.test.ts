@@ -1,6 +1,6 @@
 /**
- * Databases whose defaults somebody has changed. Each value must either change nothing, or stop the start with a
- * sentence that names the setting.
+ * Databases whose defaults were changed. Each value must either have no effect, or stop the start with a sentence that
+ * names the setting.
  */
 
 import assert from 'node:assert/strict';
@@ -17,7 +17,7 @@ import { mustConnect, mustCreateDatabase, testServerUrl } from '../helpers/test-
 const server = postgres(testServerUrl(), { max: 1, onnotice: () => {} });
 after(() => server.end());
 
-/** One database for all tests, which run one after the other; each changes one default of it. */
+/** One database for all tests, which run one after the other. Each test changes one default of it. */
 const url = await mustCreateDatabase({ after }, { empty: true });
 const name = new URL(url).pathname.slice(1);
 
@@ -69,7 +69,7 @@ const expected = {
   ...{ seconds: 93_780, next_day: new Date('2026-03-05T00:00:00Z'), literal: 'a\\b' },
 };
 
-describe('values come back as they went in when the database has', () => {
+describe('values are read as they were written when the database has', () => {
   const cases: [setting: string, ...values: string[]][] = [
     ['datestyle', 'SQL, DMY', 'SQL, MDY', 'German', 'Postgres, DMY', 'ISO, DMY'],
     ['timezone', 'Asia/Kolkata', 'Europe/Amsterdam', 'America/St_Johns'],
@@ -108,7 +108,7 @@ describe('values come back as they went in when the database has', () => {
   }
 });
 
-describe('a migration, and with it the start, is refused with the name of the setting when the database has', () => {
+describe('a migration, and so the start, fails with the name of the setting when the database has', () => {
   for (const [setting, value] of [
     ['default_transaction_isolation', 'serializable'],
     ['default_transaction_isolation', 'repeatable read'],
@@ -136,7 +136,7 @@ describe('a migration, and with it the start, is refused with the name of the se
   });
 });
 
-describe('a migration, and with it the start, is refused with the name of the encoding', () => {
+describe('a migration, and so the start, fails with the name of an unsuitable encoding', () => {
   for (const encoding of ['LATIN1', 'SQL_ASCII', 'EUC_JP']) {
     test(encoding, async (t) => {
       const other = `${name}_${encoding.toLowerCase()}`;
@@ -153,13 +153,13 @@ describe('a migration, and with it the start, is refused with the name of the en
   }
 });
 
-test('a statement timeout of the database does not apply to a connection that has none', async (t) => {
+test('a statement timeout of the database does not apply to a connection without one', async (t) => {
   await setDefault('statement_timeout', '50ms');
   const { sql } = mustConnect(t, { url, statementTimeoutMs: 0 });
   assert.equal((await sql`select pg_sleep(0.1), 1 as one`)[0]?.one, 1);
 });
 
-test('a session that holds locks reads dates and bytes as every other connection does', async (t) => {
+test('a session that holds locks reads dates and bytes like any other connection', async (t) => {
   await setDefault('datestyle', 'SQL, DMY');
   const connection = connectDirectly({ url, applicationName: 'strata-test', connectTimeoutSeconds: 5 });
   t.after(() => connection.end());

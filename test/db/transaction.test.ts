@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, describe, it, type TestContext } from 'node:test';
+import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { sqlState } from '../../src/db/database-error.ts';
 import type { Sql } from '../../src/db/sql.ts';
 import { AppError } from '../../src/errors.ts';
@@ -26,17 +27,8 @@ async function mustPrepare(t: TestContext, poolSize = 2) {
 
 const backend = async (sql: Sql) => Number((await sql`select pg_backend_pid() as pid`)[0]?.pid);
 
-/** A promise, and how to resolve it from outside. */
-function signalled() {
-  let resolve: () => void = () => {};
-  const happened = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { happened, signal: resolve };
-}
-
 describe('a transaction', () => {
-  it('commits what its work did, and returns what it returned', async (t) => {
+  it('a transaction commits and returns the result of its work', async (t) => {
     const { transaction, cents } = await mustPrepare(t);
     const result = await transaction(async (sql) => {
       await sql`update account set cents = cents - 30 where id = 1`;
@@ -47,7 +39,7 @@ describe('a transaction', () => {
     assert.deepEqual(await cents(), [70, 130]);
   });
 
-  it('rolls back when its work fails, and rejects with that error', async (t) => {
+  it('a transaction whose work fails rolls back and rejects with that error', async (t) => {
     const { transaction, cents } = await mustPrepare(t);
     const failure = new Error('not enough');
     const work = async (sql: Sql) => {
@@ -62,7 +54,7 @@ describe('a transaction', () => {
     assert.deepEqual(await cents(), [100, 100]);
   });
 
-  it('rolls back when a query failed whose error was swallowed', async (t) => {
+  it('a transaction rolls back when a query failed, even if its error was swallowed', async (t) => {
     const { transaction, cents } = await mustPrepare(t);
     const work = async (sql: Sql) => {
       await sql`update account set cents = 0`;
@@ -72,7 +64,7 @@ describe('a transaction', () => {
     assert.deepEqual(await cents(), [100, 100]);
   });
 
-  it('runs in the isolation it asks for', async (t) => {
+  it('a transaction runs at the isolation level of its options', async (t) => {
     const { transaction } = await mustPrepare(t);
     for (const isolation of ['read committed', 'repeatable read', 'serializable'] as const) {
       const rows = await transaction(async (sql) => sql`show transaction_isolation`, { isolation });
@@ -80,7 +72,7 @@ describe('a transaction', () => {
     }
   });
 
-  it('rolls back when its request ends in the middle of a query, or between two', async (t) => {
+  it('a transaction rolls back when its request ends during a query or between two', async (t) => {
     const { transaction, cents, admin } = await mustPrepare(t);
     const gone = new Error('The client is gone.');
     const ways: readonly ((sql: Sql, controller: AbortController) => Promise<unknown>)[] = [
@@ -115,19 +107,19 @@ describe('a transaction', () => {
     }
   });
 
-  it('takes no query any more when it is over', async (t) => {
+  it('a transaction that has ended accepts no query', async (t) => {
     const { transaction, cents } = await mustPrepare(t);
     const late = await transaction(async (sql) => {
       await sql`select 1`;
       return { sql };
     });
-    await assert.rejects(async () => late.sql`update account set cents = 0`, /This transaction is over/);
+    await assert.rejects(async () => late.sql`update account set cents = 0`, /This transaction has ended/);
     assert.deepEqual(await cents(), [100, 100]);
   });
 });
 
 describe('a transaction whose connection breaks', () => {
-  it('during a query is database_unavailable, and the pool goes on', async (t) => {
+  it('a transaction whose connection breaks during a query is database_unavailable, and the pool continues', async (t) => {
     const { transaction, sql, admin, cents, stats } = await mustPrepare(t, 1);
     for (let round = 0; round < 3; round += 1) {
       const work = async (tx: Sql) => {
@@ -143,7 +135,7 @@ describe('a transaction whose connection breaks', () => {
     assert.deepEqual(await cents(), [100, 100]);
   });
 
-  it('rejects everything that was on it with the one error that says how it broke', async (t) => {
+  it('all queries of a broken transaction reject with the error that broke the connection', async (t) => {
     const { transaction, admin } = await mustPrepare(t, 1);
     let settled: readonly PromiseSettledResult<unknown>[] = [];
     const work = async (tx: Sql) => {
@@ -162,36 +154,36 @@ describe('a transaction whose connection breaks', () => {
     }
   });
 
-  it('between two queries is told so at once, and its later queries reach nobody', async (t) => {
+  it('a transaction whose connection breaks between two queries rejects at once, and its later queries are not sent', async (t) => {
     const { transaction, sql, admin, cents } = await mustPrepare(t, 1);
-    const told = signalled();
+    const ended = createDeferred();
     let later: unknown;
-    const workEnded = signalled();
+    const workEnded = createDeferred();
     const transacted = transaction(async (tx) => {
       const pid = await backend(tx);
       await admin`select pg_terminate_backend(${pid})`;
-      await told.happened;
-      // The pool has its connection again, and serves others with it.
+      await ended.promise;
+      // The pool has its connection back, and other queries can use it.
       await sql`select 1`;
       later = await tx`update account set cents = 0`.catch((error) => error);
-      workEnded.signal();
+      workEnded.resolve();
     });
     await assert.rejects(transacted, { code: 'database_unavailable' });
-    told.signal();
-    await workEnded.happened;
-    assert.match(String(later), /This transaction is over/);
+    ended.resolve();
+    await workEnded.promise;
+    assert.match(String(later), /This transaction has ended/);
     assert.deepEqual(await cents(), [100, 100]);
   });
 });
 
-describe('transactions that stand in each other’s way', () => {
-  /** Two transactions that both read both accounts before either writes: one of them must fail or be repeated. */
+describe('transactions that conflict with each other', () => {
+  /** Two transactions that both read both accounts before either writes: one must fail or be repeated. */
   async function collide(
     transaction: Awaited<ReturnType<typeof mustPrepare>>['transaction'],
     retries: number,
   ) {
     let readers = 0;
-    const bothRead = signalled();
+    const bothRead = createDeferred();
     let runs = 0;
     const withdraw = (id: number) =>
       transaction(
@@ -199,8 +191,8 @@ describe('transactions that stand in each other’s way', () => {
           runs += 1;
           const [sum] = await sql`select sum(cents)::int as total from account`;
           readers += 1;
-          if (readers >= 2) bothRead.signal();
-          await bothRead.happened;
+          if (readers >= 2) bothRead.resolve();
+          await bothRead.promise;
           if (Number(sum?.total) >= 200) await sql`update account set cents = cents - 200 where id = ${id}`;
         },
         { isolation: 'serializable', retries },
@@ -209,7 +201,7 @@ describe('transactions that stand in each other’s way', () => {
     return { results, runs };
   }
 
-  it('are tried again as often as the caller says, with a line in the log', async (t) => {
+  it('conflicting transactions are retried as often as the options allow, with a line in the log', async (t) => {
     const { transaction, cents, captured } = await mustPrepare(t);
     const { results, runs } = await collide(transaction, 3);
     assert.deepEqual(
@@ -225,7 +217,7 @@ describe('transactions that stand in each other’s way', () => {
     assert.deepEqual([line?.attempt, line?.sqlstate], [1, '40001']);
   });
 
-  it('fail with the serialisation failure if the caller does not ask', async (t) => {
+  it('a conflicting transaction without retries rejects with the serialisation failure', async (t) => {
     const { transaction, captured } = await mustPrepare(t);
     const { results, runs } = await collide(transaction, 0);
     const failed = results.filter((result) => result.status === 'rejected');

@@ -35,7 +35,7 @@ describe('the program does not start, with one sentence, where', () => {
     ],
     [
       'its role may not connect',
-      /^The database takes no connection: .*permission denied for database/,
+      /^The database accepts no connection: .*permission denied for database/,
       async (database) => {
         const [row] = await database`select current_database() as name`;
         await database.unsafe(`revoke connect on database ${row?.name} from public`);

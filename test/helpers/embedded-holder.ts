@@ -1,7 +1,7 @@
 /**
- * A program that starts the embedded PostgreSQL of the folder it is given and holds it, so that a test can kill it.
- * Writes its log to standard output and a refusal to standard error. It stops in order at SIGTERM, and when standard
- * input ends, which it does with the test; at SIGUSR2 it just exits.
+ * A program that starts the embedded PostgreSQL in the folder of its argument and owns it, so that a test can kill it.
+ * It writes its log to standard output and a start error to standard error. It stops in an orderly way at SIGTERM, and
+ * when standard input ends, which happens with the test. At SIGUSR2 it exits at once.
  */
 
 import { startEmbedded } from '../../src/db/embedded/embedded.ts';
@@ -11,7 +11,7 @@ const log = createLogger({
   level: 'INFO',
   destination: { write: (line) => void process.stdout.write(line), flush: () => Promise.resolve() },
 });
-// Before the start, which the test waits for and may answer at once.
+// Installed before the start, because the test may send the signal as soon as it sees the start.
 process.on('SIGUSR2', () => process.exit(0));
 try {
   const embedded = await startEmbedded({ dataDir: process.argv[2] ?? '', log, durable: false });

@@ -1,11 +1,11 @@
 import type { Page } from 'playwright-core';
 
 /**
- * What keeps people from using a page, as far as a program can tell: text with a contrast below 4.5 (WCAG 2.2, 1.4.3),
- * controls without a name (4.1.2), ids that are there twice, and content wider than the screen (1.4.10).
+ * Accessibility errors of a page that a program can detect: text with a contrast below 4.5 (WCAG 2.2, 1.4.3), controls
+ * without a name (4.1.2), duplicate ids, and content wider than the screen (1.4.10).
  */
 export async function pageErrors(page: Page): Promise<string[]> {
-  // As text, for it runs in the browser, whose types are not those of this program.
+  // As text, because it runs in the browser, whose types are not those of this program.
   const errors: unknown = await page.evaluate(`(() => {
     const errors = [];
     const root = document.documentElement;

@@ -3,17 +3,17 @@ import { connect, createServer, type Socket } from 'node:net';
 import type { After } from './test-database.ts';
 
 export interface PostgresProxy {
-  /** The URL that leads through it. */
+  /** The URL of the proxy. */
   readonly url: string;
   /** Statements that were sent through it so far. */
   statements(): number;
-  /** Cuts the connection of the next statement whose text has this, when PostgreSQL has done it and answers. */
+  /** Cuts the connection of the next statement that contains the text, when PostgreSQL has run it and responds. */
   cutAnswerOf(text: string): void;
-  /** Resets every connection of a client, as a firewall or a machine that starts again does. */
+  /** Resets every connection of a client, as a firewall or a rebooting machine does. */
   reset(): void;
-  /** Drops what present connections carry from now on, in both directions, and leaves them open. New ones work. */
+  /** From now on drops the bytes of present connections in both directions, and leaves them open. New ones work. */
   stall(): void;
-  /** Drops what every connection carries, also what new ones do, until `unblock`. Those of before stay stalled. */
+  /** Drops the bytes of all connections, also of new ones, until `unblock`. Connections from before remain stalled. */
   block(): void;
   unblock(): void;
 }
@@ -23,7 +23,9 @@ export interface ProxyOptions {
   readonly announcesOther?: boolean;
 }
 
-/** Stands between a client and PostgreSQL: counts, and breaks what a test wants broken. Ends with the test. */
+/**
+ * A proxy between a client and PostgreSQL: it counts statements and breaks connections on demand. Ends with the test.
+ */
 export async function mustOpenProxy(
   t: After,
   url: string,
@@ -39,7 +41,7 @@ export async function mustOpenProxy(
 
   const server = createServer((client) => {
     const upstream = connect(Number(target.port), target.hostname);
-    // The client describes a statement first, which is one answer, and then has it done, which is the next.
+    // The client first describes a statement, which gets one response, and then executes it, which gets the next.
     let answersToCut = 0;
     const close = () => {
       client.destroy();
@@ -49,7 +51,7 @@ export async function mustOpenProxy(
     if (isBlocked) stalled.add(client);
     for (const socket of [client, upstream]) {
       sockets.add(socket);
-      // What is stalled does not hear of the end of the other side either.
+      // A stalled connection does not learn of the end of the other side either.
       const end = () => (stalled.has(client) ? socket.destroy() : close());
       socket.on('error', end).on('close', end);
       socket.setNoDelay(true);
@@ -106,7 +108,7 @@ export async function mustOpenProxy(
   };
 }
 
-/** How many statements end in a chunk: each with a Sync, or it is a simple query. */
+/** Returns how many statements end in a chunk: each has a Sync, or is a simple query. */
 function countSyncs(chunk: Buffer): number {
   let count = 0;
   for (let at = 0; at + 5 <= chunk.length; at += 1 + Math.max(4, chunk.readUInt32BE(at + 1))) {
@@ -115,7 +117,7 @@ function countSyncs(chunk: Buffer): number {
   return count;
 }
 
-/** Changes the number in BackendKeyData, if the chunk has one. */
+/** Changes the process id in BackendKeyData, if the chunk contains one. */
 function announceOther(chunk: Buffer): void {
   const at = chunk.indexOf(Buffer.from([0x4b, 0, 0, 0, 12]));
   if (at >= 0) chunk.writeInt32BE(chunk.readInt32BE(at + 5) + 1, at + 5);

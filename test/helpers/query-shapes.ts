@@ -1,6 +1,6 @@
 /**
- * Queries of every shape that the driver knows, each with an outcome that depends on nothing else: results, errors in
- * the first row, in a later row, in the client, cancellations, timeouts, transactions.
+ * Queries of every shape that the driver supports, each with an outcome that depends on nothing else: results, errors
+ * in the first row, in a later row, in the client, cancellations, timeouts, transactions.
  */
 
 import assert from 'node:assert/strict';
@@ -10,7 +10,7 @@ import { sqlState } from '../../src/db/database-error.ts';
 import type { Sql } from '../../src/db/sql.ts';
 import { runInRequest } from '../../src/observability/request-context.ts';
 
-/** What a caller sees of a query, in plain values. */
+/** The outcome of a query for its caller, in plain values. */
 export type Outcome = { readonly value: unknown } | { readonly failed: unknown };
 
 export interface QueryShape {
@@ -18,7 +18,7 @@ export interface QueryShape {
   readonly run: (database: Database) => Promise<unknown>;
 }
 
-/** Runs it, and returns what came of it in plain values, which can be compared. */
+/** Runs the query and returns its outcome in plain values, which can be compared. */
 export async function outcomeOf(run: () => Promise<unknown>): Promise<Outcome> {
   try {
     return { value: plain(await run()) };
@@ -28,7 +28,7 @@ export async function outcomeOf(run: () => Promise<unknown>): Promise<Outcome> {
   }
 }
 
-/** A result with all that the driver puts on it; holes of an array stay visible. */
+/** A result with all properties that the driver adds. Holes of an array remain visible. */
 function plain(value: unknown): unknown {
   if (Buffer.isBuffer(value)) return value.toString('latin1');
   if (!Array.isArray(value)) return value;
@@ -49,7 +49,7 @@ function abortMidway(work: () => Promise<unknown>): Promise<unknown> {
   return runInRequest({ id: 'req-1', signal: controller.signal }, work).finally(() => clearTimeout(timer));
 }
 
-/** Sends a row about every millisecond, each at once, for as long as it is let. */
+/** Sends a row about every millisecond, each at once, until it is stopped. */
 const slowRows = (sql: Sql) =>
   sql`select repeat('x', 9000) as x, pg_sleep(0.001) from generate_series(1, 20000)`;
 

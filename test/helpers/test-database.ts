@@ -3,18 +3,18 @@ import postgres from 'postgres';
 import { connectDatabase, type Database, type DatabaseOptions } from '../../src/db/database.ts';
 import { captureLog } from './captured-log.ts';
 
-/** The variable by which `test/run.ts` tells the files where the run's PostgreSQL is. */
+/** The variable in which `test/run.ts` passes the URL of the run's PostgreSQL to the test files. */
 export const serverVariable = 'STRATA_TEST_SERVER';
 
-/** The database with all migrations, from which those of the tests are copied. */
+/** The database with all migrations, from which the databases of the tests are copied. */
 export const templateName = 'strata_template';
 
-/** Where to say what is to happen after the test: its context, or `{ after }` of `node:test` for the whole file. */
+/** Registers cleanup: the context of a test, or `{ after }` of `node:test` for the whole file. */
 export interface After {
   after(work: () => Promise<void>): void;
 }
 
-/** The URL of the run's PostgreSQL, as its superuser. Throws if the file was not started by the runner. */
+/** Returns the URL of the run's PostgreSQL as its superuser. Throws if the runner did not start the file. */
 export function testServerUrl(): string {
   const url = process.env[serverVariable];
   if (url === undefined) {
@@ -24,8 +24,8 @@ export function testServerUrl(): string {
 }
 
 /**
- * Makes a database, by default with all migrations applied, and drops it after the test. Returns its URL. An empty one
- * can have a `locale`, as `create database` takes it.
+ * Creates a database, by default with all migrations applied, and drops it after the test. Returns its URL. An empty
+ * database can have a `locale`, as in `create database`.
  */
 export async function mustCreateDatabase(
   t: After,
@@ -43,7 +43,7 @@ export async function mustCreateDatabase(
   return url.href;
 }
 
-/** Makes a database and connects to it as the program does. Both end after the test. */
+/** Creates a database and connects to it like the program. Both end after the test. */
 export async function mustOpenTestDatabase(
   t: After,
   options: Partial<DatabaseOptions> = {},
@@ -52,7 +52,7 @@ export async function mustOpenTestDatabase(
   return { ...mustConnect(t, { url, ...options }), url };
 }
 
-/** Connects as the program does, until the end of the test. */
+/** Connects like the program, until the end of the test. */
 export function mustConnect(t: After, options: Partial<DatabaseOptions>): Database {
   const database = connectDatabase({
     url: null,

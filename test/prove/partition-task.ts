@@ -1,6 +1,6 @@
 import { addFeature } from '../helpers/add-feature.ts';
 
-/** Adds to a copy of the sources a task that runs until it is cancelled, and leaves a sign of life five times a second. */
+/** Adds a task to a copy of the sources that runs until it is aborted, and writes a heartbeat five times a second. */
 export function addPartitionTask(sources: string): Promise<void> {
   return addFeature(
     sources,

@@ -1,13 +1,14 @@
 /**
- * `npm run prove -- partition`: the network between the program and its database drops packets and says nothing.
+ * `npm run prove -- partition`: the network between the program and its database silently drops packets.
  *
  *     npm run prove -- partition            cuts of 2, 2, 20 and 20 s
  *     npm run prove -- partition --quick    cuts of 2, 2, 8 and 8 s
  *
- * The program runs in a network namespace of its own; a pair of virtual interfaces leads to PostgreSQL outside of it. A cut
- * drops the packets of all present connections for good, as a firewall that has lost its state does, and those of new
- * ones while it lasts. The proof measures after each cut: how long after the cut requests are answered again, how long until a job that ran is
- * run again, and whether one ran twice at a time. Then SIGTERM during one more cut. Needs root, `ip` and `iptables`.
+ * The program runs in a network namespace of its own; a pair of virtual interfaces leads to PostgreSQL outside of it. A
+ * cut drops the packets of all present connections permanently, as a firewall that has lost its state does, and those
+ * of new connections while it lasts. The proof measures after each cut: the time until requests are answered again, the
+ * time until a job that was running runs again, and whether a job ran twice at a time. Finally it sends SIGTERM during
+ * one more cut. Needs root, `ip` and `iptables`.
  */
 
 import { execFileSync, spawn } from 'node:child_process';
@@ -86,7 +87,7 @@ async function prove(): Promise<void> {
       const before = await attempt();
       await until('the job runs', async () => (await attempt()) >= Math.max(1, before), 30_000);
       const running = await attempt();
-      // Requests are under way in every connection when the packets are dropped.
+      // Requests are in flight on every connection when the packets are dropped.
       const load = setInterval(() => void answers(), 20);
       await delay(500);
       cut();
@@ -137,7 +138,7 @@ async function attempt(): Promise<number> {
   return rows[0]?.attempt ?? 0;
 }
 
-/** Whether a request that asks the database is answered with 200 within a second. */
+/** Whether a request that queries the database is answered with 200 within a second. */
 async function answers(): Promise<boolean> {
   try {
     const answer = await fetch(`http://${subnet}.2:8000/api/v1/posts`, {
@@ -150,7 +151,7 @@ async function answers(): Promise<boolean> {
   }
 }
 
-/** Whether as many as there are connections, and more, are answered at a time. */
+/** Whether more concurrent requests than there are connections are all answered. */
 async function answersAll(): Promise<boolean> {
   return (await Promise.all(Array.from({ length: 12 }, answers))).every((each) => each);
 }
@@ -166,14 +167,14 @@ function openNamespace(): void {
   ip('-n', namespace, 'link', 'set', 'lo', 'up');
 }
 
-/** Drops what goes to and comes from the port of the database. */
+/** Drops the packets to and from the port of the database. */
 function cut(): void {
   for (const port of openPorts()) drop(port);
   iptables('-I', 'OUTPUT', '-p', 'tcp', '--dport', String(forward.port), '-j', 'DROP');
   iptables('-I', 'INPUT', '-p', 'tcp', '--sport', String(forward.port), '-j', 'DROP');
 }
 
-/** New connections work again; those of before the cut are forgotten. */
+/** New connections work again. Packets of connections from before the cut are dropped permanently. */
 function mend(): void {
   iptables('-D', 'OUTPUT', '-p', 'tcp', '--dport', String(forward.port), '-j', 'DROP');
   iptables('-D', 'INPUT', '-p', 'tcp', '--sport', String(forward.port), '-j', 'DROP');
@@ -207,7 +208,7 @@ function closeNamespace(): void {
         for (const pid of text.split('\n').filter((each) => each !== ''))
           process.kill(Number(pid), 'SIGKILL');
     } catch {
-      // It is not there.
+      // The rule does not exist.
     }
   }
 }
@@ -216,14 +217,14 @@ function ip(...args: string[]): void {
   execFileSync('ip', args);
 }
 
-/** In the namespace, so that nothing else is touched, and gone with it. */
+/** The rules are in the namespace, so they affect nothing else and disappear with it. */
 function iptables(...args: string[]): void {
   execFileSync('ip', ['netns', 'exec', namespace, 'iptables', ...args]);
 }
 
 /**
- * The embedded PostgreSQL listens on the loopback interface alone. What the program sees of the way, its connections to this
- * forwarder, is what is cut; the forwarder gives a connection up as PostgreSQL does with `serverKeepAlive`.
+ * The embedded PostgreSQL listens only on the loopback interface. The cut affects the program's connections to this
+ * forwarder, and the forwarder gives a dead connection up as PostgreSQL does with `serverKeepAlive`.
  */
 async function forwardTo(target: number): Promise<{ readonly port: number; close(): void }> {
   const server = createServer((client) => {

@@ -1,7 +1,7 @@
 /**
- * `npm run prove -- pooler`: a runner behind a real PgBouncer, in each of its modes. Where a connection is lent by the
- * transaction, or by the statement, the runner refuses with a sentence; a pooler of sessions it may use. With a direct
- * way for its lock, everything else goes through a pooler of transactions: jobs and their `ctx.tx`, and none fails.
+ * `npm run prove -- pooler`: a runner behind a real PgBouncer, in each of its modes. With transaction or statement
+ * pooling the runner refuses to start with a sentence; session pooling works. With a direct connection for its lock,
+ * everything else works through a transaction pooler: jobs and their `ctx.tx`, and none fails.
  */
 
 import { spawn } from 'node:child_process';
@@ -58,7 +58,7 @@ try {
   await rm(folder, { recursive: true, force: true });
 }
 
-/** Runs jobs in threads whose connections, and those of the runner but for its lock, are lent by the pooler. */
+/** Runs jobs in threads. All connections except the one for the runner's lock go through the transaction pooler. */
 async function runThrough(mode: string, size: number) {
   const pooler = await startPgBouncer(mode, size);
   const workerData: TestThreadData = { databaseUrl: pooler.url };
@@ -76,7 +76,7 @@ async function runThrough(mode: string, size: number) {
       ...{ databaseUrl: pooler.url, directUrl: postgres.url, definitions: [counts], version: '0.0.0', log },
       ...{ pool, metrics: createMetrics() },
     });
-    // Some at a time, so that statements of this pool, of the runner and of the threads come in every order.
+    // Several at a time, so that statements of this pool, of the runner and of the threads mix in every order.
     for (let count = 0; count < jobs; count += 10) {
       await Promise.all(Array.from({ length: 10 }, () => queue.enqueue(sql, counts, {})));
     }
@@ -95,7 +95,7 @@ async function runThrough(mode: string, size: number) {
   }
 }
 
-/** Resolves with the sentence by which a runner refuses, or undefined if it runs. */
+/** Resolves with the sentence with which a runner refuses to start, or undefined if it runs. */
 async function tryRunner(mode: string, size: number): Promise<string | undefined> {
   const pooler = await startPgBouncer(mode, size);
   try {
@@ -125,7 +125,7 @@ async function startPgBouncer(mode: string, size: number): Promise<{ url: string
       `auth_type = any\npool_mode = ${mode}\ndefault_pool_size = ${size}\n` +
       'ignore_startup_parameters = statement_timeout\n',
   );
-  // It refuses to work as root.
+  // PgBouncer refuses to run as root.
   const asUser = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
   const child = spawn('pgbouncer', ['-q', ...asUser, config], { stdio: ['ignore', 'ignore', 'inherit'] });
   await until('PgBouncer listens', () => isTaken(port), 10_000);

@@ -1,21 +1,21 @@
 /**
- * Finds connections whose peer is dead although nobody has said so: the network drops packets, a firewall has forgotten
- * the connection, a proxy stands still, the server's address has moved to another machine. TCP alone takes 15 minutes
- * to give such a connection up, and a statement timeout does not help, because its message does not arrive either.
+ * Finds connections whose peer is dead although no packet reports it: the network drops packets, a firewall forgot the
+ * connection, a proxy hangs, the server's address moved to another machine. TCP alone needs 15 minutes to give such a
+ * connection up, and a statement timeout does not help, because its message does not arrive either.
  *
- *     statement sent, no byte for 1.5 s ──> asks PostgreSQL, on another connection, what the backend does
+ *     statement sent, no byte for 1.5 s ──> ask PostgreSQL, on another connection, what the backend is doing
  *
- *       working                                    a slow statement: waits, and asks again later
- *       done (idle, waits for its client, gone)    twice in a row: the answer is lost ──> dead
- *       PostgreSQL cannot be reached               for 6 s  ──> dead
- *       unknown (behind a pooler)                  for longer than the limit of a statement ──> dead
+ *       working                                      a slow statement: wait, and ask again later
+ *       done (idle, waiting for its client, gone)    twice in a row: the response is lost ──> dead
+ *       PostgreSQL cannot be reached                 for 6 s ──> dead
+ *       unknown (behind a pooler)                    for longer than the limit of a statement ──> dead
  *
- * A dead connection is destroyed: what it was to answer rejects as if it had been reset, and the next statement opens a
- * new one. PostgreSQL is told to end the backend, so that its locks are free at once and not when the server notices.
- * A pool then also closes its idle connections that have been silent for as long (`database.ts`).
+ * A dead connection is destroyed: its statement rejects as after a connection reset, and the next statement opens a new
+ * connection. The backend is terminated as well, so its locks are free at once and not when the server notices the dead
+ * peer. A pool also closes its idle connections that have been silent for as long (`database.ts`).
  *
- * Silence is counted in checks and not by the clock: in a process that was blocked or stopped, what has arrived
- * meanwhile is read between two checks. Statements read by cursor are not watched, as their reader may take its time.
+ * Silence is counted in checks and not by the clock: when the process was blocked or stopped, the bytes that arrived
+ * meanwhile are read between two checks. Statements read by cursor are not watched, because their reader may be slow.
  */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -26,43 +26,46 @@ import type { DriverSocket } from './driver-socket.ts';
 
 export interface AnswerWatchOptions {
   readonly activity: BackendActivity;
-  /** How long a statement outside of a transaction may take where nothing is known about it; undefined for no limit. */
+  /** How long a statement in autocommit mode may take if the state of its backend is unknown. undefined: no limit. */
   readonly limitMs?: number | undefined;
   /** Called for each connection that was given up. */
   readonly onDead?: ((dead: DeadConnection) => void) | undefined;
 }
 
 export interface DeadConnection {
-  /** The process id of its backend. */
+  /** The process id of the backend. */
   readonly pid: number;
   readonly silentMs: number;
   readonly error: Error;
 }
 
 export interface AnswerWatch {
-  /** Sends a query by `sendOn`, and watches for its answer. `alone`: it is in no transaction, as by default. */
-  readonly send: (query: DriverQuery, sendOn: SendQuery, alone?: boolean) => void;
-  /** To be told of each socket that the driver opens. */
+  /**
+   * Sends a query through `sendOn` and watches for its response. `autocommit` is false inside a transaction; default:
+   * true.
+   */
+  readonly send: (query: DriverQuery, sendOn: SendQuery, autocommit?: boolean) => void;
+  /** Call it with each socket that the driver opens. */
   opened(socket: DriverSocket): void;
 }
 
 const checkMs = 500;
 /** Checks without a byte before PostgreSQL is asked. */
 const suspectChecks = 3;
-/** Checks between two questions about a statement that is at work. */
+/** Checks between two questions about a statement that is working. */
 const restChecks = 4;
-/** Answers in a row that say `done`, so that an answer that is just arriving is not taken for a lost one. */
+/** Answers `done` in a row that are required, because a response may just be arriving. */
 const doneInRow = 2;
 const unreachableMs = 6_000;
 
-/** A statement that waits for an answer. */
+/** A statement that waits for its response. */
 class Exchange {
-  /** Kept until its backend is known; its result is not to be kept. */
+  /** Kept only until its backend is known, so that its result can be collected. */
   query: DriverQuery | undefined;
   /** The socket that was opened for it. */
   socket: DriverSocket | undefined;
   readonly isLimited: boolean;
-  /** Its place among those under way; below 0 when it is over. */
+  /** Its index among the running exchanges; below 0 after the end. */
   index = -1;
   #backend: object | undefined;
 
@@ -71,7 +74,7 @@ class Exchange {
     this.isLimited = isLimited;
   }
 
-  /** What the driver knows of the connection: an object of its own for each of its connections. */
+  /** The driver's state of the connection: one object for each of its connections. */
   get backend(): object | undefined {
     const state = this.query?.state;
     if (typeof state === 'object' && state !== null) this.#backend = state;
@@ -83,13 +86,13 @@ interface Silence {
   readonly exchange: Exchange;
   readonly bytesRead: number;
   checks: number;
-  /** When the next question is due, in checks. */
+  /** The check at which the next question is due. */
   askAt: number;
-  /** How often in a row the backend was `done`. */
+  /** How many answers in a row were `done`. */
   done: number;
 }
 
-/** The exchange for which a connection is being opened: the driver sends its statement first on it. */
+/** The exchange for which a connection is being opened. The driver sends its statement first on the new connection. */
 const opening = new AsyncLocalStorage<Exchange>();
 
 export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOptions): AnswerWatch {
@@ -112,13 +115,13 @@ export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOpti
     exchange.query = undefined;
   }
 
-  /** Notes which socket belongs to a connection of the driver, which is all that the driver's queries name. */
+  /** Records which socket belongs to a connection of the driver: the driver's queries name only the connection. */
   function learn({ socket, backend }: Exchange): void {
     if (socket !== undefined && backend !== undefined) sockets.set(backend, socket);
   }
 
-  function send(query: DriverQuery, sendOn: SendQuery, alone = true): void {
-    const exchange = start(query, alone);
+  function send(query: DriverQuery, sendOn: SendQuery, autocommit = true): void {
+    const exchange = start(query, autocommit);
     const { resolve, reject } = query;
     query.resolve = (result) => {
       end(exchange);
@@ -144,7 +147,7 @@ export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOpti
       learn(exchange);
       const { backend, query } = exchange;
       const socket = backend === undefined ? undefined : sockets.get(backend);
-      // The driver settles what was on it, or has lost it.
+      // The driver rejects its statement, or has lost it.
       if (socket?.destroyed === true) exchanges.remove(exchange);
       if (socket === undefined || socket.destroyed || query?.cursorFn !== undefined) continue;
       silences.set(socket, continued(before.get(socket), exchange, socket.bytesRead));
@@ -160,7 +163,7 @@ export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOpti
     isAsking = false;
     const dead: number[] = [];
     for (const [socket, silence] of suspects) {
-      // It has answered meanwhile.
+      // A response arrived meanwhile.
       if (!silences.has(socket) || silences.get(socket) !== silence) continue;
       if (socket.bytesRead !== silence.bytesRead || silence.exchange.index < 0) continue;
       const reason = judge(silence, activityOf);
@@ -169,7 +172,7 @@ export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOpti
       const pid = pidOf(silence.exchange);
       const error = Object.assign(
         new Error(
-          `The connection to the database is dead: no answer came for ${silentMs} ms, and ${reason}.`,
+          `The connection to the database is dead: no response arrived for ${silentMs} ms, and ${reason}.`,
         ),
         { code: 'ETIMEDOUT' },
       );
@@ -180,7 +183,7 @@ export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOpti
     if (dead.length > 0 && activityOf !== undefined) await activity.end(dead);
   }
 
-  /** Why the connection is dead; undefined if it is not, or not yet. */
+  /** Returns why the connection is dead, or undefined if it is not dead, or not yet known to be. */
   function judge(
     silence: Silence,
     activityOf: Awaited<ReturnType<BackendActivity['ask']>> | undefined,
@@ -191,10 +194,10 @@ export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOpti
     }
     const found = activityOf(pidOf(silence.exchange));
     silence.done = found === 'done' ? silence.done + 1 : 0;
-    if (silence.done >= doneInRow) return 'PostgreSQL waits for nothing but this client';
+    if (silence.done >= doneInRow) return 'PostgreSQL is waiting for this client';
     if (found !== 'done') silence.askAt = silence.checks + restChecks;
     const isOverLimit = silence.exchange.isLimited && limitMs !== undefined && silentMs > limitMs;
-    return found === 'unknown' && isOverLimit ? `${limitMs} ms are the limit` : undefined;
+    return found === 'unknown' && isOverLimit ? `the limit is ${limitMs} ms` : undefined;
   }
 
   return {
@@ -209,8 +212,8 @@ export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOpti
 }
 
 /**
- * The exchanges under way. An array in which the last one takes the place of one that is removed, and no Set: the old
- * tables of a Set hold what was in it, and with it the result of each query, until the old generation is collected.
+ * The running exchanges. It is an array in which the last element replaces a removed one, and not a Set: the old tables
+ * of a Set keep what was in them, including the result of each query, until the old generation is collected.
  */
 function createExchanges() {
   const all: Exchange[] = [];

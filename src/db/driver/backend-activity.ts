@@ -1,6 +1,6 @@
 /**
- * What PostgreSQL says of its side of connections: whether the backend of each is at work, or has nothing more to do
- * for its client. It is asked on a connection of its own, which opens when it is needed and closes soon after.
+ * Reads from PostgreSQL whether the backends of given connections are working, or have nothing more to do for their
+ * client. It uses a connection of its own, which opens when it is needed and closes soon after.
  */
 
 import type postgres from 'postgres';
@@ -8,44 +8,48 @@ import { withTimeout } from '../../concurrency/with-timeout.ts';
 import { isConnectionError } from '../database-error.ts';
 
 /**
- * `working`: on a statement. `done`: the backend waits for its client, or is gone. `unknown`: a pooler stands in
- * between, which gives the connection other backends than the one it announced; or PostgreSQL does not tell.
+ * `working`: runs a statement. `done`: waits for its client, or is gone. `unknown`: a pooler assigned other backends
+ * than the announced one, or PostgreSQL hides the state.
  */
 export type Activity = 'working' | 'done' | 'unknown';
 
 export interface BackendActivity {
-  /** Resolves with the activity of each backend. Rejects if PostgreSQL cannot be reached within a moment. */
+  /** Resolves with the activity of each backend. Rejects if PostgreSQL cannot be reached within about 2 s. */
   ask(pids: readonly number[]): Promise<(pid: number) => Activity>;
-  /** Ends backends whose client is gone, so that their locks are free. Does nothing for those of others. Never rejects. */
+  /**
+   * Terminates backends whose client is gone, which frees their locks. Ignores those of other programs. Never rejects.
+   */
   end(pids: readonly number[]): Promise<void>;
   close(): void;
 }
 
 export interface ActivityConnection {
   readonly sql: postgres.Sql;
-  /** Closes it at once, whatever it waits for. */
+  /** Closes the connection at once, even while it waits for a response. */
   destroy(): void;
 }
 
-/** A connection is opened, and a busy server answers, within this time. */
-const answerMs = 2_000;
-/** An open connection that needs longer than this may be as dead as the ones it is asked about: a new one is opened. */
-const reuseMs = 300;
+/** Enough to open a connection to a busy server and get a response. */
+const timeoutMs = 2_000;
+/** An open connection that takes longer may be as dead as those in question, so a new one is opened. */
+const reuseTimeoutMs = 300;
 
-/** `connect` opens a connection for one query at a time, with the same user and application name as those asked about. */
+/**
+ * `connect` opens a connection for one query at a time, with the same user and application name as those in question.
+ */
 export function createBackendActivity(connect: () => ActivityConnection): BackendActivity {
   let connection: ActivityConnection | undefined;
 
   async function run<T>(work: (sql: postgres.Sql) => Promise<T>): Promise<T> {
     if (connection !== undefined) {
       try {
-        return await runOn(connection, work, reuseMs);
+        return await runOn(connection, work, reuseTimeoutMs);
       } catch (error) {
-        if (isRefusal(error)) throw error;
+        if (isServerError(error)) throw error;
       }
     }
     connection ??= connect();
-    return runOn(connection, work, answerMs);
+    return runOn(connection, work, timeoutMs);
   }
 
   /** Destroys the connection if the work fails or takes longer than `limitMs`. */
@@ -70,7 +74,7 @@ export function createBackendActivity(connect: () => ActivityConnection): Backen
       try {
         return await run((sql) => readActivity(sql, pids));
       } catch (error) {
-        if (isRefusal(error)) return () => 'unknown';
+        if (isServerError(error)) return () => 'unknown';
         throw error;
       }
     },
@@ -87,15 +91,15 @@ export function createBackendActivity(connect: () => ActivityConnection): Backen
   };
 }
 
-/** Whether PostgreSQL is reachable but refuses to work, because it is full or starting. */
-function isRefusal(error: unknown): boolean {
+/** Whether PostgreSQL is reachable but rejects the connection, because it is full or starting. */
+function isServerError(error: unknown): boolean {
   return !isConnectionError(error) && error instanceof Error && 'severity' in error;
 }
 
-/** The number may belong to the session of somebody else by now. */
+/** By now the process id may belong to a session of another program. */
 const isOurs = `application_name = current_setting('application_name') and usename = session_user`;
 
-/** Without parameters, so that the driver prepares nothing. */
+/** Without parameters, because the driver would prepare a statement with parameters. */
 async function readActivity(sql: postgres.Sql, pids: readonly number[]): Promise<(pid: number) => Activity> {
   const rows = await sql.unsafe<{ pid: number; state: string | null; wait: string | null; own: number }[]>(`
     select pid, state, wait_event_type as wait, pg_backend_pid() as own from pg_stat_activity

@@ -1,21 +1,21 @@
 /**
- * Cancels a query in PostgreSQL, so that its connection is free soon and no other query is hit.
+ * Cancels a query in PostgreSQL, so that its connection is soon free and no other query is hit.
  *
- * A cancel request travels on a connection of its own and names a backend, not a query. It can come too early, before the
- * backend has begun the query, and then it has no effect; or too late, when the backend has begun the next query, and
- * then it cancels that one. Therefore:
+ * A cancel request uses a connection of its own and names a backend, not a query. It has no effect when it arrives
+ * before the backend has started the query. When it arrives after the backend has started the next query, it cancels
+ * that one. Therefore:
  *
- *     request ends ──> ask ──closed──> over? ──no──> wait (20 ms, doubled up to 300 ms) ──> ask again
- *                       │                └─yes──> no request under way ──> reset ──> the connection is free
- *                       └─ open for 2 s ──> nobody knows whether it still arrives ──> the connection is given up
+ *     request ends ──> cancel ──closed──> query over? ──no──> wait (20 ms, doubled up to 300 ms) ──> cancel again
+ *                        │                    └─yes──> no cancel request pending ──> reset ──> connection is free
+ *                        └─ open for 2 s ──> it may still arrive at any time ──> the connection is given up
  *
  * PostgreSQL closes the connection of a cancel request after it has signalled the backend, and a backend that waits for
- * a command absorbs the signal. The reset sends one more statement all the same, and repeats it when it is cancelled:
- * a pooler or a proxy may close the request's connection earlier than PostgreSQL.
+ * a command ignores the signal. A pooler or a proxy may close that connection earlier, so the reset sends one more
+ * statement, and repeats it if it is cancelled.
  *
- * Invariants: a connection is released only when no cancel request for it is under way, and each request is sent while
- * the query it is meant for has not been settled. A query whose connection is still being opened cannot be cancelled
- * before it runs; it is asked for until it does.
+ * Invariants: a connection is released only when no cancel request for it is pending, and each request is sent while
+ * its query is unsettled. A query whose connection is still being opened cannot be cancelled before it runs; requests
+ * repeat until then.
  */
 
 import { withTimeout } from '../../concurrency/with-timeout.ts';
@@ -26,7 +26,7 @@ import type { PoolConnection } from './pool-connection.ts';
 const minPauseMs = 20;
 const maxPauseMs = 300;
 /** A cancel request that takes longer may still arrive at any time. */
-const requestMs = 2_000;
+const requestTimeoutMs = 2_000;
 
 export class Cancellation {
   readonly #query: DriverQuery;
@@ -37,7 +37,7 @@ export class Cancellation {
   #isDoubtful = false;
   #wake = () => {};
 
-  /** Begins to ask. */
+  /** Starts to send cancel requests. */
   constructor(query: DriverQuery, connection: PoolConnection, log: Logger) {
     this.#query = query;
     this.#connection = connection;
@@ -46,8 +46,8 @@ export class Cancellation {
   }
 
   /**
-   * Call it when the query is over. Resolves when no request is under way. A connection that a request may still hit
-   * is given up.
+   * Call it when the query is over. Resolves when no cancel request is pending. Gives the connection up if a request
+   * may still hit it.
    */
   async finish(): Promise<void> {
     this.#isOver = true;
@@ -64,7 +64,7 @@ export class Cancellation {
     }
   }
 
-  /** Resolves with whether the request's connection has closed. */
+  /** Resolves with whether the connection of the cancel request has closed. */
   #request(): Promise<boolean> {
     const closed = this.#connection.cancel(this.#query).then(
       () => true,
@@ -73,7 +73,7 @@ export class Cancellation {
         return true;
       },
     );
-    return withTimeout(closed, requestMs, () => false);
+    return withTimeout(closed, requestTimeoutMs, () => false);
   }
 
   #pause(ms: number): Promise<void> {

@@ -1,12 +1,12 @@
 /**
- * How PostgreSQL's types become JavaScript values, where the driver's own choice is not ours.
+ * How values of PostgreSQL's types become JavaScript values, where the driver's default does not fit.
  *
- * - `bigint` is a number. Identities and counts stay below 2^53; a column that may exceed it must be cast to text
- *   in its query.
- * - `bytea` is a Buffer, in whichever of its two forms (`bytea_output`) the server writes it.
- * - Arrays of the types below go both ways: `any(${ids})` takes a plain array. The driver would learn array types
- *   by asking the server on each new connection; a connection that breaks just then never recovers, and their
- *   numbers are fixed, so they are named here and it does not ask.
+ * - `bigint` is a number. Identities and counts stay below 2^53; a column that may exceed it must be cast to text in
+ *   its query.
+ * - `bytea` is a Buffer, in both output formats of the server (`bytea_output`).
+ * - Arrays of the types below are converted both ways: `any(${ids})` takes a plain array. By default the driver asks
+ *   the server for the array types on each new connection, and a connection that breaks at that moment never recovers.
+ *   The type numbers are fixed, so they are listed here instead.
  */
 
 const int8 = { to: 20, from: [20], parse: Number, serialize: String };
@@ -15,7 +15,7 @@ const bytea = {
   to: 17,
   from: [17],
   parse: parseBytea,
-  // The driver gives text that it has made before once more when it repeats a statement.
+  // When the driver repeats a statement, it passes the text of the first attempt.
   serialize: (value: Uint8Array | string): string =>
     typeof value === 'string' ? value : `\\x${Buffer.from(value).toString('hex')}`,
 };
@@ -31,13 +31,13 @@ export const columnTypes = {
   uuidArray: arrayType(2951, String, String),
 };
 
-/** A one-dimensional array type by the number PostgreSQL has for it, and the conversion of one element. */
+/** Creates a one-dimensional array type from its OID in PostgreSQL and the conversion of one element. */
 function arrayType(oid: number, parse: (text: string) => unknown, serialize: (value: unknown) => string) {
   return {
     to: oid,
     from: [oid],
     parse: (text: string): unknown[] => parseArray(text).map((item) => (item === null ? null : parse(item))),
-    // The driver gives text that it has made before once more when it repeats a statement.
+    // When the driver repeats a statement, it passes the text of the first attempt.
     serialize: (values: readonly unknown[] | string): string =>
       typeof values === 'string'
         ? values
@@ -45,7 +45,7 @@ function arrayType(oid: number, parse: (text: string) => unknown, serialize: (va
   };
 }
 
-/** Reads `\x6869`, or `hi`, in which `\\` stands for a backslash and `\ooo` for a byte in octal digits. */
+/** Reads `\x6869`, or the escape format: `hi`, where `\\` is a backslash and `\ooo` a byte in octal digits. */
 export function parseBytea(text: string): Buffer {
   if (text.startsWith('\\x')) return Buffer.from(text.slice(2), 'hex');
   const bytes = text.replace(/\\(?:([0-3][0-7]{2})|(\\))/g, (_all, octal: string | undefined) =>

@@ -1,14 +1,14 @@
 /**
- * What every connection to PostgreSQL is opened with, from its URL: where to, how encrypted, and which parameters its
- * session starts with. `driver.ts` passes it to the driver as options and never as a URL, because the driver reads URLs
- * in its own way and sends parameters that it does not know to the server.
+ * Turns the URL of a database into the driver's options: the servers, the encryption, and the session parameters.
+ * `driver.ts` passes options and never the URL, because the driver parses URLs differently and sends unknown parameters
+ * to the server.
  *
- * A database or a role can have defaults of its own (`alter database … set datestyle`), and some of them change what a
- * value means. Two defences:
+ * A database or a role can have defaults of its own (`alter database … set datestyle`), and some of them change the
+ * meaning of a value. There are two defences:
  *
- * - `sessionDefaults` are sent with each connection. A pooler refuses parameters that it does not know; these are the
- *   ones that PostgreSQL reports to its clients, so every pooler keeps them apart.
- * - The rest is read in any form (`column-types.ts`), or looked at before the program starts (`suitability.ts`).
+ * - `sessionDefaults` are sent with each connection. A pooler rejects parameters that it does not know. These are
+ *   parameters that PostgreSQL reports to its clients, so every pooler supports them.
+ * - All others are read in any form (`column-types.ts`), or checked before the program starts (`suitability.ts`).
  */
 
 import { readFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { StartError } from '../../errors.ts';
 import { type ConnectionTarget, readConnectionUrl, type TlsVersion } from './connection-url.ts';
 
-/** Options of the driver, all given, so that it has nothing to look for elsewhere. */
+/** Options of the driver. All are given, so that it reads none from elsewhere. */
 export interface ConnectionOptions {
   readonly host: string[];
   readonly port: number[];
@@ -30,7 +30,7 @@ export interface ConnectionOptions {
   readonly connection: Readonly<Record<string, string>>;
 }
 
-/** Those of `tls.connect` that a URL can say something about. */
+/** The options of `tls.connect` that a URL can set. */
 interface TlsOptions {
   readonly rejectUnauthorized: boolean;
   readonly ca?: Buffer;
@@ -44,7 +44,7 @@ interface TlsOptions {
 
 const sessionDefaults = {
   DateStyle: 'ISO, MDY',
-  // Offsets of other zones may have seconds, which JavaScript does not read.
+  // Offsets of other zones may have seconds, which JavaScript does not parse.
   TimeZone: 'UTC',
   standard_conforming_strings: 'on',
 };
@@ -68,8 +68,8 @@ export const setServerKeepAlive = `select ${Object.entries(serverKeepAlive)
   .join(', ')}`;
 
 /**
- * Throws a ConnectionUrlError for a URL that is not valid, and a StartError for a certificate that cannot be read.
- * `parameters` are sent too, as text: the driver leaves out what is 0.
+ * Returns the options for a URL. `parameters` are session parameters, sent as text, because the driver drops the number
+ * 0. Throws a ConnectionUrlError for an invalid URL, and a StartError for a certificate that cannot be read.
  */
 export function connectionOptions(
   url: string,
@@ -106,18 +106,15 @@ function tlsOptions({ tls, hosts }: ConnectionTarget): ConnectionOptions['ssl'] 
     ...(maxVersion !== undefined && { maxVersion }),
     ...(mode === 'verify-ca' && { checkServerIdentity: () => undefined }),
     ...(mode === 'verify-full' && {
-      checkServerIdentity: (_name, certificate) => checkIdentityOfAny(hosts, certificate),
+      checkServerIdentity: (_name, certificate) => verifyServerName(hosts, certificate),
     }),
   };
 }
 
-/** Not by the name that TLS gives, which for an address is none. With several hosts, any of them will do. */
-function checkIdentityOfAny(
-  hosts: ConnectionTarget['hosts'],
-  certificate: PeerCertificate,
-): Error | undefined {
-  const refusals = hosts.map(({ host }) => checkServerIdentity(host, certificate));
-  return refusals.includes(undefined) ? undefined : refusals[0];
+/** Not by the name that TLS passes, which is empty for an IP address. With several hosts, each of them is accepted. */
+function verifyServerName(hosts: ConnectionTarget['hosts'], certificate: PeerCertificate): Error | undefined {
+  const errors = hosts.map(({ host }) => checkServerIdentity(host, certificate));
+  return errors.includes(undefined) ? undefined : errors[0];
 }
 
 function readPem(parameter: string, path: string): Buffer {
@@ -126,7 +123,7 @@ function readPem(parameter: string, path: string): Buffer {
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? cause.code : cause;
     throw new StartError(
-      `The file of ${parameter} in the URL of the database cannot be read (${code}): check that it is there and that this user may read it.`,
+      `The file of ${parameter} in the URL of the database cannot be read (${code}): check that it exists and that this user may read it.`,
       { cause },
     );
   }

@@ -1,15 +1,16 @@
 /**
- * Which connection is free, and which query waits for one. A query or a transaction takes a connection for as long as it
- * runs. Those that find none free wait in their order, until their request ends.
+ * Assigns the connections of a pool. A query or a transaction acquires a connection for as long as it runs. When none
+ * is free, it waits in a first-in, first-out queue until its request ends.
  *
- *     take ──one is free──> in use ──release──> the first that waits, or free
- *       └─none──> line is full? ──yes──> refused at once (503 `overloaded`)
- *                     └─no──> waits ──longer than the limit──> refused
+ *     acquire ──one is free──> in use ──release──> the first waiter, or free
+ *       └─none──> queue full? ──yes──> rejected at once (503 `overloaded`)
+ *                     └─no──> waits ──longer than maxWaitMs──> rejected
  *
- * A line that may grow without bound helps nobody: the requests at its end are answered when their clients have given
- * up, and meanwhile each holds memory. So the newest is refused when the line is full.
+ * The queue is bounded: in an endless queue, the last requests are answered after their clients have given up, and each
+ * of them uses memory until then. When the queue is full, the newest waiter is rejected.
  *
- * The connection that was used last is taken first, so that a pool opens no more connections than it needs at once.
+ * The most recently used connection is acquired first, so that a pool opens no more connections than it needs at a
+ * time.
  */
 
 import { createDeferred } from '../../concurrency/deferred.ts';
@@ -24,45 +25,46 @@ export interface SlotStats {
 }
 
 export interface SlotLimits {
-  /** How many may wait at once; without limit unless given. */
+  /** How many may wait at a time. Default: no limit. */
   readonly maxWaiting?: number | undefined;
-  /** How long each may wait, in milliseconds; without limit unless given. */
+  /** How long each may wait, in milliseconds. Default: no limit. */
   readonly maxWaitMs?: number | undefined;
 }
 
 export interface ConnectionSlots<Connection> {
   /**
-   * Takes a connection: at once, or later, returning a promise. The promise rejects with the signal's reason if it is
-   * aborted first, and with the AppError `overloaded` if the limits are reached; then no connection was taken. Each
-   * connection taken must be released once.
+   * Acquires a connection: at once, or later through a promise. The promise rejects with the signal's reason if that is
+   * aborted first, and with the AppError `overloaded` if a limit is reached; then no connection was acquired. Release
+   * each acquired connection once.
    */
-  take(signal: WorkSignal | undefined): Connection | Promise<Connection>;
-  /** Takes a connection if one is free. */
-  takeFree(): Connection | undefined;
+  acquire(signal: WorkSignal | undefined): Connection | Promise<Connection>;
+  /** Acquires a connection if one is free. */
+  tryAcquire(): Connection | undefined;
   release(connection: Connection): void;
-  /** The connections that are not in use now. */
+  /** Returns the connections that are not in use now. */
   free(): readonly Connection[];
   stats(): SlotStats;
-  /** How many were refused so far because of the limits. */
+  /** Returns how many were rejected because of the limits. */
   refused(): number;
-  /** Resolves when no connection is in use, or `deadlineMs` have passed. */
+  /** Resolves when no connection is in use, or after `deadlineMs`. */
   drained(deadlineMs: number): Promise<void>;
 }
 
 /**
- * A place in the line. A query that gives up leaves its place empty; the line is compacted when half of it is empty. It is no
- * Set, whose table is made anew every few changes: an old table, until it is collected, holds what has waited in it.
+ * A place in the queue. A query that gives up leaves its place empty, and the queue is compacted when half of it is
+ * empty. It is no Set, because a Set replaces its table every few changes, and an old table keeps its waiters until it
+ * is collected.
  */
-class Waiting<Connection> {
+class Waiter<Connection> {
   proceed: ((connection: Connection) => void) | undefined;
   readonly reject: () => void;
-  /** When it is refused, by the monotonic clock. */
-  readonly until: number;
+  /** When it is rejected, by the monotonic clock. */
+  readonly deadline: number;
 
-  constructor(proceed: (connection: Connection) => void, reject: () => void, until: number) {
+  constructor(proceed: (connection: Connection) => void, reject: () => void, deadline: number) {
     this.proceed = proceed;
     this.reject = reject;
-    this.until = until;
+    this.deadline = deadline;
   }
 }
 
@@ -71,30 +73,30 @@ export function createConnectionSlots<Connection extends object>(
   { maxWaiting = Number.POSITIVE_INFINITY, maxWaitMs }: SlotLimits = {},
 ): ConnectionSlots<Connection> {
   const size = connections.length;
-  /** The one that was used last is at the end. */
+  /** The most recently used connection is the last one. */
   const free = [...connections];
-  let line: Waiting<Connection>[] = [];
-  /** Of those in the line, how many have not given up. */
+  let queue: Waiter<Connection>[] = [];
+  /** The number of places that are not empty. */
   let waiting = 0;
   let refused = 0;
-  /** Set while there is a line: the first one is the first whose time is over. */
+  /** Set while the queue is not empty: the first waiter is also the first whose time is over. */
   let timer: NodeJS.Timeout | undefined;
   let onDrained: (() => void) | undefined;
 
   function rejectLate(): void {
     timer = undefined;
     const now = performance.now();
-    for (let first = line[0]; first !== undefined; first = line[0]) {
-      if (first.proceed !== undefined && first.until > now) {
-        timer = setTimeout(rejectLate, Math.ceil(first.until - now));
+    for (let first = queue[0]; first !== undefined; first = queue[0]) {
+      if (first.proceed !== undefined && first.deadline > now) {
+        timer = setTimeout(rejectLate, Math.ceil(first.deadline - now));
         return;
       }
-      line.shift();
+      queue.shift();
       if (first.proceed !== undefined) first.reject();
     }
   }
 
-  function reject(): AppError {
+  function createOverloadError(): AppError {
     refused += 1;
     return new AppError('overloaded', 'Too many requests wait for the database: try again shortly.', {
       headers: { 'retry-after': '1' },
@@ -104,27 +106,27 @@ export function createConnectionSlots<Connection extends object>(
   function wait(signal: WorkSignal | undefined): Promise<Connection> {
     return new Promise((resolve, reject) => {
       const leave = () => {
-        place.proceed = undefined;
+        waiter.proceed = undefined;
         waiting -= 1;
         signal?.removeEventListener('abort', giveUp);
       };
-      const place = new Waiting<Connection>(
+      const waiter = new Waiter<Connection>(
         (connection) => {
           leave();
           resolve(connection);
         },
         () => {
           leave();
-          reject(reject());
+          reject(createOverloadError());
         },
         maxWaitMs === undefined ? 0 : performance.now() + maxWaitMs,
       );
       const giveUp = () => {
         leave();
-        if (line.length > 2 * waiting) line = line.filter(({ proceed }) => proceed !== undefined);
+        if (queue.length > 2 * waiting) queue = queue.filter(({ proceed }) => proceed !== undefined);
         reject(signal?.reason);
       };
-      line.push(place);
+      queue.push(waiter);
       waiting += 1;
       signal?.addEventListener('abort', giveUp, { once: true });
       if (maxWaitMs !== undefined) timer ??= setTimeout(rejectLate, maxWaitMs);
@@ -132,15 +134,15 @@ export function createConnectionSlots<Connection extends object>(
   }
 
   return {
-    take(signal) {
+    acquire(signal) {
       const connection = free.pop();
       if (connection !== undefined) return connection;
-      return waiting < maxWaiting ? wait(signal) : Promise.reject(reject());
+      return waiting < maxWaiting ? wait(signal) : Promise.reject(createOverloadError());
     },
-    takeFree: () => free.pop(),
+    tryAcquire: () => free.pop(),
     free: () => [...free],
     release(connection) {
-      for (let first = line.shift(); first !== undefined; first = line.shift()) {
+      for (let first = queue.shift(); first !== undefined; first = queue.shift()) {
         if (first.proceed === undefined) continue;
         first.proceed(connection);
         return;

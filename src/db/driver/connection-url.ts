@@ -1,23 +1,23 @@
 /**
- * Reads the URL of a PostgreSQL server: the form that libpq documents ("Connection URIs"), on top of RFC 3986.
+ * Parses the URL of a PostgreSQL server in the form that libpq documents ("Connection URIs"), based on RFC 3986.
  *
  *     postgres://user:password@host:port,host:port/database?parameter=value&parameter=value
  *
- * Providers of hosted databases, pools and object mappers add parameters of their own. Each parameter is one of three:
+ * Hosting providers, pools and object mappers add parameters of their own. Each parameter is one of three kinds:
  *
- * - used: it says where to connect to, how to encrypt, or what the session starts with
+ * - used: it determines where to connect to, how to encrypt, or how the session starts
  * - ignored by name: its value changes nothing that this program promises
- * - refused by name: everything else, because a parameter that silently does nothing may be a protection
+ * - rejected by name: everything else, because a parameter that silently has no effect may be a protection
  *
- * Nothing here reads the environment, a file, or the network. Messages never repeat a value from the URL.
+ * This module does not read the environment, a file, or the network. Its messages never repeat a value from the URL.
  */
 
 import { domainToASCII } from 'node:url';
 
-/** Why a URL cannot be used, as the end of a sentence. */
+/** Why a URL cannot be used. The message is the end of a sentence. */
 export class ConnectionUrlError extends Error {}
 
-/** How strictly the connection is encrypted, in the words of libpq. `allow` counts as `prefer`. */
+/** How strictly the connection is encrypted, in the terms of libpq. `allow` counts as `prefer`. */
 export type TlsMode = 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
 
 const sessionAttributes = ['read-write', 'read-only', 'primary', 'standby', 'prefer-standby'] as const;
@@ -27,9 +27,9 @@ const tlsVersions = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const;
 export type TlsVersion = (typeof tlsVersions)[number];
 
 export interface ConnectionTarget {
-  /** Tried in this order. A host that starts with `/` is the folder of a Unix domain socket, and then the only one. */
+  /** Tried in this order. A host that starts with `/` is the folder of a Unix domain socket, and then the only host. */
   readonly hosts: readonly { readonly host: string; readonly port: number }[];
-  /** Without a user name it is the account of the process; without a database, the one named like the user. */
+  /** Default: the account of the process for the user, and the name of the user for the database. */
   readonly user: string | undefined;
   readonly password: string | undefined;
   readonly database: string | undefined;
@@ -42,16 +42,16 @@ export interface ConnectionTarget {
     readonly passphrase: string | undefined;
     readonly minVersion: TlsVersion | undefined;
     readonly maxVersion: TlsVersion | undefined;
-    /** Whether TLS starts without asking for it first. */
+    /** Whether TLS starts without a request for it (`sslnegotiation=direct`). */
     readonly isDirect: boolean;
   };
-  /** Which of several hosts will do; undefined for any. */
+  /** Which of several hosts are acceptable; undefined for any. */
   readonly sessionAttributes: SessionAttributes | undefined;
-  /** Parameters that the session starts with. */
+  /** Parameters of the session. */
   readonly session: Readonly<Record<string, string>>;
 }
 
-/** Parameters that are read below. */
+/** Parameters that are used below. */
 const used = new Set([
   ...['host', 'port', 'user', 'password', 'dbname', 'target_session_attrs', 'sslnegotiation'],
   ...['sslmode', 'ssl', 'sslaccept', 'sslrootcert', 'sslcert', 'sslkey', 'sslpassword', 'channel_binding'],
@@ -59,16 +59,16 @@ const used = new Set([
   ...['application_name', 'options', 'schema', 'currentSchema', 'search_path'],
 ]);
 
-/** Parameters without an effect here, and the values with which that is harmless: by default all. */
+/** Parameters without an effect here, and the values for which that is harmless: by default all. */
 const ignored: ReadonlyMap<string, RegExp> = new Map([
   ...[
-    // The program's own settings and its own watch on connections decide these.
+    // The program decides these by its own settings and by the answer watch.
     ...['connect_timeout', 'keepalives', 'keepalives_idle', 'keepalives_interval', 'keepalives_count'],
     ...['tcp_user_timeout', 'fallback_application_name', 'load_balance_hosts', 'max_protocol_version'],
-    // Of pools and object mappers: Prisma, node-postgres, Supabase, Vercel.
+    // Parameters of pools and object mappers: Prisma, node-postgres, Supabase, Vercel.
     ...['pgbouncer', 'connection_limit', 'pool_timeout', 'socket_timeout', 'statement_cache_size'],
     ...['uselibpqcompat', 'supa', 'workaround', 'pool_mode'],
-    // Of Kerberos, and of a compression that TLS no longer has.
+    // Parameters of Kerberos, and of a compression that TLS no longer has.
     ...['krbsrvname', 'gsslib', 'sslcompression'],
   ].map((name): [string, RegExp] => [name, /^/]),
   ['client_encoding', /^(?:utf-?8|auto)$/i],
@@ -83,7 +83,7 @@ const ignored: ReadonlyMap<string, RegExp> = new Map([
 const encode =
   'percent-encode what is special in the user name and the password (@ is %40, : %3A, / %2F, ? %3F, # %23)';
 
-/** Reads a URL that starts with `postgres://` or `postgresql://`. Throws a ConnectionUrlError. */
+/** Parses a URL that starts with `postgres://` or `postgresql://`. Throws a ConnectionUrlError. */
 export function readConnectionUrl(text: string): ConnectionTarget {
   const form = /^postgres(?:ql)?:\/\/([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/is.exec(text);
   if (form === null || /[\s\p{Cc}#]/u.test(text))
@@ -120,13 +120,13 @@ function readParameters(query: string): Map<string, string> {
     if (harmless !== undefined && value !== '' && !harmless.test(value)) {
       throw new ConnectionUrlError(`${describe(name)} has a value that is not supported here: remove it`);
     }
-    // libpq takes an empty value for none, and the last of several.
+    // Like libpq: an empty value counts as missing, and the last of several values wins.
     if (harmless === undefined && value !== '') parameters.set(name, value);
   }
   return parameters;
 }
 
-/** A parameter in a sentence. What does not look like a name may be half a password. */
+/** Names a parameter in a message. Text that does not look like a name may be part of a password. */
 function describe(name: string): string {
   return /^[a-z][a-z0-9_]{0,39}$/i.test(name) ? `the parameter ${name}` : 'a parameter';
 }
@@ -136,7 +136,7 @@ interface Host {
   readonly port: string | undefined;
 }
 
-/** Hosts of the URL's authority, or of the parameters `host` and `port`, which come before them as with libpq. */
+/** The hosts of the URL's authority, or of the parameters `host` and `port`, which take precedence as in libpq. */
 function readHosts(authority: string, parameters: ReadonlyMap<string, string>): ConnectionTarget['hosts'] {
   const named = parameters.get('host')?.split(',');
   const items = named?.map((host): Host => ({ host, port: undefined })) ?? authority.split(',').map(readHost);
@@ -171,7 +171,7 @@ function readPort(text: string): number {
   throw new ConnectionUrlError('the URL is not valid: a port is a number from 1 to 65535');
 }
 
-/** Internationalised names as DNS has them. */
+/** Converts an internationalised name to its DNS form. */
 function toAscii(host: string): string {
   if (/^[\x21-\x7e]+$/.test(host)) return host;
   const ascii = domainToASCII(host);
@@ -195,17 +195,17 @@ const modes: ReadonlyMap<string, TlsMode> = new Map([
   ['no-verify', 'require'],
 ]);
 
-/** libpq translates `ssl=true` of JDBC in this way. */
+/** libpq translates `ssl=true` of JDBC in the same way. */
 const sslWords: ReadonlyMap<string, string> = new Map([
   ...['true', '1', 'on', 'yes'].map((word) => [word, 'require'] as const),
   ...['false', '0', 'off', 'no'].map((word) => [word, 'disable'] as const),
 ]);
 
 /**
- * Like libpq, except that
- * - without `sslmode`, a server on this machine is not asked for TLS;
- * - `channel_binding=require`, which the driver does not have, becomes the verification of the certificate: both exist
- *   so that nobody can stand in between.
+ * Follows libpq, except that
+ * - without `sslmode`, TLS is not requested from a server on this machine;
+ * - `channel_binding=require`, which the driver does not support, becomes the verification of the certificate: both
+ *   exist to prevent an attacker in the middle.
  */
 function readTls(
   parameters: ReadonlyMap<string, string>,
@@ -264,7 +264,7 @@ function readOne<const Word extends string>(
 function readSession(parameters: ReadonlyMap<string, string>): Readonly<Record<string, string>> {
   const session: Record<string, string> = {};
   const schema = parameters.get('search_path') ?? parameters.get('schema') ?? parameters.get('currentSchema');
-  // It is the default, and a pooler may refuse the parameter.
+  // `public` is the default, and a pooler may reject the parameter.
   if (schema !== undefined && schema !== 'public') session.search_path = schema;
   const application = parameters.get('application_name');
   if (application !== undefined) session.application_name = application;

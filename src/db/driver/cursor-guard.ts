@@ -1,12 +1,12 @@
 /**
- * Reading by cursor, repaired. The driver calls a function with each batch of rows, and asks PostgreSQL for the next
- * batch when the promise of that function has resolved. Three things go wrong there:
+ * Fixes reading by cursor. The driver calls a function with each batch of rows, and requests the next batch when the
+ * promise of that function resolves. Three things go wrong in the driver:
  *
  * - A query can fail while the function works on a batch, because its connection breaks or its request ends. The driver
- *   would still ask for the next batch, in the middle of the query that has the connection by then.
- * - The driver does not wait for the function when it has the last batch. If it rejects then, the process exits.
- * - The driver's own iterator replaces `resolve` and `reject` of the query for each batch, so the pool never learns that
- *   the query is over; and a query that fails between two batches ends the loop as if there were no more rows.
+ *   would still request the next batch, in the middle of the query that uses the connection by then.
+ * - The driver does not wait for the function after the last batch. If it rejects then, the process exits.
+ * - The driver's own iterator replaces `resolve` and `reject` of the query for each batch, so the pool never learns
+ *   that the query is over; and a query that fails between two batches ends the loop as if there were no more rows.
  */
 
 import { createDeferred } from '../../concurrency/deferred.ts';
@@ -15,14 +15,14 @@ import type { DriverQuery } from './driver-query.ts';
 export interface CursorGuard {
   /** Closes the cursor before the next batch. */
   close(): void;
-  /** Resolves when the function has returned from the last batch; rejects with its error. */
+  /** Resolves when the function has returned from the last batch. Rejects with its error. */
   drained(): Promise<void>;
 }
 
-/** What the function returns to close the cursor: an object of the driver's own. */
+/** The driver's object that the function returns to close the cursor. */
 let closing: unknown;
 
-/** Takes the place of the function of a query that is about to be sent. `isAnswered`: its caller has the outcome. */
+/** Wraps the function of a query that is about to be sent. `isAnswered`: whether its caller already has the outcome. */
 export function guardCursor(query: DriverQuery, isAnswered: () => boolean): CursorGuard {
   const { cursorFn: onBatch } = query;
   let isClosing = false;
@@ -33,7 +33,7 @@ export function guardCursor(query: DriverQuery, isAnswered: () => boolean): Curs
     last = Promise.resolve(isClosing || isAnswered() ? closing : onBatch?.(rows));
     const proceeding = new Promise((resolve, reject) => {
       close = () => resolve(closing);
-      // A promise that stays open keeps the driver from asking for more.
+      // The driver requests nothing while the promise is pending.
       last.then(
         (value) => {
           if (!isAnswered()) resolve(isClosing ? closing : value);
@@ -56,8 +56,8 @@ export function guardCursor(query: DriverQuery, isAnswered: () => boolean): Curs
 }
 
 /**
- * Gives the queries of a prototype an iterator that is built on the function for batches. `close` is the driver's object
- * that closes a cursor.
+ * Gives the queries of a prototype an iterator that uses the function for batches. `close`: the driver's closing
+ * object.
  */
 export function repairCursors(prototype: object, close: unknown): void {
   closing = close;
@@ -88,7 +88,7 @@ async function* batches(read: (take: TakeBatch) => PromiseLike<unknown>): AsyncG
       return handled.promise;
     }),
   ).then(() => undefined);
-  // It can reject while the caller works on a batch; the caller hears of it when it asks for the next one.
+  // A rejection while the caller works on a batch is delivered when the caller requests the next one.
   over.catch(() => {});
   try {
     for (;;) {

@@ -1,8 +1,8 @@
 /**
  * Calls `open` while no variable of libpq (`PGHOST`, `PGSSLMODE`, `PGTARGETSESSIONATTRS` and so on) is in the
- * environment, and returns what it returns. The driver reads such variables when it is opened, by a list of its own,
- * and one that a shell has set for `psql` would change, or break, every connection, also to the embedded database.
- * It reads them synchronously and only then, so nothing else sees the environment without them.
+ * environment, and returns its result. The driver reads such variables when it is opened: one that a shell has set for
+ * `psql` would change or break every connection, including those to the embedded database. The driver reads them
+ * synchronously and only then, so no other code sees the environment without them.
  */
 export function withoutPostgresVariables<Result>(open: () => Result): Result {
   const names = Object.keys(process.env).filter((name) => name.startsWith('PG'));

@@ -1,37 +1,38 @@
 /**
- * The sockets of the driver, opened by us and not by the driver, so that a connection whose peer is dead can be
- * destroyed. The driver offers no way to do that: its own `end` waits for what was sent to be delivered.
+ * Opens the sockets of the driver, so that a connection with a dead peer can be destroyed. The driver cannot do that:
+ * its own `end` waits until everything it sent has been delivered.
  *
- * The kernel probes an idle connection after 5 s, then every second, and closes it after 10 probes without an answer
- * (libuv fixes the interval and the count). The probes also keep firewalls from forgetting a connection that is idle.
+ * The kernel probes an idle connection after 5 s, then every second, and closes it after 10 unanswered probes (libuv
+ * fixes the interval and the count). The probes also keep firewalls from forgetting an idle connection.
  *
- * A URL can name several hosts. A connection goes to the host that worked last, and to the next one after a connection
- * that did not open, or that ended within its first seconds: it may lead to a standby that the driver left again.
+ * A URL can name several hosts. A connection goes to the host that worked last. It goes to the next host after a
+ * connection that did not open, or that ended within its first seconds: the driver closes a connection to the wrong
+ * kind of server, such as a standby.
  */
 
 import { Socket } from 'node:net';
 
-/** What the driver tells about where to connect to. */
+/** Where to connect to, as the driver passes it. */
 export interface DriverAddress {
   readonly host: readonly string[];
   readonly port: readonly number[];
-  /** Of a Unix domain socket, instead of host and port. */
+  /** The path of a Unix domain socket, used instead of host and port. */
   readonly path?: string | false | undefined;
 }
 
 export interface DriverSockets {
-  /** Opens a socket, as the driver's option `socket` must. `onOpen` gets it too. */
+  /** Opens a socket and passes it to `onOpen`. It is the driver's option `socket`. */
   open(address: DriverAddress): DriverSocket;
-  /** Destroys the sockets that are left. */
+  /** Destroys all sockets that are still open. */
   destroyAll(): void;
 }
 
 export const keepAliveSeconds = 5;
 
-/** A connection that ended earlier did not work. */
+/** A connection that ended earlier counts as failed. */
 const trialMs = 10_000;
 
-/** A connection to the server. `host` and `port` are what the driver names in its errors, and in TLS. */
+/** A connection to the server. The driver uses `host` and `port` in its errors and for TLS. */
 export class DriverSocket extends Socket {
   readonly host: string;
   readonly port: number;
@@ -44,14 +45,14 @@ export class DriverSocket extends Socket {
     this.#onDestroyed = onDestroyed;
   }
 
-  /** An event would not do: the driver removes all listeners when TLS begins. */
+  /** Overridden instead of listening to an event, because the driver removes all listeners when TLS starts. */
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#onDestroyed(this);
     super._destroy(error, callback);
   }
 }
 
-/** `onOpen` is called with each new socket, in the asynchronous context in which the driver asked for it. */
+/** `onOpen` is called with each new socket, in the asynchronous context of the query that needs it. */
 export function createDriverSockets(onOpen: (socket: DriverSocket) => void): DriverSockets {
   const sockets = new Set<DriverSocket>();
   let current = 0;

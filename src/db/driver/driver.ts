@@ -1,8 +1,8 @@
 /**
  * Opens the driver (postgres.js). Every connection of the program to PostgreSQL is opened here: pools, sessions that
- * hold locks, LISTEN. So every one of them has the repairs of `driver-query.ts`.
+ * hold locks, LISTEN. So each of them has the fixes of `driver-query.ts`.
  *
- * The package's version is pinned exactly, and a driver of another shape is refused.
+ * The version of the package is pinned exactly, and a driver whose queries look different is rejected.
  */
 
 import postgres from 'postgres';
@@ -15,35 +15,37 @@ import { withoutPostgresVariables } from './driver-environment.ts';
 import { isDriverQuery, repairQueries } from './driver-query.ts';
 import { createDriverSockets, type DriverSockets, keepAliveSeconds } from './driver-socket.ts';
 
-/** A pool of the driver's own, or a single connection if `max` is 1. */
+/** A pool of the driver, or a single connection if `max` is 1. */
 export interface Driver extends Sql {
-  /** The driver's own tag, whose queries must be sent by `send`. Two interceptions of one query would keep it in memory. */
+  /** The driver's own tag; send its queries with `send`. A query that is intercepted twice would be kept in memory. */
   readonly unwatched: Sql;
   readonly send: AnswerWatch['send'];
   readonly options: postgres.Sql<{ int8: number }>['options'];
-  /** Closes all connections; after `timeout` seconds, if given, also those that wait for an answer. */
+  /** Closes all connections, and after `timeout` seconds (if given) also those that wait for a response. */
   end(options?: { readonly timeout: number }): Promise<void>;
 }
 
-/** What a caller may choose. The rest is the same for all connections. */
+/** The options that differ between callers. All others are the same for all connections. */
 export interface DriverOptions {
-  /** The most connections it opens. */
+  /** The maximum number of connections. */
   readonly max: number;
   readonly applicationName: string;
   readonly connectTimeoutSeconds: number;
-  /** Further parameters of the session, sent when a connection opens. A pooler refuses those that it does not know. */
+  /** Additional session parameters, sent when a connection opens. A pooler rejects parameters that it does not know. */
   readonly sessionParameters?: Readonly<Record<string, string | number>>;
   /** See `answer-watch.ts`. */
   readonly answerLimitMs?: number | undefined;
-  /** Shared with other drivers of the same server; one of its own unless given. */
+  /** Shared with other drivers of the same server. Default: one of its own. */
   readonly activity?: BackendActivity;
-  /** Called for each connection that was given up, because no answer comes. */
+  /** Called for each connection that was given up because no response arrived. */
   readonly onDead?: ((dead: DeadConnection) => void) | undefined;
   /** Options of the driver that only some callers need. */
   readonly driver?: Omit<postgres.Options<typeof columnTypes>, 'max' | 'connection' | 'types'>;
 }
 
-/** Opens nothing yet: a connection opens with its first query. Throws an Error if the driver is not the pinned one. */
+/**
+ * Does not connect: a connection opens with its first query. Throws an Error if the driver is not the pinned version.
+ */
 export function openDriver(url: string | null, options: DriverOptions): Driver {
   const activity = options.activity ?? openActivity(url, options);
   const onDead = (dead: DeadConnection) => {
@@ -69,20 +71,20 @@ export function openDriver(url: string | null, options: DriverOptions): Driver {
     async end(how?: { readonly timeout: number }) {
       if (activity !== options.activity) activity.close();
       await driver.end(how);
-      // What was said last is on its way; a dead connection would keep its socket for a quarter of an hour.
-      setTimeout(sockets.destroyAll, lastWordsMs).unref();
+      // Leaves time for the last bytes. A dead connection would keep its socket for a quarter of an hour.
+      setTimeout(sockets.destroyAll, flushMs).unref();
     },
   });
 }
 
-const lastWordsMs = 500;
+const flushMs = 500;
 
-/** By URL. */
+/** Listeners by URL. */
 const deadListeners = new Map<string | null, Set<(dead: DeadConnection) => void>>();
 
 /**
- * Calls `listener` for each dead connection of this thread to `url`, whichever driver it belongs to: the session of a
- * runner and the pool beside it lose their path together. Returns what ends that.
+ * Calls `listener` for each dead connection of this thread to `url`, of any driver: the session of a runner and its
+ * pool lose their network path together. Returns a function that removes the listener.
  */
 export function listenForDead(url: string | null, listener: (dead: DeadConnection) => void): () => void {
   const listeners = deadListeners.get(url) ?? new Set();
@@ -93,11 +95,11 @@ export function listenForDead(url: string | null, listener: (dead: DeadConnectio
   };
 }
 
-/** How it is found out what the backends of connections do. The drivers of a pool share it. */
+/** Creates the source of backend activity for a server. The drivers of a pool share it. */
 export function openActivity(url: string | null, { applicationName }: { readonly applicationName: string }) {
   return createBackendActivity(() => {
     const sockets = createDriverSockets(() => {});
-    // Closed soon, because a connection that was open when the network failed is as dead as the one it is asked about.
+    // Closed soon, because a connection that was open when the network failed is as dead as those in question.
     const own = { max: 1, idle_timeout: 1, connect_timeout: 2, prepare: false };
     const sql = connect(url, sockets, own, { application_name: applicationName });
     const destroy = () => {
@@ -114,7 +116,7 @@ function connect(
   own: postgres.Options<typeof columnTypes>,
   parameters: Readonly<Record<string, string | number>>,
 ): postgres.Sql<{ int8: number }> {
-  // Widened, because the driver's types know of one host only, and of no sockets.
+  // Typed as object, because the driver's types declare a single host and no sockets.
   const target: object = url === null ? {} : connectionOptions(url, parameters);
   const driverOptions = {
     // One query at a time; the driver's default is 100.

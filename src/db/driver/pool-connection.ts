@@ -1,12 +1,12 @@
 /**
  * One connection of the pool. It is a driver of its own with at most one connection. So the queries on it are known, it
- * can be given up alone, and no state outlives it: the driver keeps what it knows of a connection that broke (a query, an
- * error, bytes to write) and would use it for the next one.
+ * can be closed without affecting others, and no state survives it: the driver keeps the state of a connection that
+ * broke (a query, an error, bytes to write) and would use it for the next connection.
  *
- *     closed ──a query is sent──> open ──it breaks, is given up, or is too old──> closed
+ *     closed ──a query is sent──> open ──it breaks, is discarded, or is too old──> closed
  *
- * The driver gets one query at a time. Queries of a transaction that are sent together wait here in their order. So a
- * waiting query can be withdrawn, and none is sent on the connection that is opened after a break.
+ * The driver gets one query at a time. Queries that a transaction sends together wait here in order. So a waiting query
+ * can be withdrawn, and none is sent on the connection that is opened after a break.
  */
 
 import { AsyncResource } from 'node:async_hooks';
@@ -19,29 +19,29 @@ export type OpenConnection = (onClose: () => void) => Driver;
 
 interface Session {
   readonly driver: Driver;
-  readonly send: (query: DriverQuery, alone: boolean) => void;
+  readonly send: (query: DriverQuery, autocommit: boolean) => void;
   readonly cancel: (query: DriverQuery) => Promise<void>;
   /** When it is too old to be used again, by the monotonic clock. */
   readonly oldAt: number;
 }
 
-/** Between two attempts to open a connection. Short, because a query waits for it and refused attempts are cheap. */
+/** The delay before the next attempt to connect. Short, because a query waits for it and failed attempts are cheap. */
 const reopenMs = () => 50 + Math.random() * 100;
-/** Connections are renewed from time to time, so that a backend frees the memory that it has gathered. */
+/** Connections are renewed from time to time, so that a backend frees the memory that it has accumulated. */
 const lifetimeMs = () => (30 + Math.random() * 30) * 60_000;
 
 const maxResets = 10;
 
-/** The sockets of the driver must live outside of any request: make connections there. */
+/** Create it outside of any request: the driver's sockets live in the asynchronous context of their creation. */
 export class PoolConnection {
   readonly #openDriver: OpenConnection;
   readonly #sendOutsideOfRequests = AsyncResource.bind(
-    (session: Session, query: DriverQuery, alone: boolean) => session.send(query, alone),
+    (session: Session, query: DriverQuery, autocommit: boolean) => session.send(query, autocommit),
   );
   readonly #waiting: DriverQuery[] = [];
   #session: Session | undefined = undefined;
   #current: DriverQuery | undefined = undefined;
-  /** Until when no other connection is opened, by the monotonic clock. */
+  /** No new connection is opened before this time, by the monotonic clock. */
   #closedUntil = 0;
   /** When PostgreSQL last completed a query, by the monotonic clock. */
   #doneAt = 0;
@@ -52,7 +52,7 @@ export class PoolConnection {
     this.#openDriver = open;
   }
 
-  /** The driver of the connection that is open; undefined if none is. */
+  /** The driver of the open connection; undefined if none is open. */
   get driver(): Driver | undefined {
     return this.#session?.driver;
   }
@@ -62,48 +62,48 @@ export class PoolConnection {
   }
 
   /**
-   * Sends a query, after those that were sent before. Calls its `reject` if the connection breaks. The caller must call
-   * `done` when PostgreSQL is ready for the next query. `alone`: it is in no transaction.
+   * Sends a query after those that were sent before. Calls its `reject` if the connection breaks. The caller must call
+   * `done` when PostgreSQL is ready for the next query. `autocommit`: whether it is outside of a transaction.
    */
-  send(query: DriverQuery, alone: boolean): void {
-    if (this.#current === undefined) this.#dispatch(query, alone);
+  send(query: DriverQuery, autocommit: boolean): void {
+    if (this.#current === undefined) this.#dispatch(query, autocommit);
     else this.#waiting.push(query);
   }
 
-  /** Takes back a query that waits here. Returns false if the driver has it already. */
+  /** Removes a query that waits here. Returns false if the driver already has it. */
   withdraw(query: DriverQuery): boolean {
     const index = this.#waiting.indexOf(query);
     if (index >= 0) this.#waiting.splice(index, 1);
     return index >= 0;
   }
 
-  /** Notes that PostgreSQL is ready for the next query. */
+  /** Call it when PostgreSQL is ready for the next query. */
   done(query: DriverQuery): void {
     if (this.#current !== query) return;
     this.#doneAt = performance.now();
     const next = this.#waiting.shift();
     this.#current = next;
     if (next === undefined) return;
-    // Later, because the driver has not finished with the last query when it settles it.
+    // In a microtask, because the driver has not finished with the last query when it settles it.
     queueMicrotask(() => {
       if (this.#current === next) this.#dispatch(next, false);
     });
   }
 
   /**
-   * Asks PostgreSQL to cancel the query if it runs. Resolves when PostgreSQL has closed the connection on which it was
-   * asked; by then it has signalled the backend. Rejects if that connection fails.
+   * Asks PostgreSQL to cancel the query if it runs. Resolves when PostgreSQL has closed the connection of the cancel
+   * request; by then it has signalled the backend. Rejects if that connection fails.
    */
   async cancel(query: DriverQuery): Promise<void> {
     if (this.#current !== query || query.state === null) return;
-    // The driver takes a query whose caller has been answered for one that is over.
+    // The driver considers a query over when its caller has been answered.
     query.active = true;
     await this.#session?.cancel(query);
   }
 
   /**
-   * Runs a statement of the pool's own. Resolves with its command: `COMMIT` that PostgreSQL answers with `ROLLBACK` has not
-   * committed. Rejects with the driver's errors.
+   * Runs a statement of the pool itself. Resolves with its command tag: a `COMMIT` that PostgreSQL answers with
+   * `ROLLBACK` has not committed. Rejects with the driver's errors.
    */
   async execute(text: string): Promise<string | null> {
     const query = this.#open().driver.unwatched.unsafe(text);
@@ -140,14 +140,14 @@ export class PoolConnection {
     this.discard(reason);
   }
 
-  /** Closes the connection if it has been open for long. Call it while the connection is idle. */
+  /** Closes the connection if it is too old. Call it while the connection is idle. */
   retire(): void {
     if (this.#session !== undefined && performance.now() > this.#session.oldAt) this.discard();
   }
 
   /**
-   * Closes the connection, whatever it does. The next query opens another one. The queries that it holds, and `onBroken`,
-   * get `reason`, if that says why the connection ended: they must report what PostgreSQL or the network reported.
+   * Closes the connection at once, even during a query. The next query opens another one. Its queries and `onBroken`
+   * get `reason` if that is why the connection ended: they must report what PostgreSQL or the network reported.
    */
   discard(reason?: unknown): void {
     const session = this.#session;
@@ -156,12 +156,12 @@ export class PoolConnection {
     void session.driver.end({ timeout: 0 });
   }
 
-  /** Discards the connection if no query is on it and PostgreSQL has completed none since `since` (monotonic clock). */
+  /** Discards the connection if it is idle and PostgreSQL has completed no query since `since` (monotonic clock). */
   discardIfSilentSince(since: number): void {
     if (this.isIdle && this.#doneAt <= since) this.discard();
   }
 
-  /** Gives it up as `discard` does, and resolves when it has closed. */
+  /** Discards the connection, and resolves when it has closed. */
   async close(): Promise<void> {
     const closed = this.#session?.driver.end({ timeout: 0 });
     this.discard();
@@ -170,7 +170,7 @@ export class PoolConnection {
 
   #sendOwn(query: DriverQuery): void {
     const { resolve, reject } = query;
-    // The driver settles a query once more when it closes the connection that broke under it.
+    // The driver settles a query again when it closes the connection that broke under it.
     let isOver = false;
     query.resolve = (result) => {
       if (isOver) return;
@@ -188,16 +188,16 @@ export class PoolConnection {
     this.send(query, false);
   }
 
-  #dispatch(query: DriverQuery, alone: boolean): void {
+  #dispatch(query: DriverQuery, autocommit: boolean): void {
     this.#current = query;
     const session = this.#open();
     const waitMs = this.#closedUntil === 0 ? 0 : this.#closedUntil - performance.now();
     this.#closedUntil = 0;
-    if (waitMs <= 0) this.#sendOutsideOfRequests(session, query, alone);
+    if (waitMs <= 0) this.#sendOutsideOfRequests(session, query, autocommit);
     else
       setTimeout(() => {
         if (this.#session === session && this.#current === query)
-          this.#sendOutsideOfRequests(session, query, alone);
+          this.#sendOutsideOfRequests(session, query, autocommit);
       }, waitMs);
   }
 
@@ -212,11 +212,11 @@ export class PoolConnection {
       }
     });
     const query = driver.unwatched`select 1`;
-    if (!isDriverQuery(query)) throw new Error('The driver made no query.');
+    if (!isDriverQuery(query)) throw new Error('The driver returned no query.');
     const { handler, canceller } = query;
     const session: Session = {
       driver,
-      send: (sent, alone) => driver.send(sent, handler, alone),
+      send: (sent, autocommit) => driver.send(sent, handler, autocommit),
       cancel: async (running) => canceller?.(running),
       oldAt: performance.now() + lifetimeMs(),
     };
@@ -224,7 +224,7 @@ export class PoolConnection {
     return session;
   }
 
-  /** Afterwards nothing of a connection is left here. */
+  /** Removes all state of a connection. */
   #forget(session: Session, error: Error): void {
     if (this.#session !== session) return;
     const lost = [...(this.#current === undefined ? [] : [this.#current]), ...this.#waiting.splice(0)];
@@ -236,7 +236,7 @@ export class PoolConnection {
   }
 }
 
-/** What those get that lose a connection that was discarded for `reason`. */
+/** Returns the error for the queries of a connection that was discarded for `reason`. */
 function brokenBy(reason: unknown): Error {
   if (reason instanceof Error && endsConnection(reason)) return reason;
   return connectionError('CONNECTION_DESTROYED', 'The connection to the database was given up.', reason);

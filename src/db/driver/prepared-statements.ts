@@ -1,16 +1,16 @@
 /**
- * Whether a pooler stands between a pool and PostgreSQL, and what follows. Without one, the pool prepares its statements,
- * and its sessions have the settings of `serverKeepAlive`, which a pooler would refuse. Preparing saves a round trip
- * each time a statement with values is sent again.
+ * Finds out whether a pooler is between a pool and PostgreSQL. Without a pooler, the pool prepares its statements and
+ * its sessions get `serverKeepAlive`, which a pooler would reject. Preparing saves a round trip for each repeated
+ * statement that has parameters.
  *
- *     not yet known: off ──first answer──> asking ──backend is the one announced──> on
- *             ^                              │  └──── another: a pooler ──────────> off for good
- *             └───────── no answer ──────────┘
+ *     unknown: off ──first response──> asking ──backend is the announced one──> on
+ *           ^                            │  └──── another: a pooler ──────────> off permanently
+ *           └──────── no response ───────┘
  *
- * A prepared statement lives in one backend. A pooler that lends backends by the transaction sends the next query to
- * another one, which has never heard of it, or has another by its name. Without preparing every query works behind every
- * pooler; therefore it is off until it is known that nothing is in between. It is asked for once in the life of a pool,
- * in a slot of its own beside the queries and not before them, so a database that is away holds nothing up.
+ * A prepared statement belongs to one backend. A transaction pooler sends the next query to another backend, which does
+ * not know the statement, or knows another one by its name. Unprepared queries work behind every pooler, so preparing
+ * is off until it is known that there is none. The question is asked once in the life of a pool, in a slot of its own
+ * next to the queries and not before them, so an unavailable database delays nothing.
  */
 
 import { AsyncResource } from 'node:async_hooks';
@@ -20,11 +20,14 @@ import type { PoolConnection } from './pool-connection.ts';
 import { identify } from './pooler.ts';
 
 export interface PreparedStatements {
-  /** The database has answered: asks what is in between, if that is not known. */
+  /** Call it when the database has responded. Asks whether there is a pooler, if that is unknown. */
   learn(): void;
 }
 
-/** Calls `onDirect` once nothing is in between, with the connection on which it asked. Make it outside of any request. */
+/**
+ * Calls `onDirect` when there is no pooler, with the connection on which the question was asked. Create it outside of
+ * any request.
+ */
 export function createPreparedStatements(
   slots: ConnectionSlots<PoolConnection>,
   onDirect: (asked: PoolConnection) => void,
@@ -34,8 +37,8 @@ export function createPreparedStatements(
   const ask = AsyncResource.bind(async () => {
     let connection: PoolConnection | undefined;
     try {
-      connection = await slots.take(undefined);
-      // The connection that has answered is free again, and it is taken first.
+      connection = await slots.acquire(undefined);
+      // The connection that responded is free again, and it is acquired first.
       if (connection.driver === undefined) throw new Error('The connection has closed.');
       const { announced, backend } = await identify(connection.driver);
       if (announced === backend) onDirect(connection);
@@ -51,7 +54,7 @@ export function createPreparedStatements(
     learn() {
       if (isAsked) return;
       isAsked = true;
-      // By then the connection that has just answered is free again, and no other is opened.
+      // By then the connection that has just responded is free again, so no other one is opened.
       setTimeout(() => void ask(), 1);
     },
   };

@@ -1,21 +1,21 @@
 /**
- * What happens to a query between being sent and being over, in a transaction or outside of one:
+ * The life of a query after it was sent, inside a transaction or outside:
  *
  *     sent ──> answered: its caller has the result or the error ──> over: PostgreSQL is ready for the next query
  *       │                                                             │
- *       └─ its request ends: the caller gets the signal's reason,     └──> cancel requests are over, reset ──> free
+ *       └─ its request ends: the caller gets the signal's reason,     └──> no cancel request pending; reset ──> free
  *          PostgreSQL is asked to cancel the query
  *
- * - Most queries are answered and over in the same moment. The driver answers some of them earlier: those that fail in
- *   this process, the description of a statement, COPY, a cursor that is closed early. It settles them again when
- *   they are over.
- * - The connection is free (`onFree`) when no cancel request can hit the next query, and no transaction has been left
- *   open: see `cancellation.ts` and `PoolConnection.reset`. A query that succeeds waits for neither.
- * - A statement outside of `transaction` that begins one, such as `begin`, rejects, and the connection is rolled back:
- *   the next query, which may be of another request, must not run in its transaction.
- * - The driver's errors are translated. A slow query is logged, and every query is if the operator asks for it.
+ * - Most queries are answered and over at the same moment. The driver answers some of them earlier: those that fail in
+ *   this process, the description of a statement, COPY, a cursor that is closed early. It settles them again when they
+ *   are over.
+ * - The connection is free (`onFree`) when no cancel request can hit the next query, and no transaction is open: see
+ *   `cancellation.ts` and `PoolConnection.reset`. A query that succeeds waits for neither.
+ * - A statement outside of `transaction` that starts one, such as `begin`, rejects, and the connection is rolled back:
+ *   the next query, which may belong to another request, must not run in its transaction.
+ * - The driver's errors are translated. A slow query is logged, and every query is if the operator enables it.
  *
- * The sockets live outside of any request, so PostgreSQL's answers arrive in no request's context. Therefore the log
+ * The sockets live outside of any request, so PostgreSQL's responses arrive in no request's context. Therefore the log
  * lines written here name their request themselves.
  */
 
@@ -34,22 +34,22 @@ export interface QueryWatchOptions {
   readonly statementTimeoutMs: number;
   /** A query that took longer is logged as `slow.query`. */
   readonly slowQueryMs: number;
-  /** Every query is logged at INFO; without it, at DEBUG. */
+  /** Whether every query is logged at INFO. Otherwise it is logged at DEBUG. */
   readonly echo: boolean;
 }
 
 export interface WatchedQuery {
   readonly query: DriverQuery;
   readonly connection: PoolConnection;
-  /** The request it works for, named in the log. */
+  /** The request that the query belongs to, for the log. */
   readonly request: RequestContext | undefined;
-  /** Ends the query when aborted. */
+  /** Cancels the query when aborted. */
   readonly signal: WorkSignal | undefined;
-  /** Whether it stands alone, outside of a transaction. */
-  readonly alone: boolean;
-  /** Called with the error that its caller gets, if it fails. */
+  /** Whether the query is outside of a transaction. */
+  readonly autocommit: boolean;
+  /** Called with the caller's error if the query fails. */
   readonly onFailed?: (error: unknown) => void;
-  /** Called once, when the connection is free, with what the driver threw or undefined. */
+  /** Called once when the connection is free, with the error of the driver or undefined. */
   readonly onFree: (error: unknown) => void;
 }
 
@@ -59,8 +59,8 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
   const { log, statementTimeoutMs, slowQueryMs, echo } = options;
   const logsEach = echo ? log.enabled('INFO') : log.enabled('DEBUG');
 
-  return function watchQuery({ query, connection, request, signal, alone, onFailed, onFree }) {
-    // Cancelled by its caller while it waited for the connection: the driver would neither send nor settle it.
+  return function watchQuery({ query, connection, request, signal, autocommit, onFailed, onFree }) {
+    // The caller cancelled it while it waited for the connection: the driver would neither send nor settle it.
     if (query.cancelled) return onFree(undefined);
     const { resolve, reject } = query;
     const startedAt = performance.now();
@@ -86,19 +86,22 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
     const finish = (error: unknown) => {
       isOver = true;
       signal?.removeEventListener('abort', abort);
-      // A query that was never sent is on a connection that could not be opened.
+      // If the query was never sent, its connection could not be opened.
       const isBroken = endsConnection(error) || (error !== undefined && query.state === null);
       if (isBroken) connection.discard(error);
       else connection.done(query);
       const mayBeInTransaction =
-        !isBroken && alone && error !== undefined && (query.options.simple === true || error === begun);
+        !isBroken &&
+        autocommit &&
+        error !== undefined &&
+        (query.options.simple === true || error === beginError);
       if (cancellation === undefined && !mayBeInTransaction) onFree(error);
       else void release(error, mayBeInTransaction);
     };
     const release = async (error: unknown, mayBeInTransaction: boolean) => {
       await cancellation?.finish();
-      // A transaction is rolled back, which does the same.
-      if (alone && connection.driver !== undefined)
+      // In a transaction, the rollback has the same effect.
+      if (autocommit && connection.driver !== undefined)
         await connection.reset(mayBeInTransaction && sqlState(error) === undefined);
       onFree(error);
     };
@@ -116,15 +119,15 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
     };
 
     let clientError: unknown;
-    /** Set when a statement outside of `transaction` has begun one. */
-    let begun: Error | undefined;
+    /** Set when a statement outside of `transaction` has started one. */
+    let beginError: Error | undefined;
     query.resolve = (result) => {
       if (isOver) return;
       const isEarly = !isAnswered && (!Array.isArray(result) || isClosedCursor(query, result));
-      if (alone && !isEarly && hasBegun(query, result)) begun = new Error(beginRefusal);
-      answer(result, begun);
-      if (!isEarly) finish(begun ?? clientError);
-      if (begun !== undefined) reject(begun);
+      if (autocommit && !isEarly && startsTransaction(query, result)) beginError = new Error(beginMessage);
+      answer(result, beginError);
+      if (!isEarly) finish(beginError ?? clientError);
+      if (beginError !== undefined) reject(beginError);
       else if (cursor === undefined) resolve(result);
       else cursor.drained().then(() => resolve(result), reject);
     };
@@ -140,9 +143,9 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
     };
 
     signal?.addEventListener('abort', abort, { once: true });
-    // The driver's own would not keep the connection until the request to cancel is over.
+    // The driver's own canceller would release the connection before the cancel request is over.
     query.canceller = async () => end(cancelledByCaller());
-    connection.send(query, alone);
+    connection.send(query, autocommit);
   };
 }
 
@@ -150,15 +153,15 @@ function cancelledByCaller(): AppError {
   return new AppError('database_unavailable', 'The database query was cancelled by its caller.');
 }
 
-const beginRefusal =
-  'A statement outside of transaction() began a transaction, which was rolled back: use transaction() instead of sending BEGIN. What the statement committed itself has happened.';
+const beginMessage =
+  'A statement outside of transaction() started a transaction, which was rolled back: use transaction() instead of sending BEGIN. Anything that the statement committed itself remains.';
 
 /**
- * Whether a query that PostgreSQL has completed began a transaction. The command tag says so for a single statement; of
- * several that were sent as one text, the driver keeps the last tag alone, so their text is read.
+ * Whether a completed query started a transaction. The command tag of a single statement shows that. For several
+ * statements in one text the driver keeps only the last tag, so the text is parsed.
  */
-function hasBegun(query: DriverQuery, result: unknown): boolean {
-  if (typeof result === 'object' && result !== null && 'command' in result && isBegin(result.command)) {
+function startsTransaction(query: DriverQuery, result: unknown): boolean {
+  if (typeof result === 'object' && result !== null && 'command' in result && isBeginTag(result.command)) {
     return true;
   }
   const text = query.string ?? '';
@@ -166,24 +169,24 @@ function hasBegun(query: DriverQuery, result: unknown): boolean {
   return splitStatements(text).some((statement) => /^(?:begin|start)\b/i.test(statement.text));
 }
 
-function isBegin(command: unknown): boolean {
+function isBeginTag(command: unknown): boolean {
   return command === 'BEGIN' || command === 'START TRANSACTION';
 }
 
-/** Whether the driver says that a cursor is closed. It resolves the query again when PostgreSQL is ready. */
+/** Whether the driver reports a closed cursor. It resolves the query again when PostgreSQL is ready. */
 function isClosedCursor(query: DriverQuery, result: unknown[]): boolean {
   return query.cursorFn !== undefined && 'command' in result && result.command === null;
 }
 
 /**
- * Whether a sent query failed in this process: a value that cannot be written, a row that cannot be read, a callback that
- * threw. PostgreSQL goes on with it.
+ * Whether a sent query failed in this process: a value that cannot be serialised, a row that cannot be parsed, a
+ * callback that threw. PostgreSQL continues with it.
  */
 function failedInClient(query: DriverQuery, error: unknown): boolean {
   return query.state !== null && sqlState(error) === undefined && !isConnectionError(error);
 }
 
-/** The statement on one line, cut to 1,000 characters; parameters stand in it as `$1`. */
+/** Returns the statement on one line, cut to 1,000 characters, with `$1` for a parameter. */
 function describeStatement(query: DriverQuery): string {
   return (query.string ?? '').replace(/\s+/g, ' ').trim().slice(0, 1000);
 }

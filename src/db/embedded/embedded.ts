@@ -1,21 +1,21 @@
 /**
- * A real PostgreSQL that this program brings along and runs itself, so that a fresh clone starts with one command.
- * It is for development, tests and small installations on one machine; production names a server of its own.
+ * A real PostgreSQL that this program installs and runs itself, so that a fresh clone starts with one command. It is
+ * for development, tests and small installations on one machine. In production, use a separate PostgreSQL server.
  *
- *     account ──> binaries ──> cluster ──> clear ──> postmaster ──> ownership ──> running ──> stopped
- *     (root may   (npm        (initdb,     (orphan    (free port,    (lock,         │  ▲
- *      not run    package)     password)    stopped)   ready)         database)     ▼  │
- *      it)                                    ▲            │                      ended unasked:
- *                                             └────────────┘                      again, ever later
- *                                           port taken, or another was faster
+ *     account ──> binaries ──> cluster ──> orphan ──> postmaster ──> ownership ──> running ──> stopped
+ *     (root may   (npm        (initdb,     stopped    (free port,    (lock,         │  ▲
+ *      not run    package)     password)      ▲        ready)         database)     ▼  │
+ *      it)                                    │            │                      exited unexpectedly:
+ *                                             └────────────┘                      restart, with growing delays
+ *                                       port in use, or another process was faster
  *
- * What may fail at any point, and what holds then:
- * - Killed while initialising: `cluster` exists only when complete; the rest is removed by the next start.
- * - Killed while running (`kill -9`): PostgreSQL runs on without an owner. The next start stops it, in order, and
- *   starts its own. Never are two at work in one folder: PostgreSQL's own lock file sees to that.
- * - Two start at once: one runs, the other ends with a StartError that names the first (`ownership.ts`).
- * - PostgreSQL dies under us: it is started again on the same port, so that the pool finds it.
- * - It listens on 127.0.0.1 only, behind a random password that lies in a file of mode 0600 and is never logged.
+ * Failures, and what remains true:
+ * - Killed while initialising: `cluster` exists only when complete; the next start removes the rest.
+ * - Killed while running (`kill -9`): PostgreSQL continues without an owner. The next start stops it in an orderly way
+ *   and starts its own. Two never run in one folder: PostgreSQL's own lock file prevents that.
+ * - Two processes start at once: one runs, the other exits with a StartError that names the first (`ownership.ts`).
+ * - PostgreSQL crashes: it is restarted on the same port, so that the pool finds it again.
+ * - It listens on 127.0.0.1 only. Its random password is in a file of mode 0600 and never in the log.
  */
 
 import { once } from 'node:events';
@@ -28,35 +28,35 @@ import { type Backoff, backoffDelay } from '../../resilience/retry.ts';
 import { findAccount } from './account.ts';
 import { findBinaries } from './binaries.ts';
 import {
-  adviceOn,
+  adviceFor,
   clusterFolder,
   databaseName,
   isEmptyLockFile,
   openCluster,
   readPassword,
 } from './cluster.ts';
-import { clearFolder, readLastPort, readPostmasterFile, takeOwnership, urlOf } from './ownership.ts';
+import { acquireOwnership, readLastPort, readPostmasterFile, stopOrphan, urlOf } from './ownership.ts';
 import { type Postmaster, PostmasterBusyError, startPostmaster } from './postmaster.ts';
 import { classifyProcess, identifyProcess } from './process.ts';
 
 export interface EmbeddedOptions {
-  /** The folder for its files, made if it is not there. No other program may write in it. */
+  /** The folder for its files; it is created if it is missing. No other program may write to it. */
   readonly dataDir: string;
   readonly log: Logger;
-  /** Whether committed data survives a loss of power; true unless said. Without it, everything is faster. */
+  /** Whether committed data survives a loss of power. Default: true. Without it, everything is faster. */
   readonly durable?: boolean;
 }
 
 export interface EmbeddedDatabase {
   /** The URL of the program's database, with the password. */
   readonly url: string;
-  /** Stops PostgreSQL, and resolves when it has ended. Close the connections first. Idempotent. */
+  /** Stops PostgreSQL, and resolves when it has exited. Close the connections first. Idempotent. */
   stop(): Promise<void>;
 }
 
 const restartBackoff: Backoff = { baseMs: 200, maxMs: 10_000 };
 
-/** Starts the PostgreSQL of a folder. Throws a StartError with a sentence for everything the operator can mend. */
+/** Starts PostgreSQL in a folder. Throws a StartError for everything that the operator can fix. */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
   const { log, durable = true } = options;
   const dataDir = resolve(options.dataDir);
@@ -71,7 +71,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedD
   let postmaster = await startOnFreePort();
   let stopping: Promise<void> | undefined;
   const stopped = new AbortController();
-  let ownership = await own().catch(async (cause) => {
+  let ownership = await acquire().catch(async (cause) => {
     await postmaster.stop();
     throw new StartError(`The embedded PostgreSQL in ${dataDir} cannot be opened: ${reasonOf(cause)}.`, {
       cause,
@@ -93,15 +93,15 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedD
 
   async function startOnFreePort(): Promise<Postmaster> {
     for (let attempt = 1; ; attempt += 1) {
-      await clearFolder(cluster, log);
+      await stopOrphan(cluster, log);
       port = await findFreePort(await readLastPort(cluster.folder));
       try {
         return await open(port);
       } catch (error) {
         if (!(error instanceof PostmasterBusyError)) throw error;
-        const words = error.message;
-        if (attempt >= (isEmptyLockFile(words) ? 8 : 20)) {
-          throw new StartError(`PostgreSQL did not start: ${words}.${adviceOn(words, cluster.folder)}`, {
+        const message = error.message;
+        if (attempt >= (isEmptyLockFile(message) ? 8 : 20)) {
+          throw new StartError(`PostgreSQL did not start: ${message}.${adviceFor(message, cluster.folder)}`, {
             cause: error,
           });
         }
@@ -110,16 +110,16 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedD
     }
   }
 
-  async function own() {
+  async function acquire() {
     const current = postmaster;
     let running = true;
     void current.ended.then(() => {
       running = false;
     });
-    return takeOwnership(urlOf(cluster.password, port, 'postgres'), () => running);
+    return acquireOwnership(urlOf(cluster.password, port, 'postgres'), () => running);
   }
 
-  /** Starts PostgreSQL again whenever it ends unasked, on the same port, until it is stopped. */
+  /** Restarts PostgreSQL on the same port whenever it exits unexpectedly, until it is stopped. */
   async function supervise(): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       const startedAt = performance.now();
@@ -127,13 +127,13 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedD
       if (stopped.signal.aborted) return;
       log.error('database.embedded.exited', { pid: postmaster.pid, how });
       await ownership.release();
-      // After a minute that went well, this is no longer the same trouble.
+      // After a minute without an exit, the delays start over.
       if (performance.now() - startedAt > 60_000) attempt = 1;
       attempt = await restart(attempt);
     }
   }
 
-  /** Tries until it runs, or is stopped, and returns the number of the last attempt. */
+  /** Tries until PostgreSQL runs or is stopped. Returns the number of the last attempt. */
   async function restart(firstAttempt: number): Promise<number> {
     for (let attempt = firstAttempt; ; attempt += 1) {
       const pause = backoffDelay(attempt, restartBackoff, Math.random);
@@ -141,7 +141,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedD
       if (stopped.signal.aborted) return attempt;
       try {
         postmaster = await open(port);
-        ownership = await own();
+        ownership = await acquire();
         log.info('database.embedded.started', { pid: postmaster.pid, port, attempt });
         return attempt;
       } catch (error) {
@@ -156,13 +156,13 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedD
     await ownership.release();
     await postmaster.stop();
     await supervision;
-    // A restart may have been under way.
+    // A restart may have been in progress.
     await postmaster.stop();
     log.info('database.embedded.stopped', { pid: postmaster.pid });
   }
 }
 
-/** The URL of the program's database in a folder where another process runs it now; undefined if none does. */
+/** Returns the URL of the database that another process runs in the folder, or undefined if none does. */
 export async function findRunningEmbedded(dataDir: string): Promise<string | undefined> {
   const folder = clusterFolder(resolve(dataDir));
   const found = await readPostmasterFile(folder);
@@ -173,8 +173,8 @@ export async function findRunningEmbedded(dataDir: string): Promise<string | und
 }
 
 /**
- * A port of this machine on which nothing listens at the moment: `wanted`, if that is one. So whoever was connected
- * beside us, such as `npm run worker`, finds the database again after a restart.
+ * Returns a free port of this machine: `wanted`, if that is free. So programs connected to the database of this
+ * process, such as `npm run worker`, find it again after a restart.
  */
 async function findFreePort(wanted = 0): Promise<number> {
   const server = createServer().listen(wanted, '127.0.0.1');
@@ -187,6 +187,7 @@ async function findFreePort(wanted = 0): Promise<number> {
   const address = server.address();
   server.close();
   await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('The system gave a server no port.');
+  if (address === null || typeof address === 'string')
+    throw new Error('The system assigned no port to the server.');
   return address.port;
 }

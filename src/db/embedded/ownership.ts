@@ -1,18 +1,18 @@
 /**
- * Who owns the PostgreSQL that runs in a data folder. The facts, from the strongest:
+ * Determines which process owns the PostgreSQL that runs in a data folder. The facts, from the strongest:
  *
- * 1. PostgreSQL itself lets only one postmaster run in a folder (`postmaster.pid`). Of two who start at once, one
- *    fails, and looks again.
+ * 1. PostgreSQL itself lets only one postmaster run in a folder (`postmaster.pid`). Of two that start at once, one
+ *    fails and checks again.
  * 2. The owner is named on the postmaster's command line (`cluster_name=strata:pid:start`), from its first moment.
- * 3. The owner holds an advisory lock in a session of its own, for as long as it lives. The lock goes with the
- *    process, however it ends; there is no time-out that could be too short.
+ * 3. The owner holds an advisory lock in a session of its own, as long as it lives. The lock is released when the
+ *    process ends, in whatever way; there is no timeout that could be too short.
  *
- *     no postmaster ─────────────────────────────────────────────> free
- *     postmaster, lock held ─────────────────────────────────────> in use
- *     postmaster, lock free, the named owner lives ──────────────> in use (it is just starting or restarting)
- *     postmaster, lock free, the named owner is gone ────────────> orphan: stopped by whoever got its lock, then free
- *     postmaster that takes no connections (starting, stopping) ─> wait, look again
- *     a process that is no postmaster of this folder ────────────> free; it is left alone
+ *     no postmaster ────────────────────────────────────────────────> free
+ *     postmaster, lock held ────────────────────────────────────────> in use
+ *     postmaster, lock free, the named owner is alive ──────────────> in use (it is starting or restarting)
+ *     postmaster, lock free, the named owner is gone ───────────────> orphan: stopped by the process that got its lock, then free
+ *     postmaster that accepts no connections (starting, stopping) ──> wait, check again
+ *     a process that is no postmaster of this folder ───────────────> free; the process is left alone
  */
 
 import { open, readFile } from 'node:fs/promises';
@@ -24,10 +24,10 @@ import { connectDirectly, type DirectConnection } from '../driver/direct-connect
 import { type Cluster, databaseName } from './cluster.ts';
 import { classifyProcess, identifyProcess } from './process.ts';
 
-/** The advisory lock of the owner: one number that nothing else in the database `postgres` uses. */
+/** The advisory lock of the owner: a number that nothing else in the database `postgres` uses. */
 const ownerLock = 5_728_314;
 
-/** How long a postmaster may take no connections, or not end, before the operator is asked. */
+/** How long a postmaster may accept no connections, or not exit, before the start fails. */
 const timeoutMs = 60_000;
 
 export interface PostmasterFile {
@@ -35,7 +35,7 @@ export interface PostmasterFile {
   readonly port: number;
 }
 
-/** The first and fourth line of `postmaster.pid`, or undefined if it is not there, or not yet complete. */
+/** Returns the first and fourth line of `postmaster.pid`, or undefined if the file is missing or incomplete. */
 export async function readPostmasterFile(folder: string): Promise<PostmasterFile | undefined> {
   const text = await readFile(join(folder, 'postmaster.pid'), 'utf8').catch(() => '');
   const lines = text.split('\n');
@@ -43,44 +43,46 @@ export async function readPostmasterFile(folder: string): Promise<PostmasterFile
   return pid > 0 && port > 0 ? { pid, port } : undefined;
 }
 
-/** The port on its last command line, which PostgreSQL keeps in `postmaster.opts`; undefined before its first start. */
+/**
+ * Returns the port of the last start, which PostgreSQL keeps in `postmaster.opts`; undefined before its first start.
+ */
 export async function readLastPort(folder: string): Promise<number | undefined> {
   const text = await readFile(join(folder, 'postmaster.opts'), 'utf8').catch(() => '');
   const port = Number(/"-p" "(\d+)"/.exec(text)?.[1]);
   return port > 0 ? port : undefined;
 }
 
-/** The URL of a database on the PostgreSQL that listens on a port of this machine. */
+/** Returns the URL of a database of the PostgreSQL on a port of this machine. */
 export function urlOf(password: string, port: number, database: string): string {
   return `postgres://${databaseName}:${password}@127.0.0.1:${port}/${database}`;
 }
 
 /**
- * Returns when no PostgreSQL runs in the cluster's folder, after stopping one whose owner is gone. Throws a
- * StartError if it is in use.
+ * Returns when no PostgreSQL runs in the cluster's folder, after stopping one whose owner is gone. Throws a StartError
+ * if the folder is in use.
  */
-export async function clearFolder(cluster: Cluster, log: Logger): Promise<void> {
+export async function stopOrphan(cluster: Cluster, log: Logger): Promise<void> {
   const timeout = AbortSignal.timeout(timeoutMs);
   for (;;) {
     const found = await readPostmasterFile(cluster.folder);
     if (found === undefined) return;
     const kind = await classifyProcess(found.pid, cluster.folder);
     if (kind === 'gone') return;
-    if (kind === 'other') return disownPostmasterFile(cluster.folder, found.pid);
+    if (kind === 'other') return invalidatePostmasterFile(cluster.folder, found.pid);
 
-    const answer = await askForOwner(cluster, found, timeout, log);
-    if (answer.state === 'owned') throw inUse(cluster.folder, answer.owner);
-    if (answer.state === 'unreachable' && kind === 'unknown') return; // PostgreSQL decides for itself.
+    const answer = await readOwner(cluster, found, timeout, log);
+    if (answer.state === 'owned') throw inUseError(cluster.folder, answer.owner);
+    if (answer.state === 'unreachable' && kind === 'unknown') return; // PostgreSQL checks its own lock file.
     if (timeout.aborted) {
       throw new StartError(
-        `The PostgreSQL with the process id ${found.pid} in ${cluster.folder} neither answers nor ends: stop it, and start again.`,
+        `The PostgreSQL with the process id ${found.pid} in ${cluster.folder} neither responds nor exits: stop it, and start again.`,
       );
     }
     await delay(50);
   }
 }
 
-function inUse(folder: string, owner: string): StartError {
+function inUseError(folder: string, owner: string): StartError {
   return new StartError(
     `The database in ${folder} is in use by another running Strata (process id ${Number.parseInt(owner, 10)}): stop that one first, or set APP_DATA_DIR to another folder.`,
   );
@@ -90,8 +92,8 @@ type Answer =
   | { readonly state: 'unreachable' | 'stopped' }
   | { readonly state: 'owned'; readonly owner: string };
 
-/** Asks the running PostgreSQL whose it is. An orphan is stopped by the one who got its lock. */
-async function askForOwner(
+/** Asks the running PostgreSQL for its owner. The process that gets the lock of an orphan stops it. */
+async function readOwner(
   cluster: Cluster,
   { pid, port }: PostmasterFile,
   timeout: AbortSignal,
@@ -117,18 +119,18 @@ async function askForOwner(
 }
 
 /**
- * Makes PostgreSQL disregard a `postmaster.pid` whose process id meanwhile belongs to another program. It takes its
- * own parent for the harmless case of a number used again, so ours is written there; the other lines, by which it
- * looks for left-over children, stay.
+ * Makes PostgreSQL ignore a `postmaster.pid` whose process id now belongs to another program. PostgreSQL treats the id
+ * of its own parent as a reused number, so the current process id is written there. The other lines remain, because
+ * PostgreSQL uses them to find leftover child processes.
  */
-async function disownPostmasterFile(folder: string, pid: number): Promise<void> {
+async function invalidatePostmasterFile(folder: string, pid: number): Promise<void> {
   const file = await open(join(folder, 'postmaster.pid'), 'r+').catch((error) => {
     if (error.code !== 'ENOENT') throw error;
   });
-  if (file === undefined) return; // It was about to end, and has ended.
+  if (file === undefined) return; // It was about to exit, and has exited.
   try {
     const [first, ...rest] = (await file.readFile('utf8')).split('\n');
-    if (Number(first) !== pid) return; // Someone else has started one meanwhile.
+    if (Number(first) !== pid) return; // Another process has started PostgreSQL meanwhile.
     const text = [process.pid, ...rest].join('\n');
     await file.truncate();
     await file.write(text, 0);
@@ -138,18 +140,19 @@ async function disownPostmasterFile(folder: string, pid: number): Promise<void> 
 }
 
 export interface Ownership {
-  /** Gives the lock up. */
+  /** Releases the lock. */
   release(): Promise<void>;
 }
 
 /**
- * Takes the lock on the PostgreSQL we have just started, and keeps it: when the session is lost, it is taken again.
- * Creates the database of the program if it is not there. `isRunning` tells whether there is anything to hold.
+ * Acquires the lock on the PostgreSQL that this process has just started, and keeps it: when the session is lost,
+ * acquires it again. Creates the program's database if it is missing. `isRunning` returns whether PostgreSQL still
+ * runs.
  */
-export async function takeOwnership(url: string, isRunning: () => boolean): Promise<Ownership> {
+export async function acquireOwnership(url: string, isRunning: () => boolean): Promise<Ownership> {
   let released = false;
   const session = openSession(url, () => void keepLock());
-  // It waits: another who starts may hold the lock for a moment, to find out that we own it.
+  // It waits: another starting process may hold the lock for a moment, to find out who the owner is.
   const lock = async () => void (await session`select pg_advisory_lock(${ownerLock})`);
   const keepLock = async () => {
     while (!released && isRunning()) {

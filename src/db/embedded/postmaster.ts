@@ -1,6 +1,6 @@
 /**
  * One run of PostgreSQL's main process, the postmaster: how it is started, when it is ready, how it is stopped, and
- * where its log goes. Who may start it, and what happens when it ends unasked, is the business of `embedded.ts`.
+ * where its log goes. `embedded.ts` decides who may start it and what happens when it exits unexpectedly.
  *
  * It runs in a session of its own, so that Ctrl-C in a terminal does not reach it before the server has drained.
  */
@@ -12,14 +12,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { reasonOf, StartError } from '../../errors.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Binaries } from './binaries.ts';
-import { adviceOn, type Cluster, childEnvironment, failureLines, folderArgument } from './cluster.ts';
+import { adviceFor, type Cluster, childEnvironment, failureLines, folderArgument } from './cluster.ts';
 import { folderMark } from './process.ts';
 
 export interface PostmasterOptions {
   readonly binaries: Binaries;
   readonly cluster: Cluster;
   readonly port: number;
-  /** The process it belongs to, as `identifyProcess` writes it. */
+  /** The process that owns it, in the format of `identifyProcess`. */
   readonly owner: string;
   /** Whether committed data survives a loss of power. Without it, everything is faster: for tests. */
   readonly durable: boolean;
@@ -28,25 +28,25 @@ export interface PostmasterOptions {
 
 export interface Postmaster {
   readonly pid: number;
-  /** Resolves with how it ended, in words, when it has ended. */
+  /** Resolves when it has exited, with a description of its exit. */
   readonly ended: Promise<string>;
-  /** Ends it, with the transactions in progress rolled back, and resolves when it has ended. Idempotent. */
+  /** Stops it, rolls back open transactions, and resolves when it has exited. Idempotent. */
   stop(): Promise<void>;
 }
 
-/** Why it could not start, where trying again may help: the port was taken, or the folder is in use. */
+/** A failure to start that a retry may fix: the port was in use, or the folder was. */
 export class PostmasterBusyError extends Error {}
 
-const ready = 'database system is ready to accept connections';
-const busy =
+const readyMessage = 'database system is ready to accept connections';
+const busyPattern =
   /Address already in use|lock file "postmaster.pid" (?:already exists|is empty)|shared memory block .* still in use/;
 
-/** How long it may take to write down what it has in memory before it is told to end without. */
-const stopDeadlineMs = 30_000;
+/** How long it may take to write its memory to disk before it is stopped without that. */
+const stopTimeoutMs = 30_000;
 
 /**
- * Starts PostgreSQL and resolves when it takes connections. Rejects with a PostmasterBusyError, or with a StartError
- * that holds its last words.
+ * Starts PostgreSQL and resolves when it accepts connections. Rejects with a PostmasterBusyError, or with a StartError
+ * that quotes its last output.
  */
 export async function startPostmaster(options: PostmasterOptions): Promise<Postmaster> {
   const { cluster, binaries, log } = options;
@@ -57,37 +57,37 @@ export async function startPostmaster(options: PostmasterOptions): Promise<Postm
     stdio: ['ignore', 'ignore', 'pipe'],
     ...cluster.account,
   });
-  const ended = endOf(child);
+  const ended = waitForExit(child);
   let stopping: Promise<void> | undefined;
 
-  const lastWords: string[] = [];
+  const recentLines: string[] = [];
   await new Promise<void>((resolve, reject) => {
     const lines = createInterface({ input: child.stderr }).on('line', (line) => {
-      lastWords.push(line);
-      if (lastWords.length > 20) lastWords.shift();
+      recentLines.push(line);
+      if (recentLines.length > 20) recentLines.shift();
       writeLog(log, line, stopping !== undefined);
-      if (line.includes(ready)) resolve();
+      if (line.includes(readyMessage)) resolve();
     });
-    // What it said last may arrive after it has ended; what it started may keep the line open.
+    // The last lines may arrive after its exit, and its child processes may keep the pipe open.
     const closed = once(lines, 'close');
-    const allSaid = ended.then(() => Promise.race([closed, delay(500, undefined, { ref: false })]));
-    void Promise.all([ended, allSaid]).then(([how]) => {
-      // The reason may stand in a line before the failure, and other lines may follow it.
-      const failures = failureLines(lastWords);
-      const said = lastWords
-        .filter((line, index) => index >= lastWords.length - 5 || failures.includes(line))
+    const allRead = ended.then(() => Promise.race([closed, delay(500, undefined, { ref: false })]));
+    void Promise.all([ended, allRead]).then(([how]) => {
+      // The cause may be in a line before the failure, and other lines may follow it.
+      const failures = failureLines(recentLines);
+      const output = recentLines
+        .filter((line, index) => index >= recentLines.length - 5 || failures.includes(line))
         .join(' | ');
-      if (busy.test(said)) reject(new PostmasterBusyError(said));
+      if (busyPattern.test(output)) reject(new PostmasterBusyError(output));
       else
         reject(
           new StartError(
-            `PostgreSQL did not start (${how}): ${said || 'it said nothing'}${adviceOn(said, cluster.folder)}`,
+            `PostgreSQL did not start (${how}): ${output || 'it logged nothing'}${adviceFor(output, cluster.folder)}`,
           ),
         );
     });
   });
 
-  // Whatever ends this process in an orderly way, even an uncaught error, ends PostgreSQL too.
+  // Any exit of this process that runs exit handlers, even after an uncaught error, stops PostgreSQL too.
   const stopAtExit = () => void child.kill('SIGINT');
   process.once('exit', stopAtExit);
   void ended.then(() => process.off('exit', stopAtExit));
@@ -96,7 +96,7 @@ export async function startPostmaster(options: PostmasterOptions): Promise<Postm
     pid: child.pid ?? 0,
     ended,
     stop() {
-      stopping ??= stopChild(child, ended);
+      stopping ??= stopProcess(child, ended);
       return stopping;
     },
   };
@@ -109,7 +109,7 @@ async function commandLine({ cluster, port, owner, durable }: PostmasterOptions)
     `cluster_name=strata:${owner}`,
     await folderMark(cluster.folder),
     'max_connections=200',
-    // A refused statement is the business of who sent it; its text and values stay out of our log.
+    // The client of a failed statement handles its error. The statement and its values stay out of this log.
     'log_min_messages=log',
     'log_min_error_statement=panic',
     'log_error_verbosity=terse',
@@ -128,8 +128,8 @@ async function commandLine({ cluster, port, owner, durable }: PostmasterOptions)
   ];
 }
 
-/** `exit` and not `close`: processes that PostgreSQL started may hold the other end of its log a moment longer. */
-async function endOf(child: ChildProcess): Promise<string> {
+/** `exit` and not `close`: child processes of PostgreSQL may keep the pipe of its log open a moment longer. */
+async function waitForExit(child: ChildProcess): Promise<string> {
   return new Promise((resolve) => {
     child.once('exit', (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
     child.once('error', (error) => resolve(reasonOf(error)));
@@ -143,11 +143,11 @@ function writeLog(log: Logger, line: string, stopping: boolean): void {
   else log.debug('database.embedded.log', { severity, message });
 }
 
-/** SIGINT is PostgreSQL's fast shutdown; SIGQUIT ends it at once, and it recovers at its next start. */
-async function stopChild(child: ChildProcess, ended: Promise<string>): Promise<void> {
+/** SIGINT requests a fast shutdown. SIGQUIT exits at once, and PostgreSQL recovers at its next start. */
+async function stopProcess(child: ChildProcess, ended: Promise<string>): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   child.kill('SIGINT');
-  const escalation = setTimeout(() => child.kill('SIGQUIT'), stopDeadlineMs);
+  const escalation = setTimeout(() => child.kill('SIGQUIT'), stopTimeoutMs);
   await ended;
   clearTimeout(escalation);
 }

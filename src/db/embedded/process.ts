@@ -1,7 +1,7 @@
 /**
- * Which process is which. A process id alone is not enough: after a crash it may belong to someone else. A process
- * of ours is known by its id and the moment it started; a PostgreSQL of a data folder is known by the folder's own
- * number, which stands on its command line, where every user of the machine may read it.
+ * Identifies processes. A process id is not enough: after a crash it may belong to another program. A process of this
+ * program is identified by its id and its start time. The PostgreSQL of a data folder is identified by the device and
+ * inode of the folder, which are on its command line, where every user of the machine may read them.
  */
 
 import { execFile } from 'node:child_process';
@@ -11,27 +11,27 @@ import { isAlive } from './cluster.ts';
 
 const run = promisify(execFile);
 
-/** A process and the moment it started, as `pid:moment`, in letters that PostgreSQL takes in its `cluster_name`. */
+/** Returns a process and its start time as `pid:time`, in characters that `cluster_name` of PostgreSQL accepts. */
 export async function identifyProcess(pid: number): Promise<string | undefined> {
   const moment = (await startOfProcess(pid))?.replace(/[^0-9A-Za-z]+/g, '-').slice(0, 40);
   return moment === undefined ? undefined : `${pid}:${moment}`;
 }
 
-/** In whatever form the system tells it. Linux: ticks since boot, the 22nd field of `stat`; others: `ps`. */
+/** In the format of the system. Linux: ticks since boot, the 22nd field of `stat`. Other systems: `ps`. */
 async function startOfProcess(pid: number): Promise<string | undefined> {
   if (process.platform !== 'linux') return ps(pid, 'lstart=');
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
-  // The second field is the name in parentheses, and may hold anything.
+  // The second field is the name in parentheses, and may contain anything.
   return text?.slice(text.lastIndexOf(')') + 2).split(' ')[19];
 }
 
-/** What a PostgreSQL of the data folder has on its command line. */
+/** Returns the setting that marks the PostgreSQL of a data folder on its command line. */
 export async function folderMark(folder: string): Promise<string> {
   const { dev, ino } = await stat(folder);
   return `strata.folder=${dev}:${ino}`;
 }
 
-/** Whether a process id belongs to the PostgreSQL of a data folder. `unknown` if the system does not tell. */
+/** Returns whose process it is, seen from a data folder: `ours` is its PostgreSQL. `unknown`: the system hides it. */
 export async function classifyProcess(
   pid: number,
   folder: string,
@@ -43,7 +43,7 @@ export async function classifyProcess(
       : await ps(pid, 'command=');
   if (!isAlive(pid)) return 'gone';
   if (line === undefined) return 'unknown';
-  // One that has ended and was not waited for still has its id, and no command line: it is nobody's any more.
+  // A process that has exited keeps its id until its parent reads its status. It has no command line, so it is `other`.
   return line.includes(await folderMark(folder)) ? 'ours' : 'other';
 }
 

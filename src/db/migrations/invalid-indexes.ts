@@ -2,9 +2,9 @@ import { StartError } from '../../errors.ts';
 import type { Sql } from '../sql.ts';
 
 /**
- * Rejects with a StartError that names an index that PostgreSQL keeps and does not use. `create index concurrently`
- * leaves one behind when it fails, and with `if not exists` it takes that one for done when it is run again. An index
- * that is being built, and one of a partitioned table, which is valid when each partition has its own, are left out.
+ * Rejects with a StartError that names an invalid index, which PostgreSQL maintains but does not use. A failed `create
+ * index concurrently` leaves one behind, and with `if not exists` a second run would accept it as done. An index that
+ * is being built, and one of a partitioned table, which is valid when each partition has its own, are ignored.
  */
 export async function rejectInvalidIndexes(sql: Sql): Promise<void> {
   const [found] = await sql<{ index: string; on: string; unique: boolean }[]>`
@@ -16,8 +16,8 @@ export async function rejectInvalidIndexes(sql: Sql): Promise<void> {
     order by indexrelid
     limit 1`;
   if (found === undefined) return;
-  const mend = found.unique ? 'remove the rows that are equal, ' : '';
+  const fix = found.unique ? 'remove the rows that are equal, ' : '';
   throw new StartError(
-    `The index ${found.index} of the table ${found.on} is not valid, because the statement that builds it failed or was cut off: ${mend}run "drop index concurrently ${found.index}", and migrate again.`,
+    `The index ${found.index} of the table ${found.on} is not valid, because the statement that builds it failed or was interrupted: ${fix}run "drop index concurrently ${found.index}", and migrate again.`,
   );
 }

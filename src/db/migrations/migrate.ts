@@ -1,17 +1,17 @@
 /**
- * Brings the schema of the database to what the files in `sql/` say, and back. Which files were applied stands in the
- * table `schema_migrations`, with the checksum each had.
+ * Migrates the schema of the database to the files in `sql/`, and back. The table `schema_migrations` records the
+ * applied files with their checksums.
  *
  *     read files ──> lock ──> read table ──> compare ──> for each pending file: begin, record, statements, commit
  *
- * Comparing happens inside the lock, so of ten that start at once one applies and nine find nothing to do. A file
- * runs in one transaction: it is applied whole or not at all. The record is its first statement, and the table's key
- * stops a second process even if the lock should be lost with its session.
+ * The comparison happens inside the lock, so of ten processes that start at once, one applies and nine find nothing to
+ * do. A file runs in one transaction: it is applied completely or not at all. The record is its first statement, and
+ * the table's primary key stops a second process even if the lock is lost with its session.
  *
- * What is found, and what follows:
- * - applied, and the file has changed since: refused; a new file must make the change
- * - not applied, though a later one is: refused; it came by a merge, and must get the next number
- * - applied, and newer than every file: a newer version was here; the program runs, and says so in the log
+ * Differences between files and table:
+ * - applied, and the file has changed since: an error; the change needs a new file
+ * - not applied, but a later file is: an error; it came by a merge, and needs the next number
+ * - applied, and newer than every file: a newer version was deployed here; the program runs and logs it
  */
 
 import { AppError, reasonOf, StartError } from '../../errors.ts';
@@ -32,12 +32,12 @@ import { withMigrationLock } from './migration-lock.ts';
 import type { Statement } from './split-statements.ts';
 
 export interface MigrateOptions {
-  /** A direct connection: the lock is held by a session, which a pooler between would share out. */
+  /** A direct connection: the lock belongs to a session, which a transaction pooler would not keep. */
   readonly url: string;
   readonly log: Logger;
-  /** The folder of the files; the project's own unless said. */
+  /** The folder of the files. Default: that of the project. */
   readonly directory?: string;
-  /** How long to wait while another process migrates, in milliseconds; two minutes unless said. */
+  /** How long to wait while another process migrates, in milliseconds. Default: two minutes. */
   readonly lockWaitMs?: number;
 }
 
@@ -49,12 +49,14 @@ interface Applied {
   readonly applied_at: Date;
 }
 
-/** Applies what is pending, in order. Returns the names. Throws a StartError; what was applied before it stays. */
+/**
+ * Applies pending migrations in order and returns their names. Throws a StartError; earlier migrations remain applied.
+ */
 export async function migrateUp(options: MigrateOptions): Promise<string[]> {
   const files = await readMigrations(options.directory ?? migrationDirectory);
-  return inLock(options, async (database) => {
+  return withLockedDatabase(options, async (database) => {
     const applied = await readApplied(database.sql);
-    const pending = compare(files, applied);
+    const pending = findPending(files, applied);
     for (const version of applied.slice(files.length)) {
       options.log.warning('migration.unknown', {
         name: version.name,
@@ -72,15 +74,15 @@ export async function migrateUp(options: MigrateOptions): Promise<string[]> {
   });
 }
 
-/** Reverts the last migration, or all after number `to`, newest first. Returns the names. Throws a StartError. */
+/** Reverts the last migration, or all after number `to`, newest first. Returns their names. Throws a StartError. */
 export async function migrateDown(options: MigrateOptions & { readonly to?: number }): Promise<string[]> {
   const files = await readMigrations(options.directory ?? migrationDirectory);
-  return inLock(options, async (database) => {
+  return withLockedDatabase(options, async (database) => {
     const applied = await readApplied(database.sql);
-    compare(files, applied);
+    findPending(files, applied);
     const target = options.to ?? (applied.at(-1)?.version ?? 0) - 1;
     const reverted = applied.filter(({ version }) => version > target).reverse();
-    // Whether the way back exists is known before the first step is taken.
+    // All down parts are checked before the first one runs.
     const steps = reverted.map((row) => findDownMigration(row, files));
     for (const migration of steps) {
       await execute(database, migration, migration.down, (sql) => recordReverted(sql, migration));
@@ -92,12 +94,12 @@ export async function migrateDown(options: MigrateOptions & { readonly to?: numb
 
 export interface MigrationState {
   readonly name: string;
-  /** `empty` is a pending one whose statements are still to be written. */
+  /** `empty`: pending, and it has no statements yet. */
   readonly state: 'applied' | 'pending' | 'empty' | 'changed' | 'unknown';
   readonly appliedAt: Date | undefined;
 }
 
-/** What is applied, what is pending, what was changed afterwards, and what the database has that no file knows. */
+/** Returns what is applied, pending, changed after it was applied, or recorded in the database without a file. */
 export async function migrationStatus(options: MigrateOptions): Promise<MigrationState[]> {
   const files = await readMigrations(options.directory ?? migrationDirectory, { drafts: true });
   const applied = await withDatabase(options, ({ sql }) => readApplied(sql));
@@ -115,15 +117,15 @@ export async function migrationStatus(options: MigrateOptions): Promise<Migratio
   ];
 }
 
-/** The names of the migrations that are not applied. Cheap enough for a readiness probe. */
+/** Returns the names of the migrations that are not applied. Fast enough for a readiness probe. */
 export async function pendingMigrations(sql: Sql, directory = migrationDirectory): Promise<string[]> {
   const names = await listMigrations(directory);
   const applied = new Set((await readApplied(sql)).map(({ version }) => version));
   return names.filter((_name, index) => !applied.has(index + 1));
 }
 
-/** Which files are to be applied. Throws a StartError if files and database contradict each other. */
-function compare(files: readonly Migration[], applied: readonly Applied[]): Migration[] {
+/** Returns the files to apply. Throws a StartError if files and database contradict each other. */
+function findPending(files: readonly Migration[], applied: readonly Applied[]): Migration[] {
   const byVersion = new Map(applied.map((row) => [row.version, row]));
   const newest = Math.max(0, ...byVersion.keys());
   for (const { version, name, checksum } of files) {
@@ -164,7 +166,7 @@ async function execute(
   if (!migration.inTransaction) {
     for (const statement of statements) {
       await executeStatement(database.sql, migration, statement);
-      // What failed before may count as done now: it is not recorded as applied.
+      // A statement that failed in an earlier run may succeed now without effect: then nothing is recorded.
       await rejectInvalidIndexes(database.sql);
     }
     await record(database.sql);
@@ -172,7 +174,7 @@ async function execute(
   }
   await database.transaction(async (sql) => {
     await record(sql);
-    // A statement that waits for a lock holds up everyone who comes after it, so it does not wait for long.
+    // A statement that waits for a lock blocks all later ones on that table, so it does not wait long.
     await sql`set local lock_timeout = '10s'`;
     for (const statement of statements) await executeStatement(sql, migration, statement);
   });
@@ -183,18 +185,20 @@ async function executeStatement(sql: Sql, migration: Migration, { text, line }: 
     await sql.unsafe(text);
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    // What PostgreSQL said, and not the sentence for a client that was made of it.
-    const said = cause instanceof AppError && cause.cause instanceof Error ? cause.cause : cause;
-    const position = 'position' in said ? Number(said.position) : 0;
+    // The error of PostgreSQL instead of the client's message that was made from it.
+    const reported = cause instanceof AppError && cause.cause instanceof Error ? cause.cause : cause;
+    const position = 'position' in reported ? Number(reported.position) : 0;
     const detail =
-      'detail' in said && typeof said.detail === 'string' ? ` (${said.detail.replace(/\.$/, '')})` : '';
+      'detail' in reported && typeof reported.detail === 'string'
+        ? ` (${reported.detail.replace(/\.$/, '')})`
+        : '';
     const at = line + text.slice(0, Math.max(0, position - 1)).split('\n').length - 1;
     const rest = migration.inTransaction
-      ? 'Nothing of it was applied'
-      : 'Statements before it stay, because this file runs without a transaction';
+      ? 'No part of it was applied'
+      : 'Earlier statements of the file remain applied, because it runs without a transaction';
     const first = text.replace(/\s+/g, ' ').slice(0, 80);
     throw new StartError(
-      `The migration ${migration.name} failed at line ${at}, in "${first}": ${reasonOf(said)}${detail}. ${rest}.`,
+      `The migration ${migration.name} failed at line ${at}, in "${first}": ${reasonOf(reported)}${detail}. ${rest}.`,
       { cause },
     );
   }
@@ -208,7 +212,7 @@ function recordReverted(sql: Sql, { version }: Migration): Promise<unknown> {
   return sql`delete from schema_migrations where version = ${version}`;
 }
 
-/** The rows in order; none if the table is not there yet. */
+/** Returns the rows in order; none if the table does not exist yet. */
 async function readApplied(sql: Sql): Promise<Applied[]> {
   try {
     return await sql<
@@ -218,13 +222,16 @@ async function readApplied(sql: Sql): Promise<Applied[]> {
     if (sqlState(error) === '42P01') return [];
     if (sqlState(error) !== '42703') throw error;
     throw new StartError(
-      'The table schema_migrations has other columns than this program gives it, so it is of another program: use another database, or another schema (the parameter schema in APP_DATABASE_URL).',
+      'The table schema_migrations has unexpected columns, so it belongs to another program: use another database, or another schema (the parameter schema in APP_DATABASE_URL).',
       { cause: error },
     );
   }
 }
 
-async function inLock<T>(options: MigrateOptions, work: (database: Database) => Promise<T>): Promise<T> {
+async function withLockedDatabase<T>(
+  options: MigrateOptions,
+  work: (database: Database) => Promise<T>,
+): Promise<T> {
   return withDatabase(options, (database) =>
     withMigrationLock(options.url, options.lockWaitMs ?? 120_000, async () => {
       const unsuitability = await findUnsuitability(database.sql);
@@ -241,7 +248,7 @@ async function inLock<T>(options: MigrateOptions, work: (database: Database) => 
   );
 }
 
-/** A connection of its own, without a time limit on statements: a large table takes as long as it takes. */
+/** Opens a connection of its own without a statement timeout: a large table takes as long as it takes. */
 async function withDatabase<T>(
   { url, log }: MigrateOptions,
   work: (database: Database) => Promise<T>,
@@ -260,15 +267,15 @@ async function withDatabase<T>(
     await database.ping(10_000);
     return await work(database);
   } catch (error) {
-    throw explainRefusal(error);
+    throw toStartError(error);
   } finally {
     await database.close(1);
   }
 }
 
-/** What PostgreSQL refuses is for the operator to mend, and a StartError; anything else stays what it is. */
-function explainRefusal(thrown: unknown): unknown {
-  // The session of the lock rejects with the errors of the driver.
+/** Turns errors of PostgreSQL into a StartError, because the operator can fix them. Returns other errors unchanged. */
+function toStartError(thrown: unknown): unknown {
+  // The session of the lock rejects with the driver's errors.
   const error = toDatabaseError(thrown, false);
   const state = sqlState(error);
   if (error instanceof AppError && isUnavailable(error)) {
@@ -284,7 +291,7 @@ function explainRefusal(thrown: unknown): unknown {
 }
 
 const adviceByState: Readonly<Record<string, string>> = {
-  // Since PostgreSQL 15 only the owner of a database may create tables in its schema "public".
+  // Since PostgreSQL 15, only the owner of a database may create tables in its schema "public".
   '42501':
     'give the role of APP_DATABASE_URL the right, for tables of its own by "grant usage, create on schema public to …"',
   '3F000': 'create the schema that its search_path names, or correct the search_path',

@@ -1,15 +1,16 @@
 /**
- * A migration is a numbered file of SQL: `0003_add_avatar.sql`, with a comment on why at its head and two parts.
+ * A migration is a numbered SQL file such as `0003_add_avatar.sql`: a comment that gives the reason, and two parts.
  *
  *     -- Why this change is made.
- *     -- migrate: no-transaction      (only where a statement cannot run in one: create index concurrently)
+ *     -- migrate: no-transaction      (only for statements that cannot run in one: create index concurrently)
  *     -- migrate: up
  *     alter table users add column avatar text;
  *     -- migrate: down
  *     alter table users drop column avatar;
  *
- * Numbers run from 0001 without gaps, so two branches that both add the next one notice. A file that was applied is
- * never changed: the checksum of its up part is recorded. An empty down part says that there is no way back.
+ * Numbers start at 0001 and have no gaps, so two branches that both add the next one conflict visibly. An applied file
+ * never changes: the checksum of its up part is recorded. An empty down part means that the migration cannot be
+ * reverted.
  */
 
 import { createHash } from 'node:crypto';
@@ -30,15 +31,17 @@ export interface Migration {
   readonly checksum: string;
 }
 
-/** The project's migrations. */
+/** The folder of the project's migrations. */
 export const migrationDirectory = join(projectRoot, 'sql');
 
 const fileName = /^(\d{4})_[a-z][a-z0-9]*(?:_[a-z0-9]+)+\.sql$/;
 
-/** The names of the migrations in a folder, in order. Throws a StartError if their numbers are not 1, 2, 3 and so on. */
+/**
+ * Returns the names of the migrations in a folder, in order. Throws a StartError if their numbers are not 1, 2, 3, …
+ */
 export async function listMigrations(directory: string): Promise<string[]> {
   const files = (
-    await readdir(directory).catch((cause) => rejectFile(`The folder ${directory} cannot be read`, cause))
+    await readdir(directory).catch((cause) => throwFileError(`The folder ${directory} cannot be read`, cause))
   )
     .filter((file) => file.endsWith('.sql'))
     .sort();
@@ -59,11 +62,11 @@ export async function listMigrations(directory: string): Promise<string[]> {
 }
 
 export interface ReadOptions {
-  /** Take files too whose up part has no statement yet. */
+  /** Whether files without a statement in their up part are accepted. */
   readonly drafts?: boolean;
 }
 
-/** Reads all migrations of a folder, in order. Throws a StartError that names the file and what is wrong in it. */
+/** Reads all migrations of a folder in order. Throws a StartError that names the file and its fault. */
 export async function readMigrations(directory: string, options: ReadOptions = {}): Promise<Migration[]> {
   const names = await listMigrations(directory);
   return Promise.all(
@@ -76,7 +79,7 @@ export async function readMigrations(directory: string, options: ReadOptions = {
 
 const marker = /^--[ \t]*migrate:[ \t]*(.*?)[ \t]*$/gm;
 
-/** Reads one migration from the text of its file. */
+/** Parses the text of one migration. */
 export function parseMigration(
   name: string,
   source: string,
@@ -91,7 +94,7 @@ export function parseMigration(
   const words = markers.map(({ word }) => word).join(', ');
   if (!/^(?:no-transaction, )?up, down$/.test(words)) {
     throw new StartError(
-      `${name}.sql must have the lines "-- migrate: up" and "-- migrate: down" in this order, and "-- migrate: no-transaction" at most before them; it has: ${words || 'none'}.`,
+      `${name}.sql must have the lines "-- migrate: up" and "-- migrate: down" in this order, optionally after "-- migrate: no-transaction"; it has: ${words || 'none'}.`,
     );
   }
   const up = text.indexOf('\n', markers.at(-2)?.at);
@@ -105,7 +108,7 @@ export function parseMigration(
     checksum: createHash('sha256').update(text.slice(up, down).trim()).digest('hex'),
   };
   if (!/^--[ \t]*(?!migrate:)\S/.test(text)) {
-    throw new StartError(`${name}.sql must begin with a comment that says why it is needed: add one.`);
+    throw new StartError(`${name}.sql must begin with a comment that gives its reason: add one.`);
   }
   if (migration.up.length === 0 && !drafts)
     throw new StartError(`${name}.sql has no statement in its up part: add one.`);
@@ -114,39 +117,39 @@ export function parseMigration(
   return migration;
 }
 
-/** The statements between two places of the file, with their lines in the file. */
+/** Returns the statements between two offsets of the file, with their lines in the file. */
 function statementsOf(text: string, start: number, end: number): Statement[] {
   const before = text.slice(0, start).split('\n').length - 1;
   return splitStatements(text.slice(start, end)).map((each) => ({ ...each, line: each.line + before }));
 }
 
-/** A `commit` in the middle would leave the first half applied when the second fails. */
+/** A `commit` in the middle would keep the first half when the second half fails. */
 function assertNoTransactionControl({ name, up, down }: Migration): void {
   const control = /^(?:begin|commit|end|rollback|abort|start\s+transaction|prepare\s+transaction)\b/i;
   const found = [...up, ...down].find(({ text }) => control.test(text));
   if (found === undefined) return;
   throw new StartError(
-    `${name}.sql, line ${found.line}: each migration already runs in a transaction of its own; remove "${found.text}".`,
+    `${name}.sql, line ${found.line}: each migration already runs in its own transaction: remove "${found.text}".`,
   );
 }
 
-/** PostgreSQL would wait for data from a client, or send it some, and a migration has neither. */
+/** PostgreSQL would wait for rows from a client, or send rows to it. A migration does neither. */
 function assertNoClientCopy({ name, up, down }: Migration): void {
   const copy = /^copy\b[^;]*\b(?:from\s+stdin|to\s+stdout)\b/is;
   const found = [...up, ...down].find(({ text }) => copy.test(text));
   if (found === undefined) return;
   throw new StartError(
-    `${name}.sql, line ${found.line}: COPY from STDIN or to STDOUT needs a client that sends or receives the rows, and a migration is none: write the rows with insert.`,
+    `${name}.sql, line ${found.line}: COPY from STDIN or to STDOUT needs a client that sends or receives the rows, which a migration does not have: use INSERT instead.`,
   );
 }
 
-/** `3` as `0003`. */
+/** Formats `3` as `0003`. */
 export function formatVersion(version: number): string {
   return String(version).padStart(4, '0');
 }
 
-/** Makes the next migration of a folder, to be filled in, and returns its path. `name` is like `add_avatar`. */
-export async function newMigration(name: string, directory: string): Promise<string> {
+/** Creates the next migration of a folder as a template, and returns its path. `name` is like `add_avatar`. */
+export async function createMigration(name: string, directory: string): Promise<string> {
   const names = await listMigrations(directory);
   const what = name
     .trim()
@@ -154,24 +157,26 @@ export async function newMigration(name: string, directory: string): Promise<str
     .replace(/[\s-]+/g, '_');
   const file = `${formatVersion(names.length + 1)}_${what}.sql`;
   if (!fileName.test(file)) {
-    throw new StartError(`A migration is named by a verb and a noun, such as add_avatar; "${name}" is not.`);
+    throw new StartError(
+      `The name of a migration is a verb and a noun, such as add_avatar: "${name}" is not valid.`,
+    );
   }
   const other = names.find((each) => each.replace(/^\d+_/, '') === what);
   if (other !== undefined) {
     throw new StartError(
-      `There is ${other}.sql already: say in the name how the new migration differs from it.`,
+      `${other}.sql already exists: choose a name that shows how the new migration differs from it.`,
     );
   }
   const path = join(directory, file);
-  const template = '-- Say here why the change is needed.\n\n-- migrate: up\n\n-- migrate: down\n';
+  const template = '-- Explain here why the change is needed.\n\n-- migrate: up\n\n-- migrate: down\n';
   await writeFile(path, template, { flag: 'wx' }).catch((cause) =>
-    rejectFile(`${path} cannot be written`, cause),
+    throwFileError(`${path} cannot be written`, cause),
   );
   return path;
 }
 
-function rejectFile(what: string, cause: NodeJS.ErrnoException): never {
-  throw new StartError(`${what} (${cause.code}): check that it is there and that this user may use it.`, {
+function throwFileError(what: string, cause: NodeJS.ErrnoException): never {
+  throw new StartError(`${what} (${cause.code}): check that it exists and that this user may use it.`, {
     cause,
   });
 }

@@ -1,21 +1,21 @@
 /**
- * Splits the text of an SQL file into its statements, so that each can be sent on its own and the one that fails can
- * be named with its line. A semicolon ends a statement unless it stands in
+ * Splits the text of an SQL file into its statements, so that each can be sent on its own and an error can name the
+ * line of the statement. A semicolon ends a statement unless it is inside of
  *
  *     'text'  E'te\'xt'  "name"  $$ body $$  $tag$ body $tag$  -- comment  /* comment /* nested *\/ *\/
  *     create function … begin atomic …; …; end
  *
- * It knows words and quotes and no grammar. PostgreSQL, chapter 4.1, "Lexical Structure".
+ * The splitter knows tokens but no grammar. See PostgreSQL, chapter 4.1, "Lexical Structure".
  */
 
 export interface Statement {
   /** Without the comments before it, and without its semicolon. */
   readonly text: string;
-  /** The line of its first character, counted from 1. */
+  /** The line of its first character, starting at 1. */
   readonly line: number;
 }
 
-/** One token at a time; what none of them begins is a single character. The order matters: E'' before a word. */
+/** The kinds of tokens; any other character is a token of its own. The order matters: E'' before a word. */
 const tokens = [
   /(?<blank>\s+|--[^\n]*)/,
   /(?<block>\/\*)/,
@@ -29,11 +29,11 @@ const tokens = [
 ];
 const token = new RegExp(tokens.map(({ source }) => source).join('|'), 'suy');
 
-/** Splits `sql`. What is only space and comments is no statement. An unclosed quote reaches to the end. */
+/** Splits `sql`. Whitespace and comments alone are no statement. An unclosed quote extends to the end. */
 export function splitStatements(sql: string): Statement[] {
   const statements: Statement[] = [];
-  let start: number | undefined; // Where the current statement begins, once something of it has been seen.
-  let bodyDepth = 0; // How many `begin atomic`, `case` and so on are open.
+  let start: number | undefined; // The start of the current statement, once it has a token.
+  let bodyDepth = 0; // The number of open blocks: `begin atomic`, `case` and so on.
   let words: string[] = []; // The words of the current statement so far.
 
   const finish = (end: number) => {
@@ -72,7 +72,7 @@ export function splitStatements(sql: string): Statement[] {
   return statements;
 }
 
-/** The index behind a comment that begins at `index`. Such comments nest in SQL. */
+/** Returns the index after the comment that starts at `index`. Block comments nest in SQL. */
 function endOfComment(sql: string, index: number): number {
   let depth = 0;
   const edge = /\/\*|\*\//g;
@@ -84,7 +84,7 @@ function endOfComment(sql: string, index: number): number {
   return sql.length;
 }
 
-/** The body of a function written in SQL holds statements of its own, between `begin atomic` and its `end`. */
+/** The body of an SQL function contains statements of its own, between `begin atomic` and its `end`. */
 function depthChange(words: readonly string[], depth: number): number {
   const [first, second, third, fourth] = words;
   const kind = second === 'or' && third === 'replace' ? fourth : second;

@@ -6,7 +6,7 @@
  * the query of the task may be what breaks it, and would break it every time.
  */
 
-import { isConnectionRefused } from '../../db/database-error.ts';
+import { isConnectFailure } from '../../db/database-error.ts';
 import { reasonOf } from '../../errors.ts';
 import { maxJsonDepth } from '../json-text.ts';
 import { InvalidPayloadError, TaskRefusal, TaskSnooze } from '../task.ts';
@@ -63,7 +63,7 @@ export function outcomeOfError(error: unknown): Outcome {
 /** Returns whether a task threw because it got no connection to the database. Never throws. */
 export function isWithoutConnection(error: unknown): boolean {
   try {
-    return isConnectionRefused(error);
+    return isConnectFailure(error);
   } catch {
     return false;
   }

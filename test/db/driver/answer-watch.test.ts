@@ -1,4 +1,4 @@
-/** Connections whose peer is dead, as behind a network that drops packets: a proxy drops what they carry. */
+/** Connections whose peer is dead, as behind a network that drops packets: a proxy drops their bytes. */
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -13,7 +13,7 @@ import { eventually } from '../../helpers/eventually.ts';
 import { mustOpenProxy } from '../../helpers/postgres-proxy.ts';
 import { mustConnect, mustCreateDatabase, mustOpenTestDatabase } from '../../helpers/test-database.ts';
 
-/** Within that time the pool must answer again. It takes half of it, on a machine that does nothing else. */
+/** The pool must answer again within this time. On an idle machine it needs half of it. */
 const healMs = 8_000;
 
 describe('connections', { concurrency: true }, () => {
@@ -26,7 +26,7 @@ describe('connections', { concurrency: true }, () => {
       'a ping': ({ ping }) => ping(20_000),
     };
     for (const [what, wait] of Object.entries(waits)) {
-      test(`is given up within seconds when ${what} gets no answer, and the next statement works`, async (t) => {
+      test(`a connection on which ${what} gets no response is given up within seconds, and the next statement works`, async (t) => {
         const { url } = await mustOpenTestDatabase(t);
         const proxy = await mustOpenProxy(t, url);
         const captured = captureLog();
@@ -46,7 +46,7 @@ describe('connections', { concurrency: true }, () => {
       });
     }
 
-    test('closes the idle connections of its pool too, so that the statements after the first one work at once', async (t) => {
+    test('a dead connection closes the idle connections of its pool too, so that later statements work at once', async (t) => {
       const { url, sql: outside } = await mustOpenTestDatabase(t);
       const proxy = await mustOpenProxy(t, url);
       const captured = captureLog();
@@ -60,7 +60,7 @@ describe('connections', { concurrency: true }, () => {
       );
       proxy.stall();
       await assert.rejects(async () => sql`select 1`, hasCode('database_unavailable'));
-      // At once on all four: none of them finds a second dead connection.
+      // Sent on all four at the same time, so that none benefits from the detection of another dead connection.
       const startedAt = performance.now();
       await Promise.all([
         sql`select ${1}::int`,
@@ -73,7 +73,7 @@ describe('connections', { concurrency: true }, () => {
       assert.equal(stats().inUse, 0);
     });
 
-    test('leaves those connections of its pool open that have answered since', async (t) => {
+    test('connections of the pool that have responded since stay open', async (t) => {
       const { url } = await mustOpenTestDatabase(t);
       const proxy = await mustOpenProxy(t, url);
       const { sql, ...database } = mustConnect(t, { url: proxy.url, poolSize: 2 });
@@ -81,7 +81,7 @@ describe('connections', { concurrency: true }, () => {
       proxy.stall();
       const dead = Promise.resolve(sql`select 1`);
       dead.catch(() => {});
-      // On a second connection, because the first one waits for an answer.
+      // On a second connection, because the first one waits for a response.
       const before = onlyRow(await sql<{ pid: number }[]>`select pg_backend_pid() as pid`).pid;
       const answering = setInterval(() => void sql`select 1`.catch(() => {}), 200);
       t.after(() => clearInterval(answering));
@@ -93,7 +93,7 @@ describe('connections', { concurrency: true }, () => {
       assert.ok(pids.some((rows) => onlyRow(rows).pid === before));
     });
 
-    test('of a session closes the idle connections of a pool to the same database too', async (t) => {
+    test('a dead session closes the idle connections of a pool to the same database too', async (t) => {
       const { url } = await mustOpenTestDatabase(t);
       const proxy = await mustOpenProxy(t, url);
       const captured = captureLog();
@@ -111,7 +111,7 @@ describe('connections', { concurrency: true }, () => {
     });
 
     for (const phase of ['in a statement of a transaction', 'at the COMMIT']) {
-      test(`is given up ${phase}, and the locks of the transaction are free`, async (t) => {
+      test(`a transaction whose connection dies ${phase} is given up, and its locks are free`, async (t) => {
         const { url, sql } = await mustOpenTestDatabase(t);
         await sql`create table counters (id integer primary key, n integer not null)`;
         await sql`insert into counters values (1, 0)`;
@@ -132,7 +132,7 @@ describe('connections', { concurrency: true }, () => {
       });
     }
 
-    test('in the hands of every caller at once leaves no slot taken', async (t) => {
+    test('dead connections of all callers at the same time leave no slot acquired', async (t) => {
       const { url } = await mustOpenTestDatabase(t);
       const proxy = await mustOpenProxy(t, url);
       const { sql, stats, ...database } = mustConnect(t, { url: proxy.url, poolSize: 4 });
@@ -147,7 +147,7 @@ describe('connections', { concurrency: true }, () => {
       assert.equal(stats().inUse, 0);
     });
 
-    test('of a session, such as that of a lock, is closed, and the lock is free', async (t) => {
+    test('a dead session that holds a lock is closed, and the lock is free', async (t) => {
       const url = await mustCreateDatabase(t);
       const proxy = await mustOpenProxy(t, url);
       const closed = createDeferred();
@@ -168,7 +168,7 @@ describe('connections', { concurrency: true }, () => {
   });
 
   describe('while the database cannot be reached at all', { concurrency: true }, () => {
-    test('statements reject, and all is well within seconds of its return, twice in a row', async (t) => {
+    test('statements reject, and succeed within seconds after the network returns, twice in a row', async (t) => {
       const url = await mustCreateDatabase(t);
       const proxy = await mustOpenProxy(t, url);
       const { sql } = mustConnect(t, { url: proxy.url, poolSize: 2, connectTimeoutSeconds: 2 });
@@ -193,7 +193,7 @@ describe('connections', { concurrency: true }, () => {
   });
 
   describe('a slow statement', { concurrency: true }, () => {
-    test('is waited for, however long no byte comes, alone and in a transaction', async (t) => {
+    test('a slow statement may run without a byte for long, in autocommit mode and in a transaction', async (t) => {
       const { url } = await mustOpenTestDatabase(t);
       const proxy = await mustOpenProxy(t, url);
       const { sql, transaction } = mustConnect(t, { url: proxy.url, poolSize: 3 });
@@ -207,7 +207,7 @@ describe('connections', { concurrency: true }, () => {
       );
     });
 
-    test('behind a pooler is waited for as long as PostgreSQL lets it run, and not longer', async (t) => {
+    test('a slow statement behind a pooler may run as long as its timeout in PostgreSQL, and no longer', async (t) => {
       const { url } = await mustOpenTestDatabase(t);
       const proxy = await mustOpenProxy(t, url, { announcesOther: true });
       const { sql, ...database } = mustConnect(t, { url: proxy.url, poolSize: 1, statementTimeoutMs: 4_000 });
@@ -221,7 +221,7 @@ describe('connections', { concurrency: true }, () => {
     });
   });
 
-  test('a transaction that does something else for long is not taken for dead', async (t) => {
+  test('a transaction that does other work for a long time is not considered dead', async (t) => {
     const { url } = await mustOpenTestDatabase(t);
     const { transaction } = mustConnect(t, { url, poolSize: 1 });
     const result = await transaction(async (tx) => {
@@ -233,7 +233,7 @@ describe('connections', { concurrency: true }, () => {
   });
 });
 
-test('a process that was itself blocked does not take its connection for dead', async (t) => {
+test('a process that was blocked does not consider its connection dead', async (t) => {
   const { url } = await mustOpenTestDatabase(t);
   const captured = captureLog();
   const { sql } = mustConnect(t, { url, poolSize: 1, log: captured.log });
@@ -247,7 +247,7 @@ test('a process that was itself blocked does not take its connection for dead', 
   );
 });
 
-/** What a pool asks once in its life, beside the first statement, has been answered. */
+/** The question that a pool asks once in its life, next to the first statement, has been answered. */
 async function settle({ sql, stats }: Database): Promise<void> {
   await sql`select 1`;
   await delay(20);

@@ -1,5 +1,5 @@
 /**
- * Requests that end take their queries with them, and nothing else: the connection of a cancelled query is free soon,
+ * A request that ends takes its queries with it, and nothing else: the connection of a cancelled query is free soon,
  * and no cancellation reaches the query of another request.
  */
 
@@ -14,7 +14,7 @@ import { mustConnect, testServerUrl } from '../../helpers/test-database.ts';
 
 let pools = 0;
 
-/** A pool with a name of its own, by which another one finds its backends. */
+/** A pool with a name of its own, by which another pool finds its backends. */
 function mustPrepare(t: TestContext, poolSize: number) {
   const url = testServerUrl();
   pools += 1;
@@ -26,7 +26,7 @@ function mustPrepare(t: TestContext, poolSize: number) {
 
 const gone = new Error('The client is gone.');
 
-/** Calls `work` as a request that ends after `ms`, or in this turn of the event loop if it is undefined. */
+/** Calls `work` as a request that ends after `ms`, or in this turn of the event loop if `ms` is undefined. */
 async function endedAfter(ms: number | undefined, work: () => Promise<unknown>): Promise<void> {
   const controller = new AbortController();
   const done = runInRequest({ id: 'req-1', signal: controller.signal }, work);
@@ -55,9 +55,9 @@ const sleeps: Readonly<Record<string, (database: Database) => Promise<unknown>>>
 
 describe('a request that ends', () => {
   for (const [name, sleep] of Object.entries(sleeps)) {
-    it(`frees the connection of ${name} within a second, however early it ends`, async (t) => {
+    it(`the connection of ${name} is free within a second, however early its request ends`, async (t) => {
       const database = mustPrepare(t, 1);
-      // The first finds no connection open.
+      // No connection is open yet for the first one.
       for (const ms of [undefined, 0, 1, 5, undefined, 0, 1, 2, 3, 5, 20]) {
         await endedAfter(ms, () => sleep(database));
         const endedAt = performance.now();
@@ -68,7 +68,7 @@ describe('a request that ends', () => {
     });
   }
 
-  it('never changes what happens to the queries of other requests', async (t) => {
+  it('cancelled requests never affect the queries of other requests', async (t) => {
     const { sql, transaction, stats } = mustPrepare(t, 3);
     let left = 2000;
     let innocents = 0;
@@ -109,7 +109,7 @@ describe('a query that its caller cancels', () => {
     ['while it waits for the connection', 0],
     ['while it runs', 60],
   ] as const) {
-    it(`rejects and frees its connection, ${when}`, async (t) => {
+    it(`a query cancelled by its caller ${when} rejects and frees its connection`, async (t) => {
       const { sql, stats } = mustPrepare(t, 1);
       await sql`select 1`;
       for (let n = 0; n < 3; n += 1) {
@@ -128,7 +128,7 @@ describe('a query that its caller cancels', () => {
     });
   }
 
-  it('leaves the rest of its transaction to be rolled back', async (t) => {
+  it('a query cancelled by its caller rolls back the rest of its transaction', async (t) => {
     const { sql, transaction, stats } = mustPrepare(t, 1);
     const cancelled = transaction(async (tx) => {
       const first = tx`select pg_sleep(0.03)`.execute();
@@ -145,8 +145,8 @@ describe('a query that its caller cancels', () => {
   });
 });
 
-describe('a query that somebody else cancels', () => {
-  it('costs the pool no connection, and leaves no transaction open', async (t) => {
+describe('a query that the operator cancels', () => {
+  it('a query cancelled by the operator costs the pool no connection, and leaves no transaction open', async (t) => {
     const { sql, transaction, stats, admin, applicationName } = mustPrepare(t, 3);
     let isOver = false;
     const cancel = async () => {

@@ -5,7 +5,7 @@ import { columnTypes, parseArray } from '../../../src/db/driver/column-types.ts'
 import { mustConnect, testServerUrl } from '../../helpers/test-database.ts';
 
 describe('arrays of PostgreSQL', () => {
-  it('are read with their quotes, escapes and nulls', () => {
+  it('arrays are parsed with their quotes, escapes and nulls', () => {
     assert.deepEqual(parseArray('{}'), []);
     assert.deepEqual(parseArray('{a,"b,c",NULL,"NULL","","q\\"\\\\"}'), [
       'a',
@@ -17,7 +17,7 @@ describe('arrays of PostgreSQL', () => {
     ]);
   });
 
-  it('come back from PostgreSQL as they went in', async (t) => {
+  it('arrays are read from PostgreSQL as they were written', async (t) => {
     const { sql } = mustConnect(t, { url: testServerUrl() });
     const text = fc.oneof(
       fc.string({ unit: 'grapheme' }).filter((each) => !each.includes('\0')),
@@ -33,7 +33,7 @@ describe('arrays of PostgreSQL', () => {
     );
   });
 
-  it('hold dates, booleans and UUIDs too', async (t) => {
+  it('arrays may contain dates, booleans and UUIDs', async (t) => {
     const { sql } = mustConnect(t, { url: testServerUrl() });
     const dates = [new Date(0), new Date('2024-02-29T12:00:00.001Z')];
     const uuid = '0b3e6f1c-8a5b-4c89-9f0e-0d4a2b1c3d4e';

@@ -20,7 +20,7 @@ const poolOptions = {
   ...{ log: captureLog().log, applicationName: 'strata-test' },
 };
 
-/** What PostgreSQL says of a connection that a pool opens, or of the error that it meets. */
+/** Returns what PostgreSQL reports about a connection of a pool, or the error of that connection. */
 async function look(url: string): Promise<Record<string, unknown>> {
   const database = connectDatabase({ url, ...poolOptions });
   try {
@@ -40,7 +40,7 @@ function withParameters(url: string, parameters: string, host?: string): string 
   return `${changed.href}?${parameters}`;
 }
 
-describe('a connection to a server with TLS and a certificate that nobody has signed', () => {
+describe('a connection to a server with TLS and a self-signed certificate', () => {
   let folder = '';
   let server: EmbeddedDatabase | undefined;
   let url = '';
@@ -100,18 +100,18 @@ describe('a connection to a server with TLS and a certificate that nobody has si
     ['sslmode=verify-ca&sslrootcert=FOLDER/server.crt', true],
     ['sslmode=require&sslrootcert=FOLDER/server.crt', true],
   ] as const) {
-    test(`${parameters || 'without parameters'} is ${isEncrypted ? '' : 'not '}encrypted`, async () => {
+    test(`a connection ${parameters || 'without parameters'} is ${isEncrypted ? '' : 'not '}encrypted`, async () => {
       const { ssl } = await look(withParameters(url, parameters.replace('FOLDER', folder)));
       assert.equal(ssl, isEncrypted);
     });
   }
 
-  test('a host named by the certificate passes verify-full, and with it channel_binding=require', async () => {
+  test('a host named by the certificate passes verify-full, and so channel_binding=require', async () => {
     const parameters = `channel_binding=require&sslrootcert=${folder}/server.crt`;
     assert.equal((await look(withParameters(url, parameters, 'localhost'))).ssl, true);
   });
 
-  test('only the wanted version of TLS is spoken', async () => {
+  test('only the requested version of TLS is used', async () => {
     const parameters = 'sslmode=require&ssl_min_protocol_version=TLSv1.2&ssl_max_protocol_version=TLSv1.2';
     assert.equal((await look(withParameters(url, parameters))).tls, 'TLSv1.2');
   });
@@ -123,7 +123,7 @@ describe('a connection to a server with TLS and a certificate that nobody has si
     ['sslmode=require&sslaccept=strict', 'localhost', 'DEPTH_ZERO_SELF_SIGNED_CERT'],
     ['sslmode=verify-full&sslrootcert=FOLDER/server.crt', '127.0.0.1', 'ERR_TLS_CERT_ALTNAME_INVALID'],
   ] as const) {
-    test(`${parameters} refuses it for ${host}`, async () => {
+    test(`${parameters} rejects the certificate for ${host}`, async () => {
       await assert.rejects(look(withParameters(url, parameters.replace('FOLDER', folder), host)), (error) => {
         assert.ok(error instanceof AppError);
         assert.equal(error.code, 'database_unavailable');
@@ -143,18 +143,18 @@ describe('a connection to a server with TLS and a certificate that nobody has si
 });
 
 describe('a connection to a server without TLS', () => {
-  test('is made with sslmode=prefer', async () => {
+  test('a connection with sslmode=prefer succeeds', async () => {
     assert.equal((await look(withParameters(testServerUrl(), 'sslmode=prefer'))).ssl, false);
   });
 
-  test('is refused with sslmode=require', async () => {
+  test('a connection with sslmode=require is rejected', async () => {
     await assert.rejects(look(withParameters(testServerUrl(), 'sslmode=require')), {
       code: 'database_unavailable',
     });
   });
 });
 
-/** Leads from another address to the run's PostgreSQL, until the test ends. */
+/** Forwards another address to the run's PostgreSQL until the test ends. */
 async function mustForward(t: After, listen: { readonly path: string } | { readonly host: string; port: 0 }) {
   const target = new URL(testServerUrl());
   const server = createServer((client) => {
@@ -175,7 +175,7 @@ async function mustForward(t: After, listen: { readonly path: string } | { reado
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-describe('a connection leads', () => {
+describe('the target of a connection', () => {
   const server = new URL(testServerUrl());
   const admin = postgres(testServerUrl(), { max: 1, onnotice: () => {} });
   after(() => admin.end());
@@ -186,7 +186,7 @@ describe('a connection leads', () => {
     ['/bücher', 'bücher'],
     ['/a%2Fb%3Fc', 'a/b?c'],
   ] as const) {
-    test(`to the database ${name} of ${path}`, async (t) => {
+    test(`a connection leads to the database ${name} of ${path}`, async (t) => {
       await admin`create database ${admin(name)} template template0`;
       t.after(() => admin`drop database ${admin(name)} with (force)`.then(() => {}));
       const root = server.href.slice(0, -server.pathname.length);
@@ -194,13 +194,13 @@ describe('a connection leads', () => {
     });
   }
 
-  test('to an IPv6 address', async (t) => {
+  test('a connection leads to an IPv6 address', async (t) => {
     const port = await mustForward(t, { host: '::1', port: 0 });
     const url = `postgres://${server.username}:${server.password}@[::1]:${port}${server.pathname}`;
     assert.equal((await look(url)).user, server.username);
   });
 
-  test('to a Unix domain socket', async (t) => {
+  test('a connection leads to a Unix domain socket', async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'strata-socket-'));
     t.after(() => rm(folder, { recursive: true }));
     await mustForward(t, { path: join(folder, '.s.PGSQL.5432') });
@@ -208,12 +208,12 @@ describe('a connection leads', () => {
     assert.equal((await look(url)).user, server.username);
   });
 
-  test('to the first of several hosts that answers', async () => {
+  test('a connection leads to the first of several hosts that answers', async () => {
     const url = server.href.replace(`@${server.host}`, `@127.0.0.1:1,${server.host}`);
     assert.equal((await look(url)).user, server.username);
   });
 
-  test('to the schema and with the name that the URL gives', async () => {
+  test('a connection uses the schema and the application name of the URL', async () => {
     const url = withParameters(server.href, 'schema=app&application_name=orders');
     const database = connectDatabase({ url, ...poolOptions });
     const [row] =
@@ -223,7 +223,7 @@ describe('a connection leads', () => {
   });
 });
 
-describe('a variable for psql in the environment changes nothing', () => {
+describe('a variable for psql in the environment has no effect', () => {
   for (const [name, value] of [
     ['PGTARGETSESSIONATTRS', 'any'],
     ['PGTARGETSESSIONATTRS', 'standby'],

@@ -3,20 +3,20 @@ import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createConnectionSlots, type SlotLimits } from '../../../src/db/driver/connection-slots.ts';
 
-/** Slots of that many connections, which are objects with a name here. */
+/** Slots of that many connections, which are named objects here. */
 function mustCreate(size: number, limits: SlotLimits = {}) {
   const connections = Array.from({ length: size }, (_, index) => ({ name: `connection ${index}` }));
   return createConnectionSlots(connections, limits);
 }
 
 describe('connection slots', () => {
-  it('connections are taken at once while some are free, and then in the order of the requests', async () => {
+  it('connections are acquired at once while some are free, and then in the order of the requests', async () => {
     const slots = mustCreate(2);
-    const [one, other] = [slots.take(undefined), slots.take(undefined)];
+    const [one, other] = [slots.acquire(undefined), slots.acquire(undefined)];
     assert.ok(!(one instanceof Promise) && !(other instanceof Promise) && one !== other);
     const order: string[] = [];
-    const first = Promise.resolve(slots.take(undefined)).then(() => order.push('first'));
-    const second = Promise.resolve(slots.take(undefined)).then(() => order.push('second'));
+    const first = Promise.resolve(slots.acquire(undefined)).then(() => order.push('first'));
+    const second = Promise.resolve(slots.acquire(undefined)).then(() => order.push('second'));
     assert.deepEqual(slots.stats(), { size: 2, inUse: 2, waiting: 2 });
     slots.release(one);
     slots.release(other);
@@ -25,21 +25,21 @@ describe('connection slots', () => {
     assert.deepEqual(slots.stats(), { size: 2, inUse: 2, waiting: 0 });
   });
 
-  it('the connection that was used last is taken first', async () => {
+  it('the most recently used connection is acquired first', async () => {
     const slots = mustCreate(3);
-    const [one, other] = [await slots.take(undefined), await slots.take(undefined)];
+    const [one, other] = [await slots.acquire(undefined), await slots.acquire(undefined)];
     slots.release(other);
     slots.release(one);
-    assert.equal(slots.take(undefined), one);
-    assert.equal(slots.takeFree(), other);
+    assert.equal(slots.acquire(undefined), one);
+    assert.equal(slots.tryAcquire(), other);
   });
 
   it('a caller that gave up waiting gets no connection', async () => {
     const slots = mustCreate(1);
-    const connection = await slots.take(undefined);
+    const connection = await slots.acquire(undefined);
     const controller = new AbortController();
-    const impatient = slots.take(controller.signal);
-    const patient = slots.take(undefined);
+    const impatient = slots.acquire(controller.signal);
+    const patient = slots.acquire(undefined);
     controller.abort(new Error('enough'));
     await assert.rejects(async () => impatient, /enough/);
     slots.release(connection);
@@ -47,29 +47,29 @@ describe('connection slots', () => {
     assert.deepEqual(slots.stats(), { size: 1, inUse: 1, waiting: 0 });
   });
 
-  it('the newest caller is refused when the line is full, and a place is free again when one leaves it', async () => {
+  it('the newest caller is rejected when the queue is full, and a place is free again when a caller leaves it', async () => {
     const slots = mustCreate(1, { maxWaiting: 2 });
-    const connection = await slots.take(undefined);
+    const connection = await slots.acquire(undefined);
     const controller = new AbortController();
-    const [first, second] = [slots.take(controller.signal), slots.take(undefined)];
+    const [first, second] = [slots.acquire(controller.signal), slots.acquire(undefined)];
     const overloaded = { code: 'overloaded', headers: { 'retry-after': '1' } };
-    await assert.rejects(async () => slots.take(undefined), overloaded);
+    await assert.rejects(async () => slots.acquire(undefined), overloaded);
     controller.abort(new Error('enough'));
     await assert.rejects(async () => first, /enough/);
-    const third = slots.take(undefined);
-    await assert.rejects(async () => slots.take(undefined), overloaded);
+    const third = slots.acquire(undefined);
+    await assert.rejects(async () => slots.acquire(undefined), overloaded);
     slots.release(connection);
     slots.release(await second);
     assert.equal(await third, connection);
     assert.equal(slots.refused(), 2);
   });
 
-  it('a caller that has waited for the limit is refused, and those behind it go on waiting', async () => {
+  it('a caller that has waited for the maximum time is rejected, and those behind it continue to wait', async () => {
     const slots = mustCreate(1, { maxWaitMs: 40 });
-    const connection = await slots.take(undefined);
-    const first = slots.take(undefined);
+    const connection = await slots.acquire(undefined);
+    const first = slots.acquire(undefined);
     await delay(25);
-    const second = slots.take(undefined);
+    const second = slots.acquire(undefined);
     await assert.rejects(async () => first, { code: 'overloaded' });
     assert.deepEqual(slots.stats(), { size: 1, inUse: 1, waiting: 1 });
     slots.release(connection);
@@ -80,7 +80,7 @@ describe('connection slots', () => {
   it('drained resolves when the last connection is free, or when its deadline has passed', async () => {
     const slots = mustCreate(2);
     await slots.drained(0);
-    const connection = await slots.take(undefined);
+    const connection = await slots.acquire(undefined);
     await slots.drained(5);
     assert.equal(slots.stats().inUse, 1);
     const drained = slots.drained(60_000);

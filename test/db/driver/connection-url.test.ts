@@ -6,7 +6,7 @@ import {
   readConnectionUrl,
 } from '../../../src/db/driver/connection-url.ts';
 
-/** What a URL says, without what it leaves open. */
+/** The parts that a URL specifies, without those that it leaves out. */
 function summarise({ hosts, user, password, database, tls, sessionAttributes, session }: ConnectionTarget) {
   const { mode, isDirect, ...files } = tls;
   const said = { user, password, database, ...files, attributes: sessionAttributes };
@@ -21,7 +21,7 @@ function summarise({ hosts, user, password, database, tls, sessionAttributes, se
 const plain = { hosts: 'db.example.org 5432', tls: 'prefer' };
 const ada = { ...plain, user: 'ada', password: 'pw', database: 'app' };
 
-describe('a connection URL is read as libpq documents it', () => {
+describe('a connection URL is parsed as libpq documents it', () => {
   const cases: [url: string, expected: Record<string, string>][] = [
     ['postgres://db.example.org', plain],
     ['postgresql://db.example.org/app', { ...plain, database: 'app' }],
@@ -55,7 +55,7 @@ describe('a connection URL is read as libpq documents it', () => {
   }
 });
 
-describe('the URL that a provider hands out is accepted', () => {
+describe('the URL of a hosting provider is accepted', () => {
   const cases: [provider: string, parameters: string, expected: Record<string, string>][] = [
     ['Neon', 'sslmode=require&channel_binding=require', { ...ada, tls: 'verify-full' }],
     [
@@ -95,7 +95,7 @@ describe('the URL that a provider hands out is accepted', () => {
   }
 });
 
-describe('a parameter that a connection depends on is used', () => {
+describe('a parameter that affects the connection is used', () => {
   const cases: [parameters: string, expected: Record<string, string>][] = [
     ['sslmode=disable', { tls: 'disable' }],
     ['sslmode=allow', { tls: 'prefer' }],
@@ -124,7 +124,7 @@ describe('a parameter that a connection depends on is used', () => {
   }
 });
 
-describe('a URL that cannot be used is refused with the reason, and without its values', () => {
+describe('an invalid URL is rejected with the reason, and without its values', () => {
   const cases: [url: string, reason: RegExp][] = [
     [
       'postgres://db/?statement_timeout=5',

