@@ -10,7 +10,7 @@
  *       └──────> cancelled <──────────┴── (running: after its attempt has stopped)
  *                    └──────── retried by an operator: available again <─────────┘
  *
- * `transitions` below is the same as a table. The constraints in sql/0008_create_jobs.sql state which columns a row has in
+ * `transitions` below is the same as a table. The constraints in sql/0007_create_jobs.sql state which columns a row has in
  * each state. Every transition is one statement of `store.ts` or `attempt-store.ts`, and its `where` names the state that
  * it starts from. Statements that leave `running` also name the runner and the attempt, so that a runner that has lost
  * the job changes nothing (fencing).

@@ -33,7 +33,7 @@ describe('npm run migrate', () => {
     assert.match((await migrate(['status'], env)).stdout, /^pending {3}0001_create_users\npending {3}0002_/);
     assert.match((await migrate(['up'], env)).stdout, /^applied {3}0001_create_users\napplied {3}0002_/);
     assert.match((await migrate(['status'], env)).stdout, /^applied {3}0001_create_users {2}20\d\d-/);
-    assert.match((await migrate(['down', '--to', '1'], env)).stdout, /reverted {2}0002_create_posts\n$/);
+    assert.match((await migrate(['down', '--to', '1'], env)).stdout, /reverted {2}0002_create_sessions\n$/);
     const last = await migrate(['up'], env);
     assert.doesNotMatch(last.stdout, /0001/);
     assert.deepEqual([last.code, last.stderr], [0, '']);
