@@ -56,14 +56,16 @@ export function createApp(parts: AppParts): App {
   const routes = createRoutes(parts);
   assertLayerNeeds(layers, routes);
   assertRoutePolicies(routes);
-  const defaults = {
-    maxBytes: settings.security.maxRequestSize,
-    timeoutMs: settings.server.bodyTimeoutSeconds * 1000,
-  };
+  const { maxRequestSize, maxUploadSize } = settings.security;
+  const timeoutMs = settings.server.bodyTimeoutSeconds * 1000;
+  const bodyLimitsOf = ({ upload }: Route) => ({
+    maxBytes: upload === undefined ? maxRequestSize : maxUploadSize,
+    timeoutMs,
+  });
   const entries = routes.map((route) => ({
     method: route.method,
     path: route.path,
-    value: prepareRoute(route, defaults),
+    value: prepareRoute(route, bodyLimitsOf(route)),
   }));
   const timed = settings.application.environment === 'local';
   const isLimited = layers.some(({ name }) => name === 'rate-limit');

@@ -117,7 +117,7 @@ function renderRoutes(routes: readonly Route[]): string {
         limitsOf(each),
         each.idempotent ? 'yes' : '-',
         each.body === undefined ? '-' : (each.accepts ?? ['application/json']).join(', '),
-        each.body === undefined ? '-' : String(each.maxBody ?? '`SECURITY_MAX_REQUEST_SIZE`'),
+        each.body === undefined ? '-' : String(each.maxBody ?? defaultMaxBody(each)),
       ]),
     );
   return page('Routes', [
@@ -141,6 +141,11 @@ function renderRoutes(routes: readonly Route[]): string {
     tableRow(['---', '---', '---', '---', '---', '---', '---', '---', '---']),
     ...rows,
   ]);
+}
+
+/** The setting that limits the body of a route without a limit of its own. */
+function defaultMaxBody({ upload }: Route): string {
+  return upload === undefined ? '`SECURITY_MAX_REQUEST_SIZE`' : '`SECURITY_MAX_UPLOAD_SIZE`';
 }
 
 function limitsOf({ limit, limits = [] }: Route): string {

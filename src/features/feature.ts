@@ -13,13 +13,13 @@
  * Event and scope names are closed types: a name that no feature declares does not compile. The front file writes its
  * names once, as a constant, and adds them to the type by declaration merging:
  *
- *     const events = ['post.created', 'post.deleted'] as const;
+ *     const events = ['note.created', 'note.deleted'] as const;
  *
  *     declare module '../../observability/events.ts' {
  *       interface EventRegistry extends Record<(typeof events)[number], true> {}
  *     }
  *
- *     export const posts = { name: 'posts', events, … } satisfies Feature;
+ *     export const notes = { name: 'notes', events, … } satisfies Feature;
  */
 
 import type { PasswordHasher } from '../auth/password.ts';
@@ -93,7 +93,7 @@ export interface RetentionRule {
 /** The parts that readiness checks are made with. */
 export interface CheckParts {
   readonly settings: Settings;
-  /** The root logger: `log.named('posts')` puts the name of the feature into its lines. */
+  /** The root logger: `log.named('notes')` puts the name of the feature into its lines. */
   readonly log: Logger;
   readonly database: Database;
 }

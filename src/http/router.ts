@@ -4,7 +4,7 @@
  * A pattern is a path whose segments are static text, `:name` (one segment, not empty) or, as the last one,
  * `*name` (the rest, one segment or more, slashes included):
  *
- *     /users/:id          matches  /users/7            not  /users, /users/, /users/7/posts
+ *     /users/:id          matches  /users/7            not  /users, /users/, /users/7/keys
  *     /users/me           matches  /users/me           before /users/:id, whatever the order of registration
  *     /assets/*path       matches  /assets/a/b.css     not  /assets, /assets/
  *

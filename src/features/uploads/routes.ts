@@ -9,7 +9,7 @@ export interface UploadsRoutesOptions {
   readonly uploads: Uploads;
   /** Where the files go. */
   readonly folder: string;
-  /** The largest form in bytes. */
+  /** The size limit of an upload in bytes, for the API document. */
   readonly maxBytes: number;
   /** What stands before the paths of these routes, such as `/api/v1`. */
   readonly prefix: string;
@@ -33,7 +33,6 @@ export function uploadsRoutes({ uploads, folder, maxBytes, prefix }: UploadsRout
       body: uploadForm(maxBytes),
       example: { file: 'username,email\nada_lovelace,ada@example.org\n', kind: 'import_users' },
       accepts: ['multipart/form-data'],
-      maxBody: maxBytes,
       upload: { field: 'file', folder, createCheck: createCsvCheck },
       responses: {
         202: {

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { unusableHash } from '../../auth/password.ts';
 import { defineTask, implementTask, type Task, type TaskContext, TaskRefusal } from '../../jobs/task.ts';
-import { importColumns, importUsers as insertAll } from '../identity/users/users.ts';
 import { type CsvRow, readCsv } from './csv-rows.ts';
+import { importColumns, importUsers as insertAll } from './user-import.ts';
 
 export const importUsers = defineTask({
   name: 'import_users',

@@ -162,7 +162,7 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       operationId: 'deleteUser',
       summary: 'Delete a user',
       description:
-        'Deletes the user and everything of the user: posts, sessions, API keys. An admin deletes any.',
+        'Deletes the user and everything that belongs to the user, such as sessions and API keys. An admin deletes any.',
       tags: ['users'],
       auth: 'user',
       params,

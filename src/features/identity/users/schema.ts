@@ -20,9 +20,6 @@ const password = text({ min: 8, max: 128 }).meta({
 export const newUser = z.strictObject({ username, email, password }).meta({ id: 'NewUser' });
 export type NewUser = Readonly<z.output<typeof newUser>>;
 
-/** A user in a file of many, under the same rules; the password is set later. */
-export const importedUser = newUser.omit({ password: true });
-
 /** What is typed to prove that it is the user: any password there is, also one from before the present rules. */
 const currentPassword = text({ min: 1, max: 128 }).meta({
   description: 'The password of the user, which a new e-mail address needs.',
@@ -52,7 +49,7 @@ export const user = z
     email_verified: z
       .boolean()
       .meta({ description: 'Whether the user has shown that mail to this address arrives.' }),
-    role: z.enum(roles).meta({ description: 'An admin may see and change all users and posts.' }),
+    role: z.enum(roles).meta({ description: 'An admin may read and change the data of all users.' }),
     created_at: timestamp.meta({ description: 'When the user registered.' }),
     updated_at: timestamp.meta({ description: 'When the user was last changed.' }),
   })

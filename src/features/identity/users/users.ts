@@ -40,7 +40,8 @@ import {
   updateUser,
 } from './store.ts';
 
-export { type ImportRow, importColumns, importUsers } from './user-import.ts';
+/** The rules for a new user, for features that make users in another way. */
+export { newUser } from './schema.ts';
 export type { User };
 
 /** Whether the caller wants the change although the row has this version by now. */

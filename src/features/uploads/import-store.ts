@@ -3,7 +3,7 @@
  * of any number of rows is compared with itself and with the users that are there without being in memory.
  */
 
-import { onlyRow, type Sql } from '../../../db/sql.ts';
+import { onlyRow, type Sql } from '../../db/sql.ts';
 
 /** A row that fits the form of a user, and the line of the file that it is from. */
 export interface StagedUser {

@@ -12,10 +12,10 @@
  * The new users have no password: with "forgot password" they set one, which shows that the address is theirs.
  */
 
-import type { Sql } from '../../../db/sql.ts';
-import { TaskRefusal } from '../../../jobs/task.ts';
+import type { Sql } from '../../db/sql.ts';
+import { TaskRefusal } from '../../jobs/task.ts';
+import { newUser } from '../identity/users/users.ts';
 import { createStage, findClashes, insertStaged, type StagedUser, stageUsers } from './import-store.ts';
-import { importedUser } from './schema.ts';
 
 /** A row of the file with the line it begins on: its fields by their columns, or why it has none. */
 export type ImportRow = { readonly line: number } & (
@@ -37,6 +37,9 @@ export interface ImportOptions {
   /** Told of the rows that are inserted, and of how many they will be. */
   readonly onInserted: (inserted: number, all: number) => void;
 }
+
+/** A user in a file of many, under the rules of registering; the password is set later. */
+const importedUser = newUser.omit({ password: true });
 
 /** The columns of the file. */
 export const importColumns = Object.keys(importedUser.shape);
