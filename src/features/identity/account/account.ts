@@ -25,42 +25,17 @@
  * So none waits for another in a circle, and a session that is being made with the old password is ended, or is not made.
  */
 
-import type { PasswordHasher } from '../../../auth/password.ts';
-import type { Database } from '../../../db/database.ts';
-import type { MailQueue } from '../../../mail/mail-queue.ts';
-import type { Logger } from '../../../observability/logger.ts';
-import type { ApiKeys } from '../api-keys/api-keys.ts';
-import type { Attempts } from '../attempts/attempts.ts';
-import type { Auth } from '../auth/auth.ts';
-import { createBackground, type InBackground } from './background.ts';
+import type { AccountOptions, AccountParts } from './account-parts.ts';
+import { createBackground } from './background.ts';
 import { type ChangePassword, createChangePassword } from './change-password.ts';
 import { createEmailVerification, type EmailVerification } from './email-verification.ts';
-import { createMailToken, type MailToken } from './mail-token.ts';
-import { createMails, type Mails, type MailsOptions } from './mails.ts';
+import { createMailToken } from './mail-token.ts';
+import { createMails } from './mails.ts';
 import { createPasswordReset, type PasswordReset } from './password-reset.ts';
 
 /** What returns a promise rejects with the AppErrors of the database too. */
 export interface Account extends PasswordReset, EmailVerification {
   readonly changePassword: ChangePassword;
-}
-
-export interface AccountOptions extends MailsOptions {
-  readonly database: Database;
-  readonly passwords: PasswordHasher;
-  readonly attempts: Attempts;
-  readonly auth: Pick<Auth, 'endUserSessions' | 'renewSession' | 'requireAuthority'>;
-  readonly apiKeys: Pick<ApiKeys, 'revokeAll'>;
-  readonly mail: MailQueue;
-  readonly log: Logger;
-}
-
-/** The options with what is made of them, for the parts of the account. */
-export interface AccountParts extends AccountOptions {
-  readonly mails: Mails;
-  readonly mailToken: MailToken;
-  /** For mails that somebody with an account asked for; registrations have a background of their own. */
-  readonly inBackground: InBackground;
-  readonly inBackgroundOfRegistration: InBackground;
 }
 
 export function createAccount(options: AccountOptions): Account {

@@ -5,7 +5,7 @@ import { clientKey } from '../../../http/addresses.ts';
 import { invalidField } from '../../../http/validate.ts';
 import { currentRequest } from '../../../observability/request-context.ts';
 import type { Client, RenewedSession } from '../auth/auth.ts';
-import type { AccountParts } from './account.ts';
+import type { AccountParts } from './account-parts.ts';
 import { endTokens, findOwner, type Owner, replacePassword } from './store.ts';
 
 export interface PasswordChange {

@@ -1,6 +1,6 @@
 import { hashOneTimeToken } from '../../../auth/one-time-token.ts';
 import type { Sql } from '../../../db/sql.ts';
-import type { AccountParts } from './account.ts';
+import type { AccountParts } from './account-parts.ts';
 import type { Recipient } from './mails.ts';
 import { assertMailEnabled, uselessToken } from './refusals.ts';
 import { endTokens, findOwner, takeToken, verifyEmail } from './store.ts';

@@ -3,7 +3,7 @@ import { findPasswordError } from '../../../auth/password-policy.ts';
 import { clientKey } from '../../../http/addresses.ts';
 import { invalidField } from '../../../http/validate.ts';
 import { currentRequest } from '../../../observability/request-context.ts';
-import type { AccountParts } from './account.ts';
+import type { AccountParts } from './account-parts.ts';
 import { assertMailEnabled, tooMuchMail, uselessToken } from './refusals.ts';
 import { endTokens, findOwnerByEmail, findTokenOwner, setPassword, takeToken, verifyEmail } from './store.ts';
 

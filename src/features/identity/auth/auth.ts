@@ -39,7 +39,7 @@ import {
 /** What a route of another feature answers that gives new tokens. */
 export { tokens } from './schema.ts';
 export { setTokensCookie, tokensReply } from './tokens-reply.ts';
-export type { Client, Grant };
+export type { Client, Grant, ListedSession };
 
 /** Each rejects with the AppErrors of the database, and with those that it names. */
 export interface Auth {

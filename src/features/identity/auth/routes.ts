@@ -7,9 +7,9 @@ import { clearHostCookie, readHostCookie } from '../../../http/headers/cookies.t
 import { createCrossOriginCheck } from '../../../http/headers/cross-origin.ts';
 import { noContent } from '../../../http/reply.ts';
 import { type Route, route } from '../../../http/route.ts';
-import type { Auth } from './auth.ts';
+import type { Auth, ListedSession } from './auth.ts';
 import type { Client } from './grant.ts';
-import { describeSession, loginBody, logoutBody, refreshBody, sessionList, tokens } from './schema.ts';
+import { loginBody, logoutBody, refreshBody, sessionList, tokens } from './schema.ts';
 import { refreshCookie as cookie, setTokensCookie, tokensReply } from './tokens-reply.ts';
 
 export interface AuthRoutesOptions {
@@ -204,4 +204,9 @@ function clientOf(ctx: Context): Client {
 function signedOut(ctx: Context) {
   const hadCookie = ctx.request.headers.cookie?.includes(`__Host-${cookie}=`) === true;
   return noContent(hadCookie ? { 'set-cookie': clearHostCookie(cookie) } : {});
+}
+
+/** Returns a session as its user sees it. `currentId` is the session of the request. */
+function describeSession({ rotated_at, ...listed }: ListedSession, currentId: string) {
+  return { ...listed, current: listed.id === currentId, last_used_at: rotated_at };
 }

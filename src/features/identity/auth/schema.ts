@@ -1,6 +1,5 @@
 import * as z from 'zod';
 import { text, timestamp } from '../../../http/headers/fields.ts';
-import type { ListedSession } from './store.ts';
 
 /** How a session carries its refresh token: in the body, or in a cookie that scripts cannot read. */
 export const transports = ['body', 'cookie'] as const;
@@ -77,8 +76,3 @@ export const session = z
 export const sessionList = z
   .object({ items: z.array(session).meta({ maxItems: 100 }) })
   .meta({ id: 'SessionList' });
-
-/** A session as its user sees it. `currentId` is the session that asks. */
-export function describeSession({ rotated_at, ...listed }: ListedSession, currentId: string) {
-  return { ...listed, current: listed.id === currentId, last_used_at: rotated_at };
-}
