@@ -1,7 +1,7 @@
 /**
- * The names of the events in the log. The list is closed, so that a query or an alert written against a name finds it: the
- * events of the program are here, a feature declares its own (`features/feature.ts`), and `src/declarations.ts` has all.
- * A name is `noun.verb` in the past or a state: what happened, never how. Fields are snake_case.
+ * The names of the events in the log. The list is closed, so that queries and alerts can rely on a name. The events of the
+ * program are listed here, a feature declares its own (`features/feature.ts`), and `src/declarations.ts` has all of them.
+ * A name is `noun.verb` in the past tense, or a state. Fields are snake_case.
  */
 export const coreEvents = [
   'application.draining',

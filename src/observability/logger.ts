@@ -1,12 +1,11 @@
 /**
- * Structured logging: one JSON object a line on standard output, an event name and its fields, never a sentence
- * to be parsed later. pino serialises; this file decides what every line has: `level`, `timestamp` (ISO 8601,
- * UTC), `logger`, `event`, and, while a request is handled, its `request_id` at any depth.
+ * Structured logging: each line on standard output is a JSON object with the name of an event and its fields, not a
+ * sentence that must be parsed. pino serialises; this file defines the fields of every line: `level`, `timestamp` (ISO
+ * 8601, UTC), `logger`, `event`, and, while a request is handled, its `request_id`.
  *
- * Writes are asynchronous and gather while one is under way, so a line costs no system call of its own under
- * load; `flush` writes what is left before the process ends. A field whose name is on the redaction list is
- * masked wherever it stands, and so is a credential by its form (`redact.ts`). A line has at most 4,096 bytes, however
- * long its fields are, and no control or invisible character (`bound-line.ts`).
+ * Writes are asynchronous and batched, so under load a line costs no system call of its own; `flush` writes the rest before
+ * the process exits. Fields with a secret name are masked at any depth, and so are credentials recognised by their form
+ * (`redact.ts`). A line has at most 4,096 bytes, and no control or invisible character (`bound-line.ts`).
  */
 
 import pino from 'pino';
@@ -21,11 +20,12 @@ export type LogLevel = (typeof logLevels)[number];
 
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** The way for lines that are written for every request: their fields come as JSON text. */
+/** Writes the lines that every request causes. Their fields are passed as JSON text. */
 export interface LineWriter {
   /**
    * Writes one line. `json` is appended as it is: `,"name":value` for each field, masked (`target-text.ts`) and quoted
-   * (`quoteText`) by the caller, `request_id` included. It costs half of what a line through pino does, which counts at two lines a request.
+   * (`quoteText`) by the caller, `request_id` included. It costs half as much as a line through pino, which matters at two
+   * lines per request.
    */
   line(level: LogLevel, event: EventName, json: string): void;
 }
@@ -34,46 +34,46 @@ export interface Logger extends LineWriter {
   debug(event: EventName, fields?: LogFields): void;
   info(event: EventName, fields?: LogFields): void;
   warning(event: EventName, fields?: LogFields): void;
-  /** `fields.error` takes the thrown thing itself: name, message, stack and causes are written. */
+  /** Pass a caught error as `fields.error`: its name, message, stack and causes are written. */
   error(event: EventName, fields?: LogFields): void;
   critical(event: EventName, fields?: LogFields): void;
-  /** Whether a line at this level would be written: asked before fields that are dear to make. */
+  /** Returns whether a line at this level would be written. Ask before computing expensive fields. */
   enabled(level: LogLevel): boolean;
-  /** A logger for a part of the program: every line of it carries `logger: name`. */
+  /** Returns a logger for a part of the program, whose lines have `logger: name`. */
   named(name: string): Logger;
-  /** A logger whose every line carries these fields too. */
+  /** Returns a logger whose lines have these fields too. */
   bind(fields: LogFields): Logger;
-  /** The way for lines that the logger of another thread has made. */
+  /** Writes lines that the logger of another thread has created. */
   readonly relay: LogRelay;
 }
 
-/** What another thread logs goes through here, so that one place counts the events and one writes the lines. */
+/** Receives the log of another thread, so that one place counts all events and writes all lines. */
 export interface LogRelay {
-  /** Notes an event, as if it were logged here. */
+  /** Counts an event, as if it were logged here. */
   event(event: EventName): void;
-  /** Writes one whole line with its newline, as it is. */
+  /** Writes one complete line with its newline, unchanged. */
   line(line: string): void;
 }
 
-/** Where lines go. `write` takes one whole line with its newline. */
+/** The output of a logger. `write` accepts one complete line with its newline. */
 export interface LogDestination {
   write(line: string): void;
-  /** Resolves when everything written so far has reached its end. Never rejects. */
+  /** Resolves when all lines written so far have been passed to the system. Never rejects. */
   flush(): Promise<void>;
 }
 
 export interface LoggerOptions {
   readonly level: LogLevel;
   readonly destination: LogDestination;
-  /** Adds `caller` (file:line) to each line; it takes a stack trace a line. */
+  /** Adds `caller` (file:line) to each line. It costs a stack trace per line. */
   readonly includeCaller?: boolean;
   /** Fields on every line, such as the service's name and environment. */
   readonly base?: LogFields;
-  /** Told of every event, also where the level leaves its line out. */
+  /** Called for every event, even if the level suppresses its line. */
   readonly onEvent?: (event: EventName) => void;
 }
 
-/** The names of pino's levels, in our words. */
+/** The names of the levels in pino. */
 const levelNames = {
   DEBUG: 'debug',
   INFO: 'info',
@@ -83,9 +83,9 @@ const levelNames = {
 } as const;
 const levelValues = { debug: 20, info: 30, warning: 40, error: 50, critical: 60 };
 
-/** Makes the root logger. Throws nothing later: a line that cannot be serialised is written without its fields. */
+/** Creates the root logger. Logging never throws: a line that cannot be serialised is written without its fields. */
 export function createLogger(options: LoggerOptions): Logger {
-  // Every way to write a line ends here, so that each is bounded.
+  // All lines pass through here, so that each has a bounded length.
   const destination = { write: (line: string) => options.destination.write(boundLine(line)) };
   const root = pino(
     {
@@ -140,7 +140,7 @@ function wrap(logger: Pino, sinks: Sinks, bound: LogFields): Logger {
   };
 }
 
-/** The time in ISO 8601, UTC. Many lines fall into one millisecond; its text is made once. */
+/** Returns the time in ISO 8601, UTC. The text is cached, since many lines fall into the same millisecond. */
 function isoNow(): string {
   const now = Date.now();
   if (now !== isoTime) {
@@ -152,13 +152,13 @@ function isoNow(): string {
 let isoTime = 0;
 let isoText = '';
 
-/** pino merges the fields of a line into what this returns, so it is a new object every time. */
+/** Returns a new object each time: pino adds the fields of the line to it. */
 function requestFields(): Record<string, unknown> {
   const request = currentRequest();
   return request === undefined ? {} : { request_id: request.id };
 }
 
-/** The first frame of the stack that is neither this file nor pino. */
+/** Returns the first stack frame that is neither in this file nor in pino. */
 function callerOf(): string | undefined {
   const lines = new Error().stack?.split('\n').slice(1) ?? [];
   const frame = lines.find(

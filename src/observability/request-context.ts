@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
 /**
- * What every part of the program may know about the request it works for, without being handed it: the id
- * (the logger adds it to each line) and the signal that ends the work (the database cancels its queries by it).
- * A background job runs in a context of its own, or in none.
+ * The context of the current request, available to all code that runs for it without being passed along: the id, which the
+ * logger adds to each line, and the signal on which the database cancels queries. A background job runs in a context of its
+ * own, or in none.
  */
 export interface RequestContext {
   /** The request's id, as the client sees it in `X-Request-ID`. */
@@ -12,7 +12,7 @@ export interface RequestContext {
   readonly signal: WorkSignal;
 }
 
-/** What says that work is to end: an AbortSignal, or something lighter with the same names. */
+/** An AbortSignal, or a lighter object with the same members. */
 export interface WorkSignal {
   readonly aborted: boolean;
   readonly reason: unknown;
@@ -27,12 +27,12 @@ export function runInRequest<T>(context: RequestContext, work: () => T): T {
   return storage.run(context, work);
 }
 
-/** The request that the calling code works for, or undefined outside of any. */
+/** Returns the request that the calling code runs for; undefined outside of a request. */
 export function currentRequest(): RequestContext | undefined {
   return storage.getStore();
 }
 
-/** Runs `work` so that its log lines have the id of the request that is current, and its end does not end the work. */
+/** Runs `work` with the id of the current request in its log lines, but without its signal: the work outlives the request. */
 export function runBeyondRequest<T>(work: () => T): T {
   const request = currentRequest();
   return request === undefined ? work() : runInRequest({ id: request.id, signal: endless }, work);
@@ -41,8 +41,8 @@ export function runBeyondRequest<T>(work: () => T): T {
 const endless = new AbortController().signal;
 
 /**
- * Runs `work` in no request, for what outlives the one that happens to start it: a look-up that others wait for too,
- * the undoing of work whose request has ended.
+ * Runs `work` outside of the current request, for work that outlives it: a look-up that other requests share, or a rollback
+ * after the request has ended.
  */
 export function runOutsideRequest<T>(work: () => T): T {
   return storage.exit(work);

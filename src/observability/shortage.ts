@@ -1,19 +1,19 @@
 /**
- * The system has no file descriptor, memory or disk space left. Such a shortage ends by itself when the load does, so a
- * process that meets one goes on: a request or a job that needed the resource fails, and the process serves the rest.
+ * Shortages: the system has no file descriptor, memory or disk space left. A shortage ends with the load that caused it, so
+ * the process continues: the request or job that needed the resource fails, and all others are served.
  *
- * Where a shortage is met, the code that needs the resource says what follows. `createShortageReport` is for what no
- * code catches: it counts each, and logs one line a resource in ten seconds, since a shortage is met again and again.
+ * Code that needs a resource handles its shortage. `createShortageReport` is for errors that no code catches: it counts
+ * each, and logs one line per resource in ten seconds, since a shortage causes many errors.
  */
 
-import { createLogPace } from './log/log-throttle.ts';
+import { createLogThrottle } from './log/log-throttle.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics/metrics.ts';
 
 const resources = ['descriptors', 'memory', 'disk'] as const;
 export type Resource = (typeof resources)[number];
 
-/** The codes of errno(3), and Node's own for a thread that could not be created. */
+/** The codes of errno(3), and Node's codes for a thread or an allocation that failed. */
 const shortages = new Map<unknown, Resource>([
   ['EMFILE', 'descriptors'],
   ['ENFILE', 'descriptors'],
@@ -26,10 +26,10 @@ const shortages = new Map<unknown, Resource>([
   ['EDQUOT', 'disk'],
 ]);
 
-/** How deep causes are looked through. */
+/** The maximum depth of causes that are searched. */
 const maxCauses = 8;
 
-/** What an error, or one of its causes, lacked; undefined if it is of another kind. */
+/** Returns the resource that an error or one of its causes is about; undefined for other errors. */
 export function shortageOf(error: unknown, depth = 0): Resource | undefined {
   if (!(error instanceof Error) || depth > maxCauses) return undefined;
   const own = 'code' in error ? shortages.get(error.code) : undefined;
@@ -48,21 +48,22 @@ export type ReportShortage = (error: unknown) => boolean;
 const lineEveryMs = 10_000;
 
 const advice: Readonly<Record<Resource, string>> = {
-  descriptors: 'The process has as many open files as it may: raise ulimit -n, or lower APP_MAX_CONNECTIONS.',
-  memory: 'The system gives no more memory or processes: look at the limits of the container.',
+  descriptors:
+    'The process has reached its limit of open files: raise ulimit -n, or lower APP_MAX_CONNECTIONS.',
+  memory: 'The system grants no further memory or processes: check the limits of the container.',
   disk: 'The disk is full: free some space.',
 };
 
 export function createShortageReport(log: Logger, metrics: Metrics): ReportShortage {
   const counter = metrics.counter({
     name: 'resource_shortages_total',
-    help: `Errors that nothing else handled, since the system had too little of a resource: ${resources.join(', ')}.`,
+    help: `Unhandled errors caused by a shortage of a resource: ${resources.join(', ')}.`,
     labels: ['resource'],
   });
   const states = new Map(
     resources.map((resource) => [
       resource,
-      { count: counter.of(resource), pace: createLogPace(lineEveryMs) },
+      { count: counter.of(resource), throttle: createLogThrottle(lineEveryMs) },
     ]),
   );
   return (error) => {
@@ -70,7 +71,7 @@ export function createShortageReport(log: Logger, metrics: Metrics): ReportShort
     const state = resource === undefined ? undefined : states.get(resource);
     if (resource === undefined || state === undefined) return false;
     state.count.add();
-    const unlogged = state.pace();
+    const unlogged = state.throttle();
     if (unlogged !== undefined) {
       log.error('process.shortage', { resource, unlogged, error, advice: advice[resource] });
     }

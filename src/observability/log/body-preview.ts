@@ -2,13 +2,13 @@ import { cutText } from './log-text.ts';
 import { maskForms, redacted } from './mask-forms.ts';
 import { isSecretName, maskEmail, maskEmails, redactQuery } from './redact.ts';
 
-/** How much of a body a debug line shows, in characters. */
+/** The maximum length of the preview, in characters. */
 const previewLength = 256;
 
 /**
- * The beginning of a body for a debug line. JSON objects and forms are masked by name first and cut after; of anything
- * else, which has no names to go by, only type and size are told. E-mail addresses and credentials are masked under any
- * name: people sign in with their address as their username.
+ * Returns the beginning of a body for a debug line. JSON objects and forms are masked by name, then cut. Other bodies have
+ * no names to mask by, so only their type and size are shown. E-mail addresses and credentials are masked under any name,
+ * since users also sign in with their address as the username.
  */
 export function previewBody(bytes: Buffer, mediaType: string | undefined): string {
   if (mediaType === 'application/json' || mediaType?.endsWith('+json')) {

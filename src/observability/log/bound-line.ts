@@ -1,10 +1,10 @@
 /**
- * Keeps every log line within PIPE_BUF, 4,096 bytes, which is what POSIX promises to write to a pipe in one piece. A
- * longer line of one process could be torn by the lines of the others that share standard output.
+ * Limits every log line to PIPE_BUF, 4,096 bytes, which POSIX guarantees to write to a pipe in one piece. A longer line
+ * could be interleaved with the lines of other processes that share standard output.
  *
  *     line ──> fits ─────────────────────────────────────────────────────────────> written
  *              └─ parsed; long strings cut to 1,024, 512, … 32 characters, until it fits
- *                 └─ still too long: fields left out, from the longest
+ *                 └─ still too long: fields removed, the longest first
  *
  * `level`, `timestamp`, `event` and `request_id` always remain: the first three are short, and the id of a request has at
  * most 128 characters.
@@ -12,28 +12,27 @@
 
 import { fits } from './gather-lines.ts';
 import { cutText, escapeInvisible } from './log-text.ts';
-import { atomicBytes } from './pipe-destination.ts';
 
-/** The most bytes of a line, with its newline. */
-export const maxLineBytes = atomicBytes;
+/** The maximum size of a line with its newline: PIPE_BUF of Linux (pipe(7)). */
+export const maxLineBytes = 4096;
 
 const cutLengths = [1024, 512, 256, 128, 64, 32];
 const kept = new Set(['level', 'timestamp', 'event', 'request_id']);
 const maxKept = 128;
 
-/** Returns a line, which is JSON text and a newline, as one of at most 4,096 bytes that is JSON text and a newline. */
+/** Returns the line, shortened to 4,096 bytes if necessary. Both are JSON text and a newline. */
 export function boundLine(line: string): string {
   return fits(line, maxLineBytes) ? line : shorten(line);
 }
 
 function shorten(line: string): string {
   const fields = parse(line);
-  if (fields === undefined) return skeletonOf(line);
+  if (fields === undefined) return replacementFor(line);
   for (const length of cutLengths) {
     const shorter = write(cutFields(fields, length));
     if (fits(shorter, maxLineBytes)) return shorter;
   }
-  return leaveOut(cutFields(fields, cutLengths.at(-1) ?? 0));
+  return omitFields(cutFields(fields, cutLengths.at(-1) ?? 0));
 }
 
 function parse(line: string): Record<string, unknown> | undefined {
@@ -67,24 +66,24 @@ function cutStrings(value: unknown, length: number): unknown {
   );
 }
 
-/** Leaves out fields, the longest first, until the others fit, and tells how many. */
-function leaveOut(fields: Record<string, unknown>): string {
+/** Omits fields, the longest first, until the others fit, and adds their number. */
+function omitFields(fields: Record<string, unknown>): string {
   const byLength = Object.entries(fields)
     .filter(([name]) => !kept.has(name))
     .map(([name, value]) => ({ name, length: JSON.stringify(value)?.length ?? 0 }))
     .toSorted((a, b) => b.length - a.length);
-  const left = { ...fields };
-  let shorter = write(left);
+  const remaining = { ...fields };
+  let shorter = write(remaining);
   for (const [index, { name }] of byLength.entries()) {
     if (fits(shorter, maxLineBytes)) break;
-    delete left[name];
-    shorter = write({ ...left, omitted_fields: index + 1 });
+    delete remaining[name];
+    shorter = write({ ...remaining, omitted_fields: index + 1 });
   }
   return shorter;
 }
 
-/** What is left of a line that is no JSON text, which only a caller of `Logger.line` that quotes wrongly can make. */
-function skeletonOf(line: string): string {
+/** Replaces a line that is no JSON text. Only a caller of `Logger.line` that quotes wrongly can cause it. */
+function replacementFor(line: string): string {
   const head = /^\{"level":"\w+","timestamp":"[^"]*",/.exec(line)?.[0] ?? '{';
   const event = /,("event":"[\w.]+")\}\n$/.exec(line)?.[1];
   return `${head}"unreadable_characters":${line.length}${event === undefined ? '' : `,${event}`}}\n`;

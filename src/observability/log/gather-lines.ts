@@ -1,25 +1,25 @@
-/** Puts log lines together, as bytes, so that a write takes many of them. */
+/** Batches log lines as bytes, so that one write contains many of them. */
 
 export interface GatherOptions {
-  /** What is handed over is no longer than that, but for a line that is longer by itself. */
+  /** The maximum size of a batch. A longer line is a batch of its own. */
   readonly bytes: number;
-  /** A line waits for so many milliseconds at most. */
+  /** The maximum time that a line waits, in milliseconds. */
   readonly ms: number;
-  /** Takes whole lines. The bytes are good during the call alone: what is kept has to be copied. */
+  /** Receives complete lines. The bytes are valid only during the call; copy them to keep them. */
   readonly take: (lines: Uint8Array) => void;
 }
 
 export interface GatheredLines {
   add(line: string): void;
-  /** Hands over what has been gathered, if anything. */
+  /** Passes the current batch on, if it is not empty. */
   pass(): void;
-  /** The bytes that wait to be handed over. */
+  /** The size of the current batch. */
   readonly length: number;
 }
 
 /**
- * A line is copied the moment it comes. V8 keeps a string that was put together as its pieces until somebody needs
- * it whole: gathered as text, thousands of them would be waiting in each collection of garbage, and be copied there.
+ * Lines are copied to a buffer immediately. V8 stores a concatenated string as its pieces until it is flattened: if lines
+ * were gathered as text, thousands of pieces would survive into each garbage collection, and be copied there.
  */
 export function gatherLines({ bytes, ms, take }: GatherOptions): GatheredLines {
   const buffer = Buffer.allocUnsafeSlow(bytes);
@@ -55,7 +55,7 @@ export function gatherLines({ bytes, ms, take }: GatherOptions): GatheredLines {
   };
 }
 
-/** Whether a line takes no more than `room` bytes. In UTF-8 a unit of a string takes three at most; few have to be counted. */
+/** Returns whether a line has at most `room` bytes. A UTF-16 unit has at most three in UTF-8, so few lines are measured. */
 export function fits(line: string, room: number): boolean {
   return 3 * line.length <= room || Buffer.byteLength(line) <= room;
 }

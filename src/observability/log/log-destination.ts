@@ -3,36 +3,37 @@ import { createRequire } from 'node:module';
 import pino from 'pino';
 import { needsPackage, StartError } from '../../errors.ts';
 import type { LogDestination } from '../logger.ts';
+import { maxLineBytes } from './bound-line.ts';
 import { gatherLines } from './gather-lines.ts';
-import { atomicBytes, createPipeDestination, openPipe } from './pipe-destination.ts';
+import { createPipeDestination, openPipe } from './pipe-destination.ts';
 
-/** Lines wait for at most this long, and for at most this many bytes, to be written together. */
+/** The limits of a batch of lines: its age and its size. */
 const gatherMs = 20;
-/** Each part goes through the thread pool and back: with a quarter of these bytes a request costs 2 to 3 % more. */
+/** Each batch makes a round trip through the thread pool: with a quarter of this size, a request costs 2 to 3 % more. */
 const gatherBytes = 262_144;
-/** Linux puts a write to a UNIX socket of up to 32 KiB into one buffer, and buffers of several writers in turn. */
+/** Linux puts a write of up to 32 KiB to a UNIX socket into one buffer, so it is not interleaved with other writers. */
 const socketBytes = 16_384;
 
-/** So many bytes wait for a slow reader; what comes then is dropped, so that it cannot exhaust the memory. */
+/** The maximum number of bytes that wait for a slow reader. Further lines are dropped, so that memory is bounded. */
 const maxWaiting = 64 * 1024 * 1024;
 
-/** A reader that has stopped reading keeps the process from ending for at most this long. */
+/** How long a reader that has stopped reading can delay the exit of the process. */
 const flushDeadlineMs = 2000;
 
 /**
- * Opens standard output for log lines: as they are (`json`), or coloured for a person (`console`, through
- * `pino-pretty`, which is a development package). Throws a StartError if that package is missing.
+ * Opens standard output for log lines: unchanged (`json`), or coloured for a terminal (`console`, through `pino-pretty`,
+ * which is a development package). Throws a StartError if that package is missing.
  *
- * Lines are gathered for a moment and written together, in the thread pool: under load a write for each line
- * would cost more than the rest of the logging. A reader that does not keep up slows nobody down; up to 64 MiB wait in
- * memory. What is lost when the process is killed with SIGKILL are the lines of the last moment.
+ * Lines are batched and written in the thread pool: under load one write per line would cost more than the rest of the
+ * logging. A slow reader delays no request; up to 64 MiB wait in memory. If the process is killed with SIGKILL, the lines of
+ * the last 20 ms are lost.
  *
  * Several processes share standard output, so a write must reach it in one piece:
  *
  *     a pipe                       4,096 bytes, without blocking (`pipe-destination.ts`)
- *     a pipe of another user       4,096 bytes, blocking in the thread pool: it cannot be opened a second time
+ *     a pipe of another user       4,096 bytes, blocking in the thread pool, since it cannot be opened a second time
  *     a socket (journald, Node)   16,384 bytes, blocking in the thread pool
- *     a file                     262,144 bytes: the kernel locks a file for the time of a write
+ *     a file                     262,144 bytes: the kernel locks a file during a write
  */
 export function openLogDestination(format: 'json' | 'console'): LogDestination {
   if (format === 'console') return createConsoleDestination();
@@ -40,7 +41,7 @@ export function openLogDestination(format: 'json' | 'console'): LogDestination {
   if (pipe !== undefined) return createPipeDestination(pipe, { gatherMs, maxWaiting, flushDeadlineMs });
   const bytes = bytesOfOneWrite();
   const stdout = openStdout('buffer', bytes);
-  // Its types know of text alone.
+  // The types of pino's destination accept only text.
   const take = (lines: Uint8Array) => Reflect.apply(stdout.write, stdout, [Buffer.from(lines)]);
   const gathered = gatherLines({ bytes, ms: gatherMs, take });
   return {
@@ -52,14 +53,14 @@ export function openLogDestination(format: 'json' | 'console'): LogDestination {
   };
 }
 
-/** How many bytes a write to standard output may have, so that those of other processes do not come between. */
+/** Returns the maximum size of a write to standard output that is not interleaved with those of other processes. */
 function bytesOfOneWrite(): number {
   try {
     const stdout = fstatSync(1);
-    if (stdout.isFIFO()) return atomicBytes;
+    if (stdout.isFIFO()) return maxLineBytes;
     return stdout.isSocket() ? socketBytes : gatherBytes;
   } catch {
-    return atomicBytes; // It is closed.
+    return maxLineBytes; // Standard output is closed.
   }
 }
 
@@ -75,7 +76,7 @@ function createConsoleDestination(): LogDestination {
   };
 }
 
-/** pino-pretty parses a line and writes its texts as they are: what was escaped for the terminal's sake stays escaped. */
+/** pino-pretty parses a line and writes its texts unescaped. This keeps the escapes that protect the terminal. */
 function keepEscapes(line: string): string {
   return line.includes('\\u') ? line.replace(/\\(u[0-9a-f]{4}|.)/g, keepEscape) : line;
 }
@@ -87,18 +88,18 @@ function keepEscape(token: string): string {
 type Stdout = ReturnType<typeof pino.destination>;
 
 function openStdout(contentMode: 'buffer' | 'utf8', maxWrite: number): Stdout {
-  // With a minLength of 0 its flush would not wait for the write that is under way.
+  // With a minLength of 0, flush would not wait for the current write.
   const stdout = pino.destination({
     ...{ dest: 1, sync: false, minLength: 1, maxWrite, maxLength: maxWaiting, contentMode },
   });
-  // Standard output that went away (a closed pipe) must not end a server that still answers.
+  // An error of standard output, such as a closed pipe, must not stop the server.
   stdout.on('error', () => {});
-  // At exit pino would try again without end what a full disk refuses. Who exits has waited for `flush`, which gives up.
+  // At exit pino would retry endlessly on a full disk. The process has awaited `flush` before, which has a deadline.
   stdout.flushSync = () => {};
   return stdout;
 }
 
-/** Resolves when what was written has reached its end, or when that takes too long. */
+/** Resolves when all lines have been written, or after the deadline. */
 async function flush(stdout: Stdout): Promise<void> {
   await new Promise<void>((resolve) => {
     stdout.flush(() => resolve());

@@ -1,9 +1,6 @@
-/**
- * Text as a log line may have it: cut to a length, and without a character that a terminal or a viewer obeys
- * instead of showing.
- */
+/** Text for log lines: cut to a length, and without characters that a terminal or a viewer interprets instead of showing. */
 
-/** Cuts a text to a number of UTF-16 units, never inside a surrogate pair, and tells how many units were removed. */
+/** Cuts a text to `max` UTF-16 units, never inside a surrogate pair, and appends the number of removed units. */
 export function cutText(text: string, max: number): string {
   if (text.length <= max) return text;
   const earlier = cutMark.exec(text);
@@ -12,7 +9,7 @@ export function cutText(text: string, max: number): string {
   return `${text.slice(0, kept)}… [+${whole - kept + removed} characters]`;
 }
 
-/** What `cutText` appends. A text that is cut again keeps one mark, with the sum. */
+/** The mark that `cutText` appends. A text that is cut again keeps one mark, with the sum. */
 const cutMark = /… \[\+(\d{1,15}) characters\]$/;
 
 function isHighSurrogate(unit: number): boolean {
@@ -20,12 +17,12 @@ function isHighSurrogate(unit: number): boolean {
 }
 
 /**
- * Escapes, in a JSON text, what is invisible or rearranges what is visible: C1 controls, line and paragraph separators,
- * bidirectional controls, zero-width and other ignorable characters. JSON.stringify escapes only C0 and lone surrogates.
- * The characters are inside strings, since JSON has none of them anywhere else.
+ * Escapes invisible and reordering characters in a JSON text: C1 controls, line and paragraph separators, bidirectional
+ * controls, zero-width and other ignorable characters. JSON.stringify escapes only C0 controls and lone surrogates. In JSON
+ * these characters occur only inside strings.
  */
 export function escapeInvisible(json: string): string {
-  // Almost every line is printable ASCII, and this expression is several times as fast as the one for Unicode.
+  // Almost every line is printable ASCII, and this test is several times as fast as the Unicode expression.
   return unusual.test(json) ? json.replace(invisible, toEscapes) : json;
 }
 
@@ -33,7 +30,7 @@ const unusual = /[^\n -~]/;
 const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
 function toEscapes(character: string): string {
-  // Only the newline that ends the line: JSON text escapes the others.
+  // The newline at the end of the line. All others are escaped in JSON text.
   if (character === '\n') return character;
   let escapes = '';
   for (let index = 0; index < character.length; index += 1)
@@ -41,7 +38,7 @@ function toEscapes(character: string): string {
   return escapes;
 }
 
-/** JSON text of a string, for a line that is written without pino. Most texts need no escape. */
+/** Returns a string as JSON text, for lines that bypass pino. Most texts need no escape. */
 export function quoteText(text: string): string {
   return plain.test(text) ? `"${text}"` : escapeInvisible(JSON.stringify(text));
 }

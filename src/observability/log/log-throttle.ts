@@ -1,22 +1,22 @@
 /**
- * Limits a log line that would otherwise be written thousands of times a second. The returned function is called for
- * each occurrence: it returns undefined where no line is to be written, else the number of occurrences since the last
- * line that were left out.
+ * Creates a throttle for a log line that could otherwise be written thousands of times per second. Call the returned
+ * function for each occurrence: it returns undefined if no line should be written, else the number of occurrences that were
+ * suppressed since the last line.
  */
-export function createLogPace(
+export function createLogThrottle(
   everyMs: number,
   now: () => number = () => performance.now(),
 ): () => number | undefined {
   let writtenAt = Number.NEGATIVE_INFINITY;
-  let leftOut = 0;
+  let suppressed = 0;
   return () => {
     if (now() - writtenAt < everyMs) {
-      leftOut += 1;
+      suppressed += 1;
       return undefined;
     }
-    const before = leftOut;
+    const count = suppressed;
     writtenAt = now();
-    leftOut = 0;
-    return before;
+    suppressed = 0;
+    return count;
   };
 }

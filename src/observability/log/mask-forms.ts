@@ -1,6 +1,6 @@
 /**
- * Masks credentials by their form, wherever they are in a text and whatever the parameter, header or field is called:
- * a client can send its own token as `?t=sot_…` or in a path, and a driver can quote a connection URL in an error.
+ * Masks credentials by their form, anywhere in a text and whatever the name of the parameter, header or field: a client can
+ * send a token as `?t=sot_…` or in a path, and a driver can quote a connection URL in an error.
  *
  *     form                                           shown as
  *     sot_… srt_… sak_…  this server's own tokens    sot_***REDACTED***
@@ -8,24 +8,24 @@
  *     Bearer …, Basic …  an Authorization value      Bearer ***REDACTED***
  *     https://user:password@host                     https://user:***REDACTED***@host
  *
- * A form is recognised from its first characters, so a credential that was cut short before it got here is masked too.
- * A separator can be percent-encoded, once or more. Masking prefers too much over too little: its texts are for the log.
- * Every expression takes a time that is linear in the length of the text.
+ * A form is recognised by its first characters, so a credential that was cut before is masked too. Separators can be
+ * percent-encoded, once or more. Masking too much is preferred to masking too little, since the texts are for the log.
+ * Every expression runs in time linear in the length of the text.
  */
 
 export const redacted = '***REDACTED***';
 
-/** The prefixes of one-time tokens, refresh tokens and API keys. Fewer than eight characters give no token away. */
+/** The prefixes of one-time tokens, refresh tokens and API keys. Fewer than eight characters reveal no token. */
 const ownToken = /(s(?:ot|rt|ak)(?:_|%(?:25)*5[fF]))[A-Za-z0-9_-]{8,}/g;
 
-/** Two to five parts in base64url. Without the lookbehind a long text without a dot would take quadratic time. */
+/** Two to five parts in base64url. Without the lookbehind, a long text without a dot would take quadratic time. */
 const dottedParts = /(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){1,4}/g;
 
 const authorization = /\b(bearer|basic)((?:\s|\+|%(?:25)*20)+)([A-Za-z0-9._~+/=-]{8,})/gi;
 
 const urlPassword = /([a-z][a-z0-9+.-]{0,31}:\/\/[^\s/?#:@]*):[^\s/?#]*@/gi;
 
-/** The same inside a parameter: `%3A%2F%2Fuser%3Apassword%40`. The bound keeps the time linear. */
+/** The same, percent-encoded in a parameter: `%3A%2F%2Fuser%3Apassword%40`. The bound keeps the time linear. */
 const encodedUrlPassword =
   /(%(?:25)*3A(?:%(?:25)*2F){2}(?:(?!%(?:25)*(?:3A|2F|40))[^\s&]){0,256})%(?:25)*3A[^\s&]{0,512}?(%(?:25)*40)/gi;
 
@@ -48,14 +48,14 @@ export function maskUrl(text: string): string {
   return masked;
 }
 
-/** The parts of a JWT are JSON objects, so `{"` (`eyJ`) begins one of them, or the header is one that begins with spaces. */
+/** In a JWT at least one part starts with `{"` (`eyJ`), or the header is a JSON object after spaces. */
 function maskJwt(parts: string): string {
   if (parts.includes('eyJ')) return redacted;
   const header = Buffer.from(parts.slice(0, parts.indexOf('.')), 'base64url').toString('latin1');
   return /^\s*\{\s*"/.test(header) ? redacted : parts;
 }
 
-/** "Bearer authentication" and "basic settings" are words; a credential has a digit, a capital or another character. */
+/** Keeps plain words, as in "Bearer authentication". A credential has a digit, a capital or another character. */
 function maskAuthorization(text: string, scheme: string, space: string, value: string): string {
   return value.length < 20 && /^[a-z]+[.]?$|^[A-Z]?[a-z]+$/.test(value)
     ? text

@@ -1,38 +1,37 @@
 /**
- * Log lines to a pipe, as standard output is in a container and before a `|`. The primary, its workers and the process of
- * the jobs share it, and what each writes must not be torn by the others. POSIX (`write`, PIPE_BUF) promises that for as
- * much as 4,096 bytes in one write, and for nothing longer. No line is longer (`bound-line.ts`), and whole lines are put
- * together up to that.
+ * Writes log lines to a pipe, which standard output is in a container and before a `|`. The primary, its workers and the
+ * jobs process share it, and their lines must not be interleaved. POSIX (`write`, PIPE_BUF) guarantees that only for a write
+ * of at most 4,096 bytes. No line is longer (`bound-line.ts`), and complete lines are batched up to that size.
  *
- *     line ──> gathered, up to 4,096 bytes or 20 ms ──> written at once
- *                                                        └─ the pipe is full: waits, and is tried again after 1 ms, 2 ms, ... 32 ms
+ *     line ──> batch of up to 4,096 bytes or 20 ms ──> one write
+ *                                                       └─ the pipe is full: retried after 1 ms, 2 ms, ... 32 ms
  *
- * The pipe is opened a second time, without blocking, which the others and their descriptors do not notice: a write takes
- * no thread and waits for no reader. What waits is bounded; what comes then is dropped.
+ * The pipe is opened a second time, in non-blocking mode, which does not affect the descriptors of other processes. A write
+ * needs no thread and waits for no reader. The waiting lines are bounded; further lines are dropped.
  */
 
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { systemErrorCode } from '../../errors.ts';
 import type { LogDestination } from '../logger.ts';
+import { maxLineBytes } from './bound-line.ts';
 import { fits, gatherLines } from './gather-lines.ts';
 
 export interface PipeOptions {
-  /** Lines wait for so many milliseconds at most to be written together. */
+  /** The maximum age of a batch, in milliseconds. */
   readonly gatherMs: number;
-  /** The most bytes that wait for a slow reader. */
+  /** The maximum number of bytes that wait for a slow reader. */
   readonly maxWaiting: number;
   /** How long `flush` waits for a reader that has stopped reading, in milliseconds. */
   readonly flushDeadlineMs: number;
 }
 
-/** PIPE_BUF of Linux (pipe(7)): as much of one write is never torn by other writers, also where a pipe is one page. */
-export const atomicBytes = 4096;
-/** A reader that keeps up has emptied the pipe by then; one that has stopped is not asked often. */
+/** A reader that keeps up has emptied the pipe within the first delay. One that has stopped is retried less often. */
 const firstRetryMs = 1;
 const maxRetryMs = 32;
 const flushPollMs = 5;
 
-/** The pipe behind a descriptor, for `createPipeDestination`; undefined if it is none, or the system cannot open it again. */
+/** Opens the pipe of a descriptor a second time. Returns undefined if it is no pipe, or cannot be opened. */
 export function openPipe(descriptor: number): number | undefined {
   try {
     if (!fstatSync(descriptor).isFIFO()) return undefined;
@@ -44,7 +43,7 @@ export function openPipe(descriptor: number): number | undefined {
 
 export function createPipeDestination(pipe: number, options: PipeOptions): LogDestination {
   const { gatherMs, maxWaiting, flushDeadlineMs } = options;
-  const gathered = gatherLines({ bytes: atomicBytes, ms: gatherMs, take });
+  const gathered = gatherLines({ bytes: maxLineBytes, ms: gatherMs, take });
   let waiting: Uint8Array[] = [];
   let waitingBytes = 0;
   let retryMs = firstRetryMs;
@@ -77,13 +76,13 @@ export function createPipeDestination(pipe: number, options: PipeOptions): LogDe
     retryMs = Math.min(2 * retryMs, maxRetryMs);
   }
 
-  /** The bytes that the pipe has taken: all, or none, of what is written atomically. */
+  /** Returns the number of bytes written: all or none of an atomic write. */
   function tryToWrite(part: Uint8Array): number {
     try {
       return writeSync(pipe, part);
     } catch (error) {
-      // Nobody will ever read it (EPIPE). That must not end a server that still answers.
-      isBroken = !(error instanceof Error && 'code' in error && error.code === 'EAGAIN');
+      // EPIPE: the pipe has no reader any more. That must not stop the server.
+      isBroken = systemErrorCode(error) !== 'EAGAIN';
       return 0;
     }
   }

@@ -1,31 +1,31 @@
 /**
- * Keeps secrets out of log fields: values under a name that says they are secret, credentials that their form gives away
- * (`mask-forms.ts`), and e-mail addresses. A text is masked before it is cut, so that half a secret is never left over.
- * Fields are bounded in length, depth and number before they are serialised, so that no value costs much time or memory.
+ * Masks secrets in log fields: values with a secret name, credentials recognised by their form (`mask-forms.ts`), and e-mail
+ * addresses. A text is masked before it is cut, so that no half of a secret remains. Length, depth and number of fields are
+ * limited before they are serialised, so that no value costs much time or memory.
  */
 
 import { cutText } from './log-text.ts';
 import { maskForms, redacted } from './mask-forms.ts';
 
-/** Longer texts are not even searched for credentials: what is behind is never shown. */
+/** Text beyond this length is never shown, and not searched for credentials. */
 const maxSearched = 16_384;
 const maxShown = 2048;
 const maxHeader = 512;
 const maxDepth = 8;
-/** The most members of one value, and of all fields together. */
+/** The maximum number of members of one value, and of all fields together. */
 const maxMembers = 100;
 const maxNodes = 1000;
 
-/** Names, compared in lower case without `-`, `_`, spaces and brackets, whose values are secret wherever they stand. */
+/** Names of secret values, compared in lower case without `-`, `_`, spaces and brackets. */
 const secretName =
   /^(?:.*(?:password|passwd|pwd|passphrase|passwordhash|secret|apikey|privatekey|accesskey)|(?:.*token)|pass|authorization|proxyauthorization|cookie|setcookie|credentials?|otp|pin|signature|sig|jwt|session(?:id)?)$/;
 
-/** Whether a field, header or query parameter of this name holds a secret. */
+/** Returns whether a field, header or query parameter of this name holds a secret. */
 export function isSecretName(name: string): boolean {
   const known = secretNames.get(name);
   if (known !== undefined) return known;
   const secret = secretName.test(name.toLowerCase().replace(/[-_\s[\]]/g, ''));
-  // Names come from clients too: the memory of them is bounded.
+  // Clients choose names too, so the cache is bounded.
   if (secretNames.size < 1000) secretNames.set(name, secret);
   return secret;
 }
@@ -38,7 +38,7 @@ const secretNames = new Map<string, boolean>();
 export function redact(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
   try {
     const copy = copyMembers(fields, -1, { nodes: maxNodes }, safeName);
-    // It is what the lines of a request are found by, however many fields there are.
+    // Kept in any case, however many fields there are: the lines of a request are found by it.
     if (typeof fields.request_id === 'string') copy.request_id = maskText(fields.request_id);
     return copy;
   } catch {
@@ -46,12 +46,12 @@ export function redact(fields: Readonly<Record<string, unknown>>): Record<string
   }
 }
 
-/** How many more values a call of `redact` copies. */
+/** The number of values that a call of `redact` may still copy. */
 interface Budget {
   nodes: number;
 }
 
-/** pino writes the names of fields without escapes, and a field of its own name would be in the line twice. */
+/** pino writes the names of fields unescaped, and does not check for duplicates of its own fields. */
 function safeName(name: string): string {
   const safe = /^[\w$.-]*$/.test(name) ? name : JSON.stringify(maskText(name)).slice(1, -1);
   return name === 'level' || name === 'timestamp' || name === 'event' ? `${safe}_` : safe;
@@ -62,7 +62,7 @@ function redactValue(name: string, value: unknown, depth: number, budget: Budget
   if (isSecretName(name)) return redacted;
   if (typeof value === 'string') return name === 'email' ? maskEmail(value) : maskText(value);
   if (typeof value === 'bigint') return maskText(value.toString());
-  // A function says nothing in a log, and one named toJSON would be called.
+  // Functions are omitted: JSON.stringify would call one named toJSON.
   if (typeof value === 'function') return undefined;
   if (typeof value !== 'object') return value;
   if (depth >= maxDepth) return '[too deep]';
@@ -129,7 +129,7 @@ function describeError(error: Error, depth: number, budget: Budget): Record<stri
   return described;
 }
 
-/** The message is at the head of a stack: a long one is cut, so that the frames are not. */
+/** The message is at the head of a stack. A long message is cut, so that the frames are kept. */
 function maskStack(stack: string): string {
   const frames = stack.indexOf('\n    at ');
   if (frames <= maxHeader) return maskText(stack);
@@ -138,10 +138,10 @@ function maskStack(stack: string): string {
 
 const wordBorder = /[\s&/?,;"'<>]/;
 
-/** A text with its credentials masked, and cut. */
+/** Masks the credentials in a text, then cuts it. */
 function maskText(text: string): string {
   if (text.length <= maxSearched) return cutText(maskForms(text), maxShown);
-  // A credential that is cut in two would not be recognised: the word at the cut is left out.
+  // A credential that is cut in two would not be recognised, so the word at the cut is dropped.
   let end = maxSearched;
   while (end > maxShown && !wordBorder.test(text.charAt(end - 1))) end -= 1;
   return cutText(`${maskForms(text.slice(0, end))}… [+${text.length - end} characters]`, maxShown);
@@ -153,15 +153,15 @@ export function maskEmail(email: string): string {
   return at < 1 ? redacted : `${email.slice(0, 1)}***${email.slice(at)}`;
 }
 
-/** An at sign, also percent-encoded once or more, before what can be a domain: a letter or digit of any script, or `[`. */
+/** An at sign, possibly percent-encoded, before the possible start of a domain: a letter or digit of any script, or `[`. */
 const atSign = /(?:@|%(?:25)*40)(?=[\p{L}\p{N}_%[-])/gu;
 
-/** What ends the name before an at sign on its left, if that is not quoted. */
+/** Characters that delimit an unquoted local part on its left. */
 const border = /[\s"<>()[\]:;,&=/\\?@]/;
 
 /**
- * The same for every e-mail address in a text, plain or percent-encoded, unless it is masked already. It masks too much rather than too little, since
- * its texts are for the log, and takes a time that is linear in the text's length.
+ * Masks every e-mail address in a text, plain or percent-encoded, unless it is masked already. It masks too much rather
+ * than too little, since the texts are for the log, and runs in time linear in the length of the text.
  */
 export function maskEmails(text: string): string {
   if (!text.includes('@') && !text.includes('40')) return text;
@@ -177,7 +177,7 @@ export function maskEmails(text: string): string {
   return masked + text.slice(done);
 }
 
-/** Where the name begins that ends before `end`: at the quote that opens it, or behind a border; not before `from`. */
+/** Returns the start of the local part that ends before `end`: its opening quote, or the place after a delimiter. */
 function startOfName(text: string, from: number, end: number): number {
   const quote = text.charAt(end - 1) === '"' ? text.lastIndexOf('"', end - 2) : -1;
   if (quote >= from) return quote;
@@ -186,7 +186,7 @@ function startOfName(text: string, from: number, end: number): number {
   return start;
 }
 
-/** A raw query string with the values masked of parameters that are secret by their name, or hold a credential in percent-encoding. */
+/** Masks a raw query string: values of parameters with a secret name, and percent-encoded credentials. */
 export function redactQuery(query: string): string {
   if (query === '') return query;
   return query.split('&').map(redactPair).join('&');
@@ -198,12 +198,12 @@ function redactPair(pair: string): string {
   if (isSecretParameter(decode(name))) return `${name}=${redacted}`;
   if (!pair.includes('%')) return pair;
   const decoded = decode(pair);
-  // What masks the text as it came is done later, and leaves more of it to read.
+  // A credential that is visible without decoding is masked later, which keeps more of the text readable.
   if (maskForms(decoded) === decoded || maskForms(pair) !== pair) return pair;
   return equals < 0 ? redacted : `${maskForms(name)}=${redacted}`;
 }
 
-/** In a query string, `code` is what OAuth trades for tokens; in a log line, it says what went wrong. */
+/** In a query string, `code` is an OAuth authorization code. In a log field, it is the code of an error. */
 function isSecretParameter(name: string): boolean {
   return name.toLowerCase() === 'code' || isSecretName(name);
 }

@@ -2,9 +2,9 @@ import type { EventName } from '../events.ts';
 import type { CounterSeries, Metrics } from './metrics.ts';
 
 /**
- * Counts every event that is logged, by its name, also where the log's level leaves its line out: failed logins, refused
- * credentials, slow queries, workers that ended. All names are there from the start, at 0, so that the first
- * occurrence is an increase already. The returned function is for the logger to call.
+ * Counts every event by its name, even if the log level suppresses its line: failed logins, rejected credentials, slow
+ * queries, workers that exited. All series start at 0, so that the first occurrence is an increase. The logger calls the
+ * returned function.
  */
 export function countEvents(metrics: Metrics, events: readonly EventName[]): (event: EventName) => void {
   const counter = metrics.counter({

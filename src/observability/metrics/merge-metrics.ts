@@ -1,19 +1,19 @@
 /**
- * One snapshot of many: what several processes have counted, added up.
+ * Merges the snapshots of several processes into one.
  *
- * Series with the same labels are summed, number by number; that is what counters and histograms mean, and what
- * gauges such as connections in use mean too. Gauges of one process alone carry its name in the label `worker`, so
- * they never meet another. The order of the snapshots makes no difference but to the order of the lines.
+ * Series with the same labels are summed. That is correct for counters and histograms, and for gauges such as connections in
+ * use. A gauge of a single process has its name in the label `worker`, so it is never summed. The order of the snapshots
+ * only affects the order of the lines.
  *
- * Sums must not fall when a process ends: whoever merges keeps the `lastingPart` of its last snapshot and merges
- * that too.
+ * Sums must not decrease when a process exits, so the caller keeps the `lastingPart` of its last snapshot, and merges that
+ * too.
  */
 
 import type { MetricFamily, MetricsSnapshot, SeriesSnapshot } from './metrics.ts';
 
 /**
- * Adds up the snapshots. Two versions of the program may run side by side for a moment: a family whose kind, labels or
- * buckets differ from those of the first snapshot that has it is left out, for it cannot be added.
+ * Returns the sum of the snapshots. During a reload two versions of the program run side by side: a family whose kind, labels
+ * or buckets differ from those of the first snapshot that has it cannot be summed, and is omitted.
  */
 export function mergeSnapshots(snapshots: Iterable<MetricsSnapshot>): MetricsSnapshot {
   const merged = new Map<string, { readonly family: MetricFamily; readonly sums: Map<string, Sum> }>();
@@ -32,7 +32,7 @@ export function mergeSnapshots(snapshots: Iterable<MetricsSnapshot>): MetricsSna
   return Array.from(merged.values(), ({ family, sums }) => ({ ...family, series: [...sums.values()] }));
 }
 
-/** What stays true of a process after its end: its counters and histograms. What its gauges said is no more. */
+/** Returns the part of a snapshot that stays valid after the exit of its process: counters and histograms, but no gauges. */
 export function lastingPart(snapshot: MetricsSnapshot): MetricsSnapshot {
   return snapshot.filter(({ kind }) => kind !== 'gauge');
 }

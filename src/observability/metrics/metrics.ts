@@ -1,18 +1,18 @@
 /**
- * Numbers that a process keeps of itself. A family has a name, a kind and labels; a series is one set of label values
- * in it, and what is counted. Whoever counts asks for its series once and keeps it, so that to count is to add to a
- * number: nothing is looked up, joined or allocated.
+ * The metrics of a process. A family has a name, a kind and labels; a series has one set of label values, and the numbers.
+ * Code that counts looks up its series once and keeps it, so that counting only adds to a number: it looks up, joins and
+ * allocates nothing.
  *
- *     counter    only grows: requests, events, seconds of CPU time
- *     gauge      goes up and down: bytes in use, connections
+ *     counter    only increases: requests, events, seconds of CPU time
+ *     gauge      increases and decreases: bytes in use, connections
  *     histogram  observations in buckets, with their sum: durations, sizes
  *
- * A snapshot is plain JSON, so that a worker can send it to its primary, and `merge-metrics.ts` makes one of many by
- * adding them up. What must not be added up over workers, such as the memory of each, is a gauge `perWorker`:
- * it has the label `worker` with the name of its process.
+ * A snapshot is plain JSON, so that a worker can send it to its primary. `merge-metrics.ts` sums several snapshots. A value
+ * that must not be summed over workers, such as the memory of each, is a gauge with `perWorker`: it has the label `worker`
+ * with the name of its process.
  *
- * It keeps every series for good: label values come from the code (a route's template, a status, the name of a limit),
- * never from a request.
+ * Series are never removed: label values come from the code (the template of a route, a status, the name of a limit), never
+ * from a request.
  */
 
 export type MetricKind = 'counter' | 'gauge' | 'histogram';
@@ -21,19 +21,19 @@ export type MetricKind = 'counter' | 'gauge' | 'histogram';
 export interface MetricFamily {
   /** In the style of Prometheus: snake_case, with the base unit, counters with `_total`. */
   readonly name: string;
-  /** What is counted, as a sentence for the operator. */
+  /** The meaning of the numbers, as a sentence for the operator. */
   readonly help: string;
   readonly kind: MetricKind;
-  /** The names of the labels; the values of each series stand in the same order. */
+  /** The names of the labels. The values of each series have the same order. */
   readonly labels: readonly string[];
-  /** Of a histogram: the upper bounds of its buckets, inclusive and ascending, without the last one, +Inf. */
+  /** Of a histogram: the upper bounds of its buckets, inclusive and ascending, without the last, +Inf. */
   readonly bounds: readonly number[];
   readonly series: readonly SeriesSnapshot[];
 }
 
 export interface SeriesSnapshot {
   readonly values: readonly string[];
-  /** Of a histogram: how many fell into each bucket and no smaller one, +Inf included, then their sum. Else one number. */
+  /** Of a histogram: the observations per bucket (not cumulative, +Inf included), then their sum. Else one number. */
   readonly numbers: readonly number[];
 }
 
@@ -55,20 +55,20 @@ export interface HistogramSpec extends MetricSpec {
   readonly bounds: readonly number[];
 }
 
-/** A family to count in. `of` throws an Error unless there is one value for each label. */
+/** A declared family. `of` throws an Error unless there is one value per label. */
 export interface Metric<Series> {
-  /** The series with these label values, made when it is first asked for. Keep it where it is used often. */
+  /** Returns the series with these label values, and creates it at the first call. Keep it if it is used often. */
   of(...values: string[]): Series;
 }
 
 export interface Metrics {
-  /** Each throws an Error for a malformed name or label, and for a name that is taken. */
+  /** Declares a family. Throws an Error for a malformed name or label, and for a name that is taken. */
   counter(spec: MetricSpec): Metric<CounterSeries>;
   gauge(spec: GaugeSpec): Metric<GaugeSeries>;
   histogram(spec: HistogramSpec): Metric<HistogramSeries>;
-  /** Has `collect` called before each snapshot, for what is only worth finding out when somebody looks. */
+  /** Calls `collect` before each snapshot, for values that are only worth reading then. */
   onCollect(collect: () => void): void;
-  /** All families in the order of their declaration, those without series too. */
+  /** Returns all families in the order of their declaration, including those without series. */
   snapshot(): MetricsSnapshot;
 }
 
@@ -77,10 +77,10 @@ export interface MetricsOptions {
   readonly worker?: string;
 }
 
-/** A process that has no others beside it is its own first worker. */
+/** The name of a single process. */
 const onlyWorker = '1';
 
-/** Makes an empty registry. */
+/** Creates an empty registry. */
 export function createMetrics({ worker = onlyWorker }: MetricsOptions = {}): Metrics {
   const families = new Map<
     string,
@@ -139,7 +139,7 @@ export class CounterSeries implements SeriesSnapshot {
     this.values = values;
   }
 
-  /** Adds to the count; a counter never falls, so what is below 0, or no number, is left out. */
+  /** Adds to the count. A counter never decreases, so amounts that are negative or NaN are ignored. */
   add(amount = 1): void {
     if (amount > 0) this.numbers[0] += amount;
   }
@@ -153,7 +153,7 @@ export class GaugeSeries implements SeriesSnapshot {
     this.values = values;
   }
 
-  /** Sets the value; what is not finite, which JSON cannot say, is left out. */
+  /** Sets the value. Values that are not finite are ignored, since JSON cannot represent them. */
   set(value: number): void {
     if (Number.isFinite(value)) this.numbers[0] = value;
   }
@@ -170,7 +170,7 @@ export class HistogramSeries implements SeriesSnapshot {
     this.#bounds = bounds;
   }
 
-  /** Counts one observation. What is not finite is left out. */
+  /** Counts one observation. Values that are not finite are ignored. */
   observe(value: number): void {
     if (!Number.isFinite(value)) return;
     const bounds = this.#bounds;
@@ -182,7 +182,7 @@ export class HistogramSeries implements SeriesSnapshot {
   }
 }
 
-/** The names that Prometheus takes; `le` is the label of a histogram's buckets, and `worker` is ours. */
+/** Throws an Error for a name that Prometheus rejects, and for a reserved label. */
 function assertWellFormed(
   kind: MetricKind,
   name: string,

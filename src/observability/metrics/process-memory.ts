@@ -5,8 +5,8 @@ export type ProcessMemory = Pick<NodeJS.MemoryUsage, 'rss' | 'heapUsed' | 'heapT
 let lastRss = 0;
 
 /**
- * The memory of this process in bytes. Never throws: Node opens a file of `/proc` for the resident memory, and where no
- * file descriptor is left for that, the figure is that of the last call.
+ * Returns the memory of this process in bytes. Never throws: Node opens a file of `/proc` for the resident memory, and if no
+ * file descriptor is left for that, the number of the last call is returned.
  */
 export function readProcessMemory(): ProcessMemory {
   try {

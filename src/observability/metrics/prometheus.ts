@@ -1,19 +1,18 @@
 /**
- * The text format that Prometheus reads, version 0.0.4: two comments and a line for each number of a family.
+ * The text format of Prometheus, version 0.0.4: two comments per family, and a line per number.
  *
  *     # HELP http_requests_total Requests that were answered.
  *     # TYPE http_requests_total counter
  *     http_requests_total{method="GET",route="/users/:id",status="200"} 42
  *
- * A histogram has a line for each bucket, counting everything up to its bound, then `_sum` and `_count`. A family in
- * which nothing was counted yet is left out.
+ * A histogram has a cumulative line per bucket, then `_sum` and `_count`. A family without series is omitted.
  */
 
 import type { MetricFamily, MetricsSnapshot, SeriesSnapshot } from './metrics.ts';
 
 export const prometheusContentType = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** The snapshot as text. Throws nothing. */
+/** Returns the snapshot as text. Never throws. */
 export function renderPrometheus(snapshot: MetricsSnapshot): string {
   const lines: string[] = [];
   for (const family of snapshot) {

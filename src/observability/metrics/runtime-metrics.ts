@@ -1,11 +1,11 @@
 /**
- * What a process says of itself: processor time, memory, garbage collection, and how late its event loop is. The names
- * are those that dashboards for Node.js look for.
+ * The runtime metrics of a process: processor time, memory, garbage collection, and the lag of its event loop. The names are
+ * those that dashboards for Node.js expect.
  *
- * Lag and utilisation are of a stretch of time, and several readers must not take it from each other. So there is
- * one window for all: it ends when somebody reads after 15 seconds or more, and until the next one ends every reader
- * gets the figures of the last; the longest lag includes the window under way. Whoever reads every 15 seconds, as
- * Prometheus does, misses nothing.
+ * Lag and utilisation refer to a time window, and several readers must not reset it for each other. So all readers share one
+ * window: the first read after 15 seconds or more closes it, and until the next one closes, every reader gets the numbers of
+ * the last. The maximum lag includes the current window. A reader that polls every 15 seconds, as Prometheus does, misses
+ * nothing.
  */
 
 import { totalmem } from 'node:os';
@@ -27,7 +27,7 @@ export interface RuntimeMetricsOptions {
 }
 
 export interface RuntimeMetrics {
-  /** Ends the observers. Idempotent. */
+  /** Stops the observers. Idempotent. */
   stop(): void;
 }
 
@@ -50,7 +50,7 @@ export function startRuntimeMetrics({ metrics, version }: RuntimeMetricsOptions)
 function observeProcess(metrics: Metrics, version: string): void {
   const build = metrics.gauge({
     name: 'build_info',
-    help: 'Always 1: its labels say which version runs, and on which Node.js.',
+    help: 'Always 1; its labels name the running version and the version of Node.js.',
     labels: ['version', 'node'],
     perWorker: true,
   });
@@ -73,7 +73,7 @@ function observeProcess(metrics: Metrics, version: string): void {
   });
 }
 
-/** Raises a counter to a total that somebody else keeps. */
+/** Raises a counter to a total that is kept elsewhere. */
 function growTo(counter: CounterSeries, total: number): void {
   counter.add(total - counter.numbers[0]);
 }
@@ -83,19 +83,19 @@ function observeMemory(metrics: Metrics): void {
   const resident = gauge('process_resident_memory_bytes', 'Memory of the process that is in RAM.');
   const limit = gauge(
     'process_memory_limit_bytes',
-    'Memory that the machine or the container gives to all processes.',
+    'Memory limit of the machine or the container, for all processes.',
   );
   const heapUsed = gauge('nodejs_heap_size_used_bytes', 'JavaScript heap in use.');
   const heapTotal = gauge('nodejs_heap_size_total_bytes', 'JavaScript heap that is reserved.');
   const heapLimit = gauge(
     'nodejs_heap_size_limit_bytes',
-    'Size at which the JavaScript heap ends the process.',
+    'Maximum size of the JavaScript heap; beyond it the process crashes.',
   );
   const external = gauge(
     'nodejs_external_memory_bytes',
     'Memory of buffers and other objects outside of the heap.',
   );
-  // Without a limit of its own a container reports one beyond all memory.
+  // A container without a limit reports one above the memory of the machine.
   limit.set(Math.min(process.constrainedMemory() || Number.POSITIVE_INFINITY, totalmem()));
   heapLimit.set(getHeapStatistics().heap_size_limit);
   metrics.onCollect(() => {
@@ -107,20 +107,17 @@ function observeMemory(metrics: Metrics): void {
   });
 }
 
-/** The milliseconds between two looks at the clock: what is measured beyond them is lag. */
+/** The time between two samples of the clock, in milliseconds. Time beyond it is lag. */
 const resolutionMs = 20;
 
 function observeEventLoop(metrics: Metrics): () => void {
   const gauge = (name: string, help: string) => metrics.gauge({ name, help, perWorker: true }).of();
-  const p50 = gauge(
-    'nodejs_eventloop_lag_p50_seconds',
-    'Half of the time the event loop was later than this.',
-  );
+  const p50 = gauge('nodejs_eventloop_lag_p50_seconds', 'The median delay of the event loop.');
   const p99 = gauge(
     'nodejs_eventloop_lag_p99_seconds',
-    'One time in a hundred the event loop was later than this.',
+    'The 99th percentile of the delay of the event loop.',
   );
-  const max = gauge('nodejs_eventloop_lag_max_seconds', 'The most that the event loop was late.');
+  const max = gauge('nodejs_eventloop_lag_max_seconds', 'The maximum delay of the event loop.');
   const busy = gauge(
     'nodejs_eventloop_utilization',
     'Share of the time in which the event loop was busy, 0 to 1.',
@@ -138,7 +135,7 @@ function observeEventLoop(metrics: Metrics): () => void {
     const measured = delays.count > 0;
     const ends = now - since >= windowMs;
     if (measured) max.set(Math.max(lastMax, lag(delays.max)));
-    // Until the first window ends, it is all there is.
+    // The first window is reported while it is still open.
     if (measured && (ends || !complete)) {
       p50.set(lag(delays.percentile(50)));
       p99.set(lag(delays.percentile(99)));
@@ -154,7 +151,7 @@ function observeEventLoop(metrics: Metrics): () => void {
   return () => void delays.disable();
 }
 
-/** The kinds of work of V8's garbage collector, by the numbers that Node.js gives them. */
+/** The kinds of garbage collection, by their number in Node.js. */
 const collections = new Map<number, string>([
   [constants.NODE_PERFORMANCE_GC_MINOR, 'minor'],
   [constants.NODE_PERFORMANCE_GC_MAJOR, 'major'],
@@ -165,7 +162,7 @@ const collections = new Map<number, string>([
 function observeGarbageCollection(metrics: Metrics): () => void {
   const duration = metrics.histogram({
     name: 'nodejs_gc_duration_seconds',
-    help: 'Time in garbage collection by its kind; nothing else runs meanwhile.',
+    help: 'Pauses for garbage collection by its kind.',
     labels: ['kind'],
     bounds: [0.001, 0.01, 0.1, 1, 5],
   });
