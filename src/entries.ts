@@ -1,13 +1,13 @@
 import { extname } from 'node:path';
 
 /**
- * The entry files that other processes and threads of the program start with: as TypeScript if this file runs from the
- * sources, else as built. A built program is one file that holds this module, so only a program at the top of `dist/`
- * finds its neighbours by these URLs.
+ * The entry files of other processes and threads of the program: TypeScript if this file runs from the sources, else the
+ * built files. A built program is one file that contains this module, so these URLs resolve only in a program at the top of
+ * `dist/`.
  */
 const entryOf = (name: string) => new URL(`./${name}${extname(import.meta.url)}`, import.meta.url);
 
-/** The process that runs jobs beside a server. */
+/** The jobs process of a server. */
 export const jobsEntry = entryOf('main-jobs');
 /** A thread that runs tasks. */
 export const taskThreadEntry = entryOf('program/task-thread');

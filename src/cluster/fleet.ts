@@ -22,7 +22,7 @@ export interface Readiness {
   readonly detail: string;
 }
 
-/** What a process does: answer requests, or run jobs. */
+/** The kind of work of a process: answering requests, or running jobs. */
 export const processKinds = ['requests', 'jobs'] as const;
 export type ProcessKind = (typeof processKinds)[number];
 

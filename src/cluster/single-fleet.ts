@@ -5,7 +5,7 @@ import type { SupervisedProcess } from './supervised-process.ts';
 import { noVitals, observeVitals, type RequestCounts, type VitalsReader } from './vitals.ts';
 
 export interface SingleFleetOptions {
-  /** What this process does. */
+  /** The kind of work of this process. */
   readonly kind: ProcessKind;
   /** The metrics of this process and of its children. */
   readonly metrics: Pick<FleetMetrics, 'collect'>;

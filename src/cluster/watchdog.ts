@@ -1,6 +1,6 @@
 /**
  * The watchdog kills processes whose heartbeat is missing. A process sends a heartbeat every second from its event loop,
- * so one that is blocked sends none, and answers no request either.
+ * so a blocked process sends none, and answers no request either.
  *
  * A missing heartbeat can also be the supervisor's fault: while it was stopped or had no processor time, it received
  * nothing. So a check that comes late restarts the timeouts of all processes.

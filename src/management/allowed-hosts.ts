@@ -1,21 +1,21 @@
 /**
- * The hosts that requests to the management port may name. A page in the browser of an operator must not read it under a
- * name of its own that it has pointed at this port (DNS rebinding), so a name counts only if somebody here has chosen it.
+ * The hosts that requests to the management port may name. A web page in an operator's browser could point a name of its own
+ * at this port and read it (DNS rebinding), so only names that the operator has configured are accepted.
  *
  *     the port listens on      a request may name, with any port
  *     always                   localhost, 127.0.0.0/8, [::1], and what APP_MANAGEMENT_ALLOWED_HOSTS lists
  *     a name or an address     that name or address
  *     0.0.0.0 or ::            any IP address: the machine may have several, and a published port one more
  *
- * No page can be loaded from an IP address but from the server there, so addresses are no danger. A kubelet names the
- * address of the pod, and Prometheus its target: an address with the usual service discovery, a name with static targets.
- * Probes tell little, and may name any host.
+ * A page under an IP address can only come from the server at that address, so addresses are safe. A kubelet names the
+ * address of the pod, and Prometheus its target: an address with service discovery, a name with static targets. Probes
+ * reveal little, and may name any host.
  */
 
 import { isIP } from 'node:net';
 import { createHostSet, hostName } from '../http/headers/host.ts';
 
-/** Makes the check of a valid Host field. `listensOn` is the address or the name that the port was opened on. */
+/** Creates the check of a valid Host field. `listensOn` is the address or name that the port listens on. */
 export function createManagementHosts(
   listensOn: string,
   allowed: readonly string[],

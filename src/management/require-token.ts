@@ -8,7 +8,7 @@ import type { Logger } from '../observability/logger.ts';
 import type { TokenGuesses } from './token-guesses.ts';
 
 export interface RequireTokenOptions {
-  /** Empty lets everybody in. */
+  /** The required token. If it is empty, no token is required. */
   readonly token: string;
   readonly guesses: TokenGuesses;
   readonly log: Logger;
@@ -17,9 +17,9 @@ export interface RequireTokenOptions {
 const layer = 'management';
 
 /**
- * A check that the request shows `token` as `Authorization: Bearer` (RFC 6750, section 2.1): it throws an AppError
- * `unauthenticated` if not, and `rate_limited` for an address that has shown too many wrong ones. Digests of the same
- * length are compared in constant time, so the time tells nothing about how much of a guess was right.
+ * Creates a check that the request has `token` as `Authorization: Bearer` (RFC 6750, section 2.1). The check throws an
+ * AppError `unauthenticated` if not, and `rate_limited` for an address that has sent too many wrong tokens. It compares
+ * digests in constant time, so the duration does not reveal how much of a guess was right.
  */
 export function requireToken({ token, guesses, log }: RequireTokenOptions): (ctx: Context) => void {
   if (token === '') return () => {};
@@ -29,7 +29,7 @@ export function requireToken({ token, guesses, log }: RequireTokenOptions): (ctx
     const seconds = Math.ceil(waitMs / 1000);
     throw new AppError(
       'rate_limited',
-      `Too many wrong tokens came from this address. Wait ${seconds} seconds.`,
+      `This address has sent too many wrong tokens. Wait ${seconds} seconds.`,
       {
         layer,
         headers: { 'retry-after': String(seconds) },
@@ -39,8 +39,8 @@ export function requireToken({ token, guesses, log }: RequireTokenOptions): (ctx
 
   return (ctx) => {
     const { clientAddress } = ctx;
-    const shown = bearerToken(ctx.request.headers.authorization);
-    if (shown === undefined) {
+    const received = bearerToken(ctx.request.headers.authorization);
+    if (received === undefined) {
       log.info('auth.credentials.refused', {
         client_address: clientAddress,
         path: showPath(ctx.target.path),
@@ -54,7 +54,7 @@ export function requireToken({ token, guesses, log }: RequireTokenOptions): (ctx
     const client = clientKey(clientAddress);
     const waitMs = guesses.wait(client);
     if (waitMs > 0) rejectUntil(waitMs);
-    if (timingSafeEqual(digest(shown), wanted)) {
+    if (timingSafeEqual(digest(received), wanted)) {
       guesses.right(client);
       return;
     }
@@ -64,8 +64,8 @@ export function requireToken({ token, guesses, log }: RequireTokenOptions): (ctx
       path: showPath(ctx.target.path),
       wait_ms: mustWaitMs,
     });
-    const invalid = { description: 'This is not the token.' };
-    throw new AppError('unauthenticated', 'This is not the management token.', {
+    const invalid = { description: 'The token is wrong.' };
+    throw new AppError('unauthenticated', 'The token is not the management token.', {
       layer,
       headers: { 'www-authenticate': bearerChallenge('management', invalid) },
     });

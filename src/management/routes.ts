@@ -7,36 +7,36 @@ import { liveness, readiness, workerList } from './schema.ts';
 
 export interface ManagementRoutesOptions {
   readonly fleet: Fleet;
-  /** Throws an AppError for a request that does not show the token. */
+  /** Throws an AppError for a request without the token. */
   readonly guard: (ctx: Context) => void;
 }
 
 /**
- * The routes of the management port. A probe can show no token and names whatever host its platform chooses, so probes
- * ask for neither and tell little.
+ * Returns the routes of the management port. A probe can send no token, and its platform chooses the host that it names, so
+ * probes require neither, and reveal little.
  */
 export function managementRoutes({ fleet, guard }: ManagementRoutesOptions): Route[] {
   const all = { method: 'GET', tags: ['management'] } as const;
   const probe = { ...all, auth: 'none', limit: 'exempt' } as const;
-  // `own`, for the token is none of the accounts' credentials.
+  // `own`, since the token is no credential of an account.
   const guarded = { ...all, auth: 'own', problems: ['unauthenticated', 'rate_limited'] } as const;
   return [
     route({
       ...probe,
       path: '/livez',
       operationId: 'getLivez',
-      summary: 'Does the supervising process answer?',
-      responses: { 200: { description: 'It does.', schema: liveness } },
+      summary: 'Whether the supervising process answers',
+      responses: { 200: { description: 'It answers.', schema: liveness } },
       handler: () => ({ status: 'pass' as const }),
     }),
     route({
       ...probe,
       path: '/readyz',
       operationId: 'getReadyz',
-      summary: 'Can requests be answered here now?',
+      summary: 'Whether requests can be answered now',
       responses: {
-        200: { description: 'They can.', schema: readiness },
-        503: { description: 'They cannot; `detail` says why.', schema: readiness },
+        200: { description: 'Requests can be answered.', schema: readiness },
+        503: { description: 'Requests cannot be answered; `detail` has the reason.', schema: readiness },
       },
       async handler() {
         const { ready, detail } = await fleet.readiness();
@@ -89,7 +89,7 @@ function describe(report: ProcessReport) {
   };
 }
 
-/** To three digits after the point. */
+/** Rounds to three decimal places. */
 function rounded(value: number): number {
   return Math.round(value * 1000) / 1000;
 }

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 
-/** The supervising process answers: that is all that is said. */
+/** Confirms that the supervising process answers, and nothing else. */
 export const liveness = z.object({ status: z.literal('pass') });
 
 /** Whether traffic should be sent here. */

@@ -1,26 +1,26 @@
 /**
- * The management port: what a platform asks of the program, apart from what users ask.
+ * The management port: probes, metrics and the jobs dashboard, separate from the public port.
  *
- *     /livez      200 as long as the supervising process answers     no: restart the whole
- *     /readyz     200 while workers answer, else 503                 no: send no traffic here
+ *     /livez      200 as long as the supervising process answers     failure: restart the program
+ *     /readyz     200 while workers answer, else 503                 failure: send no traffic here
  *     /metrics    all processes together, in Prometheus' text format
  *     /workers    each process: state, age, requests, memory, event-loop lag
- *     /jobs       pages for a person: what the queue does, and did (page.ts, routes.ts)
+ *     /jobs       the jobs dashboard: current and past jobs (jobs/page.ts, jobs/routes.ts)
  *
- * It stands in the process that supervises the workers and runs no user code, so it answers while every worker is
- * blocked: then `/livez` stays 200, for a restart of the whole would only end what can recover, and the watchdog
- * replaces single workers; `/readyz` turns 503. Neither asks the database: all copies of the service share it, and an
- * outage would take them all from the balancer at once, which helps nobody (`/health/ready` on the public port does
- * ask). In a single process the port shares the event loop with the requests, and is blocked with them.
+ * It runs in the process that supervises the workers and runs no code of requests, so it answers while every worker is
+ * blocked. Then `/readyz` returns 503, and `/livez` stays 200: the watchdog replaces single workers, and a restart of the
+ * program would only stop what can recover. Neither depends on the database: all instances of the service share it, and an
+ * outage would remove them all from the load balancer at once (`/health/ready` on the public port does check it). In a
+ * single process the port shares the event loop with the requests, and is blocked with them.
  *
- * It is our own `http/`, with its rules for framing and Host, and with no pipeline but this file: no request log, since
- * probes come every second, and no limit but that of wrong tokens (token-guesses.ts). The port is for the inside: by
- * default only this machine reaches it, a token guards what is not a probe, and only hosts are answered that somebody has
- * chosen (allowed-hosts.ts).
+ * It uses our own `http/`, with its rules for framing and Host. This file is its whole pipeline: there is no request log,
+ * since probes come every second, and no rate limit except that of wrong tokens (token-guesses.ts). The port is internal: by
+ * default only this machine reaches it, a token guards everything except probes, and only configured hosts are answered
+ * (allowed-hosts.ts).
  *
- * Probes must be answered while others hold connections, since a platform restarts what does not answer. When all places
- * are taken, the connection that is idle longest is closed for a new one (http/connection/connections.ts), and requests other than
- * probes are refused before they have taken every place: event streams of the pages go on for hours.
+ * Probes must be answered while clients hold connections, since a platform restarts a program that does not answer. If all
+ * connections are in use, the one idle longest is closed for a new one (http/connection/connections.ts). Requests other than
+ * probes are rejected before they have taken every connection, since event streams can last for hours.
  */
 
 import type { Fleet } from '../cluster/fleet.ts';
@@ -41,36 +41,36 @@ import { createTokenGuesses } from './token-guesses.ts';
 export interface ManagementOptions {
   readonly fleet: Fleet;
   readonly log: Logger;
-  /** What `/metrics` and `/workers` ask for; empty for nothing. */
+  /** The token that everything except probes requires; empty for none. */
   readonly token: string;
-  /** How many connections are open at once. Default 256. */
+  /** The maximum number of open connections. Default 256. */
   readonly maxConnections?: number;
-  /** The address or the name that the port is to be opened on. */
+  /** The address or name to listen on. */
   readonly host: string;
-  /** Hosts that requests may name beside those that follow from `host`. */
+  /** Hosts that requests may name in addition to those that follow from `host`. */
   readonly allowedHosts: readonly string[];
-  /** Milliseconds of a clock that does not run backwards. */
+  /** A monotonic clock in milliseconds. */
   readonly now?: () => number;
-  /** What the pages of the jobs show, and whether only this machine reaches the port; without, there are no such pages. */
+  /** The source of the jobs dashboard, and whether only this machine reaches the port. Without it there is no dashboard. */
   readonly jobs?: { readonly source: JobsSource; readonly loopback: boolean };
 }
 
 export interface ManagementServer {
-  /** Listens. Rejects with the system's error: EADDRINUSE, EACCES. Returns the port that was given. */
+  /** Listens, and resolves with the port. Rejects with the system's error, such as EADDRINUSE or EACCES. */
   listen(port: number, host: string): Promise<number>;
-  /** Answers what is under way, and ends. Never rejects. */
+  /** Answers the requests in progress, then closes. Never rejects. */
   close(): Promise<void>;
 }
 
-/** Short, so that clients which ask now and then leave their places to others; scrapers connect again. */
+/** Short, so that occasional clients free their connections. Scrapers reconnect. */
 const keepAliveMs = 5_000;
-const usualConnections = 256;
-/** Of the places, those that only probes are answered on: an eighth. */
+const defaultConnections = 256;
+/** An eighth of the connections is reserved for probes. */
 const shareOfProbes = 8;
 const arrivalMs = 5_000;
 const closeMs = 1_000;
 
-/** Makes the server; it does not listen yet. Throws if the files of the pages cannot be read. */
+/** Creates the server; it does not listen yet. Throws if the files of the dashboard cannot be read. */
 export function createManagementServer(options: ManagementOptions): ManagementServer {
   const {
     fleet,
@@ -78,7 +78,7 @@ export function createManagementServer(options: ManagementOptions): ManagementSe
     token,
     jobs,
     now = () => performance.now(),
-    maxConnections = usualConnections,
+    maxConnections = defaultConnections,
   } = options;
   const guard = requireToken({ token, guesses: createTokenGuesses(now), log });
   const isAllowed = createManagementHosts(options.host, options.allowedHosts);
@@ -91,20 +91,24 @@ export function createManagementServer(options: ManagementOptions): ManagementSe
       : [...jobsPageRoutes(), ...jobsRoutes({ ...jobs, hasToken: token !== '', guard, log })]),
   ];
 
-  /** The whole pipeline. What is thrown becomes a problem in the server, which is the net under it. */
+  /** The whole pipeline. The server turns an error that it throws into a problem. */
   function answer(ctx: Context): Done {
     ctx.headers['cache-control'] = 'no-store';
     ctx.headers['x-content-type-options'] = 'nosniff';
     if (!ctx.isProbe && http.inFlight() > maxOtherConnections) {
-      throw new AppError('overloaded', 'Too many requests are under way on the management port: try again.', {
-        layer: 'management',
-        headers: { 'retry-after': '1', connection: 'close' },
-      });
+      throw new AppError(
+        'overloaded',
+        'Too many requests are in progress on the management port: try again.',
+        {
+          layer: 'management',
+          headers: { 'retry-after': '1', connection: 'close' },
+        },
+      );
     }
     if (ctx.messageError === undefined && !ctx.isProbe && !isAllowed(ctx.host)) {
       throw new AppError(
         'misdirected_request',
-        'This port does not answer to the host that the request names: use its address or localhost, or add the name to APP_MANAGEMENT_ALLOWED_HOSTS.',
+        'This port does not serve the host that the request names: use its address or localhost, or add the name to APP_MANAGEMENT_ALLOWED_HOSTS.',
         { layer: 'management' },
       );
     }

@@ -1,14 +1,15 @@
 /**
- * Wrong tokens by the address that sent them. After a few of them the address has to wait, twice as long after each
- * further one, and no token from it is looked at meanwhile, not even the right one: otherwise guessing would go on
- * unhindered. A right token clears the address, and so does a quarter of an hour without a wrong one.
+ * Counts wrong tokens per client address. After a few of them the address has to wait, twice as long after each further one.
+ * Meanwhile no token from it is checked, not even the right one, since that would allow guessing without a delay. A right
+ * token clears the count, and so do 15 minutes without a wrong one.
  */
 
 export interface TokenGuesses {
-  /** Milliseconds until a token from this client is looked at again; 0 for now. */
+  /** Returns the milliseconds until a token from this client is checked again; 0 for now. */
   wait(client: string): number;
-  /** Notes a wrong token; returns the milliseconds that the client has to wait. */
+  /** Records a wrong token, and returns the milliseconds that the client has to wait. */
   wrong(client: string): number;
+  /** Clears the count of the client. */
   right(client: string): void;
 }
 
@@ -18,17 +19,17 @@ interface ClientRecord {
   waitUntil: number;
 }
 
-/** So many may be wrong without a wait, for somebody who mistypes. */
-const free = 5;
+/** The number of wrong tokens without a wait, to allow for typing errors. */
+const freeAttempts = 5;
 const firstWaitMs = 1_000;
 const maxWaitMs = 60_000;
 const forgottenAfterMs = 15 * 60_000;
-/** Beyond these, the client that was wrong longest ago is forgotten: the memory is bounded. */
+/** Beyond this number, the client whose wrong token is oldest is forgotten, so that memory is bounded. */
 const maxClients = 10_000;
 
-/** `now` is a clock in milliseconds that does not run backwards. */
+/** `now` is a monotonic clock in milliseconds. */
 export function createTokenGuesses(now: () => number): TokenGuesses {
-  // In the order of their last wrong token.
+  // Ordered by the time of the last wrong token.
   const records = new Map<string, ClientRecord>();
 
   function find(client: string): ClientRecord | undefined {
@@ -43,7 +44,8 @@ export function createTokenGuesses(now: () => number): TokenGuesses {
     wrong(client) {
       const time = now();
       const count = (find(client)?.count ?? 0) + 1;
-      const waitMs = count <= free ? 0 : Math.min(maxWaitMs, firstWaitMs * 2 ** (count - free - 1));
+      const waitMs =
+        count <= freeAttempts ? 0 : Math.min(maxWaitMs, firstWaitMs * 2 ** (count - freeAttempts - 1));
       records.delete(client);
       records.set(client, { count, lastAt: time, waitUntil: time + waitMs });
       const [oldest] = records.keys();

@@ -73,7 +73,7 @@ export async function runJobsStandalone({
   return 0;
 }
 
-/** Who starts it by hand, or a platform that starts it again, is told; nobody would see it wait. */
+/** Rejects with a StartError instead of waiting: the user or the platform that starts the process should see the reason. */
 async function assertDatabaseUsable(url: string, log: Logger): Promise<void> {
   const probe = openProbe(url, log.named('database'));
   const problem = await findDatabaseProblem(probe).finally(() => probe.close(1));

@@ -4,7 +4,7 @@ import type { StartOptions } from './start-server.ts';
 /** Routes that a program serves beside the routes of the product. */
 export type ServerProgramOptions = Pick<StartOptions, 'extraRoutes'>;
 
-/** What each role of the server program (single process, primary, HTTP worker) is started with. */
+/** The context of each role of the server program: single process, primary, HTTP worker. */
 export interface ServerRoleContext extends ProcessContext {
   readonly options: ServerProgramOptions;
 }

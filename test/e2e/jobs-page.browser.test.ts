@@ -187,7 +187,7 @@ test('a wrong token is told, and asked for again', async (t) => {
   const { page, open } = await mustOpen(t, { token });
   await open('/jobs');
   await giveToken(page, 'this-is-not-the-token');
-  await page.locator('#token-fault', { hasText: 'This is not the management token.' }).waitFor();
+  await page.locator('#token-fault', { hasText: 'The token is not the management token.' }).waitFor();
   await page.getByRole('button', { name: 'Forget it' }).click();
   await page.locator('#status[data-state="live"]').waitFor();
 });

@@ -4,8 +4,8 @@ import type { ListedJob } from '../../jobs/admin/search.ts';
 import type { Job, JobError } from '../../jobs/job.ts';
 
 /**
- * Jobs as the pages get them, in snake_case. Without `contents` what jobs hold stays here: payload, result, the
- * messages and stacks of what was thrown, and what a task says of its progress.
+ * Jobs in the form that the dashboard receives, in snake_case. Without `contents` the payload, the result, the messages and
+ * stacks of errors, and the progress message of the task are omitted.
  */
 
 export function describeCounts(counts: readonly JobCount[]) {

@@ -1,7 +1,7 @@
 /**
- * The pages that show the jobs: HTML, styles and scripts of our own from the folder `dashboard`, with nothing built and
- * nothing from elsewhere. The pages hold no data, so whoever reaches the port may load them; what they show they ask
- * of the routes below `/jobs/data`, which decide who may see it.
+ * The pages of the jobs dashboard: HTML, styles and scripts from the folder `dashboard`, without a build step or external
+ * resources. The pages contain no data, so every client that reaches the port may load them. They request their data from
+ * the routes below `/jobs/data`, which check access.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
@@ -23,8 +23,8 @@ const contentTypes: Readonly<Record<string, string>> = {
 };
 
 /**
- * What a page may load: its own files, and data of this server. Nothing inline, and no text is ever made to markup
- * (Trusted Types): what a job holds may be hostile.
+ * Allows a page only its own files and data of this server. It forbids inline scripts and parsing text as markup (Trusted
+ * Types), since the contents of a job may be hostile.
  */
 const pagePolicy = [
   "default-src 'none'",
@@ -51,7 +51,7 @@ interface Asset {
   readonly contentType: string;
 }
 
-/** The routes of the pages and their files. Throws what reading the folder throws. */
+/** Returns the routes of the pages and their files. Throws if the folder cannot be read. */
 export function jobsPageRoutes(): Route[] {
   const assets = readAssets();
   const page = (name: string) => {
@@ -104,9 +104,9 @@ function readAssets(): ReadonlyMap<string, Asset> {
   return assets;
 }
 
-/** A name is looked up and never made a path, so there is nothing to climb out of. */
+/** The name is a key and never part of a path, so path traversal is impossible. */
 function assetOf(assets: ReadonlyMap<string, Asset>, name: string): Asset {
   const asset = assets.get(name);
-  if (asset === undefined) throw new AppError('not_found', 'The pages of the jobs have no such file.');
+  if (asset === undefined) throw new AppError('not_found', 'The jobs dashboard has no such file.');
   return asset;
 }

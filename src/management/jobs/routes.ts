@@ -1,9 +1,9 @@
 /**
- * The data behind the pages of the jobs. Reading and changing have the rules of access.ts; what is changed is said
- * in the log, for a queue that stands still has to have a reason that somebody finds.
+ * The data of the jobs dashboard. Reading and changing follow the rules of access.ts. Changes are logged, so that the reason
+ * for a paused queue can be found.
  *
- * The database is asked through connections of its own, two at most, that open with the first question: the probes of
- * this port depend on none of it.
+ * Queries use at most two connections of their own, which open with the first request. The probes of this port do not depend
+ * on them.
  */
 
 import type { Database } from '../../db/database.ts';
@@ -32,9 +32,9 @@ import {
   retryQuery,
 } from './schema.ts';
 
-/** What the pages of the jobs need of the program. */
+/** What the dashboard needs from the program. */
 export interface JobsSource {
-  /** The database, connected to when first asked for; undefined before it is known where it is, null for none. */
+  /** Returns the database; undefined while the program starts, null if there is none. */
   database(): Database | null | undefined;
   readonly queue: Pick<Queue, 'find' | 'cancel' | 'retry'>;
 }
@@ -44,10 +44,10 @@ export interface JobsRoutesOptions extends JobsAccessOptions {
   readonly log: Logger;
 }
 
-/** So many are counted for the question whether to retry them. */
+/** The confirmation of a retry counts jobs up to this number. */
 const maxRetryableCount = 1_000;
 
-/** The routes below `/jobs/data`. */
+/** Returns the routes below `/jobs/data`. */
 export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[] {
   const access = createJobsAccess(rules);
   const readers = new WeakMap<Database, OverviewReader>();
@@ -60,19 +60,19 @@ export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[
     if (database !== null) return database;
     throw new AppError(
       'database_disabled',
-      'There are no jobs without a database: set APP_DATABASE_URL and start the server again.',
+      'There are no jobs without a database: set APP_DATABASE_URL and restart the server.',
     );
   }
 
   function readerOf(database: Database): OverviewReader {
     const known = readers.get(database);
     if (known !== undefined) return known;
-    const made = createOverviewReader(database);
-    readers.set(database, made);
-    return made;
+    const created = createOverviewReader(database);
+    readers.set(database, created);
+    return created;
   }
 
-  /** Lets an operator change something, says so in the log, and has the next look see it. */
+  /** Runs a change by an operator, logs it, and invalidates the cached overview. */
   async function change<Result>(
     ctx: Context,
     action: string,
@@ -99,15 +99,18 @@ export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[
       if (job === undefined && (await queue.find(sql, id)) === undefined) throw noSuchJob(id);
       const isTooLate = action === 'cancel' && (job?.state === 'completed' || job?.state === 'failed');
       if (job === undefined || isTooLate) {
-        throw new AppError('conflict', `The job ${id} is in no state for that: look at it again.`);
+        throw new AppError(
+          'conflict',
+          `The state of the job ${id} does not allow this. Reload the page to see its state.`,
+        );
       }
     });
   }
 
   const read = { method: 'GET', tags: ['management'], auth: 'own', hidden: true } as const;
   const write = { ...read, method: 'POST' } as const;
-  const refusals = ['unauthenticated', 'rate_limited', 'not_ready', 'database_disabled'] as const;
-  const done = { 204: { description: 'It is done.' } } as const;
+  const problems = ['unauthenticated', 'rate_limited', 'not_ready', 'database_disabled'] as const;
+  const done = { 204: { description: 'Done.' } } as const;
   return [
     route({
       ...read,
@@ -115,7 +118,7 @@ export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[
       operationId: 'getJobsOverview',
       summary: 'Jobs by state, queue and task, the last hour, the runners',
       responses: { 200: { description: 'The overview.', schema: overview } },
-      problems: refusals,
+      problems,
       async handler({ ctx }) {
         const allowed = access.toRead(ctx);
         const jobs = await readerOf(open()).read().catch(explain);
@@ -137,7 +140,7 @@ export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[
       summary: 'Jobs, the newest first',
       query: listQuery,
       responses: { 200: { description: 'A page.', schema: jobList } },
-      problems: refusals,
+      problems,
       async handler({ ctx, query: { before, ...filter } }) {
         const allowed = access.toRead(ctx);
         const page = await searchJobs(open().sql, filter, before).catch(explain);
@@ -155,7 +158,7 @@ export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[
       summary: 'One job with its history',
       params: jobParams,
       responses: { 200: { description: 'The job.', schema: oneJob } },
-      problems: [...refusals, 'not_found'],
+      problems: [...problems, 'not_found'],
       async handler({ ctx, params: { id } }) {
         const allowed = access.toRead(ctx);
         const job = await queue.find(open().sql, id).catch(explain);
@@ -170,7 +173,7 @@ export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[
       summary: 'Make a failed or cancelled job available again',
       params: jobParams,
       responses: done,
-      problems: [...refusals, 'forbidden', 'not_found', 'conflict'],
+      problems: [...problems, 'forbidden', 'not_found', 'conflict'],
       async handler({ ctx, params }) {
         await changeJob(ctx, 'retry', params.id);
         return noContent();
@@ -183,7 +186,7 @@ export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[
       summary: 'Cancel a job that has not finished',
       params: jobParams,
       responses: done,
-      problems: [...refusals, 'forbidden', 'not_found', 'conflict'],
+      problems: [...problems, 'forbidden', 'not_found', 'conflict'],
       async handler({ ctx, params }) {
         await changeJob(ctx, 'cancel', params.id);
         return noContent();
@@ -193,10 +196,10 @@ export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[
       ...read,
       path: '/jobs/data/retry-failed',
       operationId: 'countRetryableJobs',
-      summary: 'How many failed jobs there are that another attempt may help',
+      summary: 'Count the failed jobs that can be retried',
       query: retryableQuery,
-      responses: { 200: { description: 'Their number.', schema: retryable } },
-      problems: refusals,
+      responses: { 200: { description: 'The number of jobs.', schema: retryable } },
+      problems,
       async handler({ ctx, query }) {
         access.toRead(ctx);
         const jobs = await countRetryable(open().sql, query, maxRetryableCount).catch(explain);
@@ -209,8 +212,10 @@ export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[
       operationId: 'retryFailedJobs',
       summary: 'Make a batch of failed jobs available again',
       query: retryQuery,
-      responses: { 200: { description: 'How many, and where to go on.', schema: retried } },
-      problems: [...refusals, 'forbidden'],
+      responses: {
+        200: { description: 'The number of retried jobs, and where to continue.', schema: retried },
+      },
+      problems: [...problems, 'forbidden'],
       handler: ({ ctx, query: { after = 0, ...filter } }) =>
         change(
           ctx,
@@ -224,10 +229,10 @@ export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[
       ...write,
       path: '/jobs/data/queues/:name/pause',
       operationId: 'pauseQueue',
-      summary: 'Have no more jobs of a queue claimed',
+      summary: 'Pause a queue',
       params: queueParams,
       responses: done,
-      problems: [...refusals, 'forbidden', 'not_found'],
+      problems: [...problems, 'forbidden', 'not_found'],
       async handler({ ctx, params: { name } }) {
         await change(ctx, 'pause', { queue: name }, ({ sql }) => pauseQueue(sql, name));
         return noContent();
@@ -237,10 +242,10 @@ export function jobsRoutes({ source, log, ...rules }: JobsRoutesOptions): Route[
       ...write,
       path: '/jobs/data/queues/:name/resume',
       operationId: 'resumeQueue',
-      summary: 'Have jobs of a paused queue claimed again',
+      summary: 'Resume a paused queue',
       params: queueParams,
       responses: done,
-      problems: [...refusals, 'forbidden', 'not_found'],
+      problems: [...problems, 'forbidden', 'not_found'],
       async handler({ ctx, params: { name } }) {
         await change(ctx, 'resume', { queue: name }, ({ sql }) => resumeQueue(sql, name));
         return noContent();
@@ -253,10 +258,10 @@ function noSuchJob(id: number): AppError {
   return new AppError('not_found', `There is no job ${id}: it may have been pruned.`);
 }
 
-/** A database without our tables is one that a person has to migrate. */
+/** Explains a database without our tables: it is not migrated. */
 function explain(error: unknown): never {
   if (sqlState(error) !== '42P01') throw error;
-  throw new AppError('not_ready', 'The database has no table of jobs yet: run `npm run migrate -- up`.', {
+  throw new AppError('not_ready', 'The database is not migrated: run `npm run migrate -- up`.', {
     cause: error,
   });
 }

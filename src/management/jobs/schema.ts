@@ -3,12 +3,12 @@ import { timestamp } from '../../http/headers/fields.ts';
 import { idParameter, integerParameter } from '../../http/parameters.ts';
 import { jobErrorCodes, jobStates } from '../../jobs/job.ts';
 
-/** What the pages of the jobs ask and are answered. */
+/** The queries and answers of the data routes of the dashboard. */
 
 const queueName = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,49}$/, 'Use the name of a queue: lower-case letters, digits and underscores.');
-/** An empty field of a form is a question not asked. */
+/** An empty form field is treated as a missing parameter. */
 const optionalWord = z
   .string()
   .max(200, 'Use at most 200 characters.')
@@ -19,7 +19,7 @@ const optionalWord = z
 export const jobParams = z.object({ id: idParameter });
 export const queueParams = z.object({ name: queueName });
 
-/** Which jobs to list. */
+/** Filters the list of jobs. */
 export const listQuery = z.object({
   state: z.enum(jobStates).optional(),
   queue: optionalWord,
@@ -28,10 +28,10 @@ export const listQuery = z.object({
   before: idParameter.optional(),
 });
 
-/** Which failed jobs to count. */
+/** Filters the failed jobs to count. */
 export const retryableQuery = z.object({ queue: optionalWord, task: optionalWord });
 
-/** Which failed jobs to try again: those after an id. */
+/** Filters the failed jobs to retry: those after an id. */
 export const retryQuery = retryableQuery.extend({
   after: integerParameter(0, Number.MAX_SAFE_INTEGER).optional(),
 });
@@ -49,7 +49,7 @@ const count = z.object({
   first_run_at: timestamp.nullable(),
 });
 
-const spread = z.object({ p50: z.number(), p95: z.number() });
+const percentiles = z.object({ p50: z.number(), p95: z.number() });
 
 export const overview = z.object({
   access,
@@ -75,8 +75,8 @@ export const overview = z.object({
       completed: z.int(),
       failed: z.int(),
       cancelled: z.int(),
-      wait: spread.nullable(),
-      run: spread.nullable(),
+      wait: percentiles.nullable(),
+      run: percentiles.nullable(),
     }),
   ),
 });
@@ -89,7 +89,7 @@ const summary = z.object({
   attempt: z.int(),
   max_attempts: z.int(),
   progress: z.number(),
-  /** Null also where contents are not shown. */
+  /** Null also if contents are not shown. */
   progress_message: z.string().nullable(),
   request_id: z.string().nullable(),
   runner: z.int().nullable(),
@@ -128,9 +128,9 @@ export const oneJob = z.object({
     user_id: z.int().nullable(),
     unique_key: z.string().nullable(),
     errors: z.array(jobError),
-    /** When it was made available again by hand. */
+    /** When an operator made it available again. */
     retries: z.array(z.string()),
-    /** Left out where contents are not shown. */
+    /** Omitted if contents are not shown. */
     payload: z.unknown().optional(),
     result: z.unknown().optional(),
   }),
@@ -138,12 +138,12 @@ export const oneJob = z.object({
 
 export const retryable = z.object({
   jobs: z.int(),
-  /** They were not counted any further. */
+  /** Whether counting stopped at the maximum. */
   or_more: z.boolean(),
 });
 
 export const retried = z.object({
   retried: z.int(),
-  /** Where to go on; null at the end. */
+  /** Where to continue; null at the end. */
   after: z.int().nullable(),
 });

@@ -186,7 +186,7 @@ test('a wrong token is told from a missing one', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const pages = await mustOpenJobsPages(t, { database, token });
   const wrong = await pages.look('overview', 'a wrong one');
-  assert.equal(wrong.json.detail, 'This is not the management token.');
+  assert.equal(wrong.json.detail, 'The token is not the management token.');
   const missing = await pages.change('queues/default/pause');
   assert.match(missing.json.detail, /^Send the value of APP_MANAGEMENT_TOKEN/);
 });
