@@ -1,12 +1,12 @@
 /**
- * `npm run prove -- contract`: the OpenAPI document, held to account by tools that others wrote, against a real server
- * with a real database.
+ * `npm run prove -- contract`: checks the OpenAPI document with third-party tools, against a real server with a real
+ * database. The server has the routes of the program, and notes (test/helpers/notes.ts).
  *
  *     linted      Spectral (its own rules and OWASP's) and Redocly (recommended-strict) find nothing
- *     tried       every example in it is sent as it stands, and each answer is as declared
+ *     tried       every example is sent unchanged, and each response is as declared
  *     generated   clients made by orval and openapi-typescript compile under strict, and make a round trip
  *
- * The tools are heavy, so they stand in a package of their own, which is installed when it is missing.
+ * The tools are large, so they have a package of their own, which is installed if it is missing.
  */
 
 import { spawn } from 'node:child_process';
@@ -18,20 +18,21 @@ import { join } from 'node:path';
 import { createPasswordHasher } from '../../src/auth/password.ts';
 import type { Database } from '../../src/db/database.ts';
 import { createLogger } from '../../src/observability/logger.ts';
-import { startServer } from '../../src/program/start-server.ts';
+import { type RunningServer, startServer } from '../../src/program/start-server.ts';
 import { loadSettings } from '../../src/settings/load.ts';
+import { createNotesTable, notesRoutes } from '../helpers/notes.ts';
 
 const here = import.meta.dirname;
 const folder = await mkdtemp(join(tmpdir(), 'strata-contract-'));
 const documentFile = join(folder, 'openapi.json');
 
-/** An admin, beside those whom the examples and the clients register. */
+/** An admin, beside the users that the examples and the clients register. */
 const admin = 'operator';
 
-/** Programs that use the generated clients; they are compiled and run beside them. */
+/** Programs that use the generated clients. They are compiled and run beside them. */
 const clients = ['orval-client.mjs', 'openapi-fetch-client.mjs'];
 
-/** Strict in all that TypeScript has for it, generated code and our programs alike. */
+/** The strictest settings of TypeScript, for the generated code and for our programs. */
 const strictConfig = {
   compilerOptions: {
     strict: true,
@@ -63,7 +64,8 @@ if (!existsSync(join(here, 'node_modules', 'orval'))) {
 }
 try {
   const server = await start();
-  await addAdmin(server.database)
+  await createNotesTable(server.database.sql)
+    .then(() => addAdmin(server.database))
     .then(() => prove(server.url))
     .finally(() => server.stop());
 } finally {
@@ -90,7 +92,7 @@ async function prove(url: string): Promise<void> {
   await run('Redocly finds nothing', tool('redocly'), redocly);
   await run('every example works', process.execPath, [join(here, 'examples.mjs'), documentFile, url, admin]);
   await run('orval makes a client', tool('orval'), ['--config', join(folder, 'orval.config.cjs')]);
-  // Its default takes a field with a default for one that must be sent.
+  // By default it makes a field that has a default value a required one.
   const types = [documentFile, '--default-non-nullable=false', '--output', join(folder, 'types.ts')];
   await run('openapi-typescript makes types', tool('openapi-typescript'), types);
   await run('both compile under strict', tool('tsc'), ['--project', folder]);
@@ -110,8 +112,8 @@ function orvalConfig(url: string): string {
   return `module.exports = ${JSON.stringify({ strata: { input: documentFile, output } })};\n`;
 }
 
-/** The server as `npm start` has it, on a free port, with an empty embedded database. */
-async function start() {
+/** Starts the server as `npm start` does, on a free port, with an empty embedded database. */
+async function start(): Promise<RunningServer> {
   const { settings } = loadSettings({
     env: {
       APP_ENVIRONMENT: 'local',
@@ -127,10 +129,14 @@ async function start() {
     write: (line: string) => void process.stderr.write(line),
     flush: () => Promise.resolve(),
   };
-  return startServer({ settings, log: createLogger({ level: 'ERROR', destination }) });
+  const log = createLogger({ level: 'ERROR', destination });
+  const server: RunningServer = await startServer({
+    ...{ settings, log, extraRoutes: notesRoutes(() => server.database) },
+  });
+  return server;
 }
 
-/** With an id far from those that the examples count from 1, and the password of the examples. */
+/** Inserts the admin with the password of the examples, and an id far from theirs, which start at 1. */
 async function addAdmin({ sql }: Database): Promise<void> {
   const hash = await createPasswordHasher().hash('correct horse battery staple');
   await sql`
@@ -142,7 +148,7 @@ function tool(name: string): string {
   return join(here, 'node_modules', '.bin', name);
 }
 
-/** Runs a command and says what it proved. Throws an Error with its output if it fails. */
+/** Runs a command and prints what it showed. Throws an Error with its output if it fails. */
 async function run(what: string, command: string, args: readonly string[]): Promise<void> {
   const child = spawn(command, args, {
     cwd: here,
@@ -156,6 +162,6 @@ async function run(what: string, command: string, args: readonly string[]): Prom
     });
   }
   const [code] = await once(child, 'close');
-  if (code !== 0) throw new Error(`Not so: ${what}.\n${output}`);
+  if (code !== 0) throw new Error(`Failed: ${what}.\n${output}`);
   console.log(`ok  ${what}`);
 }
