@@ -15,6 +15,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect as connectTo, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { mustInsertApiKey, mustInsertUser } from '../helpers/test-credentials.ts';
 import { testSecret } from '../helpers/test-secret.ts';
 import { openProofDatabase } from './jobs/database.ts';
 import { addPartitionTask } from './partition-task.ts';
@@ -22,7 +23,7 @@ import { makeProgramCopy } from './program-copy.ts';
 import { until } from './until.ts';
 
 const longCutMs = process.argv.includes('--quick') ? 8_000 : 20_000;
-/** A short cut ends before the program has given up the connections that it cut. */
+/** A short cut ends before the program has given up its connections. */
 const cutsMs = [2_000, 2_000, longCutMs, longCutMs];
 const healMs = 5_000;
 const graceSeconds = 2;
@@ -34,6 +35,7 @@ let failed = false;
 const database = await openProofDatabase();
 const copy = await makeProgramCopy(addPartitionTask);
 const forward = await forwardTo(Number(new URL(database.url).port));
+const { headers } = await mustInsertApiKey(database.sql, await mustInsertUser(database.sql));
 try {
   openNamespace();
   await prove();
@@ -92,7 +94,7 @@ async function prove(): Promise<void> {
       await delay(500);
       cut();
       await delay(cutMs);
-      mend();
+      heal();
       const freeAt = performance.now();
       clearInterval(load);
       await until('requests are answered again', answersAll, 60_000);
@@ -141,7 +143,8 @@ async function attempt(): Promise<number> {
 /** Whether a request that queries the database is answered with 200 within a second. */
 async function answers(): Promise<boolean> {
   try {
-    const answer = await fetch(`http://${subnet}.2:8000/api/v1/posts`, {
+    const answer = await fetch(`http://${subnet}.2:8000/api/v1/users/me`, {
+      headers,
       signal: AbortSignal.timeout(1_000),
     });
     await answer.arrayBuffer();
@@ -175,7 +178,7 @@ function cut(): void {
 }
 
 /** New connections work again. Packets of connections from before the cut are dropped permanently. */
-function mend(): void {
+function heal(): void {
   iptables('-D', 'OUTPUT', '-p', 'tcp', '--dport', String(forward.port), '-j', 'DROP');
   iptables('-D', 'INPUT', '-p', 'tcp', '--sport', String(forward.port), '-j', 'DROP');
 }
