@@ -6,17 +6,18 @@
  *     npm run prove -- soak --rate 300      300 requests a second instead of half of what the program can answer
  *
  * The built program runs with two workers, its process for jobs and a database. The proof first measures how many
- * requests a second the program can answer, then sends half of that: pages and single posts from the database, refusals,
- * and one request in ten on a new connection. Beside them 20 jobs a second are enqueued. Every ten seconds each process
- * collects its garbage and notes its memory (measure-on-signal.mjs), so that what grows is held by something.
+ * requests a second the program can answer, then sends half of that: pages and single rows from the database, refusals,
+ * and one request in ten on a new connection. The rows and a task that counts them belong to a feature of the proof
+ * (soak-feature.mjs). Beside the requests, 20 jobs a second are enqueued. Every ten seconds each process collects its garbage
+ * and records its memory (measure-on-signal.mjs), so only memory that is still referenced counts.
  *
- * With SOAK_SNAPSHOTS=FOLDER each process writes three heap snapshots, to find what holds the memory.
+ * With SOAK_SNAPSHOTS=FOLDER each process writes three heap snapshots, which show the objects that grow.
  *
- * The primary's heap may grow by some 0.2 MB a minute for the first hour: the limiter keeps the time of each request of the
- * last hour, and here one client sends them all.
+ * The primary's heap may grow by about 0.2 MB a minute for the first hour: the limiter keeps the time of each request of the
+ * last hour, and here one client sends all of them.
  *
- * Over the last half of the time a straight line is fitted to the samples of each process. The proof fails if a process
- * grows by more than 1 MB a minute.
+ * The proof fits a straight line to the samples of each process in the second half of the time, and fails if a process grows
+ * by more than 1 MB a minute.
  */
 
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -24,8 +25,9 @@ import { Agent, request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
-import { dailyReport } from '../../src/features/reports/reports.ts';
 import { createQueue } from '../../src/jobs/queue.ts';
+import { defineTask } from '../../src/jobs/task.ts';
+import { addFeature } from '../helpers/add-feature.ts';
 import { request } from '../helpers/http-client.ts';
 import { mustMakeFolder } from '../helpers/program.ts';
 import { openProofDatabase } from './jobs/database.ts';
@@ -34,12 +36,14 @@ import { makeProgramCopy } from './program-copy.ts';
 
 const minutes = readNumber('--minutes', 30);
 const maxPerMinute = 1;
-/** A folder for heap snapshots: a third, two thirds and all through, each process writes one. */
+/** A folder for heap snapshots. Each process writes one after each third of the time. */
 const snapshots = process.env.SOAK_SNAPSHOTS;
 const sampleEveryMs = 10_000;
 const jobsPerSecond = 20;
 const clients = 16;
-const paths = ['/api/v1/meta', '/api/v1/posts?limit=20', '/api/v1/posts/1', '/api/v1/users/me', '/nothing'];
+const paths = ['/api/v1/meta', '/api/v1/rows?limit=20', '/api/v1/rows/1', '/api/v1/users/me', '/nothing'];
+/** What the queue knows of the task in soak-feature.mjs. */
+const countRows = defineTask({ name: 'count_rows', payload: z.strictObject({}) });
 
 interface Sample {
   readonly atMs: number;
@@ -62,7 +66,10 @@ async function prove(): Promise<void> {
   const into = join(folder, 'samples');
   const database = await openProofDatabase();
   atEnd.after(() => database.stop());
-  const copy = await makeProgramCopy();
+  const copy = await makeProgramCopy(async (sources) => {
+    const front = await readFile(join(import.meta.dirname, 'soak-feature.mjs'), 'utf8');
+    await addFeature(sources, 'rows', front);
+  });
   atEnd.after(() => copy.remove());
   await copy.deploy(1);
   const management = await freePort();
@@ -87,19 +94,17 @@ async function prove(): Promise<void> {
   const names = await nameProcesses(management, program.process.pid ?? 0);
   const sql = database.sql;
   await sql`
-    with author as (
-      insert into users (username, email, password_hash) values ('soak', 'soak@example.org', 'none') returning id
-    )
-    insert into posts (author_id, title, body) select id, 'Title', repeat('x', 2000) from author`;
+    create table rows (id bigint generated always as identity primary key, body text not null)`;
+  await sql`insert into rows (body) values (repeat('x', 2000))`;
 
   const capacity = await measureCapacity(site);
   const rate = Math.round(readNumber('--rate', capacity / 2));
   console.log(`${Math.round(capacity)} requests a second at most; ${rate} from now on, for ${minutes} min`);
   const load = startLoad(site, rate);
-  const queue = createQueue({ definitions: [dailyReport] });
+  const queue = createQueue({ definitions: [countRows] });
   let refused = 0;
   const enqueueing = setInterval(() => {
-    queue.enqueue(sql, dailyReport, { day: '2026-11-22' }).catch(() => {
+    queue.enqueue(sql, countRows, {}).catch(() => {
       refused += 1;
     });
   }, 1000 / jobsPerSecond);
