@@ -1,28 +1,28 @@
 /**
- * What users do with their own account when a password or a mailbox is in question:
+ * Password and mailbox operations of users on their own account:
  *
- *     change the password     with the current one                          all sessions end, a new one is opened
- *     reset the password      with a token mailed to the account's address  all sessions and API keys end, the address is
- *                                                                       verified
- *     verify the address      with a token mailed to it                     after registering, and after a change of it
+ *     change the password     needs the current one                  ends all sessions and opens a new one
+ *     reset the password      needs a token mailed to the account's  ends all sessions and API keys, and verifies the
+ *                             address                                address
+ *     verify the address      needs a token mailed to it             after registration and after a change of address
  *
- * A mailed token (`auth/one-time-token.ts`) is for one purpose, for one address, and for one use:
+ * A mailed token (`auth/one-time-token.ts`) has one purpose and one address, and works once:
  *
- *     live --used--> ended            one statement makes the step: of two uses at the same instant one finds it live
- *     live --another was used, the password was changed, or the user has another address--> ended
- *     live --an hour (reset) or a day (verification) has passed--> opens nothing
+ *     live --used--> ended            in one statement: of two concurrent uses, one succeeds
+ *     live --another token was used, the password was changed, or the user has another address--> ended
+ *     live --an hour (reset) or a day (verification) has passed--> expired
  *
- * What has ended stays so: a user who takes a former address back gets none of the tokens that were mailed to it then. A
- * change of the address ends all tokens, a reset too, and a change of the password those for a reset.
+ * These states are final: a user who changes back to a former address cannot use the tokens that were mailed to it then. A
+ * change of the address and a reset end all tokens; a change of the password ends the reset tokens.
  *
- * Nobody learns from a request for a reset whether an account exists: it is answered before the account is looked for,
- * always in the same words. The token is made and mailed in the background (`background.ts`).
+ * A reset request does not reveal whether an account exists: it gets the same response in every case, before the account is
+ * looked up. The token is made and mailed in the background (`background.ts`).
  *
- * An address is written to only as much as its reader wants, for anybody can register with any address: three tokens of
- * a purpose an hour, whichever accounts have it meanwhile, and news of an account only once it was verified.
+ * Anyone can register with any address, so an address receives few mails: three tokens per purpose and hour, whichever
+ * accounts have the address meanwhile, and notices about an account only after it was verified.
  *
- * Every transaction here locks the user first, then one address, tokens, sessions, and API keys, and a login does too.
- * So none waits for another in a circle, and a session that is being made with the old password is ended, or is not made.
+ * Every transaction here and every login locks in the same order: the user, one address, tokens, sessions, API keys. This
+ * prevents deadlocks, and a session that is being opened with the old password is either ended or not opened.
  */
 
 import type { AccountOptions, AccountParts } from './account-parts.ts';
@@ -33,7 +33,7 @@ import { createMailToken } from './mail-token.ts';
 import { createMails } from './mails.ts';
 import { createPasswordReset, type PasswordReset } from './password-reset.ts';
 
-/** What returns a promise rejects with the AppErrors of the database too. */
+/** Every async method can also reject with a database AppError. */
 export interface Account extends PasswordReset, EmailVerification {
   readonly changePassword: ChangePassword;
 }

@@ -2,9 +2,9 @@ import type { Logger } from '../../../observability/logger.ts';
 import { runBeyondRequest } from '../../../observability/request-context.ts';
 
 /**
- * Does work after the request that asks for it, so that the time of the answer says nothing about the work. Its log
- * lines carry the request's id; the end of the request does not end it. A failure is logged and told to nobody, and the
- * end of the process may cut it off: it is for what somebody asks for again. False if too much of it is under way.
+ * Runs work after the response was sent, so that the response time reveals nothing about the work. Its log lines have the
+ * request id, and the end of the request does not cancel it. A failure is only logged, and a stopping process may
+ * interrupt the work: use it for work that the caller can request again. Returns false if too much work is running.
  */
 export type InBackground = (work: () => Promise<void>) => boolean;
 
@@ -20,7 +20,7 @@ export function createBackground({
   return function inBackground(work) {
     if (running >= capacity) return false;
     running += 1;
-    // On a later turn of the event loop, when the answer is on its way.
+    // On a later turn of the event loop, after the response was written.
     setImmediate(() => {
       runBeyondRequest(work)
         .catch((error: unknown) => log.error('mail.failed', { error }))

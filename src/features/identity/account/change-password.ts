@@ -15,9 +15,9 @@ export interface PasswordChange {
 }
 
 /**
- * Gives the caller a new password, ends all sessions, and opens a new one for the caller. Rejects with `validation_failed` for a wrong current
- * password and for a new one that is not taken, with `rate_limited` after many attempts, `not_found` if the account is
- * gone, and `not_ready` if too many passwords are being worked on.
+ * Sets a new password for the caller, ends all sessions, and opens a new one for the caller. Rejects with
+ * `validation_failed` for a wrong current password or a forbidden new one, `rate_limited` after many attempts, `not_found`
+ * if the account was deleted, and `not_ready` if too many passwords are being hashed.
  */
 export type ChangePassword = (caller: SessionPrincipal, change: PasswordChange) => Promise<RenewedSession>;
 
@@ -31,7 +31,7 @@ export function createChangePassword(parts: AccountParts): ChangePassword {
     const owner = found(await findOwner(database.sql, userId));
     const error = findPasswordError(newPassword, { ...owner, service: parts.service });
     if (error !== undefined) throw invalidField('/new_password', error);
-    // A stolen session is no licence to guess.
+    // Without a limit, a stolen session could be used to guess the password.
     await attempts.underPermit({ userId, address }, () => compare(owner));
     await attempts.succeeded(owner, address);
 
@@ -41,7 +41,7 @@ export function createChangePassword(parts: AccountParts): ChangePassword {
       renewed = await replace(await compare(found(await findOwner(database.sql, userId))));
     renewed.committed();
     log.info('auth.password.changed', { user_id: userId, client_address: address });
-    // Nobody may fill a mailbox that is not shown to be theirs.
+    // An unverified address may belong to another person, who must not get mails about this account.
     if (owner.verified) mail.post(mails.passwordChanged(owner));
     return renewed;
 
@@ -54,7 +54,7 @@ export function createChangePassword(parts: AccountParts): ChangePassword {
       );
     }
 
-    /** Undefined if another hash than the compared one is there by now: a login renewed it, or somebody else changed it. */
+    /** Resolves with undefined if the hash has changed since it was compared, by a login that renewed it or by another change. */
     function replace(compared: Owner): Promise<RenewedSession | undefined> {
       return database.transaction(async (tx) => {
         if (!(await replacePassword(tx, compared, passwordHash))) return undefined;

@@ -5,12 +5,12 @@ import type { Recipient } from './mails.ts';
 import { assertMailEnabled, uselessToken } from './refusals.ts';
 import { endTokens, findOwner, takeToken, verifyEmail } from './store.ts';
 
-/** A user with the address as it is now. */
+/** A user with the current address. */
 export interface MailUser extends Recipient {
   readonly id: number;
 }
 
-/** The address that a user had. */
+/** The previous address of a user. */
 export interface FormerAddress {
   readonly email: string;
   readonly email_verified: boolean;
@@ -18,17 +18,17 @@ export interface FormerAddress {
 
 export interface EmailVerification {
   /**
-   * Mails a token to the user's address, after registering. Call it when the user is committed. It never throws, and
-   * does nothing if no mail can be sent: the user can ask for it later.
+   * Mails a token to the address of a new user. Call it after the user was committed. It never throws, and does nothing
+   * if mail is disabled: the user can request the mail later.
    */
   sendVerification(user: MailUser): void;
-  /** The same after a change of the address, of which the former one is told too if it was verified. */
+  /** Mails a token to a changed address, and a notice to the previous one if it was verified. */
   emailChanged(user: MailUser, former: FormerAddress): void;
-  /** Ends all mailed tokens of a user who gets another address, in the transaction of that: they were for the former one. */
+  /** Ends all mailed tokens of a user, in the transaction that changes the address, because they were for the previous one. */
   endMailedTokens(tx: Sql, userId: number): Promise<void>;
-  /** Mails a token again, unless the address is verified. Rejects with `mail_disabled` if no mail can be sent. */
+  /** Mails another token, unless the address is verified. Rejects with `mail_disabled` if mail is disabled. */
   requestVerification(userId: number): Promise<void>;
-  /** Notes that the user reads this mailbox. Rejects with `validation_failed` for a token that is not good. */
+  /** Marks the address as verified. Rejects with `validation_failed` for an invalid token. */
   confirmVerification(token: string): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export function createEmailVerification(parts: AccountParts): EmailVerification 
     endMailedTokens: (tx, userId) => endTokens(tx, userId),
 
     emailChanged(user, former) {
-      // Nobody may fill a mailbox that is not shown to be theirs.
+      // An unverified address may belong to another person, who must not get mails about this account.
       if (former.email_verified) mail.post(mails.emailChanged(user, former.email));
       sendVerification(user);
     },

@@ -5,8 +5,8 @@ import type { Mails } from './mails.ts';
 import { countTokens, insertToken, lockAddress, lockOwner, type Purpose } from './store.ts';
 
 /**
- * Makes a token for a user and mails it. False if the user is gone, or the address was sent enough for now: anybody can
- * register with an address and ask for mails to it, and nobody's mailbox is to be filled by them.
+ * Makes a token for a user and mails it. Resolves with false if the user was deleted, or if the address has received the
+ * maximum: anyone can register with any address and request mails to it, and must not be able to flood the mailbox.
  */
 export type MailToken = (userId: number, purpose: Purpose) => Promise<boolean>;
 
@@ -24,7 +24,7 @@ export function createMailToken({
   return async function mailToken(userId, purpose) {
     const { token, hash } = createOneTimeToken();
     const owner = await database.transaction(async (tx) => {
-      // Under the lock of the user the address is the one that the token belongs to; under its own, the count is exact.
+      // The lock of the user keeps the address unchanged, and the lock of the address makes the count exact.
       const locked = await lockOwner(tx, userId);
       if (locked === undefined) return undefined;
       await lockAddress(tx, locked.email);
@@ -33,7 +33,7 @@ export function createMailToken({
       return locked;
     });
     if (owner === undefined) return false;
-    // Anybody can register with any address, so mails to those must not displace the others.
+    // Anyone can register with any address, so mails to unverified addresses must not displace the others.
     mail.post(mails.token(purpose, owner, token), purpose === 'password_reset' ? 'account' : 'unconfirmed');
     return true;
   };

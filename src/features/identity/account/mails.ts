@@ -3,28 +3,27 @@ import { maskEmail } from '../../../observability/log/redact.ts';
 import type { Purpose } from './store.ts';
 
 export interface MailsOptions {
-  /** What the service calls itself. */
+  /** The name of the service. */
   readonly service: string;
-  /** What the links start with; empty if there are no pages to link to. */
+  /** The base URL of links; empty if there are no pages to link to. */
   readonly publicUrl: string;
-  /** What stands before the paths of the API, such as `/api/v1`. */
+  /** The prefix of the API's paths, such as `/api/v1`. */
   readonly prefix: string;
 }
 
-/** To whom, and what they are called. */
 export interface Recipient {
   readonly username: string;
   readonly email: string;
 }
 
-/** The texts. */
+/** Composes the mails. */
 export interface Mails {
-  /** The mail with a token in it. */
+  /** A mail with a token. */
   token(purpose: Purpose, to: Recipient, token: string): Mail;
   passwordChanged(to: Recipient): Mail;
-  /** The same after a reset, by which more has ended. */
+  /** A notice after a reset, which also revoked the API keys. */
   passwordReset(to: Recipient): Mail;
-  /** For the address that was replaced. */
+  /** A notice to the previous address. */
   emailChanged(user: Recipient, formerEmail: string): Mail;
 }
 
@@ -62,7 +61,7 @@ export function createMails({ service, publicUrl, prefix }: MailsOptions): Mails
   return {
     token(purpose, { username, email }, token) {
       const { subject, intro, lasts, page, call, effect, otherwise } = tokenMails[purpose];
-      // Behind a "#" the token is not sent to the server of the page, so it stands in no log of it.
+      // After a "#" the token is not sent to the server of the page, so that server cannot log it.
       const use =
         publicUrl === ''
           ? [`This token is good for ${lasts} and for one use:`, token, `It goes to POST ${prefix}${call}.`]

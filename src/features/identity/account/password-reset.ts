@@ -7,16 +7,16 @@ import type { AccountParts } from './account-parts.ts';
 import { assertMailEnabled, tooMuchMail, uselessToken } from './refusals.ts';
 import { endTokens, findOwnerByEmail, findTokenOwner, setPassword, takeToken, verifyEmail } from './store.ts';
 
-/** The address of the client stands in both, for the log and for `attempts`. */
+/** Both operations take the address of the client, for the log and for `attempts`. */
 export interface PasswordReset {
   /**
-   * Mails a token to whoever has this e-mail address; nobody is told whether somebody has. Rejects with `mail_disabled`
-   * if no mail can be sent, and with `not_ready` if too many are being made.
+   * Mails a token to the user with this e-mail address, without revealing whether there is one. Rejects with
+   * `mail_disabled` if mail is disabled, and with `not_ready` if too many mails are being prepared.
    */
   requestReset(request: { readonly email: string; readonly address: string }): Promise<void>;
   /**
-   * Sets a new password with a mailed token, and ends all sessions and API keys. Rejects with `validation_failed` for a token that is
-   * not good and for a password that is not taken, and with `not_ready` if too many passwords are being worked on.
+   * Sets a new password with a mailed token, and ends all sessions and API keys. Rejects with `validation_failed` for an
+   * invalid token or a forbidden password, and with `not_ready` if too many passwords are being hashed.
    */
   confirmReset(reset: {
     readonly token: string;
@@ -27,7 +27,7 @@ export interface PasswordReset {
 
 const purpose = 'password_reset';
 
-/** How long a request waits to hear that the database is there at all. */
+/** How long a request waits for the database to answer a ping. */
 const databaseMs = 2000;
 
 export function createPasswordReset(parts: AccountParts): PasswordReset {
@@ -37,7 +37,7 @@ export function createPasswordReset(parts: AccountParts): PasswordReset {
   return {
     async requestReset({ email, address }) {
       assertMailEnabled(mail);
-      // Worth waiting for, since it takes the same for all addresses.
+      // The ping takes the same time for all addresses, so it reveals nothing.
       await database.ping(databaseMs);
       const accepted = inBackground(async () => {
         const owner = await findOwnerByEmail(sql, email);
@@ -57,14 +57,14 @@ export function createPasswordReset(parts: AccountParts): PasswordReset {
         signal: currentRequest()?.signal,
         source: clientKey(address),
       });
-      // The owner signs in from here next, whoever guesses meanwhile.
+      // The owner will sign in from this address next, and must not be delayed by other people's wrong passwords.
       await attempts.succeeded(owner, address);
       const ended = await database.transaction(async (tx) => {
         if (!(await takeToken(tx, tokenHash, purpose))) throw uselessToken();
         await setPassword(tx, owner.id, passwordHash);
         await verifyEmail(tx, owner.id);
         await endTokens(tx, owner.id);
-        // Whoever was in the account before, with a password or without, is out.
+        // Everyone who had access before, with or without a password, loses it.
         return [
           await auth.endUserSessions(tx, owner.id, { reason: 'password_reset' }),
           await apiKeys.revokeAll(tx, owner.id),

@@ -1,12 +1,12 @@
 import { AppError } from '../../../errors.ts';
 import { invalidField } from '../../../http/validate.ts';
 
-/** One sentence for all that can be wrong with a token, so that it tells nothing about tokens of others. */
+/** The same sentence for every invalid token, so that it reveals nothing about the tokens of others. */
 export function uselessToken(): AppError {
   return invalidField('/token', 'This token is not good, or not any more: ask for a new one.');
 }
 
-/** Throws an AppError `mail_disabled` unless mail can be sent. */
+/** Throws an AppError `mail_disabled` if mail is disabled. */
 export function assertMailEnabled({ enabled }: { readonly enabled: boolean }): void {
   if (enabled) return;
   throw new AppError('mail_disabled', 'This server sends no mail: ask those who run it to set APP_SMTP_URL.');

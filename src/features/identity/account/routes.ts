@@ -18,7 +18,7 @@ export interface AccountRoutesOptions {
 
 const quarterHour = 15 * 60_000;
 
-/** What a client with a mailed token may try: each try with a good one costs a hash. */
+/** The limit for mailed tokens: each attempt with a valid one costs a password hash. */
 const confirmLimit: RouteLimit = {
   name: 'one-time-token',
   by: 'address',
@@ -26,7 +26,7 @@ const confirmLimit: RouteLimit = {
   windowMs: quarterHour,
 };
 
-/** Passwords and mailboxes of one's own account. Who resets a password has no other credential than the mailed token. */
+/** Password and mailbox of the caller's own account. The only credential of a reset is the mailed token. */
 export function accountRoutes({ account }: AccountRoutesOptions): Route[] {
   return [
     route({

@@ -8,10 +8,10 @@ const newPassword = text(passwordLength).meta({
   example: 'correct horse battery staple',
 });
 
-/** Any password there is, also one from before the present rules. */
+/** Any password, including one that was set before the current rules. */
 const currentPassword = text({ min: 1, max: 512 }).meta({ format: 'password', example: 'a former password' });
 
-/** Its form is looked at later: whatever is wrong with a token, the answer is the same. */
+/** The form of a token is checked later, because every invalid token gets the same response. */
 const token = text({ min: 1, max: 200 }).meta({ description: 'From the mail.', example: 'sot_…' });
 
 export const passwordChange = z
@@ -30,7 +30,7 @@ export const passwordReset = z
 
 export const emailVerification = z.strictObject({ token }).meta({ id: 'EmailVerification' });
 
-/** The answer to a request for a mail. */
+/** The response to a request for a mail. */
 export const mailRequested = z
   .object({ detail: z.string().meta({ description: 'What happens next.', maxLength: 200 }) })
   .meta({ id: 'MailRequested' });

@@ -1,18 +1,18 @@
 import { foldCase, type Sql } from '../../../db/sql.ts';
 
-/** What a one-time token is for. The table knows the same words. */
+/** The purpose of a one-time token. The CHECK constraint of the table has the same values. */
 export type Purpose = 'password_reset' | 'email_verification';
 
-/** How long a token is good for. Not less than an hour: mails are counted by the tokens that are there. */
+/** Lifetimes of tokens. At least an hour, because the mails of the last hour are counted by their tokens. */
 const lifetimes = { password_reset: '1 hour', email_verification: '24 hours' } as const;
 
-/** Whose account it is, with what this feature looks at. */
+/** The owner of an account, with the columns that this feature needs. */
 export interface Owner {
   readonly id: number;
   readonly username: string;
   readonly email: string;
   readonly password_hash: string;
-  /** Whether the user has shown to read the mailbox. */
+  /** Whether the e-mail address is verified. */
   readonly verified: boolean;
 }
 
@@ -28,7 +28,7 @@ export async function findOwnerByEmail(sql: Sql, email: string): Promise<Owner |
   return owner;
 }
 
-/** The owner, locked until the transaction ends: neither address nor password changes meanwhile. */
+/** Returns the owner, locked until the transaction ends, so that neither address nor password changes meanwhile. */
 export async function lockOwner(tx: Sql, id: number): Promise<Owner | undefined> {
   const [owner] = await tx<
     Owner[]
@@ -36,7 +36,7 @@ export async function lockOwner(tx: Sql, id: number): Promise<Owner | undefined>
   return owner;
 }
 
-/** Sets a new hash, if the one that was compared is still there. Locks the owner until the transaction ends. */
+/** Sets a new hash if the compared one is still current. Locks the owner until the transaction ends. */
 export async function replacePassword(
   tx: Sql,
   { id, password_hash }: Owner,
@@ -51,7 +51,7 @@ export async function setPassword(tx: Sql, id: number, newHash: string): Promise
   await tx`update users set password_hash = ${newHash} where id = ${id}`;
 }
 
-/** Notes that the mailbox is read. What users see of themselves changes by it, so it is a new version. */
+/** Marks the address as verified. Users see this in their account, so the version changes. */
 export async function verifyEmail(tx: Sql, id: number): Promise<void> {
   await tx`
     update users
@@ -63,7 +63,7 @@ export interface NewToken {
   readonly hash: Buffer;
   readonly userId: number;
   readonly purpose: Purpose;
-  /** The address that it is sent to. */
+  /** The address to which the token is sent. */
   readonly email: string;
 }
 
@@ -73,12 +73,12 @@ export async function insertToken(tx: Sql, { hash, userId, purpose, email }: New
     values (${hash}, ${userId}, ${purpose}, ${email}, now() + ${lifetimes[purpose]}::interval)`;
 }
 
-/** Locks an e-mail address, whoever has it, until the transaction ends: nobody else mails a token to it meanwhile. */
+/** Locks an e-mail address until the transaction ends, so that no other transaction mails a token to it meanwhile. */
 export async function lockAddress(tx: Sql, email: string): Promise<void> {
   await tx`select pg_advisory_xact_lock(hashtextextended('mail to ' || ${foldCase(tx, email)}, 0))`;
 }
 
-/** How many tokens were made for an address in the last hour, by a clock that was not ahead, whatever became of them and of whoever had it. */
+/** Counts the tokens for an address in the last hour, used or not, of all users. Ignores tokens from a clock that was ahead. */
 export async function countTokens(tx: Sql, email: string, purpose: Purpose): Promise<number> {
   const [row] = await tx<{ count: number }[]>`
     select count(*)::int as count from one_time_tokens
@@ -87,27 +87,27 @@ export async function countTokens(tx: Sql, email: string, purpose: Purpose): Pro
   return row?.count ?? 0;
 }
 
-/** Whose a token is, if it is good now. */
+/** Returns the owner of a token, if the token is valid. */
 export async function findTokenOwner(sql: Sql, hash: Buffer, purpose: Purpose): Promise<Owner | undefined> {
   const [owner] = await sql<Owner[]>`
     select ${columns(sql)} from one_time_tokens join users on users.id = user_id where ${good(sql, hash, purpose)}`;
   return owner;
 }
 
-/** Uses a token up, if it is good: the owner, locked until the transaction ends; undefined if it is not. */
+/** Uses a token. Returns its owner, locked until the transaction ends, or undefined if the token is invalid. */
 export async function takeToken(tx: Sql, hash: Buffer, purpose: Purpose): Promise<Owner | undefined> {
   const [owner] = await tx<Owner[]>`
     select ${columns(tx)} from one_time_tokens join users on users.id = user_id
     where ${good(tx, hash, purpose)} for no key update of users`;
   if (owner === undefined) return undefined;
-  // Whoever waited for the lock finds here what was done under it.
+  // A transaction that waited for the lock checks again whether the token is valid.
   const { count } = await tx`
     update one_time_tokens set ended_at = now() from users
     where users.id = user_id and ${good(tx, hash, purpose)}`;
   return count === 1 ? owner : undefined;
 }
 
-/** Ends the tokens that a user was sent: those of a purpose, or all. */
+/** Ends the tokens of a user: those of a purpose, or all. */
 export async function endTokens(tx: Sql, userId: number, purpose?: Purpose): Promise<void> {
   await tx`
     update one_time_tokens set ended_at = now()

@@ -1,20 +1,20 @@
 /**
- * API keys: what a user lets programs do in the user's name.
+ * API keys let programs act for a user.
  *
- * - A key has the scopes that it was made with and never a role: also the key of an admin acts as a plain user. What only
- *   an admin may do needs somebody who has signed in, so that a key in a forgotten script cannot take over the service.
- * - A key cannot make, list or revoke keys; the routes ask for a user who has signed in. A stolen key ends with its
- *   expiry, and does not renew itself.
- * - Keys outlive a change of password: they were made to run unattended, and a password that is changed by habit must not
- *   stop them. Who fears that somebody else was in the account finds them in the list and revokes them there.
- * - Keys do not outlive a reset of the password. Who resets it may show for the first time that the mailbox is theirs,
- *   and the keys may be of somebody who registered with it before.
- * - A key outlives the session that makes it, so that session must be live when the key is made, by the database and not
- *   by what the authenticator remembers: who has just been signed out does not come back by a key.
+ * - A key has the scopes that it was created with and never a role: even the key of an admin acts as a plain user. Admin
+ *   operations need a signed-in user, so that a key in a forgotten script cannot take over the service.
+ * - A key cannot create, list or revoke keys; these routes need a signed-in user. A stolen key expires and cannot renew
+ *   itself.
+ * - Keys survive a password change: they run unattended, and a routine change must not stop them. A user who suspects
+ *   misuse finds the keys in the list and revokes them.
+ * - A password reset revokes all keys. The user who resets it may prove for the first time that the mailbox is theirs, and
+ *   the keys may belong to an earlier registrant of the address.
+ * - A key outlives the session that creates it, so the database, not the authenticator's cache, must confirm that the
+ *   session is live: a user who was just signed out cannot come back with a key.
  * - Deleting the user deletes the keys.
  *
- * A key that is revoked is refused at once by the process that revoked it and elsewhere as soon as the authenticator
- * asks again, which SECURITY_SESSION_RECHECK_SECONDS says; the same holds for one that expires.
+ * A revoked or expired key is rejected immediately by the process that revoked it, and by other processes within
+ * SECURITY_SESSION_RECHECK_SECONDS, when their authenticator asks the database again.
  */
 
 import { makeApiKey } from '../../../auth/api-key.ts';
@@ -36,20 +36,20 @@ import {
   type StoredApiKey,
 } from './store.ts';
 
-/** Each rejects with the AppErrors of the database, and with those that it names. */
+/** Every method can also reject with a database AppError. */
 export interface ApiKeys {
   /**
-   * Makes a key of the caller; `key` is what the program will send. Rejects with `conflict` when the user has as many as
-   * one may have, with `not_found` when the user is gone, with `unauthenticated` when the caller's session is over.
+   * Creates a key for the caller; programs send `key`. Rejects with `conflict` if the user has the maximum number of
+   * keys, `not_found` if the user was deleted, and `unauthenticated` if the caller's session has ended.
    */
   create(caller: SessionPrincipal, newApiKey: NewApiKey): Promise<StoredApiKey & { readonly key: string }>;
-  /** The keys of a user, the newest first; also those that ended in the last 30 days. */
+  /** Lists the keys of a user, newest first, including those that expired in the last 30 days. */
   list(userId: number): Promise<StoredApiKey[]>;
-  /** Ends a key. Rejects with `not_found` for one that the user does not have. */
+  /** Revokes a key. Rejects with `not_found` if the user has no such key. */
   revoke(userId: number, id: number): Promise<void>;
   /**
-   * Ends all keys of a user, in the caller's transaction, which has locked the user. Call what it resolves to when that
-   * is committed: it makes this process ask again for the keys that ended, and tells the log.
+   * Revokes all keys of a user, in the caller's transaction, which has locked the user. Call the returned function after
+   * the commit: it removes the keys from this process's cache and logs the event.
    */
   revokeAll(tx: Sql, userId: number): Promise<() => void>;
 }
@@ -61,7 +61,7 @@ export interface ApiKeysOptions {
   readonly log: Logger;
 }
 
-/** The most keys in force that a user can have. */
+/** The maximum number of valid keys per user. */
 const maxKeys = 20;
 
 export function createApiKeys({ database, authenticator, auth, log }: ApiKeysOptions): ApiKeys {

@@ -5,12 +5,12 @@ import type { Logger } from '../../../observability/logger.ts';
 import { runOutsideRequest } from '../../../observability/request-context.ts';
 import { findLiveApiKey, recordUse } from './store.ts';
 
-/** Whom a text stands for, if it is a key in force. Rejects with the AppErrors of the database. */
+/** Returns the principal of a valid key, or undefined. Rejects with a database AppError. */
 export type LoadApiKey = (text: string) => Promise<ApiKeyPrincipal | undefined>;
 
 /**
- * For the authenticator. What is no key by its form and checksum costs no query. A use goes on record at most once a
- * minute, after the answer is known and without keeping it waiting.
+ * Creates the look-up of the authenticator. A text with the wrong form or checksum costs no query. The time of the last use
+ * is recorded at most once per minute, in the background.
  */
 export function createLoadApiKey({
   database: { sql },
@@ -18,7 +18,7 @@ export function createLoadApiKey({
   log,
 }: {
   readonly database: Database;
-  /** The scopes that the program knows. */
+  /** The scopes that the program declares. */
   readonly scopes: readonly Scope[];
   readonly log: Logger;
 }): LoadApiKey {
@@ -38,7 +38,7 @@ export function createLoadApiKey({
       userId: found.user_id,
       username: found.username,
       role: 'user',
-      // A scope that the program no longer knows allows nothing.
+      // A stored scope that the program no longer declares allows nothing.
       scopes: new Set(scopes.filter((scope) => found.scopes.includes(scope))),
     };
   };

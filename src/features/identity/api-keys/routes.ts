@@ -11,13 +11,13 @@ export interface ApiKeysRoutesOptions {
   readonly apiKeys: ApiKeys;
   /** The scopes that a key can have. */
   readonly scopes: readonly Scope[];
-  /** What stands before the paths of these routes, such as `/api/v1`. */
+  /** The prefix of the paths of these routes, such as `/api/v1`. */
   readonly prefix: string;
 }
 
 const params = z.object({ id: idParameter.describe('The number of the key.') });
 
-/** For users who have signed in: a program that has a key can do nothing about keys. */
+/** Only for signed-in users: a program with a key cannot manage keys. */
 export function apiKeysRoutes({ apiKeys, scopes, prefix }: ApiKeysRoutesOptions): Route[] {
   const { newApiKey, createdApiKey, apiKeyList } = apiKeySchemas(scopes);
   return [

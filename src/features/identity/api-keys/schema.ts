@@ -28,12 +28,12 @@ export function apiKeySchemas(allScopes: readonly Scope[]) {
       uniqueItems: true,
     });
 
-  /** What making a key takes. */
+  /** The body of a request to create a key. */
   const newApiKey = z
     .strictObject({ name, scopes, expires_in_days: lifetime })
     .meta({ id: 'NewApiKey', description: 'An API key to make.' });
 
-  /** A key as lists show it: all but the key itself. */
+  /** A key as lists show it, without the key itself. */
   const apiKey = z
     .object({
       id: id.meta({ description: 'The number of the key.' }),
@@ -54,7 +54,7 @@ export function apiKeySchemas(allScopes: readonly Scope[]) {
     })
     .meta({ id: 'ApiKey', description: 'An API key, without what makes it one.' });
 
-  /** The answer to making a key, the only one that has the key. */
+  /** The response to creating a key, the only one with the key itself. */
   const createdApiKey = apiKey
     .extend({
       key: z.string().meta({

@@ -13,17 +13,17 @@ export interface StoredApiKey {
   readonly last_used_at: Date | null;
 }
 
-/** Whose key it is, and what for. */
+/** A valid key with its user and scopes. */
 export interface LiveApiKey {
   readonly id: number;
   readonly user_id: number;
   readonly username: string;
   readonly scopes: string[];
-  /** Whether its last use on record is so long ago that this one should go on record. */
+  /** Whether the last recorded use is old enough to record this one. */
   readonly record_use: boolean;
 }
 
-/** Locks a user, so that keys of one user are made one after the other. False if there is no such user. */
+/** Locks a user, so that keys of one user are created one at a time. Returns false if there is no such user. */
 export async function lockOwner(sql: Sql, userId: number): Promise<boolean> {
   const rows = await sql`select from users where id = ${userId} for no key update`;
   return rows.length > 0;
@@ -56,7 +56,7 @@ export function listApiKeys(sql: Sql, userId: number): Promise<StoredApiKey[]> {
     select ${columns(sql)} from api_keys where user_id = ${userId} order by id desc limit ${maxListed}`;
 }
 
-/** Deletes a key of this user; undefined if it is another's, or nobody's. */
+/** Deletes a key of this user. Returns undefined if the user has no such key. */
 export async function deleteApiKey(
   sql: Sql,
   userId: number,
@@ -73,7 +73,7 @@ export async function deleteApiKeysOf(sql: Sql, userId: number): Promise<number[
   return deleted.map(({ id }) => id);
 }
 
-/** The key with this hash, if it is in force, and its user. */
+/** Returns the valid key with this hash, and its user. */
 export async function findLiveApiKey(sql: Sql, hash: Buffer): Promise<LiveApiKey | undefined> {
   const [key] = await sql<LiveApiKey[]>`
     select
@@ -84,14 +84,14 @@ export async function findLiveApiKey(sql: Sql, hash: Buffer): Promise<LiveApiKey
   return key;
 }
 
-/** Records a use, unless another process has just done so. */
+/** Records a use, unless another process has just recorded one. */
 export async function recordUse(sql: Sql, id: number): Promise<void> {
   await sql`
     update api_keys set last_used_at = now()
     where id = ${id} and coalesce(last_used_at < now() - interval '1 minute', true)`;
 }
 
-/** Deletes at most `limit` keys that ended over 30 days ago; returns how many there were. */
+/** Deletes at most `limit` keys that expired more than 30 days ago. Returns the number of deleted keys. */
 export async function deleteEndedApiKeys(sql: Sql, limit: number): Promise<number> {
   const { count } = await sql`
     delete from api_keys where id in (
@@ -101,7 +101,7 @@ export async function deleteEndedApiKeys(sql: Sql, limit: number): Promise<numbe
   return count;
 }
 
-/** Far above the keys that a user can have in force; those that ended lately come on top. */
+/** Far above the maximum of valid keys, because recently expired keys are listed too. */
 const maxListed = 1000;
 
 function columns(sql: Sql) {

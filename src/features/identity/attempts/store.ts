@@ -1,42 +1,42 @@
 import { foldCase, type Sql } from '../../../db/sql.ts';
 
-/** How one count gives permits: `free` at once, then one after 1, 2, 4 ... `maxWait` seconds. */
+/** The rates of the counts: `free` permits immediately, then one after 1, 2, 4 ... `maxWait` seconds. */
 const paces = {
   address: { free: 5, maxWait: 900 },
   strangers: { free: 30, maxWait: 60 },
 } as const;
 
-/** The address under which all that are not known are counted together. */
+/** The address under which all unknown addresses are counted together. */
 const strangers = '*';
 
 /**
- * What is guessed at: a login as it was typed, whatever its case; the username, whatever it is, of the user with this id;
- * or the user who is signed in.
+ * The account of an attempt: a login as it was typed, in any case; the current username of the user with this id; or the
+ * signed-in user with this id.
  */
 export type Account =
   | { readonly login: string }
   | { readonly usernameOf: number }
   | { readonly userId: number };
 
-/** Which row an attempt is counted in, and when. */
+/** The row in which an attempt is counted, and the time. */
 interface Counted {
   readonly account: Account;
   readonly address: string;
-  /** The database's clock if it is undefined. */
+  /** Undefined for the clock of the database. */
   readonly now: Date | undefined;
 }
 
-/** Why there is no permit, and for how long. */
+/** Reason and duration of a missing permit. */
 export interface Refusal {
   readonly count: keyof typeof paces;
   readonly waitSeconds: number;
-  /** The beginning of the account's hash: tells accounts apart in the log, and names none. */
+  /** The beginning of the account's hash, which distinguishes accounts in the log without naming them. */
   readonly accountHash: string;
 }
 
 /**
- * Takes the permits that an attempt needs, or says which is missing. Rows are locked in the order address, strangers,
- * so no two attempts wait for one another; on a refusal the caller rolls back.
+ * Takes the permits that an attempt needs, or returns which one is missing; then the caller rolls back. Rows are locked in
+ * the order address, strangers, so that attempts cannot deadlock.
  */
 export async function takePermit(tx: Sql, counted: Counted): Promise<Refusal | undefined> {
   const own = await count(tx, counted, 'address');
@@ -47,8 +47,8 @@ export async function takePermit(tx: Sql, counted: Counted): Promise<Refusal | u
 }
 
 /**
- * Counts one attempt if its time has come; undefined if not. A time beyond the longest wait was set by a clock that was
- * ahead, and counts as come. Either way the row is locked until the transaction ends.
+ * Counts one attempt if it is due; otherwise returns undefined. A due time beyond the maximum wait was set by a clock that
+ * was ahead, and is ignored. In both cases the row is locked until the transaction ends.
  */
 async function count(tx: Sql, { account, address, now }: Counted, pace: keyof typeof paces) {
   const { free, maxWait } = paces[pace];
@@ -72,13 +72,13 @@ async function count(tx: Sql, { account, address, now }: Counted, pace: keyof ty
   return row;
 }
 
-/** Gives back what `takePermit` took, if the attempt was none. Locks in the same order; the caller commits. */
+/** Returns the permits of `takePermit` for an attempt that compared nothing. Locks in the same order; the caller commits. */
 export async function returnPermit(tx: Sql, counted: Counted): Promise<void> {
   const own = await uncount(tx, counted);
   if (own?.known === false) await uncount(tx, { ...counted, address: strangers });
 }
 
-/** The next attempt need not wait for this one: when this one was let through, the wait for those before was over. */
+/** Resets the due time as well: when this attempt was admitted, the wait after the previous ones was over. */
 async function uncount(tx: Sql, { account, address, now }: Counted) {
   const [row] = await tx<{ known: boolean }[]>`
     update login_attempts set attempts = greatest(attempts - 1, 0), next_at = default
@@ -102,8 +102,8 @@ async function refusal(
 }
 
 /**
- * Clears the count of the address, makes the address known, and gives a permit back if it had one of the strangers.
- * The row of the address is locked first, as for a permit: the update cannot begin before the insert has ended.
+ * Clears the count of the address, makes the address known, and returns its permit of the strangers' count. The row of the
+ * address is locked first, as for a permit, because the update depends on the insert.
  */
 export async function rememberSuccess(sql: Sql, { account, address, now }: Counted): Promise<void> {
   const at = clock(sql, now);
@@ -125,7 +125,7 @@ export async function rememberSuccess(sql: Sql, { account, address, now }: Count
     where login_attempts.account = stranger.account and address = ${strangers}`;
 }
 
-/** Deletes at most `limit` rows that say nothing any more, and returns how many it deleted. */
+/** Deletes at most `limit` expired rows. Returns the number of deleted rows. */
 export async function deleteOldAttempts(sql: Sql, limit: number): Promise<number> {
   const { count } = await sql`
     delete from login_attempts
@@ -140,8 +140,8 @@ export async function deleteOldAttempts(sql: Sql, limit: number): Promise<number
 }
 
 /**
- * A login is lower-cased by the function that also finds the user by it, so that no spelling of it has a count of its
- * own. What stands before it keeps it apart from the ids, whatever is typed.
+ * A login is lower-cased by the function that also looks up the user, so that all spellings share one count. The prefix
+ * keeps logins apart from ids, whatever was typed.
  */
 function hash(sql: Sql, account: Account) {
   if ('login' in account) return sql`sha256(convert_to('login:' || ${foldCase(sql, account.login)}, 'UTF8'))`;
