@@ -1,12 +1,12 @@
 /**
- * Who has signed in. A login makes a session and gives two tokens for it:
+ * Sessions of signed-in users. A login opens a session and returns two tokens for it:
  *
- *     access token    a JWT, good for minutes, shown with every request; checked against the session now and then
- *     refresh token   opaque, good for one refresh, which gives the next pair; see refresh.ts
+ *     access token    a JWT, valid for minutes, sent with every request; its session is looked up every few seconds
+ *     refresh token   opaque, valid for one refresh, which returns the next pair; see refresh.ts
  *
- * A session ends when it is not refreshed for `idleSeconds`, after `maxSeconds` whatever happens, and when somebody ends
- * it here. From then on its refresh token is refused, its access tokens too: at once by this process, and by others as
- * soon as they ask the database again (SECURITY_SESSION_RECHECK_SECONDS).
+ * A session expires when it is not refreshed for `idleSeconds`, and after `maxSeconds` in any case; it can also be ended
+ * here. Then its refresh token and its access tokens are rejected: immediately by this process, and by others as soon as
+ * they ask the database again (SECURITY_SESSION_RECHECK_SECONDS).
  */
 
 import { type Authenticator, RefusedCredential } from '../../../auth/authenticator.ts';
@@ -36,31 +36,31 @@ import {
   type SessionEndReason,
 } from './store.ts';
 
-/** What a route of another feature answers that gives new tokens. */
+/** For routes of other features that return new tokens. */
 export { tokens } from './schema.ts';
 export { setTokensCookie, tokensReply } from './tokens-reply.ts';
 export type { Client, Grant, ListedSession };
 
-/** Each rejects with the AppErrors of the database, and with those that it names. */
+/** Every method can also reject with a database AppError. */
 export interface Auth {
-  /** Rejects with `unauthenticated`, with `rate_limited` after many attempts, `not_ready` if too many want to sign in. */
+  /** Rejects with `unauthenticated`, with `rate_limited` after many attempts, and with `not_ready` under overload. */
   login(credentials: Credentials, client: Client): Promise<Grant>;
   /** Rejects with `unauthenticated`. */
   refresh(refreshToken: string, client: Client): Promise<Grant>;
-  /** Ends the session that an access token is of. Does nothing for a token that is not good, or not any more. */
+  /** Ends the session of an access token. Does nothing if the token is invalid or has expired. */
   logout(accessToken: string): Promise<void>;
-  /** Ends the session that a refresh token is of, also a used one. Does nothing for one that is not of this server. */
+  /** Ends the session of a refresh token, even if it was used. Does nothing if this server did not issue it. */
   logoutByToken(refreshToken: string): Promise<void>;
   /** Ends all sessions of a user. */
   endAll(userId: number): Promise<void>;
-  /** The live sessions of a user, the one that was used last first. */
+  /** Lists the live sessions of a user, the most recently used first. */
   list(userId: number): Promise<ListedSession[]>;
   /** Ends a session of a user. Rejects with `not_found` if the user has no such live session. */
   endOne(userId: number, sessionId: string): Promise<void>;
   readonly requireAuthority: RequireAuthority;
   /**
-   * Ends the sessions of a user, in the caller's transaction. Call what it resolves to when that is committed: it makes
-   * this process ask again for the sessions that ended, and tells the log.
+   * Ends the sessions of a user, in the caller's transaction. Call the returned function after the commit: it removes the
+   * sessions from this process's cache and logs the event.
    */
   endUserSessions(
     tx: Sql,
@@ -68,8 +68,8 @@ export interface Auth {
     options: { readonly reason: SessionEndReason },
   ): Promise<() => void>;
   /**
-   * Ends all sessions of the caller, in the caller's transaction, and opens a new one in place of the one that calls: no
-   * token from before is valid afterwards (ASVS 5.0, 7.2.4). `committed` is to be called as with `endUserSessions`.
+   * Ends all sessions of the caller, in the caller's transaction, and opens a new one, so that no earlier token stays valid
+   * (ASVS 5.0, 7.2.4). Call `committed` after the commit, as with `endUserSessions`.
    */
   renewSession(
     tx: Sql,
@@ -80,7 +80,7 @@ export interface Auth {
 
 export interface RenewedSession {
   readonly grant: Grant;
-  /** How the session carried its refresh token, and the new one does. */
+  /** Where the old session had its refresh token, and the new one has it. */
   readonly transport: Transport;
   committed(): void;
 }
@@ -93,9 +93,9 @@ export interface AuthOptions {
   readonly authenticator: Pick<Authenticator, 'identify' | 'forgetSession' | 'forgetUser'>;
   readonly attempts: Attempts;
   readonly log: Logger;
-  /** What the tokens are for, in `WWW-Authenticate`. */
+  /** The realm in `WWW-Authenticate`. */
   readonly realm: string;
-  /** The scopes of all features; a session has all of them. */
+  /** The scopes of all features. A session has all of them. */
   readonly scopes: readonly Scope[];
   readonly accessTokenSeconds: number;
   readonly idleSeconds: number;

@@ -1,26 +1,26 @@
 import type { Jwt } from '../../../auth/jwt.ts';
 import type { Scope } from '../../../auth/principal.ts';
 
-/** Where a request came from, for the list of sessions and the log. */
+/** The origin of a request, for the list of sessions and the log. */
 export interface Client {
   readonly address: string;
   readonly userAgent: string | undefined;
 }
 
-/** What a login and a refresh give. */
+/** The result of a login or a refresh. */
 export interface Grant {
   readonly sessionId: string;
   readonly accessToken: string;
-  /** How long the access token is good for, in seconds. */
+  /** Lifetime of the access token, in seconds. */
   readonly expiresIn: number;
   readonly refreshToken: string;
-  /** How long the session lives if it is not refreshed, in seconds. */
+  /** Lifetime of the session if it is not refreshed, in seconds. */
   readonly sessionExpiresIn: number;
   /** The scopes of the access token, separated by spaces (RFC 6749, section 3.3). */
   readonly scope: string;
 }
 
-/** What a session stands for when tokens are made. */
+/** The facts of a session from which its tokens are made. */
 export interface GrantedSession {
   readonly sessionId: string;
   readonly userId: number;
@@ -28,7 +28,7 @@ export interface GrantedSession {
   readonly expiresAt: Date;
 }
 
-/** Makes the tokens of a session. The access token does not outlive it. `now` is in milliseconds since 1970. */
+/** Makes the tokens of a session. The access token does not outlive the session. `now` is in milliseconds since 1970. */
 export type MakeGrant = (session: GrantedSession, now: number) => Grant;
 
 export function createGrants({

@@ -2,7 +2,7 @@ import type { SessionPrincipal } from '../../../auth/principal.ts';
 import type { Database } from '../../../db/database.ts';
 import { findSessionUser } from './store.ts';
 
-/** Who signed in to a session; undefined if it is over. Rejects with the AppErrors of the database. */
+/** Returns the user of a live session, or undefined. Rejects with a database AppError. */
 export type LoadSession = (sessionId: string) => Promise<SessionPrincipal | undefined>;
 
 export interface LoadSessionOptions {
@@ -14,8 +14,9 @@ export interface LoadSessionOptions {
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
- * For the authenticator: an access token names a session, and what is true of the user is asked here and not read from
- * the token. A token of another program with the same secrets may name something that is no session of ours.
+ * Creates the look-up of the authenticator: an access token names a session, and the facts about the user come from the
+ * database, not from the token. The token of another program with the same secrets may name something else, so the form
+ * of the session id is checked first.
  */
 export function createLoadSession({ database: { sql }, now = Date.now }: LoadSessionOptions): LoadSession {
   return async function loadSession(sessionId) {

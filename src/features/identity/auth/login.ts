@@ -32,22 +32,23 @@ export interface LoginParts {
   readonly now: () => number;
 }
 
-/** The most sessions that a user can have; with one more, the one that was not used for longest ends. */
+/** Maximum number of sessions per user. A further login ends the one that has been unused for longest. */
 const maxSessions = 100;
 
 /**
- * Signs in with a password. An unknown login costs a hash of its own, so that it takes as long as a wrong password and
- * is refused with the same sentence: nobody learns which accounts exist. (A hash from before the parameters were raised
- * takes as long as those say, until its user signs in and it is renewed.)
+ * Signs in with a password. An unknown login also computes a hash, so that it takes as long as a wrong password and gets
+ * the same response: a caller cannot find out which accounts exist. (A hash with older parameters takes as long as those
+ * require, until its user signs in and it is renewed.)
  *
- * Comparing takes a while, in which the password may be changed and all sessions ended. So the session is made under a
- * lock of the user, and only if the hash is still the one that was compared; if not, the new one is compared.
+ * During the comparison, the password may be changed and all sessions ended. So the session is opened under a lock of the
+ * user, and only if the compared hash is still current; otherwise the new hash is compared.
  */
 export function createLogin(parts: LoginParts) {
   const { database, passwords, attempts, log, now } = parts;
 
   return async function logIn({ login, password, transport }: Credentials, client: Client): Promise<Grant> {
-    // A name counts for the user who has it. No e-mail address is asked for: it cannot be changed without the password.
+    // A username counts as its user, even after a change of name. An e-mail address needs no look-up, because changing it
+    // needs the password.
     const named = login.includes('@') ? undefined : await findLogin(database.sql, login);
     const account = named === undefined ? { login } : { usernameOf: named.id };
     const { found, grant } = await attempts.underPermit({ ...account, address: client.address }, async () => {
@@ -66,7 +67,7 @@ export function createLogin(parts: LoginParts) {
     return grant;
   };
 
-  /** The user with this login and this password, the hash renewed if it is due. Rejects if there is none. */
+  /** Returns the user with this login and password, and renews an outdated hash. Rejects with `unauthenticated`. */
   async function compare(login: string, password: string, client: Client): Promise<Login> {
     const work = { signal: currentRequest()?.signal, source: clientKey(client.address) };
     for (;;) {
@@ -101,7 +102,7 @@ export function createLogin(parts: LoginParts) {
     );
   }
 
-  /** Makes a session; undefined if the user has another password by now, or is gone. */
+  /** Opens a session. Resolves with undefined if the password was changed meanwhile, or the user was deleted. */
   async function open(found: Login, transport: Transport, client: Client): Promise<Grant | undefined> {
     const at = now();
     const opened = await database.transaction(async (tx) => {

@@ -1,38 +1,38 @@
 /**
- * The refresh of a session: a refresh token for the next one, and a new access token with it. A session is
+ * Refreshes a session: exchanges a refresh token for the next one and a new access token. The states of a session:
  *
  *     login --> live --logout, revoked, password changed, ...--> ended (reason)
- *                |  \--a used token comes back-----------------> ended (refresh_reused)
- *                 \---not refreshed for idle, or max is over---> expired
+ *                |  \--a used token is sent again--------------> ended (refresh_reused)
+ *                 \---idle or maximum time has passed----------> expired
  *
- * and while it is live, each token of it is, in this order and never back,
+ * In a live session, each token passes through these states, in this order and never back:
  *
  *     current, young --10 s--> current --used--> previous, in the window --10 s--> used up
  *
- *     presented                          answer
- *     current                            a successor; this one becomes the previous
+ *     presented token                    response
+ *     current                            a successor; this token becomes the previous one
  *     current, younger than 10 s         the same token again
- *     previous, used less than 10 s ago  the successor it was given, which is stored sealed for it
- *     used up                            401, and the session ends: a token that comes back was copied
- *     made up, or of an ended session    401, and nothing changes
+ *     previous, used less than 10 s ago  the same successor as before, which is stored encrypted with this token
+ *     used up                            401, and the session ends, because the token was copied
+ *     forged, or of an ended session     401, and nothing changes
  *
- * The window is for honest clients that send a token twice: two tabs, a retry after the answer was lost. Within it, any
- * number of refreshes with the same token give the same successor. A young token stays, so that the chain makes no two
- * steps in one window and the one before is enough to remember. Whoever copied a token has it no easier: he is in the
- * same chain as the client, and the first of the two to come late with a used token ends it for both.
+ * The window is for honest clients that send a token twice: two tabs, or a retry after a lost response. Within it, any
+ * number of refreshes with the same token return the same successor. A young token is not replaced, so the chain makes at
+ * most one step per window and only one previous token has to be stored. This does not help a thief: thief and client
+ * share one chain, and the first of them to send a used token after the window ends the session for both.
  *
- * What holds:
- * - The step is one UPDATE, which compares the hash of the presented token. Of parallel ones one is made; the others find
- *   the presented token to be the previous one.
- * - The row knows no token, only hashes, and a successor that its predecessor alone opens.
- * - `rotated_at` only grows, and grows by at least 10 s with a step.
+ * Invariants:
+ * - The step is one UPDATE that compares the hash of the presented token. Of parallel refreshes, one makes the step; the
+ *   others find that the presented token is now the previous one.
+ * - The row contains no tokens, only hashes, and a successor that only its predecessor can decrypt.
+ * - `rotated_at` only increases, by at least 10 s per step.
  *
- * What can fail:
+ * Failures:
  * - Before the step: nothing has happened, and the client sends the token again.
- * - After it, before the answer is read: the client sends the token again within the window and gets the same successor.
- *   If it takes longer, the session is lost and the user signs in again. This is the price of noticing copies.
- * - A request that stands still for over 10 s between its two statements while the chain goes on is taken for a copy.
- * - The clock is this process's. Where processes disagree by some seconds, the window is that much shorter or longer.
+ * - After the step, before the response arrives: the client sends the token again within the window and gets the same
+ *   successor. After the window, the session ends and the user has to sign in again. This is the price of detecting copies.
+ * - A request that pauses for more than 10 s between its two statements while the chain advances is treated as a copy.
+ * - The clock is that of this process. Clocks that differ by some seconds make the window shorter or longer.
  */
 
 import {
@@ -58,7 +58,7 @@ export interface RefreshParts {
   readonly now: () => number;
 }
 
-/** How long a used token is answered with its successor, and how long a new one is not replaced. */
+/** How long a used token returns its successor, and how long a new one is not replaced. */
 const windowMs = 10_000;
 
 export function createRefresh(parts: RefreshParts) {
@@ -110,7 +110,7 @@ export function createRefresh(parts: RefreshParts) {
     }
   };
 
-  /** One sentence for all of them: whoever tries tokens out learns nothing. */
+  /** The same sentence in every case, so that it reveals nothing to a caller who tries tokens. */
   function unauthenticated(reason: string, client: Client, sid?: string): AppError {
     log.info('auth.refresh.failed', { reason, sid, client_address: client.address });
     return new AppError(

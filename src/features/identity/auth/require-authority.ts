@@ -6,16 +6,16 @@ import { bearerChallenge } from '../../../http/headers/bearer.ts';
 import { lockSessionUser } from './store.ts';
 
 /**
- * Checks in a transaction that the caller's session is live and that a caller who was admitted as an admin still is one,
- * and keeps it so until the transaction ends. Rejects with `unauthenticated` or `forbidden`. For work that takes long
- * after the caller was admitted, and for changes that would give an account away. A transaction that also locks another
- * user locks the two in the order of their numbers.
+ * Checks in a transaction that the caller's session is live, and that a caller who was admitted as an admin still is one.
+ * Locks both until the transaction ends. Rejects with `unauthenticated` or `forbidden`. Used for work that takes long after
+ * the caller was admitted, and for changes that could give an account away. A transaction that also locks another user
+ * must lock the two users in the order of their ids.
  */
 export type RequireAuthority = (tx: Sql, caller: SessionPrincipal) => Promise<void>;
 
 export interface RequireAuthorityOptions {
   readonly authenticator: Pick<Authenticator, 'forgetSession' | 'forgetUser'>;
-  /** What the tokens are for, in `WWW-Authenticate`. */
+  /** The realm in `WWW-Authenticate`. */
   readonly realm: string;
   /** Milliseconds since 1970. */
   readonly now?: () => number;

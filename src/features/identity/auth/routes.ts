@@ -30,20 +30,20 @@ const form = 'application/x-www-form-urlencoded';
 const clearCookie = 'Takes the cookie `__Host-refresh` away, if there was one.';
 
 /**
- * Signing in and out. A route that acts on the cookie first refuses what a page of a foreign origin has caused: there
- * the browser adds the credential. A token in a body or in `Authorization` was put there by the page itself.
+ * Routes for signing in and out. A route that uses the cookie first rejects requests from pages of foreign origins, because
+ * browsers add cookies to them. A token in a body or in `Authorization` was put there by the page itself.
  */
 export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[] {
   const assertTrustedOrigin = createCrossOriginCheck(allowedOrigins);
 
-  /** The refresh token of the cookie. Throws AppError `cross_origin_refused` for a cookie that a foreign page sends. */
+  /** Returns the refresh token of the cookie. Throws an AppError `cross_origin_refused` if a foreign page sends the cookie. */
   function readCookie(ctx: Context): string | undefined {
     const token = readHostCookie(ctx.request.headers.cookie, cookie);
     if (token !== undefined) assertTrustedOrigin(ctx);
     return token;
   }
 
-  /** Whether the request is not caused by a page of a foreign origin. */
+  /** Whether the request does not come from a page of a foreign origin. */
   function isOwnPage(ctx: Context): boolean {
     try {
       assertTrustedOrigin(ctx);
@@ -82,13 +82,13 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
         'database_unavailable',
       ],
       async handler({ body, ctx }) {
-        // A foreign page must not sign somebody in to another's account and leave the cookie of that.
+        // A foreign page must not be able to sign the user in to an attacker's account through the cookie.
         if (body.transport === 'cookie') assertTrustedOrigin(ctx);
         const { username: login, password, transport } = body;
         const former = readHostCookie(ctx.request.headers.cookie, cookie);
         const grant = await auth.login({ login, password, transport }, clientOf(ctx));
         if (former === undefined || !isOwnPage(ctx)) return tokensReply(grant, transport);
-        // The browser signs in anew: the session that it had is over, or it would stay live without an owner.
+        // The browser replaces its cookie, so its previous session would stay live without a client.
         await auth.logoutByToken(former);
         return tokensReply(grant, transport, { replacesCookie: true });
       },

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { text, timestamp } from '../../../http/headers/fields.ts';
 
-/** How a session carries its refresh token: in the body, or in a cookie that scripts cannot read. */
+/** How a client gets its refresh token: in the body, or in a cookie that scripts cannot read. */
 export const transports = ['body', 'cookie'] as const;
 export type Transport = (typeof transports)[number];
 
@@ -11,9 +11,8 @@ const refreshToken = z.string().max(200, 'Use at most 200 characters.').meta({
 });
 
 /**
- * What signing in takes: as JSON, or as the password form of OAuth 2 (RFC 6749, section 4.3.2), which the Authorize
- * button of Swagger UI sends. Other parameters of that form, such as `scope` and `client_id`, are left unread, as its
- * section 3.2 asks.
+ * The body of a login: JSON, or the password form of OAuth 2 (RFC 6749, section 4.3.2), which the Authorize button of
+ * Swagger UI sends. Other parameters of that form, such as `scope` and `client_id`, are ignored, as section 3.2 requires.
  */
 export const loginBody = z
   .object({
@@ -33,7 +32,7 @@ export const loginBody = z
   })
   .meta({ id: 'Login' });
 
-/** The refresh token, unless it is in the cookie. As a form it is the one of RFC 6749, section 6. */
+/** The refresh token, unless it is in the cookie. Also accepted as the form of RFC 6749, section 6. */
 export const refreshBody = z
   .object({
     grant_type: z.literal('refresh_token', 'Use "refresh_token", or leave it out.').optional(),
@@ -47,7 +46,7 @@ export const logoutBody = z
   .optional()
   .meta({ id: 'Logout' });
 
-/** The answer of RFC 6749, section 5.1. */
+/** The response of RFC 6749, section 5.1. */
 export const tokens = z
   .object({
     access_token: z.string().meta({ description: 'For `Authorization: Bearer`.', maxLength: 4096 }),

@@ -3,7 +3,7 @@ import type { RefreshToken } from '../../../auth/refresh-token.ts';
 import { foldCase, type Sql } from '../../../db/sql.ts';
 import type { Transport } from './schema.ts';
 
-/** Why a session was ended; one that has expired has no reason. The table knows the same words. */
+/** Why a session was ended; an expired session has no reason. The CHECK constraint of the table has the same values. */
 export type SessionEndReason =
   | 'logout'
   | 'logout_all'
@@ -14,7 +14,7 @@ export type SessionEndReason =
   | 'too_many'
   | 'operator';
 
-/** What a login compares with. */
+/** The columns of a user that a login needs. */
 export interface Login {
   readonly id: number;
   readonly username: string;
@@ -34,13 +34,13 @@ export interface NewSession {
   readonly endsAt: Date;
 }
 
-/** Whose a session is, and until when it can be refreshed. */
+/** The user of a session, and until when it can be refreshed. */
 export interface SessionTerm {
   readonly user_id: number;
   readonly expires_at: Date;
 }
 
-/** All that a refresh looks at. */
+/** The columns of a session that a refresh needs. */
 export interface SessionRow extends SessionTerm {
   readonly current_hash: Buffer;
   readonly previous_hash: Buffer | null;
@@ -49,14 +49,14 @@ export interface SessionRow extends SessionTerm {
   readonly ended_at: Date | null;
 }
 
-/** Who has signed in to a session. */
+/** The user of a session. */
 export interface SessionUser {
   readonly id: number;
   readonly username: string;
   readonly role: Role;
 }
 
-/** A live session as its user sees it. */
+/** A live session as it is shown to its user. */
 export interface ListedSession {
   readonly id: string;
   readonly transport: Transport;
@@ -67,7 +67,7 @@ export interface ListedSession {
   readonly expires_at: Date;
 }
 
-/** The user whose username or e-mail address this is. No username has an `@`, so it cannot be both of two users. */
+/** Returns the user with this username or e-mail address. A username has no `@`, so at most one user matches. */
 export async function findLogin(sql: Sql, login: string): Promise<Login | undefined> {
   const [user] = await sql<Login[]>`
     select id, username, email, password_hash from users
@@ -75,14 +75,14 @@ export async function findLogin(sql: Sql, login: string): Promise<Login | undefi
   return user;
 }
 
-/** Replaces one hash of the same password by another; false if it is not the user's hash any more. */
+/** Replaces a hash by another hash of the same password. Returns false if the hash has changed meanwhile. */
 export async function replaceHash(sql: Sql, { id, password_hash }: Login, newHash: string): Promise<boolean> {
   const rows = await sql`
     update users set password_hash = ${newHash} where id = ${id} and password_hash = ${password_hash} returning id`;
   return rows.length === 1;
 }
 
-/** Locks the user until the transaction ends, if the password still is the one with this hash. */
+/** Locks the user until the transaction ends, if the hash of the password is unchanged. */
 export async function lockLogin(sql: Sql, { id, password_hash }: Login): Promise<boolean> {
   const rows = await sql`
     select id from users where id = ${id} and password_hash = ${password_hash} for no key update`;
@@ -105,15 +105,15 @@ export interface Rotation {
   readonly successorHash: Buffer;
   readonly sealedSuccessor: Buffer;
   readonly now: Date;
-  /** A token that became current between these moments is not rotated. After the second a clock was ahead. */
+  /** A token that became current between these times is too young to rotate. A later time comes from a clock that was ahead. */
   readonly currentSince: Date;
   readonly currentUntil: Date;
   readonly expiresAt: Date;
 }
 
 /**
- * The step from one token to the next, in one statement: of any number at the same time one is made, since the others
- * find another current token when the lock of the row is theirs. Undefined if the step was not made.
+ * Makes the step from one token to the next in one statement. Of concurrent calls one succeeds, because the others find
+ * another current token when they get the lock of the row. Returns undefined if the step was not made.
  */
 export async function rotateSession(sql: Sql, rotation: Rotation): Promise<SessionTerm | undefined> {
   const [term] = await sql<SessionTerm[]>`
@@ -141,7 +141,7 @@ export async function findSession(sql: Sql, id: string): Promise<SessionRow | un
   return session;
 }
 
-/** Whose live session this is, as the user is now; undefined if there is no such session, or it is over. */
+/** Returns the current data of the user of a live session, or undefined if there is no such session. */
 export async function findSessionUser(sql: Sql, id: string, now: Date): Promise<SessionUser | undefined> {
   const [user] = await sql<SessionUser[]>`
     select users.id, users.username, users.role
@@ -151,8 +151,8 @@ export async function findSessionUser(sql: Sql, id: string, now: Date): Promise<
 }
 
 /**
- * The role of a user whose session is live, locked until the transaction ends: until then neither the role changes nor the
- * session ends. Undefined if the session is over or the user is gone. The user is locked before the session, as everywhere.
+ * Returns the role of a user whose session is live, and locks both until the transaction ends. Returns undefined if the
+ * session has ended or the user was deleted. The user is locked before the session, as everywhere.
  */
 export async function lockSessionUser(
   tx: Sql,
@@ -173,7 +173,7 @@ interface SessionEnd {
   readonly now: Date;
 }
 
-/** Ends a live session, of this user if one is named. Returns whose it was; undefined if there was nothing to end. */
+/** Ends a live session, only of this user if `userId` is given. Returns its user, or undefined if no session was ended. */
 export async function endSession(
   sql: Sql,
   id: string,
@@ -187,7 +187,7 @@ export async function endSession(
   return ended?.user_id;
 }
 
-/** The same for the session of a refresh token that this server has made. */
+/** Ends the live session of a refresh token that this server has issued. Returns its user. */
 export async function endSessionByToken(
   sql: Sql,
   { sessionId, hash, genuine }: RefreshToken,
@@ -202,15 +202,16 @@ export async function endSessionByToken(
   return ended?.user_id;
 }
 
-/** How a session carries its refresh token. */
+/** Returns where a session has its refresh token. */
 export async function findTransport(sql: Sql, id: string): Promise<Transport | undefined> {
   const [session] = await sql<{ transport: Transport }[]>`select transport from sessions where id = ${id}`;
   return session?.transport;
 }
 
 /**
- * Ends the live sessions of a user but the `keep` that were used last, and returns the ids of those that it ended. The lock of the user keeps logins out meanwhile: one that has compared the old password
- * finds another afterwards, or its session is here already. It also puts those in line who end many sessions at once.
+ * Ends the live sessions of a user except the `keep` most recently used, and returns their ids. The lock of the user blocks
+ * logins meanwhile: a login that has compared the old password either finds that it has changed, or its session already
+ * exists here. The lock also serialises calls that end many sessions.
  */
 export async function endSessionsOf(
   sql: Sql,
@@ -231,7 +232,7 @@ export async function endSessionsOf(
   return ended.map(({ id }) => id);
 }
 
-/** The live sessions of a user, the one that was used last first. */
+/** Lists the live sessions of a user, the most recently used first. */
 export function listSessions(sql: Sql, userId: number, now: Date): Promise<ListedSession[]> {
   return sql<ListedSession[]>`
     select id, transport, address, user_agent, created_at, rotated_at, expires_at
@@ -240,7 +241,7 @@ export function listSessions(sql: Sql, userId: number, now: Date): Promise<Liste
     order by rotated_at desc, id`;
 }
 
-/** Deletes sessions that have been over for 30 days, at most `limit` of them, and returns how many there were. */
+/** Deletes at most `limit` sessions that ended more than 30 days ago. Returns the number of deleted sessions. */
 export async function deleteEndedSessions(sql: Sql, limit: number): Promise<number> {
   const { count } = await sql`
     delete from sessions

@@ -3,15 +3,15 @@ import { ok } from '../../../http/reply.ts';
 import type { Grant } from './grant.ts';
 import type { Transport } from './schema.ts';
 
-/** The name of the cookie behind `__Host-`. */
+/** The name of the cookie after the prefix `__Host-`. */
 export const refreshCookie = 'refresh';
 
-/** What the document says of the header field. */
+/** The description of the header field in the OpenAPI document. */
 export const setTokensCookie = 'The refresh token in the cookie `__Host-refresh`, if cookies are used.';
 
 /**
- * The answer of RFC 6749, section 5.1. The pipeline says `Cache-Control: no-store`. With `replacesCookie` the cookie that
- * the client has is of a session that is over.
+ * Makes the response of RFC 6749, section 5.1. The pipeline sets `Cache-Control: no-store`. With `replacesCookie`, the
+ * client's cookie belongs to an ended session and is removed.
  */
 export function tokensReply(
   grant: Grant,

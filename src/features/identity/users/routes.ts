@@ -15,17 +15,17 @@ import type { Welcome } from './welcome.ts';
 export interface UsersRoutesOptions {
   readonly users: Users;
   readonly welcome: Welcome;
-  /** Registrations of one address in any hour. */
+  /** Maximum registrations per address in any hour. */
   readonly registrationsPerHour: number;
-  /** What stands before the paths of these routes, such as `/api/v1`. */
+  /** The prefix of the paths of these routes, such as `/api/v1`. */
   readonly prefix: string;
 }
 
 const params = z.object({ id: idParameter.describe('The number of the user.') });
 const userPage = pageOf(user).meta({ id: 'UserPage' });
 /**
- * Anybody can register with anybody's address, so few mails can be asked for: by one user, and, since a user can be
- * deleted and registered again, from one address.
+ * Anyone can register with any address, so few mails can be requested: by one user, and from one client address, because a
+ * user can be deleted and registered again.
  */
 const welcomeLimits: readonly RouteLimit[] = [
   { name: 'welcome-user', by: 'user', quota: 10, windowMs: 3_600_000 },
@@ -33,7 +33,7 @@ const welcomeLimits: readonly RouteLimit[] = [
 ];
 const etag = 'The version of the user, for `If-Match` and `If-None-Match`.';
 
-/** Registering is for everybody; the rest is for the user, and for admins. */
+/** Registration is public; the other routes are for the user and for admins. */
 export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: UsersRoutesOptions): Route[] {
   const shown = (user: User) => ok(user, { etag: versionTag(user.id, user.version) });
   const registered = (user: User) =>

@@ -16,24 +16,24 @@ const password = text({ min: 8, max: 128 }).meta({
   example: 'correct horse battery staple',
 });
 
-/** What registering takes. */
+/** The body of a registration. */
 export const newUser = z.strictObject({ username, email, password }).meta({ id: 'NewUser' });
 export type NewUser = Readonly<z.output<typeof newUser>>;
 
-/** What is typed to prove that it is the user: any password there is, also one from before the present rules. */
+/** The password that authenticates a change: any password, including one that was set before the current rules. */
 const currentPassword = text({ min: 1, max: 128 }).meta({
   description: 'The password of the user, which a new e-mail address needs.',
   format: 'password',
   example: 'correct horse battery staple',
 });
 
-/** What can be changed later: these fields and no others. */
+/** The fields that can be changed. */
 export const userPatch = patchOf({ username, email, current_password: currentPassword }, [
   'current_password',
 ]).meta({ id: 'UserPatch' });
 export type UserPatch = Readonly<z.output<typeof userPatch>>;
 
-/** A user as answers show it. The table checks the lengths; here they only inform. */
+/** A user as responses show it. The table enforces the lengths; here they only document them. */
 export const user = z
   .object({
     id: id.meta({ description: 'The number of the user.' }),

@@ -11,23 +11,23 @@ export interface User {
   readonly email: string;
   readonly email_verified: boolean;
   readonly role: Role;
-  /** Counts the changes; the entity tag is made of it. */
+  /** The number of the version, for the entity tag. */
   readonly version: number;
   readonly created_at: Date;
   readonly updated_at: Date;
 }
 
-/** What two users cannot share. */
+/** The fields that must be unique. */
 export type UniqueField = 'username' | 'email';
 
-/** Which unique field an error says is taken; undefined for any other error. */
+/** Returns the unique field that an error reports as taken; undefined for any other error. */
 export function takenField(error: unknown): UniqueField | undefined {
   const constraint = violatedConstraint(error);
   if (constraint === 'users_username_key') return 'username';
   return constraint === 'users_email_key' ? 'email' : undefined;
 }
 
-/** Which of these values belong to a user already, other than the one with the id `except`. */
+/** Returns which of these values belong to a user other than `except`. */
 export async function findTakenFields(
   sql: Sql,
   wanted: UserPatch,
@@ -62,13 +62,13 @@ export async function findUser(sql: Sql, id: number): Promise<User | undefined> 
   return user;
 }
 
-/** The hash of a user's password, to compare with and for nothing else. */
+/** Returns the hash of a user's password. Use it only to compare a password with it. */
 export async function findPasswordHash(sql: Sql, id: number): Promise<string | undefined> {
   const [user] = await sql<{ password_hash: string }[]>`select password_hash from users where id = ${id}`;
   return user?.password_hash;
 }
 
-/** The user, locked until the transaction ends: nobody else changes it in between. */
+/** Returns the user, locked until the transaction ends. */
 export async function lockUser(sql: Sql, id: number): Promise<User | undefined> {
   const [user] = await sql<User[]>`select ${columns(sql)} from users where id = ${id} for update`;
   return user;
@@ -82,8 +82,7 @@ export function listUsers(sql: Sql, keyset: Keyset): Promise<User[]> {
 }
 
 /**
- * Changes what the patch has, of a user that is locked; the columns that can be changed are those named here. Another
- * address has yet to be verified.
+ * Applies a patch to a locked user. Only the columns that are named here can be changed. A new address is not verified.
  */
 export async function updateUser(sql: Sql, id: number, { username, email }: UserPatch): Promise<User> {
   const rows = await sql<User[]>`
@@ -99,14 +98,14 @@ export async function updateUser(sql: Sql, id: number, { username, email }: User
   return onlyRow(rows);
 }
 
-/** The user of this name, whatever its case, locked until the transaction ends. */
+/** Returns the user with this name, in any case, locked until the transaction ends. */
 export async function lockUserNamed(sql: Sql, username: string): Promise<User | undefined> {
   const [user] = await sql<User[]>`
     select ${columns(sql)} from users where lower(username) = ${foldCase(sql, username)} for update`;
   return user;
 }
 
-/** Gives a user that is locked a role. */
+/** Sets the role of a locked user. */
 export async function setRole(sql: Sql, id: number, role: Role): Promise<User> {
   const rows = await sql<User[]>`
     update users set role = ${role}, version = version + 1, updated_at = now()
@@ -115,7 +114,7 @@ export async function setRole(sql: Sql, id: number, role: Role): Promise<User> {
   return onlyRow(rows);
 }
 
-/** The users after a number, in the order of their numbers; of one role, if it is named. */
+/** Lists users with ids above `after`, in the order of their ids; only those of `role` if it is given. */
 export function listUsersAfter(
   sql: Sql,
   { after, role, limit }: { readonly after: number; readonly role: Role | null; readonly limit: number },

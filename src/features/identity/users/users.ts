@@ -1,12 +1,12 @@
 /**
- * Users: who registers, under which rules they change, and what the log hears of it. A name or an address that is
- * taken is refused by the unique indexes of the table, where two requests at the same instant cannot both pass;
- * the questions asked before and after only make the refusal early and complete.
+ * Users: registration, the rules for changes, and their log events. The unique indexes of the table reject taken names and
+ * addresses, because only they can decide between concurrent requests; the queries before and after only make the error
+ * early and complete.
  *
- * A user is seen and changed by itself and by admins. To anybody else it does not exist: 404, whether it does or not.
- * Mail to the address of a user can set a new password, so whoever has only got hold of an access token or of an API
- * key must not be able to change it: it takes the password and a session. Every change is made in a transaction that holds
- * the caller's session and role, so none is made with authority that was taken away while the request was under way.
+ * A user can be read and changed by itself and by admins. For everyone else it does not exist: they get 404 in any case.
+ * Mail to the address of a user can set a new password, so an attacker with only an access token or an API key must not
+ * be able to change the address: this needs a session and the password. Every change runs in a transaction that locks the
+ * caller's session and role, so that authority that was revoked during the request is not used.
  */
 
 import type { Authenticator } from '../../../auth/authenticator.ts';
@@ -44,10 +44,10 @@ import {
 export { newUser } from './schema.ts';
 export type { User };
 
-/** Whether the caller wants the change although the row has this version by now. */
+/** Whether the caller wants the change if the row has this version. */
 type VersionCondition = (version: number) => boolean;
 
-/** Who wants to change a user, and from which address. */
+/** A change of a user, with its caller and the client's address. */
 export interface UserChange {
   readonly caller: Principal;
   readonly address: string;
@@ -56,26 +56,25 @@ export interface UserChange {
   readonly condition: VersionCondition;
 }
 
-/** Who wants to register, and from which address. */
+/** A registration, with the client's address. */
 export interface Registration {
   readonly newUser: NewUser;
   readonly address: string;
 }
 
 /**
- * Each rejects with an AppError: `not_found` for an id that nobody has or that is not for the caller, `conflict` for a
- * taken name or address, `precondition_failed` for a version that the caller did not want changed, and those of the
- * database.
+ * Every method rejects with an AppError: `not_found` for an unknown id or one that the caller may not see, `conflict` for
+ * a taken name or address, `precondition_failed` for a version that the caller's condition excludes, or a database error.
  */
 export interface Users {
-  /** Rejects with `validation_failed` for a password that is easily guessed. */
+  /** Rejects with `validation_failed` for an easily guessed password. */
   register(registration: Registration, beforeCommit?: BeforeCommit<User>): Promise<User>;
   get(caller: Principal, id: number): Promise<User>;
-  /** All users; whether the caller may see them, the route decides by the role. */
+  /** Lists all users. The route checks the role of the caller. */
   list(keyset: Keyset): Promise<KeysetPage<User>>;
   /**
-   * A new address rejects with `forbidden` for an API key, with `unauthenticated` for a session that is over, with
-   * `validation_failed` for a wrong password, and with `rate_limited` after many of those.
+   * A new address rejects with `forbidden` for an API key, `unauthenticated` for an ended session, `validation_failed`
+   * for a wrong password, and `rate_limited` after many wrong passwords.
    */
   update(change: UserChange, beforeCommit?: BeforeCommit<User>): Promise<User>;
   /** Deletes the user and everything that belongs to it. */
@@ -90,7 +89,7 @@ export interface UsersOptions {
   readonly account: Pick<Account, 'sendVerification' | 'emailChanged' | 'endMailedTokens'>;
   readonly authenticator: Pick<Authenticator, 'forgetUser'>;
   readonly log: Logger;
-  /** What the service calls itself: no password is made of it. */
+  /** The name of the service, which must not be (part of) a password. */
   readonly service: string;
 }
 
@@ -101,7 +100,7 @@ export function createUsers(options: UsersOptions): Users {
     async register({ newUser, address }, beforeCommit) {
       const error = findPasswordError(newUser.password, { ...newUser, service: options.service });
       if (error !== undefined) throw invalidField('/password', error);
-      // Hashing is dear: what is going to be refused, and a database that is not there, are found out before.
+      // Hashing is expensive, so taken names and an unavailable database are detected first.
       assertNotTaken(await findTakenFields(sql, newUser, null));
       const passwordHash = await passwords.hash(newUser.password, {
         signal: currentRequest()?.signal,
@@ -134,7 +133,7 @@ export function createUsers(options: UsersOptions): Users {
       let changed = await change(await confirmNewEmail(caller, address, id, patch));
       while (changed === undefined) changed = await change(await comparePassword(id, address, patch));
       const { user, former } = changed;
-      // Credentials that were checked a moment ago carry the name.
+      // Cached credentials contain the name.
       if (patch.username !== undefined) authenticator.forgetUser(id);
       log.info('user.updated', {
         user_id: id,
@@ -145,7 +144,7 @@ export function createUsers(options: UsersOptions): Users {
       if (user.email !== former.email) account.emailChanged(user, former);
       return user;
 
-      /** Undefined if another password than the one that was compared, if any was, is there by now. */
+      /** Resolves with undefined if the password was changed after it was compared. */
       function change(comparedHash: string | undefined) {
         return explainConflict(patch, id, () =>
           database.transaction(async (tx) => {
@@ -176,9 +175,9 @@ export function createUsers(options: UsersOptions): Users {
   };
 
   /**
-   * Locks the user who is changed, and checks that the caller still may change it. Users are locked in the order of their
-   * numbers, so that two admins who change each other do not wait for one another. An API key acts for its own user only,
-   * and was checked right before.
+   * Locks the user to change, and checks that the caller still may change it. Users are locked in the order of their ids, so
+   * that two admins who change each other do not deadlock. An API key acts only for its own user and was checked just
+   * before.
    */
   async function lockForChange(tx: Sql, caller: Principal, id: number): Promise<User> {
     const check = () => (caller.kind === 'session' ? auth.requireAuthority(tx, caller) : undefined);
@@ -189,8 +188,8 @@ export function createUsers(options: UsersOptions): Users {
   }
 
   /**
-   * An admin who changes the address of somebody else cannot know that password; everybody else shows their own. The
-   * hash that it was compared with; undefined if the patch needs none.
+   * Compares the password for a new address, except for an admin who changes another user, whose password the admin cannot
+   * know. Returns the hash that it was compared with, or undefined if the patch needs no password.
    */
   async function confirmNewEmail(
     caller: Principal,
@@ -213,7 +212,7 @@ export function createUsers(options: UsersOptions): Users {
     return hash;
   }
 
-  /** The hash of the current password, if it is the one of the patch. */
+  /** Returns the hash of the current password if the patch has that password; otherwise rejects. */
   async function comparePassword(
     id: number,
     address: string,
@@ -226,7 +225,7 @@ export function createUsers(options: UsersOptions): Users {
     throw invalidField('/current_password', 'This is not your current password.');
   }
 
-  /** Runs a write; when it breaks a unique index, says of every field whether it is taken, not only of the first. */
+  /** Runs a write. If it violates a unique index, the error names all taken fields, not only the first. */
   async function explainConflict<T>(
     wanted: UserPatch,
     except: number | null,
@@ -256,7 +255,7 @@ function unknownUser(id: number): AppError {
   return new AppError('not_found', `There is no user with the id ${id}.`);
 }
 
-/** The fields that a patch changes, for the log. */
+/** Returns the fields that a patch changes, for the log. */
 function changedFields(patch: UserPatch): string[] {
   return (['username', 'email'] as const).filter((field) => patch[field] !== undefined);
 }

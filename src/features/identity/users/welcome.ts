@@ -9,9 +9,9 @@ import { sendEmail } from '../../mails/mails.ts';
 import { lockUser } from './store.ts';
 
 /**
- * Has a user welcomed by mail, and returns the job that does it, which is the user's. While that has not finished there
- * is no second one. Rejects with `not_found` for a user that there is not or that the caller may not act for, with
- * `mail_disabled`, and with the errors of the database.
+ * Enqueues a welcome mail to a user, and returns its job, which belongs to the user. While that job has not finished, no
+ * second one is created. Rejects with `not_found` for an unknown user or one that the caller may not act for, with
+ * `mail_disabled`, and with database AppErrors.
  */
 export type Welcome = (caller: Principal, id: number, beforeCommit?: BeforeCommit<Job>) => Promise<Job>;
 
@@ -19,7 +19,7 @@ export interface WelcomeOptions {
   readonly database: Database;
   readonly queue: Pick<Queue, 'enqueue'>;
   readonly mail: Pick<MailQueue, 'enabled'>;
-  /** What the service calls itself. */
+  /** The name of the service. */
   readonly service: string;
 }
 
@@ -34,12 +34,12 @@ export function createWelcome({ database, queue, mail, service }: WelcomeOptions
     return database.transaction(async (tx) => {
       const user = mayActFor(caller, id) ? await lockUser(tx, id) : undefined;
       if (user === undefined) throw new AppError('not_found', `There is no user with the id ${id}.`);
-      const letter = {
+      const message = {
         to: user.email,
         subject: `${service}: Welcome!`,
         body: `Hello ${user.username},\n\nwelcome to ${service}.\n\n${service}\n`,
       };
-      const { job } = await queue.enqueue(tx, sendEmail, letter, {
+      const { job } = await queue.enqueue(tx, sendEmail, message, {
         uniqueKey: `welcome:${id}`,
         userId: id,
       });
