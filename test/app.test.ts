@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import * as z from 'zod';
 import { defaultApp } from '../src/cli/generated-pages.ts';
 import { StartError } from '../src/errors.ts';
 import { fixedLayers, layerNames } from '../src/settings/layer-names.ts';
@@ -44,12 +45,12 @@ test('every layer has a name by which it can be turned off, except those that ar
   );
 });
 
-/** Without these, routes that are not for everybody would be. */
+/** Without these layers, routes that require credentials would be open. */
 const guards = ['authenticate', 'authorise', 'recheck-authority'] as const;
 const dispensable = layerNames.filter((layer) => !guards.some((guard) => guard === layer));
 
 for (const layer of [...dispensable, dispensable.join(',')]) {
-  test(`the application answers, reads bodies and refuses without ${layer}`, async (t) => {
+  test(`without ${layer} the application still responds, reads bodies and rejects invalid requests`, async (t) => {
     const { api } = await mustStartApp(t, { env: { APP_DISABLED_LAYERS: layer } });
     assert.equal((await fetch(`${api}/meta`)).status, 200);
     assert.equal((await fetch(`${api}/nothing`)).status, 404);
@@ -64,7 +65,7 @@ for (const layer of [...dispensable, dispensable.join(',')]) {
   });
 }
 
-test('a layer whose need is turned off stops the start with a sentence', async (t) => {
+test('a layer without the layer that it needs stops the start', async (t) => {
   await assert.rejects(
     mustStartApp(t, {
       env: {
@@ -78,7 +79,7 @@ test('a layer whose need is turned off stops the start with a sentence', async (
   );
 });
 
-test('in production, a request that came by plain HTTP is sent to HTTPS, and a probe is let through', async (t) => {
+test('in production, a plain HTTP request is redirected to HTTPS, and a probe is answered', async (t) => {
   const { api } = await mustStartApp(t, {
     env: {
       APP_ENVIRONMENT: 'production',
@@ -104,7 +105,7 @@ test('in production, a request that came by plain HTTP is sent to HTTPS, and a p
   assert.equal(secure.headers.get('strict-transport-security'), 'max-age=31536000; includeSubDomains');
 });
 
-test('HSTS and the HTTPS policy that are set to true work outside of production', async (t) => {
+test('HSTS and the HTTPS policy can be switched on outside of production', async (t) => {
   const { api } = await mustStartApp(t, {
     env: {
       SECURITY_TRUST_PROXY_HEADERS: 'true',
@@ -122,7 +123,7 @@ test('HSTS and the HTTPS policy that are set to true work outside of production'
   assert.deepEqual([plain.status, plain.headers.get('strict-transport-security')], [308, null]);
 });
 
-test('a request to a port that is served without a database says so where one is needed', async (t) => {
+test('a server without a database responds with database_disabled to a request that needs one', async (t) => {
   const { api } = await mustStartApp(t);
   const response = await fetch(`${api}/users`, {
     method: 'POST',
@@ -140,7 +141,7 @@ test('a request to a port that is served without a database says so where one is
 });
 
 for (const layer of guards) {
-  test(`a server whose routes are not all for everybody does not start without ${layer}`, async (t) => {
+  test(`a server with a route that requires credentials does not start without ${layer}`, async (t) => {
     await assert.rejects(
       mustStartApp(t, { env: { APP_DISABLED_LAYERS: layer } }),
       (error) =>
@@ -150,12 +151,24 @@ for (const layer of guards) {
   });
 }
 
+for (const environment of ['local', 'test'] as const) {
+  test(`a schema without a JSON form stops the start in the environment ${environment}, with an error that names the field`, async (t) => {
+    const query = z.object({ from: z.string().transform((text) => new Date(text)) });
+    const extraRoutes = [testRoute('GET', '/history', () => null, { query })];
+    await assert.rejects(mustStartApp(t, { extraRoutes, env: { APP_ENVIRONMENT: environment } }), {
+      name: 'StartError',
+      message:
+        'The schema of GET /api/v1/history, query, field "from", has no JSON form: end a transformation with .pipe(), and use types that JSON has.',
+    });
+  });
+}
+
 test('an open route that declares a scope stops the start', async (t) => {
   const unclear = testRoute('GET', '/unclear', () => null, { scopes: ['users:read'] });
   await assert.rejects(mustStartApp(t, { extraRoutes: [unclear] }), /declares roles or scopes/);
 });
 
-test('what never became a request is logged with the address it came from', async (t) => {
+test('a message that the parser rejected is logged with the address of its sender', async (t) => {
   const { url, log } = await mustStartApp(t);
   await exchange(Number(new URL(url).port), 'NONSENSE\r\n\r\n');
   const [line] = log.of('http.client.malformed');

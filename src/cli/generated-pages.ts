@@ -17,6 +17,7 @@ import { observeSaturation } from '../observability/metrics/saturation-metrics.t
 import { reportRefusedConnections } from '../observability/refused-connections.ts';
 import { createShortageReport } from '../observability/shortage.ts';
 import { type AppLayer, pipelineLayers } from '../pipeline.ts';
+import { describeRoutes } from '../routes.ts';
 import { renderConfigurationPage, renderEnvExample } from '../settings/document.ts';
 import { loadSettings } from '../settings/load.ts';
 import { unusedParts } from './unused-parts.ts';
@@ -27,9 +28,13 @@ export interface GeneratedPage {
   readonly content: string;
 }
 
-/** Returns every generated page with its current content. Opens no database and no socket. */
+/**
+ * Returns every generated page with its current content. Opens no database and no socket. Throws a StartError if a route
+ * cannot be described in the API document.
+ */
 export function generatedPages(): GeneratedPage[] {
-  const { layers, routes, metrics } = defaultApp();
+  const { layers, routes, metrics, settings } = defaultApp();
+  describeRoutes(settings, routes);
   return [
     { path: '.env.example', content: renderEnvExample() },
     { path: 'docs/configuration.md', content: renderConfigurationPage() },

@@ -1,18 +1,22 @@
 /**
- * The OpenAPI 3.1 document, made from the route definitions and from nothing else: what a route declares is what
- * the validator checks, what the serialiser lets out and what stands here, so the three cannot drift apart.
+ * Generates the OpenAPI 3.1 document from the routes. The validator, the serialiser and the document read the same
+ * declarations, so they cannot disagree.
  *
- *     route.params, query, headers  ->  parameters       typed as the handler gets them
- *     route.body                    ->  requestBody      one entry a media type, with the route's example
+ *     route.params, query, headers  ->  parameters       with the types that the handler gets
+ *     route.body                    ->  requestBody      one entry per media type, with the example of the route
  *     route.responses               ->  responses        with the headers that the layers add
- *     limit, body, params, problems ->  responses        the refusals, as problems (RFC 9457)
- *     auth, scopes, roles           ->  security         and the refusals of who may not
- *     .meta({ id })                 ->  components       written once, referred to by name
+ *     limit, body, params, problems ->  responses        the errors, as problems (RFC 9457)
+ *     auth, scopes, roles           ->  security         and the errors 401 and 403
+ *     .meta({ id })                 ->  components       written once, referenced by name
  *
- * Left out are routes that say `hidden`, and HEAD and OPTIONS, which follow from the others.
+ * Routes that are `hidden` are left out, and so are HEAD and OPTIONS, which follow from the other methods.
+ *
+ * The first document of a process takes about 50 ms of processor time. So a server in production generates it when a client
+ * asks for it first; in development and in tests every start does (routes.ts), which finds a route that cannot be described.
  */
 
 import { setImmediate } from 'node:timers/promises';
+import { StartError } from '../errors.ts';
 import type { Method, RouteDeclaration } from '../http/route-declaration.ts';
 import { type Header, standardHeaders } from './headers.ts';
 import { describeOperation, type Operation, pathTemplate } from './operation.ts';
@@ -23,11 +27,11 @@ import { describeSecuritySchemes, type SecurityOptions, type SecurityScheme } fr
 export interface DocumentOptions {
   readonly routes: readonly RouteDeclaration[];
   readonly info: { readonly title: string; readonly description: string; readonly version: string };
-  /** What kind of server this is, such as `local` or `production`. */
+  /** The environment of the server, such as `local` or `production`. */
   readonly environment: string;
-  /** What each tag of the routes stands for, in the order in which readers see them. */
+  /** The tags of the routes with their descriptions, in the order in which the document lists them. */
   readonly tags: readonly Tag[];
-  /** How clients say who they are. */
+  /** How clients authenticate. */
   readonly security: SecurityOptions;
 }
 
@@ -61,8 +65,8 @@ export interface OpenApiDocument {
 }
 
 /**
- * Makes the document. Throws an Error that names the route for what cannot be described: a transformation whose
- * result has no schema, a tag without a description, an operationId that is there twice.
+ * Generates the document. Throws a StartError that names the route if it cannot be described: a schema without a JSON form, a
+ * tag without a description, an operationId that another route has.
  */
 export function createOpenApiDocument(options: DocumentOptions): OpenApiDocument {
   const steps = describeInSteps(options);
@@ -72,7 +76,7 @@ export function createOpenApiDocument(options: DocumentOptions): OpenApiDocument
   }
 }
 
-/** The same without blocking the event loop: other events are handled after each route. */
+/** Generates the document without blocking the event loop: other events are handled after each route. */
 export async function createOpenApiDocumentInPieces(options: DocumentOptions): Promise<OpenApiDocument> {
   const steps = describeInSteps(options);
   for (;;) {
@@ -124,11 +128,11 @@ function checkNames(routes: readonly RouteDeclaration[], tags: readonly Tag[]): 
   for (const route of routes) {
     const name = `${route.method} ${route.path}`;
     if (seen.has(route.operationId))
-      throw new Error(`${name} has the operationId "${route.operationId}" of another route.`);
+      throw new StartError(`${name} has the operationId "${route.operationId}" of another route.`);
     seen.add(route.operationId);
     const unknown = route.tags.find((tag) => !tags.some((each) => each.name === tag));
     if (unknown !== undefined)
-      throw new Error(`${name} has the tag "${unknown}", which no description stands for.`);
+      throw new StartError(`${name} has the tag "${unknown}", which has no description.`);
   }
 }
 
@@ -137,7 +141,7 @@ function lowerCase(method: Method): Lowercase<Method> {
   return names[method];
 }
 
-/** The standard headers that some response refers to. */
+/** Returns the standard headers that the responses refer to. */
 function usedHeaders(described: unknown): Record<string, Header> {
   const text = JSON.stringify(described);
   return Object.fromEntries(

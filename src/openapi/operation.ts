@@ -1,4 +1,5 @@
 import type * as z from 'zod';
+import { StartError } from '../errors.ts';
 import { maxTargetBytes } from '../http/connection/message-error.ts';
 import type { RouteDeclaration } from '../http/route-declaration.ts';
 import { isOpen } from '../http/route-policy.ts';
@@ -36,7 +37,7 @@ export interface Operation {
   readonly responses: Record<string, ApiResponse | ResponseReference>;
 }
 
-/** Describes one route. Throws an Error that names it for what cannot be described. */
+/** Describes one route. Throws a StartError that names it if it cannot be described. */
 export function describeOperation(route: RouteDeclaration, schemas: SchemaSet): Operation {
   const name = `${route.method} ${route.path}`;
   const parameters = [
@@ -87,7 +88,7 @@ function pathParameters(route: RouteDeclaration, name: string, schemas: SchemaSe
   const names = parsePattern(route.path).flatMap(({ kind, text }) => (kind === 'static' ? [] : [text]));
   const stranger = declared.find((each) => !names.includes(each.name));
   if (stranger !== undefined)
-    throw new Error(`${name} has no "${stranger.name}" in its path, which its params declare.`);
+    throw new StartError(`${name} has no "${stranger.name}" in its path, but its params declare it.`);
   return names.map((each) => {
     const parameter = declared.find((one) => one.name === each);
     return {
@@ -114,14 +115,14 @@ function namedParameters(
   const use = `${name}, ${part}`;
   const { properties } = schemas.convert(schema, 'output', use);
   if (properties === undefined)
-    throw new Error(`The schema of ${use} must be an object schema without an id.`);
+    throw new StartError(`The schema of ${use} must be an object schema without an id.`);
   const { required = [] } = schemas.convert(schema, 'input', use);
 
   return Object.entries(properties)
     .filter(([key]) => part !== 'header' || !ignoredHeaders.has(key))
     .map(([key, property]) => {
       if (typeof property === 'boolean')
-        throw new Error(`The schema of ${use}, "${key}", says nothing about it.`);
+        throw new StartError(`The schema of ${use}, field "${key}", accepts any value; declare its type.`);
       const { description, examples, deprecated, ...rest } = property;
       if (isText(rest) && !('enum' in rest)) rest.maxLength ??= maxTargetBytes;
       return {

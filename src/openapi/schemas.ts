@@ -1,52 +1,56 @@
 /**
- * From zod to JSON Schema 2020-12, as OpenAPI 3.1 has it. A schema with `.meta({ id: 'User' })` becomes a component
- * that is written once and referred to; every other one stands where it is used.
+ * Converts zod schemas to JSON Schema 2020-12, the dialect of OpenAPI 3.1. A schema with `.meta({ id: 'User' })` becomes a
+ * component, written once and referenced by name; every other schema is written where it is used.
  *
- * What comes in and what goes out are two forms of one schema: a default makes a field optional on the way in and
- * certain on the way out, a transformation changes its type. So each conversion says which form it wants, and an
- * id can name only one: a generated client would otherwise get a type that fits half of its uses.
+ * One schema has two forms: a default makes a field optional in the input and certain in the output, and a transformation
+ * changes its type. So each conversion names the form that it needs, and an id may stand for one form only: otherwise a
+ * generated client would get a type that is wrong for half of its uses.
  */
 
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
+import { StartError } from '../errors.ts';
 
 export type JsonSchema = z.core.JSONSchema.BaseSchema;
 
-/** `input` is what the client sends, `output` what the handler gets or what the client is answered. */
+/** `input` is what the client sends; `output` is what the handler gets, or what a response contains. */
 export type Form = 'input' | 'output';
 
 export interface SchemaSet {
   /**
-   * The schema in that form; its components are added to the set. `use` names the place for errors. Throws an
-   * Error for what JSON Schema cannot say, and for an id that stands for two schemas.
+   * Returns the schema in that form and adds its components to the set. `use` names the place for errors. Throws a
+   * StartError for a schema that has no JSON form, and for an id that stands for two schemas.
    */
   convert(schema: z.ZodType, form: Form, use: string): JsonSchema;
-  /** What goes under `components/schemas`, sorted by name. */
+  /** Returns the content of `components/schemas`, sorted by name. */
   components(): Record<string, JsonSchema>;
 }
 
 const refPrefix = '#/components/schemas/';
 
+/** A conversion takes a millisecond or more, and applications in one process (in tests) share their schemas. */
+const converted = {
+  input: new WeakMap<z.ZodType, JsonSchema>(),
+  output: new WeakMap<z.ZodType, JsonSchema>(),
+};
+
 export function createSchemaSet(): SchemaSet {
   const components = new Map<string, JsonSchema>();
-  const converted = { input: new Map<z.ZodType, JsonSchema>(), output: new Map<z.ZodType, JsonSchema>() };
 
   return {
     convert(schema, form, use) {
-      // The schema of problems is in every refusal of every route: converting it each time took three quarters of it all.
-      const known = converted[form].get(schema);
-      if (known !== undefined) return known;
-      const { $schema, $defs = {}, ...root } = toJsonSchema(schema, form, use);
+      const whole = converted[form].get(schema) ?? toJsonSchema(schema, form, use);
+      converted[form].set(schema, whole);
+      const { $schema, $defs = {}, ...root } = whole;
       for (const [id, component] of Object.entries($defs)) {
         const known = components.get(id);
         if (known !== undefined && !isDeepStrictEqual(known, component)) {
-          throw new Error(
+          throw new StartError(
             `The schema id "${id}" stands for two schemas, the second in ${use}; give each an id of its own (one schema whose forms for input and output differ counts as two).`,
           );
         }
         components.set(id, component);
       }
-      converted[form].set(schema, root);
       return root;
     },
     components: () => Object.fromEntries([...components].sort(([a], [b]) => (a < b ? -1 : 1))),
@@ -60,20 +64,54 @@ function toJsonSchema(schema: z.ZodType, form: Form, use: string): JsonSchema {
       z.toJSONSchema(schema, { io: form, override: ({ jsonSchema }) => refine(jsonSchema) }),
     );
   } catch (error) {
-    throw new Error(
-      `The schema of ${use} cannot be written as JSON Schema; end a transformation with .pipe().`,
-      {
-        cause: error,
-      },
+    const field = findFieldWithoutForm(schema, form);
+    throw new StartError(
+      `The schema of ${use}${field === '' ? '' : `, field ${JSON.stringify(field)},`} has no JSON form: end a transformation with .pipe(), and use types that JSON has.`,
+      { cause: error },
     );
   }
   if (/"\$ref":"#(?:"|\/\$defs\/__schema)/.test(text)) {
-    throw new Error(`A schema in ${use} contains itself; give it an id with .meta({ id: 'Name' }).`);
+    throw new StartError(`A schema in ${use} contains itself; give it an id with .meta({ id: 'Name' }).`);
   }
   return JSON.parse(text.replaceAll('"$ref":"#/$defs/', `"$ref":"${refPrefix}`));
 }
 
-/** The longest text of a format. A date-time has room for nanoseconds and an offset. */
+/** Returns the path of the first part of a schema that has no JSON form, such as `items[].at`; empty for the whole schema. */
+function findFieldWithoutForm(schema: z.ZodType, form: Form): string {
+  let found: string | undefined;
+  z.toJSONSchema(schema, {
+    io: form,
+    unrepresentable: 'any',
+    override: ({ zodSchema, jsonSchema, path }) => {
+      // An empty schema is any value, or the place of a part without a JSON form.
+      if (Object.keys(jsonSchema).length === 0 && !hasForm(zodSchema, form)) found ??= fieldName(path);
+    },
+  });
+  return found ?? '';
+}
+
+function hasForm(schema: z.core.$ZodType, form: Form): boolean {
+  try {
+    z.toJSONSchema(schema, { io: form });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** `properties`, `items`, `items`, `properties`, `at` is `items[].at`. */
+function fieldName(path: readonly (string | number)[]): string {
+  let name = '';
+  for (let at = 0; at < path.length; at += 1) {
+    if (path[at] === 'items') name += '[]';
+    if (path[at] !== 'properties') continue;
+    at += 1;
+    name += name === '' ? path[at] : `.${path[at]}`;
+  }
+  return name;
+}
+
+/** The maximum length of a text of each format. A date-time has room for nanoseconds and an offset. */
 const formatLengths: Readonly<Record<string, number>> = {
   'date-time': 35,
   date: 10,
@@ -83,16 +121,16 @@ const formatLengths: Readonly<Record<string, number>> = {
   uuid: 36,
 };
 
-/** Says in the document's own words what zod says in patterns and in names of its own. */
+/** Replaces patterns and names that are specific to zod by standard keywords. */
 function refine(schema: JsonSchema): void {
   joinNull(schema);
   const maxLength = schema.format === undefined ? undefined : formatLengths[schema.format];
   if (maxLength !== undefined) {
-    // The format says it already; the pattern is for machines, and long. Of e-mail addresses we accept fewer than the format.
+    // The long pattern repeats the format, except for e-mail addresses, of which we accept fewer than the format allows.
     if (schema.format !== 'email') delete schema.pattern;
     schema.maxLength ??= maxLength;
   }
-  if (isText(schema) && !says(schema, ['format', 'pattern', 'enum', 'const'])) schema.pattern = withoutNul;
+  if (isText(schema) && !hasAny(schema, ['format', 'pattern', 'enum', 'const'])) schema.pattern = withoutNul;
   if (schema.type === 'integer') schema.format = isInt32(schema) ? 'int32' : 'int64';
   // Every key of a JSON object is text.
   if (isDeepStrictEqual(schema.propertyNames, { type: 'string', pattern: withoutNul }))
@@ -103,24 +141,24 @@ function refine(schema: JsonSchema): void {
   }
 }
 
-/** "This or null" in the short way: with `null` among the types, not as a choice of two schemas. */
+/** Writes a nullable value in the short way: `null` among the types, instead of a choice of two schemas. */
 function joinNull(schema: JsonSchema): void {
   const [value, nothing, ...others] = schema.anyOf ?? [];
   if (value === undefined || nothing?.type !== 'null' || others.length > 0) return;
-  if (typeof value.type !== 'string' || says(value, ['enum', 'const'])) return;
+  if (typeof value.type !== 'string' || hasAny(value, ['enum', 'const'])) return;
   delete schema.anyOf;
   Object.assign(schema, { ...value, ...schema, type: [value.type, 'null'] });
 }
 
-/** True of all text here: neither a target nor a header can carry NUL, and PostgreSQL cannot store it. */
+/** No text may contain NUL: a request target and a header cannot carry it, and PostgreSQL cannot store it. */
 const withoutNul = '^[^\\u0000]*$';
 
-/** Whether the schema takes text, and perhaps null. */
+/** Returns whether the schema accepts text, with or without null. */
 export function isText({ type }: JsonSchema): boolean {
   return type === 'string' || (Array.isArray(type) && type.includes('string'));
 }
 
-function says(schema: JsonSchema, keywords: readonly string[]): boolean {
+function hasAny(schema: JsonSchema, keywords: readonly string[]): boolean {
   return keywords.some((keyword) => keyword in schema);
 }
 

@@ -39,7 +39,7 @@ function addressesIn(html: string): string[] {
   return [...html.matchAll(/(?:src|<link [^>]*href)="([^"]*)"/g)].map(([, address = '']) => address);
 }
 
-test('the document is JSON, and a client that has it gets 304', async (t) => {
+test('the document is JSON, and a client that already has it gets 304', async (t) => {
   const { url } = await startDocs(t);
   const first = await fetch(`${url}/openapi.json`);
   assert.equal(first.status, 200);
@@ -54,7 +54,7 @@ test('the document is JSON, and a client that has it gets 304', async (t) => {
   assert.equal(await again.text(), '');
 });
 
-test('the document is made when it is first asked for, and once', async (t) => {
+test('the document is generated once, for the first request', async (t) => {
   let made = 0;
   const counted = () => {
     made += 1;
@@ -67,7 +67,7 @@ test('the document is made when it is first asked for, and once', async (t) => {
   assert.equal(made, 1);
 });
 
-test('the page allows nothing inline, no eval, no other origin and no frame around it', async (t) => {
+test('the policy of the page forbids inline code, eval, other origins and framing', async (t) => {
   const { url } = await startDocs(t);
   const page = await fetch(`${url}/docs`);
   const policy = page.headers.get('content-security-policy') ?? '';
@@ -86,7 +86,7 @@ test('the page allows nothing inline, no eval, no other origin and no frame arou
   for (const address of addressesIn(html)) assert.match(address, /^\/docs\/assets\//);
 });
 
-test('everything that the page loads is there, of the right type, and may be kept for good', async (t) => {
+test('every file that the page loads exists, has the right type and is immutable for caches', async (t) => {
   const { url } = await startDocs(t);
   const addresses = addressesIn(await (await fetch(`${url}/docs`)).text());
   assert.equal(addresses.length, 5);
@@ -109,7 +109,7 @@ test('everything that the page loads is there, of the right type, and may be kep
   }
 });
 
-test('HEAD says of each page what GET does, without a body', async (t) => {
+test('HEAD returns the headers of GET for each page, without a body', async (t) => {
   const { url } = await startDocs(t);
   for (const path of ['/openapi.json', '/docs', '/docs/assets/swagger-ui.css']) {
     const headers = { 'accept-encoding': 'identity' };
@@ -139,7 +139,7 @@ for (const [path, status] of [
   ['/docs/assets/constructor', 404],
   ['/docs/assets/', 404],
 ] as const) {
-  test(`GET ${path} leads out of nothing: ${status}`, async (t) => {
+  test(`GET ${path} does not escape from the folder of the assets: ${status}`, async (t) => {
     const { raw } = await startDocs(t);
     const answer = await raw(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
     assert.match(answer, new RegExp(`^HTTP/1.1 ${status} `));
@@ -148,14 +148,14 @@ for (const [path, status] of [
   });
 }
 
-test('the address of ReDoc leads to the page', async (t) => {
+test('the address of ReDoc redirects to the page', async (t) => {
   const { url } = await startDocs(t);
   const answer = await fetch(`${url}/redoc`, { redirect: 'manual' });
   assert.equal(answer.status, 307);
   assert.equal(answer.headers.get('location'), '/docs');
 });
 
-test('what has no address is not served', async (t) => {
+test('a page without an address is not served', async (t) => {
   const { url } = await startDocs(t, { docsUrl: null });
   assert.equal((await fetch(`${url}/openapi.json`)).status, 200);
   assert.equal((await fetch(`${url}/docs`)).status, 404);
@@ -170,7 +170,7 @@ test('what has no address is not served', async (t) => {
   assert.deepEqual(createDocsRoutes({ ...addresses, openapiUrl: null }), []);
 });
 
-test('no page of its own stands in the document', () => {
+test('the documentation pages are not in the document', () => {
   const routes = createDocsRoutes({
     document: async () => document(),
     openapiUrl: '/openapi.json',
@@ -182,7 +182,7 @@ test('no page of its own stands in the document', () => {
   for (const { path, hidden } of routes) assert.equal(hidden, true, path);
 });
 
-test('without the package the page says how to install it, and the document is served', async (t) => {
+test('without the package the page explains how to install it, and the document is served', async (t) => {
   const { url } = await startDocs(t, { swaggerUiFolder: null, projectName: 'Things & <more>' });
   const page = await fetch(`${url}/docs`);
   assert.equal(page.status, 200);

@@ -41,7 +41,7 @@ function optionsFor(routes: readonly Route[], environment = 'local'): DocumentOp
   };
 }
 
-test('the document that is made in pieces is the same, and other events are handled after each route', async () => {
+test('the document that is generated in pieces is the same, and other events are handled after each route', async () => {
   const routes = ['/a', '/b', '/c', '/d'].map((path, index) => get(path, { operationId: `get${index}` }));
   let turns = 0;
   const immediate = () => {
@@ -54,7 +54,7 @@ test('the document that is made in pieces is the same, and other events are hand
   assert.ok(turns >= routes.length, `${turns} turns of the event loop`);
 });
 
-test('the document says what the service is, under which licence, and which server it came from', () => {
+test('the document has the name of the service, its licence and the server that it came from', () => {
   const { openapi, info, servers, tags } = describe([get('/things')], 'staging');
   assert.equal(openapi, '3.1.0');
   assert.deepEqual(info, {
@@ -68,7 +68,7 @@ test('the document says what the service is, under which licence, and which serv
   assert.deepEqual(tags, [{ name: 'things', description: 'What this is about.' }]);
 });
 
-test('routes of one path stand together, under their methods in lower case', () => {
+test('routes of one path are grouped, under their methods in lower case', () => {
   const { paths } = describe([
     get('/things/:id/files/*path'),
     get('/things/:id/files/*path', { method: 'DELETE', operationId: 'deleteFile' }),
@@ -77,11 +77,11 @@ test('routes of one path stand together, under their methods in lower case', () 
   assert.deepEqual(Object.keys(paths['/things/{id}/files/{path}'] ?? {}), ['get', 'delete']);
 });
 
-test('a hidden route is left out', () => {
+test('a hidden route is not in the document', () => {
   assert.deepEqual(describe([get('/things', { hidden: true })]).paths, {});
 });
 
-test('a schema with an id is a component once, and referred to wherever it is used', () => {
+test('a schema with an id is one component, and every use refers to it', () => {
   const list = z.object({ items: z.array(thing).max(10) });
   const document = describe([
     get('/things', { operationId: 'listThings', responses: { 200: { description: 'All.', schema: list } } }),
@@ -101,7 +101,7 @@ test('a schema with an id is a component once, and referred to wherever it is us
   });
 });
 
-test('every reference leads somewhere, and every component is referred to', () => {
+test('every reference has its component, and every component is referred to', () => {
   const document = describe([
     get('/things/:id', { etag: true, responses: { 200: { description: 'One.', schema: thing } } }),
     get('/probe', { operationId: 'probe', limit: 'exempt' }),
@@ -118,18 +118,21 @@ test('every reference leads somewhere, and every component is referred to', () =
   assert.deepEqual([...new Set(references)].sort(), components.sort());
 });
 
-test('an operationId that is there twice is refused, naming the second route', () => {
+test('a duplicate operationId is an error that names the second route', () => {
   assert.throws(
     () => describe([get('/a'), get('/b')]),
-    /^Error: GET \/b has the operationId "getThing" of another route\.$/,
+    /^StartError: GET \/b has the operationId "getThing" of another route\.$/,
   );
 });
 
-test('a tag that no description stands for is refused, naming the route', () => {
-  assert.throws(() => describe([get('/a', { tags: ['thigns'] })]), /^Error: GET \/a has the tag "thigns"/);
+test('a tag without a description is an error that names the route', () => {
+  assert.throws(
+    () => describe([get('/a', { tags: ['thigns'] })]),
+    /^StartError: GET \/a has the tag "thigns"/,
+  );
 });
 
-test('a deprecated route says so', () => {
+test('a deprecated route is marked as deprecated', () => {
   const old = route({
     ...plain,
     method: 'GET',
@@ -144,7 +147,7 @@ test('a deprecated route says so', () => {
   assert.equal(paths['/new']?.get?.deprecated, undefined);
 });
 
-test('every way to sign in that an operation names is described, with its scopes', () => {
+test('every security scheme that an operation names is described, with its scopes', () => {
   const { paths, components } = describe([get('/things', { auth: 'any', scopes: ['users:read'] })]);
   const named = (paths['/things']?.get?.security ?? []).flatMap((each) => Object.keys(each));
   assert.deepEqual(named.sort(), Object.keys(components.securitySchemes).sort());

@@ -33,7 +33,7 @@ for (const [pattern, template] of [
   ['/a/:b/c/:d', '/a/{b}/c/{d}'],
   ['/files/*path', '/files/{path}'],
 ] as const) {
-  test(`the pattern ${pattern} is the template ${template}`, () => {
+  test(`the pattern ${pattern} becomes the template ${template}`, () => {
     assert.equal(pathTemplate(pattern), template);
   });
 }
@@ -52,20 +52,20 @@ test('a path parameter has the type that the handler gets, and is required', () 
   ]);
 });
 
-test('a path parameter without a schema is text that is not empty', () => {
+test('a path parameter without a schema is non-empty text', () => {
   assert.deepEqual(describe({ path: '/files/*path' }).parameters, [
     { name: 'path', in: 'path', required: true, schema: { type: 'string', minLength: 1, maxLength: 8192 } },
   ]);
 });
 
-test('a declared path parameter that the path does not have is refused, naming the route', () => {
+test('a declared path parameter that the path does not have is an error that names the route', () => {
   assert.throws(
     () => describe({ path: '/things/:id', params: z.object({ di: digits }) }),
-    /^Error: POST \/things\/:id has no "di" in its path, which its params declare\.$/,
+    /^StartError: POST \/things\/:id has no "di" in its path, but its params declare it\.$/,
   );
 });
 
-test('a query parameter with a default is optional and says its default', () => {
+test('a query parameter with a default is optional and shows its default', () => {
   const query = z.object({ limit: digits.default(20), after: digits, filter: digits.optional() });
   const parameters = describe({ query }).parameters ?? [];
   assert.deepEqual(
@@ -78,7 +78,7 @@ test('a query parameter with a default is optional and says its default', () => 
   );
 });
 
-test('a header is written as its standard writes it; those that OpenAPI has other places for are left out', () => {
+test('a header is spelled as in its standard, and headers that OpenAPI describes elsewhere are left out', () => {
   const headers = z.object({
     'if-match': z.string().max(9).optional(),
     'x-request-id': z.string().max(9),
@@ -94,26 +94,26 @@ test('a header is written as its standard writes it; those that OpenAPI has othe
   );
 });
 
-test('text in a parameter is no longer than a request target, unless its schema says a length', () => {
+test('the maximum length of a text parameter is that of a request target, unless its schema has one', () => {
   const query = z.object({ any: z.string(), short: z.string().max(9), one: z.enum(['a', 'b']) });
   const lengths = (describe({ query }).parameters ?? []).map(({ schema }) => schema.maxLength);
   assert.deepEqual(lengths, [8192, 9, undefined]);
 });
 
-test('a deprecated parameter says so', () => {
+test('a deprecated parameter is marked as deprecated', () => {
   const query = z.object({ page: digits.optional().meta({ deprecated: true }) });
   assert.equal(describe({ query }).parameters?.[0]?.deprecated, true);
 });
 
-test('a query that is no object schema of its own is refused, naming the route', () => {
+test('a query schema that is not an object schema of its own is an error that names the route', () => {
   const query = z.object({ page: digits }).meta({ id: 'Query' });
   assert.throws(
     () => describe({ query }),
-    /^Error: The schema of POST \/things, query must be an object schema/,
+    /^StartError: The schema of POST \/things, query must be an object schema/,
   );
 });
 
-test('a body stands under each media type that the route takes, in the form that the client sends', () => {
+test('a body is described for each media type that the route accepts, in its input form', () => {
   const body = z.strictObject({ name: z.string().max(9), count: z.int().min(0).max(9).default(0) });
   const accepts = ['application/json', 'application/merge-patch+json'];
   const { requestBody } = describe({ body, accepts, example: { name: 'x' } });
@@ -124,7 +124,7 @@ test('a body stands under each media type that the route takes, in the form that
   assert.equal(requestBody?.required, true);
 });
 
-test('a body that the schema lets the client leave out is not required', () => {
+test('a body that the schema allows to be missing is not required', () => {
   const body = z.strictObject({ name: z.string().max(9) }).optional();
   assert.equal(describe({ body }).requestBody?.required, false);
 });
@@ -133,13 +133,13 @@ test('a route without a body has no requestBody', () => {
   assert.equal(describe({}).requestBody, undefined);
 });
 
-test('a route that is done once takes a key for it', () => {
+test('an idempotent route accepts an Idempotency-Key', () => {
   const [key] = describe({ idempotent: true }).parameters ?? [];
   assert.deepEqual([key?.in, key?.name, key?.required], ['header', 'Idempotency-Key', false]);
   assert.equal(describe({}).parameters, undefined);
 });
 
-test('the roles that a route is for, and the scopes that an API key needs, stand in its description', () => {
+test('the description of an operation has the required roles, and the scopes that an API key needs', () => {
   const facts = { auth: 'user', description: 'Reads all.', roles: ['admin'] } as const;
   assert.equal(describe(facts).description, 'Reads all. Only for the role `admin`.');
   assert.equal(

@@ -4,7 +4,7 @@ import { AppError, errorCodes } from '../../src/errors.ts';
 import { describeProblem } from '../../src/http/problem.ts';
 import { problemSchema } from '../../src/openapi/problem-schema.ts';
 
-test('every problem that the server can send is as the document says', () => {
+test('every problem that the server can send matches the schema in the document', () => {
   for (const code of errorCodes) {
     const errors = [{ in: 'body', pointer: '/a~1b', detail: 'This field is required.' }] as const;
     const error = new AppError(code, 'Do something else.', {

@@ -56,12 +56,12 @@ for (const [what, more, statuses] of [
   ],
   ['a conflict', { problems: ['conflict'] }, ['204', '400', '401', '409', '412', '429', '500', '503']],
 ] as const) {
-  test(`a route that declares ${what} can be answered with ${statuses.join(', ')}`, () => {
+  test(`a route that declares ${what} can respond with ${statuses.join(', ')}`, () => {
     assert.deepEqual(Object.keys(describe(more)), statuses);
   });
 }
 
-test('every route refers to the responses that depend on the message alone', () => {
+test('every route refers to the shared responses for errors of the message as a whole', () => {
   const components = describeCommonResponses(createSchemaSet());
   for (const [more, expected] of [
     [{}, ['308', '403', '414', '417', '421', '431', '501']],
@@ -83,7 +83,7 @@ test('every route refers to the responses that depend on the message alone', () 
   assert.ok(components.Moved?.headers.Location);
 });
 
-test('a refusal is a problem, names its codes, and shows one as the server would send it', () => {
+test('an error response is a problem, lists its codes, and has an example as the server would send it', () => {
   const refusal = describe({ body: some })['415'];
   assert.equal(
     refusal?.description,
@@ -101,14 +101,14 @@ test('a refusal is a problem, names its codes, and shows one as the server would
   });
 });
 
-test('the refusal of a large body says the limit of a route that has one of its own', () => {
+test('the 413 of a route with a limit of its own states that limit', () => {
   assert.match(
     describe({ body: some, maxBody: 64_000 })['413']?.description ?? '',
     /the limit is 64000 bytes\.$/,
   );
 });
 
-test('every answer of a limited route has the headers of the limit, and 429 says when to come back', () => {
+test('every response of a limited route has the headers of the limit, and 429 also has Retry-After', () => {
   const responses = describe({});
   for (const { headers } of Object.values(responses)) {
     assert.deepEqual(headers.RateLimit, { $ref: '#/components/headers/RateLimit' });
@@ -120,13 +120,13 @@ test('every answer of a limited route has the headers of the limit, and 429 says
   assert.equal(describe({ limit: 'exempt' })['204']?.headers.RateLimit, undefined);
 });
 
-test('401 says how to sign in', () => {
+test('a 401 has WWW-Authenticate', () => {
   const header = { $ref: '#/components/headers/WWW-Authenticate' };
   assert.deepEqual(describe({ auth: 'user' })['401']?.headers['WWW-Authenticate'], header);
   assert.equal(describe({ auth: 'user' })['403']?.headers['WWW-Authenticate'], undefined);
 });
 
-test('a route that is done once marks an answer that is repeated, and says when to ask again for one under way', () => {
+test('an idempotent route marks a repeated response, and its 409 for a running request has Retry-After', () => {
   const responses = describe({ idempotent: true });
   assert.ok(responses['204']?.headers['Idempotency-Replayed']);
   assert.ok(responses['409']?.headers['Retry-After']);
@@ -134,14 +134,14 @@ test('a route that is done once marks an answer that is repeated, and says when 
   assert.equal(describe({ problems: ['conflict'] })['409']?.headers['Retry-After'], undefined);
 });
 
-test('a status that the route declares itself is answered both ways', () => {
+test('a status that is both declared and an error of the route has both descriptions', () => {
   const responses = { 503: { description: 'Not ready.', schema: some } };
   const response = describe({ limit: 'exempt', responses })['503'];
   assert.deepEqual(Object.keys(response?.content ?? {}), ['application/json', 'application/problem+json']);
   assert.equal(response?.description, 'Not ready. Or: Deadline exceeded (`deadline_exceeded`).');
 });
 
-test('a read can be answered with 304, which has the entity tag if the answer has one', () => {
+test('a read can respond with 304, which has an entity tag if the 200 has one', () => {
   const spec = { description: 'It.', schema: some };
   const tagOf = (more: Partial<Route>) => describe(more)['304']?.headers.ETag;
   assert.ok(tagOf({ etag: true, responses: { 200: spec } }));
@@ -151,7 +151,7 @@ test('a read can be answered with 304, which has the entity tag if the answer ha
   assert.equal(describe({ method: 'POST', responses: { 200: spec } })['304'], undefined);
 });
 
-test('a declared header keeps its description and gets the schema of its standard', () => {
+test('a declared header keeps its description and gets the schema of the standard header', () => {
   const headers = { etag: 'The version of the thing.', 'x-total': 'How many there are.' };
   const described = describe({ responses: { 200: { description: 'It.', schema: some, headers } } })['200']
     ?.headers;
@@ -165,13 +165,13 @@ test('a declared header keeps its description and gets the schema of its standar
   });
 });
 
-test('what is created says where it is, whether or not the route says so', () => {
+test('a 201 has Location, even if the route does not declare it', () => {
   assert.ok(
     describe({ responses: { 201: { description: 'Made.', schema: some } } })['201']?.headers.Location,
   );
 });
 
-test('an answer is shown in the form in which it goes out, with its example', () => {
+test('a response has the output form of its schema, and its example', () => {
   const schema = z.object({
     at: z.date().transform(String).pipe(z.iso.datetime()),
     count: z.int().min(0).max(9).default(0),
@@ -184,7 +184,7 @@ test('an answer is shown in the form in which it goes out, with its example', ()
   assert.deepEqual(media?.example, { count: 3 });
 });
 
-test('an answer of bytes has its media type and no schema', () => {
+test('a response of bytes has its media type and no schema', () => {
   const response = describe({ responses: { 200: { description: 'A picture.', contentType: 'image/png' } } })[
     '200'
   ];

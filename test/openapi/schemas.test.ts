@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as z from 'zod';
 import { createSchemaSet } from '../../src/openapi/schemas.ts';
 
-test('a format stands without the pattern that zod checks it by, and with the longest length it can have; an e-mail address has ours', () => {
+test('a format has its maximum length instead of the pattern of zod, except for an e-mail address, which keeps ours', () => {
   const schema = z.object({
     at: z.iso.datetime(),
     mail: z.string().max(100).regex(/^a@/).meta({ format: 'email' }),
@@ -16,7 +16,7 @@ test('a format stands without the pattern that zod checks it by, and with the lo
   });
 });
 
-test('text that says nothing more is text without NUL, also where it may be null', () => {
+test('text without other constraints gets the pattern that forbids NUL, even if it is nullable', () => {
   const schema = z.object({
     a: z.string(),
     b: z.string().nullable(),
@@ -32,14 +32,14 @@ test('text that says nothing more is text without NUL, also where it may be null
   });
 });
 
-test('the keys of a record are described only where there is more to say than that they are text', () => {
+test('the keys of a record are described only if they have constraints', () => {
   const { convert } = createSchemaSet();
   assert.equal(convert(z.record(z.string(), z.boolean()), 'output', 'a test').propertyNames, undefined);
   const short = convert(z.record(z.string().max(9), z.boolean()), 'output', 'a test').propertyNames;
   assert.deepEqual(short, { type: 'string', maxLength: 9, pattern: '^[^\\u0000]*$' });
 });
 
-test('an integer says whether it fits in 32 bits', () => {
+test('the format of an integer is int32 or int64, by its range', () => {
   const { convert } = createSchemaSet();
   assert.equal(
     convert(
@@ -66,13 +66,13 @@ test('an integer says whether it fits in 32 bits', () => {
   assert.equal(convert(z.number().min(0).max(1), 'output', 'a test').format, undefined);
 });
 
-test('one example becomes a list of one, as JSON Schema has it', () => {
+test('an example becomes a list of one, as in JSON Schema', () => {
   const schema = createSchemaSet().convert(z.string().meta({ example: 'a' }), 'output', 'a test');
   assert.deepEqual(schema.examples, ['a']);
   assert.equal('example' in schema, false);
 });
 
-test('components come sorted by name, those inside of components too', () => {
+test('components are sorted by name, including those inside other components', () => {
   const inner = z.strictObject({ x: z.boolean() }).meta({ id: 'Inner' });
   const outer = z.strictObject({ inner }).meta({ id: 'Outer' });
   const set = createSchemaSet();
@@ -81,28 +81,40 @@ test('components come sorted by name, those inside of components too', () => {
   assert.deepEqual(set.components().Outer?.properties, { inner: { $ref: '#/components/schemas/Inner' } });
 });
 
-test('an id is shared by what comes in and what goes out while both have one form', () => {
+test('the input and the output may share an id if both forms are equal', () => {
   const schema = z.strictObject({ x: z.boolean() }).meta({ id: 'Shared' });
   const set = createSchemaSet();
   assert.deepEqual(set.convert(schema, 'input', 'one'), set.convert(schema, 'output', 'other'));
 });
 
-test('an id that stands for two forms is refused, naming the place of the second', () => {
+test('an id that stands for two forms is an error that names the place of the second', () => {
   const schema = z.strictObject({ x: z.boolean().default(true) }).meta({ id: 'Torn' });
   const set = createSchemaSet();
   set.convert(schema, 'input', 'POST /things, body');
   assert.throws(
     () => set.convert(schema, 'output', 'POST /things, response 201'),
-    /^Error: The schema id "Torn" stands for two schemas, the second in POST \/things, response 201;/,
+    /^StartError: The schema id "Torn" stands for two schemas, the second in POST \/things, response 201;/,
   );
 });
 
-test('a transformation without a schema for its result is refused, naming the place', () => {
-  const schema = z.object({ at: z.string().transform((text) => text.length) });
-  assert.throws(() => createSchemaSet().convert(schema, 'output', 'GET /things, query'), {
-    message:
-      'The schema of GET /things, query cannot be written as JSON Schema; end a transformation with .pipe().',
-  });
+test('a schema without a JSON form is an error that names the place and the field', () => {
+  const length = z.string().transform((text) => text.length);
+  const advice = 'has no JSON form: end a transformation with .pipe(), and use types that JSON has.';
+  for (const [schema, place] of [
+    [z.object({ any: z.unknown(), at: length }), 'GET /things, query, field "at",'],
+    [
+      z.object({ items: z.array(z.object({ at: length.optional() })) }),
+      'GET /things, query, field "items[].at",',
+    ],
+    [z.object({ properties: z.bigint() }), 'GET /things, query, field "properties",'],
+    [z.array(z.map(z.string(), z.string())), 'GET /things, query, field "[]",'],
+    [length, 'GET /things, query'],
+  ] as const) {
+    assert.throws(() => createSchemaSet().convert(schema, 'output', 'GET /things, query'), {
+      name: 'StartError',
+      message: `The schema of ${place} ${advice}`,
+    });
+  }
 });
 
 test('a schema that contains itself needs an id', () => {

@@ -25,7 +25,7 @@ for (const [what, facts, expected] of [
   });
 }
 
-test('the API key stands in the header that the settings name', () => {
+test('the API key is in the header that the settings name', () => {
   const { apiKey } = describeSecuritySchemes({
     ...{ tokenUrl: '/login', refreshUrl: '/refresh', apiKeyHeader: 'X-Key', scopes: {} },
   });
