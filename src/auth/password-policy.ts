@@ -1,50 +1,38 @@
 /**
- * Which passwords are accepted, after NIST SP 800-63B, section 3.1.1.2, and OWASP ASVS 5.0, section 6.2: length is what
- * counts, no kind of character is required, none is forbidden, and what is tried first is refused:
+ * The password policy, after NIST SP 800-63B, section 3.1.1.2, and OWASP ASVS 5.0, section 6.2: the length counts, and no
+ * kind of character is required or forbidden. Passwords that attackers try first are rejected:
  *
- * - the commonest passwords, also with letters replaced ("p@ssw0rd") or up to four digits and signs around them
- * - sequences, repetitions and common words with a number, which have less than 28 bits by `text-bits.ts`
- * - what is made of the user's own names or of the name of the service. These are taken out of the password before its
- *   length is measured, whatever their case and whatever separates their parts: "ada_lovelace", "Lovelace-Ada1" and
- *   "4d4lovelace2026" are refused, and "ada_lovelace knits socks" is accepted
+ * - the most common passwords, also with replaced letters ("p@ssw0rd") or with up to four digits and signs around them
+ * - sequences, repetitions and common words with a number, which have fewer than 28 bits by `text-bits.ts`
+ * - passwords made of the names of the user or the name of the service. These names are removed, in any case and with any
+ *   separators, before the length is measured: "ada_lovelace", "Lovelace-Ada1" and "4d4lovelace2026" are rejected, and
+ *   "ada_lovelace knits socks" is accepted
  */
 
 import { commonPasswords } from './common-passwords.ts';
+import { unambiguousDisguises } from './disguised-letters.ts';
 import { textBits } from './text-bits.ts';
 
-/** The fewest and the most characters (Unicode code points) of a password. */
+/** The minimum and maximum number of characters (Unicode code points) of a password. */
 export const passwordLength = { min: 8, max: 128 } as const;
 
-/** Whose password it is, and where: what a guesser tries first. */
+/** The names that an attacker tries first for this account. */
 export interface PasswordOwner {
   readonly username: string;
   readonly email: string;
-  /** What the service calls itself. */
+  /** The name of the service. */
   readonly service?: string;
 }
 
-/** "abcdefghijklmnop" has 16 bits, "admin2026" 27, "football team" 33, and eight letters and digits drawn at random over 40. */
+/** "abcdefghijklmnop" has 16 bits, "admin2026" 27, "football team" 33, and eight random letters and digits more than 40. */
 const minBits = 28;
 
-/** Shorter names stand in too many words by chance. */
+/** Shorter names occur in too many words by chance. */
 const minNameLength = 3;
 
-/** Letters that people replace by digits and signs. */
-const disguises: Readonly<Record<string, string>> = {
-  '0': 'o',
-  '1': 'i',
-  '3': 'e',
-  '4': 'a',
-  '5': 's',
-  '7': 't',
-  '@': 'a',
-  $: 's',
-  '!': 'i',
-};
-
-/** What is wrong with a new password, as a sentence that says what to do; undefined for nothing. */
+/** Returns why a new password is not accepted, as a sentence with the remedy; undefined if it is accepted. */
 export function findPasswordError(password: string, owner: PasswordOwner): string | undefined {
-  // As it is hashed: whatever keyboard it was typed on.
+  // Normalised as for hashing, so that the keyboard makes no difference.
   const normalised = password.normalize('NFKC');
   const length = lengthOf(normalised);
   if (length < passwordLength.min) return `Use at least ${passwordLength.min} characters.`;
@@ -65,19 +53,19 @@ function isCommon(lower: string): boolean {
   return [lower, core, plainLetters(lower), plainLetters(core)].some((text) => commonPasswords.has(text));
 }
 
-/** Whether too little is left of a password without these names, or only a common password. */
+/** Returns whether a password without these names is too short, or is a common password. */
 function isMadeOf(names: readonly string[], lower: string): boolean {
   return [lower, plainLetters(lower)].some((text) => {
     const compact = withoutSeparators(text);
     const rest = names.reduce((left, name) => left.replaceAll(name, ''), compact);
     if (rest === compact) return false;
-    // Separators count where they stand between other characters, as in a sentence.
+    // Separators count if other characters remain, as in a sentence.
     const length = lengthOf(rest) + (lengthOf(rest) > 0 ? lengthOf(text) - lengthOf(compact) : 0);
     return length < passwordLength.min || commonPasswords.has(rest) || /^\d*$/.test(rest);
   });
 }
 
-/** The names that a password must not be made of, the longest first, so that a part is not taken out of the whole. */
+/** Returns the forbidden names, longest first, so that a whole name is removed before its parts. */
 function namesOf({ username, email, service = '' }: PasswordOwner): string[] {
   const at = email.lastIndexOf('@');
   const [mailbox, domain] = [email.slice(0, at), email.slice(at + 1)];
@@ -91,9 +79,9 @@ function namesOf({ username, email, service = '' }: PasswordOwner): string[] {
   );
 }
 
-/** The text with the letters that its digits and signs stand for. */
+/** Replaces digits and signs by the letters that they usually represent. */
 function plainLetters(text: string): string {
-  return text.replace(/[013457@$!]/g, (character) => disguises[character] ?? character);
+  return text.replace(/[013457@$!]/g, (character) => unambiguousDisguises[character] ?? character);
 }
 
 function withoutSeparators(text: string): string {

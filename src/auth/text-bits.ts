@@ -1,23 +1,23 @@
 /**
- * How much chance is in a text, measured as the bits that it costs to write down for somebody who expects words: letters
- * by how often one follows another in words and names, words that people use in secrets, capitals and digits where people
- * put them, sequences, and what was there before. Random letters cost more that way than by the alphabet alone, and what
- * people make up costs much less:
+ * Estimates the randomness of a text: the bits needed to encode it with a model of texts that people make up. The model knows
+ * how often letters follow each other in words and names, common words in secrets, the usual places of capitals and digits,
+ * sequences, and repetitions. Random letters need more bits than by their alphabet alone, and made-up texts far fewer:
  *
  *     text                                        bits    by its alphabet
  *     f4c1a9...  (openssl rand -hex 32)           300     256
  *     ThisIsMySecretKeyForJwtSigning2024          103     204
  *
- * It is a shortest path: `minBits[n]` is the least cost of the first n characters, over all ways to divide them.
+ * The estimate is a shortest path: `minBits[n]` is the minimum cost of the first n characters over all ways to divide them.
  *
- * The letters come from word lists (English by frequency, and the BIP-39 lists of six languages) and from first names;
- * only counts of pairs are kept here.
+ * The costs of letters come from word lists (English by frequency, and the BIP-39 lists of six languages) and from first
+ * names. Only the frequencies of pairs are stored.
  */
 
 import { commonPasswords } from './common-passwords.ts';
+import { allDisguises } from './disguised-letters.ts';
 import { placeholderWords } from './published-secrets.ts';
 
-/** The cost of each letter after each letter, and in the last row at the start, in thirds of a bit and in base 36. */
+/** The cost of each letter after each letter (last row: at the start of a word), in thirds of a bit, in base 36. */
 const pairs = `
 vfdcokflenj9e8qgr8daggmoik 8fuq8zzu9nrarr9zz9hnbqvzhw 8zgx8zy8bzddzt8zqdocdwzzkz 8pph6tkq7qshnk8rzcgsempzgx
 dkebfjhpinlaf9khp7acjhmhjl 8zzz8bwz8xwbwz9zzaogbzzzjz 8vzp6vfc9zzdoeazzaipbzozjz 6rvq6tzq9yshlj8yxeoedtszgz
@@ -39,21 +39,6 @@ const words: ReadonlySet<string> = new Set(
   ),
 );
 
-/** Letters that people replace by digits and signs. */
-const disguises: Readonly<Record<string, string>> = {
-  '0': 'o',
-  '1': 'i',
-  '3': 'e',
-  '4': 'a',
-  '5': 's',
-  '7': 't',
-  '8': 'b',
-  '9': 'g',
-  '@': 'a',
-  $: 's',
-  '!': 'i',
-};
-
 /** The rows and columns of a keyboard, in both directions. */
 const walks = [
   ...['1234567890-=', '!@#$%^&*()_+', 'qwertyuiop[]', "asdfghjkl;'", 'zxcvbnm,./'],
@@ -63,13 +48,13 @@ const walks = [
 
 type Kind = 'lower' | 'upper' | 'digit' | 'separator' | 'other';
 
-/** In bits: what a word costs, and what the rest costs when it is no letter. */
+/** The costs of words, of characters other than letters, and of repetitions, in bits. */
 const costs = { word: 11.5, disguise: 1.5, digit: 3.32, separator: 3, other: 6.5, sequence: 0.5, copy: 3 };
 
-/** A longer text is judged by its beginning: a copy of what was before is looked for at each place. */
+/** Only this many characters of a text are judged, because repetitions are searched from every position. */
 const maxLength = 512;
 
-/** The bits that a text costs to write down. */
+/** Returns the estimated bits of a text. */
 export function textBits(whole: string): number {
   const text = whole.slice(0, maxLength);
   const minBits = new Float64Array(text.length + 1).fill(Number.POSITIVE_INFINITY);
@@ -89,7 +74,7 @@ export function textBits(whole: string): number {
   return minBits[text.length] ?? 0;
 }
 
-/** The bits that a text of this length would cost if each character of its alphabet were as likely as any other. */
+/** Returns the bits of a uniformly random text of this length and alphabet. */
 export function uniformBits(whole: string): number {
   const text = whole.slice(0, maxLength);
   const plain = text.replaceAll('-', '');
@@ -121,7 +106,7 @@ function characterBits(text: string, at: number): number {
   }
 }
 
-/** Whether the step to this character is that of the two before: 345, cba, zzz, qwe, 1qa. */
+/** Returns whether this character continues a sequence of the two before it: 345, cba, zzz, qwe, 1qa. */
 function continuesSequence(text: string, at: number): boolean {
   if (at < 2) return false;
   const three = text.slice(at - 2, at + 1).toLowerCase();
@@ -130,7 +115,7 @@ function continuesSequence(text: string, at: number): boolean {
   return Math.abs(step) <= 1 && step === text.charCodeAt(at - 1) - text.charCodeAt(at - 2);
 }
 
-/** The known words that begin here, whatever their case, also with letters that are replaced as in "s3cr3t". */
+/** Yields the known words that begin here, in any case, also with replaced letters as in "s3cr3t". */
 function* wordsAt(text: string, at: number): Generator<{ readonly length: number; readonly bits: number }> {
   let word = '';
   let capitals = 0;
@@ -142,7 +127,7 @@ function* wordsAt(text: string, at: number): Generator<{ readonly length: number
     if (kind === 'lower' || kind === 'upper') {
       word += character.toLowerCase();
     } else {
-      const letter = disguises[character];
+      const letter = allDisguises[character];
       if (letter === undefined) return;
       word += letter;
       disguised += 1;
@@ -155,7 +140,7 @@ function* wordsAt(text: string, at: number): Generator<{ readonly length: number
   }
 }
 
-/** How many characters from here stand somewhere before too. */
+/** Returns the length of the longest text from here that also occurs earlier. */
 function matchLength(text: string, at: number): number {
   let longest = 0;
   for (let from = 0; from < at; from += 1) {

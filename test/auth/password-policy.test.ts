@@ -52,6 +52,8 @@ describe('a new password', () => {
     ['a common one with digits behind it', 'sunshine2026', /many people/],
     ['a common one with signs around it', '**Football!!', /many people/],
     ['a common one in leetspeak', 'P@ssw0rd', /many people/],
+    ['a common one with a 9 that is a number, in leetspeak', 'p0rsche9', /many people/],
+    ['a common one with an 8 that is a number, in leetspeak', 'fly3rs88', /many people/],
     ['a word and a sequence', 'admin123', /tried first/],
     ['a common one and a sequence', 'password12345678', /tried first|many people/],
     ['a sequence of letters', 'abcdefghijklmnop', /tried first/],
