@@ -1,11 +1,11 @@
 /**
- * From credentials to principals.
+ * Resolves credentials to principals.
  *
- * An access token proves by its signature that this server made it, and for which session; who the user is, and what the
- * user may do now, is what the database says of that session, never what the token says. An API key is looked up as it
- * is. Either answer is believed for `recheckMs` (credential-cache.ts): that is the time within which a session that was
- * ended, a role that was changed or a user who was deleted elsewhere takes effect here. The process in which it happens
- * calls `forget...` when the change is committed, and knows it at once.
+ * The signature of an access token proves that this server issued it for a session. The user and the permissions come from
+ * the database row of that session, never from the token. An API key is looked up in the database. Both results are cached
+ * for `recheckMs` (credential-cache.ts). After an ended session, a changed role or a deleted user in another process, this
+ * process applies the change within that time. The process that makes the change calls `forget...` after the commit and
+ * applies it immediately.
  */
 
 import { AppError } from '../errors.ts';
@@ -15,31 +15,31 @@ import type { TokenClaims } from './jwt-claims.ts';
 import type { ApiKeyPrincipal, Principal, SessionPrincipal } from './principal.ts';
 import { TokenError, type TokenErrorCode } from './token-error.ts';
 
-/** What a request shows to say who it is from. */
+/** The credential of a request. */
 export type Credential =
   | { readonly kind: 'bearer'; readonly token: string }
   | { readonly kind: 'apiKey'; readonly key: string };
 
 export interface Authenticator {
   /**
-   * Who stands behind the credential; without a promise if it was checked a moment ago. Rejects with a
-   * RefusedCredential, or with the AppErrors of the database.
+   * Returns the principal of the credential, synchronously if it is cached. Rejects with a RefusedCredential, or with an
+   * AppError of the database.
    */
   identify(credential: Credential): Principal | Promise<Principal>;
-  /** The same, asking the database in any case: for what must not rest on an answer that is some seconds old. */
+  /** Like `identify`, but always asks the database: for decisions that must not use a cached result. */
   identifyNow(credential: Credential): Promise<Principal>;
-  /** The next use of this session's tokens in this process asks the database. */
+  /** Removes the tokens of this session from the cache of this process. */
   forgetSession(sessionId: string): void;
-  /** The next use of this API key in this process asks the database. */
+  /** Removes this API key from the cache of this process. */
   forgetApiKey(keyId: number): void;
-  /** The same for all credentials of a user: the role or the name has changed, or the user is gone. */
+  /** Removes all credentials of a user from the cache: after a change of role or name, or after deletion. */
   forgetUser(userId: number): void;
 }
 
-/** Why a credential is refused, for the log. */
+/** Why a credential was rejected, for the log. */
 export type RefusalReason = TokenErrorCode | 'session_over' | 'unknown_api_key';
 
-/** A credential that stands for nobody: `unauthenticated`, with a sentence for the client that says why. */
+/** The error for an invalid credential: `unauthenticated`, with the reason as a sentence for the client. */
 export class RefusedCredential extends AppError {
   readonly reason: RefusalReason;
 
@@ -50,20 +50,20 @@ export class RefusedCredential extends AppError {
   }
 }
 
-/** The refusal of an access token whose session is over. */
+/** Creates the error for an access token whose session is over. */
 export function sessionOver(): RefusedCredential {
   return new RefusedCredential('session_over', 'The session of this access token is over: sign in again.');
 }
 
 export interface AuthenticatorOptions {
   readonly jwt: Pick<Jwt, 'verify'>;
-  /** Whom a session is of, as the database has it now; undefined if there is no such session, or it is over. */
+  /** Loads the current principal of a session; undefined if the session does not exist or is over. */
   loadSession(sessionId: string): Promise<SessionPrincipal | undefined>;
-  /** Whom an API key stands for now; undefined if it is none, or is not in force. */
+  /** Loads the current principal of an API key; undefined if the key does not exist or is not valid. */
   loadApiKey(key: string): Promise<ApiKeyPrincipal | undefined>;
-  /** How long an answer of the database is believed, in milliseconds. */
+  /** How long a result of the database is cached, in milliseconds. */
   readonly recheckMs: number;
-  /** How many credentials of either kind are remembered. */
+  /** The maximum number of cached credentials of each kind. Default 10,000. */
   readonly maxEntries?: number;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
@@ -93,7 +93,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       if (principal === undefined) {
         throw new RefusedCredential(
           'unknown_api_key',
-          'This API key is not in force: it is mistyped, has ended, or was revoked.',
+          'This API key is not valid: it is mistyped, has expired, or was revoked.',
         );
       }
       return { principal, endsAt: Number.POSITIVE_INFINITY };

@@ -1,7 +1,7 @@
 /**
- * The 3,500 commonest passwords of 8 or more characters, the commonest first, in lower case: what is tried first at many
- * accounts (ASVS 5.0, 6.2.4, asks for 3,000). The order is that of the list in the package @zxcvbn-ts/language-common
- * 4.1.3 (MIT), which comes from published collections of leaked passwords. Some are coarse: so people chose them.
+ * The 3,500 most common passwords of 8 or more characters, most common first, in lower case. Attackers try these first
+ * (ASVS 5.0, 6.2.4, requires 3,000). The order is that of the list in the package @zxcvbn-ts/language-common 4.1.3 (MIT),
+ * which was compiled from published collections of leaked passwords. Some entries are coarse, because users chose them.
  */
 export const commonPasswords: ReadonlySet<string> = new Set(
   `

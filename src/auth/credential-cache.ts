@@ -1,53 +1,53 @@
 /**
- * Credentials that were checked a moment ago. A request with one of them costs a look-up in a map; every other one asks
- * the database, and those that ask for the same credential at the same time ask together.
+ * A cache of checked credentials. A request with a cached credential costs one map look-up. For any other credential the
+ * database is asked once, and concurrent requests with the same credential share that look-up.
  *
- *                 asked for               answered, and nothing was forgotten meanwhile
- *     unknown ---------------> looked up ------------------------------------------------> known
+ *               first request                found, and no `forget` in the meantime
+ *     unknown ---------------> looking up -----------------------------------------------> known
  *        ^                         |                                                         |
- *        +---- refused, failed, or forgotten meanwhile ----+---- too old, expired, forgotten, pushed out ----+
+ *        +---- rejected, failed, or `forget` ----------+---- too old, expired, `forget`, or evicted ----+
  *
- * What holds:
- * - Who asks at a time t gets what a look-up said that began after t - `recheckMs`. A credential that was revoked before
- *   that is refused, whoever revoked it, in whatever process.
- * - `getNow` answers with a look-up that began after it was called.
- * - After a `forget`, who asks gets what a look-up said that began after it. One that is under way still answers those
- *   who asked before, and nobody else: its answer is not remembered.
- * - Nothing is served after the credential's own end.
- * - What was refused is not remembered: an attacker fills no memory, and a key that is made is in force at once.
- * - At most `maxEntries` are known; the one whose look-up is longest ago goes first. One in use is looked up again every
- *   `recheckMs`, so those are the ones that nobody uses. To have gone costs a look-up, and never changes an answer.
- * - A clock that is set back makes entries from the future, which are not believed.
+ * Guarantees:
+ * - A request at time t gets the result of a look-up that began after t - `recheckMs`. A credential revoked before that time
+ *   is rejected, in whichever process it was revoked.
+ * - `getNow` returns the result of a look-up that began after the call.
+ * - After `forget`, a request gets the result of a look-up that began after it. A look-up in progress is still used for the
+ *   requests that were already waiting, but its result is not cached.
+ * - A credential is never valid after its own expiry.
+ * - Rejections are not cached: an attacker cannot fill the memory, and a new key is valid immediately.
+ * - At most `maxEntries` are cached; the entry with the oldest look-up is evicted first. A credential in use is looked up
+ *   again every `recheckMs`, so the evicted ones are unused. Eviction costs a look-up and never changes a result.
+ * - After the clock is set back, entries with a time in the future are ignored.
  *
  * Times are milliseconds since 1970.
  */
 
-/** What a look-up found: whom the credential stands for, and until when it can at all. */
+/** The result of a look-up: the principal of the credential, and when the credential itself expires. */
 export interface Found<Principal> {
   readonly principal: Principal;
   readonly endsAt: number;
 }
 
 export interface CredentialCache<Principal> {
-  /** Whom the credential stands for; without a promise if it is known. Rejects with what the look-up rejects with. */
+  /** Returns the principal of the credential, synchronously if it is cached. Rejects with the error of the look-up. */
   get(credential: string): Principal | Promise<Principal>;
   /**
-   * Looks the credential up, whatever is known of it. Rejects with what the look-up rejects with. The result is
-   * remembered like any other, and a look-up that finds the credential refused makes it unknown.
+   * Looks up the credential without using the cache. Rejects with the error of the look-up. The result is cached like any
+   * other, and a rejected credential is removed from the cache.
    */
   getNow(credential: string): Promise<Principal>;
-  /** Makes every credential of these principals unknown. */
+  /** Removes every credential of the matching principals from the cache. */
   forget(isMeant: (principal: Principal) => boolean): void;
 }
 
 export interface CredentialCacheOptions<Principal> {
-  /** Asks who stands behind a credential at this time. Rejects if nobody does. */
+  /** Loads the principal of a credential at this time. Rejects if the credential is not valid. */
   lookUp(credential: string, time: number): Promise<Found<Principal>>;
-  /** How long an answer is believed, counted from the start of its look-up. With 0, every request asks for itself. */
+  /** How long a result is cached, from the start of its look-up, in milliseconds. With 0, every request looks up. */
   readonly recheckMs: number;
   readonly maxEntries: number;
   now(): number;
-  /** Whether an error of a look-up says that the credential is refused, and not only that the look-up failed. */
+  /** Whether the error means that the credential is not valid, rather than that the look-up failed. */
   isRefusal(error: unknown): boolean;
 }
 
@@ -67,7 +67,7 @@ export function createCredentialCache<Principal>(
   options: CredentialCacheOptions<Principal>,
 ): CredentialCache<Principal> {
   const { recheckMs, maxEntries, now } = options;
-  // In the order in which they became known, so that the oldest stands first.
+  // In the order of insertion, so that the oldest entry is first.
   const known = new Map<string, Known<Principal>>();
   const lookUps = new Map<string, LookUp<Principal>>();
 
@@ -92,12 +92,12 @@ export function createCredentialCache<Principal>(
 
     forget(isMeant) {
       for (const [credential, { principal }] of known) if (isMeant(principal)) known.delete(credential);
-      // Whom those under way are for is not known yet.
+      // The principals of look-ups in progress are not known yet, so all of them are dropped.
       lookUps.clear();
     },
   };
 
-  /** Waits for what others wait for already, unless that is good only for those who asked before its end. */
+  /** Waits for a look-up in progress. Looks up again if the credential that it found has expired by the time of this request. */
   async function join({ answer }: LookUp<Principal>, credential: string, time: number): Promise<Principal> {
     const { principal, endsAt } = await answer;
     return time < endsAt ? principal : lookUp(credential, time);

@@ -3,13 +3,13 @@
  *
  *     base64url(header) . base64url(payload) . base64url(HMAC(key, everything before the last dot))
  *
- * Nothing here knows what header and payload say.
+ * This module does not interpret the header or the payload.
  */
 
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { decodeBase64url, encodeBase64url } from './base64url.ts';
 
-/** The algorithms of this server, with the size of the MAC, which is also the least size of a key, in bytes. */
+/** The supported algorithms, with the size of the MAC in bytes, which is also the minimum size of a key. */
 export const jwtAlgorithms = {
   HS256: { hash: 'sha256', bytes: 32 },
   HS384: { hash: 'sha384', bytes: 48 },
@@ -18,7 +18,7 @@ export const jwtAlgorithms = {
 
 export type JwtAlgorithm = keyof typeof jwtAlgorithms;
 
-/** The three parts as they stand in the text, and what the signature is made over. */
+/** The three encoded parts, and the text that the signature covers. */
 export interface CompactJws {
   readonly header: string;
   readonly payload: string;
@@ -26,7 +26,7 @@ export interface CompactJws {
   readonly signingInput: string;
 }
 
-/** The parts of a compact JWS; undefined if the text has not exactly two dots. */
+/** Splits a compact JWS. Returns undefined unless the text has exactly two dots. */
 export function splitCompact(text: string): CompactJws | undefined {
   const first = text.indexOf('.');
   const second = text.indexOf('.', first + 1);
@@ -39,7 +39,7 @@ export function splitCompact(text: string): CompactJws | undefined {
   };
 }
 
-/** Signs a payload under a header that is encoded already, so that it can be encoded once for many tokens. */
+/** Signs a payload. The header is passed encoded, so that it is encoded once for many tokens. */
 export function signCompact(
   encodedHeader: string,
   payload: string,
@@ -51,8 +51,8 @@ export function signCompact(
 }
 
 /**
- * Whether the signature is the one this key makes. The MACs are compared in constant time: how long it takes
- * says nothing about how many bytes of a guess were right.
+ * Returns whether the signature is valid for this key. The MACs are compared in constant time, so the duration discloses
+ * nothing about how many bytes of a guess are correct.
  */
 export function isSigned(
   { signature, signingInput }: CompactJws,

@@ -1,4 +1,4 @@
-/** The claims of an access token (RFC 7519, section 4.1; RFC 9068, section 2.2): which there are, and when they hold. */
+/** The claims of an access token and their validation (RFC 7519, section 4.1; RFC 9068, section 2.2). */
 
 import type { JsonObject } from './strict-json.ts';
 import { TokenError } from './token-error.ts';
@@ -6,9 +6,9 @@ import { TokenError } from './token-error.ts';
 export interface TokenClaims {
   readonly iss: string;
   readonly aud: string | readonly string[];
-  /** Who the token is about: the id of a user. */
+  /** The id of the user. */
   readonly sub: string;
-  /** The session that the token belongs to. */
+  /** The id of the session. */
   readonly sid: string;
   readonly jti: string;
   /** Seconds since 1970, like the two below. */
@@ -20,13 +20,13 @@ export interface TokenClaims {
 export interface ClaimRules {
   readonly issuer: string;
   readonly audience: string;
-  /** How far the clocks of two machines may be apart, in seconds. */
+  /** The accepted difference between the clocks of two machines, in seconds. */
   readonly leewaySeconds: number;
 }
 
 const maxIdentifierLength = 255;
 
-/** Checks the claims of a token whose signature holds, and gives those that are known. Throws a TokenError. */
+/** Validates the claims of a token with a valid signature, and returns the known ones. Throws a TokenError. */
 export function readClaims(payload: JsonObject, rules: ClaimRules, nowSeconds: number): TokenClaims {
   const { iss, aud, sub, sid, jti, iat, nbf, exp } = payload;
   if (iss !== rules.issuer) {
@@ -50,7 +50,7 @@ export function readClaims(payload: JsonObject, rules: ClaimRules, nowSeconds: n
   return { iss, aud, sub, sid, jti, iat, nbf, exp };
 }
 
-/** Whether a value can be an issuer, an audience, a subject or an id. */
+/** Returns whether a value can be an issuer, an audience, a subject or an id. */
 export function isIdentifier(value: unknown): value is string {
   return typeof value === 'string' && value.length > 0 && value.length <= maxIdentifierLength;
 }
@@ -61,7 +61,7 @@ function isAudience(value: unknown): value is string | readonly string[] {
   );
 }
 
-/** A NumericDate (RFC 7519, section 2). Fractions are allowed there; whole seconds are all that is made here. */
+/** Returns whether a value is a NumericDate (RFC 7519, section 2) in whole seconds, the only kind that this server issues. */
 function isTime(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0;
 }

@@ -1,23 +1,23 @@
 /**
- * Access tokens: JSON Web Tokens (RFC 7519) of the profile in RFC 9068, signed with HMAC, written and read by hand so
- * that all the rules of RFC 8725 can be seen in one place.
+ * Access tokens: JSON Web Tokens (RFC 7519) with the profile of RFC 9068, signed with HMAC. The implementation is our own, so
+ * that all rules of RFC 8725 are visible in one place.
  *
- * A token is refused at the first of these that does not hold, cheapest first, and nothing of it is believed earlier:
+ * A token is rejected by the first check that fails, cheapest first. No part of it is trusted before its check:
  *
- *     size      at most 4096 characters, before anything is looked at
- *     shape     exactly three parts, each in the one base64url that its bytes have
- *     header    the algorithm and type of this server, no extension, a key id that is known     jwt-header.ts
+ *     size      at most 4096 characters
+ *     shape     exactly three parts, each in canonical base64url
+ *     header    the algorithm and type of this server, no extensions, a known key id            jwt-header.ts
  *     MAC       compared in constant time                                                       jws.ts
- *     payload   one JSON object in UTF-8, no member twice                                       strict-json.ts
+ *     payload   one JSON object in UTF-8 without duplicate members                              strict-json.ts
  *     claims    issuer, audience, identifiers, times                                            jwt-claims.ts
  *
- * The header never chooses: the algorithm is fixed when the server starts, and a key id can only name one of its keys.
+ * The header controls nothing: the algorithm is fixed at the start, and the key id can only select a key of this server.
  *
- * Rotation. Each secret has a key id that is derived from it. The first secret signs, all of them verify. To rotate,
- * put a new secret in front, and take the old one away when its last token has expired.
+ * Rotation. Each secret has a key id that is derived from it. The first secret signs, all secrets verify. To rotate, put a
+ * new secret first, and remove the old one when its last token has expired.
  *
- * What it is not: there are no public keys, so whoever can verify a token can also make one; there is no encryption,
- * so a token holds nothing but ids; and a token cannot be taken back, which is what the session it names is for.
+ * Limits. There are no public keys, so every holder of a secret can both verify and issue tokens. There is no encryption, so
+ * a token contains only ids. A token cannot be revoked; the session that it names can.
  */
 
 import { createHash, createSecretKey, type KeyObject, randomUUID } from 'node:crypto';
@@ -30,7 +30,7 @@ import { TokenError } from './token-error.ts';
 
 export interface JwtOptions extends ClaimRules {
   readonly algorithm: JwtAlgorithm;
-  /** The first one signs, all of them verify. Each has at least as many bytes as the algorithm's hash. */
+  /** The first one signs, all of them verify. Each needs at least as many bytes as the hash of the algorithm. */
   readonly secrets: readonly string[];
 }
 
@@ -42,17 +42,17 @@ export interface TokenRequest {
 
 export interface Jwt {
   /**
-   * Makes a token that is valid from `nowSeconds`, whole seconds since 1970. Throws a RangeError for a request that
-   * `verify` would refuse.
+   * Creates a token that is valid from `nowSeconds`, in whole seconds since 1970. Throws a RangeError for a token that
+   * `verify` would reject.
    */
   sign(request: TokenRequest, nowSeconds: number): string;
-  /** The claims of a token that holds at `nowSeconds`. Throws a TokenError. */
+  /** Returns the claims of a token that is valid at `nowSeconds`. Throws a TokenError. */
   verify(token: string, nowSeconds: number): TokenClaims;
 }
 
 const maxTokenLength = 4096;
 
-/** Prepares keys and headers. Throws a RangeError for options with which no token could be trusted. */
+/** Creates the signer and verifier. Throws a RangeError for insecure or invalid options. */
 export function createJwt({ algorithm, secrets, ...rules }: JwtOptions): Jwt {
   checkRules(rules);
   const keys = new Map(secrets.map((secret) => [keyIdOf(secret), createKey(secret, algorithm)]));
@@ -62,15 +62,18 @@ export function createJwt({ algorithm, secrets, ...rules }: JwtOptions): Jwt {
   const signingHeader = encodeHeader(algorithm, signingKeyId);
 
   /**
-   * A header that is letter for letter one that is written here needs no parsing: parsing is a function of the text,
-   * and what it would find in this text is known. Any other header takes the long way.
+   * The keys by the exact encoded headers that this server writes. Such a header needs no parsing, because the result is
+   * known. Any other header is parsed.
    */
   const keysByHeader = new Map([...keys].map(([keyId, key]) => [encodeHeader(algorithm, keyId), key]));
 
   function keyFor(header: string): KeyObject {
     const key = keysByHeader.get(header) ?? keys.get(readHeader(header, algorithm));
     if (key === undefined) {
-      throw new TokenError('unknown_key', 'The access token is signed with a key that is not in use.');
+      throw new TokenError(
+        'unknown_key',
+        'The access token is signed with a key that this server does not use.',
+      );
     }
     return key;
   }
@@ -87,7 +90,9 @@ export function createJwt({ algorithm, secrets, ...rules }: JwtOptions): Jwt {
         nowSeconds < 0 ||
         exp <= nowSeconds
       ) {
-        throw new RangeError('The times of a token must be whole seconds, and its lifetime more than none.');
+        throw new RangeError(
+          'The times of a token must be whole seconds, and its lifetime must be positive.',
+        );
       }
       const claims: TokenClaims = {
         iss: rules.issuer,
@@ -108,7 +113,7 @@ export function createJwt({ algorithm, secrets, ...rules }: JwtOptions): Jwt {
       if (token.length > maxTokenLength) throw new TokenError('too_long', 'The access token is too long.');
       const jws = splitCompact(token);
       if (jws === undefined) {
-        throw new TokenError('malformed', 'The access token has not exactly three parts.');
+        throw new TokenError('malformed', 'The access token does not have exactly three parts.');
       }
       if (!isSigned(jws, algorithm, keyFor(jws.header))) {
         throw new TokenError('bad_signature', 'The signature of the access token is wrong.');
@@ -139,8 +144,8 @@ function createKey(secret: string, algorithm: JwtAlgorithm): KeyObject {
 }
 
 /**
- * The public name of a secret, the same in every process that has it. It gives away no more than any token does: a
- * guess at the secret can be checked with either, which is why a secret must not be guessable.
+ * Returns the public id of a secret, which is the same in every process. It discloses no more than any token does: with
+ * either of them a guess of the secret can be verified, so a secret must not be guessable.
  */
 function keyIdOf(secret: string): string {
   const digest = createHash('sha256').update('strata jwt key id\0').update(secret).digest();

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 
-/** A token as it is mailed, and what is kept of it. */
+/** A token that is sent by mail, and its stored hash. */
 export interface OneTimeToken {
   /** `sot_` and 256 random bits in base64url. */
   readonly token: string;
@@ -9,15 +9,15 @@ export interface OneTimeToken {
 
 const form = /^sot_[A-Za-z0-9_-]{43}$/;
 
-/** Makes a token. Its prefix lets programs that look for leaked secrets recognise it. */
+/** Creates a token. Its prefix allows secret scanners to recognise it. */
 export function createOneTimeToken(): OneTimeToken {
   const token = `sot_${randomBytes(32).toString('base64url')}`;
   return { token, hash: sha256(token) };
 }
 
 /**
- * What is kept of a token, to look it up by; undefined for a text that never was one. One round of SHA-256 is enough:
- * nobody guesses 256 random bits, so there is nothing for a slow hash to slow down.
+ * Returns the hash by which a token is stored and found; undefined for a malformed text. One round of SHA-256 is sufficient:
+ * 256 random bits cannot be guessed, so a slow hash would add no protection.
  */
 export function hashOneTimeToken(token: string): Buffer | undefined {
   return form.test(token) ? sha256(token) : undefined;

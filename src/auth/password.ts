@@ -1,19 +1,19 @@
 /**
- * Passwords at rest: scrypt (RFC 7914) with the parameters that OWASP's password storage cheat sheet names,
- * N = 2^17, r = 8, p = 1. One hash takes 128 MiB and some tenths of a second of one core, which is the point: it
- * costs whoever stole the table as much for every guess.
+ * Password hashing with scrypt (RFC 7914) and the parameters of the OWASP password storage cheat sheet: N = 2^17, r = 8,
+ * p = 1. One hash takes 128 MiB and some tenths of a second of one core. An attacker who stole the table pays that price for
+ * every guess.
  *
- * It costs the server too. The work runs in libuv's thread pool, off the event loop; no more than a few run at a
- * time, because each holds its memory and one of the pool's four threads. The others wait in two lanes, and when a lane is
- * full a caller is refused at once instead of waiting for minutes:
+ * The server pays it too. The work runs in the thread pool of libuv, off the event loop. Only a few hashes run at a time,
+ * because each holds its memory and one of the four threads of the pool. The others wait in two lanes, and when a lane is
+ * full, a caller is rejected immediately instead of waiting for minutes:
  *
- *     sign-in        whoever has an account: sign in, confirm or change the password, set one with a mailed token
- *     registration   anybody: at most all places but one, and a fourth of the turns while others wait for sign-in
+ *     sign-in        users with an account: sign in, confirm or change the password, set one with a mailed token
+ *     registration   all others: never the last free place, and a quarter of the throughput while sign-ins wait
  *
- * So registrations cannot keep users from signing in. In each lane the addresses of clients take turns.
+ * So registrations cannot keep users from signing in. Within a lane, client addresses are served round robin.
  *
- * Stored as `$scrypt$ln=17,r=8,p=1$<salt>$<key>`, base64 without padding. The parameters travel with the hash, so
- * they can be raised later: old hashes still verify, and `needsRehash` says which to renew at the next login.
+ * A hash is stored as `$scrypt$ln=17,r=8,p=1$<salt>$<key>`, in base64 without padding. The parameters are part of the hash,
+ * so they can be raised later: old hashes still verify, and `needsRehash` selects those to renew at the next login.
  */
 
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
@@ -21,33 +21,33 @@ import { promisify } from 'node:util';
 import { createSemaphore } from '../concurrency/semaphore.ts';
 import { AppError } from '../errors.ts';
 
-/** Says that nobody waits for the hash any more: an AbortSignal, or something lighter. */
+/** Aborts the work when its caller no longer waits: an AbortSignal or a lighter equivalent. */
 export type PasswordSignal = Pick<AbortSignal, 'aborted' | 'reason'>;
 
-/** For whom a password is hashed, which decides when it is. */
+/** Scheduling of the work on a password. */
 export interface PasswordWork {
   readonly signal?: PasswordSignal | undefined;
-  /** By default `sign-in`. */
+  /** Default `sign-in`. */
   readonly lane?: 'sign-in' | 'registration';
-  /** Who causes the work, such as the address of the client; sources take turns. */
+  /** The cause of the work, such as the client address. Sources are served round robin. */
   readonly source?: string;
 }
 
 export interface PasswordHasher {
-  /** Hashes a password with a new salt. Rejects with `not_ready` when too many wait, or the signal's reason. */
+  /** Hashes a password with a new salt. Rejects with `not_ready` if the lane is full, or with the reason of the signal. */
   hash(password: string, work?: PasswordWork): Promise<string>;
-  /** Whether the password is the one of a stored hash, in constant time. False for a hash it cannot read. */
+  /** Returns whether the password matches a stored hash, in constant time. False for an unreadable hash. */
   verify(password: string, stored: string, work?: PasswordWork): Promise<boolean>;
-  /** Whether a stored hash has other parameters than new ones get. */
+  /** Returns whether a stored hash has other parameters than new hashes. */
   needsRehash(stored: string): boolean;
 }
 
 export interface PasswordHasherOptions {
-  /** The binary logarithm of N. Lower it for tests only. */
+  /** The binary logarithm of N. Lower it in tests only. */
   readonly cost?: number;
-  /** How many hashes are computed at a time. */
+  /** How many hashes are computed concurrently. */
   readonly concurrency?: number;
-  /** How many callers may wait for their turn in the lane for signing in; half of that in the one for registering. */
+  /** How many callers may wait in the lane `sign-in`; the lane `registration` holds half of that. */
   readonly maxWaiting?: number;
 }
 
@@ -62,18 +62,18 @@ const blocks = { r: 8, p: 1 };
 const saltBytes = 16;
 const keyBytes = 32;
 
-/** The largest parameters that a stored hash may ask for: a planted hash must not eat the machine. */
+/** The maximum parameters of a stored hash: a manipulated row must not exhaust memory and processor. */
 const maxParameters: Parameters = { ln: 20, r: 16, p: 4 };
 
 /**
- * What an account has that has no password yet: a hash like any other, so that comparing with it takes as long, of
- * which nobody knows the password, for the key is drawn and not derived.
+ * Returns a hash for an account without a password. Verifying against it takes as long as against any other, and no password
+ * matches, because its key is random instead of derived.
  */
 export function unusableHash(): string {
   return formatHash({ ...blocks, ln: usualCost }, randomBytes(saltBytes), randomBytes(keyBytes));
 }
 
-/** Makes a hasher. One serves the whole process, since the bounds are per hasher. */
+/** Creates a hasher. Use one per process, because its bounds are per hasher. */
 export function createPasswordHasher({
   cost = usualCost,
   concurrency = 2,
@@ -91,7 +91,7 @@ export function createPasswordHasher({
       },
     },
     createFullError: () =>
-      new AppError('not_ready', 'Too many passwords are being worked on at the moment: try again shortly.', {
+      new AppError('not_ready', 'Too many passwords are being processed at the moment: try again shortly.', {
         headers: { 'retry-after': '5' },
       }),
   });
@@ -101,7 +101,7 @@ export function createPasswordHasher({
     { signal, lane = 'sign-in', source = '' }: PasswordWork = {},
   ): Promise<T> {
     return semaphore.run({ lane, source }, () => {
-      // Whoever waited may be gone by now; then the turn goes to the next at once.
+      // The caller may be gone by now. The permit then passes to the next one immediately.
       if (signal?.aborted) throw signal.reason;
       return work();
     });
@@ -135,8 +135,8 @@ const scryptKey = promisify<
 >(scrypt);
 
 /**
- * The same password typed on two keyboards may be two sequences of code points; NFKC makes one of them
- * (NIST SP 800-63B, section 3.1.1.2).
+ * Derives the key of a password. The same password typed on different keyboards can be different code points; NFKC unifies
+ * them (NIST SP 800-63B, section 3.1.1.2).
  */
 function deriveKey(
   password: string,

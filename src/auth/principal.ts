@@ -1,9 +1,9 @@
 /**
- * Who asks. A principal is what is left of a credential once it was checked: a user who has signed in, or a program
- * with an API key of a user. Handlers and layers see this, and never the credential.
+ * The authenticated caller. A principal is the result of a checked credential: a signed-in user, or a program with an API key
+ * of a user. Handlers and layers get the principal, never the credential.
  */
 
-/** What a user is. An admin may do what no scope and no ownership would allow. */
+/** The roles of users. An admin is allowed to do what ownership alone would not permit. */
 export const roles = ['user', 'admin'] as const;
 export type Role = (typeof roles)[number];
 
@@ -28,7 +28,7 @@ export interface SessionPrincipal extends Caller {
   readonly sessionId: string;
 }
 
-/** A program that acts for a user. */
+/** A program that acts on behalf of a user. */
 export interface ApiKeyPrincipal extends Caller {
   readonly kind: 'apiKey';
   readonly keyId: number;

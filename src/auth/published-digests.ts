@@ -1,17 +1,17 @@
 /**
- * Digests of 4,902 published secrets of 32 or more bytes: of each the first 5 bytes of the SHA-256 of its text in lower
- * case, without spaces and quotation marks around it, in order, in base64. Whoever tries out secrets begins with such lists.
- * A random secret is among them by chance once in 200 million times.
+ * Digests of 4,902 published secrets of 32 or more bytes, with which attackers start. Each digest is the first 5 bytes of the
+ * SHA-256 of the secret in lower case, without surrounding spaces and quotation marks. They are sorted, and encoded in base64.
+ * The chance that a random secret has one of these digests is 1 in 200 million.
  *
  * Sources: github.com/wallarm/jwt-secrets at 99e2360b (MIT), and the lists for JWT, Django, Express, Laravel, Rails, Symfony
- * and Yii in github.com/blacklanternsecurity/badsecrets at 6a7aa49c. The secrets themselves are not here.
+ * and Yii in github.com/blacklanternsecurity/badsecrets at 6a7aa49c. The secrets themselves are not included.
  */
 
 import { createHash } from 'node:crypto';
 
 const digestBytes = 5;
 
-/** Whether a secret is one of those lists. */
+/** Returns whether a secret is on one of these lists. */
 export function isListedSecret(secret: string): boolean {
   known ??= readDigests();
   return known.has(digestOf(secret));

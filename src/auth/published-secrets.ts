@@ -1,10 +1,9 @@
 /**
- * Secrets that anybody can read, because they stand in the documentation of a tool, in a tutorial that was copied
- * thousands of times, or in a standard; and the words of which people make the others. Lists for guessing JWT secrets
- * begin with these.
+ * Published secrets from the documentation of tools, popular tutorials and standards, and the words from which people make
+ * up others. Lists for guessing JWT secrets start with these.
  */
 
-/** Published secrets that look random; what is made of words is found by the words. */
+/** Published secrets that look random. Secrets made of words are detected by their words. */
 export const publishedSecrets: readonly string[] = [
   // RFC 7515, appendix A.1, and RFC 7517, appendix A.3.
   'AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow',
@@ -23,8 +22,8 @@ export const publishedSecrets: readonly string[] = [
 ];
 
 /**
- * The vocabulary of placeholders and of secrets that were made up, in lower case. Only words that are not made of
- * others, and no plurals: "secrets" would hide the second word of "secretsecret".
+ * The words of placeholders and made-up secrets, in lower case. The list has no compound words and no plurals: "secrets"
+ * would hide the second word of "secretsecret".
  */
 export const placeholderWords: readonly string[] = `
   access admin algorithm any api app application asdfghjkl at auth authentication backend bar base64 baz

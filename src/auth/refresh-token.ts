@@ -1,21 +1,20 @@
 /**
- * Refresh tokens: what a session is carried on with, each good for one step.
+ * Refresh tokens: each one renews its session once and is replaced by a successor.
  *
  *     srt_ + base64url( session id, 16 bytes | secret, 32 random bytes | MAC, 12 bytes )
  *
- * - The session id finds the row; it is no secret and gives no right.
- * - The secret gives the right: 256 random bits, of which the database has a SHA-256 only. A slow hash would be wasted
- *   on what nobody can guess.
- * - The MAC says that this server issued the token. The row knows the current token and the one before; without the MAC
- *   an older one that comes back, which means that it was copied, could not be told from made-up text. It gives no right
- *   either: a token whose hash is in the row counts, whatever its MAC, so changed server secrets end no session.
+ * - The session id finds the row. It is not secret and grants nothing.
+ * - The secret grants access: 256 random bits, stored as SHA-256 only. They cannot be guessed, so a slow hash is unnecessary.
+ * - The MAC proves that this server issued the token. The row holds the current token and the previous one. If an older token
+ *   is used again, it was copied, and the MAC distinguishes it from made-up text. The MAC grants nothing either: a token whose
+ *   hash is in the row is accepted whatever its MAC, so that changing the secrets of the server ends no session.
  *
- * 60 bytes are 80 characters with no bit left over: a token has one spelling.
+ * 60 bytes encode to 80 characters without leftover bits, so a token has exactly one spelling.
  *
- * A successor is stored sealed with AES-256-GCM under a key that is derived from its predecessor. So a client that sends
- * the predecessor again can be given the same successor, and a reader of the database can do nothing with either.
+ * A successor is stored sealed with AES-256-GCM under a key derived from its predecessor. So a client that repeats the
+ * predecessor can get the same successor, and a reader of the database cannot use either.
  *
- * Everything here is pure but for the random bytes: when a token may be used is for `features/identity/auth/` to say.
+ * Apart from the random bytes everything here is pure; `features/identity/auth/` decides when a token may be used.
  */
 
 import {
@@ -29,20 +28,20 @@ import {
 } from 'node:crypto';
 
 export interface RefreshToken {
-  /** What the client sends. */
+  /** The complete token, as the client sends it. */
   readonly text: string;
-  /** The session it belongs to, as a UUID. */
+  /** The id of its session, a UUID. */
   readonly sessionId: string;
-  /** Its SHA-256, which is stored. */
+  /** Its SHA-256, which the database stores. */
   readonly hash: Buffer;
-  /** Whether its MAC is of this server. False for a forgery, and for one from before the secrets were changed. */
+  /** Whether its MAC is valid. False for a forged token, and for one issued with secrets that are no longer configured. */
   readonly genuine: boolean;
 }
 
 export interface RefreshTokens {
-  /** Makes a new token for a session. */
+  /** Creates a new token for a session. */
   issue(sessionId: string): RefreshToken;
-  /** Takes a token apart; undefined for what has not the form of one. */
+  /** Parses a token. Returns undefined for a malformed text. */
   read(text: string): RefreshToken | undefined;
 }
 
@@ -54,11 +53,11 @@ const macBytes = 12;
 const nonceBytes = 12;
 const sealTagBytes = 16;
 
-/** Makes what issues and reads tokens. Of the server's secrets the first makes MACs, and all of them verify. */
+/** Creates the issuer and parser of tokens. The first secret creates MACs, all secrets verify. */
 export function createRefreshTokens(secrets: readonly string[]): RefreshTokens {
   const keys = secrets.map((secret) => deriveKey(secret, 'strata refresh token mac'));
   const [signingKey] = keys;
-  if (signingKey === undefined) throw new RangeError('Refresh tokens need one secret at least.');
+  if (signingKey === undefined) throw new RangeError('Refresh tokens need at least one secret.');
 
   return {
     issue(sessionId) {
@@ -77,7 +76,7 @@ export function createRefreshTokens(secrets: readonly string[]): RefreshTokens {
   };
 }
 
-/** Seals a token so that only whoever has its predecessor can open it. */
+/** Seals a token so that it can be opened only with its predecessor. */
 export function sealSuccessor(successor: RefreshToken, predecessor: RefreshToken): Buffer {
   const nonce = randomBytes(nonceBytes);
   const cipher = createCipheriv('aes-256-gcm', sealKey(predecessor), nonce);
@@ -85,7 +84,7 @@ export function sealSuccessor(successor: RefreshToken, predecessor: RefreshToken
   return Buffer.concat([nonce, cipher.getAuthTag(), sealed]);
 }
 
-/** The text of the sealed token. Throws an Error if it was sealed for another predecessor, or is damaged. */
+/** Opens a sealed token. Throws an Error if it was sealed with another predecessor, or is damaged. */
 export function openSuccessor(sealed: Uint8Array, predecessor: RefreshToken): string {
   const decipher = createDecipheriv('aes-256-gcm', sealKey(predecessor), sealed.subarray(0, nonceBytes), {
     authTagLength: sealTagBytes,
@@ -107,7 +106,7 @@ function sealKey(predecessor: RefreshToken): Uint8Array {
   return deriveKey(predecessor.text, 'strata refresh token successor');
 }
 
-/** HKDF (RFC 5869): a key that says nothing of what it was derived from, and serves one purpose. */
+/** Derives a key for one purpose with HKDF (RFC 5869). The key discloses nothing about the secret. */
 function deriveKey(secret: string, purpose: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, '', purpose, 32));
 }

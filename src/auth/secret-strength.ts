@@ -1,17 +1,17 @@
 /**
- * Whether a secret can be guessed. One token is enough to try guesses at its secret without asking the server, as fast
- * as a machine can hash; who finds it can sign tokens for anybody. So a secret has to be random, and this looks for the
- * signs that it is not:
+ * Detects secrets that can be guessed. One token is sufficient to test guesses of its secret offline, as fast as a machine
+ * can hash, and an attacker who finds the secret can sign tokens for every user. So a secret must be random. This module
+ * looks for signs that it is not:
  *
- * - it is too short, has few different characters, or repeats a short text
- * - it is one of some thousand published secrets (published-digests.ts)
- * - without the words of placeholders and without sequences, too little of it is left
- * - it costs much less to write down for somebody who expects words than random characters do (text-bits.ts)
- * - it steps through the alphabet in the way of a well-known website that makes keys
- * - any of this is true of what it encodes in base64 or hexadecimal digits
+ * - it is too short, has few distinct characters, or repeats a short text
+ * - it is one of several thousand published secrets (published-digests.ts)
+ * - too little remains after placeholder words and sequences are removed
+ * - a model of words and names predicts it much better than random characters (text-bits.ts)
+ * - it steps through the alphabet like the keys of a well-known generator website
+ * - any of these is true of the text that it encodes in base64 or hexadecimal
  *
- * It is a check against mistakes: no look at a text can show that it was drawn by chance. A secret that was drawn at random
- * passes, in hexadecimal digits, base64, letters and digits, or any other alphabet; a test tries many.
+ * It is a check against mistakes: no examination of a text can prove that it is random. Randomly generated secrets pass, in
+ * hexadecimal, base64, letters and digits, or any other alphabet; a test tries many.
  */
 
 import { type JwtAlgorithm, jwtAlgorithms } from './jws.ts';
@@ -22,15 +22,18 @@ import { textBits, uniformBits } from './text-bits.ts';
 const minDistinctCharacters = 8;
 const minRunLength = 5;
 
-/** The least bits of a random secret as words, in parts of its bits by the alphabet. 1.2 on average; 0.85 once in 30,000. */
+/**
+ * The minimum ratio of the bits of a secret by the model of words to its bits by the alphabet. Random secrets have 1.2 on
+ * average, and 0.85 once in 30,000.
+ */
 const minBitsRatio = 0.8;
 
-/** A shorter text can be what random bytes happen to be. */
+/** Random bytes can decode to a shorter text by chance. */
 const minDecodedLength = 16;
 
 const separators = /[\s_.:,-]+/g;
 
-/** All that is published, the longest first, so that a word is not taken out of a longer one. */
+/** Everything published, longest first, so that a longer text is removed before a word within it. */
 const guessable = new RegExp(
   [...publishedSecrets, ...placeholderWords]
     .map((text) => text.toLowerCase().replace(separators, ''))
@@ -41,14 +44,14 @@ const guessable = new RegExp(
 );
 
 /**
- * Why a secret must not sign tokens, as the end of a sentence that begins with its name: "is shorter than ...".
- * Undefined if nothing speaks against it. The answer quotes nothing of the secret.
+ * Returns why a secret must not sign tokens, as a predicate to append to its name: "is shorter than ...". Returns undefined
+ * if no weakness was found. The text quotes nothing of the secret.
  */
-export function weakness(secret: string, algorithm: JwtAlgorithm): string | undefined {
+export function findJwtSecretWeakness(secret: string, algorithm: JwtAlgorithm): string | undefined {
   return findWeakness(secret, jwtAlgorithms[algorithm].bytes, algorithm);
 }
 
-/** The same for a secret of any use, `what`, that needs so many bytes. */
+/** Like `findJwtSecretWeakness`, for a secret of another use, `what`, which needs a minimum of `bytes`. */
 export function findWeakness(secret: string, bytes: number, what: string): string | undefined {
   if (Buffer.byteLength(secret) < bytes) return `is shorter than the ${bytes} bytes that ${what} needs`;
   if (new Set(secret).size < minDistinctCharacters)
@@ -63,9 +66,9 @@ export function findWeakness(secret: string, bytes: number, what: string): strin
       (text) => isMadeUp(text, bytes) || decodings(text).some((inner) => isMadeUp(inner, bytes)),
     )
   ) {
-    return 'is a placeholder, an example, or made of words and sequences that are guessed first';
+    return 'is a placeholder, an example, or made of words and sequences, which are guessed first';
   }
-  if (isListedSecret(secret)) return 'is published, in a list of secrets that are tried first';
+  if (isListedSecret(secret)) return 'is published in a list of secrets that attackers try first';
   return undefined;
 }
 
@@ -77,7 +80,7 @@ function isMadeUp(text: string, bytes: number): boolean {
   );
 }
 
-/** The texts that a secret encodes: bytes that were drawn at random are no ASCII text. */
+/** Returns the texts that a secret encodes. Random bytes do not decode to ASCII text. */
 function decodings(secret: string): string[] {
   const decoded: Buffer[] = [];
   if (/^(?:[0-9a-f]{2})+$/i.test(secret)) decoded.push(Buffer.from(secret, 'hex'));
@@ -88,8 +91,8 @@ function decodings(secret: string): string[] {
 }
 
 /**
- * Whether every second character is mostly the one 2 to 5 places further in its alphabet, as in KbPeShVmYq3t6w9z: what a
- * website makes that many tutorials send their readers to. Of random characters a seventh is at most.
+ * Returns whether most characters are 2 to 5 places after the second last one in their alphabet, as in KbPeShVmYq3t6w9z: the
+ * pattern of a generator website that many tutorials recommend. In random texts at most a seventh of the characters are.
  */
 function isStepped(text: string): boolean {
   let steps = 0;
@@ -105,7 +108,7 @@ function isStepped(text: string): boolean {
 
 const alphabets = [/[a-z]/, /[A-Z]/, /[0-9]/];
 
-/** The length of the text that makes this one when it is repeated, the last time perhaps not to its end. */
+/** Returns the length of the shortest text whose repetition is this text; the last repetition may be incomplete. */
 function periodOf(text: string): number {
   for (let period = 1; period < text.length; period += 1) {
     if (text.startsWith(text.slice(period))) return period;
@@ -113,7 +116,7 @@ function periodOf(text: string): number {
   return text.length;
 }
 
-/** What is left without separators, published secrets, known words, and runs such as 12345, fedcba, zzzzz or 112233. */
+/** Removes separators, published secrets, known words, and runs such as 12345, fedcba, zzzzz or 112233. */
 function unguessablePart(secret: string): string {
   const text = secret.toLowerCase().replace(separators, '').replace(guessable, '');
   let left = '';
@@ -125,7 +128,7 @@ function unguessablePart(secret: string): string {
   return left;
 }
 
-/** Where the run that begins at `start` ends: each of its characters is the one before, or next to it. */
+/** Returns the end of the run from `start`: each character equals the previous one or is its neighbour. */
 function endOfRun(text: string, start: number): number {
   let end = start + 1;
   while (end < text.length && Math.abs(text.charCodeAt(end) - text.charCodeAt(end - 1)) <= 1) end += 1;

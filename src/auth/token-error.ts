@@ -1,14 +1,14 @@
-/** Why a token is refused. Callers branch on the code; the sentence is for people. */
+/** Why a token was rejected. Callers branch on the code; the message is for people. */
 export const tokenErrorCodes = [
-  // The text is not a token that this server could have made.
+  // The text is not a token that this server could have issued.
   'too_long',
   'malformed',
   'unsupported',
   'wrong_type',
-  // It is not signed with a key of ours.
+  // The token is not signed with a key of this server.
   'unknown_key',
   'bad_signature',
-  // It is ours, and does not hold here or now.
+  // This server issued the token, but it is not valid here or now.
   'bad_claims',
   'wrong_issuer',
   'wrong_audience',
@@ -19,8 +19,8 @@ export const tokenErrorCodes = [
 export type TokenErrorCode = (typeof tokenErrorCodes)[number];
 
 /**
- * A token that is refused. The message is one sentence for the client. It quotes nothing of the token and has neither
- * quotation marks nor backslashes, so it can stand in an `error_description` (RFC 6750, section 3).
+ * The error for a rejected token. The message is one sentence for the client. It quotes nothing of the token and contains
+ * neither quotation marks nor backslashes, so it can be used as an `error_description` (RFC 6750, section 3).
  */
 export class TokenError extends Error {
   readonly code: TokenErrorCode;

@@ -1,9 +1,9 @@
 import { createHash, createHmac } from 'node:crypto';
 
 /**
- * The key in an `Idempotency-Key` field: a quoted string, as the draft has it (RFC 9651, section 3.3.3), or the same
- * text bare, as many clients send it; 1 to 255 visible ASCII characters. Undefined for anything else, such as the two
- * values of a field that was sent twice.
+ * Returns the key in an `Idempotency-Key` field: a quoted string, as in the draft (RFC 9651, section 3.3.3), or the bare
+ * text, as many clients send it. A key has 1 to 255 visible ASCII characters. Returns undefined for anything else, such as
+ * the joined values of a field that was sent twice.
  */
 export function parseIdempotencyKey(field: string): string | undefined {
   const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(field)?.[1];
@@ -12,29 +12,29 @@ export function parseIdempotencyKey(field: string): string | undefined {
   return fits ? key : undefined;
 }
 
-/** What a request asks for, as far as its repetition must be the same. */
-export interface AskedFor {
+/** The parts of a request that a repetition must have unchanged. */
+export interface RequestIdentity {
   readonly method: string;
   readonly path: string;
   readonly query: string;
   readonly contentType: string | undefined;
-  /** The conditions under which it is to be done. */
+  /** The conditions of the request. */
   readonly ifMatch: string | undefined;
   readonly ifNoneMatch?: string | undefined;
-  /** The kind of the caller's credential and the role under which it is to be done; undefined without a caller. */
+  /** The kind of credential and the role of the caller; undefined without a caller. */
   readonly authority: string | undefined;
   readonly body: Uint8Array | undefined;
 }
 
 /**
- * What is kept of a key and of the request that it came with: two digests. A body may hold a password, and the plain
- * digest of a body that is known but for the password would let whoever reads the table try passwords fast. So the
- * fingerprint is keyed with the client's key (HMAC-SHA-256, RFC 2104), of which the table has the digest only: it tells
- * nothing as long as the key is hard to guess, as a UUID is.
+ * Returns the two digests that are stored: of the key and of the request. A body may contain a password, and a plain digest
+ * of an otherwise known body would allow a reader of the table to guess the password fast. So the fingerprint is an
+ * HMAC-SHA-256 (RFC 2104) with the key of the client, and the table stores only the digest of that key. The fingerprint
+ * discloses nothing if the key is hard to guess, such as a UUID.
  */
 export function digestRequest(
   key: string,
-  { method, path, query, contentType, ifMatch, ifNoneMatch, authority, body }: AskedFor,
+  { method, path, query, contentType, ifMatch, ifNoneMatch, authority, body }: RequestIdentity,
 ) {
   const head = JSON.stringify([
     ...[method, path, query, contentType ?? null],

@@ -1,19 +1,19 @@
 import type { Database } from '../db/database.ts';
 import type { Sql } from '../db/sql.ts';
 import { isTransaction } from '../db/transaction.ts';
-import type { Begun, IdempotencyStore } from './idempotency-store.ts';
+import type { BeginResult, IdempotencyStore } from './idempotency-store.ts';
 
 export interface IdempotencyStoreOptions {
   readonly database: Pick<Database, 'sql'>;
-  /** How long an attempt may run before it is taken for dead: longer than any request is worked for. */
+  /** The time after which a running attempt counts as dead. Must exceed the request deadline. */
   readonly leaseMs: number;
-  /** How long an answer is kept. */
+  /** How long a response is stored. Default 24 hours. */
   readonly keepMs?: number;
 }
 
 const dayMs = 86_400_000;
 
-/** Keeps keys and answers in the table `idempotency_keys`. */
+/** Creates a store over the table `idempotency_keys`. */
 export function createIdempotencyStore({
   database: { sql },
   leaseMs,
@@ -21,7 +21,7 @@ export function createIdempotencyStore({
 }: IdempotencyStoreOptions): IdempotencyStore {
   return {
     async begin({ scope, key, fingerprint, attempt }) {
-      const [begun] = await sql<Begun[]>`
+      const [result] = await sql<BeginResult[]>`
         with started as (
           insert into idempotency_keys as kept (scope, key, fingerprint, attempt, state, expires_at)
           values (${scope}, ${key}, ${fingerprint}, ${attempt}, 'running', now() + ${leaseMs} * interval '1 ms')
@@ -37,14 +37,14 @@ export function createIdempotencyStore({
         select case when fingerprint = ${fingerprint} then state else 'mismatch' end, status, headers, body
         from idempotency_keys
         where scope = ${scope} and key = ${key} and expires_at > now() and not exists (select from started)`;
-      // Neither: another request took the key while this statement ran, and its row is not seen here yet.
-      return begun ?? { kind: 'running' };
+      // No row: another request claimed the key while this statement ran, and its row is not visible to it.
+      return result ?? { kind: 'running' };
     },
 
     async complete(transaction, { scope, key, attempt }, { status, headers, body }) {
-      // Elsewhere the answer would be stored whether the effect is committed or not.
+      // Outside a transaction, the response would be stored even if the effect is not committed.
       if (!isTransaction(transaction))
-        throw new Error('An answer is stored in the transaction of its effect.');
+        throw new Error('The response must be stored in the transaction of its effect.');
       const { count } = await transaction`
         update idempotency_keys
         set
@@ -62,7 +62,7 @@ export function createIdempotencyStore({
   };
 }
 
-/** Deletes at most `limit` rows whose time is over, and returns how many there were. */
+/** Deletes at most `limit` expired rows, and returns their number. */
 export async function deleteExpiredKeys(sql: Sql, limit: number): Promise<number> {
   const { count } = await sql`
     delete from idempotency_keys

@@ -1,45 +1,45 @@
 /**
- * The sliding logs of one limit, one a client, in bounded memory.
+ * The sliding logs of one limit, one log per client, in bounded memory.
  *
- * The map keeps clients in the order in which they were last seen (a Map iterates in insertion order, and a
- * client that comes is inserted again), so the first is the one idle for longest. Each request also looks at the
- * first two: what has been idle for longer than the longest window is dropped. So the map cleans itself as fast as
- * it fills, without a timer. When more than `maxClients` are there, or more than `maxPermits` permits are held, the
- * client idle for longest is forgotten early: it starts afresh, which is the price of a bound.
+ * The map is ordered by last use: a Map iterates in insertion order, and each request inserts its client again. So the first
+ * entry is the least recently used one. Each request also checks the first two entries and drops them if they have been idle
+ * for longer than the longest window. The map thus shrinks as fast as it grows, without a timer. If the map exceeds
+ * `maxClients` or `maxPermits`, the least recently used client is dropped early. Its count then starts at zero again, which
+ * is the price of bounded memory.
  *
- * One iterator goes along with the map from request to request: a new one has to step over all the places that
- * deleted clients have left at the front, tens of microseconds among 100,000 clients. It is renewed now and then
- * all the same, because it keeps alive the tables that the map has outgrown since.
+ * One iterator is kept across requests: a new iterator must skip the slots of all deleted entries at the front, which takes
+ * tens of microseconds with 100,000 clients. It is still renewed every 1,000 steps, because an old iterator keeps the
+ * outgrown tables of the map in memory.
  */
 
 import { type Decision, maxWindowMs, type Policy, SlidingLog } from '../resilience/sliding-window.ts';
 
 export interface ClientLogsOptions {
-  /** The most clients that are remembered. */
+  /** The maximum number of clients in memory. */
   readonly maxClients: number;
-  /** The most permits that are held over all clients, 8 bytes each. */
+  /** The maximum number of permits in memory across all clients, 8 bytes each. */
   readonly maxPermits?: number;
-  /** Milliseconds of a clock that does not run backwards. */
+  /** A monotonic clock, in milliseconds. */
   readonly now: () => number;
-  /** Told, at most once a minute, how many clients were dropped and how many are left. */
+  /** Called at most once per minute with the number of clients dropped and kept. */
   readonly onCleanup?: (counts: CleanupCounts) => void;
 }
 
 export interface CleanupCounts {
   readonly dropped: number;
-  /** Those of the dropped for whom there was no more room. */
+  /** How many of the dropped clients exceeded the bounds, so that they were dropped before they were idle. */
   readonly early: number;
   readonly kept: number;
 }
 
 export interface ClientLogs {
-  /** Asks for one permit for `key`. `policies` are those of the making, or equal to them. */
+  /** Takes one permit for `key`. `policies` must equal those given to `createClientLogs`. */
   take(policies: readonly Policy[], key: string): Decision;
-  /** The log of a client who is remembered. */
+  /** Returns the log of a client; undefined if it is not in memory. */
   find(key: string): SlidingLog | undefined;
-  /** Ends the setting aside of `permits` in the log of `key`, of which `spent` were given out, the last at `lastAt`. */
+  /** Ends a reservation of `permits` in the log of `key`: `spent` of them were used, the last one at `lastAt`. */
   settle(key: string, log: SlidingLog, permits: number, spent: number, lastAt: number): void;
-  /** The number of clients remembered. */
+  /** The number of clients in memory. */
   readonly size: number;
 }
 
@@ -52,7 +52,7 @@ export function createClientLogs(policies: readonly Policy[], options: ClientLog
   const logs = new Map<string, SlidingLog>();
   let order = logs.entries();
   let first: [string, SlidingLog] | undefined;
-  /** The client that was seen last: it is inserted again only when another one has come since. */
+  /** The most recently used client. It is inserted again only after another client. */
   let youngest: string | undefined;
   let steps = 0;
   let permits = 0;
@@ -60,7 +60,7 @@ export function createClientLogs(policies: readonly Policy[], options: ClientLog
   let early = 0;
   let reportedAt = now();
 
-  /** The client idle for longest. */
+  /** Returns the least recently used client. */
   function peek(): [string, SlidingLog] | undefined {
     steps += 1;
     first ??= order.next().value;
@@ -119,7 +119,7 @@ export function createClientLogs(policies: readonly Policy[], options: ClientLog
     settle(key, log, reserved, spent, lastAt) {
       const before = log.size;
       log.settle(policies, reserved, spent, lastAt);
-      // A client who was forgotten meanwhile has a new log, or none.
+      // If the client was dropped in the meantime, it has a new log or none.
       if (logs.get(key) === log) permits += log.size - before;
     },
   };

@@ -1,10 +1,10 @@
 /**
- * Makes a clock that all processes of this host agree on: milliseconds since some fixed moment, running evenly and
- * never backwards (CLOCK_MONOTONIC on Linux). `performance.now()` is the same clock counted from the start of the
- * process; the difference is found once, since reading it by `process.hrtime` costs more with each call.
+ * Creates a monotonic clock that all processes of this host share: milliseconds since a fixed moment (CLOCK_MONOTONIC on
+ * Linux). `performance.now()` is the same clock relative to the start of the process. The offset is measured once, because
+ * `process.hrtime` is slower per call.
  *
- * Of several readings the one whose two halves were nearest together is taken: a pause in between would set this
- * process apart from the others.
+ * The offset is measured ten times, and the measurement with the shortest duration is used: a pause of the process during
+ * the measurement would shift its clock against the other processes.
  */
 export function createHostClock(): () => number {
   let offset = 0;

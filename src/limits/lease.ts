@@ -1,50 +1,52 @@
 /**
- * How several workers hold one limit exactly, without asking for each request.
+ * How several workers enforce one exact limit without a round trip per request.
  *
- * The primary owns the sliding logs. Far from the limit, an answer brings a lease along: permits that the worker may
- * give out by itself for a short time. At its end the worker settles: it says how many it gave out and when the last
- * one was, and the rest is free again. Near the limit no leases are given, and every decision is asked for.
+ * The primary owns the sliding logs. Far from the limit, its answer includes a lease: permits that the worker may grant by
+ * itself for a short time. When the lease ends, the worker settles it: it reports how many permits it used and when it used
+ * the last one, and the rest is free again. Near the limit the primary grants no leases, and the worker asks for every
+ * decision.
  *
  *     worker                                        primary
- *     take(a)  --  take a  ----------------------->  a permit from the log of a; 60 more set aside
+ *     take(a)  --  take a  ----------------------->  one permit from the log of a; 60 more reserved
  *              <--  allowed, lease 1: 60 permits --
- *     take(a), take(a), ...  without a message       they count in the log, whatever time it is
+ *     take(a), take(a), ...  without a message       reserved permits count in the log all the time
  *              --  settle lease 1: 42 spent ------>   42 in the log, 18 free again
  *
- * A client's requests that come while the worker is asking for that client wait for the answer, and are served from
- * the lease that it brings. If it brings none, or one that is small against their number, each asks for itself.
+ * While a worker waits for the answer for a client, further requests of that client wait for the same answer and are served
+ * from its lease. If the answer has no lease, or one that is small compared to the number of waiting requests, each of them
+ * asks separately.
  *
- * The life of a lease, seen from the primary:
+ * The states of a lease in the primary:
  *
- *     given --used up, or `leaseMs` are over, or recalled--> settled: what was spent counts, the rest is free
+ *     granted --used up, `leaseMs` have passed, or recalled--> settled: used permits count, the rest is free
  *       |
- *       +--its worker has died, or does not settle in time--> lost: all of it counts as spent
+ *       +--its worker died or does not settle in time--------> lost: all of its permits count as used
  *
- * When the log has nothing left while permits are set aside, somebody may be refused though permits lie unspent with
- * another worker. So the leases of that client are recalled, and questions for it wait, in the order of their arrival,
- * until they can be answered from what came back. Nobody is refused while a lease of his is out. A worker that has
- * been refused a client knows until when, and refuses by itself until then.
+ * If a log has no permit left while some are reserved, unused permits may be at another worker. The primary then recalls the
+ * leases of that client, and questions for it wait in the order of arrival until the settlements arrive. A client is never
+ * rejected while one of its leases is outstanding. A worker that received a rejection knows until when it holds, and rejects
+ * that client by itself until then.
  *
  * Invariants
- * - Permits set aside are never given to anybody else. What a worker spent counts from a moment that is not earlier
- *   than when it did so. So no window ever holds more than its quota, however messages are delayed or lost.
- * - A worker spends nothing of a lease from `expiresAt` on, by a clock on which all processes of the host agree. So a
- *   lost lease can be counted as spent at that moment.
- * - A worker has at most one lease for a client. The channel keeps the order of messages: a settlement arrives before
- *   the question that follows it.
+ * - Reserved permits are never granted to another request. Used permits count from a moment that is not earlier than their
+ *   use. So no window ever holds more than its quota, however messages are delayed or lost.
+ * - A worker uses no permit of a lease from `expiresAt` on, by a clock that all processes of the host share. So a lost lease
+ *   can be counted as used at that moment.
+ * - A worker has at most one lease per client. The channel preserves the order of messages: a settlement arrives before the
+ *   next question.
  *
- * The moment of a request is that of its decision, in the worker or in the primary. What was spent from a lease counts
- * as if all of it had been spent with the last one, so a permit may come back up to `leaseMs` later than it could.
+ * The time of a request is the time of its decision, in the worker or in the primary. All permits used from a lease count
+ * from the use of the last one, so a permit may become free up to `leaseMs` later than necessary.
  *
- * If the primary does not answer within the deadline, requests are let in or refused, as the settings say, without
- * waiting any longer; one question at a time looks whether it is back.
+ * If the primary does not answer within the deadline, requests are allowed or rejected as the settings specify, without
+ * further waiting. One question at a time probes whether the primary answers again.
  */
 
 import type { Limit, Policy } from './limit-store.ts';
 
 export interface LimitQuestion {
   readonly id: number;
-  /** The name of a limit that was defined on this channel. */
+  /** The name of a limit defined on this channel. */
   readonly limit: string;
   readonly key: string;
 }
@@ -54,10 +56,10 @@ export interface LimitAnswer {
   readonly allowed: boolean;
   /** The index of the policy among those of the limit. */
   readonly policy: number;
-  /** Permits that are left in that policy, those of the lease not among them. */
+  /** The permits left in that policy, without those of the lease. */
   readonly remaining: number;
   readonly resetMs: number;
-  /** When this was decided, by the clock of the host. */
+  /** The time of the decision, by the clock of the host. */
   readonly decidedAt: number;
   readonly lease: LeaseGrant | null;
 }
@@ -65,49 +67,49 @@ export interface LimitAnswer {
 export interface LeaseGrant {
   readonly id: number;
   readonly permits: number;
-  /** The first moment at which nothing of it may be spent, by the clock of the host. */
+  /** From this time on no permit of the lease may be used, by the clock of the host. */
   readonly expiresAt: number;
 }
 
-/** The end of a lease. */
+/** The report of a worker at the end of a lease. */
 export interface Settlement {
   readonly lease: number;
   readonly spent: number;
-  /** When the last permit was spent, by the clock of the host. */
+  /** The time of the last use of a permit, by the clock of the host. */
   readonly lastAt: number;
 }
 
-/** The way from a worker to the primary and back. Messages arrive in the order in which they were sent. */
+/** The channel of a worker to the primary. Messages arrive in the order in which they were sent. */
 export interface LimitChannel {
-  /** Says what the limit of this name is from now on. */
+  /** Defines, or redefines, the limit with this name. */
   define(limit: Limit): void;
   ask(question: LimitQuestion): void;
   settle(settlement: Settlement): void;
-  /** Registers who gets what the primary says. */
+  /** Registers the receiver of messages from the primary. */
   listen(receiver: LimitReceiver): void;
 }
 
-/** What the primary says to a worker. */
+/** Receives the messages of the primary to one worker. */
 export interface LimitReceiver {
   answer(answer: LimitAnswer): void;
-  /** Asks for the settlement of a lease, at once. */
+  /** Requests the immediate settlement of a lease. */
   recall(lease: number): void;
 }
 
-/** How long a lease may be spent, in milliseconds. */
+/** The maximum duration of a lease, in milliseconds. */
 export const leaseMs = 100;
 
-/** As many as a busy worker spends in that time. With fewer, its requests would wait for the next lease again and again. */
+/** About as many as a busy worker uses in that time. With fewer, its requests would wait for one lease after another. */
 const maxPermits = 1024;
 const minPermits = 2;
 
-/** How many permits to lease to one worker of the `remaining` ones; 0 near the limit. */
+/** Returns how many of the `remaining` permits to lease to one worker; 0 near the limit. */
 export function leaseSize(remaining: number): number {
   const share = Math.min(maxPermits, Math.floor(remaining / 8));
   return share < minPermits ? 0 : share;
 }
 
-/** How long a lease of this limit may be spent, in milliseconds: short against each of its windows. */
+/** Returns the duration of a lease of this limit, in milliseconds: at most a tenth of each of its windows. */
 export function leaseDuration(policies: readonly Policy[]): number {
   let duration = leaseMs;
   for (const { windowMs } of policies) duration = Math.min(duration, Math.floor(windowMs / 10));

@@ -1,9 +1,9 @@
 /**
- * Where permits are counted. One store holds all limits of the program: each has a name, its quotas, and clients of
- * its own, so that somebody who has used up one is not refused by another.
+ * The interface of the stores that count permits. One store holds all limits of the program. Each limit has a name, its
+ * policies, and its own count per client, so that a client that has used up one limit is not rejected by another.
  *
- * There is one interface so that a layer does not know whether the windows are in this process (`memory.ts`), in
- * the cluster's primary (`cluster.ts`) or in a store that several machines share. Every implementation passes
+ * The layers do not know whether the windows are in this process (`memory-store.ts`), in the primary of the cluster
+ * (`worker-store.ts`) or in a store that several machines share. Every implementation passes
  * `test/conformance/limit-store.ts`: it never allows more than the policies do.
  */
 
@@ -11,7 +11,7 @@ import type { Decision, Policy } from '../resilience/sliding-window.ts';
 
 export type { Decision, Policy } from '../resilience/sliding-window.ts';
 
-/** A limit is what it says: two with the same name and the same policies are one, and share their permits. */
+/** A limit, compared by value: two limits with the same name and the same policies share their permits. */
 export interface Limit {
   readonly name: string;
   /** At least one; all of them must allow. */
@@ -20,8 +20,8 @@ export interface Limit {
 
 export interface LimitStore {
   /**
-   * Asks for one permit of `limit` for `key`; the decision names one of the limit's policies. A store in this process
-   * answers at once.
+   * Takes one permit of `limit` for `key`. The decision refers to one of the policies of the limit. A store in this process
+   * returns it synchronously.
    */
   take(limit: Limit, key: string): Decision | Promise<Decision>;
 }

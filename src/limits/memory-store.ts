@@ -1,9 +1,9 @@
 /**
- * All limits in this process. Each has logs of its own (`client-logs.ts`), and with them a bound of its own:
- * a flood that fills one makes nobody start afresh in another.
+ * Counts all limits in this process. Each limit has its own logs (`client-logs.ts`) with their own memory bounds: a flood
+ * that fills one limit does not reset the counts of another.
  *
- * A limit is found by its object, which its owner makes once; an object that is new here is compared by content. The
- * number of limits is bounded as well: one that is too many drops the one that was defined longest ago.
+ * A limit is found by object identity, because its owner creates it once; an unknown object is compared by content. The
+ * number of limits is bounded: one limit too many drops the one that was defined the longest time ago.
  */
 
 import type { Decision } from '../resilience/sliding-window.ts';
@@ -17,20 +17,20 @@ import type { Limit, LimitStore } from './limit-store.ts';
 
 export interface MemoryLimitStoreOptions
   extends Pick<ClientLogsOptions, 'maxClients' | 'maxPermits' | 'now'> {
-  /** Told of each limit, at most once a minute, how many clients were dropped and how many are left. */
+  /** Called at most once per minute for each limit with the number of clients dropped and kept. */
   readonly onCleanup?: (counts: CleanupCounts & { readonly limit: string }) => void;
 }
 
 export interface MemoryLimitStore extends LimitStore {
   /** Throws a RangeError for a limit without policies. */
   take(limit: Limit, key: string): Decision;
-  /** The logs of a limit; the same for all that say the same. Throws a RangeError for a limit without policies. */
+  /** Returns the logs of a limit; equal limits share them. Throws a RangeError for a limit without policies. */
   logsOf(limit: Limit): ClientLogs;
 }
 
 const maxLimits = 100;
 
-/** Makes a store. `maxClients` and `maxPermits` hold for each limit. */
+/** Creates a store. `maxClients` and `maxPermits` apply to each limit separately. */
 export function createMemoryLimitStore({ onCleanup, ...options }: MemoryLimitStoreOptions): MemoryLimitStore {
   let byLimit = new WeakMap<Limit, ClientLogs>();
   const byContent = new Map<string, ClientLogs>();
@@ -54,7 +54,7 @@ export function createMemoryLimitStore({ onCleanup, ...options }: MemoryLimitSto
   function dropOldest(): void {
     const [oldest] = byContent.keys();
     if (oldest !== undefined) byContent.delete(oldest);
-    // Those that are still there are found again by their content.
+    // The remaining limits are found again by their content.
     byLimit = new WeakMap();
   }
 

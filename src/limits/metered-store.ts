@@ -1,7 +1,7 @@
 import type { CounterSeries, Metrics } from '../observability/metrics/metrics.ts';
 import type { Decision, Limit, LimitStore } from './limit-store.ts';
 
-/** A store that counts how the given one decides, by the name of the limit. */
+/** Wraps a store and counts its decisions by the name of the limit. */
 export function createMeteredLimitStore(store: LimitStore, metrics: Metrics): LimitStore {
   const counter = metrics.counter({
     name: 'rate_limit_decisions_total',

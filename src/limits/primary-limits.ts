@@ -1,6 +1,6 @@
 /**
- * The primary's part of the limiter over several workers (`lease.ts`): the logs of all clients, the leases that are
- * out, and the questions that wait for leases to come back.
+ * The part of the primary in the limiter of several workers (`lease.ts`): the logs of all clients, the outstanding leases,
+ * and the questions that wait for settlements.
  */
 
 import type { SlidingLog } from '../resilience/sliding-window.ts';
@@ -17,45 +17,45 @@ import type { Decision, Limit } from './limit-store.ts';
 import type { MemoryLimitStore } from './memory-store.ts';
 
 export interface PrimaryLimitsOptions {
-  /** The logs, on the same clock. */
+  /** The logs; must use the same clock. */
   readonly store: Pick<MemoryLimitStore, 'logsOf'>;
   /** The clock of the host, in milliseconds. */
   readonly now: () => number;
-  /** How long after its end a lease that somebody waits for is taken for lost, in milliseconds. */
+  /** How long after its expiry a lease counts as lost if a question waits for it, in milliseconds. */
   readonly graceMs?: number;
 }
 
 export interface PrimaryLimits {
-  /** Makes the end for one worker. */
+  /** Opens the session of one worker. */
   connect(worker: LimitReceiver): WorkerSession;
-  /** Takes leases for lost whose time is over. To be called every few hundredths of a second. */
+  /** Ends expired leases as lost. Must be called every few hundredths of a second. */
   sweep(): void;
-  /** The number of leases that are out. */
+  /** The number of outstanding leases. */
   readonly leases: number;
 }
 
 /**
- * The primary's end of one worker. Names belong to the worker and windows to the content: a worker that was started
- * with other settings than its siblings counts by its own.
+ * The session of one worker in the primary. Names of limits are per worker, and the logs are found by the content of the
+ * limit: a worker started with other settings than its siblings has its own counts.
  */
 export interface WorkerSession {
-  /** From now on, the worker calls this limit by its name. Saying the same again changes nothing. */
+  /** Registers a limit under its name. Idempotent. */
   define(limit: Limit): void;
-  /** Asks for one permit. There is no answer if the worker has not defined the limit, or has defined too many. */
+  /** Takes one permit. Sends no answer if the limit is not defined, or if the worker has defined too many. */
   ask(question: LimitQuestion): void;
-  /** Ends a lease. Of one that has ended already, nothing is heard. */
+  /** Ends a lease. Ignores a lease that has already ended. */
   settle(settlement: Settlement): void;
-  /** The worker is gone: its leases are lost. */
+  /** Ends all leases of the worker as lost, after it exited. */
   close(): void;
 }
 
-/** The most limits that one worker can define. */
+/** The maximum number of limits that one worker can define. */
 const maxLimits = 100;
 
-/** The most leases that are out at once. */
+/** The maximum number of outstanding leases. */
 const maxLeases = 100_000;
 
-/** How long after its end a lease that nobody waits for is taken for lost, in milliseconds. */
+/** How long after its expiry a lease counts as lost if no question waits for it, in milliseconds. */
 const maxGraceMs = 10_000;
 
 interface Lease extends LeaseGrant {
@@ -66,7 +66,7 @@ interface Lease extends LeaseGrant {
   isRecalled: boolean;
 }
 
-/** A client of whose permits some are leased. */
+/** A client with outstanding leases. */
 interface LeasedClient {
   readonly leases: Set<Lease>;
   waiting: Question[];
@@ -105,7 +105,7 @@ export function createPrimaryLimits({ store, now, graceMs = 500 }: PrimaryLimits
     };
   }
 
-  /** Answers a question, or has it wait behind the others that wait for leases of this client. */
+  /** Answers a question, or appends it to the questions that wait for leases of this client. */
   function submit(question: Question): void {
     const log = store.logsOf(question.limit).find(question.key);
     const client = log && clients.get(log);
@@ -116,7 +116,7 @@ export function createPrimaryLimits({ store, now, graceMs = 500 }: PrimaryLimits
     }
   }
 
-  /** False if the answer would be a refusal that has to wait. */
+  /** Answers a question. Returns false without an answer if it would be rejected while permits are reserved. */
   function decide({ id, worker, limit, key }: Question): boolean {
     const logs = store.logsOf(limit);
     const decidedAt = Math.floor(now());
@@ -140,7 +140,7 @@ export function createPrimaryLimits({ store, now, graceMs = 500 }: PrimaryLimits
     return true;
   }
 
-  /** Sets permits aside for the worker, if there are many left and it has none of this client. */
+  /** Grants a lease if many permits are left and the worker has no lease for this client. */
   function grant(
     { remaining }: Decision,
     owner: Pick<Lease, 'worker' | 'key' | 'logs' | 'log'>,
@@ -178,7 +178,7 @@ export function createPrimaryLimits({ store, now, graceMs = 500 }: PrimaryLimits
     for (const question of waiting) submit(question);
   }
 
-  /** Nobody will say what was spent of it: all counts as spent, at the last moment at which that was allowed. */
+  /** Ends a lease without a settlement: all permits count as used, at the last moment at which that was possible. */
   function lose(lease: Lease): void {
     end(lease, lease.permits, Math.min(lease.expiresAt, now()));
   }
@@ -190,12 +190,12 @@ export function createPrimaryLimits({ store, now, graceMs = 500 }: PrimaryLimits
     },
     sweep() {
       const time = now();
-      // If it was this process that was busy, settlements have arrived meanwhile, and are read before the next time.
+      // After this process was blocked, settlements may be unread: they are read before the next sweep.
       const wasBlocked = time - sweptAt > graceMs / 2;
       sweptAt = time;
       if (wasBlocked) return;
       for (const lease of leases.values()) {
-        // Those of short windows end earlier than others that are older; they are found a little later.
+        // Leases are in the order of their grant. One with a short window may expire before an older one; it ends a little later.
         if (lease.expiresAt > time) break;
         const isWaitedFor = (clients.get(lease.log)?.waiting.length ?? 0) > 0;
         if (time >= lease.expiresAt + (isWaitedFor ? graceMs : maxGraceMs)) lose(lease);

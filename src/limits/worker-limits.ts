@@ -11,20 +11,20 @@ export interface WorkerLimitsOptions extends Pick<WorkerLimitStoreOptions, 'chan
 
 export interface StartedLimits {
   readonly store: LimitStore;
-  /** Gives back all that is leased: when the last request has been answered. Idempotent. */
+  /** Settles all leases. Call it after the last response. Idempotent. */
   stop(): void;
 }
 
-/** How long a worker waits for the primary. After the first time that this was in vain, it does not wait any more. */
+/** How long a worker waits for the primary. After one timeout, it stops waiting until the primary answers again. */
 const deadlineMs = 1000;
 
 const sweepMs = 25;
 
-/** Starts the limiter of a worker, on the clock of the host. */
+/** Starts the limiter of a worker, with the clock of the host. */
 export function startWorkerLimits({ channel, onFailure, log, metrics }: WorkerLimitsOptions): StartedLimits {
   const unanswered = metrics.counter({
     name: 'rate_limit_unanswered_total',
-    help: 'Requests that were let in or refused, as the settings say, because the primary did not answer.',
+    help: 'Requests that were allowed or rejected without the primary, because it did not answer in time.',
   });
   const store = createWorkerLimitStore({
     channel,
@@ -36,7 +36,7 @@ export function startWorkerLimits({ channel, onFailure, log, metrics }: WorkerLi
       log.error('rate_limit.store_failed', {
         requests,
         advice:
-          'The primary is overloaded or gone; SECURITY_RATE_LIMIT_ON_FAILURE says what becomes of requests.',
+          'The primary is overloaded or gone. Requests are allowed or rejected as SECURITY_RATE_LIMIT_ON_FAILURE specifies.',
       });
     },
   });

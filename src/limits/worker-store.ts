@@ -1,8 +1,8 @@
 /**
- * The worker's part of the limiter over several workers; `lease.ts` tells the whole.
+ * The part of a worker in the limiter of several workers; `lease.ts` describes the protocol.
  *
- * What a worker knows of a client is at most one of: a question on its way, with the requests that wait for it; a
- * lease to spend; the moment until which the client is refused. Of all others the primary is asked.
+ * For each client, a worker holds at most one of: a pending question with the requests that wait for it, a lease, or the time
+ * until which the client is rejected. For every other client it asks the primary.
  */
 
 import { AppError } from '../errors.ts';
@@ -13,23 +13,23 @@ export interface WorkerLimitStoreOptions {
   readonly channel: LimitChannel;
   /** The clock of the host, in milliseconds. */
   readonly now: () => number;
-  /** How long to wait for the primary, in milliseconds. */
+  /** How long to wait for an answer of the primary, in milliseconds. */
   readonly deadlineMs: number;
-  /** Whether requests are let in or refused when the primary does not answer. */
+  /** Whether requests are allowed (`open`) or rejected (`closed`) when the primary does not answer. */
   readonly onFailure: 'open' | 'closed';
-  /** Told, at most once a second, how many requests were decided without the primary. */
+  /** Called at most once per second with the number of requests decided without the primary. */
   readonly onUnanswered: (requests: number) => void;
 }
 
 export interface WorkerLimitStore extends LimitStore {
   /**
-   * Throws, or rejects with, an AppError `not_ready` if the primary does not answer and that is to refuse; throws
-   * a RangeError for an answer that names no policy of the limit.
+   * Throws, or rejects with, an AppError `not_ready` if the primary does not answer and `onFailure` is `closed`. Throws a
+   * RangeError for an answer that names no policy of the limit.
    */
   take(limit: Limit, key: string): Decision | Promise<Decision>;
-  /** Settles leases that have ended, and answers for a primary that does not. To be called every few hundredths of a second. */
+  /** Settles expired leases, and decides requests whose answer is late. Must be called every few hundredths of a second. */
   sweep(): void;
-  /** Gives back all that is leased: before the worker ends. */
+  /** Settles all leases, before the worker exits. */
   settle(): void;
 }
 
@@ -59,7 +59,7 @@ interface Refused {
   readonly until: number;
 }
 
-/** What is known of the clients of one limit, by key. */
+/** The state of the clients of one limit, by key. */
 type Clients = Map<string, Asked | Leased | Refused>;
 
 interface Place {
@@ -73,7 +73,7 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
-/** The most clients of one limit of which something is known. */
+/** The maximum number of clients with a state per limit. */
 const maxClients = 10_000;
 
 const reportMs = 1000;
@@ -85,7 +85,7 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
   const questions = new Map<number, Asked>();
   const leases = new Map<number, Leased>();
   let lastId = 0;
-  /** The last question that was due had no answer, and none has come since. */
+  /** True from the first question that timed out until the next answer. */
   let isDown = false;
   let unanswered = 0;
   let reportedAt = Number.NEGATIVE_INFINITY;
@@ -103,7 +103,7 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
     return decideHere(known) ?? ask({ limit, clients, key }, true);
   }
 
-  /** The decision, if the worker may make it by itself. */
+  /** Returns the decision if the worker can make it alone; undefined if it must ask. */
   function decideHere(known: Asked | Leased | Refused): Decision | undefined {
     if (known.kind === 'asked') return undefined;
     const at = Math.floor(now());
@@ -123,7 +123,7 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
     return { allowed: true, policy, remaining: known.remaining, resetMs: Math.max(0, known.resetAt - at) };
   }
 
-  /** Asks the primary for one permit. If `isShared`, others who come for this client wait for the same answer. */
+  /** Asks the primary for one permit. If `isShared`, later requests of this client wait for the same answer. */
   function ask(place: Place, isShared: boolean): Decision | Promise<Decision> {
     const { limit, clients, key } = place;
     if (isDown && questions.size > 0) return decideUnanswered(limit);
@@ -147,7 +147,7 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
     isDown = false;
     const asked = questions.get(answer.id);
     if (asked === undefined) {
-      // It comes too late for the request.
+      // The answer is too late: its request has been decided.
       if (answer.lease !== null) channel.settle({ lease: answer.lease.id, spent: 0, lastAt: 0 });
       return;
     }
@@ -168,12 +168,12 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
     }
     const [first, ...others] = waiting;
     first?.resolve({ allowed, policy, remaining, resetMs });
-    // A lease that is small against those who wait would have them wait for one answer after another.
+    // With a lease that is small compared to their number, the requests would wait for one answer after another.
     const isShared = lease !== null && 2 * lease.permits >= others.length;
     for (const each of others) settleWaiting(place, each, isShared);
   }
 
-  /** A request that waited for the answer to another one's question. */
+  /** Decides a request that waited for the question of another request. */
   function settleWaiting(place: Place, { resolve, reject }: Waiting, isShared: boolean): void {
     try {
       const known = place.clients.get(place.key);
@@ -203,7 +203,7 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
     channel.settle({ lease: leased.id, spent: leased.spent, lastAt: leased.lastAt });
   }
 
-  /** Nobody knows how much of the quota is left; a client who is let in is told that all of it is. */
+  /** Decides without the primary. The remaining quota is unknown, so an allowed client sees the full quota. */
   function decideUnanswered(limit: Limit): Decision {
     unanswered += 1;
     if (onFailure === 'open') {
@@ -234,12 +234,12 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
 
   function sweep(): void {
     const time = now();
-    // If it was this process that was busy, the answers have arrived meanwhile, and are read before the next time.
+    // After this process was blocked, answers may be unread: they are read before the next sweep.
     const wasBlocked = time - sweptAt > deadlineMs / 2;
     sweptAt = time;
     if (!wasBlocked) giveUpLate(time);
     for (const leased of leases.values()) {
-      // Those of short windows end earlier than others that are older; they are found a little later.
+      // Leases are in the order of their grant. One with a short window may expire before an older one; it ends a little later.
       if (leased.expiresAt > time) break;
       end(leased);
     }

@@ -1,16 +1,16 @@
 /**
- * Finds out who asks, from the credentials that the request shows: an access token in `Authorization` (RFC 6750,
- * section 2.1), or an API key in the header that the settings name. `ctx.principal` is who it is.
+ * Identifies the caller by the credentials of the request: an access token in `Authorization` (RFC 6750, section 2.1), or
+ * an API key in the header that the settings name. The result is `ctx.principal`.
  *
- *     no credentials             goes on, with nobody as the principal
- *     good ones                  goes on
- *     bad ones                   401, also where none are needed: who shows a credential wants to be known by it
- *     two of them                400: which one is meant is not for the server to guess
- *     no answer of the database  503, never 401: a client must not throw away a token that is good
+ *     no credentials           the request continues without a principal
+ *     valid credentials        the request continues
+ *     invalid credentials      401, even on an open route: a caller that sends a credential expects it to be used
+ *     two credentials          400: the server does not guess which one is meant
+ *     database unavailable     503, never 401: a client must not discard a valid token
  *
- * It does not decide what somebody may do; `authorise` does. Two kinds of routes are left out: those that take a
- * credential of their own (`auth: 'own'`), and open probes, since what the rate limit does not count must not become a
- * way to try credentials, or to make the database work.
+ * `authorise` decides what the caller may do. This layer skips two kinds of routes: those with a credential of their own
+ * (`auth: 'own'`), and open probes. The rate limit does not count probes, so they must not allow guessing credentials or
+ * loading the database.
  */
 
 import type { IncomingMessage } from 'node:http';
@@ -25,9 +25,9 @@ import type { Logger } from '../observability/logger.ts';
 export interface AuthenticateOptions {
   readonly log: Logger;
   readonly authenticator: Pick<Authenticator, 'identify' | 'identifyNow'>;
-  /** What the credentials are for, in `WWW-Authenticate`. */
+  /** The protection space, sent in `WWW-Authenticate`. */
   readonly realm: string;
-  /** The name of the header that has an API key. */
+  /** The name of the header that carries an API key. */
   readonly apiKeyHeader: string;
 }
 
@@ -52,7 +52,7 @@ export function authenticate({ log, authenticator, realm, apiKeyHeader }: Authen
     return { kind: 'bearer', token };
   }
 
-  /** Node joins repeated fields or drops all but the first; either would hide that there were several. */
+  /** Counts raw fields, because Node joins repeated fields or drops all but the first, which hides repetitions. */
   function assertOneCredential({ rawHeaders }: IncomingMessage): void {
     if (countFields(rawHeaders, 'authorization') + countFields(rawHeaders, keyField) <= 1) return;
     throw new AppError(
@@ -62,7 +62,7 @@ export function authenticate({ log, authenticator, realm, apiKeyHeader }: Authen
     );
   }
 
-  /** What a failed check is answered with. The database's errors are handed on as they are. */
+  /** Converts a refused credential to the error for the client. Errors of the database pass unchanged. */
   function explain(ctx: Context, { kind }: Credential, error: unknown): unknown {
     if (!(error instanceof RefusedCredential)) return error;
     const { reason, message } = error;

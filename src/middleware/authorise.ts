@@ -1,10 +1,9 @@
 /**
- * Lets in whom the route wants: `auth` says what kind of credential, `roles` what the user must be, `scopes` what the
- * credential must be good for. Who showed none gets 401 with a challenge; who may not gets 403 with the reason. What a
- * caller may do to one certain thing (its own, another's) is not known here; the feature decides it.
+ * Enforces the requirements of the route: `auth` is the kind of credential, `roles` the roles of the user, `scopes` the
+ * scopes of the credential. A request without credentials gets 401 with a challenge; a caller without permission gets 403
+ * with the reason. Permissions on a single resource (own or of another user) are the decision of the feature.
  *
- * A route that is open, or that there is not, passes, and so does a method that a path does not have: 404 and 405 tell
- * nothing that the API document does not.
+ * Open routes pass. So do unknown paths and unknown methods of a path: 404 and 405 disclose nothing beyond the API document.
  */
 
 import type { Principal } from '../auth/principal.ts';
@@ -17,9 +16,9 @@ import type { Logger } from '../observability/logger.ts';
 
 export interface AuthoriseOptions {
   readonly log: Logger;
-  /** What the credentials are for, in `WWW-Authenticate`. */
+  /** The protection space, sent in `WWW-Authenticate`. */
   readonly realm: string;
-  /** The name of the header that has an API key. */
+  /** The name of the header that carries an API key. */
   readonly apiKeyHeader: string;
 }
 
@@ -56,7 +55,7 @@ export function authorise({ log, realm, apiKeyHeader }: AuthoriseOptions): Middl
     const { auth } = route;
     if (auth === 'none' || auth === 'own') return next(ctx);
     if (route.cache !== undefined) {
-      // What one caller may see, a cache must not show to another; the default, no-store, needs no such word.
+      // A cache must not return the response of one caller to another. The default, no-store, needs no Vary.
       ctx.vary('Authorization');
       ctx.vary(apiKeyHeader);
     }

@@ -1,13 +1,13 @@
 /**
- * The limits that know who asks, and for what: the quotas that a route declares for itself, and the quota of a user
- * over all routes, addresses, sessions and API keys. It stands behind authentication and authorisation: what is
- * refused there spends no user's permits, so nobody can use up the quota of somebody else, and a flood of bad
- * credentials meets the limit by address alone (rate-limit.ts), which this one does not replace.
+ * The limits by caller and route: the quotas that a route declares, and the quota per user across all routes, addresses,
+ * sessions and API keys. The layer runs after authentication and authorisation. A request rejected there spends no permit
+ * of a user, so no client can use up the quota of another user. A flood of invalid credentials is limited by address only
+ * (rate-limit.ts), which this layer does not replace.
  *
- * All quotas must allow. They are asked one after another, and the first that refuses ends the request: first those of
- * the route, in the order of their declaration, since they are the strictest; then that of the user. So a request
- * that the route refuses costs the user nothing, while a permit of the route stays spent when the user's quota
- * refuses afterwards: too little may be let in, never too much.
+ * All quotas must allow the request. They are checked in sequence, and the first one that is exceeded rejects it: first the
+ * quotas of the route in the order of their declaration, because they are the strictest, then the quota of the user. So a
+ * request rejected by the route costs no permit of the user. If the quota of the user rejects afterwards, the permit of the
+ * route stays spent: the layer may allow too few requests, never too many.
  */
 
 import { clientKey } from '../http/addresses.ts';
@@ -25,13 +25,13 @@ export interface CallerLimitOptions {
   readonly userPerMinute: number;
 }
 
-/** A limit of one policy, and whom it counts. */
+/** A limit with one policy, and what it counts by: user or address. */
 interface Quota {
   readonly limit: Limit;
   readonly by: RouteLimit['by'];
 }
 
-/** The quotas of a request in the order in which they are asked, and what the answer says of them. */
+/** The quotas of a request in the order of checking, and their description for the response header. */
 interface Quotas {
   readonly list: readonly Quota[];
   readonly described: string;
@@ -73,7 +73,7 @@ export function callerLimit({ log, store, userPerMinute }: CallerLimitOptions): 
   };
 }
 
-/** Finds the quotas for a request: those of its route and `others`; made once for each route. */
+/** Returns a function that finds the quotas of a request: those of its route, then `others`. Computed once per route. */
 function createQuotasByRoute(others: readonly RouteLimit[]): (ctx: Context) => Quotas {
   const known = new WeakMap<RouteDeclaration, Quotas>();
   const unmatched = prepare(others);
@@ -96,7 +96,7 @@ function prepare(limits: readonly RouteLimit[]): Quotas {
   return { list, described: describeQuotas(limits) };
 }
 
-/** A user's id, or the address of somebody who has not signed in. An API key counts as its user. */
+/** Returns the key to count by: the id of the user, or the address of an anonymous client. An API key counts as its user. */
 function keyOf({ principal, clientAddress }: Context, by: RouteLimit['by']): string {
   return by === 'user' && principal !== undefined ? `user:${principal.userId}` : clientKey(clientAddress);
 }

@@ -7,14 +7,14 @@ import { codedTag } from '../http/headers/conditional.ts';
 import { preferredEncoding } from '../http/headers/negotiate.ts';
 
 export interface CompressionOptions {
-  /** Shorter answers go out as they are: below about a packet there is nothing to win. */
+  /** The minimum size to compress. Below about one packet, compression saves nothing. */
   readonly minBytes: number;
 }
 
 const compressible = /^(?:text\/|application\/(?:[\w.-]+\+)?(?:json|xml|javascript)|image\/svg\+xml)/;
 const codings = ['br', 'gzip'] as const;
 
-// Quality 4 costs about what gzip does and is smaller; the default of 11 is for files that are packed once.
+// Quality 4 costs about as much as gzip and compresses better. The default, 11, is meant for static files.
 const brotliOptions = { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } };
 const compress = {
   br: (bytes: Uint8Array | string) => promisify(brotliCompress)(bytes, brotliOptions),
@@ -23,10 +23,10 @@ const compress = {
 const compressStream = { br: () => createBrotliCompress(brotliOptions), gzip: () => createGzip() };
 
 /**
- * Compresses answers for clients that accept it, in the thread pool. Only text-like types, only from `minBytes`
- * on, and never what is coded already or says `no-transform`. A coded answer is another representation, so its
- * validator is another (RFC 9110, section 8.8.3.3): `"v1"` becomes `"v1-gzip"`. A 304 has the same validator and the
- * same Vary as the 200 that it stands for.
+ * Compresses responses for clients that accept it, in the thread pool of libuv. It compresses text-like types from
+ * `minBytes`, and skips responses that already have a coding or specify `no-transform`. A compressed response is another
+ * representation and needs its own validator (RFC 9110, section 8.8.3.3): `"v1"` becomes `"v1-gzip"`. A 304 gets the same
+ * validator and Vary as the corresponding 200.
  */
 export function compression({ minBytes }: CompressionOptions): Middleware {
   return function compression(ctx, next) {

@@ -6,11 +6,11 @@ import { parseMediaType } from '../http/headers/media-type.ts';
 const layer = 'content-validation';
 
 /**
- * A body is read only where one is expected, only of a type that the route takes, and only up to the route's
- * size, within the deadline. A route that takes no body refuses one. Without a body there is nothing to check here:
- * whether it may be missing is the schema's question. Whether there is one, a chunked request shows with its first
- * octet: until then its headers are not held against it. An upload is not read here: it goes to disk at the end of the
- * pipeline, under the same limits, and only what its headers say is looked at.
+ * Reads the body if the route accepts one, only of an accepted type, up to the maximum size of the route, and within the
+ * deadline. A route without a body rejects requests that have one. A request without a body passes: the schema decides
+ * whether the body may be missing. Whether a chunked request has a body is known only when its first octet arrives, so the
+ * check waits for it. An upload is not read here; only its headers are checked. The end of the pipeline writes it to disk
+ * under the same limits.
  */
 export function contentValidation(): Middleware {
   return function contentValidation(ctx, next) {

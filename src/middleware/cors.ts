@@ -1,10 +1,10 @@
 /**
- * Cross-origin requests from browsers (the Fetch standard, section 3.2). An origin on the list may read the
- * answers, errors and refusals included, which is why this layer stands outside of the limiter and of all layers that
- * refuse. A preflight from such an origin is answered here, with 204; any other one is an ordinary OPTIONS request, which
- * the limiter counts. The decision differs by origin, so every answer says `Vary: Origin`, also to those who sent none.
+ * Cross-origin requests from browsers (the Fetch standard, section 3.2). Pages of a listed origin may read all responses,
+ * including errors; therefore this layer is outside the limiter and outside every layer that rejects requests. The layer
+ * answers a preflight from a listed origin with 204. Any other preflight continues as an ordinary OPTIONS request, which the
+ * limiter counts. The decision depends on the origin, so every response has `Vary: Origin`, even without an Origin header.
  *
- * It is not a protection of the server: whoever is no browser ignores it.
+ * CORS does not protect the server: clients other than browsers ignore it.
  */
 
 import type { Middleware } from '../http/context.ts';
@@ -12,20 +12,20 @@ import type { Middleware } from '../http/context.ts';
 export interface CorsOptions {
   /** Origins as browsers send them, `https://app.example.com`, or `*` for any. */
   readonly origins: readonly string[];
-  /** Let browsers send cookies and read the answers to such requests. Not together with `*`. */
+  /** Allow browsers to send cookies and to read the responses to such requests. Cannot be combined with `*`. */
   readonly credentials: boolean;
   readonly methods: readonly string[];
   /** Request headers that a preflight may ask for. */
   readonly allowedHeaders: readonly string[];
   /** Response headers that scripts may read. */
   readonly exposedHeaders: readonly string[];
-  /** How long a browser may remember a preflight, in seconds. */
+  /** How long a browser may cache a preflight, in seconds. */
   readonly maxAgeSeconds: number;
 }
 
 /**
- * Makes the function that returns the fields by which a page of an origin may read an answer; undefined if it may not.
- * Answers to messages that the parser refused, which pass no layer, use it too.
+ * Returns a function from an origin to the header fields that allow its pages to read a response; undefined if they may not.
+ * Responses to messages that the parser rejected, which pass no layer, use it too.
  */
 export function createOriginFields({
   origins,
@@ -38,7 +38,7 @@ export function createOriginFields({
     return {
       'access-control-allow-origin': anyOrigin ? '*' : origin,
       ...(credentials && { 'access-control-allow-credentials': 'true' }),
-      // The browser reads the answer because of the fields above; this one must not forbid it again.
+      // The fields above allow the page to read the response; the default of this field would forbid it again.
       'cross-origin-resource-policy': 'cross-origin',
     };
   };

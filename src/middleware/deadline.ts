@@ -2,17 +2,17 @@ import { AppError } from '../errors.ts';
 import type { Context, Done, Middleware } from '../http/context.ts';
 
 export interface DeadlineOptions {
-  /** How long an answer may take to be made, in milliseconds. */
+  /** The time until the response must be ready, in milliseconds. */
   readonly timeoutMs: number;
 }
 
 /**
- * Ends the work for a request that nobody waits for: when the client goes away, and when the deadline passes,
- * `ctx.signal` is aborted, which cancels the queries that run for it. At the deadline the client gets 503 at once,
- * whatever the handler still does; its late answer goes nowhere.
+ * Cancels the work for a request when its client disconnects or its deadline passes: `ctx.signal` is aborted, which cancels
+ * the running queries of the request. At the deadline the client immediately gets 503. The handler may continue, but its
+ * late response is discarded.
  *
- * A request that is answered without waiting pays nothing for this layer. A stream may flow for longer: the
- * deadline is on having an answer, not on sending it.
+ * A request that is answered synchronously pays nothing for this layer. A stream may take longer: the deadline applies to
+ * having the response ready, not to sending it.
  */
 export function deadline({ timeoutMs }: DeadlineOptions): Middleware {
   return function deadline(ctx, next) {

@@ -6,13 +6,13 @@ import type { Logger } from '../observability/logger.ts';
 
 export interface ErrorBoundaryOptions {
   readonly log: Logger;
-  /** Show stacks to the client. Never in production. */
+  /** Include stacks in problem responses. Never in production. */
   readonly debug: boolean;
 }
 
 /**
- * The outermost layer: whatever is thrown inside becomes an RFC 9457 problem. An AppError says what the client
- * may know; of anything else the client learns the request id and the log the rest.
+ * Converts every error thrown by an inner layer to an RFC 9457 problem. An AppError contains what the client may know. For
+ * any other error the client gets the request id only, and the log gets the details.
  */
 export function errorBoundary({ log, debug }: ErrorBoundaryOptions): Middleware {
   function answer(ctx: Context, error: unknown): undefined {

@@ -15,13 +15,13 @@ import { writeConditions } from '../http/parameters.ts';
 /**
  * Conditional requests (RFC 9110, section 13), in the order of section 13.2.2:
  *
- *     GET, HEAD   If-Match, else If-Unmodified-Since   does not hold: 412
- *                 If-None-Match, else If-Modified-Since  does not hold: 304 without a body
- *     PATCH, DELETE of a row   the handler asks, in the transaction that changes the row (`versionCondition`)
- *     the rest    has no entity tag: If-Match with a list of tags is 412 before anything is done
+ *     GET, HEAD                If-Match, else If-Unmodified-Since     false: 412
+ *                              If-None-Match, else If-Modified-Since  false: 304 without a body
+ *     PATCH, DELETE of a row   the handler evaluates them, in the transaction that changes the row (`versionCondition`)
+ *     all others               have no entity tag: If-Match with a list of tags is 412 before the handler runs
  *
- * A handler may give an `etag` of its own, such as a row's version; a route that declares `etag: true` gets one made from
- * the content. Conditions are looked at only where the answer would be a success: a 404 stays a 404 (section 13.2.1).
+ * A handler may set an `etag`, such as the version of a row. A route that declares `etag: true` gets one computed from the
+ * content. Conditions are evaluated only if the response would be a success: a 404 stays a 404 (section 13.2.1).
  */
 export function etag(): Middleware {
   return function etag(ctx, next) {
@@ -34,10 +34,10 @@ function isRead({ method }: Context): boolean {
   return method === 'GET' || method === 'HEAD';
 }
 
-/** Refuses what cannot hold for a resource without an entity tag, so before its handler has changed anything. */
+/** Throws for a condition that cannot hold for a resource without an entity tag, before the handler changes anything. */
 function assertNoFailingCondition({ match, method, request: { headers } }: Context): void {
   if (match.kind !== 'found' || match.value.route.headers === writeConditions) return;
-  // What a POST is sent to often has no representation, so that `If-None-Match: *` holds.
+  // The target of a POST often has no representation, so `If-None-Match: *` holds.
   const conditions = method === 'POST' ? { 'if-match': headers['if-match'] } : headers;
   if (mayChange(conditions, undefined)) return;
   throw new AppError(
@@ -61,10 +61,10 @@ function apply(ctx: Context): undefined {
     if (payload instanceof Readable) payload.destroy();
     throw new AppError(
       'precondition_failed',
-      'This is not the representation that If-Match or If-Unmodified-Since asks for: read it without them.',
+      'The current representation does not match If-Match or If-Unmodified-Since: read it without them.',
     );
   }
-  // The payload stays for the layers outside, whose headers are the same for a 304; it is not sent.
+  // Keep the payload: the outer layers compute the same headers for a 304. It is not sent.
   if (isFresh(ctx)) ctx.status = 304;
 }
 
@@ -74,7 +74,7 @@ function isWanted({ request, headers }: Context): boolean {
     return typeof headers.etag === 'string' ? matchesStrongly(match, headers.etag) : isAny(match);
   const since = request.headers['if-unmodified-since'];
   const modified = headers['last-modified'];
-  // A date that is none, and a resource without a date, are no condition (section 13.1.4).
+  // An invalid date is ignored, and so is the condition on a resource without a date (section 13.1.4).
   if (since === undefined || typeof modified !== 'string' || Number.isNaN(Date.parse(since))) return true;
   return isUnmodifiedSince(since, modified);
 }

@@ -2,23 +2,23 @@ import { AppError } from '../errors.ts';
 import type { Context, Middleware } from '../http/context.ts';
 
 export interface HttpsPolicyOptions {
-  /** The name of the header that has an API key. */
+  /** The name of the header that carries an API key. */
   readonly apiKeyHeader: string;
 }
 
 const layer = 'https-policy';
 
 /**
- * A request that came to the trusted proxy over plain HTTP is sent to HTTPS (GET and HEAD, 308) or refused (everything
- * else, whose body has crossed the network already, 403). One with credentials is refused, too: a redirect would let a
- * client go on forever that shows its token to the network in every first request, and that token has to be replaced.
- * Probes are let through: they come from inside. The host has been checked by then, so the redirect cannot lead astray.
+ * Handles requests that reached the trusted proxy over plain HTTP. GET and HEAD are redirected to HTTPS (308). Other methods
+ * are rejected (403), because their body has already crossed the network unencrypted. Requests with credentials are rejected
+ * as well: with a redirect, a client would continue to expose its token in every first request, and that token must be
+ * replaced. Probes pass, because they come from inside. The host is already checked, so the redirect cannot lead elsewhere.
  */
 export function httpsPolicy({ apiKeyHeader }: HttpsPolicyOptions): Middleware {
   const keyField = apiKeyHeader.toLowerCase();
 
   function hasCredentials({ request: { headers } }: Context): boolean {
-    // Of cookies, only those of this service count; a browser sends them over HTTPS only, so this is no browser.
+    // Only the cookies of this service count. Browsers send them over HTTPS only, so this client is not a browser.
     return (
       headers.authorization !== undefined ||
       headers[keyField] !== undefined ||
@@ -31,18 +31,18 @@ export function httpsPolicy({ apiKeyHeader }: HttpsPolicyOptions): Middleware {
     if (hasCredentials(ctx)) {
       throw new AppError(
         'https_required',
-        'This service is reached over HTTPS only, and the credentials of this request have crossed the network unencrypted: replace them (end the session, or revoke the API key), and send requests to https:// from the start.',
+        'This service accepts HTTPS only, and the credentials of this request have crossed the network unencrypted: replace them (end the session, or revoke the API key), and send requests to https:// from the start.',
         { layer },
       );
     }
     if (ctx.method !== 'GET' && ctx.method !== 'HEAD') {
       throw new AppError(
         'https_required',
-        'This service is reached over HTTPS only; send the request there, and replace what was secret in it.',
+        'This service accepts HTTPS only: send the request to https://, and replace any secret that it contained.',
         { layer },
       );
     }
-    // As it came, still encoded, and without the authority of an absolute-form target.
+    // The received target, still percent-encoded, without the authority of an absolute-form target.
     const pathAndQuery = ctx.target.raw.replace(/^https?:\/\/[^/?]*/i, '');
     ctx.headers.location = `https://${ctx.host.replace(/:\d*$/, '')}${pathAndQuery}`;
     ctx.reply(308, undefined);

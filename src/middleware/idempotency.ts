@@ -17,20 +17,26 @@ export interface IdempotencyOptions {
 
 const layer = 'idempotency';
 
-/** Of the keys of those who have not signed in, in characters. */
+/** The minimum length of a key from an anonymous client, in characters. */
 const minAnonymousLength = 16;
 
 /**
- * Does a request that carries an `Idempotency-Key` once, on routes that declare `idempotent`: the first is worked for,
- * the same one sent again gets the same answer with `Idempotency-Replayed: true`, one sent meanwhile 409, and another
- * request with the key 422. A key belongs to its user, or to all who have not signed in; one of the latter has to be long,
- * for whoever guesses it can try from the answers what the body was, with the password in it. Only successes are kept:
- * what was refused may be sent again.
+ * Executes a request with an `Idempotency-Key` once, on routes that declare `idempotent`:
  *
- * It is the innermost layer: an answer that is replayed passes the outer ones like any other, so nobody gets one who may
- * not call the route, and `recheck-authority` has just asked the database who the caller is. The kind of the credential
- * and the role are part of the request, since a feature may have let an admin do what it refuses to the same user later:
- * with another role or another kind of credential the key is refused (422), and nothing is replayed or done twice. How keys are kept, and what holds when something breaks, is in idempotency-store.ts.
+ *     the first request with a key     is executed
+ *     the same request again           gets the stored response with `Idempotency-Replayed: true`
+ *     the same request meanwhile       409
+ *     a different request              422
+ *
+ * Only successes are stored, so a rejected request may be sent again. A key belongs to its user, or to all anonymous clients
+ * together. An anonymous key must be long: a client that guesses it could test guesses of the original body, including the
+ * password in it, by the responses.
+ *
+ * It is the innermost layer. A replayed response passes the outer layers like any other, so only a caller who may call the
+ * route gets it, and `recheck-authority` has just checked the caller in the database. The kind of credential and the role are
+ * part of the request, because a feature may allow an admin what it denies the same user later: with another role or kind of
+ * credential the key is rejected (422), and nothing is replayed or executed twice. idempotency-store.ts describes how keys
+ * are stored and which guarantees hold after a failure.
  */
 export function idempotency({ store, log }: IdempotencyOptions): Middleware {
   return function idempotency(ctx, next): Done {
@@ -49,11 +55,11 @@ export function idempotency({ store, log }: IdempotencyOptions): Middleware {
     if (ctx.principal === undefined && key.length < minAnonymousLength) {
       throw new AppError(
         'bad_request',
-        `Without signing in, send an Idempotency-Key of at least ${minAnonymousLength} characters that nobody can guess, such as a UUID.`,
+        `Without credentials, send an Idempotency-Key of at least ${minAnonymousLength} characters that cannot be guessed, such as a UUID.`,
         { layer },
       );
     }
-    // Read already, unless the layer that checks contents is turned off.
+    // Already read, unless the layer content-validation is disabled.
     const isRead = ctx.rawBody !== undefined || ctx.bodyState === 'absent';
     if (isRead) return answerOnce(ctx, next, key);
     return receiveBody(ctx, match.value.bodyLimits, layer).then(() => answerOnce(ctx, next, key));
@@ -61,14 +67,14 @@ export function idempotency({ store, log }: IdempotencyOptions): Middleware {
 
   async function answerOnce(ctx: Context, next: Next, key: string): Promise<void> {
     const claim = claimOf(ctx, key);
-    // Until it is known that it does not.
+    // Assumed until `begin` reports otherwise: a failed `begin` may have claimed the key.
     let holdsKey = true;
     try {
-      const begun = await store.begin(claim);
-      holdsKey = begun.kind === 'started';
-      if (begun.kind === 'running') throw running('The first request with this key');
-      if (begun.kind === 'mismatch') throw mismatch();
-      if (begun.kind === 'done') return replay(ctx, begun);
+      const beginning = await store.begin(claim);
+      holdsKey = beginning.kind === 'started';
+      if (beginning.kind === 'running') throw running('The first request with this key');
+      if (beginning.kind === 'mismatch') throw mismatch();
+      if (beginning.kind === 'done') return replay(ctx, beginning);
       const recorder = createRecorder(claim);
       ctx.recorder = recorder;
       await next(ctx);
@@ -87,7 +93,7 @@ export function idempotency({ store, log }: IdempotencyOptions): Middleware {
       async record(transaction, reply) {
         const { status, headers, payload = null } = reply;
         if (status >= 400 || (payload !== null && typeof payload !== 'string')) {
-          throw new Error('Only a success that is text, or has no body, can be kept for its repetition.');
+          throw new Error('Only a success with a text body or without a body can be stored for replay.');
         }
         if (!(await store.complete(transaction, claim, { status, headers, body: payload }))) {
           log.warning('idempotency.fenced', { scope: claim.scope, attempt: claim.attempt });
@@ -98,12 +104,12 @@ export function idempotency({ store, log }: IdempotencyOptions): Middleware {
     };
   }
 
-  /** The request may be over by now, and its end must not be in the way of this. */
+  /** Runs outside the request, because the end of the request must not cancel it. */
   async function release(claim: Claim): Promise<void> {
     try {
       await runOutsideRequest(() => store.release(claim));
     } catch (error) {
-      // The row's lease ends by itself.
+      // The lease of the row expires anyway.
       log.warning('idempotency.release_failed', { scope: claim.scope, attempt: claim.attempt, error });
     }
   }
@@ -132,7 +138,7 @@ function claimOf({ method, target, request, rawBody, principal }: Context, key: 
   };
 }
 
-/** Whether the answer was kept, as it must be when the work has succeeded. Throws for a handler that forgot it. */
+/** Returns whether the response was stored. Throws if the handler succeeded without storing it. */
 function isKept(ctx: Context, { recorded }: ReplyRecorder): boolean {
   if (ctx.aborted || ctx.status >= 400) return false;
   if (recorded !== undefined) return true;
@@ -155,7 +161,7 @@ function running(what: string): AppError {
 function mismatch(): AppError {
   return new AppError(
     'idempotency_mismatch',
-    'This Idempotency-Key came with another request before, or with other credentials: use a new key for each new request.',
+    'This Idempotency-Key was used before with another request or other credentials: use a new key for each new request.',
     { layer },
   );
 }

@@ -1,9 +1,9 @@
 import type { Middleware } from '../http/context.ts';
 
 /**
- * Refuses what is wrong with the message as a whole, as the server, the proxy headers and the list of hosts have found it
- * (`ctx.messageError`). The refusal comes this late so that it has the headers by which a page of an allowed origin can read it,
- * and so that the limiter has counted it; and no later, because nothing of such a message can be trusted.
+ * Throws the error that the server, the layer proxy-headers or the layer trusted-host found in the message as a whole
+ * (`ctx.messageError`). It runs after `cors`, so that a page of an allowed origin can read the error, and after the limiter,
+ * so that the request counts. It runs before all other layers, because nothing in such a message can be trusted.
  */
 export function messageErrors(): Middleware {
   return function messageErrors(ctx, next) {

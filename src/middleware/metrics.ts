@@ -1,15 +1,15 @@
 /**
- * Counts every answer, and how long and how large it was, by method, route and status. It stands outside of the
- * error boundary: what it counts is the answer that is sent, that of a refusal too.
+ * Counts every response with its duration and sizes, by method, route and status. The layer is outside the error boundary,
+ * so it counts the response that is sent, including error responses.
  *
- *     http_requests_total              answers
- *     http_request_duration_seconds    from the request's headers to the finished answer; a stream's, to its last byte;
- *                                      a stream's of events to its beginning, since how long it is wanted is no one's fault
- *     http_request_size_bytes          the body; 0 for one that was refused unread
- *     http_response_size_bytes         the body of the answer; 0 for HEAD, 204 and 304
+ *     http_requests_total              responses
+ *     http_request_duration_seconds    from the headers of the request until the response is ready; for a stream, until its
+ *                                      last byte; for an event stream, until its start, because the client decides its length
+ *     http_request_size_bytes          the body of the request; 0 if it was rejected unread
+ *     http_response_size_bytes         the body of the response; 0 for HEAD, 204 and 304
  *
- * The label `route` is the template (`/users/:id`) or `none`, and a method that nobody here knows is `OTHER`, so a
- * client cannot make series. They are looked up by the objects that the router found: no text is put together.
+ * The label `route` is the template (`/users/:id`) or `none`, and an unknown method is `OTHER`, so clients cannot create
+ * series. Series are looked up by the route object that the router found, so no label text is built per request.
  */
 
 import { Readable } from 'node:stream';
@@ -18,7 +18,7 @@ import type { Context, Middleware, PreparedRoute } from '../http/context.ts';
 import { EventStream } from '../http/event-stream.ts';
 import type { CounterSeries, HistogramSeries, Metrics } from '../observability/metrics/metrics.ts';
 
-/** The series of one route, method and status. */
+/** The series for one route, method and status. */
 interface AnswerSeries {
   readonly total: CounterSeries;
   readonly duration: HistogramSeries;
@@ -55,7 +55,7 @@ export function countRequests(metrics: Metrics): Middleware {
     labels,
     bounds: sizes,
   });
-  /** By route, undefined for none; then by method; then by status. */
+  /** By route (undefined if none matched), then method, then status. */
   const known = new Map<PreparedRoute | undefined, Map<string, Map<number, AnswerSeries>>>();
 
   function seriesFor({ match, method, status }: Context): AnswerSeries {
@@ -91,7 +91,7 @@ export function countRequests(metrics: Metrics): Middleware {
     else count(ctx, payload === undefined || payload instanceof Readable ? 0 : Buffer.byteLength(payload));
   }
 
-  /** Who listens for data sees what the sender takes, at the pace of the client. */
+  /** Counts when the stream has been sent. The `data` listener sees each chunk at the pace of the client. */
   function countWhenSent(ctx: Context, payload: Readable): void {
     let bytes = 0;
     const endedAt = payload instanceof EventStream ? performance.now() : undefined;
@@ -106,7 +106,7 @@ export function countRequests(metrics: Metrics): Middleware {
   };
 }
 
-/** What was read, or announced for somebody else to read; what is refused unread may announce anything. */
+/** Returns the bytes read, or else the announced length. If the body was rejected unread, the announcement means nothing. */
 function sizeOfRequest({ request, rawBody, status }: Context): number {
   if (rawBody !== undefined) return rawBody.length;
   const announced = request.headers['content-length'];

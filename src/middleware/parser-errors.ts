@@ -1,6 +1,6 @@
 /**
- * What the layers do for a request, done for a message that the parser has refused: it never becomes a request, so no
- * layer sees it. It gets a line in the log, a place in the metrics, and counts in the limit of its address.
+ * Reports messages that the HTTP parser rejected. They never become requests, so no layer sees them. Each gets a log line,
+ * is counted in the metrics, and counts against the limit of its address.
  */
 
 import { type AddressSet, clientKey } from '../http/addresses.ts';
@@ -12,31 +12,31 @@ import type { Metrics } from '../observability/metrics/metrics.ts';
 export interface ParserErrorReporterOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** Where the message counts; undefined where requests are not limited. */
+  /** The limit that the message counts against; undefined if requests are not limited. */
   readonly limits: { readonly limit: Limit; readonly store: LimitStore } | undefined;
-  /** Whether an address is a trusted proxy, against which a message does not count: its client is not known. */
+  /** Whether an address is a trusted proxy. Messages from a proxy are not limited, because their client is unknown. */
   readonly isProxy: AddressSet;
 }
 
-/** Makes the function that takes the reports of one server. */
+/** Returns the function that receives the reports of one server. */
 export function createParserErrorReporter(
   options: ParserErrorReporterOptions,
 ): (report: MalformedReport) => void {
   const { log, metrics, limits, isProxy } = options;
   const total = metrics.counter({
     name: 'http_malformed_total',
-    help: 'Messages that the parser refused, which are not among the requests, by the status of the answer.',
+    help: 'Messages that the parser rejected, by the status of the response. They are not counted as requests.',
     labels: ['status'],
   });
 
-  return function parserRefusals({ reason, status, clientAddress, inPipeline }) {
+  return function reportParserError({ reason, status, clientAddress, inPipeline }) {
     log.info('http.client.malformed', { client_address: clientAddress, reason, status });
-    // The body of a request broke off: the layers have seen it.
+    // The body of a request broke off. The layers have seen that request.
     if (inPipeline) return;
     total.of(String(status ?? 'none')).add();
     if (limits === undefined || clientAddress === '' || isProxy(clientAddress)) return;
     const decision = limits.store.take(limits.limit, clientKey(clientAddress));
-    // The message is refused already. A store that does not answer says so in the log itself.
+    // The message is already rejected, and the store logs its own errors.
     if (decision instanceof Promise) decision.catch(() => {});
   };
 }

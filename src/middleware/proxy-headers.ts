@@ -1,12 +1,12 @@
 /**
- * Who really sent this: behind a proxy the socket's peer is the proxy, and the client stands in a header that
- * anybody can write. So a header counts only if the peer that sent it is trusted, and its list is read from the
- * right, where the nearest proxy wrote: each entry is believed as long as the one that reported it is trusted,
- * and the first that is not trusted is the client.
+ * Determines the client behind proxies. Behind a proxy, the peer of the socket is the proxy, and the client address is in a
+ * header that any client can forge. So a header counts only if the peer that sent it is trusted. Its list is read from the
+ * right, where the nearest proxy appended: an entry is believed if the hop that reported it is trusted, and the first
+ * untrusted entry is the client.
  *
- * `X-Forwarded-For`, `-Proto` and `-Host` are read, and `Forwarded` (RFC 7239) where there is no `X-Forwarded-For`:
- * nearly every proxy writes the former and hands the latter on as the client sent it. Entries that are no addresses
- * (`unknown`, `_hidden`, garbage) end the walk at the last one that was.
+ * The layer reads `X-Forwarded-For`, `-Proto` and `-Host`. It reads `Forwarded` (RFC 7239) only if `X-Forwarded-For` is
+ * absent: nearly every proxy writes the latter and forwards the former unchanged from the client. The walk stops at an entry
+ * that is not an address (`unknown`, `_hidden`, garbage); the last valid address is then the client.
  */
 
 import { AppError } from '../errors.ts';
@@ -17,7 +17,7 @@ import type { Logger } from '../observability/logger.ts';
 
 export interface ProxyHeadersOptions {
   readonly log: Logger;
-  /** Addresses and CIDR blocks of the proxies whose headers count; empty trusts nobody. */
+  /** Addresses and CIDR blocks of trusted proxies. Empty: no header is believed. */
   readonly trusted: readonly string[];
 }
 
@@ -27,7 +27,7 @@ interface Hop {
   readonly host: string | undefined;
 }
 
-/** The longest chain of proxies that is followed. */
+/** The maximum number of hops that are followed. */
 const maxHops = 32;
 
 export function proxyHeaders({ log, trusted }: ProxyHeadersOptions): Middleware {
@@ -62,7 +62,7 @@ export function proxyHeaders({ log, trusted }: ProxyHeadersOptions): Middleware 
   };
 }
 
-/** Walks from the nearest hop outwards, as long as the hop before it was trusted. */
+/** Walks from the nearest hop outwards, as long as the previous hop is trusted. */
 function applyHops(ctx: Context, hops: readonly Hop[], isTrusted: (address: string) => boolean): void {
   for (const hop of hops.toReversed().slice(0, maxHops)) {
     if (hop.proto === 'http' || hop.proto === 'https') ctx.scheme = hop.proto;
@@ -74,7 +74,7 @@ function applyHops(ctx: Context, hops: readonly Hop[], isTrusted: (address: stri
   }
 }
 
-/** The proxy may forward what its client sent, so the same rules hold for it as for a Host header. */
+/** Validates a forwarded host like a Host header: a proxy may forward it unchanged from its client. */
 function applyHost(ctx: Context, host: string): void {
   ctx.host = host.toLowerCase();
   if (isHostField(ctx.host)) return;
@@ -84,8 +84,8 @@ function applyHost(ctx: Context, host: string): void {
 }
 
 /**
- * `X-Forwarded-Proto` and `-Host` name what the nearest proxy saw, or a list with one entry a proxy like
- * `X-Forwarded-For`; the last entry is the nearest's.
+ * Returns the hops of the `X-Forwarded-*` headers. `X-Forwarded-Proto` and `-Host` contain either the value of the nearest
+ * proxy, or one entry per proxy like `X-Forwarded-For`, with the nearest last.
  */
 function legacyHops(
   addresses: string | undefined,
@@ -109,8 +109,8 @@ function legacyHops(
 }
 
 /**
- * The elements of a Forwarded header (RFC 7239, section 4). It is taken apart from the right, like the walk: a
- * quote that a client opens and never closes must not swallow what the proxies have appended behind it.
+ * Parses a Forwarded header (RFC 7239, section 4) from the right: a quotation mark that a client opened and did not close
+ * must not swallow the entries that proxies appended after it.
  */
 export function parseForwarded(header: string): Hop[] {
   return splitOutsideQuotes(header, ',').map((element) => {
@@ -150,7 +150,7 @@ function unquote(value: string): string {
     : value;
 }
 
-/** `192.0.2.1:80` and `[2001:db8::1]:_hidden` without port and brackets (the node of RFC 7239, section 6). */
+/** Removes port and brackets: `192.0.2.1:80`, `[2001:db8::1]:_hidden` (the node of RFC 7239, section 6). */
 function withoutPort(text: string): string {
   const address = text.trim();
   const bracketed = /^\[([^\]]*)\](?::(?:\d{1,5}|_[\w.-]+))?$/.exec(address)?.[1];

@@ -12,12 +12,12 @@ export interface RateLimitOptions {
 }
 
 /**
- * The limit by address: an IPv6 client counts by its /64. It stands before authentication, so it holds for those
- * who guess credentials too; it is not a limiter per user, and one address may stand for many people behind one
- * router. Refused messages count like all others. Routes that declare `limit: 'exempt'` (probes) are not counted, nor is
- * a preflight of an allowed origin, which has been answered before.
+ * Limits requests by client address; an IPv6 client counts by its /64. The layer runs before authentication, so it also
+ * limits the guessing of credentials. It is not a limit per user: many people behind one router share an address. Invalid
+ * messages count like all others. Routes that declare `limit: 'exempt'` (probes) do not count, and neither does a preflight
+ * of an allowed origin, which `cors` has already answered.
  *
- * The answer says where the client stands, and a refusal when to come back (http/headers/ratelimit-fields.ts).
+ * The response states the remaining quota, and a rejection states when to retry (http/headers/ratelimit-fields.ts).
  */
 export function rateLimit({ log, limit, store }: RateLimitOptions): Middleware {
   const quotas = describeQuotas(limit.policies);

@@ -1,16 +1,16 @@
 /**
- * Checks the caller again before a change, against the database. Authentication may rest on an answer that is up to
- * SECURITY_SESSION_RECHECK_SECONDS old; a request that changes something would outlive those seconds, so an admin whose role
- * was taken away, a session that was ended and an API key that was revoked in any other process must not make one.
+ * Checks the caller again in the database before a change. Authentication may use a cached result that is up to
+ * SECURITY_SESSION_RECHECK_SECONDS old. The effect of a change is permanent, so it must not be made by an admin whose role
+ * was removed, an ended session or an API key revoked in another process within those seconds.
  *
  *     authenticate ... authorise ... body read | recheck-authority | idempotency, handler
  *
- * It runs after the body was received, since a body may arrive slowly, and before idempotency, so that a stored answer is
- * replayed only to a caller who may still make the request. The handler sees the principal as the database has it now.
- * What a caller may do to one certain thing is decided by the feature, which also checks in its transaction where its
- * work takes long or where the change would give an account away (`Auth.requireAuthority`).
+ * The layer runs after the body is received, because a body may arrive slowly, and before idempotency, so that a stored
+ * response is replayed only to a caller who may still make the request. The handler gets the current principal. Permissions
+ * on a single resource are the decision of the feature. A feature also checks inside its transaction if its work takes long
+ * or if the change could give control of an account to another person (`Auth.requireAuthority`).
  *
- * A route can declare that cached authority is enough, with the reason (`authority` in http/route.ts).
+ * A route can declare that cached authority is sufficient, with the reason (`authority` in http/route.ts).
  */
 
 import type { Principal } from '../auth/principal.ts';

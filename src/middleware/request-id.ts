@@ -3,7 +3,7 @@ import { createUuids } from '../http/uuid.ts';
 import { maskForms } from '../observability/log/mask-forms.ts';
 import { runInRequest } from '../observability/request-context.ts';
 
-/** What is taken from a client: short, and harmless in a header, a log line and a shell. */
+/** The ids accepted from a client: short, and harmless in a header, a log line and a shell. */
 const acceptable = /^[A-Za-z0-9._-]{1,128}$/;
 
 /** version "-" trace-id "-" parent-id "-" flags, W3C Trace Context, section 3.2. */
@@ -11,9 +11,9 @@ const traceparent = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/;
 const noTrace = '0'.repeat(32);
 
 /**
- * Gives every request an id: the client's `X-Request-ID` if it is acceptable, else the trace id of its
- * `traceparent`, else a new UUID. The answer carries it, and every log line written while the request is
- * handled, at any depth (observability/request-context.ts).
+ * Assigns an id to every request: the `X-Request-ID` of the client if it is acceptable, else the trace id of its
+ * `traceparent`, else a new UUID. The response carries the id, and so does every log line written while the request is
+ * handled, at any depth of the call stack (observability/request-context.ts).
  */
 export function requestId(): Middleware {
   const newId = createUuids();
@@ -27,7 +27,7 @@ export function requestId(): Middleware {
   };
 }
 
-/** A credential is no id: it would be in every log line of the request. */
+/** Rejects an id that looks like a credential: it would appear in every log line of the request. */
 function isAcceptable(id: string): boolean {
   return acceptable.test(id) && maskForms(id) === id;
 }

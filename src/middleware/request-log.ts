@@ -1,11 +1,11 @@
 /**
- * Two lines a request: `http.request.start` when its headers have arrived, `http.request.complete` when its
- * answer is made (a stream: when it has been sent). The answer carries `X-Process-Time` in milliseconds and,
- * where it is turned on, `Server-Timing` with an entry a layer.
+ * Writes two log lines per request: `http.request.start` when its headers have arrived, and `http.request.complete` when the
+ * response is ready (for a stream, when it has been sent). The response carries `X-Process-Time` in milliseconds and, if
+ * enabled, `Server-Timing` with one entry per layer.
  *
- * This layer sees refusals as thrown errors on their way to the boundary, and logs the status they will get.
- * Credentials and e-mail addresses in paths and queries are masked, and both are cut; bodies are logged only in debug,
- * masked before they are cut.
+ * Rejected requests pass this layer as thrown errors on their way to the error boundary; the layer logs the status that they
+ * will get. Credentials and e-mail addresses in paths and queries are masked, and both are truncated. Bodies are logged in
+ * debug mode only, masked and then truncated.
  */
 
 import { Readable } from 'node:stream';
@@ -23,7 +23,7 @@ export interface RequestLogOptions {
   readonly log: LineWriter;
   /** Log the first 256 bytes of request bodies. */
   readonly bodies: boolean;
-  /** Send `Server-Timing`, for which the pipeline must be composed with `timed`. */
+  /** Send `Server-Timing`. Requires a pipeline composed with `timed`. */
   readonly serverTiming: boolean;
 }
 
@@ -71,7 +71,7 @@ export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Mi
   }
 
   return function requestLog(ctx, next) {
-    // Both lines have it; it is masked once.
+    // Masked once, for both lines.
     const path = quoteText(showPath(ctx.target.path));
     log.line(
       'INFO',
@@ -85,15 +85,15 @@ export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Mi
   };
 }
 
-/** An error is what an operator must look into; 501 is any client's to cause, by naming an odd method. */
+/** ERROR is for what an operator must investigate. Any client can cause a 501 with an unknown method. */
 function levelOf(status: number): LogLevel {
   if (status === 501) return 'WARNING';
   return status >= 500 ? 'ERROR' : 'INFO';
 }
 
 /**
- * `Server-Timing` (W3C): what each layer took itself, without the layers inside it. Layers outside of this one are
- * still at work when the headers are made, so they are not in it.
+ * Returns `Server-Timing` (W3C): the time of each layer without the layers inside it. Layers outside this one have not
+ * finished when the headers are written, so they are not included.
  */
 function timings({ times }: Context): string {
   const byDepth = times.toSorted((a, b) => a.depth - b.depth);

@@ -1,26 +1,26 @@
 import type { Middleware } from '../http/context.ts';
 
 export interface SecurityHeadersOptions {
-  /** Send Strict-Transport-Security to clients that came by HTTPS. */
+  /** Send Strict-Transport-Security on HTTPS requests. */
   readonly hsts: boolean;
-  /** Add `preload`, which is hard to undo (hstspreload.org). */
+  /** Add `preload`, which is hard to revert (hstspreload.org). */
   readonly hstsPreload: boolean;
   /**
-   * A Content-Security-Policy beside the strictest one that an API can have, which is always sent. Browsers enforce every
-   * policy that they are sent (CSP Level 3, section 4.2), so this one can forbid more and allow nothing.
+   * An additional Content-Security-Policy. The strictest policy for an API is always sent, and browsers enforce every policy
+   * they receive (CSP Level 3, section 4.2), so this one can only add restrictions.
    */
   readonly contentSecurityPolicy: string | undefined;
-  /** The Server header; empty sends none. */
+  /** The Server header; empty to omit it. */
   readonly server: string;
 }
 
-/** An answer of an API is no page: it loads nothing, frames nothing, submits nothing. */
+/** An API response is not a page: it loads, frames and submits nothing. */
 const apiPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /**
- * The headers that tell a browser what this answer must never be used for. They stand on every answer, errors
- * included, and are set before the rest of the pipeline runs, so that a route may replace one: the docs page
- * has a policy of its own, a cacheable route its own Cache-Control.
+ * Sets the headers that restrict what a browser may do with a response. Every response has them, including errors. They are
+ * set before the inner layers run, so that a route can replace one: the docs page sets its own policy, and a cacheable
+ * route its own Cache-Control.
  */
 export function securityHeaders(options: SecurityHeadersOptions): Middleware {
   const fixed: Record<string, string> = {

@@ -3,19 +3,20 @@ import type { Middleware } from '../http/context.ts';
 import { createHostSet, hostName } from '../http/headers/host.ts';
 
 export interface TrustedHostOptions {
-  /** Host names that are served here: exact, `*.example.com` for the names below it, or `*` for any. */
+  /** Host names that this server serves: exact, `*.example.com` for its subdomains, or `*` for any. */
   readonly allowed: readonly string[];
 }
 
-/** The few hosts that real clients name are remembered; the many that an attacker names are not. */
+/** Caches the few hosts that real clients use; the bound keeps an attacker from filling the cache. */
 const maxKnownHosts = 100;
 
 const layer = 'trusted-host';
 
 /**
- * Finds requests for a host that is not served here (421). Whether the Host is valid at all, the server has looked at
- * (http/connection/message-error.ts). Like what the server found, this is a fault of the message: it is thrown by the layer
- * message-errors, after the layers that must still see it. Probes may name any host: platforms address them by IP address.
+ * Detects requests for a host that this server does not serve (421). The server has already checked that the Host is valid
+ * (http/connection/message-error.ts). Like that check, this one only records the error: the layer message-errors throws it,
+ * after the layers that must still process the request. Probes may name any host, because platforms send them to an IP
+ * address.
  */
 export function trustedHost({ allowed }: TrustedHostOptions): Middleware {
   const any = allowed.includes('*');

@@ -1,26 +1,26 @@
 /**
- * The exact sliding window: "at most n in any window of w milliseconds", for one client and several windows at
- * once. Not an approximation by buckets: there is no moment at which more than n fall into the last w.
+ * The exact sliding window: "at most n requests in any window of w milliseconds", for one client and several windows at
+ * once. It does not approximate with buckets: at no moment does the window hold more than n permits.
  *
- * How it works. The log holds the times of the permits given, oldest first, and never more of them than the
- * largest n. A request at `now` is allowed if, for each window, the n-th youngest permit has left it:
+ * How it works. The log holds the times of the granted permits, oldest first, at most as many as the largest n. A request
+ * at `now` is allowed if, for each window, the n-th newest permit has left the window:
  *
  *     times:  ...  t[-4]  t[-3]  t[-2]  t[-1]          n = 3, window w
  *                         ^ allowed at `now` if t[-3] <= now - w
  *
- * so a decision costs one look per window, whatever n is. A refused request is not logged: a client that keeps
- * knocking is let in as soon as its oldest permit leaves the window.
+ * So a decision costs one comparison per window, whatever n is. A rejected request is not logged: a client that keeps
+ * trying is allowed again as soon as its oldest permit leaves the window.
  *
- * Permits can be set aside for somebody who will say later how many he gave out, and when. Until he does, they count
- * in every window, however much time goes by:
+ * Permits can be reserved for a leaseholder that reports later how many it used, and when. Until then, reserved permits
+ * count in every window, however much time passes:
  *
- *     reserve(8)  --  8 fewer for everybody else  --  settle(8, 5, t)  --  5 permits at t; 3 are free again
+ *     reserve(8)  --  8 fewer for all others  --  settle(8, 5, t)  --  5 permits at t; 3 are free again
  *
- * Invariants: times never fall; at most `capacity` of them, the largest n; a permit at t counts in (now - w, now],
- * so it is free again at exactly t + w; in each window, permits and those set aside together are at most n.
+ * Invariants: times never decrease; the log holds at most `capacity` times, the largest n; a permit at t counts in
+ * (now - w, now], so it is free again at exactly t + w; in each window, used and reserved permits are at most n together.
  *
- * Pure: the clock is handed in. Times are whole milliseconds of any clock that does not run backwards (a
- * smaller `now` than the last one counts as the last one).
+ * Pure: `now` is a parameter, in whole milliseconds of any clock. A `now` that is smaller than the last one counts as the
+ * last one.
  */
 
 /** At most `quota` permits in any `windowMs` milliseconds. */
@@ -32,37 +32,37 @@ export interface Policy {
 
 export interface Decision {
   readonly allowed: boolean;
-  /** The policy that is nearest to its end; of those that refuse, the one that will do so for longest. */
+  /** The policy with the fewest permits left; if rejected, the exceeded policy with the longest wait. */
   readonly policy: Policy;
   /** Permits left in that policy after this decision. */
   readonly remaining: number;
-  /** Milliseconds until that policy has one permit more than now; 0 if all are there. */
+  /** Milliseconds until that policy has one more permit; 0 if no permit is in use. */
   readonly resetMs: number;
 }
 
-/** The permits of one client. */
+/** The permits of one client under one limit. */
 export class SlidingLog {
-  /** A ring: the oldest permit is at `#head`. It grows up to the capacity it is given. */
+  /** A ring buffer: the oldest permit is at `#head`. It grows up to its capacity. */
   #times: number[] = [];
   #head = 0;
   #reserved = 0;
 
-  /** How many permits are set aside. */
+  /** The number of reserved permits. */
   get reserved(): number {
     return this.#reserved;
   }
 
-  /** How many permits are kept, whether they still count or not. */
+  /** The number of logged permits, including those that no longer count. */
   get size(): number {
     return this.#times.length;
   }
 
-  /** The time of the youngest permit, or -Infinity. */
+  /** The time of the newest permit, or -Infinity. */
   get last(): number {
     return this.size === 0 ? Number.NEGATIVE_INFINITY : this.#at(this.size - 1);
   }
 
-  /** Asks for one permit at `now`, and takes it if every policy allows. */
+  /** Takes one permit at `now` if every policy allows it. Returns the decision. */
   take(policies: readonly Policy[], now: number): Decision {
     const at = Math.max(now, this.last);
     let refusal: Decision | undefined;
@@ -82,12 +82,12 @@ export class SlidingLog {
     return nearest;
   }
 
-  /** Sets permits aside: no more than the `remaining` of the last decision, which allowed, and at its moment. */
+  /** Reserves permits. Call it right after an allowed decision, with at most its `remaining` permits. */
   reserve(permits: number): void {
     this.#reserved += permits;
   }
 
-  /** Ends the setting aside of `permits`, of which `spent` were given out, the last of them at `lastAt`. */
+  /** Ends a reservation of `permits`: `spent` of them were used, the last one at `lastAt`; the rest are free again. */
   settle(policies: readonly Policy[], permits: number, spent: number, lastAt: number): void {
     this.#reserved -= permits;
     const at = Math.max(lastAt, this.last);
@@ -103,13 +103,13 @@ export class SlidingLog {
   #describe(policy: Policy, now: number, allowed: boolean): Decision {
     const first = this.#firstAfter(now - policy.windowMs);
     const used = this.size - first;
-    // With several quotas the log can hold more than this one allows, never more that count.
+    // With several policies the log can hold more permits than this quota, but no more than the quota count.
     const remaining = Math.max(0, policy.quota - used - this.#reserved);
     const resetMs = used === 0 ? 0 : this.#at(first) + policy.windowMs - now;
     return { allowed, policy, remaining, resetMs };
   }
 
-  /** The index of the oldest permit younger than `time`, by binary search. */
+  /** Returns the index of the oldest permit after `time`, by binary search. */
   #firstAfter(time: number): number {
     let low = 0;
     let high = this.size;
@@ -130,26 +130,26 @@ export class SlidingLog {
   #push(time: number, capacity: number): void {
     const times = this.#times;
     if (times.length === 0) {
-      // Made with its one element: an array that is pushed to starts with room for 17.
+      // A literal with one element: the first `push` to an empty array allocates room for 17.
       this.#times = [time];
     } else if (times.length < capacity) {
       times.push(time);
     } else {
-      // All policies allow, so the oldest permit counts in none of them.
+      // All policies allow the request, so the oldest permit counts in none of them.
       times[this.#head] = time;
       this.#head = this.#head + 1 === times.length ? 0 : this.#head + 1;
     }
   }
 }
 
-/** The largest quota: as many permits as can ever count. */
+/** Returns the largest quota: at most this many permits can count. */
 function capacityOf(policies: readonly Policy[]): number {
   let capacity = 0;
   for (const policy of policies) if (policy.quota > capacity) capacity = policy.quota;
   return capacity;
 }
 
-/** The longest window: a permit older than that counts nowhere. */
+/** Returns the longest window in milliseconds: an older permit counts in no policy. */
 export function maxWindowMs(policies: readonly Policy[]): number {
   return Math.max(...policies.map((policy) => policy.windowMs));
 }

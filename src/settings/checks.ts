@@ -4,7 +4,7 @@
  * combinations that are allowed but probably a mistake.
  */
 
-import { findWeakness, weakness } from '../auth/secret-strength.ts';
+import { findJwtSecretWeakness, findWeakness } from '../auth/secret-strength.ts';
 import { findManagementPort, isLoopback } from './groups/management.ts';
 import type { PartialValues } from './table.ts';
 
@@ -83,7 +83,7 @@ function findSecretErrors(
       .map((secret) => ({ name: 'A secret in SECURITY_JWT_SECRETS', secret })),
   ];
   for (const { name, secret } of namedSecrets) {
-    const why = weakness(secret, jwtAlgorithm);
+    const why = findJwtSecretWeakness(secret, jwtAlgorithm);
     if (why !== undefined) errors.push(`${name} ${why}: ${howToGenerate}.`);
   }
   return errors;

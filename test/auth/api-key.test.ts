@@ -2,21 +2,21 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { makeApiKey, parseApiKey } from '../../src/auth/api-key.ts';
+import { createApiKey, parseApiKey } from '../../src/auth/api-key.ts';
 
 describe('an API key', () => {
   it('has the form that a scanner for secrets can look for', () => {
-    for (let count = 0; count < 1000; count += 1) assert.match(makeApiKey().text, /^sak_[0-9A-Za-z]{50}$/);
+    for (let count = 0; count < 1000; count += 1) assert.match(createApiKey().text, /^sak_[0-9A-Za-z]{50}$/);
   });
 
   it('is another one each time, whose secret uses every letter and digit', () => {
-    const secrets = Array.from({ length: 1000 }, () => makeApiKey().text.slice(4, 47));
+    const secrets = Array.from({ length: 1000 }, () => createApiKey().text.slice(4, 47));
     assert.equal(new Set(secrets).size, 1000);
     assert.equal(new Set(secrets.join('')).size, 62);
   });
 
   it('is read back as it was made, with its SHA-256 and the 8 characters to show', () => {
-    const key = makeApiKey();
+    const key = createApiKey();
     assert.deepEqual(parseApiKey(key.text), key);
     assert.equal(key.prefix, key.text.slice(0, 8));
     assert.equal(key.hash.toString('hex'), createHash('sha256').update(key.text).digest('hex'));
@@ -28,7 +28,7 @@ describe('an API key', () => {
   });
 
   it('is not recognised with any one character changed', () => {
-    const { text } = makeApiKey();
+    const { text } = createApiKey();
     const characters = fc.constantFrom(...'09azAZ_- é');
     fc.assert(
       fc.property(fc.nat(text.length - 1), characters, (at, character) => {
@@ -38,7 +38,7 @@ describe('an API key', () => {
     );
   });
 
-  const { text } = makeApiKey();
+  const { text } = createApiKey();
   for (const [what, other] of [
     ['nothing', ''],
     ['a space before it', ` ${text}`],

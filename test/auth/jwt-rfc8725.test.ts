@@ -5,7 +5,7 @@ import { createHmac, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import { describe, it } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
 import { createJwt } from '../../src/auth/jwt.ts';
-import { weakness } from '../../src/auth/secret-strength.ts';
+import { findJwtSecretWeakness } from '../../src/auth/secret-strength.ts';
 import { TokenError, type TokenErrorCode } from '../../src/auth/token-error.ts';
 import {
   jwtClaims as claims,
@@ -225,7 +225,7 @@ for (const [rfc, rows] of [
 
 describe('RFC 8725 is kept:', () => {
   it('section 2.2: a secret that a person can remember does not get past the settings', () => {
-    assert.match(weakness('my-super-secret-key-for-production', 'HS256') ?? '', /guessed first/);
+    assert.match(findJwtSecretWeakness('my-super-secret-key-for-production', 'HS256') ?? '', /guessed first/);
   });
 
   it('section 3.5: a secret with fewer bytes than the hash is not taken', () => {

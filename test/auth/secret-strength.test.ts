@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { JwtAlgorithm } from '../../src/auth/jws.ts';
 import { publishedSecrets } from '../../src/auth/published-secrets.ts';
-import { weakness } from '../../src/auth/secret-strength.ts';
+import { findJwtSecretWeakness } from '../../src/auth/secret-strength.ts';
 import { jwtSecret } from '../helpers/minted-token.ts';
 
 const guessed = /^is a placeholder, an example, or made of words/;
@@ -132,14 +132,19 @@ describe('a secret is weak if it', () => {
   ];
   for (const [secret, answer, algorithm = 'HS256'] of table) {
     it(`is "${secret}" for ${algorithm}`, () =>
-      assert.match(weakness(secret, algorithm) ?? 'strong', answer));
+      assert.match(findJwtSecretWeakness(secret, algorithm) ?? 'strong', answer));
   }
 
   for (const secret of examples) {
-    it(`is an example of others: "${secret}"`, () => assert.notEqual(weakness(secret, 'HS256'), undefined));
+    it(`is an example of others: "${secret}"`, () =>
+      assert.notEqual(findJwtSecretWeakness(secret, 'HS256'), undefined));
     it(`encodes an example of others: "${secret}"`, () => {
       for (const encoding of ['base64', 'base64url', 'hex'] as const) {
-        assert.notEqual(weakness(Buffer.from(secret).toString(encoding), 'HS256'), undefined, encoding);
+        assert.notEqual(
+          findJwtSecretWeakness(Buffer.from(secret).toString(encoding), 'HS256'),
+          undefined,
+          encoding,
+        );
       }
     });
   }
@@ -148,15 +153,15 @@ describe('a secret is weak if it', () => {
     // From the list of wallarm/jwt-secrets; it looks random.
     const secret = 'gIYDuai0ZMiaNyn4C21ymubakiG9dfY2';
     for (const each of [secret, secret.toUpperCase(), `"${secret}"`, ` ${secret}\n`]) {
-      assert.match(weakness(each, 'HS256') ?? 'strong', /^is published/);
+      assert.match(findJwtSecretWeakness(each, 'HS256') ?? 'strong', /^is published/);
     }
-    assert.equal(weakness(secret.replace('gIY', 'gIZ'), 'HS256'), undefined);
+    assert.equal(findJwtSecretWeakness(secret.replace('gIY', 'gIZ'), 'HS256'), undefined);
   });
 
   for (const secret of publishedSecrets) {
     it(`stands in the documentation of others: "${secret.slice(0, 8)}...", in any case, and with more behind it`, () => {
       for (const each of [secret, secret.toUpperCase(), secret.toLowerCase(), `${secret}-2026`]) {
-        assert.match(weakness(each, 'HS256') ?? 'strong', guessed);
+        assert.match(findJwtSecretWeakness(each, 'HS256') ?? 'strong', guessed);
       }
     });
   }
@@ -168,9 +173,9 @@ describe('a secret is not weak if it', () => {
     fc.assert(
       fc.property(random, (bytes) => {
         for (const encoding of ['hex', 'base64', 'base64url'] as const) {
-          assert.equal(weakness(bytes.toString(encoding), 'HS256'), undefined);
+          assert.equal(findJwtSecretWeakness(bytes.toString(encoding), 'HS256'), undefined);
         }
-        assert.equal(weakness(bytes.toString('hex'), 'HS512'), undefined);
+        assert.equal(findJwtSecretWeakness(bytes.toString('hex'), 'HS512'), undefined);
       }),
       { numRuns: 2000 },
     );
@@ -204,7 +209,7 @@ describe('a secret is not weak if it', () => {
         const secret = make();
         // Drawn too, once in a long while.
         if (new Set(secret).size < 8) continue;
-        assert.equal(weakness(secret, 'HS256'), undefined, secret);
+        assert.equal(findJwtSecretWeakness(secret, 'HS256'), undefined, secret);
       }
     });
   }
@@ -218,12 +223,12 @@ describe('a secret is not weak if it', () => {
     ['has punctuation', 'k#9$Lw!2@pQ^7&zX*4(mN)1_vB+5=rT{8'],
   ];
   for (const [what, secret] of table) {
-    it(what, () => assert.equal(weakness(secret, 'HS256'), undefined));
+    it(what, () => assert.equal(findJwtSecretWeakness(secret, 'HS256'), undefined));
   }
 });
 
 it('what is said about a secret holds no part of it', () => {
   for (const secret of ['hunter2', 'hunter2!'.repeat(5), 'hunter-secret-secret-secret-secret-2']) {
-    assert.ok(!(weakness(secret, 'HS256') ?? 'hunter').includes('hunter'));
+    assert.ok(!(findJwtSecretWeakness(secret, 'HS256') ?? 'hunter').includes('hunter'));
   }
 });

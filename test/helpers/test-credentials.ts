@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { makeApiKey } from '../../src/auth/api-key.ts';
+import { createApiKey } from '../../src/auth/api-key.ts';
 import { createJwt } from '../../src/auth/jwt.ts';
 import type { Role, Scope } from '../../src/auth/principal.ts';
 import type { Sql } from '../../src/db/sql.ts';
@@ -44,7 +44,7 @@ export async function mustOpenSession(sql: Sql, userId: number) {
 
 /** Inserts an API key and returns the headers that a client of it sends. */
 export async function mustInsertApiKey(sql: Sql, userId: number, scopes: readonly Scope[] = allScopes) {
-  const { text, prefix, hash } = makeApiKey();
+  const { text, prefix, hash } = createApiKey();
   const [key] = await sql<{ id: number }[]>`
     insert into api_keys (user_id, name, prefix, hash, scopes, expires_at)
     values (${userId}, 'A program', ${prefix}, ${hash}, ${[...scopes]}, now() + interval '1 day') returning id`;

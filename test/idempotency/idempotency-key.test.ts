@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { type AskedFor, digestRequest, parseIdempotencyKey } from '../../src/idempotency/idempotency-key.ts';
+import {
+  digestRequest,
+  parseIdempotencyKey,
+  type RequestIdentity,
+} from '../../src/idempotency/idempotency-key.ts';
 
 describe('a key', () => {
   const longest = 'k'.repeat(255);
@@ -49,7 +53,7 @@ describe('a key', () => {
 });
 
 describe('the digests of a request', () => {
-  const asked: AskedFor = {
+  const asked: RequestIdentity = {
     method: 'POST',
     path: '/users',
     query: '',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { makeApiKey } from '../../../src/auth/api-key.ts';
+import { createApiKey } from '../../../src/auth/api-key.ts';
 import { createOneTimeToken } from '../../../src/auth/one-time-token.ts';
 import { createRefreshTokens } from '../../../src/auth/refresh-token.ts';
 import { maskForms, maskUrl } from '../../../src/observability/log/mask-forms.ts';
@@ -13,7 +13,7 @@ const jwt = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub: '42' })}.${'s1g
 const tokens: [what: string, token: string][] = [
   ['a one-time token', createOneTimeToken().token],
   ['a refresh token', createRefreshTokens([testSecret]).issue('0190aaaa-bbbb-7ccc-8ddd-eeeeffff0000').text],
-  ['an API key', makeApiKey().text],
+  ['an API key', createApiKey().text],
   ['an access token', jwt],
   ['a JWT whose header begins with a space', `IHsiYWxnIjoiSFMyNTYifQ.${part({ sub: '42' })}.abcdefghijkl`],
 ];

@@ -17,7 +17,7 @@
  * SECURITY_SESSION_RECHECK_SECONDS, when their authenticator asks the database again.
  */
 
-import { makeApiKey } from '../../../auth/api-key.ts';
+import { createApiKey } from '../../../auth/api-key.ts';
 import type { Authenticator } from '../../../auth/authenticator.ts';
 import type { SessionPrincipal } from '../../../auth/principal.ts';
 import type { Database } from '../../../db/database.ts';
@@ -68,7 +68,7 @@ export function createApiKeys({ database, authenticator, auth, log }: ApiKeysOpt
   return {
     async create(caller, newApiKey) {
       const { userId } = caller;
-      const key = makeApiKey();
+      const key = createApiKey();
       const stored = await database.transaction(async (tx) => {
         if (!(await lockOwner(tx, userId)))
           throw new AppError('not_found', 'This account is gone: sign in with another.');

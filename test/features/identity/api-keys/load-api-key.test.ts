@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { makeApiKey } from '../../../../src/auth/api-key.ts';
+import { createApiKey } from '../../../../src/auth/api-key.ts';
 import type { Scope } from '../../../../src/auth/principal.ts';
 import { scopes } from '../../../../src/declarations.ts';
 import { createApiKeys } from '../../../../src/features/identity/api-keys/api-keys.ts';
@@ -69,7 +69,7 @@ test('what is no key by its form or its checksum is known as that without the da
 
 test('a key that nobody made, one that has ended and one that was revoked stand for nobody', async (t) => {
   const { sql, userId, apiKeys, loadApiKey, make } = await mustPrepare(t);
-  assert.equal(await loadApiKey(makeApiKey().text), undefined);
+  assert.equal(await loadApiKey(createApiKey().text), undefined);
   const ended = await make();
   await sql`
     update api_keys set created_at = now() - interval '2 days', expires_at = now() - interval '1 second'
