@@ -20,6 +20,12 @@ export function integerParameter(min: number, max: number) {
     .pipe(z.int({ error: problem, abort: true }).min(min, problem).max(max, problem));
 }
 
+/** `true` or `false` in a query. */
+export const booleanParameter = z
+  .enum(['true', 'false'], { error: 'Use true or false.' })
+  .transform((text) => text === 'true')
+  .pipe(z.boolean());
+
 /** The headers of a request that changes something only if it is still as the client knows it. */
 export const writeConditions = z.object({
   'if-match': z.string().optional().meta({

@@ -19,10 +19,7 @@ const invalid: Readonly<Record<FieldType, string>> = {
 };
 
 /** The tests of a generated feature. */
-export function featureTest(
-  { many, one, aOne }: ResourceName,
-  [first, ...rest]: readonly Field[],
-): string {
+export function featureTest({ many, one, aOne }: ResourceName, [first, ...rest]: readonly Field[]): string {
   if (first === undefined) throw new Error('A feature has at least one field.');
   const fields = [first, ...rest];
   const filters = fields.filter(isFilter);
