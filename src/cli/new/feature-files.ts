@@ -1,3 +1,6 @@
+import { featureRoutes } from './feature-routes.ts';
+import { featureRules } from './feature-rules.ts';
+import { isFilter, join, literal, pluralType } from './feature-text.ts';
 import { type Field, type FieldType, maxTextLength } from './field.ts';
 import { camelCase, type ResourceName } from './name.ts';
 
@@ -5,25 +8,13 @@ import { camelCase, type ResourceName } from './name.ts';
 export function featureFiles(name: ResourceName, fields: readonly Field[]) {
   return {
     'feature.ts': frontFile(name),
-    'routes.ts': routesFile(name, fields),
-    [`${name.many}.ts`]: rulesFile(name),
+    'routes.ts': featureRoutes(name, fields),
+    [`${name.many}.ts`]: featureRules(name),
     'store.ts': storeFile(name, fields),
     'schema.ts': schemaFile(name, fields),
     sql: migration(name, fields),
   };
 }
-
-/** An example of a value, as JSON. */
-export const examples: Readonly<Record<FieldType, string | number | boolean>> = {
-  text: 'A text',
-  integer: 7,
-  boolean: true,
-  timestamp: '2026-01-31T12:00:00.000Z',
-};
-
-/** A list of this type of field can be filtered by it. */
-export const isFilter = ({ type }: Field): boolean =>
-  type === 'boolean' || type === 'integer' || type === 'text';
 
 const sqlTypes: Readonly<Record<FieldType, string>> = {
   text: 'text not null',
@@ -41,10 +32,11 @@ const rowTypes: Readonly<Record<FieldType, string>> = {
 
 const texts = (fields: readonly Field[]) => fields.filter(({ type }) => type === 'text');
 const lengthOf = ({ name }: Field) => `${camelCase(name)}Length`;
-const join = <Item>(items: readonly Item[], write: (item: Item) => string, between = '\n') =>
-  items.map(write).join(between);
+/** The field in sentences: `the due date of the project`, `whether the project is archived`. */
+const sentenceOf = ({ type, words }: Field, one: string) =>
+  type === 'boolean' ? `Whether the ${one} is ${words}.` : `The ${words} of the ${one}.`;
 
-function frontFile({ many, one, type }: ResourceName): string {
+function frontFile({ many, one }: ResourceName): string {
   return `import type { Feature } from '../feature.ts';
 import { create${pluralType(many)} } from './${many}.ts';
 import { ${many}Routes } from './routes.ts';
@@ -80,24 +72,21 @@ export const ${many} = {
 `;
 }
 
-/** The plural as a type name: `Projects`. */
-function pluralType(many: string): string {
-  return many.charAt(0).toUpperCase() + many.slice(1);
-}
-
 function schemaFile({ one, type, aOne, many }: ResourceName, fields: readonly Field[]): string {
-  const input = ({ name, type: kind, words }: Field) => {
-    const meta = `.meta({ description: 'The ${words} of the ${one}.', example: ${literal(kind)} })`;
+  const input = (field: Field) => {
+    const { name, type: kind } = field;
+    const meta = `.meta({ description: '${sentenceOf(field, one)}', example: ${literal(kind)} })`;
     const length = `${camelCase(name)}Length`;
     if (kind === 'text') return `text({ min: 1, max: ${length} })${meta}`;
     if (kind === 'integer') return `z.int32()${meta}`;
     if (kind === 'boolean') return `z.boolean()${meta}`;
     return `z.iso.datetime({ offset: true, error: 'Use a time such as 2026-01-31T12:00:00Z.' })${meta}`;
   };
-  const output = ({ name, type: kind, words }: Field) => {
+  const output = (field: Field) => {
+    const { name, type: kind } = field;
     const length = kind === 'text' ? `, maxLength: ${camelCase(name)}Length` : '';
-    const meta = `.meta({ description: 'The ${words} of the ${one}.', example: ${literal(kind)}${length} })`;
-    if (kind === 'timestamp') return `timestamp.meta({ description: 'The ${words} of the ${one}.' })`;
+    const meta = `.meta({ description: '${sentenceOf(field, one)}', example: ${literal(kind)}${length} })`;
+    if (kind === 'timestamp') return `timestamp.meta({ description: '${sentenceOf(field, one)}' })`;
     return `${{ text: 'z.string()', integer: 'z.int32()', boolean: 'z.boolean()' }[kind]}${meta}`;
   };
   const booleans = fields.filter(({ type: kind }) => kind === 'boolean');
@@ -225,304 +214,6 @@ function columns(sql: Sql) {
 `;
 }
 
-function rulesFile({ many, one, type, aOne }: ResourceName): string {
-  const Many = pluralType(many);
-  return `/**
- * ${Many} belong to users and are deleted with them. Only the owner and admins can see one; for everyone else it does not
- * exist, so that nobody learns which ids are in use.
- */
-
-import { mayActFor, type Principal } from '../../auth/principal.ts';
-import type { Database } from '../../db/database.ts';
-import { type Keyset, type KeysetPage, keysetPage } from '../../db/keyset.ts';
-import type { BeforeCommit } from '../../db/transaction.ts';
-import { AppError } from '../../errors.ts';
-import type { Logger } from '../../observability/logger.ts';
-import type { CounterSeries } from '../../observability/metrics/metrics.ts';
-import type { New${type}, ${type}Patch } from './schema.ts';
-import {
-  delete${type},
-  find${type},
-  insert${type},
-  isUnknownOwner,
-  list${Many},
-  lock${type},
-  type ${type},
-  type ${type}Filter,
-  update${type},
-} from './store.ts';
-
-export type { ${type} };
-
-/** Whether the caller wants the change although the row has this version by now. */
-type VersionCondition = (version: number) => boolean;
-
-export interface ${type}Change {
-  readonly caller: Principal;
-  readonly id: number;
-  readonly patch: ${type}Patch;
-  readonly condition: VersionCondition;
-}
-
-/**
- * Every method rejects with an AppError: \`not_found\` for ${aOne} that does not exist or belongs to another user,
- * \`precondition_failed\` for a version that the caller did not want to change, and those of the database.
- */
-export interface ${Many} {
-  create(owner: Principal, fields: New${type}, beforeCommit?: BeforeCommit<${type}>): Promise<${type}>;
-  get(caller: Principal, id: number): Promise<${type}>;
-  /** The ${many} of the caller, newest first. */
-  list(caller: Principal, keyset: Keyset, filter: ${type}Filter): Promise<KeysetPage<${type}>>;
-  update(change: ${type}Change, beforeCommit?: BeforeCommit<${type}>): Promise<${type}>;
-  remove(caller: Principal, id: number, condition: VersionCondition): Promise<void>;
-}
-
-export interface ${Many}Options {
-  readonly database: Database;
-  readonly log: Logger;
-  /** Counts created ${many}. */
-  readonly created: CounterSeries;
-}
-
-export function create${Many}({ database, log, created }: ${Many}Options): ${Many} {
-  const { sql } = database;
-  return {
-    async create(owner, fields, beforeCommit) {
-      const creating = database.transaction(async (tx) => {
-        const inserted = await insert${type}(tx, owner.userId, fields);
-        await beforeCommit?.(tx, inserted);
-        return inserted;
-      });
-      const ${one} = await creating.catch((error: unknown) => {
-        throw isUnknownOwner(error) ? ownerIsDeleted() : error;
-      });
-      created.add();
-      log.info('${one}.created', { ${one}_id: ${one}.id, owner_id: ${one}.owner_id });
-      return ${one};
-    },
-
-    async get(caller, id) {
-      return visible(await find${type}(sql, id), caller, id);
-    },
-
-    async list(caller, keyset, filter) {
-      return keysetPage(await list${Many}(sql, keyset, caller.userId, filter), keyset);
-    },
-
-    async update({ caller, id, patch, condition }, beforeCommit) {
-      const ${one} = await database.transaction(async (tx) => {
-        assertVersion(visible(await lock${type}(tx, id), caller, id), condition);
-        const updated = await update${type}(tx, id, patch);
-        await beforeCommit?.(tx, updated);
-        return updated;
-      });
-      log.info('${one}.updated', {
-        ${one}_id: id,
-        owner_id: ${one}.owner_id,
-        fields: Object.keys(patch),
-        by_user_id: caller.userId,
-      });
-      return ${one};
-    },
-
-    async remove(caller, id, condition) {
-      const ${one} = await database.transaction(async (tx) => {
-        const locked = visible(await lock${type}(tx, id), caller, id);
-        assertVersion(locked, condition);
-        await delete${type}(tx, id);
-        return locked;
-      });
-      log.info('${one}.deleted', { ${one}_id: id, owner_id: ${one}.owner_id, by_user_id: caller.userId });
-    },
-  };
-}
-
-/** Returns the row if it exists and the caller may see it. Otherwise throws \`not_found\`. */
-function visible(${one}: ${type} | undefined, caller: Principal, id: number): ${type} {
-  if (${one} !== undefined && mayActFor(caller, ${one}.owner_id)) return ${one};
-  throw new AppError('not_found', \`There is no ${one} with the id \${id}.\`);
-}
-
-function assertVersion({ version }: ${type}, condition: VersionCondition): void {
-  if (condition(version)) return;
-  throw new AppError(
-    'precondition_failed',
-    'The ${one} is not in the state that If-Match or If-None-Match asks for: read it again, and repeat with its ETag.',
-  );
-}
-
-/** A credential stays valid for some seconds after its user was deleted by another process. */
-function ownerIsDeleted(): AppError {
-  return new AppError('forbidden', 'Your account has been deleted, so it can own no ${many}.');
-}
-`;
-}
-
-function routesFile({ many, one, type, aOne }: ResourceName, fields: readonly Field[]): string {
-  const Many = pluralType(many);
-  const filters = fields.filter(isFilter);
-  const parameter = ({ name, type: kind, words }: Field) => {
-    const meta = `.meta({ description: 'Only ${many} with this ${words}.' })`;
-    if (kind === 'boolean') return `${name}: booleanParameter.optional()${meta}`;
-    if (kind === 'integer') return `${name}: integerParameter(0, 2_147_483_647).optional()${meta}`;
-    return `${name}: z.string().max(${maxTextLength}).optional()${meta}`;
-  };
-  const helpers = [
-    ...(filters.some(({ type: kind }) => kind === 'boolean') ? ['booleanParameter'] : []),
-    'idParameter',
-    ...(filters.some(({ type: kind }) => kind === 'integer') ? ['integerParameter'] : []),
-    'versionCondition',
-    'writeConditions',
-  ];
-  const example = `{ ${join(fields, ({ name, type: kind }) => `${name}: ${literal(kind)}`, ', ')} }`;
-  const [first] = fields;
-  const change = first === undefined ? '{}' : `{ ${first.name}: ${literal(first.type)} }`;
-  return `import * as z from 'zod';
-import { callerOf } from '../../http/caller.ts';
-import { versionTag } from '../../http/headers/conditional.ts';
-import { pageBody, pageLinks, pageOf, pageQuery, positionOf } from '../../http/pagination.ts';
-import { ${helpers.join(', ')} } from '../../http/parameters.ts';
-import { created, noContent, ok } from '../../http/reply.ts';
-import { type Route, route } from '../../http/route.ts';
-import type { ${type}, ${Many} } from './${many}.ts';
-import { max${type}Bytes, new${type}, ${one}, ${one}Patch } from './schema.ts';
-
-export interface ${Many}RoutesOptions {
-  readonly ${many}: ${Many};
-  /** The prefix of these paths, such as \`/api/v1\`. */
-  readonly prefix: string;
-}
-
-const params = z.object({ id: idParameter.describe('The number of the ${one}.') });
-const listQuery = pageQuery.extend({
-${join(filters, (field) => `  ${parameter(field)},`)}
-});
-const ${one}Page = pageOf(${one}).meta({ id: '${type}Page' });
-const etag = 'The version of the ${one}, for \`If-Match\` and \`If-None-Match\`.';
-
-export function ${many}Routes({ ${many}, prefix }: ${Many}RoutesOptions): Route[] {
-  const shown = (${one}: ${type}) => ok(${one}, { etag: versionTag(${one}.id, ${one}.version) });
-  const written = (${one}: ${type}) =>
-    created(${one}, \`\${prefix}/${many}/\${${one}.id}\`, { etag: versionTag(${one}.id, ${one}.version) });
-  return [
-    route({
-      method: 'POST',
-      path: '/${many}',
-      operationId: 'create${type}',
-      summary: 'Create ${aOne}',
-      description: 'Its owner is the caller.',
-      tags: ['${many}'],
-      auth: 'any',
-      scopes: ['${many}:write'],
-      idempotent: true,
-      body: new${type},
-      maxBody: max${type}Bytes,
-      example: ${example},
-      responses: {
-        201: {
-          description: 'The new ${one}.',
-          schema: ${one},
-          headers: { Location: 'The path of the ${one}.', ETag: etag },
-        },
-      },
-      problems: ['forbidden', 'database_unavailable'],
-      async handler({ body, ctx, recordReply }) {
-        return written(await ${many}.create(callerOf(ctx), body, recordReply(written)));
-      },
-    }),
-    route({
-      method: 'GET',
-      path: '/${many}',
-      operationId: 'list${Many}',
-      summary: 'List your ${many}',
-      description: 'Newest first, one page at a time. The \`Link\` header has the next and the previous page.',
-      tags: ['${many}'],
-      auth: 'any',
-      scopes: ['${many}:read'],
-      query: listQuery,
-      responses: {
-        200: {
-          description: 'A page of ${many}.',
-          schema: ${one}Page,
-          headers: { Link: 'The neighbouring pages (RFC 8288).' },
-        },
-      },
-      problems: ['database_unavailable'],
-      async handler({ query, ctx }) {
-        const keyset = { limit: query.limit, from: positionOf(query) };
-        const page = await ${many}.list(callerOf(ctx), keyset, query);
-        return ok(pageBody(page), pageLinks(\`\${prefix}/${many}\`, query, page));
-      },
-    }),
-    route({
-      method: 'GET',
-      path: '/${many}/:id',
-      operationId: 'get${type}',
-      summary: 'Read ${aOne}',
-      description: 'For its owner and for admins.',
-      tags: ['${many}'],
-      auth: 'any',
-      scopes: ['${many}:read'],
-      params,
-      responses: { 200: { description: 'The ${one}.', schema: ${one}, headers: { ETag: etag } } },
-      problems: ['not_found', 'database_unavailable'],
-      async handler({ params, ctx }) {
-        return shown(await ${many}.get(callerOf(ctx), params.id));
-      },
-    }),
-    route({
-      method: 'PATCH',
-      path: '/${many}/:id',
-      operationId: 'update${type}',
-      summary: 'Change ${aOne}',
-      description:
-        'Changes the fields that are sent (RFC 7396) and leaves the others. With \`If-Match\`, only if the ${one} has not ' +
-        'changed since it was read. For its owner and for admins.',
-      tags: ['${many}'],
-      auth: 'any',
-      scopes: ['${many}:write'],
-      idempotent: true,
-      params,
-      headers: writeConditions,
-      body: ${one}Patch,
-      maxBody: max${type}Bytes,
-      accepts: ['application/json', 'application/merge-patch+json'],
-      example: ${change},
-      responses: { 200: { description: 'The changed ${one}.', schema: ${one}, headers: { ETag: etag } } },
-      problems: ['not_found', 'database_unavailable'],
-      async handler({ params, headers, body, ctx, recordReply }) {
-        const change = {
-          caller: callerOf(ctx),
-          id: params.id,
-          patch: body,
-          condition: versionCondition(headers, params.id),
-        };
-        return shown(await ${many}.update(change, recordReply(shown)));
-      },
-    }),
-    route({
-      method: 'DELETE',
-      path: '/${many}/:id',
-      operationId: 'delete${type}',
-      summary: 'Delete ${aOne}',
-      description: 'For its owner and for admins.',
-      tags: ['${many}'],
-      auth: 'any',
-      scopes: ['${many}:write'],
-      params,
-      headers: writeConditions,
-      responses: { 204: { description: 'The ${one} is deleted.' } },
-      problems: ['not_found', 'database_unavailable'],
-      async handler({ params, headers, ctx }) {
-        await ${many}.remove(callerOf(ctx), params.id, versionCondition(headers, params.id));
-        return noContent();
-      },
-    }),
-  ];
-}
-`;
-}
-
 function migration({ many, one }: ResourceName, fields: readonly Field[]): string {
   const checks = texts(fields).map(
     ({ name }) =>
@@ -546,12 +237,6 @@ create index ${many}_owner_id_key on ${many} (owner_id, id desc);
 -- migrate: down
 drop table ${many};
 `;
-}
-
-/** The example of a type, as TypeScript. */
-export function literal(type: FieldType): string {
-  const value = examples[type];
-  return typeof value === 'string' ? `'${value}'` : String(value);
 }
 
 function capital(text: string): string {

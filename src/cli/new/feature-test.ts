@@ -1,4 +1,4 @@
-import { examples, isFilter, literal } from './feature-files.ts';
+import { examples, isFilter, literal } from './feature-text.ts';
 import type { Field, FieldType } from './field.ts';
 import type { ResourceName } from './name.ts';
 

@@ -45,10 +45,10 @@ export function openProjectFiles(root: string): ProjectFiles {
         writeFileSync(join(root, path), content);
       }
       const paths = [...contents.keys()].sort();
-      format(
-        root,
-        paths.filter((path) => path.endsWith('.ts')),
-      );
+      const sources = paths.filter((path) => path.endsWith('.ts'));
+      // Twice, because biome can join some of the lines that it has just broken.
+      format(root, sources);
+      format(root, sources);
       return paths;
     },
   };

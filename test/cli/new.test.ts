@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { cp, mkdir, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { addFeature } from '../../src/cli/new/feature.ts';
+import { addLayer } from '../../src/cli/new/layer.ts';
+import { addMetric } from '../../src/cli/new/metric.ts';
+import { addMigration } from '../../src/cli/new/migration.ts';
+import { openProjectFiles } from '../../src/cli/new/project-files.ts';
+import { addSetting } from '../../src/cli/new/setting.ts';
+import { addTask } from '../../src/cli/new/task.ts';
+import { StartError } from '../../src/errors.ts';
+import { projectRoot } from '../../src/project-root.ts';
+import { mustMakeFolder } from '../helpers/program.ts';
+
+describe('npm run new', () => {
+  it('writes parts that pass the check and the tests of the project untouched', async (t) => {
+    const folder = join(await mustMakeFolder(t), 'project');
+    await mkdir(folder);
+    const parts = [
+      'src',
+      'sql',
+      'test',
+      'dashboard',
+      'docs',
+      'bench',
+      'package.json',
+      'package-lock.json',
+      'biome.json',
+      'build.mjs',
+    ];
+    const isOurs = (source: string) => !/node_modules|\/bench\/(?:results|built)(?:\/|$)/.test(source);
+    for (const part of [...parts, 'tsconfig.json', 'tsconfig.build.json', '.env.example'])
+      await cp(join(projectRoot, part), join(folder, part), { recursive: true, filter: isOurs });
+    await symlink(join(projectRoot, 'node_modules'), join(folder, 'node_modules'));
+    const run = (program: string, ...args: string[]) => {
+      const path = join(folder, 'node_modules', '.bin', program);
+      const env = { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: process.env.TMPDIR };
+      const { status, stdout, stderr } = spawnSync(path, args, { cwd: folder, encoding: 'utf8', env });
+      assert.equal(status, 0, `${program} ${args.join(' ')}\n${stdout}${stderr}`.slice(-8_000));
+    };
+    const commands = [
+      [
+        'feature',
+        'projects',
+        'name:text',
+        'description:text',
+        'size:integer',
+        'archived:boolean',
+        'due_at:timestamp',
+      ],
+      ['feature', 'entries', 'open:boolean'],
+      ['task', 'cleanups'],
+      ['layer', 'request-mark'],
+      ['setting', 'APP_GREETING', 'text'],
+      ['metric', 'projects_archived_total'],
+      ['migration', 'add_color_to_projects'],
+    ];
+    for (const command of commands) run('tsx', 'src/cli/new.ts', ...command);
+    run('biome', 'check', '--error-on-warnings', 'src', 'test');
+    run('tsc', '-p', 'tsconfig.json');
+    const names = ['projects', 'entries', 'cleanups', 'request-mark', 'declarations', 'architecture'];
+    run(
+      'tsx',
+      'test/run.ts',
+      ...names,
+      'generated-pages',
+      'metrics-page',
+      'test/app',
+      'test/settings/document',
+    );
+  });
+
+  const files = () => openProjectFiles(projectRoot);
+  const feature =
+    (name: string, ...fields: string[]) =>
+    () =>
+      addFeature(files(), name, fields);
+  const rejected: [what: string, run: () => void, sentence: RegExp][] = [
+    [
+      'a feature with a capital letter',
+      feature('Projects', 'name:text'),
+      /^"Projects" cannot name a feature/,
+    ],
+    ['a feature in the singular', feature('project', 'name:text'), /one lower-case plural word/],
+    ['a feature of two words', feature('my-projects', 'name:text'), /cannot name a feature/],
+    ['a feature with a path', feature('../projects', 'name:text'), /cannot name a feature/],
+    ['a feature whose singular is reserved', feature('classes', 'name:text'), /"class" is a reserved word/],
+    ['a feature that exists', feature('tasks', 'name:text'), /src\/features\/tasks exists already/],
+    ['a feature of the identity family', feature('attempts', 'name:text'), /attempts already/],
+    ['a feature whose table exists', feature('sessions', 'name:text'), /has a table sessions already/],
+    ['a feature without fields', feature('projects'), /at least one field/],
+    ['a field without a type', feature('projects', 'name'), /"name" has no known type: use one of name:text/],
+    ['a field of an unknown type', feature('projects', 'name:string'), /no known type/],
+    ['a field in camelCase', feature('projects', 'dueDate:text'), /"dueDate:text" is not a field/],
+    ['a field of every table', feature('projects', 'version:integer'), /Every feature has version already/],
+    ['a field with a reserved name', feature('projects', 'order:integer'), /"order" is a reserved word/],
+    ['the same field twice', feature('projects', 'a:text', 'a:text'), /The field a is given twice/],
+    ['a task that exists', () => addTask(files(), 'mails'), /src\/features\/mails exists already/],
+    ['a layer in camelCase', () => addLayer(files(), 'requestSize'), /cannot name a layer/],
+    ['a layer that exists', () => addLayer(files(), 'etag'), /uses the name etag already/],
+    [
+      'a setting without a prefix',
+      () => addSetting(files(), 'GREETING', 'text'),
+      /use upper-case words such as APP_/,
+    ],
+    [
+      'a setting that exists',
+      () => addSetting(files(), 'APP_PORT', 'integer'),
+      /has the setting APP_PORT already/,
+    ],
+    ['a setting of an unknown type', () => addSetting(files(), 'APP_GREETING', 'list'), /"list" is no type/],
+    ['a metric of no feature', () => addMetric(files(), 'orders_shipped_total'), /begins with no feature/],
+    ['a metric without a unit', () => addMetric(files(), 'tasks_started'), /cannot name a counter/],
+    ['a migration of one word', () => addMigration(files(), 'colors'), /use a verb and a noun/],
+    ['a migration that exists', () => addMigration(files(), 'create_users'), /has this name already/],
+  ];
+  for (const [what, run, sentence] of rejected) {
+    it(`rejects ${what} with one sentence`, () => {
+      assert.throws(run, (error) => error instanceof StartError && sentence.test(error.message));
+    });
+  }
+});
