@@ -1,16 +1,16 @@
 /**
- * Charts of the last hour, drawn as SVG: bars that stand on each other, or lines. One minute is picked out, by pointer
- * or by arrow keys, and told in words below; the whole is there as a table too.
+ * Charts of the last hour in SVG: stacked bars, or lines. The pointer or the arrow keys select a minute, whose values are
+ * written below the chart. All values are also available as a table.
  *
  * @typedef {import('./server.js').Minute} Minute
  * @typedef {object} Series
- * @property {string} name in the legend and in words
- * @property {string} kind names its colour in the stylesheet
- * @property {(minute: Minute) => number | null} value null where there is none
+ * @property {string} name in the legend and in the text
+ * @property {string} kind the class of its colour in the stylesheet
+ * @property {(minute: Minute) => number | null} value null if there is none
  * @typedef {object} ChartOptions
  * @property {string} title
  * @property {'bars' | 'lines'} shape
- * @property {readonly Series[]} series bars from the ground up
+ * @property {readonly Series[]} series bars from bottom to top
  * @property {(value: number) => string} format
  */
 
@@ -23,7 +23,7 @@ const height = 168;
 const margin = { top: 8, right: 6, bottom: 20, left: 48 };
 
 /**
- * Makes a chart of an empty figure.
+ * Creates a chart in an empty figure.
  *
  * @param {HTMLElement} figure
  * @param {ChartOptions} options
@@ -48,11 +48,11 @@ export function createChart(figure, options) {
   );
   figure.append(element('figcaption', {}, element('h2', {}, title), legend(series)), plot, readout, table);
 
-  /** @type {(Minute | undefined)[]} a slot for each minute of the hour, the last one now */
+  /** @type {(Minute | undefined)[]} a slot for each minute of the hour; the last is the current one */
   let hour = Array.from({ length: slots }, () => undefined);
   let newest = 0;
   let picked = slots - 1;
-  /** Whether the reader is at it; else the words are about the minute that is going on. */
+  /** Whether the user has selected a minute. Otherwise the text describes the current one. */
   let picking = false;
   let width = 0;
 
@@ -60,13 +60,13 @@ export function createChart(figure, options) {
   function words(slot) {
     const minute = hour[slot];
     const at = timeOf(new Date(newest - (slots - 1 - slot) * minuteMs));
-    if (minute === undefined) return `${at}  not counted yet`;
+    if (minute === undefined) return `${at}  no data yet`;
     const parts = series.map(({ name, value }) => {
       const found = value(minute);
       return found === null ? null : `${format(found)} ${name}`;
     });
     const there = parts.filter((part) => part !== null);
-    return `${at}  ${there.length === 0 ? 'nothing' : there.join(', ')}`;
+    return `${at}  ${there.length === 0 ? 'no jobs' : there.join(', ')}`;
   }
 
   function draw() {
@@ -123,7 +123,7 @@ export function createChart(figure, options) {
 
   return {
     /**
-     * Shows what is known now.
+     * Shows new data.
      *
      * @param {readonly Minute[]} minutes
      * @param {number} now milliseconds since 1970
@@ -217,14 +217,14 @@ function highest(minute, series, shape) {
   return shape === 'bars' ? values.reduce((sum, value) => sum + value, 0) : Math.max(...values);
 }
 
-/** The next of 2, 4, 10, 20, 40, 100 and so on: its half is a round number too. @param {number} value */
+/** Returns the next of 2, 4, 10, 20, 40, 100 and so on, whose half is a round number too. @param {number} value */
 function niceTop(value) {
   if (value <= 2) return 2;
   const power = 10 ** Math.floor(Math.log10(value));
   return ([1, 2, 4, 6, 8, 10].find((factor) => factor * power >= value) ?? 10) * power;
 }
 
-/** The full quarters of an hour, but those at the very edge. @param {number} newest */
+/** Returns the quarter hours of the axis, except at its edges. @param {number} newest */
 function quarters(newest) {
   const found = [];
   for (let slot = 3; slot < slots - 2; slot += 1) {
@@ -247,7 +247,7 @@ function bars(hour, series, { x, y, step }) {
     return series.flatMap(({ kind, value }) => {
       const found = value(minute) ?? 0;
       if (found === 0) return [];
-      // What is there is seen, however little of the whole it is.
+      // A minimum height keeps small values visible.
       const high = Math.max(1.5, y(below) - y(below + found));
       const bar = drawn('rect', {
         ...{

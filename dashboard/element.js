@@ -1,12 +1,12 @@
 /**
- * Making elements. Text only ever becomes text: nothing here, or anywhere in these pages, reads markup from data.
+ * Creates elements. Data is only ever inserted as text; no code of these pages parses markup.
  *
  * @typedef {Node | string | number | null | undefined | false} Child
  * @typedef {Record<string, string | number | boolean | null | undefined>} Attributes
  */
 
 /**
- * An element of the page. Attributes that are null, undefined or false are left out.
+ * Creates an HTML element. Attributes that are null, undefined or false are omitted.
  *
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
@@ -21,7 +21,7 @@ export function element(tag, attributes = {}, ...children) {
 }
 
 /**
- * An element of a drawing.
+ * Creates an SVG element.
  *
  * @template {keyof SVGElementTagNameMap} Tag
  * @param {Tag} tag
@@ -62,8 +62,8 @@ function present(children) {
 const shown = new WeakMap();
 
 /**
- * Replaces what an element holds, if `data` is not what it was made of the last time; so nothing flickers and no
- * selection is lost while nothing changes. What had the focus has it again afterwards, by its `data-key`.
+ * Replaces the children of an element if `data` has changed since the last call, so that an update without changes neither
+ * flickers nor loses a selection. The focus is restored by `data-key`.
  *
  * @param {Element} parent
  * @param {unknown} data
@@ -92,7 +92,7 @@ function keyOf(element) {
 }
 
 /**
- * The element of the page with an id, of the kind that is expected. The pages are ours, so it is there.
+ * Returns the element with an id. Throws an Error if it is missing or of another class.
  *
  * @template {HTMLElement} Kind
  * @param {string} id

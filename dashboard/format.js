@@ -1,4 +1,4 @@
-/** Numbers and times as the pages say them: short, and of a steady width. */
+/** Formats numbers and times: short, and with a stable width. */
 
 const whole = new Intl.NumberFormat('en');
 const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
@@ -12,19 +12,19 @@ export function count(value) {
   return whole.format(value);
 }
 
-/** Hours and minutes of the reader's own clock. @param {string | Date} at */
+/** Returns hours and minutes in the time zone of the browser. @param {string | Date} at */
 export function minute(at) {
   return clock.format(new Date(at));
 }
 
-/** Date and time to the millisecond, of the reader's own clock; what is no time as it is. @param {string} at */
+/** Returns date and time to the millisecond, in the time zone of the browser; an invalid time unchanged. @param {string} at */
 export function exactly(at) {
   if (Number.isNaN(Date.parse(at))) return at;
   return moment.format(new Date(at)).replace(',', '');
 }
 
 /**
- * A length of time in two figures or so: `4.2 ms`, `850 ms`, `3.4 s`, `12 min`, `5.1 h`, `3 d`.
+ * Returns a duration with about two digits: `4.2 ms`, `850 ms`, `3.4 s`, `12 min`, `5.1 h`, `3 d`.
  *
  * @param {number} ms
  */
@@ -45,7 +45,7 @@ function short(value) {
 }
 
 /**
- * How long from one time to another; nothing if one of them has not come.
+ * Returns the duration from one time to another; an empty text if one of them is missing.
  *
  * @param {string | null} from
  * @param {string | null} to
@@ -55,7 +55,7 @@ export function between(from, to) {
 }
 
 /**
- * `3 s ago`, `in 5 min`.
+ * Returns a time relative to now: `3 s ago`, `in 5 min`.
  *
  * @param {string} at
  * @param {number} now milliseconds since 1970
@@ -63,7 +63,17 @@ export function between(from, to) {
 export function relative(at, now) {
   const away = now - Date.parse(at);
   if (Math.abs(away) < 1_000) return 'now';
-  // Whole seconds: what changes with each look has to be easy on the eye.
+  // Whole seconds, since the text changes with every update.
   const about = Math.round(Math.abs(away) / 1_000) * 1_000;
   return away > 0 ? `${duration(about)} ago` : `in ${duration(about)}`;
+}
+
+const errorNames = new Map([
+  ['threw', 'error'],
+  ['refused', 'rejected'],
+]);
+
+/** Returns the name of an error code for readers. @param {string} code */
+export function errorName(code) {
+  return errorNames.get(code) ?? code;
 }

@@ -1,16 +1,16 @@
 /**
- * The history of a job as a line of time: enqueued, each attempt that failed, each time that somebody made it available
- * again, the attempt that runs, the end. Of attempts that ended well or were released nothing is kept but the last.
+ * The history of a job as a timeline: enqueued, each failed attempt, each retry by an operator, the running attempt, the end.
+ * Attempts that completed or were released are not stored, except for the last.
  *
  * @typedef {import('./server.js').WholeJob} WholeJob
  * @typedef {import('./server.js').AttemptError} AttemptError
  */
 
 import { byId, element, show } from './element.js';
-import { between, duration, exactly } from './format.js';
+import { between, duration, errorName, exactly } from './format.js';
 
 /**
- * Shows it.
+ * Shows the history.
  *
  * @param {WholeJob} job
  * @param {boolean} contents whether messages and stacks are there
@@ -32,7 +32,7 @@ export function showHistory(job, contents) {
   show(byId('history', HTMLElement), seen, () => [
     event('available', 'Enqueued', created_at, later(job)),
     ...past(job, contents),
-    ...(state === 'scheduled' && attempt > 0 ? [event('scheduled', 'To run again', run_at, '')] : []),
+    ...(state === 'scheduled' && attempt > 0 ? [event('scheduled', 'Next run', run_at, '')] : []),
     ...(state === 'running' && started_at !== null
       ? [
           event(
@@ -48,25 +48,25 @@ export function showHistory(job, contents) {
 }
 
 /**
- * For when it was enqueued, which only one tells that was neither claimed nor retried: others have another `run_at`.
+ * Returns the delay with which a job was enqueued. It is known only before the first attempt or retry, which change `run_at`.
  *
  * @param {WholeJob} job
  */
 function later({ attempt, retries, created_at, run_at }) {
   const ms = Date.parse(run_at) - Date.parse(created_at);
-  return attempt === 0 && retries.length === 0 && ms > 1_000 ? `due ${duration(ms)} after that` : '';
+  return attempt === 0 && retries.length === 0 && ms > 1_000 ? `due ${duration(ms)} later` : '';
 }
 
 /**
- * What failed and what was retried, in the order of time: all moments are written alike, so they are compared as texts.
+ * Returns failures and retries in the order of time. All times have the same format, so they are compared as texts.
  *
  * @param {WholeJob} job
  * @param {boolean} contents
  */
 function past({ errors, retries }, contents) {
   const events = [
-    ...errors.map((fault) => ({ at: fault.at, shown: failure(fault, contents) })),
-    ...retries.map((at) => ({ at, shown: event('available', 'Made available again by hand', at, '') })),
+    ...errors.map((error) => ({ at: error.at, shown: failure(error, contents) })),
+    ...retries.map((at) => ({ at, shown: event('available', 'Retried by an operator', at, '') })),
   ];
   return events
     .sort((one, other) => (one.at < other.at ? -1 : Number(one.at > other.at)))
@@ -80,7 +80,7 @@ function past({ errors, retries }, contents) {
 function ending({ state, started_at, attempt }, at) {
   const words = {
     completed: `Attempt ${attempt} completed`,
-    failed: 'Failed for good',
+    failed: 'Failed permanently',
     cancelled: 'Cancelled',
   };
   const title = state === 'completed' || state === 'failed' || state === 'cancelled' ? words[state] : state;
@@ -105,16 +105,16 @@ function event(kind, title, at, remark, ...more) {
 }
 
 /**
- * @param {AttemptError} fault
+ * @param {AttemptError} error
  * @param {boolean} contents
  */
 function failure({ attempt, at, code, message, details, stack }, contents) {
-  const hidden = contents ? null : element('p', { class: 'quiet' }, 'Give the token to see why.');
+  const hidden = contents ? null : element('p', { class: 'quiet' }, 'Enter the token to see the reason.');
   return event(
     'failed',
     `Attempt ${attempt} failed`,
     at,
-    code,
+    errorName(code),
     message === null ? hidden : element('p', { class: 'message' }, message),
     details === undefined || details === null
       ? null

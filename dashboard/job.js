@@ -1,10 +1,10 @@
-/** The page of one job: what it is, how far it is, what happened to it, what it holds. */
+/** The page of one job: its details, progress, history, payload and result. */
 
 import { byId, element, show } from './element.js';
 import { between, duration, exactly, relative } from './format.js';
 import { showHistory } from './history.js';
 import { look } from './server.js';
-import { accessSentence, act, confirmed, say, startPage, tell } from './shell.js';
+import { accessSentence, act, confirmed, notify, showNotice, startPage } from './shell.js';
 import { stateMark } from './state.js';
 
 const id = location.pathname.split('/').at(-1) ?? '';
@@ -17,15 +17,15 @@ const page = startPage(async () => {
   /** @type {import('./server.js').OneJob} */
   const { job, access, now: nowText } = await look(`jobs/${id}`);
   const now = Date.parse(nowText);
-  tell(accessSentence(access));
+  showNotice(accessSentence(access));
   document.title = `${job.name} #${job.id}: ${job.state}`;
   show(title, [job.name, job.id], () => [job.name, ' ', element('span', { class: 'id' }, `#${job.id}`)]);
   showSummary(job);
-  showFacts(job, now);
+  showDetails(job, now);
   showLog(job);
   showHistory(job, access.contents);
-  showContent('payload', job.payload, access.contents, 'It has none.');
-  showContent('result', job.result, access.contents, 'There is none.');
+  showContent('payload', job.payload, access.contents, 'This job has no payload.');
+  showContent('result', job.result, access.contents, 'There is no result.');
   retry.hidden = access.writes !== 'allowed' || !['failed', 'cancelled'].includes(job.state);
   cancel.hidden =
     access.writes !== 'allowed' ||
@@ -39,8 +39,8 @@ retry.addEventListener('click', async () => {
   void page.now();
 });
 cancel.addEventListener('click', async () => {
-  if (!(await confirmed('Cancel this job? One that runs is ended.', 'Cancel it'))) return;
-  await act(`jobs/${id}/cancel`, 'The job is cancelled, or ends in a moment.');
+  if (!(await confirmed('Cancel this job? If it is running, it is aborted.', 'Cancel the job'))) return;
+  await act(`jobs/${id}/cancel`, 'The job is cancelled, or will be aborted in a moment.');
   void page.now();
 });
 
@@ -61,25 +61,25 @@ function showSummary(job) {
  * @param {import('./server.js').WholeJob} job
  * @param {number} now
  */
-function showFacts(job, now) {
+function showDetails(job, now) {
   /** @type {[string, string | null][]} */
-  const facts = [
+  const details = [
     ['Task', job.name],
     ['Queue', job.queue],
     ['Priority', String(job.priority)],
-    ['Time-out of an attempt', duration(job.timeout_ms)],
+    ['Timeout per attempt', duration(job.timeout_ms)],
     ['Enqueued', at(job.created_at, now)],
-    ['To run at', at(job.run_at, now)],
+    ['Next run', at(job.run_at, now)],
     ['Last start', at(job.started_at, now)],
     ['Finished', at(job.finished_at, now)],
-    ['Waited for its start', between(job.run_at, job.started_at)],
-    ['Ran', job.finished_at === null ? null : between(job.started_at, job.finished_at)],
+    ['Queue wait', between(job.run_at, job.started_at)],
+    ['Run time', job.finished_at === null ? null : between(job.started_at, job.finished_at)],
     ['User', job.user_id === null ? null : String(job.user_id)],
     ['Unique key', job.unique_key],
     ['Runner', job.runner === null ? null : `#${job.runner}`],
   ];
-  const known = facts.filter(([, value]) => value !== null && value !== '');
-  show(byId('facts', HTMLElement), known, () =>
+  const known = details.filter(([, value]) => value !== null && value !== '');
+  show(byId('details', HTMLElement), known, () =>
     known.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))),
   );
 }
@@ -112,9 +112,9 @@ function copy(text) {
   button.addEventListener('click', async () => {
     try {
       await navigator.clipboard.writeText(text);
-      say('Copied.');
+      notify('Copied.');
     } catch {
-      say('The browser does not let this page copy: select the text instead.');
+      notify('The browser does not allow copying: select the text instead.');
     }
   });
   return button;
@@ -129,7 +129,7 @@ function copy(text) {
 function showContent(place, value, contents, none) {
   show(byId(place, HTMLElement), [value, contents, none], () => {
     if (!contents)
-      return [element('p', { class: 'quiet' }, 'It may hold personal data: give the token to see it.')];
+      return [element('p', { class: 'quiet' }, 'It may contain personal data: enter the token to see it.')];
     if (value === null || value === undefined) return [element('p', { class: 'quiet' }, none)];
     const text = JSON.stringify(value, null, 2);
     return [

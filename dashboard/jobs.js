@@ -1,13 +1,12 @@
 /**
- * The page of all jobs. What the list shows stands in the address, so that it can be sent to somebody, and the button
- * back leads back.
+ * The page of all jobs. The filters are part of the address, so that a view can be shared, and the back button works.
  */
 
 import { byId, element, show } from './element.js';
 import { showList } from './list.js';
 import { showOverview } from './overview.js';
-import { change, look, Refusal } from './server.js';
-import { accessSentence, confirmed, say, startPage, tell } from './shell.js';
+import { change, look, RequestError } from './server.js';
+import { accessSentence, confirmed, notify, showNotice, startPage } from './shell.js';
 import { states } from './state.js';
 
 const names = ['state', 'queue', 'task', 'text'];
@@ -24,9 +23,9 @@ const page = startPage(async () => {
   const asked = new URLSearchParams(location.search);
   /** @type {[import('./server.js').Overview, import('./server.js').JobList]} */
   const [overview, list] = await Promise.all([look('overview'), look(`jobs?${asked}`)]);
-  // The reader has asked for something else meanwhile.
+  // The user has changed the filters meanwhile.
   if (asked.toString() !== new URLSearchParams(location.search).toString()) return page.now();
-  tell(accessSentence(overview.access));
+  showNotice(accessSentence(overview.access));
   showOverview(overview, page.now);
   showList(list, asked, Date.parse(overview.now));
   const counts = [...overview.active, ...(overview.finished ?? [])];
@@ -43,7 +42,7 @@ const page = startPage(async () => {
 });
 
 /**
- * Offers what there is, and keeps what is chosen even when it is there no more.
+ * Offers the existing values, and keeps the selected one even if it no longer exists.
  *
  * @param {HTMLSelectElement} select
  * @param {readonly string[]} options
@@ -95,7 +94,7 @@ addEventListener('popstate', () => {
   void page.now();
 });
 
-/** Links to other views of this page lead there without loading it anew; with a modifier key they are plain links. */
+/** Links to other views of this page do not reload it, except with a modifier key. */
 document.addEventListener('click', (event) => {
   if (event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   const link = event.target instanceof Element ? event.target.closest('a') : null;
@@ -114,24 +113,25 @@ retryFailed.addEventListener('click', async () => {
   retryFailed.disabled = true;
   try {
     const { jobs, or_more: orMore } = await look(`retry-failed?${wanted}`);
-    if (jobs === 0) say('All of them were refused for good: retry each by itself if you know better.');
-    else if (await confirmed(question(`${jobs}${orMore ? ' or more' : ''}`, which), 'Retry them'))
+    if (jobs === 0)
+      notify('All of them were rejected permanently. To run one anyway, retry it on its own page.');
+    else if (await confirmed(question(`${jobs}${orMore ? ' or more' : ''}`, which), 'Retry jobs'))
       await retryInBatches(wanted);
   } catch (error) {
-    say(error instanceof Refusal ? error.message : 'The page has a fault of its own.');
+    notify(error instanceof RequestError ? error.message : 'This page has an internal error.');
   }
   retryFailed.disabled = false;
   void page.now();
 });
 
 /**
- * @param {string} jobs how many
+ * @param {string} jobs their number
  * @param {string} which
  */
 function question(jobs, which) {
   return (
-    `Retry the failed jobs${which} (${jobs})? Each gets what is left of its attempts, at least one. ` +
-    'What was refused for good is left out.'
+    `Retry the failed jobs${which} (${jobs})? Each gets its remaining attempts, at least one. ` +
+    'Jobs that were rejected permanently are not retried.'
   );
 }
 
@@ -145,6 +145,6 @@ async function retryInBatches(wanted) {
     const batch = await change(`retry-failed?${wanted}`);
     total += batch.retried;
     after = batch.after;
-    say(`${total} failed jobs are available again.`);
+    notify(`${total} failed jobs are available again.`);
   }
 }

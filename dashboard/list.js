@@ -1,7 +1,7 @@
-/** The lower part of the page of all jobs: a page of them, the newest first. */
+/** The lower part of the page of all jobs: the list, newest first. */
 
 import { byId, element, show } from './element.js';
-import { between, duration, exactly, relative } from './format.js';
+import { between, duration, errorName, exactly, relative } from './format.js';
 import { stateMark } from './state.js';
 
 const body = byId('jobs', HTMLElement);
@@ -13,7 +13,7 @@ const older = byId('older', HTMLAnchorElement);
  * Shows a page.
  *
  * @param {import('./server.js').JobList} list
- * @param {URLSearchParams} asked what it was asked with
+ * @param {URLSearchParams} asked the parameters of the request
  * @param {number} now milliseconds since 1970
  */
 export function showList({ jobs, before }, asked, now) {
@@ -27,7 +27,7 @@ export function showList({ jobs, before }, asked, now) {
   older.href = pageOf(asked, before);
 }
 
-/** Up and down lead from row to row. */
+/** The arrow keys move the focus from row to row. */
 body.addEventListener('keydown', (event) => {
   const links = Array.from(body.querySelectorAll('a'));
   const at = links.findIndex((link) => link.matches(':focus'));
@@ -42,12 +42,10 @@ body.addEventListener('keydown', (event) => {
  * @param {number | null} before
  */
 function emptySentence(asked, before) {
-  if (before !== null) return 'None among those that were looked at: look among older ones.';
+  if (before !== null) return 'No matches among the jobs searched so far: continue with older jobs.';
   const filtered = ['state', 'queue', 'task', 'text'].some((name) => asked.has(name));
-  if (filtered) return 'No job is like that.';
-  return asked.has('before')
-    ? 'There are no older jobs.'
-    : 'There are no jobs yet. The first one that is enqueued appears here.';
+  if (filtered) return 'No jobs match these filters.';
+  return asked.has('before') ? 'There are no older jobs.' : 'There are no jobs yet. New jobs appear here.';
 }
 
 /**
@@ -62,7 +60,7 @@ function pageOf(asked, before) {
   return query === '' ? '/jobs' : `/jobs?${query}`;
 }
 
-/** What happened to it last, or is to happen next. @param {import('./server.js').ListedJob} job */
+/** Returns the time of the last change of state, or of the next run. @param {import('./server.js').ListedJob} job */
 function latest(job) {
   if (job.finished_at !== null) return job.finished_at;
   if (job.state === 'running' && job.started_at !== null) return job.started_at;
@@ -109,7 +107,7 @@ function waited(job, now) {
   return between(job.run_at, job.started_at);
 }
 
-/** How far a running job is, or why one failed. @param {import('./server.js').ListedJob} job */
+/** Shows the progress of a running job, or the error of a failed one. @param {import('./server.js').ListedJob} job */
 function remark(job) {
   if (job.state === 'running' && (job.progress > 0 || job.progress_message !== null)) {
     return element(
@@ -122,5 +120,5 @@ function remark(job) {
   }
   if (job.last_error === null || job.state === 'completed') return null;
   const { code, message } = job.last_error;
-  return element('span', { class: 'remark' }, element('code', {}, code), ' ', message);
+  return element('span', { class: 'remark' }, element('code', {}, errorName(code)), ' ', message);
 }

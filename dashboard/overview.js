@@ -1,5 +1,5 @@
 /**
- * The upper part of the page of all jobs: tiles of the states, charts of the last hour, queues and runners.
+ * The upper part of the page of all jobs: tiles with the states, charts of the last hour, queues and runners.
  *
  * @typedef {import('./server.js').Overview} Overview
  * @typedef {import('./server.js').Count} Count
@@ -16,7 +16,7 @@ const queues = byId('queues', HTMLElement);
 const runners = byId('runners', HTMLElement);
 
 const throughput = createChart(byId('throughput', HTMLElement), {
-  title: 'Finished a minute',
+  title: 'Finished per minute',
   shape: 'bars',
   series: [
     { name: 'completed', kind: 'completed', value: (minute) => minute.completed },
@@ -26,20 +26,20 @@ const throughput = createChart(byId('throughput', HTMLElement), {
   format: count,
 });
 const wait = createChart(byId('wait', HTMLElement), {
-  title: 'Wait for a start',
+  title: 'Queue wait',
   shape: 'lines',
   series: [
-    { name: 'half of all', kind: 'p50', value: (minute) => minute.wait?.p50 ?? null },
-    { name: '95 %', kind: 'p95', value: (minute) => minute.wait?.p95 ?? null },
+    { name: 'p50', kind: 'p50', value: (minute) => minute.wait?.p50 ?? null },
+    { name: 'p95', kind: 'p95', value: (minute) => minute.wait?.p95 ?? null },
   ],
   format: duration,
 });
 const run = createChart(byId('run', HTMLElement), {
-  title: 'Time to run',
+  title: 'Run time',
   shape: 'lines',
   series: [
-    { name: 'half of all', kind: 'p50', value: (minute) => minute.run?.p50 ?? null },
-    { name: '95 %', kind: 'p95', value: (minute) => minute.run?.p95 ?? null },
+    { name: 'p50', kind: 'p50', value: (minute) => minute.run?.p50 ?? null },
+    { name: 'p95', kind: 'p95', value: (minute) => minute.run?.p95 ?? null },
   ],
   format: duration,
 });
@@ -48,7 +48,7 @@ const run = createChart(byId('run', HTMLElement), {
  * Shows an overview.
  *
  * @param {Overview} overview
- * @param {() => void} refresh looks again, after something was changed
+ * @param {() => void} refresh reads the data again after a change
  */
 export function showOverview(overview, refresh) {
   const now = Date.parse(overview.now);
@@ -77,7 +77,7 @@ function showStates({ active, finished }) {
           { class: `tile ${state}`, href: `/jobs?state=${state}`, 'data-key': state, 'data-filter': state },
           element(
             'span',
-            { class: 'figure', title: jobs === null && 'Still being counted.' },
+            { class: 'figure', title: jobs === null && 'Still counting.' },
             jobs === null ? '…' : count(jobs),
           ),
           element('span', { class: `state ${state}` }, state),
@@ -110,7 +110,7 @@ function showQueues({ active, finished, paused, access }, now, refresh) {
   });
   show(queues, [listed, access.writes, finished === null], () =>
     listed.length === 0
-      ? [emptyRow(7, 'No queue has jobs yet.')]
+      ? [emptyRow(7, 'No queue has jobs.')]
       : listed.map(
           ({
             name,
@@ -160,8 +160,8 @@ function pauseButton(name, isPaused, refresh) {
     await act(
       `queues/${encodeURIComponent(name)}/${verb.toLowerCase()}`,
       isPaused
-        ? `The queue ${name} goes on.`
-        : `The queue ${name} is paused: its running jobs go on, no others start.`,
+        ? `The queue ${name} is resumed.`
+        : `The queue ${name} is paused: running jobs continue, no other jobs start.`,
     );
     refresh();
   });
@@ -179,7 +179,7 @@ function showRunners({ runners: listed }, now) {
       ? [
           emptyRow(
             5,
-            'No runner is there, so no job runs: set APP_TASKS_ENABLED=true, or start one with npm run worker.',
+            'No runner is connected, so no job runs: set APP_TASKS_ENABLED=true, or start one with npm run worker.',
           ),
         ]
       : rows.map(({ id, host, pid, threads, running, started, version, alive }) =>

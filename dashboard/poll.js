@@ -1,21 +1,21 @@
 /**
- * Looking again and again: every two seconds while the page is seen, seldom while it is not, and ever more seldom while
- * the server is away.
+ * Polls the server: every two seconds while the page is visible, less often while it is hidden, and with increasing delays
+ * while the server does not answer.
  *
- *     waiting ──> live <──> away        (a look that succeeds, one that fails)
+ *     waiting ──> live <──> away        (a poll that succeeds, a poll that fails)
  *                  ^ │
  *                  │ v
- *                 paused                (by the reader, who wants the page to stand still)
+ *                 paused                (by the user)
  */
 
-const seenMs = 2_000;
+const visibleMs = 2_000;
 const hiddenMs = 30_000;
 const awayMs = 15_000;
 
 /**
- * Starts to look.
+ * Starts polling.
  *
- * @param {() => Promise<void>} look rejects when it fails
+ * @param {() => Promise<void>} look reads and shows the data; rejects on failure
  * @param {(state: 'live' | 'paused' | 'away', error?: unknown) => void} onState
  */
 export function poll(look, onState) {
@@ -23,17 +23,17 @@ export function poll(look, onState) {
   let failures = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
-  /** A look that was asked for while another was under way comes right after it. */
-  let underWay = false;
+  /** A poll requested during another one follows directly after it. */
+  let isPolling = false;
   let again = false;
 
   async function once() {
     clearTimeout(timer);
-    if (underWay) {
+    if (isPolling) {
       again = true;
       return;
     }
-    underWay = true;
+    isPolling = true;
     try {
       await look();
       failures = 0;
@@ -42,7 +42,7 @@ export function poll(look, onState) {
       failures += 1;
       onState('away', error);
     }
-    underWay = false;
+    isPolling = false;
     if (again) {
       again = false;
       await once();
@@ -52,8 +52,8 @@ export function poll(look, onState) {
   }
 
   function pause() {
-    if (failures > 0) return Math.min(awayMs, seenMs * 2 ** (failures - 1));
-    return document.hidden ? hiddenMs : seenMs;
+    if (failures > 0) return Math.min(awayMs, visibleMs * 2 ** (failures - 1));
+    return document.hidden ? hiddenMs : visibleMs;
   }
 
   document.addEventListener('visibilitychange', () => {
@@ -61,7 +61,7 @@ export function poll(look, onState) {
   });
   void once();
   return {
-    /** Looks at once. */
+    /** Polls at once. */
     now: once,
     /** @param {boolean} wanted */
     pause(wanted) {

@@ -1,6 +1,6 @@
 /**
- * Asking the server. The token is in the storage of this tab and goes with each question as a header; never as a
- * cookie, which a browser would send for other sites too.
+ * Requests to the server. The token is stored in the session storage of the tab, and sent in a header; never as a cookie,
+ * which a browser would also send for requests of other sites.
  *
  * @typedef {'scheduled' | 'available' | 'running' | 'completed' | 'failed' | 'cancelled'} State
  * @typedef {{ writes: 'allowed' | 'token_missing' | 'not_configured', contents: boolean }} Access
@@ -26,10 +26,10 @@
  */
 
 const tokenKey = 'strata-management-token';
-const patienceMs = 8_000;
+const timeoutMs = 8_000;
 
-/** The server has refused, or is not there (status 0). The message is a sentence for whoever reads the page. */
-export class Refusal extends Error {
+/** The server has rejected a request, or does not answer (status 0). The message is a sentence for the user. */
+export class RequestError extends Error {
   /**
    * @param {number} status
    * @param {string} message
@@ -51,20 +51,20 @@ export function keepToken(value) {
 }
 
 /**
- * What is at a path below `/jobs/data`. Throws a Refusal.
+ * Reads from a path below `/jobs/data`. Rejects with a RequestError.
  *
  * @param {string} path
- * @returns {Promise<any>} as the typedefs above say
+ * @returns {Promise<any>} one of the types above
  */
 export function look(path) {
   return ask('GET', path);
 }
 
 /**
- * Changes something. Throws a Refusal.
+ * Requests a change at a path below `/jobs/data`. Rejects with a RequestError.
  *
  * @param {string} path
- * @returns {Promise<any>} undefined where the server has nothing to say but that it is done
+ * @returns {Promise<any>} undefined for an answer without a body
  */
 export function change(path) {
   return ask('POST', path);
@@ -75,16 +75,16 @@ export function change(path) {
  * @param {string} path
  */
 async function ask(method, path) {
-  const shown = token();
+  const stored = token();
   const response = await fetch(`/jobs/data/${path}`, {
     method,
-    headers: shown === '' ? {} : { authorization: `Bearer ${shown}` },
-    signal: AbortSignal.timeout(patienceMs),
+    headers: stored === '' ? {} : { authorization: `Bearer ${stored}` },
+    signal: AbortSignal.timeout(timeoutMs),
   }).catch(() => {
-    throw new Refusal(0, 'The server does not answer.');
+    throw new RequestError(0, 'The server does not answer.');
   });
   if (response.status === 204) return undefined;
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
-  throw new Refusal(response.status, body.detail ?? `The server answered ${response.status}.`);
+  throw new RequestError(response.status, body.detail ?? `The server answered ${response.status}.`);
 }

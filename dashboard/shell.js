@@ -1,8 +1,8 @@
-/** What both pages have around them: status, live or paused, colours, the token, questions, and what was done. */
+/** The parts that both pages share: status, pausing, theme, token, confirmations, and notifications. */
 
 import { byId } from './element.js';
 import { poll } from './poll.js';
-import { change, keepToken, Refusal, token } from './server.js';
+import { change, keepToken, RequestError, token } from './server.js';
 
 const status = byId('status', HTMLElement);
 const notice = byId('notice', HTMLElement);
@@ -11,17 +11,17 @@ const toast = byId('toast', HTMLElement);
 /**
  * Starts the page.
  *
- * @param {() => Promise<void>} look reads the data and shows it; throws a Refusal
+ * @param {() => Promise<void>} look reads the data and shows it; rejects with a RequestError
  */
 export function startPage(look) {
   let asked = false;
   const polling = poll(look, (state, error) => {
-    tellState(state, error);
-    const tokenIsMissing = error instanceof Refusal && error.status === 401;
+    showStatus(state, error);
+    const tokenIsMissing = error instanceof RequestError && error.status === 401;
     if (tokenIsMissing && !asked) askForToken(token() === '' ? '' : error.message);
     asked = tokenIsMissing;
   });
-  wireLive(polling);
+  wirePause(polling);
   wireTheme();
   wireToken(polling.now);
   return polling;
@@ -31,44 +31,47 @@ export function startPage(look) {
  * @param {'live' | 'paused' | 'away'} state
  * @param {unknown} error
  */
-function tellState(state, error) {
-  const refused = error instanceof Refusal && error.status > 0;
-  const words = { live: 'Live', paused: 'Paused', away: refused ? 'Waiting' : 'No answer, trying again' };
-  // A live region is read out whenever it is written to.
+function showStatus(state, error) {
+  const isRejected = error instanceof RequestError && error.status > 0;
+  const words = { live: 'Live', paused: 'Paused', away: isRejected ? 'Waiting' : 'No answer, retrying' };
+  // Screen readers announce a live region at every write.
   if (status.textContent !== words[state]) status.textContent = words[state];
   status.dataset.state = state;
-  if (state === 'away') tell(error instanceof Refusal ? error.message : 'The page has a fault of its own.');
-  if (state === 'away' && !(error instanceof Refusal)) console.error(error);
+  if (state === 'away')
+    showNotice(error instanceof RequestError ? error.message : 'This page has an internal error.');
+  if (state === 'away' && !(error instanceof RequestError)) console.error(error);
   document.body.classList.toggle('stale', state === 'away');
 }
 
-/** A sentence above everything; empty for none. @param {string} sentence */
-export function tell(sentence) {
+/** Shows a sentence at the top of the page; an empty one hides it. @param {string} sentence */
+export function showNotice(sentence) {
   if (notice.textContent !== sentence) notice.textContent = sentence;
   notice.hidden = sentence === '';
 }
 
 /**
- * What the page cannot do, and how to change that.
+ * Returns a sentence on what the page does not allow, and how to change that.
  *
  * @param {import('./server.js').Access} access
  */
 export function accessSentence({ writes, contents }) {
   if (writes === 'allowed') return '';
   if (writes === 'not_configured') {
-    const hidden = contents ? '' : ' What jobs hold is hidden, because other machines reach this port.';
-    return `Read only: to retry, cancel or pause, set APP_MANAGEMENT_TOKEN and start the server again.${hidden}`;
+    const hidden = contents
+      ? ''
+      : ' Contents of jobs are hidden, because other machines can reach this port.';
+    return `Read-only: to retry, cancel or pause, set APP_MANAGEMENT_TOKEN and restart the server.${hidden}`;
   }
-  return 'Read only, without what jobs hold: give the token to see and to change more.';
+  return 'Read-only, without the contents of jobs: enter the token for full access.';
 }
 
 /** @param {{ pause(wanted: boolean): void }} polling */
-function wireLive(polling) {
-  const button = byId('live', HTMLButtonElement);
+function wirePause(polling) {
+  const button = byId('pause', HTMLButtonElement);
   button.addEventListener('click', () => {
-    const live = button.getAttribute('aria-pressed') !== 'true';
-    button.setAttribute('aria-pressed', String(live));
-    polling.pause(!live);
+    const isPaused = button.getAttribute('aria-pressed') !== 'true';
+    button.setAttribute('aria-pressed', String(isPaused));
+    polling.pause(isPaused);
   });
 }
 
@@ -108,18 +111,18 @@ function wireToken(look) {
   });
 }
 
-/** @param {string} fault */
-function askForToken(fault) {
-  byId('token-fault', HTMLElement).textContent = fault;
+/** @param {string} error */
+function askForToken(error) {
+  byId('token-error', HTMLElement).textContent = error;
   tokenDialog.returnValue = '';
   if (!tokenDialog.open) tokenDialog.showModal();
 }
 
 /**
- * Asks before something that cannot be taken back.
+ * Asks for confirmation before a change that cannot be undone.
  *
  * @param {string} question
- * @param {string} yes what the button says
+ * @param {string} yes the label of the button
  * @returns {Promise<boolean>}
  */
 export function confirmed(question, yes) {
@@ -136,8 +139,8 @@ export function confirmed(question, yes) {
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let fading;
 
-/** Says what was done, for a while. @param {string} sentence */
-export function say(sentence) {
+/** Shows a notification for six seconds. @param {string} sentence */
+export function notify(sentence) {
   toast.textContent = sentence;
   clearTimeout(fading);
   fading = setTimeout(() => {
@@ -146,7 +149,7 @@ export function say(sentence) {
 }
 
 /**
- * Changes something and says so, or why not. Returns the server's answer; undefined if it has refused.
+ * Requests a change, and shows a notification of success or failure. Returns the answer; undefined after a failure.
  *
  * @param {string} path
  * @param {string} done
@@ -154,11 +157,11 @@ export function say(sentence) {
 export async function act(path, done) {
   try {
     const answer = await change(path);
-    say(done);
+    notify(done);
     return answer ?? {};
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    say(error.message);
+    if (!(error instanceof RequestError)) throw error;
+    notify(error.message);
     return undefined;
   }
 }

@@ -1,4 +1,4 @@
-/** The states of a job as people read them. */
+/** The states of a job on the pages. */
 
 import { element } from './element.js';
 
@@ -6,7 +6,7 @@ import { element } from './element.js';
 export const states = ['available', 'running', 'scheduled', 'completed', 'failed', 'cancelled'];
 
 /**
- * A state with its mark: the word says it, the colour only helps.
+ * Creates the label of a state. The word carries the meaning, the colour only supports it.
  *
  * @param {{ state: import('./server.js').State, cancel_requested?: boolean }} job
  */

@@ -1,6 +1,6 @@
-// Runs before the page is drawn, so that it never flashes in the other colours: no module, for those run later.
-// The choice is kept in this browser; `auto` is what the system says.
+// Runs before the page is rendered, so that it never flashes in the wrong theme. It is no module, since modules run later.
+// The browser stores the choice; `auto` follows the system.
 {
-  const kept = localStorage.getItem('strata-theme');
-  if (kept === 'light' || kept === 'dark') document.documentElement.dataset.theme = kept;
+  const stored = localStorage.getItem('strata-theme');
+  if (stored === 'light' || stored === 'dark') document.documentElement.dataset.theme = stored;
 }

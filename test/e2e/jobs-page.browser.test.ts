@@ -1,6 +1,6 @@
 /**
- * The pages of the jobs in a real browser: what only a browser can tell. That they are live, work under their policy,
- * show hostile text as text, and serve readers with a keyboard, with a telephone, in the dark, and without good eyes.
+ * Tests of the jobs dashboard in a real browser: it updates itself, works under its content security policy, shows hostile
+ * text as text, and is usable with a keyboard, on a phone, in both themes, and with enough contrast.
  */
 
 import assert from 'node:assert/strict';
@@ -16,7 +16,7 @@ import { mustOpenTestDatabase } from '../helpers/test-database.ts';
 
 const browser = await mustLaunch({ after });
 
-/** A management port over a database of its own, and a browser that looks at it. */
+/** Opens a management port with a database of its own, and a browser page. */
 async function mustOpen(
   t: TestContext,
   options: BrowserContextOptions & { token?: string; loopback?: boolean } = {},
@@ -37,13 +37,13 @@ async function mustOpen(
   return { ...watched, sql: database.sql, page, pages, open };
 }
 
-async function giveToken(page: Page, value: string): Promise<void> {
+async function enterToken(page: Page, value: string): Promise<void> {
   await page.getByRole('button', { name: 'Token' }).click();
   await page.getByLabel('Token', { exact: true }).fill(value);
-  await page.getByRole('button', { name: 'Use it' }).click();
+  await page.getByRole('button', { name: 'Use token' }).click();
 }
 
-/** Ten thousand jobs of the last hour, most of which went well. */
+/** Stores ten thousand jobs of the last hour, most of them completed. */
 async function storeMany(sql: Sql): Promise<void> {
   await sql`
     insert into jobs (name, queue, state, priority, payload, attempt, max_attempts, timeout_ms, errors, run_at,
@@ -57,7 +57,7 @@ async function storeMany(sql: Sql): Promise<void> {
         case when number % 50 = 0 then 'failed' else 'completed' end as state) as each`;
 }
 
-test('ten thousand jobs are shown, live, under the policy and from here alone', async (t) => {
+test('the page shows ten thousand jobs and their updates, under its policy and with resources of this server only', async (t) => {
   const { sql, page, open, complaints, foreign } = await mustOpen(t);
   await storeMany(sql);
   await open('/jobs');
@@ -74,11 +74,11 @@ test('ten thousand jobs are shown, live, under the policy and from here alone', 
   await sql`update jobs set progress = 0.75, progress_message = 'Line 750' where id = ${id}`;
   await added.getByText('75 % Line 750').waitFor();
 
-  assert.deepEqual(complaints, [], 'the policy is in nothing’s way');
-  assert.deepEqual(foreign, [], 'everything comes from this server');
+  assert.deepEqual(complaints, [], 'no resource violates the policy');
+  assert.deepEqual(foreign, [], 'all resources come from this server');
 });
 
-test('one job is followed from its start to its end', async (t) => {
+test('the page of a job shows its start and its end without a reload', async (t) => {
   const { sql, page, open, complaints } = await mustOpen(t);
   const id = await mustStoreJob(sql, { state: 'running', requestId: '8c1f-aa', payload: { user: 7 } });
   await open(`/jobs/${id}`);
@@ -95,10 +95,10 @@ test('one job is followed from its start to its end', async (t) => {
   assert.deepEqual(complaints, []);
 });
 
-test('hostile text in a job stays text, on both pages', async (t) => {
+test('hostile text in a job stays text on both pages', async (t) => {
   const { sql, page, open, complaints } = await mustOpen(t);
   const hostile = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`;
-  const fault = {
+  const jobError = {
     attempt: 1,
     at: hostile,
     code: 'threw',
@@ -110,7 +110,7 @@ test('hostile text in a job stays text, on both pages', async (t) => {
     state: 'failed',
     ...{ name: hostile, queue: hostile, requestId: hostile, uniqueKey: hostile, progressMessage: hostile },
     payload: { [hostile]: hostile },
-    errors: [{ ...fault, code: 'threw' }],
+    errors: [{ ...jobError, code: 'threw' }],
   });
   for (const path of ['/jobs', `/jobs/${id}`]) {
     await open(path);
@@ -121,12 +121,13 @@ test('hostile text in a job stays text, on both pages', async (t) => {
   assert.deepEqual(complaints, []);
 });
 
-test('without a token the pages say that they only show, and offer nothing else', async (t) => {
+test('without a configured token the pages are read-only and offer no changes', async (t) => {
   const { sql, page, open } = await mustOpen(t);
   const id = await mustStoreJob(sql, { state: 'failed' });
   await open('/jobs?state=failed');
-  await page.getByText('Read only: to retry, cancel or pause, set APP_MANAGEMENT_TOKEN').waitFor();
-  for (const name of ['Pause', 'Retry']) assert.equal(await page.getByRole('button', { name }).count(), 0);
+  await page.getByText('Read-only: to retry, cancel or pause, set APP_MANAGEMENT_TOKEN').waitFor();
+  for (const name of ['Pause the queue', 'Retry'])
+    assert.equal(await page.getByRole('button', { name }).count(), 0);
   await open(`/jobs/${id}`);
   assert.equal(await page.getByRole('button', { name: 'Retry' }).count(), 0);
 });
@@ -138,17 +139,17 @@ test('with the token an operator pauses and resumes, retries and cancels', async
   await sql`update jobs set created_at = now() - interval '4 minutes'`;
   await open(`/jobs/${failed}`);
   assert.doesNotMatch(await page.locator('main').innerText(), /tea/);
-  await giveToken(page, token);
+  await enterToken(page, token);
   await page.getByText('tea').waitFor();
   await page.getByRole('button', { name: 'Retry' }).click();
   await page.locator('#summary').getByText('available').waitFor();
   assert.equal(await stateOf(failed), 'available');
-  await page.locator('#history').getByText('Made available again by hand').waitFor();
+  await page.locator('#history').getByText('Retried by an operator').waitFor();
   const history = await page.locator('#history li strong').allInnerTexts();
-  assert.deepEqual(history, ['Enqueued', 'Attempt 1 failed', 'Made available again by hand']);
+  assert.deepEqual(history, ['Enqueued', 'Attempt 1 failed', 'Retried by an operator']);
   assert.doesNotMatch(await page.locator('#history').innerText(), /due/);
   await page.getByRole('button', { name: 'Cancel…' }).click();
-  await page.getByRole('button', { name: 'Cancel it' }).click();
+  await page.getByRole('button', { name: 'Cancel the job' }).click();
   await page.locator('#summary').getByText('cancelled').waitFor();
 
   for (let each = 0; each < 3; each += 1) await mustStoreJob(sql, { state: 'failed', queue: 'mail' });
@@ -162,18 +163,18 @@ test('with the token an operator pauses and resumes, retries and cancels', async
   await page.getByRole('button', { name: 'Pause the queue mail' }).waitFor();
   await page.getByRole('button', { name: 'Retry all failed…' }).click();
   await page.getByText('Retry the failed jobs (3)?').waitFor();
-  await page.getByRole('button', { name: 'Retry them' }).click();
+  await page.getByRole('button', { name: 'Retry jobs' }).click();
   await page.getByText('3 failed jobs are available again.').waitFor();
-  await eventually('only the refused one is left', async () => {
+  await eventually('only the rejected job is left', async () => {
     return (await page.locator('#jobs tr').allInnerTexts()).join().includes(`#${refused}`);
   });
   await page.getByRole('button', { name: 'Retry all failed…' }).click();
-  await page.getByText('All of them were refused for good').waitFor();
+  await page.getByText('All of them were rejected permanently').waitFor();
   assert.equal(await stateOf(refused), 'failed');
   assert.equal((await sql`select from jobs where state = 'available'`).length, 3);
 });
 
-test('where others reach the port, the page asks for the token before it shows anything', async (t) => {
+test('on a port that other machines reach, the page asks for the token before it shows data', async (t) => {
   const { sql, page, pages } = await mustOpen(t, { token, loopback: false });
   const id = await mustStoreJob(sql, { state: 'completed' });
   await page.goto(`${pages.url}/jobs`);
@@ -183,42 +184,42 @@ test('where others reach the port, the page asks for the token before it shows a
   await page.locator('#status[data-state="live"]').waitFor();
 });
 
-test('a wrong token is told, and asked for again', async (t) => {
+test('after a wrong token the page shows the error and asks again', async (t) => {
   const { page, open } = await mustOpen(t, { token });
   await open('/jobs');
-  await giveToken(page, 'this-is-not-the-token');
-  await page.locator('#token-fault', { hasText: 'The token is not the management token.' }).waitFor();
-  await page.getByRole('button', { name: 'Forget it' }).click();
+  await enterToken(page, 'this-is-not-the-token');
+  await page.locator('#token-error', { hasText: 'The token is not the management token.' }).waitFor();
+  await page.getByRole('button', { name: 'Forget token' }).click();
   await page.locator('#status[data-state="live"]').waitFor();
 });
 
-test('while the server is away the page says so and keeps what it had, and goes on when it is back', async (t) => {
+test('while the server does not answer, the page shows that, keeps its data, and continues afterwards', async (t) => {
   const { sql, page, open } = await mustOpen(t);
   const id = await mustStoreJob(sql, { state: 'completed' });
   await open('/jobs');
   await page.getByText(`#${id}`).waitFor();
   await page.context().setOffline(true);
-  await page.locator('#status', { hasText: 'No answer, trying again' }).waitFor();
+  await page.locator('#status', { hasText: 'No answer, retrying' }).waitFor();
   assert.equal(await page.getByText(`#${id}`).count(), 1);
   await page.context().setOffline(false);
   await page.locator('#status', { hasText: 'Live' }).waitFor();
 });
 
-test('a page that is paused stands still', async (t) => {
+test('a paused page sends no requests', async (t) => {
   const { page, open } = await mustOpen(t);
   await open('/jobs');
-  await page.getByRole('button', { name: 'Live' }).click();
+  await page.getByRole('button', { name: 'Pause updates' }).click();
   await page.locator('#status', { hasText: 'Paused' }).waitFor();
   const asked: string[] = [];
   page.on('request', (request) => asked.push(request.url()));
-  // Longer than it waits from one look to the next.
+  // Longer than the interval of the polling.
   await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 2_500)));
   assert.deepEqual(asked, []);
-  await page.getByRole('button', { name: 'Live' }).click();
+  await page.getByRole('button', { name: 'Pause updates' }).click();
   await page.locator('#status', { hasText: 'Live' }).waitFor();
 });
 
-test('everything is reached and done with the keyboard alone', async (t) => {
+test('all functions are available with the keyboard alone', async (t) => {
   const { sql, page, open } = await mustOpen(t);
   await mustStoreJob(sql, { state: 'completed' });
   const failed = await mustStoreJob(sql, { state: 'failed', name: 'count_words' });
@@ -237,18 +238,18 @@ test('everything is reached and done with the keyboard alone', async (t) => {
         `[getComputedStyle(document.activeElement), getComputedStyle(document.activeElement, '::after')]
           .map(({ outlineStyle }) => outlineStyle).join(' ')`,
       );
-      assert.match(String(outlines), /solid/, `the focus is seen on ${wanted}`);
+      assert.match(String(outlines), /solid/, `the focus on ${wanted} is visible`);
       return;
     }
-    assert.fail(`The keyboard does not lead to ${wanted}, but to ${await focused()}.`);
+    assert.fail(`Tab does not reach ${wanted}; the focus is on ${await focused()}.`);
   };
 
   await tabTo(/^Skip to the content$/);
   await tabTo(/^Theme/);
   await page.keyboard.press('Enter');
   assert.equal(await page.locator('html').getAttribute('data-theme'), 'light');
-  await tabTo(/^Finished a minute/);
-  const slider = page.getByRole('slider', { name: /^Finished a minute/ });
+  await tabTo(/^Finished per minute/);
+  const slider = page.getByRole('slider', { name: /^Finished per minute/ });
   const before = await slider.getAttribute('aria-valuetext');
   await page.keyboard.press('ArrowLeft');
   assert.notEqual(await slider.getAttribute('aria-valuetext'), before);
@@ -260,13 +261,13 @@ test('everything is reached and done with the keyboard alone', async (t) => {
 
   await page.locator('#filter-state').focus();
   await page.keyboard.type('failed');
-  await eventually('the address says it', () => page.url().endsWith('?state=failed'));
+  await eventually('the address has the filter', () => page.url().endsWith('?state=failed'));
   await page.locator('#jobs tr').nth(1).waitFor();
   await eventually('only failed jobs are listed', async () => (await page.locator('#jobs tr').count()) === 2);
   await tabTo(/^count_words/);
   await page.keyboard.press('ArrowDown');
   assert.equal(await focused(), `count_words #${failed}`);
-  // The row is made anew by each look, and the focus stays where it is.
+  // An update creates the rows again, and the focus stays on its row.
   await mustStoreJob(sql, { state: 'failed', name: 'build_index' });
   await page.getByText('build_index').first().waitFor();
   assert.equal(await focused(), `count_words #${failed}`);
@@ -277,7 +278,7 @@ test('everything is reached and done with the keyboard alone', async (t) => {
   assert.equal(await page.locator('#filter-state').inputValue(), 'failed');
 });
 
-test('a filter stands in the address, and the button back takes it away', async (t) => {
+test('a filter is part of the address, and the back button removes it', async (t) => {
   const { sql, page, open } = await mustOpen(t);
   await mustStoreJob(sql, { state: 'failed' });
   await mustStoreJob(sql, { state: 'completed' });
@@ -291,10 +292,10 @@ test('a filter stands in the address, and the button back takes it away', async 
 
 for (const colorScheme of ['light', 'dark'] as const) {
   for (const [screen, viewport] of [
-    ['a desk', { width: 1280, height: 900 }],
-    ['a telephone', { width: 390, height: 844 }],
+    ['a desktop screen', { width: 1280, height: 900 }],
+    ['a phone screen', { width: 390, height: 844 }],
   ] as const) {
-    test(`on ${screen}, ${colorScheme}, all text is legible, all controls have names, and nothing is cut off`, async (t) => {
+    test(`on ${screen}, ${colorScheme}, text has enough contrast, controls have names, and no content overflows`, async (t) => {
       const { sql, page, open } = await mustOpen(t, { colorScheme, viewport, token });
       await sql`insert into job_runners (id, host, pid, version, threads) values (1, 'here', 4711, '0.1.0', 4)`;
       for (const state of [
@@ -309,7 +310,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       }
       const failed = await mustStoreJob(sql, { state: 'failed', payload: { text: 'x'.repeat(5_000) } });
       await open('/jobs');
-      await giveToken(page, token);
+      await enterToken(page, token);
       await page.getByRole('button', { name: 'Pause the queue default' }).waitFor();
       assert.deepEqual(await pageErrors(page), []);
       await open(`/jobs/${failed}`);

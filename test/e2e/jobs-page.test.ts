@@ -1,4 +1,4 @@
-/** The pages of the jobs on the management port of a started program: what is asked of a running system, nothing made up. */
+/** Tests of the jobs dashboard on the management port of a started program, with real jobs. */
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -11,8 +11,8 @@ import { mustStoreJob } from '../helpers/stored-job.ts';
 import { mustSignIn } from '../helpers/test-api.ts';
 
 for (const workers of ['1', '2']) {
-  describe(`with ${workers} workers the pages of the jobs`, () => {
-    test('show a mail that was asked for over the API, from its start to its end', async (t) => {
+  describe(`the jobs dashboard with ${workers} workers`, () => {
+    test('the dashboard shows the job of a mail that the API has requested, from its start to its end', async (t) => {
       const { env, acceptMails } = await mustMakeJobFixture(t);
       const program = startProgram(t, { ...env, APP_WORKERS: workers });
       const pid = await mustStartJobs(program);
@@ -33,11 +33,11 @@ for (const workers of ['1', '2']) {
       assert.equal(asked.status, 202);
       const path = `/jobs/data/jobs/${asked.body.task_id}`;
       const jobIs = async (state: string) => (await pages.get(path)).body.job?.state === state;
-      await eventually('it runs', () => jobIs('running'));
+      await eventually('the job runs', () => jobIs('running'));
       const overview = await pages.get('/jobs/data/overview');
       assert.equal(overview.status, 200, overview.text);
-      // Everything here is asked again until it is so: where the database is slow, a look is refused and the next is not.
-      await eventually('the overview has it and its runner', async () => {
+      // Repeated, because a read can be rejected while the database is slow.
+      await eventually('the overview has the job and its runner', async () => {
         const { runners, active } = (await pages.get('/jobs/data/overview')).body;
         const isThere = active?.some(
           ({ task, state, jobs }: Record<string, unknown>) =>
@@ -46,19 +46,19 @@ for (const workers of ['1', '2']) {
         return isThere && runners.length === 1 && runners[0].pid === pid;
       });
       acceptMails();
-      await eventually('it is completed', () => jobIs('completed'));
+      await eventually('the job is completed', () => jobIs('completed'));
       const { body } = await pages.get('/jobs/data/jobs?state=completed&task=send_email');
       assert.deepEqual(
         body.jobs.map(({ id }: { id: number }) => id),
         [asked.body.task_id],
       );
-      await eventually('its minute has it', async () => {
+      await eventually('the statistics of the minute have the job', async () => {
         const { minutes } = (await pages.get('/jobs/data/overview')).body;
         return minutes?.some(({ completed }: { completed: number }) => completed === 1);
       });
     });
 
-    test('let whoever has the token retry what failed, and nobody else', async (t) => {
+    test('only a client with the token can retry a failed job', async (t) => {
       const { env, acceptMails, database } = await mustMakeJobFixture(t);
       acceptMails();
       const id = await mustStoreJob(database.sql, {
@@ -71,14 +71,14 @@ for (const workers of ['1', '2']) {
         APP_MANAGEMENT_TOKEN: managementToken,
       });
       await program.logged(/"job_process":1,.*"event":"worker.ready"/);
-      const anybody = createApiClient(await program.management);
-      const operator = anybody.withHeaders({ authorization: `Bearer ${managementToken}` });
+      const anonymous = createApiClient(await program.management);
+      const operator = anonymous.withHeaders({ authorization: `Bearer ${managementToken}` });
       const path = `/jobs/data/jobs/${id}`;
-      assert.equal((await anybody.post(`${path}/retry`, undefined)).status, 401);
+      assert.equal((await anonymous.post(`${path}/retry`, undefined)).status, 401);
       assert.equal((await operator.get(path)).body.job.state, 'failed');
       assert.equal((await operator.post(`${path}/retry`, undefined)).status, 204);
       await eventually(
-        'it is completed',
+        'the job is completed',
         async () => (await operator.get(path)).body.job.state === 'completed',
       );
       assert.equal((await operator.post(`${path}/retry`, undefined)).status, 409);

@@ -9,20 +9,20 @@ import { request } from './http-client.ts';
 export const managementToken = 'correct-horse-battery';
 
 export interface JobsPagesOptions {
-  /** Undefined for a database that is not known yet, null for none. */
+  /** Undefined while the program starts, null for none. */
   readonly database: Database | null | undefined;
   readonly token?: string;
   readonly loopback?: boolean;
 }
 
-/** Opens a management port with the pages of the jobs, until the end of the test. */
+/** Opens a management port with the jobs dashboard. It closes after the test. */
 export async function mustOpenJobsPages(t: TestContext, options: JobsPagesOptions) {
   const { database, token = '', loopback = true } = options;
   const captured = captureLog();
   const server = createManagementServer({
     fleet: {
       reports: () => [],
-      readiness: async () => ({ ready: true, detail: 'All well.' }),
+      readiness: async () => ({ ready: true, detail: 'All is well.' }),
       collectMetrics: async () => createMetrics().snapshot(),
     },
     log: captured.log,
@@ -44,7 +44,7 @@ export async function mustOpenJobsPages(t: TestContext, options: JobsPagesOption
     url: `http://127.0.0.1:${port}`,
     log: captured,
     close: () => server.close(),
-    look: (path: string, shown?: string, headers?: object) =>
+    read: (path: string, shown?: string, headers?: object) =>
       ask('GET', `/jobs/data/${path}`, shown, headers),
     change: (path: string, shown?: string, headers?: object) =>
       ask('POST', `/jobs/data/${path}`, shown, headers),

@@ -11,7 +11,7 @@ import { captureLog } from '../helpers/captured-log.ts';
 
 const fleet: Fleet = {
   reports: () => [],
-  readiness: async () => ({ ready: true, detail: 'All well.' }),
+  readiness: async () => ({ ready: true, detail: 'All is well.' }),
   collectMetrics: async () => createMetrics().snapshot(),
 };
 

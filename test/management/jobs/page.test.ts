@@ -61,7 +61,7 @@ test('a port that was given no jobs has no pages', async (t) => {
   const server = createManagementServer({
     fleet: {
       reports: () => [],
-      readiness: async () => ({ ready: true, detail: 'All well.' }),
+      readiness: async () => ({ ready: true, detail: 'All is well.' }),
       collectMetrics: async () => createMetrics().snapshot(),
     },
     log: captureLog().log,

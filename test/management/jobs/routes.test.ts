@@ -40,7 +40,7 @@ describe('who reads and who changes', () => {
       const id = await mustStoreJob(database.sql, secretive);
       const pages = await mustOpenJobsPages(t, { database, loopback, token: configured ? token : '' });
       for (const path of ['overview', 'jobs', `jobs/${id}`]) {
-        const answer = await pages.look(path, shown);
+        const answer = await pages.read(path, shown);
         assert.equal(answer.status, read, path);
         if (path !== 'overview') assert.equal(/secret/.test(answer.text), contents, path);
         if (read === 200) assert.equal(answer.json.access.contents, contents);
@@ -75,16 +75,16 @@ describe('the Host of a request to a port of this machine alone', () => {
   ] as const) {
     test(`${host} is ${status}`, async (t) => {
       const database = await mustOpenTestDatabase(t);
-      const { look } = await mustOpenJobsPages(t, { database, token });
-      assert.equal((await look('jobs', '', { host })).status, status);
+      const { read } = await mustOpenJobsPages(t, { database, token });
+      assert.equal((await read('jobs', '', { host })).status, status);
     });
   }
 
   test('is one that the settings list where others reach the port by a name, with the token too', async (t) => {
     const database = await mustOpenTestDatabase(t);
-    const { look, change } = await mustOpenJobsPages(t, { database, token, loopback: false });
-    assert.equal((await look('jobs', token, { host: 'jobs.internal' })).status, 200);
-    assert.equal((await look('jobs', token, { host: 'rebound.example' })).status, 421);
+    const { read, change } = await mustOpenJobsPages(t, { database, token, loopback: false });
+    assert.equal((await read('jobs', token, { host: 'jobs.internal' })).status, 200);
+    assert.equal((await read('jobs', token, { host: 'rebound.example' })).status, 421);
     assert.equal((await change('queues/mail/pause', token, { host: 'rebound.example' })).status, 421);
   });
 });
@@ -93,8 +93,8 @@ test('the overview has counts, paused queues, runners and the last hour', async 
   const database = await mustOpenTestDatabase(t);
   await mustStoreJob(database.sql, { state: 'available', queue: 'mail' });
   await mustStoreJob(database.sql, { state: 'completed' });
-  const { look } = await mustOpenJobsPages(t, { database });
-  const { json } = await look('overview');
+  const { read } = await mustOpenJobsPages(t, { database });
+  const { json } = await read('overview');
   assert.equal(json.active[0].queue, 'mail');
   assert.equal(json.active[0].jobs, 1);
   assert.match(json.active[0].first_run_at, /^\d{4}-.*Z$/);
@@ -109,25 +109,25 @@ test('the list takes filters, with empty ones for none, and refuses what is none
   const database = await mustOpenTestDatabase(t);
   await mustStoreJob(database.sql, { state: 'available', queue: 'mail' });
   const id = await mustStoreJob(database.sql, { state: 'failed', requestId: '8c1f-aa' });
-  const { look } = await mustOpenJobsPages(t, { database });
-  const { json } = await look('jobs?state=failed&queue=&task=&text=8c1f');
+  const { read } = await mustOpenJobsPages(t, { database });
+  const { json } = await read('jobs?state=failed&queue=&task=&text=8c1f');
   assert.deepEqual(
     json.jobs.map((job: { id: number }) => job.id),
     [id],
   );
   for (const query of ['state=lost', 'before=-1', 'before=x', `text=${'x'.repeat(201)}`]) {
-    assert.equal((await look(`jobs?${query}`)).status, 422, query);
+    assert.equal((await read(`jobs?${query}`)).status, 422, query);
   }
 });
 
 test('one job has its history and what it holds', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const id = await mustStoreJob(database.sql, secretive);
-  const { look } = await mustOpenJobsPages(t, { database });
-  const { job } = (await look(`jobs/${id}`)).json;
+  const { read } = await mustOpenJobsPages(t, { database });
+  const { job } = (await read(`jobs/${id}`)).json;
   assert.deepEqual(job.payload, secretive.payload);
   assert.deepEqual(job.errors, secretive.errors);
-  assert.equal((await look(`jobs/${id + 1}`)).status, 404);
+  assert.equal((await read(`jobs/${id + 1}`)).status, 404);
 });
 
 test('an operator retries, cancels and pauses, and the log says so', async (t) => {
@@ -135,16 +135,16 @@ test('an operator retries, cancels and pauses, and the log says so', async (t) =
   const failed = await mustStoreJob(database.sql, { state: 'failed', queue: 'mail' });
   const waiting = await mustStoreJob(database.sql, { state: 'available' });
   const pages = await mustOpenJobsPages(t, { database, token });
-  const stateOf = async (id: number) => (await pages.look(`jobs/${id}`, token)).json.job.state;
+  const stateOf = async (id: number) => (await pages.read(`jobs/${id}`, token)).json.job.state;
 
   assert.equal((await pages.change(`jobs/${failed}/retry`, token)).status, 204);
   assert.equal(await stateOf(failed), 'available');
   assert.equal((await pages.change(`jobs/${waiting}/cancel`, token)).status, 204);
   assert.equal(await stateOf(waiting), 'cancelled');
   assert.equal((await pages.change('queues/mail/pause', token)).status, 204);
-  assert.equal((await pages.look('overview', token)).json.paused[0].queue, 'mail');
+  assert.equal((await pages.read('overview', token)).json.paused[0].queue, 'mail');
   assert.equal((await pages.change('queues/mail/resume', token)).status, 204);
-  assert.deepEqual((await pages.look('overview', token)).json.paused, []);
+  assert.deepEqual((await pages.read('overview', token)).json.paused, []);
 
   const lines = pages.log.of('job.changed_by_hand');
   assert.deepEqual(
@@ -185,7 +185,7 @@ test('a job and a queue that there are not are not found, and nothing is changed
 test('a wrong token is told from a missing one', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const pages = await mustOpenJobsPages(t, { database, token });
-  const wrong = await pages.look('overview', 'a wrong one');
+  const wrong = await pages.read('overview', 'a wrong one');
   assert.equal(wrong.json.detail, 'The token is not the management token.');
   const missing = await pages.change('queues/default/pause');
   assert.match(missing.json.detail, /^Send the value of APP_MANAGEMENT_TOKEN/);
@@ -197,9 +197,9 @@ test('it is told how many failed jobs another attempt may help', async (t) => {
   await mustStoreJob(database.sql, { state: 'failed', queue: 'mail', errors: [refused] });
   for (const queue of ['mail', 'mail', 'default'])
     await mustStoreJob(database.sql, { state: 'failed', queue });
-  const { look } = await mustOpenJobsPages(t, { database });
-  assert.deepEqual((await look('retry-failed')).json, { jobs: 3, or_more: false });
-  assert.deepEqual((await look('retry-failed?queue=mail&task=')).json, { jobs: 2, or_more: false });
+  const { read } = await mustOpenJobsPages(t, { database });
+  assert.deepEqual((await read('retry-failed')).json, { jobs: 3, or_more: false });
+  assert.deepEqual((await read('retry-failed?queue=mail&task=')).json, { jobs: 2, or_more: false });
 });
 
 test('failed jobs are retried in a batch, for one queue or task', async (t) => {
@@ -221,9 +221,9 @@ describe('without jobs to show', () => {
       [null, 'database_disabled', /set APP_DATABASE_URL/],
       [empty, 'not_ready', /npm run migrate/],
     ] as const) {
-      const { look } = await mustOpenJobsPages(t, { database });
+      const { read } = await mustOpenJobsPages(t, { database });
       for (const path of ['overview', 'jobs', 'jobs/1']) {
-        const answer = await look(path);
+        const answer = await read(path);
         assert.equal(answer.status, 503, path);
         assert.equal(answer.json.code, code);
         assert.match(answer.json.detail, detail);
@@ -236,9 +236,9 @@ describe('without jobs to show', () => {
       url: 'postgres://nobody@127.0.0.1:1/nothing',
       connectTimeoutSeconds: 1,
     });
-    const { look, page } = await mustOpenJobsPages(t, { database });
-    const looking = look('overview');
+    const { read, page } = await mustOpenJobsPages(t, { database });
+    const reading = read('overview');
     assert.equal((await page('/livez')).status, 200);
-    assert.equal((await looking).status, 503);
+    assert.equal((await reading).status, 503);
   });
 });
