@@ -119,6 +119,24 @@ export function needsPackage(name: string, error: unknown): string {
   return `needs the package ${name}: run \`npm install ${name}\``;
 }
 
+/** How many errors of a chain are examined, so that a long list ends. */
+const maxCauses = 32;
+
+/**
+ * Returns an error and the errors that caused it, outermost first: its `cause`, the errors of an AggregateError, and their
+ * causes. Each is returned once, so that a cycle ends.
+ */
+export function causesOf(error: unknown): unknown[] {
+  const found = new Set<unknown>([error]);
+  // The iteration includes the errors that are added to the set meanwhile.
+  for (const each of found) {
+    if (found.size >= maxCauses) break;
+    if (each instanceof AggregateError) for (const reason of each.errors) found.add(reason);
+    if (each instanceof Error && each.cause !== undefined) found.add(each.cause);
+  }
+  return [...found];
+}
+
 /** How many errors of a chain are named, so that a circle or a long list ends. */
 const maxReasons = 8;
 const maxReasonLength = 2_000;

@@ -76,7 +76,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'db/driver/connection-url.ts',
     'zod',
   ],
-  observability: ['errors', 'type:settings', 'pino', 'pino-pretty'],
+  observability: ['errors', 'resilience', 'type:settings', 'pino', 'pino-pretty'],
   db: [
     'errors',
     'project-root',
@@ -113,7 +113,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'csv-parse',
   ],
   management: [
-    ...['errors', 'project-root', 'http', 'observability', 'jobs', 'openapi', 'zod'],
+    ...['errors', 'project-root', 'resilience', 'http', 'observability', 'jobs', 'openapi', 'zod'],
     ...['type:cluster', 'type:db', 'db/database-error.ts'],
   ],
   cluster: ['errors', 'concurrency', 'resilience', 'settings', 'observability', 'limits', 'zod'],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { describe, it } from 'node:test';
 import { runInNewContext } from 'node:vm';
-import { AppError, needsPackage, reasonOf } from '../src/errors.ts';
+import { AppError, causesOf, needsPackage, reasonOf } from '../src/errors.ts';
 
 const refused = (address: string) =>
   Object.assign(new Error(`connect ECONNREFUSED ${address}`), { code: 'ECONNREFUSED' });
@@ -70,6 +70,26 @@ describe('the reason of an error names everything that led to it', () => {
       new Error('start'),
     );
     assert.equal(reasonOf(deep).split(': ').length, 8);
+  });
+});
+
+describe('the causes of an error', () => {
+  it('the causes include the error, its cause, and the errors of an AggregateError with their causes', () => {
+    const root = new Error('root');
+    const [first, second] = [new Error('first', { cause: root }), new Error('second')];
+    const several = new AggregateError([first, second]);
+    const outer = new Error('outer', { cause: several });
+    assert.deepEqual(causesOf(outer), [outer, several, first, second, root]);
+  });
+
+  it('a cycle of causes ends', () => {
+    const error = new Error('circular');
+    error.cause = new Error('inner', { cause: error });
+    assert.deepEqual(causesOf(error), [error, error.cause]);
+  });
+
+  it('a thrown value that is no error is its only cause', () => {
+    assert.deepEqual(causesOf('broken'), ['broken']);
   });
 });
 

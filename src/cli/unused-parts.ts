@@ -13,16 +13,7 @@ import type { Settings } from '../settings/load.ts';
  */
 export function unusedParts(settings: Settings): RouteParts {
   const log = createLogger({ level: 'CRITICAL', destination: { write() {}, flush: async () => {} } });
-  const database = connectDatabase({
-    url: null,
-    poolSize: 1,
-    statementTimeoutMs: 0,
-    connectTimeoutSeconds: 1,
-    slowQueryMs: 0,
-    echo: false,
-    log,
-    applicationName: 'strata',
-  });
+  const database = connectDatabase({ url: null, log, applicationName: 'strata' });
   const secrets = [randomBytes(32).toString('hex')];
   return {
     settings,

@@ -14,9 +14,10 @@
 
 import { parseArgs } from 'node:util';
 import { type Role, roles } from '../auth/principal.ts';
-import { connectDatabase, type Database } from '../db/database.ts';
+import type { Database } from '../db/database.ts';
 import { pendingMigrations } from '../db/migrations/migrate.ts';
 import { AppError, StartError } from '../errors.ts';
+import { connectFromSettings } from '../program/connect-from-settings.ts';
 import { loadSettings, type Settings } from '../settings/load.ts';
 import { type Account, changeRole, createAccount, endSessions, listAccounts } from './accounts.ts';
 import { askNewPassword, readPassword } from './ask-password.ts';
@@ -92,16 +93,11 @@ async function obtainPassword(fromInput: boolean): Promise<string> {
 }
 
 async function runOn(url: string, settings: Settings, command: Command): Promise<void> {
-  const { application } = settings;
-  const database = connectDatabase({
+  const database = connectFromSettings(settings, {
     url,
     poolSize: 1,
-    statementTimeoutMs: application.databaseStatementTimeoutMs,
-    connectTimeoutSeconds: application.databaseConnectTimeoutSeconds,
-    slowQueryMs: application.databaseSlowQueryMs,
-    echo: false,
     log: commandLog,
-    applicationName: `${application.projectName} user`,
+    part: 'user',
   });
   try {
     const pending = await pendingMigrations(database.sql);

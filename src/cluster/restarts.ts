@@ -1,6 +1,7 @@
 /** The delay before a process that died is replaced, and the counters of replaced processes. */
 
 import type { CounterSeries, MetricSpec, Metrics } from '../observability/metrics/metrics.ts';
+import { exponentialDelay } from '../resilience/retry.ts';
 import { type ProcessEndReason, processEndReasons } from './process-state.ts';
 
 /** Delays the replacement of a process that died, so that processes that keep dying do not cause a storm of forks. */
@@ -28,7 +29,7 @@ export function createRestartDelay(): RestartDelay {
     afterDeath(readyMs) {
       deathsInRow = readyMs >= stableMs ? 1 : deathsInRow + 1;
       const max = readyMs > 0 ? maxAfterReadyMs : maxMs;
-      return { delayMs: Math.min(firstMs * 2 ** (deathsInRow - 1), max), deathsInRow };
+      return { delayMs: exponentialDelay(deathsInRow, { baseMs: firstMs, maxMs: max }), deathsInRow };
     },
   };
 }

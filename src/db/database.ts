@@ -34,19 +34,20 @@ import { createRunTransaction, type RunTransaction } from './transaction.ts';
 export interface DatabaseOptions {
   /** `postgres://user:password@host:port/database`. null means no database: every query rejects. */
   readonly url: string | null;
-  /** The maximum number of connections of this process. */
-  readonly poolSize: number;
+  /** The maximum number of connections of this process. Default: 1. */
+  readonly poolSize?: number;
   /** How many queries and transactions may wait for a connection at once. Default: no limit. */
   readonly maxWaiting?: number;
   /** How long each of them may wait, in milliseconds. Default: no limit. */
   readonly maxWaitMs?: number;
-  /** PostgreSQL cancels a statement that runs longer. 0 means no limit. */
-  readonly statementTimeoutMs: number;
-  readonly connectTimeoutSeconds: number;
-  /** A query that takes longer is logged as `slow.query`. */
-  readonly slowQueryMs: number;
-  /** Logs every query at INFO, without the values of its parameters. */
-  readonly echo: boolean;
+  /** PostgreSQL cancels a statement that runs longer. Default: 0, which means no limit. */
+  readonly statementTimeoutMs?: number;
+  /** Default: 10. */
+  readonly connectTimeoutSeconds?: number;
+  /** A query that takes longer is logged as `slow.query`. Default: none is. */
+  readonly slowQueryMs?: number;
+  /** Logs every query at INFO, without the values of its parameters. Default: false. */
+  readonly echo?: boolean;
   readonly log: Logger;
   /** The `application_name` of the connections in `pg_stat_activity`. */
   readonly applicationName: string;
@@ -81,8 +82,19 @@ export interface Database {
   close(deadlineSeconds: number): Promise<void>;
 }
 
+const defaults = {
+  poolSize: 1,
+  statementTimeoutMs: 0,
+  connectTimeoutSeconds: 10,
+  slowQueryMs: Number.POSITIVE_INFINITY,
+  echo: false as boolean,
+};
+
+type CompleteOptions = DatabaseOptions & typeof defaults;
+
 /** Opens the pool without connecting. Throws an Error if the installed driver is not the pinned version. */
-export function connectDatabase(options: DatabaseOptions): Database {
+export function connectDatabase(given: DatabaseOptions): Database {
+  const options: CompleteOptions = { ...defaults, ...given };
   const { url, log } = options;
   const activity = openActivity(url, options);
   let isDirect = false;
@@ -241,7 +253,7 @@ async function keepAlive(connection: PoolConnection): Promise<void> {
 }
 
 function openPoolDriver(
-  options: DatabaseOptions,
+  options: CompleteOptions,
   { isDirect, activity, onClose }: PoolDriverOptions,
 ): Driver {
   const { statementTimeoutMs, log } = options;

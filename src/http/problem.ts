@@ -4,7 +4,7 @@
  */
 
 import { inspect } from 'node:util';
-import { AppError, type ErrorCode, type FieldError } from '../errors.ts';
+import { AppError, causesOf, type ErrorCode, type FieldError } from '../errors.ts';
 import type { Context } from './context.ts';
 import { pathReference } from './path-reference.ts';
 
@@ -110,7 +110,7 @@ export function describeProblem(
     ...(known?.layer !== undefined && { layer: known.layer }),
     ...(about.requestId && { request_id: about.requestId }),
     ...(known?.errors !== undefined && { errors: known.errors.map(boundFieldError) }),
-    ...(about.debug && { debug: stacksOf(error) }),
+    ...(about.debug && { debug: causesOf(error).slice(0, maxStacks).map(stackOf) }),
   };
 }
 
@@ -163,14 +163,8 @@ const bodyHeaders = [
   'link',
 ];
 
-function stacksOf(error: unknown): string[] {
-  const stacks: string[] = [];
-  const waiting: unknown[] = [error];
-  while (waiting.length > 0 && stacks.length < 8) {
-    const at = waiting.shift();
-    stacks.push(at instanceof Error ? (at.stack ?? at.message) : inspect(at));
-    if (at instanceof AggregateError) waiting.push(...at.errors);
-    if (at instanceof Error && at.cause !== undefined) waiting.push(at.cause);
-  }
-  return stacks;
+const maxStacks = 8;
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : inspect(error);
 }

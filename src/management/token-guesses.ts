@@ -4,6 +4,8 @@
  * token clears the count, and so do 15 minutes without a wrong one.
  */
 
+import { type Backoff, exponentialDelay } from '../resilience/retry.ts';
+
 export interface TokenGuesses {
   /** Returns the milliseconds until a token from this client is checked again; 0 for now. */
   wait(client: string): number;
@@ -21,8 +23,7 @@ interface ClientRecord {
 
 /** The number of wrong tokens without a wait, to allow for typing errors. */
 const freeAttempts = 5;
-const firstWaitMs = 1_000;
-const maxWaitMs = 60_000;
+const delays: Backoff = { baseMs: 1_000, maxMs: 60_000 };
 const forgottenAfterMs = 15 * 60_000;
 /** Beyond this number, the client whose wrong token is oldest is forgotten, so that memory is bounded. */
 const maxClients = 10_000;
@@ -44,8 +45,7 @@ export function createTokenGuesses(now: () => number): TokenGuesses {
     wrong(client) {
       const time = now();
       const count = (find(client)?.count ?? 0) + 1;
-      const waitMs =
-        count <= freeAttempts ? 0 : Math.min(maxWaitMs, firstWaitMs * 2 ** (count - freeAttempts - 1));
+      const waitMs = count <= freeAttempts ? 0 : exponentialDelay(count - freeAttempts, delays);
       records.delete(client);
       records.set(client, { count, lastAt: time, waitUntil: time + waitMs });
       const [oldest] = records.keys();

@@ -6,6 +6,7 @@
  * each, and logs one line per resource in ten seconds, since a shortage causes many errors.
  */
 
+import { causesOf } from '../errors.ts';
 import { createLogThrottle } from './log/log-throttle.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics/metrics.ts';
@@ -26,18 +27,11 @@ const shortages = new Map<unknown, Resource>([
   ['EDQUOT', 'disk'],
 ]);
 
-/** The maximum depth of causes that are searched. */
-const maxCauses = 8;
-
-/** Returns the resource that an error or one of its causes is about; undefined for other errors. */
-export function shortageOf(error: unknown, depth = 0): Resource | undefined {
-  if (!(error instanceof Error) || depth > maxCauses) return undefined;
-  const own = 'code' in error ? shortages.get(error.code) : undefined;
-  if (own !== undefined) return own;
-  const causes = error instanceof AggregateError ? [...error.errors, error.cause] : [error.cause];
-  for (const cause of causes) {
-    const found = shortageOf(cause, depth + 1);
-    if (found !== undefined) return found;
+/** Returns the resource that an error, or one of its causes, reports as exhausted; undefined for any other error. */
+export function shortageOf(error: unknown): Resource | undefined {
+  for (const each of causesOf(error)) {
+    const resource = each instanceof Error && 'code' in each ? shortages.get(each.code) : undefined;
+    if (resource !== undefined) return resource;
   }
   return undefined;
 }

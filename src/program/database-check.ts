@@ -12,11 +12,8 @@ const timeoutSeconds = 5;
 export function openProbe(url: string, log: Logger): Database {
   return connectDatabase({
     url,
-    poolSize: 1,
     statementTimeoutMs: timeoutSeconds * 1000,
     connectTimeoutSeconds: timeoutSeconds,
-    slowQueryMs: timeoutSeconds * 1000,
-    echo: false,
     log,
     applicationName: 'strata probe',
   });

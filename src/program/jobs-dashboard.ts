@@ -33,7 +33,6 @@ export function createJobsDashboard({ application }: Settings, log: Logger): Job
           connectDatabase({
             ...limits,
             url,
-            echo: false,
             log: log.named('dashboard'),
             applicationName: `${application.projectName} dashboard`,
           }),

@@ -9,7 +9,6 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import type { RequestCounts } from '../cluster/vitals.ts';
-import { connectDatabase } from '../db/database.ts';
 import { createRetentionRules, schedules, taskDefinitions } from '../declarations.ts';
 import { taskIsolateEntry, taskThreadEntry } from '../entries.ts';
 import { createQueue } from '../jobs/queue.ts';
@@ -22,6 +21,7 @@ import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics/metrics.ts';
 import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts';
 import type { Settings } from '../settings/load.ts';
+import { connectFromSettings } from './connect-from-settings.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { startPruner } from './pruner.ts';
 import { stopLimits } from './stop-limits.ts';
@@ -122,15 +122,11 @@ export async function startJobs(options: StartJobsOptions): Promise<RunningJobs>
     const database = await lifecycle.open(
       'database',
       async () =>
-        connectDatabase({
+        connectFromSettings(settings, {
           url: databaseUrl,
           poolSize: 1,
-          statementTimeoutMs: application.databaseStatementTimeoutMs,
-          connectTimeoutSeconds: application.databaseConnectTimeoutSeconds,
-          slowQueryMs: application.databaseSlowQueryMs,
-          echo: application.databaseEcho,
           log: log.named('database'),
-          applicationName: `${application.projectName} scheduler`,
+          part: 'scheduler',
         }),
       (opened) => opened.close(closeMs.database / 2000),
       closeMs.database,

@@ -9,7 +9,7 @@
  */
 
 import { type AppParts, createApp } from '../app.ts';
-import { connectDatabase, type Database } from '../db/database.ts';
+import type { Database } from '../db/database.ts';
 import { createRetentionRules, scopes } from '../declarations.ts';
 import { createIdentity } from '../features/identity/identity.ts';
 import { createAddressSet, httpOrigin } from '../http/addresses.ts';
@@ -24,6 +24,7 @@ import { observeSaturation } from '../observability/metrics/saturation-metrics.t
 import { reportRefusedConnections } from '../observability/refused-connections.ts';
 import { createShortageReport, type ReportShortage } from '../observability/shortage.ts';
 import type { Settings } from '../settings/load.ts';
+import { connectFromSettings } from './connect-from-settings.ts';
 import { connectionLimits, readFileLimit } from './connection-limits.ts';
 import { healthChecks } from './health-checks.ts';
 import { createLifecycle } from './lifecycle.ts';
@@ -98,17 +99,12 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     const database = await lifecycle.open(
       'database',
       async () =>
-        connectDatabase({
+        connectFromSettings(settings, {
           url: databaseUrl,
           poolSize: application.databasePoolSize,
           maxWaiting: application.databasePoolQueue,
           maxWaitMs: application.databasePoolWaitMs,
-          statementTimeoutMs: application.databaseStatementTimeoutMs,
-          connectTimeoutSeconds: application.databaseConnectTimeoutSeconds,
-          slowQueryMs: application.databaseSlowQueryMs,
-          echo: application.databaseEcho,
           log: log.named('database'),
-          applicationName: application.projectName,
         }),
       (opened) => opened.close(databaseCloseMs / 1000 - 1),
       databaseCloseMs,

@@ -4,11 +4,11 @@
  */
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { connectDatabase } from '../db/database.ts';
 import { createTasks } from '../declarations.ts';
 import { runTasks } from '../jobs/thread/run-tasks.ts';
 import { createThreadLog } from '../jobs/thread/thread-log.ts';
 import type { Settings } from '../settings/load.ts';
+import { connectFromSettings } from './connect-from-settings.ts';
 import { chooseMailer } from './open-mail.ts';
 
 /** The data that a process passes to a thread. It is plain data. */
@@ -31,15 +31,11 @@ const log = createThreadLog((message) => port.postMessage(message), {
   includeCaller: application.logIncludeCaller,
   base: { service: application.projectName, environment: application.environment },
 });
-const database = connectDatabase({
+const database = connectFromSettings(settings, {
   url: databaseUrl,
   poolSize: 2,
-  statementTimeoutMs: application.databaseStatementTimeoutMs,
-  connectTimeoutSeconds: application.databaseConnectTimeoutSeconds,
-  slowQueryMs: application.databaseSlowQueryMs,
-  echo: application.databaseEcho,
   log: log.named('database'),
-  applicationName: `${application.projectName} jobs`,
+  part: 'jobs',
 });
 const mailer = await chooseMailer(settings, log.named('mail'));
 

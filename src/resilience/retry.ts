@@ -1,19 +1,20 @@
-/**
- * Exponential backoff with full jitter. The delay is drawn uniformly between 0 and a ceiling that doubles with each attempt,
- * so that callers that failed at the same time do not retry at the same time.
- */
+/** How delays between attempts grow. */
 export interface Backoff {
-  /** The ceiling before the second attempt, in milliseconds. */
+  /** The delay after the first failed attempt, in milliseconds. */
   readonly baseMs: number;
-  /** The maximum of the ceiling, in milliseconds. */
+  /** The maximum delay, in milliseconds. */
   readonly maxMs: number;
 }
 
+/** Returns the milliseconds to wait after failed attempt number `attempt`, counted from 1: doubled after each failure. */
+export function exponentialDelay(attempt: number, { baseMs, maxMs }: Backoff): number {
+  return Math.min(maxMs, baseMs * 2 ** (attempt - 1));
+}
+
 /**
- * Returns the milliseconds to wait after failed attempt number `attempt`, counted from 1. `random` returns a number from 0
- * up to but excluding 1, like `Math.random`.
+ * Returns the same with full jitter: a delay between 0 and the exponential one, so that callers that failed together do not
+ * retry together. `random` returns a number from 0 to below 1, as `Math.random` does.
  */
-export function backoffDelay(attempt: number, { baseMs, maxMs }: Backoff, random: () => number): number {
-  const ceiling = Math.min(maxMs, baseMs * 2 ** (attempt - 1));
-  return Math.round(random() * ceiling);
+export function backoffDelay(attempt: number, backoff: Backoff, random: () => number): number {
+  return Math.round(random() * exponentialDelay(attempt, backoff));
 }

@@ -18,13 +18,14 @@
  * repeat until then.
  */
 
+import { createInterruptibleSleep } from '../../concurrency/interruptible-sleep.ts';
 import { withTimeout } from '../../concurrency/with-timeout.ts';
 import type { Logger } from '../../observability/logger.ts';
+import { type Backoff, exponentialDelay } from '../../resilience/retry.ts';
 import type { DriverQuery } from './driver-query.ts';
 import type { PoolConnection } from './pool-connection.ts';
 
-const minPauseMs = 20;
-const maxPauseMs = 300;
+const pauses: Backoff = { baseMs: 20, maxMs: 300 };
 /** A cancel request that takes longer may still arrive at any time. */
 const requestTimeoutMs = 2_000;
 
@@ -32,10 +33,10 @@ export class Cancellation {
   readonly #query: DriverQuery;
   readonly #connection: PoolConnection;
   readonly #log: Logger;
+  readonly #sleep = createInterruptibleSleep();
   readonly #asked: Promise<void>;
   #isOver = false;
   #isDoubtful = false;
-  #wake = () => {};
 
   /** Starts to send cancel requests. */
   constructor(query: DriverQuery, connection: PoolConnection, log: Logger) {
@@ -51,16 +52,16 @@ export class Cancellation {
    */
   async finish(): Promise<void> {
     this.#isOver = true;
-    this.#wake();
+    this.#sleep.wake();
     await this.#asked;
     if (this.#isDoubtful) this.#connection.discard();
   }
 
   async #ask(): Promise<void> {
-    for (let pauseMs = minPauseMs; !this.#isOver; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
+    for (let attempt = 1; !this.#isOver; attempt += 1) {
       const isClosed = await this.#request();
       if (!isClosed) this.#isDoubtful = true;
-      if (!this.#isOver) await this.#pause(pauseMs);
+      if (!this.#isOver) await this.#sleep.for(exponentialDelay(attempt, pauses));
     }
   }
 
@@ -74,15 +75,5 @@ export class Cancellation {
       },
     );
     return withTimeout(closed, requestTimeoutMs, () => false);
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 }

@@ -253,16 +253,7 @@ async function withDatabase<T>(
   { url, log }: MigrateOptions,
   work: (database: Database) => Promise<T>,
 ): Promise<T> {
-  const database = connectDatabase({
-    url,
-    poolSize: 1,
-    statementTimeoutMs: 0,
-    connectTimeoutSeconds: 10,
-    slowQueryMs: Number.POSITIVE_INFINITY,
-    echo: false,
-    log,
-    applicationName: 'strata migrations',
-  });
+  const database = connectDatabase({ url, log, applicationName: 'strata migrations' });
   try {
     await database.ping(10_000);
     return await work(database);

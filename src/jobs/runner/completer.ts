@@ -27,7 +27,7 @@ import { isUnavailable, sqlState } from '../../db/database-error.ts';
 import type { Sql } from '../../db/sql.ts';
 import { AppError } from '../../errors.ts';
 import type { Logger } from '../../observability/logger.ts';
-import { type Backoff, backoffDelay } from '../../resilience/retry.ts';
+import { type Backoff, backoffDelay, exponentialDelay } from '../../resilience/retry.ts';
 import {
   type AttemptKey,
   type ClaimedJob,
@@ -67,8 +67,7 @@ export interface Completer {
 
 /** Large enough to make each item cheap, small enough to hold the row locks only briefly. */
 const maxBatchSize = 500;
-const minRetryMs = 10;
-const maxRetryMs = 1_000;
+const retryDelays: Backoff = { baseMs: 10, maxMs: 1_000 };
 /** Minimum time between two log lines about failed writes. */
 const reportEveryMs = 10_000;
 
@@ -111,13 +110,14 @@ export function createCompleter(options: CompleterOptions): Completer {
     mayBeWritten = false,
   ): Promise<WriteResult> {
     let isUncertain = mayBeWritten;
-    for (let waitMs = minRetryMs; !isClosed(); waitMs = Math.min(2 * waitMs, maxRetryMs)) {
+    for (let attempt = 1; !isClosed(); attempt += 1) {
+      const waitMs = exponentialDelay(attempt, retryDelays);
       try {
         const state = await write();
         if (state !== undefined) return state;
         const found = await findStateAfter(sql, own);
         if (found !== 'running') return isUncertain && found !== undefined ? found : 'lost';
-        if (waitMs === maxRetryMs)
+        if (waitMs === retryDelays.maxMs)
           report(own, new Error('Another transaction has locked the row of the job: end that transaction.'));
       } catch (error) {
         if (!isUnavailable(error)) report(own, error);

@@ -122,7 +122,6 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     poolSize: options.poolSize ?? 3,
     statementTimeoutMs,
     slowQueryMs: 1_000,
-    echo: false,
     connectTimeoutSeconds: shared.connectTimeoutSeconds,
     applicationName: shared.applicationName,
     log,

@@ -15,6 +15,7 @@
  */
 
 import { createDeferred } from '../../concurrency/deferred.ts';
+import { type Backoff, exponentialDelay } from '../../resilience/retry.ts';
 import { outcomeOfAbort } from './outcome.ts';
 import {
   type SupervisedThread,
@@ -39,8 +40,7 @@ export interface IsolateOptions extends Pick<SupervisedThreadOptions, 'log'> {
 /** Longer than the process needs to terminate its thread, so this terminates only a process that hangs. */
 const abortGraceMs = 2_000;
 
-const minDelayMs = 100;
-const maxDelayMs = 30_000;
+const restartDelays: Backoff = { baseMs: 100, maxMs: 30_000 };
 
 /** Maximum time that a process may take to become ready. */
 const maxStartMs = 30_000;
@@ -98,8 +98,8 @@ export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOpti
   }
 
   function backOff(error: unknown): void {
-    const delayMs = Math.min(minDelayMs * 2 ** failures, maxDelayMs);
     failures += 1;
+    const delayMs = exponentialDelay(failures, restartDelays);
     notBefore = performance.now() + delayMs;
     log.error('thread.failed', {
       error,

@@ -10,6 +10,7 @@
 
 import { reasonOf } from '../../errors.ts';
 import type { Metrics } from '../../observability/metrics/metrics.ts';
+import { type Backoff, exponentialDelay } from '../../resilience/retry.ts';
 import { failed, outcomeOfAbort, toAttemptError } from './outcome.ts';
 import {
   type SupervisedThread,
@@ -54,8 +55,7 @@ interface Waiting {
 
 const replaceReasons = ['cancelled', 'timeout', 'drain', 'lost', 'fault', 'exited', 'out_of_memory'] as const;
 
-const minDelayMs = 100;
-const maxDelayMs = 30_000;
+const restartDelays: Backoff = { baseMs: 100, maxMs: 30_000 };
 
 /** Starts the threads, without waiting until they are ready: see `onFree`. */
 export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
@@ -109,7 +109,7 @@ export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
 
   function replaceLater(cause: AttemptError): void {
     failuresInRow += 1;
-    const delayMs = Math.min(minDelayMs * 2 ** (failuresInRow - 1), maxDelayMs);
+    const delayMs = exponentialDelay(failuresInRow, restartDelays);
     log.error('thread.failed', {
       error: cause.stack ?? cause.message,
       deaths: failuresInRow,

@@ -13,6 +13,7 @@
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemErrorCode } from '../../errors.ts';
+import { type Backoff, exponentialDelay } from '../../resilience/retry.ts';
 import type { LogDestination } from '../logger.ts';
 import { maxLineBytes } from './bound-line.ts';
 import { fits, gatherLines } from './gather-lines.ts';
@@ -27,8 +28,7 @@ export interface PipeOptions {
 }
 
 /** A reader that keeps up has emptied the pipe within the first delay. One that has stopped is retried less often. */
-const firstRetryMs = 1;
-const maxRetryMs = 32;
+const retryDelays: Backoff = { baseMs: 1, maxMs: 32 };
 const flushPollMs = 5;
 
 /** Opens the pipe of a descriptor a second time. Returns undefined if it is no pipe, or cannot be opened. */
@@ -46,7 +46,8 @@ export function createPipeDestination(pipe: number, options: PipeOptions): LogDe
   const gathered = gatherLines({ bytes: maxLineBytes, ms: gatherMs, take });
   let waiting: Uint8Array[] = [];
   let waitingBytes = 0;
-  let retryMs = firstRetryMs;
+  /** Attempts since the pipe last accepted something. */
+  let attempts = 0;
   let retryTimer: NodeJS.Timeout | undefined;
   let isBroken = false;
 
@@ -70,10 +71,10 @@ export function createPipeDestination(pipe: number, options: PipeOptions): LogDe
       sent += 1;
     }
     waiting = isBroken ? [] : waiting.slice(sent);
-    if (waitingBytes < before) retryMs = firstRetryMs;
+    if (waitingBytes < before) attempts = 0;
     if (waiting.length === 0) return;
-    retryTimer = setTimeout(send, retryMs);
-    retryMs = Math.min(2 * retryMs, maxRetryMs);
+    attempts += 1;
+    retryTimer = setTimeout(send, exponentialDelay(attempts, retryDelays));
   }
 
   /** Returns the number of bytes written: all or none of an atomic write. */
