@@ -1,6 +1,6 @@
--- The people who have an account. Names and addresses are unique whatever their case, which an index over lower(...)
--- holds under any number of parallel registrations; its name is how the program knows which of the two is taken.
--- `version` counts changes: it is the validator of conditional requests.
+-- The user accounts. Usernames and addresses are unique regardless of case: a unique index over lower(...) guarantees
+-- that under any number of concurrent registrations, and its name tells the program which of the two is taken.
+-- `version` counts changes and is the validator of conditional requests.
 
 -- migrate: up
 create table users (

@@ -1,9 +1,9 @@
--- Who has signed in, from where, and how it ended. A row is a session from its login to its end; the refresh tokens
--- that it was given one after the other are in it as hashes only: the current one, and the one before, beside which
--- the current one stands sealed under a key that only the holder of the one before has (src/auth/refresh-token.ts).
--- A session is live until `ended_at` is set, or until `expires_at`, which each refresh moves on, at most to `ends_at`.
--- The first index serves the sessions of one user, and their deletion with the user; the second finds rows that have
--- been over for long.
+-- Login sessions: who logged in, from where, and how the session ended. A row is a session from its login to its end.
+-- Its refresh tokens are stored only as hashes: the current one and the previous one. Next to the previous one, the
+-- current token is stored encrypted with a key that only the holder of the previous token has
+-- (src/auth/refresh-token.ts). A session is live until `ended_at` is set or until `expires_at`, which each refresh
+-- extends, at most to `ends_at`. The first index serves the sessions of one user, and their deletion with the user; the
+-- second finds rows that ended long ago.
 
 -- migrate: up
 alter table users

@@ -1,7 +1,7 @@
--- Tokens that are mailed to a user and do one thing once: set a new password, or show that the address is read. Only
--- their hash is kept. A token belongs to the address it was sent to; once the user has another, it opens nothing.
--- A token that was used, that another one has made useless, or whose user is gone, stays until it would have expired:
--- the mails to an address are counted by these rows.
+-- Tokens that are mailed to a user and can be used once: to set a new password, or to confirm an address. Only their
+-- hash is stored. A token belongs to the address it was sent to, and is invalid once the user has another address. A
+-- token that was used or superseded, or whose user was deleted, stays until its expiry, because these rows count the
+-- mails to an address.
 
 -- migrate: up
 create table one_time_tokens (

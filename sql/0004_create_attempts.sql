@@ -1,8 +1,8 @@
--- Guesses at passwords, counted so that the next one has to wait. A row is one account from one address, or, with the
--- address '*', one account from all addresses that it has never signed in from. The account is the SHA-256 of `login:`
--- and what was typed as the login, in lower case, so a name that nobody has is counted like any other; of `username:` and
--- the id of the user who has it; or of `user:` and the id of who is signed in. A row whose count is quiet and whose address is no longer known says nothing; the index
--- finds it for the housekeeping.
+-- Failed password attempts, counted so that the next one has to wait. A row is one account from one client address, or,
+-- with the address '*', one account from all addresses that have never logged in to it. The account is the SHA-256 of
+-- `login:` and the typed login in lower case, so that a nonexistent name is counted like any other; of `username:` and
+-- the id of its user; or of `user:` and the id of the logged-in user. A row is useless once its count has expired and
+-- its address is no longer known; the index finds such rows for the pruner.
 
 -- migrate: up
 create table login_attempts (

@@ -1,6 +1,6 @@
--- API keys: credentials that a user makes for programs. The key itself is not here, only its SHA-256, by which it is
--- found; the prefix lets people tell their keys apart. A key always ends; it is revoked by deleting its row, and it goes
--- with its user.
+-- API keys: credentials that a user creates for programs. Only the SHA-256 of a key is stored, and the key is found by
+-- it; the prefix helps people to recognise their keys. Every key expires. A key is revoked by deleting its row, and is
+-- deleted with its user.
 
 -- migrate: up
 create table api_keys (

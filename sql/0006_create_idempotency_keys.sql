@@ -1,6 +1,6 @@
--- What was asked with an Idempotency-Key, and how it was answered, so that a request sent again is not done again. Of
--- the key and of the request only digests are here. A running row expires when its lease ends, a done one when its
--- answer has been kept long enough; an expired row counts as none.
+-- Requests with an Idempotency-Key and their responses, so that a repeated request is not executed again. Only digests
+-- of the key and of the request are stored. A running row expires with its lease, a finished one after its response was
+-- kept long enough; an expired row counts as missing.
 
 -- migrate: up
 create table idempotency_keys (

@@ -1,12 +1,12 @@
 -- Jobs: work that outlives the request that asked for it. Every change of state is one statement on one row, and the
--- constraints refuse a row that says two things at once; src/jobs/job.ts draws the states. A running row names the
--- runner whose session holds the advisory lock (classid below); a lock that nobody holds marks its jobs as lost.
--- `attempt` counts the claims and fences: who holds an older attempt changes nothing any more.
+-- constraints reject a row with contradictory columns; src/jobs/job.ts draws the states. A running row names the runner
+-- whose session holds the advisory lock (classid below); a lock that no session holds marks its jobs as lost. `attempt`
+-- counts the claims and acts as a fencing token: a process with an older attempt cannot change the row.
 --
--- A queue is a table that is rewritten all the time. Free room in each page lets a progress be written without touching
--- an index; vacuum comes by after a few thousand dead rows, and not after a fifth of all that are kept. The check on the
--- payload's size must not read it, for all checks run at every change: `pg_column_size` does not. As jsonb a text of
--- 1 MB, which is what the queue takes, may be six times as large: a list of short numbers is.
+-- A queue is a table whose rows change all the time. Free space in each page lets progress be written without touching
+-- an index, and vacuum runs after a few thousand dead rows instead of a fifth of the table. The check on the size of
+-- the payload must not read the payload, because all checks run at every change: `pg_column_size` does not. A text of 1
+-- MB, the limit of the queue, may be six times as large as jsonb, for example a list of short numbers.
 
 -- migrate: up
 create table job_runners (

@@ -1,6 +1,6 @@
--- Names and e-mail addresses are compared in the collation "C", whatever collation the database was created with. In a
--- Turkish one, lower('ALI') is not 'ali', so both could register, and the index over lower(...) did not notice.
--- Rows that count as equal now stop this migration: which of them keeps the name is for a person to decide.
+-- Usernames and e-mail addresses are compared in the collation "C", whatever collation the database was created with.
+-- In a Turkish one, lower('ALI') is not 'ali', so both could register, and the unique index over lower(...) did not
+-- prevent it. Existing rows that are equal now stop this migration: a person must decide which of them keeps the name.
 
 -- migrate: up
 do $$

@@ -1,8 +1,8 @@
--- How many attempts of a job were lost with their runner. Such an attempt says little about the job: any of those that
--- ran in the process may have crashed it, or an operator has. It does not count, and a job with losses is a suspect: it
--- runs alone from then on, in a process of its own, where a crash proves it guilty and harms no other. A job that loses
--- its runner again and again although it runs alone ends `failed` (src/jobs/runner/runner-store.ts). Suspects that wait are few;
--- the partial index finds them however many other jobs wait.
+-- How many attempts of a job were lost with their runner. A lost attempt says little about its job: any job of that
+-- process, or an operator, may have ended it. It does not count as an attempt. A job with losses is a suspect: from
+-- then on it runs alone in a process of its own, where a crash identifies it and harms no other job. A job that loses
+-- its runner repeatedly although it runs alone ends as `failed` (src/jobs/runner/runner-store.ts). Few suspects wait at
+-- a time; the partial index finds them however many other jobs wait.
 
 -- migrate: up
 alter table jobs

@@ -1,5 +1,5 @@
--- What users write. A post goes with its author. The index serves the list of one author's posts by cursor; the
--- list of all posts is served by the primary key.
+-- Posts of users. A post is deleted with its author. The index serves the list of one author's posts by cursor; the
+-- primary key serves the list of all posts.
 
 -- migrate: up
 create table posts (
