@@ -7,49 +7,33 @@ import type { Route } from '../../src/http/route.ts';
 import { authorise } from '../../src/middleware/authorise.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { makeContext } from '../helpers/context.ts';
+import { admin, key, user } from '../helpers/test-principals.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
-const user: Principal = {
-  kind: 'session',
-  sessionId: 'session-of-ada',
-  userId: 1,
-  username: 'ada',
-  role: 'user',
-};
-const admin: Principal = { ...user, role: 'admin' };
-const key: Principal = {
-  kind: 'apiKey',
-  keyId: 7,
-  userId: 1,
-  username: 'ada',
-  role: 'user',
-  scopes: new Set(['users:read']),
-};
-
-/** Sends somebody to a route. `code` is undefined for who is let in. */
+/** Sends a request of a principal to a route. `code` is undefined if it is allowed. */
 function ask(facts: Partial<Route> | null, principal: Principal | undefined) {
   const captured = captureLog();
   const route = facts === null ? {} : { route: { ...testRoute('GET', '/things/:id', () => null), ...facts } };
   const ctx = makeContext({ target: '/things/1', peer: '192.0.2.1', ...route });
   ctx.principal = principal;
-  let letIn = false;
+  let allowed = false;
   const layer = authorise({ log: captured.log, realm: 'Strata', apiKeyHeader: 'X-API-Key' });
   const run = compose([{ name: 'authorise', run: layer }], () => {
-    letIn = true;
+    allowed = true;
     return undefined;
   });
   try {
     assert.equal(run(ctx), undefined);
   } catch (error) {
-    assert.ok(error instanceof AppError && !letIn, String(error));
+    assert.ok(error instanceof AppError && !allowed, String(error));
     assert.equal(error.layer, 'authorise');
     return { ctx, log: captured, code: error.code, detail: error.message, headers: error.headers };
   }
-  assert.ok(letIn);
+  assert.ok(allowed);
   return { ctx, log: captured, code: undefined, detail: undefined, headers: undefined };
 }
 
-describe('who is let in', () => {
+describe('access to a route', () => {
   const none = undefined;
   const table: [
     what: string,
@@ -57,42 +41,67 @@ describe('who is let in', () => {
     principal: Principal | undefined,
     code: string | undefined,
   ][] = [
-    ['anybody, to an open route', { auth: 'none' }, none, undefined],
-    ['a user, to an open route', { auth: 'none' }, user, undefined],
-    ['anybody, to a route with a credential of its own', { auth: 'own' }, none, undefined],
-    ['anybody, to a path that has no route', null, none, undefined],
-    ['nobody unknown, to a route for users', { auth: 'user' }, none, 'unauthenticated'],
-    ['nobody unknown, to a route for programs', { auth: 'apiKey' }, none, 'unauthenticated'],
-    ['nobody unknown, to a route for both', { auth: 'any' }, none, 'unauthenticated'],
-    ['nobody unknown, to a route with a role', { auth: 'user', roles: ['user'] }, none, 'unauthenticated'],
-    ['a user, to a route for users', { auth: 'user' }, user, undefined],
-    ['no key, to a route for users', { auth: 'user' }, key, 'forbidden'],
-    ['a key, to a route for programs', { auth: 'apiKey' }, key, undefined],
-    ['no user, to a route for programs', { auth: 'apiKey' }, user, 'forbidden'],
-    ['no admin either, to a route for programs', { auth: 'apiKey' }, admin, 'forbidden'],
-    ['a user, to a route for both', { auth: 'any' }, user, undefined],
-    ['a key, to a route for both', { auth: 'any' }, key, undefined],
-    ['an admin, to a route for admins', { auth: 'user', roles: ['admin'] }, admin, undefined],
-    ['no user, to a route for admins', { auth: 'user', roles: ['admin'] }, user, 'forbidden'],
-    ['a user, to a route for either role', { auth: 'user', roles: ['admin', 'user'] }, user, undefined],
-    ['nobody, to a route for no role at all', { auth: 'user', roles: [] }, admin, 'forbidden'],
-    ['a key with the scope', { auth: 'any', scopes: ['users:read'] }, key, undefined],
-    ['no key without the scope', { auth: 'any', scopes: ['tasks:write'] }, key, 'forbidden'],
+    ['an anonymous client may use an open route', { auth: 'none' }, none, undefined],
+    ['a user may use an open route', { auth: 'none' }, user, undefined],
+    ['an anonymous client may use a route with its own credential', { auth: 'own' }, none, undefined],
+    ['an anonymous client may request an unknown path', null, none, undefined],
+    ['an anonymous client may not use a route for users', { auth: 'user' }, none, 'unauthenticated'],
+    ['an anonymous client may not use a route for API keys', { auth: 'apiKey' }, none, 'unauthenticated'],
     [
-      'no key with one scope of two',
+      'an anonymous client may not use a route for users and API keys',
+      { auth: 'any' },
+      none,
+      'unauthenticated',
+    ],
+    [
+      'an anonymous client may not use a route with a role',
+      { auth: 'user', roles: ['user'] },
+      none,
+      'unauthenticated',
+    ],
+    ['a user may use a route for users', { auth: 'user' }, user, undefined],
+    ['an API key may not use a route for users', { auth: 'user' }, key, 'forbidden'],
+    ['an API key may use a route for API keys', { auth: 'apiKey' }, key, undefined],
+    ['a user may not use a route for API keys', { auth: 'apiKey' }, user, 'forbidden'],
+    ['an admin may not use a route for API keys', { auth: 'apiKey' }, admin, 'forbidden'],
+    ['a user may use a route for users and API keys', { auth: 'any' }, user, undefined],
+    ['an API key may use a route for users and API keys', { auth: 'any' }, key, undefined],
+    ['an admin may use a route for admins', { auth: 'user', roles: ['admin'] }, admin, undefined],
+    ['a user may not use a route for admins', { auth: 'user', roles: ['admin'] }, user, 'forbidden'],
+    ['a user may use a route for either role', { auth: 'user', roles: ['admin', 'user'] }, user, undefined],
+    [
+      'an admin may not use a route with an empty list of roles',
+      { auth: 'user', roles: [] },
+      admin,
+      'forbidden',
+    ],
+    ['an API key with the scope may use the route', { auth: 'any', scopes: ['users:read'] }, key, undefined],
+    [
+      'an API key without the scope may not use the route',
+      { auth: 'any', scopes: ['tasks:write'] },
+      key,
+      'forbidden',
+    ],
+    [
+      'an API key with one scope of two may not use the route',
       { auth: 'any', scopes: ['users:read', 'users:write'] },
       key,
       'forbidden',
     ],
-    ['a user, whatever the scope', { auth: 'any', scopes: ['users:read', 'tasks:write'] }, user, undefined],
+    [
+      'a user may use a route with any scope',
+      { auth: 'any', scopes: ['users:read', 'tasks:write'] },
+      user,
+      undefined,
+    ],
   ];
   for (const [what, facts, principal, code] of table) {
     it(what, () => assert.equal(ask(facts, principal).code, code));
   }
 });
 
-describe('a refusal', () => {
-  it('of somebody unknown has a challenge without an error, and says what to send', () => {
+describe('a rejection', () => {
+  it('a rejection of an anonymous client has a challenge without an error, and states what to send', () => {
     const sentences = {
       user: /sign in, and send the access token as "Authorization: Bearer <token>"/,
       apiKey: /send an API key as "X-API-Key"/,
@@ -106,7 +115,7 @@ describe('a refusal', () => {
     }
   });
 
-  it('names what is missing, and is logged with who it was', () => {
+  it('a rejection names the missing permission, and is logged with the caller', () => {
     const key403 = ask({ auth: 'any', scopes: ['users:read', 'users:write', 'tasks:write'] }, key);
     assert.equal(key403.detail, 'This API key lacks the scope users:write and tasks:write.');
     const [line] = key403.log.of('auth.access.denied');
@@ -128,8 +137,8 @@ describe('a refusal', () => {
   });
 });
 
-describe('an answer that caches may keep', () => {
-  it('is kept apart by credentials where not everybody may see it', () => {
+describe('a cacheable response', () => {
+  it('a cacheable response varies by credentials unless the route is open', () => {
     assert.equal(
       ask({ auth: 'any', cache: 'private, max-age=60' }, user).ctx.headers.vary,
       'Authorization, X-API-Key',

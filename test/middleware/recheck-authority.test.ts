@@ -8,30 +8,22 @@ import type { Method } from '../../src/http/route-declaration.ts';
 import { recheckAuthority } from '../../src/middleware/recheck-authority.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { makeContext } from '../helpers/context.ts';
+import { admin, key, user } from '../helpers/test-principals.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
-const user: Principal = {
-  kind: 'session',
-  sessionId: 'session-of-ada',
-  userId: 1,
-  username: 'ada',
-  role: 'user',
-};
-const admin: Principal = { ...user, role: 'admin' };
-const key: Principal = { ...user, kind: 'apiKey', keyId: 7, scopes: new Set(['users:read']) };
 const over = new AppError('unauthenticated', 'The session is over.');
 
 interface Asked {
   readonly method?: Method;
   readonly facts?: Partial<Route>;
-  /** Who was admitted; undefined for a request without credentials. */
-  readonly admitted?: Principal | undefined;
-  /** Who it is now. */
+  /** The authenticated principal; undefined for a request without credentials. */
+  readonly authenticated?: Principal | undefined;
+  /** The current principal in the database, or the error of the look-up. */
   readonly now: Principal | AppError;
 }
 
-/** Sends a request through the layer. Says how often the database was asked, and how it ended. */
-async function ask({ method = 'POST', facts = {}, admitted = admin, now }: Asked) {
+/** Sends a request through the layer. Returns the number of look-ups and the result. */
+async function ask({ method = 'POST', facts = {}, authenticated = admin, now }: Asked) {
   const captured = captureLog();
   const ctx = makeContext({
     method,
@@ -40,7 +32,7 @@ async function ask({ method = 'POST', facts = {}, admitted = admin, now }: Asked
     route: { ...testRoute(method, '/things/:id', () => null), auth: 'any', ...facts },
   });
   let asked = 0;
-  ctx.principal = admitted;
+  ctx.principal = authenticated;
   ctx.identifyNow = () => {
     asked += 1;
     return now instanceof AppError ? Promise.reject(now) : Promise.resolve(now);
@@ -56,7 +48,7 @@ async function ask({ method = 'POST', facts = {}, admitted = admin, now }: Asked
   return { asked, code, principal: ctx.principal, log: captured };
 }
 
-describe('the routes whose caller is checked again', () => {
+describe('the rule which routes check the caller again', () => {
   const table: [what: string, asked: Partial<Asked>, times: number][] = [
     ['a POST', { method: 'POST' }, 1],
     ['a PUT', { method: 'PUT' }, 1],
@@ -65,10 +57,10 @@ describe('the routes whose caller is checked again', () => {
     ['a POST to an open route with credentials', { facts: { auth: 'none' } }, 1],
     ['a GET', { method: 'GET' }, 0],
     ['a GET that declares it', { method: 'GET', facts: { authority: 'fresh' } }, 1],
-    ['a POST with a reason not to', { facts: { authority: { cached: 'It changes nothing.' } } }, 0],
+    ['a POST that declares a reason not to', { facts: { authority: { cached: 'It changes nothing.' } } }, 0],
   ];
   for (const [what, asked, times] of table) {
-    it(`${what}: ${times === 1 ? 'checked again' : 'not checked again'}`, async () => {
+    it(`${what} ${times === 1 ? 'checks the caller again' : 'does not check the caller again'}`, async () => {
       assert.equal((await ask({ now: admin, ...asked })).asked, times);
     });
   }
@@ -77,21 +69,21 @@ describe('the routes whose caller is checked again', () => {
 describe('a caller who is checked again', () => {
   const table: [what: string, now: Principal | AppError, facts: Partial<Route>, code: string | undefined][] =
     [
-      ['is admitted as before', admin, { roles: ['admin'] }, undefined],
-      ['is refused when the session is over', over, {}, 'unauthenticated'],
-      ['is refused when the role of the route was taken away', user, { roles: ['admin'] }, 'forbidden'],
-      ['is refused when a scope of the route is missing', key, { scopes: ['tasks:write'] }, 'forbidden'],
-      ['is refused when the kind of credential is not enough', key, { auth: 'user' }, 'forbidden'],
+      ['a caller with the same permissions is allowed', admin, { roles: ['admin'] }, undefined],
+      ['a caller whose session is over is rejected', over, {}, 'unauthenticated'],
+      ['a caller who lost the role of the route is rejected', user, { roles: ['admin'] }, 'forbidden'],
+      ['a caller without a scope of the route is rejected', key, { scopes: ['tasks:write'] }, 'forbidden'],
+      ['a caller with the wrong kind of credential is rejected', key, { auth: 'user' }, 'forbidden'],
     ];
   for (const [what, now, facts, code] of table) {
     it(what, async () => assert.equal((await ask({ now, facts })).code, code));
   }
 
-  it('is seen by the handler as the database has the caller now', async () => {
+  it('the handler gets the current principal from the database', async () => {
     assert.equal((await ask({ now: user })).principal, user);
   });
 
-  it('is named in the log when refused', async () => {
+  it('a rejected caller is named in the log', async () => {
     const { log } = await ask({ now: user, facts: { roles: ['admin'] } });
     assert.deepEqual(
       log.lines().map(({ event, user_id, reason }) => [event, user_id, reason]),

@@ -1,0 +1,14 @@
+/** The principals of layer tests: one user as a user, as an admin, and by an API key. */
+
+import type { ApiKeyPrincipal, SessionPrincipal } from '../../src/auth/principal.ts';
+
+const ada = { userId: 1, username: 'ada', role: 'user' } as const;
+
+export const user: SessionPrincipal = { ...ada, kind: 'session', sessionId: 'session-of-ada' };
+export const admin: SessionPrincipal = { ...user, role: 'admin' };
+export const key: ApiKeyPrincipal = {
+  ...ada,
+  kind: 'apiKey',
+  keyId: 7,
+  scopes: new Set(['users:read']),
+};
