@@ -4,18 +4,18 @@ import fc from 'fast-check';
 import type { Decision, Limit, LimitStore, Policy } from '../../src/limits/limit-store.ts';
 import { SlidingLog } from '../../src/resilience/sliding-window.ts';
 
-/** A clock that the test moves, in milliseconds. */
+/** A clock that the test sets, in milliseconds. */
 export interface TestClock {
   now: number;
 }
 
 export interface LimitStoreFactoryInput {
   readonly clock: TestClock;
-  /** For stores that have something to close. */
+  /** Registers clean-up for stores that must be closed. */
   readonly t: TestContext;
 }
 
-/** Makes an empty store that reads the clock. */
+/** Creates an empty store with the clock. */
 export type LimitStoreFactory = (input: LimitStoreFactoryInput) => LimitStore | Promise<LimitStore>;
 
 const policies: readonly Policy[] = [
@@ -23,7 +23,7 @@ const policies: readonly Policy[] = [
   { name: 'long', quota: 5, windowMs: 10_000 },
 ];
 
-/** What every store of the limiter does, wherever it counts. To be called inside a `describe`. */
+/** Defines the tests that every limit store must pass. Call it inside a `describe`. */
 export function conformsToLimitStore(makeStore: LimitStoreFactory): void {
   const start = async (t: TestContext, these = policies) => {
     const clock: TestClock = { now: 1_000_000 };
@@ -38,7 +38,7 @@ export function conformsToLimitStore(makeStore: LimitStoreFactory): void {
     resetMs,
   ];
 
-  it('lets in as many as the quota, and tells how many are left', async (t) => {
+  it('the store allows as many requests as the quota, and returns how many are left', async (t) => {
     const { take } = await start(t);
     assert.deepEqual(facts(await take()), [true, 'short', 2, 1000]);
     assert.deepEqual(facts(await take()), [true, 'short', 1, 1000]);
@@ -46,7 +46,7 @@ export function conformsToLimitStore(makeStore: LimitStoreFactory): void {
     assert.deepEqual(facts(await take()), [false, 'short', 0, 1000]);
   });
 
-  it('lets in again at the moment that a refusal names', async (t) => {
+  it('the store allows a request again at the moment that a rejection states', async (t) => {
     const { clock, take } = await start(t);
     for (let times = 0; times < 3; times += 1) await take();
     clock.now += 400;
@@ -57,7 +57,7 @@ export function conformsToLimitStore(makeStore: LimitStoreFactory): void {
     assert.equal((await take()).allowed, true);
   });
 
-  it('holds every policy, and names the one that refuses for longest', async (t) => {
+  it('the store enforces every policy, and names the exceeded one with the longest wait', async (t) => {
     const { clock, take } = await start(t);
     for (const step of [0, 0, 0, 1000, 0]) {
       clock.now += step;
@@ -67,7 +67,7 @@ export function conformsToLimitStore(makeStore: LimitStoreFactory): void {
     assert.deepEqual(facts(await take()), [false, 'long', 0, 8999]);
   });
 
-  it('counts each client for itself', async (t) => {
+  it('the store counts each client separately', async (t) => {
     const { take } = await start(t);
     for (let times = 0; times < 4; times += 1) await take('one');
     assert.equal((await take('one')).allowed, false);
@@ -76,7 +76,7 @@ export function conformsToLimitStore(makeStore: LimitStoreFactory): void {
     }
   });
 
-  it('counts each limit for itself, whatever their names and policies have in common', async (t) => {
+  it('the store counts each limit separately, even if names or policies are partly equal', async (t) => {
     const { store, limit, take } = await start(t);
     for (let times = 0; times < 4; times += 1) await take();
     const others: Limit[] = [
@@ -92,7 +92,7 @@ export function conformsToLimitStore(makeStore: LimitStoreFactory): void {
     assert.equal((await take()).allowed, false);
   });
 
-  it('counts limits that say the same as one', async (t) => {
+  it('the store counts equal limits as one', async (t) => {
     const { store, limit, take } = await start(t);
     for (let times = 0; times < 3; times += 1) await take();
     const same: Limit = { name: limit.name, policies: policies.map((policy) => ({ ...policy })) };
@@ -101,13 +101,13 @@ export function conformsToLimitStore(makeStore: LimitStoreFactory): void {
     assert.equal(decision.policy, same.policies[0]);
   });
 
-  it('lets in exactly the quota of requests that come at once', async (t) => {
+  it('the store allows exactly the quota of concurrent requests', async (t) => {
     const { take } = await start(t, [{ name: 'only', quota: 20, windowMs: 60_000 }]);
     const decisions = await Promise.all(Array.from({ length: 100 }, () => take()));
     assert.equal(decisions.filter(({ allowed }) => allowed).length, 20);
   });
 
-  it('decides as a log of each client does', async (t) => {
+  it('the store decides like a sliding log per client', async (t) => {
     const step = fc.tuple(
       fc.constantFrom('a', 'b', 'c'),
       fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 2500 })),

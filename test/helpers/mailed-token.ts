@@ -1,6 +1,6 @@
 import type { TestApi } from './test-api.ts';
 
-/** The token of the next mail to an address whose subject matches. */
+/** Returns the token of the next mail to an address with a matching subject. */
 export async function mustReceiveToken({ app }: TestApi, to: string, subject: RegExp): Promise<string> {
   const { text } = await app.mails.mustReceive(to, subject);
   const [token] = /\bsot_[\w-]{43}(?![\w-])/.exec(text) ?? [];

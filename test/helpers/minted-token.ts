@@ -1,4 +1,4 @@
-/** Tokens that `createJwt` would not make: any header, any payload, signed all the same. */
+/** Creates tokens that `createJwt` does not: with any header and payload, and a valid signature. */
 
 import { createHmac } from 'node:crypto';
 
@@ -26,7 +26,7 @@ export interface MintOptions {
 
 type Parts = string | Buffer | object;
 
-/** A compact JWS of exactly these parts, with an HMAC that is right. */
+/** Creates a compact JWS of exactly these parts, with a valid HMAC. */
 export function mintToken({
   header,
   payload = jwtClaims,
@@ -36,7 +36,7 @@ export function mintToken({
   return signParts(encodePart(header), encodePart(payload), secret, hash);
 }
 
-/** The same for parts that are encoded already, rightly or wrongly. */
+/** Like `mintToken`, for encoded parts, which may be encoded incorrectly. */
 export function signParts(
   header: string,
   payload: string,
@@ -52,7 +52,7 @@ export function encodePart(part: Parts): string {
   return Buffer.from(bytes).toString('base64url');
 }
 
-/** The JSON in a part of a token. */
+/** Decodes the JSON in a part of a token. */
 export function decodePart(token: string, index: 0 | 1): Record<string, unknown> {
   return JSON.parse(Buffer.from(token.split('.')[index] ?? '', 'base64url').toString());
 }

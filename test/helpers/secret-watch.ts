@@ -1,24 +1,24 @@
 /**
- * Watches the traffic of every test that talks to the whole application: what went over the wire as a secret must not
- * stand in the application's log. The client notes the secrets, the application's helper looks for them at the end of
- * the test; so each test of the suite is one of this rule too, whatever else it is about.
+ * Watches the traffic of every test that talks to the whole application: a secret that was sent or received must not appear
+ * in the log. The client records the secrets, and the application helper searches the log for them at the end of each test.
+ * So every test of the suite also tests this rule.
  */
 
 import assert from 'node:assert/strict';
 import { testSecret } from './test-secret.ts';
 
-/** Members of bodies whose text is a secret, and whole addresses, which no log line may hold either. */
+/** Members of bodies whose value is a secret or a full e-mail address, which no log line may contain. */
 const secretMember = /(?:password|token|secret|^key$|^email$)/i;
 
-/** Headers whose value is a secret, or holds one. */
+/** Headers whose value is or contains a secret. */
 const secretHeader = /^(?:authorization|cookie|set-cookie|x-api-key)$/i;
 
-/** Shorter texts would be found by accident. */
+/** Shorter texts would match by chance. */
 const minLength = 12;
 
 const secrets = new Set<string>([testSecret]);
 
-/** Notes what is secret in a body: JSON text or a value, a form, or anything else, which holds none. */
+/** Records the secrets in a body: JSON text, a value or a form. Any other body contains none. */
 export function noteBody(body: unknown): void {
   if (typeof body === 'string') {
     noteBody(parse(body));
@@ -39,7 +39,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** Notes what is secret in headers: the credential without its scheme, each cookie's value. */
+/** Records the secrets in headers: the credential without its scheme, and the value of each cookie. */
 export function noteHeaders(headers: Headers | Readonly<Record<string, string>>): void {
   const entries = headers instanceof Headers ? headers.entries() : Object.entries(headers);
   for (const [name, value] of entries) {
@@ -48,17 +48,17 @@ export function noteHeaders(headers: Headers | Readonly<Record<string, string>>)
   }
 }
 
-/** Notes one secret that travels in another way, such as by mail. */
+/** Records one secret that is sent in another way, such as by mail. */
 export function note(secret: string): void {
   if (secret.length >= minLength && !['Authorization', 'SameSite', '__Host-refresh'].includes(secret)) {
     secrets.add(secret);
   }
 }
 
-/** Fails if a secret that was noted in this process stands in the log, as it is or as JSON writes it. */
+/** Fails if the log contains a recorded secret of this process, literally or JSON-escaped. */
 export function assertNoSecretIn(log: string): void {
   const found = [...secrets].filter(
     (secret) => log.includes(secret) || log.includes(JSON.stringify(secret).slice(1, -1)),
   );
-  assert.deepEqual(found, [], 'These secrets stand in the log');
+  assert.deepEqual(found, [], 'The log contains these secrets');
 }

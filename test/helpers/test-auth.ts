@@ -19,9 +19,9 @@ export interface TestAuth {
   readonly refreshTokens: RefreshTokens;
   readonly database: TestDatabase;
   readonly log: CapturedLog;
-  /** The clock of the sessions, in milliseconds since 1970; it moves when a test moves it. */
+  /** The clock of the sessions, in milliseconds since 1970, set by the test. */
   readonly clock: { now: number };
-  /** The sessions that the authenticator was told to forget. */
+  /** The sessions passed to `forgetSession`. */
   readonly forgotten: string[];
   /** Inserts a user with the test password and returns its id. */
   mustAddUser(username: string): Promise<number>;
@@ -33,7 +33,7 @@ export const accessTokenSeconds = 3_600;
 export const idleSeconds = 14 * 86_400;
 export const maxSeconds = 90 * 86_400;
 
-/** The sessions without HTTP: over a database of their own, with a clock that stands still and no limit of attempts. */
+/** Creates the sessions without HTTP: with their own database, a fixed clock and no limit on attempts. */
 export async function mustCreateAuth(
   t: Pick<TestContext, 'after'>,
   options: Partial<AuthOptions> = {},

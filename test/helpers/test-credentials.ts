@@ -25,7 +25,7 @@ export async function mustInsertUser(sql: Sql, role: Role = 'user'): Promise<num
   return user.id;
 }
 
-/** Inserts a session and returns the headers that a client of it sends: no login is counted, and no password hashed. */
+/** Inserts a session and returns the headers that its client sends, without a login or a password hash. */
 export async function mustOpenSession(sql: Sql, userId: number) {
   const sessionId = randomUUID();
   await sql`
@@ -42,7 +42,7 @@ export async function mustOpenSession(sql: Sql, userId: number) {
   return { sessionId, headers };
 }
 
-/** Inserts an API key and returns the headers that a client of it sends. */
+/** Inserts an API key and returns the headers that its client sends. */
 export async function mustInsertApiKey(sql: Sql, userId: number, scopes: readonly Scope[] = allScopes) {
   const { text, prefix, hash } = createApiKey();
   const [key] = await sql<{ id: number }[]>`

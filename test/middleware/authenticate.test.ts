@@ -20,7 +20,7 @@ const ada: Principal = {
 const expired = new RefusedCredential('expired', 'The access token has expired: refresh it.');
 const away = new AppError('database_unavailable', 'The database is away.');
 
-/** Who a credential is of, by its text: known at once, after a while, or refused. */
+/** The principal of a credential by its text: found synchronously, found later, or rejected. */
 const answers: Readonly<Record<string, () => Principal | Promise<Principal>>> = {
   known: () => ada,
   slow: () => Promise.resolve(ada),
@@ -32,11 +32,11 @@ const open = testRoute('GET', '/', () => null);
 
 interface Asked {
   readonly headers?: readonly (readonly [name: string, value: string])[];
-  /** The route; null for a path that has none. */
+  /** The route; null for a path without a route. */
   readonly route?: Partial<Route> | null;
 }
 
-/** Sends headers through the layer, as they come over the wire: of two of one name, Node keeps the first. */
+/** Sends headers through the layer as Node presents them: of two fields with one name, it keeps the first. */
 async function ask({ headers = [], route = {} }: Asked) {
   const captured = captureLog();
   const asked: Credential[] = [];
@@ -83,7 +83,7 @@ function mustBeProblem(error: unknown): AppError {
 }
 
 describe('a request without credentials', () => {
-  it('goes on, and nobody is asked', async () => {
+  it('a request without credentials continues without a look-up', async () => {
     const { ctx, asked, promised } = await ask({});
     assert.equal(ctx.principal, undefined);
     assert.deepEqual(asked, []);
@@ -94,12 +94,12 @@ describe('a request without credentials', () => {
 describe('a request with credentials', () => {
   const shown: [what: string, header: [string, string], credential: Credential][] = [
     ['an access token', ['Authorization', 'Bearer known'], { kind: 'bearer', token: 'known' }],
-    ['a scheme in other letters', ['authorization', 'bEARER known'], { kind: 'bearer', token: 'known' }],
+    ['a scheme in another case', ['authorization', 'bEARER known'], { kind: 'bearer', token: 'known' }],
     ['several spaces', ['Authorization', 'Bearer   known'], { kind: 'bearer', token: 'known' }],
     ['an API key', ['X-API-KEY', 'known'], { kind: 'apiKey', key: 'known' }],
   ];
   for (const [what, header, credential] of shown) {
-    it(`goes on with its principal: ${what}`, async () => {
+    it(`a request with valid credentials continues with its principal: ${what}`, async () => {
       const { ctx, asked, promised } = await ask({ headers: [header] });
       assert.equal(ctx.principal, ada);
       assert.deepEqual(asked, [credential]);
@@ -107,20 +107,20 @@ describe('a request with credentials', () => {
     });
   }
 
-  it('waits for a principal that is not known yet', async () => {
+  it('a request with credentials waits for its principal to be looked up', async () => {
     const { ctx, promised } = await ask({ headers: [['Authorization', 'Bearer slow']] });
     assert.equal(ctx.principal, ada);
     assert.equal(promised, true);
   });
 
-  it('is answered with the error of the database as it is, if that cannot say', async () => {
+  it('an error of the database during the look-up passes unchanged', async () => {
     const { refusal, log } = await ask({ headers: [['Authorization', 'Bearer away']] });
     assert.equal(refusal, away);
     assert.deepEqual(log.lines(), []);
   });
 });
 
-it('the layers inside can ask the database who the caller is now, and get the same 401 as here', async () => {
+it('inner layers can identify the caller again in the database, and get the same 401', async () => {
   const { ctx } = await ask({ headers: [['Authorization', 'Bearer known']] });
   await assert.rejects(async () => ctx.identifyNow?.(), {
     code: 'unauthenticated',
@@ -131,14 +131,14 @@ it('the layers inside can ask the database who the caller is now, and get the sa
   });
 });
 
-describe('bad credentials', () => {
+describe('invalid credentials', () => {
   const routes: [what: string, route: Partial<Route> | null][] = [
     ['an open route', {}],
     ['a route for users', { auth: 'user' }],
-    ['a path that has no route', null],
+    ['a path without a route', null],
   ];
   for (const [what, route] of routes) {
-    it(`are 401 on ${what}, with the reason in the challenge`, async () => {
+    it(`invalid credentials get 401 on ${what}, with the reason in the challenge`, async () => {
       const { refusal } = await ask({ headers: [['Authorization', 'Bearer expired']], route });
       const { code, message, layer, headers } = mustBeProblem(refusal);
       assert.deepEqual([code, layer, message], ['unauthenticated', 'authenticate', expired.message]);
@@ -156,16 +156,21 @@ describe('bad credentials', () => {
     ['a scheme without a token', ['Authorization', 'Bearer'], plain, 'unsupported_scheme'],
     ['an empty field', ['Authorization', ''], plain, 'unsupported_scheme'],
     ['a token without its scheme', ['Authorization', 'known'], plain, 'unsupported_scheme'],
-    ['a scheme that only begins like it', ['Authorization', 'Bearers known'], plain, 'unsupported_scheme'],
+    [
+      'a scheme that only starts with Bearer',
+      ['Authorization', 'Bearers known'],
+      plain,
+      'unsupported_scheme',
+    ],
     ['a tab instead of a space', ['Authorization', 'Bearer\tknown'], plain, 'unsupported_scheme'],
     ['two tokens', ['Authorization', 'Bearer known known'], invalid, 'malformed'],
     ['parameters after the token', ['Authorization', 'Bearer known, realm="x"'], invalid, 'malformed'],
-    ['a token that is none', ['Authorization', 'Bearer nonsense'], invalid, 'malformed'],
-    ['an API key that is none', ['X-Api-Key', 'nonsense'], plain, 'malformed'],
+    ['a malformed token', ['Authorization', 'Bearer nonsense'], invalid, 'malformed'],
+    ['a malformed API key', ['X-Api-Key', 'nonsense'], plain, 'malformed'],
     ['an empty API key', ['X-Api-Key', ''], plain, 'malformed'],
   ];
   for (const [what, header, challenge, reason] of table) {
-    it(`are refused and logged, without their text: ${what}`, async () => {
+    it(`invalid credentials are rejected and logged without their text: ${what}`, async () => {
       const { refusal, log } = await ask({ headers: [header] });
       const { code, headers } = mustBeProblem(refusal);
       assert.equal(code, 'unauthenticated');
@@ -187,7 +192,7 @@ describe('more than one credential', () => {
     ['two keys in two fields', [key, ['x-api-key', 'slow']]],
   ];
   for (const [what, headers] of table) {
-    it(`is 400, and none is looked at: ${what}`, async () => {
+    it(`more than one credential gets 400 without a look-up: ${what}`, async () => {
       const { refusal, asked } = await ask({ headers: headers ?? [] });
       assert.equal(mustBeProblem(refusal).code, 'bad_request');
       assert.deepEqual(asked, []);
@@ -195,15 +200,15 @@ describe('more than one credential', () => {
   }
 });
 
-describe('routes that look at no credentials', () => {
+describe('routes without authentication', () => {
   const bad = [['Authorization', 'Basic Og==']] as const;
-  it('are those with one of their own, such as the login', async () => {
+  it('a route with its own credential, such as the login, ignores the usual credentials', async () => {
     const { refusal, ctx } = await ask({ headers: bad, route: { auth: 'own' } });
     assert.equal(refusal, undefined);
     assert.equal(ctx.principal, undefined);
   });
 
-  it('are open probes, which no rate limit counts, and no other probes', async () => {
+  it('an open probe ignores credentials, and any other probe checks them', async () => {
     assert.equal((await ask({ headers: bad, route: { limit: 'exempt' } })).refusal, undefined);
     const closed = await ask({ headers: bad, route: { limit: 'exempt', auth: 'user' } });
     assert.equal(mustBeProblem(closed.refusal).code, 'unauthenticated');

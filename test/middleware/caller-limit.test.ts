@@ -56,7 +56,7 @@ interface Asked {
   readonly peer?: string;
 }
 
-/** Both layers, with a clock that stands where the test puts it, in milliseconds. */
+/** Both limiting layers, with a clock that the test sets, in milliseconds. */
 function makeLimiter(wrap: (store: LimitStore) => LimitStore = (store) => store) {
   const clock = { now: 0 };
   const captured = captureLog();
@@ -84,7 +84,7 @@ function makeLimiter(wrap: (store: LimitStore) => LimitStore = (store) => store)
     assert.equal(ctx.status, 200);
     return { headers: { ...ctx.headers }, refusal: undefined };
   };
-  /** Which of so many requests are let in. */
+  /** Sends a number of requests, and returns which of them are allowed. */
   const admit = async (times: number, asked: (time: number) => Asked) => {
     const admitted: boolean[] = [];
     for (let time = 0; time < times; time += 1) {
@@ -96,7 +96,7 @@ function makeLimiter(wrap: (store: LimitStore) => LimitStore = (store) => store)
 }
 
 describe('a user', () => {
-  it('has one quota over all addresses, sessions and API keys', async () => {
+  it('a user has one quota across all addresses, sessions and API keys', async () => {
     const { admit, clock } = makeLimiter();
     const asked = (time: number): Asked => ({
       peer: `192.0.2.${time}`,
@@ -107,14 +107,14 @@ describe('a user', () => {
     assert.deepEqual(await admit(1, asked), [true]);
   });
 
-  it('is counted apart from every other, also from one behind the same address', async () => {
+  it('each user is counted separately, even behind the same address', async () => {
     const { admit } = makeLimiter();
     assert.deepEqual(await admit(4, () => ({ principal: sessionOf(1) })), [true, true, true, true]);
     assert.deepEqual(await admit(1, () => ({ principal: sessionOf(1) })), [false]);
     assert.deepEqual(await admit(1, () => ({ principal: sessionOf(11) })), [true]);
   });
 
-  it('is counted for what matches no route as well, and for each route alike', async () => {
+  it('requests of a user count on every route and on unknown paths', async () => {
     const { admit } = makeLimiter();
     const routes = [undefined, routeWith(), routeWith(), undefined, routeWith()];
     const admitted = await admit(5, (time) => {
@@ -124,7 +124,7 @@ describe('a user', () => {
     assert.deepEqual(admitted, [true, true, true, true, false]);
   });
 
-  it('who has not signed in is limited by address alone', async () => {
+  it('an anonymous client is limited by address only', async () => {
     const { ask, admit } = makeLimiter();
     assert.deepEqual((await ask()).headers, {
       'ratelimit-policy': '"minute";q=6;w=60',
@@ -135,7 +135,7 @@ describe('a user', () => {
 });
 
 describe('a route that declares a limit', () => {
-  it('is limited by it, by address, whoever asks', async () => {
+  it('a limit that a route declares by address applies to every caller', async () => {
     const { ask, admit, clock } = makeLimiter();
     const route = routeWith(limitOf());
     const admitted = await admit(3, (time) => ({ route, principal: sessionOf(time) }));
@@ -146,7 +146,7 @@ describe('a route that declares a limit', () => {
     assert.deepEqual(await admit(1, () => ({ route })), [true]);
   });
 
-  it('by user counts signed-in users by themselves, and others by address', async () => {
+  it('a limit by user counts signed-in users by id and anonymous clients by address', async () => {
     const { admit } = makeLimiter();
     const route = routeWith(limitOf({ by: 'user' }));
     const asked = (principal: Principal | undefined, last = 1) => ({
@@ -160,7 +160,7 @@ describe('a route that declares a limit', () => {
     assert.deepEqual(await admit(1, () => asked(undefined, 2)), [true]);
   });
 
-  it('counts an IPv6 client by its /64', async () => {
+  it('a limit by address counts an IPv6 client by its /64', async () => {
     const { admit } = makeLimiter();
     const route = routeWith(limitOf());
     assert.deepEqual(await admit(3, (time) => ({ route, peer: `2001:db8::${time + 1}` })), [
@@ -170,14 +170,14 @@ describe('a route that declares a limit', () => {
     ]);
   });
 
-  it('shares it with routes that declare the same', async () => {
+  it('routes that declare the same limit share its permits', async () => {
     const { admit } = makeLimiter();
     const routes = [routeWith(limitOf()), routeWith(limitOf()), routeWith(limitOf({ name: 'reset' }))];
     const admitted = await admit(4, (time) => ({ route: routes[[0, 1, 0, 2][time] ?? 0] ?? routeWith() }));
     assert.deepEqual(admitted, [true, true, false, true]);
   });
 
-  it('can declare several, all of which must allow', async () => {
+  it('a route can declare several limits, all of which must allow a request', async () => {
     const { ask, clock } = makeLimiter();
     const route = routeWith(
       limitOf({ quota: 1, windowMs: 1000 }),
@@ -194,8 +194,8 @@ describe('a route that declares a limit', () => {
   });
 });
 
-describe('an answer', () => {
-  it('lists all quotas that apply, and shows the one that is nearest to its end', async () => {
+describe('a response', () => {
+  it('a response lists all applicable quotas and the state of the one with the fewest permits left', async () => {
     const { ask } = makeLimiter();
     const route = routeWith(limitOf());
     const { headers } = await ask({ route, principal: sessionOf(1) });
@@ -209,8 +209,8 @@ describe('an answer', () => {
   });
 });
 
-describe('a refusal', () => {
-  it('is 429 with Retry-After, lists all quotas, shows its own, and is logged with the user', async () => {
+describe('a rejection', () => {
+  it('a rejection is 429 with Retry-After, lists all quotas, shows the exceeded one, and is logged with the user', async () => {
     const { ask, admit, captured, clock } = makeLimiter();
     await admit(4, (time) => ({ principal: sessionOf(1), peer: `192.0.2.${time}` }));
     clock.now = 15_500;
@@ -229,7 +229,7 @@ describe('a refusal', () => {
     );
   });
 
-  it('by the route costs the user nothing', async () => {
+  it('a rejection by the limit of a route spends no permit of the user', async () => {
     const { admit } = makeLimiter();
     const route = routeWith(limitOf());
     const login = await admit(5, () => ({ route, principal: sessionOf(1) }));
@@ -238,7 +238,7 @@ describe('a refusal', () => {
     assert.deepEqual(rest, [true, true, false]);
   });
 
-  it('by address costs neither the user nor the route anything', async () => {
+  it('a rejection by address spends no permit of the user or the route', async () => {
     const { admit } = makeLimiter();
     const route = routeWith(limitOf());
     await admit(6, () => ({}));
@@ -252,7 +252,7 @@ describe('a refusal', () => {
   });
 });
 
-it('a probe is neither counted nor refused', async () => {
+it('a probe is neither counted nor rejected', async () => {
   const { ask } = makeLimiter();
   const route = testRoute('GET', '/live', () => 1, { limit: 'exempt', limits: [limitOf()] });
   for (let times = 0; times < 10; times += 1) {
@@ -260,7 +260,7 @@ it('a probe is neither counted nor refused', async () => {
   }
 });
 
-it('a store that answers later is waited for, and asked in the same order', async () => {
+it('an asynchronous store is awaited and asked in the same order', async () => {
   const asked: string[] = [];
   const { ask, admit } = makeLimiter((store) => ({
     take: async (limit, key) => {
@@ -275,7 +275,7 @@ it('a store that answers later is waited for, and asked in the same order', asyn
   assert.deepEqual(await admit(2, () => ({ route, principal: sessionOf(1) })), [true, false]);
 });
 
-it('never lets in more than any quota allows, in whatever order users, addresses and routes come', async () => {
+it('no quota is ever exceeded, in any order of users, addresses and routes', async () => {
   const routes = [
     routeWith(),
     routeWith(limitOf()),
@@ -301,7 +301,7 @@ it('never lets in more than any quota allows, in whatever order users, addresses
         const asked = { route: routes[route] ?? routeWith(), peer: `192.0.2.${peer}` };
         const { refusal } = await ask(user === null ? asked : { ...asked, principal: sessionOf(user) });
         if (refusal !== undefined) continue;
-        // What was let in must be within each quota, as if those let in were the only requests.
+        // The allowed requests must be within each quota, as if they were the only requests.
         assert.ok(isWithin(`address ${peer}`, 6, 60_000));
         if (user !== null) assert.ok(isWithin(`user ${user}`, userPerMinute, 60_000));
         if (route === 1) assert.ok(isWithin(`login ${peer}`, 2, 30_000));
@@ -321,7 +321,7 @@ describe('the application', () => {
     return { answers, statuses: answers.map(({ status }) => status) };
   };
 
-  it('holds the limits that routes declare', async (t) => {
+  it('the application enforces the limits that routes declare', async (t) => {
     const { answers, statuses: got } = await statuses(t, {});
     assert.deepEqual(got, [200, 200, 429]);
     assert.match(answers[2]?.headers.get('ratelimit') ?? '', /^"thing";r=0;t=(?:29|30)$/);
@@ -330,13 +330,13 @@ describe('the application', () => {
     assert.match((await answers[2]?.text()) ?? '', /"layer":"caller-limit"/);
   });
 
-  it('holds none when SECURITY_RATE_LIMIT_ENABLED is false', async (t) => {
+  it('the application enforces no limit when SECURITY_RATE_LIMIT_ENABLED is false', async (t) => {
     const { answers, statuses: got } = await statuses(t, { SECURITY_RATE_LIMIT_ENABLED: 'false' });
     assert.deepEqual(got, [200, 200, 200]);
     assert.equal(answers[0]?.headers.get('ratelimit'), null);
   });
 
-  it('does not start with two limits of one name', async (t) => {
+  it('the application does not start with two different limits of one name', async (t) => {
     const other = testRoute('POST', '/limited', () => 'done', {
       operationId: 'other',
       limits: [limitOf({ name: 'thing', quota: 3 })],

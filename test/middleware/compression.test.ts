@@ -26,7 +26,7 @@ for (const coding of ['gzip', 'br'] as const) {
   describe(`a client that accepts ${coding}`, () => {
     const headers = { 'accept-encoding': coding };
 
-    it('gets text, bytes and JSON compressed, with their length and Vary', async (t) => {
+    it(`text, bytes and JSON are compressed with ${coding}, with length and Vary`, async (t) => {
       for (const [handler, whole] of [
         [() => raw(text, 'text/plain'), text],
         [() => raw(Buffer.from(text), 'image/svg+xml'), text],
@@ -42,7 +42,7 @@ for (const coding of ['gzip', 'br'] as const) {
       }
     });
 
-    it('gets a stream compressed, without the length of what it was', async (t) => {
+    it(`a stream is compressed with ${coding}, without the original length`, async (t) => {
       const chunks = () =>
         stream(Readable.from([text, text]), 'text/plain', { 'content-length': String(2 * text.length) });
       const server = await start(t, chunks);
@@ -51,7 +51,7 @@ for (const coding of ['gzip', 'br'] as const) {
       assert.equal(decode[coding](bytes).toString(), text + text);
     });
 
-    it('gets a validator that names the coding, and 304 when it comes back with it', async (t) => {
+    it(`the validator of a response compressed with ${coding} names the coding, and gets 304 when it is sent back`, async (t) => {
       const server = await start(t, () => ok({ text }, { etag: '"v1"' }));
       const first = await server.request({ headers });
       assert.equal(first.headers.etag, `"v1-${coding}"`);
@@ -63,7 +63,7 @@ for (const coding of ['gzip', 'br'] as const) {
       assert.equal(second.headers['content-encoding'], undefined);
     });
 
-    it('gets the same headers for HEAD as for GET', async (t) => {
+    it(`HEAD gets the same headers as GET with ${coding}`, async (t) => {
       const server = await start(t, () => ({ text }));
       const get = await server.request({ headers });
       const head = await server.request({ method: 'HEAD', headers });
@@ -73,8 +73,8 @@ for (const coding of ['gzip', 'br'] as const) {
   });
 }
 
-describe('an answer stays as it is', () => {
-  it('for a client that accepts no coding, which learns all the same that it may differ', async (t) => {
+describe('an uncompressed response', () => {
+  it('a client that accepts no coding gets an uncompressed response with Vary', async (t) => {
     const server = await start(t, () => raw(text, 'text/plain'));
     for (const accepted of [undefined, '', 'identity', 'deflate', 'gzip;q=0', '*;q=0']) {
       const headers = accepted === undefined ? {} : { 'accept-encoding': accepted };
@@ -87,19 +87,19 @@ describe('an answer stays as it is', () => {
   });
 
   const kept: [why: string, handler: () => unknown, facts?: Partial<Route>][] = [
-    ['below the least size', () => raw('x'.repeat(999), 'text/plain')],
-    ['when it is an image', () => raw(text, 'image/png')],
-    ['when it is of no known type', () => raw(text, 'application/octet-stream')],
-    ['when it is a stream of events', () => stream(Readable.from([text]), 'text/event-stream')],
-    ['when it is coded already', () => raw(text, 'text/plain', { 'content-encoding': 'gzip' })],
-    ['when it must not be transformed', () => raw(text, 'text/plain'), { cache: 'public, no-transform' }],
+    ['below the minimum size', () => raw('x'.repeat(999), 'text/plain')],
+    ['of an image', () => raw(text, 'image/png')],
+    ['of an unknown type', () => raw(text, 'application/octet-stream')],
+    ['of an event stream', () => stream(Readable.from([text]), 'text/event-stream')],
+    ['with a content coding', () => raw(text, 'text/plain', { 'content-encoding': 'gzip' })],
+    ['with no-transform', () => raw(text, 'text/plain'), { cache: 'public, no-transform' }],
     [
       'when it is a stream of known, small length',
       () => stream(Readable.from(['ab']), 'text/plain', { 'content-length': '2' }),
     ],
   ];
   for (const [why, handler, facts] of kept) {
-    it(why, async (t) => {
+    it(`a response ${why} is not compressed`, async (t) => {
       const server = await start(t, handler, facts);
       const { headers, bytes } = await server.request({ headers: { 'accept-encoding': 'gzip, br' } });
       assert.equal(headers.vary, undefined);
@@ -111,7 +111,7 @@ describe('an answer stays as it is', () => {
     });
   }
 
-  it('is measured in bytes and not in characters', async (t) => {
+  it('the minimum size is measured in bytes, not in characters', async (t) => {
     const server = await start(t, () => raw('é'.repeat(500), 'text/plain'));
     const { headers } = await server.request({ headers: { 'accept-encoding': 'gzip' } });
     assert.equal(headers['content-encoding'], 'gzip');
@@ -119,7 +119,7 @@ describe('an answer stays as it is', () => {
 });
 
 describe('a compressed stream', () => {
-  it('that breaks cuts the answer', async (t) => {
+  it('a compressed stream that fails truncates the response', async (t) => {
     async function* chunks() {
       yield text;
       throw new Error('disk on fire');
@@ -129,7 +129,7 @@ describe('a compressed stream', () => {
     assert.match(server.log.text(), /disk on fire/);
   });
 
-  it('is destroyed at its source when the client goes away, and for HEAD', async (t) => {
+  it('the source of a compressed stream is destroyed when the client disconnects, and for HEAD', async (t) => {
     for (const method of ['GET', 'HEAD']) {
       const closed = createDeferred();
       const payload = new Readable({ read() {} });

@@ -37,7 +37,7 @@ describe('a body', () => {
     ['POST /bytes', 'application/octet-stream', 'abc', 3],
   ];
   for (const [asked, type, body, answer] of taken) {
-    it(`of ${type} is taken by ${asked}`, async (t) => {
+    it(`a body of ${type} is accepted by ${asked}`, async (t) => {
       const [method = '', path = ''] = asked.split(' ');
       const server = await start(t);
       const { status, json } = await server.request({
@@ -65,7 +65,7 @@ describe('a body', () => {
     ['PATCH /json', 'text/plain', 'accept-patch', 'application/json, application/merge-patch+json'],
   ];
   for (const [asked, type, field, takes] of refused) {
-    it(`of ${type ?? 'no type'} is 415 at ${asked}, with what it takes`, async (t) => {
+    it(`a body of ${type ?? 'no type'} gets 415 at ${asked}, with the accepted types`, async (t) => {
       const [method = '', path = ''] = asked.split(' ');
       const server = await start(t);
       const headers = { 'content-length': '2', ...(type !== undefined && { 'content-type': type }) };
@@ -79,7 +79,7 @@ describe('a body', () => {
   }
 
   for (const method of ['GET', 'DELETE']) {
-    it(`is 400 with ${method}, which takes none here`, async (t) => {
+    it(`a body gets 400 with ${method} on a route without a body`, async (t) => {
       const server = await start(t);
       const sent = {
         method,
@@ -96,12 +96,12 @@ describe('a body', () => {
     });
   }
 
-  it('may be missing where the schema allows it', async (t) => {
+  it('a body may be absent if the schema allows it', async (t) => {
     const server = await start(t);
     assert.equal((await server.request({ method: 'POST', path: '/optional' })).json, 'none');
   });
 
-  it('for a path that is not there is not looked at', async (t) => {
+  it('a body for an unknown path is not checked', async (t) => {
     const server = await start(t);
     const { status } = await server.request({
       method: 'POST',

@@ -20,7 +20,7 @@ const anybody: CorsOptions = { ...listed, origins: ['*'], credentials: false };
 
 type Headers = Record<string, string>;
 
-/** What our layer answers: its headers, and whether the request went on. */
+/** Returns the headers that our layer sets, and whether the request continued. */
 function ours(options: CorsOptions, method: string, headers: Headers) {
   const ctx = makeContext({ method, headers });
   let wentOn = false;
@@ -32,7 +32,7 @@ function ours(options: CorsOptions, method: string, headers: Headers) {
 }
 
 describe('a page of a listed origin', () => {
-  it('may read the answer, with credentials where that is on', () => {
+  it('a page of a listed origin may read the response, with credentials if enabled', () => {
     assert.deepEqual(ours(listed, 'GET', { origin: app }), {
       wentOn: true,
       status: 404,
@@ -52,7 +52,7 @@ describe('a page of a listed origin', () => {
     );
   });
 
-  it('is told in its preflight what it may send, and the preflight ends there', () => {
+  it('a preflight from a listed origin lists what the page may send, and is answered by the layer', () => {
     assert.deepEqual(ours(listed, 'OPTIONS', { origin: app, 'access-control-request-method': 'POST' }), {
       wentOn: false,
       status: 204,
@@ -68,7 +68,7 @@ describe('a page of a listed origin', () => {
     });
   });
 
-  it('may read refusals and faults as well', async (t) => {
+  it('a page of a listed origin may read error responses as well', async (t) => {
     const refuse = () =>
       assert.fail(new AppError('rate_limited', 'Wait.', { headers: { 'retry-after': '1' } }));
     const server = await mustStartServer(t, {
@@ -95,7 +95,7 @@ describe('a page of any other origin', () => {
     '',
   ];
   for (const origin of strangers) {
-    it(`such as "${origin}" is allowed nothing, and caches are told that it differs`, () => {
+    it(`the unlisted origin "${origin}" is not allowed, and the response has Vary`, () => {
       const simple = ours(listed, 'GET', { origin });
       assert.deepEqual([simple.headers, simple.wentOn], [{ vary: 'Origin' }, true]);
       const { headers } = ours(listed, 'OPTIONS', { origin, 'access-control-request-method': 'POST' });
@@ -104,18 +104,18 @@ describe('a page of any other origin', () => {
   }
 });
 
-it('OPTIONS that is no preflight goes on to the routes', () => {
+it('an OPTIONS request that is not a preflight continues to the routes', () => {
   assert.equal(ours(listed, 'OPTIONS', { origin: app }).wentOn, true);
   assert.equal(ours(listed, 'OPTIONS', { 'access-control-request-method': 'POST' }).wentOn, true);
 });
 
-it('where any origin is allowed the answer is the same for all, and says nothing of Vary', () => {
+it('with any origin allowed, the response is the same for all and has no Vary', () => {
   const { headers } = ours(anybody, 'GET', { origin: 'https://whoever.example' });
   assert.deepEqual([headers['access-control-allow-origin'], headers.vary], ['*', undefined]);
 });
 
-describe('beside the package cors with the same options', () => {
-  /** What the package answers, in the same form. */
+describe('comparison with the package cors and the same options', () => {
+  /** Returns the headers that the package sets, in the same form. */
   function theirs(options: CorsOptions, method: string, headers: Headers) {
     const { request, response } = makeContext({ method, headers });
     let wentOn = false;
@@ -152,14 +152,14 @@ describe('beside the package cors with the same options', () => {
   ] as const) {
     for (const origin of options === anybody ? [app, 'https://evil.example'] : options.origins) {
       for (const { method, extra } of [...simple, ...preflights]) {
-        it(`${what}: ${method} from ${origin} gets the same headers`, () => {
+        it(`${method} from ${origin} gets the same headers as from the package cors: ${what}`, () => {
           const headers = { origin, ...extra };
           const [our, their] = [ours(options, method, headers), theirs(options, method, headers)];
           const expected = compared(their.headers);
           if (method === 'OPTIONS') {
-            // A preflight's answer has no use for exposed headers: it is read by the browser alone.
+            // A preflight response needs no exposed headers: only the browser reads it.
             delete expected['access-control-expose-headers'];
-            // We say what the answer depends on, so that no cache gives it to another preflight.
+            // Our Vary lists what the response depends on, so that no cache returns it to another preflight.
             expected.vary = [
               ...(expected.vary ?? []),
               'Access-Control-Request-Method',
@@ -174,12 +174,12 @@ describe('beside the package cors with the same options', () => {
   }
 
   for (const { method, extra } of [...simple, ...preflights]) {
-    it(`${method} from an origin that is not listed is allowed no origin by either`, () => {
+    it(`${method} from an unlisted origin is not allowed by our layer or by the package cors`, () => {
       const headers = { origin: 'https://evil.example', ...extra };
       const [our, their] = [ours(listed, method, headers), theirs(listed, method, headers)];
       assert.equal(our.headers['access-control-allow-origin'], undefined);
       assert.equal(their.headers['access-control-allow-origin'], undefined);
-      // The package sends the other headers all the same; without an allowed origin they mean nothing, and we send none.
+      // The package still sends the other headers. Without an allowed origin they have no effect, and we omit them.
       assert.deepEqual(Object.keys(our.headers), ['vary']);
       assert.match(String(our.headers.vary), /^Origin/);
     });

@@ -27,7 +27,7 @@ function start(t: TestContext, handler: Route['handler'], timeoutMs = 30) {
   return mustStartServer(t, { captured, layers, routes: [testRoute('GET', '/', handler)] });
 }
 
-/** What a signal was aborted with. */
+/** Returns the reason of an aborted signal. */
 async function reasonOf(signal: AbortSignal): Promise<AppError> {
   if (!signal.aborted) await once(signal, 'abort');
   assert.ok(signal.reason instanceof AppError);
@@ -35,7 +35,7 @@ async function reasonOf(signal: AbortSignal): Promise<AppError> {
 }
 
 describe('at the deadline', () => {
-  it('the client gets 503 at once, whatever the handler still does', async (t) => {
+  it('at the deadline the client immediately gets 503, whatever the handler still does', async (t) => {
     const never = new Promise(() => {});
     const server = await start(t, () => never);
     const { status, headers, json } = await server.request();
@@ -46,7 +46,7 @@ describe('at the deadline', () => {
     assert.deepEqual([line?.status_code, line?.code, line?.level], [503, 'deadline_exceeded', 'error']);
   });
 
-  it('the signal is aborted with the reason, so that the work ends', async (t) => {
+  it('at the deadline the signal is aborted with the reason, so that the work stops', async (t) => {
     const reason = createDeferred<AppError>();
     const server = await start(t, async ({ ctx }) => {
       reason.resolve(await reasonOf(ctx.signal));
@@ -56,7 +56,7 @@ describe('at the deadline', () => {
     assert.equal((await reason.promise).code, 'deadline_exceeded');
   });
 
-  it('a handler that answers because of the signal does not change the 503, however soon it does', async (t) => {
+  it('a handler that responds to the aborted signal does not replace the 503, however fast it is', async (t) => {
     for (let turns = 0; turns < 16; turns += 1) {
       const server = await start(t, async ({ ctx }) => {
         await new Promise((resolve) => ctx.signal.addEventListener('abort', resolve));
@@ -64,13 +64,17 @@ describe('at the deadline', () => {
         return 'late';
       });
       const { status, json } = await server.request();
-      assert.deepEqual([status, json.code], [503, 'deadline_exceeded'], `after ${turns} turns`);
+      assert.deepEqual(
+        [status, json.code],
+        [503, 'deadline_exceeded'],
+        `after ${turns} turns of the microtask queue`,
+      );
       const [line, ...more] = server.log.of('http.request.complete');
       assert.deepEqual([line?.status_code, more], [503, []]);
     }
   });
 
-  it('a stream that comes late is destroyed', async (t) => {
+  it('a stream returned after the deadline is destroyed', async (t) => {
     const payload = new Readable({ read() {} });
     const server = await start(t, async ({ ctx }) => {
       await reasonOf(ctx.signal);
@@ -81,7 +85,7 @@ describe('at the deadline', () => {
     assert.equal(payload.destroyed, true);
   });
 
-  it('a handler that fails late is not an unhandled rejection', async (t) => {
+  it('a handler that fails after the deadline causes no unhandled rejection', async (t) => {
     const failed = createDeferred();
     const server = await start(t, async ({ ctx }) => {
       await reasonOf(ctx.signal);
@@ -94,8 +98,8 @@ describe('at the deadline', () => {
   });
 });
 
-describe('a client that goes away', () => {
-  it('aborts the signal with the reason, and stands in the log as 499', async (t) => {
+describe('a client that disconnects', () => {
+  it('a client that disconnects aborts the signal with the reason, and is logged as 499', async (t) => {
     const asked = createDeferred();
     const reason = createDeferred<AppError>();
     const server = await start(
@@ -116,8 +120,8 @@ describe('a client that goes away', () => {
   });
 });
 
-describe('in time', () => {
-  it('an answer goes out, and the signal is never aborted', async (t) => {
+describe('before the deadline', () => {
+  it('a response before the deadline is sent, and the signal is never aborted', async (t) => {
     const signal = createDeferred<AbortSignal>();
     const server = await start(
       t,
@@ -132,17 +136,17 @@ describe('in time', () => {
     assert.equal((await signal.promise).aborted, false);
   });
 
-  it('a refusal goes out as it is', async (t) => {
+  it('an error before the deadline is sent unchanged', async (t) => {
     const server = await start(t, () => Promise.reject(new AppError('conflict', 'Taken.')), 60_000);
     assert.equal((await server.request()).status, 409);
   });
 
-  it('an answer that waits for nothing makes no promise', () => {
+  it('a synchronous response creates no promise', () => {
     const layer = { name: 'deadline', run: deadline({ timeoutMs: 1 }) };
     assert.equal(compose([layer], () => undefined)(makeContext()), undefined);
   });
 
-  it('a stream may flow for longer than the deadline', async (t) => {
+  it('a stream may take longer than the deadline', async (t) => {
     const payload = new Readable({ read() {} });
     const server = await start(t, async () => stream(payload, 'text/plain'), 20);
     const later = setTimeout(() => {

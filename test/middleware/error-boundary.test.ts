@@ -7,7 +7,7 @@ import { errorBoundary } from '../../src/middleware/error-boundary.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { makeContext } from '../helpers/context.ts';
 
-/** Runs the boundary around something that throws, at once or later. */
+/** Runs the boundary around a layer that throws, or that rejects. */
 async function answerTo(error: unknown, { debug = false, late = false } = {}) {
   const captured = captureLog();
   const ctx = makeContext({ target: '/a?token=abc', method: 'PUT' });
@@ -25,14 +25,14 @@ function problemOf({ payload }: Context) {
 }
 
 for (const late of [false, true]) {
-  describe(`what is thrown ${late ? 'later' : 'at once'}`, () => {
-    it('is answered as a problem', async () => {
+  describe(`an error ${late ? 'that a promise rejects with' : 'thrown synchronously'}`, () => {
+    it(`an error ${late ? 'that a promise rejects with' : 'thrown synchronously'} becomes a problem`, async () => {
       const { ctx, problem } = await answerTo(new AppError('conflict', 'It is taken.'), { late });
       assert.deepEqual([ctx.status, problem.detail, problem.request_id], [409, 'It is taken.', 'request-1']);
       assert.equal(ctx.headers['content-type'], 'application/problem+json');
     });
 
-    it('and is a bug is logged with its stack and the request, of which the client learns nothing', async () => {
+    it(`a bug ${late ? 'that a promise rejects with' : 'thrown synchronously'} is logged with its stack and the request, and the client learns no details`, async () => {
       const secret = new Error('password is hunter2', { cause: new Error('deeper') });
       const { problem, captured } = await answerTo(secret, { late });
       assert.equal(problem.status, 500);
@@ -48,25 +48,25 @@ for (const late of [false, true]) {
   });
 }
 
-describe('the boundary', () => {
-  it('shows the stacks to the client in debug only', async () => {
+describe('the error boundary', () => {
+  it('the error boundary sends stacks to the client in debug mode only', async () => {
     const { problem } = await answerTo(new Error('broken'), { debug: true });
     assert.match(problem.debug[0], /^Error: broken\n.*error-boundary\.test/s);
   });
 
-  it('logs no refusal, which is no fault', async () => {
+  it('the error boundary logs no rejected request, because it is not an error of the server', async () => {
     const { captured } = await answerTo(new AppError('not_found', 'Nothing.'));
     assert.equal(captured.text(), '');
   });
 
   for (const thrown of [undefined, null, 'text', 7, { a: 1 }, Object.create(null)]) {
-    it(`answers 500 to the thrown ${thrown === null || typeof thrown !== 'object' ? String(thrown) : 'object'}`, async () => {
+    it(`the error boundary answers 500 to a thrown ${thrown === null || typeof thrown !== 'object' ? String(thrown) : 'object'}`, async () => {
       for (const debug of [false, true])
         assert.equal((await answerTo(thrown, { debug })).problem.status, 500);
     });
   }
 
-  it('leaves an answer alone, and makes no promise for one that was made at once', () => {
+  it('the error boundary leaves a response unchanged, and creates no promise for a synchronous one', () => {
     const ctx = makeContext();
     const run = errorBoundary({ log: captureLog().log, debug: false });
     assert.equal(

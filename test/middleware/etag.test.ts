@@ -18,7 +18,7 @@ const start = (t: TestContext, handler: Route['handler'], facts: Partial<Route> 
 const modified = 'Sun, 06 Nov 1994 08:49:37 GMT';
 
 describe('a client that has the current representation', () => {
-  it('gets 304 without a body, with the validator and what caches need', async (t) => {
+  it('a client with the current representation gets 304 without a body, with the validator and the headers for caches', async (t) => {
     const server = await start(t, () => ok({ a: 1 }, { etag: '"v1"' }), { cache: 'no-cache' });
     for (const method of ['GET', 'HEAD']) {
       for (const field of ['"v1"', 'W/"v1"', '"v0", "v1"', '*', '"v1-gzip"']) {
@@ -36,7 +36,7 @@ describe('a client that has the current representation', () => {
     }
   });
 
-  it('gets 304 by date, if it names no validator', async (t) => {
+  it('a client without a validator gets 304 by date', async (t) => {
     const server = await start(t, () => ok({ a: 1 }, { etag: '"v1"', 'last-modified': modified }));
     const ask = async (headers: Record<string, string>) => (await server.request({ headers })).status;
     assert.equal(await ask({ 'if-modified-since': modified }), 304);
@@ -45,14 +45,14 @@ describe('a client that has the current representation', () => {
     assert.equal(await ask({ 'if-modified-since': modified, 'if-none-match': '"v0"' }), 200);
   });
 
-  it('keeps the connection: the next request is answered on it', async (t) => {
+  it('a 304 keeps the connection open for the next request', async (t) => {
     const server = await start(t, () => ok({ a: 1 }, { etag: '"v1"' }));
     const conditional = 'GET / HTTP/1.1\r\nHost: x\r\nIf-None-Match: "v1"\r\n';
     const received = await server.raw(`${conditional}\r\n${conditional}Connection: close\r\n\r\n`);
     assert.equal(received.match(/^HTTP\/1\.1 304 /gm)?.length, 2);
   });
 
-  it('has no stream read for it: it is destroyed', async (t) => {
+  it('the stream of a response that becomes 304 is destroyed unread', async (t) => {
     const payload = new Readable({ read() {} });
     const server = await start(t, () => stream(payload, 'text/plain', { etag: '"v1"' }));
     const closed = once(payload, 'close');
@@ -61,8 +61,8 @@ describe('a client that has the current representation', () => {
   });
 });
 
-describe('anybody else gets the whole answer', () => {
-  it('with another validator or none', async (t) => {
+describe('the complete response', () => {
+  it('a request with another validator or none gets the complete response', async (t) => {
     const server = await start(t, () => ok({ a: 1 }, { etag: '"v1"' }));
     for (const headers of [
       {},
@@ -75,13 +75,13 @@ describe('anybody else gets the whole answer', () => {
     }
   });
 
-  it('of an answer without a validator, but for "*", which any representation matches', async (t) => {
+  it('a response without a validator is sent completely, except for "*", which matches any representation', async (t) => {
     const server = await start(t, () => 1);
     assert.equal((await server.request({ headers: { 'if-none-match': '"v1"' } })).status, 200);
     assert.equal((await server.request({ headers: { 'if-none-match': '*' } })).status, 304);
   });
 
-  it('to a method that changes something, and of any other status', async (t) => {
+  it('a method that changes something, and any status other than 200, gets the complete response', async (t) => {
     const server = await start(t, () => ok(1, { etag: '"v1"' }));
     assert.equal(
       (await server.request({ method: 'POST', headers: { 'if-none-match': '"v1"' } })).status,
@@ -95,7 +95,7 @@ describe('anybody else gets the whole answer', () => {
 });
 
 describe('a route that declares etag', () => {
-  it('has a strong validator made from the content, the same until that changes', async (t) => {
+  it('a route with etag has a strong validator of the content, which changes only with the content', async (t) => {
     let content = 'a';
     const server = await start(t, () => content, { etag: true });
     const first = (await server.request()).headers.etag;
@@ -108,18 +108,18 @@ describe('a route that declares etag', () => {
     assert.notEqual(second.headers.etag, first);
   });
 
-  it('keeps the validator of its handler', async (t) => {
+  it('a route with etag keeps the validator of its handler', async (t) => {
     const server = await start(t, () => ok(1, { etag: '"mine"' }), { etag: true });
     assert.equal((await server.request()).headers.etag, '"mine"');
   });
 
-  it('has none for a stream, whose content is not known before it is sent', async (t) => {
+  it('a route with etag sets no validator for a stream, whose content is not known in advance', async (t) => {
     const server = await start(t, () => stream(Readable.from(['a']), 'text/plain'), { etag: true });
     assert.equal((await server.request()).headers.etag, undefined);
   });
 });
 
-describe('a condition that does not hold', () => {
+describe('a condition that is false', () => {
   const reads: [conditions: Record<string, string>, status: number][] = [
     [{ 'if-match': '"v1"' }, 200],
     [{ 'if-match': '"v0", "v1-gzip"' }, 200],
@@ -135,20 +135,20 @@ describe('a condition that does not hold', () => {
     [{ 'if-match': '"v1"', 'if-unmodified-since': 'Sun, 06 Nov 1994 08:49:36 GMT' }, 200],
   ];
   for (const [headers, status] of reads) {
-    it(`makes the answer to a read ${status}: ${JSON.stringify(headers)}`, async (t) => {
+    it(`a read with a false condition gets ${status}: ${JSON.stringify(headers)}`, async (t) => {
       const server = await start(t, () => ok({ a: 1 }, { etag: '"v1"', 'last-modified': modified }));
       for (const method of ['GET', 'HEAD'])
         assert.equal((await server.request({ method, headers })).status, status);
     });
   }
 
-  it('is 412 for a list of tags where the answer has none', async (t) => {
+  it('a list of tags for a response without a tag gets 412', async (t) => {
     const server = await start(t, () => 1);
     assert.equal((await server.request({ headers: { 'if-match': '"v1"' } })).status, 412);
     assert.equal((await server.request({ headers: { 'if-match': '*' } })).status, 200);
   });
 
-  it('has the stream of the answer destroyed', async (t) => {
+  it('the stream of a response that becomes 412 is destroyed', async (t) => {
     const payload = new Readable({ read() {} });
     const server = await start(t, () => stream(payload, 'text/plain', { etag: '"v1"' }));
     const closed = once(payload, 'close');
@@ -156,7 +156,7 @@ describe('a condition that does not hold', () => {
     await closed;
   });
 
-  it('keeps the handler of a resource without a tag from being called', async (t) => {
+  it('the handler of a resource without a tag is not called if the condition is false', async (t) => {
     let calls = 0;
     const server = await start(t, () => ++calls);
     const post = async (headers: Record<string, string>) =>
@@ -168,7 +168,7 @@ describe('a condition that does not hold', () => {
     assert.equal(await post({ 'if-none-match': '*' }), 200);
   });
 
-  it('changes no other status than that of a success', async (t) => {
+  it('a false condition changes only the status of a success', async (t) => {
     const responses = { 503: { description: '', schema: z.int() } };
     const server = await start(t, () => reply(503, 1), { responses });
     assert.equal((await server.request({ headers: { 'if-match': '"v1"' } })).status, 503);

@@ -24,7 +24,7 @@ describe('a request over plain HTTP', () => {
     ['http://example.org/%E2%82%AC?q=1', 'https://example.org/%E2%82%AC?q=1'],
   ];
   for (const [target, location] of table) {
-    it(`for ${target} is sent to ${location}`, () => {
+    it(`a request over plain HTTP for ${target} is redirected to ${location}`, () => {
       for (const method of ['GET', 'HEAD']) {
         const { status, headers } = run({ target, method }, 'http');
         assert.deepEqual([status, headers.location], [308, location]);
@@ -33,7 +33,7 @@ describe('a request over plain HTTP', () => {
   }
 
   for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']) {
-    it(`with ${method} is refused, for what it carried has crossed the wire already`, () => {
+    it(`${method} over plain HTTP is rejected, because its content has already crossed the network`, () => {
       assert.throws(() => run({ method }, 'http'), { code: 'https_required', layer: 'https-policy' });
     });
   }
@@ -46,7 +46,7 @@ describe('a request over plain HTTP', () => {
     ['cookie', 'theme=dark; __Host-refresh=srt_abc'],
   ] as const) {
     for (const method of ['GET', 'HEAD', 'POST', 'DELETE']) {
-      it(`with ${method} and ${name}: ${value} is refused, and its sender told to replace the credentials`, () => {
+      it(`${method} over plain HTTP with ${name}: ${value} is rejected with the advice to replace the credentials`, () => {
         const headers = { host: 'example.org', [name]: value };
         assert.throws(() => run({ method, headers }, 'http'), {
           code: 'https_required',
@@ -57,12 +57,12 @@ describe('a request over plain HTTP', () => {
     }
   }
 
-  it('with the cookies of others is sent to HTTPS', () => {
+  it('a request over plain HTTP with cookies of other services is redirected to HTTPS', () => {
     const headers = { host: 'example.org', cookie: 'theme=dark; _ga=1' };
     assert.equal(run({ headers }, 'http').status, 308);
   });
 
-  it('goes on to a probe, with credentials too', () => {
+  it('a probe over plain HTTP passes, even with credentials', () => {
     assert.equal(
       run(
         {
@@ -76,4 +76,4 @@ describe('a request over plain HTTP', () => {
   });
 });
 
-it('a request over HTTPS goes on', () => assert.equal(run({ method: 'POST' }, 'https').status, 200));
+it('a request over HTTPS continues', () => assert.equal(run({ method: 'POST' }, 'https').status, 200));

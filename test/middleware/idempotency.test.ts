@@ -36,11 +36,11 @@ interface Order {
   readonly note: string;
 }
 
-/** What happens at the points of the work that a test is about. */
+/** Hooks at points of the work, for tests that inject failures. */
 interface Hooks {
-  /** In the transaction, before anything is written. */
+  /** Runs in the transaction before the first write. */
   readonly atWork?: (ctx: Context) => Promise<void> | void;
-  /** In the transaction, after the answer was stored. */
+  /** Runs in the transaction after the response was stored. */
   readonly beforeCommit?: () => Promise<void> | void;
   readonly afterCommit?: (ctx: Context) => Promise<void> | void;
 }
@@ -73,7 +73,7 @@ function placeOrder({ atWork, beforeCommit, afterCommit }: Hooks = {}, method: M
   });
 }
 
-/** Signs in whoever the test says, by a header of its own. */
+/** Sets the principal that the test names in a header. */
 const signIn: Layer = {
   name: 'sign-in',
   run(ctx, next) {
@@ -108,7 +108,7 @@ function start(t: TestContext, routes: Route | readonly Route[], options: Option
   return mustStartServer(t, { captured, layers, routes: [routes].flat() });
 }
 
-/** An order with a key of its own. */
+/** Builds an order with its own key. */
 const newOrder = (
   of: Partial<RequestOptions> = {},
   headers: Record<string, string> = {},
@@ -139,7 +139,7 @@ async function assertReplays(server: TestServer, order: RequestOptions): Promise
 }
 
 describe('a request with a key', () => {
-  it('is answered like any other the first time, and with the same answer when it is sent again', async (t) => {
+  it('a request with a key is answered normally the first time, and with the same response when it is repeated', async (t) => {
     const server = await start(t, placeOrder());
     const order = newOrder();
     const first = await server.request(order);
@@ -151,7 +151,7 @@ describe('a request with a key', () => {
     assert.deepEqual([line?.method, line?.path], ['POST', '/orders']);
   });
 
-  it('makes one row when it is sent 50 times at once, and every answer is that of the row, or 409', async (t) => {
+  it('a request sent 50 times in parallel has one effect, and every response is that of the effect, or 409', async (t) => {
     const server = await start(t, placeOrder());
     const order = newOrder();
     const answers = await Promise.all(Array.from({ length: 50 }, () => server.request(order)));
@@ -167,7 +167,7 @@ describe('a request with a key', () => {
     await assertReplays(server, order);
   });
 
-  it('is 409 with Retry-After while the first one runs, and is replayed once that is done', async (t) => {
+  it('a repeated request gets 409 with Retry-After while the first one runs, and the replay afterwards', async (t) => {
     const reached = createDeferred();
     const goOn = createDeferred();
     const atWork = () => {
@@ -194,7 +194,7 @@ describe('a request with a key', () => {
     ['method', { method: 'PATCH' }],
     ['condition', { headers: { 'if-match': '"7"' } }],
   ] as const) {
-    it(`is 422 when the key came with another ${what} before`, async (t) => {
+    it(`a request gets 422 if its key was used with another ${what}`, async (t) => {
       const server = await start(t, [placeOrder(), placeOrder({}, 'PATCH')]);
       const order = newOrder();
       await server.request(order);
@@ -205,7 +205,7 @@ describe('a request with a key', () => {
     });
   }
 
-  it('is another one for another user, and for somebody who has not signed in', async (t) => {
+  it('the same key of another user, or of an anonymous client, is a different key', async (t) => {
     const server = await start(t, placeOrder());
     const key = { 'idempotency-key': 'the-same-for-everybody' };
     const callers = [{}, { 'x-user': '1' }, { 'x-user': '2' }];
@@ -218,7 +218,7 @@ describe('a request with a key', () => {
     assert.equal((await orders()).length, callers.length);
   });
 
-  it('is refused with 400 when the key is none, and is not done', async (t) => {
+  it('a request with an invalid key gets 400 and is not executed', async (t) => {
     const server = await start(t, placeOrder());
     for (const key of ['', '""', 'a b', 'k'.repeat(256), '"a", "b"']) {
       const { status, json } = await server.request(newOrder({}, { 'idempotency-key': key }));
@@ -227,7 +227,7 @@ describe('a request with a key', () => {
     assert.deepEqual(await orders(), []);
   });
 
-  it('is refused with 400 when somebody could guess the key who has not signed in either', async (t) => {
+  it('an anonymous request with a key that is easy to guess gets 400', async (t) => {
     const server = await start(t, placeOrder());
     const short = { 'idempotency-key': `"${'k'.repeat(15)}"` };
     const { status, json } = await server.request(newOrder({}, short));
@@ -239,14 +239,14 @@ describe('a request with a key', () => {
     }
   });
 
-  it('is 503 without a database', async (t) => {
+  it('a request with a key gets 503 without a database', async (t) => {
     const server = await start(t, placeOrder(), { from: mustConnect(t, { url: null }) });
     const { status, json } = await server.request(newOrder());
     assert.deepEqual([status, json.code], [503, 'database_disabled']);
     assert.deepEqual(await orders(), []);
   });
 
-  it('may have an answer without a body', async (t) => {
+  it('a response without a body is replayed', async (t) => {
     let done = 0;
     const route = testRoute(
       'POST',
@@ -269,7 +269,7 @@ describe('a request with a key', () => {
     assert.equal(done, 1);
   });
 
-  it('is compared by its body also when no other layer has read that', async (t) => {
+  it('requests are compared by their body even if no other layer has read it', async (t) => {
     const server = await start(t, placeOrder(), { outer: [] });
     const order = newOrder();
     assert.equal((await server.request(order)).status, 201);
@@ -278,8 +278,8 @@ describe('a request with a key', () => {
   });
 });
 
-describe('the key is not looked at', () => {
-  it('when there is none: every request is done', async (t) => {
+describe('an ignored key', () => {
+  it('requests without a key are all executed', async (t) => {
     const server = await start(t, placeOrder());
     const order = { method: 'POST', path: '/orders', body: '{"note":"tea"}' };
     for (let time = 0; time < 2; time += 1) {
@@ -289,7 +289,7 @@ describe('the key is not looked at', () => {
     assert.deepEqual([(await orders()).length, await keysKept()], [2, []]);
   });
 
-  it('on routes that do not ask for it, and by OPTIONS', async (t) => {
+  it('the key is ignored on routes that are not idempotent, and with OPTIONS', async (t) => {
     const plain = testRoute('POST', '/orders', () => 1);
     const server = await start(t, [plain, testRoute('GET', '/orders', () => 1)]);
     for (const method of ['GET', 'HEAD', 'OPTIONS', 'POST']) {
@@ -301,10 +301,10 @@ describe('the key is not looked at', () => {
   });
 });
 
-describe('a request that is not done', () => {
+describe('a request without effect', () => {
   const failure = new AppError('conflict', 'There is no tea.');
 
-  it('because the handler refuses can be sent again, with another body too', async (t) => {
+  it('a request that the handler rejects can be repeated, even with another body', async (t) => {
     let refuses = true;
     const atWork = () => {
       if (refuses) throw failure;
@@ -318,7 +318,7 @@ describe('a request that is not done', () => {
     await assertReplays(server, order);
   });
 
-  it('because its body is wrong can be corrected under the same key', async (t) => {
+  it('a request with an invalid body can be corrected under the same key', async (t) => {
     const server = await start(t, placeOrder());
     const order = newOrder();
     const wrong = await server.request({ ...order, body: '{"note":"a note too long"}' });
@@ -326,7 +326,7 @@ describe('a request that is not done', () => {
     assert.equal((await server.request(order)).status, 201);
   });
 
-  it('because the transaction fails after the answer was stored leaves neither', async (t) => {
+  it('a transaction that fails after the response was stored leaves neither the effect nor the response', async (t) => {
     let fails = true;
     const beforeCommit = () => {
       if (fails) throw failure;
@@ -339,7 +339,7 @@ describe('a request that is not done', () => {
     assert.equal((await server.request(order)).status, 201);
   });
 
-  it('because the deadline passed is given back, outside of the request that has ended', async (t) => {
+  it('the key of a request whose deadline passed is released, although the request has ended', async (t) => {
     const atWork = (ctx: Context) =>
       new Promise<void>((resolve) => ctx.abortSource.addEventListener('abort', () => resolve()));
     const server = await start(t, placeOrder({ atWork }), { timeoutMs: 100 });
@@ -348,7 +348,7 @@ describe('a request that is not done', () => {
     assert.deepEqual(await orders(), []);
   });
 
-  it('because the connection broke when the key was taken leaves the key free', async (t) => {
+  it('a connection that breaks while the key is claimed leaves the key free', async (t) => {
     const store = createStore(database);
     const begin: IdempotencyStore['begin'] = async (claim) => {
       assert.equal((await store.begin(claim)).kind, 'started');
@@ -359,7 +359,7 @@ describe('a request that is not done', () => {
     assert.deepEqual([await orders(), await keysKept()], [[], []]);
   });
 
-  it('because the handler answers with a refusal is not kept', async (t) => {
+  it('an error response of the handler is not stored', async (t) => {
     const refuse = testRoute('POST', '/orders', () => replyWith(409, 'no tea'), {
       idempotent: true,
       responses: { 409: { description: 'No', schema: z.string() } },
@@ -369,7 +369,7 @@ describe('a request that is not done', () => {
     assert.deepEqual(await keysKept(), []);
   });
 
-  it('because the key could not be given back says so in the log, and is answered with what went wrong', async (t) => {
+  it('a key that cannot be released is logged, and the client gets the original error', async (t) => {
     const connection = mustConnect(t, { url: database.url });
     const atWork = async () => {
       await connection.close(1);
@@ -383,8 +383,8 @@ describe('a request that is not done', () => {
   });
 });
 
-describe('a request whose answer was lost', () => {
-  it('because the client had gone after the commit gets it when it comes again', async (t) => {
+describe('a request whose response was lost', () => {
+  it('a client that disconnected after the commit gets the response when it repeats the request', async (t) => {
     let lost = false;
     const afterCommit = (ctx: Context) => {
       if (lost) return;
@@ -397,7 +397,7 @@ describe('a request whose answer was lost', () => {
     await assertReplays(server, order);
   });
 
-  it('because the handler failed after the commit gets it when it comes again', async (t) => {
+  it('a handler that failed after the commit does not prevent the replay', async (t) => {
     const afterCommit = () => {
       throw new Error('after the commit');
     };
@@ -411,7 +411,7 @@ describe('a request whose answer was lost', () => {
 describe('a request whose process died', () => {
   const leaseEnds = () => sql`update idempotency_keys set expires_at = now()`;
 
-  it('is done by the next one when the lease has ended, and undone where it wakes up', async (t) => {
+  it('a request whose process stopped is executed by the next one after the lease, and rolled back in the first process', async (t) => {
     const asleep = createDeferred();
     const awake = createDeferred();
     const atWork = () => {
@@ -436,7 +436,7 @@ describe('a request whose process died', () => {
 });
 
 describe('a handler', () => {
-  it('that does its work without recording its reply is a fault that the log names', async (t) => {
+  it('a handler that does not record its reply is logged as an error', async (t) => {
     const forgetful = testRoute('POST', '/orders', () => 'done', { idempotent: true });
     const server = await start(t, forgetful);
     const { status, json } = await server.request(newOrder({ body: '' }));
@@ -445,7 +445,7 @@ describe('a handler', () => {
     assert.deepEqual(await keysKept(), []);
   });
 
-  it('that would keep a refusal, or what is no text, is a fault, and its effect is rolled back', async (t) => {
+  it('a handler that records an error response or binary content fails, and its effect is rolled back', async (t) => {
     const bytes = new Uint8Array([1, 2]);
     for (const unfit of [replyWith(404, 'none'), raw(bytes, 'application/octet-stream')]) {
       const handler: Route['handler'] = ({ recordReply }) =>
@@ -462,7 +462,7 @@ describe('a handler', () => {
   });
 });
 
-it('no line of the log has the key', async (t) => {
+it('no log line contains the key', async (t) => {
   const server = await start(t, placeOrder());
   const order = newOrder({}, { 'idempotency-key': 'a-key-that-nobody-else-needs' });
   await server.request(order);

@@ -35,7 +35,7 @@ async function start(t: TestContext, routes: Route[], layers: Layer[] = []) {
     metrics,
     value: (name: string, labels: Record<string, string> = {}) =>
       metricValue(metrics.snapshot(), name, labels),
-    /** The labels under which requests were counted, with their number. */
+    /** Returns the label values of counted requests with their number. */
     counted: () =>
       (metrics.snapshot().find(({ name }) => name === 'http_requests_total')?.series ?? []).map(
         ({ values, numbers }) => `${values.join(' ')}: ${numbers[0]}`,
@@ -48,27 +48,27 @@ const user = testRoute('GET', '/users/:id', ({ params }) => params, { params });
 const echo = testRoute('POST', '/echo', ({ body }) => body, { body: z.unknown() });
 
 describe('requests are counted', () => {
-  it('by the template of their route, whatever their path', async (t) => {
+  it('requests are counted by the template of their route, whatever their path', async (t) => {
     const server = await start(t, [user]);
     for (let id = 0; id < 20; id += 1) await server.request({ path: `/users/${id}?q=${id}` });
     assert.deepEqual(server.counted(), ['GET /users/:id 200: 20']);
   });
 
-  it('under no route where none matches', async (t) => {
+  it('requests without a matching route are counted under none', async (t) => {
     const server = await start(t, [user]);
     for (const path of ['/a', '/b', '/users/']) await server.request({ path });
     await server.request({ method: 'POST', path: '/users/1' });
     assert.deepEqual(server.counted().sort(), ['GET none 404: 3', 'POST none 405: 1']);
   });
 
-  it('under one name for all methods that nobody here knows', async (t) => {
+  it('requests with unknown methods are counted under one label', async (t) => {
     const server = await start(t, [user]);
     for (const method of ['PROPFIND', 'MKCOL'])
       await server.raw(`${method} /users/1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
     assert.deepEqual(server.counted(), ['OTHER none 501: 2']);
   });
 
-  it('with the status that the client gets, refused or broken, at once or later', async (t) => {
+  it('requests are counted with the status that the client gets, for rejections and errors, synchronous or not', async (t) => {
     const refuse = () => assert.fail(new AppError('forbidden', 'No.'));
     const server = await start(t, [
       testRoute('GET', '/refused', refuse),
@@ -87,8 +87,8 @@ describe('requests are counted', () => {
   });
 });
 
-describe('the size of an answer', () => {
-  it('is that of the body on the wire, also of a refusal and of what was compressed', async (t) => {
+describe('the size of a response', () => {
+  it('the size of a response is that of the body on the wire, also for errors and compressed bodies', async (t) => {
     const large = testRoute('GET', '/large', () => 'ä'.repeat(5000));
     const run = compression({ minBytes: 1000 });
     const server = await start(t, [user, large], [{ name: 'compression', run }]);
@@ -108,7 +108,7 @@ describe('the size of an answer', () => {
     ['at once', () => undefined],
     ['later', () => Promise.resolve()],
   ] as const) {
-    it(`is that of all chunks of a stream that a handler returns ${when}, none of which is lost`, async (t) => {
+    it(`the size of a stream that a handler returns ${when} is that of all its chunks, and no chunk is lost`, async (t) => {
       const chunks = Array.from({ length: 40 }, (_, index) => Buffer.alloc(10_000, index));
       const payload = () => stream(Readable.from(chunks), 'application/octet-stream');
       const handler = () => wait()?.then(payload) ?? payload();
@@ -121,8 +121,8 @@ describe('the size of an answer', () => {
   }
 });
 
-describe('a streamed answer', () => {
-  it('is counted when it has been sent', async (t) => {
+describe('a streamed response', () => {
+  it('a streamed response is counted when it has been sent', async (t) => {
     const payload = new Readable({ read() {} });
     payload.push('first');
     const server = await start(t, [testRoute('GET', '/', () => stream(payload, 'text/plain'))]);
@@ -138,7 +138,7 @@ describe('a streamed answer', () => {
     assert.deepEqual(server.value('http_response_size_bytes'), { count: 1, sum: 11 });
   });
 
-  it('of events is counted at its end with the time that its beginning took, however long it was open', async (t) => {
+  it('an event stream is counted at its end with the time until its start, however long it was open', async (t) => {
     const events = new EventStream<number>({ render: () => ({ id: '1', event: 'e', data: '' }) });
     const server = await start(t, [testRoute('GET', '/', () => stream(events, eventStreamType))]);
     const answer = server.request();
@@ -152,7 +152,7 @@ describe('a streamed answer', () => {
     assert.ok(count === 1 && sum < 0.25, `${count} in ${sum} s`);
   });
 
-  it('is counted when its client is gone, before the stream or within it', async (t) => {
+  it('a streamed response is counted if its client disconnects, before or during the stream', async (t) => {
     for (const wait of [false, true]) {
       const server = await start(t, [
         testRoute('GET', '/', async ({ ctx }) => {
@@ -168,7 +168,7 @@ describe('a streamed answer', () => {
 });
 
 describe('the size of a request', () => {
-  it('is that of its body, whether its length was announced or not', async (t) => {
+  it('the size of a request is that of its body, with or without Content-Length', async (t) => {
     const server = await start(t, [echo, user]);
     const headers = { 'content-type': 'application/json' };
     await server.request({ method: 'POST', path: '/echo', headers, body: '{"a":1}' });
@@ -182,7 +182,7 @@ describe('the size of a request', () => {
     assert.deepEqual(server.value('http_request_size_bytes'), { count: 3, sum: 15 });
   });
 
-  it('is nothing where the body was refused unread, whatever was announced', async (t) => {
+  it('the size of a request is 0 if its body was rejected unread, whatever its Content-Length', async (t) => {
     const server = await start(t, [echo]);
     await server.raw(
       'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9000000000000\r\n\r\n',
@@ -192,7 +192,7 @@ describe('the size of a request', () => {
   });
 });
 
-it('the duration is in seconds, from the headers of the request to its answer', async (t) => {
+it('the duration is in seconds, from the headers of the request to its response', async (t) => {
   const waited = testRoute('GET', '/', async () => {
     await new Promise((resolve) => setTimeout(resolve, 60));
     return null;

@@ -11,7 +11,7 @@ import { makeContext } from '../helpers/context.ts';
 
 const trusted = ['127.0.0.1', '10.0.0.0/8', '2001:db8::/32'];
 
-/** Who and where the client is for a request with these headers from this peer. */
+/** Returns the client address, scheme and host of a request with these headers from this peer. */
 function clientOf(
   headers: Record<string, string>,
   { peer = '127.0.0.1', trust = trusted, captured = captureLog() } = {},
@@ -46,12 +46,12 @@ describe('X-Forwarded-For', () => {
     ["'; DROP TABLE users; --", '127.0.0.1'],
   ];
   for (const [header, address] of table) {
-    it(`"${header}" from a trusted peer is ${address}`, () => {
+    it(`X-Forwarded-For "${header}" from a trusted peer gives ${address}`, () => {
       assert.equal(clientOf({ 'x-forwarded-for': header }).address, address);
     });
   }
 
-  it('from a peer that is not trusted counts for nothing', () => {
+  it('X-Forwarded-For from an untrusted peer is ignored', () => {
     const headers = {
       'x-forwarded-for': '1.1.1.1',
       'x-forwarded-proto': 'https',
@@ -65,14 +65,14 @@ describe('X-Forwarded-For', () => {
     assert.equal(clientOf(headers, { trust: [] }).address, '127.0.0.1');
   });
 
-  it('is followed over 32 hops and no further', () => {
+  it('X-Forwarded-For is followed over at most 32 hops', () => {
     const chain = ['203.0.113.7', ...Array.from({ length: 32 }, (_, index) => `10.0.0.${index}`)];
     assert.equal(clientOf({ 'x-forwarded-for': chain.join(', ') }).address, '10.0.0.0');
     assert.equal(clientOf({ 'x-forwarded-for': chain.slice(0, 32).join(', ') }).address, '203.0.113.7');
   });
 
-  // Written plainly: proxy-addr knows neither ports nor an IPv6 address that ends in an IPv4 one.
-  it('finds the address that the package proxy-addr finds, whatever the chain', () => {
+  // Plain addresses only: proxy-addr supports neither ports nor IPv6 addresses with an IPv4 suffix.
+  it('X-Forwarded-For gives the same address as the package proxy-addr for any chain', () => {
     const address = fc.oneof(
       fc.ipV4(),
       fc.integer({ min: 0, max: 0xffffff }).map((low) => `10.${low >> 16}.${(low >> 8) & 255}.${low & 255}`),
@@ -117,15 +117,15 @@ describe('X-Forwarded-Proto and X-Forwarded-Host', () => {
       'https',
       'api.example',
     ],
-    // One value was written by the nearest proxy, whatever the length of the chain.
+    // A single value is from the nearest proxy, whatever the length of the chain.
     [{ 'x-forwarded-for': '203.0.113.7, 10.0.0.2', 'x-forwarded-proto': 'https' }, 'https', 'inner:8000'],
-    // One value a proxy: the one that the first trusted proxy saw counts.
+    // One value per proxy: the one that the first trusted proxy received counts.
     [
       { 'x-forwarded-for': '203.0.113.7, 10.0.0.2', 'x-forwarded-proto': 'https, http' },
       'https',
       'inner:8000',
     ],
-    // What stands in front of it was written by the client.
+    // The values before it are from the client.
     [{ 'x-forwarded-for': '1.1.1.1, 203.0.113.7', 'x-forwarded-proto': 'https, http' }, 'http', 'inner:8000'],
     [
       {
@@ -138,7 +138,7 @@ describe('X-Forwarded-Proto and X-Forwarded-Host', () => {
     ],
   ];
   for (const [headers, scheme, host] of table) {
-    it(`${JSON.stringify(headers)} is ${scheme}://${host}`, () => {
+    it(`${JSON.stringify(headers)} gives ${scheme}://${host}`, () => {
       const client = clientOf(headers);
       assert.deepEqual([client.scheme, client.host], [scheme, host]);
     });
@@ -167,23 +167,23 @@ describe('Forwarded (RFC 7239)', () => {
     ['', '127.0.0.1'],
     [';;,,==', '127.0.0.1'],
     ['for="203.0.113.7', '127.0.0.1'],
-    // A quote that the client left open cannot swallow what the proxy appended.
+    // A quotation mark that the client left open must not swallow the entries that the proxy appended.
     ['for=1.1.1.1;x=", for=203.0.113.7;proto=http', '203.0.113.7'],
     ['for="1.1.1.1, for=203.0.113.7', '203.0.113.7'],
     ['for=1.1.1.1;x="\\, for="[2001:470::7]"', '2001:470::7'],
   ];
   for (const [header, address, scheme = 'http', host = 'inner:8000'] of table) {
-    it(`${header || '(nothing)'} is ${address} at ${scheme}://${host}`, () => {
+    it(`Forwarded "${header}" gives ${address} at ${scheme}://${host}`, () => {
       assert.deepEqual(clientOf({ forwarded: header }), { address, scheme, host });
     });
   }
 
-  it('does not count beside X-Forwarded-For, which the proxy has written then', () => {
+  it('Forwarded is ignored beside X-Forwarded-For, because the proxy wrote the latter', () => {
     const headers = { forwarded: 'for=1.1.1.1;proto=https', 'x-forwarded-for': '203.0.113.7' };
     assert.deepEqual(clientOf(headers), { address: '203.0.113.7', scheme: 'http', host: 'inner:8000' });
   });
 
-  it('of any text finds an address that stands in it, or the peer', () => {
+  it('Forwarded with any text gives an address contained in it, or the peer', () => {
     const piece = fc.constantFrom(
       'for=',
       '"',
@@ -204,7 +204,7 @@ describe('Forwarded (RFC 7239)', () => {
       fc.property(fc.array(piece, { maxLength: 20 }), (pieces) => {
         const forwarded = pieces.join('');
         const { address } = clientOf({ forwarded });
-        // "::" is an address too, and so is what colons make of others.
+        // "::" is an address too, and colons can form other addresses.
         const stands = isIP(address) !== 0 && forwarded.replaceAll('\\', '').includes(address);
         assert.equal(address === '127.0.0.1' || stands, true, address);
       }),
@@ -213,7 +213,7 @@ describe('Forwarded (RFC 7239)', () => {
 });
 
 describe('headers from an untrusted peer', () => {
-  it('are told of once, with what to set', () => {
+  it('forwarding headers from an untrusted peer are logged once, with the settings to change', () => {
     const captured = captureLog();
     const run = proxyHeaders({ log: captured.log, trusted: [] });
     for (let times = 0; times < 3; times += 1) {
@@ -248,20 +248,20 @@ describe('a forwarded address', () => {
     ['_hidden', '127.0.0.1'],
   ];
   for (const [node, address] of table) {
-    it(`${node} is ${address} in X-Forwarded-For and in Forwarded`, () => {
+    it(`the node ${node} gives ${address} in X-Forwarded-For and in Forwarded`, () => {
       assert.equal(clientOf({ 'x-forwarded-for': node }).address, address);
       assert.equal(clientOf({ forwarded: `for="${node}"` }).address, address);
     });
   }
 
-  it('of a proxy is trusted in whatever spelling', () => {
+  it('the address of a proxy is trusted in any spelling', () => {
     for (const proxy of ['::ffff:10.0.0.1', '[::ffff:a00:1]:80', '2001:DB8:0::1', '10.0.0.1']) {
       assert.equal(clientOf({ 'x-forwarded-for': `203.0.113.7, ${proxy}` }).address, '203.0.113.7');
     }
   });
 });
 
-it('a forwarded host that is not valid is a fault of the message', () => {
+it('an invalid forwarded host is recorded as an error of the message', () => {
   for (const [headers, code] of [
     [{ 'x-forwarded-proto': 'https', 'x-forwarded-host': 'a b' }, 'bad_host'],
     [{ forwarded: 'for=203.0.113.7;host="x/y"' }, 'bad_host'],

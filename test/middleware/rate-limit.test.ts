@@ -17,7 +17,7 @@ const limit: Limit = {
   ],
 };
 
-/** A limiter whose clock stands where the test puts it, in milliseconds. */
+/** Creates a limiter with a clock that the test sets, in milliseconds. */
 function makeLimiter(overrides: { store?: LimitStore } = {}) {
   const clock = { now: 0 };
   const captured = captureLog();
@@ -29,7 +29,7 @@ function makeLimiter(overrides: { store?: LimitStore } = {}) {
       return undefined;
     },
   );
-  /** The headers of the answer, and the refusal if it was one. */
+  /** Sends a request, and returns the response headers and the error if it was rejected. */
   const ask = async (options: TestContextOptions = {}) => {
     const ctx = makeContext({ peer: '192.0.2.1', ...options });
     try {
@@ -44,8 +44,8 @@ function makeLimiter(overrides: { store?: LimitStore } = {}) {
   return { clock, captured, ask };
 }
 
-describe('an answer', () => {
-  it('says what the quotas are, and where the client stands in the one that is nearest to its end', async () => {
+describe('a response', () => {
+  it('a response lists the quotas, and the state of the one with the fewest permits left', async () => {
     const { clock, ask } = makeLimiter();
     assert.deepEqual((await ask()).headers, {
       'ratelimit-policy': '"minute";q=3;w=60, "hour";q=5;w=3600',
@@ -60,8 +60,8 @@ describe('an answer', () => {
   });
 });
 
-describe('a refusal', () => {
-  it('is 429 with Retry-After, names the quota, and is logged', async () => {
+describe('a rejection', () => {
+  it('a rejection is 429 with Retry-After, names the quota, and is logged', async () => {
     const { clock, ask, captured } = makeLimiter();
     for (clock.now of [0, 1000, 2000]) await ask();
     clock.now = 2_001;
@@ -76,7 +76,7 @@ describe('a refusal', () => {
     );
   });
 
-  it('lets in after its Retry-After, and not a second sooner', async () => {
+  it('a request is allowed again after Retry-After, and not a second earlier', async () => {
     const { clock, ask } = makeLimiter();
     for (clock.now of [0, 500, 999]) await ask();
     clock.now = 10_000;
@@ -87,7 +87,7 @@ describe('a refusal', () => {
     assert.equal((await ask()).refusal, undefined);
   });
 
-  it('lets in after its Retry-After when several quotas are used up', async () => {
+  it('a request is allowed again after Retry-After when several quotas are exceeded', async () => {
     const { clock, ask } = makeLimiter();
     for (clock.now of [0, 1000, 120_000, 121_000, 122_000]) assert.equal((await ask()).refusal, undefined);
     clock.now = 123_000;
@@ -99,14 +99,14 @@ describe('a refusal', () => {
     assert.equal((await ask()).refusal, undefined);
   });
 
-  it('does not count: a client that keeps knocking is let in as soon as one that waits', async () => {
+  it('a rejection does not count: a client that keeps trying is allowed as early as one that waits', async () => {
     const { clock, ask } = makeLimiter();
     for (let times = 0; times < 3; times += 1) await ask();
     for (clock.now = 100; clock.now < 60_000; clock.now += 100) assert.ok((await ask()).refusal);
     assert.equal((await ask()).refusal, undefined);
   });
 
-  it('asks to wait a second at least', async () => {
+  it('a rejection asks to wait for at least one second', async () => {
     const { clock, ask } = makeLimiter();
     for (let times = 0; times < 3; times += 1) await ask();
     clock.now = 59_999.9;
@@ -115,28 +115,28 @@ describe('a refusal', () => {
 });
 
 describe('a client', () => {
-  it('is an IPv4 address', async () => {
+  it('a client is counted by its IPv4 address', async () => {
     const { ask } = makeLimiter();
     for (let times = 0; times < 3; times += 1) await ask({ peer: '192.0.2.1' });
     assert.ok((await ask({ peer: '192.0.2.1' })).refusal);
     assert.equal((await ask({ peer: '192.0.2.2' })).refusal, undefined);
   });
 
-  it('is a /64 of IPv6, whose addresses one subscriber can change at will', async () => {
+  it('an IPv6 client is counted by its /64, in which one subscriber can use any address', async () => {
     const { ask } = makeLimiter();
     for (const peer of ['2001:db8:1:2::1', '2001:db8:1:2:ffff::', '2001:0DB8:1:2::3']) await ask({ peer });
     assert.ok((await ask({ peer: '2001:db8:1:2::4' })).refusal);
     assert.equal((await ask({ peer: '2001:db8:1:3::1' })).refusal, undefined);
   });
 
-  it('is counted for what matches no route as well', async () => {
+  it('requests for unknown paths count as well', async () => {
     const { ask } = makeLimiter();
     for (let times = 0; times < 3; times += 1) await ask({ target: '/nothing' });
     assert.ok((await ask({ route: testRoute('GET', '/', () => 1) })).refusal);
   });
 });
 
-it('a probe is neither counted nor refused', async () => {
+it('a probe is neither counted nor rejected', async () => {
   const { ask } = makeLimiter();
   const route = testRoute('GET', '/live', () => 1, { limit: 'exempt' });
   for (let times = 0; times < 10; times += 1) {
@@ -145,7 +145,7 @@ it('a probe is neither counted nor refused', async () => {
   assert.equal((await ask()).headers.ratelimit, '"minute";r=2;t=60');
 });
 
-it('a store that answers later is waited for', async () => {
+it('an asynchronous store is awaited', async () => {
   const memory = createMemoryLimitStore({ maxClients: 10, now: () => 0 });
   const { ask } = makeLimiter({ store: { take: async (asked, key) => memory.take(asked, key) } });
   for (let times = 0; times < 3; times += 1) assert.equal((await ask()).refusal, undefined);

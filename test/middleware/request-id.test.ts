@@ -13,7 +13,7 @@ const layer = { name: 'request-id', run: requestId() };
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
 
-/** The id that a request with these headers gets. */
+/** Returns the id of a request with these headers. */
 function idOf(headers: Record<string, string>): string {
   const ctx = makeContext({ headers });
   compose([layer], () => undefined)(ctx);
@@ -23,7 +23,8 @@ function idOf(headers: Record<string, string>): string {
 
 describe('the id of a request', () => {
   for (const id of ['a', 'A-Za-z_0.9', '8f7d6e5c-4b3a-2910-8765-4321fedcba98', 'x'.repeat(128)]) {
-    it(`is the client's ${id.slice(0, 40)}`, () => assert.equal(idOf({ 'x-request-id': id }), id));
+    it(`the id of a request is the acceptable id of the client: ${id.slice(0, 40)}`, () =>
+      assert.equal(idOf({ 'x-request-id': id }), id));
   }
 
   const refused = [
@@ -39,23 +40,23 @@ describe('the id of a request', () => {
     '$(id)',
     'é',
     'a\n',
-    // Credentials, which would be in every line of the request.
+    // Credentials, which would appear in every log line of the request.
     `sot_${'x'.repeat(32)}`,
     'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl',
   ];
   for (const id of refused) {
-    it(`is a new one instead of ${JSON.stringify(id.slice(0, 20))}`, () =>
+    it(`an unacceptable id is replaced by a new one: ${JSON.stringify(id.slice(0, 20))}`, () =>
       assert.match(idOf({ 'x-request-id': id }), uuid));
   }
 
-  it('is another for each request that brings none', () => assert.notEqual(idOf({}), idOf({})));
+  it('each request without an id gets a different one', () => assert.notEqual(idOf({}), idOf({})));
 
-  it('is the trace id of a traceparent', () => {
+  it('the id of a request is the trace id of its traceparent', () => {
     assert.equal(idOf({ traceparent: `00-${trace}-00f067aa0ba902b7-01` }), trace);
     assert.equal(idOf({ traceparent: `cc-${trace}-00f067aa0ba902b7-01-what-the-future-will-be` }), trace);
   });
 
-  it('is the X-Request-ID where both are there', () => {
+  it('X-Request-ID has precedence over traceparent', () => {
     assert.equal(idOf({ 'x-request-id': 'mine', traceparent: `00-${trace}-00f067aa0ba902b7-01` }), 'mine');
     assert.equal(idOf({ 'x-request-id': 'not mine', traceparent: `00-${trace}-00f067aa0ba902b7-01` }), trace);
   });
@@ -67,13 +68,13 @@ describe('the id of a request', () => {
     `00-${trace.toUpperCase()}-00f067aa0ba902b7-01`,
     `00-${trace}`,
   ]) {
-    it(`is a new one instead of the traceparent "${traceparent}"`, () =>
+    it(`an invalid traceparent is replaced by a new id: "${traceparent}"`, () =>
       assert.match(idOf({ traceparent }), uuid));
   }
 });
 
-describe('a line that is logged while a request is handled', () => {
-  it('has the id of its own request, at any depth, and without it being passed', async (t) => {
+describe('a log line', () => {
+  it('a log line has the id of its request at any call depth, without passing the id', async (t) => {
     const captured = captureLog();
     const deep = async () => {
       await delay(1);
@@ -104,7 +105,7 @@ describe('a line that is logged while a request is handled', () => {
     }
   });
 
-  it('has none outside of any request', () => {
+  it('a log line outside a request has no request id', () => {
     const { log, lines } = captureLog();
     log.info('user.created');
     assert.equal(currentRequest(), undefined);
@@ -112,7 +113,7 @@ describe('a line that is logged while a request is handled', () => {
   });
 });
 
-it('a problem names the id that the client can quote', async (t) => {
+it('a problem contains the request id for the client to quote', async (t) => {
   const server = await mustStartServer(t, { layers: [layer], routes: [] });
   const { json, headers } = await server.request({ headers: { 'x-request-id': 'abc' } });
   assert.deepEqual([json.request_id, headers['x-request-id']], ['abc', 'abc']);

@@ -42,7 +42,7 @@ function start(
 
 const user = testRoute('GET', '/users/:id', ({ params }) => params, { params: z.object({ id: z.string() }) });
 
-/** The lines of an event without the fields that differ from run to run. */
+/** Returns the lines of an event without the fields that vary between runs. */
 function linesOf(captured: CapturedLog, event: string) {
   return captured.of(event).map(({ timestamp, duration_ms, ...line }) => {
     assert.ok(Math.abs(Date.parse(String(timestamp)) - Date.now()) < 60_000);
@@ -52,7 +52,7 @@ function linesOf(captured: CapturedLog, event: string) {
 }
 
 describe('a request', () => {
-  it('leaves a line when it starts and one when it is complete', async (t) => {
+  it('a request is logged when it starts and when it is complete', async (t) => {
     const server = await start(t, [user]);
     await server.request({ path: '/users/7?limit=10', headers: { 'x-request-id': 'abc' } });
     assert.deepEqual(linesOf(server.log, 'http.request.start'), [
@@ -81,14 +81,14 @@ describe('a request', () => {
     ]);
   });
 
-  it('is told how long it took, in milliseconds, as the log says', async (t) => {
+  it('X-Process-Time is the logged duration in milliseconds', async (t) => {
     const server = await start(t, [user]);
     const { headers } = await server.request({ path: '/users/7' });
     assert.match(String(headers['x-process-time']), /^\d+\.\d{3}$/);
     assert.equal(server.log.of('http.request.complete')[0]?.duration_ms, Number(headers['x-process-time']));
   });
 
-  it('has the values of secret parameters masked', async (t) => {
+  it('values of secret parameters are masked in the log', async (t) => {
     const server = await start(t, [user]);
     await server.request({ path: '/users/7?token=abc&limit=1&api%5Fkey=def&access_token=ghi' });
     const [line] = server.log.of('http.request.start');
@@ -99,7 +99,7 @@ describe('a request', () => {
     assert.ok(!/abc|def|ghi/.test(server.log.text()));
   });
 
-  it('has the e-mail addresses in its path and its query masked', async (t) => {
+  it('e-mail addresses in path and query are masked in the log', async (t) => {
     const server = await start(t, [user]);
     await server.request({
       path: '/users/ada%40example.org?email=grace@example.org&also=emmy%40example.org',
@@ -111,7 +111,7 @@ describe('a request', () => {
     assert.ok(!/ada@|grace@|emmy%40/.test(server.log.text()));
   });
 
-  it('cannot write lines or fields of its own into the log', async (t) => {
+  it('a request cannot inject lines or fields into the log', async (t) => {
     const server = await start(t, [user]);
     await server.request({ path: '/users/%22,%22admin%22:true%E2%80%A8%7B?%22x%22:1' });
     const [line] = linesOf(server.log, 'http.request.complete');
@@ -119,7 +119,7 @@ describe('a request', () => {
     assert.equal(server.log.lines().length, 2);
   });
 
-  it('that is refused leaves one complete line with the status, the code and the layer of the refusal', async (t) => {
+  it('a rejected request has one complete line with status, code and layer', async (t) => {
     const refuse: Layer = {
       name: 'gate',
       run: () => assert.fail(new AppError('forbidden', 'No.', { layer: 'gate' })),
@@ -139,7 +139,7 @@ describe('a request', () => {
     ['at once', () => assert.fail(new TypeError('broken'))],
     ['later', () => Promise.reject(new TypeError('broken'))],
   ] as const) {
-    it(`whose handler breaks ${when} leaves one complete line, an error`, async (t) => {
+    it(`a request whose handler throws ${when} has one complete line at level ERROR`, async (t) => {
       const server = await start(t, [testRoute('GET', '/', fail)]);
       await server.request();
       const [line, ...more] = linesOf(server.log, 'http.request.complete');
@@ -147,7 +147,7 @@ describe('a request', () => {
     });
   }
 
-  it('that matches no route has null for it', async (t) => {
+  it('a request without a matching route is logged with route null', async (t) => {
     const server = await start(t, [user]);
     await server.request({ path: '/nothing' });
     const [line] = linesOf(server.log, 'http.request.complete');
@@ -155,8 +155,8 @@ describe('a request', () => {
   });
 });
 
-describe('a streamed answer', () => {
-  it('is complete when it has been sent', async (t) => {
+describe('a streamed response', () => {
+  it('a streamed response is complete when it has been sent', async (t) => {
     const payload = new Readable({ read() {} });
     payload.push('first');
     const server = await start(t, [testRoute('GET', '/', () => stream(payload, 'text/plain'))]);
@@ -172,7 +172,7 @@ describe('a streamed answer', () => {
     assert.deepEqual([line?.status_code, more], [200, []]);
   });
 
-  it('is complete when its client is gone, before the stream or within it', async (t) => {
+  it('a streamed response is complete when its client disconnects, before or during the stream', async (t) => {
     for (const wait of [false, true]) {
       const captured = captureLog();
       const server = await start(
@@ -194,7 +194,7 @@ describe('a streamed answer', () => {
 });
 
 describe('Server-Timing', () => {
-  it('has an entry for each layer inside and one for the handler, each with its own time, where it is turned on', async (t) => {
+  it('Server-Timing has an entry with its own time for each inner layer and for the handler, if enabled', async (t) => {
     const slow: Layer = {
       name: 'slow',
       run: (ctx, next) => new Promise((resolve) => setTimeout(resolve, 30)).then(() => next(ctx)),
@@ -218,7 +218,7 @@ describe('Server-Timing', () => {
     );
   });
 
-  it('is not sent where it is off', async (t) => {
+  it('Server-Timing is not sent if disabled', async (t) => {
     const server = await start(t, [user]);
     assert.equal((await server.request({ path: '/users/7' })).headers['server-timing'], undefined);
   });
@@ -229,7 +229,7 @@ describe('the body of a request', () => {
   const layers: Layer[] = [{ name: 'content-validation', run: contentValidation() }];
   const headers = { 'content-type': 'application/json', 'x-request-id': 'abc' };
 
-  it('is logged in debug: its first 256 characters, masked before they are cut', async (t) => {
+  it('the first 256 characters of a request body are logged in debug mode, masked before truncation', async (t) => {
     const server = await start(t, [echo], { bodies: true, layers });
     await server.request({
       method: 'POST',
@@ -241,7 +241,7 @@ describe('the body of a request', () => {
     assert.equal(line?.body, `{"password":"***REDACTED***","name":"${'y'.repeat(219)}… [+83 characters]`);
   });
 
-  it('is not logged otherwise', async (t) => {
+  it('request bodies are not logged outside debug mode', async (t) => {
     const server = await start(t, [echo], { layers });
     await server.request({ method: 'POST', headers, body: '{"name":"Ada"}' });
     assert.ok(!server.log.text().includes('Ada'));

@@ -14,7 +14,7 @@ const defaults: SecurityHeadersOptions = {
   server: '',
 };
 
-/** The headers that the layer sets for a request that came over `scheme`. */
+/** Returns the headers that the layer sets for a request over `scheme`. */
 function headersOf(options: Partial<SecurityHeadersOptions> = {}, scheme: 'http' | 'https' = 'http') {
   const ctx = makeContext();
   ctx.scheme = scheme;
@@ -26,7 +26,7 @@ function headersOf(options: Partial<SecurityHeadersOptions> = {}, scheme: 'http'
 }
 
 describe('the security headers', () => {
-  it('forbid everything that an answer of an API must never be used for', () => {
+  it('the security headers forbid all browser features that an API response does not need', () => {
     assert.deepEqual(
       { ...headersOf() },
       {
@@ -43,7 +43,7 @@ describe('the security headers', () => {
     );
   });
 
-  it('have the policy that is set beside the built-in one, which it cannot weaken, and the server name', () => {
+  it('the configured policy is sent beside the built-in one, which it cannot weaken, and the server name is sent', () => {
     const headers = headersOf({ contentSecurityPolicy: "default-src 'self'", server: 'undisclosed' });
     assert.deepEqual(
       [headers['content-security-policy'], headers.server],
@@ -54,7 +54,7 @@ describe('the security headers', () => {
     );
   });
 
-  it('ask for HTTPS only of those who came by it, and only where that is on', () => {
+  it('HSTS is sent only on HTTPS requests, and only if enabled', () => {
     assert.equal(headersOf({ hsts: true }, 'http')['strict-transport-security'], undefined);
     assert.equal(headersOf({ hsts: false }, 'https')['strict-transport-security'], undefined);
     assert.equal(
@@ -65,7 +65,7 @@ describe('the security headers', () => {
     assert.equal(preloaded, 'max-age=31536000; includeSubDomains; preload');
   });
 
-  it('stand on refusals and faults too, and a route may replace one', async (t) => {
+  it('error responses have the security headers too, and a route may replace one', async (t) => {
     const server = await mustStartServer(t, {
       layers: [{ name: 'security-headers', run: securityHeaders(defaults) }],
       routes: [
@@ -85,7 +85,7 @@ describe('the security headers', () => {
   });
 });
 
-describe('beside helmet with the same options', () => {
+describe('comparison with helmet and the same options', () => {
   const theirs: Record<string, string> = {};
   const { request, response } = makeContext();
   helmet({
@@ -112,8 +112,8 @@ describe('beside helmet with the same options', () => {
       .split(';')
       .map((each) => each.trim());
 
-  // Theirs alone. The first four tell browsers of long ago, or Flash and PDF readers, what they would not do to an
-  // API; the last asks for a process of its own, which an answer without a page has no use for.
+  // Set by helmet only. The first four address old browsers, or Flash and PDF readers, which are irrelevant for an
+  // API. The last requests a separate process, which a response that is not a page does not need.
   const theirsAlone = [
     'x-dns-prefetch-control',
     'x-download-options',
@@ -121,18 +121,18 @@ describe('beside helmet with the same options', () => {
     'x-xss-protection',
     'origin-agent-cluster',
   ];
-  // Ours alone: helmet leaves both to others.
+  // Set by our layer only: helmet does not set them.
   const oursAlone = ['permissions-policy', 'cache-control'];
 
   for (const name of Object.keys(theirs).filter((each) => !theirsAlone.includes(each))) {
-    it(`${name} has the same value`, () => {
+    it(`${name} has the same value as from helmet`, () => {
       const [our, their] = [ours[name], theirs[name]];
       if (name === 'content-security-policy') assert.deepEqual(directives(our), directives(their));
       else assert.equal(our, their);
     });
   }
 
-  it('no header differs but those with a reason', () => {
+  it('only the listed headers differ from helmet', () => {
     const without = (names: string[], these: string[]) =>
       names.filter((each) => !these.includes(each)).sort();
     assert.deepEqual(without(Object.keys(theirs), Object.keys(ours)), [...theirsAlone].sort());

@@ -7,7 +7,7 @@ import { trustedHost } from '../../src/middleware/trusted-host.ts';
 import { makeContext, type TestContextOptions } from '../helpers/context.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
-/** Runs the layer, and the one that refuses what it finds; returns the code of the refusal, if there is one. */
+/** Runs the layer and message-errors, which throws what it finds. Returns the code of the error, if there is one. */
 function createCheck(allowed: string[]) {
   const run = compose(
     [
@@ -29,12 +29,12 @@ function createCheck(allowed: string[]) {
   };
 }
 
-it('where any host is served, every host passes, and none too', () => {
+it('with any host allowed, every host passes, and so does a missing one', () => {
   const check = createCheck(['*']);
   for (const host of ['example.org', '192.0.2.1:80', '[::1]', '']) assert.equal(check(host), undefined);
 });
 
-describe('where some hosts are served', () => {
+describe('a list of served hosts', () => {
   const allowed = ['example.org', '*.example.com', '::1', '2001:db8::5', '192.0.2.1'];
   const table: [host: string, code: string | undefined][] = [
     ['example.org', undefined],
@@ -63,13 +63,13 @@ describe('where some hosts are served', () => {
   ];
   const check = createCheck(allowed);
   for (const [host, code] of table) {
-    it(`"${host}" is ${code ?? 'served'}, the second time too`, () => {
+    it(`the host "${host}" is ${code ?? 'served'}, also the second time`, () => {
       assert.equal(check(host), code);
       assert.equal(check(host), code);
     });
   }
 
-  it('the host of an absolute-form target counts instead of the header', () => {
+  it('the host of an absolute-form target has precedence over the header', () => {
     assert.equal(check('example.org', { target: 'http://evil.example/' }), 'misdirected_request');
     assert.equal(check('evil.example', { target: 'http://example.org/' }), undefined);
   });
@@ -80,7 +80,7 @@ describe('where some hosts are served', () => {
   });
 });
 
-it('a fault that the server found is refused, whatever host is named', () => {
+it('an error that the server found is thrown for any host', () => {
   const ctx = makeContext({ headers: { host: 'evil.example' } });
   ctx.messageError = new AppError('uri_too_long', 'Too long.');
   const end = () => assert.fail('went on');
