@@ -26,7 +26,7 @@ const worker: ProcessReport = {
   secondsSinceHeartbeat: 0.4,
 };
 
-/** A fleet that says what it is told to. */
+/** A fleet with the given readiness and reports. */
 function fleetOf(parts: Partial<Fleet> = {}): Fleet {
   return {
     reports: () => [worker],
@@ -56,7 +56,7 @@ async function mustListen(t: TestContext, fleet: Fleet, token = '', how: Partial
   };
 }
 
-/** The status of an answer on a connection of `agent`, which keeps it. */
+/** Returns the status of an answer on a connection that `agent` keeps open. */
 function statusOf(port: number, agent: Agent, path: string): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     httpRequest({ port, host: '127.0.0.1', path, agent }, (response) => {
@@ -68,7 +68,7 @@ function statusOf(port: number, agent: Agent, path: string): Promise<number | un
 }
 
 describe('the probes', () => {
-  test('livez passes whatever the workers do', async (t) => {
+  test('/livez is 200 whatever the state of the workers', async (t) => {
     const { get } = await mustListen(
       t,
       fleetOf({ readiness: async () => ({ ready: false, detail: 'No worker answers.' }) }),
@@ -78,14 +78,14 @@ describe('the probes', () => {
     assert.deepEqual(answer.json, { status: 'pass' });
   });
 
-  test('readyz is 200 with the reason while the fleet is ready', async (t) => {
+  test('/readyz is 200 with the reason while the fleet is ready', async (t) => {
     const { get } = await mustListen(t, fleetOf());
     const answer = await get('/readyz');
     assert.equal(answer.status, 200);
     assert.deepEqual(answer.json, { status: 'pass', detail: '1 of 1 workers answer.' });
   });
 
-  test('readyz is 503 with the reason while it is not', async (t) => {
+  test('/readyz is 503 with the reason while the fleet is not ready', async (t) => {
     const { get } = await mustListen(
       t,
       fleetOf({ readiness: async () => ({ ready: false, detail: 'No worker answers.' }) }),
@@ -95,7 +95,7 @@ describe('the probes', () => {
     assert.deepEqual(answer.json, { status: 'fail', detail: 'No worker answers.' });
   });
 
-  test('are answered while clients that have asked once hold every connection', async (t) => {
+  test('probes are answered while idle clients hold every connection', async (t) => {
     const captured = captureLog('DEBUG');
     const server = createManagementServer({
       fleet: fleetOf(),
@@ -118,7 +118,7 @@ describe('the probes', () => {
     }
   });
 
-  test('are answered while other requests are under way on as many connections as those may have', async (t) => {
+  test('probes are answered while other requests have reached their limit of connections', async (t) => {
     const scraped = createDeferred();
     const collectMetrics = async () => {
       await scraped.promise;
@@ -147,7 +147,7 @@ describe('the probes', () => {
     assert.deepEqual([statuses.filter((status) => status === 200).length, statuses.length], [14, 16]);
   });
 
-  test('leave no line in the log', async (t) => {
+  test('probes are not logged', async (t) => {
     const { get, log } = await mustListen(t, fleetOf());
     await get('/livez');
     await get('/readyz');
@@ -155,7 +155,7 @@ describe('the probes', () => {
   });
 });
 
-test('metrics are those of the fleet, in the text format of Prometheus', async (t) => {
+test('/metrics returns the metrics of the fleet in the text format of Prometheus', async (t) => {
   const metrics = createMetrics();
   metrics.counter({ name: 'cakes_total', help: 'Cakes that were baked.' }).of().add(3);
   const { get } = await mustListen(t, fleetOf({ collectMetrics: async () => metrics.snapshot() }));
@@ -166,7 +166,7 @@ test('metrics are those of the fleet, in the text format of Prometheus', async (
   assert.match(answer.text, /^cakes_total 3$/m);
 });
 
-test('workers are listed with what is known of each, in snake_case and rounded', async (t) => {
+test('/workers lists the reports of all processes in snake_case, rounded', async (t) => {
   const { get } = await mustListen(t, fleetOf());
   const answer = await get('/workers');
   assert.equal(answer.headers['content-type'], 'application/json');
@@ -188,7 +188,7 @@ test('workers are listed with what is known of each, in snake_case and rounded',
   ]);
 });
 
-test('every answer forbids to keep it and to guess its type, errors too', async (t) => {
+test('every answer, including errors, forbids caching and type sniffing', async (t) => {
   const { get } = await mustListen(t, fleetOf(), 'correct-horse-battery');
   for (const path of ['/livez', '/readyz', '/metrics', '/workers', '/nothing']) {
     const { headers } = await get(path);
@@ -201,13 +201,13 @@ describe('with a token', () => {
   const token = 'correct-horse-battery';
 
   for (const path of ['/metrics', '/workers']) {
-    test(`${path} answers who shows it`, async (t) => {
+    test(`${path} answers a request with the token`, async (t) => {
       const { get } = await mustListen(t, fleetOf(), token);
       assert.equal((await get(path, { authorization: `Bearer ${token}` })).status, 200);
       assert.equal((await get(path, { authorization: `bearer ${token}` })).status, 200);
     });
 
-    test(`${path} refuses who shows none, and names the setting`, async (t) => {
+    test(`${path} rejects a request without a token, and names the setting`, async (t) => {
       const { get } = await mustListen(t, fleetOf(), token);
       const answer = await get(path);
       assert.equal(answer.status, 401);
@@ -217,7 +217,7 @@ describe('with a token', () => {
     });
 
     for (const shown of ['wrong', `${token}x`, token.slice(1), '', `Basic ${token}`]) {
-      test(`${path} refuses ${JSON.stringify(shown)}, and logs no token`, async (t) => {
+      test(`${path} rejects the Authorization ${JSON.stringify(shown)}, and logs no token`, async (t) => {
         const { get, log } = await mustListen(t, fleetOf(), token);
         const authorization = shown.startsWith('Basic') ? shown : `Bearer ${shown}`;
         const answer = await get(path, { authorization });
@@ -230,21 +230,21 @@ describe('with a token', () => {
   }
 
   for (const path of ['/livez', '/readyz']) {
-    test(`${path} asks for none`, async (t) => {
+    test(`${path} requires no token`, async (t) => {
       const { get } = await mustListen(t, fleetOf(), token);
       assert.equal((await get(path)).status, 200);
     });
   }
 });
 
-test('HEAD of a probe has its status and no body', async (t) => {
+test('HEAD of a probe returns its status without a body', async (t) => {
   const { ask } = await mustListen(t, fleetOf());
   const answer = await ask('HEAD', '/livez');
   assert.equal(answer.status, 200);
   assert.equal(answer.text, '');
 });
 
-test('any other path is 404 and any other method 405, as problems', async (t) => {
+test('an unknown path is a problem with 404, and a wrong method one with 405', async (t) => {
   const { get, ask } = await mustListen(t, fleetOf());
   assert.equal((await get('/api/v1/users')).json.code, 'not_found');
   const answer = await ask('POST', '/livez');
@@ -252,7 +252,7 @@ test('any other path is 404 and any other method 405, as problems', async (t) =>
   assert.equal(answer.json.code, 'method_not_allowed');
 });
 
-test('a fault of the fleet is a 500 that tells the client nothing and the log the rest', async (t) => {
+test('an error of the fleet is a 500 without details, and the log has the error', async (t) => {
   const { get, log } = await mustListen(
     t,
     fleetOf({
@@ -267,7 +267,7 @@ test('a fault of the fleet is a 500 that tells the client nothing and the log th
   assert.match(log.text(), /the channel is broken/);
 });
 
-describe('a message that is refused on the public port', () => {
+describe('a message that the public port rejects', () => {
   const end = 'Connection: close\r\n\r\n';
   const table: [what: string, bytes: string, status: number][] = [
     ['two Host fields', 'GET PATH HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: 127.0.0.1\r\n', 400],
@@ -288,7 +288,7 @@ describe('a message that is refused on the public port', () => {
     ['CONNECT', 'CONNECT PATH:443 HTTP/1.1\r\nHost: 127.0.0.1\r\n', 501],
   ];
   for (const [what, bytes, status] of table) {
-    test(`for ${what} is ${status} on the management port too, at every path`, async (t) => {
+    test(`a message with ${what} is answered with ${status} on the management port too, at every path`, async (t) => {
       const { port } = await mustListen(t, fleetOf());
       for (const path of ['/livez', '/readyz', '/metrics', '/workers', '/nothing']) {
         const target = bytes.startsWith('CONNECT') ? 'example.org' : path;
@@ -303,7 +303,7 @@ describe('a message that is refused on the public port', () => {
   }
 });
 
-describe('the host that a request names', () => {
+describe('the Host of a request', () => {
   const guarded = ['/metrics', '/workers', '/nothing'];
 
   for (const [listensOn, allowedHosts, host, allowed] of [
@@ -334,7 +334,7 @@ describe('the host that a request names', () => {
     ['strata.internal', [], 'other.internal', false],
   ] as const) {
     const listed = allowedHosts.length === 0 ? '' : ` with ${allowedHosts} allowed`;
-    test(`${JSON.stringify(host)} is ${allowed ? 'answered' : 'refused'} where the port is ${listensOn}${listed}`, async (t) => {
+    test(`the Host ${JSON.stringify(host)} is ${allowed ? 'accepted' : 'rejected'} on a port that listens on ${listensOn}${listed}`, async (t) => {
       const { get } = await mustListen(t, fleetOf(), '', { host: listensOn, allowedHosts });
       for (const path of guarded) {
         const { status, json } = await get(path, { host }).then((answer) => ({
@@ -349,7 +349,7 @@ describe('the host that a request names', () => {
   }
 });
 
-test('a request that names no host is answered by probes alone', async (t) => {
+test('only probes answer a request without a Host', async (t) => {
   const { port } = await mustListen(t, fleetOf());
   for (const [path, status] of [
     ['/metrics', 421],
@@ -364,12 +364,12 @@ test('a request that names no host is answered by probes alone', async (t) => {
   }
 });
 
-describe('guesses at the token', () => {
+describe('wrong tokens', () => {
   const token = 'correct-horse-battery';
   const right = { authorization: `Bearer ${token}` };
   const wrong = { authorization: 'Bearer wrong' };
 
-  test('have to wait longer and longer after five, at all paths together, and so does the right one', async (t) => {
+  test('after five wrong tokens at any path, each further token of the address has to wait longer, even the right one', async (t) => {
     let now = 0;
     const { get, log } = await mustListen(t, fleetOf(), token, { now: () => now });
     for (const path of ['/metrics', '/workers', '/metrics', '/workers', '/metrics', '/metrics']) {
@@ -395,7 +395,7 @@ describe('guesses at the token', () => {
     assert.doesNotMatch(log.text(), /wrong|correct-horse/);
   });
 
-  test('are forgotten after a quarter of an hour', async (t) => {
+  test('wrong tokens are forgotten after 15 minutes', async (t) => {
     let now = 0;
     const { get } = await mustListen(t, fleetOf(), token, { now: () => now });
     for (let round = 0; round < 2; round += 1) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createTokenGuesses } from '../../src/management/token-guesses.ts';
 
-test('every client waits for its own guesses', () => {
+test('a client waits only for its own wrong tokens', () => {
   const guesses = createTokenGuesses(() => 0);
   for (let guess = 0; guess < 6; guess += 1) guesses.wrong('192.0.2.1');
   assert.equal(guesses.wait('192.0.2.1'), 1000);
@@ -11,7 +11,7 @@ test('every client waits for its own guesses', () => {
   assert.equal(guesses.wait('192.0.2.1'), 0);
 });
 
-test('of more clients than are remembered, the one that was wrong longest ago is forgotten', () => {
+test('beyond the maximum number of clients, the one with the oldest wrong token is forgotten', () => {
   const guesses = createTokenGuesses(() => 0);
   for (let guess = 0; guess < 10; guess += 1) {
     guesses.wrong('first');

@@ -8,7 +8,7 @@ import {
 } from '../../src/observability/logger.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 
-/** A logger into memory with options of its own, and its lines. */
+/** Creates a logger with the given options that writes to memory. */
 function makeLogger(options: Partial<LoggerOptions> = {}) {
   let text = '';
   const destination = {
@@ -22,7 +22,7 @@ function makeLogger(options: Partial<LoggerOptions> = {}) {
 }
 
 describe('a line', () => {
-  it('is one JSON object with level, time and event, and then its fields', () => {
+  it('a line is a JSON object with level, time, event and its fields', () => {
     const { log, text, line } = makeLogger();
     log.info('user.created', { user_id: 7 });
     const { timestamp, ...rest } = line();
@@ -31,7 +31,7 @@ describe('a line', () => {
     assert.match(text(), /^[^\n]+\n$/);
   });
 
-  it('says which part of the program wrote it, and what was bound to that', () => {
+  it('a line has the name of its logger, and the bound fields', () => {
     const { log, line } = makeLogger({ base: { service: 'strata', environment: 'test' } });
     log.named('users').bind({ attempt: 2, api_key: 'abc' }).warning('user.updated', { user_id: 7 });
     const { timestamp, ...rest } = line();
@@ -47,7 +47,7 @@ describe('a line', () => {
     });
   });
 
-  it('has the caller, as file and line, where that is turned on', () => {
+  it('with includeCaller, a line has the file and line of its caller', () => {
     const { log, line } = makeLogger({ includeCaller: true });
     log.named('x').info('user.created');
     assert.match(String(line().caller), /test\/observability\/logger\.test\.ts:\d+$/);
@@ -56,13 +56,13 @@ describe('a line', () => {
     assert.equal('caller' in without.line(), false);
   });
 
-  it('has line breaks and quotes of its fields escaped, so that nobody can forge another', () => {
+  it('line breaks and quotes in fields are escaped, so that no field can forge a line', () => {
     const { log, text } = makeLogger();
     log.info('user.created', { name: '"}\n{"level":"error"\u2028' });
     assert.equal(text().split('\n').length, 2);
   });
 
-  it('that was written as JSON text has the same fields as any other', () => {
+  it('a line written as JSON text has the same standard fields', () => {
     const { log, line } = makeLogger({ base: { service: 'strata' } });
     log.named('http').line('INFO', 'http.request.start', ',"method":"GET"');
     const { timestamp, ...rest } = line();
@@ -79,7 +79,7 @@ describe('a line', () => {
 
 describe('the level', () => {
   for (const [index, level] of logLevels.entries()) {
-    it(`${level} lets through what is at least that`, () => {
+    it(`the level ${level} passes lines of at least that level`, () => {
       const { log, lines } = captureLog(level);
       log.debug('user.created');
       log.info('user.created');
@@ -97,7 +97,7 @@ describe('the level', () => {
       );
     });
 
-    it(`${level} holds for lines that come as JSON text, and for the loggers of parts`, () => {
+    it(`the level ${level} applies to lines written as JSON text, and to named loggers`, () => {
       const { log, lines } = captureLog(level);
       for (const each of logLevels) log.named('a').bind({ b: 1 }).line(each, 'user.created', '');
       assert.equal(lines().length, logLevels.length - index);
@@ -106,7 +106,7 @@ describe('the level', () => {
 });
 
 describe('an error', () => {
-  it('is written with its type, message, code, stack and causes', () => {
+  it('an error is written with its type, message, code, stack and causes', () => {
     const { log, line } = makeLogger();
     const cause = Object.assign(new TypeError('inner'), { code: 'ECONNREFUSED' });
     log.error('http.request.failed', { error: new Error('outer', { cause }) });
@@ -118,7 +118,7 @@ describe('an error', () => {
     assert.match(error.stack, /logger\.test\.ts/);
   });
 
-  it('has the passwords of URLs in its text masked', () => {
+  it('passwords of URLs in the message of an error are masked', () => {
     const { log, text } = makeLogger();
     log.error('database.unavailable', { error: new Error('no route to postgres://app:hunter2@db:5432/x') });
     assert.match(text(), /postgres:\/\/app:\*\*\*REDACTED\*\*\*@db/);
@@ -126,7 +126,7 @@ describe('an error', () => {
   });
 
   for (const thrown of ['text', 7, undefined, null]) {
-    it(`that is ${String(thrown)} is written as it is`, () => {
+    it(`the thrown value ${String(thrown)} is written unchanged`, () => {
       const { log, line } = makeLogger();
       log.error('http.request.failed', { error: thrown });
       assert.equal(line().error, thrown);
@@ -134,7 +134,7 @@ describe('an error', () => {
   }
 });
 
-describe('whatever the fields are', () => {
+describe('unusual fields', () => {
   const circle: Record<string, unknown> = { name: 'round' };
   circle.self = circle;
   const odd: [what: string, value: unknown][] = [
@@ -157,7 +157,7 @@ describe('whatever the fields are', () => {
     ['half of a surrogate pair', '\ud800'],
   ];
   for (const [what, value] of odd) {
-    it(`${what} does not keep the line from being written, nor the program from going on`, () => {
+    it(`a line with ${what} is written, and the logger does not throw`, () => {
       const { log, line } = makeLogger();
       log.info('user.created', { value });
       assert.equal(line().event, 'user.created');

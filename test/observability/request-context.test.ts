@@ -3,7 +3,7 @@ import { it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { currentRequest, runBeyondRequest, runInRequest } from '../../src/observability/request-context.ts';
 
-it('what a request starts knows its request, and nothing else does', async () => {
+it('code started by a request has the context of that request, and other code has none', async () => {
   const { signal } = new AbortController();
   const ids = await Promise.all(
     ['a', 'b', 'c'].map((id) =>
@@ -22,7 +22,7 @@ it('what a request starts knows its request, and nothing else does', async () =>
   assert.equal(currentRequest(), undefined);
 });
 
-it('what goes on beyond its request keeps the id, and is not ended with it', () => {
+it('work that outlives its request keeps the id, and is not aborted with it', () => {
   runInRequest({ id: 'a', signal: AbortSignal.abort() }, () => {
     const beyond = runBeyondRequest(currentRequest);
     assert.deepEqual([beyond?.id, beyond?.signal.aborted], ['a', false]);

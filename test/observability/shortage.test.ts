@@ -22,16 +22,16 @@ describe('a shortage', () => {
     ['a text', 'EMFILE', undefined],
     ['nothing', undefined, undefined],
   ] as const) {
-    it(`of ${resource ?? 'nothing'} is what ${what} means`, () => assert.equal(shortageOf(error), resource));
+    it(`${what} is a shortage of ${resource ?? 'nothing'}`, () => assert.equal(shortageOf(error), resource));
   }
 
-  it('with a cause that is itself is looked through once', () => {
+  it('an error that is its own cause is searched once', () => {
     const error = new Error('circular');
     error.cause = error;
     assert.equal(shortageOf(error), undefined);
   });
 
-  it('is counted each time and logged once in ten seconds', (t) => {
+  it('a shortage is counted each time, and logged once in ten seconds', (t) => {
     let now = 0;
     t.mock.method(performance, 'now', () => now);
     const { log, of } = captureLog();

@@ -8,7 +8,7 @@ function limitsOf(files: number, env: Readonly<Record<string, string>> = {}) {
   return connectionLimits(settings, files);
 }
 
-describe('the connections of a process', () => {
+describe('connectionLimits', () => {
   for (const [files, max, maxPerAddress, maxManagement] of [
     [32, 1, 1, 16],
     [64, 16, 4, 16],
@@ -17,7 +17,7 @@ describe('the connections of a process', () => {
     [20_000, 10_000, 2_500, 256],
     [Number.POSITIVE_INFINITY, 10_000, 2_500, 256],
   ] as const) {
-    it(`are ${max}, ${maxPerAddress} an address and ${maxManagement} for management with ${files} files`, () => {
+    it(`with ${files} files the limits are ${max} connections, ${maxPerAddress} per address, and ${maxManagement} for management`, () => {
       const limits = limitsOf(files);
       assert.deepEqual(
         [limits.max, limits.maxPerAddress, limits.maxManagement],
@@ -27,16 +27,16 @@ describe('the connections of a process', () => {
     });
   }
 
-  it('are as many as the settings want where the system allows more', () => {
+  it('the settings apply if the system allows more', () => {
     const limits = limitsOf(20_000, { APP_MAX_CONNECTIONS: '50', APP_MAX_CONNECTIONS_PER_ADDRESS: '7' });
     assert.deepEqual([limits.max, limits.maxPerAddress, limits.warning], [50, 7, undefined]);
   });
 
-  it('of one address are never more than all', () => {
+  it('the limit per address never exceeds the limit of all', () => {
     assert.equal(limitsOf(256, { APP_MAX_CONNECTIONS_PER_ADDRESS: '5000' }).maxPerAddress, 160);
   });
 
-  it('are fewer than the settings want with a warning that names the limit that would do', () => {
+  it('a limit below the settings comes with a warning that names the required ulimit', () => {
     assert.match(
       limitsOf(1024).warning ?? '',
       /allows 1024 open files, so at most 832 .*ulimit -n\) to 10330/,
@@ -44,6 +44,6 @@ describe('the connections of a process', () => {
   });
 });
 
-it('the limit of this process is a number of files', () => {
+it('readFileLimit returns a positive number', () => {
   assert.ok(readFileLimit() > 0);
 });

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { createLifecycle } from '../../src/program/lifecycle.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 
-/** A lifecycle, and what was closed of it so far. */
+/** A lifecycle, and the names of the parts closed so far. */
 function makeLifecycle() {
   const captured = captureLog();
   const lifecycle = createLifecycle(captured.log);
@@ -21,12 +21,12 @@ function makeLifecycle() {
   return { lifecycle, open, closed, captured };
 }
 
-describe('what was opened', () => {
-  it('is handed to the one who opened it', async () => {
+describe('opened parts', () => {
+  it('open() resolves with the opened part', async () => {
     assert.equal(await makeLifecycle().open('database'), 'database');
   });
 
-  it('is closed in reverse order, each part after the one before', async () => {
+  it('parts close in reverse order, one after the other', async () => {
     const { lifecycle, open, closed } = makeLifecycle();
     let isServerClosed = false;
     await open('embedded');
@@ -39,7 +39,7 @@ describe('what was opened', () => {
     assert.deepEqual(closed, ['server', 'database', 'embedded']);
   });
 
-  it('is closed once, however often that is asked', async () => {
+  it('closeAll() called twice closes each part once', async () => {
     const { lifecycle, open, closed } = makeLifecycle();
     await open('server');
     await Promise.all([lifecycle.closeAll(), lifecycle.closeAll()]);
@@ -54,7 +54,7 @@ describe('a part that does not close', () => {
     ['throws', () => assert.fail('stuck')],
   ];
   for (const [how, close] of failures) {
-    it(`because it ${how} keeps no other from closing, and is logged by its name`, async () => {
+    it(`a part that ${how} is logged by its name, and the others still close`, async () => {
       const { lifecycle, open, closed, captured } = makeLifecycle();
       await open('database');
       await open('server', close);
@@ -66,7 +66,7 @@ describe('a part that does not close', () => {
     });
   }
 
-  it('in time is left behind at its deadline', async () => {
+  it('a part that exceeds its deadline is abandoned', async () => {
     const { lifecycle, open, closed, captured } = makeLifecycle();
     await open('database');
     await open('server', () => new Promise(() => {}), 20);
@@ -76,7 +76,7 @@ describe('a part that does not close', () => {
   });
 });
 
-it('a part that cannot be opened is not closed, and says why to the one who opened it', async () => {
+it('a part that fails to open is not closed, and open() rejects with its error', async () => {
   const { lifecycle, open, closed } = makeLifecycle();
   await open('database');
   const failing = lifecycle.open(

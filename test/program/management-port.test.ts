@@ -28,7 +28,7 @@ function open(t: TestContext, management: { port: number; mayMove: boolean } | n
   return { captured, lifecycle, url: openManagementPort(settings, fleet, captured.log, lifecycle) };
 }
 
-/** A port that somebody else has. */
+/** A port that is in use. */
 async function mustTakePort(t: TestContext): Promise<number> {
   const other = createServer().listen(0, '127.0.0.1');
   t.after(() => other.close());
@@ -38,7 +38,7 @@ async function mustTakePort(t: TestContext): Promise<number> {
   return address.port;
 }
 
-test('the port is opened, said in the log, and closed with the program', async (t) => {
+test('the management port is opened, logged, and closed with the lifecycle', async (t) => {
   const { captured, lifecycle, url } = open(t, { port: 0, mayMove: false });
   const opened = await url;
   assert.equal(captured.of('management.ready')[0]?.url, opened);
@@ -47,13 +47,13 @@ test('the port is opened, said in the log, and closed with the program', async (
   await assert.rejects(fetch(`${opened}/livez`));
 });
 
-test('a port that is off is not opened', async (t) => {
+test('a disabled management port is not opened', async (t) => {
   const { captured, url } = open(t, null);
   assert.equal(await url, null);
   assert.equal(captured.text(), '');
 });
 
-test('a chosen port that is taken ends the start with a sentence that names the setting', async (t) => {
+test('a configured port that is taken fails the start with a sentence that names the setting', async (t) => {
   const port = await mustTakePort(t);
   await assert.rejects(open(t, { port, mayMove: false }).url, (error) => {
     assert.ok(error instanceof StartError);
@@ -62,7 +62,7 @@ test('a chosen port that is taken ends the start with a sentence that names the 
   });
 });
 
-test('the usual port gives way locally when it is taken, with a warning', async (t) => {
+test('in local, a default port that is taken is replaced by a free one, with a warning', async (t) => {
   const port = await mustTakePort(t);
   const { captured, url } = open(t, { port, mayMove: true });
   const opened = await url;

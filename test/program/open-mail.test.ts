@@ -26,9 +26,9 @@ async function mustOpen(t: TestContext, env: Record<string, string>) {
   return { folder, lifecycle, settings, log, mail: await openMail(settings, log, lifecycle) };
 }
 
-describe('mail leaves', () => {
+describe('openMail', () => {
   for (const environment of ['local', 'test']) {
-    it(`to files in the data folder in ${environment}, as long as no server is named`, async (t) => {
+    it(`in ${environment} without a mail server, mail is written to files in the data folder`, async (t) => {
       const { mail: queue, lifecycle, folder } = await mustOpen(t, { APP_ENVIRONMENT: environment });
       assert.deepEqual(readdirSync(folder), []);
       queue.post(mail);
@@ -37,7 +37,7 @@ describe('mail leaves', () => {
     });
   }
 
-  it('not at all in staging and production without a server', async (t) => {
+  it('in staging and production without a mail server, mail is disabled', async (t) => {
     for (const environment of ['staging', 'production']) {
       const env = { ...deployed, APP_ENVIRONMENT: environment, APP_ALLOWED_HOSTS: 'api.example.com' };
       const { mail: queue, lifecycle, folder } = await mustOpen(t, env);
@@ -48,7 +48,7 @@ describe('mail leaves', () => {
     }
   });
 
-  it('by the server that the settings name, and what was posted last is sent before the end', async (t) => {
+  it('mail goes to the configured server, and queued mail is sent before the queue stops', async (t) => {
     const server = await mustStartSmtpServer(t);
     const env = { ...deployed, APP_SMTP_URL: `smtp://127.0.0.1:${server.port}` };
     const { mail: queue, lifecycle } = await mustOpen(t, env);
@@ -58,7 +58,7 @@ describe('mail leaves', () => {
     assert.equal(server.received.length, 1);
   });
 
-  it('by another mailer, or not at all, where the start says so', async (t) => {
+  it('a given mailer replaces the configured one, and null disables mail', async (t) => {
     const { settings, log, lifecycle } = await mustOpen(t, {});
     const mails = captureMail();
     const queue = await openMail(settings, log, lifecycle, mails);

@@ -14,15 +14,15 @@ import { testSecret } from '../helpers/test-secret.ts';
 const secretsWith = (env: Record<string, string>) =>
   signingSecrets(loadSettings({ env, envFile: null }).settings);
 
-describe('the secret of access tokens', () => {
-  it('is the one of the settings, and nothing is written', async (t) => {
+describe('signingSecrets', () => {
+  it('a secret in the settings is used, and no file is written', async (t) => {
     const folder = await mustMakeFolder(t);
     const secrets = secretsWith({ APP_DATA_DIR: folder, SECURITY_JWT_SECRET: testSecret });
     assert.deepEqual(secrets, [testSecret]);
     assert.deepEqual(readdirSync(folder), []);
   });
 
-  it('is made at the first start without one, for its owner alone, and is the same at the next', async (t) => {
+  it('without a configured secret, the first start creates a file that only its owner can read, and the next start reuses it', async (t) => {
     const dataDir = join(await mustMakeFolder(t), 'deep', 'data');
     const [secret = ''] = secretsWith({ APP_DATA_DIR: dataDir });
     assert.match(secret, /^[0-9a-f]{64}$/);
@@ -32,7 +32,7 @@ describe('the secret of access tokens', () => {
     assert.deepEqual(readdirSync(dataDir), ['jwt-secret']);
   });
 
-  it('is one for all processes that start at the same instant', async (t) => {
+  it('processes that start at the same time use the same secret', async (t) => {
     const folder = await mustMakeFolder(t);
     const program = `
       import { readSync } from 'node:fs';
@@ -52,19 +52,19 @@ describe('the secret of access tokens', () => {
     assert.match([...secrets][0] ?? '', /^[0-9a-f]{64}$/);
   });
 
-  it('is another one in each test process, which leaves nothing on disk', async (t) => {
+  it('a single test process gets a new secret, and writes no file', async (t) => {
     const folder = await mustMakeFolder(t);
     const env = { APP_DATA_DIR: folder, APP_ENVIRONMENT: 'test' };
     assert.notDeepEqual(secretsWith(env), secretsWith(env));
     assert.deepEqual(readdirSync(folder), []);
   });
 
-  it('is shared by the workers of a test, which must accept what each other signed', async (t) => {
+  it('the workers of a test share one secret, since each verifies tokens of the others', async (t) => {
     const env = { APP_DATA_DIR: await mustMakeFolder(t), APP_ENVIRONMENT: 'test', APP_WORKERS: '2' };
     assert.deepEqual(secretsWith(env), secretsWith(env));
   });
 
-  it('stops the start with a sentence, and never shows what the file holds, when it cannot be read or kept', async (t) => {
+  it('a file that cannot be read or written fails the start with a sentence that does not contain the secret', async (t) => {
     const folder = await mustMakeFolder(t);
     writeFileSync(join(folder, 'jwt-secret'), 'hunter2');
     const refusal = (dataDir: string) => {

@@ -7,7 +7,7 @@ import { request } from '../../helpers/http-client.ts';
 import { mustOpenJobsPages } from '../../helpers/jobs-pages.ts';
 
 for (const path of ['/jobs', '/jobs/17']) {
-  test(`${path} is a page under a policy that allows its own files alone, without a database too`, async (t) => {
+  test(`${path} is a page with a policy that allows only files of this server, even without a database`, async (t) => {
     const { page } = await mustOpenJobsPages(t, { database: null });
     const answer = await page(path);
     assert.equal(answer.status, 200);
@@ -19,7 +19,7 @@ for (const path of ['/jobs', '/jobs/17']) {
     assert.doesNotMatch(policy, /unsafe|https?:|\*/);
   });
 
-  test(`all that ${path} asks for is there, and from here`, async (t) => {
+  test(`all resources of ${path} exist on this server`, async (t) => {
     const { page } = await mustOpenJobsPages(t, { database: null });
     const { text } = await page(path);
     const links = Array.from(text.matchAll(/(?:src|href)="([^"#]+)"/g), ([, link = '']) => link);
@@ -29,7 +29,7 @@ for (const path of ['/jobs', '/jobs/17']) {
   });
 }
 
-test('scripts import nothing but each other', async (t) => {
+test('the scripts import only each other', async (t) => {
   const { page } = await mustOpenJobsPages(t, { database: null });
   const seen = new Set<string>();
   const visit = async (name: string): Promise<void> => {
@@ -48,7 +48,7 @@ test('scripts import nothing but each other', async (t) => {
   assert.ok(seen.size > 8);
 });
 
-test('what is no file of the pages is not found', async (t) => {
+test('a name that is no file of the dashboard is not found', async (t) => {
   const { page } = await mustOpenJobsPages(t, { database: null });
   for (const name of ['tsconfig.json', 'nothing.js', '..%2fpackage.json', '__proto__']) {
     const { status } = await page(`/jobs/assets/${name}`);
@@ -57,7 +57,7 @@ test('what is no file of the pages is not found', async (t) => {
   assert.equal((await page('/jobs/not-a-number')).status, 422);
 });
 
-test('a port that was given no jobs has no pages', async (t) => {
+test('a management server without jobs has no dashboard', async (t) => {
   const server = createManagementServer({
     fleet: {
       reports: () => [],

@@ -4,7 +4,7 @@ import { mustOpenJobsPages, managementToken as token } from '../../helpers/jobs-
 import { mustStoreJob, type StoredJob } from '../../helpers/stored-job.ts';
 import { mustConnect, mustCreateDatabase, mustOpenTestDatabase } from '../../helpers/test-database.ts';
 
-/** A job that holds a secret wherever a job can hold one. */
+/** A job with a secret in every place that can contain one. */
 const secretive: StoredJob = {
   state: 'failed',
   payload: { email: 'secret@example.com' },
@@ -18,7 +18,7 @@ const secretive: StoredJob = {
   ],
 };
 
-describe('who reads and who changes', () => {
+describe('access to the dashboard', () => {
   const cases = [
     { configured: false, loopback: true, shown: '', read: 200, contents: true, write: 403 },
     { configured: false, loopback: false, shown: '', read: 200, contents: false, write: 403 },
@@ -55,13 +55,13 @@ describe('who reads and who changes', () => {
     });
   }
 
-  test('a refusal to change names the setting', async (t) => {
+  test('a rejected change names the setting', async (t) => {
     const pages = await mustOpenJobsPages(t, { database: null });
     assert.match((await pages.change('queues/mail/pause')).json.detail, /set APP_MANAGEMENT_TOKEN/);
   });
 });
 
-describe('the Host of a request to a port of this machine alone', () => {
+describe('the Host of a request to a loopback port', () => {
   for (const [host, status] of [
     ['localhost:9181', 200],
     ['127.0.0.1:9181', 200],
@@ -73,14 +73,14 @@ describe('the Host of a request to a port of this machine alone', () => {
     ['127.0.0.1.rebound.example', 421],
     ['localhost.rebound.example:9181', 421],
   ] as const) {
-    test(`${host} is ${status}`, async (t) => {
+    test(`a request with the Host ${host} is answered with ${status}`, async (t) => {
       const database = await mustOpenTestDatabase(t);
       const { read } = await mustOpenJobsPages(t, { database, token });
       assert.equal((await read('jobs', '', { host })).status, status);
     });
   }
 
-  test('is one that the settings list where others reach the port by a name, with the token too', async (t) => {
+  test('on a port that others reach, a request with a token needs a Host of the settings too', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const { read, change } = await mustOpenJobsPages(t, { database, token, loopback: false });
     assert.equal((await read('jobs', token, { host: 'jobs.internal' })).status, 200);
@@ -105,7 +105,7 @@ test('the overview has counts, paused queues, runners and the last hour', async 
   assert.equal(Math.max(...finished), 1);
 });
 
-test('the list takes filters, with empty ones for none, and refuses what is none', async (t) => {
+test('the list accepts filters, ignores empty ones, and rejects invalid ones', async (t) => {
   const database = await mustOpenTestDatabase(t);
   await mustStoreJob(database.sql, { state: 'available', queue: 'mail' });
   const id = await mustStoreJob(database.sql, { state: 'failed', requestId: '8c1f-aa' });
@@ -120,7 +120,7 @@ test('the list takes filters, with empty ones for none, and refuses what is none
   }
 });
 
-test('one job has its history and what it holds', async (t) => {
+test('a job is returned with its history and its contents', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const id = await mustStoreJob(database.sql, secretive);
   const { read } = await mustOpenJobsPages(t, { database });
@@ -130,7 +130,7 @@ test('one job has its history and what it holds', async (t) => {
   assert.equal((await read(`jobs/${id + 1}`)).status, 404);
 });
 
-test('an operator retries, cancels and pauses, and the log says so', async (t) => {
+test('retries, cancellations and pauses by an operator are logged', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const failed = await mustStoreJob(database.sql, { state: 'failed', queue: 'mail' });
   const waiting = await mustStoreJob(database.sql, { state: 'available' });
@@ -155,7 +155,7 @@ test('an operator retries, cancels and pauses, and the log says so', async (t) =
   assert.equal(lines[2]?.queue, 'mail');
 });
 
-test('what cannot be done to a job is a conflict, and a queue without a proper name is refused', async (t) => {
+test('a change that the state of a job does not allow is a conflict, and an invalid queue name is rejected', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const done = await mustStoreJob(database.sql, { state: 'completed' });
   const pages = await mustOpenJobsPages(t, { database, token });
@@ -165,7 +165,7 @@ test('what cannot be done to a job is a conflict, and a queue without a proper n
   assert.deepEqual(pages.log.of('job.changed_by_hand'), []);
 });
 
-test('a job and a queue that there are not are not found, and nothing is changed or logged', async (t) => {
+test('changes of unknown jobs and queues are answered with 404, and nothing is changed or logged', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const pages = await mustOpenJobsPages(t, { database, token });
   for (const [path, detail] of [
@@ -182,7 +182,7 @@ test('a job and a queue that there are not are not found, and nothing is changed
   assert.deepEqual(pages.log.of('job.changed_by_hand'), []);
 });
 
-test('a wrong token is told from a missing one', async (t) => {
+test('a wrong token and a missing one have different problems', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const pages = await mustOpenJobsPages(t, { database, token });
   const wrong = await pages.read('overview', 'a wrong one');
@@ -191,7 +191,7 @@ test('a wrong token is told from a missing one', async (t) => {
   assert.match(missing.json.detail, /^Send the value of APP_MANAGEMENT_TOKEN/);
 });
 
-test('it is told how many failed jobs another attempt may help', async (t) => {
+test('the number of failed jobs that can be retried is returned', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const refused = { attempt: 1, at: '2026-01-31T12:00:00.000Z', code: 'refused', message: 'No.' } as const;
   await mustStoreJob(database.sql, { state: 'failed', queue: 'mail', errors: [refused] });
@@ -213,8 +213,8 @@ test('failed jobs are retried in a batch, for one queue or task', async (t) => {
   assert.deepEqual([line?.action, line?.queue, line?.retried], ['retry_failed', 'mail', 1]);
 });
 
-describe('without jobs to show', () => {
-  test('a database that is not open yet, that is none, and that has no table are said in a sentence', async (t) => {
+describe('the dashboard without data', () => {
+  test('a database that is not open yet, disabled or not migrated is a problem with a sentence', async (t) => {
     const empty = mustConnect(t, { url: await mustCreateDatabase(t, { empty: true }) });
     for (const [database, code, detail] of [
       [undefined, 'not_ready', /starting/],
@@ -231,7 +231,7 @@ describe('without jobs to show', () => {
     }
   });
 
-  test('a database that is away stops no probe', async (t) => {
+  test('probes are answered while the database is unavailable', async (t) => {
     const database = mustConnect(t, {
       url: 'postgres://nobody@127.0.0.1:1/nothing',
       connectTimeoutSeconds: 1,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { previewBody } from '../../../src/observability/log/body-preview.ts';
 
-describe('the preview of a body', () => {
+describe('previewBody', () => {
   const table: [body: string, type: string | undefined, preview: string][] = [
     ['{"name":"Ada","password":"abc"}', 'application/json', '{"name":"Ada","password":"***REDACTED***"}'],
     [
@@ -40,18 +40,18 @@ describe('the preview of a body', () => {
     ['abc', undefined, '[3 bytes of no type]'],
   ];
   for (const [body, type, preview] of table) {
-    it(`of ${body} as ${type ?? 'no type'} is ${preview}`, () =>
+    it(`the preview of ${body} as ${type ?? 'no type'} is ${preview}`, () =>
       assert.equal(previewBody(Buffer.from(body), type), preview));
   }
 
-  it('is cut after it is masked, so that no half of a secret is left over', () => {
+  it('a body is masked before it is cut, so that no half of a secret remains', () => {
     const body = JSON.stringify({ filler: 'x'.repeat(230), password: 'abcdefghijklmnopqrstuvwxyz' });
     const preview = previewBody(Buffer.from(body), 'application/json');
     assert.match(preview, /^.{256}… \[\+\d+ characters\]$/);
     assert.ok(!preview.includes('abc'));
   });
 
-  it('of JSON that nests without end is a sentence', () => {
+  it('the preview of deeply nested JSON is a sentence', () => {
     const nested = Buffer.from(`${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`);
     assert.equal(previewBody(nested, 'application/json'), '[600001 bytes of malformed JSON]');
   });

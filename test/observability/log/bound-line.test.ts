@@ -9,7 +9,7 @@ import { createLogger, type Logger } from '../../../src/observability/logger.ts'
 const token = `sot_${'Zq9'.repeat(14)}A`;
 const forbidden = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
 
-/** What one call writes: a line, bounded and harmless, whose members that find it again are whole. */
+/** Asserts that one call writes one line that is bounded and harmless, with its identifying members intact. */
 function writtenBy(write: (log: Logger) => void): Record<string, unknown> {
   let text = '';
   const destination = {
@@ -55,7 +55,7 @@ describe('a line', () => {
     ),
   })).value;
 
-  it('is one, at most 4,096 bytes long, valid JSON without a control, bidi or invisible character or a token, whatever its fields are', () => {
+  it('for any fields a line has at most 4,096 bytes, is valid JSON, and contains no control, bidi or invisible character and no token', () => {
     fc.assert(
       fc.property(fc.dictionary(text, value, { maxKeys: 6 }), (fields) => {
         writtenBy((log) => log.info('user.created', { ...fields, request_id: 'r-1' }));
@@ -65,7 +65,7 @@ describe('a line', () => {
     );
   });
 
-  it('of a request is that, too, whatever its target is', () => {
+  it('the same holds for the lines of a request with any target', () => {
     fc.assert(
       fc.property(text, text, (path, query) => {
         writtenBy((log) =>
@@ -80,7 +80,7 @@ describe('a line', () => {
     );
   });
 
-  it('that is too long has its long texts cut, and tells by how much; short ones are whole', () => {
+  it('in a line that is too long, long texts are cut with the number of removed characters, and short ones are kept', () => {
     const { a, b, list, n } = writtenBy((log) =>
       log.info('user.created', {
         a: 'a'.repeat(1500),
@@ -95,7 +95,7 @@ describe('a line', () => {
     assert.deepEqual([n, list], [7, ['c'.repeat(900), 'd']]);
   });
 
-  it('with an error whose message is 20 MB has the frames of its stack, and its cause', () => {
+  it('a line of an error with a message of 20 MB keeps the frames of its stack and its cause', () => {
     const error = new Error('m'.repeat(20_000_000), { cause: new TypeError('inner') });
     const written = JSON.stringify(
       writtenBy((log) => log.info('user.created', { error, request_id: 'r-1' })),
@@ -104,7 +104,7 @@ describe('a line', () => {
     assert.match(written, /"type":"TypeError","message":"inner"/);
   });
 
-  it('with too many fields leaves out the longest, and tells how many', () => {
+  it('a line with too many fields omits the longest, and has their number', () => {
     const many = Object.fromEntries(
       Array.from({ length: 99 }, (_, index) => [`field_${index}`, '\u0000'.repeat(20)]),
     );
@@ -113,14 +113,14 @@ describe('a line', () => {
     assert.equal(fields.short, 1);
   });
 
-  it('whose fields take the names of its own members keeps both', () => {
+  it('fields with the names of standard members are kept under other names', () => {
     const fields = writtenBy((log) =>
       log.info('user.created', { level: 'x', event: 'y', timestamp: 'z', request_id: 'r-1' }),
     );
     assert.deepEqual([fields.level_, fields.event_, fields.timestamp_], ['x', 'y', 'z']);
   });
 
-  it('that is no JSON text and too long keeps its level, time and event', () => {
+  it('a line that is too long and no JSON text keeps its level, time and event', () => {
     const line = `{"level":"info","timestamp":"2026-01-01T00:00:00.000Z","x":${'"'.repeat(5000)},"event":"user.created"}\n`;
     assert.deepEqual(JSON.parse(boundLine(line)), {
       level: 'info',

@@ -3,7 +3,7 @@ import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { gatherLines } from '../../../src/observability/log/gather-lines.ts';
 
-/** Gathers up to 32 bytes for 20 ms; time stands still until it is told to go on. */
+/** Gathers up to 32 bytes for 20 ms, with a mocked clock. */
 function gather(t: TestContext) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const parts: string[] = [];
@@ -15,8 +15,8 @@ function gather(t: TestContext) {
   };
 }
 
-describe('gathered lines', () => {
-  it('are handed over together after the time that the first has waited', (t) => {
+describe('gatherLines', () => {
+  it('lines are passed on together when the first has waited for the maximum time', (t) => {
     const { parts, gathered, pass } = gather(t);
     gathered.add('one\n');
     pass(15);
@@ -29,14 +29,14 @@ describe('gathered lines', () => {
     assert.deepEqual(parts, ['one\ntwo\n']);
   });
 
-  it('are handed over at once when there are as many bytes as there may be, characters of several bytes too', (t) => {
+  it('a batch is passed on at once when it has the maximum number of bytes, also with multi-byte characters', (t) => {
     const { parts, gathered } = gather(t);
     gathered.add(`${'€'.repeat(10)}\n`);
     gathered.add('\n');
     assert.deepEqual(parts, [`${'€'.repeat(10)}\n\n`]);
   });
 
-  it('stay whole and in order, and no part is longer than it may be unless a line is', () => {
+  it('lines stay complete and in order, and no batch exceeds the maximum unless a single line does', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'grapheme', maxLength: 20 })), (texts) => {
         const lines = texts.map((text) => `${text.replaceAll('\n', ' ')}\n`);

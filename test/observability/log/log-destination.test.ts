@@ -11,10 +11,10 @@ import { mustMakeFolder } from '../../helpers/program.ts';
 const source = (name: string) =>
   JSON.stringify(new URL(`../../../src/observability/${name}.ts`, import.meta.url).href);
 
-/** A program ends within two seconds or not at all; its start alone took eight on a busy machine. */
+/** The program exits within two seconds or not at all, but its start alone took eight on a busy machine. */
 const timeoutMs = 30_000;
 
-/** A program that has `log` and `destination`. */
+/** The source of a program with a `log` and its `destination`. */
 const codeOf = (format: 'json' | 'console', program: string) => `
   import { createLogger } from ${source('logger')};
   import { openLogDestination } from ${source('log/log-destination')};
@@ -23,20 +23,20 @@ const codeOf = (format: 'json' | 'console', program: string) => `
   ${program}
 `;
 
-/** Starts such a program; its standard output goes to `stdout`. */
+/** Starts such a program with `stdout` as its standard output. */
 function start(format: 'json' | 'console', program: string, stdout: 'pipe' | number = 'pipe') {
   const args = ['--import', 'tsx', '--input-type=module', '--eval', codeOf(format, program)];
   return spawn(process.execPath, args, { stdio: ['ignore', stdout, 'pipe'] });
 }
 
-/** Such a program as a command for a shell, which connects commands with pipes where Node takes sockets. */
+/** Returns such a program as a shell command: a shell connects commands by pipes, Node by sockets. */
 async function mustMakeCommand(t: TestContext, program: string) {
   const file = join(await mustMakeFolder(t), 'program.mjs');
   await writeFile(file, codeOf('json', program));
   return `"${process.execPath}" --import tsx "${file}"`;
 }
 
-/** Runs such a program; what it printed and how it ended. */
+/** Runs such a program, and returns its output and its exit code. */
 async function run(format: 'json' | 'console', program: string, closeStdout = false) {
   const child = start(format, program);
   assert.ok(child.stdout && child.stderr);
@@ -47,7 +47,7 @@ async function run(format: 'json' | 'console', program: string, closeStdout = fa
 }
 
 describe('standard output', { concurrency: true }, () => {
-  it('gets every line whole and in order, and all of them before an exit that waits for the flush', async () => {
+  it('standard output gets all lines complete and in order, before an exit that awaits the flush', async () => {
     const { lines, code } = await run(
       'json',
       `for (let user_id = 0; user_id < 5000; user_id += 1) log.info('user.created', { user_id });
@@ -61,7 +61,7 @@ describe('standard output', { concurrency: true }, () => {
     assert.equal(code, 3);
   });
 
-  it('gets a line within moments, without a flush', async () => {
+  it('standard output gets a line after a short time without a flush', async () => {
     const { lines } = await run('json', `log.info('user.created');`);
     assert.deepEqual(
       lines.map((line) => JSON.parse(line).event),
@@ -69,7 +69,7 @@ describe('standard output', { concurrency: true }, () => {
     );
   });
 
-  it('is written for a person in the console format', async () => {
+  it('the console format is readable text', async () => {
     const { lines } = await run(
       'console',
       `log.warning('user.created', { user_id: 7 }); await destination.flush(); process.exit(0);`,
@@ -78,10 +78,10 @@ describe('standard output', { concurrency: true }, () => {
     assert.match(lines[0] ?? '', /WARNING.*user\.created.*"user_id":7/);
   });
 
-  it('that nobody reads any more does not end the program', async () => {
+  it('a standard output without a reader does not crash the program', async () => {
     const { code, stderr } = await run(
       'json',
-      // It rests so that the reader has gone while lines still come.
+      // The pause lets the reader exit while lines are still written.
       `for (let round = 0; round < 20; round += 1) {
          log.info('user.created', { filler: 'x'.repeat(100_000) });
          await new Promise((resolve) => setTimeout(resolve, 30));
@@ -92,7 +92,7 @@ describe('standard output', { concurrency: true }, () => {
     assert.deepEqual([code, stderr], [7, '']);
   });
 
-  it('that refuses every write, as a full disk does, or is not read does not keep the program from ending', async (t) => {
+  it('a standard output that rejects writes, as a full disk does, or is not read does not prevent the exit', async (t) => {
     const unwritable = await open('/dev/null', 'r');
     t.after(() => unwritable.close());
     const program = `
@@ -106,10 +106,10 @@ describe('standard output', { concurrency: true }, () => {
     }
   });
 
-  it('that is a pipe which nobody reads any more does not end the program, nor keep it from ending', async (t) => {
+  it('a stdout pipe without a reader neither crashes the program nor prevents its exit', async (t) => {
     const program = await mustMakeCommand(
       t,
-      // It rests so that the reader has gone while lines still come.
+      // The pause lets the reader exit while lines are still written.
       `for (let round = 0; round < 20; round += 1) {
          log.info('user.created', { filler: 'x'.repeat(100_000) });
          await new Promise((resolve) => setTimeout(resolve, 10));
@@ -126,7 +126,7 @@ describe('standard output', { concurrency: true }, () => {
 
 describe('standard output that two processes share, with a slow reader', { concurrency: true }, () => {
   const linesOfOne = 17_000;
-  /** A line in twenty is too long and is cut; some are as long as a line may be. It rests, so that the two take turns. */
+  /** One line in twenty is too long and is cut, and some have the maximum length. Pauses let the two writers alternate. */
   const program = `
     import { createLogger } from ${source('logger')};
     import { openLogDestination } from ${source('log/log-destination')};
@@ -145,7 +145,7 @@ describe('standard output that two processes share, with a slow reader', { concu
       if (n % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     }
     await destination.flush();`;
-  /** A reader that takes 4,096 bytes at a time and rests now and then: the pipe is full most of the time. */
+  /** A reader that reads 4,096 bytes at a time and pauses now and then, so that the pipe is full most of the time. */
   const reader = `"${process.execPath}" -e "const fs = require('fs'), b = Buffer.alloc(4096); for (let n, i = 0; (n = fs.readSync(0, b)) > 0; i += 1) { fs.writeSync(1, b.subarray(0, n)); if (i % 32 === 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1); }"`;
 
   const table: [what: string, script: (writer: string, folder: string) => string][] = [
@@ -159,7 +159,7 @@ describe('standard output that two processes share, with a slow reader', { concu
     ['a socket', (writer) => `${writer} a & ${writer} b & wait`],
   ];
   for (const [what, scriptOf] of table) {
-    it(`gets every line whole and in the order of its writer through ${what}`, async (t) => {
+    it(`all lines arrive complete and in the order of their writer through ${what}`, async (t) => {
       const folder = await mustMakeFolder(t);
       const file = join(folder, 'writer.mjs');
       await writeFile(file, program);

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { cutText, escapeInvisible, quoteText } from '../../../src/observability/log/log-text.ts';
 
-describe('a text that is cut', () => {
+describe('cutText', () => {
   const table: [text: string, max: number, cut: string][] = [
     ['abc', 3, 'abc'],
     ['abcdef', 3, 'abc… [+3 characters]'],
@@ -12,15 +12,15 @@ describe('a text that is cut', () => {
     ['', 0, ''],
   ];
   for (const [text, max, cut] of table)
-    it(`"${text}" to ${max} characters is "${cut}"`, () => assert.equal(cutText(text, max), cut));
+    it(`"${text}" cut to ${max} characters is "${cut}"`, () => assert.equal(cutText(text, max), cut));
 
-  it('twice has one mark, with the number of all characters that were removed', () => {
+  it('a text that is cut twice has one mark, with the sum of removed characters', () => {
     const text = 'abcdefghij'.repeat(100);
     assert.equal(cutText(cutText(text, 500), 100), cutText(text, 100));
     assert.equal(cutText(cutText(text, 100), 110), cutText(text, 100));
   });
 
-  it('has no half of a surrogate pair that was whole before', () => {
+  it('a cut never splits a surrogate pair', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.nat(20), (text, max) => {
         assert.ok(cutText(text.toWellFormed(), max).isWellFormed());
@@ -51,7 +51,7 @@ describe('JSON text', () => {
     ['a tag character', '\u{e0041}'],
   ] as const;
   for (const [name, character] of invisible) {
-    it(`has ${name} escaped, and still the same value`, () => {
+    it(`${name} is escaped in JSON text, and the value stays the same`, () => {
       const text = `a${character}b`;
       for (const json of [escapeInvisible(JSON.stringify(text)), quoteText(text)]) {
         assert.match(json, /^[ -~]+$/);
@@ -60,7 +60,7 @@ describe('JSON text', () => {
     });
   }
 
-  it('keeps letters, signs and emoji of any script as they are', () => {
+  it('letters, signs and emoji of any script are not escaped', () => {
     const text = 'jürgen 例え שלום 😀 naïve €';
     assert.equal(quoteText(text), `"${text}"`);
   });

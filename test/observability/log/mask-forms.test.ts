@@ -34,9 +34,9 @@ describe('a credential', () => {
   ];
   for (const [what, token] of tokens) {
     for (const [where, textOf] of places) {
-      it(`that is ${what} is masked in ${where}, once and for all`, () => {
+      it(`${what} is masked in ${where}, and masking again changes nothing`, () => {
         const masked = maskForms(textOf(token));
-        // The first characters name the kind of token and tell nothing of its secret.
+        // The first characters name the kind of token, and reveal nothing of its secret.
         assert.ok(!masked.includes(token.slice(-30, -20)) && masked.includes('***REDACTED***'), masked);
         assert.equal(maskForms(masked), masked);
       });
@@ -46,7 +46,7 @@ describe('a credential', () => {
   const encoded = (token: string) =>
     token.replaceAll('_', '%5F').replace(/^./, (first) => `%${first.charCodeAt(0).toString(16)}`);
   for (const [what, token] of tokens) {
-    it(`that is ${what} is masked in the query and path of a request, also percent-encoded`, () => {
+    it(`${what} is masked in the query and path of a request, also percent-encoded`, () => {
       for (const shown of [
         showQuery(`t=${token}`),
         showQuery(token),
@@ -91,7 +91,7 @@ describe('a text with credentials', () => {
     '',
   ];
   for (const text of untouched)
-    it(`"${text}" without one is as it was`, () => assert.equal(maskForms(text), text));
+    it(`"${text}" without a credential is unchanged`, () => assert.equal(maskForms(text), text));
 
   for (const piece of [
     'a',
@@ -107,7 +107,7 @@ describe('a text with credentials', () => {
     ' ',
     '%',
   ]) {
-    it(`is masked in a moment, even of 128 KiB of "${piece}"`, () => {
+    it(`masking 128 KiB of "${piece}" takes less than half a second`, () => {
       const text = piece.repeat(131_072 / piece.length);
       assert.ok(cpuMsOf(() => maskForms(text)) < 500);
       assert.ok(cpuMsOf(() => maskUrl(text)) < 500);

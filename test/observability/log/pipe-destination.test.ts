@@ -7,10 +7,10 @@ import { createPipeDestination, openPipe } from '../../../src/observability/log/
 import { mustMakeFolder } from '../../helpers/program.ts';
 
 const line = `${'x'.repeat(4095)}\n`;
-/** What a pipe of Linux holds (pipe(7)). */
+/** The capacity of a pipe on Linux (pipe(7)). */
 const capacity = 65_536;
 
-/** A pipe with a destination at one end; `read` empties it from the other. Time stands still until it is told to go on. */
+/** A pipe with a destination at one end; `read` empties it at the other. The clock is mocked. */
 async function mustConnect(t: TestContext) {
   const file = join(await mustMakeFolder(t), 'pipe');
   execFileSync('mkfifo', [file]);
@@ -34,8 +34,8 @@ async function mustConnect(t: TestContext) {
   return { destination, read, pass: (ms: number) => t.mock.timers.tick(ms) };
 }
 
-describe('a destination that is a pipe', () => {
-  it('fills it again a millisecond after its reader has emptied it, every time', async (t) => {
+describe('a pipe destination', () => {
+  it('a full pipe is filled again one millisecond after its reader has emptied it', async (t) => {
     const { destination, read, pass } = await mustConnect(t);
     for (let bytes = 0; bytes < 8 * capacity; bytes += line.length) destination.write(line);
     for (let time = 0; time < 8; time += 1) {
@@ -45,7 +45,7 @@ describe('a destination that is a pipe', () => {
     assert.equal(read(), 0);
   });
 
-  it('leaves it alone for longer and longer while nobody reads, but for no more than 32 ms', async (t) => {
+  it('while the pipe is full, retries are delayed increasingly, up to 32 ms', async (t) => {
     const { destination, read, pass } = await mustConnect(t);
     for (let bytes = 0; bytes < 3 * capacity; bytes += line.length) destination.write(line);
     pass(1000);
@@ -54,7 +54,7 @@ describe('a destination that is a pipe', () => {
     assert.equal(read(), capacity);
   });
 
-  it('drops what comes when more waits than there is room for', async (t) => {
+  it('lines beyond the limit of waiting bytes are dropped', async (t) => {
     const { destination, read, pass } = await mustConnect(t);
     for (let bytes = 0; bytes < 20 * capacity; bytes += line.length) destination.write(line);
     let taken = 0;

@@ -11,7 +11,7 @@ import {
 } from '../../../src/observability/log/redact.ts';
 import { cpuMsOf } from '../../helpers/cpu-time.ts';
 
-describe('a name that holds a secret', () => {
+describe('isSecretName', () => {
   const secret = [
     'password',
     'Password',
@@ -73,16 +73,16 @@ describe('a name that holds a secret', () => {
     'session_count',
   ];
   for (const name of plain)
-    it(`is not ${name || '(nothing)'}`, () => assert.equal(isSecretName(name), false));
+    it(`${name || '(nothing)'} is no secret name`, () => assert.equal(isSecretName(name), false));
 
-  it('is found among any number of names', () => {
+  it('a secret name is recognised after any number of other names', () => {
     for (let index = 0; index < 5000; index += 1) assert.equal(isSecretName(`field${index}`), false);
     assert.equal(isSecretName('some_new_password'), true);
   });
 });
 
-describe('fields', () => {
-  it('have secrets masked at any depth, in arrays, errors and all', () => {
+describe('redact', () => {
+  it('secrets are masked at any depth, also in arrays and errors', () => {
     const error = new Error('broken', { cause: { token: 'abc' } });
     const fields = {
       user: { name: 'Ada', password: 'abc', keys: [{ api_key: 'abc', id: 1 }] },
@@ -94,7 +94,7 @@ describe('fields', () => {
     assert.ok(text.includes('"name":"Ada"') && text.includes('"id":1'));
   });
 
-  it('have a mask for a secret of any type, and keep one that is not there', () => {
+  it('a secret of any type is masked, and null and undefined are kept', () => {
     assert.deepEqual(redact({ password: 7, token: { a: 1 }, pin: '', secret: null, otp: undefined }), {
       password: redacted,
       token: redacted,
@@ -104,19 +104,19 @@ describe('fields', () => {
     });
   });
 
-  it('keep what is no secret as it is, and the caller keeps his own', () => {
+  it('other values are copied unchanged, and the object of the caller is not modified', () => {
     const given = { a: [1, 'b', null], at: new Date(0), nested: { token: 'abc' } };
     assert.deepEqual(redact({ ...given, nested: {} }), { ...given, nested: {} });
     redact(given);
     assert.equal(given.nested.token, 'abc');
   });
 
-  it('end at a depth of eight', () => {
+  it('values deeper than eight levels are omitted', () => {
     const deep = Array.from({ length: 50 }).reduce<unknown>((inner) => ({ inner }), 'core');
     assert.match(JSON.stringify(redact({ deep })), /"\[too deep\]"/);
   });
 
-  it('never show what stands under a secret name, wherever that is', () => {
+  it('a value with a secret name is never shown, at any depth', () => {
     const name = fc.constantFrom('password', 'accessToken', 'X-Api-Key', 'a', 'b');
     const tree = fc.letrec<{ node: unknown; fields: Record<string, unknown> }>((tie) => ({
       node: fc.oneof(
@@ -144,7 +144,7 @@ describe('fields', () => {
   });
 });
 
-describe('an e-mail address', () => {
+describe('maskEmail', () => {
   const table: [email: string, masked: string][] = [
     ['ada@example.org', 'a***@example.org'],
     ['a@example.org', 'a***@example.org'],
@@ -156,7 +156,7 @@ describe('an e-mail address', () => {
   for (const [email, masked] of table)
     it(`"${email}" is shown as ${masked}`, () => assert.equal(maskEmail(email), masked));
 
-  it('is masked in fields of that name', () => {
+  it('an e-mail address is masked in fields named email', () => {
     assert.deepEqual(redact({ email: 'ada@example.org', user: { email: 'ada@example.org' } }), {
       email: 'a***@example.org',
       user: { email: 'a***@example.org' },
@@ -164,7 +164,7 @@ describe('an e-mail address', () => {
   });
 });
 
-describe('a text with e-mail addresses', () => {
+describe('maskEmails', () => {
   const table: [text: string, masked: string][] = [
     ['ada@example.org', 'a***@example.org'],
     ['ada@example.org,grace@example.org', 'a***@example.org,g***@example.org'],
@@ -189,13 +189,13 @@ describe('a text with e-mail addresses', () => {
       assert.equal(maskEmails(text), masked));
 
   for (const piece of ['a', 'a@', '@', '%40', '%25', '"@a', '40']) {
-    it(`is masked in a moment, even of half a megabyte of "${piece}"`, () => {
+    it(`masking half a megabyte of "${piece}" takes less than a second`, () => {
       assert.ok(cpuMsOf(() => maskEmails(`${piece.repeat(500_000 / piece.length)}@`)) < 1000);
     });
   }
 });
 
-describe('a text with URLs', () => {
+describe('maskUrl', () => {
   const table: [text: string, masked: string][] = [
     ['postgres://app:hunter2@db:5432/x', 'postgres://app:***REDACTED***@db:5432/x'],
     ['REDIS://:hunter2@cache', 'REDIS://:***REDACTED***@cache'],
@@ -212,13 +212,13 @@ describe('a text with URLs', () => {
     it(`${text} is shown as ${masked}`, () => assert.equal(maskUrl(text), masked));
 
   for (const piece of ['a', 'a:', '://', 'a://b:', '@', 'a.b+c-']) {
-    it(`is masked in a moment, even of half a megabyte of "${piece}"`, () => {
+    it(`masking half a megabyte of "${piece}" takes less than a second`, () => {
       assert.ok(cpuMsOf(() => maskUrl(piece.repeat(500_000 / piece.length))) < 1000);
     });
   }
 });
 
-describe('a query string', () => {
+describe('redactQuery', () => {
   const table: [query: string, shown: string][] = [
     ['', ''],
     ['a', 'a'],

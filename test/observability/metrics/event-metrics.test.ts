@@ -23,7 +23,7 @@ function start() {
   return { metrics, log, count, text: () => text };
 }
 
-it('every event that is logged is counted, by whichever logger, and also where its line is left out', () => {
+it('every event is counted, by any logger, even if its line is suppressed', () => {
   const { log, count, text } = start();
   log.warning('auth.login.failed');
   log.named('auth').debug('auth.login.failed', { why: 'a' });
@@ -33,7 +33,7 @@ it('every event that is logged is counted, by whichever logger, and also where i
   assert.equal(text().split('\n').length, 2);
 });
 
-it('an event that has not happened is there, at 0, so that its first time is an increase', () => {
+it('an event that has not occurred has a series at 0', () => {
   const { metrics } = start();
   assert.deepEqual(
     metrics.snapshot()[0]?.series.map(({ values, numbers }) => [values[0], numbers[0]]),

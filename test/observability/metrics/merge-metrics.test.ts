@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { lastingPart, mergeSnapshots } from '../../../src/observability/metrics/merge-metrics.ts';
 import { createMetrics, type MetricsSnapshot } from '../../../src/observability/metrics/metrics.ts';
 
-/** What a process did: what it counted under which label, and what it observed. */
+/** The work of a process: its counts by label, and its observations. */
 interface Work {
   readonly counted: readonly (readonly [label: string, amount: number])[];
   readonly observed: readonly number[];
@@ -28,7 +28,7 @@ function snapshotOf({ counted, observed, level }: Work, worker = '1'): MetricsSn
   return metrics.snapshot();
 }
 
-/** Every number by its name and labels: what does not depend on the order. */
+/** Returns every number by its name and labels, independent of the order. */
 function numbersOf(snapshot: MetricsSnapshot): Map<string, readonly number[]> {
   return new Map(
     snapshot
@@ -39,8 +39,8 @@ function numbersOf(snapshot: MetricsSnapshot): Map<string, readonly number[]> {
   );
 }
 
-describe('merged snapshots', () => {
-  it('say what one process would that had done all the work', () => {
+describe('mergeSnapshots', () => {
+  it('the merged snapshot equals that of one process that had done all the work', () => {
     fc.assert(
       fc.property(fc.array(work, { minLength: 1, maxLength: 5 }), (works) => {
         const merged = mergeSnapshots(works.map((each) => snapshotOf(each)));
@@ -54,7 +54,7 @@ describe('merged snapshots', () => {
     );
   });
 
-  it('are the same in whatever order and grouping they are merged', () => {
+  it('the result does not depend on the order and grouping of the merges', () => {
     fc.assert(
       fc.property(work, work, work, (...works) => {
         const [a, b, c] = [snapshotOf(works[0], '1'), snapshotOf(works[1], '2'), snapshotOf(works[2], '3')];
@@ -66,7 +66,7 @@ describe('merged snapshots', () => {
     );
   });
 
-  it('keep what each process says of itself alone apart', () => {
+  it('gauges of single processes are kept apart', () => {
     const nothing = { counted: [], observed: [] };
     const merged = mergeSnapshots([
       snapshotOf({ ...nothing, level: 3 }, '1'),
@@ -81,14 +81,14 @@ describe('merged snapshots', () => {
     ]);
   });
 
-  it('leave the given ones as they were', () => {
+  it('the given snapshots are not modified', () => {
     const given = snapshotOf({ counted: [['a', 1]], observed: [1], level: 1 });
     const copy = structuredClone(given);
     mergeSnapshots([given, given]);
     assert.deepEqual(given, copy);
   });
 
-  it('leave out a family that another version of the program declares otherwise', () => {
+  it('a family that another version of the program declares differently is omitted', () => {
     const declare = (bounds: number[]) => {
       const metrics = createMetrics();
       metrics.histogram({ name: 'sizes', help: 'Sizes.', bounds }).of().observe(1);
@@ -100,7 +100,7 @@ describe('merged snapshots', () => {
   });
 });
 
-it('what lasts of a process are its counters and histograms', () => {
+it('lastingPart returns counters and histograms', () => {
   const lasting = lastingPart(snapshotOf({ counted: [['a', 1]], observed: [1], level: 1 }));
   assert.deepEqual(
     lasting.map(({ name }) => name),

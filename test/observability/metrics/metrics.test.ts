@@ -6,7 +6,7 @@ import { createMetrics } from '../../../src/observability/metrics/metrics.ts';
 const help = 'Things.';
 
 describe('a counter', () => {
-  it('adds up what is counted under each set of label values', () => {
+  it('a counter sums the amounts of each set of label values', () => {
     const metrics = createMetrics();
     const counter = metrics.counter({ name: 'things_total', help, labels: ['kind'] });
     counter.of('a').add();
@@ -27,7 +27,7 @@ describe('a counter', () => {
     ]);
   });
 
-  it('never falls, whatever it is given', () => {
+  it('a counter never decreases, for any amount', () => {
     const metrics = createMetrics();
     const series = metrics.counter({ name: 'things_total', help }).of();
     for (const amount of [3, -1, Number.NaN, 0, 2]) series.add(amount);
@@ -36,14 +36,14 @@ describe('a counter', () => {
 });
 
 describe('a gauge', () => {
-  it('has the last value that JSON can say', () => {
+  it('a gauge has the last finite value', () => {
     const metrics = createMetrics();
     const series = metrics.gauge({ name: 'level', help }).of();
     for (const value of [3, -1.5, Number.NaN, Number.POSITIVE_INFINITY]) series.set(value);
     assert.deepEqual(series.numbers, [-1.5]);
   });
 
-  it('of one process carries the name of that process', () => {
+  it('a perWorker gauge has the name of its process as a label', () => {
     const metrics = createMetrics({ worker: '7' });
     metrics
       .gauge({ name: 'level', help, labels: ['side'], perWorker: true })
@@ -56,14 +56,14 @@ describe('a gauge', () => {
 });
 
 describe('a histogram', () => {
-  it('counts an observation in the first bucket that is not below it', () => {
+  it('an observation is counted in the first bucket whose bound is not below it', () => {
     const metrics = createMetrics();
     const series = metrics.histogram({ name: 'sizes', help, bounds: [1, 10] }).of();
     for (const value of [0, 1, 1.5, 10, 10.5, Number.NaN]) series.observe(value);
     assert.deepEqual(series.numbers, [2, 2, 1, 23]);
   });
 
-  it('has the counts and the sum of any observations, as counting them one by one gives', () => {
+  it('a histogram has the counts and the sum of any observations', () => {
     const values = fc.array(fc.integer({ min: -1000, max: 1000 }));
     const bounds = fc
       .uniqueArray(fc.integer({ min: -1000, max: 1000 }), { minLength: 1, maxLength: 8 })
@@ -85,7 +85,7 @@ describe('a histogram', () => {
 });
 
 describe('a registry', () => {
-  it('asks for what is only found out when somebody looks, at each snapshot', () => {
+  it('each snapshot calls the collectors', () => {
     const metrics = createMetrics();
     const series = metrics.counter({ name: 'looks_total', help }).of();
     metrics.onCollect(() => series.add());
@@ -93,7 +93,7 @@ describe('a registry', () => {
     assert.deepEqual(metrics.snapshot()[0]?.series, [{ values: [], numbers: [2] }]);
   });
 
-  it('gives snapshots that stay as they were, and survive JSON', () => {
+  it('a snapshot does not change afterwards, and is valid JSON', () => {
     const metrics = createMetrics();
     const series = metrics.histogram({ name: 'sizes', help, bounds: [1] }).of();
     series.observe(0.5);
@@ -122,7 +122,7 @@ describe('a registry', () => {
     ],
   ];
   for (const [what, make, message] of mistakes) {
-    it(`refuses ${what}`, () => {
+    it(`a registry rejects ${what}`, () => {
       assert.throws(make, message);
     });
   }

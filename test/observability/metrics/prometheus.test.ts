@@ -3,7 +3,7 @@ import { it } from 'node:test';
 import { createMetrics } from '../../../src/observability/metrics/metrics.ts';
 import { renderPrometheus } from '../../../src/observability/metrics/prometheus.ts';
 
-it('a family has its help, its type and a line for each series', () => {
+it('a family is rendered with its help, its type and a line per series', () => {
   const metrics = createMetrics();
   const counter = metrics.counter({ name: 'things_total', help: 'Things.', labels: ['kind', 'size'] });
   counter.of('a', 'big').add(2);
@@ -24,7 +24,7 @@ it('a family has its help, its type and a line for each series', () => {
   );
 });
 
-it('the buckets of a histogram count everything up to their bounds, and the last one all', () => {
+it('the buckets of a histogram are cumulative', () => {
   const metrics = createMetrics();
   const series = metrics
     .histogram({ name: 'seconds', help: 'Time.', labels: ['kind'], bounds: [0.1, 1] })
@@ -45,7 +45,7 @@ it('the buckets of a histogram count everything up to their bounds, and the last
   );
 });
 
-it('text cannot break out of its place', () => {
+it('texts are escaped', () => {
   const metrics = createMetrics();
   metrics
     .gauge({ name: 'odd', help: 'A \\ and\na line.', labels: ['text'] })
@@ -57,7 +57,7 @@ it('text cannot break out of its place', () => {
   );
 });
 
-it('a family in which nothing was counted is left out', () => {
+it('a family without series is omitted', () => {
   const metrics = createMetrics();
   metrics.counter({ name: 'things_total', help: 'Things.', labels: ['kind'] });
   assert.equal(renderPrometheus(metrics.snapshot()), '');

@@ -13,13 +13,13 @@ function start(t: TestContext) {
   return { metrics, value: (name: string, labels = {}) => metricValue(metrics.snapshot(), name, labels).sum };
 }
 
-/** Keeps the event loop from doing anything else. */
+/** Blocks the event loop. */
 function block(milliseconds: number): void {
   const end = performance.now() + milliseconds;
   while (performance.now() < end);
 }
 
-it('the process tells its memory, its start, and which version it runs', (t) => {
+it('memory, start time and version of the process are reported', (t) => {
   const { value } = start(t);
   const memory = process.memoryUsage();
   const own = { worker: '3' };
@@ -33,7 +33,7 @@ it('the process tells its memory, its start, and which version it runs', (t) => 
   assert.equal(value('build_info', { ...own, version: '1.2.3', node: process.version }), 1);
 });
 
-it('processor time is that of the process, in seconds', (t) => {
+it('the processor time of the process is reported in seconds', (t) => {
   const { value } = start(t);
   const spent = () => {
     const { user, system } = process.cpuUsage();
@@ -47,9 +47,9 @@ it('processor time is that of the process, in seconds', (t) => {
   }
 });
 
-it('a blocked event loop shows as lag and as utilisation', async (t) => {
+it('a blocked event loop increases lag and utilisation', async (t) => {
   const { value } = start(t);
-  // Lateness is the time from one look at the clock to the next, so there has to be a first.
+  // Lag is measured between two samples of the clock, so a first sample is needed.
   await eventually('a first look', () => value('nodejs_eventloop_lag_max_seconds') > 0);
   block(200);
   await eventually('the lag is measured', () => value('nodejs_eventloop_lag_max_seconds') > 0.15);
@@ -58,7 +58,7 @@ it('a blocked event loop shows as lag and as utilisation', async (t) => {
   assert.ok(value('nodejs_eventloop_utilization') > 0.1 && value('nodejs_eventloop_utilization') <= 1);
 });
 
-it('garbage collections are counted by their kind', async (t) => {
+it('garbage collections are counted by kind', async (t) => {
   const { metrics } = start(t);
   const collected = () => metricValue(metrics.snapshot(), 'nodejs_gc_duration_seconds', { kind: 'minor' });
   let kept: unknown[] = [];
