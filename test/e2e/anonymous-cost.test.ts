@@ -1,4 +1,4 @@
-/** What anybody can make the server do, and what keeps one address, or a few, from doing it at the cost of others. */
+/** The work that anonymous clients can cause, and the limits that protect other clients from it. */
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -14,7 +14,7 @@ import { mustCreateDatabase } from '../helpers/test-database.ts';
 const behindProxy = { SECURITY_TRUST_PROXY_HEADERS: 'true' };
 const from = (address: string) => ({ 'x-forwarded-for': address });
 
-describe('every route that is open to everybody', () => {
+describe('the routes without authentication', () => {
   let app: TestApp;
   let hashes = 0;
   const cleanUps: (() => Promise<void> | void)[] = [];
@@ -43,7 +43,7 @@ describe('every route that is open to everybody', () => {
     for (const cleanUp of cleanUps) await cleanUp();
   });
 
-  it('declares what it costs, and a limit of its own if it costs anything', async () => {
+  it('a route without authentication declares its cost, and has a limit of its own if it has a cost', async () => {
     const open = defaultApp().routes.filter(isOpen);
     assert.ok(open.length > 10);
     for (const route of open) {
@@ -59,7 +59,7 @@ describe('every route that is open to everybody', () => {
     }
   });
 
-  /** Sends the example of a route, and returns what it cost of that which can be seen from outside. */
+  /** Sends the example request of a route, and returns the costs that are observable from outside. */
   async function measure({ method, path, example, limit }: Route): Promise<string[]> {
     hashes = 0;
     const target = path.replace(':id', '1').replace('*name', 'swagger-ui-bundle.js');
@@ -81,7 +81,7 @@ describe('every route that is open to everybody', () => {
 });
 
 describe('registrations', () => {
-  it('of one address are limited, and those of another are not affected', async (t) => {
+  it('registrations from one address are limited, and those from another are not affected', async (t) => {
     const app = await mustStartApp(t, {
       databaseUrl: await mustCreateDatabase(t),
       env: { ...behindProxy, SECURITY_RATE_LIMIT_REGISTRATIONS_PER_HOUR: '3' },
@@ -99,7 +99,7 @@ describe('registrations', () => {
     assert.equal((await register(9, '192.0.2.8')).status, 201);
   });
 
-  it('by hundreds from many addresses do not keep users from signing in', async (t) => {
+  it('hundreds of registrations from many addresses do not prevent users from signing in', async (t) => {
     // A hash takes about 40 ms, so that 150 of them would fill one line for 3 s.
     const passwords = createPasswordHasher({ cost: 14 });
     const app = await mustStartApp(t, {

@@ -1,6 +1,6 @@
 /**
- * The docs page in a real browser: Chromium, from the path in `CHROMIUM` or where Debian has it. What only a browser can
- * tell is tried here: that the page works under its policy, and that Authorize signs in.
+ * Tests of the docs page in a real browser: Chromium, from the path in `CHROMIUM` or the path of Debian. The page works under
+ * its content security policy, and Authorize signs in.
  */
 
 import assert from 'node:assert/strict';
@@ -12,7 +12,7 @@ import { mustRegister, testPassword } from '../helpers/test-api.ts';
 import { mustStartApp } from '../helpers/test-app.ts';
 import { mustCreateDatabase } from '../helpers/test-database.ts';
 
-/** Opens the docs page of an application with one user, and notes what the browser complains of. */
+/** Opens the docs page of an application with one user, and records the errors of the browser. */
 async function mustOpenDocs(t: TestContext) {
   const app = await mustStartApp(t, {
     databaseUrl: await mustCreateDatabase(t),
@@ -27,7 +27,7 @@ async function mustOpenDocs(t: TestContext) {
   return { page, user, complaints, foreign };
 }
 
-/** Sends an operation by "Try it out", and returns the status and the body that the page shows. */
+/** Sends an operation with "Try it out", and returns the status and the body that the page shows. */
 async function tryOut(page: Page, operationId: string): Promise<{ status: string; body: string }> {
   const operation = page.locator(`.opblock[id$="-${operationId}"]`);
   if ((await operation.locator('.execute').count()) === 0) {
@@ -45,13 +45,13 @@ async function tryOut(page: Page, operationId: string): Promise<{ status: string
   };
 }
 
-/** Opens the dialog of the Authorize button, and returns its part for signing in with a password. */
+/** Opens the dialog of the Authorize button, and returns its password form. */
 async function openAuthorize(page: Page): Promise<Locator> {
   await page.locator('.scheme-container .btn.authorize').click();
   return page.locator('.auth-container', { has: page.locator('h4', { hasText: 'OAuth2, password' }) });
 }
 
-test('Authorize signs in with a password, and a call that was refused before is answered', async (t) => {
+test('after Authorize with a password, a call that was rejected before is answered', async (t) => {
   const { page, user, complaints, foreign } = await mustOpenDocs(t);
 
   assert.equal((await tryOut(page, 'getCurrentUser')).status, '401');
@@ -73,7 +73,7 @@ test('Authorize signs in with a password, and a call that was refused before is 
   assert.deepEqual(foreign, [], 'everything comes from this server');
 });
 
-test('a wrong password is shown as refused, and signs nobody in', async (t) => {
+test('a wrong password is shown as rejected, and does not sign in', async (t) => {
   const { page } = await mustOpenDocs(t);
   const form = await openAuthorize(page);
   await form.locator('#oauth_username').fill('ada_lovelace');

@@ -1,4 +1,4 @@
-/** Connections that the primary has handed to a worker which is killed before it takes them. */
+/** Tests of connections that the primary has sent to a worker which is killed before it accepts them. */
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { freePort } from '../prove/ports.ts';
 
 const maxMs = 2_000;
 
-/** The first line of the answer on a new connection, or "closed". */
+/** Returns the first line of the answer on a new connection, or "closed". */
 function ask(port: number): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1').setEncoding('latin1');
@@ -22,7 +22,7 @@ function ask(port: number): Promise<string> {
   });
 }
 
-/** The process ids of the workers, when there are two that are ready and alive. */
+/** Resolves with the process ids of the workers when two are ready and alive. */
 async function bothPids(management: number): Promise<readonly [number, number]> {
   for (;;) {
     const { json } = await request(management, { path: '/workers' });
@@ -35,14 +35,14 @@ async function bothPids(management: number): Promise<readonly [number, number]> 
 
 function isAlive(pid: number): boolean {
   try {
-    // Of a process that has ended and was not waited for yet, the state is Z.
+    // The state of a zombie, which has exited but is not reaped yet, is Z.
     return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
     return false;
   }
 }
 
-/** How many file descriptors a process has open. */
+/** Returns the number of open file descriptors of a process. */
 function descriptorsOf(pid: number | undefined): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
@@ -56,17 +56,17 @@ async function startTwo(program: Program): Promise<{ site: number; management: n
   };
 }
 
-// With port 0 the program listens on another port after all workers have ended.
+// With port 0 the program would listen on another port after all workers have exited.
 const two = { APP_WORKERS: '2', APP_MANAGEMENT_PORT: '0', SECURITY_RATE_LIMIT_ENABLED: 'false' };
 
-it('a connection of a worker that is killed before it has taken it is answered by another worker', async (t) => {
+it('a connection sent to a worker that is killed before it accepts it is answered by another worker', async (t) => {
   const program = startProgram(t, { ...two, APP_PORT: String(await freePort()) });
   const { site, management } = await startTwo(program);
   await ask(site);
   const before = descriptorsOf(program.process.pid);
   const [victim] = await bothPids(management);
   process.kill(victim, 'SIGSTOP');
-  // In turn, one of two goes to the worker that is stopped.
+  // Connections are distributed in turn, so every second one goes to the stopped worker.
   const answers = [ask(site), ask(site), ask(site), ask(site)];
   const inTime = await Promise.race([Promise.all(answers), delay(300, 'one waits')]);
   assert.equal(inTime, 'one waits');
@@ -75,7 +75,10 @@ it('a connection of a worker that is killed before it has taken it is answered b
   const late = delay(maxMs, 'late', { ref: false });
   for (const answer of answers) assert.equal(await Promise.race([answer, late]), 'HTTP/1.1 200 OK');
   await program.logged(/"worker":3,.*"event":"worker.ready"/);
-  await eventually('the primary has closed it', () => descriptorsOf(program.process.pid) <= before);
+  await eventually(
+    'the primary has closed the connection',
+    () => descriptorsOf(program.process.pid) <= before,
+  );
 });
 
 it('each connection is answered or closed within two seconds while workers are killed under load', async (t) => {
@@ -95,19 +98,22 @@ it('each connection is answered or closed within two seconds while workers are k
   for (let kill = 0; kill < 3; kill += 1) {
     const pids = await bothPids(management);
     const answered = answers.get('HTTP/1.1 200 OK') ?? 0;
-    await eventually('both answer', () => (answers.get('HTTP/1.1 200 OK') ?? 0) > answered + 50);
+    await eventually('both workers answer', () => (answers.get('HTTP/1.1 200 OK') ?? 0) > answered + 50);
     const victim = kill % 2 === 0 ? pids[0] : pids[1];
     process.kill(victim, 'SIGKILL');
-    await eventually('it has ended', () => !isAlive(victim));
+    await eventually('the worker has exited', () => !isAlive(victim));
   }
   isOver = true;
   await Promise.all(clients);
   assert.equal(answers.get('late'), undefined, `${[...answers]}`);
   await bothPids(management);
-  await eventually('the primary has closed all', () => descriptorsOf(program.process.pid) <= before);
+  await eventually(
+    'the primary has closed all connections',
+    () => descriptorsOf(program.process.pid) <= before,
+  );
 });
 
-it('connections of workers that are all killed are answered or closed within two seconds', async (t) => {
+it('when all workers are killed, their connections are answered or closed within two seconds', async (t) => {
   const program = startProgram(t, { ...two, APP_PORT: String(await freePort()) });
   const { site, management } = await startTwo(program);
   await ask(site);
@@ -122,5 +128,8 @@ it('connections of workers that are all killed are answered or closed within two
   for (const worker of [3, 4])
     await program.logged(new RegExp(`"worker":${worker},.*"event":"worker.ready"`));
   assert.equal(await ask(site), 'HTTP/1.1 200 OK');
-  await eventually('the primary has closed them', () => descriptorsOf(program.process.pid) <= before);
+  await eventually(
+    'the primary has closed the connections',
+    () => descriptorsOf(program.process.pid) <= before,
+  );
 });

@@ -1,4 +1,4 @@
-/** How the process that runs jobs is supervised: its start, its replacement, and its end with the server. */
+/** Tests of the supervision of the jobs process: its start, its replacement, and its stop with the server. */
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -19,18 +19,18 @@ import {
 import { mustCopyProgram, startProgram } from '../helpers/program.ts';
 import { mustConnect, mustCreateDatabase } from '../helpers/test-database.ts';
 
-test('when the server is killed, the process of the jobs ends soon after and frees its job', async (t) => {
+test('when the server is killed, the jobs process exits soon after and releases its job', async (t) => {
   const { env, enqueue, isRunning, database } = await mustMakeJobFixture(t);
   const program = startProgram(t, { ...env, APP_WORKERS: '2' });
   const pid = await mustStartJobs(program);
   const id = await enqueue();
   await eventually('the job runs', () => isRunning(id));
   program.process.kill('SIGKILL');
-  await eventually('the process is gone', () => !isAlive(pid));
+  await eventually('the process has exited', () => !isAlive(pid));
   assert.equal((await queue.find(database.sql, id))?.state, 'available');
 });
 
-test('a second signal ends the process of the jobs too, at once', async (t) => {
+test('a second signal kills the jobs process too, at once', async (t) => {
   const { env, enqueue, isRunning } = await mustMakeJobFixture(t);
   const program = startProgram(t, env);
   const pid = await mustStartJobs(program);
@@ -40,10 +40,10 @@ test('a second signal ends the process of the jobs too, at once', async (t) => {
   await program.logged(/"event":"worker.draining"/);
   program.process.kill('SIGTERM');
   assert.equal((await program.ended).code, 143);
-  await eventually('the process is gone', () => !isAlive(pid));
+  await eventually('the process has exited', () => !isAlive(pid));
 });
 
-test('a reload puts a new process in the place of the old one, which ends its job first', async (t) => {
+test('a reload replaces the jobs process, and the old one finishes its job first', async (t) => {
   const { env, acceptMails, enqueue, isRunning, isCompleted, database } = await mustMakeJobFixture(t);
   const program = startProgram(t, { ...env, APP_WORKERS: '2' });
   const pid = await mustStartJobs(program);
@@ -58,12 +58,12 @@ test('a reload puts a new process in the place of the old one, which ends its jo
   assert.ok(await isRunning(first));
   acceptMails();
   await program.logged(/"event":"reload.completed"/);
-  await eventually('both are completed', async () => (await isCompleted(first)) && isCompleted(second));
+  await eventually('both jobs are completed', async () => (await isCompleted(first)) && isCompleted(second));
   assert.equal((await queue.find(database.sql, first))?.attempt, 1);
   assert.ok(!isAlive(pid));
 });
 
-test('a process of the jobs that stands still is killed, and the next one has its job', async (t) => {
+test('a jobs process that is stopped by SIGSTOP is killed, and the next one runs its job', async (t) => {
   const { env, acceptMails, enqueue, isRunning, isCompleted } = await mustMakeJobFixture(t);
   const program = startProgram(t, { ...env, APP_WORKER_TIMEOUT: '3' });
   const pid = await mustStartJobs(program);
@@ -76,14 +76,14 @@ test('a process of the jobs that stands still is killed, and the next one has it
   await eventually('the job is completed', () => isCompleted(job));
 });
 
-test('while migrations are pending the server serves and jobs wait; then they run', async (t) => {
+test('while migrations are pending, the server answers and jobs wait; afterwards they run', async (t) => {
   const { env, acceptMails } = await mustMakeJobFixture(t);
   acceptMails();
   const url = await mustCreateDatabase(t, { empty: true });
   const program = startProgram(t, { ...env, APP_DATABASE_URL: url, APP_DATABASE_MIGRATE: 'false' });
   await program.logged(/migrations are pending; run `npm run migrate -- up`.*"event":"jobs.waiting"/);
   assert.equal((await fetch(`${await program.ready}/api/v1/meta`)).status, 200);
-  await eventually('it reports while it waits', async () => {
+  await eventually('the jobs process reports while it waits', async () => {
     return (await processesOf(program)).some(({ kind, rss_bytes }) => kind === 'jobs' && rss_bytes > 0);
   });
   await migrateUp({ url, log: captureLog().log });
@@ -96,18 +96,18 @@ test('while migrations are pending the server serves and jobs wait; then they ru
   );
 });
 
-test('what the process of the jobs refuses at its first start ends the start of the server', async (t) => {
+test('an error at the first start of the jobs process fails the start of the server', async (t) => {
   const { env } = await mustMakeJobFixture(t);
   const folder = await mustCopyProgram(t, (sources) =>
     writeFile(
       join(sources, 'program', 'start-jobs.ts'),
       `import { StartError } from '../errors.ts';
-      export async function startJobs() { throw new StartError('Jobs cannot be run here: mend it.'); }`,
+      export async function startJobs() { throw new StartError('Jobs cannot run here: fix it.'); }`,
     ),
   );
   for (const workers of ['1', '2']) {
     const program = startProgram(t, { ...env, APP_WORKERS: workers }, [], folder);
     assert.equal((await program.ended).code, 1);
-    assert.match(program.stderr(), /^Jobs cannot be run here: mend it\.$/m);
+    assert.match(program.stderr(), /^Jobs cannot run here: fix it\.$/m);
   }
 });

@@ -1,4 +1,4 @@
-/** `npm run worker`: jobs alone, beside a server that runs none. */
+/** Tests of `npm run worker`, which runs jobs without a server, or beside one that runs none. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,7 +8,7 @@ import { metricsOf, mustMakeJobFixture, processesOf } from '../helpers/job-fixtu
 import { startProgram, startWorkerProgram } from '../helpers/program.ts';
 import { mustCreateDatabase } from '../helpers/test-database.ts';
 
-test('with APP_TASKS_ENABLED=false the server runs no jobs, and `npm run worker` beside it does', async (t) => {
+test('with APP_TASKS_ENABLED=false the server runs no jobs, and `npm run worker` runs them', async (t) => {
   const { env, acceptMails, enqueue, isCompleted } = await mustMakeJobFixture(t);
   acceptMails();
   const server = startProgram(t, { ...env, APP_TASKS_ENABLED: 'false' });
@@ -21,7 +21,10 @@ test('with APP_TASKS_ENABLED=false the server runs no jobs, and `npm run worker`
     ['requests'],
   );
   const port = Number(new URL(await worker.management).port);
-  await eventually('it is ready', async () => (await request(port, { path: '/readyz' })).status === 200);
+  await eventually(
+    'the process is ready',
+    async () => (await request(port, { path: '/readyz' })).status === 200,
+  );
   assert.equal((await request(port, { path: '/livez' })).status, 200);
   assert.deepEqual(
     (await processesOf(worker)).map(({ kind, pid }) => [kind, pid]),
@@ -34,21 +37,24 @@ test('with APP_TASKS_ENABLED=false the server runs no jobs, and `npm run worker`
   assert.deepEqual(await worker.ended, { code: 0, signal: null });
 });
 
-test('`npm run worker` lets its jobs finish at SIGTERM, and is not ready meanwhile', async (t) => {
+test('at SIGTERM `npm run worker` lets its jobs finish, and is not ready meanwhile', async (t) => {
   const { env, acceptMails, enqueue, isRunning, isCompleted } = await mustMakeJobFixture(t);
   const worker = startWorkerProgram(t, env);
   const job = await enqueue();
   await eventually('the job runs', () => isRunning(job));
   const port = Number(new URL(await worker.management).port);
   worker.process.kill('SIGTERM');
-  await eventually('it is not ready', async () => (await request(port, { path: '/readyz' })).status === 503);
+  await eventually(
+    'the process is not ready',
+    async () => (await request(port, { path: '/readyz' })).status === 503,
+  );
   assert.equal((await request(port, { path: '/livez' })).status, 200);
   acceptMails();
   assert.deepEqual(await worker.ended, { code: 0, signal: null });
   assert.ok(await isCompleted(job));
 });
 
-test('`npm run worker` uses the embedded database of a server beside it, also when that comes back', async (t) => {
+test('`npm run worker` uses the embedded database of a running server, also after that has restarted', async (t) => {
   const { env } = await mustMakeJobFixture(t);
   const embedded = { ...env, APP_DATABASE_URL: 'embedded', APP_TASKS_ENABLED: 'false' };
   const server = startProgram(t, embedded);
@@ -56,12 +62,12 @@ test('`npm run worker` uses the embedded database of a server beside it, also wh
   const worker = startWorkerProgram(t, embedded);
   const port = Number(new URL(await worker.management).port);
   const isReady = async () => (await request(port, { path: '/readyz' })).status === 200;
-  await eventually('it is ready', isReady);
+  await eventually('the process is ready', isReady);
   server.process.kill('SIGTERM');
   await server.ended;
-  await eventually('it is not ready', async () => !(await isReady()));
+  await eventually('the process is not ready', async () => !(await isReady()));
   await startProgram(t, embedded).ready;
-  await eventually('it is ready again', isReady);
+  await eventually('the process is ready again', isReady);
 });
 
 const refusals = [
@@ -78,7 +84,7 @@ const refusals = [
 ];
 
 for (const { what, env, says } of refusals) {
-  test(`with ${what} \`npm run worker\` ends with a sentence and code 1`, async (t) => {
+  test(`with ${what} \`npm run worker\` exits with a sentence and code 1`, async (t) => {
     const worker = startWorkerProgram(t, env);
     assert.equal((await worker.ended).code, 1);
     assert.match(worker.stderr(), says);
@@ -86,7 +92,7 @@ for (const { what, env, says } of refusals) {
   });
 }
 
-test('with migrations that are pending `npm run worker` ends with a sentence and code 1', async (t) => {
+test('with pending migrations `npm run worker` exits with a sentence and code 1', async (t) => {
   const url = await mustCreateDatabase(t, { empty: true });
   const worker = startWorkerProgram(t, { APP_DATABASE_URL: url, APP_DATABASE_MIGRATE: 'false' });
   assert.equal((await worker.ended).code, 1);

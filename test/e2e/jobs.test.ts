@@ -1,4 +1,4 @@
-/** The process that runs jobs beside the server: real processes, PostgreSQL, and a mail server that waits. */
+/** Tests of the jobs process of a server, with real processes, PostgreSQL, and a mail server that can delay its answers. */
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ for (const workers of ['1', '2']) {
     const world = (t: TestContext) =>
       mustMakeJobFixture(t).then((made) => ({ ...made, env: { ...made.env, APP_WORKERS: workers } }));
 
-    test('a job runs in one process beside those that answer, which reports and counts with them', async (t) => {
+    test('a job runs in the jobs process, whose report and metrics are part of the fleet', async (t) => {
       const { env, acceptMails, enqueue, isCompleted, mails } = await world(t);
       acceptMails();
       const program = startProgram(t, env);
@@ -34,9 +34,9 @@ for (const workers of ['1', '2']) {
       const rows = await processesOf(program);
       assert.equal(rows.filter(({ kind }) => kind === 'requests').length, Number(workers));
       assert.ok(rows.every((row) => row.kind === 'jobs' || row.pid !== pid));
-      // A process that is busy may be left out of one look.
+      // A busy process may miss a collection.
       let metrics = '';
-      await eventually('its metrics are there', async () => {
+      await eventually('its metrics are collected', async () => {
         metrics = await metricsOf(program);
         return /^jobs_finished_total\{.*task="send_email".*\} 1$/m.test(metrics);
       });
@@ -45,7 +45,7 @@ for (const workers of ['1', '2']) {
       assert.match(program.stderr(), /Jobs +http:\/\/127\.0\.0\.1:\d+\/jobs/);
     });
 
-    test('at SIGTERM a job that runs may finish, and no other begins', async (t) => {
+    test('at SIGTERM a running job may finish, and no other starts', async (t) => {
       const { env, acceptMails, enqueue, isRunning, isCompleted, database } = await world(t);
       const program = startProgram(t, env);
       const pid = await mustStartJobs(program);
@@ -64,7 +64,7 @@ for (const workers of ['1', '2']) {
       assert.ok(!isAlive(pid));
     });
 
-    test('at SIGTERM jobs end in order before the database that the program runs', async (t) => {
+    test('at SIGTERM running jobs finish before the embedded database stops', async (t) => {
       const { env, acceptMails } = await world(t);
       const folder = await mustMakeFolder(t);
       const program = startProgram(t, { ...env, APP_DATABASE_URL: 'embedded', APP_DATA_DIR: folder });
@@ -95,7 +95,7 @@ for (const workers of ['1', '2']) {
   });
 }
 
-test('a job whose process is killed runs again in the next one, and the server serves on', async (t) => {
+test('a job whose process is killed runs again in the next one, and the server keeps running', async (t) => {
   const { env, acceptMails, enqueue, isRunning, isCompleted, database } = await mustMakeJobFixture(t);
   const program = startProgram(t, env);
   const pid = await mustStartJobs(program);
@@ -110,7 +110,7 @@ test('a job whose process is killed runs again in the next one, and the server s
   assert.equal((await fetch(`${await program.ready}/api/v1/meta`)).status, 200);
 });
 
-test('a job that does not finish within the grace time is released, and nothing is counted', async (t) => {
+test('a job that does not finish within the grace time is released, and the attempt does not count', async (t) => {
   const { env, enqueue, isRunning, database } = await mustMakeJobFixture(t);
   const program = startProgram(t, { ...env, APP_SHUTDOWN_GRACE_SECONDS: '1' });
   await mustStartJobs(program);

@@ -21,7 +21,7 @@ test('two workers share the exact limit of a route', async (t) => {
   for (const { headers } of refused) assert.match(headers.get('ratelimit') ?? '', /^"login";r=0;t=/);
 });
 
-/** Asks on one connection, and so one worker: a primary that hangs hands over no new one. */
+/** Sends requests on one connection, and so to one worker: a primary that hangs distributes no new connections. */
 function openConnection(t: TestContext, url: string): () => Promise<IncomingMessage> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   t.after(() => agent.destroy());
@@ -39,7 +39,7 @@ for (const [onFailure, expected] of [
   ['open', 200],
   ['closed', 503],
 ] as const) {
-  test(`a primary that hangs does not keep its workers from answering: ${onFailure} with ${expected}, and the log says so`, async (t) => {
+  test(`while the primary hangs, a worker with the failure mode ${onFailure} answers with ${expected} and logs the failure`, async (t) => {
     const program = startProgram(t, {
       APP_WORKERS: '2',
       SECURITY_RATE_LIMIT_PER_MINUTE: '1',
@@ -62,7 +62,7 @@ for (const [onFailure, expected] of [
   });
 }
 
-test('a user is limited over all sessions and API keys, and nobody else with them', async (t) => {
+test('the limit of a user covers all sessions and API keys, and affects no other user', async (t) => {
   const api = await mustServeApi(t, { SECURITY_RATE_LIMIT_USER_PER_MINUTE: '5' });
   const ada = await mustSignIn(api, 'ada');
   const grace = await mustSignIn(api, 'grace');

@@ -15,7 +15,7 @@ for (const workers of ['1', '2']) {
     const program = startProgram(t, { ...open, APP_WORKERS: workers });
     const url = await program.ready;
     const port = portOf(await program.management);
-    // It greets when all workers are ready.
+    // The greeting is printed when all workers are ready.
     const greeting = new RegExp(`Metrics +http://127.0.0.1:${port}/metrics`);
     await eventually('a greeting that names the port', () => greeting.test(program.stderr()));
 
@@ -32,17 +32,17 @@ for (const workers of ['1', '2']) {
 
     assert.equal((await fetch(`${url}/api/v1/meta`)).status, 200);
     let metrics = '';
-    // A worker that is busy may be left out of one look.
+    // A busy worker may miss a collection.
     await eventually('the request is counted', async () => {
       metrics = (await request(port, { path: '/metrics' })).text;
       return /^http_requests_total\{method="GET",route="\/api\/v1\/meta",status="200"\} 1$/m.test(metrics);
     });
-    // What is asked here is no user's request.
+    // Requests to the management port are not counted.
     assert.doesNotMatch(metrics, /readyz|livez/);
   });
 }
 
-test('while the program drains it is alive and not ready, and then its port is free', async (t) => {
+test('while the program drains, it is alive and not ready; afterwards its port is free', async (t) => {
   const program = startProgram(t, { ...open, APP_WORKERS: '2' });
   const site = portOf(await program.ready);
   const port = portOf(await program.management);
@@ -61,7 +61,7 @@ test('while the program drains it is alive and not ready, and then its port is f
   await assert.rejects(request(port, { path: '/livez' }));
 });
 
-test('a management port that is taken ends the start with a sentence that names it', async (t) => {
+test('a management port that is taken fails the start with a sentence that names it', async (t) => {
   const other = createServer().listen(0, '127.0.0.1');
   t.after(() => other.close());
   await once(other, 'listening');
@@ -77,7 +77,7 @@ test('a management port that is taken ends the start with a sentence that names 
   }
 });
 
-test('with a token, metrics ask for it and probes do not', async (t) => {
+test('with a configured token, metrics require it and probes do not', async (t) => {
   const program = startProgram(t, { ...open, APP_MANAGEMENT_TOKEN: 'kP3vQ8xZ1mWc7RtY2bNs' });
   await program.ready;
   const port = portOf(await program.management);

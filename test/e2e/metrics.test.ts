@@ -4,13 +4,13 @@ import { mustStartApp } from '../helpers/test-app.ts';
 
 const served = { SECURITY_ENABLE_PROMETHEUS: 'true' };
 
-/** The number behind a line of the text format. */
+/** Returns the number of a line of the text format. */
 function lineOf(text: string, series: string): number {
   const line = text.split('\n').find((each) => each.startsWith(`${series} `));
   return line === undefined ? 0 : Number(line.slice(series.length));
 }
 
-/** The sum over all series of a name. */
+/** Returns the sum over all series of a name. */
 function sumOf(text: string, name: string): number {
   return text
     .split('\n')
@@ -19,7 +19,7 @@ function sumOf(text: string, name: string): number {
 }
 
 describe('the metrics of a server', () => {
-  it('count every request that was sent, once, whatever became of it', async (t) => {
+  it('every request is counted once, whatever its outcome', async (t) => {
     const { url, api } = await mustStartApp(t, { env: served });
     const kinds: (() => Promise<Response>)[] = [
       () => fetch(`${api}/meta`),
@@ -49,7 +49,7 @@ describe('the metrics of a server', () => {
     const scrape = await fetch(`${url}/metrics`);
     const text = await scrape.text();
     assert.equal(scrape.status, 200, text);
-    // The scrape before is one of them; this one is not answered yet.
+    // Includes the previous scrape. This one is not answered yet.
     assert.equal(sumOf(text, 'http_requests_total'), 10 * length + 1);
     assert.equal(sumOf(text, 'http_request_duration_seconds_count'), 10 * length + 1);
     assert.equal(sumOf(text, 'http_response_size_bytes_count'), 10 * length + 1);
@@ -69,7 +69,7 @@ describe('the metrics of a server', () => {
     );
   });
 
-  it('are served for Prometheus to read, and have no path of a client in them', async (t) => {
+  it('the metrics are in the format of Prometheus, and contain no path that a client has sent', async (t) => {
     const { url, api } = await mustStartApp(t, { env: served });
     for (const path of ['users', 'nothing']) await fetch(`${api}/${path}/secret-name`);
     const scrape = await fetch(`${url}/metrics`);
@@ -84,12 +84,12 @@ describe('the metrics of a server', () => {
       assert.match(line, /^(?:# (?:HELP|TYPE) \w+ .+|\w+(?:\{(?:\w+="[^"]*",?)+\})? -?[\d.e+-]+)$/);
   });
 
-  it('are not for everybody unless the settings say so', async (t) => {
+  it('without the setting, the public port serves no metrics', async (t) => {
     const { url } = await mustStartApp(t);
     assert.equal((await fetch(`${url}/metrics`)).status, 404);
   });
 
-  it('are limited by address like everything else', async (t) => {
+  it('scrapes of the public port are limited per address like other requests', async (t) => {
     const { url } = await mustStartApp(t, {
       env: { ...served, SECURITY_RATE_LIMIT_PER_MINUTE: '2', SECURITY_RATE_LIMIT_BURST: '0' },
     });

@@ -1,6 +1,6 @@
 /**
- * The application's helper looks for secrets in the log of every test. Here the log says as much as it ever does, bodies
- * included, and every flow that has a secret is gone through, in success and in failure.
+ * A helper searches the log of every test for secrets. These tests use the most verbose log, including bodies, and run every
+ * flow with a secret, in success and in failure.
  */
 
 import assert from 'node:assert/strict';
@@ -11,7 +11,7 @@ import { mustServeApi, mustSignIn } from '../helpers/test-api.ts';
 
 const form = { 'content-type': 'application/x-www-form-urlencoded' };
 
-it('no secret, password, token or whole address stands in the log, not even with debugging on', async (t) => {
+it('the log contains no secret, password, token or complete e-mail address, even with debugging', async (t) => {
   const api = await mustServeApi(t, { APP_DEBUG: 'true', APP_DATABASE_ECHO: 'true' });
   const { mails, log } = api.app;
   const tokenOf = async (to: string, subject: RegExp) =>
@@ -71,7 +71,7 @@ it('no secret, password, token or whole address stands in the log, not even with
   assert.ok(log.of('http.request.body').length > 0, 'bodies were logged');
 });
 
-it('a request whose target has 8,000 characters writes two lines of 1,400 bytes at most', async (t) => {
+it('a request with a target of 8,000 characters writes two lines of at most 1,400 bytes', async (t) => {
   const { app } = await mustServeApi(t);
   const before = app.log.text().length;
   await fetch(`${app.url}/${'a'.repeat(4000)}?${'b'.repeat(4000)}`);

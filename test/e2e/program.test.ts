@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { exchange } from '../helpers/http-server.ts';
 import { startProgram } from '../helpers/program.ts';
 
-test('the program says where it can be reached, answers there, and ends with code 0 at SIGTERM', async (t) => {
+test('the program prints its address, answers there, and exits with code 0 at SIGTERM', async (t) => {
   const program = startProgram(t, {});
   const url = await program.ready;
   assert.equal((await fetch(`${url}/api/v1/health/live`)).status, 200);
@@ -22,7 +22,7 @@ test('the program says where it can be reached, answers there, and ends with cod
   assert.equal(events.at(-1), 'application.shutdown');
 });
 
-test('both log lines of a request carry the id that the client was given', async (t) => {
+test('both log lines of a request have the id that the client received', async (t) => {
   const program = startProgram(t, {});
   const response = await fetch(`${await program.ready}/api/v1/meta?token=s3cret&page=1`);
   const id = response.headers.get('x-request-id');
@@ -38,7 +38,7 @@ test('both log lines of a request carry the id that the client was given', async
   assert.equal(complete.route, '/api/v1/meta');
 });
 
-test('a log line names the source that has written it, although the program is built into one file', async (t) => {
+test('a log line names its source file, although the program is built into one file', async (t) => {
   const program = startProgram(t, { APP_LOG_INCLUDE_CALLER: 'true' });
   const line = JSON.parse(await program.logged(/"event":"application.ready"/));
   assert.match(line.caller, /\/src\/[\w/-]+\.ts:\d+$/);
@@ -73,7 +73,7 @@ const mistakes = [
 ];
 
 for (const { name, env, flags, says } of mistakes) {
-  test(`${name} ends the start with a sentence and code 1, without a stack`, async (t) => {
+  test(`${name} fails the start with a sentence and code 1, without a stack`, async (t) => {
     const program = startProgram(t, env, flags);
     assert.equal((await program.ended).code, 1);
     assert.match(program.stderr(), says);
@@ -81,7 +81,7 @@ for (const { name, env, flags, says } of mistakes) {
   });
 }
 
-test('a port that is taken ends the start with a sentence that names it', async (t) => {
+test('a port that is taken fails the start with a sentence that names it', async (t) => {
   const other = createServer().listen(0, '127.0.0.1');
   t.after(() => other.close());
   await new Promise((resolve) => other.once('listening', resolve));
@@ -95,7 +95,7 @@ test('a port that is taken ends the start with a sentence that names it', async 
   }
 });
 
-test('a request in flight at SIGTERM gets its answer, and new connections are refused', async (t) => {
+test('a request in progress at SIGTERM gets its answer, and new connections are rejected', async (t) => {
   const program = startProgram(t, {});
   const { port } = new URL(await program.ready);
   const body = '{"username":"ada"}';
@@ -117,7 +117,7 @@ test('a request in flight at SIGTERM gets its answer, and new connections are re
   assert.deepEqual(await program.ended, { code: 0, signal: null });
 });
 
-test('a second signal ends the program at once, though a request hangs', async (t) => {
+test('a second signal exits the program at once, although a request hangs', async (t) => {
   const program = startProgram(t, {});
   const { port } = new URL(await program.ready);
   const hanging = exchange(
@@ -132,7 +132,7 @@ test('a second signal ends the program at once, though a request hangs', async (
   await hanging;
 });
 
-test('two workers share one exact limit, and one that is killed is replaced', async (t) => {
+test('two workers share one exact limit, and a killed worker is replaced', async (t) => {
   const program = startProgram(t, {
     SECURITY_RATE_LIMIT_PER_MINUTE: '20',
     SECURITY_RATE_LIMIT_BURST: '5',

@@ -1,4 +1,4 @@
-/** A database that refuses the program: each way to start ends with one sentence and exit code 1, and no stack. */
+/** Tests of unsuitable databases: each way to start fails with one sentence and exit code 1, without a stack. */
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -12,7 +12,7 @@ after(() => server.end());
 
 const programs = { start: startProgram, worker: startWorkerProgram };
 
-/** The URL of a new database for a role that owns nothing. */
+/** Returns the URL of a new database for a role that owns nothing. */
 async function mustCreateFor(
   t: TestContext,
   prepare: (database: postgres.Sql) => Promise<unknown>,
@@ -26,15 +26,15 @@ async function mustCreateFor(
   return Object.assign(url, { username: role, password: 'secret' }).href;
 }
 
-describe('the program does not start, with one sentence, where', () => {
+describe('the start with an unsuitable database', () => {
   const cases: [what: string, sentence: RegExp, prepare: (database: postgres.Sql) => Promise<unknown>][] = [
     [
-      'its role may create no table',
+      'the database role may not create tables',
       /^The database cannot be migrated \(permission denied for schema public\)/,
       async () => {},
     ],
     [
-      'its role may not connect',
+      'the database role may not connect',
       /^The database accepts no connection: .*permission denied for database/,
       async (database) => {
         const [row] = await database`select current_database() as name`;
@@ -42,7 +42,7 @@ describe('the program does not start, with one sentence, where', () => {
       },
     ],
     [
-      'the table of migrations is of another tool',
+      'the table schema_migrations belongs to another tool',
       /^The table schema_migrations .* is of another program/,
       (database) =>
         database.unsafe(
@@ -52,7 +52,7 @@ describe('the program does not start, with one sentence, where', () => {
   ];
   for (const [what, sentence, prepare] of cases) {
     for (const [name, start] of Object.entries(programs)) {
-      it(`${what}: ${name}`, async (t) => {
+      it(`${name} fails with one sentence if ${what}`, async (t) => {
         const url = await mustCreateFor(t, prepare);
         const program = start(t, { APP_DATABASE_URL: url, APP_DATABASE_MIGRATE: 'true' });
         program.ready.catch(() => {});

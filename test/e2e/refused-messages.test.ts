@@ -7,7 +7,7 @@ import { mustStartApp, type TestApp } from '../helpers/test-app.ts';
 const app = 'https://app.example.com';
 const longTarget = `/${'x'.repeat(9000)}`;
 
-/** Messages that are refused as a whole, as they stand behind the method. */
+/** Messages that are rejected as a whole. */
 const refused: [what: string, bytes: string, status: number, code: string][] = [
   [
     'two Host fields',
@@ -63,7 +63,7 @@ async function mustAnswer(port: number, head: string): Promise<RawResponse> {
 
 const remaining = ({ headers }: RawResponse) => Number(/"minute";r=(\d+)/.exec(headers.ratelimit ?? '')?.[1]);
 
-/** How many answers with this status the metrics have. */
+/** Returns the number of answers with this status in the metrics. */
 async function countAnswers({ url }: TestApp, status: number): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text();
   const lines = text.matchAll(
@@ -72,9 +72,9 @@ async function countAnswers({ url }: TestApp, status: number): Promise<number> {
   return [...lines].reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
-describe('a message that is refused as a whole', () => {
+describe('a message that is rejected as a whole', () => {
   for (const [what, bytes, status, code] of refused) {
-    it(`for ${what} is ${status}, readable for a page of an allowed origin, counted and logged`, async (t) => {
+    it(`a message with ${what} is answered with ${status}, readable for a page of an allowed origin, counted and logged`, async (t) => {
       const { started, port } = await mustStart(t, {
         SECURITY_RATE_LIMIT_PER_MINUTE: '100',
         SECURITY_ENABLE_PROMETHEUS: 'true',
@@ -94,7 +94,7 @@ describe('a message that is refused as a whole', () => {
     ['a method that the parser does not know', 'FOO / HTTP/1.1\r\nHost: example.org\r\n', 501],
     ['a malformed field', 'GET / HTTP/1.1\r\nHost: example.org\r\nBad Header : x\r\n', 400],
   ] as const) {
-    it(`for ${what} by the parser is ${status}, readable for a page of an allowed origin alone`, async (t) => {
+    it(`a message with ${what}, rejected by the parser, is answered with ${status}, readable only for a page of an allowed origin`, async (t) => {
       const { port } = await mustStart(t);
       for (const [origins, allowed] of [
         [[app], app],
@@ -111,14 +111,14 @@ describe('a message that is refused as a whole', () => {
     });
   }
 
-  it('is refused with the same status when the trusted-host layer is off, but for the host', async (t) => {
+  it('without the trusted-host layer, messages are rejected with the same status, except those with a foreign host', async (t) => {
     const { port } = await mustStart(t, { APP_DISABLED_LAYERS: 'trusted-host' });
     for (const [what, bytes, status] of refused) {
       assert.equal((await mustAnswer(port, bytes)).status, status === 421 ? 200 : status, what);
     }
   });
 
-  it('is refused before anything is read of it when every layer is off that can be', async (t) => {
+  it('with all optional layers off, a message is rejected before its content is used', async (t) => {
     const { port } = await mustStart(t, {
       APP_DISABLED_LAYERS:
         'trusted-host,cors,rate-limit,caller-limit,content-validation,deadline,proxy-headers',
@@ -128,7 +128,7 @@ describe('a message that is refused as a whole', () => {
     }
   });
 
-  it('is 429 for a client who has used up the limit', async (t) => {
+  it('a rejected message is answered with 429 if the client has exceeded the limit', async (t) => {
     const { port } = await mustStart(t, {
       SECURITY_RATE_LIMIT_PER_MINUTE: '1',
       SECURITY_RATE_LIMIT_BURST: '0',
@@ -137,7 +137,7 @@ describe('a message that is refused as a whole', () => {
     for (const [what, bytes] of refused) assert.equal((await mustAnswer(port, bytes)).status, 429, what);
   });
 
-  it('is counted for a probe too', async (t) => {
+  it('a rejected message to a probe is counted too', async (t) => {
     const { port } = await mustStart(t, {
       SECURITY_RATE_LIMIT_PER_MINUTE: '2',
       SECURITY_RATE_LIMIT_BURST: '0',
@@ -150,8 +150,8 @@ describe('a message that is refused as a whole', () => {
   });
 });
 
-describe('a message that the parser refuses', () => {
-  it('is logged, counted in the metrics, and counts in the limit of its address', async (t) => {
+describe('a message that the parser rejects', () => {
+  it('a message that the parser rejects is logged, counted in the metrics, and counted in the limit of its address', async (t) => {
     const { started, port } = await mustStart(t, {
       SECURITY_RATE_LIMIT_PER_MINUTE: '3',
       SECURITY_RATE_LIMIT_BURST: '0',
@@ -169,7 +169,7 @@ describe('a message that the parser refuses', () => {
     assert.equal((await fetch(`${started.url}/metrics`)).status, 429);
   });
 
-  it('does not count against a trusted proxy, behind which its client is not known', async (t) => {
+  it('a message that the parser rejects does not count against a trusted proxy, since its client is unknown', async (t) => {
     const { started, port } = await mustStart(t, {
       SECURITY_RATE_LIMIT_PER_MINUTE: '1',
       SECURITY_RATE_LIMIT_BURST: '0',
@@ -184,7 +184,7 @@ describe('a preflight', () => {
   const preflight = (origin: string, fields = 'Host: example.org\r\n', path = '/api/v1/users') =>
     `OPTIONS ${path} HTTP/1.1\r\n${fields}Origin: ${origin}\r\nAccess-Control-Request-Method: POST\r\n`;
 
-  it('of an allowed origin is answered without using up the limit', async (t) => {
+  it('a preflight of an allowed origin is answered without counting in the limit', async (t) => {
     const { port } = await mustStart(t, {
       SECURITY_RATE_LIMIT_PER_MINUTE: '1',
       SECURITY_RATE_LIMIT_BURST: '0',
@@ -198,7 +198,7 @@ describe('a preflight', () => {
     }
   });
 
-  it('of a foreign origin counts, and is allowed nothing', async (t) => {
+  it('a preflight of a foreign origin counts in the limit, and allows nothing', async (t) => {
     const { port } = await mustStart(t, {
       SECURITY_RATE_LIMIT_PER_MINUTE: '2',
       SECURITY_RATE_LIMIT_BURST: '0',
@@ -212,7 +212,7 @@ describe('a preflight', () => {
     assert.deepEqual(statuses, [204, 204, 429]);
   });
 
-  it('that is refused as a message is no success, and its refusal can be read', async (t) => {
+  it('a preflight that is rejected as a message is no success, and its problem is readable', async (t) => {
     const { port } = await mustStart(t);
     for (const [fields, path, status] of [
       ['Host: example.org\r\nHost: example.org\r\n', '/', 400],

@@ -12,7 +12,7 @@ const two = { APP_WORKERS: '2', APP_MANAGEMENT_PORT: '0', APP_RELOAD_CANARY_SECO
 async function startTwo(program: Program): Promise<string> {
   await program.logged(/"worker":1.*"event":"worker.ready"/);
   await program.logged(/"worker":2.*"event":"worker.ready"/);
-  await eventually('it listens to signals', () => program.stderr().includes('Ctrl+C'));
+  await eventually('the program handles signals', () => program.stderr().includes('Ctrl+C'));
   return program.ready;
 }
 
@@ -26,7 +26,7 @@ async function projectName(url: string): Promise<string> {
   return json.name;
 }
 
-/** Asks without pause, over one connection that is kept as long as the server lets it. */
+/** Sends requests without a pause on one connection, which stays open as long as the server allows. */
 function load(url: string): { stop(): Promise<{ readonly sent: number; readonly failed: unknown[] }> } {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const failed: unknown[] = [];
@@ -58,7 +58,7 @@ function load(url: string): { stop(): Promise<{ readonly sent: number; readonly 
   };
 }
 
-test('a reload replaces every worker, takes the new settings, and loses no request', async (t) => {
+test('a reload replaces every worker, applies the new settings, and loses no request', async (t) => {
   const folder = await mustCopyProgram(t);
   const program = startProgram(t, { ...two, SECURITY_RATE_LIMIT_ENABLED: 'false' }, [], folder);
   const url = await startTwo(program);
@@ -73,7 +73,7 @@ test('a reload replaces every worker, takes the new settings, and loses no reque
   assert.equal(await projectName(url), 'Renewed');
 });
 
-test('settings that are wrong refuse the reload, with the sentence, and change nothing', async (t) => {
+test('a reload with invalid settings is rejected with a sentence, and changes nothing', async (t) => {
   const folder = await mustCopyProgram(t);
   const program = startProgram(t, two, [], folder);
   await startTwo(program);
@@ -84,7 +84,7 @@ test('settings that are wrong refuse the reload, with the sentence, and change n
   assert.deepEqual(await idsOf(program), [1, 2]);
 });
 
-test('settings of the primary that changed are named, and the rest is reloaded', async (t) => {
+test('changed settings of the primary are named in a warning, and the others are reloaded', async (t) => {
   const folder = await mustCopyProgram(t);
   const program = startProgram(t, two, [], folder);
   await startTwo(program);
@@ -95,7 +95,7 @@ test('settings of the primary that changed are named, and the rest is reloaded',
   assert.equal(await projectName(await program.ready), 'Renewed');
 });
 
-test('a reload brings the fleet to the number of workers that the settings say now', async (t) => {
+test('a reload changes the number of workers to that of the settings', async (t) => {
   const folder = await mustCopyProgram(t);
   await writeFile(join(folder, '.env'), 'APP_WORKERS=2\n');
   const program = startProgram(t, { ...two, APP_WORKERS: '' }, [], folder);
@@ -116,7 +116,7 @@ const broken = [
   },
   {
     what: 'dies soon after its start',
-    // When somebody asks for its metrics, which this test does.
+    // It dies when its metrics are collected, which this test does.
     code: "process.on('message', ({ kind }) => kind === 'scrape' && process.kill(process.pid, 'SIGKILL'));",
     env: 'APP_RELOAD_CANARY_SECONDS=60\n',
     says: /The new process 3 exited soon after its start/,
@@ -125,7 +125,7 @@ const broken = [
 ];
 
 for (const { what, code, env, says, isCanary = false } of broken) {
-  test(`a new version that ${what} stops the reload; the old workers serve on, until it is mended`, async (t) => {
+  test(`a new version that ${what} fails the reload; the old workers keep running until it is fixed`, async (t) => {
     const folder = await mustCopyProgram(t);
     const { APP_RELOAD_CANARY_SECONDS: _, ...settings } = two;
     await writeFile(join(folder, '.env'), 'APP_RELOAD_CANARY_SECONDS=0\n');
@@ -143,7 +143,7 @@ for (const { what, code, env, says, isCanary = false } of broken) {
     }
     const line = await program.logged(/"event":"reload.failed"/);
     assert.match(JSON.parse(line).message, says);
-    await eventually('the old ones are alone', async () => String(await idsOf(program)) === '1,2');
+    await eventually('only the old workers are left', async () => String(await idsOf(program)) === '1,2');
     assert.deepEqual(
       (await kept.stop()).failed.filter((failure) => failure !== 429),
       [],
@@ -157,7 +157,7 @@ for (const { what, code, env, says, isCanary = false } of broken) {
   });
 }
 
-test('old workers that die while a reload waits for a version that hangs are replaced by the old version', async (t) => {
+test('old workers that die while a reload waits for a hanging version are replaced by the old version', async (t) => {
   const folder = await mustCopyProgram(t);
   await writeFile(join(folder, '.env'), 'APP_PROJECT_NAME=Old\n');
   const program = startProgram(t, two, [], folder);
@@ -181,7 +181,7 @@ test('old workers that die while a reload waits for a version that hangs are rep
   assert.deepEqual(await idsOf(program), [3, 4, 5]);
 });
 
-test('while one reload runs, one more waits, and no third', async (t) => {
+test('while one reload runs, one more waits, and a third is ignored', async (t) => {
   const program = startProgram(t, two);
   await startTwo(program);
   program.process.kill('SIGHUP');
@@ -195,7 +195,7 @@ test('while one reload runs, one more waits, and no third', async (t) => {
   assert.doesNotMatch(program.stdout(), /"reload":3/);
 });
 
-test('a version that cannot start is tried again later and later, and the log calls it a loop', async (t) => {
+test('a version that cannot start is retried with increasing delays, and the log reports a crash loop', async (t) => {
   const folder = await mustCopyProgram(t);
   const flag = join(folder, 'broken');
   const code = `if ((await import('node:fs')).existsSync(${JSON.stringify(flag)})) throw new Error('broken');`;
@@ -209,7 +209,7 @@ test('a version that cannot start is tried again later and later, and the log ca
   assert.deepEqual((await idsOf(program)).includes(2), true);
 });
 
-test('a worker that is never ready ends the start with a sentence', async (t) => {
+test('a worker that does not become ready fails the start with a sentence', async (t) => {
   const folder = await mustCopyProgram(t);
   // The primary runs this code too; only a worker has a channel to a parent.
   const hang = 'if (process.connected) await new Promise((resolve) => setTimeout(resolve, 60_000));';
@@ -217,7 +217,7 @@ test('a worker that is never ready ends the start with a sentence', async (t) =>
   const startedAt = performance.now();
   const program = startProgram(t, { ...two, APP_WORKER_START_TIMEOUT_SECONDS: '1' }, [], folder);
   assert.equal((await program.ended).code, 1);
-  // It has no request to finish, so the grace time of 30 s is not for it.
+  // It has no request to finish, so it does not get the grace time of 30 s.
   assert.ok(performance.now() - startedAt < 20_000);
   assert.match(program.stderr(), /A worker was not ready within 1 s/);
 });

@@ -1,4 +1,4 @@
-/** Every process of the program is gone within the grace time and a second after SIGTERM, whatever it waits for. */
+/** Tests that every process has exited within the grace time and one second after SIGTERM, whatever it waits for. */
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync } from 'node:child_process';
@@ -24,11 +24,11 @@ import {
 import { mustCreateDatabase, mustOpenTestDatabase } from '../helpers/test-database.ts';
 
 const graceSeconds = 1;
-/** The promise is one second; a busy machine gets more. */
+/** The guarantee is one second; a busy machine gets more. */
 const maxMs = graceSeconds * 1000 + 3_000;
 const base = { APP_SHUTDOWN_GRACE_SECONDS: String(graceSeconds), APP_MANAGEMENT_PORT: '0' };
 
-/** Sends SIGTERM, and fails the test if the process or one of its children is there when the time is up. */
+/** Sends SIGTERM, and fails the test if the process or one of its children still runs after the time. */
 async function mustStop(t: TestContext, child: ChildProcess, ended: Promise<unknown>): Promise<void> {
   const pids = [child.pid ?? 0, ...childrenOf(child.pid ?? 0)];
   t.after(() => {
@@ -37,7 +37,7 @@ async function mustStop(t: TestContext, child: ChildProcess, ended: Promise<unkn
   const startedAt = performance.now();
   child.kill('SIGTERM');
   await ended;
-  await eventually('its children are gone', () => pids.every((pid) => hasEnded(pid)));
+  await eventually('its children have exited', () => pids.every((pid) => hasEnded(pid)));
   const tookMs = Math.round(performance.now() - startedAt);
   assert.ok(tookMs <= maxMs, `It took ${tookMs} ms.`);
   t.diagnostic(`${tookMs} ms`);
@@ -47,7 +47,7 @@ function stop(t: TestContext, program: Program): Promise<void> {
   return mustStop(t, program.process, program.ended);
 }
 
-/** One that nobody has waited for yet, a zombie, has ended. */
+/** Returns whether a process has exited, including a zombie, which is not reaped yet. */
 function hasEnded(pid: number): boolean {
   try {
     return /^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
@@ -73,7 +73,7 @@ describe('at SIGTERM', { concurrency: 2 }, () => {
 
   for (const [what, name, env] of kinds) {
     for (const output of ['a pipe', 'a socket'] as const) {
-      test(`${what} does not wait for the reader of ${output} that stands still`, async (t) => {
+      test(`at SIGTERM ${what} does not wait for the reader of ${output} that has stopped reading`, async (t) => {
         const databaseUrl = name === 'main-jobs' ? await mustCreateDatabase(t) : 'none';
         const full = output === 'a pipe' ? await mustFillPipe(t) : undefined;
         const settings = { ...base, ...env, APP_DATABASE_URL: databaseUrl, APP_LOG_LEVEL: 'DEBUG' };
@@ -87,20 +87,20 @@ describe('at SIGTERM', { concurrency: 2 }, () => {
   }
 
   for (const workers of ['1', '2']) {
-    test(`a request that is never complete is cut, with ${workers} workers`, async (t) => {
+    test(`at SIGTERM an incomplete request is aborted, with ${workers} workers`, async (t) => {
       const program = startProgram(t, { ...base, APP_WORKERS: workers });
       const socket = connect(Number(new URL(await program.ready).port), '127.0.0.1');
       t.after(() => socket.destroy());
       socket.on('error', () => {});
       socket.write('POST /api/v1/users HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n');
       socket.write('Content-Type: application/json\r\n\r\n{"username":');
-      await eventually('it is in flight', async () => {
+      await eventually('the request is in progress', async () => {
         return (await processesOf(program)).some((row) => 'in_flight' in row && row.in_flight === 1);
       });
       await stop(t, program);
     });
 
-    test(`a database that does not answer is not waited for, with ${workers} workers`, async (t) => {
+    test(`at SIGTERM a database that does not answer delays nothing, with ${workers} workers`, async (t) => {
       const proxy = await mustOpenProxy(t, await mustCreateDatabase(t));
       const env = { ...base, APP_WORKERS: workers, APP_DATABASE_URL: proxy.url, APP_TASKS_ENABLED: 'true' };
       const program = startProgram(t, env);
@@ -114,14 +114,14 @@ describe('at SIGTERM', { concurrency: 2 }, () => {
       assert.equal((await login())?.status, 401);
       proxy.block();
       void login();
-      await eventually('it is in flight', async () => {
+      await eventually('the request is in progress', async () => {
         return (await processesOf(program)).some((row) => 'in_flight' in row && row.in_flight === 1);
       });
       await stop(t, program);
     });
   }
 
-  test('a worker that stands still is killed', async (t) => {
+  test('at SIGTERM a worker stopped by SIGSTOP is killed', async (t) => {
     const program = startProgram(t, { ...base, APP_WORKERS: '2' });
     await program.ready;
     const [worker] = (await processesOf(program)).filter(({ kind }) => kind === 'requests');
@@ -129,7 +129,7 @@ describe('at SIGTERM', { concurrency: 2 }, () => {
     await stop(t, program);
   });
 
-  test('a mail server that does not answer holds up neither the server nor its jobs', async (t) => {
+  test('at SIGTERM a mail server that does not answer delays neither the server nor its jobs', async (t) => {
     const { env, enqueue, isRunning } = await mustMakeJobFixture(t);
     const program = startProgram(t, { ...env, ...base });
     await mustStartJobs(program);
@@ -147,7 +147,7 @@ describe('at SIGTERM', { concurrency: 2 }, () => {
   });
 
   for (const alone of [false, true]) {
-    test(`a job that ignores its end is given back by ${alone ? '`npm run worker`' : 'a server'}`, async (t) => {
+    test(`at SIGTERM a job that ignores its abort signal is released by ${alone ? '`npm run worker`' : 'a server'}`, async (t) => {
       const database = await mustOpenTestDatabase(t);
       const folder = await mustCopyProgram(t, addEndlessTask);
       const env = {
@@ -163,19 +163,19 @@ describe('at SIGTERM', { concurrency: 2 }, () => {
         values ('endless', 'default', 'available', 100, '{}', 3, 600000)`;
       const { sql } = database;
       const running = () => sql`select from jobs where state = 'running'`;
-      await eventually('it runs', async () => (await running()).length === 1);
+      await eventually('the job runs', async () => (await running()).length === 1);
       await stop(t, program);
       assert.equal((await sql`select from jobs where ${isGivenBack(sql)}`).length, 1);
     });
   }
 });
 
-/** Whether a job may run again, and the attempt that was cut does not count. */
+/** Returns whether a job may run again, and its aborted attempt does not count. */
 function isGivenBack(sql: Sql) {
   return sql`state = 'available' and attempt = 1 and errors = '[]'`;
 }
 
-/** The writing end of a pipe that is full and that nothing reads. */
+/** Opens the writing end of a full pipe without a reader. */
 async function mustFillPipe(t: TestContext): Promise<number> {
   const path = join(await mustMakeFolder(t), 'pipe');
   execFileSync('mkfifo', [path]);
@@ -183,7 +183,7 @@ async function mustFillPipe(t: TestContext): Promise<number> {
   try {
     for (;;) writeSync(filling, Buffer.alloc(4096, 'x'));
   } catch {
-    // It is full.
+    // The pipe is full.
   }
   const unread = openSync(path, constants.O_RDWR);
   t.after(async () => {
@@ -193,7 +193,7 @@ async function mustFillPipe(t: TestContext): Promise<number> {
   return unread;
 }
 
-/** What the program prints for a person, when it is ready. */
+/** Resolves with the greeting of the program when it is ready. */
 async function greetingOf(child: ChildProcess): Promise<string> {
   let text = '';
   child.stderr?.setEncoding('utf8').on('data', (more: string) => {
@@ -204,7 +204,7 @@ async function greetingOf(child: ChildProcess): Promise<string> {
   return text;
 }
 
-/** Makes it log more than the buffers of a socket hold. */
+/** Causes more log output than the buffers of a socket hold. */
 async function logMuch(greeting: string, name: string): Promise<void> {
   const url = (name === 'main' ? /API +(\S+)/ : /Metrics +(\S+)/).exec(greeting)?.[1] ?? '';
   const port = Number(new URL(url).port);
@@ -214,7 +214,7 @@ async function logMuch(greeting: string, name: string): Promise<void> {
   }
 }
 
-/** Adds to a copy of the sources a task that never yields. */
+/** Adds a task that never yields to a copy of the sources. */
 function addEndlessTask(sources: string): Promise<void> {
   return addFeature(
     sources,

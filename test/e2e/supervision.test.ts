@@ -18,14 +18,14 @@ async function workersOf(program: Program): Promise<WorkerRow[]> {
   return json;
 }
 
-/** The value of a counter, added up over its series. */
+/** Returns the value of a counter, summed over its series. */
 async function counted(program: Program, name: string): Promise<number> {
   const text = await (await fetch(`${await program.management}/metrics`)).text();
   const values = [...text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, 'gm'))];
   return values.reduce((sum, [, value]) => sum + Number(value), 0);
 }
 
-/** One request on a connection of its own, so that the workers take turns. */
+/** Sends a request on a new connection, so that the workers take turns. */
 async function ask(url: string): Promise<number> {
   return (await fetch(`${url}/api/v1/meta`, { headers: { connection: 'close' } })).status;
 }
@@ -35,15 +35,18 @@ const two = { APP_WORKERS: '2', APP_MANAGEMENT_PORT: '0' };
 async function startTwo(program: Program): Promise<string> {
   await program.logged(/"worker":1.*"event":"worker.ready"/);
   await program.logged(/"worker":2.*"event":"worker.ready"/);
-  await eventually('it listens to signals', () => program.stderr().includes('Ctrl+C'));
+  await eventually('the program handles signals', () => program.stderr().includes('Ctrl+C'));
   return program.ready;
 }
 
-test('a worker that is killed is replaced, and what it had counted stays in the sums', async (t) => {
+test('a killed worker is replaced, and its counts are kept in the sums', async (t) => {
   const program = startProgram(t, two);
   const url = await startTwo(program);
   for (let sent = 0; sent < 20; sent += 1) assert.equal(await ask(url), 200);
-  await eventually('all are counted', async () => (await counted(program, 'http_requests_total')) === 20);
+  await eventually(
+    'all requests are counted',
+    async () => (await counted(program, 'http_requests_total')) === 20,
+  );
   const [first] = await workersOf(program);
   assert.ok(first !== undefined);
   process.kill(first.pid, 'SIGKILL');
@@ -52,21 +55,24 @@ test('a worker that is killed is replaced, and what it had counted stays in the 
   assert.equal(await counted(program, 'http_requests_total'), 20);
   assert.equal(await counted(program, 'worker_restarts_total'), 1);
   assert.equal(await ask(url), 200);
-  await eventually('both count on', async () => (await counted(program, 'http_requests_total')) === 21);
+  await eventually(
+    'both workers continue to count',
+    async () => (await counted(program, 'http_requests_total')) === 21,
+  );
 });
 
-test('connections are dealt out evenly, and the reports show how the load fell', async (t) => {
+test('connections are distributed evenly, and the reports show the load of each worker', async (t) => {
   const program = startProgram(t, two);
   const url = await startTwo(program);
   for (let sent = 0; sent < 20; sent += 1) await ask(url);
-  await eventually('all are reported', async () => {
+  await eventually('all requests are reported', async () => {
     const rows = await workersOf(program);
     return rows.reduce((sum, { requests }) => sum + requests, 0) === 20;
   });
   for (const { requests } of await workersOf(program)) assert.ok(requests >= 5, `${requests} of 20`);
 });
 
-test('a worker whose event loop stands still is killed and replaced', async (t) => {
+test('a worker whose event loop is blocked is killed and replaced', async (t) => {
   const program = startProgram(t, { ...two, APP_WORKER_TIMEOUT: '3' });
   const url = await startTwo(program);
   const [first] = await workersOf(program);
@@ -89,7 +95,7 @@ test('SIGTTIN adds a worker and SIGTTOU removes one, down to one', async (t) => 
   }
   program.process.kill('SIGTTOU');
   const resizedTo1 = () => program.stdout().match(/"workers":1,"event":"fleet.resized"/g)?.length;
-  await eventually('it has heard that', () => resizedTo1() === 2);
+  await eventually('the program has received the signal', () => resizedTo1() === 2);
   program.process.kill('SIGTTIN');
   await program.logged(/"worker":4.*"event":"worker.ready"/);
   assert.deepEqual(
@@ -102,7 +108,7 @@ test('SIGTTIN adds a worker and SIGTTOU removes one, down to one', async (t) => 
   assert.equal(await ask(url), 200);
 });
 
-test('a worker that has received its number of requests is replaced, and no request is lost', async (t) => {
+test('a worker that has reached its maximum of requests is replaced, and no request is lost', async (t) => {
   const program = startProgram(t, { ...two, APP_WORKER_MAX_REQUESTS: '5' });
   const url = await startTwo(program);
   let isOver = false;
@@ -120,7 +126,7 @@ test('a worker that has received its number of requests is replaced, and no requ
   );
 });
 
-test('workers end when their primary is killed: what is in flight is answered, and the port is free', async (t) => {
+test('when their primary is killed, workers answer requests in progress and exit, and the port is free', async (t) => {
   const program = startProgram(t, two);
   const url = await startTwo(program);
   const { port } = new URL(url);
@@ -151,7 +157,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-test('a second signal ends the workers too, at once', async (t) => {
+test('a second signal kills the workers too, at once', async (t) => {
   const program = startProgram(t, two);
   const url = await startTwo(program);
   const rows = await workersOf(program);
@@ -168,10 +174,10 @@ test('a second signal ends the workers too, at once', async (t) => {
   await hanging;
 });
 
-test('a single process says that it cannot reload or resize, and serves on', async (t) => {
+test('a single process logs that it cannot reload or resize, and keeps running', async (t) => {
   const program = startProgram(t, { APP_MANAGEMENT_PORT: '0' });
   const url = await program.ready;
-  await eventually('it is up', () => program.stderr().includes('Ctrl+C'));
+  await eventually('the program is ready', () => program.stderr().includes('Ctrl+C'));
   program.process.kill('SIGHUP');
   await program.logged(/SIGHUP does nothing with one process.*"event":"config.warning"/);
   program.process.kill('SIGTTIN');
@@ -185,7 +191,7 @@ for (const [flag, says] of [
   ['0', /APP_WORKERS is "0" on the command line, but must be an integer from 1 to 256, or auto/],
   ['1000', /APP_WORKERS is "1000" on the command line, but must be an integer from 1 to 256, or auto/],
 ] as const) {
-  test(`--workers ${flag} is refused in a sentence`, async (t) => {
+  test(`--workers ${flag} is rejected with a sentence`, async (t) => {
     const program = startProgram(t, {}, ['--workers', flag]);
     assert.equal((await program.ended).code, 1);
     assert.match(program.stderr(), says);

@@ -14,17 +14,17 @@ const flags = [
   '--disable-sync',
 ];
 
-/** Starts Chromium, from the path in `CHROMIUM` or where Debian has it, until the end of the test. */
+/** Starts Chromium from the path in `CHROMIUM` or the path of Debian, and closes it after the test. */
 export async function mustLaunch(t: After): Promise<Browser> {
   if (!existsSync(executablePath)) {
-    throw new Error(`There is no ${executablePath}: install Chromium, or set CHROMIUM to where it is.`);
+    throw new Error(`There is no ${executablePath}: install Chromium, or set CHROMIUM to its path.`);
   }
   const browser = await chromium.launch({ executablePath, headless: true, args: flags });
   t.after(() => browser.close());
   return browser;
 }
 
-/** Notes what the browser complains of, and each request that leaves `origin`. Call it before the page is opened. */
+/** Records the errors of the browser, and each request to another origin. Call it before the page is opened. */
 export function watchPage(page: Page, origin: string) {
   const complaints: string[] = [];
   const foreign: string[] = [];

@@ -4,15 +4,15 @@ export type LogLine = Record<string, unknown> & { readonly event: string; readon
 
 export interface CapturedLog {
   readonly log: Logger;
-  /** Every line so far, parsed. */
+  /** Returns all lines so far, parsed. */
   lines(): LogLine[];
-  /** The lines of one event. */
+  /** Returns the lines of one event. */
   of(event: string): LogLine[];
-  /** Everything that was written, as it would stand on standard output. */
+  /** Returns the whole output. */
   text(): string;
 }
 
-/** A real logger that writes to memory. */
+/** Creates a real logger that writes to memory. */
 export function captureLog(level: LogLevel = 'DEBUG'): CapturedLog {
   let text = '';
   const destination = {

@@ -1,4 +1,4 @@
-/** The processor time that the work takes, in milliseconds: unlike time on a clock it does not grow on a busy machine. */
+/** Returns the processor time of the work in milliseconds. Unlike wall-clock time, it does not depend on the load. */
 export function cpuMsOf(work: () => void): number {
   const before = process.cpuUsage();
   work();

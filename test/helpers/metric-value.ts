@@ -1,8 +1,8 @@
 import type { MetricsSnapshot } from '../../src/observability/metrics/metrics.ts';
 
 /**
- * What a snapshot says under a name, added up over the series that have the given values of labels: a number, or of a
- * histogram the number of observations and their sum.
+ * Returns the value of a metric in a snapshot, summed over the series with the given labels. Of a histogram it returns the
+ * number of observations and their sum.
  */
 export function metricValue(
   snapshot: MetricsSnapshot,
