@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { openSupervisorChannel } from '../cluster/supervisor-channel.ts';
+import { withTimeout } from '../concurrency/with-timeout.ts';
 import { StartError } from '../errors.ts';
 import { findDatabaseProblem, openProbe } from './database-check.ts';
 import type { ProcessContext } from './process.ts';
@@ -64,7 +65,7 @@ export async function runJobsChild({ settings, log, metrics }: ProcessContext): 
         if (reported === undefined) await reportReady();
         if (reported !== problem) log.warning('jobs.waiting', { message: problem });
         reported = problem;
-        const stopReason = await Promise.race([channel.stopOrder, delay(recheckMs)]);
+        const stopReason = await withTimeout(channel.stopOrder, recheckMs, () => undefined);
         if (stopReason !== undefined) return true;
       }
     } finally {

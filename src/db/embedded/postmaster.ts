@@ -8,7 +8,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
+import { withTimeout } from '../../concurrency/with-timeout.ts';
 import { reasonOf, StartError } from '../../errors.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Binaries } from './binaries.ts';
@@ -70,7 +70,7 @@ export async function startPostmaster(options: PostmasterOptions): Promise<Postm
     });
     // The last lines may arrive after its exit, and its child processes may keep the pipe open.
     const closed = once(lines, 'close');
-    const allRead = ended.then(() => Promise.race([closed, delay(500, undefined, { ref: false })]));
+    const allRead = ended.then(() => withTimeout(closed, 500, () => {}));
     void Promise.all([ended, allRead]).then(([how]) => {
       // The cause may be in a line before the failure, and other lines may follow it.
       const failures = failureLines(recentLines);
