@@ -18,6 +18,6 @@ function check(what: string, args: readonly string[]): void {
     console.log(`ok  ${what}`);
     return;
   }
-  console.error(`Not so: ${what}.\n${stdout}${stderr}`);
+  console.error(`FAILED: ${what}.\n${stdout}${stderr}`);
   process.exitCode = 1;
 }

@@ -70,7 +70,7 @@ try {
   await processes.end();
   await database.stop();
 }
-for (const error of errors) console.log(`NOT AS PROMISED: ${error}`);
+for (const error of errors) console.log(`FAILED: ${error}`);
 process.exit(errors.length > 0 ? 1 : 0);
 
 async function proveLedger(): Promise<void> {

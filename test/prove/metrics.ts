@@ -127,6 +127,6 @@ function check(what: string, actual: number | string, expected: number | string)
     console.log(`ok  ${what}`);
     return;
   }
-  console.error(`Not so: ${what}. It is ${actual}, and not ${expected}.`);
+  console.error(`FAILED: ${what}. It is ${actual}, and not ${expected}.`);
   process.exitCode = 1;
 }

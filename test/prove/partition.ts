@@ -102,17 +102,17 @@ async function prove(): Promise<void> {
       await until('the job runs again', async () => (await attempt()) > running, 60_000);
       const againMs = Math.round(performance.now() - freeAt);
       report(
-        `cut ${time} of ${cutMs / 1000} s: every request is answered ${healedMs} ms after the path is free`,
+        `cut ${time} of ${cutMs / 1000} s: requests are answered again ${healedMs} ms after the end of the cut`,
         healedMs <= healMs,
       );
-      report(`cut ${time}: the job that ran runs again after ${againMs} ms`, againMs <= healMs);
+      report(`cut ${time}: the interrupted job runs again after ${againMs} ms`, againMs <= healMs);
       if (againMs > healMs) console.log(log);
       log = '';
     }
     const [{ overlaps = -1 } = {}] = await database.sql<{ overlaps: number }[]>`
       select count(*)::int as overlaps from beats a join beats b
       on a.attempt < b.attempt and a.at > b.at`;
-    report(`${overlaps} signs that two attempts ran at a time`, overlaps === 0);
+    report(`${overlaps} heartbeats of two concurrent attempts`, overlaps === 0);
 
     cut();
     await delay(1_000);
@@ -120,7 +120,7 @@ async function prove(): Promise<void> {
     child.kill('SIGTERM');
     await ended;
     const tookMs = Math.round(performance.now() - startedAt);
-    report(`SIGTERM in a cut: ended after ${tookMs} ms`, tookMs <= graceSeconds * 1000 + 1_000);
+    report(`SIGTERM during a cut: exited after ${tookMs} ms`, tookMs <= graceSeconds * 1000 + 1_000);
   } catch (error) {
     console.error(log);
     throw error;
@@ -130,7 +130,7 @@ async function prove(): Promise<void> {
 }
 
 function report(what: string, holds: boolean): void {
-  console.log(`${holds ? 'ok ' : 'NOT AS PROMISED:'} ${what}`);
+  console.log(`${holds ? 'ok ' : 'FAILED:'} ${what}`);
   if (!holds) failed = true;
 }
 

@@ -162,7 +162,7 @@ function report(names: ReadonlyMap<number, string>, samples: ReadonlyMap<number,
   console.table(rows);
   for (const row of rows) {
     if (row['RSS growth (MB/min)'] <= maxPerMinute && row['heap growth (MB/min)'] <= maxPerMinute) continue;
-    console.error(`Not so: the memory of ${row.process} levels off.`);
+    console.error(`FAILED: the memory of ${row.process} levels off.`);
     process.exitCode = 1;
   }
 }
