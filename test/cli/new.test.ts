@@ -1,7 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { cp, mkdir, symlink } from 'node:fs/promises';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { addFeature } from '../../src/cli/new/feature.ts';
 import { addLayer } from '../../src/cli/new/layer.ts';
@@ -12,66 +9,9 @@ import { addSetting } from '../../src/cli/new/setting.ts';
 import { addTask } from '../../src/cli/new/task.ts';
 import { StartError } from '../../src/errors.ts';
 import { projectRoot } from '../../src/project-root.ts';
-import { mustMakeFolder } from '../helpers/program.ts';
 
+/** `test/examples/your-own.test.ts` runs the command for each kind of part, and checks and tests the result. */
 describe('npm run new', () => {
-  it('writes parts that pass the check and the tests of the project untouched', async (t) => {
-    const folder = join(await mustMakeFolder(t), 'project');
-    await mkdir(folder);
-    const parts = [
-      'src',
-      'sql',
-      'test',
-      'dashboard',
-      'docs',
-      'bench',
-      'package.json',
-      'package-lock.json',
-      'biome.json',
-      'build.mjs',
-    ];
-    const isOurs = (source: string) => !/node_modules|\/bench\/(?:results|built)(?:\/|$)/.test(source);
-    for (const part of [...parts, 'tsconfig.json', 'tsconfig.build.json', '.env.example'])
-      await cp(join(projectRoot, part), join(folder, part), { recursive: true, filter: isOurs });
-    await symlink(join(projectRoot, 'node_modules'), join(folder, 'node_modules'));
-    const run = (program: string, ...args: string[]) => {
-      const path = join(folder, 'node_modules', '.bin', program);
-      const env = { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: process.env.TMPDIR };
-      const { status, stdout, stderr } = spawnSync(path, args, { cwd: folder, encoding: 'utf8', env });
-      assert.equal(status, 0, `${program} ${args.join(' ')}\n${stdout}${stderr}`.slice(-8_000));
-    };
-    const commands = [
-      [
-        'feature',
-        'projects',
-        'name:text',
-        'description:text',
-        'size:integer',
-        'archived:boolean',
-        'due_at:timestamp',
-      ],
-      ['feature', 'entries', 'open:boolean'],
-      ['task', 'cleanups'],
-      ['layer', 'request-mark'],
-      ['setting', 'APP_GREETING', 'text'],
-      ['metric', 'projects_archived_total'],
-      ['migration', 'add_color_to_projects'],
-    ];
-    for (const command of commands) run('tsx', 'src/cli/new.ts', ...command);
-    run('biome', 'check', '--error-on-warnings', 'src', 'test');
-    run('tsc', '-p', 'tsconfig.json');
-    const names = ['projects', 'entries', 'cleanups', 'request-mark', 'declarations', 'architecture'];
-    run(
-      'tsx',
-      'test/run.ts',
-      ...names,
-      'generated-pages',
-      'metrics-page',
-      'test/app',
-      'test/settings/document',
-    );
-  });
-
   const files = () => openProjectFiles(projectRoot);
   const feature =
     (name: string, ...fields: string[]) =>

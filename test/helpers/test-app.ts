@@ -36,6 +36,7 @@ export async function mustStartApp(
   const { settings } = loadSettings({
     env: {
       APP_ENVIRONMENT: 'test',
+      APP_PROJECT_NAME: 'Strata',
       APP_PORT: '0',
       APP_LOG_LEVEL: 'DEBUG',
       APP_DATABASE_URL: options.databaseUrl ?? 'none',

@@ -41,7 +41,6 @@ describe('an empty environment', () => {
     assert.deepEqual(warnings, []);
     assert.ok(origins.every(({ origin }) => origin === 'default'));
     assert.equal(settings.application.environment, 'local');
-    assert.equal(settings.application.projectName, 'Strata');
     assert.match(settings.application.projectVersion, /^\d+\.\d+\.\d+/);
     assert.equal(settings.application.apiPrefix, '/api/v1');
     assert.equal(settings.application.databaseUrl, 'embedded');
