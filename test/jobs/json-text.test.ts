@@ -6,7 +6,7 @@ import { mustOpenTestDatabase } from '../helpers/test-database.ts';
 
 const { sql } = await mustOpenTestDatabase({ after });
 
-/** Texts with the characters that matter more often than chance would have them. */
+/** Strings in which the relevant characters are frequent. */
 const text = fc.string({
   unit: fc.oneof(
     fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
@@ -14,7 +14,7 @@ const text = fc.string({
   ),
 });
 
-it('whatever a text holds, PostgreSQL stores what is made of it, and what it could store is left as it is', async () => {
+it('PostgreSQL stores the converted form of any string, and strings that it can store are unchanged', async () => {
   await fc.assert(
     fc.asyncProperty(text, async (given) => {
       const expected = given.replaceAll('\0', '\ufffd').toWellFormed();

@@ -24,7 +24,7 @@ await sql`insert into job_runners (id, host, pid, version, threads) values (${ru
 
 const error = { code: 'threw', message: 'It went wrong.' } as const;
 
-/** Each change of a job, with the moments that it writes. */
+/** Each change of a job, with the timestamps that it writes. */
 const changes: [what: string, moments: string, change: (tx: Sql, id: number) => Promise<unknown>][] = [
   ['enqueued', 'created_at, run_at', (tx) => insertJob(tx, newJob({ queue: 'moments' }))],
   ['claimed', 'started_at', (tx) => claimJobs(tx, { runner, queues: ['moments'], limit: 1, suspects: 1 })],
@@ -55,7 +55,7 @@ const changes: [what: string, moments: string, change: (tx: Sql, id: number) => 
   ['cancelled', 'finished_at', (tx, id) => cancelRunning(tx, { id, attempt: 1, runner })],
   ['released', 'run_at', (tx, id) => releaseJobs(tx, { runner, jobs: [{ id, attempt: 1 }] })],
   ['cancelled while it waits', 'finished_at', (tx, id) => cancelJob(tx, id)],
-  ['made available again by hand', 'run_at, (retries->>0)::timestamptz', (tx, id) => retryJob(tx, id)],
+  ['retried by an operator', 'run_at, (retries->>0)::timestamptz', (tx, id) => retryJob(tx, id)],
   ['taken over', "run_at, (errors->0->>'at')::timestamptz", (tx) => takeOver(tx, runner)],
 ];
 
@@ -63,12 +63,12 @@ const before: Readonly<Record<string, 'available' | 'failed'>> = {
   enqueued: 'available',
   claimed: 'available',
   'cancelled while it waits': 'available',
-  'made available again by hand': 'failed',
+  'retried by an operator': 'failed',
 };
 
-describe('the moments of a job', () => {
+describe('the timestamps of a job', () => {
   for (const [what, moments, change] of changes) {
-    it(`that is ${what} are those of the clock, however long ago the transaction began (${moments})`, async () => {
+    it(`a job that is ${what} has the current time in ${moments}, however long ago the transaction started`, async () => {
       await sql`delete from jobs`;
       const id = await mustStoreJob(sql, {
         state: before[what] ?? 'running',
@@ -84,12 +84,12 @@ describe('the moments of a job', () => {
             lateral (select unnest(array[${moments}]) as moment) as written`);
       });
       assert.ok(rows.length > 0);
-      // The moments within JSON are rounded to milliseconds.
+      // Timestamps in JSON are rounded to milliseconds.
       for (const { ms } of rows) assert.ok(ms >= 199, String(ms));
     });
   }
 
-  it('count it in the minute in which it finished, however many minutes its transaction has taken', async () => {
+  it('a job counts in the minute in which it finished, however long its transaction took', async () => {
     await sql`delete from jobs`;
     const minuteMs = 60_000;
     const startedAt = new Date(Date.now() - 5 * minuteMs);

@@ -18,7 +18,7 @@ const completer = createCompleter({
   log: captureLog().log,
 });
 
-/** Runs a job of the task in a real thread and records what came of it; returns how the job ended up in the table. */
+/** Runs a job of the task in a real thread and records its outcome. Returns the row of the job. */
 async function mustRunJob(task: string, at?: string) {
   const id = await mustStoreJob(sql, { state: 'running', name: task });
   const payload = at === undefined ? {} : { at };
@@ -54,7 +54,7 @@ describe('an attempt leaves `running` with a reason in its history', () => {
   }
 });
 
-// Each of these ends its thread, and a thread takes long to start from the sources.
+// Each of these ends its thread, and starting a thread from sources is slow.
 for (const name of ['a message that is an object', 'a revoked proxy', 'an error of 20 MB']) {
   it(`an attempt whose timer throws ${name} leaves \`running\` with a reason in its history`, async () => {
     const { state, message } = await mustRunJob('throws_odd_in_a_timer', name);
@@ -64,8 +64,8 @@ for (const name of ['a message that is an object', 'a revoked proxy', 'an error 
 }
 
 for (const task of ['logs_odd', 'reports_odd']) {
-  it(`a task that ${task.replace('_odd', '')} whatever it likes completes`, async () => {
-    // How a text of 20 MB is cut before it is a line is for the logger.
+  it(`a task that ${task.replace('_odd', '')} odd values completes`, async () => {
+    // Cutting a string of 20 MB to a log line is tested with the logger.
     for (const name of Object.keys(oddValues).filter((each) => !each.includes('20 MB'))) {
       const { state, message } = await mustRunJob(task, name);
       assert.equal(state, 'completed', `${name}: ${message}`);
@@ -74,7 +74,7 @@ for (const task of ['logs_odd', 'reports_odd']) {
   });
 }
 
-it('a result of 100 MB fails its job and ends neither its thread nor the process', async () => {
+it('a result of 100 MB fails its job without ending its thread or the process', async () => {
   const ended = pool.log.of('thread.ended').length;
   const { state, code, message } = await mustRunJob('returns_100_mb');
   assert.deepEqual([state, code], ['failed', 'invalid_result']);
@@ -82,7 +82,7 @@ it('a result of 100 MB fails its job and ends neither its thread nor the process
   assert.equal(pool.log.of('thread.ended').length, ended);
 });
 
-it('a message that a task posts to the runner itself fails the attempt and harms nothing else', async () => {
+it('a message that a task posts to the runner fails the attempt and affects nothing else', async () => {
   const forged =
     '{"kind":"ended","id":0,"outcome":{"kind":"failed","error":{"code":"threw","message":{}},"final":false}}';
   for (const message of ['null', forged]) {

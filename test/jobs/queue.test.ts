@@ -25,7 +25,7 @@ const payload = { to: 'ada', at: '2026-01-31T12:00:00Z' };
 
 beforeEach(() => sql`truncate jobs`);
 
-/** The error that enqueueing ends in. Fails the test if a job was added. */
+/** Returns the error of enqueueing. Fails the test if a job was added. */
 async function mustRefuse(work: Promise<unknown>, code: string): Promise<AppError> {
   const error = await work.then(
     () => assert.fail('It was enqueued.'),
@@ -39,7 +39,7 @@ async function mustRefuse(work: Promise<unknown>, code: string): Promise<AppErro
 }
 
 describe('a job in the queue', () => {
-  it('has what its task says, unless it says otherwise, and the id of the request', async () => {
+  it('a job has the options of its task unless overridden, and the id of the request', async () => {
     const signal = new AbortController().signal;
     const { job } = await runInRequest({ id: 'req-7', signal }, () => queue.enqueue(sql, greet, payload));
     assert.deepEqual(
@@ -53,19 +53,19 @@ describe('a job in the queue', () => {
     assert.equal(requestId, null);
   });
 
-  it('keeps the payload as it was given, which its schema can read once more', async () => {
+  it('a job stores the payload as it was passed, so that its schema can parse it again', async () => {
     const { job } = await queue.enqueue(sql, greet, payload);
     assert.deepEqual(job.payload, payload);
     assert.deepEqual(greet.payload.parse(job.payload).at, new Date(payload.at));
   });
 
-  it('with the unique key of one that waits is that one', async () => {
+  it('enqueueing with the unique key of a waiting job returns that job', async () => {
     const first = await queue.enqueue(sql, greet, payload, { uniqueKey: 'ada' });
     const second = await queue.enqueue(sql, greet, { ...payload, to: 'bob' }, { uniqueKey: 'ada' });
     assert.deepEqual(second, { job: first.job, isNew: false });
   });
 
-  it('cannot be retried while another has its unique key', async () => {
+  it('a job cannot be retried while another has its unique key', async () => {
     const { job } = await queue.enqueue(sql, greet, payload, { uniqueKey: 'ada' });
     await queue.cancel(sql, job.id);
     await queue.enqueue(sql, greet, payload, { uniqueKey: 'ada' });
@@ -76,8 +76,8 @@ describe('a job in the queue', () => {
   });
 });
 
-describe('refused, with a sentence, is', () => {
-  it('a task that nobody runs', async () => {
+describe('enqueueing is rejected with a sentence', () => {
+  it('a task that is not in the list is rejected', async () => {
     const error = await mustRefuse(queue.enqueueByName(sql, 'fly', {}), 'unknown_task');
     assert.match(error.message, /greet, anything/);
     const unlisted = defineTask({ name: 'unlisted', payload: z.unknown() });
@@ -86,7 +86,7 @@ describe('refused, with a sentence, is', () => {
 
   const errors: [what: string, payload: unknown, expected: [pointer: string, detail: RegExp][]][] = [
     ['a payload without a field', { at: payload.at }, [['/to', /required/]]],
-    ['a field that is too much', { ...payload, cc: 1 }, [['/cc', /does not exist/]]],
+    ['an unknown field', { ...payload, cc: 1 }, [['/cc', /does not exist/]]],
     [
       'several errors at once, one below a name with a slash',
       { to: 'a', at: 'noon', 'a/b': [1, '2'] },
@@ -96,15 +96,15 @@ describe('refused, with a sentence, is', () => {
         ['/a~1b/1', /number/],
       ],
     ],
-    ['a payload that is nothing', undefined, [['', /object/]]],
+    ['an undefined payload', undefined, [['', /object/]]],
     [
-      'a Date, which a runner would find as a text',
+      'a Date, which a runner would read as a string',
       { ...payload, to: new Date(), at: 1 },
       [['/at', /string/]],
     ],
   ];
   for (const [what, bad, expected] of errors) {
-    it(what, async () => {
+    it(`${what} is rejected`, async () => {
       const { errors = [] } = await mustRefuse(queue.enqueueByName(sql, 'greet', bad), 'validation_failed');
       assert.deepEqual(
         errors.map(({ pointer }) => pointer),
@@ -119,15 +119,15 @@ describe('refused, with a sentence, is', () => {
   circle.push(circle);
   const noJson: [what: string, payload: unknown][] = [
     ['a payload of more than 1 MB', 'é'.repeat(524_288)],
-    ['a payload that holds itself', circle],
+    ['a payload with a circular reference', circle],
     ['a payload with a bigint', [1n]],
-    ['a payload of 65 arrays within one another', nested(65)],
-    ['a payload nested by the thousand', nested(4000)],
+    ['a payload of 65 nested arrays', nested(65)],
+    ['a payload of thousands of nested arrays', nested(4000)],
     ['a NUL character', ['\0']],
-    ['half of a surrogate pair', { '\ud800': 1 }],
+    ['an unpaired surrogate', { '\ud800': 1 }],
   ];
   for (const [what, bad] of noJson) {
-    it(what, async () => {
+    it(`${what} is rejected`, async () => {
       const { errors } = await mustRefuse(queue.enqueue(sql, anything, bad), 'validation_failed');
       assert.deepEqual(
         errors?.map(({ pointer }) => pointer),
@@ -138,19 +138,19 @@ describe('refused, with a sentence, is', () => {
 
   const options: [what: string, option: EnqueueOptions][] = [
     ['a negative priority', { priority: -1 }],
-    ['a priority that is no whole number', { priority: 1.5 }],
+    ['a fractional priority', { priority: 1.5 }],
     ['a priority above 1000', { priority: 1001 }],
-    ['no attempt at all', { maxAttempts: 0 }],
-    ['a time limit of nothing', { timeoutMs: 0 }],
-    ['a time limit beyond what a timer takes', { timeoutMs: 2 ** 31 }],
+    ['zero attempts', { maxAttempts: 0 }],
+    ['a timeout of 0 ms', { timeoutMs: 0 }],
+    ['a timeout beyond the limit of timers', { timeoutMs: 2 ** 31 }],
     ['an empty unique key', { uniqueKey: '' }],
     ['a unique key with a NUL', { uniqueKey: 'a\0' }],
-    ['a unique key that no index would take', { uniqueKey: 'k'.repeat(201) }],
-    ['a moment that is none', { runAt: new Date(Number.NaN) }],
-    ['a moment beyond the calendar', { runAt: new Date(8.64e15) }],
+    ['a unique key of 201 characters', { uniqueKey: 'k'.repeat(201) }],
+    ['an invalid date', { runAt: new Date(Number.NaN) }],
+    ['a date after the year 9999', { runAt: new Date(8.64e15) }],
   ];
   for (const [what, option] of options) {
-    it(what, async () => {
+    it(`${what} is rejected`, async () => {
       const { errors } = await mustRefuse(queue.enqueue(sql, anything, 1, option), 'validation_failed');
       assert.deepEqual(
         errors?.map(({ pointer }) => pointer),
@@ -160,7 +160,7 @@ describe('refused, with a sentence, is', () => {
   }
 });
 
-it('a payload of 1 MB is taken, also where the table needs the most room for it', async () => {
+it('a payload of 1 MB is accepted, also if it needs the most storage', async () => {
   for (const large of ['x'.repeat(1_048_574), new Array(524_287).fill(1), new Array(349_525).fill([])]) {
     const { job } = await queue.enqueue(sql, anything, large);
     assert.equal(JSON.stringify(job.payload), JSON.stringify(large));

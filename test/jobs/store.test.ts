@@ -31,7 +31,7 @@ const count = async () => Number((await sql`select count(*) as jobs from jobs`)[
 const claim = (limit: number, queues = ['default']) =>
   claimJobs(sql, { runner: 1, queues, limit, suspects: 0 });
 
-/** What arrives on a channel from now on. */
+/** Collects the notifications of a channel. */
 async function mustListen(t: TestContext, channel: string): Promise<string[]> {
   const heard: string[] = [];
   const client = postgres(database.url, { max: 1, onnotice: () => {} });
@@ -41,7 +41,7 @@ async function mustListen(t: TestContext, channel: string): Promise<string[]> {
 }
 
 describe('a job that is enqueued', () => {
-  it('waits, with everything that was said of it', async () => {
+  it('an enqueued job waits, with all of its options', async () => {
     const { job, isNew } = await insertJob(
       sql,
       newJob({ payload: '{"to":"ada"}', requestId: 'req-1', priority: 7, uniqueKey: 'once' }),
@@ -55,7 +55,7 @@ describe('a job that is enqueued', () => {
     assert.equal(job.attempt, 0);
   });
 
-  it('wakes the runners with the name of its queue when its transaction is committed, and not before', async (t) => {
+  it('an enqueued job notifies the runners with the name of its queue when its transaction commits, and not before', async (t) => {
     const heard = await mustListen(t, availableChannel);
     await transaction(async (tx) => {
       await insertJob(tx, newJob({ queue: 'mails' }));
@@ -67,7 +67,7 @@ describe('a job that is enqueued', () => {
     assert.deepEqual(heard, ['other', 'mails']);
   });
 
-  it('never existed if its transaction is rolled back', async (t) => {
+  it('an enqueued job does not exist if its transaction is rolled back', async (t) => {
     const heard = await mustListen(t, availableChannel);
     const failure = new Error('The effect failed.');
     const work = transaction(async (tx) => {
@@ -81,7 +81,7 @@ describe('a job that is enqueued', () => {
     assert.equal(await count(), 1);
   });
 
-  it('is scheduled, and wakes nobody, if its time is to come', async (t) => {
+  it('an enqueued job with a later time is scheduled, and notifies no runner', async (t) => {
     const heard = await mustListen(t, availableChannel);
     const runAt = new Date(Date.now() + day);
     const { job } = await insertJob(sql, newJob({ runAt, queue: 'tomorrow' }));
@@ -94,7 +94,7 @@ describe('a job that is enqueued', () => {
 });
 
 describe('a unique key', () => {
-  it('makes one job of 50 that are enqueued at once, and returns it to all', async () => {
+  it('a unique key makes one job of 50 concurrent enqueues, and returns it to all', async () => {
     const all = await Promise.all(
       Array.from({ length: 50 }, () => insertJob(sql, newJob({ uniqueKey: 'user 1' }))),
     );
@@ -103,7 +103,7 @@ describe('a unique key', () => {
     assert.equal(await count(), 1);
   });
 
-  it('is free again when the transaction that took it is rolled back, for one who waits for it', async () => {
+  it('a unique key is free for a waiting enqueue when the transaction that took it is rolled back', async () => {
     const taken = createDeferred();
     const rollBack = createDeferred();
     const first = transaction(async (tx) => {
@@ -119,7 +119,7 @@ describe('a unique key', () => {
     assert.equal((await second).isNew, true);
   });
 
-  it('is free again when its job has finished, and belongs to one task', async () => {
+  it('a unique key is free when its job has finished, and belongs to one task', async () => {
     const { job } = await insertJob(sql, newJob({ uniqueKey: 'user 1' }));
     await cancelJob(sql, job.id);
     assert.equal((await insertJob(sql, newJob({ uniqueKey: 'user 1' }))).isNew, true);
@@ -128,7 +128,7 @@ describe('a unique key', () => {
 });
 
 describe('a claim', () => {
-  it('takes the lowest priority first, then the oldest, over all queues that are served', async () => {
+  it('a claim takes the lowest priority first, then the oldest, over all served queues', async () => {
     const order = ['b', 'a', 'b', 'unknown', 'a'];
     const priorities = [200, 100, 100, 0, 0];
     const ids: number[] = [];
@@ -143,13 +143,13 @@ describe('a claim', () => {
     assert.ok(jobs.every(({ attempt, runner, waitMs }) => attempt === 1 && runner === 1 && waitMs >= 0));
   });
 
-  it('finds nothing in a paused queue', async () => {
+  it('a claim finds nothing in a paused queue', async () => {
     await insertJob(sql, newJob());
     await pauseQueue(sql, 'default');
     assert.deepEqual(await claim(1), []);
   });
 
-  it('of many claimers at once gives each job to one of them', async () => {
+  it('concurrent claims give each job to one runner', async () => {
     await sql`
       insert into jobs (name, queue, state, priority, payload, max_attempts, timeout_ms)
       select 'add', 'default', 'available', i % 3, '{}', 3, 1000 from generate_series(1, 500) as i`;
@@ -166,7 +166,7 @@ describe('a claim', () => {
   });
 });
 
-describe('what a job says of its progress', () => {
+describe('the progress of a job', () => {
   const error = { code: 'threw', message: 'No.' } as const;
   async function mustBeHalfway() {
     await insertJob(sql, newJob());
@@ -181,13 +181,13 @@ describe('what a job says of its progress', () => {
     return [job?.state, job?.progress, job?.progressMessage];
   };
 
-  it('has no message any more when it has completed', async () => {
+  it('a completed job has no progress message', async () => {
     const job = await mustBeHalfway();
     await completeJobs(sql, { runner: 1, done: [{ ...job, result: null }] });
     assert.deepEqual(await progressOf(job.id), ['completed', 1, null]);
   });
 
-  it('is forgotten when it waits for another attempt', async () => {
+  it('progress is reset when a job waits for another attempt', async () => {
     const released = await mustBeHalfway();
     await releaseJobs(sql, { runner: 1, jobs: [released] });
     assert.deepEqual(await progressOf(released.id), ['available', 0, null]);
@@ -200,7 +200,7 @@ describe('what a job says of its progress', () => {
     assert.deepEqual(await progressOf(snoozed.id), ['scheduled', 0, null]);
   });
 
-  it('is kept when it has failed or was cancelled', async () => {
+  it('progress is kept when a job has failed or was cancelled', async () => {
     const failed = await mustBeHalfway();
     await failAttempt(sql, { ...failed, runner: 1, error, retryAfterMs: null });
     assert.deepEqual(await progressOf(failed.id), ['failed', 0.5, 'Line 50']);
@@ -212,33 +212,36 @@ describe('what a job says of its progress', () => {
 });
 
 describe('a job that is cancelled', () => {
-  it('never runs if it was waiting', async () => {
+  it('a waiting job that is cancelled never runs', async () => {
     const { job } = await insertJob(sql, newJob());
     assert.equal((await cancelJob(sql, job.id))?.job.state, 'cancelled');
     assert.deepEqual(await claim(1), []);
   });
 
-  it('runs on until its runner has ended it, which is told once', async (t) => {
+  it('a running job that is cancelled continues until its runner has stopped it, and is announced once', async (t) => {
     const heard = await mustListen(t, cancelChannel);
     const { job } = await insertJob(sql, newJob());
     await claim(1);
-    const told = await cancelJob(sql, job.id);
-    assert.deepEqual([told?.job.state, told?.job.cancelRequested, told?.isChanged], ['running', true, true]);
-    assert.deepEqual(await cancelJob(sql, job.id), { job: told?.job, isChanged: false });
+    const cancelled = await cancelJob(sql, job.id);
+    assert.deepEqual(
+      [cancelled?.job.state, cancelled?.job.cancelRequested, cancelled?.isChanged],
+      ['running', true, true],
+    );
+    assert.deepEqual(await cancelJob(sql, job.id), { job: cancelled?.job, isChanged: false });
     await sql`select pg_notify(${cancelChannel}, 'end')`;
     await eventually('all is announced', () => heard.includes('end'));
     assert.deepEqual(heard, [String(job.id), 'end']);
   });
 
-  it('comes back as it is if it has finished, and is nothing if there is none', async () => {
+  it('cancelling returns a finished job unchanged, and undefined for an unknown job', async () => {
     const id = await mustStoreJob(sql, { state: 'completed' });
     assert.deepEqual(await cancelJob(sql, id), { job: await findJob(sql, id), isChanged: false });
     assert.equal(await cancelJob(sql, id + 1), undefined);
   });
 });
 
-describe('a job that is retried by hand', () => {
-  it('has an attempt left, keeps its history and is announced', async (t) => {
+describe('a job that an operator retries', () => {
+  it('a retried job has an attempt left, keeps its history and is announced', async (t) => {
     const heard = await mustListen(t, availableChannel);
     const id = await mustStoreJob(sql, { state: 'failed', queue: 'default' });
     await sql`update jobs set attempt = 10 where id = ${id}`;
@@ -251,7 +254,7 @@ describe('a job that is retried by hand', () => {
     assert.equal((await claim(1))[0]?.attempt, 11);
   });
 
-  it('says when, each of the last 20 times', async () => {
+  it('a retried job has the times of the last 20 retries', async () => {
     const id = await mustStoreJob(sql, { state: 'failed' });
     const [before] = await sql<{ at: Date }[]>`select date_trunc('milliseconds', clock_timestamp()) as at`;
     for (let time = 1; time <= 21; time += 1) {
@@ -264,7 +267,7 @@ describe('a job that is retried by hand', () => {
     assert.ok(retries.every((at) => before !== undefined && at >= before.at.toISOString()));
   });
 
-  it('must have failed or been cancelled', async () => {
+  it('only a failed or cancelled job can be retried', async () => {
     for (const state of ['available', 'scheduled', 'running', 'completed'] as const) {
       const id = await mustStoreJob(sql, { state });
       assert.equal(await retryJob(sql, id), undefined, state);
@@ -273,7 +276,7 @@ describe('a job that is retried by hand', () => {
   });
 });
 
-it('pruning deletes completed jobs and others by their own ages, the oldest first, in batches', async () => {
+it('pruning deletes completed jobs and others by their own ages, oldest first, in batches', async () => {
   const ago = (days: number) => new Date(Date.now() - days * day);
   const stored = await Promise.all([
     mustStoreJob(sql, { state: 'completed', finishedAt: ago(6) }),
@@ -296,7 +299,7 @@ it('pruning deletes completed jobs and others by their own ages, the oldest firs
   );
 });
 
-it('several jobs are found in the order of their ids, without their payloads', async () => {
+it('several jobs are found ordered by id, without their payloads', async () => {
   const { job: first } = await insertJob(sql, newJob());
   const { job: second } = await insertJob(sql, newJob());
   const { payload, ...status } = first;

@@ -1,4 +1,4 @@
-/** That the statements, the constraints of the table and the table of transitions in `jobs/job.ts` say the same. */
+/** Tests that the statements, the constraints of the table and the transitions in `jobs/job.ts` agree. */
 
 import assert from 'node:assert/strict';
 import { after, it } from 'node:test';
@@ -35,9 +35,9 @@ interface Model {
   errors: number;
 }
 
-/** What can happen to a job. Who lets it go is the one that has it, or somebody with an older claim. */
+/** The events of a job. An attempt is ended by its owner, or by a runner with an outdated claim. */
 const events = [
-  ...['claim', 'complete', 'complete in transaction', 'fail', 'fail for good', 'snooze', 'release', 'end'],
+  ...['claim', 'complete', 'complete in transaction', 'fail', 'fail permanently', 'snooze', 'release', 'end'],
   ...['progress', 'cancel', 'retry', 'come due', 'take over'],
 ] as const;
 type Event = (typeof events)[number];
@@ -55,7 +55,7 @@ const step = fc.record<Step>({
   ),
 });
 
-/** A walk that takes each of the transitions at least once, beside those that chance finds. */
+/** A walk that takes each transition at least once, in addition to random ones. */
 const everyTransition = (
   [
     ...[
@@ -65,7 +65,7 @@ const everyTransition = (
       'fail',
       'come due',
       'claim',
-      'fail for good',
+      'fail permanently',
       'retry',
       'claim',
       'release',
@@ -86,7 +86,7 @@ const everyTransition = (
   ] as const
 ).map((event): Step => ({ event, stale: 'no' }));
 
-/** What the job should be after an event. */
+/** The expected job after an event. */
 function predict(job: Model, { event, stale }: Step): Model {
   const own = job.state === 'running' && (stale === 'no' || event === 'take over');
   const failed = { errors: Math.min(20, job.errors + 1) };
@@ -103,7 +103,7 @@ function predict(job: Model, { event, stale }: Step): Model {
       return own ? { ...job, state: 'completed', cancelRequested: false } : job;
     case 'fail':
       return leave(isLast ? 'failed' : 'scheduled', failed);
-    case 'fail for good':
+    case 'fail permanently':
       return leave('failed', failed);
     case 'snooze':
       return leave('scheduled', { maxAttempts: job.maxAttempts + 1 });
@@ -136,7 +136,7 @@ function predict(job: Model, { event, stale }: Step): Model {
   }
 }
 
-/** Has it happen. Runner 1 has the job if it runs; its lock is held by nobody, so it can be taken over. */
+/** Applies the event. A running job belongs to runner 1, whose lock is free, so it can be taken over. */
 async function happen(id: number, job: Model, { event, stale }: Step): Promise<void> {
   const attempt = stale === 'attempt' ? job.attempt - 1 : job.attempt;
   const runner = stale === 'runner' ? 2 : 1;
@@ -153,7 +153,7 @@ async function happen(id: number, job: Model, { event, stale }: Step): Promise<v
       });
     case 'fail':
       return void (await failAttempt(sql, { ...own, error, retryAfterMs: 3_600_000 }));
-    case 'fail for good':
+    case 'fail permanently':
       return void (await failAttempt(sql, { ...own, error, retryAfterMs: null }));
     case 'snooze':
       return void (await snoozeJob(sql, { ...own, delayMs: Number.POSITIVE_INFINITY }));
@@ -182,7 +182,7 @@ async function register(): Promise<void> {
     on conflict do nothing`;
 }
 
-it('whatever happens in whatever order, a job goes only where its transitions allow', async () => {
+it('a job follows only its allowed transitions, for events in any order', async () => {
   const seen = new Set<string>();
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 40 }), async (steps) => {
@@ -219,7 +219,7 @@ function pick({ state, attempt, maxAttempts, losses, cancelRequested, errors }: 
   return { state, attempt, maxAttempts, losses, cancelRequested, errors };
 }
 
-it('the table takes a row if it says what its state says, and no other', async () => {
+it('the table accepts a row only if its columns match its state', async () => {
   const row = fc.record({
     state: fc.constantFrom(...jobStates),
     attempt: fc.integer({ min: -1, max: 3 }),

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import { cachedRead } from '../../../src/jobs/admin/cached-read.ts';
 
-/** Work that takes `takesMs` of a clock of its own, and gives how often it was done. */
+/** A cached read that takes `takesMs` of its own clock and returns how many times it ran. */
 function counted({ minTtlMs = 1_000, takesMs = 10, restFactor = 20 } = {}) {
   const clock = { ms: 0 };
   let done = 0;
@@ -18,7 +18,7 @@ function counted({ minTtlMs = 1_000, takesMs = 10, restFactor = 20 } = {}) {
   return { clock, value };
 }
 
-test('all who ask within the least time get one value', async () => {
+test('all readers within the minimum time to live get one value', async () => {
   const { clock, value } = counted();
   assert.equal(await value.read(1_000), 1);
   clock.ms += 999;
@@ -27,12 +27,12 @@ test('all who ask within the least time get one value', async () => {
   assert.equal(await value.read(1_000), 2);
 });
 
-test('who ask at the same time share the work', async () => {
+test('concurrent readers share one read', async () => {
   const { value } = counted();
   assert.deepEqual(await Promise.all([value.read(1_000), value.read(1_000), value.read(1_000)]), [1, 1, 1]);
 });
 
-test('work that takes long rests so long that it takes 5 % of the time', async () => {
+test('a slow read is cached so long that reading takes 5 % of the time', async () => {
   const { clock, value } = counted({ takesMs: 500 });
   await value.read(1_000);
   clock.ms += 20 * 500 - 1;
@@ -41,7 +41,7 @@ test('work that takes long rests so long that it takes 5 % of the time', async (
   assert.equal(await value.read(1_000), 2);
 });
 
-test('who has waited long enough gets the value before, or none before the first', async () => {
+test('a reader whose wait has expired gets the previous value, or undefined before the first', async () => {
   const works = [createDeferred<string>(), createDeferred<string>()];
   const queue = [...works];
   let ms = 0;
@@ -58,7 +58,7 @@ test('who has waited long enough gets the value before, or none before the first
   assert.equal(await value.read(10_000), 'second');
 });
 
-test('an error is told to all who ask until the work is due again', async () => {
+test('an error is returned to all readers until the next read is due', async () => {
   let ms = 0;
   let fails = true;
   const value = cachedRead(async () => (fails ? Promise.reject(new Error('away')) : 'there'), {
@@ -72,14 +72,14 @@ test('an error is told to all who ask until the work is due again', async () => 
   assert.equal(await value.read(1_000), 'there');
 });
 
-test('after an expiry the next reader gets a new value', async () => {
+test('a reader after an invalidation gets a new value', async () => {
   const { value } = counted();
   assert.equal(await value.read(1_000), 1);
   value.invalidate();
   assert.equal(await value.read(1_000), 2);
 });
 
-test('what expires while it is computed is computed again for the next reader', async () => {
+test('an invalidation during a read makes the next reader read again', async () => {
   const work = createDeferred<void>();
   let done = 0;
   const value = cachedRead(

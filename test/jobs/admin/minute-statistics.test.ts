@@ -7,7 +7,7 @@ import { mustOpenTestDatabase } from '../../helpers/test-database.ts';
 const now = Date.parse('2026-01-31T12:30:20.000Z');
 const minuteAgo = (minutes: number, ms = 0) => new Date(now - 20_000 - minutes * 60_000 + ms);
 
-test('an hour has sixty minutes, the oldest first, and those without jobs are zero', async (t) => {
+test('the statistics have sixty minutes, oldest first, and zero for minutes without jobs', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   const minutes = await createMinuteStatistics(sql, () => now)();
   assert.equal(minutes.length, 60);
@@ -22,7 +22,7 @@ test('an hour has sixty minutes, the oldest first, and those without jobs are ze
   });
 });
 
-test('jobs count in the minute in which they finished, and half of them and 95 % waited and ran so long', async (t) => {
+test('jobs count in the minute in which they finished, with p50 and p95 of their wait and run times', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   for (let each = 1; each <= 20; each += 1) {
     const runAt = minuteAgo(5, 1_000);
@@ -30,7 +30,7 @@ test('jobs count in the minute in which they finished, and half of them and 95 %
     const finishedAt = new Date(startedAt.getTime() + each * 10);
     await mustStoreJob(sql, { state: each === 1 ? 'failed' : 'completed', runAt, startedAt, finishedAt });
   }
-  // Cancelled before it started: it has neither waited for a start nor run.
+  // Cancelled before it started: it has no wait time and no run time.
   await mustStoreJob(sql, { state: 'cancelled', startedAt: null, finishedAt: minuteAgo(5, 2_000) });
 
   const minutes = await createMinuteStatistics(sql, () => now)();
@@ -44,7 +44,7 @@ test('jobs count in the minute in which they finished, and half of them and 95 %
   });
 });
 
-test('a job at the very end of a minute counts in it, and one at the beginning of the next in the next', async (t) => {
+test('a job at the last moment of a minute counts in it, and one at the start of the next minute in the next', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   await mustStoreJob(sql, { state: 'completed', finishedAt: minuteAgo(2, -1) });
   await mustStoreJob(sql, { state: 'completed', finishedAt: minuteAgo(2) });
@@ -55,7 +55,7 @@ test('a job at the very end of a minute counts in it, and one at the beginning o
   );
 });
 
-test('a look soon after another sees what has finished since, and one long after it knows the hour again', async (t) => {
+test('a read soon after another includes newly finished jobs, and a read long after it has the whole hour', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   let at = now;
   const look = createMinuteStatistics(sql, () => at);

@@ -9,7 +9,7 @@ import { mustOpenTestDatabase } from '../../helpers/test-database.ts';
 
 const queue = createQueue({ definitions: [] });
 
-test('a queue is known by its jobs or by a runner that serves it; another is not paused', async (t) => {
+test('a queue that has jobs or a runner can be paused, and an unknown queue cannot', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   await mustStoreJob(sql, { state: 'completed', queue: 'mail' });
   await registerQueues(sql, ['exports', 'mail']);
@@ -23,7 +23,7 @@ test('a queue is known by its jobs or by a runner that serves it; another is not
   assert.equal((await sql`select from job_queues where paused_at is not null`).length, 1);
 });
 
-test('failed jobs of a queue and a task are tried again, and no others', async (t) => {
+test('retrying failed jobs of a queue and a task retries no others', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   const wanted = await mustStoreJob(sql, { state: 'failed', queue: 'mail' });
   await mustStoreJob(sql, { state: 'failed' });
@@ -40,7 +40,7 @@ test('failed jobs of a queue and a task are tried again, and no others', async (
   );
 });
 
-test('those that were refused for good keep their refusal, which their users see', async (t) => {
+test('retrying failed jobs skips refused jobs, whose users keep seeing the reason', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   const at = '2026-01-31T12:00:00.000Z';
   const threw = { attempt: 1, at, code: 'threw', message: 'Away.' } as const;
@@ -57,7 +57,7 @@ test('those that were refused for good keep their refusal, which their users see
   assert.equal((await queue.retry(sql, left[0] ?? 0))?.state, 'available', 'one by itself is retried');
 });
 
-test('many are retried in batches, each of which begins where the last one ended', async (t) => {
+test('many failed jobs are retried in batches, each starting after the previous one', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   await sql`
     insert into jobs
@@ -75,7 +75,7 @@ test('many are retried in batches, each of which begins where the last one ended
   assert.equal((await sql`select from jobs where state = 'available'`).length, 450);
 });
 
-test('one whose unique key another job has meanwhile is left as it is', async (t) => {
+test('a failed job whose unique key another job has taken is not retried', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   const old = await mustStoreJob(sql, { state: 'failed', uniqueKey: 'user 7' });
   await mustStoreJob(sql, { state: 'available', uniqueKey: 'user 7' });

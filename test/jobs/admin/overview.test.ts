@@ -8,7 +8,7 @@ import { eventually } from '../../helpers/eventually.ts';
 import { mustStoreJob } from '../../helpers/stored-job.ts';
 import { mustConnect, mustCreateDatabase, mustOpenTestDatabase } from '../../helpers/test-database.ts';
 
-test('jobs are counted by queue, task and state, with the time that the first of those that wait is due', async (t) => {
+test('the overview counts jobs by queue, task and state, with the earliest due time of waiting jobs', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const { sql } = database;
   const due = new Date('2026-01-31T12:00:00.000Z');
@@ -35,7 +35,7 @@ test('jobs are counted by queue, task and state, with the time that the first of
   );
 });
 
-test('a look right after another asks the database nothing, one after a change does', async (t) => {
+test('a second read within the time to live sends no query, and a read after an invalidation does', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const reader = createOverviewReader(database);
   assert.equal((await reader.read()).active.length, 0);
@@ -45,7 +45,7 @@ test('a look right after another asks the database nothing, one after a change d
   assert.equal((await reader.read()).active.length, 1);
 });
 
-test('as many jobs run as the runners have, also when that changes between two looks', async (t) => {
+test('the number of running jobs matches the runners, also when jobs start between two reads', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const { sql } = database;
   await sql`insert into job_runners (id, host, pid, version, threads) values (1, 'here', 4711, '0.1.0', 4)`;
@@ -59,7 +59,7 @@ test('as many jobs run as the runners have, also when that changes between two l
   }
 });
 
-test('paused queues are there, with or without jobs, until they are resumed', async (t) => {
+test('the overview lists paused queues, with or without jobs, until they are resumed', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const reader = createOverviewReader(database);
   await registerQueues(database.sql, ['mail']);
@@ -76,7 +76,7 @@ test('paused queues are there, with or without jobs, until they are resumed', as
   assert.equal((await reader.read()).paused.size, 0);
 });
 
-test('runners are there with the jobs that they run, and those whose session has ended are not alive', async (t) => {
+test('the overview lists runners with their running jobs, and a runner whose session has ended as not alive', async (t) => {
   const database = await mustOpenTestDatabase(t);
   await database.sql`insert into job_runners (id, host, pid, version, threads) values (1, 'here', 4711, '0.1.0', 4)`;
   const session = await mustHoldLock(t, database.url, 1);
@@ -87,13 +87,13 @@ test('runners are there with the jobs that they run, and those whose session has
     [{ id: 1, host: 'here', pid: 4711, version: '0.1.0', threads: 4, running: 1, alive: true }],
   );
   await session.end();
-  await eventually('a runner that is gone', async () => {
+  await eventually('the runner is not alive', async () => {
     const { runners } = await createOverviewReader(database).read();
     return runners[0]?.alive === false;
   });
 });
 
-/** A session that is the runner of a number, as its lock says. */
+/** Opens a session that holds the lock of a runner number. */
 async function mustHoldLock(t: TestContext, url: string, id: number): Promise<postgres.Sql> {
   const session = postgres(url, { max: 1 });
   t.after(() => session.end());
@@ -101,7 +101,7 @@ async function mustHoldLock(t: TestContext, url: string, id: number): Promise<po
   return session;
 }
 
-test('without the table a look rejects with what the database says', async (t) => {
+test('the overview rejects with the database error if the table is missing', async (t) => {
   const database = mustConnect(t, { url: await mustCreateDatabase(t, { empty: true }) });
   await assert.rejects(createOverviewReader(database).read(), { code: '42P01' });
 });

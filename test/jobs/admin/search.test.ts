@@ -4,7 +4,7 @@ import { searchJobs } from '../../../src/jobs/admin/search.ts';
 import { mustStoreJob } from '../../helpers/stored-job.ts';
 import { mustOpenTestDatabase } from '../../helpers/test-database.ts';
 
-test('each part of a filter leaves the jobs that it says', async (t) => {
+test('each part of a filter selects the matching jobs', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   const available = await mustStoreJob(sql, { state: 'available', queue: 'mail', requestId: '8c1f-AA' });
   const failed = await mustStoreJob(sql, { state: 'failed', name: 'count_words', requestId: '8c1f-bb' });
@@ -24,7 +24,7 @@ test('each part of a filter leaves the jobs that it says', async (t) => {
   assert.deepEqual(await idsOf({ text: "'; drop table jobs; --" }), []);
 });
 
-test('pages lead through all jobs, newest first, none twice', async (t) => {
+test('pages list all jobs, newest first, each once', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   await sql`
     insert into jobs (name, queue, state, priority, payload, max_attempts, timeout_ms)
@@ -45,7 +45,7 @@ test('pages lead through all jobs, newest first, none twice', async (t) => {
   );
 });
 
-test('what no index leads to is looked for among so many rows, and the page says where to go on', async (t) => {
+test('a search without an index reads a bounded number of rows, and the page has the id to continue at', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   const old = await mustStoreJob(sql, { state: 'completed', name: 'build_index' });
   await sql`

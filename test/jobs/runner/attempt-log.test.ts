@@ -8,7 +8,7 @@ const job = {
   ...{ attempt: 1, maxAttempts: 5, timeoutMs: 1_000, userId: 7, requestId: null, runner: 1 },
 };
 
-it('a job that failed is an error in the log, unless its task has rejected the input of a user', () => {
+it('a failed job is logged as an error, unless its task refused the input of a user', () => {
   for (const [code, level] of [
     ['threw', 'error'],
     ['timeout', 'error'],

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import { createBatch } from '../../../src/jobs/runner/batch.ts';
 
-test('what is handed in while a write is under way is written together after it', async () => {
+test('items added during a write are written together after it', async () => {
   const writes: number[][] = [];
   const gates = [createDeferred(), createDeferred()];
   const batch = createBatch(async (items: readonly number[]) => {
@@ -23,7 +23,7 @@ test('what is handed in while a write is under way is written together after it'
   assert.deepEqual(writes, [[1], [2, 3], [4]]);
 });
 
-test('a write is given no more than it takes at a time, in order', async () => {
+test('a write gets at most the maximum batch size, in order', async () => {
   const writes: number[][] = [];
   const batch = createBatch(async (items: readonly number[]) => {
     writes.push([...items]);
@@ -34,7 +34,7 @@ test('a write is given no more than it takes at a time, in order', async () => {
   assert.deepEqual(writes.flat(), [1, 2, 3, 4, 5]);
 });
 
-test('whoever handed in what a write has left out is told, and it is not written again', async () => {
+test('an item that a write leaves out resolves to false and is not written again', async () => {
   const writes: number[][] = [];
   const batch = createBatch(async (items: readonly number[]) => {
     writes.push([...items]);

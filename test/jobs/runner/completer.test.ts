@@ -30,7 +30,7 @@ const snoozing: Outcome = { kind: 'snoozed', delayMs: 3_600_000 };
 const stopped: Outcome = { kind: 'aborted', reason: 'cancelled' };
 const given: Outcome = { kind: 'aborted', reason: 'drain' };
 
-/** A runner with a job for each outcome, all of them running, until `end` has each end as it says. */
+/** Starts a runner with one running job per outcome; `end` ends each with its outcome. */
 async function mustRun(t: TestContext, outcomes: readonly Outcome[], pollMs = 3_600_000) {
   const database = await mustOpenTestDatabase(t);
   const proxy = await mustOpenProxy(t, database.url);
@@ -62,7 +62,7 @@ async function mustReach(database: Database, id: number | undefined, state: JobS
   return mustFind(database, id);
 }
 
-/** Has PostgreSQL refuse whatever ends an attempt, with this SQLSTATE, until the function returned is called. */
+/** Makes PostgreSQL reject every statement that ends an attempt, with this SQLSTATE, until the returned function is called. */
 async function mustRefuse({ sql }: Database, sqlState: string): Promise<() => Promise<void>> {
   await sql.unsafe(`
     create function refuse() returns trigger language plpgsql as
@@ -75,21 +75,21 @@ async function mustRefuse({ sql }: Database, sqlState: string): Promise<() => Pr
   };
 }
 
-describe('an attempt whose end PostgreSQL refuses to store', () => {
+describe('an attempt whose outcome PostgreSQL rejects', () => {
   for (const [reason, sqlState] of [
     ['a lock time-out', '55P03'],
-    ['a server that only reads', '25006'],
+    ['a read-only server', '25006'],
     ['a full disk', '53100'],
     ['a lack of memory', '53200'],
     ['a read error', '58030'],
     ['an internal error', 'XX000'],
   ] as const) {
-    test(`is stored as it ended when the reason has passed: ${reason}`, async (t) => {
+    test(`an outcome is recorded unchanged after ${reason}`, async (t) => {
       const outcomes = [returned('done'), failing, snoozing, stopped, given];
       const { database, ids, end, of } = await mustRun(t, outcomes);
       const relent = await mustRefuse(database, sqlState);
       end();
-      await eventually('it was tried', () => of('runner.failed').some(({ step }) => step === 'record'));
+      await eventually('a write was tried', () => of('runner.failed').some(({ step }) => step === 'record'));
       await cancel(database.sql, ids[4] ?? 0);
       await relent();
       const ended: [number, unknown, string[]][] = [];
@@ -110,7 +110,7 @@ describe('an attempt whose end PostgreSQL refuses to store', () => {
     });
   }
 
-  test('has failed if what it returned can never be stored', async (t) => {
+  test('an attempt whose result can never be stored has failed', async (t) => {
     const { database, ids, end } = await mustRun(t, [{ kind: 'returned', result: '{' }, returned('done')]);
     end();
     const { errors } = await mustReach(database, ids[0], 'failed');
@@ -121,7 +121,7 @@ describe('an attempt whose end PostgreSQL refuses to store', () => {
     await mustReach(database, ids[1], 'completed');
   });
 
-  test('has failed with a sentence in the place of an error that can never be stored, and counts', async (t) => {
+  test('an attempt whose error can never be stored has failed with a substitute error, and counts', async (t) => {
     const error = { code: 'threw', message: 'Refused by the constraint.' } as const;
     const { database, ids, end } = await mustRun(t, [{ kind: 'failed', error, final: false }]);
     await database.sql`
@@ -132,7 +132,7 @@ describe('an attempt whose end PostgreSQL refuses to store', () => {
     assert.match(errors[0]?.message ?? '', /could not be recorded/);
   });
 
-  test('keeps its error, without details that no text can be made of', async (t) => {
+  test('an attempt keeps its error without details that cannot be serialised', async (t) => {
     let details: unknown = [];
     for (let depth = 0; depth < 50_000; depth += 1) details = [details];
     const error = { code: 'refused', message: 'Too deep.', details } as const;
@@ -146,25 +146,25 @@ describe('an attempt whose end PostgreSQL refuses to store', () => {
   });
 });
 
-describe('an end whose answer was lost on the way', () => {
+describe('an outcome whose confirmation was lost on the way', () => {
   for (const [outcome, statement, event] of [
     [returned('done'), 'as done (id, attempt, result)', 'job.completed'],
     [failing, 'with ended as', 'job.retry_scheduled'],
     [given, 'as given (id, attempt)', 'job.released'],
   ] as const) {
-    test(`is found in the table: ${event}`, async (t) => {
+    test(`an outcome whose confirmation was lost is read from the table: ${event}`, async (t) => {
       const { database, proxy, end, of } = await mustRun(t, [outcome]);
-      // A job that is given back can be claimed at once, and is of another attempt then: nothing tells of this one.
+      // A released job can be claimed at once and then belongs to another attempt, so this one cannot be found.
       await pauseQueue(database.sql, task.queue);
       proxy.cutAnswerOf(statement);
       end();
-      await eventually('it is told', () => of(event).length > 0);
+      await eventually('the outcome is logged', () => of(event).length > 0);
       assert.deepEqual(of('job.lost'), []);
     });
   }
 });
 
-describe('a row that somebody else holds', () => {
+describe('a row that another transaction has locked', () => {
   const whileHeld = ({ transaction }: Database, id: number | undefined, work: (sql: Sql) => Promise<void>) =>
     transaction(async (sql) => {
       await sql`select from jobs where id = ${id ?? 0} for update`;
@@ -177,7 +177,7 @@ describe('a row that somebody else holds', () => {
     [snoozing, 'scheduled'],
     [stopped, 'cancelled'],
   ] as const) {
-    test(`keeps no other job from being recorded, and is recorded when it is free: ${outcome.kind}`, async (t) => {
+    test(`a locked row does not delay other jobs, and is written when it is unlocked: ${outcome.kind}`, async (t) => {
       const outcomes = [outcome, outcome, outcome, outcome, outcome];
       const { database, ids, end, of } = await mustRun(t, outcomes);
       await database.transaction(async (sql) => {
@@ -192,21 +192,21 @@ describe('a row that somebody else holds', () => {
     });
   }
 
-  test('is lost if it belongs to another when it is free, and nothing is written to it', async (t) => {
+  test('a job that belongs to another attempt when its row is unlocked is lost, and nothing is written to it', async (t) => {
     const { database, runner, ids, end, of } = await mustRun(t, [returned('done')]);
     await whileHeld(database, ids[0], async (sql) => {
       end();
-      await eventually('it has ended', () => runner.running() === 0);
+      await eventually('the attempt has ended', () => runner.running() === 0);
       await sql`update jobs set attempt = attempt + 1, started_at = now() where id = ${ids[0] ?? 0}`;
     });
-    await eventually('it is lost', () => of('job.lost').length === 1);
+    await eventually('the job is lost', () => of('job.lost').length === 1);
     const { state, attempt } = await mustFind(database, ids[0]);
     assert.deepEqual([state, attempt], ['running', 2]);
   });
 });
 
-describe('a job that runs, by the table, for a runner that knows nothing of it', () => {
-  test('is given back by the next poll, and the attempt does not count', async (t) => {
+describe('an orphan: a job that is running in the table without an attempt in its runner', () => {
+  test('an orphan is released by the next poll, and the attempt does not count', async (t) => {
     const { database, runner, end, of } = await mustRun(t, [], 50);
     end();
     const runAt = new Date(Date.now() + 3_600_000);
@@ -222,7 +222,7 @@ describe('a job that runs, by the table, for a runner that knows nothing of it',
     );
   });
 
-  test('is given back while all threads are busy, and can be cancelled', async (t) => {
+  test('an orphan is released while all threads are busy, and can be cancelled', async (t) => {
     const { database, runner, of } = await mustRun(t, [returned()], 50);
     const { job } = await enqueue(database.sql, task, 0);
     await database.sql`

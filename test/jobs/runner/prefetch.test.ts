@@ -4,26 +4,26 @@ import { createPrefetch } from '../../../src/jobs/runner/prefetch.ts';
 
 const idle = { threads: 4, waiting: 0, running: 0, recording: 0 };
 
-test('nothing is claimed ahead before it is known how long jobs take', () => {
+test('nothing is claimed ahead before the first job has ended', () => {
   const prefetch = createPrefetch();
   assert.equal(prefetch.claimSize(idle), 4);
   assert.equal(prefetch.claimSize({ ...idle, running: 3 }), 1);
   assert.equal(prefetch.claimSize({ ...idle, running: 4 }), 0);
 });
 
-test('of short jobs, what the threads do in a tenth of a second is claimed ahead', () => {
+test('short jobs are claimed ahead for 100 ms of work', () => {
   const prefetch = createPrefetch();
   prefetch.recordDuration(10);
   assert.equal(prefetch.claimSize(idle), 4 + 40);
 });
 
-test('however short they are, no more than a few hundred are held', () => {
+test('at most 256 jobs are claimed ahead, however short they are', () => {
   const prefetch = createPrefetch();
   prefetch.recordDuration(0);
   assert.equal(prefetch.claimSize(idle), 4 + 256);
 });
 
-test('one claim fetches half of what fits at least', () => {
+test('a claim waits until half of the jobs ahead are gone', () => {
   const prefetch = createPrefetch();
   prefetch.recordDuration(10);
   assert.equal(prefetch.claimSize({ ...idle, running: 4, waiting: 39 }), 0);
@@ -31,13 +31,13 @@ test('one claim fetches half of what fits at least', () => {
   assert.equal(prefetch.claimSize({ ...idle, running: 4, waiting: 19 }), 21);
 });
 
-test('long jobs are claimed one for each free thread', () => {
+test('long jobs are claimed one per free thread', () => {
   const prefetch = createPrefetch();
   prefetch.recordDuration(5_000);
   assert.equal(prefetch.claimSize({ ...idle, running: 2 }), 2);
 });
 
-test('after jobs had to wait nothing is claimed ahead until many were short again', () => {
+test('nothing is claimed ahead after a pause until many jobs were short again', () => {
   const prefetch = createPrefetch();
   prefetch.recordDuration(1);
   prefetch.pause();
@@ -50,7 +50,7 @@ test('after jobs had to wait nothing is claimed ahead until many were short agai
   assert.ok(notes > 10 && notes < 100, `it took ${notes} short jobs`);
 });
 
-test('nothing is claimed while the database is behind with what has ended', () => {
+test('nothing is claimed while too many outcomes wait to be recorded', () => {
   const prefetch = createPrefetch();
   prefetch.recordDuration(1);
   assert.equal(prefetch.claimSize({ ...idle, recording: 2_048 }), 0);

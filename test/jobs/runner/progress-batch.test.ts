@@ -5,7 +5,7 @@ import { eventually } from '../../helpers/eventually.ts';
 
 const entry = (id: number, fraction: number): ProgressEntry => ({ id, attempt: 1, fraction, message: null });
 
-test('the first word of a job is written at once, then the last of each since', async () => {
+test('the first progress is written at once, then only the latest of each job', async () => {
   const writes: (readonly ProgressEntry[])[] = [];
   const batch = createProgressBatch(async (entries) => void writes.push(entries), 20);
   batch.put(entry(1, 0.1));
@@ -16,7 +16,7 @@ test('the first word of a job is written at once, then the last of each since', 
   assert.deepEqual(writes[1], [entry(1, 0.4), entry(2, 0.1)]);
 });
 
-test('a job that has ended says nothing more', async () => {
+test('the progress of a job that has ended is not written', async () => {
   const writes: (readonly ProgressEntry[])[] = [];
   const batch = createProgressBatch(async (entries) => void writes.push(entries), 20);
   batch.put(entry(1, 0.1));
@@ -24,6 +24,6 @@ test('a job that has ended says nothing more', async () => {
   batch.put(entry(2, 0.2));
   batch.put(entry(3, 0.5));
   batch.drop(3);
-  await eventually('the rest is written', () => writes.length === 2);
+  await eventually('the other jobs are written', () => writes.length === 2);
   assert.deepEqual(writes, [[entry(1, 0.1)], [entry(2, 0.2)]]);
 });

@@ -28,7 +28,7 @@ const queues = ['default'];
 
 beforeEach(() => sql`truncate jobs, job_runners, job_queues`);
 
-/** A runner with a session of its own; `die` ends the session as the death of its process would. */
+/** A runner with a session of its own; `die` ends the session as if its process had died. */
 async function mustRegister(t: TestContext) {
   const session = postgres(database.url, {
     max: 1,
@@ -76,7 +76,7 @@ async function mustRun(runner: number, facts = {}) {
 }
 
 describe('a runner', () => {
-  it('is dead for others once its session has ended, and not before', async (t) => {
+  it('a runner is dead for others once its session has ended, and not before', async (t) => {
     const first = await mustRegister(t);
     const second = await mustRegister(t);
     assert.notEqual(first.runner, second.runner);
@@ -85,7 +85,7 @@ describe('a runner', () => {
     assert.deepEqual((await poll(second.session, second.runner)).deadRunners, [first.runner]);
   });
 
-  it('claims nothing when it has been taken over, even by a claim that was on its way', async (t) => {
+  it('a runner that was taken over claims nothing, not even by a claim in progress', async (t) => {
     const { runner, die } = await mustRegister(t);
     await insertJob(sql, newJob());
     await die();
@@ -99,7 +99,7 @@ describe('a runner', () => {
     assert.deepEqual(await claimJobs(sql, { runner, queues, limit: 1, suspects: 1 }), []);
   });
 
-  it('leaves its row behind while a job is with it', async (t) => {
+  it('a runner that unregisters keeps its row while it has a job', async (t) => {
     const { runner, session } = await mustRegister(t);
     const own = await mustRun(runner);
     await unregisterRunner(session, { runner });
@@ -111,7 +111,7 @@ describe('a runner', () => {
 });
 
 describe('a poll', () => {
-  it('makes jobs available whose time has come, and says when the next one is due', async (t) => {
+  it('a poll makes due jobs available, and returns when the next one is due', async (t) => {
     const { session, runner } = await mustRegister(t);
     assert.deepEqual(await poll(session, runner), {
       promoted: 0,
@@ -132,7 +132,7 @@ describe('a poll', () => {
     assert.equal((await findJob(sql, job.id))?.state, 'available');
   });
 
-  it('asks to be called again at once if more were due than it takes', async (t) => {
+  it('a poll with more due jobs than its limit asks for another poll at once', async (t) => {
     const { session, runner } = await mustRegister(t);
     await sql`
       insert into jobs (name, queue, state, priority, payload, max_attempts, timeout_ms)
@@ -143,7 +143,7 @@ describe('a poll', () => {
     assert.deepEqual([second.promoted, second.nextDueMs], [1, null]);
   });
 
-  it('sees own jobs that are to be cancelled, and no job in a queue that is paused or not served', async (t) => {
+  it('a poll returns own jobs to cancel, and ignores queues that are paused or not served', async (t) => {
     const { session, runner } = await mustRegister(t);
     const other = await mustRegister(t);
     const { id } = await mustRun(runner);
@@ -160,7 +160,7 @@ describe('a poll', () => {
 });
 
 describe('a take-over', () => {
-  it('gives each job what its attempts and its user leave it', async (t) => {
+  it('a take-over makes jobs available, or cancelled if that was requested, without counting the attempt', async (t) => {
     const { runner, die } = await mustRegister(t);
     const again = await mustRun(runner);
     const used = await mustRun(runner, { maxAttempts: 1 });
@@ -182,14 +182,14 @@ describe('a take-over', () => {
       job?.errors.map(({ code, attempt }) => ({ code, attempt })),
       [{ code: 'runner_lost', attempt: 1 }],
     );
-    // The attempt does not count: another is left.
+    // The attempt does not count: another one is left.
     assert.deepEqual([job?.maxAttempts, job?.losses], [2, 1]);
     const waiting = await findJob(sql, again.id);
     assert.deepEqual([waiting?.progress, waiting?.progressMessage], [0, null]);
     assert.equal(await isRegistered(runner), false);
   });
 
-  it('fails a job that loses its runner for the fiftieth time, and says why', async (t) => {
+  it('a take-over fails a job that has lost its runner for the fiftieth time, with a reason', async (t) => {
     const { runner, die } = await mustRegister(t);
     const { id } = await mustRun(runner);
     await sql`update jobs set losses = 49`;
@@ -200,7 +200,7 @@ describe('a take-over', () => {
     assert.match(job?.errors.at(-1)?.message ?? '', /has exited 50 times/);
   });
 
-  it('of a runner whose process lives makes no suspects', async (t) => {
+  it('a take-over from a runner whose process lives makes no suspects', async (t) => {
     const { runner, die } = await mustRegister(t);
     const { id } = await mustRun(runner);
     await die();
@@ -209,7 +209,7 @@ describe('a take-over', () => {
     assert.deepEqual([job?.state, job?.losses, job?.maxAttempts], ['available', 0, 4]);
   });
 
-  it('makes suspects, which are claimed apart from the others', async (t) => {
+  it('a take-over makes suspects, which are claimed separately from other jobs', async (t) => {
     const { runner, die } = await mustRegister(t);
     const lost = await mustRun(runner);
     await die();
@@ -224,7 +224,7 @@ describe('a take-over', () => {
     assert.deepEqual((await poll(other.session, other.runner)).hasSuspects, false);
   });
 
-  it('takes nothing from a runner that lives', async (t) => {
+  it('a take-over takes nothing from a live runner', async (t) => {
     const { runner } = await mustRegister(t);
     const { id } = await mustRun(runner);
     assert.deepEqual(await over(runner), []);
@@ -232,7 +232,7 @@ describe('a take-over', () => {
     assert.equal(await isRegistered(runner), true);
   });
 
-  it('moves each job once, however many do it at the same time', async (t) => {
+  it('concurrent take-overs move each job once', async (t) => {
     const { runner, die } = await mustRegister(t);
     for (let job = 0; job < 20; job += 1) await mustRun(runner);
     await die();
@@ -242,7 +242,7 @@ describe('a take-over', () => {
     assert.equal((await claimJobs(sql, { runner, queues, limit: 1, suspects: 1 })).length, 0);
   });
 
-  it('lets a completion win that its transaction has written, and takes the other jobs meanwhile', async (t) => {
+  it('a take-over skips a job that an open transaction has completed, and takes the other jobs', async (t) => {
     const { runner, die } = await mustRegister(t);
     const completing = await mustRun(runner);
     const other = await mustRun(runner);
@@ -261,7 +261,7 @@ describe('a take-over', () => {
     assert.deepEqual([job?.state, job?.result, job?.errors], ['completed', 1, []]);
   });
 
-  it('takes a job whose completion is rolled back, at the next poll', async (t) => {
+  it('a job whose completion is rolled back is taken over at the next poll', async (t) => {
     const { runner, die } = await mustRegister(t);
     const completing = await mustRun(runner);
     await die();
@@ -277,7 +277,7 @@ describe('a take-over', () => {
     );
   });
 
-  it('makes a completion that comes later find nothing', async (t) => {
+  it('a completion after a take-over changes nothing', async (t) => {
     const { runner, die } = await mustRegister(t);
     const own = await mustRun(runner);
     await die();

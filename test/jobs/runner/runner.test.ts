@@ -30,7 +30,7 @@ const wait = defineTask({ name: 'wait', payload: z.unknown(), maxAttempts: 3 });
 const definitions = [echo, wait];
 const { enqueue, cancel } = createQueue({ definitions });
 
-/** Longer than any test: what happens in between was not found by polling. */
+/** Longer than any test, so nothing in between is found by polling. */
 const never = 3_600_000;
 
 type OpenDatabase = Database & { readonly url: string };
@@ -69,7 +69,7 @@ function failing(message: string, final = false): Outcome {
 }
 
 describe('a runner', () => {
-  test('runs a job as soon as it is enqueued, without polling, and keeps its result', async (t) => {
+  test('a runner runs a job as soon as it is enqueued, without polling, and stores its result', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const pool = inlinePool(2, ({ payload }) => returned({ got: payload }));
     const { of, metrics } = await mustStartRunner(t, database, pool, { pollMs: never });
@@ -84,7 +84,7 @@ describe('a runner', () => {
     assert.equal(metricValue(metrics.snapshot(), 'job_wait_seconds', { queue: 'default' }).count, 1);
   });
 
-  test('takes what waited before it was there, by priority', async (t) => {
+  test('a runner claims jobs that waited before it started, by priority', async (t) => {
     const database = await mustOpenTestDatabase(t);
     for (const priority of [30, 10, 20]) await enqueue(database.sql, echo, priority, { priority });
     const order: unknown[] = [];
@@ -97,7 +97,7 @@ describe('a runner', () => {
     assert.deepEqual(order, [10, 20, 30]);
   });
 
-  test('does many short jobs, each once, and claims them ahead', async (t) => {
+  test('a runner runs many short jobs once each, and claims them ahead', async (t) => {
     const database = await mustOpenTestDatabase(t);
     await database.sql`
       insert into jobs (name, queue, state, priority, payload, max_attempts, timeout_ms)
@@ -116,7 +116,7 @@ describe('a runner', () => {
     assert.equal(new Set(seen).size, 2000);
   });
 
-  test('runs a job that is due later when it is due', async (t) => {
+  test('a runner runs a scheduled job when it is due', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const pool = inlinePool(1, () => returned());
     const { job } = await enqueue(database.sql, echo, {}, { runAt: new Date(Date.now() + 300) });
@@ -125,21 +125,21 @@ describe('a runner', () => {
     assert.ok((startedAt?.getTime() ?? 0) >= runAt.getTime());
   });
 
-  test('sends one statement a poll while there is nothing to do', async (t) => {
+  test('an idle runner sends one statement per poll', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const proxy = await mustOpenProxy(t, database.url);
     const pollMs = 40;
     await mustStartRunner(t, proxy, inlinePool(1, endless), { pollMs });
     const atStart = proxy.statements();
-    await eventually('it has settled', () => proxy.statements() > atStart + 5);
+    await eventually('the start is over', () => proxy.statements() > atStart + 5);
     const [before, begunAt] = [proxy.statements(), performance.now()];
-    await eventually('twenty more were sent', () => proxy.statements() >= before + 20);
+    await eventually('twenty more statements were sent', () => proxy.statements() >= before + 20);
     assert.ok(performance.now() - begunAt > 19 * pollMs * 0.9, 'they took as long as twenty polls');
   });
 });
 
 describe('a failed attempt', () => {
-  test('is tried again after the backoff of its task, until its attempts are used up', async (t) => {
+  test('a failed attempt is retried after the backoff of its task, until no attempts are left', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const pool = inlinePool(1, ({ attempt }) => failing(`attempt ${attempt}`));
     const { of, metrics } = await mustStartRunner(t, database, pool, { pollMs: never });
@@ -155,7 +155,7 @@ describe('a failed attempt', () => {
     assert.equal(metricValue(metrics.snapshot(), 'jobs_finished_total', failed).sum, 1);
   });
 
-  test('is the last one if the task refuses more', async (t) => {
+  test('a failed attempt is the last one if the task refuses the input', async (t) => {
     const database = await mustOpenTestDatabase(t);
     await mustStartRunner(
       t,
@@ -168,7 +168,7 @@ describe('a failed attempt', () => {
     assert.equal(attempt, 1);
   });
 
-  test('is what a job of an unknown task gets, for a newer runner may know it', async (t) => {
+  test('a job of an unknown task gets a failed attempt, because a newer runner may know the task', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const { metrics } = await mustStartRunner(
       t,
@@ -194,12 +194,12 @@ describe('a failed attempt', () => {
     );
     const unknown = { task: 'unknown', outcome: 'retried' };
     await eventually(
-      'it is counted',
+      'the attempt is counted',
       () => metricValue(metrics.snapshot(), 'jobs_finished_total', unknown).sum === 1,
     );
   });
 
-  test('follows a result that is no JSON, and no other job is harmed by it', async (t) => {
+  test('a result that is not JSON fails its attempt and harms no other job', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const gate = createDeferred();
     const pool = inlinePool(5, async ({ payload }) => {
@@ -216,7 +216,7 @@ describe('a failed attempt', () => {
     for (const { job } of good) await mustReach(database, job.id, 'completed');
   });
 
-  test('does not count if the task only wants to be run later', async (t) => {
+  test('an attempt that snoozes does not count', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const pool = inlinePool(1, ({ attempt }) =>
       attempt === 1 ? { kind: 'snoozed', delayMs: 20 } : returned(),
@@ -228,30 +228,30 @@ describe('a failed attempt', () => {
   });
 });
 
-describe('whoever cancels a job', () => {
-  test('ends it where it runs, at once', async (t) => {
+describe('cancelling a job', () => {
+  test('cancelling a running job aborts it at once', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const pool = inlinePool(1, endless);
     const { runner } = await mustStartRunner(t, database, pool, { pollMs: never });
     const { job } = await enqueue(database.sql, wait, {});
-    await eventually('it runs', () => runner.running() === 1);
+    await eventually('the job runs', () => runner.running() === 1);
     await cancel(database.sql, job.id);
     await mustReach(database, job.id, 'cancelled');
     assert.deepEqual(pool.aborted, [{ id: job.id, reason: 'cancelled' }]);
     assert.equal(runner.running(), 0);
   });
 
-  test('ends it by the next poll if the message is lost', async (t) => {
+  test('cancelling a running job aborts it at the next poll if the notification is lost', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const { runner } = await mustStartRunner(t, database, inlinePool(1, endless), { pollMs: 50 });
     const { job } = await enqueue(database.sql, wait, {});
-    await eventually('it runs', () => runner.running() === 1);
+    await eventually('the job runs', () => runner.running() === 1);
     await database.sql`update jobs set cancel_requested = true where id = ${job.id}`;
     await mustReach(database, job.id, 'cancelled');
   });
 });
 
-test('what a task says of its progress can be read while it runs', async (t) => {
+test('the progress of a task can be read while it runs', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const pool = inlinePool(1, (_attempt, { progress }) => {
     for (let step = 1; step <= 50; step += 1) progress({ fraction: step / 100, message: `step ${step}` });
@@ -259,14 +259,17 @@ test('what a task says of its progress can be read while it runs', async (t) => 
   });
   await mustStartRunner(t, database, pool, { pollMs: never });
   const { job } = await enqueue(database.sql, wait, {});
-  await eventually('the last word is there', async () => (await mustFind(database, job.id)).progress === 0.5);
+  await eventually(
+    'the last progress is stored',
+    async () => (await mustFind(database, job.id)).progress === 0.5,
+  );
   const { progressMessage, revision } = await mustFind(database, job.id);
   assert.equal(progressMessage, 'step 50');
   assert.ok(revision < 10, 'fifty words were a few writes');
 });
 
 describe('a runner that stops', () => {
-  test('lets jobs finish that do so in time, and records them', async (t) => {
+  test('a stopping runner lets jobs finish within the grace period, and records them', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const gate = createDeferred();
     const pool = inlinePool(1, async () => {
@@ -275,7 +278,7 @@ describe('a runner that stops', () => {
     });
     const { runner } = await mustStartRunner(t, database, pool, { pollMs: never });
     const { job } = await enqueue(database.sql, wait, {});
-    await eventually('it runs', () => runner.running() === 1);
+    await eventually('the job runs', () => runner.running() === 1);
     const stopped = runner.stop(60_000);
     assert.equal(runner.isReady(), false);
     gate.resolve();
@@ -284,12 +287,12 @@ describe('a runner that stops', () => {
     assert.equal((await database.sql`select from job_runners`).length, 0);
   });
 
-  test('gives the others back at once, and the attempt does not count', async (t) => {
+  test('a stopping runner releases the other jobs at once, and their attempts do not count', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const pool = inlinePool(1, endless);
     const { runner, of } = await mustStartRunner(t, database, pool, { pollMs: never });
     const { job } = await enqueue(database.sql, wait, {});
-    await eventually('it runs', () => runner.running() === 1);
+    await eventually('the job runs', () => runner.running() === 1);
     await runner.stop(50);
     assert.deepEqual(
       of('job.released').map(({ level, job_id }) => [level, job_id]),
@@ -301,14 +304,14 @@ describe('a runner that stops', () => {
     assert.equal((await database.sql`select from job_runners`).length, 0);
   });
 
-  test('waits for no poll that the database does not answer', async (t) => {
+  test('a stopping runner does not wait for a hanging poll', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const { runner } = await mustStartRunner(t, database, inlinePool(1, endless), { pollMs: 20 });
     const { job } = await enqueue(database.sql, wait, {});
-    await eventually('it runs', () => runner.running() === 1);
+    await eventually('the job runs', () => runner.running() === 1);
     await database.transaction(async (sql) => {
       await sql`lock table job_queues in access exclusive mode`;
-      await eventually('a poll waits', async () => {
+      await eventually('a poll hangs', async () => {
         const rows = await sql`
           select from pg_stat_activity
           where datname = current_database() and wait_event_type = 'Lock' and query like '%with promoted%'`;
@@ -321,7 +324,7 @@ describe('a runner that stops', () => {
     assert.equal((await mustFind(database, job.id)).state, 'available');
   });
 
-  test('does not wait for the grace time when nothing runs', async (t) => {
+  test('a stopping runner without running jobs does not wait for the grace period', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const { runner } = await mustStartRunner(t, database, inlinePool(1, endless), { pollMs: never });
     const begunAt = performance.now();
@@ -334,7 +337,7 @@ describe('a runner that loses its session', () => {
   const cutSession = ({ sql }: OpenDatabase, runner: number) => sql`
     select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objid = ${runner} and granted`;
 
-  test('ends its threads, gets a new number, and begins the jobs anew', async (t) => {
+  test('a runner that loses its session aborts its attempts, gets a new number, and starts the jobs again', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const attempts: Attempt[] = [];
     const pool = inlinePool(1, (attempt) => {
@@ -343,7 +346,7 @@ describe('a runner that loses its session', () => {
     });
     const { runner, of } = await mustStartRunner(t, database, pool);
     const { job } = await enqueue(database.sql, wait, {});
-    await eventually('it runs', () => runner.running() === 1);
+    await eventually('the job runs', () => runner.running() === 1);
     const number = runner.id();
     await cutSession(database, number);
     const { result, errors } = await mustReach(database, job.id, 'completed');
@@ -358,7 +361,7 @@ describe('a runner that loses its session', () => {
     assert.deepEqual([of('runner.lost').length, of('job.taken_over').length], [1, 1]);
   });
 
-  test('loses no job and does none twice at a time, however often connections break', async (t) => {
+  test('a runner whose connections break repeatedly loses no job and runs none twice at the same time', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const running = new Set<number>();
     const pool = inlinePool(4, async ({ id }, { signal }) => {
@@ -382,10 +385,10 @@ describe('a runner that loses its session', () => {
         where application_name = 'strata-runner' and datname = current_database() and random() < 0.1`;
       return (await unfinished()) < 1000;
     });
-    await eventually('the rest is completed', async () => (await unfinished()) === 0);
+    await eventually('the remaining jobs are completed', async () => (await unfinished()) === 0);
   });
 
-  test('runs its jobs again within seconds, when its connections go dead without a word, twice in a row', async (t) => {
+  test('a runner whose connections stop responding twice in a row runs its jobs again within seconds', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const proxy = await mustOpenProxy(t, database.url);
     const attempts: Attempt[] = [];
@@ -396,10 +399,10 @@ describe('a runner that loses its session', () => {
     const { runner } = await mustStartRunner(t, proxy, pool);
     const { job } = await enqueue(database.sql, wait, {});
     for (const attempt of [1, 2]) {
-      await eventually('it runs', () => attempts.length === attempt);
+      await eventually('the job runs', () => attempts.length === attempt);
       proxy.stall();
       const deadAt = performance.now();
-      await eventually('it runs again', () => attempts.length === attempt + 1);
+      await eventually('the job runs again', () => attempts.length === attempt + 1);
       assert.ok(performance.now() - deadAt < 10_000, `${performance.now() - deadAt} ms`);
     }
     const { state, errors } = await mustReach(database, job.id, 'completed');
@@ -415,7 +418,7 @@ describe('a runner that loses its session', () => {
   });
 });
 
-test('a runner with nothing to do asks less than once a second', async (t) => {
+test('an idle runner sends less than one statement per second', async (t) => {
   const proxy = await mustOpenProxy(t, (await mustOpenTestDatabase(t)).url);
   await mustStartRunner(
     t,
@@ -424,10 +427,10 @@ test('a runner with nothing to do asks less than once a second', async (t) => {
   );
   const next = async () => {
     const { statements, at } = { statements: proxy.statements(), at: performance.now() };
-    await eventually('it asks', () => proxy.statements() > statements);
+    await eventually('a statement is sent', () => proxy.statements() > statements);
     return performance.now() - at;
   };
-  // The burst of its start is over.
+  // The statements of its start have been sent.
   while ((await next()) < 500);
   const before = { statements: proxy.statements(), at: performance.now() };
   for (let polls = 0; polls < 3; polls += 1) await next();
@@ -436,7 +439,7 @@ test('a runner with nothing to do asks less than once a second', async (t) => {
   assert.ok(asked / seconds < 1, `${asked} statements in ${seconds.toFixed(1)} s`);
 });
 
-test('a claim whose answer was lost on the way is given back', async (t) => {
+test('a claim whose answer was lost on the way is released', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const proxy = await mustOpenProxy(t, database.url);
   const { job } = await enqueue(database.sql, echo, {});
@@ -452,11 +455,11 @@ test('a claim whose answer was lost on the way is given back', async (t) => {
   assert.deepEqual([attempt, errors], [2, []]);
 });
 
-describe('a runner whose session is not where jobs are claimed', () => {
+describe('a runner whose session is in another database', () => {
   const rowsOf = async ({ sql }: Database) => (await sql`select from job_runners`).length;
   const pool = () => inlinePool(1, () => returned());
 
-  test('refuses to start, with the names of both settings, and leaves no row behind', async (t) => {
+  test('a runner with its session in another database does not start, names both settings, and leaves no row behind', async (t) => {
     const [here, there] = [await mustOpenTestDatabase(t), await mustOpenTestDatabase(t)];
     const started = mustStartRunner(t, here, pool(), { directUrl: there.url });
     await assert.rejects(started, (error) => {
@@ -467,13 +470,13 @@ describe('a runner whose session is not where jobs are claimed', () => {
     assert.equal(await rowsOf(there), 0);
   });
 
-  test('refuses just so when the other database has no tables of jobs', async (t) => {
+  test('a runner with its session in a database without job tables does not start either', async (t) => {
     const here = await mustOpenTestDatabase(t);
     const directUrl = await mustCreateDatabase(t, { empty: true });
     await assert.rejects(mustStartRunner(t, here, pool(), { directUrl }), StartError);
   });
 
-  test('waits while where jobs are claimed cannot be reached, and leaves no rows behind', async (t) => {
+  test('a runner waits while the database that has the jobs is unreachable, and leaves no rows behind', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const { sql } = database;
     const role = `role_${randomBytes(8).toString('hex')}`;
@@ -484,7 +487,7 @@ describe('a runner whose session is not where jobs are claimed', () => {
     const { runner, of } = await mustStartRunner(t, { url: through.href }, pool(), {
       directUrl: database.url,
     });
-    await eventually('it has tried some times', async () => {
+    await eventually('it has tried several times', async () => {
       const [row] = await sql<{ last: number }[]>`select last_value as last from job_runner_ids`;
       return (row?.last ?? 0) > 3;
     });
@@ -498,7 +501,7 @@ describe('a runner whose session is not where jobs are claimed', () => {
   });
 });
 
-test('two runners share the jobs, and each job is run once', async (t) => {
+test('two runners share the jobs, and each job runs once', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const ran: number[] = [];
   const pools = [1, 2].map(() =>
@@ -541,7 +544,7 @@ describe('a runner in another process', () => {
     return { child, file, text: () => text };
   }
 
-  test('loses its jobs to another within about a second when it is killed', async (t) => {
+  test('a runner that is killed loses its jobs to another within about a second', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const { child } = await mustFork(t, database.url);
     const { job } = await enqueue(database.sql, wait, {});
@@ -559,7 +562,7 @@ describe('a runner in another process', () => {
     assert.ok(tookMs < 2_500, `it took ${Math.round(tookMs)} ms`);
   });
 
-  test('cannot complete a job any more when it was paused and has lost it meanwhile', async (t) => {
+  test('a runner that was suspended cannot complete a job that another has taken over meanwhile', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const { child, file, text } = await mustFork(t, database.url);
     const { job } = await enqueue(database.sql, wait, {});
@@ -576,10 +579,13 @@ describe('a runner in another process', () => {
         return returned('other');
       }),
     );
-    await eventually('the other has it', async () => (await mustFind(database, job.id)).attempt === 2);
+    await eventually(
+      'the other runner has claimed the job',
+      async () => (await mustFind(database, job.id)).attempt === 2,
+    );
     writeFileSync(file, '');
     child.kill('SIGCONT');
-    await eventually('it has noticed', () => text().includes('"event":"runner.lost"'));
+    await eventually('the suspended runner has noticed', () => text().includes('"event":"runner.lost"'));
     assert.equal((await mustFind(database, job.id)).state, 'running');
     gate.resolve();
     const { result, attempt } = await mustReach(database, job.id, 'completed');

@@ -9,7 +9,7 @@ import { cpuMsOf } from '../../helpers/cpu-time.ts';
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
 
-/** The first ticks after a time, as ISO 8601 to the minute. */
+/** Returns the first ticks after a time, as ISO 8601 to the minute. */
 function ticksAfter(text: string, timeZone: string, after: string, count: number): string[] {
   const { next } = createTicks(parseCron(text), timeZone);
   let at = new Date(after);
@@ -20,8 +20,8 @@ function ticksAfter(text: string, timeZone: string, after: string, count: number
 }
 
 describe('an expression for some hours of the day', () => {
-  it('fires once right after the gap when the clock skips its time', () => {
-    // Berlin, 29 March 2026: 2:00 is 3:00, which is 1:00 UTC.
+  it('an expression for some hours fires once right after the gap when the clock skips its time', () => {
+    // Berlin, 29 March 2026: 2:00 becomes 3:00, at 1:00 UTC.
     assert.deepEqual(ticksAfter('30 2 * * *', 'Europe/Berlin', '2026-03-27T12:00Z', 3), [
       '2026-03-28T01:30',
       '2026-03-29T01:00',
@@ -34,8 +34,8 @@ describe('an expression for some hours of the day', () => {
     ]);
   });
 
-  it('fires once, the first time, when the clock shows its time twice', () => {
-    // Berlin, 25 October 2026: 3:00 is 2:00, which is 1:00 UTC.
+  it('an expression for some hours fires only the first time when the clock shows its time twice', () => {
+    // Berlin, 25 October 2026: 3:00 becomes 2:00, at 1:00 UTC.
     assert.deepEqual(ticksAfter('30 2 * * *', 'Europe/Berlin', '2026-10-24T12:00Z', 2), [
       '2026-10-25T00:30',
       '2026-10-26T01:30',
@@ -47,14 +47,14 @@ describe('an expression for some hours of the day', () => {
     ]);
   });
 
-  it('fires on a day that a zone leaves out, when the next one begins', () => {
-    // Samoa went over the date line: there was no 30 December 2011.
+  it('an expression for a day that a zone skips fires at the start of the next day', () => {
+    // Samoa crossed the date line: there was no 30 December 2011.
     assert.deepEqual(ticksAfter('0 12 30 12 *', 'Pacific/Apia', '2011-12-01T00:00Z', 1), [
       '2011-12-30T10:00',
     ]);
   });
 
-  it('knows changes of half an hour, and at midnight', () => {
+  it('clock changes of half an hour and at midnight are supported', () => {
     assert.deepEqual(ticksAfter('15 2 * * *', 'Australia/Lord_Howe', '2026-10-03T00:00Z', 1), [
       '2026-10-03T15:30',
     ]);
@@ -63,7 +63,7 @@ describe('an expression for some hours of the day', () => {
 });
 
 describe('an expression for every hour', () => {
-  it('keeps its pace when the clock is changed', () => {
+  it('an expression for every hour keeps its interval when the clock changes', () => {
     for (const day of ['2026-03-29', '2026-10-25']) {
       assert.deepEqual(ticksAfter('0,30 * * * *', 'Europe/Berlin', `${day}T00:00Z`, 4), [
         `${day}T00:30`,
@@ -74,7 +74,7 @@ describe('an expression for every hour', () => {
     }
   });
 
-  it('goes by the digits of the clock where a change moves them by half an hour', () => {
+  it('an expression for every hour follows the digits of the clock after a change by half an hour', () => {
     assert.deepEqual(ticksAfter('45 * * * *', 'Australia/Lord_Howe', '2026-04-04T14:00Z', 3), [
       '2026-04-04T14:45',
       '2026-04-04T15:15',
@@ -84,7 +84,7 @@ describe('an expression for every hour', () => {
 });
 
 describe('ticks', () => {
-  it('are found at once, even years ahead', () => {
+  it('ticks are found at once, even years ahead', () => {
     const spent = cpuMsOf(() => {
       for (let times = 0; times < 20; times += 1) {
         for (const text of ['0 0 29 2 *', '0 * 29 2 *'])
@@ -94,14 +94,14 @@ describe('ticks', () => {
     assert.ok(spent < 500, `${spent} ms`);
   });
 
-  it('come after the time, and not at it', () => {
+  it('the next tick is after the time, never at it', () => {
     assert.deepEqual(ticksAfter('* * * * *', 'UTC', '2026-01-01T00:00:00.000Z', 1), ['2026-01-01T00:01']);
     assert.deepEqual(ticksAfter('* * * * *', 'UTC', '2026-01-01T00:00:59.999Z', 1), ['2026-01-01T00:01']);
     assert.deepEqual(ticksAfter('* * * * *', 'UTC', '2025-12-31T23:59:59.999Z', 1), ['2026-01-01T00:00']);
   });
 
   for (const zone of ['Europe/Atlantis', '', '+02:00', 'berlin']) {
-    it(`are refused for the zone "${zone}", which is none`, () => {
+    it(`the invalid zone "${zone}" is rejected`, () => {
       assert.throws(
         () => createTicks(parseCron('@daily'), zone),
         /The time zone ".*" does not exist: use a name of/,
@@ -110,7 +110,7 @@ describe('ticks', () => {
   }
 });
 
-/** Days around which clocks are changed: each zone with instants (UTC) of changes, by an hour, by half of one, by a day. */
+/** Zones with the instants (UTC) of clock changes by an hour, half an hour or a day. */
 const changes = [
   ['Europe/Berlin', '2026-03-29T01:00Z'],
   ['Europe/Berlin', '2026-10-25T01:00Z'],
@@ -126,7 +126,7 @@ const changes = [
   ['UTC', '2026-02-28T12:00Z'],
 ] as const;
 
-/** A field as text, of which `read` is tested elsewhere. Few values, so that some minutes fire and others do not. */
+/** A random field with few values, so that some minutes match and others do not. */
 const field = (min: number, max: number) => {
   const value = fc.integer({ min, max });
   const range = fc
@@ -145,7 +145,7 @@ const expression = (days: fc.Arbitrary<string>, weekdays: fc.Arbitrary<string>) 
     .tuple(field(0, 59), fc.oneof(field(0, 23), field(0, 4)), days, fc.constant('*'), weekdays)
     .map((fields) => fields.join(' '));
 
-/** What a clock in the zone shows, digit by digit. */
+/** Returns the digits of the local clock of a zone. */
 function digits(timeZone: string) {
   const format = new Intl.DateTimeFormat('en-GB', {
     timeZone,
@@ -161,13 +161,13 @@ function digits(timeZone: string) {
   };
 }
 
-/** Every tick of a span, found by looking at each of its minutes. */
+/** Returns every tick of a period, by checking each of its minutes. */
 function ticksByLooking(text: string, timeZone: string, from: number, to: number): number[] {
   const cron = parseCron(text);
   const shows = digits(timeZone);
   const everyHour = cron.hours.size === 24;
   const found: number[] = [];
-  // The latest that the clock has shown; it starts early enough to have seen any change that still matters.
+  // The latest local time so far. It starts early enough to include every change that matters.
   let reached = Number.NEGATIVE_INFINITY;
   for (let at = from - 2 * dayMs; at <= to; at += minuteMs) {
     const local = shows(at);
@@ -181,8 +181,8 @@ function ticksByLooking(text: string, timeZone: string, from: number, to: number
   return found;
 }
 
-describe('ticks around a change of the clock', () => {
-  it('are those that are found by looking at each minute', () => {
+describe('ticks around a clock change', () => {
+  it('ticks around a clock change equal those found by checking each minute', () => {
     const any = fc.record({
       text: expression(field(1, 31), field(0, 7)),
       change: fc.constantFrom(...changes),
@@ -206,8 +206,8 @@ describe('ticks around a change of the clock', () => {
   });
 });
 
-describe('a peer', () => {
-  it('fires at the same times where clocks are not changed', () => {
+describe('ticks compared with a peer implementation', () => {
+  it('a peer implementation fires at the same times without clock changes', () => {
     const any = fc.record({
       text: fc.oneof(expression(field(1, 28), fc.constant('*')), expression(fc.constant('*'), field(0, 6))),
       from: fc.date({ min: new Date('2000-01-01'), max: new Date('2090-01-01'), noInvalidDate: true }),
@@ -227,7 +227,7 @@ describe('a peer', () => {
     );
   });
 
-  it('takes either day too where both fields of days are given', () => {
+  it('a peer implementation also matches either day field if both are given', () => {
     const peer = new Peer('0 0 13 * FRI', { timezone: 'UTC' }).nextRuns(4, new Date('2026-11-07'));
     assert.deepEqual(
       ticksAfter('0 0 13 * FRI', 'UTC', '2026-11-07T00:00Z', 4),
@@ -235,7 +235,7 @@ describe('a peer', () => {
     );
   });
 
-  it('fires once too when the clock skips a time, or shows it twice', () => {
+  it('a peer implementation also fires once when the clock skips a time or shows it twice', () => {
     for (const after of ['2026-03-28T12:00:00Z', '2026-10-24T12:00:00Z']) {
       const peer = new Peer('30 2 * * *', { timezone: 'Europe/Berlin' }).nextRuns(2, new Date(after));
       assert.equal(

@@ -26,7 +26,7 @@ describe('a cron expression', () => {
     });
   }
 
-  it('may have more space than it needs', () => {
+  it('a cron expression may have additional whitespace', () => {
     assert.deepEqual(sorted(parseCron('  1  2 \t * *  * ').hours), [2]);
   });
 
@@ -62,23 +62,23 @@ describe('a cron expression', () => {
     ['0 22-2 * * *', /a range goes upwards, so write 22-23,0-2/],
     ['0 0 * * FRI-MON', /a range goes upwards, so write FRI-7,0-MON/],
   ] as const) {
-    it(`${text === '' ? 'without text' : text} is refused with a sentence that names the field`, () => {
+    it(`${text === '' ? 'without text' : text} is rejected with a sentence that names the field`, () => {
       assert.throws(() => parseCron(text), sentence);
     });
   }
 
   for (const text of ['0 0 30 2 *', '0 0 31 2,4,6,9,11 *', '0 0 30-31 FEB *']) {
-    it(`${text} is refused because it never fires`, () => {
+    it(`${text} is rejected because it never fires`, () => {
       assert.throws(() => parseCron(text), /never fires: none of its months has a day \d\d\./);
     });
   }
 
   for (const text of ['0 0 29 2 *', '0 0 30 2 MON', '0 0 31 2,3 *']) {
-    it(`${text} is taken, for it does fire`, () => assert.equal(parseCron(text).text, text));
+    it(`${text} is accepted because it fires`, () => assert.equal(parseCron(text).text, text));
   }
 });
 
-describe('a day', () => {
+describe('days', () => {
   const friday13 = Date.UTC(2026, 10, 13);
   for (const [text, fits] of [
     ['0 0 13 * *', [true, true]],
@@ -89,13 +89,13 @@ describe('a day', () => {
     ['0 0 */2 * SUN', [true, true]],
     ['0 0 * 10 FRI', [false, false]],
   ] as const) {
-    it(`of ${text} is Friday, 13 November: ${fits[0]}; is Sunday, 13 December: ${fits[1]}`, () => {
+    it(`${text} matches Friday, 13 November: ${fits[0]}; Sunday, 13 December: ${fits[1]}`, () => {
       const cron = parseCron(text);
       assert.deepEqual([matches(cron, friday13), matches(cron, Date.UTC(2026, 11, 13))], fits);
     });
   }
 
-  it('that comes every four or eight years is found at once', () => {
+  it('a day that occurs every four or eight years is found at once', () => {
     const cron = parseCron('59 23 29 2 *');
     assert.equal(nextMatch(cron, Date.UTC(2096, 1, 29, 23, 59)), Date.UTC(2104, 1, 29, 23, 59));
   });

@@ -11,44 +11,44 @@ const scheduleOf = (name: string, cron: string) =>
 const minutely = scheduleOf('minutely', '* * * * *');
 
 describe('a schedule', () => {
-  it('is in UTC, and makes up for missed ticks with one job, unless it says otherwise', () => {
+  it('a schedule is by default in UTC and makes up for missed ticks with one job', () => {
     assert.deepEqual([minutely.timeZone, minutely.catchUp], ['UTC', 'once']);
   });
 
   for (const [what, schedules, sentence] of [
     [
-      'a wrong expression',
+      'an invalid expression',
       [scheduleOf('nightly', '0 25 * * *')],
       /^The schedule nightly is invalid\. The hour "25"/,
     ],
-    ['no tick ever', [scheduleOf('never', '0 0 30 2 *')], /^The schedule never is invalid\. .* never fires/],
     [
-      'a zone that is none',
+      'an expression that never fires',
+      [scheduleOf('never', '0 0 30 2 *')],
+      /^The schedule never is invalid\. .* never fires/,
+    ],
+    [
+      'an unknown time zone',
       [{ ...minutely, timeZone: 'Europe/Atlantis' }],
       /^The schedule minutely is invalid\. The time zone "Europe\/Atlantis" does not exist/,
     ],
     [
-      'a wrong name',
+      'an invalid name',
       [scheduleOf('Every Minute', '* * * * *')],
       /^The schedule Every Minute is invalid\. Its name must/,
     ],
+    ['a duplicate name', [minutely, minutely], /^The schedule minutely is invalid\. Another schedule has/],
     [
-      'the name of another one',
-      [minutely, minutely],
-      /^The schedule minutely is invalid\. Another schedule has/,
-    ],
-    [
-      'a payload that its task does not take',
+      'a payload that its task rejects',
       [{ ...minutely, payload: () => ({ tick: 5 }) }],
       /^The schedule minutely is invalid\. The task note rejects its payload: \/tick: /,
     ],
     [
-      'faults, as another one has,',
+      'an error, as another schedule has,',
       [scheduleOf('one', '61 * * * *'), scheduleOf('two', '@reboot')],
       /^The schedule one .*\nThe schedule two /,
     ],
   ] as const) {
-    it(`with ${what} stops the start with a sentence that names it`, () => {
+    it(`a schedule with ${what} stops the start with a sentence that names it`, () => {
       assert.throws(
         () => compileSchedules(schedules),
         (error) => error instanceof StartError && sentence.test(error.message),

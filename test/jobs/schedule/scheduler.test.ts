@@ -23,7 +23,7 @@ const scheduleOf = (name: string, cron: string, catchUp: Schedule['catchUp'] = '
 
 const minutely = scheduleOf('minutely', '* * * * *');
 
-/** A scheduler for which it is what the test says; `at` moves its clock. */
+/** A scheduler with a clock that `at` sets. */
 function schedulerAt(
   database: Database,
   time: string | Date,
@@ -43,7 +43,7 @@ function schedulerAt(
   };
 }
 
-/** What was enqueued, in order: the name of the schedule and the tick. */
+/** Returns the enqueued jobs in order: the name of the schedule and the tick. */
 async function firedIn({ sql }: Database): Promise<string[]> {
   const rows = await sql<{ fired: string }[]>`
     select split_part(unique_key, '@', 1) || ' ' || (payload ->> 'tick') as fired from jobs order by id`;
@@ -51,7 +51,7 @@ async function firedIn({ sql }: Database): Promise<string[]> {
 }
 
 describe('a scheduler', () => {
-  it('enqueues the job of a tick when its time has come, and says when to look again', async (t) => {
+  it('a scheduler enqueues the job of a tick when it is due, and returns when to run the next round', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const scheduler = schedulerAt(database, '2026-05-01T05:59:20Z', [
       scheduleOf('daily', '0 6 * * *'),
@@ -68,13 +68,13 @@ describe('a scheduler', () => {
     assert.deepEqual([line?.schedule, line?.task, line?.late_ms], ['daily', 'note', 250]);
   });
 
-  it('looks at least once a minute, however far the next tick is', async (t) => {
+  it('a scheduler runs a round at least once a minute, however far the next tick is', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const scheduler = schedulerAt(database, '2026-05-01T00:00Z', [scheduleOf('yearly', '@yearly')]);
     assert.deepEqual(await scheduler.runOnce(), { waitMs: 60_000 });
   });
 
-  it('makes one job of all ticks that came while nothing ran, or none where they are skipped', async (t) => {
+  it('a scheduler enqueues one job for all missed ticks, or none for a schedule that skips them', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const schedules = [minutely, scheduleOf('forgetful', '*/10 * * * *', 'skip')];
     await schedulerAt(database, '2026-05-01T00:00:30Z', schedules).runOnce();
@@ -89,7 +89,7 @@ describe('a scheduler', () => {
     ]);
   });
 
-  it('fires nothing twice when the clock is set back', async (t) => {
+  it('a scheduler fires no tick twice when the clock is set back', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const scheduler = schedulerAt(database, '2026-05-01T00:00:30Z', [minutely]);
     await scheduler.runOnce();
@@ -104,7 +104,7 @@ describe('a scheduler', () => {
     ['2026-05-01T00:07:00Z', false],
     ['2027-05-01T00:00:00Z', false],
   ] as const) {
-    it(`that had fired at ${ahead} by a wrong clock ${isSilent ? 'waits for it' : 'begins again at once, and says so'}`, async (t) => {
+    it(`a scheduler whose last tick was fired at ${ahead} by a wrong clock ${isSilent ? 'waits until then' : 'starts again at once, with a warning'}`, async (t) => {
       const database = await mustOpenTestDatabase(t);
       const scheduler = schedulerAt(database, '2026-05-01T00:00:30Z', [minutely]);
       await scheduler.runOnce();
@@ -124,7 +124,7 @@ describe('a scheduler', () => {
     });
   }
 
-  it('lets a changed expression begin now, and the version of the program that has the former one stand back', async (t) => {
+  it('a changed expression starts now, and the version of the program with the old one skips the schedule', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const former = schedulerAt(database, '2026-05-01T00:00:30Z', [minutely, scheduleOf('gone', '* * * * *')]);
     await former.runOnce();
@@ -141,7 +141,7 @@ describe('a scheduler', () => {
     );
   });
 
-  it('stands back also when the expression is changed between its look and its transaction', async (t) => {
+  it('a scheduler skips a schedule whose expression changes between its read and its transaction', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const latter = schedulerAt(database, '2026-05-01T00:10:30Z', [scheduleOf('minutely', '*/5 * * * *')]);
     const overtaken: SchedulerOptions['database'] = {
@@ -157,7 +157,7 @@ describe('a scheduler', () => {
     assert.deepEqual(await firedIn(database), []);
   });
 
-  it('tries again what failed, and lets it keep no other schedule from its time', async (t) => {
+  it('a scheduler retries a failed schedule without delaying the others', async (t) => {
     const database = await mustOpenTestDatabase(t);
     let broken = true;
     const enqueue: Queue['enqueue'] = async (sql, task, payload, options) => {
@@ -175,10 +175,10 @@ describe('a scheduler', () => {
     assert.deepEqual((await firedIn(database)).slice(1), ['minutely 2026-05-01T00:01:00.000Z']);
   });
 
-  it('runs by itself: on time, through a database that is away for a moment, until it is stopped', async (t) => {
+  it('a started scheduler fires on time, survives a short database outage, and runs until it is stopped', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const { log, of } = captureLog();
-    // The database's clock, moved so that a minute is over half a second after it was first read.
+    // The clock of the database, shifted so that the minute ends half a second after the first read.
     let ahead: number | undefined;
     let failures = 1;
     const clock: SchedulerOptions['clock'] = async (sql) => {
@@ -198,7 +198,7 @@ describe('a scheduler', () => {
     await Promise.all([scheduler.stop(), scheduler.stop()]);
   });
 
-  it('is stopped when the round that runs has ended', async (t) => {
+  it('stopping a scheduler waits for the current round', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const begun = createDeferred();
     const release = createDeferred();
@@ -222,7 +222,7 @@ describe('a scheduler', () => {
 });
 
 describe('several schedulers that die at random', () => {
-  /** What one of them does in a round; who dies is replaced by one that has just started. */
+  /** The behaviour of one scheduler in a round. A dead one is replaced by a new one. */
   type Fate = 'lives' | 'dies before the commit' | 'dies after the commit';
 
   const step = fc.record({
@@ -234,13 +234,13 @@ describe('several schedulers that die at random', () => {
     ),
   });
 
-  it('fire each tick exactly once, and miss none while one lives', async (t) => {
+  it('several schedulers fire each tick exactly once, and miss none while one of them lives', async (t) => {
     const database = await mustOpenTestDatabase(t, { poolSize: 6 });
     const schedules = [minutely, scheduleOf('forgetful', '*/3 * * * *', 'skip')];
     const begin = new Date('2026-03-28T23:59:30Z');
 
     let enqueuings = 0;
-    /** As the program's database and queue, up to the moment of death; and no key keeps a second job away. */
+    /** The database and queue of the program until the scheduler dies, without unique keys, so duplicates would show. */
     const mortal = (fate: Fate): Partial<SchedulerOptions> => ({
       queue: {
         async enqueue(sql, task, payload, options) {
@@ -277,7 +277,7 @@ describe('several schedulers that die at random', () => {
             const tick = createTicks(parseCron(cron), 'UTC').latest(last, now);
             const missed =
               tick !== undefined && catchUp === 'skip' && now.getTime() - tick.getTime() >= 120_000;
-            // To skip a tick is no job to enqueue, so who would die while enqueuing does not.
+            // Skipping a tick enqueues no job, so a death during enqueueing cannot happen.
             const survives = missed || fates.some((fate) => fate !== 'dies before the commit');
             if (tick === undefined || !survives) continue;
             dealtWith.set(name, tick);

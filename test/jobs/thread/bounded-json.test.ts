@@ -30,7 +30,7 @@ const { value } = fc.letrec((tie) => ({
 }));
 
 describe('bounded JSON', () => {
-  it('is the text of JSON.stringify where that fits, and is refused for its size where it does not', () => {
+  it('bounded JSON equals JSON.stringify if that fits, and is rejected for its size otherwise', () => {
     fc.assert(
       fc.property(value, fc.integer({ min: 0, max: 300 }), (given, most) => {
         const expected = JSON.stringify(given);
@@ -44,7 +44,7 @@ describe('bounded JSON', () => {
     );
   });
 
-  it('may have 64 arrays and objects within one another, and not 65', () => {
+  it('bounded JSON accepts a nesting of 64 arrays and objects, and rejects 65', () => {
     const nested = (depth: number): unknown => JSON.parse('['.repeat(depth) + ']'.repeat(depth));
     assert.equal(boundedJson(nested(maxJsonDepth), limit), '['.repeat(64) + ']'.repeat(64));
     for (const depth of [maxJsonDepth + 1, 5_000]) {
@@ -55,14 +55,14 @@ describe('bounded JSON', () => {
   const circle: unknown[] = [];
   circle.push(circle);
   const refused: [what: string, value: unknown, error: object][] = [
-    ['a circle', circle, { limit: 'depth' }],
+    ['a circular reference', circle, { limit: 'depth' }],
     ['a BigInt', [1n], { name: 'TypeError' }],
     ['an array of the largest length', new Array(2 ** 32 - 1), { limit: 'size' }],
     ['a buffer of 100 MB', Buffer.alloc(100 * 2 ** 20), { limit: 'size' }],
-    ['a text of 400 MB', 'x'.repeat(400 * 2 ** 20), { limit: 'size' }],
+    ['a string of 400 MB', 'x'.repeat(400 * 2 ** 20), { limit: 'size' }],
   ];
   for (const [what, given, error] of refused) {
-    it(`refuses ${what} before memory is taken for it`, () => {
+    it(`bounded JSON rejects ${what} before it allocates memory for it`, () => {
       const before = process.memoryUsage().rss;
       assert.throws(() => boundedJson(given, limit), error);
       assert.ok(process.memoryUsage().rss - before < 20 * 2 ** 20);

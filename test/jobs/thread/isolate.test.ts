@@ -49,8 +49,8 @@ const defaults = {
 
 const isAlive = ({ exitCode, signalCode }: ChildProcess) => exitCode === null && signalCode === null;
 
-describe('a suspect that runs alone in a process', () => {
-  it('returns, fails and refuses as in a thread, in a process that is used again', async (t) => {
+describe('a suspect that runs isolated in a process', () => {
+  it('a suspect returns, fails and refuses as in a thread, and its process is used again', async (t) => {
     const { runTask, children, of } = mustCreateIsolate(t);
     assert.deepEqual(await runTask('no_op'), { kind: 'returned', result: null });
     const thrown = await runTask('throws');
@@ -70,7 +70,7 @@ describe('a suspect that runs alone in a process', () => {
   });
 
   for (const signal of ['SIGSEGV', 'SIGABRT', 'SIGKILL']) {
-    it(`has failed if its process ends by ${signal}, and the attempt beside it runs on`, async (t) => {
+    it(`a suspect whose process ends by ${signal} has failed, and another isolated attempt continues`, async (t) => {
       const { runTask, isolate } = mustCreateIsolate(t);
       const beside = runTask('ends_when_told', { id: 50 });
       const outcome = await runTask('kills_its_process', { payload: { at: signal } });
@@ -83,7 +83,7 @@ describe('a suspect that runs alone in a process', () => {
     });
   }
 
-  it('ends at its timeout, and by an abort before its process is ready', async (t) => {
+  it('a suspect ends at its timeout, and by an abort before its process is ready', async (t) => {
     const { runTask, isolate } = mustCreateIsolate(t);
     const early = runTask('waits', { id: 70 });
     isolate.abort(70, 'cancelled');
@@ -94,7 +94,7 @@ describe('a suspect that runs alone in a process', () => {
 });
 
 describe('an isolate', () => {
-  it('has no process before a suspect comes, and none after they have rested long enough', async (t) => {
+  it('an isolate has no process before the first suspect, and none after the idle time', async (t) => {
     const { runTask, isolate, children } = mustCreateIsolate(t, { idleMs: 50 });
     assert.equal(children.length, 0);
     await runTask('no_op');
@@ -103,24 +103,24 @@ describe('an isolate', () => {
     assert.equal(isolate.free(), 2);
   });
 
-  it('whose processes do not start gives its attempts back, and takes others after a while', async (t) => {
+  it('an isolate whose processes do not start releases its attempts, and accepts others after a delay', async (t) => {
     const { runTask, isolate, of } = mustCreateIsolate(t, {
       start: processStarter(() =>
         spawn('/no/such/program', { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] }),
       ),
     });
-    let told = 0;
+    let notified = 0;
     isolate.onFree(() => {
-      told += 1;
+      notified += 1;
     });
     assert.deepEqual(await runTask('no_op'), { kind: 'aborted', reason: 'drain' });
     assert.equal(isolate.free(), 0);
-    await eventually('it may be tried again', () => isolate.free() === 2);
-    await eventually('that is told', () => told >= 2);
+    await eventually('the delay is over', () => isolate.free() === 2);
+    await eventually('the listener is called', () => notified >= 2);
     assert.equal(of('thread.failed').length, 1);
   });
 
-  it('ends its processes when it is closed', async (t) => {
+  it('an isolate that is closed ends its processes', async (t) => {
     const { runTask, isolate, children } = mustCreateIsolate(t);
     const running = runTask('ends_when_told');
     await runTask('no_op');

@@ -42,7 +42,7 @@ const foreign: readonly unknown[] = [
   { kind: 'line', line: {} },
 ];
 
-it('a message that a thread sends is known, and any other is not', () => {
+it('messages of a thread are accepted, and all others are rejected', () => {
   for (const message of messages) assert.ok(isFromThread(message), JSON.stringify(message));
   for (const message of foreign) assert.ok(!isFromThread(message));
 });

@@ -15,7 +15,7 @@ beforeEach(async () => {
   await sql`truncate effects`;
 });
 
-/** A job of runner 1 in its first attempt, which runs the task `counts` and is held up, or fails, at a point of it. */
+/** A job of runner 1 in its first attempt. It runs the task `counts`, which pauses or fails at a given point. */
 async function mustBegin(at?: string, task = 'counts') {
   const id = await mustStoreJob(sql, { state: 'running', name: task });
   const payload = at === undefined ? {} : { at };
@@ -30,7 +30,7 @@ async function rowsOf(id: number) {
   return { state: job?.state, result: job?.result, effects: effects.length };
 }
 
-/** What the table does with an outcome that says the attempt has failed. */
+/** Records a failed outcome as the completer does. */
 async function recordFailure(id: number, outcome: Outcome) {
   assert.equal(outcome.kind, 'failed');
   if (outcome.kind !== 'failed') throw new Error('It has not failed.');
@@ -40,24 +40,24 @@ async function recordFailure(id: number, outcome: Outcome) {
 const untouched = { state: 'running', result: null, effects: 0 };
 
 describe('ctx.tx', () => {
-  it('commits the effect, the completion and the result together', async () => {
+  it('ctx.tx commits the effect, the completion and the result together', async () => {
     const { id, outcome } = await mustBegin();
     assert.deepEqual(await outcome, { kind: 'committed' });
     assert.deepEqual(await rowsOf(id), { state: 'completed', result: { count: 1 }, effects: 1 });
   });
 
-  it('that fails leaves nothing, and the attempt has failed', async () => {
+  it('ctx.tx that fails leaves no changes, and the attempt has failed', async () => {
     const { id, outcome } = await mustBegin('throws in the transaction');
     assert.equal((await outcome).kind, 'failed');
     assert.deepEqual(await rowsOf(id), untouched);
   });
 
-  it('rolls the effect back if the job was taken over, whoever has it now', async () => {
+  it('ctx.tx rolls the effect back if the job was taken over', async () => {
     for (const theirs of [{ attempt: 2 }, { runner: 2 }]) {
       const id = await mustStoreJob(sql, { state: 'running', name: 'counts' });
       await sql`update jobs set ${sql(theirs)} where id = ${id}`;
       const outcome = await pool.runTask('counts', { id });
-      // The failure finds no row of this attempt either, so it counts against nobody.
+      // The failure finds no row of this attempt either, so it does not count.
       assert.equal(await recordFailure(id, outcome), undefined);
       assert.deepEqual(await rowsOf(id), untouched);
     }
@@ -83,8 +83,8 @@ describe('ctx.tx', () => {
     [['set transaction isolation level serializable'], /must be called before any query/, 0],
   ];
   for (const [statements, message, effects] of misuses) {
-    it(`fails its attempt with a reason after ${statements.join('; ')}`, async () => {
-      // Behind a statement of its own, which `sends_in_tx` would else send first.
+    it(`ctx.tx fails its attempt with a reason after ${statements.join('; ')}`, async () => {
+      // After a first statement, because `sends_in_tx` sends one of its own first otherwise.
       const at = statements[0]?.startsWith('set transaction isolation')
         ? ['select 1', ...statements]
         : statements;
@@ -103,14 +103,14 @@ describe('ctx.tx', () => {
     ["set local statement_timeout = '5s'"],
   ];
   for (const statements of uses) {
-    it(`completes its job after ${statements.join('; ')}`, async () => {
+    it(`ctx.tx completes its job after ${statements.join('; ')}`, async () => {
       const { id, outcome } = await mustBegin(JSON.stringify(statements), 'sends_in_tx');
       assert.deepEqual(await outcome, { kind: 'committed' });
       assert.deepEqual(await rowsOf(id), { state: 'completed', result: null, effects: 1 });
     });
   }
 
-  it('completes its job at the moment when its work has ended, not at the one when it began', async () => {
+  it('ctx.tx completes its job with the time at which its work ended', async () => {
     const { id, outcome } = await mustBegin(JSON.stringify(['select pg_sleep(0.3)']), 'sends_in_tx');
     await outcome;
     const [row] = await sql<{ ms: number }[]>`
@@ -118,7 +118,7 @@ describe('ctx.tx', () => {
     assert.ok((row?.ms ?? 0) >= 290, String(row?.ms));
   });
 
-  it('has completed the job, whatever the task does afterwards', async () => {
+  it('ctx.tx has completed the job, whatever the task does afterwards', async () => {
     for (const at of ['throws after the commit', 'again']) {
       const { id, outcome } = await mustBegin(at);
       assert.deepEqual(await outcome, { kind: 'committed' });
@@ -130,13 +130,13 @@ describe('ctx.tx', () => {
     assert.match(again ?? '', /ctx\.tx has completed the job already/);
   });
 
-  it('counts also if the task does not wait for it', async () => {
+  it('ctx.tx counts even if the task does not await it', async () => {
     const { id, outcome } = await mustBegin(undefined, 'counts_unawaited');
     assert.deepEqual(await outcome, { kind: 'committed' });
     assert.equal((await rowsOf(id)).effects, 1);
   });
 
-  it('whose connection breaks leaves nothing, and the next attempt gets another', async () => {
+  it('ctx.tx whose connection breaks leaves no changes, and the next attempt gets another connection', async () => {
     const { id, outcome } = await mustBegin(undefined, 'kills_its_connection');
     const ended = await outcome;
     assert.equal(ended.kind === 'failed' && ended.error.code, 'threw');
@@ -146,7 +146,7 @@ describe('ctx.tx', () => {
   });
 });
 
-it('a job whose thread finds the server full is run again later, and the attempt does not count', async (t) => {
+it('a job whose thread gets no connection from a full server runs again later, and the attempt does not count', async (t) => {
   const role = `full_${process.pid}`;
   await sql`create role ${sql(role)} login password 'full' connection limit 0`;
   t.after(async () => void (await sql`drop role ${sql(role)}`));
@@ -158,7 +158,7 @@ it('a job whose thread finds the server full is run again later, and the attempt
   assert.match(JSON.stringify(full.log.of('job.no_database')), /too many connections/);
 });
 
-describe('a thread that is ended', () => {
+describe('a thread that is terminated', () => {
   const points: [at: string, effects: number][] = [
     ['before the transaction', 0],
     ['after the effect', 0],
@@ -166,7 +166,7 @@ describe('a thread that is ended', () => {
     ['after the commit', 1],
   ];
   for (const [at, effects] of points) {
-    it(`while its task is ${at} leaves ${effects === 0 ? 'nothing' : 'effect and completion'}`, async () => {
+    it(`a thread that is terminated (${at}) leaves ${effects === 0 ? 'no changes' : 'effect and completion'}`, async () => {
       const { id, outcome } = await mustBegin(at);
       if (effects === 1) await eventually('it is committed', async () => (await rowsOf(id)).effects === 1);
       if (at === 'after the effect' || at === 'waits in the transaction') {
@@ -186,7 +186,7 @@ describe('a thread that is ended', () => {
     });
   }
 
-  it('at the very commit leaves both or neither, and the failure is only recorded for neither', async () => {
+  it('a thread that is terminated during the commit leaves both or neither, and a failure is only recorded for neither', async () => {
     for (let round = 0; round < 5; round += 1) {
       const { id, outcome } = await mustBegin('exits at the commit');
       const ended = await outcome;
@@ -197,7 +197,7 @@ describe('a thread that is ended', () => {
     }
   });
 
-  it('leaves no connection behind', async () => {
+  it('a thread that is terminated leaves no connection behind', async () => {
     const { id, outcome } = await mustBegin('waits in the transaction');
     const open = async () =>
       (
@@ -210,7 +210,7 @@ describe('a thread that is ended', () => {
   });
 });
 
-it('an attempt that is told to end takes its query with it', async (t) => {
+it('aborting an attempt cancels its query', async (t) => {
   const patient = await mustStartPool(t, { databaseUrl: url, abortGraceMs: 20_000 });
   const outcome = patient.runTask('asks_the_database', { id: 1 });
   const active = async () =>

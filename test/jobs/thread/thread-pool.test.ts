@@ -11,22 +11,22 @@ import { captureLog } from '../../helpers/captured-log.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import { mustStartPool } from '../../helpers/thread-pool.ts';
 
-/** For the tests that need no pool of their own: a thread takes long to start from the sources. */
+/** Shared by tests that need no pool of their own, because starting a thread from sources is slow. */
 const pool = await mustStartPool({ after });
 
-/** One that lets its attempts end by themselves, however slow the machine is. */
+/** A pool that gives aborted attempts enough time to end on their own, however slow the machine is. */
 const patient = await mustStartPool({ after }, { abortGraceMs: 20_000 });
 
 const nothing: Outcome = { kind: 'returned', result: null };
 
-/** The code and the message of a failed attempt, and whether it is final. */
+/** Returns the code and the message of a failed attempt, and whether it is final. */
 function failureOf(outcome: Outcome): readonly [code: string, message: string, final: boolean] {
   assert.equal(outcome.kind, 'failed', JSON.stringify(outcome));
   if (outcome.kind !== 'failed') throw new Error('It has not failed.');
   return [outcome.error.code, outcome.error.message, outcome.final];
 }
 
-/** A file with the code of a thread, for one test. */
+/** Writes a file with the code of a thread, for one test. */
 async function mustWriteEntry(t: TestContext, code: string): Promise<URL> {
   const folder = await mkdtemp(join(tmpdir(), 'strata-thread-'));
   t.after(() => rm(folder, { recursive: true }));
@@ -35,7 +35,7 @@ async function mustWriteEntry(t: TestContext, code: string): Promise<URL> {
 }
 
 describe('an attempt in a thread', () => {
-  it('returns its result as JSON text, having got the payload and its place among the attempts', async () => {
+  it('an attempt gets its payload and its number, and returns its result as JSON text', async () => {
     const outcome = await pool.runTask('echo', { id: 5, attempt: 2, userId: 9, payload: { at: 'x' } });
     assert.deepEqual(outcome, {
       kind: 'returned',
@@ -44,7 +44,7 @@ describe('an attempt in a thread', () => {
     assert.deepEqual(await pool.runTask('no_op'), nothing);
   });
 
-  it('waits for a thread when none is free, in order', async () => {
+  it('attempts without a free thread wait in order', async () => {
     const ended: number[] = [];
     await Promise.all(
       [1, 2, 3].map(async (id) => {
@@ -57,42 +57,72 @@ describe('an attempt in a thread', () => {
   });
 
   const failures: [what: string, task: string, code: string, message: RegExp, final: boolean][] = [
-    ['that throws fails with its message', 'throws', 'threw', /^It went wrong: The root of it$/, false],
-    ['that rejects fails with its message', 'rejects', 'threw', /^There is one already: choose/, false],
-    ['that throws what is no Error fails', 'throws_text', 'threw', /^Thrown value: a text$/, false],
-    ['that refuses fails for good', 'refuses', 'refused', /^Two lines are wrong\.$/, true],
-    ['that snoozes for no time fails', 'snoozes_for_no_time', 'threw', /got NaN ms/, false],
-    ['of a task that is not there fails', 'nobody_knows', 'unknown_task', /no task nobody_knows/, false],
     [
-      'that returns too much fails for good',
+      'an attempt that throws fails with its message',
+      'throws',
+      'threw',
+      /^It went wrong: The root of it$/,
+      false,
+    ],
+    [
+      'an attempt that rejects fails with its message',
+      'rejects',
+      'threw',
+      /^There is one already: choose/,
+      false,
+    ],
+    [
+      'an attempt that throws a value other than an Error fails',
+      'throws_text',
+      'threw',
+      /^Thrown value: a text$/,
+      false,
+    ],
+    ['an attempt that refuses fails permanently', 'refuses', 'refused', /^Two lines are wrong\.$/, true],
+    [
+      'an attempt that snoozes without a valid delay fails',
+      'snoozes_for_no_time',
+      'threw',
+      /got NaN ms/,
+      false,
+    ],
+    ['an attempt of an unknown task fails', 'nobody_knows', 'unknown_task', /no task nobody_knows/, false],
+    [
+      'an attempt with a too large result fails permanently',
       'returns_too_much',
       'invalid_result',
       /more than 1048576 bytes/,
       true,
     ],
     [
-      'that returns no JSON fails for good',
+      'an attempt with a result that is not JSON fails permanently',
       'returns_a_circle',
       'invalid_result',
       /or has a circular reference/,
       true,
     ],
     [
-      'that throws in a timer ends with its thread',
+      'an attempt that throws in a timer ends with its thread',
       'throws_in_a_timer',
       'thread_ended',
       /Thrown by a timer/,
       false,
     ],
     [
-      'with an unheard rejection ends with its thread',
+      'an attempt with an unhandled rejection ends with its thread',
       'rejects_unheard',
       'thread_ended',
       /Nobody listens/,
       false,
     ],
-    ['that exits ends with its thread', 'exits', 'thread_ended', /exited with code 7/, false],
-    ['that leaks ends at the limit of its memory', 'leaks', 'out_of_memory', /more than its 64 MB/, false],
+    ['an attempt that exits ends with its thread', 'exits', 'thread_ended', /exited with code 7/, false],
+    [
+      'an attempt that leaks ends at its memory limit',
+      'leaks',
+      'out_of_memory',
+      /more than its 64 MB/,
+      false,
+    ],
   ];
   for (const [what, task, code, message, final] of failures) {
     it(`${what} (${code}), and the next one runs`, async () => {
@@ -104,21 +134,21 @@ describe('an attempt in a thread', () => {
     });
   }
 
-  // Node 26 loses such a message without a word: then the timeout ends the thread.
-  it('that says what cannot be read ends with its thread, and the next one runs', async () => {
+  // Node 26 drops such a message silently; then the timeout ends the thread.
+  it('an attempt that sends an unreadable message ends with its thread, and the next one runs', async () => {
     const [code, , isFinal] = failureOf(await pool.runTask('sends_a_depth', { timeoutMs: 2000 }));
     assert.match(code, /^(?:thread_ended|timeout)$/);
     assert.equal(isFinal, false);
     assert.deepEqual(await pool.runTask('no_op'), nothing);
   });
 
-  it('whose payload does not fit the schema fails for good, and says where', async () => {
+  it('an attempt whose payload does not match the schema fails permanently, with the path of the error', async () => {
     const [code, message, final] = failureOf(await pool.runTask('echo', { payload: { at: 7 } }));
     assert.deepEqual([code, final], ['invalid_payload', true]);
     assert.match(message, /expected string, received number\s+→ at at/);
   });
 
-  it('keeps the stacks of what was thrown and of its causes', async () => {
+  it('an attempt that throws keeps the stacks of the error and of its causes', async () => {
     const outcome = await pool.runTask('throws');
     const stack = outcome.kind === 'failed' ? outcome.error.stack : undefined;
     assert.match(
@@ -127,14 +157,14 @@ describe('an attempt in a thread', () => {
     );
   });
 
-  it('that refuses hands its details to whoever sees the job', async () => {
+  it('an attempt that refuses stores its details', async () => {
     const outcome = await pool.runTask('refuses');
     assert.deepEqual(outcome.kind === 'failed' && outcome.error.details, {
       rows: [{ line: 2 }, { line: 7 }],
     });
   });
 
-  it('that refuses with details nested by the thousand has refused, without them', async () => {
+  it('an attempt that refuses with details that are nested too deeply has refused, without the details', async () => {
     const outcome = await pool.runTask('refuses_deeply', { timeoutMs: 5000 });
     assert.deepEqual(failureOf(outcome), [
       'refused',
@@ -144,7 +174,7 @@ describe('an attempt in a thread', () => {
     assert.equal(outcome.kind === 'failed' && outcome.error.details, undefined);
   });
 
-  it('may return 64 arrays within one another, and fails for good with more', async () => {
+  it('an attempt may return 64 nested arrays, and fails permanently with more', async () => {
     assert.equal((await pool.runTask('returns_a_depth', { payload: { at: '64' } })).kind, 'returned');
     for (const at of ['65', '4000']) {
       const outcome = await pool.runTask('returns_a_depth', { payload: { at }, timeoutMs: 5000 });
@@ -154,7 +184,7 @@ describe('an attempt in a thread', () => {
     }
   });
 
-  it('whose payload is nested too deeply to be handed over fails, and the next one runs', async () => {
+  it('an attempt whose payload is nested too deeply for a message fails, and the next one runs', async () => {
     for (const depth of [4000, 100_000]) {
       const payload: unknown = JSON.parse('['.repeat(depth) + ']'.repeat(depth));
       const outcome = await pool.runTask('echo', { payload, timeoutMs: 5000 });
@@ -164,7 +194,7 @@ describe('an attempt in a thread', () => {
     }
   });
 
-  it('that gets no connection to the database is run again later, does not count, and the log says so', async (t) => {
+  it('an attempt that gets no database connection is snoozed, and logs the reason', async (t) => {
     const pool = await mustStartPool(t, { databaseUrl: 'postgres://ada@127.0.0.1:1/x' });
     assert.deepEqual(await pool.runTask('asks_the_database', { id: 7 }), { kind: 'snoozed', delayMs: 5000 });
     const [line] = pool.log.of('job.no_database');
@@ -172,13 +202,13 @@ describe('an attempt in a thread', () => {
     assert.match(JSON.stringify(line?.error), /ECONNREFUSED/);
   });
 
-  it('that snoozes says for how long', async () => {
+  it('an attempt that snoozes returns its delay', async () => {
     assert.deepEqual(await pool.runTask('snoozes'), { kind: 'snoozed', delayMs: 1234 });
   });
 });
 
-describe('an attempt that is told to end', () => {
-  it('ends with its thread if it is a loop that never gives way', async () => {
+describe('an attempt that is aborted', () => {
+  it('an aborted attempt in an endless loop ends with its thread', async () => {
     const looping = pool.runTask('loops', { id: 201 });
     pool.abort(201, 'cancelled');
     assert.deepEqual(await looping, { kind: 'aborted', reason: 'cancelled' });
@@ -189,7 +219,7 @@ describe('an attempt that is told to end', () => {
     );
   });
 
-  it('ends by itself if it heeds its signal, and the thread is used again', async () => {
+  it('an aborted attempt that listens to its signal ends on its own, and its thread is used again', async () => {
     for (const reason of ['cancelled', 'drain', 'lost'] as const) {
       const running = patient.runTask('ends_when_told', { id: 1 });
       patient.abort(1, reason);
@@ -198,20 +228,20 @@ describe('an attempt that is told to end', () => {
     assert.deepEqual(patient.log.of('thread.ended'), []);
   });
 
-  it('has returned if it returns all the same', async () => {
+  it('an aborted attempt that returns all the same has returned', async () => {
     const running = patient.runTask('returns_when_told', { id: 202 });
     patient.abort(202, 'cancelled');
     assert.deepEqual(await running, { kind: 'returned', result: '{"done":"all the same"}' });
   });
 
-  it('keeps the first reason', async () => {
+  it('an aborted attempt keeps the first reason', async () => {
     const looping = pool.runTask('loops', { id: 203 });
     pool.abort(203, 'cancelled');
     pool.abort(203, 'lost');
     assert.deepEqual(await looping, { kind: 'aborted', reason: 'cancelled' });
   });
 
-  it('does so by itself when its timeout has passed, whatever it does', async (t) => {
+  it('an attempt is aborted at its timeout, whatever it does', async (t) => {
     const pool = await mustStartPool(t, { size: 3 });
     const outcomes = await Promise.all(
       ['loops', 'waits', 'ends_when_told'].map((name) => pool.runTask(name, { timeoutMs: 30 })),
@@ -225,7 +255,7 @@ describe('an attempt that is told to end', () => {
     }
   });
 
-  it('never begins if it still waited for a thread', async () => {
+  it('an attempt that is aborted while it waits for a thread never starts', async () => {
     const looping = pool.runTask('waits', { id: 204 });
     const waiting = pool.runTask('no_op', { id: 205 });
     pool.abort(205, 'drain');
@@ -234,14 +264,14 @@ describe('an attempt that is told to end', () => {
     await looping;
   });
 
-  it('harms no other: telling a job that is not there does nothing', async () => {
+  it('aborting an unknown job does nothing', async () => {
     pool.abort(99, 'cancelled');
     assert.deepEqual(await pool.runTask('no_op'), nothing);
   });
 });
 
 describe('a task that harms its thread', () => {
-  it('harms no attempt in another: they run on while it blocks, leaks, exits and throws', async (t) => {
+  it('a task that blocks, leaks, exits or throws does not affect attempts in other threads', async (t) => {
     const pool = await mustStartPool(t, { size: 2 });
     const blocked = pool.runTask('loops', { id: 1 });
     for (let round = 0; round < 50; round += 1) assert.deepEqual(await pool.runTask('no_op'), nothing);
@@ -253,7 +283,7 @@ describe('a task that harms its thread', () => {
     await blocked;
   });
 
-  it('after it has returned harms no later attempt, and the thread is replaced when that has ended', async (t) => {
+  it('a task that throws after it has returned does not affect the next attempt; the thread is replaced after that one', async (t) => {
     const pool = await mustStartPool(t);
     assert.deepEqual(await pool.runTask('leaves_a_timer_that_throws', { id: 1 }), nothing);
     const innocent = pool.runTask('ends_when_told', { id: 2, timeoutMs: 10_000 });
@@ -265,7 +295,7 @@ describe('a task that harms its thread', () => {
     assert.deepEqual(await pool.runTask('no_op'), nothing);
   });
 
-  it('is counted by the reason for which its thread was replaced', async (t) => {
+  it('replaced threads are counted by reason', async (t) => {
     const metrics = createMetrics();
     const pool = await mustStartPool(t, { metrics });
     await pool.runTask('exits');
@@ -283,20 +313,20 @@ describe('a task that harms its thread', () => {
 });
 
 describe('a pool', () => {
-  it('tells who listens that a new thread is free, at the start and after a replacement', async (t) => {
-    let told = 0;
+  it('a pool notifies its listeners of a new free thread, at the start and after a replacement', async (t) => {
+    let notified = 0;
     const pool = await mustStartPool(t, { size: 2 });
     pool.onFree(() => {
       assert.ok(pool.free() > 0);
-      told += 1;
+      notified += 1;
     });
     await pool.runTask('no_op');
-    assert.equal(told, 0);
+    assert.equal(notified, 0);
     await pool.runTask('exits');
-    await eventually('the new thread is announced', () => told === 1);
+    await eventually('the new thread is announced', () => notified === 1);
   });
 
-  it('ends what runs and what waits when it is closed, and its threads', async (t) => {
+  it('closing a pool aborts running and waiting attempts and ends its threads', async (t) => {
     const pool = await mustStartPool(t, { size: 2 });
     const running = ['loops', 'ends_when_told', 'no_op'].map((name) => pool.runTask(name));
     await pool.close();
@@ -307,7 +337,7 @@ describe('a pool', () => {
     assert.deepEqual(await pool.runTask('no_op'), { kind: 'aborted', reason: 'drain' });
   });
 
-  it('closes at once while its threads start, and twice', async () => {
+  it('a pool closes at once while its threads start, and can be closed twice', async () => {
     const log = captureLog();
     const entry = new URL('../../helpers/task-thread.ts', import.meta.url);
     const pool = createThreadPool({
@@ -317,7 +347,7 @@ describe('a pool', () => {
     assert.deepEqual(log.lines(), []);
   });
 
-  it('whose threads cannot start says why, tries later and later, and fails what waits', async (t) => {
+  it('a pool whose threads cannot start logs the reason, backs off, and fails waiting attempts', async (t) => {
     const log = captureLog();
     const entry = new URL('./no-such-file.mjs', import.meta.url);
     const pool = createThreadPool({ entry, workerData: {}, size: 1, memoryMb: 64, log: log.log });
@@ -328,19 +358,19 @@ describe('a pool', () => {
     const [code, message, final] = failureOf(await pool.run({ ...attempt, ...rest }, () => {}));
     assert.deepEqual([code, final], ['thread_ended', false]);
     assert.match(message, /^No thread could be started: Cannot find module .*no-such-file\.mjs/);
-    await eventually('three have died', () => log.of('thread.failed').length === 3);
+    await eventually('three threads have failed', () => log.of('thread.failed').length === 3);
     assert.deepEqual(
       log.of('thread.failed').map(({ delay_ms }) => delay_ms),
       [100, 200, 400],
     );
   });
 
-  it('has a free thread as soon as one can start after all', async (t) => {
+  it('a pool has a free thread as soon as one can start again', async (t) => {
     const entry = await mustWriteEntry(t, 'throw new Error("Not yet.");');
     const log = captureLog();
     const pool = createThreadPool({ entry, workerData: {}, size: 1, memoryMb: 64, log: log.log });
     t.after(() => pool.close());
-    await eventually('it has failed', () => log.of('thread.failed').length > 0);
+    await eventually('a thread has failed', () => log.of('thread.failed').length > 0);
     await writeFile(
       entry,
       `import { parentPort } from 'node:worker_threads';
@@ -354,10 +384,10 @@ describe('a pool', () => {
   });
 });
 
-describe('what a task says', () => {
+describe('the output of a task', () => {
   const progressOf = (job: number) => pool.progress.filter(({ id }) => id === job);
 
-  it('in its log carries the job, the attempt and the id of the request that enqueued it', async () => {
+  it('log lines of a task carry the job, the attempt and the id of the request that enqueued it', async () => {
     await pool.runTask('logs', { id: 3, attempt: 2, requestId: 'req-1' });
     const [line] = pool.log.of('user.updated');
     assert.ok(line?.timestamp);
@@ -370,21 +400,21 @@ describe('what a task says', () => {
     assert.equal(pool.log.of('user.updated')[1]?.request_id, 'job-4');
   });
 
-  it('before its thread was ended is not lost, neither lines nor progress', async () => {
+  it('log lines and progress from before the thread was terminated are not lost', async () => {
     await pool.runTask('speaks_and_loops', { id: 101, timeoutMs: 20 });
     assert.equal(pool.log.of('user.created')[0]?.step, 'before the loop');
     assert.deepEqual(progressOf(101), [{ id: 101, fraction: 0.5, message: 'about to block' }]);
   });
 
-  it('of its progress is thinned to some ten a second, and the last one always arrives', async () => {
+  it('progress is throttled to about ten per second, and the last one always arrives', async () => {
     await pool.runTask('progresses', { id: 102 });
-    const said = progressOf(102);
-    assert.deepEqual(said.at(0), { id: 102, fraction: 0.001, message: 'step 1' });
-    assert.deepEqual(said.at(-1), { id: 102, fraction: 1, message: 'step 1000' });
-    assert.ok(said.length >= 2 && said.length < 100, `${said.length} messages`);
+    const reported = progressOf(102);
+    assert.deepEqual(reported.at(0), { id: 102, fraction: 0.001, message: 'step 1' });
+    assert.deepEqual(reported.at(-1), { id: 102, fraction: 1, message: 'step 1000' });
+    assert.ok(reported.length >= 2 && reported.length < 100, `${reported.length} messages`);
   });
 
-  it('of its progress stays between 0 and 1', async () => {
+  it('progress is clamped to 0..1', async () => {
     await pool.runTask('progresses_beyond', { id: 103 });
     assert.deepEqual(progressOf(103), [{ id: 103, fraction: 1, message: null }]);
   });

@@ -6,20 +6,20 @@ import { outcomeOfError } from '../../../src/jobs/thread/outcome.ts';
 import { cutText, describeThrown, maxMessage, maxStack } from '../../../src/jobs/thread/thrown.ts';
 import { oddValues } from '../../helpers/odd-values.ts';
 
-/** What makes the odd values, but for the large ones, which would take long to make so often. */
+/** The factories of odd values without the large ones, which would take too long to create so often. */
 const oddValue = fc.constantFrom(
   ...Object.entries(oddValues).flatMap(([name, make]) => (/20 MB|largest/.test(name) ? [] : [make])),
 );
 
 const always = (value: unknown) => () => value;
 
-describe('what was thrown', () => {
+describe('a thrown value', () => {
   const messages: [what: string, message: RegExp][] = [
     ['undefined', /^Thrown value: undefined$/],
     ['a symbol', /^Thrown value: Symbol\(odd\)$/],
     ['a function', /^Thrown value: a function$/],
     ['an instance of a class', /^Thrown value: \{"name":"an account"\}$/],
-    ['a circle', /^Thrown value: an object that cannot be shown as JSON$/],
+    ['a circular reference', /^Thrown value: an object that cannot be shown as JSON$/],
     ['a revoked proxy', /^Thrown value: an object that cannot be shown as JSON$/],
     ['a message that is an object', /^Error, with a message that is not a string: \{"a":1\}$/],
     ['a message that is a number', /^Error, with a message that is not a string: 7$/],
@@ -28,12 +28,12 @@ describe('what was thrown', () => {
     ['an error of 20 MB', /^x+ \.\.\. \(\d+ more characters were cut\)$/],
   ];
   for (const [what, message] of messages) {
-    it(`is told in a sentence if it is ${what}`, () => {
+    it(`a thrown value that is ${what} is described in a sentence`, () => {
       assert.match(describeThrown(oddValues[what]?.()).message, message);
     });
   }
 
-  it('has bounded texts, whatever it is', () => {
+  it('any thrown value has a message and a stack of bounded length', () => {
     for (const [what, make] of Object.entries(oddValues)) {
       const { message, stack = '' } = describeThrown(make());
       assert.ok(message.length > 0 && message.length <= maxMessage, what);
@@ -41,12 +41,12 @@ describe('what was thrown', () => {
     }
   });
 
-  it('keeps the frames of a stack whose message is long', () => {
+  it('a stack with a long message keeps its frames', () => {
     const { stack } = describeThrown(new Error('x'.repeat(100_000)));
     assert.match(stack ?? '', /were cut\)\n {4}at .*thrown\.test/);
   });
 
-  it('becomes an outcome of plain and bounded data, whatever it and its properties are', () => {
+  it('any thrown value becomes an outcome of plain, bounded data', () => {
     const odd = fc.oneof(
       fc.anything({ withBigInt: true, withDate: true, withMap: true }).map(always),
       oddValue,
@@ -58,7 +58,7 @@ describe('what was thrown', () => {
       )
       .map((properties) => () => {
         const made = new TaskRefusal('It refuses.');
-        // Node makes the stack when it is first read, from the name that the error has by then.
+        // Node creates the stack on the first read, from the name that the error has at that time.
         assert.ok(made.stack);
         for (const [name, make] of Object.entries(properties)) {
           Object.defineProperty(made, name, { value: make() });
@@ -77,7 +77,7 @@ describe('what was thrown', () => {
   });
 });
 
-it('a text that is cut has exactly the length it may have, and says how much is missing', () => {
+it('a cut text has exactly the maximum length, and states how much is missing', () => {
   assert.equal(cutText('abc', 3), 'abc');
   assert.equal(cutText('x'.repeat(5000), 100).length, 100);
   assert.match(cutText('x'.repeat(5000), 100), /^x+ \.\.\. \(4900 more characters were cut\)$/);
