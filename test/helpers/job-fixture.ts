@@ -13,19 +13,19 @@ import { mustOpenTestDatabase } from './test-database.ts';
 
 export const queue = createQueue({ definitions: taskDefinitions });
 
-/** A mail server that takes a mail only when it is let to, and the settings of a program that sends by it. */
+/** A database, a mail server that holds mails back, and the settings of a program that uses both. */
 export interface JobFixture {
   readonly database: Database;
   readonly mails: TestSmtpServer;
   readonly env: Readonly<Record<string, string>>;
-  /** From now on mails are taken. */
+  /** Makes the mail server accept the mails that it holds back, and all later ones. */
   acceptMails(): void;
   enqueue(): Promise<number>;
   isRunning(job: number): Promise<boolean>;
   isCompleted(job: number): Promise<boolean>;
 }
 
-/** Makes the world of a test: a database, and a mail server that takes no mail yet. */
+/** Creates the fixture. The mail server accepts no mail until `acceptMails` is called. */
 export async function mustMakeJobFixture(t: TestContext): Promise<JobFixture> {
   const database = await mustOpenTestDatabase(t);
   const open = createDeferred();
@@ -62,25 +62,25 @@ export interface ProcessRow {
   readonly kind: string;
   readonly pid: number;
   readonly state: string;
-  /** 0 until it has reported. */
+  /** 0 before its first report. */
   readonly rss_bytes: number;
 }
 
-/** The processes of a program, by its management port. */
+/** Returns the processes of a program, read from its management port. */
 export async function processesOf(program: Program): Promise<ProcessRow[]> {
   return (await request(Number(new URL(await program.management).port), { path: '/workers' })).json;
 }
 
-/** The processes that run jobs and are ready. */
+/** Returns the pids of the processes that run jobs and are ready. */
 export async function runnersOf(program: Program): Promise<number[]> {
   const rows = await processesOf(program);
   return rows.filter(({ kind, state }) => kind === 'jobs' && state === 'ready').map(({ pid }) => pid);
 }
 
-/** Waits until the program is up, and returns the process that runs its jobs. */
+/** Waits until the program is ready. Returns the pid of the process that runs its jobs. */
 export async function mustStartJobs(program: Program): Promise<number> {
   await program.logged(/"job_process":1,.*"event":"worker.ready"/);
-  await eventually('it listens to signals', () => program.stderr().includes('Ctrl+C'));
+  await eventually('the program handles signals', () => program.stderr().includes('Ctrl+C'));
   const [pid, ...others] = await runnersOf(program);
   assert.ok(pid !== undefined && others.length === 0);
   return pid;

@@ -1,6 +1,6 @@
 import type { JobStatus } from '../../src/jobs/job.ts';
 
-/** A job as the queue shows it: one that waits, but for what is given. */
+/** Creates the status of a waiting job, with the given fields replaced. */
 export function jobStatus(facts: Partial<JobStatus>): JobStatus {
   const time = new Date('2026-01-31T12:00:00Z');
   return {

@@ -1,6 +1,6 @@
 import type { NewJob } from '../../src/jobs/store.ts';
 
-/** A job that could be enqueued, but for what is given. */
+/** Creates a job to enqueue, with the given fields replaced. */
 export function newJob(facts: Partial<NewJob> = {}): NewJob {
   return {
     name: 'add',

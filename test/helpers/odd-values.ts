@@ -80,7 +80,7 @@ export const oddValues: Readonly<Record<string, () => unknown>> = {
   }),
   'a map': () => new Map([[{}, 1]]),
   'a weak map': () => new WeakMap(),
-  'a circle': circle,
+  'a circular reference': circle,
   'a revoked proxy': revoked,
   'a proxy whose traps throw': hostile,
   'an object with a toJSON that throws': () => ({

@@ -1,6 +1,6 @@
 /**
- * A program that is a runner, to be killed: `runner-program.ts <url> <file>`. Its one task, `wait`, returns "child" as
- * soon as the file is there. Writes its log to standard output; stops in order at SIGTERM.
+ * A runner as a program that tests can kill: `runner-program.ts <url> <file>`. Its task `wait` returns "child" as soon as the
+ * file exists. It logs to standard output and stops gracefully at SIGTERM.
  */
 
 import { existsSync } from 'node:fs';

@@ -24,7 +24,7 @@ const error: JobError = {
   message: 'The mail server is away.',
 };
 
-/** Puts a job into the table in any state, as if a runner had brought it there. Returns its id. */
+/** Inserts a job in any state, as if a runner had brought it there. Returns its id. */
 export async function mustStoreJob(sql: Sql, job: StoredJob): Promise<number> {
   const { state } = job;
   const now = new Date();

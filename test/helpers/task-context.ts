@@ -1,5 +1,4 @@
 import type { Database } from '../../src/db/database.ts';
-
 import type { TaskContext } from '../../src/jobs/task.ts';
 import type { Progress } from '../../src/jobs/thread/thread-messages.ts';
 import { type CapturedLog, captureLog } from './captured-log.ts';
@@ -7,12 +6,12 @@ import { type CapturedLog, captureLog } from './captured-log.ts';
 export interface TestTaskContext extends TaskContext {
   readonly log: CapturedLog['log'];
   readonly lines: CapturedLog['lines'];
-  /** What the task has said of its progress. */
+  /** The progress that the task has reported. */
   readonly reports: readonly Progress[];
   abort(reason: Error): void;
 }
 
-/** What a task is given, over a real database, but for the job: its transaction completes none. */
+/** Creates the context of a task over a real database. It has no job, so its `tx` completes none. */
 export function makeTaskContext(
   database: Database,
   onProgress: (progress: Progress) => void = () => {},

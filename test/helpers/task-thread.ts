@@ -1,4 +1,4 @@
-/** The entry of a thread with tasks that behave badly in every way, and some that behave. */
+/** The entry of a thread with tasks that misbehave in every way, and some that do not. */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import * as z from 'zod';
@@ -14,7 +14,7 @@ export interface TestThreadData {
   readonly databaseUrl: string | null;
 }
 
-if (parentPort === null) throw new Error('This file runs in a thread.');
+if (parentPort === null) throw new Error('This file must run in a thread.');
 const port = parentPort;
 const { databaseUrl }: TestThreadData = workerData;
 const log = createThreadLog((message) => port.postMessage(message), {
@@ -37,12 +37,12 @@ type Run = (payload: { readonly at?: string | undefined }, ctx: TaskContext) => 
 const payload = z.strictObject({ at: z.string().optional() });
 const task = (name: string, run: Run) => implementTask(defineTask({ name, payload }), run);
 
-/** Resolves never, and has nothing that would keep the thread alive. */
+/** Never resolves, and does not keep the thread alive. */
 const never = new Promise<never>(() => {});
 
 function oddValue(name: string | undefined): unknown {
   const make = oddValues[name ?? ''];
-  if (make === undefined) throw new Error(`There is no odd value "${name}".`);
+  if (make === undefined) throw new Error(`The odd value "${name}" does not exist.`);
   return make();
 }
 
@@ -50,12 +50,12 @@ function nested(depth: number): unknown {
   return JSON.parse('['.repeat(depth) + ']'.repeat(depth));
 }
 
-function blockForEver(): never {
+function blockForever(): never {
   for (;;);
 }
 
 function blockAt(here: string, wanted: string | undefined): void {
-  if (here === wanted) blockForEver();
+  if (here === wanted) blockForever();
 }
 
 const aborted = (signal: AbortSignal) =>
@@ -65,11 +65,11 @@ const tasks = [
   task('no_op', () => {}),
   task('echo', (given, ctx) => ({ given, job: ctx.job })),
   task('waits', () => never),
-  task('loops', blockForEver),
+  task('loops', blockForever),
   task('speaks_and_loops', (_, ctx) => {
     ctx.progress(0.5, 'about to block');
     ctx.log.info('user.created', { step: 'before the loop' });
-    blockForEver();
+    blockForever();
   }),
   task('leaks', () => {
     const kept: string[][] = [];
@@ -199,7 +199,7 @@ const tasks = [
   task('counts_unawaited', (_, ctx) => {
     void ctx.tx((sql) => sql`insert into effects (job) values (${ctx.job.id})`);
   }),
-  // After its effect it sends the statements in `at`, a JSON array. One that begins with "try " may fail.
+  // After its effect it sends the statements in `at`, a JSON array. A statement that starts with "try " may fail.
   task('sends_in_tx', ({ at }, ctx) =>
     ctx.tx(async (sql) => {
       const statements: string[] = JSON.parse(at ?? '[]');

@@ -13,13 +13,13 @@ export const testThreadEntry = new URL('./task-thread.ts', import.meta.url);
 
 export interface TestPool extends ThreadPool {
   readonly log: CapturedLog;
-  /** Runs an attempt of a task with the next id, or the one given. */
+  /** Runs an attempt of a task, by default with the next id. */
   runTask(name: string, attempt?: Partial<Attempt>): Promise<Outcome>;
-  /** What the attempts have said of their progress so far. */
+  /** The progress that the attempts have reported so far. */
   readonly progress: (Progress & { readonly id: number })[];
 }
 
-/** A pool of real threads with the tasks of `task-thread.ts`, all ready. They end after the test. */
+/** Starts a pool of real threads with the tasks of `task-thread.ts`, and waits until all are ready. They end after the test. */
 export async function mustStartPool(
   t: After,
   options: Partial<ThreadPoolOptions> & { readonly databaseUrl?: string } = {},
@@ -40,7 +40,7 @@ export async function mustStartPool(
     runTask(name, attempt = {}) {
       lastId += 1;
       const whole = { ...defaults, id: lastId, name, ...attempt };
-      return pool.run(whole, (said) => progress.push({ id: whole.id, ...said }));
+      return pool.run(whole, (reported) => progress.push({ id: whole.id, ...reported }));
     },
   };
 }

@@ -1,10 +1,10 @@
 /**
- * `npm run prove -- jobs-plans`: what the queue asks PostgreSQL costs the same with a million finished jobs as with none.
+ * `npm run prove -- jobs-plans`: the statements of the queue cost the same with a million finished jobs as with none.
  *
- * A table gets a million finished jobs of the last 60 days, and some tens of thousands that wait, half of them in a paused
- * queue. Each statement of the queue is run as the program sends it, with `explain (analyze, buffers)` before it, first on
- * a table of which PostgreSQL has no statistics, then on one that has been analysed. None may read the whole table, and
- * none may touch more pages than its work explains: a job that changes costs a few in each index, a look-up a handful.
+ * A table gets a million finished jobs of the last 60 days and 20,000 waiting ones, half of them in a paused queue. Each
+ * statement of the queue runs as the program sends it, with `explain (analyze, buffers)` before it, first on a table without
+ * statistics, then on an analysed one. No statement may read the whole table or touch more pages than its work explains: a
+ * changed job costs a few pages in each index, a look-up a handful.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -29,13 +29,13 @@ const queues = ['default', 'paused', 'empty'];
 const keep = { completedDays: 7, failedDays: 30 };
 const own = Array.from({ length: running }, (_, index) => ({ id: index + 1, attempt: 1, result: '{}' }));
 
-/** A statement or several, and the most pages that they may touch together. */
-const cases: [what: string, pages: number, run: (sql: Sql) => Promise<unknown>][] = [
+/** One or more statements, and the maximum number of pages that they may touch together. */
+const cases: [what: string, maxPages: number, run: (sql: Sql) => Promise<unknown>][] = [
   ['enqueue', 100, (sql) => insertJob(sql, newJob())],
   ['enqueue, unique key', 100, (sql) => insertJob(sql, newJob({ uniqueKey: 'taken' }))],
   ['claim 100', 6_000, (sql) => claimJobs(sql, { runner: 2, queues, limit: 100, suspects: 2 })],
   [
-    'claim where nothing is',
+    'claim from empty queues',
     50,
     (sql) => claimJobs(sql, { runner: 2, queues: ['paused', 'none'], limit: 100, suspects: 2 }),
   ],
@@ -53,7 +53,7 @@ const cases: [what: string, pages: number, run: (sql: Sql) => Promise<unknown>][
   ['depths of queues', 30_000, (sql) => findQueueDepths(sql, queues)],
 ];
 
-const undo = new Error('What was done is undone.');
+const undo = new Error('Rolled back on purpose.');
 const folder = mkdtempSync(join(tmpdir(), 'strata-proof-'));
 const log = createLogger({
   level: 'ERROR',
@@ -79,15 +79,15 @@ async function prove(): Promise<void> {
     onnotice: () => {},
     debug: (_connection, text, parameters) => void sent.push({ text, parameters }),
   });
-  // Parameters are texts by the time that they are sent, and are sent as they are by a session that knows no types.
+  // The recorded parameters are strings already; a session without column types sends them unchanged.
   const explaining = postgres(embedded.url, { max: 1, fetch_types: false, onnotice: () => {} });
   await session`alter table jobs set (autovacuum_enabled = false)`;
   await fill(session);
   for (const state of ['without statistics', 'analysed']) {
     if (state === 'analysed') await session`vacuum analyze jobs`;
     console.log(`\n${finished.toLocaleString('en')} finished jobs, ${state}`);
-    console.log(row(['statement', 'ms', 'pages', 'at most', 'jobs are read by', '']));
-    for (const [what, most, run] of cases) {
+    console.log(row(['statement', 'ms', 'pages', 'max', 'jobs are read by', '']));
+    for (const [what, maxPages, run] of cases) {
       await rolledBack(session, async (sql) => {
         sent.length = 0;
         await run(sql);
@@ -97,7 +97,7 @@ async function prove(): Promise<void> {
       await rolledBack(explaining, async (sql) => {
         for (const { text, parameters } of statements) plans.push(await explain(sql, text, parameters));
       });
-      report(what, most, plans);
+      report(what, maxPages, plans);
     }
   }
   await explaining.end();
@@ -132,11 +132,11 @@ async function rolledBack<Types extends Record<string, unknown>>(
   session: postgres.Sql<Types>,
   work: (sql: postgres.TransactionSql<Types>) => Promise<void>,
 ): Promise<void> {
-  const doing = session.begin(async (sql) => {
+  const rollingBack = session.begin(async (sql) => {
     await work(sql);
     throw undo;
   });
-  await doing.catch((error) => {
+  await rollingBack.catch((error) => {
     if (error !== undo) throw error;
   });
 }
@@ -162,16 +162,16 @@ async function explain(sql: postgres.TransactionSql, text: string, parameters: P
   const [answer] = await sql.unsafe<{ 'QUERY PLAN': [Plan] }[]>(query, parameters, {
     prepare: true,
   });
-  if (answer === undefined) throw new Error('There is no plan.');
+  if (answer === undefined) throw new Error('PostgreSQL returned no plan.');
   return answer['QUERY PLAN'][0];
 }
 
-function report(what: string, most: number, plans: readonly Plan[]): void {
+function report(what: string, maxPages: number, plans: readonly Plan[]): void {
   const nodes = plans.flatMap(({ Plan }) => nodesOf(Plan));
   const readers = nodes.filter(
     (node) => node['Relation Name'] === 'jobs' || node['Index Name'] !== undefined,
   );
-  const ways = new Set(
+  const scans = new Set(
     readers
       .filter((node) => node['Node Type'].includes('Scan'))
       .map((node) => node['Index Name'] ?? node['Node Type']),
@@ -181,9 +181,9 @@ function report(what: string, most: number, plans: readonly Plan[]): void {
     0,
   );
   const ms = plans.reduce((sum, plan) => sum + plan['Execution Time'], 0);
-  const isGood = pages <= most && !nodes.some(isWholeTable);
+  const isGood = pages <= maxPages && !nodes.some(isWholeTable);
   if (!isGood) failed = true;
-  console.log(row([what, ms.toFixed(1), pages, most, [...ways].join(' '), isGood ? '' : 'WRONG']));
+  console.log(row([what, ms.toFixed(1), pages, maxPages, [...scans].join(' '), isGood ? '' : 'WRONG']));
 }
 
 function isWholeTable(node: PlanNode): boolean {

@@ -1,24 +1,23 @@
 /**
- * `npm run prove -- jobs`: jobs outlive whatever happens to the processes that do them.
+ * `npm run prove -- jobs`: no job is lost and no effect happens twice, whichever process is killed.
  *
  *     npm run prove -- jobs            10,000 jobs, 20 killed runners, 3 killed primaries, 2 crashes of PostgreSQL
  *     npm run prove -- jobs --quick    fewer of each
  *
- * A server with its job process and two runners of their own do transfers between accounts; one job in twelve breaks
- * its thread on the first attempt. Meanwhile processes are killed, connections cut and PostgreSQL crashes. In the end
- * the ledger is audited: each transfer that was committed has its effect once, those that were rolled back have none.
- * Then a paused runner is woken after its jobs were taken over, and jobs that destroy their threads, or crash their
- * process, run among others.
+ * A server with its job process and two standalone runners run transfers between accounts; one job in twelve breaks its
+ * thread on the first attempt. Meanwhile processes are killed, connections cut and PostgreSQL crashed. Then the ledger is
+ * audited: each committed transfer must have its effect once, each rolled back one none. Afterwards a suspended runner is
+ * resumed after its jobs were taken over, and jobs that destroy their threads, or crash their process, run among others.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 import { createQueue } from '../../src/jobs/queue.ts';
 import { defineTask } from '../../src/jobs/task.ts';
-import { type Blow, createChaos } from './jobs/chaos.ts';
+import { createChaos, type Strike } from './jobs/chaos.ts';
 import { proveCrash } from './jobs/crash.ts';
 import { openProofDatabase } from './jobs/database.ts';
-import { audit, countUnfinished, createLedger, enqueueBatch, enqueueInVain } from './jobs/ledger.ts';
+import { audit, countUnfinished, createLedger, enqueueBatch, enqueueRolledBack } from './jobs/ledger.ts';
 import { provePoison } from './jobs/poison.ts';
 import { makeProcesses } from './jobs/processes.ts';
 import { proveZombie } from './jobs/zombie.ts';
@@ -26,24 +25,24 @@ import { until } from './until.ts';
 
 const quick = process.argv.includes('--quick');
 const jobs = quick ? 1_500 : 10_000;
-const blows: Blow[] = shuffled([
-  ...repeat<Blow>('runner killed', quick ? 4 : 20),
-  ...repeat<Blow>('primary killed', quick ? 1 : 3),
-  ...repeat<Blow>('database stopped', quick ? 1 : 2),
-  ...repeat<Blow>('connections cut', quick ? 2 : 10),
+const strikes: Strike[] = shuffled([
+  ...repeat<Strike>('runner killed', quick ? 4 : 20),
+  ...repeat<Strike>('primary killed', quick ? 1 : 3),
+  ...repeat<Strike>('database stopped', quick ? 1 : 2),
+  ...repeat<Strike>('connections cut', quick ? 2 : 10),
 ]);
 
-/** Jobs that wait at most, so that one that is taken over does not wait behind many others. */
+/** Maximum number of waiting jobs, so that a job that was taken over does not wait behind many others. */
 const maxWaiting = 300;
-const betweenBlowsMs = 2_000;
-const recoverMs: Readonly<Record<Blow, number>> = {
+const betweenStrikesMs = 2_000;
+const recoverMs: Readonly<Record<Strike, number>> = {
   'runner killed': 2_500,
   'primary killed': 2_500,
   'connections cut': 2_500,
   'database stopped': 3_000,
 };
 
-/** What this process has to know of the tasks in tasks.mjs, to enqueue their jobs. */
+/** The definition of the task in tasks.mjs, to enqueue its jobs. */
 const transfer = defineTask({
   name: 'transfer',
   queue: 'ledger',
@@ -61,7 +60,7 @@ try {
   await proveLedger();
   await proveFencing();
   await proveIsolation();
-  await proveSuspicion();
+  await proveSuspects();
 } catch (error) {
   errors.push(String(error));
   console.error(error);
@@ -79,7 +78,7 @@ async function proveLedger(): Promise<void> {
   const server = processes.keep('server', { APP_WORKERS: '2' });
   const workers = [server, processes.keep('runner'), processes.keep('runner')];
   await until(
-    'three runners are there',
+    'three runners are registered',
     async () => (await sql`select from job_runners`).length === 3,
     30_000,
   );
@@ -87,15 +86,15 @@ async function proveLedger(): Promise<void> {
   let enqueued = 0;
   let struck = 0;
   const enqueuing = enqueueAll();
-  for (const blow of blows) {
+  for (const strike of strikes) {
     await until(
-      'the load goes on',
-      () => enqueued >= ((struck + 1) * jobs) / (blows.length + 2) || enqueued >= jobs,
+      'more jobs are enqueued',
+      () => enqueued >= ((struck + 1) * jobs) / (strikes.length + 2) || enqueued >= jobs,
       120_000,
     );
-    await chaos.strike(blow);
+    await chaos.strike(strike);
     struck += 1;
-    await delay(betweenBlowsMs);
+    await delay(betweenStrikesMs);
   }
   await enqueuing;
   await until('all have finished', async () => (await countOrMany()) === 0, 120_000);
@@ -106,28 +105,31 @@ async function proveLedger(): Promise<void> {
     `${result.enqueued} transfers in ${seconds.toFixed(0)} s, ${result.repeated} attempts beyond the first`,
   );
   console.log(
-    `lost ${result.lost}, doubled ${result.doubled}, without a job ${result.unasked}; states ${JSON.stringify(result.states)}; sum ${result.sumIsRight ? 'right' : 'WRONG'}, balances ${result.balancesAreRight ? 'right' : 'WRONG'}`,
+    `lost ${result.lost}, doubled ${result.doubled}, without a job ${result.withoutJob}; states ${JSON.stringify(result.states)}; sum ${result.sumIsRight ? 'right' : 'WRONG'}, balances ${result.balancesAreRight ? 'right' : 'WRONG'}`,
   );
   expect(result.enqueued >= jobs, `only ${result.enqueued} jobs were enqueued`);
   expect(result.states.completed === result.enqueued, `states ${JSON.stringify(result.states)}`);
-  expect(result.lost + result.doubled + result.unasked === 0, 'effects are lost, doubled or unasked');
-  expect(result.sumIsRight && result.balancesAreRight, 'the balances are not what the entries say');
-  for (const [blow, times] of await chaos.recoveries()) {
+  expect(
+    result.lost + result.doubled + result.withoutJob === 0,
+    'effects are lost, doubled or without a job',
+  );
+  expect(result.sumIsRight && result.balancesAreRight, 'the balances do not match the entries');
+  for (const [strike, times] of await chaos.recoveries()) {
     const sorted = times.toSorted((a, b) => a - b);
     const at = (share: number) => Math.round(sorted[Math.floor(share * (sorted.length - 1))] ?? 0);
-    const count = blows.filter((each) => each === blow).length;
+    const count = strikes.filter((each) => each === strike).length;
     console.log(
-      `${blow}: ${count} times, ${sorted.length} jobs hit; begun again after p50 ${at(0.5)} ms, p90 ${at(0.9)}, p99 ${at(0.99)}, most ${at(1)}`,
+      `${strike}: ${count} times, ${sorted.length} jobs hit; started again after p50 ${at(0.5)} ms, p90 ${at(0.9)}, p99 ${at(0.99)}, max ${at(1)}`,
     );
     expect(
-      at(1) <= recoverMs[blow],
-      `${blow}: a job began again after ${at(1)} ms, not within ${recoverMs[blow]}`,
+      at(1) <= recoverMs[strike],
+      `${strike}: a job started again after ${at(1)} ms, not within ${recoverMs[strike]}`,
     );
   }
   const codes = await Promise.all(workers.map((each) => each.stop()));
   expect(
     codes.every((code) => code === 0),
-    `after SIGTERM they ended with ${codes.join(', ')}`,
+    `after SIGTERM they exited with ${codes.join(', ')}`,
   );
 
   async function enqueueAll(): Promise<void> {
@@ -139,12 +141,12 @@ async function proveLedger(): Promise<void> {
         batch,
       );
       if (batch % 10 === 0) {
-        await enqueueInVain(database, (tx, payload) => queue.enqueueByName(tx, 'transfer', payload));
+        await enqueueRolledBack(database, (tx, payload) => queue.enqueueByName(tx, 'transfer', payload));
       }
     }
   }
 
-  /** Many, as long as the database cannot say. */
+  /** Returns the maximum while the database does not answer, so that enqueueing pauses. */
   async function countOrMany(): Promise<number> {
     return countUnfinished(sql).catch(() => maxWaiting);
   }
@@ -156,11 +158,11 @@ async function proveFencing(): Promise<void> {
     return job.id;
   });
   console.log(
-    `paused runner: its job was taken over after ${Math.round(result.recoveryMs)} ms, completed by attempt ${result.attempt}, effects ${result.effects}`,
+    `suspended runner: its job was taken over after ${Math.round(result.recoveryMs)} ms, completed by attempt ${result.attempt}, effects ${result.effects}`,
   );
   expect(
     result.effects === 1 && result.attempt === 2,
-    'the paused runner completed a job that was not its own',
+    'the suspended runner completed a job that was not its own',
   );
 }
 
@@ -172,31 +174,31 @@ async function proveIsolation(): Promise<void> {
   );
   const share = (rate: number) => `${rate.toFixed(0)} (${((100 * rate) / alone).toFixed(0)} %)`;
   console.log(
-    `bad neighbours: ${alone.toFixed(0)} jobs a second without, ${share(besideEnding)} beside jobs that end their ` +
+    `bad neighbours: ${alone.toFixed(0)} jobs per second without, ${share(besideEnding)} beside jobs that end their ` +
       `threads, ${share(besideLooping)} beside one that loops in one thread of eight`,
   );
   for (const end of ends) console.log(`  ${end}`);
   expect(besideEnding >= 0.9 * alone, 'jobs that destroy their threads slow the others down');
 }
 
-async function proveSuspicion(): Promise<void> {
+async function proveSuspects(): Promise<void> {
   const { alone, beside, restarts, crasher, lost, innocentFailed } = await proveCrash(
     database.sql,
     processes,
     quick ? 4_000 : 10_000,
   );
   console.log(
-    `a job that crashes its process: ${alone.toFixed(0)} jobs a second without, ${beside.toFixed(0)} ` +
+    `a job that crashes its process: ${alone.toFixed(0)} jobs per second without, ${beside.toFixed(0)} ` +
       `(${((100 * beside) / alone).toFixed(0)} %) beside it; ${restarts} runner lost with ${lost} other jobs, of which ` +
       `${innocentFailed} failed; it ended ${crasher}`,
   );
   expect(innocentFailed === 0, 'jobs failed because another one crashed their process');
-  expect(restarts === 1, `the job that crashes brought down ${restarts} runners, not one`);
+  expect(restarts === 1, `the job that crashes ended ${restarts} runners, expected one`);
   expect(
     crasher === 'failed after runner_lost, crashed, crashed, crashed',
     `the job that crashes ended ${crasher}`,
   );
-  // One restart takes a second or two, however many jobs there are: with few of them it weighs more.
+  // One restart takes a second or two, so it weighs more in a run with fewer jobs.
   expect(beside >= (quick ? 0.5 : 0.9) * alone, 'a job that crashes its process slows the others down');
 }
 
@@ -208,7 +210,7 @@ function repeat<T>(value: T, times: number): T[] {
   return Array.from({ length: times }, () => value);
 }
 
-/** In a random order. */
+/** Returns the values in random order. */
 function shuffled<T>(values: readonly T[]): T[] {
   return values
     .map((value) => ({ value, order: Math.random() }))

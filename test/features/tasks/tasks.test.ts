@@ -6,7 +6,7 @@ import { defineTask } from '../../../src/jobs/task.ts';
 import { createApiClient } from '../../helpers/api-client.ts';
 import { connectEvents, followEvents } from '../../helpers/event-source.ts';
 import { eventually } from '../../helpers/eventually.ts';
-import { mustRunByHand } from '../../helpers/hand-runner.ts';
+import { mustCreateManualRunner } from '../../helpers/manual-runner.ts';
 import {
   mustMakeKey,
   mustSignIn,
@@ -31,7 +31,7 @@ async function mustServeTasks(t: TestContext, env: Readonly<Record<string, strin
   const { sql } = app.database;
   return {
     api,
-    runner: await mustRunByHand(app.database),
+    runner: await mustCreateManualRunner(app.database),
     /** Enqueues for a user, and returns the path of the task. */
     async enqueueFor(userId: number | null, options: EnqueueOptions = {}): Promise<string> {
       const payload = { to: 3, secret: 'a payload that nobody sees' };

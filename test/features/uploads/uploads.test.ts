@@ -10,8 +10,8 @@ import { createImportUsersTask } from '../../../src/features/uploads/tasks.ts';
 import { createQueue } from '../../../src/jobs/queue.ts';
 import { loadSettings } from '../../../src/settings/load.ts';
 import { type ApiResponse, createApiClient } from '../../helpers/api-client.ts';
-import { mustRunByHand } from '../../helpers/hand-runner.ts';
 import { mustReceiveToken } from '../../helpers/mailed-token.ts';
+import { mustCreateManualRunner } from '../../helpers/manual-runner.ts';
 import { type FormPart, formBody, formType } from '../../helpers/multipart.ts';
 import { mustMakeFolder } from '../../helpers/program.ts';
 import { makeTaskContext } from '../../helpers/task-context.ts';
@@ -70,7 +70,7 @@ describe('an upload', () => {
     assert.deepEqual([task.body.task, task.body.state], ['import_users', 'available']);
     const [file = ''] = await files();
     assert.equal(await readFile(join(folder, file), 'utf8'), csv);
-    const job = await (await mustRunByHand(app.database)).mustClaim('default');
+    const job = await (await mustCreateManualRunner(app.database)).mustClaim('default');
     assert.deepEqual([job.payload, job.userId], [{ file }, admin.user.id]);
     const [line] = app.log.of('upload.received');
     assert.deepEqual([line?.user_id, line?.task_id, line?.sha256], [admin.user.id, body.task_id, sha256]);
@@ -79,7 +79,7 @@ describe('an upload', () => {
   it('becomes users who set their password by mail, and sign in', async (t) => {
     const { admin, send, folder, api, app } = await mustServe(t);
     await send(admin, aFile());
-    const { payload } = await (await mustRunByHand(app.database)).mustClaim('default');
+    const { payload } = await (await mustCreateManualRunner(app.database)).mustClaim('default');
     await createImportUsersTask({ folder }).run(payload, makeTaskContext(app.database));
     const login = (password: string) => api.post('/api/v1/auth/login', { username: 'grace', password });
     assert.equal((await login('correct horse battery staple')).status, 401);

@@ -1,7 +1,6 @@
 /**
- * What is done to the processes while they work, one thing at a time, and how long it took until the jobs that were hit
- * were under way again. The time of a kill is that of this process, the time of an attempt that of PostgreSQL; both
- * are on this machine.
+ * Strikes at the processes while they work, one at a time, and measures how long it took until the affected jobs ran again.
+ * The time of a strike is that of this process, the time of an attempt that of PostgreSQL; both are on this machine.
  */
 
 import { readFileSync } from 'node:fs';
@@ -9,11 +8,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Sql } from '../../../src/db/sql.ts';
 import type { KeptProcess } from './processes.ts';
 
-export type Blow = 'runner killed' | 'primary killed' | 'database stopped' | 'connections cut';
+export type Strike = 'runner killed' | 'primary killed' | 'database stopped' | 'connections cut';
 
-/** Something was hit: these attempts were under way, or waited in the memory of what was killed. */
+/** A strike, with the attempts that were running or waiting in the process that was killed. */
 interface Hit {
-  readonly blow: Blow;
+  readonly strike: Strike;
   readonly at: number;
   readonly victims: readonly { readonly id: number; readonly attempt: number }[];
 }
@@ -21,14 +20,14 @@ interface Hit {
 export interface ChaosOptions {
   readonly sql: Sql;
   readonly server: KeptProcess;
-  /** Kills PostgreSQL as a loss of power would, and resolves when it takes connections again. */
+  /** Kills PostgreSQL like a power failure, and resolves when it accepts connections again. */
   readonly stopDatabase: () => Promise<void>;
 }
 
 export interface Chaos {
-  strike(blow: Blow): Promise<void>;
-  /** From each blow to the next attempt of each job that it hit, in milliseconds; ask when all have finished. */
-  recoveries(): Promise<ReadonlyMap<Blow, readonly number[]>>;
+  strike(strike: Strike): Promise<void>;
+  /** Returns the time from each strike to the next attempt of each affected job, in milliseconds. Call it at the end. */
+  recoveries(): Promise<ReadonlyMap<Strike, readonly number[]>>;
 }
 
 export function createChaos({ sql, server, stopDatabase }: ChaosOptions): Chaos {
@@ -39,7 +38,7 @@ export function createChaos({ sql, server, stopDatabase }: ChaosOptions): Chaos 
     const [runner] = runners;
     if (runner === undefined) return;
     kill(runner.pid);
-    hits.push({ blow: 'runner killed', at: Date.now(), victims: await attemptsOf(runner.id) });
+    hits.push({ strike: 'runner killed', at: Date.now(), victims: await attemptsOf(runner.id) });
   }
 
   async function killPrimary(): Promise<void> {
@@ -48,7 +47,7 @@ export function createChaos({ sql, server, stopDatabase }: ChaosOptions): Chaos 
     const runner = own.find((each) => parentOf(each.pid) === pid);
     kill(pid);
     if (runner === undefined) return;
-    hits.push({ blow: 'primary killed', at: Date.now(), victims: await attemptsOf(runner.id) });
+    hits.push({ strike: 'primary killed', at: Date.now(), victims: await attemptsOf(runner.id) });
   }
 
   async function cutConnections(): Promise<void> {
@@ -62,7 +61,11 @@ export function createChaos({ sql, server, stopDatabase }: ChaosOptions): Chaos 
       `;
       await delay(50);
     }
-    hits.push({ blow: 'connections cut', at, victims: victims.map(({ id, attempt }) => ({ id, attempt })) });
+    hits.push({
+      strike: 'connections cut',
+      at,
+      victims: victims.map(({ id, attempt }) => ({ id, attempt })),
+    });
   }
 
   async function killDatabase(): Promise<void> {
@@ -70,7 +73,7 @@ export function createChaos({ sql, server, stopDatabase }: ChaosOptions): Chaos 
       await sql`select id::integer, attempt from jobs where name = 'transfer' and state = 'running'`;
     await stopDatabase();
     hits.push({
-      blow: 'database stopped',
+      strike: 'database stopped',
       at: Date.now(),
       victims: victims.map(({ id, attempt }) => ({ id, attempt })),
     });
@@ -84,7 +87,7 @@ export function createChaos({ sql, server, stopDatabase }: ChaosOptions): Chaos 
     return rows.map(({ id, attempt }) => ({ id, attempt }));
   }
 
-  const blows: Readonly<Record<Blow, () => Promise<void>>> = {
+  const strikes: Readonly<Record<Strike, () => Promise<void>>> = {
     'runner killed': killRunner,
     'primary killed': killPrimary,
     'connections cut': cutConnections,
@@ -92,18 +95,18 @@ export function createChaos({ sql, server, stopDatabase }: ChaosOptions): Chaos 
   };
 
   return {
-    strike: (blow) => blows[blow](),
+    strike: (strike) => strikes[strike](),
     async recoveries() {
-      const found = new Map<Blow, number[]>();
-      for (const { blow, at, victims } of hits) {
-        const times = found.get(blow) ?? [];
-        found.set(blow, times);
+      const found = new Map<Strike, number[]>();
+      for (const { strike, at, victims } of hits) {
+        const times = found.get(strike) ?? [];
+        found.set(strike, times);
         for (const { id, attempt } of victims) {
           const [next] = await sql`
             select extract(epoch from min(at)) * 1000 as at from ledger_starts
             where job = ${id} and attempt > ${attempt}
           `;
-          // Without a next attempt, this one was committed in the moment of the blow, or was never interrupted.
+          // Without a next attempt, this one was committed at the moment of the strike, or was not interrupted.
           if (next?.at !== null && next?.at !== undefined) times.push(Number(next.at) - at);
         }
       }
@@ -116,7 +119,7 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It had ended by itself a moment before.
+    // It had exited just before.
   }
 }
 

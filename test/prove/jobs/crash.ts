@@ -1,6 +1,6 @@
 /**
- * A job that crashes its process among many that do nothing wrong. It must bring down the runner once, and then fail
- * alone; the jobs that were lost with the runner must complete, and the others must hardly be slower.
+ * A job that crashes its process, among many ordinary ones. It must end the runner once and then fail on its own. Jobs that
+ * were lost with the runner must complete, and the others must hardly be slower.
  */
 
 import type { Sql } from '../../../src/db/sql.ts';
@@ -9,14 +9,14 @@ import { addPoison, rate, untilFailed } from './poison.ts';
 import type { Processes } from './processes.ts';
 
 export interface CrashResult {
-  /** Jobs a second without the job that crashes, and beside it. */
+  /** Jobs per second without the job that crashes, and beside it. */
   readonly alone: number;
   readonly beside: number;
-  /** How many runners there have been beside the first. */
+  /** How many runners were started after the first. */
   readonly restarts: number;
-  /** How the one that crashes has ended: its state, and the codes of its faults. */
+  /** The final state of the job that crashes, and the codes of its errors. */
   readonly crasher: string;
-  /** How many of the others were lost with the runner, and how many of all others have failed. */
+  /** How many other jobs were lost with the runner, and how many of all others have failed. */
   readonly lost: number;
   readonly innocentFailed: number;
 }
@@ -24,7 +24,11 @@ export interface CrashResult {
 export async function proveCrash(sql: Sql, processes: Processes, jobs: number): Promise<CrashResult> {
   await sql`delete from jobs where name in ('pause', 'poison')`;
   const runner = processes.keep('runner', { APP_TASKS_THREADS: '8' });
-  await until('the runner is there', async () => (await sql`select from job_runners`).length === 1, 20_000);
+  await until(
+    'the runner is registered',
+    async () => (await sql`select from job_runners`).length === 1,
+    20_000,
+  );
   await rate(sql, jobs / 4);
   const alone = await rate(sql, jobs);
   const before = await runners(sql);

@@ -1,4 +1,4 @@
-/** A durable PostgreSQL for the proof, which can be stopped as if the power had failed. It starts again by itself. */
+/** A durable PostgreSQL for the proof that can be crashed like a power failure. It restarts on its own. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ export interface ProofDatabase {
   readonly url: string;
   readonly sql: Database['sql'];
   readonly transaction: Database['transaction'];
-  /** Ends all of PostgreSQL at once, and resolves when it takes connections again. */
+  /** Kills all processes of PostgreSQL, and resolves when it accepts connections again. */
   crash(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -46,9 +46,9 @@ export async function openProofDatabase(): Promise<ProofDatabase> {
     sql: database.sql,
     transaction: database.transaction,
     async crash() {
-      const former = postmaster;
-      process.kill(former, 'SIGQUIT');
-      await until('PostgreSQL is back', () => postmaster !== former, 30_000);
+      const previous = postmaster;
+      process.kill(previous, 'SIGQUIT');
+      await until('PostgreSQL has restarted', () => postmaster !== previous, 30_000);
     },
     async stop() {
       await database.close(2);

@@ -1,6 +1,6 @@
 /**
- * The ledger: accounts, and jobs that move money between them. Each job's effect is one entry and two changed balances;
- * nothing but the jobs themselves keeps an effect from happening twice, so the audit can see it if it does.
+ * The ledger: accounts, and jobs that transfer money between them. The effect of each job is one entry and two changed
+ * balances. No constraint prevents a second effect; only the queue does, so the audit can detect one.
  */
 
 import type { Sql } from '../../../src/db/sql.ts';
@@ -10,7 +10,7 @@ const accounts = 50;
 const balance = 1_000_000;
 const perBatch = 20;
 
-/** Faults of a first attempt, for one job in so many. */
+/** Faults that are injected into the first attempt of one job in `faultEvery`. */
 const faultEvery = 12;
 const faults = ['throws', 'exits before', 'exits inside', 'exits after'] as const;
 
@@ -21,14 +21,14 @@ export interface LedgerDatabase {
 
 export interface Audit {
   readonly enqueued: number;
-  /** States of the ledger's jobs, with how many are in each. */
+  /** The number of jobs in each state. */
   readonly states: Readonly<Record<string, number>>;
   readonly lost: number;
   readonly doubled: number;
-  readonly unasked: number;
+  readonly withoutJob: number;
   readonly sumIsRight: boolean;
   readonly balancesAreRight: boolean;
-  /** Attempts beyond the first of each job. */
+  /** The number of attempts after the first of each job. */
   readonly repeated: number;
 }
 
@@ -46,8 +46,8 @@ export async function createLedger(sql: Sql): Promise<void> {
 }
 
 /**
- * Enqueues a batch and says so in the same transaction; with the connection cut at any moment, it asks whether it was
- * committed, and does it again if not. The first job of a batch takes half a second, the others a moment.
+ * Enqueues a batch and records it in the same transaction. If the connection is cut, it checks whether the transaction was
+ * committed, and repeats it if not. The first job of a batch takes half a second, the others a few milliseconds.
  */
 export async function enqueueBatch(
   { sql, transaction }: LedgerDatabase,
@@ -69,8 +69,8 @@ export async function enqueueBatch(
   }
 }
 
-/** A transaction that is rolled back in the end: none of its jobs may ever be seen. */
-export async function enqueueInVain(
+/** Enqueues in a transaction that is rolled back: none of its jobs may ever be visible. */
+export async function enqueueRolledBack(
   { transaction }: LedgerDatabase,
   enqueue: (tx: Sql, payload: object) => Promise<unknown>,
 ): Promise<void> {
@@ -112,7 +112,7 @@ export async function audit(sql: Sql): Promise<Audit> {
     from jobs left join (select job, count(*) as entries from ledger_entries group by job) as effects on job = id
     where name = 'transfer'
   `;
-  const [unasked] = await sql`
+  const [withoutJob] = await sql`
     select count(*)::integer as count from ledger_entries where job not in (select id from jobs where name = 'transfer')
   `;
   const [sum] =
@@ -129,7 +129,7 @@ export async function audit(sql: Sql): Promise<Audit> {
     states: Object.fromEntries(states.map(({ state, count }) => [state, count])),
     lost: effects?.lost,
     doubled: effects?.doubled,
-    unasked: unasked?.count,
+    withoutJob: withoutJob?.count,
     sumIsRight: sum?.is_right,
     balancesAreRight: wrong.length === 0,
     repeated: repeated?.count,

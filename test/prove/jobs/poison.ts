@@ -1,7 +1,7 @@
 /**
- * Jobs that end their thread, fill its memory or never let go of it, among many that do nothing wrong: the first must
- * fail after their attempts. The others must hardly notice those that end their threads. One that never lets go has
- * its thread, and a processor, until its time is up: what that costs the others is printed.
+ * Jobs that end their thread, fill its memory or block it, among many ordinary ones. They must fail after their attempts. Jobs
+ * that end their threads must hardly slow the others down. A job that blocks uses its thread, and a processor, until its
+ * timeout: what that costs the others is printed.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,22 +10,26 @@ import { until } from '../until.ts';
 import type { Processes } from './processes.ts';
 
 export interface PoisonResult {
-  /** Jobs a second without bad neighbours, beside those that end their threads, and beside one that loops. */
+  /** Jobs per second without bad neighbours, beside those that end their threads, and beside one that loops. */
   readonly alone: number;
   readonly besideEnding: number;
   readonly besideLooping: number;
-  /** How each of the bad ones has ended: its state, its attempts, and the codes of their faults. */
+  /** The final state of each bad job, with its attempts and the codes of their errors. */
   readonly ends: readonly string[];
 }
 
-/** Each takes 20 ms without using the processor. */
+/** Duration of an ordinary job, which does not use the processor. */
 const pauseMs = 20;
 const ending = ['exit', 'memory'] as const;
 const looping = ['blocked'] as const;
 
 export async function provePoison(sql: Sql, processes: Processes, jobs: number): Promise<PoisonResult> {
   const runner = processes.keep('runner', { APP_TASKS_THREADS: '8', APP_TASKS_THREAD_MEMORY_MB: '64' });
-  await until('the runner is there', async () => (await sql`select from job_runners`).length === 1, 20_000);
+  await until(
+    'the runner is registered',
+    async () => (await sql`select from job_runners`).length === 1,
+    20_000,
+  );
   await rate(sql, jobs / 2);
   const alone = await rate(sql, jobs);
   await addPoison(sql, ending);
@@ -60,10 +64,10 @@ export async function addPoison(sql: Sql, hows: readonly string[]): Promise<void
 export async function untilFailed(sql: Sql, count: number): Promise<void> {
   const over = async () =>
     (await sql`select from jobs where name = 'poison' and state = 'failed'`).length === count;
-  await until('the bad ones have failed', over, 60_000);
+  await until('the bad jobs have failed', over, 60_000);
 }
 
-/** Jobs a second, from the first to be started to the last to be completed. */
+/** Returns jobs per second, from the first start to the last completion. */
 export async function rate(sql: Sql, jobs: number): Promise<number> {
   const [first] = await sql`
     with added as (

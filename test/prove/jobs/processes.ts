@@ -1,6 +1,6 @@
 /**
- * The processes of the proof: a server whose jobs run beside its request workers, and runners alone. Whoever is killed
- * is started again at once, as a service manager would.
+ * The processes of the proof: a server whose jobs run beside its request workers, and standalone runners. A process that is
+ * killed is restarted at once, as by a service manager.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -16,9 +16,9 @@ import { makeProgramCopy } from '../program-copy.ts';
 export interface Processes {
   /** Starts a process and keeps it running. */
   keep(kind: ProcessKind, env?: Readonly<Record<string, string>>): KeptProcess;
-  /** The last lines of all logs. */
+  /** Returns the last lines of all logs. */
   recent(): string;
-  /** Ends everything, and removes the copy of the program. */
+  /** Stops all processes and removes the copy of the program. */
   end(): Promise<void>;
 }
 
@@ -27,7 +27,7 @@ export type ProcessKind = 'server' | 'runner';
 export interface KeptProcess {
   readonly kind: ProcessKind;
   pid(): number;
-  /** Ends it for good, by SIGTERM, and resolves with its exit code; null if it had to be killed. */
+  /** Stops it permanently with SIGTERM. Resolves with its exit code; null if it had to be killed. */
   stop(): Promise<number | null>;
 }
 

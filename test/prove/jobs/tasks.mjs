@@ -1,6 +1,6 @@
 /**
  * The front file of a feature with the tasks of the proof, in a copy of the sources. Each attempt records its start in a
- * statement of its own, so that a recovery can be timed; its effect is in the transaction that completes the job.
+ * statement of its own, so that recoveries can be timed. Its effect is in the transaction that completes the job.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import { defineTask, implementTask } from '../../jobs/task.ts';
 
 const soon = { baseMs: 100, maxMs: 500 };
 
-/** Moves money. On its first attempt it fails in the way it is told to; later ones do as they should. */
+/** Transfers money. The first attempt fails as `fault` specifies; later ones succeed. */
 const transfer = defineTask({
   name: 'transfer',
   queue: 'ledger',
@@ -29,11 +29,11 @@ const runTransfer = implementTask(transfer, async ({ from, to, amount, ms, fault
   const { id, attempt } = ctx.job;
   const now = (at) => attempt === 1 && fault === at;
   await ctx.sql`insert into ledger_starts (job, attempt) values (${id}, ${attempt})`;
-  if (now('throws')) throw new Error('As the proof wants it.');
+  if (now('throws')) throw new Error('Injected by the proof.');
   if (now('exits before')) process.exit(1);
   await delay(ms);
   await ctx.tx(async (sql) => {
-    // In one order, so that two transfers do not wait for each other.
+    // In a fixed order, so that two transfers cannot deadlock.
     for (const [account, change] of [
       [from, -amount],
       [to, amount],
@@ -47,7 +47,7 @@ const runTransfer = implementTask(transfer, async ({ from, to, amount, ms, fault
   if (now('exits after')) process.exit(1);
 });
 
-/** Takes a while without using the processor. */
+/** Waits without using the processor. */
 const pause = defineTask({
   name: 'pause',
   queue: 'pauses',

@@ -1,6 +1,6 @@
 /**
- * A runner is paused in the middle of a job, its session is ended as a firewall or a pulled cable would, and another one
- * does the job. Then it is woken up: it must not complete what it still holds in its hands.
+ * A runner is suspended in the middle of a job, its session is terminated as by a firewall or a pulled cable, and another runner
+ * completes the job. Then the first one is resumed: it must not complete the attempts that it still has.
  */
 
 import type { Sql } from '../../../src/db/sql.ts';
@@ -8,7 +8,7 @@ import { until } from '../until.ts';
 import type { Processes } from './processes.ts';
 
 export interface ZombieResult {
-  /** The attempt that was completed, and how many effects there are. */
+  /** The attempt that completed the job, and the number of effects. */
   readonly attempt: number;
   readonly effects: number;
   /** Milliseconds from the end of the session to the start of the next attempt. */
@@ -21,24 +21,28 @@ export async function proveZombie(
   enqueue: (payload: object) => Promise<number>,
 ): Promise<ZombieResult> {
   const runners = [processes.keep('runner'), processes.keep('runner')];
-  await until('two runners are there', async () => (await runnersOf(sql)).length === 2, 20_000);
+  await until('two runners are registered', async () => (await runnersOf(sql)).length === 2, 20_000);
   const job = await enqueue({ from: 1, to: 2, amount: 5, ms: 1_500, fault: 'none' });
   await until('the job runs', async () => (await find(sql, job)).state === 'running', 5_000);
   const { runner } = await find(sql, job);
-  const paused = (await runnersOf(sql)).find(({ id }) => id === runner);
-  if (paused === undefined) throw new Error('The runner of the job is not there.');
-  process.kill(paused.pid, 'SIGSTOP');
+  const suspended = (await runnersOf(sql)).find(({ id }) => id === runner);
+  if (suspended === undefined) throw new Error('The runner of the job is not registered.');
+  process.kill(suspended.pid, 'SIGSTOP');
   const cutAt = Date.now();
   await sql`
     select pg_terminate_backend(pid) from pg_locks
-    where locktype = 'advisory' and objid = ${paused.id} and granted and objsubid = 2
+    where locktype = 'advisory' and objid = ${suspended.id} and granted and objsubid = 2
   `;
-  await until('another one has done it', async () => (await find(sql, job)).state === 'completed', 10_000);
-  process.kill(paused.pid, 'SIGCONT');
-  // It notices, gives up, and comes back as a new runner, which does the next job.
   await until(
-    'the paused one has begun anew',
-    async () => (await runnersOf(sql)).some(({ pid, id }) => pid === paused.pid && id !== paused.id),
+    'another runner has completed it',
+    async () => (await find(sql, job)).state === 'completed',
+    10_000,
+  );
+  process.kill(suspended.pid, 'SIGCONT');
+  // It notices the loss, aborts its attempts, and registers as a new runner.
+  await until(
+    'the suspended runner has a new number',
+    async () => (await runnersOf(sql)).some(({ pid, id }) => pid === suspended.pid && id !== suspended.id),
     10_000,
   );
   const [next] = await sql`

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createApiClient } from '../../../helpers/api-client.ts';
-import { mustRunByHand } from '../../../helpers/hand-runner.ts';
+import { mustCreateManualRunner } from '../../../helpers/manual-runner.ts';
 import {
   mustMakeKey,
   mustRegister,
@@ -31,7 +31,7 @@ describe('welcoming a user', () => {
     assert.equal(location, `/api/v1/tasks/${answer.body.task_id}`);
     const task = await ada.get(location);
     assert.deepEqual([task.body.task, task.body.state], ['send_email', 'available']);
-    const job = await (await mustRunByHand(api.app.database)).mustClaim('mails');
+    const job = await (await mustCreateManualRunner(api.app.database)).mustClaim('mails');
     assert.deepEqual(job.payload, {
       to: 'ada@example.org',
       subject: 'Strata: Welcome!',
@@ -47,7 +47,7 @@ describe('welcoming a user', () => {
     assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([202]));
     assert.equal(new Set(answers.map(({ body }) => body.task_id)).size, 1);
     assert.equal(await jobsOf(api), 1);
-    const runner = await mustRunByHand(api.app.database);
+    const runner = await mustCreateManualRunner(api.app.database);
     await runner.complete(await runner.mustClaim('mails'), null);
     const later = await ada.post(pathOf(ada.user.id), undefined);
     assert.notEqual(later.body.task_id, answers[0]?.body.task_id);
@@ -58,7 +58,7 @@ describe('welcoming a user', () => {
     const ada = await mustSignIn(api, 'ada');
     const key = { 'idempotency-key': 'k-1' };
     const first = await ada.post(pathOf(ada.user.id), undefined, key);
-    const runner = await mustRunByHand(api.app.database);
+    const runner = await mustCreateManualRunner(api.app.database);
     await runner.complete(await runner.mustClaim('mails'), null);
     const second = await ada.post(pathOf(ada.user.id), undefined, key);
     assert.deepEqual([second.status, second.text], [first.status, first.text]);

@@ -9,18 +9,18 @@ import {
 } from '../../src/jobs/attempt-store.ts';
 import type { AttemptError } from '../../src/jobs/thread/thread-messages.ts';
 
-/** A runner without threads: a test takes jobs and says how each fares. */
-export interface HandRunner {
-  /** Claims the job that is next in its queue. Fails the test if there is none. */
+/** A runner without threads: the test claims jobs and ends each attempt itself. */
+export interface ManualRunner {
+  /** Claims the next job of the queue. Throws if there is none. */
   mustClaim(queue: string): Promise<ClaimedJob>;
   progress(job: ClaimedJob, fraction: number, message?: string): Promise<void>;
   complete(job: ClaimedJob, result: unknown): Promise<void>;
-  /** Fails the attempt, and the job with it unless it is to be tried again after some time. */
+  /** Fails the attempt. The job fails too unless `retryAfterMs` is given. */
   fail(job: ClaimedJob, error: AttemptError, retryAfterMs?: number): Promise<void>;
   endCancelled(job: ClaimedJob): Promise<void>;
 }
 
-export async function mustRunByHand({ sql }: Database): Promise<HandRunner> {
+export async function mustCreateManualRunner({ sql }: Database): Promise<ManualRunner> {
   const runner = 1_000_000;
   await sql`
     insert into job_runners (id, host, pid, version, threads) values (${runner}, 'test', 1, '0.0.0', 1)
