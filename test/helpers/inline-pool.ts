@@ -1,3 +1,4 @@
+import { outcomeOfAbort } from '../../src/jobs/thread/outcome.ts';
 import type { AbortReason, Attempt, Outcome, Progress } from '../../src/jobs/thread/thread-messages.ts';
 import type { ThreadPool } from '../../src/jobs/thread/thread-pool.ts';
 
@@ -30,7 +31,7 @@ export function inlinePool(
         running.set(attempt.id, (reason) => {
           aborted.push({ id: attempt.id, reason });
           controller.abort(reason);
-          resolve({ kind: 'aborted', reason });
+          resolve(outcomeOfAbort(reason, attempt.timeoutMs));
         });
       });
       const worked = Promise.resolve(work(attempt, { signal: controller.signal, progress: onProgress }));

@@ -188,14 +188,7 @@ export function createCompleter(options: CompleterOptions): Completer {
       case 'snoozed':
         return recordSnoozed(job, outcome.delayMs);
       case 'aborted':
-        switch (outcome.reason) {
-          case 'lost':
-            return { kind: 'lost' };
-          case 'timeout':
-            return recordFailed(job, timeoutError(job.timeoutMs), false);
-          default:
-            return recordAborted(job, outcome.reason);
-        }
+        return outcome.reason === 'lost' ? { kind: 'lost' } : recordAborted(job, outcome.reason);
     }
   }
 
@@ -220,10 +213,6 @@ const unrecordable: AttemptError = {
 
 function keyOf({ id, attempt, runner }: ClaimedJob) {
   return { id, attempt, runner };
-}
-
-function timeoutError(timeoutMs: number): AttemptError {
-  return { code: 'timeout', message: `The attempt took longer than ${timeoutMs} ms.` };
 }
 
 /** The outcome for the state that a write left the job in: it may have been cancelled meanwhile. */

@@ -26,7 +26,7 @@ const outcome = z.discriminatedUnion('kind', [
     kind: z.literal('snoozed'),
     delayMs: z.number().min(0).or(z.literal(Number.POSITIVE_INFINITY)),
   }),
-  z.object({ kind: z.literal('aborted'), reason: z.enum(['cancelled', 'timeout', 'drain', 'lost']) }),
+  z.object({ kind: z.literal('aborted'), reason: z.enum(['cancelled', 'drain', 'lost']) }),
 ]);
 
 const progress = z.object({ fraction: z.number().min(0).max(1), message: z.string().max(1_000).nullable() });

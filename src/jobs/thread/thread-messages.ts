@@ -36,8 +36,8 @@ export type Outcome =
   /** Retried if attempts are left, unless `final`. */
   | { readonly kind: 'failed'; readonly error: AttemptError; readonly final: boolean }
   | { readonly kind: 'snoozed'; readonly delayMs: number }
-  /** It ended, on its own or with its thread, because it was aborted. */
-  | { readonly kind: 'aborted'; readonly reason: AbortReason };
+  /** It ended, on its own or with its thread, because it was aborted. A timeout is `failed`. */
+  | { readonly kind: 'aborted'; readonly reason: Exclude<AbortReason, 'timeout'> };
 
 export interface Progress {
   /** From 0 to 1. */
