@@ -1,8 +1,8 @@
 /**
- * Sends every operation of the document with the examples that stand in it, as the docs page would, to a server whose
- * database is empty but for an admin; each must succeed, with a declared status and an answer that its declared schema
- * holds true of. They are sent by the user whom the examples register; what that one may not do, the admin tries.
- * Run as `node examples.mjs <document> <server> <username of the admin>`; both have the password of the examples.
+ * Sends every operation of the document with its examples, like the docs page, to a server whose database contains only an
+ * admin. Each must succeed, with a declared status and a body that matches the declared schema. The caller is the user that
+ * the examples register; where that user gets 403, the admin repeats the request.
+ * Run as `node examples.mjs <document> <server> <username of the admin>`. Both users have the password of the examples.
  */
 
 import assert from 'node:assert/strict';
@@ -17,7 +17,7 @@ const ajv = new Ajv.default({ strict: false, allErrors: true });
 addFormats.default(ajv);
 ajv.addSchema(document, 'document');
 
-/** What cannot succeed as it stands, since it takes what only the server can make, and how it is refused. */
+/** Operations whose examples cannot succeed, since they need a value that only the server creates, and their status. */
 const refusals = new Map([
   ['refresh', 401],
   ['changePassword', 422],
@@ -26,7 +26,7 @@ const refusals = new Map([
   ['endSession', 404],
 ]);
 
-/** First what makes things, then what reads and changes them, then what removes them; last what ends the session. */
+/** Operations that create rows are sent first, then those that read, change and remove them; last those that end the session. */
 const early = ['registerUser', 'login'];
 const order = ['post', 'get', 'put', 'patch', 'delete'];
 const late = ['logout', 'logoutAll', 'deleteUser'];
@@ -48,7 +48,7 @@ for (const { path, method, operation } of operations) {
     if (requestBody?.required) assert(example, `${where} has no example of its body as ${contentType}.`);
     const { url, headers } = fill(path, parameters, where);
     const body = example && encode(example, contentType);
-    // Of a form in parts, fetch names the type itself, with the boundary.
+    // For a multipart form, fetch sets the type, with the boundary.
     if (body && !(body instanceof FormData)) headers.set('content-type', contentType);
     if (isProtected) headers.set('authorization', `Bearer ${token}`);
     let response = await fetch(url, { method: method.toUpperCase(), headers, body });
@@ -89,7 +89,7 @@ function encode(example, contentType) {
     : JSON.stringify(example);
 }
 
-/** The request's address and headers, with the example of each parameter that has one. */
+/** Returns the URL and the headers of a request, with the example of each parameter that has one. */
 function fill(path, parameters, where) {
   const url = new URL(server);
   const headers = new Headers();
@@ -132,7 +132,7 @@ async function check(response, operation, where) {
   assert(validate(JSON.parse(text)), `${where}: ${ajv.errorsText(validate.errors)} in ${text}`);
 }
 
-/** What a stream of events begins with; it would go on for as long as somebody reads it. */
+/** Reads the first event of a stream, which would otherwise go on as long as it is read. */
 async function firstEvent(response) {
   let text = '';
   for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
@@ -142,7 +142,7 @@ async function firstEvent(response) {
   return text;
 }
 
-/** References of the document, for a schema that is compiled outside of it. */
+/** Makes the references of a schema absolute, since it is compiled outside the document. */
 function absolute(schema) {
   return JSON.parse(JSON.stringify(schema).replaceAll('"$ref":"#/', '"$ref":"document#/'));
 }

@@ -1,25 +1,25 @@
 import { noteBody, noteHeaders } from './secret-watch.ts';
 
-/** An answer with its body read: parsed when it is JSON, and as the text that came. */
+/** A response with its body: as received, and parsed if it is JSON. */
 export interface ApiResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** Of any shape: a test fails where it is not as the test says. */
+  /** Untyped: a test fails where the shape differs from its assertions. */
   readonly body: ReturnType<typeof JSON.parse>;
 }
 
 export interface ApiClient {
   get(path: string, headers?: Record<string, string>): Promise<ApiResponse>;
-  /** Sends `body` as JSON; text is sent as it is. */
+  /** Sends `body` as JSON; a string is sent unchanged. */
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiResponse>;
   patch(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiResponse>;
   delete(path: string, headers?: Record<string, string>): Promise<ApiResponse>;
-  /** The same client, which sends these headers too unless a request has its own of the name. */
+  /** Returns a client that also sends these headers. Headers of a request take precedence. */
   withHeaders(headers: Readonly<Record<string, string>>): ApiClient;
 }
 
-/** A client of the API at `base`. Paths stand below it, as they came in `Location` or `Link`. */
+/** Creates a client of the API at `base`. Paths are relative to it, as in `Location` and `Link`. */
 export function createApiClient(base: string, always: Readonly<Record<string, string>> = {}): ApiClient {
   const send = async (method: string, path: string, own: Record<string, string>, body?: unknown) => {
     const headers = { ...always, ...own };
@@ -50,13 +50,13 @@ export function createApiClient(base: string, always: Readonly<Record<string, st
   };
 }
 
-/** The targets of a `Link` header by their relation. */
+/** Returns the targets of the `Link` header by their relation. */
 export function linksOf({ headers }: ApiResponse): Record<string, string> {
   const links = (headers.get('link') ?? '').matchAll(/<([^>]*)>; rel="([^"]*)"/g);
   return Object.fromEntries(Array.from(links, ([, target = '', rel = '']) => [rel, target]));
 }
 
-/** The fields that a problem names, as JSON Pointers. */
+/** Returns the fields that a problem names, as JSON Pointers. */
 export function pointersOf({ body }: ApiResponse): string[] {
   const errors: { pointer: string }[] = body.errors ?? [];
   return errors.map(({ pointer }) => pointer);

@@ -5,15 +5,15 @@ export interface CapturedMail extends Mailer {
   /** Every mail so far. */
   readonly sent: readonly Mail[];
   /**
-   * The next mail to the address that was not received yet and whose subject matches, once it is there. Fails the test
-   * if none comes within 10 s.
+   * Resolves with the next mail to the address whose subject matches and that no earlier call has returned. Fails the test
+   * if none arrives within 10 s.
    */
   mustReceive(to: string, subject?: RegExp): Promise<Mail>;
 }
 
 const timeoutMs = 10_000;
 
-/** A mailer that keeps the mails. The tokens in them are among what must not stand in a log. */
+/** Creates a mailer that keeps the mails. Their tokens are secrets that must not appear in a log. */
 export function captureMail(): CapturedMail {
   const sent: Mail[] = [];
   const received = new Set<Mail>();

@@ -8,14 +8,14 @@ import { parseTarget } from '../../src/http/target.ts';
 export interface TestContextOptions {
   readonly method?: string;
   readonly target?: string;
-  /** Headers as they come from the parser, with lower-case names. */
+  /** Headers as the parser returns them, with lower-case names. */
   readonly headers?: Readonly<Record<string, string>>;
   /** The address of the socket's peer. */
   readonly peer?: string;
   readonly route?: Route;
 }
 
-/** A context around real message objects, for a layer that is tried without a server: nothing is sent. */
+/** Creates a context with real message objects, for testing a layer without a server. Nothing is sent. */
 export function makeContext(options: TestContextOptions = {}): Context {
   const { method = 'GET', target = '/', headers = {}, peer = '127.0.0.1', route } = options;
   const request = new IncomingMessage(new Socket());

@@ -1,6 +1,6 @@
 /**
- * Holds answers against the OpenAPI document: the status is one of the operation's, the body has a documented media type
- * and follows its schema, and so do the headers.
+ * Checks responses against the OpenAPI document: the operation documents the status, the body has a documented media type
+ * and matches its schema, and so do the headers.
  */
 
 import assert from 'node:assert/strict';
@@ -12,18 +12,18 @@ import type { JsonSchema } from '../../src/openapi/schemas.ts';
 
 export interface ReceivedResponse {
   readonly status: number;
-  /** By lower-case name; a field that came several times as its lines. */
+  /** By lower-case name. A repeated field has one entry per line. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   readonly text: string;
 }
 
-/** Fields that any answer may carry, whatever the operation is: framing, security policies, diagnostics. */
+/** Fields that every response may have: framing, security policies, diagnostics. */
 const usual =
   /^(?:date|connection|keep-alive|transfer-encoding|content-(?:type|length|encoding|language|disposition)|vary|cache-control|allow|accept-ranges|x-process-time|server-timing|access-control-.*|cross-origin-.*|content-security-policy|permissions-policy|referrer-policy|strict-transport-security|x-.*|origin-agent-cluster|accept-.*|pragma|expires)$/;
 
 const uriReference = `"pattern":${JSON.stringify("^(?:[A-Za-z0-9._~:/?#@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*$")}`;
 
-/** Returns a function that throws an AssertionError for an answer that the document does not describe. */
+/** Returns a function that throws an AssertionError for a response that the document does not describe. */
 export function createDocumentCheck({ components, paths }: OpenApiDocument) {
   const compiled = new Map<string, z.ZodType>();
 
@@ -32,7 +32,7 @@ export function createDocumentCheck({ components, paths }: OpenApiDocument) {
     const before = compiled.get(text);
     if (before !== undefined) return before;
     const all = JSON.stringify({ ...schema, $defs: components.schemas });
-    // zod reads `uri-reference` as an absolute URL.
+    // zod accepts only absolute URLs as a `uri-reference`.
     const known = all
       .replaceAll('#/components/schemas/', '#/$defs/')
       .replaceAll('"format":"uri-reference"', () => uriReference);
@@ -86,7 +86,7 @@ export function createDocumentCheck({ components, paths }: OpenApiDocument) {
 
 export interface DocumentedOperation {
   readonly method: string;
-  /** `/users/{id}`. */
+  /** Such as `/users/{id}`. */
   readonly template: string;
   readonly operation: Operation;
 }

@@ -1,14 +1,14 @@
 import { request } from 'node:http';
 import { noteHeaders } from './secret-watch.ts';
 
-/** An event as a client of server-sent events gets it (WHATWG HTML, section 9.2.6). */
+/** An event as a client of server-sent events receives it (WHATWG HTML, section 9.2.6). */
 export interface ReceivedEvent {
   readonly id: string;
   readonly event: string;
   readonly data: string;
 }
 
-/** The events of a text; one that is not whole yet is left out. */
+/** Returns the complete events in a text. */
 export function parseEvents(text: string): ReceivedEvent[] {
   const found: ReceivedEvent[] = [];
   let id = '';
@@ -29,22 +29,22 @@ export function parseEvents(text: string): ReceivedEvent[] {
   return found;
 }
 
-/** One connection to a stream of events, or the refusal of it. */
+/** One connection to a stream of events, or its rejection. */
 export interface EventConnection {
   readonly status: number;
   readonly headers: Readonly<Record<string, unknown>>;
-  /** All that has come so far. */
+  /** All events received so far. */
   events(): ReceivedEvent[];
-  /** The same as it came over the wire. */
+  /** The text received so far. */
   text(): string;
-  /** Resolves when the server has ended it: false if it was cut. */
+  /** Resolves when the stream ends: with true if the server ended it, with false if the connection was cut. */
   readonly ended: Promise<boolean>;
-  /** Stops reading for good, and leaves the connection open. */
+  /** Stops reading permanently, and leaves the connection open. */
   pause(): void;
   close(): void;
 }
 
-/** Connects on a connection of its own. Rejects if there is no answer. */
+/** Connects on a new connection. Rejects without a response. */
 export function connectEvents(url: string, headers: Record<string, string> = {}): Promise<EventConnection> {
   noteHeaders(headers);
   return new Promise((resolve, reject) => {
@@ -72,8 +72,8 @@ export function connectEvents(url: string, headers: Record<string, string> = {})
 }
 
 /**
- * Follows a stream as an EventSource does, but for waiting: when it ends, it comes again with the id of the last event,
- * until the answer is another than 200. Resolves with all events and that status.
+ * Follows a stream like an EventSource, but without delays: when the stream ends, it connects again with the id of the last
+ * event, until the status is not 200. Resolves with all events and that status.
  */
 export async function followEvents(
   url: string,

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Resolves when `condition` holds, asking again every few milliseconds. Fails the test if it does not within 30 s. */
+/** Checks `condition` every few milliseconds and resolves when it holds. Fails the test if that takes longer than 30 s. */
 export async function eventually(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 30_000;
   while (!(await condition())) {

@@ -7,17 +7,17 @@ export interface RequestOptions {
   readonly body?: string | Uint8Array;
 }
 
-/** An answer as it came over the wire: nothing is decompressed and no redirect is followed. */
+/** A response as received: not decompressed, and redirects are not followed. */
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly bytes: Buffer;
   readonly text: string;
-  /** The body as JSON, of any shape: a test fails where it is not as the test says. */
+  /** The body as JSON, untyped: a test fails where the shape differs from its assertions. */
   readonly json: ReturnType<typeof JSON.parse>;
 }
 
-/** One request on a connection of its own. Rejects when the connection breaks before the answer is whole. */
+/** Sends one request on a new connection. Rejects if the connection breaks before the response is complete. */
 export function request(port: number, options: RequestOptions = {}): Promise<Answer> {
   const { method = 'GET', path = '/', headers = {}, body } = options;
   return new Promise((resolve, reject) => {

@@ -13,7 +13,7 @@ import { type Answer, type RequestOptions, request } from './http-client.ts';
 
 export interface TestServerOptions {
   readonly routes: readonly Route[];
-  /** The layers inside of the error boundary, which always stands. */
+  /** The layers inside the error boundary, which is always present. */
   readonly layers?: readonly Layer[];
   readonly timed?: boolean;
   readonly captured?: CapturedLog;
@@ -29,15 +29,15 @@ export interface TestServer {
   readonly log: CapturedLog;
   readonly malformed: readonly MalformedReport[];
   /**
-   * Sends bytes on a connection of their own and resolves with all that came back when the server closes it,
-   * or when `until` is found in it.
+   * Sends bytes on a new connection. Resolves with everything received when the server closes the connection or when the
+   * text contains `until`.
    */
   raw(text: string | Buffer, until?: string | RegExp): Promise<string>;
-  /** One request on a connection of its own. */
+  /** Sends one request on a new connection. */
   request(options?: RequestOptions): Promise<Answer>;
 }
 
-/** Starts a real server on port 0 with the given routes and layers; it is closed after the test. */
+/** Starts a real server on port 0 with the given routes and layers, and closes it after the test. */
 export async function mustStartServer(
   t: Pick<TestContext, 'after'>,
   options: TestServerOptions,
@@ -81,7 +81,7 @@ export async function mustStartServer(
   };
 }
 
-/** One connection: writes, reads until the server closes it or `until` has come. */
+/** Opens a connection, writes, and reads until the server closes it or `until` has arrived. */
 export function exchange(port: number, text: string | Buffer, until?: string | RegExp): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.write(text));

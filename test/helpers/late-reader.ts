@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 
 /**
- * Sends bytes on a connection of their own and looks for the answer only when all of them are sent, as simple clients
- * do. Rejects if the server resets the connection meanwhile: then the answer is lost.
+ * Sends bytes on a new connection and reads the response only after all of them are sent, as simple clients do. Rejects if
+ * the server resets the connection before that, since the response is lost then.
  */
 export function sendThenRead(port: number, chunks: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {

@@ -1,9 +1,9 @@
 /**
- * JSON by the letter of RFC 8259, one character at a time: the state is the set of characters that may come next, as
- * a stack of what is still expected. Slow and plain, to compare the parser's fault finder with.
+ * Reads JSON exactly as RFC 8259 defines it, one character at a time. The state is a stack of the parts that are still
+ * expected. It is slow and simple: tests compare the error finder of the parser with it.
  */
 
-/** What the reader waits for. A single character stands for itself. */
+/** The parts that the reader can expect. A single character expects itself. */
 type Expected =
   | 'value'
   | 'value or ]'
@@ -23,7 +23,7 @@ type Expected =
   | 'sign or digit'
   | (string & {});
 
-/** The index of the first character that no JSON text could have there, the length if it ends too early, or undefined. */
+/** Returns the index of the first character that no JSON text can have there, the length if the text ends too early, or undefined. */
 export function errorPosition(text: string): number | undefined {
   const stack: Expected[] = ['value'];
   for (let at = 0; at < text.length; at += 1) {
@@ -32,7 +32,7 @@ export function errorPosition(text: string): number | undefined {
   return stack.every((expected) => endsAnywhere.has(expected)) ? undefined : text.length;
 }
 
-/** A number at the end of the text is whole in these states. */
+/** A number at the end of the text is complete in these states. */
 const endsAnywhere = new Set<Expected>([
   'more digits',
   'integer, maybe more',

@@ -1,7 +1,7 @@
 /**
- * Notes: the resource that tests of the core use where a test needs more than the product's own routes have: pages for
- * everybody, an owner, a scope, versions under If-Match, and Idempotency-Key. The product does not contain it, so tests
- * do not depend on an example feature that a project may delete.
+ * Notes: the resource for tests of the core that need more than the routes of the core: public pages, an owner, a scope,
+ * versions with If-Match, and Idempotency-Key. Only tests have it, so they do not depend on an example feature that a
+ * project may delete.
  */
 
 import type { TestContext } from 'node:test';

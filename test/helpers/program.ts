@@ -22,7 +22,7 @@ export interface Program {
   logged(pattern: RegExp): Promise<string>;
 }
 
-/** The variable by which `test/run.ts` says that it has built `dist/` from the sources as they are. */
+/** The variable that `test/run.ts` sets when it has built `dist/` from the current sources. */
 export const builtVariable = 'STRATA_TEST_BUILT';
 
 /**
@@ -139,7 +139,7 @@ function start(
   return { process: child, ready, management, ended, stdout: () => stdout, stderr: () => stderr, logged };
 }
 
-/** A folder of its own, removed after the test. */
+/** Makes a temporary folder, which is removed after the test. */
 export async function mustMakeFolder(t: Pick<TestContext, 'after'>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'strata-test-'));
   t.after(() => rm(folder, { recursive: true, force: true }));

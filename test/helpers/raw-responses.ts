@@ -1,15 +1,15 @@
-/** An answer as it stands in the bytes that a server sent. */
+/** A response parsed from the bytes that a server sent. */
 export interface RawResponse {
   readonly status: number;
-  /** Header values under lower-case names; a name that stands twice has both values, joined with ", ". */
+  /** Header values by lower-case name. Values of a repeated name are joined with ", ". */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
 /**
- * Takes apart all that came back on one connection, by the framing that the answers themselves declare (RFC 9112,
- * section 6). Throws when a byte is left over or missing: a second answer that nobody asked for does not go unseen.
- * `methods` are those of the requests, for the answers to HEAD have no body whatever they declare.
+ * Splits all bytes received on one connection into responses, by the framing that the responses declare (RFC 9112, section
+ * 6). Throws if a byte is left over or missing, so an unrequested second response does not go unnoticed. `methods` are
+ * those of the requests, since responses to HEAD have no body, whatever they declare.
  */
 export function parseResponses(received: string, methods: readonly string[] = []): RawResponse[] {
   const answers: RawResponse[] = [];

@@ -6,9 +6,9 @@ import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 export interface ReceivedMail {
   readonly from: string;
   readonly to: readonly string[];
-  /** Head and body as they came over the wire. */
+  /** Head and body as received. */
   readonly source: string;
-  /** Who signed in to send it. */
+  /** The user that the client authenticated as. */
   readonly user: unknown;
 }
 
@@ -17,12 +17,12 @@ export interface TestSmtpServer {
   readonly received: readonly ReceivedMail[];
 }
 
-/** A mail server's refusal, with the code of the reply. */
+/** Creates a rejection by the mail server, with the code of the reply. */
 export function smtpReply(responseCode: number, text: string): Error {
   return Object.assign(new Error(text), { responseCode });
 }
 
-/** Starts a real SMTP server on the loopback, until the end of the test. By default it takes everything in plain. */
+/** Starts a real SMTP server on the loopback interface until the end of the test. By default it accepts everything, without TLS. */
 export async function mustStartSmtpServer(
   t: Pick<TestContext, 'after'>,
   options: SMTPServerOptions = {},
@@ -52,7 +52,7 @@ export async function mustStartSmtpServer(
     },
     ...options,
   });
-  // A client that goes away in the middle is what some tests are about.
+  // Some tests disconnect the client in the middle of a mail.
   server.on('error', () => {});
   server.listen(0, '127.0.0.1');
   await once(server.server, 'listening');

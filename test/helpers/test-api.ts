@@ -8,7 +8,7 @@ export interface TestApi extends ApiClient {
   readonly app: TestApp;
 }
 
-/** Starts the whole application over a database of its own, for the length of a test, with a client of its API. */
+/** Starts the whole application with a new database until the end of the test, and a client of its API. */
 export async function mustServeApi(
   t: Pick<TestContext, 'after'>,
   env: Readonly<Record<string, string>> = {},
@@ -17,7 +17,7 @@ export async function mustServeApi(
   return { ...createApiClient(app.url), app };
 }
 
-/** A user as answers show it. */
+/** A user as responses show it. */
 export interface TestUser {
   readonly id: number;
   readonly username: string;
@@ -30,7 +30,7 @@ export interface TestUser {
 
 export const testPassword = 'correct horse battery staple';
 
-/** Registers a user; the address is made of the name. */
+/** Registers a user with an e-mail address made from the name. */
 export async function mustRegister(api: ApiClient, username: string): Promise<TestUser> {
   const user = { username, email: `${username}@example.org`, password: testPassword };
   const { status, text, body } = await api.post('/api/v1/users', user);
@@ -38,10 +38,10 @@ export async function mustRegister(api: ApiClient, username: string): Promise<Te
   return body;
 }
 
-/** Somebody who has signed in: a client of the API that sends the access token with every request. */
+/** A client of the API that sends the access token of its user with every request. */
 export interface SignedIn extends ApiClient {
   readonly user: TestUser;
-  /** What it sends. */
+  /** The headers with the access token. */
   readonly headers: { readonly authorization: string };
 }
 
@@ -50,14 +50,14 @@ export async function mustSignIn(api: ApiClient, username: string): Promise<Sign
   return mustLogIn(api, await mustRegister(api, username));
 }
 
-/** The same with an admin, whom only the operator can make. */
+/** Registers a user, makes the user an admin as the operator does, and signs in. */
 export async function mustSignInAdmin(api: TestApi, username: string): Promise<SignedIn> {
   const user = await mustRegister(api, username);
   await api.app.database.sql`update users set role = 'admin' where id = ${user.id}`;
   return mustLogIn(api, { ...user, role: 'admin' });
 }
 
-/** Signs in a user who is registered, by these helpers unless another password is given. */
+/** Signs in a registered user. The default is the password of these helpers. */
 export async function mustLogIn(
   api: ApiClient,
   user: TestUser,
@@ -69,7 +69,7 @@ export async function mustLogIn(
   return { ...api.withHeaders(headers), user, headers };
 }
 
-/** Makes an API key of somebody who has signed in. */
+/** Creates an API key for a signed-in user. */
 export async function mustMakeKey(owner: SignedIn, scopes: readonly Scope[]): Promise<string> {
   const { status, text, body } = await owner.post('/api/v1/auth/api-keys', { name: 'A program', scopes });
   if (status !== 201) throw new Error(`The API key was not made: ${text}`);

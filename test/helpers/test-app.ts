@@ -9,25 +9,25 @@ import { assertNoSecretIn } from './secret-watch.ts';
 import { testSecret } from './test-secret.ts';
 
 export interface TestAppOptions extends Pick<StartOptions, 'extraRoutes' | 'now' | 'passwords' | 'queue'> {
-  /** Settings beside the test's own, by their names in the environment. */
+  /** Settings beyond those of every test, by their names in the environment. */
   readonly env?: Readonly<Record<string, string>>;
-  /** The database to use; null for none, which is the default. */
+  /** The database to use. The default is null, which means none. */
   readonly databaseUrl?: string | null;
-  /** How mail leaves, instead of to `mails`; null for not at all. */
+  /** The mailer to use instead of `mails`; null disables mail. */
   readonly mailer?: Mailer | null;
 }
 
 export interface TestApp extends RunningServer {
-  /** The prefix of the API at the server: `http://127.0.0.1:1234/api/v1`. */
+  /** The URL of the API, such as `http://127.0.0.1:1234/api/v1`. */
   readonly api: string;
   readonly log: CapturedLog;
-  /** What the application sent by mail. */
+  /** The mails that the application sent. */
   readonly mails: CapturedMail;
 }
 
 /**
- * Starts the whole application on port 0, as `npm start` would but for settings, a cheap password hash and a log
- * in memory. After the test it is stopped, and the test fails if a secret of its traffic stands in the log.
+ * Starts the whole application on port 0 as `npm start` does, except for its settings, a cheap password hash and a log in
+ * memory. Stops it after the test, and fails the test if the log contains a secret of its traffic.
  */
 export async function mustStartApp(
   t: Pick<TestContext, 'after'>,

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import type { Route } from '../../src/http/route.ts';
 import type { Method } from '../../src/http/route-declaration.ts';
 
-/** A route with everything filled in that a test does not speak of: it answers 200 with whatever JSON it returns. */
+/** Creates a route with defaults for everything that a test does not set. It responds 200 with the JSON that the handler returns. */
 export function testRoute(
   method: Method,
   path: string,

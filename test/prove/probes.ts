@@ -1,13 +1,13 @@
 /**
  * `npm run prove -- probes`: the management port answers while no worker can, at most 50 ms later than an empty server.
  *
- * The real program runs with two workers. All of them are blocked, once by a busy loop on their event loops and once
- * by SIGSTOP, and a request to the public port shows that they are: it is answered only afterwards. Meanwhile every
- * path of the management port is asked 100 times, each time on a new connection. `/livez` must stay 200, and `/readyz`
- * must turn 503 and come back.
+ * The real program runs with two workers. The proof blocks both, once with a busy loop on their event loops and once with
+ * SIGSTOP, and a request to the public port shows that they are blocked: it is answered only afterwards. Meanwhile the proof
+ * requests every path of the management port 100 times, each time on a new connection. `/livez` must stay 200, and `/readyz`
+ * must change to 503 and back.
  *
- * In turn with them an empty server is asked, in a process of its own. Where the machine is busy with something else, that
- * server answers late too. So the median and the 95th percentile of each path are compared with those of the empty server.
+ * The proof alternates these requests with requests to an empty server in a process of its own. On a busy machine that server
+ * is slow too, so the proof compares the median and the 95th percentile of each path with those of the empty server.
  */
 
 import assert from 'node:assert/strict';
@@ -50,7 +50,7 @@ async function prove(): Promise<string[]> {
     NODE_OPTIONS: `--import ${join(import.meta.dirname, 'busy-on-signal.mjs')}`,
     BUSY_UNTIL: busyUntil,
     APP_WORKER_TIMEOUT_SECONDS: '300',
-    // Node.js looks at its deadlines before it looks at what has arrived meanwhile.
+    // Node.js checks its timers before it reads what has arrived.
     APP_HEADERS_TIMEOUT_SECONDS: '300',
   });
   const ports = {
@@ -83,7 +83,7 @@ async function startEmptyServer(): Promise<number> {
   return z.int().parse(port);
 }
 
-/** Measures between `block` and `goOn`. Returns what is not as it must be. */
+/** Measures between `block` and `goOn`. Returns the failures. */
 async function whileBlocked(
   what: string,
   ports: Ports,
@@ -113,7 +113,7 @@ async function whileBlocked(
   }
 }
 
-/** Asks every path in turn and prints how long each took. Returns what is not as it must be. */
+/** Requests every path in turn and prints how long each took. Returns the failures. */
 async function measure(what: string, { management, empty }: Ports): Promise<string[]> {
   const asks = [
     ...paths.map((path) => ({ name: path, path, port: management })),
@@ -152,7 +152,7 @@ async function measure(what: string, { management, empty }: Ports): Promise<stri
   ];
 }
 
-/** Waits until `/readyz` has this status, and says how many seconds that took. */
+/** Waits until `/readyz` has this status, and prints how many seconds that took. */
 async function readyTurns({ management }: Ports, status: number): Promise<number> {
   const startedAt = performance.now();
   const seconds = () => (performance.now() - startedAt) / 1000;

@@ -1,6 +1,6 @@
 /**
- * The program in a folder of its own, built as production is, so that a proof can give it parts of its own and deploy new
- * versions of it, good ones and broken ones, while it runs.
+ * The program in a temporary folder, built as for production, so that a proof can add parts to it and deploy new versions of
+ * it, working and broken ones, while it runs.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -13,35 +13,35 @@ import { buildProgram, copyProgram } from '../helpers/program.ts';
 import { testSecret } from '../helpers/test-secret.ts';
 import { until } from './until.ts';
 
-/** What workers run that start from now on: a version that works, by its number, or one that never serves. */
+/** The version that new workers run: the number of a working version, or a version that never serves. */
 export type Version = number | 'throws' | 'hangs';
 
 export interface ProgramCopy {
-  /** Temporary; whatever a proof writes goes here. */
+  /** Temporary. A proof writes its files here. */
   readonly folder: string;
   deploy(version: Version): Promise<void>;
-  /** Starts the program, and resolves when it serves. */
+  /** Starts the program. Resolves when it serves. */
   start(env: Readonly<Record<string, string>>): Promise<RunningProgram>;
-  /** Removes the folder, and kills what still runs. */
+  /** Removes the folder, and kills the processes that still run. */
   remove(): Promise<void>;
 }
 
 export interface RunningProgram {
   readonly url: string;
   readonly process: ChildProcess;
-  /** Resolves when the process has ended, and all those that it has started and that share its output. */
+  /** Resolves when the process and all its child processes that share its output have exited. */
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
-  /** How often an event has been logged so far. */
+  /** Returns how often an event has been logged so far. */
   count(event: string): number;
-  /** The last lines of the log but those of requests, for whoever has to find out why a proof failed. */
+  /** Returns the last lines of the log without those of requests, to find out why a proof failed. */
   recent(): string;
 }
 
 const recentLines = 40;
 
 /**
- * Builds the program in a temporary folder, its sources changed by `change` if a proof needs that. Throws an Error with the
- * words of the builder if it does not build.
+ * Builds the program in a temporary folder. `change` edits the sources before the build. Rejects with an Error that has the
+ * output of the builder if the build fails.
  */
 export async function makeProgramCopy(
   change: (sources: string) => Promise<void> = () => Promise.resolve(),
@@ -101,7 +101,7 @@ async function watch(child: ChildProcess): Promise<RunningProgram> {
     if (recent.length > recentLines) recent.shift();
   });
   const ended = once(child, 'close').then(([code, signal]) => ({ code, signal }));
-  // The primary greets on standard error when all workers serve.
+  // The primary prints its addresses to standard error when all workers serve.
   const greeting = / API +(http:\/\/[^/\s]+)/;
   await until('the program serves', () => greeting.test(complaints) || child.exitCode !== null, 30_000);
   const url = greeting.exec(complaints)?.[1];

@@ -1,4 +1,4 @@
-/** The programs that proofs run, and what a proof says where one is not installed. */
+/** The programs that proofs run, and the message if one is not installed. */
 
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -16,10 +16,10 @@ const packages = {
 
 export type Tool = keyof typeof packages;
 
-/** EX_UNAVAILABLE of sysexits.h: the proof neither held nor failed. */
+/** EX_UNAVAILABLE of sysexits.h: the proof has not run, so it neither passed nor failed. */
 export const exitUnavailable = 69;
 
-/** One sentence for each program that is not on the path. */
+/** Returns one sentence for each program that is not on the path. */
 export function findMissing(tools: readonly Tool[], path: string = process.env.PATH ?? ''): string[] {
   return tools
     .filter((tool) => !path.split(delimiter).some((folder) => isProgram(join(folder, tool))))
