@@ -10,6 +10,7 @@
 
 import * as z from 'zod';
 import { integerParameter } from './parameters.ts';
+import { ok } from './reply.ts';
 
 const position = z.strictObject({ side: z.enum(['older', 'newer']), id: z.int().min(1) });
 
@@ -54,6 +55,19 @@ export interface Page<Item> {
 /** The position of a cursor that `pageQuery` has checked; undefined without one. */
 export function positionOf({ cursor }: PageQuery): Position | undefined {
   return cursor === undefined ? undefined : decodeCursor(cursor);
+}
+
+/** Returns which rows a query asks for, for `keysetCondition` and `keysetOrder` in db/keyset.ts. */
+export function keysetOf(query: PageQuery): { readonly limit: number; readonly from: Position | undefined } {
+  return { limit: query.limit, from: positionOf(query) };
+}
+
+/** The header fields of `pageReply`, for the `responses` of a route. */
+export const pageHeaders = { Link: 'The neighbouring pages (RFC 8288).' };
+
+/** 200 with a page of the collection at `path`: its items, and links to its neighbours with the same filters. */
+export function pageReply<Item>(path: string, query: PageQuery, page: Page<Item>) {
+  return ok(pageBody(page), pageLinks(path, query, page));
 }
 
 /** The body of a page, as `pageOf` declares it. */

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { mayChange, versionTag } from './headers/conditional.ts';
+import type { VersionCondition } from './versioned-row.ts';
 
 /**
  * Schemas of what many routes take outside of the body. A parameter arrives as text, and only plain digits are a
@@ -41,9 +42,6 @@ export const writeConditions = z.object({
 });
 
 /** From those headers to the question that a service asks of the row's version, in the transaction that changes it. */
-export function versionCondition(
-  headers: z.output<typeof writeConditions>,
-  id: number,
-): (version: number) => boolean {
+export function versionCondition(headers: z.output<typeof writeConditions>, id: number): VersionCondition {
   return (version) => mayChange(headers, versionTag(id, version));
 }

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as z from 'zod';
-import { idParameter, integerParameter, versionCondition } from '../../src/http/parameters.ts';
+import {
+  booleanParameter,
+  idParameter,
+  integerParameter,
+  versionCondition,
+} from '../../src/http/parameters.ts';
 
 describe('an id in a path or a query', () => {
   for (const [text, id] of [
@@ -47,6 +52,25 @@ describe('an id in a path or a query', () => {
   it('is an integer of 1 and above in the document', () => {
     const { type, minimum, format } = z.toJSONSchema(idParameter, { io: 'output' });
     assert.deepEqual({ type, minimum, format }, { type: 'integer', minimum: 1, format: 'int64' });
+  });
+});
+
+describe('a boolean in a query', () => {
+  it('is true or false, in these words', () => {
+    assert.equal(booleanParameter.parse('true'), true);
+    assert.equal(booleanParameter.parse('false'), false);
+  });
+
+  for (const text of ['', '1', '0', 'yes', 'True', ' true', ['true', 'false']]) {
+    it(`is refused with one sentence when it is ${JSON.stringify(text)}`, () => {
+      const { error } = booleanParameter.safeParse(text);
+      assert.equal(error?.issues.length, 1);
+      if (typeof text === 'string') assert.equal(error.issues[0]?.message, 'Use true or false.');
+    });
+  }
+
+  it('is a boolean in the document', () => {
+    assert.equal(z.toJSONSchema(booleanParameter, { io: 'output' }).type, 'boolean');
   });
 });
 

@@ -11,6 +11,7 @@ import type { Database } from '../../db/database.ts';
 import { type Keyset, type KeysetPage, keysetPage } from '../../db/keyset.ts';
 import type { BeforeCommit } from '../../db/transaction.ts';
 import { AppError } from '../../errors.ts';
+import { assertVersion, found, type VersionCondition } from '../../http/versioned-row.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { CounterSeries } from '../../observability/metrics/metrics.ts';
 import type { NewPost, PostPatch } from './schema.ts';
@@ -28,8 +29,7 @@ import {
 
 export type { Post };
 
-/** Whether the caller wants the change although the row has this version by now. */
-type VersionCondition = (version: number) => boolean;
+const noun = 'post';
 
 /** Who wants to change a post, and how. */
 export interface PostChange {
@@ -77,7 +77,7 @@ export function createPosts({ database, log, created }: PostsOptions): Posts {
     },
 
     async get(id) {
-      return found(await findPost(sql, id), id);
+      return found(await findPost(sql, id), noun, id);
     },
 
     async list(keyset, authorId) {
@@ -86,7 +86,7 @@ export function createPosts({ database, log, created }: PostsOptions): Posts {
 
     async update({ caller, id, patch, condition }, beforeCommit) {
       const post = await database.transaction(async (tx) => {
-        requireChange(caller, found(await lockPost(tx, id), id), condition);
+        requireChange(caller, found(await lockPost(tx, id), noun, id), condition);
         const updated = await updatePost(tx, id, patch);
         await beforeCommit?.(tx, updated);
         return updated;
@@ -102,7 +102,7 @@ export function createPosts({ database, log, created }: PostsOptions): Posts {
 
     async remove(caller, id, condition) {
       const post = await database.transaction(async (tx) => {
-        const locked = found(await lockPost(tx, id), id);
+        const locked = found(await lockPost(tx, id), noun, id);
         requireChange(caller, locked, condition);
         await deletePost(tx, id);
         return locked;
@@ -112,24 +112,15 @@ export function createPosts({ database, log, created }: PostsOptions): Posts {
   };
 }
 
-function found(post: Post | undefined, id: number): Post {
-  if (post === undefined) throw new AppError('not_found', `There is no post with the id ${id}.`);
-  return post;
-}
-
 /** Refuses who may not change the post, then a version that is not the one the caller has seen. */
-function requireChange(caller: Principal, { author_id, version }: Post, condition: VersionCondition): void {
-  if (!mayActFor(caller, author_id)) {
+function requireChange(caller: Principal, post: Post, condition: VersionCondition): void {
+  if (!mayActFor(caller, post.author_id)) {
     throw new AppError(
       'forbidden',
       'This post is by somebody else: only its author and admins may change it.',
     );
   }
-  if (condition(version)) return;
-  throw new AppError(
-    'precondition_failed',
-    'The post is not in the state that If-Match or If-None-Match asks for: read it again, and repeat with its ETag.',
-  );
+  assertVersion(post, condition, noun);
 }
 
 /** Credentials are believed for some seconds after their user was deleted elsewhere. */

@@ -1,10 +1,10 @@
 import * as z from 'zod';
 import { callerOf } from '../../http/caller.ts';
-import { versionTag } from '../../http/headers/conditional.ts';
-import { pageBody, pageLinks, pageOf, pageQuery, positionOf } from '../../http/pagination.ts';
+import { keysetOf, pageHeaders, pageOf, pageQuery, pageReply } from '../../http/pagination.ts';
 import { idParameter, versionCondition, writeConditions } from '../../http/parameters.ts';
-import { created, noContent, ok } from '../../http/reply.ts';
+import { noContent } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
+import { createdHeaders, rowReplies, shownHeaders } from '../../http/versioned-row.ts';
 import type { Post, Posts } from './posts.ts';
 import { listedPost, maxPostBytes, newPost, post, postPatch } from './schema.ts';
 
@@ -19,13 +19,11 @@ const listQuery = pageQuery.extend({
   author_id: idParameter.optional().meta({ description: 'Only posts of this user.' }),
 });
 const postPage = pageOf(listedPost).meta({ id: 'PostPage' });
-const etag = 'The version of the post, for `If-Match` and `If-None-Match`.';
 
 /** Reading is for everybody; writing is for users, and changing for the author and for admins. */
 export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
-  const shown = (post: Post) => ok(post, { etag: versionTag(post.id, post.version) });
-  const written = (post: Post) =>
-    created(post, `${prefix}/posts/${post.id}`, { etag: versionTag(post.id, post.version) });
+  const path = `${prefix}/posts`;
+  const { shown, created } = rowReplies<Post>(path);
   return [
     route({
       method: 'POST',
@@ -41,15 +39,11 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       maxBody: maxPostBytes,
       example: { title: 'Notes on the engine', body: 'It weaves algebraic patterns.' },
       responses: {
-        201: {
-          description: 'The new post.',
-          schema: post,
-          headers: { Location: 'Where the post is.', ETag: etag },
-        },
+        201: { description: 'The new post.', schema: post, headers: createdHeaders },
       },
       problems: ['database_unavailable'],
       async handler({ body, ctx, recordReply }) {
-        return written(await posts.write(callerOf(ctx), body, recordReply(written)));
+        return created(await posts.write(callerOf(ctx), body, recordReply(created)));
       },
     }),
     route({
@@ -63,16 +57,11 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       auth: 'none',
       query: listQuery,
       responses: {
-        200: {
-          description: 'A page of posts.',
-          schema: postPage,
-          headers: { Link: 'The neighbouring pages (RFC 8288).' },
-        },
+        200: { description: 'A page of posts.', schema: postPage, headers: pageHeaders },
       },
       problems: ['database_unavailable'],
       async handler({ query }) {
-        const page = await posts.list({ limit: query.limit, from: positionOf(query) }, query.author_id);
-        return ok(pageBody(page), pageLinks(`${prefix}/posts`, query, page));
+        return pageReply(path, query, await posts.list(keysetOf(query), query.author_id));
       },
     }),
     route({
@@ -83,7 +72,7 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       tags: ['posts'],
       auth: 'none',
       params,
-      responses: { 200: { description: 'The post.', schema: post, headers: { ETag: etag } } },
+      responses: { 200: { description: 'The post.', schema: post, headers: shownHeaders } },
       problems: ['not_found', 'database_unavailable'],
       async handler({ params }) {
         return shown(await posts.get(params.id));
@@ -107,7 +96,7 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       maxBody: maxPostBytes,
       accepts: ['application/json', 'application/merge-patch+json'],
       example: { title: 'Notes on the analytical engine' },
-      responses: { 200: { description: 'The post as it is now.', schema: post, headers: { ETag: etag } } },
+      responses: { 200: { description: 'The post as it is now.', schema: post, headers: shownHeaders } },
       problems: ['forbidden', 'not_found', 'database_unavailable'],
       async handler({ params, headers, body, ctx, recordReply }) {
         const change = {

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { id, patchOf, text, timestamp } from '../../http/headers/fields.ts';
+import { id, patchOf, shownAs, text, timestamp } from '../../http/headers/fields.ts';
 
 const titleLength = 200;
 const bodyLength = 20_000;
@@ -22,21 +22,13 @@ export type NewPost = Readonly<z.output<typeof newPost>>;
 export const postPatch = patchOf({ title, body }).meta({ id: 'PostPatch' });
 export type PostPatch = Readonly<z.output<typeof postPatch>>;
 
-/** A post as answers show it. The table checks the lengths; here they only inform. */
+/** A post as responses show it. */
 export const post = z
   .object({
     id: id.meta({ description: 'The number of the post.' }),
     author_id: authorId,
-    title: z.string().meta({
-      description: 'What the post is about.',
-      example: 'Notes on the engine',
-      maxLength: titleLength,
-    }),
-    body: z.string().meta({
-      description: 'The text of the post.',
-      example: 'It weaves algebraic patterns.',
-      maxLength: bodyLength,
-    }),
+    title: shownAs(title),
+    body: shownAs(body),
     created_at: timestamp.meta({ description: 'When the post was written.' }),
     updated_at: timestamp.meta({ description: 'When the post was last changed.' }),
   })

@@ -1,5 +1,6 @@
 import { violatedConstraint } from '../../db/database-error.ts';
 import { type Keyset, keysetCondition, keysetOrder } from '../../db/keyset.ts';
+import { patchedColumns } from '../../db/patch.ts';
 import { onlyRow, type Sql } from '../../db/sql.ts';
 import type { NewPost, PostPatch } from './schema.ts';
 
@@ -62,15 +63,10 @@ export async function listPosts(
   return rows.map(({ username, ...post }) => ({ ...post, author: { id: post.author_id, username } }));
 }
 
-/** Changes what the patch has, of a post that is locked; the columns that can be changed are those named here. */
-export async function updatePost(sql: Sql, id: number, { title, body }: PostPatch): Promise<Post> {
+/** Changes a post that is locked. */
+export async function updatePost(sql: Sql, id: number, patch: PostPatch): Promise<Post> {
   const rows = await sql<Post[]>`
-    update posts
-    set
-      title = coalesce(${title ?? null}, title),
-      body = coalesce(${body ?? null}, body),
-      version = version + 1,
-      updated_at = now()
+    update posts set ${patchedColumns(sql, patch, ['title', 'body'])}
     where id = ${id}
     returning ${columns(sql)}`;
   return onlyRow(rows);

@@ -7,6 +7,7 @@ import type { Principal } from '../../auth/principal.ts';
 import type { Database } from '../../db/database.ts';
 import { AppError } from '../../errors.ts';
 import type { EventStream } from '../../http/event-stream.ts';
+import { assertVersion, notFound, type VersionCondition } from '../../http/versioned-row.ts';
 import type { JobStatus } from '../../jobs/job.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import type { Logger } from '../../observability/logger.ts';
@@ -17,6 +18,8 @@ import { createJobWatch } from './watch.ts';
 /** What a route of another feature that starts a task answers, with 202. */
 export { startedTask };
 
+const noun = 'task';
+
 /** Each rejects with `not_found` for a task that there is not or that is not for the caller, and with the database's errors. */
 export interface Tasks {
   get(caller: Principal, id: number): Promise<JobStatus>;
@@ -25,7 +28,7 @@ export interface Tasks {
    * `conflict` for a task that has ended otherwise, and with `precondition_failed` for one at a revision that the caller
    * did not want changed.
    */
-  cancel(caller: Principal, id: number, condition?: (revision: number) => boolean): Promise<JobStatus>;
+  cancel(caller: Principal, id: number, condition?: VersionCondition): Promise<JobStatus>;
   /** See `TaskStreams.open`. */
   watch(
     viewer: Viewer,
@@ -47,7 +50,7 @@ export function createTasks({ database, queue, log }: TasksOptions): Tasks {
 
   async function get(caller: Principal, id: number): Promise<JobStatus> {
     const job = await queue.find(sql, id);
-    if (job === undefined || !maySeeTask(caller, job)) throw unknownTask(id);
+    if (job === undefined || !maySeeTask(caller, job)) throw notFound(noun, id);
     return job;
   }
 
@@ -58,9 +61,9 @@ export function createTasks({ database, queue, log }: TasksOptions): Tasks {
       await get(caller, id);
       const cancelled = await database.transaction(async (tx) => {
         const each = await queue.cancel(tx, id);
-        if (each === undefined) throw unknownTask(id);
+        if (each === undefined) throw notFound(noun, id);
         // Only now is the row locked, so that it has the revision that the condition is asked of.
-        if (!condition(each.job.revision - (each.isChanged ? 1 : 0))) throw anotherRevision();
+        assertVersion({ version: each.job.revision - (each.isChanged ? 1 : 0) }, condition, noun);
         return each;
       });
       const { job, isChanged } = cancelled;
@@ -82,15 +85,4 @@ export function createTasks({ database, queue, log }: TasksOptions): Tasks {
       return streams.open(await get(viewer.caller, id), viewer, lastEventId);
     },
   };
-}
-
-function anotherRevision(): AppError {
-  return new AppError(
-    'precondition_failed',
-    'The task is not in the state that If-Match or If-None-Match asks for: read it again, and repeat with its ETag.',
-  );
-}
-
-function unknownTask(id: number): AppError {
-  return new AppError('not_found', `There is no task with the id ${id}.`);
 }

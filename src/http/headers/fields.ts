@@ -25,6 +25,16 @@ export function text({ min, max }: { readonly min: number; readonly max: number 
     );
 }
 
+/**
+ * Returns the schema by which responses show a text that requests check with `schema`: with its description, its example and
+ * its maximum length, and without its checks. The table checks the text, and a response must not fail because a rule changed.
+ */
+export function shownAs(schema: z.ZodString): z.ZodString {
+  return z
+    .string()
+    .meta({ ...schema.meta(), ...(schema.maxLength !== null && { maxLength: schema.maxLength }) });
+}
+
 /** An e-mail address that mail can be sent to (`mail-address.ts` tells which forms are refused, and why). */
 export const email = z
   .string()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as z from 'zod';
-import { patchOf, text, timestamp } from '../../../src/http/headers/fields.ts';
+import { patchOf, shownAs, text, timestamp } from '../../../src/http/headers/fields.ts';
 
 describe('a text field', () => {
   const name = text({ min: 1, max: 3 });
@@ -21,6 +21,20 @@ describe('a text field', () => {
       assert.equal(name.safeParse(value).error?.issues[0]?.message, message);
     });
   }
+});
+
+it('a text is shown in responses with its description and length, and without its checks', () => {
+  const name = text({ min: 1, max: 3 }).regex(/^a/).meta({ description: 'A name.', example: 'abc' });
+  const shown = shownAs(name);
+  assert.equal(shown.parse('longer than it may be'), 'longer than it may be');
+  const { type, description, example, maxLength, minLength, pattern } = z.toJSONSchema(shown);
+  assert.deepEqual(
+    { type, description, example, maxLength, minLength, pattern },
+    {
+      ...{ type: 'string', description: 'A name.', example: 'abc', maxLength: 3 },
+      ...{ minLength: undefined, pattern: undefined },
+    },
+  );
 });
 
 describe('a timestamp', () => {

@@ -1,11 +1,11 @@
 import * as z from 'zod';
 import { callerOf } from '../../../http/caller.ts';
-import { versionTag } from '../../../http/headers/conditional.ts';
-import { pageBody, pageLinks, pageOf, pageQuery, positionOf } from '../../../http/pagination.ts';
+import { keysetOf, pageHeaders, pageOf, pageQuery, pageReply } from '../../../http/pagination.ts';
 import { idParameter, versionCondition, writeConditions } from '../../../http/parameters.ts';
-import { accepted, created, noContent, ok } from '../../../http/reply.ts';
+import { accepted, noContent } from '../../../http/reply.ts';
 import { type Route, route } from '../../../http/route.ts';
 import type { RouteLimit } from '../../../http/route-declaration.ts';
+import { createdHeaders, rowReplies, shownHeaders } from '../../../http/versioned-row.ts';
 import type { Job } from '../../../jobs/job.ts';
 import { startedTask } from '../../tasks/tasks.ts';
 import { newUser, user, userPatch } from './schema.ts';
@@ -31,13 +31,11 @@ const welcomeLimits: readonly RouteLimit[] = [
   { name: 'welcome-user', by: 'user', quota: 10, windowMs: 3_600_000 },
   { name: 'welcome-address', by: 'address', quota: 10, windowMs: 3_600_000 },
 ];
-const etag = 'The version of the user, for `If-Match` and `If-None-Match`.';
 
 /** Registration is public; the other routes are for the user and for admins. */
 export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: UsersRoutesOptions): Route[] {
-  const shown = (user: User) => ok(user, { etag: versionTag(user.id, user.version) });
-  const registered = (user: User) =>
-    created(user, `${prefix}/users/${user.id}`, { etag: versionTag(user.id, user.version) });
+  const path = `${prefix}/users`;
+  const { shown, created } = rowReplies<User>(path);
   const started = ({ id }: Job) => accepted({ task_id: id }, `${prefix}/tasks/${id}`);
   return [
     route({
@@ -58,16 +56,12 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
         password: 'correct horse battery staple',
       },
       responses: {
-        201: {
-          description: 'The new user.',
-          schema: user,
-          headers: { Location: 'Where the user is.', ETag: etag },
-        },
+        201: { description: 'The new user.', schema: user, headers: createdHeaders },
       },
       problems: ['conflict', 'not_ready', 'database_unavailable'],
       async handler({ body, ctx, recordReply }) {
         const registration = { newUser: body, address: ctx.clientAddress };
-        return registered(await users.register(registration, recordReply(registered)));
+        return created(await users.register(registration, recordReply(created)));
       },
     }),
     route({
@@ -82,16 +76,11 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       roles: ['admin'],
       query: pageQuery,
       responses: {
-        200: {
-          description: 'A page of users.',
-          schema: userPage,
-          headers: { Link: 'The neighbouring pages (RFC 8288).' },
-        },
+        200: { description: 'A page of users.', schema: userPage, headers: pageHeaders },
       },
       problems: ['database_unavailable'],
       async handler({ query }) {
-        const page = await users.list({ limit: query.limit, from: positionOf(query) });
-        return ok(pageBody(page), pageLinks(`${prefix}/users`, query, page));
+        return pageReply(path, query, await users.list(keysetOf(query)));
       },
     }),
     route({
@@ -102,7 +91,7 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       tags: ['users'],
       auth: 'any',
       scopes: ['users:read'],
-      responses: { 200: { description: 'The user.', schema: user, headers: { ETag: etag } } },
+      responses: { 200: { description: 'The user.', schema: user, headers: shownHeaders } },
       problems: ['not_found', 'database_unavailable'],
       async handler({ ctx }) {
         const caller = callerOf(ctx);
@@ -119,7 +108,7 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       auth: 'any',
       scopes: ['users:read'],
       params,
-      responses: { 200: { description: 'The user.', schema: user, headers: { ETag: etag } } },
+      responses: { 200: { description: 'The user.', schema: user, headers: shownHeaders } },
       problems: ['not_found', 'database_unavailable'],
       async handler({ params, ctx }) {
         return shown(await users.get(callerOf(ctx), params.id));
@@ -143,7 +132,7 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       body: userPatch,
       accepts: ['application/json', 'application/merge-patch+json'],
       example: { email: 'ada.lovelace@example.org', current_password: 'correct horse battery staple' },
-      responses: { 200: { description: 'The user as it is now.', schema: user, headers: { ETag: etag } } },
+      responses: { 200: { description: 'The user as it is now.', schema: user, headers: shownHeaders } },
       problems: ['forbidden', 'not_found', 'conflict', 'rate_limited', 'not_ready', 'database_unavailable'],
       async handler({ params, headers, body, ctx, recordReply }) {
         const change = {

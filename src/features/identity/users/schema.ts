@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { roles } from '../../../auth/principal.ts';
-import { id, email as mailAddress, patchOf, text, timestamp } from '../../../http/headers/fields.ts';
+import { id, email as mailAddress, patchOf, shownAs, text, timestamp } from '../../../http/headers/fields.ts';
 
 const username = text({ min: 3, max: 50 })
   .regex(/^[a-zA-Z0-9_]+$/, 'Use letters a to z, digits and underscores only.')
@@ -33,19 +33,12 @@ export const userPatch = patchOf({ username, email, current_password: currentPas
 ]).meta({ id: 'UserPatch' });
 export type UserPatch = Readonly<z.output<typeof userPatch>>;
 
-/** A user as responses show it. The table enforces the lengths; here they only document them. */
+/** A user as responses show it. */
 export const user = z
   .object({
     id: id.meta({ description: 'The number of the user.' }),
-    username: z
-      .string()
-      .meta({ description: 'The name to sign in with.', example: 'ada_lovelace', maxLength: 50 }),
-    email: z.string().meta({
-      description: 'The e-mail address.',
-      example: 'ada@example.org',
-      format: 'email',
-      maxLength: 254,
-    }),
+    username: shownAs(username).meta({ description: 'The name to sign in with.' }),
+    email: shownAs(email).meta({ description: 'The e-mail address.' }),
     email_verified: z
       .boolean()
       .meta({ description: 'Whether the user has shown that mail to this address arrives.' }),

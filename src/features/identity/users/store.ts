@@ -1,6 +1,7 @@
 import type { Role } from '../../../auth/principal.ts';
 import { violatedConstraint } from '../../../db/database-error.ts';
 import { type Keyset, keysetCondition, keysetOrder } from '../../../db/keyset.ts';
+import { patchedColumns } from '../../../db/patch.ts';
 import { foldCase, onlyRow, type Sql } from '../../../db/sql.ts';
 import type { UserPatch } from './schema.ts';
 
@@ -81,18 +82,13 @@ export function listUsers(sql: Sql, keyset: Keyset): Promise<User[]> {
     ${keysetOrder(sql, 'id', keyset)}`;
 }
 
-/**
- * Applies a patch to a locked user. Only the columns that are named here can be changed. A new address is not verified.
- */
-export async function updateUser(sql: Sql, id: number, { username, email }: UserPatch): Promise<User> {
+/** Applies a patch to a locked user. A new address is not verified. */
+export async function updateUser(sql: Sql, id: number, patch: UserPatch): Promise<User> {
   const rows = await sql<User[]>`
     update users
     set
-      username = coalesce(${username ?? null}, username),
-      email = coalesce(${email ?? null}, email),
-      email_verified_at = case when ${email ?? null} <> email then null else email_verified_at end,
-      version = version + 1,
-      updated_at = now()
+      email_verified_at = case when ${patch.email ?? null} <> email then null else email_verified_at end,
+      ${patchedColumns(sql, patch, ['username', 'email'])}
     where id = ${id}
     returning ${columns(sql)}`;
   return onlyRow(rows);

@@ -20,6 +20,7 @@ import type { BeforeCommit } from '../../../db/transaction.ts';
 import { AppError } from '../../../errors.ts';
 import { clientKey } from '../../../http/addresses.ts';
 import { invalidField } from '../../../http/validate.ts';
+import { assertVersion, found, notFound, type VersionCondition } from '../../../http/versioned-row.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import { currentRequest } from '../../../observability/request-context.ts';
 import type { Account } from '../account/account.ts';
@@ -44,8 +45,7 @@ import {
 export { newUser } from './schema.ts';
 export type { User };
 
-/** Whether the caller wants the change if the row has this version. */
-type VersionCondition = (version: number) => boolean;
+const noun = 'user';
 
 /** A change of a user, with its caller and the client's address. */
 export interface UserChange {
@@ -121,7 +121,7 @@ export function createUsers(options: UsersOptions): Users {
 
     async get(caller, id) {
       assertMayActFor(caller, id);
-      return found(await findUser(sql, id), id);
+      return found(await findUser(sql, id), noun, id);
     },
 
     async list(keyset) {
@@ -149,7 +149,7 @@ export function createUsers(options: UsersOptions): Users {
         return explainConflict(patch, id, () =>
           database.transaction(async (tx) => {
             const former = await lockForChange(tx, caller, id);
-            requireVersion(former, condition);
+            assertVersion(former, condition, noun);
             if (comparedHash !== undefined && (await findPasswordHash(tx, id)) !== comparedHash)
               return undefined;
             const user = await updateUser(tx, id, patch);
@@ -165,7 +165,7 @@ export function createUsers(options: UsersOptions): Users {
       assertMayActFor(caller, id);
       const user = await database.transaction(async (tx) => {
         const locked = await lockForChange(tx, caller, id);
-        requireVersion(locked, condition);
+        assertVersion(locked, condition, noun);
         await deleteUser(tx, id);
         return locked;
       });
@@ -182,7 +182,7 @@ export function createUsers(options: UsersOptions): Users {
   async function lockForChange(tx: Sql, caller: Principal, id: number): Promise<User> {
     const check = () => (caller.kind === 'session' ? auth.requireAuthority(tx, caller) : undefined);
     if (caller.userId < id) await check();
-    const user = found(await lockUser(tx, id), id);
+    const user = found(await lockUser(tx, id), noun, id);
     if (caller.userId >= id) await check();
     return user;
   }
@@ -208,7 +208,7 @@ export function createUsers(options: UsersOptions): Users {
     const hash = await attempts.underPermit({ userId: id, address }, () =>
       comparePassword(id, address, patch),
     );
-    await attempts.succeeded(found(await findUser(sql, id), id), address);
+    await attempts.succeeded(found(await findUser(sql, id), noun, id), address);
     return hash;
   }
 
@@ -243,29 +243,12 @@ export function createUsers(options: UsersOptions): Users {
 }
 
 function assertMayActFor(caller: Principal, id: number): void {
-  if (!mayActFor(caller, id)) throw unknownUser(id);
-}
-
-function found(user: User | undefined, id: number): User {
-  if (user === undefined) throw unknownUser(id);
-  return user;
-}
-
-function unknownUser(id: number): AppError {
-  return new AppError('not_found', `There is no user with the id ${id}.`);
+  if (!mayActFor(caller, id)) throw notFound(noun, id);
 }
 
 /** Returns the fields that a patch changes, for the log. */
 function changedFields(patch: UserPatch): string[] {
   return (['username', 'email'] as const).filter((field) => patch[field] !== undefined);
-}
-
-function requireVersion({ version }: User, condition: VersionCondition): void {
-  if (condition(version)) return;
-  throw new AppError(
-    'precondition_failed',
-    'The user is not in the state that If-Match or If-None-Match asks for: read it again, and repeat with its ETag.',
-  );
 }
 
 function assertNotTaken(fields: readonly UniqueField[]): void {
