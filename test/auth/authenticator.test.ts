@@ -29,8 +29,8 @@ const robot: ApiKeyPrincipal = {
   scopes: new Set(['users:read']),
 };
 
-/** An authenticator over tables that the test can change, and a clock that stands where the test puts it. */
-function world() {
+/** Creates an authenticator over tables that the test can change, with a clock that the test sets. */
+function setUp() {
   const clock = { seconds: start };
   const sessions = new Map([[ada.sessionId, ada]]);
   const keys = new Map([['sak_robot', robot]]);
@@ -65,8 +65,8 @@ const refused = (reason: string) => (error: unknown) => {
 };
 
 describe('an access token', () => {
-  it('stands for the user of its session, as the database has the user now', async () => {
-    const { sessions, bearer, clock } = world();
+  it('an access token gives the current user of its session in the database', async () => {
+    const { sessions, bearer, clock } = setUp();
     assert.equal(await bearer(token), ada);
     const admin = { ...ada, role: 'admin', username: 'countess' } as const;
     sessions.set(ada.sessionId, admin);
@@ -74,22 +74,22 @@ describe('an access token', () => {
     assert.equal(await bearer(token), admin);
   });
 
-  it('is known without a promise when it was checked a moment ago', async () => {
-    const { authenticator, bearer, loads } = world();
+  it('an access token that was just checked is identified synchronously', async () => {
+    const { authenticator, bearer, loads } = setUp();
     await bearer(token);
     assert.equal(authenticator.identify({ kind: 'bearer', token }), ada);
     assert.equal(loads.length, 1);
   });
 
-  it('is checked once for 50 requests that come at the same time', async () => {
-    const { bearer, loads } = world();
+  it('50 concurrent requests with an access token share one look-up', async () => {
+    const { bearer, loads } = setUp();
     const principals = await Promise.all(Array.from({ length: 50 }, () => bearer(token)));
     assert.deepEqual(new Set(principals), new Set([ada]));
     assert.equal(loads.length, 1);
   });
 
-  it('is refused when its session is over, once the last check is old enough', async () => {
-    const { sessions, bearer, clock } = world();
+  it('an access token whose session is over is rejected after the recheck time', async () => {
+    const { sessions, bearer, clock } = setUp();
     await bearer(token);
     sessions.clear();
     assert.equal(await bearer(token), ada);
@@ -97,13 +97,13 @@ describe('an access token', () => {
     await assert.rejects(bearer(token), refused('session_over'));
   });
 
-  it('is refused when its session is of another user than it says', async () => {
-    const { bearer } = world();
+  it('an access token is rejected if its session belongs to another user', async () => {
+    const { bearer } = setUp();
     await assert.rejects(bearer(tokenOf('2', ada.sessionId)), refused('session_over'));
   });
 
-  it('is refused after its end, though its session goes on, and asks the database no more', async () => {
-    const { bearer, clock, loads } = world();
+  it('an expired access token of a running session is rejected without a look-up', async () => {
+    const { bearer, clock, loads } = setUp();
     clock.seconds = start + lifetimeSeconds - 1;
     assert.equal(await bearer(token), ada);
     clock.seconds = start + lifetimeSeconds + options.leewaySeconds;
@@ -111,8 +111,8 @@ describe('an access token', () => {
     assert.equal(loads.length, 1);
   });
 
-  it('is refused without a question to the database when it is not of this server', async () => {
-    const { bearer, loads } = world();
+  it('an access token of another server is rejected without a look-up', async () => {
+    const { bearer, loads } = setUp();
     await assert.rejects(bearer(tokenOf('1', ada.sessionId, otherJwt)), refused('unknown_key'));
     await assert.rejects(bearer(`${token.slice(0, -4)}AAAA`), refused('bad_signature'));
     await assert.rejects(bearer('sak_robot'), refused('malformed'));
@@ -120,7 +120,7 @@ describe('an access token', () => {
     assert.deepEqual(loads, []);
   });
 
-  it('is not refused when the database cannot say: its error is handed on', async () => {
+  it('an error of the database does not reject the access token, and passes unchanged', async () => {
     const away = new AppError('database_unavailable', 'The database is away.');
     const authenticator = createAuthenticator({
       jwt,
@@ -139,8 +139,8 @@ describe('an access token', () => {
 });
 
 describe('an API key', () => {
-  it('stands for whom the database says, and is asked for again after the stated time', async () => {
-    const { apiKey, keys, clock } = world();
+  it('an API key gives its principal in the database, and is looked up again after the recheck time', async () => {
+    const { apiKey, keys, clock } = setUp();
     assert.equal(await apiKey('sak_robot'), robot);
     keys.clear();
     assert.equal(await apiKey('sak_robot'), robot);
@@ -148,15 +148,15 @@ describe('an API key', () => {
     await assert.rejects(apiKey('sak_robot'), refused('unknown_api_key'));
   });
 
-  it('is no access token, and an access token is no API key, though both were checked a moment ago', async () => {
-    const { bearer, apiKey } = world();
+  it('a cached API key is not accepted as an access token, nor a cached access token as an API key', async () => {
+    const { bearer, apiKey } = setUp();
     await Promise.all([bearer(token), apiKey('sak_robot')]);
     await assert.rejects(bearer('sak_robot'), refused('malformed'));
     await assert.rejects(apiKey(token), refused('unknown_api_key'));
   });
 });
 
-describe('whoever is forgotten', () => {
+describe('a forgotten credential', () => {
   const ways: [what: string, forget: (authenticator: Authenticator) => void, left: string[]][] = [
     ['by the session', (authenticator) => authenticator.forgetSession(ada.sessionId), ['key']],
     ['by the API key', (authenticator) => authenticator.forgetApiKey(robot.keyId), ['token']],
@@ -166,8 +166,8 @@ describe('whoever is forgotten', () => {
     ['by another user', (authenticator) => authenticator.forgetUser(2), ['token', 'key']],
   ];
   for (const [what, forget, left] of ways) {
-    it(`${what} is asked for again at once, and nobody else`, async () => {
-      const { authenticator, sessions, keys, bearer, apiKey } = world();
+    it(`only credentials forgotten ${what} are looked up again`, async () => {
+      const { authenticator, sessions, keys, bearer, apiKey } = setUp();
       await Promise.all([bearer(token), apiKey('sak_robot')]);
       sessions.clear();
       keys.clear();

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { decodeBase64url, encodeBase64url } from '../../src/auth/base64url.ts';
 
 describe('base64url', () => {
-  it('encodes as RFC 7515, appendix C, does', () => {
+  it('the encoding is that of RFC 7515, appendix C', () => {
     assert.deepEqual(decodeBase64url('A-z_4ME'), Buffer.from([3, 236, 255, 224, 193]));
     assert.equal(
       encodeBase64url('{"typ":"JWT",\r\n "alg":"HS256"}'),
@@ -15,8 +15,8 @@ describe('base64url', () => {
   const refused: [what: string, text: string][] = [
     ['padding', 'Zg=='],
     ['the alphabet of plain base64', 'A+z/4ME'],
-    ['bits that are left over', 'Zh'],
-    ['a length that no bytes have', 'A'],
+    ['leftover bits', 'Zh'],
+    ['an impossible length', 'A'],
     ['a space', 'Zm 9v'],
     ['a space at the end', 'Zm9v '],
     ['a line feed', 'Zm9v\n'],
@@ -27,10 +27,10 @@ describe('base64url', () => {
     ['a dot', 'Zm9v.'],
   ];
   for (const [what, text] of refused) {
-    it(`refuses ${what}`, () => assert.equal(decodeBase64url(text), undefined));
+    it(`the decoder rejects ${what}`, () => assert.equal(decodeBase64url(text), undefined));
   }
 
-  it('takes every encoding that Node makes, and gives the same bytes', () => {
+  it('the decoder accepts every encoding of Node, and returns the same bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array(), (bytes) => {
         const decoded = decodeBase64url(Buffer.from(bytes).toString('base64url'));
@@ -39,7 +39,7 @@ describe('base64url', () => {
     );
   });
 
-  it('takes no two texts for the same bytes', () => {
+  it('no two texts decode to the same bytes', () => {
     const character = fc.constantFrom(...'AZaz059-_+/= \n.');
     fc.assert(
       fc.property(fc.string({ unit: character, maxLength: 8 }), (text) => {

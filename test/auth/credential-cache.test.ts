@@ -7,8 +7,8 @@ import { createDeferred, type Deferred } from '../../src/concurrency/deferred.ts
 
 const recheckMs = 15;
 
-/** A cache over a table of principals, whose look-ups are answered when the test says so, with what was true when they began. */
-function world(options: { recheckMs?: number; maxEntries?: number } = {}) {
+/** Creates a cache over a table of principals. The test completes the look-ups, with the state at their start. */
+function setUp(options: { recheckMs?: number; maxEntries?: number } = {}) {
   const clock = { now: 1000 };
   const rows = new Map<string, { readonly endsAt: number }>();
   const lookUps: { readonly credential: string; readonly end: Deferred<void> }[] = [];
@@ -28,12 +28,12 @@ function world(options: { recheckMs?: number; maxEntries?: number } = {}) {
       });
     },
   });
-  /** Answers every look-up that is under way. */
+  /** Completes every look-up in progress. */
   const settle = async () => {
     for (const { end } of lookUps) end.resolve();
     await settled();
   };
-  /** Asks, and answers the look-up if there is one. Says who it is, and whether there was one. */
+  /** Gets a credential and completes its look-up. Returns the principal, and whether there was a look-up. */
   const ask = async (credential: string) => {
     const before = lookUps.length;
     const answer = Promise.resolve(cache.get(credential)).catch(() => 'refused');
@@ -44,9 +44,9 @@ function world(options: { recheckMs?: number; maxEntries?: number } = {}) {
   return { clock, rows, lookUps, cache, add, ask, settle };
 }
 
-describe('a credential that must be looked up now', () => {
-  it('is looked up although it is known, and is known afterwards', async () => {
-    const { cache, lookUps, add, ask, settle } = world();
+describe('getNow', () => {
+  it('getNow looks up a cached credential, and caches the result', async () => {
+    const { cache, lookUps, add, ask, settle } = setUp();
     add('ada');
     await ask('ada');
     const answer = cache.getNow('ada');
@@ -56,8 +56,8 @@ describe('a credential that must be looked up now', () => {
     assert.equal(cache.get('ada'), 'ada');
   });
 
-  it('is unknown to everybody as soon as its look-up finds it refused', async () => {
-    const { cache, rows, add, ask, settle } = world();
+  it('getNow removes a credential from the cache when its look-up rejects it', async () => {
+    const { cache, rows, add, ask, settle } = setUp();
     add('ada');
     await ask('ada');
     rows.delete('ada');
@@ -68,7 +68,7 @@ describe('a credential that must be looked up now', () => {
     assert.deepEqual(await ask('ada'), { principal: 'refused', lookedUp: true });
   });
 
-  it('stays known when the look-up fails without an answer', async () => {
+  it('getNow keeps the cached credential when the look-up fails', async () => {
     let isAway = false;
     const cache = createCredentialCache<string>({
       recheckMs,
@@ -87,9 +87,9 @@ describe('a credential that must be looked up now', () => {
   });
 });
 
-describe('a credential that was looked up a moment ago', () => {
-  it('is known without a promise, until its look-up is as old as it may be', async () => {
-    const { cache, clock, add, ask } = world();
+describe('a cached credential', () => {
+  it('a cached credential is returned synchronously until its look-up is too old', async () => {
+    const { cache, clock, add, ask } = setUp();
     add('ada');
     assert.deepEqual(await ask('ada'), { principal: 'ada', lookedUp: true });
     clock.now += recheckMs - 1;
@@ -98,8 +98,8 @@ describe('a credential that was looked up a moment ago', () => {
     assert.deepEqual(await ask('ada'), { principal: 'ada', lookedUp: true });
   });
 
-  it('counts its age from the start of the look-up, however long that took', async () => {
-    const { cache, clock, add, ask, settle } = world();
+  it('the age of a cached credential counts from the start of its look-up', async () => {
+    const { cache, clock, add, ask, settle } = setUp();
     add('ada');
     const answer = cache.get('ada');
     clock.now += recheckMs - 1;
@@ -110,8 +110,8 @@ describe('a credential that was looked up a moment ago', () => {
     assert.equal((await ask('ada')).lookedUp, true);
   });
 
-  it('is not known after its own end', async () => {
-    const { clock, add, ask } = world();
+  it('a cached credential is not valid after its own expiry', async () => {
+    const { clock, add, ask } = setUp();
     add('ada', clock.now + 5);
     assert.equal((await ask('ada')).principal, 'ada');
     clock.now += 4;
@@ -120,16 +120,16 @@ describe('a credential that was looked up a moment ago', () => {
     assert.deepEqual(await ask('ada'), { principal: 'refused', lookedUp: true });
   });
 
-  it('is not believed when the clock is set back to before its look-up', async () => {
-    const { clock, add, ask } = world();
+  it('a cached credential is ignored when the clock is set back to before its look-up', async () => {
+    const { clock, add, ask } = setUp();
     add('ada');
     await ask('ada');
     clock.now -= 1;
     assert.deepEqual(await ask('ada'), { principal: 'ada', lookedUp: true });
   });
 
-  it('is looked up every time where nothing is to be believed for any time', async () => {
-    const { add, ask, cache, lookUps } = world({ recheckMs: 0 });
+  it('with a recheck time of 0 every request looks up', async () => {
+    const { add, ask, cache, lookUps } = setUp({ recheckMs: 0 });
     add('ada');
     await ask('ada');
     assert.equal((await ask('ada')).lookedUp, true);
@@ -140,8 +140,8 @@ describe('a credential that was looked up a moment ago', () => {
 });
 
 describe('a look-up', () => {
-  it('is one for all who ask meanwhile', async () => {
-    const { cache, add, settle, lookUps } = world();
+  it('concurrent requests share one look-up', async () => {
+    const { cache, add, settle, lookUps } = setUp();
     add('ada');
     const answers = Array.from({ length: 50 }, () => cache.get('ada'));
     await settle();
@@ -149,8 +149,8 @@ describe('a look-up', () => {
     assert.equal(lookUps.length, 1);
   });
 
-  it('is not for who asks when it has become too old, and then does not replace what is newer', async () => {
-    const { cache, clock, add, rows, lookUps } = world();
+  it('a look-up that is too old is not shared, and does not replace a newer result', async () => {
+    const { cache, clock, add, rows, lookUps } = setUp();
     add('ada');
     const early = cache.get('ada');
     rows.delete('ada');
@@ -164,8 +164,8 @@ describe('a look-up', () => {
     assert.notEqual(cache.get('ada'), 'ada');
   });
 
-  it('is not for who asks after the end of what it finds, and is done again for them', async () => {
-    const { cache, clock, add, settle, lookUps } = world();
+  it('a request after the expiry of the found credential looks up again', async () => {
+    const { cache, clock, add, settle, lookUps } = setUp();
     add('ada', clock.now + 5);
     const early = cache.get('ada');
     clock.now += 5;
@@ -177,17 +177,17 @@ describe('a look-up', () => {
     assert.equal(lookUps.length, 2);
   });
 
-  it('that fails is forgotten, and the next who asks tries again', async () => {
-    const { ask, add } = world();
+  it('a failed look-up is not cached, and the next request tries again', async () => {
+    const { ask, add } = setUp();
     assert.deepEqual(await ask('ada'), { principal: 'refused', lookedUp: true });
     add('ada');
     assert.deepEqual(await ask('ada'), { principal: 'ada', lookedUp: true });
   });
 });
 
-describe('to forget', () => {
-  it('makes the next who asks look up, for those who are meant and for nobody else', async () => {
-    const { cache, add, ask } = world();
+describe('forget', () => {
+  it('after forget, only the matching principals are looked up again', async () => {
+    const { cache, add, ask } = setUp();
     for (const name of ['ada', 'grace']) {
       add(name);
       await ask(name);
@@ -197,8 +197,8 @@ describe('to forget', () => {
     assert.equal((await ask('ada')).lookedUp, true);
   });
 
-  it('keeps the answer of a look-up under way from those who ask afterwards', async () => {
-    const { cache, add, rows, settle } = world();
+  it('after forget, a look-up in progress is not used for later requests', async () => {
+    const { cache, add, rows, settle } = setUp();
     add('ada');
     const before = cache.get('ada');
     rows.delete('ada');
@@ -210,9 +210,9 @@ describe('to forget', () => {
   });
 });
 
-describe('of more credentials than there is room for', () => {
-  it('those go first whose look-up is longest ago', async () => {
-    const { clock, add, ask } = world({ maxEntries: 3 });
+describe('a full cache', () => {
+  it('a full cache evicts the credential with the oldest look-up', async () => {
+    const { clock, add, ask } = setUp({ maxEntries: 3 });
     for (const name of ['a', 'b', 'c', 'd']) {
       add(name);
       await ask(name);
@@ -223,8 +223,8 @@ describe('of more credentials than there is room for', () => {
     assert.deepEqual(lookedUp, [false, false, false, true]);
   });
 
-  it('one that was looked up again is as young as that', async () => {
-    const { clock, add, ask } = world({ maxEntries: 2 });
+  it('a repeated look-up renews the age of a credential', async () => {
+    const { clock, add, ask } = setUp({ maxEntries: 2 });
     for (const [name, time] of [
       ['a', 0],
       ['b', recheckMs - 1],
@@ -249,12 +249,12 @@ const step = fc.oneof(
   }),
 );
 
-it('nobody is let in later than the stated time after a revocation, at all after one here, or after the end', async () => {
+it('no credential is accepted after the recheck time of a revocation, after a local forget, or after its expiry', async () => {
   const property = fc.asyncProperty(
     fc.array(step, { maxLength: 60 }),
     fc.array(fc.integer({ min: 0, max: 100 }), { minLength: names.length, maxLength: names.length }),
     async (steps, lifetimes) => {
-      const { cache, clock, rows, lookUps, add, settle } = world({ maxEntries: 2 });
+      const { cache, clock, rows, lookUps, add, settle } = setUp({ maxEntries: 2 });
       const ends = new Map(names.map((name, index) => [name, clock.now + (lifetimes[index] ?? 0)]));
       for (const [name, endsAt] of ends) add(name, endsAt);
       const revoked = new Map<string, { readonly at: number; readonly here: boolean }>();
@@ -281,7 +281,7 @@ it('nobody is let in later than the stated time after a revocation, at all after
           revoked.set(each.name, { at: Math.min(clock.now, revoked.get(each.name)?.at ?? Infinity), here });
         }
       }
-      // Who joined a look-up that turned out to be of no use begins another one.
+      // A request that joined a look-up with an expired result starts another one.
       for (let round = 0; round < 2; round += 1) await settle();
       await Promise.all(checks);
     },

@@ -43,11 +43,11 @@ describe('a compact JWS', () => {
   for (const { source, key, header, payload, token } of vectors) {
     const secret = createSecretKey(Buffer.from(key, 'base64url'));
 
-    it(`is signed letter for letter as in ${source}`, () => {
+    it(`the signature is exactly that of ${source}`, () => {
       assert.equal(signCompact(encodeBase64url(header), payload, 'HS256', secret), token);
     });
 
-    it(`is verified as in ${source}, and not with another algorithm or another key`, () => {
+    it(`the JWS of ${source} is valid, but not with another algorithm or another key`, () => {
       const jws = splitCompact(token);
       assert.ok(jws);
       assert.equal(isSigned(jws, 'HS256', secret), true);
@@ -56,7 +56,7 @@ describe('a compact JWS', () => {
     });
   }
 
-  it('has three parts', () => {
+  it('a compact JWS has exactly three parts', () => {
     assert.deepEqual(splitCompact('a.b.c'), {
       header: 'a',
       payload: 'b',

@@ -1,6 +1,6 @@
 /**
- * Tokens with something changed: none verifies, none fails in another way than it should, and none takes long. The
- * changes are made to the text of a good token, and also below the signature, by somebody who has the key.
+ * Modified tokens: none is valid, each is rejected with a TokenError, and none takes long. The modifications are made to
+ * the text of a valid token, and also to signed content, as by an attacker who has the key.
  */
 
 import assert from 'node:assert/strict';
@@ -28,7 +28,7 @@ const jwt = createJwt({
 const good = jwt.sign({ subject: '42', sessionId: claims.sid, lifetimeSeconds: 600 }, now);
 const header = decodePart(good, 0);
 
-/** Whether it is taken; throws what is not a TokenError. */
+/** Returns whether the token is accepted. Throws any error other than a TokenError. */
 function isTaken(token: string): boolean {
   try {
     jwt.verify(token, now);
@@ -39,7 +39,7 @@ function isTaken(token: string): boolean {
   }
 }
 
-/** The quickest of some tries in milliseconds, since on a busy machine any one of them may be interrupted. */
+/** Returns the fastest of several runs in milliseconds, because a busy machine may interrupt single runs. */
 function quickest(token: string): number {
   let best = Number.POSITIVE_INFINITY;
   for (let tries = 0; tries < 10 && best >= 0.5; tries += 1) {
@@ -72,7 +72,7 @@ const mutation: fc.Arbitrary<string> = fc.oneof(
   position.map((at) => good.slice(0, at) + good.slice(at).toUpperCase()),
 );
 
-/** The good token with one bit of the bytes of one part turned. */
+/** Returns the valid token with one bit of one part flipped. */
 function flipBit(part: number, byte: number, bit: number): string {
   const parts = good.split('.');
   const bytes = Buffer.from(parts[part] ?? '', 'base64url');
@@ -80,8 +80,8 @@ function flipBit(part: number, byte: number, bit: number): string {
   return parts.with(part, bytes.toString('base64url')).join('.');
 }
 
-describe('a token that is changed anywhere', () => {
-  it('is refused, with a TokenError, in less than a millisecond', () => {
+describe('a modified token', () => {
+  it('a modified token is rejected with a TokenError in less than a millisecond', () => {
     fc.assert(
       fc.property(mutation, (token) => {
         assert.equal(isTaken(token), token === good);
@@ -91,7 +91,7 @@ describe('a token that is changed anywhere', () => {
     );
   });
 
-  it('is refused for each letter and each other letter of the alphabet that could stand there', () => {
+  it('a token is rejected with any letter replaced by any other letter of the alphabet', () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
     const signature = good.lastIndexOf('.') + 1;
     for (let at = signature; at < good.length; at += 1) {
@@ -102,7 +102,7 @@ describe('a token that is changed anywhere', () => {
   });
 });
 
-describe('a token that is signed well', () => {
+describe('a token with a valid signature', () => {
   const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array));
   const json = fc.json({ maxDepth: 3 });
   const changed = (of: object) =>
@@ -110,7 +110,7 @@ describe('a token that is signed well', () => {
       .tuple(fc.constantFrom(...Object.keys(of)), fc.jsonValue())
       .map(([name, value]) => ({ ...of, [name]: value }));
 
-  it('and holds anything else is refused with a TokenError, or has claims of the right types', () => {
+  it('a token with any signed content is rejected with a TokenError, or has claims of the right types', () => {
     const payload = fc.oneof(bytes, json, changed(claims));
     const headers = fc.oneof(fc.constant(header), bytes, json, changed(header));
     fc.assert(
@@ -127,13 +127,13 @@ describe('a token that is signed well', () => {
     );
   });
 
-  it('in letters that are not base64url is refused', () => {
+  it('a token with letters outside base64url is rejected', () => {
     const letters = fc.string({ unit: 'binary-ascii', maxLength: 30 });
     fc.assert(fc.property(letters, letters, (header, payload) => !isTaken(signParts(header, payload))));
   });
 });
 
-it('text without any order is refused with a TokenError', () => {
+it('arbitrary text is rejected with a TokenError', () => {
   const text = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 300 }),
     fc.array(fc.base64String(), { maxLength: 5 }).map((parts) => parts.join('.')),
@@ -141,21 +141,21 @@ it('text without any order is refused with a TokenError', () => {
   fc.assert(fc.property(text, (token) => !isTaken(token)));
 });
 
-describe('a token that is made to be slow is refused in less than a millisecond:', () => {
+describe('a token that is meant to be slow to parse is rejected in less than a millisecond:', () => {
   const deep = (open: string, close: string, times: number) =>
     `{"a":${open.repeat(times)}1${close.repeat(times)}}`;
   const table: [what: string, header: string][] = [
-    ['lists in lists', deep('[', ']', 1450)],
-    ['objects in objects', deep('{"a":', '}', 480)],
+    ['nested lists', deep('[', ']', 1450)],
+    ['nested objects', deep('{"a":', '}', 480)],
     ['lists that are never closed', '['.repeat(2900)],
     ['many members', `{${Array.from({ length: 350 }, (_, index) => `"${index}":0`).join()}}`],
     ['many escapes', `{"a":"${'\\u0022'.repeat(480)}"}`],
     ['many quotation marks', '"'.repeat(2900)],
-    ['a text that never ends', `{"a":"${'\\\\'.repeat(1400)}`],
+    ['an unterminated text', `{"a":"${'\\\\'.repeat(1400)}`],
     ['a long number', `{"a":${'9'.repeat(2900)}}`],
   ];
   for (const [what, header] of table) {
-    it(what, () => {
+    it(`a token with ${what} is rejected fast`, () => {
       const token = `${encodePart(header)}.e30.AA`;
       assert.ok(token.length > 3000 && token.length <= 4096);
       assert.equal(isTaken(token), false);
@@ -163,7 +163,7 @@ describe('a token that is made to be slow is refused in less than a millisecond:
     });
   }
 
-  it('a megabyte of anything', () => {
+  it('a token of a megabyte is rejected fast', () => {
     for (const text of ['a', '.', '{', '\u00e9']) {
       const token = text.repeat(1_000_000);
       assert.equal(isTaken(token), false);

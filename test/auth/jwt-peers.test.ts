@@ -1,6 +1,6 @@
 /**
- * Other libraries read our tokens and we read theirs. On bad tokens all four agree; where a library takes what we
- * refuse, the row names it, and says why we do not.
+ * Interoperability: other libraries accept our tokens, and we accept theirs. All four reject invalid tokens. If a library
+ * accepts a token that we reject, the row names it, and the group states our reason.
  */
 
 import assert from 'node:assert/strict';
@@ -33,7 +33,7 @@ interface Peer {
   readonly name: 'jose' | 'fast-jwt' | 'jsonwebtoken';
   /** Signs the claims of an access token. */
   sign(algorithm: Algorithm): Promise<string> | string;
-  /** The claims of a token that holds; throws or rejects for any other. As strict as its options can make it. */
+  /** Returns the claims of a valid token; throws or rejects for any other. Configured as strictly as possible. */
   verify(token: string, algorithm: Algorithm): unknown;
 }
 
@@ -96,12 +96,12 @@ const peers: readonly Peer[] = [
 describe('tokens go both ways', () => {
   for (const peer of peers) {
     for (const algorithm of algorithms) {
-      it(`${peer.name} takes ours, signed with ${algorithm}`, async () => {
+      it(`${peer.name} accepts our token signed with ${algorithm}`, async () => {
         const token = ours(algorithm).sign(request, now);
         assert.deepEqual(await peer.verify(token, algorithm), decodePart(token, 1));
       });
 
-      it(`we take those of ${peer.name}, signed with ${algorithm}`, async () => {
+      it(`we accept the token of ${peer.name} signed with ${algorithm}`, async () => {
         assert.deepEqual(ours(algorithm).verify(await peer.sign(algorithm), now), claims);
       });
     }
@@ -116,12 +116,12 @@ const withClaims = (change: object) => mintToken({ header, payload: { ...claims,
 const withPayload = (payload: string | Buffer) => mintToken({ header, payload });
 const json = JSON.stringify(claims);
 
-/** Another text for the same bytes: the bits that no byte needs are not zero. */
+/** Returns another text for the same bytes: its leftover bits are not zero. */
 function withLeftOverBits(part: string): string {
   return `${part.slice(0, -1)}${String.fromCharCode(part.charCodeAt(part.length - 1) + 1)}`;
 }
 
-const refusedByAll: [what: string, token: string][] = [
+const rejectedByAll: [what: string, token: string][] = [
   ['nothing', ''],
   ['two parts', `${h}.${p}`],
   ['four parts', `${good}.${s}`],
@@ -137,32 +137,31 @@ const refusedByAll: [what: string, token: string][] = [
   ['a header that is not JSON', signParts(encodePart('{'), p)],
   ['a payload that is not JSON', withPayload('{')],
   ['a payload that is a list', withPayload('[]')],
-  ['an end that has passed', withClaims({ exp: now - 60 })],
-  ['a beginning to come', withClaims({ nbf: now + 60 })],
+  ['an expiry in the past', withClaims({ exp: now - 60 })],
+  ['a start in the future', withClaims({ nbf: now + 60 })],
   ['another issuer', withClaims({ iss: 'other' })],
   ['another audience', withClaims({ aud: 'other' })],
   ['no audience', withClaims({ aud: undefined })],
-  ['a text as its end', withClaims({ exp: String(now + 60) })],
+  ['a text as its expiry', withClaims({ exp: String(now + 60) })],
 ];
 
-type Row = [what: string, token: string, takenBy: readonly Peer['name'][]];
+type Row = [what: string, token: string, acceptedByOthers: readonly Peer['name'][]];
 
 const all = ['jose', 'fast-jwt', 'jsonwebtoken'] as const;
 
-/** What we refuse and others take, by the reason we have. */
-const refusedByUs: Readonly<Record<string, readonly Row[]>> = {
-  'one token has one text, so that what is written down as revoked or seen cannot come back in other letters':
+/** Tokens that we reject and others accept, by our reason. */
+const rejectedByUs: Readonly<Record<string, readonly Row[]>> = {
+  'a token must have one spelling, so that a revoked or recorded token cannot return in another one': [
+    ['padding after the header', signParts(`${h}=`, p), ['jose']],
+    ['padding after the signature', `${good}=`, ['jose']],
+    ['a line feed at the end', `${good}\n`, ['jose']],
+    ['leftover bits in the signature', `${h}.${p}.${withLeftOverBits(s)}`, ['jose', 'fast-jwt']],
+    ['leftover bits in the payload', signParts(h, withLeftOverBits(encodePart(json.padEnd(301)))), all],
+  ],
+  'two readers of a token must not see different content': [
+    ['a duplicate claim', withPayload(json.replace('{', '{"sub":"1",')), all],
     [
-      ['padding after the header', signParts(`${h}=`, p), ['jose']],
-      ['padding after the signature', `${good}=`, ['jose']],
-      ['a line feed at the end', `${good}\n`, ['jose']],
-      ['left-over bits in the signature', `${h}.${p}.${withLeftOverBits(s)}`, ['jose', 'fast-jwt']],
-      ['left-over bits in the payload', signParts(h, withLeftOverBits(encodePart(json.padEnd(301)))), all],
-    ],
-  'two readers of one token must not see two things': [
-    ['a claim twice', withPayload(json.replace('{', '{"sub":"1",')), all],
-    [
-      'a header member twice',
+      'a duplicate header member',
       mintToken({ header: JSON.stringify(header).replace('{', '{"alg":"none",') }),
       all,
     ],
@@ -173,60 +172,60 @@ const refusedByUs: Readonly<Record<string, readonly Row[]>> = {
     ],
     ['a byte order mark', withPayload(`\ufeff${json}`), ['jose']],
   ],
-  'an extension that is not understood must not be passed over': [
+  'an unknown extension must not be ignored': [
     ['an extension that must be understood', withHeader({ crit: ['x'], x: 1 }), ['jsonwebtoken']],
     ['an empty list of such extensions', withHeader({ crit: [] }), ['jsonwebtoken']],
     ['b64 without crit', withHeader({ b64: false }), all],
     ['a compressed payload', withHeader({ zip: 'DEF' }), all],
     ['a URL of keys', withHeader({ jku: 'http://127.0.0.1/' }), all],
-    ['a key that comes along', withHeader({ jwk: { kty: 'oct', k: 'AAAA' } }), all],
+    ['an embedded key', withHeader({ jwk: { kty: 'oct', k: 'AAAA' } }), all],
   ],
-  'a token says which of our keys signed it, as each one that we sign does': [
+  'a token must name the key that signed it, as ours do': [
     ['no key id', withHeader({ kid: undefined }), all],
     ['an unknown key id', withHeader({ kid: 'other' }), all],
   ],
-  'only an access token is one, with all that belongs to it': [
+  'an access token must have its type and all of its claims': [
     ['the type of any JWT', withHeader({ typ: 'JWT' }), ['jsonwebtoken']],
     ['no session', withClaims({ sid: undefined }), ['jsonwebtoken']],
-    ['no end', withClaims({ exp: undefined }), ['jsonwebtoken']],
+    ['no expiry', withClaims({ exp: undefined }), ['jsonwebtoken']],
     ['a number as its subject', withClaims({ sub: 42 }), all],
     ['a list of audiences with a number', withClaims({ aud: [claims.aud, 1] }), ['jose', 'jsonwebtoken']],
   ],
-  'a time is a whole second, and times are in order': [
-    ['a fraction as its end', withClaims({ exp: now + 0.5 }), all],
-    ['an end that is infinite', withPayload(json.replace(/"exp":\d+/, '"exp":1e999')), all],
-    ['an issue to come', withClaims({ iat: now + 60 }), all],
-    ['an end before its issue', withClaims({ iat: now + 4, exp: now + 3 }), all],
+  'times must be whole seconds in the right order': [
+    ['a fraction as its expiry', withClaims({ exp: now + 0.5 }), all],
+    ['an infinite expiry', withPayload(json.replace(/"exp":\d+/, '"exp":1e999')), all],
+    ['an issue time in the future', withClaims({ iat: now + 60 }), all],
+    ['an expiry before its issue time', withClaims({ iat: now + 4, exp: now + 3 }), all],
   ],
-  'nobody gets us to work on a text that we would never write': [
+  'a text that we would never issue must not cost work': [
     ['5000 characters', withClaims({ more: 'x'.repeat(4000) }), all],
   ],
 };
 
-async function takersOf(token: string): Promise<string[]> {
+async function acceptedBy(token: string): Promise<string[]> {
   const answers = await Promise.allSettled(peers.map(async ({ verify }) => verify(token, 'HS256')));
   return peers.filter((_, index) => answers[index]?.status === 'fulfilled').map(({ name }) => name);
 }
 
-function assertRefusedByUs(token: string): void {
+function assertRejectedByUs(token: string): void {
   assert.throws(() => ours('HS256').verify(token, now), { name: 'TokenError' });
 }
 
-describe('all four refuse a token with', () => {
-  for (const [what, token] of refusedByAll) {
-    it(what, async () => {
-      assertRefusedByUs(token);
-      assert.deepEqual(await takersOf(token), []);
+describe('tokens that all libraries reject', () => {
+  for (const [what, token] of rejectedByAll) {
+    it(`all libraries reject a token with ${what}`, async () => {
+      assertRejectedByUs(token);
+      assert.deepEqual(await acceptedBy(token), []);
     });
   }
 });
 
-for (const [why, rows] of Object.entries(refusedByUs)) {
-  describe(`we refuse what others take, since ${why}:`, () => {
-    for (const [what, token, takenBy] of rows) {
-      it(`${what} (${takenBy.join(', ')})`, async () => {
-        assertRefusedByUs(token);
-        assert.deepEqual(await takersOf(token), takenBy);
+for (const [why, rows] of Object.entries(rejectedByUs)) {
+  describe(`tokens that we reject because ${why}`, () => {
+    for (const [what, token, acceptedByOthers] of rows) {
+      it(`we reject a token with ${what} (accepted by ${acceptedByOthers.join(', ')})`, async () => {
+        assertRejectedByUs(token);
+        assert.deepEqual(await acceptedBy(token), acceptedByOthers);
       });
     }
   });

@@ -1,4 +1,4 @@
-/** JSON Web Token Best Current Practices (RFC 8725), point by point: each row is a token or a setting it warns of. */
+/** JSON Web Token Best Current Practices (RFC 8725), section by section: each row is a token that it warns of. */
 
 import assert from 'node:assert/strict';
 import { createHmac, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
@@ -37,14 +37,14 @@ const rsa = generateKeyPairSync('rsa', {
 const withHeader = (change: object) => mintToken({ header: { ...header, ...change } });
 const withClaims = (change: object) => mintToken({ header, payload: { ...claims, ...change } });
 
-/** A token whose signature has a byte more. */
+/** Creates a token whose signature has one additional byte. */
 function longer(token: string): string {
   const end = token.lastIndexOf('.') + 1;
   const signature = Buffer.from(token.slice(end), 'base64url');
   return `${token.slice(0, end)}${Buffer.concat([signature, Buffer.of(0)]).toString('base64url')}`;
 }
 
-/** A token signed with RSA, as another service would. */
+/** Creates a token signed with RSA, as from another service. */
 function rsaToken(): string {
   const input = `${encodePart({ ...header, alg: 'RS256' })}.${encodePart(claims)}`;
   return `${input}.${sign('sha256', Buffer.from(input), rsa.privateKey).toString('base64url')}`;
@@ -156,7 +156,7 @@ const table: [section: string, what: string, token: string, code: TokenErrorCode
   ],
 ];
 
-/** What RFC 7515 adds for the text of the token and for its extensions. */
+/** The rules of RFC 7515 for the text of a token and its extensions. */
 const serialisation: [section: string, what: string, token: string, code: TokenErrorCode][] = [
   ['2', 'a header with padding', signParts(`${encodePart(header)}=`, goodPayload ?? ''), 'malformed'],
   ['2', 'a payload with padding', signParts(encodePart(header), `${goodPayload}=`), 'malformed'],
@@ -202,7 +202,7 @@ const serialisation: [section: string, what: string, token: string, code: TokenE
   ],
 ];
 
-/** The letter after the last one of a token: as a 32-byte MAC ends in four unused bits, it has the same bytes. */
+/** Replaces the last letter of a token by the next one: it decodes to the same bytes, because 32 bytes leave unused bits. */
 function nextLetter(token: string): string {
   return String.fromCharCode(token.charCodeAt(token.length - 1) + 1);
 }
@@ -211,9 +211,9 @@ for (const [rfc, rows] of [
   ['RFC 8725', table],
   ['RFC 7515', serialisation],
 ] as const) {
-  describe(`${rfc} is kept: a token is refused that has`, () => {
+  describe(`${rfc}: rejected tokens`, () => {
     for (const [section, what, token, code] of rows) {
-      it(`section ${section}: ${what} (${code})`, () => {
+      it(`${rfc}, section ${section}: a token with ${what} is rejected (${code})`, () => {
         assert.throws(
           () => jwt.verify(token, now),
           (error) => error instanceof TokenError && error.code === code,
@@ -223,28 +223,28 @@ for (const [rfc, rows] of [
   });
 }
 
-describe('RFC 8725 is kept:', () => {
-  it('section 2.2: a secret that a person can remember does not get past the settings', () => {
+describe('RFC 8725', () => {
+  it('section 2.2: a memorable secret is rejected by the settings', () => {
     assert.match(findJwtSecretWeakness('my-super-secret-key-for-production', 'HS256') ?? '', /guessed first/);
   });
 
-  it('section 3.5: a secret with fewer bytes than the hash is not taken', () => {
+  it('section 3.5: a secret with fewer bytes than the hash is rejected', () => {
     assert.throws(() => createJwt({ ...options, secrets: [randomBytes(15).toString('hex')] }), RangeError);
   });
 
-  it('section 3.11: the type may be written as a whole media type, in any case', () => {
+  it('section 3.11: the type may be a full media type, in any case', () => {
     for (const typ of ['at+jwt', 'AT+JWT', 'application/at+jwt', 'Application/At+Jwt']) {
       assert.equal(jwt.verify(withHeader({ typ }), now).sub, claims.sub);
     }
   });
 
-  it('section 3.12: one secret for two services does not let the token of one into the other', () => {
+  it('section 3.12: with one secret for two services, each rejects the tokens of the other', () => {
     const other = createJwt({ ...options, audience: 'other-api' });
     const token = other.sign({ subject: '42', sessionId: claims.sid, lifetimeSeconds: 60 }, now);
     assert.throws(() => jwt.verify(token, now), { code: 'wrong_audience' });
   });
 
-  it('section 3.3: the payload is not read before the signature holds', () => {
+  it('section 3.3: the payload is not read before the signature is verified', () => {
     const payload = encodePart('not JSON');
     const wrong = createHmac('sha256', 'wrong').update('x').digest('base64url');
     assert.throws(() => jwt.verify(`${encodePart(header)}.${payload}.${wrong}`, now), {

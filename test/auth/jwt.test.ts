@@ -25,7 +25,7 @@ const header = decodePart(jwt.sign(request, now), 0);
 function refusal(token: string, verifier = jwt, at = now): string {
   try {
     verifier.verify(token, at);
-    return 'taken';
+    return 'accepted';
   } catch (error) {
     if (!(error instanceof TokenError)) throw error;
     assert.match(error.message, /^[A-Z][\x20-\x21\x23-\x5b\x5d-\x7e]+\.$/);
@@ -34,7 +34,7 @@ function refusal(token: string, verifier = jwt, at = now): string {
 }
 
 describe('an access token', () => {
-  it('holds who it is for, its session, its times and an id of its own', () => {
+  it('an access token contains its user, its session, its times and its own id', () => {
     const token = jwt.sign(request, now);
     const { jti, ...rest } = decodePart(token, 1);
     const { jti: _, ...expected } = claims;
@@ -43,23 +43,23 @@ describe('an access token', () => {
     assert.notEqual(decodePart(jwt.sign(request, now), 1).jti, jti);
   });
 
-  it('says that it is an access token, its algorithm and its key, and nothing else', () => {
+  it('the header of an access token contains only type, algorithm and key id', () => {
     assert.deepEqual(Object.keys(header), ['alg', 'typ', 'kid']);
     assert.deepEqual([header.alg, header.typ], ['HS256', 'at+jwt']);
     assert.match(String(header.kid), /^[\w-]{11}$/);
   });
 
   for (const algorithm of ['HS256', 'HS384', 'HS512'] as const) {
-    it(`signed with ${algorithm} is verified with it, and with no other`, () => {
+    it(`an access token signed with ${algorithm} is valid with that algorithm only`, () => {
       const token = createJwt({ ...options, algorithm }).sign(request, now);
       for (const other of ['HS256', 'HS384', 'HS512'] as const) {
         const code = refusal(token, createJwt({ ...options, algorithm: other }));
-        assert.equal(code, other === algorithm ? 'taken' : 'unsupported');
+        assert.equal(code, other === algorithm ? 'accepted' : 'unsupported');
       }
     });
   }
 
-  it('is verified with the claims that it was signed with, whatever is in them', () => {
+  it('any claims that are signed are returned by verification', () => {
     const text = fc.string({ unit: 'binary', minLength: 1, maxLength: 80 });
     const seconds = fc.integer({ min: 0, max: 4_000_000_000 });
     fc.assert(
@@ -79,20 +79,20 @@ describe('an access token', () => {
     );
   });
 
-  it('holds from its first second to its last, with the leeway on both ends', () => {
+  it('an access token is valid from its first to its last second, with the leeway at both ends', () => {
     const token = jwt.sign(request, now);
     const strict = createJwt({ ...options, leewaySeconds: 0 });
     assert.equal(refusal(token, strict, now - 1), 'not_yet_valid');
-    assert.equal(refusal(token, strict, now), 'taken');
-    assert.equal(refusal(token, strict, now + 599), 'taken');
+    assert.equal(refusal(token, strict, now), 'accepted');
+    assert.equal(refusal(token, strict, now + 599), 'accepted');
     assert.equal(refusal(token, strict, now + 600), 'expired');
     assert.equal(refusal(token, jwt, now - 6), 'not_yet_valid');
-    assert.equal(refusal(token, jwt, now - 5), 'taken');
-    assert.equal(refusal(token, jwt, now + 604), 'taken');
+    assert.equal(refusal(token, jwt, now - 5), 'accepted');
+    assert.equal(refusal(token, jwt, now + 604), 'accepted');
     assert.equal(refusal(token, jwt, now + 605), 'expired');
   });
 
-  it('that nobody could verify is not signed', () => {
+  it('an access token that could not be verified is not signed', () => {
     const requests = [
       { ...request, subject: '' },
       { ...request, sessionId: 'x'.repeat(256) },
@@ -107,11 +107,11 @@ describe('an access token', () => {
   });
 });
 
-describe('a token with a right signature is judged by its claims', () => {
-  const table: [what: string, payload: object | string, code: TokenErrorCode | 'taken'][] = [
-    ['all as it should be', claims, 'taken'],
-    ['claims nobody knows', { ...claims, scope: 'all' }, 'taken'],
-    ['our audience among others', { ...claims, aud: ['other', 'strata-api'] }, 'taken'],
+describe('a token with a valid signature', () => {
+  const table: [what: string, payload: object | string, code: TokenErrorCode | 'accepted'][] = [
+    ['valid claims', claims, 'accepted'],
+    ['unknown claims', { ...claims, scope: 'all' }, 'accepted'],
+    ['our audience among others', { ...claims, aud: ['other', 'strata-api'] }, 'accepted'],
     ['another issuer', { ...claims, iss: 'evil' }, 'wrong_issuer'],
     ['another case of the issuer', { ...claims, iss: 'Strata' }, 'wrong_issuer'],
     ['a list of issuers', { ...claims, iss: ['strata'] }, 'wrong_issuer'],
@@ -120,8 +120,8 @@ describe('a token with a right signature is judged by its claims', () => {
     ['an audience that contains ours', { ...claims, aud: 'not-strata-api' }, 'wrong_audience'],
     ['no audience', { ...claims, aud: undefined }, 'wrong_audience'],
     ['an empty list of audiences', { ...claims, aud: [] }, 'wrong_audience'],
-    ['an audience that is no text', { ...claims, aud: ['strata-api', 1] }, 'wrong_audience'],
-    ['audiences in a list in a list', { ...claims, aud: [['strata-api']] }, 'wrong_audience'],
+    ['an audience that is not a text', { ...claims, aud: ['strata-api', 1] }, 'wrong_audience'],
+    ['audiences in a nested list', { ...claims, aud: [['strata-api']] }, 'wrong_audience'],
     ['an object as audience', { ...claims, aud: { 0: 'strata-api' } }, 'wrong_audience'],
     ...(['sub', 'sid', 'jti'] as const).flatMap((name): [string, object, TokenErrorCode][] => [
       [`no ${name}`, { ...claims, [name]: undefined }, 'bad_claims'],
@@ -142,24 +142,24 @@ describe('a token with a right signature is judged by its claims', () => {
         'bad_claims',
       ],
     ]),
-    ['an end before the beginning', { ...claims, iat: now, exp: now - 1 }, 'bad_claims'],
-    ['an end at the beginning', { ...claims, iat: now, exp: now }, 'bad_claims'],
-    ['an end that has passed', { ...claims, exp: now - 5 }, 'expired'],
-    ['a beginning to come', { ...claims, nbf: now + 6 }, 'not_yet_valid'],
-    ['an issue to come', { ...claims, iat: now + 6 }, 'not_yet_valid'],
-    ['claims that only a prototype has', '{"__proto__":{"iss":"strata"}}', 'wrong_issuer'],
-    ['a claim twice', JSON.stringify(claims).replace('{', '{"sub":"1",'), 'malformed'],
+    ['an expiry before the issue time', { ...claims, iat: now, exp: now - 1 }, 'bad_claims'],
+    ['an expiry at the issue time', { ...claims, iat: now, exp: now }, 'bad_claims'],
+    ['an expiry in the past', { ...claims, exp: now - 5 }, 'expired'],
+    ['a start in the future', { ...claims, nbf: now + 6 }, 'not_yet_valid'],
+    ['an issue time in the future', { ...claims, iat: now + 6 }, 'not_yet_valid'],
+    ['claims in a prototype only', '{"__proto__":{"iss":"strata"}}', 'wrong_issuer'],
+    ['a duplicate claim', JSON.stringify(claims).replace('{', '{"sub":"1",'), 'malformed'],
     ['a list as payload', [claims], 'malformed'],
     ['a text as payload', '"strata"', 'malformed'],
     ['no payload', '', 'malformed'],
   ];
   for (const [what, payload, code] of table) {
-    it(`${what}: ${code}`, () => {
+    it(`a token with ${what} is ${code}`, () => {
       assert.equal(refusal(mintToken({ header, payload })), code);
     });
   }
 
-  it('and what is verified holds the known claims alone', () => {
+  it('verification returns the known claims only', () => {
     const verified = jwt.verify(mintToken({ header, payload: { ...claims, role: 'admin' } }), now);
     assert.deepEqual(verified, claims);
   });
@@ -171,32 +171,32 @@ describe('rotation', () => {
   const during = createJwt({ ...options, secrets: [newer, older] });
   const after = createJwt({ ...options, secrets: [newer] });
 
-  it('signs with the first secret and verifies with all', () => {
-    assert.equal(refusal(before.sign(request, now), during), 'taken');
-    assert.equal(refusal(during.sign(request, now), during), 'taken');
-    assert.equal(refusal(during.sign(request, now), after), 'taken');
+  it('the first secret signs, and all secrets verify', () => {
+    assert.equal(refusal(before.sign(request, now), during), 'accepted');
+    assert.equal(refusal(during.sign(request, now), during), 'accepted');
+    assert.equal(refusal(during.sign(request, now), after), 'accepted');
     assert.equal(refusal(during.sign(request, now), before), 'unknown_key');
   });
 
-  it('ends the tokens of a secret that is taken away', () => {
+  it('removing a secret invalidates its tokens', () => {
     assert.equal(refusal(before.sign(request, now), after), 'unknown_key');
   });
 
-  it('does not try the other secrets when the one that is named does not fit', () => {
+  it('a token is verified only with the secret of its key id', () => {
     const [, payload, signature] = before.sign(request, now).split('.');
     const [newHeader] = during.sign(request, now).split('.');
     assert.equal(refusal(`${newHeader}.${payload}.${signature}`, during), 'bad_signature');
     assert.equal(refusal(mintToken({ header: { ...header, kid: undefined } }), during), 'unknown_key');
   });
 
-  it('names a key the same in every process, and differently for each secret', () => {
+  it('a key id is the same in every process and different for each secret', () => {
     const kidOf = (jwt: typeof before) => decodePart(jwt.sign(request, now), 0).kid;
     assert.equal(kidOf(before), kidOf(createJwt(options)));
     assert.notEqual(kidOf(before), kidOf(after));
   });
 });
 
-describe('a JWT is not made', () => {
+describe('invalid options of a JWT', () => {
   const table: [what: string, change: Partial<JwtOptions>, message: RegExp][] = [
     ['without a secret', { secrets: [] }, /at least one secret/],
     [
@@ -213,12 +213,11 @@ describe('a JWT is not made', () => {
     ['with a leeway of hours', { leewaySeconds: 3600 }, /leeway/],
   ];
   for (const [what, change, message] of table) {
-    it(what, () =>
-      assert.throws(() => createJwt({ ...options, ...change }), { name: 'RangeError', message }),
-    );
+    it(`a JWT ${what} cannot be created`, () =>
+      assert.throws(() => createJwt({ ...options, ...change }), { name: 'RangeError', message }));
   }
 
-  it('and the refusal does not hold the secret', () => {
+  it('the error for a short secret does not contain the secret', () => {
     assert.throws(
       () => createJwt({ ...options, secrets: ['hush-hush'] }),
       (error) => error instanceof RangeError && !error.message.includes('hush'),
@@ -226,7 +225,7 @@ describe('a JWT is not made', () => {
   });
 });
 
-it('every code of a refusal is reached', () => {
+it('every error code is reached', () => {
   const tokens = [
     'x'.repeat(5000),
     'x',

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { createOneTimeToken, hashOneTimeToken } from '../../src/auth/one-time-token.ts';
 
 describe('a one-time token', () => {
-  it('is a recognisable prefix and 256 bits, never twice the same', () => {
+  it('a one-time token has a recognisable prefix and 256 random bits', () => {
     const tokens = Array.from({ length: 100 }, () => createOneTimeToken().token);
     for (const token of tokens) {
       assert.match(token, /^sot_[A-Za-z0-9_-]{43}$/);
@@ -14,13 +14,13 @@ describe('a one-time token', () => {
     assert.equal(new Set(tokens).size, tokens.length);
   });
 
-  it('is kept as its SHA-256, by which it is found again', () => {
+  it('a one-time token is stored and found by its SHA-256', () => {
     const { token, hash } = createOneTimeToken();
     assert.deepEqual(hash, createHash('sha256').update(token).digest());
     assert.deepEqual(hashOneTimeToken(token), hash);
   });
 
-  it('is not seen in a text of another form', () => {
+  it('a malformed text is not a one-time token', () => {
     const { token } = createOneTimeToken();
     for (const text of [
       '',
@@ -35,7 +35,7 @@ describe('a one-time token', () => {
     assert.equal(hashOneTimeToken(token.replace('sot_', 'srt_')), undefined);
   });
 
-  it('is another one as soon as one character differs', () => {
+  it('a one-time token with one changed character has another hash', () => {
     const { token, hash } = createOneTimeToken();
     const letters = fc.constantFrom(...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_');
     fc.assert(

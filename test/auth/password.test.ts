@@ -16,7 +16,7 @@ const base64 = (bytes: Buffer) => bytes.toString('base64').replaceAll('=', '');
 const rfcHash = `$scrypt$ln=14,r=8,p=1$${base64(Buffer.from('SodiumChloride'))}$${base64(Buffer.from(rfcKey, 'hex'))}`;
 
 describe('password', () => {
-  it('is stored with the parameters of OWASP, a salt of 16 bytes and a key of 32', async () => {
+  it('a password is stored with the parameters of OWASP, a salt of 16 bytes and a key of 32', async () => {
     const hasher = createPasswordHasher();
     const stored = await hasher.hash(password);
     const [, name, parameters, salt = '', key = ''] = stored.split('$');
@@ -27,28 +27,28 @@ describe('password', () => {
     assert.equal(await hasher.verify(password, stored), true);
   });
 
-  it('is recognised, and another one is not', async () => {
+  it('a password matches its hash, and another one does not', async () => {
     const stored = await cheap.hash(password);
     assert.equal(await cheap.verify(password, stored), true);
     assert.equal(await cheap.verify(`${password} `, stored), false);
     assert.equal(await cheap.verify('', stored), false);
   });
 
-  it('has another hash each time', async () => {
+  it('a password gets a different hash each time', async () => {
     assert.notEqual(await cheap.hash(password), await cheap.hash(password));
   });
 
-  it('verifies against the test vector of RFC 7914', async () => {
+  it('the test vector of RFC 7914 verifies', async () => {
     assert.equal(await cheap.verify('pleaseletmein', rfcHash), true);
     assert.equal(await cheap.verify('pleaseletmeout', rfcHash), false);
   });
 
-  it('is the same however the keyboard composed it', async () => {
+  it('a password matches in any Unicode composition', async () => {
     const stored = await cheap.hash('Caf\u00e9 \ufb01ancee');
     assert.equal(await cheap.verify('Cafe\u0301 fiancee', stored), true);
   });
 
-  it('asks for a new hash when the parameters have been raised', async () => {
+  it('a hash with old parameters needs a rehash', async () => {
     const raised = createPasswordHasher({ cost: 5 });
     const stored = await cheap.hash(password);
     assert.equal(cheap.needsRehash(stored), false);
@@ -68,13 +68,13 @@ describe('password', () => {
     rfcHash.replace('p=1', 'p=0'),
   ];
   for (const stored of unreadable) {
-    it(`matches nothing and asks for a new hash when "${stored.slice(0, 40)}" is stored`, async () => {
+    it(`the unreadable hash "${stored.slice(0, 40)}" matches no password and needs a rehash`, async () => {
       assert.equal(await cheap.verify('pleaseletmein', stored), false);
       assert.equal(cheap.needsRehash(stored), true);
     });
   }
 
-  it('is hashed off the event loop', async () => {
+  it('a password is hashed off the event loop', async () => {
     const hasher = createPasswordHasher({ cost: 14 });
     let done = false;
     const hashing = hasher.hash(password).then(() => {
@@ -85,7 +85,7 @@ describe('password', () => {
     await hashing;
   });
 
-  it('is refused with a time to come back when too many wait, and taken again later', async () => {
+  it('hashing is rejected with Retry-After when too many callers wait, and accepted again later', async () => {
     const hasher = createPasswordHasher({ cost: 4, concurrency: 1, maxWaiting: 1 });
     const [first, second, third] = await Promise.allSettled([1, 2, 3].map(() => hasher.hash(password)));
     assert.equal(first?.status, 'fulfilled');
@@ -96,7 +96,7 @@ describe('password', () => {
     assert.equal(await hasher.verify('pleaseletmein', rfcHash), true);
   });
 
-  it('is not hashed for a caller who went away while waiting', async () => {
+  it('a password is not hashed for a caller that aborted while waiting', async () => {
     const hasher = createPasswordHasher({ cost: 4, concurrency: 1 });
     const caller = new AbortController();
     const first = hasher.hash(password);

@@ -10,11 +10,11 @@ const foreign = createRefreshTokens([`${testSecret}x`]);
 const sessionId = '0f8fad5b-d9cb-469f-a165-70867728950e';
 
 describe('a refresh token', () => {
-  it('has a prefix that scanners know, and 80 characters that need no escape anywhere', () => {
+  it('a refresh token has a prefix for secret scanners and 80 URL-safe characters', () => {
     assert.match(tokens.issue(sessionId).text, /^srt_[A-Za-z0-9_-]{80}$/);
   });
 
-  it('names its session, and is known again by its hash', () => {
+  it('a refresh token contains its session, and is found by its hash', () => {
     fc.assert(
       fc.property(fc.uuid(), (id) => {
         const issued = tokens.issue(id);
@@ -26,12 +26,12 @@ describe('a refresh token', () => {
     );
   });
 
-  it('is another one each time', () => {
+  it('every refresh token is different', () => {
     const made = Array.from({ length: 1000 }, () => tokens.issue(sessionId).text);
     assert.equal(new Set(made).size, made.length);
   });
 
-  it('is no token with a character more, less or of another alphabet', () => {
+  it('a refresh token with an additional, missing or foreign character is rejected', () => {
     const { text } = tokens.issue(sessionId);
     for (const other of [
       '',
@@ -52,7 +52,7 @@ describe('a refresh token', () => {
     }
   });
 
-  it('is not genuine after any change, and has another hash', () => {
+  it('a modified refresh token is not genuine and has another hash', () => {
     const { text, hash } = tokens.issue(sessionId);
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
     const change = fc.tuple(fc.integer({ min: 4, max: text.length - 1 }), fc.constantFrom(...alphabet));
@@ -66,7 +66,7 @@ describe('a refresh token', () => {
     );
   });
 
-  it('never makes the reader throw, whatever the text', () => {
+  it('parsing never throws, whatever the text', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
         assert.equal(tokens.read(text), undefined);
@@ -75,14 +75,14 @@ describe('a refresh token', () => {
     );
   });
 
-  it('is genuine for those who have the secret, also when it is not the first any more', () => {
+  it('a refresh token is genuine with any of the configured secrets', () => {
     const { text } = tokens.issue(sessionId);
     assert.equal(foreign.read(text)?.genuine, false);
     assert.equal(createRefreshTokens(['new', testSecret]).read(text)?.genuine, true);
     assert.equal(tokens.read(createRefreshTokens(['new', testSecret]).issue(sessionId).text)?.genuine, false);
   });
 
-  it('cannot be made without a secret', () => {
+  it('refresh tokens cannot be created without a secret', () => {
     assert.throws(() => createRefreshTokens([]), RangeError);
   });
 });
@@ -91,11 +91,11 @@ describe('a sealed successor', () => {
   const predecessor = tokens.issue(sessionId);
   const successor = tokens.issue(sessionId);
 
-  it('is opened by its predecessor', () => {
+  it('a sealed successor is opened with its predecessor', () => {
     assert.equal(openSuccessor(sealSuccessor(successor, predecessor), predecessor), successor.text);
   });
 
-  it('is opened by no other token, nor by the hashes that stand beside it', () => {
+  it('a sealed successor is opened neither with another token nor with the stored hashes', () => {
     const sealed = sealSuccessor(successor, predecessor);
     assert.throws(() => openSuccessor(sealed, successor));
     assert.throws(() => openSuccessor(sealed, tokens.issue(sessionId)));
@@ -106,13 +106,13 @@ describe('a sealed successor', () => {
     }
   });
 
-  it('does not show what is sealed, and looks different each time', () => {
+  it('a sealed successor does not contain the token, and is different each time', () => {
     const sealed = sealSuccessor(successor, predecessor);
     assert.ok(!sealed.includes(successor.text.slice(4, 20)));
     assert.notDeepEqual(sealed, sealSuccessor(successor, predecessor));
   });
 
-  it('is refused with any byte changed, or cut short', () => {
+  it('a sealed successor with a changed byte, or truncated, is rejected', () => {
     const sealed = sealSuccessor(successor, predecessor);
     for (let at = 0; at < sealed.length; at += 1) {
       const changed = Buffer.from(sealed);
@@ -122,7 +122,7 @@ describe('a sealed successor', () => {
     }
   });
 
-  it('of a session is read only by its own client', () => {
+  it('a sealed successor of a session is readable only for its own client', () => {
     const other = tokens.issue(randomUUID());
     assert.throws(() => openSuccessor(sealSuccessor(successor, predecessor), other));
   });

@@ -11,7 +11,7 @@ const guessed = /^is a placeholder, an example, or made of words/;
 const repeated = /^repeats a text that is shorter than the 32 bytes that HS256 needs$/;
 const few = /^has fewer than 8 different characters$/;
 
-/** Examples and defaults as they stand in public repositories and in lists of guessed secrets. */
+/** Examples and defaults from public repositories and from lists of guessed secrets. */
 const examples: readonly string[] = [
   '0123456789-0123456789-0123456789-XYZ',
   '01234567890123456789012345678901',
@@ -97,7 +97,7 @@ const examples: readonly string[] = [
   '!QAZ@WSX#EDC$RFV%TGB^YHN&UJM*IK<',
 ];
 
-describe('a secret is weak if it', () => {
+describe('a weak secret', () => {
   const table: [secret: string, answer: RegExp, algorithm?: JwtAlgorithm][] = [
     ['', /^is shorter than the 32 bytes that HS256 needs$/],
     ['secret', /^is shorter than the 32 bytes/],
@@ -131,14 +131,14 @@ describe('a secret is weak if it', () => {
     ['qwertyuiopasdfghjklzxcvbnm123456', guessed],
   ];
   for (const [secret, answer, algorithm = 'HS256'] of table) {
-    it(`is "${secret}" for ${algorithm}`, () =>
+    it(`"${secret}" is weak for ${algorithm}`, () =>
       assert.match(findJwtSecretWeakness(secret, algorithm) ?? 'strong', answer));
   }
 
   for (const secret of examples) {
-    it(`is an example of others: "${secret}"`, () =>
+    it(`the published example "${secret}" is weak`, () =>
       assert.notEqual(findJwtSecretWeakness(secret, 'HS256'), undefined));
-    it(`encodes an example of others: "${secret}"`, () => {
+    it(`an encoding of the published example "${secret}" is weak`, () => {
       for (const encoding of ['base64', 'base64url', 'hex'] as const) {
         assert.notEqual(
           findJwtSecretWeakness(Buffer.from(secret).toString(encoding), 'HS256'),
@@ -149,8 +149,8 @@ describe('a secret is weak if it', () => {
     });
   }
 
-  it('stands in a list of secrets that were found in public, in any case and between quotation marks', () => {
-    // From the list of wallarm/jwt-secrets; it looks random.
+  it('a listed secret is weak, in any case and in quotation marks', () => {
+    // From the list of wallarm/jwt-secrets. It looks random.
     const secret = 'gIYDuai0ZMiaNyn4C21ymubakiG9dfY2';
     for (const each of [secret, secret.toUpperCase(), `"${secret}"`, ` ${secret}\n`]) {
       assert.match(findJwtSecretWeakness(each, 'HS256') ?? 'strong', /^is published/);
@@ -159,7 +159,7 @@ describe('a secret is weak if it', () => {
   });
 
   for (const secret of publishedSecrets) {
-    it(`stands in the documentation of others: "${secret.slice(0, 8)}...", in any case, and with more behind it`, () => {
+    it(`the documented secret "${secret.slice(0, 8)}..." is weak, in any case and with additional text`, () => {
       for (const each of [secret, secret.toUpperCase(), secret.toLowerCase(), `${secret}-2026`]) {
         assert.match(findJwtSecretWeakness(each, 'HS256') ?? 'strong', guessed);
       }
@@ -167,8 +167,8 @@ describe('a secret is weak if it', () => {
   }
 });
 
-describe('a secret is not weak if it', () => {
-  it('comes from openssl rand, for any algorithm that it is long enough for', () => {
+describe('a strong secret', () => {
+  it('the output of openssl rand is strong for every algorithm that accepts its length', () => {
     const random = fc.noShrink(fc.integer({ min: 0, max: 32 }).map((more) => randomBytes(32 + more)));
     fc.assert(
       fc.property(random, (bytes) => {
@@ -204,10 +204,10 @@ describe('a secret is not weak if it', () => {
     ],
   ];
   for (const [what, make] of random) {
-    it(`was drawn at random: ${what}`, () => {
+    it(`a random secret is strong: ${what}`, () => {
       for (let nth = 0; nth < 1000; nth += 1) {
         const secret = make();
-        // Drawn too, once in a long while.
+        // Random texts contain it too, but rarely.
         if (new Set(secret).size < 8) continue;
         assert.equal(findJwtSecretWeakness(secret, 'HS256'), undefined, secret);
       }
@@ -215,19 +215,19 @@ describe('a secret is not weak if it', () => {
   }
 
   const table: [what: string, secret: string][] = [
-    ['has a label before what is random', 'my-jwt-secret-9fQz7LxT2mVbR8wKc4Hd6Y'],
+    ['with a label before the random part', 'my-jwt-secret-9fQz7LxT2mVbR8wKc4Hd6Y'],
     [
-      'is written in letters that take several bytes',
+      'in a script with several bytes per letter',
       '\u5b89\u5168\u306a\u79d8\u5bc6\u9375\u66f8\u6d77\u7a7a\u68ee\u9ce5',
     ],
-    ['has punctuation', 'k#9$Lw!2@pQ^7&zX*4(mN)1_vB+5=rT{8'],
+    ['with punctuation', 'k#9$Lw!2@pQ^7&zX*4(mN)1_vB+5=rT{8'],
   ];
   for (const [what, secret] of table) {
-    it(what, () => assert.equal(findJwtSecretWeakness(secret, 'HS256'), undefined));
+    it(`a secret ${what} is strong`, () => assert.equal(findJwtSecretWeakness(secret, 'HS256'), undefined));
   }
 });
 
-it('what is said about a secret holds no part of it', () => {
+it('the description of a weakness contains no part of the secret', () => {
   for (const secret of ['hunter2', 'hunter2!'.repeat(5), 'hunter-secret-secret-secret-secret-2']) {
     assert.ok(!(findJwtSecretWeakness(secret, 'HS256') ?? 'hunter').includes('hunter'));
   }

@@ -11,7 +11,7 @@ export interface TestClock {
 
 export interface LimitStoreFactoryInput {
   readonly clock: TestClock;
-  /** Registers clean-up for stores that must be closed. */
+  /** The context of the test, for stores that must be closed after it. */
   readonly t: TestContext;
 }
 

@@ -19,7 +19,7 @@ describe('a key', () => {
     [longest, longest],
     [`"${longest}"`, longest],
   ] as const) {
-    it(`is taken from ${field.slice(0, 50)}`, () => assert.equal(parseIdempotencyKey(field), key));
+    it(`a key is read from ${field.slice(0, 50)}`, () => assert.equal(parseIdempotencyKey(field), key));
   }
 
   for (const [what, field] of [
@@ -27,21 +27,21 @@ describe('a key', () => {
     ['an empty string', '""'],
     ['256 characters', `${longest}k`],
     ['256 characters in quotes', `"${longest}k"`],
-    ['one with a space', 'a b'],
-    ['one with a space in quotes', '"a b"'],
-    ['one that is no ASCII', 'clé'],
-    ['one that is no ASCII in quotes', '"clé"'],
-    ['without its last quote', '"abc'],
-    ['without its first quote', 'abc"'],
-    ['with an escape of nothing', '"a\\bc"'],
-    ['with parameters', '"abc";v=1'],
-    ['sent twice', 'abc, def'],
-    ['sent twice in quotes', '"abc", "def"'],
+    ['a text with a space', 'a b'],
+    ['a quoted text with a space', '"a b"'],
+    ['a text that is not ASCII', 'clé'],
+    ['a quoted text that is not ASCII', '"clé"'],
+    ['a text without its closing quotation mark', '"abc'],
+    ['a text without its opening quotation mark', 'abc"'],
+    ['a text with an invalid escape', '"a\\bc"'],
+    ['a text with parameters', '"abc";v=1'],
+    ['two values', 'abc, def'],
+    ['two quoted values', '"abc", "def"'],
   ] as const) {
-    it(`is refused when it is ${what}`, () => assert.equal(parseIdempotencyKey(field), undefined));
+    it(`a key that is ${what} is rejected`, () => assert.equal(parseIdempotencyKey(field), undefined));
   }
 
-  it('is the same quoted and bare', () => {
+  it('a quoted key equals the bare key', () => {
     fc.assert(
       fc.property(fc.stringMatching(/^[!-~]{1,127}$/), (key) => {
         const quoted = `"${key.replace(/["\\]/g, '\\$&')}"`;
@@ -63,7 +63,7 @@ describe('the digests of a request', () => {
     body: Buffer.from('{"password":"secret"}'),
   };
 
-  it('are the same for the same request', () => {
+  it('the digests are equal for equal requests', () => {
     assert.deepEqual(
       digestRequest('key', asked),
       digestRequest('key', { ...asked, body: Buffer.from('{"password":"secret"}') }),
@@ -86,14 +86,14 @@ describe('the digests of a request', () => {
     ['another body', { body: Buffer.from('{"password":"Secret"}') }],
     ['a missing body', { body: undefined }],
   ] as const) {
-    it(`differ by ${what}, but not in the key`, () => {
+    it(`the fingerprint differs with ${what}, and the digest of the key does not`, () => {
       const [one, two] = [digestRequest('key', asked), digestRequest('key', { ...asked, ...other })];
       assert.deepEqual(one.key, two.key);
       assert.notDeepEqual(one.fingerprint, two.fingerprint);
     });
   }
 
-  it('cannot be computed by somebody who knows the request but not the key', () => {
+  it('the fingerprint cannot be computed from the request without the key', () => {
     const [one, two] = [digestRequest('key', asked), digestRequest('other', asked)];
     assert.notDeepEqual(one.key, two.key);
     assert.notDeepEqual(one.fingerprint, two.fingerprint);

@@ -33,7 +33,7 @@ const answer: StoredReply = {
 
 const begin = async (claim: Claim) => (await store.begin(claim)).kind;
 
-/** Does the work of an attempt: its effect and its answer in one transaction, which a lost row rolls back. */
+/** Executes an attempt: its effect and its response in one transaction, which rolls back if the row is lost. */
 async function work(claim: Claim, reply = answer): Promise<boolean> {
   const fenced = new Error('fenced');
   return transaction(async (tx) => {
@@ -51,17 +51,17 @@ async function effects(): Promise<string[]> {
   return rows.map(({ attempt }) => attempt);
 }
 
-/** Lets the time of every row pass. */
+/** Expires every row. */
 const passTime = () => sql`update idempotency_keys set expires_at = now() - interval '1 ms'`;
 
 describe('a key', () => {
-  it('is taken by one of 50 that begin at once', async () => {
+  it('one of 50 attempts that begin in parallel claims the key', async () => {
     const claim = newClaim();
     const begun = await Promise.all(Array.from({ length: 50 }, () => begin(again(claim))));
     assert.deepEqual(begun.toSorted(), [...Array(49).fill('running'), 'started']);
   });
 
-  it('gives the answer exactly as it was stored, with a body or without', async () => {
+  it('a key returns the response exactly as stored, with or without a body', async () => {
     for (const reply of [answer, { status: 204, headers: {}, body: null }]) {
       const claim = newClaim();
       assert.equal(await begin(claim), 'started');
@@ -70,7 +70,7 @@ describe('a key', () => {
     }
   });
 
-  it('belongs to the first request, while it runs and when it is done', async () => {
+  it('a key belongs to its first request while it runs and when it is done', async () => {
     const claim = newClaim();
     const other = newClaim({ key: claim.key });
     await begin(claim);
@@ -80,21 +80,21 @@ describe('a key', () => {
     assert.equal(await begin(again(claim)), 'done');
   });
 
-  it('is another one in another scope', async () => {
+  it('the same key in another scope is a different key', async () => {
     const claim = newClaim();
     assert.equal(await begin(claim), 'started');
     assert.equal(await begin({ ...again(claim), scope: 'user:2' }), 'started');
     assert.equal(await begin({ ...again(claim), scope: 'anonymous' }), 'started');
   });
 
-  it('is free once it is released, for another request too', async () => {
+  it('a released key is free, even for another request', async () => {
     const claim = newClaim();
     await begin(claim);
     await store.release(claim);
     assert.equal(await begin(newClaim({ key: claim.key })), 'started');
   });
 
-  it('stays taken when somebody else releases it, or when it is done', async () => {
+  it('a key stays claimed when another attempt releases it, or when it is done', async () => {
     const claim = newClaim();
     await begin(claim);
     await store.release(again(claim));
@@ -104,7 +104,7 @@ describe('a key', () => {
     assert.equal(await begin(again(claim)), 'done');
   });
 
-  it('is free when its answer has been kept long enough', async () => {
+  it('a key is free after its response has expired', async () => {
     const claim = newClaim();
     await begin(claim);
     await work(claim);
@@ -113,7 +113,7 @@ describe('a key', () => {
   });
 });
 
-/** Begins while another transaction has changed the row and not committed yet; `change` is what that one does. */
+/** Begins while another transaction has made `change` to the row and has not committed. */
 async function beginMeanwhile(claim: Claim, change: (other: typeof store) => Promise<unknown>) {
   const waits = async () => {
     const rows = await sql`
@@ -129,8 +129,8 @@ async function beginMeanwhile(claim: Claim, change: (other: typeof store) => Pro
   return kind.begun;
 }
 
-describe('a key that changes hands at this instant', () => {
-  it('is running for whoever comes too late for an expired one, whose answer is not given any more', async () => {
+describe('a key that is changed concurrently', () => {
+  it('an expired key that another attempt is claiming is reported as running, without the expired response', async () => {
     const claim = newClaim();
     await begin(claim);
     await work(claim);
@@ -138,15 +138,15 @@ describe('a key that changes hands at this instant', () => {
     assert.equal(await beginMeanwhile(again(claim), (other) => other.begin(again(claim))), 'running');
   });
 
-  it('is taken when it is given back', async () => {
+  it('a key is claimed when a concurrent release commits', async () => {
     const claim = newClaim();
     await begin(claim);
     assert.equal(await beginMeanwhile(again(claim), (other) => other.release(claim)), 'started');
   });
 });
 
-describe('an answer', () => {
-  it('is gone with its effect when the transaction rolls back', async () => {
+describe('a stored response', () => {
+  it('a response disappears with its effect when the transaction rolls back', async () => {
     const claim = newClaim();
     await begin(claim);
     const failure = new Error('after the answer was stored');
@@ -160,7 +160,7 @@ describe('an answer', () => {
     assert.equal(await begin(again(claim)), 'running');
   });
 
-  it('is refused where it would be committed on its own', async () => {
+  it('a response is rejected outside the transaction of its effect', async () => {
     const claim = newClaim();
     await begin(claim);
     for (const none of [sql, undefined, {}, () => {}]) {
@@ -169,14 +169,14 @@ describe('an answer', () => {
     assert.equal(await begin(again(claim)), 'running');
   });
 
-  it('of an attempt that was never begun is refused', async () => {
+  it('a response of an unknown attempt is rejected', async () => {
     assert.equal(await work(newClaim()), false);
     assert.deepEqual(await effects(), []);
   });
 });
 
 describe('an attempt whose process has died', () => {
-  it('loses the row to the next when its lease has ended, and is fenced when it wakes up', async () => {
+  it('an attempt whose process paused beyond its lease loses the row to the next one and is fenced', async () => {
     const dead = newClaim();
     await begin(dead);
     await passTime();
@@ -190,7 +190,7 @@ describe('an attempt whose process has died', () => {
     assert.deepEqual(await effects(), [next.attempt]);
   });
 
-  it('is replaced by one of 20 that come at once', async () => {
+  it('one of 20 parallel attempts replaces an attempt whose process has died', async () => {
     const dead = newClaim();
     await begin(dead);
     await passTime();
@@ -198,7 +198,7 @@ describe('an attempt whose process has died', () => {
     assert.equal(begun.filter((kind) => kind === 'started').length, 1);
   });
 
-  it('is not mistaken for a later one, after the row was taken over and given back', async () => {
+  it('a paused attempt does not own the row after another attempt claimed and released it', async () => {
     const dead = newClaim();
     await begin(dead);
     await passTime();
@@ -213,8 +213,8 @@ describe('an attempt whose process has died', () => {
   });
 });
 
-describe('deleting what is over', () => {
-  it('takes the given number of expired rows at most, and no others', async () => {
+describe('deleteExpiredKeys', () => {
+  it('deleteExpiredKeys deletes at most the given number of expired rows, and no others', async () => {
     for (let count = 0; count < 3; count += 1) await begin(newClaim());
     await passTime();
     const alive = newClaim();
@@ -226,7 +226,7 @@ describe('deleting what is over', () => {
   });
 });
 
-/** A step of the property below: what is done, and by which of a few attempts at one of two requests. */
+/** A step of the property below: an operation, and which attempt at which of two requests executes it. */
 const steps = fc.array(
   fc.record({
     action: fc.constantFrom('begin', 'work', 'release', 'pass', 'delete'),
@@ -235,7 +235,7 @@ const steps = fc.array(
   { maxLength: 14 },
 );
 
-it('whatever the order of events, the store is as the state machine says, and a done row has one effect', async () => {
+it('in any order of events the store follows the state machine, and a done row has exactly one effect', async () => {
   interface Row {
     state: 'running' | 'done';
     claim: Claim;

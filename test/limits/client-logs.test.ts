@@ -7,7 +7,7 @@ import type { Policy } from '../../src/limits/limit-store.ts';
 
 const policies = [{ name: 'minute', quota: 2, windowMs: 60_000 }];
 
-/** The logs of one limit, whose clock the test moves. */
+/** Creates the logs of one limit, with a clock that the test sets. */
 function makeLogs(options: Partial<ClientLogsOptions> & { policies?: readonly Policy[] } = {}) {
   const { policies: these = policies, ...rest } = options;
   const clock = { now: 0 };
@@ -17,7 +17,7 @@ function makeLogs(options: Partial<ClientLogsOptions> & { policies?: readonly Po
 }
 
 describe('the logs of a limit', () => {
-  it('take times between milliseconds as the one before them, which lets nobody in too early', () => {
+  it('times between milliseconds are rounded down, so that no request is allowed too early', () => {
     const { clock, use } = makeLogs();
     clock.now = 0.9;
     use('a', 'a');
@@ -28,8 +28,8 @@ describe('the logs of a limit', () => {
   });
 });
 
-describe('the settlement of permits that were set aside', () => {
-  it('counts among the permits that are held', () => {
+describe('the settlement of reserved permits', () => {
+  it('settled permits count towards the memory bound', () => {
     const { logs, use } = makeLogs({
       maxPermits: 10,
       policies: [{ name: 'minute', quota: 20, windowMs: 60_000 }],
@@ -44,7 +44,7 @@ describe('the settlement of permits that were set aside', () => {
     assert.ok(logs.find('b'));
   });
 
-  it('of a client who was forgotten meanwhile changes nothing for who comes by that name again', () => {
+  it('a settlement for a client that was dropped in the meantime does not affect its new log', () => {
     const { logs, take, use } = makeLogs({ maxClients: 1 });
     use('a');
     const log = logs.find('a');
@@ -56,8 +56,8 @@ describe('the settlement of permits that were set aside', () => {
   });
 });
 
-describe('their memory', () => {
-  it('is bounded: a million clients keep as many as may be kept, and no more', () => {
+describe('the memory of the logs', () => {
+  it('a million clients leave at most maxClients logs', () => {
     const { logs, take } = makeLogs({ maxClients: 10_000 });
     for (let client = 0; client < 1_000_000; client += 1) {
       take(`client ${client}`);
@@ -66,13 +66,13 @@ describe('their memory', () => {
     assert.equal(logs.size, 10_000);
   });
 
-  it('forgets the client that has been idle for longest first', () => {
+  it('the least recently used client is dropped first', () => {
     const { clock, logs, use } = makeLogs();
     for (const [index, key] of ['a', 'b', 'c', 'a', 'a'].entries()) {
       clock.now = index;
       use(key);
     }
-    // a is the one seen last although it was the first, and although its last request was refused.
+    // Client a was used last, although it was the first one and its last request was rejected.
     use('d');
     assert.equal(logs.size, 3);
     assert.deepEqual(use('c', 'c'), [true, false], 'c is remembered');
@@ -80,7 +80,7 @@ describe('their memory', () => {
     assert.deepEqual(use('b', 'b'), [true, true], 'b was forgotten and starts afresh');
   });
 
-  it('drops clients by themselves when their last permit has left the longest window', () => {
+  it('clients are dropped when their last permit has left the longest window', () => {
     const { clock, logs, use } = makeLogs({ maxClients: 1000 });
     for (let client = 0; client < 100; client += 1) use(`old ${client}`);
     clock.now = 59_999;
@@ -91,7 +91,7 @@ describe('their memory', () => {
     assert.equal(logs.size, 2);
   });
 
-  it('is bounded in permits too, of which few clients can hold many', () => {
+  it('the number of permits is bounded as well, because few clients can hold many', () => {
     const many = [{ name: 'hour', quota: 1000, windowMs: 3_600_000 }];
     const { logs, use } = makeLogs({ policies: many, maxClients: 1000, maxPermits: 5000 });
     for (let client = 0; client < 20; client += 1) {
@@ -100,14 +100,14 @@ describe('their memory', () => {
     assert.ok(logs.size >= 4 && logs.size <= 6);
   });
 
-  it('never forgets the only client, whatever it holds', () => {
+  it('the only client is never dropped, however many permits it holds', () => {
     const many = [{ name: 'hour', quota: 100, windowMs: 3_600_000 }];
     const { use } = makeLogs({ policies: many, maxClients: 1, maxPermits: 10 });
     const allowed = use(...new Array<string>(200).fill('a'));
     assert.equal(allowed.filter((each) => each).length, 100);
   });
 
-  it('tells what was dropped, at most once a minute', () => {
+  it('dropped clients are reported at most once per minute', () => {
     const told: unknown[] = [];
     const { clock, use } = makeLogs({ maxClients: 2, onCleanup: (counts) => told.push(counts) });
     use('a', 'b', 'c', 'd');
@@ -120,7 +120,7 @@ describe('their memory', () => {
     assert.equal(told.length, 1);
   });
 
-  it('is at most 200 bytes for an idle client', () => {
+  it('an idle client takes at most 200 bytes', () => {
     const clients = 100_000;
     const { logs, take } = makeLogs({ maxClients: clients });
     const before = heapUsed();
@@ -132,7 +132,7 @@ describe('their memory', () => {
     assert.ok(each <= 200, `${each.toFixed(0)} bytes`);
   });
 
-  it('does not grow while one client is idle and another busy', () => {
+  it('memory does not grow while one client is idle and another busy', () => {
     const { logs, use } = makeLogs();
     use('idle', 'busy');
     const before = heapUsed();
@@ -142,7 +142,7 @@ describe('their memory', () => {
     assert.ok(grown < 1_000_000, `${grown} bytes`);
   });
 
-  it('does not grow while one client comes alone', () => {
+  it('memory does not grow while there is only one client', () => {
     const { logs, use } = makeLogs();
     use('alone');
     const before = heapUsed();
@@ -153,7 +153,7 @@ describe('their memory', () => {
   });
 });
 
-/** The bytes of all that is reachable. */
+/** Returns the bytes of all reachable objects. */
 function heapUsed(): number {
   setFlagsFromString('--expose-gc');
   const collect: () => void = runInNewContext('gc');

@@ -17,7 +17,7 @@ test('all processes of a host read the same time', () => {
   assert.ok(sentAt < told && told < now(), `${sentAt} < ${told}`);
 });
 
-test('two clocks made at different moments are no millisecond apart', () => {
+test('two clocks created at different times differ by less than a millisecond', () => {
   const [one, other] = [createHostClock(), createHostClock()];
   assert.ok(Math.abs(other() - one()) < 1);
 });

@@ -11,10 +11,10 @@ const limitOf = (name: string, quota = 1) => ({
   policies: [{ name: 'minute', quota, windowMs: 60_000 }],
 });
 
-describe('the limiter in memory', () => {
+describe('the memory store', () => {
   conformsToLimitStore(({ clock }) => makeStore({ now: () => clock.now }));
 
-  it('has room for as many clients in one limit, however many another has', () => {
+  it('each limit has its own maximum number of clients', () => {
     const store = makeStore({ maxClients: 2 });
     const login = limitOf('login');
     store.take(login, 'victim');
@@ -22,7 +22,7 @@ describe('the limiter in memory', () => {
     assert.equal(store.take(login, 'victim').allowed, false);
   });
 
-  it('holds a hundred limits, and forgets the one that was defined longest ago for one more', () => {
+  it('the store holds a hundred limits, and drops the oldest one for the next', () => {
     const store = makeStore();
     const limits = Array.from({ length: 100 }, (_, index) => limitOf(`limit ${index}`));
     for (const limit of limits) store.take(limit, 'a');
@@ -34,11 +34,11 @@ describe('the limiter in memory', () => {
     assert.deepEqual([store.take(forgotten, 'a').allowed, allows(2)], [true, false]);
   });
 
-  it('refuses a limit that has no policy', () => {
+  it('a limit without a policy throws a RangeError', () => {
     assert.throws(() => makeStore().take({ name: 'empty', policies: [] }, 'a'), /"empty" has no policy/);
   });
 
-  it('tells which limit has dropped clients', () => {
+  it('the report of dropped clients names the limit', () => {
     const told: unknown[] = [];
     const clock = { now: 0 };
     const store = makeStore({

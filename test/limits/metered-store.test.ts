@@ -10,7 +10,7 @@ import { metricValue } from '../helpers/metric-value.ts';
 const memory = (now = () => 0) => createMemoryLimitStore({ maxClients: 1000, now });
 const limitOf = (name: string) => ({ name, policies: [{ name: 'minute', quota: 2, windowMs: 60_000 }] });
 
-describe('a limiter whose decisions are counted', () => {
+describe('the metered store', () => {
   conformsToLimitStore(({ clock }) =>
     createMeteredLimitStore(
       memory(() => clock.now),
@@ -28,7 +28,7 @@ describe('a limiter whose decisions are counted', () => {
       },
     ],
   ] as const) {
-    it(`counts what is decided ${when}, by limit and outcome`, async () => {
+    it(`decisions made ${when} are counted by limit and outcome`, async () => {
       const metrics = createMetrics();
       const store = createMeteredLimitStore(storeOf(), metrics);
       for (const name of ['address', 'address', 'address', 'user']) await store.take(limitOf(name), 'a');

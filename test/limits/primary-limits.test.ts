@@ -19,7 +19,7 @@ function makePrimary(startAt = 0) {
   const now = () => clock.now;
   const store = createMemoryLimitStore({ maxClients: 1000, now });
   const primary = createPrimaryLimits({ store, now, graceMs });
-  /** A worker that has defined "login". What it is told stands in `answers` and `recalled`. */
+  /** Connects a worker that has defined "login". Its received messages are in `answers` and `recalled`. */
   const connect = (quota: number) => {
     const answers: LimitAnswer[] = [];
     const recalled: number[] = [];
@@ -34,13 +34,13 @@ function makePrimary(startAt = 0) {
       end.ask({ id, limit, key });
       return answers[before];
     };
-    /** Asks until a lease comes along. */
+    /** Asks until an answer includes a lease. */
     const mustGetLease = () => {
       const lease = ask()?.lease ?? ask()?.lease;
       assert.ok(lease);
       return lease;
     };
-    /** Asks, and gives each lease back unspent. */
+    /** Asks, settles each lease unused, and returns how many requests were allowed. */
     const countAllowed = (questions: number) => {
       let allowed = 0;
       for (let asked = 0; asked < questions; asked += 1) {
@@ -53,7 +53,7 @@ function makePrimary(startAt = 0) {
     end.define(limitOf(quota));
     return { ...end, answers, recalled, ask, mustGetLease, countAllowed };
   };
-  /** Sweeps as often as the grace time asks for, up to this time. */
+  /** Sweeps as often as the grace period requires, up to this time. */
   const sweepAt = (time: number) => {
     for (; clock.now < time; clock.now = Math.min(clock.now + 200, time)) primary.sweep();
     primary.sweep();
@@ -62,20 +62,20 @@ function makePrimary(startAt = 0) {
 }
 
 describe('the primary', () => {
-  it('answers with the id of the question, the index of the policy and the moment', () => {
+  it('the answer contains the id of the question, the index of the policy and the time', () => {
     const worker = makePrimary(7).connect(1);
     const common = { policy: 1, remaining: 0, resetMs: 60_000, decidedAt: 7, lease: null };
     assert.deepEqual(worker.ask(), { id: 1, allowed: true, ...common });
     assert.deepEqual(worker.ask(), { id: 2, allowed: false, ...common });
   });
 
-  it('does not answer for a limit that this worker has not defined, though another has', () => {
+  it('the primary does not answer for a limit that only another worker has defined', () => {
     const { connect } = makePrimary();
     connect(1).define(limitOf(1, 'other'));
     assert.equal(connect(1).ask('other'), undefined);
   });
 
-  it('keeps the permits of a limit that is defined again with the same content', () => {
+  it('a limit defined again with the same content keeps its permits', () => {
     const worker = makePrimary().connect(2);
     for (const allowed of [true, true, false]) {
       worker.define(limitOf(2));
@@ -83,7 +83,7 @@ describe('the primary', () => {
     }
   });
 
-  it('counts for each worker by the content that it has defined', () => {
+  it('the primary counts for each worker by the content of its limits', () => {
     const { connect } = makePrimary();
     const [old, young] = [connect(1), connect(2)];
     assert.deepEqual(
@@ -92,7 +92,7 @@ describe('the primary', () => {
     );
   });
 
-  it('takes a hundred limits of a worker and no more', () => {
+  it('the primary accepts at most a hundred limits of a worker', () => {
     const worker = makePrimary().connect(1);
     for (let index = 1; index <= 100; index += 1) worker.define(limitOf(1, `limit ${index}`));
     assert.equal(worker.ask('limit 99')?.allowed, true);
@@ -103,7 +103,7 @@ describe('the primary', () => {
 });
 
 describe('a lease', () => {
-  it('is an eighth of what is left, 1,024 permits at most, and nothing near the limit', () => {
+  it('a lease is an eighth of the remaining permits, at most 1,024, and none is granted near the limit', () => {
     for (const [quota, permits] of [
       [20_000, 1024],
       [8194, 1024],
@@ -122,7 +122,7 @@ describe('a lease', () => {
     }
   });
 
-  it('is given to a worker once at a time for a client, and to another one as well', () => {
+  it('each worker has at most one lease per client, and several workers can have one', () => {
     const { connect } = makePrimary();
     const [one, other] = [connect(1000), connect(1000)];
     const first = one.mustGetLease();
@@ -132,7 +132,7 @@ describe('a lease', () => {
     assert.ok(one.ask()?.lease);
   });
 
-  it('is given to a client who has come within the time that a lease lasts', () => {
+  it('a lease is granted only for a client with a request within the duration of a lease', () => {
     const { clock, connect } = makePrimary();
     const worker = connect(1000);
     for (clock.now of [0, leaseMs, 2 * leaseMs]) assert.equal(worker.ask()?.lease, null);
@@ -140,14 +140,14 @@ describe('a lease', () => {
     assert.equal(worker.ask()?.lease?.expiresAt, clock.now + leaseMs);
   });
 
-  it('counts what was spent of it, and no more, when it is settled', () => {
+  it('only the used permits of a settled lease count', () => {
     const { connect } = makePrimary();
     const [one, other] = [connect(100), connect(100)];
     one.settle({ lease: one.mustGetLease().id, spent: 5, lastAt: 0 });
     assert.equal(other.ask()?.remaining, 100 - 2 - 5 - 1 - 11);
   });
 
-  it('of one worker cannot be settled by another, nor twice', () => {
+  it('a lease cannot be settled by another worker, nor twice', () => {
     const { connect } = makePrimary();
     const [one, other] = [connect(20), connect(20)];
     const lease = one.mustGetLease();
@@ -157,7 +157,7 @@ describe('a lease', () => {
     assert.equal(other.countAllowed(20), 20 - 2 - 2);
   });
 
-  it('is recalled before anybody is refused for it, and who waits is answered in order from what comes back', () => {
+  it('leases are recalled before a rejection, and waiting questions are answered in order from the returned permits', () => {
     const { connect } = makePrimary();
     const [one, other] = [connect(20), connect(20)];
     const lease = one.mustGetLease();
@@ -174,7 +174,7 @@ describe('a lease', () => {
     );
   });
 
-  it('that nobody settles counts as spent at its end, once somebody has waited for it long enough', () => {
+  it('a lease that is not settled counts as used at its expiry, after a question has waited for the grace period', () => {
     const { clock, connect, sweepAt } = makePrimary();
     const [one, other] = [connect(20), connect(20)];
     const { expiresAt } = one.mustGetLease();
@@ -191,7 +191,7 @@ describe('a lease', () => {
     assert.equal(other.countAllowed(3), 2);
   });
 
-  it('is not taken for lost when the primary itself was busy, and the settlement has come meanwhile', () => {
+  it('a lease is not lost if the primary was blocked and its settlement has arrived', () => {
     const { clock, connect, primary } = makePrimary();
     const [one, other] = [connect(20), connect(20)];
     const lease = one.mustGetLease();
@@ -202,7 +202,7 @@ describe('a lease', () => {
     assert.equal(other.answers.filter(({ allowed }) => allowed).length, 18);
   });
 
-  it('of a worker that is gone counts as spent at once', () => {
+  it('a lease of a worker that exited counts as used immediately', () => {
     const { clock, connect, primary } = makePrimary();
     const [one, other] = [connect(20), connect(20)];
     one.mustGetLease();
@@ -213,14 +213,14 @@ describe('a lease', () => {
     assert.equal(other.countAllowed(2), 2);
   });
 
-  it('that nobody settles and nobody waits for ends as well', () => {
+  it('a lease that is not settled ends even if no question waits for it', () => {
     const { connect, primary, sweepAt } = makePrimary();
     connect(1000).mustGetLease();
     sweepAt(60_000);
     assert.equal(primary.leases, 0);
   });
 
-  it('keeps the log of its client from being forgotten as idle', () => {
+  it('the log of a client with a lease is not dropped as idle', () => {
     const { clock, connect } = makePrimary();
     const [one, other] = [connect(20), connect(20)];
     const lease = one.mustGetLease();

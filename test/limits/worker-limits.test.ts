@@ -10,7 +10,7 @@ import { metricValue } from '../helpers/metric-value.ts';
 
 const limit = { name: 'minute', policies: [{ name: 'minute', quota: 1000, windowMs: 60_000 }] };
 
-/** The limiter of a worker whose primary is the test. */
+/** Starts the limiter of a worker with the test as its primary. */
 function start(t: TestContext, answer: (question: LimitQuestion, receiver: LimitReceiver) => void) {
   const settled: Settlement[] = [];
   const captured = captureLog();
@@ -33,14 +33,14 @@ function start(t: TestContext, answer: (question: LimitQuestion, receiver: Limit
   return { ...limits, settled, captured, metrics };
 }
 
-/** An answer that brings a lease for a minute. */
+/** An answer with a lease for a minute. */
 function lease({ id }: LimitQuestion, receiver: LimitReceiver): void {
   const decidedAt = Number(process.hrtime.bigint()) / 1e6;
   const grant = { id: 1, permits: 50, expiresAt: decidedAt + 60_000 };
   receiver.answer({ id, allowed: true, policy: 0, remaining: 900, resetMs: 60_000, decidedAt, lease: grant });
 }
 
-it('a worker that ends gives back what it has leased', async (t) => {
+it('a worker that stops settles its leases', async (t) => {
   const { store, stop, settled } = start(t, (...given) => setImmediate(() => lease(...given)));
   for (let requests = 0; requests < 3; requests += 1) await store.take(limit, 'client');
   assert.deepEqual(settled, []);
@@ -51,7 +51,7 @@ it('a worker that ends gives back what it has leased', async (t) => {
   );
 });
 
-it('requests that the primary does not answer are refused with 503 where that is wished, counted and logged', async (t) => {
+it('with onFailure closed, requests that the primary does not answer get 503, and are counted and logged', async (t) => {
   const { store, captured, metrics } = start(t, () => {});
   const refusal = Promise.resolve(store.take(limit, 'client')).then(
     () => assert.fail('It was let in.'),

@@ -20,11 +20,11 @@ import { conformsToLimitStore } from '../conformance/limit-store.ts';
 
 interface Joined {
   readonly store: WorkerLimitStore;
-  /** The kinds of messages that the worker has sent. */
+  /** The kinds of the messages that the worker sent. */
   readonly sent: string[];
 }
 
-/** A worker's store and the primary's end of it, joined by messages that go as text and arrive in a later turn. */
+/** Connects the store of a worker to the primary by messages that are serialised and arrive asynchronously. */
 function joinWorker(primary: PrimaryLimits, now: () => number): Joined {
   const sent: string[] = [];
   let receiver: LimitReceiver | undefined;
@@ -67,7 +67,7 @@ function joinWorker(primary: PrimaryLimits, now: () => number): Joined {
   return { store, sent };
 }
 
-/** Workers of one primary, on one clock. */
+/** Creates several workers of one primary with one clock. */
 function joinWorkers(count: number, now: () => number): readonly Joined[] {
   const primary = createPrimaryLimits({ store: createMemoryLimitStore({ maxClients: 1000, now }), now });
   return Array.from({ length: count }, () => joinWorker(primary, now));
@@ -79,7 +79,7 @@ const limitOf = (quota: number, windowMs = 60_000): Limit => ({
 });
 const limit = limitOf(20);
 
-/** Sends requests one after another or at once, to the workers in turn, and counts those that are let in. */
+/** Sends requests to the workers round robin, in sequence or in parallel, and counts the allowed ones. */
 async function countAllowed(stores: readonly LimitStore[], limit: Limit, requests: number, atOnce: boolean) {
   let allowed = 0;
   const take = async (index: number) => {
@@ -100,7 +100,7 @@ describe('the limiter of a worker', () => {
   for (const workers of [1, 2, 4]) {
     for (const atOnce of [true, false]) {
       const how = atOnce ? 'at once' : 'one after another';
-      it(`shares each limit exactly among ${workers} when requests come ${how}`, async () => {
+      it(`each limit is exact across ${workers} with requests ${how}`, async () => {
         for (const quota of [1, 20, 100, 700]) {
           const stores = joinWorkers(workers, () => 1000).map(({ store }) => store);
           assert.equal(await countAllowed(stores, limitOf(quota), 2 * quota + 5, atOnce), quota);
@@ -109,7 +109,7 @@ describe('the limiter of a worker', () => {
     }
   }
 
-  it('asks the primary seldom, far from the limit', async () => {
+  it('far from the limit, the worker rarely asks the primary', async () => {
     const [worker] = joinWorkers(1, () => 1000);
     assert.ok(worker);
     assert.equal(await countAllowed([worker.store], limitOf(100_000), 6500, false), 6500);
@@ -117,7 +117,7 @@ describe('the limiter of a worker', () => {
     assert.ok(asked < 6500 / 50, `It asked ${asked} times.`);
   });
 
-  it('asks again and again for a client who comes seldom, and leases nothing', async () => {
+  it('for a client with rare requests, the worker asks each time and gets no lease', async () => {
     let time = 0;
     const [worker] = joinWorkers(1, () => time);
     for (time = 0; time < 5000; time += 500) await worker?.store.take(limitOf(1000), 'client');
@@ -127,7 +127,7 @@ describe('the limiter of a worker', () => {
     );
   });
 
-  it('does not ask for a client who was refused, until the moment that the refusal named', async () => {
+  it('for a rejected client, the worker does not ask until the time that the rejection states', async () => {
     let time = 0;
     const [worker] = joinWorkers(1, () => time);
     assert.ok(worker);
@@ -142,7 +142,7 @@ describe('the limiter of a worker', () => {
     assert.equal((await store.take(limit, 'client')).allowed, true);
   });
 
-  it('never tells a client that more is left than there is, and less by a lease at most', async () => {
+  it('the reported remaining permits are never too many, and too few by at most a lease', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 1000 }), async (quota) => {
         const [worker] = joinWorkers(1, () => 1000);
@@ -155,7 +155,7 @@ describe('the limiter of a worker', () => {
     );
   });
 
-  it('spends nothing of a lease from its end on', async () => {
+  it('no permit of a lease is used from its expiry on', async () => {
     let time = 0;
     const [worker] = joinWorkers(1, () => time);
     const limit = limitOf(1000);
@@ -167,7 +167,7 @@ describe('the limiter of a worker', () => {
     assert.ok(take() instanceof Promise);
   });
 
-  it('gives back what is leased when it settles', async () => {
+  it('settle returns the unused permits of all leases', async () => {
     const [one, other] = joinWorkers(2, () => 1000);
     assert.ok(one && other);
     await countAllowed([one.store], limitOf(100), 3, false);
@@ -178,7 +178,7 @@ describe('the limiter of a worker', () => {
 });
 
 describe('a primary that does not answer', () => {
-  /** A worker's store whose questions are kept, to be answered by the test or not at all. */
+  /** Creates the store of a worker whose questions the test answers, or does not. */
   function makeUnanswered(onFailure: WorkerLimitStoreOptions['onFailure'] = 'open') {
     const asked: unknown[] = [];
     const clock = { now: 0 };
@@ -204,7 +204,7 @@ describe('a primary that does not answer', () => {
         ...{ id, allowed: true, policy: 0, remaining: 7, resetMs: 1, decidedAt: 0, lease: null },
         ...given,
       });
-    /** Sweeps as often as the deadline asks for, up to this time. */
+    /** Sweeps as often as the deadline requires, up to this time. */
     const sweepAt = (time: number) => {
       for (; clock.now < time; clock.now = Math.min(clock.now + 10, time)) store.sweep();
       store.sweep();
@@ -212,34 +212,34 @@ describe('a primary that does not answer', () => {
     return { store, clock, asked, answer, sweepAt, reports };
   }
 
-  const letIn = { allowed: true, policy: limit.policies[0], remaining: 20, resetMs: 0 };
+  const allowedDecision = { allowed: true, policy: limit.policies[0], remaining: 20, resetMs: 0 };
 
-  it('lets requests in after the deadline, or refuses them, as is wished', async () => {
+  it('after the deadline, requests are allowed or rejected as configured', async () => {
     for (const onFailure of ['open', 'closed'] as const) {
       const { store, sweepAt } = makeUnanswered(onFailure);
       const keys = ['a', 'a', 'a', 'b'];
       const ends = Promise.allSettled(keys.map(async (key) => store.take(limit, key)));
       sweepAt(20);
       for (const end of await ends) {
-        if (onFailure === 'open') assert.deepEqual(end, { status: 'fulfilled', value: letIn });
+        if (onFailure === 'open') assert.deepEqual(end, { status: 'fulfilled', value: allowedDecision });
         else assert.equal(end.status === 'rejected' && end.reason.code, 'not_ready');
       }
     }
   });
 
-  it('has nobody wait after that, but for one question at a time', async () => {
+  it('while the primary does not answer, requests do not wait, and one question at a time is sent', async () => {
     const { store, asked, answer, sweepAt } = makeUnanswered();
     const first = store.take(limit, 'a');
     sweepAt(20);
     await first;
     asked.length = 0;
-    for (const key of ['a', 'a', 'b']) assert.deepEqual(store.take(limit, key), letIn);
+    for (const key of ['a', 'a', 'b']) assert.deepEqual(store.take(limit, key), allowedDecision);
     assert.deepEqual(asked, [{ id: 2, limit: 'minute', key: 'a' }]);
     answer(2);
     assert.ok(store.take(limit, 'a') instanceof Promise);
   });
 
-  it('is told once a second, with the number of requests', async () => {
+  it('unanswered requests are reported once per second with their number', async () => {
     const { store, sweepAt, reports } = makeUnanswered();
     void store.take(limit, 'a');
     sweepAt(20);
@@ -248,7 +248,7 @@ describe('a primary that does not answer', () => {
     assert.deepEqual(reports, [1, 50]);
   });
 
-  it('is not blamed when the worker itself was busy, and the answer has come meanwhile', async () => {
+  it('an answer that arrived while the worker was blocked is used', async () => {
     const { store, answer, clock } = makeUnanswered();
     const first = store.take(limit, 'a');
     clock.now = 1000;
@@ -257,7 +257,7 @@ describe('a primary that does not answer', () => {
     assert.equal((await first).allowed, false);
   });
 
-  it('and then answers too late has no effect on later questions, and gets its lease back', async () => {
+  it('a late answer does not affect later questions, and its lease is settled unused', async () => {
     const { store, asked, answer, sweepAt } = makeUnanswered();
     const first = store.take(limit, 'client');
     sweepAt(20);
@@ -270,7 +270,7 @@ describe('a primary that does not answer', () => {
     assert.equal((await second).remaining, 3);
   });
 
-  it('has been told what a limit is before it is asked, once', () => {
+  it('the worker defines a limit once, before its first question', () => {
     const { store, asked } = makeUnanswered();
     for (const key of ['a', 'b']) void store.take(limit, key);
     assert.deepEqual(asked, [

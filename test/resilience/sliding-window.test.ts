@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { type Decision, maxWindowMs, type Policy, SlidingLog } from '../../src/resilience/sliding-window.ts';
 
 /**
- * The definition, without any cleverness: every permit ever given is kept, and counted anew for each request. What
- * refuses is what refuses for longest; otherwise what has the fewest permits left, the first of equals.
+ * The definition by brute force: every granted permit is kept, and counted for each request. The reported policy is the
+ * exceeded one with the longest wait, or else the one with the fewest permits left, the first of equals.
  */
 class NaiveLog {
   readonly permits: number[] = [];
@@ -46,7 +46,7 @@ const policies = fc
   })
   .map((rows) => rows.map((row, index) => ({ name: `p${index}`, ...row })));
 
-/** How far the clock goes between requests: often not at all, sometimes back, which counts as standing still. */
+/** How far the clock moves between requests: often not at all, sometimes backwards, which counts as no movement. */
 const steps = fc.array(
   fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 5 }), fc.integer({ min: 0, max: 60 }), fc.constant(-3)),
   {
@@ -55,7 +55,7 @@ const steps = fc.array(
 );
 
 describe('a sliding log', () => {
-  it('decides as counting all permits anew does, whatever the policies and the times', () => {
+  it('a sliding log decides like the brute-force definition, for any policies and times', () => {
     fc.assert(
       fc.property(policies, steps, (these, times) => {
         const log = new SlidingLog();
@@ -71,7 +71,7 @@ describe('a sliding log', () => {
     );
   });
 
-  it('never lets more than a quota fall into any window of its length', () => {
+  it('no window ever holds more permits than its quota', () => {
     fc.assert(
       fc.property(policies, steps, (these, times) => {
         const log = new SlidingLog();
@@ -92,7 +92,7 @@ describe('a sliding log', () => {
     );
   });
 
-  it('lets in exactly when its refusal says, and not a millisecond sooner', () => {
+  it('a request is allowed exactly at the time that a rejection states, and not a millisecond earlier', () => {
     fc.assert(
       fc.property(policies, steps, (these, times) => {
         let now = 0;
@@ -110,7 +110,7 @@ describe('a sliding log', () => {
     );
   });
 
-  it('holds as many times as its largest quota and no more', () => {
+  it('a sliding log holds at most as many times as its largest quota', () => {
     const log = new SlidingLog();
     const two = [
       { name: 'short', quota: 2, windowMs: 10 },
@@ -120,7 +120,7 @@ describe('a sliding log', () => {
     assert.equal(log.size, 5);
   });
 
-  it('gives back a permit at the end of its window, to the millisecond', () => {
+  it('a permit is free again exactly at the end of its window', () => {
     const one = [{ name: 'one', quota: 1, windowMs: 1000 }];
     const log = new SlidingLog();
     assert.equal(log.take(one, 500).allowed, true);
@@ -128,14 +128,14 @@ describe('a sliding log', () => {
     assert.equal(log.take(one, 1500).allowed, true);
   });
 
-  it('does not count what it refused', () => {
+  it('rejected requests do not count', () => {
     const one = [{ name: 'one', quota: 1, windowMs: 1000 }];
     const log = new SlidingLog();
     for (let now = 0; now < 1000; now += 1) log.take(one, now);
     assert.equal(log.take(one, 1000).allowed, true);
   });
 
-  it('stands still while the clock runs backwards', () => {
+  it('a sliding log treats a clock that moves backwards as stopped', () => {
     const two = [{ name: 'two', quota: 2, windowMs: 1000 }];
     const log = new SlidingLog();
     log.take(two, 5000);
@@ -144,18 +144,19 @@ describe('a sliding log', () => {
     assert.equal(log.take(two, 4000).allowed, false);
   });
 
-  it('that is empty was never used', () => {
+  it('an empty sliding log has no last permit', () => {
     const log = new SlidingLog();
     assert.deepEqual([log.size, log.last], [0, Number.NEGATIVE_INFINITY]);
   });
 
-  it('without policies is a mistake', () => assert.throws(() => new SlidingLog().take([], 0), RangeError));
+  it('a sliding log without policies throws a RangeError', () =>
+    assert.throws(() => new SlidingLog().take([], 0), RangeError));
 });
 
-describe('permits that are set aside', () => {
+describe('reserved permits', () => {
   const hundred: readonly Policy[] = [{ name: 'only', quota: 100, windowMs: 1000 }];
 
-  /** A log with one permit at 0 and 60 set aside. */
+  /** Creates a log with one permit at 0 and 60 reserved. */
   function makeLog(): SlidingLog {
     const log = new SlidingLog();
     log.take(hundred, 0);
@@ -163,14 +164,14 @@ describe('permits that are set aside', () => {
     return log;
   }
 
-  it('are missing for everybody else, however much time goes by', () => {
+  it('reserved permits are unavailable for other requests, however much time passes', () => {
     const log = makeLog();
     for (const now of [0, 100_000]) assert.equal(log.take(hundred, now).remaining, now === 0 ? 38 : 39);
     for (let count = 0; count < 39; count += 1) log.take(hundred, 100_000);
     assert.equal(log.take(hundred, 100_000).allowed, false);
   });
 
-  it('count once they are given out, from the last moment on, and the rest is free', () => {
+  it('settled permits count from the time of the last use, and the rest is free', () => {
     const log = makeLog();
     log.settle(hundred, 60, 50, 200);
     assert.equal(log.reserved, 0);
@@ -179,7 +180,7 @@ describe('permits that are set aside', () => {
     assert.equal(log.take(hundred, 1200).remaining, 97);
   });
 
-  it('count from the youngest permit on if that is later', () => {
+  it('settled permits count from the newest permit if that is later', () => {
     const log = makeLog();
     log.take(hundred, 300);
     log.settle(hundred, 60, 50, 200);
@@ -187,7 +188,7 @@ describe('permits that are set aside', () => {
     assert.equal(log.take(hundred, 1300).remaining, 98);
   });
 
-  it('and given out all at once are as if they had been asked for', () => {
+  it('reserved permits used at one moment have the same effect as requested ones', () => {
     fc.assert(
       fc.property(policies, steps, (these, times) => {
         const [leased, asked] = [new SlidingLog(), new SlidingLog()];
@@ -206,7 +207,7 @@ describe('permits that are set aside', () => {
   });
 });
 
-it('the longest window is that of the policy that looks back farthest', () => {
+it('maxWindowMs is the longest window of the policies', () => {
   assert.equal(
     maxWindowMs([
       { name: 'a', quota: 9, windowMs: 5 },
