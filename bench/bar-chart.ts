@@ -96,7 +96,7 @@ function drawTick(value: number, scale: number, plotHeight: number): string {
   return `<line class="grid" x1="${x}" x2="${x}" y1="${top}" y2="${top + plotHeight}"/><text class="tick" x="${x}" y="${top + plotHeight + 18}">${escapeXml(value.toLocaleString('en'))}</text>`;
 }
 
-/** From 0 in four to eight steps of 1, 2 or 5 times a power of ten, to the first one that is not below the most. */
+/** From 0 in four to eight steps of 1, 2 or 5 times a power of ten, to the first step that is not below the maximum. */
 export function chooseTicks(max: number): number[] {
   if (max < 1e-6) return [0, 1];
   const power = 10 ** Math.floor(Math.log10(max / 4));
@@ -106,7 +106,7 @@ export function chooseTicks(max: number): number[] {
   );
 }
 
-/** Three digits that count, and no more behind the point than two. */
+/** Three significant digits, and at most two decimals. */
 export function formatValue(value: number): string {
   const size = Math.abs(value);
   if (size >= 1000) return Math.round(value).toLocaleString('en');

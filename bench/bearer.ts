@@ -1,15 +1,15 @@
 /**
  * The signed-in client of the scenario that wants a token: a user and a session in the run's database, and the token of
- * that session. The secret is drawn anew for each run and handed to the servers in their environment.
+ * that session. Each run draws a new secret and hands it to the servers in their environment.
  */
 
 import { randomBytes } from 'node:crypto';
 import { createJwt } from '../src/auth/jwt.ts';
 
-/** What the servers sign and verify with. */
+/** The secret and the claims with which the servers sign and verify. */
 export const jwtSecret = randomBytes(32).toString('hex');
 
-/** The issuer and the audience that our settings have without being told. */
+/** The default issuer and audience of our settings. */
 export const jwtIssuer = 'strata';
 export const jwtAudience = 'strata';
 
@@ -28,7 +28,7 @@ export const signedInUser = `
     );
 `;
 
-/** What may be wrong with a token that servers must refuse. */
+/** The flaws of tokens that servers must reject. */
 export interface Forgery {
   readonly secret?: string;
   readonly issuer?: string;
@@ -37,7 +37,7 @@ export interface Forgery {
   readonly ageSeconds?: number;
 }
 
-/** The header of a request from that user; with a forgery, one that nobody may believe. */
+/** The header of a request from that user; with a forgery, one that no server may accept. */
 export function authorization(forgery: Forgery = {}): string {
   const { secret = jwtSecret, issuer = jwtIssuer, audience = jwtAudience, ageSeconds = 0 } = forgery;
   const jwt = createJwt({ algorithm: 'HS256', secrets: [secret], issuer, audience, leewaySeconds: 0 });

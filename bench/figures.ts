@@ -27,7 +27,7 @@ export function ratioOf(cell: CellResult, reference: CellResult, figure: Figure)
 /** A server this busy has a queue that grows by chance alone. */
 const busiest = 0.8;
 
-/** Whether the rate was too high for the server to say anything by its latencies. */
+/** Whether the rate was too high for the latencies to mean anything. */
 export function isSaturated(cell: CellResult, rate: number): boolean {
   return rate > busiest * figureOf(cell, 'requestsPerSecond').median;
 }

@@ -4,7 +4,7 @@
  * a second is not worth as much as the one after it.
  *
  *     5 rounds of bare, strata, strata-routing -> all held: passes
- *     else 8 rounds more, all judged together  -> held: passes; lost: fails; uncertain: says so, and passes
+ *     else 8 rounds more, all judged together  -> held: passes; lost: fails; uncertain: prints that, and passes
  *
  * It fails only on a loss that all rounds together show; a machine too restless to show one does not make a change
  * fail, and is named as such. The whole takes less than 90 seconds.
@@ -125,13 +125,13 @@ function conclude(ratios: Ratios, committed: Readonly<Record<Guarded, number>>):
     );
     if (decision !== 'uncertain') continue;
     console.log(
-      `NOTHING IS PROVEN about ${name}: this machine is too busy, or its rounds differ too much, to tell a loss from noise. This does not count as a loss.`,
+      `NOTHING IS PROVEN about ${name}: this machine is too busy, or its rounds differ too much, to distinguish a loss from noise. This does not count as a loss.`,
     );
   }
   const lost = judged.filter(({ decision }) => decision === 'lost').map(({ name }) => name);
   if (lost.length === 0) return;
   throw new StartError(
-    `Beside ${floor}, a request costs over 15 % more than committed in ${lost.join(' and ')}: make it cheaper, or run \`npm run bench -- guard --update\` and say why in the commit.`,
+    `Beside ${floor}, a request costs over 15 % more than committed in ${lost.join(' and ')}: make it cheaper, or run \`npm run bench -- guard --update\` and give the reason in the commit.`,
   );
 }
 

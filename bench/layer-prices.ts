@@ -1,4 +1,4 @@
-/** What the layers cost, made of the figures of a run. */
+/** The cost of each layer, computed from the figures of a run. */
 
 import * as z from 'zod';
 import { type LayerName, layerNames } from '../src/settings/layer-names.ts';
@@ -11,11 +11,10 @@ import { quantile, summarise } from './statistics.ts';
 export const leftAlone: Readonly<Partial<Record<LayerName, string>>> = {
   'https-policy': 'off in all of them: it acts only behind a trusted proxy',
   authenticate:
-    'on in all of them: the program has routes that are not for everybody, and does not start without',
-  authorise:
-    'on in all of them: the program has routes that are not for everybody, and does not start without',
+    'on in all of them: the program has routes that require a caller, and does not start without it',
+  authorise: 'on in all of them: the program has routes that require a caller, and does not start without it',
   'recheck-authority':
-    'on in all of them: the program has routes that are not for everybody, and does not start without',
+    'on in all of them: the program has routes that require a caller, and does not start without it',
 };
 
 /** Microseconds of processor time a request, one figure a round, of servers that were busy at the same time. */
@@ -50,9 +49,9 @@ export interface Price {
 
 export interface LayerPrice {
   readonly layer: LayerName;
-  /** What is saved where it alone is taken out. */
+  /** The time saved if only this layer is removed. */
   readonly out: Price;
-  /** What is added where it alone is put in. */
+  /** The time added if only this layer is present. */
   readonly alone: Price;
   /** The median of `out` as a share of the whole. */
   readonly share: number;
@@ -96,7 +95,7 @@ export function renderLayers(results: LayerResults): string {
   return [
     renderMarkdownTable(head, rows),
     '',
-    `The whole: ${medianOf('whole')} µs of processor time a request; with none of these layers: ${medianOf('none')} µs. Four servers shared the processor and its caches, so all of it is dearer here than one server is alone.`,
+    `The whole: ${medianOf('whole')} µs of processor time a request; with none of these layers: ${medianOf('none')} µs. Four servers shared the processor and its caches, so each request costs more here than on a server that runs alone.`,
     'A price is the median of the differences of each round, ± half its interval of 95 %; one that may as well be nothing is too uncertain. One in twenty is outside of its interval by chance, as are those below nothing.',
     ...reasons,
   ].join('\n');

@@ -1,12 +1,12 @@
 /**
- * What each layer costs: `npm run bench -- layers`. For each layer four servers of the variant `strata` are busy at the same
+ * `npm run bench -- layers` measures the cost of each layer. For each layer four servers of the variant `strata` are busy at the same
  * time (`measureTogether`), round after round:
  *
  *     whole    without A    |    none    only A          none: as few layers as it runs with
  *
  * `whole - without A` is what A costs where the others are, `only A - none` what it costs by itself; the first is less
  * where A shares its work with others. Differences are made round by round. They are small beside what they are made of,
- * so one that the rounds do not tell from nothing is not printed.
+ * so a cost that the rounds cannot distinguish from zero is not printed.
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
  * The busy load: 50 connections, each of which sends its next request when it has the answer to the last one, as fast as
  * the server takes them. It shows what a request costs and how many a second there can be. Latencies are measured at
- * a fixed rate instead (`open-loop.ts`): here they would only say how long the queue is.
+ * a fixed rate instead (`open-loop.ts`): here they would only show the length of the queue.
  */
 
 import { execFile, execFileSync } from 'node:child_process';
@@ -66,7 +66,7 @@ const wrkReport = z.object({
 async function runWrk({ url, scenario, seconds, signal }: LoadOptions): Promise<LoadResult> {
   const { method, path, headers, body } = scenario;
   const script = join(import.meta.dirname, 'wrk-report.lua');
-  // Its own patience, 2 s, is less than what a machine that stands still for a moment may take.
+  // Its default timeout, 2 s, is shorter than a pause of a busy machine.
   const load = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`, '--timeout', '15s', '-s', script];
   const call = [`${url}${path}`, '--', method, ...(body === undefined ? [] : [body])];
   const { stdout } = await runFile('wrk', [...load, ...headerFlags(headers), ...call], { signal });

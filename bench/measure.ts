@@ -1,5 +1,5 @@
 /**
- * Servers under load, and what it costs them. What is compared must have seen the same machine, so no server is measured
+ * Measures servers under load. Compared servers must run under the same conditions, so no server is measured
  * by itself: either they take turns of a second (`measureRound`), or they are busy at the same time (`measureTogether`).
  * A server is a new process, warmed up first: that makes the start a measurement too, and lets the limiter begin empty.
  */
@@ -25,7 +25,7 @@ export interface MeasureOptions extends BusyOptions {
   readonly rate: number;
 }
 
-/** What a server has done in some time under busy load. */
+/** The work of a server over some time at full load. */
 export interface BusySample {
   /** Of processor time a request. */
   readonly cpuMicros: number;
@@ -47,7 +47,7 @@ export const secondsOfTurn = 1;
 
 /**
  * Of load before each turn, which is not counted: among fourteen servers one has rested for a quarter of a minute, has given
- * back memory and lost the processor's caches, and its first second is dearer than the next.
+ * back memory and lost the processor's caches, and its first second costs more than the next.
  */
 const secondsOfLeadIn = 1;
 
@@ -65,7 +65,7 @@ function partsOfWarmUp(seconds: number): number[] {
 /**
  * One round of cells that are compared: all their servers are started and warmed up in turns, then they take turns of a second
  * at the busy load, forwards and backwards through the list, and then at the fixed rate. A cell whose server does not start, or
- * whose requests fail, has the StartError that says so, and the others go on. Throws if the measuring is interrupted.
+ * whose requests fail, has a StartError as its result, and the others continue. Throws if the measuring is interrupted.
  */
 export async function measureRound(
   cells: readonly Cell[],

@@ -1,5 +1,5 @@
 /**
- * The thread that tells the open loop when a request is due. It sleeps in between, to a fraction of a millisecond: a timer of
+ * The thread that wakes the open loop when a request is due. It sleeps in between, to a fraction of a millisecond: a timer of
  * the event loop may come a whole one late, and a loop that watches the clock takes the processor from those that share it.
  */
 
@@ -7,7 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 
 const { rate, count } = workerData;
 
-/** Nobody ever writes to it. */
+/** It is never written to. */
 const forever = new Int32Array(new SharedArrayBuffer(4));
 
 const startedAt = now();

@@ -11,7 +11,7 @@ export interface Options {
   readonly quick: boolean;
   /** `guard`: commit to what is measured now, instead of comparing with it. */
   readonly update: boolean;
-  /** What is measured, in this order. */
+  /** The scenarios, in the order in which they are measured. */
   readonly cells: readonly Cell[];
   readonly rounds: number;
   /** Seconds of busy load in a round, and again of load at the fixed rate. */
@@ -48,7 +48,7 @@ export const usage = `Usage: npm run bench -- [command] [options]
   --rate n          requests a second at which latencies are measured, the same for all (250)
   --help            this text`;
 
-/** Reads the command line. Throws a StartError that says what is wrong with it. */
+/** Reads the command line. Throws a StartError that names the invalid part. */
 export function parseOptions(args: readonly string[]): Options {
   const { values, positionals } = read(args);
   const [word = 'measure', ...rest] = positionals;

@@ -1,5 +1,5 @@
 /**
- * What of the benchmark has Strata in it. It is built as production is, by the same `build.mjs`, into `bench/built/`,
+ * The programs of the benchmark that contain Strata. It is built as production is, by the same `build.mjs`, into `bench/built/`,
  * from where it finds the packages of `bench/node_modules`.
  */
 
@@ -27,7 +27,7 @@ export function buildOwnPrograms(): void {
   if (status !== 0) throw new StartError('The programs of the benchmark do not build: see above.');
 }
 
-/** How Node is told to run what a source below `bench/` has been built into, as `npm start` does. */
+/** The arguments with which Node runs a built source of `bench/`, as `npm start` does. */
 export function builtCommand(source: string): readonly [string, string] {
   return ['--enable-source-maps', join(builtFolder, relative(folder, source).replace(/\.mjs$/, '.js'))];
 }

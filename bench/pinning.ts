@@ -35,7 +35,7 @@ export function pinToServer(
   return pinning === undefined ? command : ['taskset', '--cpu-list', String(pinning.server), ...command];
 }
 
-/** The processors that this process may use; none where the system does not say. */
+/** The processors that this process may use; none if the system does not report them. */
 function allowedProcessors(): number[] {
   const list = readOrEmpty('/proc/self/status').match(/^Cpus_allowed_list:\s*(\S+)/m)?.[1] ?? '';
   return parseProcessorList(list);

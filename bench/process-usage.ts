@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-/** What the operating system has counted for a server: its process and the workers it has forked, all threads. */
+/** The usage that the operating system reports for a server: its process and the workers it has forked, all threads. */
 export interface Usage {
   /** Processor time in user and system mode since its start. */
   readonly cpuSeconds: number;

@@ -9,14 +9,14 @@ import { StartError } from '../src/errors.ts';
 const folder = join(import.meta.dirname, 'variants', 'fastapi');
 const environment = join(folder, '.venv', 'bin', 'python');
 
-/** The interpreter that has the packages; undefined where nobody has made an environment. */
+/** The interpreter that has the packages; undefined if no environment exists. */
 export function findPython(): string | undefined {
   const named = process.env.BENCH_PYTHON;
   if (named !== undefined && named !== '') return named;
   return existsSync(environment) ? environment : undefined;
 }
 
-/** The same, where there must be one. Throws a StartError that says how to make it. */
+/** The same. Throws a StartError with the commands that create the environment if there is none. */
 export function requirePython(): string {
   const python = findPython();
   if (python !== undefined) return python;

@@ -28,7 +28,7 @@ export function writeReport(folder = import.meta.dirname): void {
   writeFileSync(join(folder, 'README.md'), page);
 }
 
-/** What the page is made of. */
+/** The parts of the page. */
 export function readLatest(folder = resultsFolder): Found {
   return {
     main: read('main', resultsSchema, folder),

@@ -13,9 +13,8 @@
  * throughput swings with what else the machine does, the cost of a request hardly does. Each ratio is made of figures
  * of the same round.
  *
- * What fails: one of ours that does not start, or does other work, ends the run, and so does a framework that does other
- * work. A framework that cannot start here, or fails under load, is listed as not run, with what it said; the others
- * go on.
+ * Failures: a variant of Strata that does not start, or any variant that does different work, ends the run. A framework
+ * that cannot start here, or fails under load, is listed as not run, with its output; the others continue.
  */
 
 import { join } from 'node:path';
@@ -41,7 +40,7 @@ import { measureWorkerPrice } from './worker-price.ts';
 
 type NotRun = Results['notRun'];
 
-/** What is left to do, and what cannot be done. */
+/** The remaining work, and the work that cannot be done. */
 interface Plan {
   readonly cells: readonly Cell[];
   readonly notRun: NotRun;
@@ -191,13 +190,13 @@ async function measureAll(
   };
 }
 
-/** What a framework could not do is listed; anything else ends the run. */
+/** Work that a framework could not do is listed; any other failure ends the run. */
 function reasonToGoOn(variant: Variant, error: unknown): string {
   if (variant.ours || interrupted.signal.aborted || !(error instanceof StartError)) throw error;
   return summariseComplaint(error.message);
 }
 
-/** Of what a program says when it dies, the line that names the error; without the folder, which is nobody's business. */
+/** The line of a crashed program's output that names the error, without the path of the folder. */
 function summariseComplaint(message: string): string {
   const line = message.match(/^\w*Error\b.*$/m)?.[0] ?? message;
   return line.replaceAll(join(import.meta.dirname, '..', '/'), '').trim();

@@ -1,5 +1,5 @@
 /**
- * What the variants are asked. A scenario is one request that each variant which can do it answers with the same
+ * The requests of the benchmark. A scenario is one request that each variant which can do it answers with the same
  * status and the same bytes; what such an answer costs is what is measured.
  */
 
@@ -20,7 +20,7 @@ export const scenarioNames = [
 export type ScenarioName = (typeof scenarioNames)[number];
 
 export interface Scenario {
-  /** What `--scenarios` takes. */
+  /** The values of `--scenarios`. */
   readonly name: ScenarioName;
   readonly title: string;
   readonly method: 'GET' | 'POST';
@@ -30,7 +30,7 @@ export interface Scenario {
   readonly status: number;
   /** The body of the answer, byte for byte; absent where each framework has its own words. */
   readonly responseBody?: string;
-  /** What the server must have for it: nothing, the secret that tokens are signed with, or PostgreSQL. */
+  /** The requirement of the scenario: nothing, the secret that tokens are signed with, or PostgreSQL. */
   readonly needs: 'nothing' | 'bearer' | 'database';
   /** Requests a minute that the server lets one client send, where that is what the scenario is about. */
   readonly limit?: number;
@@ -39,7 +39,7 @@ export interface Scenario {
 /** The scenario of the principal figures, and the request that a start is measured with: every variant can do it. */
 export const principal: ScenarioName = 'person';
 
-/** What a page in a browser would send: enough to make the CORS and compression layers look. */
+/** The headers of a page in a browser: enough to make the CORS and compression layers look. */
 const browserHeaders = { accept: 'application/json', 'accept-encoding': 'gzip, br', origin };
 
 const grace = { username: 'grace_hopper', email: 'grace@example.org' };
@@ -95,7 +95,7 @@ const byName: Readonly<Record<ScenarioName, Omit<Scenario, 'name'>>> = {
     title: 'twenty rows from PostgreSQL',
     method: 'GET',
     path: '/api/v1/rows',
-    // Long enough to be worth compressing, which not every variant does: so nobody is asked to.
+    // Long enough to compress; no scenario asks for it, because not every variant compresses.
     headers: { ...browserHeaders, 'accept-encoding': 'identity' },
     status: 200,
     responseBody: `{"items":[${Array.from({ length: 20 }, (_, index) => personBody(index + 1)).join(',')}]}`,

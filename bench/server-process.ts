@@ -98,7 +98,7 @@ export async function startServerProcess(
     }
     await server.stop();
     options.signal.throwIfAborted();
-    throw new StartError(`The server of "${variant.name}" did not answer with 200. It said: ${complaint}`);
+    throw new StartError(`The server of "${variant.name}" did not answer with 200. Its output: ${complaint}`);
   }
   return { ...server, startMs: performance.now() - startedAt };
 }

@@ -1,10 +1,10 @@
-/** What several rounds say together. */
+/** Statistics over several rounds. */
 
 export interface Summary {
   readonly median: number;
   /**
    * The range of the middle half of the values, as a share of the median: 0.2 is 20 %. Undefined for a single value,
-   * which says nothing about how far the next one would be off.
+   * which does not show how much the next round would differ.
    */
   readonly spread: number | undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * Results that bring their own tables: those of `micro`. What was measured there has no shape in common but this one; the
- * raw samples may stand beside these members in the same file.
+ * Results that bring their own tables: those of `micro`. Their measurements have only this shape in common; the
+ * the same file may contain raw samples beside these members.
  */
 
 import * as z from 'zod';
@@ -14,7 +14,7 @@ export const tableResultsSchema = z.object({
   tables: z
     .array(z.object({ title: z.string(), head: z.array(z.string()), rows: z.array(z.array(z.string())) }))
     .min(1),
-  /** What the run says to the targets that it measures. */
+  /** The comparison of the run with the targets that it measures. */
   targets: z
     .array(
       z.object({

@@ -12,7 +12,7 @@ export interface Sections {
   readonly main: string | undefined;
   readonly others: string | undefined;
   readonly figures: string;
-  /** What could not be run, a paragraph each. */
+  /** The variants that could not run, one paragraph each. */
   readonly notRun: string | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** What Strata promises about its speed, and what a run says to it. */
+/** The speed targets of Strata, and their comparison with a run. */
 
 import { type Figure, figureOf, findCell, ratioOf } from './figures.ts';
 import type { CellResult, Results } from './results.ts';
@@ -12,7 +12,7 @@ interface Target {
   readonly variant: string;
   readonly scenario?: ScenarioName;
   readonly figure: Figure;
-  /** What it is divided by; without one it stands for itself. What is not named is the same as above. */
+  /** The divisor of the figure; absent for an absolute figure. Unnamed parts are the same as above. */
   readonly against?: { readonly variant?: string; readonly scenario?: ScenarioName };
   /** Divide the other way round: how many times more the variant does. */
   readonly inverse?: boolean;
@@ -87,7 +87,7 @@ const targets: readonly Target[] = [
 
 export interface Verdict {
   readonly promise: string;
-  /** What was measured, with its doubt; empty if it was not. */
+  /** The measured value with its uncertainty; empty if it was not measured. */
   readonly measured: string;
   readonly verdict: 'met' | 'not met' | 'too uncertain' | 'not measured';
 }

@@ -11,7 +11,7 @@ export interface Variant {
   readonly title: string;
   /** Whether it claims the whole set of layers: then `verify` holds it to them. */
   readonly layers: boolean;
-  /** What it can be asked. */
+  /** The scenarios that it supports. */
   readonly scenarios: readonly ScenarioName[];
   /** Ours must start; another one may be missing on this machine, and is then listed as not run. */
   readonly ours: boolean;
@@ -19,7 +19,7 @@ export interface Variant {
   readonly sessions?: boolean;
   /** Processes among which its requests are divided; one if absent. */
   readonly workers?: number;
-  /** What runs it: Node if absent. */
+  /** The program that runs it; Node if absent. */
   readonly runtime?: 'python';
 }
 
@@ -31,7 +31,7 @@ export interface Cell {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-/** What the others are measured against. */
+/** The variants that the others are compared with. */
 export const floor = 'bare';
 
 /** The variant that the frameworks are compared with. */

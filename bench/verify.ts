@@ -4,8 +4,8 @@
  *
  *   - send every layer's header, on errors too;
  *   - write a line when a request begins and one when it ends, under the request's id;
- *   - refuse bad parameters, bad bodies and tokens that nobody signed for them;
- *   - let exactly as many requests through as their limit says.
+ *   - refuse bad parameters, bad bodies and tokens that were not signed for them;
+ *   - let exactly as many requests through as their limit allows.
  */
 
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
@@ -25,7 +25,7 @@ type Ask = (
 ) => Promise<{ readonly errors: readonly string[]; readonly id: string }>;
 
 interface Expected {
-  /** What is asked, for the sentence of a fault. */
+  /** The name of the request in error messages. */
   readonly what: string;
   readonly statuses: readonly number[];
 }
@@ -77,7 +77,7 @@ async function verifyAnswers(
   return errors;
 }
 
-/** The same question for somebody else: the answer must depend on the parameter. */
+/** The same request for another person: the response must depend on the parameter. */
 function otherPerson(scenario: Scenario): Scenario {
   return { ...scenario, path: personPath(7), responseBody: personBody(7) };
 }
@@ -144,7 +144,7 @@ function badVersionsOf(scenario: Scenario): [Scenario, Expected][] {
   }
 }
 
-/** What an answer must carry, and how its value must look. */
+/** The required headers of a response, with the form of their values. */
 const expectedHeaders: Readonly<Record<string, RegExp>> = {
   'x-process-time': /^\d+\.\d+$/,
   'content-security-policy': /default-src/,
@@ -208,12 +208,12 @@ function findMissingHeaders({ headers, status }: Response, what: string, id: str
   const errors = expected
     .filter(([name, value]) => !value.test(headers.get(name) ?? ''))
     .map(([name]) => `on the answer to ${what}, the header ${name} is ${headers.get(name) ?? 'missing'}.`);
-  // Where no route is, some limiters do not count; what they count they must tell.
+  // Some limiters do not count unmatched paths; those that count must report it.
   if (status < 400 && ![...headers.keys()].some((name) => remainingHeader.test(name))) {
-    errors.push(`on the answer to ${what}, no header says how much of the limit is left.`);
+    errors.push(`on the answer to ${what}, no header has the rest of the limit.`);
   }
   if (status === 429 && !headers.has('retry-after')) {
-    errors.push(`the answer to ${what} does not say when to come again.`);
+    errors.push(`the answer to ${what} has no Retry-After.`);
   }
   return errors;
 }

@@ -1,4 +1,4 @@
-/** What every server and every client of a run is told alike. */
+/** The workload that all servers and clients of a run share. */
 
 export const host = '127.0.0.1';
 export const origin = 'https://app.example.com';

@@ -1,7 +1,7 @@
 /**
- * What the harness asks of each queue, in a process of its own: `prepare` makes what it needs in an empty database,
+ * The interface of each queue to the harness, in a process of its own: `prepare` makes what it needs in an empty database,
  * `fill` enqueues many jobs that do nothing, in its fastest documented way, `start` starts one runner, `enqueue` adds a single
- * job in the plain way. Each job tells when it has started.
+ * job in the plain way. Each job reports its start time.
  *
  *     harness ──IPC──> { ask: 'fill', count }  ──> { done: 'fill' }
  */

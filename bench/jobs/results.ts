@@ -1,4 +1,4 @@
-/** What a run of the queues has shown: its file, its table, and what it says to the targets. */
+/** The results of a run of the queues: the file, the table, and the comparison with the targets. */
 
 import * as z from 'zod';
 import { renderMarkdownTable } from '../markdown-table.ts';

@@ -43,7 +43,7 @@ await Promise.all([ours, koa].flatMap(({ sync, async }) => [sync(ctx), async(ctx
 assert.equal(ctx.ends, 4);
 assert.equal(ours.sync(ctx), undefined);
 
-// What koa-compose makes gives a promise, whatever its layers do, and has to be awaited.
+// A function made by koa-compose always returns a promise, which must be awaited.
 await compare('compose', [
   { question: '10 layers that return at once', name: 'Strata', ours: true, call: () => ours.sync(ctx) },
   { question: '10 layers that return at once', name: 'koa-compose', call: () => koa.sync(ctx), waits: true },

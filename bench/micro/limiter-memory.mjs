@@ -1,5 +1,5 @@
 /**
- * What a client costs the limiters in memory: a million of them, one permit each. The process is for one limiter, named
+ * Measures the memory that a client costs each limiter: a million clients, one permit each. The process is for one limiter, named
  * as its argument, and runs with --expose-gc. The text of the key counts; both keep it.
  */
 
@@ -12,7 +12,7 @@ const keyOf = (index) => `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}
 const contestants = {
   Strata() {
     const limit = { name: 'bench', policies: [{ name: 'minute', quota: 100, windowMs: 60_000 }] };
-    // Time stands still, so that nobody is forgotten while the others come.
+    // The clock does not advance, so that no client is forgotten meanwhile.
     const store = createMemoryLimitStore({ maxClients: clients, now: () => 0 });
     for (let index = 0; index < clients; index += 1) store.take(limit, keyOf(index));
     return () => store.logsOf(limit).size;

@@ -1,8 +1,8 @@
 /**
  * The limiter against rate-limiter-flexible, both in memory, with a thousand clients in turns. Ours keeps the time of
- * every permit of the window (exact, and dearer), theirs counts from the start of a fixed window. While
+ * every permit of the window (exact, and more expensive), theirs counts from the start of a fixed window. While
  * permits are given our clock goes on by a millisecond a call, so that the windows really slide: each client has about
- * 58 permits in its minute. For refusals it stands still.
+ * 58 permits in its minute. For refusals the clock does not advance.
  */
 
 import assert from 'node:assert/strict';

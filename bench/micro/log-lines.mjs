@@ -16,7 +16,7 @@ const destination = openLogDestination('json');
 const log = createLogger({ level: 'INFO', destination, base }).named('http');
 const direct = pino(
   { base, messageKey: 'event', timestamp: pino.stdTimeFunctions.isoTime },
-  // It gathers as much as ours does, but for a byte: the most that it takes.
+  // Its buffer is one byte smaller than ours, which is its maximum.
   pino.destination({ dest: '/dev/null', sync: false, minLength: 16_383 }),
 ).child({ logger: 'http' });
 

@@ -1,4 +1,4 @@
-/** What the micro benches find, as it is kept, as tables, and held against the targets. */
+/** The results of the micro benchmarks: the file, the tables, and the comparison with the targets. */
 
 import * as z from 'zod';
 import { renderMarkdownTable } from '../markdown-table.ts';
@@ -6,7 +6,7 @@ import { doubt, type Summary, summarise, summariseRatio } from '../statistics.ts
 import type { TableResults } from '../table-results.ts';
 import type { Verdict } from '../targets.ts';
 
-/** What one contestant needs for one call, or for one client. */
+/** The cost of one call, or of one client, for one implementation. */
 export const microCaseSchema = z.object({
   bench: z.string(),
   question: z.string(),
@@ -20,12 +20,12 @@ export const microCaseSchema = z.object({
 
 export type MicroCase = z.output<typeof microCaseSchema>;
 
-/** As tables and targets, which is what the report shows; the cases stand beside them in the file. */
+/** Tables and targets, which the report shows; the file has the cases beside them. */
 export interface MicroResults extends Pick<TableResults, 'tables' | 'targets'> {
   readonly cases: readonly MicroCase[];
 }
 
-/** A table for each bench, and what the cases say to the targets. */
+/** A table for each benchmark, and the comparison of the cases with the targets. */
 export function summariseMicro(cases: readonly MicroCase[]): MicroResults {
   const benches = [...new Set(cases.map(({ bench }) => bench))];
   return {
@@ -63,7 +63,7 @@ function compareWithOurs(each: MicroCase, cases: readonly MicroCase[]): string {
   return describeRatio(summariseRatio(each.figures, ours.figures));
 }
 
-/** How much dearer a match may be among 5,000 routes than among 10. */
+/** The maximum cost of a match among 5,000 routes, relative to 10. */
 const flatWithin = 1.3;
 
 function judgeRouter(kind: string, cases: readonly MicroCase[]): Verdict {

@@ -1,5 +1,5 @@
 /**
- * The router against find-my-way. A path that comes from a socket is a new string, whose hash nobody has computed yet;
+ * The router against find-my-way. A path that comes from a socket is a new string, whose hash is not computed yet;
  * so the path is made of bytes for each call, and what that takes is taken off. Half of the routes are static, half have
  * a parameter; the paths asked for lie all over the table. Ours gets paths that `parseTarget` has decoded already, and
  * find-my-way decodes; these paths have nothing to decode.

@@ -68,7 +68,7 @@ async function runBench(
   child.on('message', (message) => cases.push(microCaseSchema.parse(message)));
   const [code] = await once(child, 'close');
   if (code !== 0 || cases.length === 0) {
-    throw new StartError(`${bench.file} failed: see what it said above.`);
+    throw new StartError(`${bench.file} failed: see its output above.`);
   }
   return cases;
 }

@@ -5,10 +5,9 @@
  *     round 1:  A  B  C ...    one batch each; its time over its calls is the figure of the round
  *     round 2:  A  B  C ...
  *
- * What is counted is the processor time of the process with all its threads, as for the servers: what somebody else
- * does on the processor meanwhile is not in it. What has to be made anew for each call (a path, say) can be measured by
- * itself and is then taken off, round by round. Figures go to the parent as a message, for standard output may be what
- * is measured.
+ * A figure is the processor time of the process with all its threads, as for the servers, so other processes on the same
+ * processor do not count. Input that each call needs fresh, such as a path, can be measured separately and is then
+ * subtracted, round by round. Figures go to the parent as a message, because standard output may be under measurement.
  */
 
 const warmUpBatches = 3;

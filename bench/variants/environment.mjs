@@ -1,5 +1,5 @@
 /**
- * What the harness tells a server by its environment. Everything in this folder is plain JavaScript, so that nothing
+ * The environment variables from the harness to a server. Everything in this folder is plain JavaScript, so that nothing
  * but Node and what is measured is loaded into the measured process.
  */
 
@@ -17,10 +17,10 @@ export const poolSize = Number(process.env.BENCH_POOL_SIZE);
 
 export const databaseUrl = process.env.BENCH_DATABASE_URL;
 
-/** What access tokens are signed with. */
+/** The secret of access tokens. */
 export const jwtSecret = process.env.BENCH_JWT_SECRET;
 
-/** What an access token must say of who made it, and for whom. */
+/** The required issuer and audience of an access token. */
 export const jwtIssuer = process.env.BENCH_JWT_ISSUER;
 export const jwtAudience = process.env.BENCH_JWT_AUDIENCE;
 

@@ -10,11 +10,11 @@ export function makePerson(id) {
   };
 }
 
-/** What creating somebody answers with, now that the body is known to be good. */
+/** The response to creating a person; the body is already validated. */
 export function createPerson({ username, email }) {
   return { ...makePerson(43), username, email };
 }
 
-/** What a good username looks like; an address has whatever form the framework's validator checks. */
+/** The form of a valid username; an address has whatever form the framework's validator checks. */
 export const usernameRule = { min: 3, max: 50, pattern: /^[a-zA-Z0-9_]+$/ };
 export const emailRule = { max: 254 };

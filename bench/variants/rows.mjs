@@ -9,7 +9,7 @@ export const rows = databaseUrl === undefined ? undefined : openRows(databaseUrl
 function openRows(url) {
   const sql = postgres(url, { max: poolSize });
   return {
-    /** Undefined if there is nobody. */
+    /** Undefined if there is no such person. */
     async find(id) {
       const [person] = await sql`select id, username, email, created_at from people where id = ${id}`;
       return person;

@@ -1,4 +1,4 @@
-/** What comes in, for the frameworks that leave validation to a library. */
+/** Request schemas for the frameworks that leave validation to a library. */
 
 import * as z from 'zod';
 import { emailRule, usernameRule } from './people.mjs';

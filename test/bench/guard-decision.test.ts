@@ -17,7 +17,7 @@ test('on a quiet machine a loss of up to 10 % is held, and one of 20 % is lost',
   );
 });
 
-test('rounds that differ too much to say on which side of the limit they lie are uncertain', () => {
+test('rounds that differ too much to decide on which side of the limit they are count as uncertain', () => {
   assert.equal(decide([1, 1.1, 2, 3], 1), 'uncertain');
   assert.equal(decide([0.7, 1, 1.1, 1.6, 1.9], 1), 'uncertain');
 });

@@ -28,7 +28,7 @@ test('the price of a layer is the whole without it, and it alone above nothing, 
   });
 });
 
-test('a price is uncertain when the rounds do not tell it from nothing, or there is one only', () => {
+test('a cost is uncertain if the rounds cannot distinguish it from zero, or if there is only one round', () => {
   assert.equal(subtract([11, 12, 13], [10, 10, 10]).uncertain, false);
   assert.equal(subtract([11, 10, 9], [10, 10, 10]).uncertain, true);
   assert.equal(subtract([9, 30], [10, 10]).uncertain, true);
@@ -44,7 +44,7 @@ test('more rounds of the same make a price more certain', () => {
   assert.ok((many.deviation ?? 0) < (few.deviation ?? 0) / 3);
 });
 
-test('the table prints certain prices with their deviation, and says of the others that they are too uncertain', () => {
+test('the table prints certain costs with their deviation, and marks the others as too uncertain', () => {
   const table = renderLayers(results);
   assert.match(table, /^\| cors +\| +2\.00 ±0\.00 \| +5\.0 % \| +3\.00 ±0\.00 \|$/m);
   assert.match(table, /^\| etag +\| too uncertain \(±[\d.]+\) \| +\| too uncertain \(±[\d.]+\) \|$/m);

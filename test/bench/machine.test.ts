@@ -15,7 +15,7 @@ test('a server is started on the processor that is kept for it, or as it is wher
   assert.deepEqual(pinToServer(['node', 'server.mjs'], undefined), ['node', 'server.mjs']);
 });
 
-test('the usage of a process is what the process itself is told by the system', () => {
+test('the usage of a process equals what the system reports to the process itself', () => {
   const usage = readUsage(process.pid);
   const { user, system } = process.cpuUsage();
   const rss = process.memoryUsage.rss();

@@ -102,7 +102,7 @@ test('a measuring that is interrupted ends, and stops its servers', async () => 
   await assert.rejects(fetch(runs[0]?.url ?? ''));
 });
 
-test('where the limit is what is measured, it may let through what it promises, and no more', async () => {
+test('a measured limit may let through exactly what it promises', async () => {
   const cell = { variant: bare, scenario: { ...plain, limit: 1 } };
   const most = await measureRound([cell], withLoad(2));
   assert.doesNotMatch(String(most.get(cell)), /failed under load/);

@@ -38,7 +38,7 @@ test('what holds the sender up is counted too: a request is late from when it wa
   let arrived = 0;
   const url = await serve(t, (_request, response) => {
     arrived += 1;
-    // The server shares this process with the sender, and nobody is asked anything in this time.
+    // The server shares this process with the sender, and no request is sent in this time.
     const until = performance.now() + (arrived === 20 ? blockedMs : 0);
     while (performance.now() < until);
     response.end();
@@ -122,7 +122,7 @@ test('the method, the headers and the body are the scenario’s', async (t) => {
   assert.deepEqual(new Set(seen), new Set(['POST /people application/json {"name":"Zoë"}']));
 });
 
-test('a server that never answers does not hold the run up for ever: its requests have failed', async (t) => {
+test('a server that never responds does not block the run: its requests count as failed', async (t) => {
   const url = await serve(t, () => {});
   const options = { url, scenario, signal, rate: 100, seconds: 0.05, timeoutMs: 100 };
   const { requests, failures } = await runOpenLoop(options);

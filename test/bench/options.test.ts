@@ -14,7 +14,7 @@ test('without options all variants are asked for a person, and some for a row an
   ]);
 });
 
-test('--quick takes less of everything, and what is said beside it wins', () => {
+test('--quick reduces everything, and explicit options override it', () => {
   assert.deepEqual([parseOptions(['--quick']).rounds, parseOptions(['--quick']).seconds], [3, 2]);
   assert.equal(parseOptions(['--quick', '--rounds', '9']).rounds, 9);
 });
@@ -34,7 +34,7 @@ test('--scenarios asks exactly what it names, each variant that can be asked it'
   );
 });
 
-test('verify asks everything unless it is told what', () => {
+test('verify checks everything unless options name a part', () => {
   const options = parseOptions(['verify']);
   assert.equal(options.command, 'verify');
   assert.deepEqual(cellsOf(options), cellsOf(parseOptions(['--scenarios', 'all'])));

@@ -37,7 +37,7 @@ const jobs: JobsResults = {
   systems: [queue('strata', 9876, 2.34), queue('pg-boss', 4321, 7.89)],
 };
 
-test('where nothing was measured, every section and every target says so, and there are no pictures', () => {
+test('without measurements, every section and every target is marked as not measured, and there are no charts', () => {
   const { page, charts } = renderReportPage(nothing);
   assert.deepEqual(charts, []);
   for (const title of [
@@ -56,7 +56,7 @@ test('where nothing was measured, every section and every target says so, and th
   assert.deepEqual(new Set(targets.slice(1)), new Set(['not measured']));
 });
 
-test('every figure of a run stands on the page, with the machine, the versions and the date', () => {
+test('the page has every figure of a run, the machine, the versions and the date', () => {
   const { page } = renderReportPage({ ...nothing, main });
   for (const text of [
     '11.0',
@@ -98,7 +98,7 @@ test('the pictures show processor time, work and latencies, and the page embeds 
   assert.match(latency, />FastAPI on uvicorn, same layers<[^\n]*>saturated</);
 });
 
-test('the table of the queue and its targets stand on the page', () => {
+test('the page has the table of the queue and its targets', () => {
   const { page } = renderReportPage({ ...nothing, jobs });
   assert.match(page, /^\| Queue pg-boss +\| +4321 \| +2\.29 \| +7\.89 \| +9\.99 \|$/m);
   assert.match(page, /20001 jobs that do nothing.*203 single jobs/);

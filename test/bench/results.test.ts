@@ -23,7 +23,7 @@ test('the newest results are those of the last moment, each kind by itself', (t)
   assert.equal(findNewestResults('main', join(folder, 'nowhere')), undefined);
 });
 
-test('a file of results is read as what it says, and another file is refused with its name', (t) => {
+test('a results file is read, and another file is rejected with its name', (t) => {
   const file = join(makeFolder(t), 'machine.json');
   const machine = {
     processor: 'A fast one',

@@ -38,7 +38,7 @@ test('latencies are left out where the rate was too much for the server', () => 
   assert.match(report, /^\| node:http, bare .*\| +1000 \| +1\.00 \| +2\.00 \| +3\.00 \|/m);
 });
 
-test('the report says where it was measured, that nothing was pinned, and what was not run', () => {
+test('the report names the machine, the missing pinning, and the variants that did not run', () => {
   const report = renderReport({
     ...results([cell('bare', [10])]),
     notRun: [

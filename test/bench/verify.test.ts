@@ -38,7 +38,7 @@ test('another status, other bytes and another type are named, each with the ques
   }
 });
 
-test('a variant that claims layers it does not have is told each one', async () => {
+test('a variant that claims layers it does not have fails with the name of each', async () => {
   const questions = [plain, findScenario('missing'), findScenario('create')];
   const errors = await verify({ ...bare, layers: true }, questions, options);
   for (const error of [
@@ -60,7 +60,7 @@ test('a variant that claims layers it does not have is told each one', async () 
   assert.ok(!errors.some((error) => /request 5 under a limit/.test(error) && /answered with/.test(error)));
 });
 
-test('a server that does not start is reported with what it said', async () => {
+test('a server that does not start is reported with its output', async () => {
   await assert.rejects(
     startServerProcess({ ...bare, name: 'there-is-none' }, options),
     (error) => error instanceof StartError && /Cannot find module/.test(error.message),

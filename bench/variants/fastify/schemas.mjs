@@ -1,4 +1,4 @@
-/** What goes in and out, as JSON Schema: Fastify compiles the first into validators, the second into serialisers. */
+/** Requests and responses as JSON Schema: Fastify compiles the first into validators, the second into serialisers. */
 
 import { emailRule, usernameRule } from '../people.mjs';
 

@@ -1,4 +1,4 @@
-/** Says in `X-Process-Time` how many milliseconds the answer took. */
+/** Sets `X-Process-Time` to the duration of the request in milliseconds. */
 export function processTime() {
   return async (c, next) => {
     const startedAt = performance.now();

@@ -1,5 +1,5 @@
 /**
- * Nest as its documentation has a team set it up, whichever server it stands on: the throttler as a guard of all
+ * Nest as its documentation has a team set it up, on either server: the throttler as a guard of all
  * routes, a validation pipe, a serialiser for what goes out, `@nestjs/jwt` behind a guard. Its logging of requests is
  * the server's.
  */
@@ -37,7 +37,7 @@ decorateClass(AppModule, {
   ],
 });
 
-/** What `enableCors` takes, once the server's own layers are in front of it. */
+/** The options of `enableCors`, with the server's own layers in front. */
 export const corsOptions = { origin: [origin], credentials: true };
 
 /** The application on the given server. Of Nest's own lines only complaints are written. */

@@ -1,7 +1,7 @@
 /**
  * Decorators without a compile step. A team writes Nest in TypeScript and has it compiled with `experimentalDecorators`
  * and `emitDecoratorMetadata`; what the compiler makes of `@Get() method(@Param() id: number)` is a call of
- * `Reflect.decorate` when the class is loaded. Here those calls stand written out, so what runs is the same.
+ * `Reflect.decorate` when the class is loaded. Here those calls are written out, so the same code runs.
  */
 
 import 'reflect-metadata';

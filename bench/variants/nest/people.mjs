@@ -1,4 +1,4 @@
-/** What goes in and out, as classes: class-validator checks the first, class-transformer writes the second. */
+/** Requests and responses as classes: class-validator checks the first, class-transformer writes the second. */
 
 import { Expose, Type } from 'class-transformer';
 import { IsEmail, Length, Matches, MaxLength } from 'class-validator';

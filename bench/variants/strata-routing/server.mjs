@@ -1,6 +1,6 @@
 /**
- * Strata without its layers: error boundary, router and handler. What a framework's routing is compared with; nobody
- * should run it like this. The two layers that guard the routes cannot be left out, and have nothing to do here.
+ * Strata without its layers: error boundary, router and handler. The counterpart of a framework's routing;
+ * not for production. The two layers that guard routes cannot be removed, and have nothing to do here.
  */
 
 import { raw } from '../../../src/http/reply.ts';

@@ -11,7 +11,7 @@ import {
 } from '../environment.mjs';
 
 /**
- * The environment of the measured program: production, every layer on. What differs from the defaults stands here: names
+ * The environment of the measured program: production, every layer on. Only differences from the defaults are listed: names
  * and secrets that production must be given, and limits that the load does not reach.
  */
 export function environment(disabledLayers = []) {

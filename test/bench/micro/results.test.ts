@@ -59,7 +59,7 @@ test('a client may cost our limiter 200 bytes', () => {
   assert.equal(judge(201), 'not met');
 });
 
-test('a target that was not measured is said to be so', () => {
+test('a target that was not measured is marked as not measured', () => {
   const verdicts = summariseMicro([]).targets.map(({ verdict }) => verdict);
   assert.deepEqual(new Set(verdicts), new Set(['not measured']));
 });
