@@ -33,11 +33,11 @@ const claim = (limit: number, queues = ['default']) =>
 
 /** Collects the notifications of a channel. */
 async function mustListen(t: TestContext, channel: string): Promise<string[]> {
-  const heard: string[] = [];
+  const notifications: string[] = [];
   const client = postgres(database.url, { max: 1, onnotice: () => {} });
   t.after(() => client.end({ timeout: 0 }));
-  await client.listen(channel, (payload) => heard.push(payload));
-  return heard;
+  await client.listen(channel, (payload) => notifications.push(payload));
+  return notifications;
 }
 
 describe('a job that is enqueued', () => {
@@ -56,19 +56,19 @@ describe('a job that is enqueued', () => {
   });
 
   it('an enqueued job notifies the runners with the name of its queue when its transaction commits, and not before', async (t) => {
-    const heard = await mustListen(t, availableChannel);
+    const notifications = await mustListen(t, availableChannel);
     await transaction(async (tx) => {
       await insertJob(tx, newJob({ queue: 'mails' }));
       await insertJob(sql, newJob({ queue: 'other' }));
-      await eventually('the other job is announced', () => heard.length > 0);
-      assert.deepEqual(heard, ['other']);
+      await eventually('the other job is announced', () => notifications.length > 0);
+      assert.deepEqual(notifications, ['other']);
     });
-    await eventually('the job is announced', () => heard.length > 1);
-    assert.deepEqual(heard, ['other', 'mails']);
+    await eventually('the job is announced', () => notifications.length > 1);
+    assert.deepEqual(notifications, ['other', 'mails']);
   });
 
   it('an enqueued job does not exist if its transaction is rolled back', async (t) => {
-    const heard = await mustListen(t, availableChannel);
+    const notifications = await mustListen(t, availableChannel);
     const failure = new Error('The effect failed.');
     const work = transaction(async (tx) => {
       await insertJob(tx, newJob({ queue: 'never' }));
@@ -76,20 +76,20 @@ describe('a job that is enqueued', () => {
     });
     await assert.rejects(work, failure);
     await insertJob(sql, newJob({ queue: 'later' }));
-    await eventually('the later job is announced', () => heard.length > 0);
-    assert.deepEqual(heard, ['later']);
+    await eventually('the later job is announced', () => notifications.length > 0);
+    assert.deepEqual(notifications, ['later']);
     assert.equal(await count(), 1);
   });
 
   it('an enqueued job with a later time is scheduled, and notifies no runner', async (t) => {
-    const heard = await mustListen(t, availableChannel);
+    const notifications = await mustListen(t, availableChannel);
     const runAt = new Date(Date.now() + day);
     const { job } = await insertJob(sql, newJob({ runAt, queue: 'tomorrow' }));
     assert.equal(job.state, 'scheduled');
     assert.deepEqual(job.runAt, runAt);
     await insertJob(sql, newJob({ runAt: new Date(0), queue: 'now' }));
-    await eventually('the other job is announced', () => heard.length > 0);
-    assert.deepEqual(heard, ['now']);
+    await eventually('the other job is announced', () => notifications.length > 0);
+    assert.deepEqual(notifications, ['now']);
   });
 });
 
@@ -219,7 +219,7 @@ describe('a job that is cancelled', () => {
   });
 
   it('a running job that is cancelled continues until its runner has stopped it, and is announced once', async (t) => {
-    const heard = await mustListen(t, cancelChannel);
+    const notifications = await mustListen(t, cancelChannel);
     const { job } = await insertJob(sql, newJob());
     await claim(1);
     const cancelled = await cancelJob(sql, job.id);
@@ -229,8 +229,8 @@ describe('a job that is cancelled', () => {
     );
     assert.deepEqual(await cancelJob(sql, job.id), { job: cancelled?.job, isChanged: false });
     await sql`select pg_notify(${cancelChannel}, 'end')`;
-    await eventually('all is announced', () => heard.includes('end'));
-    assert.deepEqual(heard, [String(job.id), 'end']);
+    await eventually('all is announced', () => notifications.includes('end'));
+    assert.deepEqual(notifications, [String(job.id), 'end']);
   });
 
   it('cancelling returns a finished job unchanged, and undefined for an unknown job', async () => {
@@ -242,7 +242,7 @@ describe('a job that is cancelled', () => {
 
 describe('a job that an operator retries', () => {
   it('a retried job has an attempt left, keeps its history and is announced', async (t) => {
-    const heard = await mustListen(t, availableChannel);
+    const notifications = await mustListen(t, availableChannel);
     const id = await mustStoreJob(sql, { state: 'failed', queue: 'default' });
     await sql`update jobs set attempt = 10 where id = ${id}`;
     const job = await retryJob(sql, id);
@@ -250,7 +250,7 @@ describe('a job that an operator retries', () => {
       [job?.state, job?.attempt, job?.maxAttempts, job?.errors.length],
       ['available', 10, 11, 1],
     );
-    await eventually('it is announced', () => heard.length === 1);
+    await eventually('it is announced', () => notifications.length === 1);
     assert.equal((await claim(1))[0]?.attempt, 11);
   });
 

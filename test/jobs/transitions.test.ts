@@ -231,7 +231,7 @@ it('the table accepts a row only if its columns match its state', async () => {
     result: fc.constantFrom(null, '1'),
     errors: fc.constantFrom('[]', '[{}]'),
   });
-  const counts = { taken: 0, refused: 0 };
+  const counts = { accepted: 0, rejected: 0 };
   await fc.assert(
     fc.asyncProperty(row, async (facts) => {
       const { state, attempt, priority, runner, cancelRequested, startedAt, finishedAt, result, errors } =
@@ -252,9 +252,9 @@ it('the table accepts a row only if its columns match its state', async () => {
           ${cancelRequested}, ${startedAt}, ${finishedAt}, ${result}::text::jsonb, ${errors}::text::jsonb)`;
       const broken = await insert.then(() => undefined, violatedConstraint);
       assert.equal(broken === undefined, isValid, broken);
-      counts[isValid ? 'taken' : 'refused'] += 1;
+      counts[isValid ? 'accepted' : 'rejected'] += 1;
     }),
     { numRuns: 1000 },
   );
-  assert.ok(counts.taken > 0 && counts.refused > 0, JSON.stringify(counts));
+  assert.ok(counts.accepted > 0 && counts.rejected > 0, JSON.stringify(counts));
 });

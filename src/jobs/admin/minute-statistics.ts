@@ -31,7 +31,7 @@ export interface MinuteStatistics {
 
 const minuteMs = 60_000;
 const shownMs = 60 * minuteMs;
-/** A longer gap since the last call is not read in one statement; the past is then read anew within the budget. */
+/** A longer gap since the last call is not read in one statement; the past is then read again within the budget. */
 const maxCatchUpMs = 5 * minuteMs;
 /** Time budget of one call for reading the past, in milliseconds. */
 const budgetMs = 250;

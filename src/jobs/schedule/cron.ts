@@ -29,7 +29,7 @@ interface Field {
   readonly name: string;
   readonly min: number;
   readonly max: number;
-  /** Words for the values from `least` on. */
+  /** Names of the values from `min` on. */
   readonly words?: readonly string[];
 }
 

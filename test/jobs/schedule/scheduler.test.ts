@@ -126,11 +126,11 @@ describe('a scheduler', () => {
 
   it('a changed expression starts now, and the version of the program with the old one skips the schedule', async (t) => {
     const database = await mustOpenTestDatabase(t);
-    const former = schedulerAt(database, '2026-05-01T00:00:30Z', [minutely, scheduleOf('gone', '* * * * *')]);
-    await former.runOnce();
+    const old = schedulerAt(database, '2026-05-01T00:00:30Z', [minutely, scheduleOf('gone', '* * * * *')]);
+    await old.runOnce();
     const latter = schedulerAt(database, '2026-05-01T00:10:30Z', [scheduleOf('minutely', '*/5 * * * *')]);
     await latter.runOnce();
-    await former.at('2026-05-01T00:12:00Z');
+    await old.at('2026-05-01T00:12:00Z');
     assert.deepEqual(await firedIn(database), []);
     await latter.at('2026-05-01T00:15:00Z');
     assert.deepEqual(await firedIn(database), ['minutely 2026-05-01T00:15:00.000Z']);
@@ -151,9 +151,9 @@ describe('a scheduler', () => {
         return database.transaction(...args);
       },
     };
-    const former = schedulerAt(database, '2026-05-01T00:00:30Z', [minutely], { database: overtaken });
-    await former.runOnce();
-    await former.at('2026-05-01T00:12:00Z');
+    const old = schedulerAt(database, '2026-05-01T00:00:30Z', [minutely], { database: overtaken });
+    await old.runOnce();
+    await old.at('2026-05-01T00:12:00Z');
     assert.deepEqual(await firedIn(database), []);
   });
 
@@ -200,16 +200,16 @@ describe('a scheduler', () => {
 
   it('stopping a scheduler waits for the current round', async (t) => {
     const database = await mustOpenTestDatabase(t);
-    const begun = createDeferred();
+    const roundStarted = createDeferred();
     const release = createDeferred();
     const clock = async () => {
-      begun.resolve();
+      roundStarted.resolve();
       await release.promise;
       return new Date('2026-05-01T00:00:30Z');
     };
     const scheduler = schedulerAt(database, '2026-05-01T00:00Z', [minutely], { clock });
     scheduler.start();
-    await begun.promise;
+    await roundStarted.promise;
     let stopped = false;
     const stopping = scheduler.stop().then(() => {
       stopped = true;

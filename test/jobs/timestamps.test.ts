@@ -25,9 +25,9 @@ await sql`insert into job_runners (id, host, pid, version, threads) values (${ru
 const error = { code: 'threw', message: 'It went wrong.' } as const;
 
 /** Each change of a job, with the timestamps that it writes. */
-const changes: [what: string, moments: string, change: (tx: Sql, id: number) => Promise<unknown>][] = [
-  ['enqueued', 'created_at, run_at', (tx) => insertJob(tx, newJob({ queue: 'moments' }))],
-  ['claimed', 'started_at', (tx) => claimJobs(tx, { runner, queues: ['moments'], limit: 1, suspects: 1 })],
+const changes: [what: string, timestamps: string, change: (tx: Sql, id: number) => Promise<unknown>][] = [
+  ['enqueued', 'created_at, run_at', (tx) => insertJob(tx, newJob({ queue: 'timestamps' }))],
+  ['claimed', 'started_at', (tx) => claimJobs(tx, { runner, queues: ['timestamps'], limit: 1, suspects: 1 })],
   [
     'completed in the transaction of its effect',
     'finished_at',
@@ -67,21 +67,21 @@ const before: Readonly<Record<string, 'available' | 'failed'>> = {
 };
 
 describe('the timestamps of a job', () => {
-  for (const [what, moments, change] of changes) {
-    it(`a job that is ${what} has the current time in ${moments}, however long ago the transaction started`, async () => {
+  for (const [what, timestamps, change] of changes) {
+    it(`a job that is ${what} has the current time in ${timestamps}, however long ago the transaction started`, async () => {
       await sql`delete from jobs`;
       const id = await mustStoreJob(sql, {
         state: before[what] ?? 'running',
-        queue: 'moments',
+        queue: 'timestamps',
         errors: before[what] === 'failed' ? [{ attempt: 1, at: '2026-01-31T12:00:00.000Z', ...error }] : [],
       });
       const rows = await transaction(async (tx) => {
         await tx`select pg_sleep(0.2)`;
         await change(tx, id);
         return tx.unsafe<{ ms: number }[]>(`
-          select (extract(epoch from moment - now()) * 1000)::float8 as ms
+          select (extract(epoch from written_at - now()) * 1000)::float8 as ms
           from (select * from jobs order by id desc limit 1) as job,
-            lateral (select unnest(array[${moments}]) as moment) as written`);
+            lateral (select unnest(array[${timestamps}]) as written_at) as written`);
       });
       assert.ok(rows.length > 0);
       // Timestamps in JSON are rounded to milliseconds.
