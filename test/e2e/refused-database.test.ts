@@ -43,7 +43,7 @@ describe('the start with an unsuitable database', () => {
     ],
     [
       'the table schema_migrations belongs to another tool',
-      /^The table schema_migrations .* is of another program/,
+      /^The table schema_migrations .* belongs to another program/,
       (database) =>
         database.unsafe(
           'create table schema_migrations (version varchar primary key); grant all on schema_migrations to public; grant all on schema public to public',

@@ -31,7 +31,7 @@ describe('connections', { concurrency: true }, () => {
         const proxy = await mustOpenProxy(t, url);
         const captured = captureLog();
         const database = mustConnect(t, { url: proxy.url, poolSize: 1, log: captured.log });
-        await settle(database);
+        await waitUntilIdle(database);
         for (let time = 1; time <= 2; time += 1) {
           proxy.stall();
           const startedAt = performance.now();
@@ -53,7 +53,7 @@ describe('connections', { concurrency: true }, () => {
       const applicationName = `idle ${process.pid}`;
       const options = { url: proxy.url, poolSize: 4, log: captured.log, applicationName };
       const { sql, transaction, stats, ...database } = mustConnect(t, options);
-      await settle({ sql, transaction, stats, ...database });
+      await waitUntilIdle({ sql, transaction, stats, ...database });
       await Promise.all(Array.from({ length: 4 }, () => sql`select pg_sleep(0.1)`));
       assert.ok(
         (await outside`select from pg_stat_activity where application_name = ${applicationName}`).length >= 4,
@@ -77,7 +77,7 @@ describe('connections', { concurrency: true }, () => {
       const { url } = await mustOpenTestDatabase(t);
       const proxy = await mustOpenProxy(t, url);
       const { sql, ...database } = mustConnect(t, { url: proxy.url, poolSize: 2 });
-      await settle({ sql, ...database });
+      await waitUntilIdle({ sql, ...database });
       proxy.stall();
       const dead = Promise.resolve(sql`select 1`);
       dead.catch(() => {});
@@ -87,7 +87,7 @@ describe('connections', { concurrency: true }, () => {
       t.after(() => clearInterval(answering));
       await assert.rejects(dead, hasCode('database_unavailable'));
       clearInterval(answering);
-      await eventually('nothing is under way', () => database.stats().inUse === 0);
+      await eventually('no query is running', () => database.stats().inUse === 0);
       const pidOfEach = () => sql<{ pid: number }[]>`select pg_backend_pid() as pid, pg_sleep(0.1)`;
       const pids = await Promise.all([pidOfEach(), pidOfEach()]);
       assert.ok(pids.some((rows) => onlyRow(rows).pid === before));
@@ -102,7 +102,7 @@ describe('connections', { concurrency: true }, () => {
         ...{ url: proxy.url, applicationName: 'session', connectTimeoutSeconds: 5 },
       });
       t.after(() => session.end({ timeout: 0 }));
-      await settle(database);
+      await waitUntilIdle(database);
       await session`select 1`;
       proxy.stall();
       await assert.rejects(session`select 1`, { code: 'ETIMEDOUT' });
@@ -117,7 +117,7 @@ describe('connections', { concurrency: true }, () => {
         await sql`insert into counters values (1, 0)`;
         const proxy = await mustOpenProxy(t, url);
         const database = mustConnect(t, { url: proxy.url, poolSize: 1 });
-        await settle(database);
+        await waitUntilIdle(database);
         await assert.rejects(
           database.transaction(async (tx) => {
             await tx`update counters set n = n + 1`;
@@ -144,7 +144,8 @@ describe('connections', { concurrency: true }, () => {
       ]);
       assert.ok(asked.filter(({ status }) => status === 'rejected').length <= 8);
       await Promise.all(Array.from({ length: 8 }, () => sql`select ${1}::int`));
-      assert.equal(stats().inUse, 0);
+      // The pool's own question about a pooler, and its keep-alive settings, may use a slot for a moment.
+      await eventually('no slot is acquired', () => stats().inUse === 0);
     });
 
     test('a dead session that holds a lock is closed, and the lock is free', async (t) => {
@@ -248,10 +249,10 @@ test('a process that was blocked does not consider its connection dead', async (
 });
 
 /** The question that a pool asks once in its life, next to the first statement, has been answered. */
-async function settle({ sql, stats }: Database): Promise<void> {
+async function waitUntilIdle({ sql, stats }: Database): Promise<void> {
   await sql`select 1`;
   await delay(20);
-  await eventually('nothing is under way', () => stats().inUse === 0);
+  await eventually('no query is running', () => stats().inUse === 0);
 }
 
 function hasCode(code: string): (error: unknown) => boolean {
