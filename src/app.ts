@@ -1,10 +1,9 @@
 /**
- * The application: the pipeline (`pipeline.ts`) and the routes (`routes.ts`), checked against each other and put
- * together. Nothing is opened here, so an application can be made for a test, for a command that prints its routes, or
- * for a server.
+ * Creates the application: combines the pipeline (`pipeline.ts`) with the routes (`routes.ts`) and checks them against each
+ * other. It opens nothing, so a server, a test and a command that prints the routes can all create one.
  *
- * The route is matched before the pipeline runs, so that every layer can read what it declares; a path that
- * matches nothing runs the same pipeline and ends in a 404.
+ * The route is matched before the pipeline runs, so that every layer can read its declarations. A request without a route
+ * passes the same pipeline and gets a 404.
  */
 
 import { StartError } from './errors.ts';
@@ -27,9 +26,9 @@ import { createRoutes, type RouteParts } from './routes.ts';
 import type { Settings } from './settings/load.ts';
 
 export interface AppParts extends RouteParts {
-  /** Where permits are counted; by default in this process. */
+  /** Counts the permits of all limits; by default in this process. */
   readonly limitStore?: LimitStore;
-  /** Milliseconds of a clock that does not run backwards. */
+  /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
 }
 
@@ -37,15 +36,15 @@ export interface App {
   readonly pipeline: Next;
   readonly router: Router<PreparedRoute>;
   readonly routes: readonly Route[];
-  /** The layers that are in force, outermost first. */
+  /** The enabled layers, outermost first. */
   readonly layers: readonly AppLayer[];
-  /** Takes what the server reports of messages that never become requests. */
+  /** Handles the reports of the server about malformed input. */
   readonly onMalformed: (report: MalformedReport) => void;
-  /** The fields by which a page of this origin may read the answer to such a message; undefined if it may not. */
+  /** Returns the CORS fields of a response to malformed input, for a page of this origin; undefined if it may not read it. */
   readonly malformedFieldsFor: (origin: string) => Readonly<Record<string, string>> | undefined;
 }
 
-/** Makes the application. Throws a StartError if a layer that is on lacks what it needs. */
+/** Creates the application. Throws a StartError for contradictory declarations, and for an enabled layer whose need is off. */
 export function createApp(parts: AppParts): App {
   const { settings, log, metrics } = parts;
   const store = parts.limitStore ?? createLimitStore(settings, log.named('http'), parts.now);
@@ -88,26 +87,26 @@ export function createApp(parts: AppParts): App {
 }
 
 /**
- * A redirect to HTTPS by a layer that cannot know the scheme would never end; a route that wants somebody in particular
- * must not be open because the layers that look are off.
+ * Without `proxy-headers` the scheme is unknown, and `https-policy` would redirect forever. Without the layers that check
+ * credentials, routes that require them would be open.
  */
 function assertLayerNeeds(layers: readonly AppLayer[], routes: readonly Route[]): void {
   const names = new Set(layers.map(({ name }) => name));
   if (names.has('https-policy') && !names.has('proxy-headers')) {
     throw new StartError(
-      'The layer https-policy needs proxy-headers: take proxy-headers out of APP_DISABLED_LAYERS, or put https-policy in.',
+      'The layer https-policy needs proxy-headers: remove proxy-headers from APP_DISABLED_LAYERS, or add https-policy.',
     );
   }
   const closed = routes.find((route) => !isOpen(route));
   for (const layer of ['authenticate', 'authorise', 'recheck-authority']) {
     if (closed === undefined || names.has(layer)) continue;
     throw new StartError(
-      `The layer ${layer} is needed, since ${closed.method} ${closed.path} is not for everybody: take ${layer} out of APP_DISABLED_LAYERS.`,
+      `The layer ${layer} is needed, because ${closed.method} ${closed.path} requires credentials: remove ${layer} from APP_DISABLED_LAYERS.`,
     );
   }
 }
 
-/** Where the permits of all limits are counted, in this process. */
+/** Creates a store that counts the permits of all limits in this process. */
 export function createLimitStore(
   settings: Settings,
   log: Logger,

@@ -1,17 +1,17 @@
 /**
- * The closed list of things that can go wrong, and the one error class that carries them.
+ * The closed list of error codes, and the two error classes.
  *
- * A part of the program that cannot go on throws `new AppError(code, detail)`. It does not know what
- * became of it: a job keeps the code in its history, the command line prints the sentence, and the HTTP side
- * turns it into an RFC 9457 problem with the status that `http/problem.ts` has for the code. An error that is
- * not an AppError is a bug or a broken machine; nobody but the log learns what it says.
+ *     AppError(code, detail)   an expected failure: in a request it becomes an RFC 9457 problem with the status that
+ *                              http/problem.ts maps the code to; a job stores the code; a command prints the sentence
+ *     StartError(message)      the program cannot start; the operator can fix the reason
+ *     any other error          a bug, or a broken machine; only the log shows its message
  */
 
 import { inspect } from 'node:util';
 
-/** Every code an AppError can have. A new code needs a row in `http/problem.ts`, which the compiler asks for. */
+/** All codes of AppErrors. The compiler requires a row in `http/problem.ts` for each code. */
 export const errorCodes = [
-  // The request itself cannot be understood.
+  // The request is malformed.
   'bad_request',
   'bad_target',
   'bad_host',
@@ -25,7 +25,7 @@ export const errorCodes = [
   'unsupported_media_type',
   'unsupported_encoding',
   'expectation_failed',
-  // It is understood, and refused.
+  // The request is well-formed, but rejected.
   'not_found',
   'method_not_allowed',
   'method_not_implemented',
@@ -43,7 +43,7 @@ export const errorCodes = [
   'precondition_failed',
   'rate_limited',
   'client_gone',
-  // The server cannot answer it now, or at all.
+  // The server cannot handle the request now, or at all.
   'deadline_exceeded',
   'overloaded',
   'mail_disabled',
@@ -63,7 +63,7 @@ export const errorCodes = [
 
 export type ErrorCode = (typeof errorCodes)[number];
 
-/** One fault in the input: where it is, as an RFC 6901 JSON Pointer into its part, and what to do about it. */
+/** An error in one field of the input: its place, as a JSON Pointer (RFC 6901) into its part, and what to do about it. */
 export interface FieldError {
   readonly in: 'body' | 'query' | 'path' | 'header';
   readonly pointer: string;
@@ -71,17 +71,17 @@ export interface FieldError {
 }
 
 export interface AppErrorOptions {
-  /** What went wrong underneath; logged, never shown to a client. */
+  /** The underlying error. It is logged and never sent to a client. */
   readonly cause?: unknown;
-  /** The faults of single fields, for `validation_failed` and for a conflict that can name its field. */
+  /** The invalid fields, for `validation_failed` and for a conflict of a certain field. */
   readonly errors?: readonly FieldError[];
-  /** The layer that refused the request, as it is named in the pipeline. */
+  /** The name of the layer that rejected the request. */
   readonly layer?: string;
-  /** Response headers that belong to the refusal, with lower-case names, such as `allow` or `retry-after`. */
+  /** Headers of the error response, with lower-case names, such as `allow` or `retry-after`. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** An expected failure. `message` is a sentence for the client that says what to do; it must hold no secret. */
+/** An expected failure. `message` tells the client what to do about it; it must contain no secret. */
 export class AppError extends Error {
   readonly code: ErrorCode;
   readonly errors: readonly FieldError[] | undefined;
@@ -99,8 +99,8 @@ export class AppError extends Error {
 }
 
 /**
- * The start of the program cannot go on for a reason that the operator can mend. The message is one clear
- * sentence (or one line a fault); `main` prints it without a stack and exits with code 1.
+ * The program cannot start for a reason that the operator can fix. The message is one sentence, or one line per problem. The
+ * program prints it without a stack and exits with code 1.
  */
 export class StartError extends Error {
   constructor(message: string, options?: { readonly cause?: unknown }) {
@@ -137,15 +137,15 @@ export function causesOf(error: unknown): unknown[] {
   return [...found];
 }
 
-/** How many errors of a chain are named, so that a circle or a long list ends. */
+/** The maximum number of errors in a reason; a chain of causes can be long or circular. */
 const maxReasons = 8;
 const maxReasonLength = 2_000;
 
 /**
- * Why something failed, in one line without a period: the messages of an error and of its causes, joined by colons. An
- * error with several reasons, as Node has when each address of a host refuses, names them all. What an error says in
- * its own message already is not repeated. An error that was copied to plain data, or that comes from another realm, is
- * read like an Error. For operators; a client is told the message of an AppError alone.
+ * Returns the reason of an error in one line without a final period, for operators: the messages of the error and of its
+ * causes, joined by colons. An AggregateError, such as Node throws if every address of a host refuses a connection, lists all
+ * of its errors. A message that contains that of its cause is not followed by it. Errors that were copied to plain data or come
+ * from another realm are read in the same way.
  */
 export function reasonOf(error: unknown): string {
   const parts: string[] = [];
@@ -162,12 +162,13 @@ function collectReasons(error: unknown, parts: string[], seen: Set<unknown>): vo
     collectReasons(each, own, seen);
     return own.join(': ');
   });
-  const said = [text, [...new Set(reasons.filter((each) => each !== ''))].join('; ')];
-  for (const part of said) if (part !== '' && !parts.some((other) => other.includes(part))) parts.push(part);
+  const messages = [text, [...new Set(reasons.filter((each) => each !== ''))].join('; ')];
+  for (const part of messages)
+    if (part !== '' && !parts.some((other) => other.includes(part))) parts.push(part);
   collectReasons(cause, parts, seen);
 }
 
-/** Anything can be thrown, and its properties can be anything, or throw themselves. */
+/** Any value can be thrown, and its properties can have any type, or throw when they are read. */
 function readError(error: unknown): { text: string; errors: readonly unknown[]; cause: unknown } {
   try {
     if (typeof error !== 'object' || error === null) {

@@ -146,7 +146,7 @@ for (const layer of guards) {
       mustStartApp(t, { env: { APP_DISABLED_LAYERS: layer } }),
       (error) =>
         error instanceof StartError &&
-        new RegExp(`^The layer ${layer} is needed.*out of APP_DISABLED_LAYERS\\.$`).test(error.message),
+        new RegExp(`^The layer ${layer} is needed.*from APP_DISABLED_LAYERS\\.$`).test(error.message),
     );
   });
 }

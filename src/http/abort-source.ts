@@ -1,6 +1,6 @@
 /**
- * The end of the work for one request: the part of AbortSignal that our own code listens to. A real AbortSignal costs more
- * to make and to listen to than the rest of a small request, and nearly every one of them is never aborted.
+ * The part of AbortSignal that our own code listens to, for the work of one request. Creating a real AbortSignal and listening
+ * to it costs more than the rest of a small request, and nearly every one is never aborted.
  */
 export class AbortSource {
   #reason: Error | undefined = undefined;
@@ -10,12 +10,12 @@ export class AbortSource {
     return this.#reason !== undefined;
   }
 
-  /** Why the work is to end; undefined while it goes on. */
+  /** Why the work was aborted; undefined if it was not. */
   get reason(): Error | undefined {
     return this.#reason;
   }
 
-  /** Calls back once when the work is to end. Not when it has ended already: ask `aborted` first, as with AbortSignal. */
+  /** Calls the listener once on abort. As with AbortSignal, check `aborted` first: an earlier abort is not reported. */
   addEventListener(_type: 'abort', listener: () => void): void {
     this.#listeners.push(listener);
   }
@@ -25,7 +25,7 @@ export class AbortSource {
     if (index >= 0) this.#listeners.splice(index, 1);
   }
 
-  /** Ends the work; the first reason counts. */
+  /** Aborts the work. Only the first call has an effect. */
   abort(reason: Error): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;

@@ -1,11 +1,11 @@
 import { BlockList, isIP } from 'node:net';
 
-/** Whether an address belongs to a set. */
+/** Returns whether the set contains an address. */
 export type AddressSet = (address: string) => boolean;
 
 /**
- * A set of addresses and CIDR blocks: `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`. An IPv4 entry covers the
- * IPv4-mapped IPv6 form too. Throws a RangeError for an entry that is neither.
+ * Creates a set of addresses and CIDR blocks: `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`. An IPv4 entry also matches the
+ * IPv4-mapped IPv6 form. Throws a RangeError for an entry that is neither.
  */
 export function createAddressSet(entries: readonly string[]): AddressSet {
   const list = new BlockList();
@@ -27,8 +27,8 @@ export function createAddressSet(entries: readonly string[]): AddressSet {
 }
 
 /**
- * The one spelling of an address: IPv4 as four numbers, and so an IPv4-mapped IPv6 address in whatever form; IPv6 as
- * RFC 5952 recommends it, without a zone, which means something on one machine only. Undefined for any other text.
+ * Returns the canonical spelling of an address: IPv4, also if it is IPv4-mapped IPv6, as four decimal numbers; IPv6 as in RFC
+ * 5952, without the zone, which is meaningful on one machine only. Undefined for any other text.
  */
 export function canonicalAddress(text: string): string | undefined {
   const family = isIP(text);
@@ -37,9 +37,9 @@ export function canonicalAddress(text: string): string | undefined {
 }
 
 /**
- * What stands for one client in a limit, for every spelling of its address: an IPv4 address as it is, an IPv6 address by
- * its first 64 bits, because a single subscriber is given that many and can use a new address for each request. No two
- * other addresses share a key; text that is no address is its own key.
+ * Returns the key under which limits count a client, the same for every spelling of its address. An IPv4 address is its own
+ * key. An IPv6 address counts by its first 64 bits, because one subscriber gets a /64 and can use a new address for each
+ * request. Other text is its own key.
  */
 export function clientKey(address: string): string {
   if (!address.includes(':') || isIP(address) !== 6) return address;
@@ -55,12 +55,12 @@ export function plainAddress(address: string): string {
 }
 const mapped = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i;
 
-/** Where an HTTP server listens: `http://127.0.0.1:8000`, `http://[::1]:8000`. */
+/** Returns the origin of an HTTP server: `http://127.0.0.1:8000`, `http://[::1]:8000`. */
 export function httpOrigin(host: string, port: number): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** The eight groups of a valid IPv6 address. */
+/** Returns the eight groups of a valid IPv6 address. */
 function parseIPv6(text: string): number[] {
   const [address = ''] = text.split('%');
   const [head = '', tail] = address.split('::');
@@ -70,7 +70,7 @@ function parseIPv6(text: string): number[] {
   return [...groups, ...Array<number>(8 - groups.length - last.length).fill(0), ...last];
 }
 
-/** Groups between colons; the last may be an IPv4 address, which is two of them. */
+/** Parses the groups between colons. The last one may be an IPv4 address, which is two groups. */
 function parseGroups(text: string): number[] {
   if (text === '') return [];
   return text.split(':').flatMap((group) => {
@@ -80,7 +80,7 @@ function parseGroups(text: string): number[] {
   });
 }
 
-/** `::ffff:0:0/96`: an IPv4 address (RFC 4291, section 2.5.5.2). */
+/** Returns whether an address is in `::ffff:0:0/96`, which is IPv4 (RFC 4291, section 2.5.5.2). */
 function isMapped(groups: readonly number[]): boolean {
   return groups[5] === 0xffff && groups.slice(0, 5).every((group) => group === 0);
 }
@@ -91,7 +91,7 @@ function formatIPv6(groups: readonly number[]): string {
     return [high >> 8, high & 255, low >> 8, low & 255].join('.');
   }
   const text = groups.map((group) => group.toString(16)).join(':');
-  // The longest run of at least two zeros, the first of equals, is left out.
+  // The longest run of at least two zero groups is shortened to `::`; of equal runs, the first.
   const runs = text.match(/(?<![^:])0(?::0)+(?![^:])/g) ?? [];
   const longest = runs.reduce((longer, run) => (run.length > longer.length ? run : longer), '');
   if (longest === '') return text;

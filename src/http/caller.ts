@@ -2,18 +2,18 @@ import type { Principal, SessionPrincipal } from '../auth/principal.ts';
 import type { Context } from './context.ts';
 
 /**
- * Who called, in a handler of a route that lets nobody in unknown (`auth` is `user`, `apiKey` or `any`). Throws when
- * nobody did, which would be a fault of the pipeline: the answer is a 500, and the handler does nothing.
+ * Returns the caller, for the handler of a route that requires credentials (`auth` is `user`, `apiKey` or `any`). Throws if
+ * there is none, which is a bug: the response is a 500.
  */
 export function callerOf(ctx: Context): Principal {
-  if (ctx.principal === undefined) throw new Error('The handler of an open route asks who called.');
+  if (ctx.principal === undefined) throw new Error('callerOf was called in the handler of an open route.');
   return ctx.principal;
 }
 
-/** The same in a handler of a route for those who have signed in (`auth: 'user'`). */
+/** Returns the signed-in caller, for the handler of a route with `auth: 'user'`. */
 export function signedInCallerOf(ctx: Context): SessionPrincipal {
   const caller = callerOf(ctx);
   if (caller.kind !== 'session')
-    throw new Error('The handler of a route for programs asks who has signed in.');
+    throw new Error('signedInCallerOf was called in the handler of a route that API keys may call.');
   return caller;
 }

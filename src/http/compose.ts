@@ -1,13 +1,14 @@
 import type { Context, Done, Layer, Next } from './context.ts';
 
 /**
- * Makes one function of many layers: index 0 is the outermost, the first to see the request and the last to
- * see the answer; `last` is what the innermost layer calls.
+ * Links layers to one function. Index 0 is the outermost layer: it sees the request first and the response last. `last` is
+ * what the innermost layer calls.
  *
- * The chain is linked once, here, and not once a request: `next` gets the context handed in, so no closure is
- * made while requests run, and a pipeline in which nobody waits returns undefined without having made a promise.
+ * The chain is linked once, here, and not once per request: `next` takes the context as an argument. A pipeline in which no
+ * layer waits returns undefined without having created a promise.
  *
- * With `timed`, every layer's duration is noted in `ctx.times`, and that of `last` as `handler`, and a layer that calls `next` twice is an error.
+ * With `timed`, the duration of every layer is added to `ctx.times` (that of `last` as `handler`), and a layer that calls
+ * `next` twice throws.
  */
 export function compose(
   layers: readonly Layer[],
@@ -24,13 +25,13 @@ export function compose(
 }
 
 /**
- * Calls `then` with a value: at once if it is there, when the promise resolves if it is a promise. So a layer is written
- * once and still makes no promise where it need not wait, which costs it about 3 ns:
+ * Calls `then` with a value: immediately, or after its promise has resolved. So a layer has one code path and still creates
+ * no promise if it need not wait. It costs about 3 ns per layer and request.
  *
  *     return after(next(ctx), () => compress(ctx));
  *     return after(store.take(limit, key), (decision) => …);
  *
- * `rejected` gets the error of a promise that rejects, and must throw.
+ * If the promise rejects, `rejected` gets the error and must throw.
  */
 export function after<Value>(
   value: Value | Promise<Value>,

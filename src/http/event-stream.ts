@@ -1,19 +1,18 @@
 /**
- * An answer that goes on: server-sent events (WHATWG HTML, section 9.2) that show the newest state of something.
+ * A long-lived response: server-sent events (WHATWG HTML, section 9.2) that show the latest state of something.
  *
- *     show(a), show(b), ...  ──>  [ the newest not yet sent ]  ──the client reads──>  id, event and data on the wire
- *                                             ^                                       ":" when all was quiet
- *                                  finish() ──┴──> this one goes out, then the end
+ *     show(a), show(b), ...  ──>  [ the latest unsent snapshot ]  ──the client reads──>  id, event and data on the wire
+ *                                             ^                                          ":" as a heartbeat
+ *                                  finish() ──┴──> sends this one, then ends the stream
  *
- * What is shown are snapshots, so one that a slow client has not read yet is replaced by the next, and is never written
- * out. Invariants: at most one snapshot waits; one rendered event and what fits the socket is all that is buffered,
- * however slowly the client reads; a heartbeat is written only while the client reads, so that the server's limit on
- * connections that stand still ends one that does not; after `finish` or `destroy` nothing is shown any more, and no
- * timer is left.
+ * Each event is a snapshot, so the next one replaces a snapshot that a slow client has not read yet. Invariants: at most one
+ * snapshot waits; one rendered event and the buffer of the socket are all that is kept in memory, however slowly the client
+ * reads; a heartbeat is written only while the client reads, so that the stall timeout of the server closes a connection whose
+ * client does not; after `finish` or `destroy` nothing is sent, and no timer is left.
  *
- * The client comes again `retryMs` after the end, with the id of the last event it got in `Last-Event-ID`. What it wants
- * to hear then is the caller's to decide; 204 tells it to stay away. Whoever drains the server finishes the streams that
- * are open (server.ts): a client that is sent elsewhere loses nothing.
+ * The client reconnects `retryMs` after the end, with the id of its last event in `Last-Event-ID`. The route decides how to
+ * continue; a 204 stops the client from reconnecting. When the server drains, it finishes the open streams (server.ts), and
+ * their clients reconnect elsewhere without losing an event.
  */
 
 import { Readable } from 'node:stream';
@@ -21,30 +20,30 @@ import { Readable } from 'node:stream';
 export const eventStreamType = 'text/event-stream';
 
 export interface ServerSentEvent {
-  /** What the client sends as `Last-Event-ID` when it comes again. Without line breaks and NUL. */
+  /** The client sends it as `Last-Event-ID` when it reconnects. Without line breaks and NUL. */
   readonly id: string;
-  /** The name that the client listens for. Without line breaks. */
+  /** The event name that the client listens for. Without line breaks. */
   readonly event: string;
   readonly data: string;
 }
 
 export interface EventStreamOptions<Snapshot> {
-  /** Makes the event of a snapshot. `previous` is the one that this client was sent before, if any. */
+  /** Renders a snapshot. `previous` is the snapshot that this client was sent before, if any. */
   readonly render: (snapshot: Snapshot, previous: Snapshot | undefined) => ServerSentEvent;
-  /** How long the client waits before it comes again, in milliseconds. */
+  /** How long the client waits before it reconnects, in milliseconds. */
   readonly retryMs?: number;
-  /** After which silence a line says that the connection is alive, in milliseconds. */
+  /** How long nothing is sent before a heartbeat, in milliseconds. */
   readonly heartbeatMs?: number;
 }
 
-/** To be destroyed, or read to its end. An error of `render` destroys it. */
+/** Read it to its end, or destroy it. An error of `render` destroys it. */
 export class EventStream<Snapshot> extends Readable {
   readonly #render: EventStreamOptions<Snapshot>['render'];
   readonly #heartbeat: NodeJS.Timeout;
-  #waiting: { readonly snapshot: Snapshot } | undefined = undefined;
+  #pending: { readonly snapshot: Snapshot } | undefined = undefined;
   #previous: Snapshot | undefined = undefined;
   #finished = false;
-  /** Whether the reader has room. */
+  /** Whether the consumer asks for more data. */
   #wanted = false;
 
   constructor({ render, retryMs = 1_000, heartbeatMs = 15_000 }: EventStreamOptions<Snapshot>) {
@@ -54,14 +53,14 @@ export class EventStream<Snapshot> extends Readable {
     this.push(`retry: ${retryMs}\n\n`);
   }
 
-  /** Sends the snapshot as soon as the client takes it, unless a newer one is shown before. */
+  /** Sends the snapshot as soon as the client reads, unless a newer one replaces it before. */
   show(snapshot: Snapshot): void {
     if (this.#finished) return;
-    this.#waiting = { snapshot };
+    this.#pending = { snapshot };
     this.#deliver();
   }
 
-  /** Ends the stream after what was shown. */
+  /** Ends the stream after the pending snapshot. */
   finish(): void {
     this.#finished = true;
     this.#deliver();
@@ -74,18 +73,18 @@ export class EventStream<Snapshot> extends Readable {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     clearInterval(this.#heartbeat);
-    this.#waiting = undefined;
+    this.#pending = undefined;
     callback(error);
   }
 
   #deliver(): void {
     if (!this.#wanted || this.destroyed) return;
-    if (this.#waiting === undefined) {
+    if (this.#pending === undefined) {
       if (this.#finished) this.push(null);
       return;
     }
-    const { snapshot } = this.#waiting;
-    this.#waiting = undefined;
+    const { snapshot } = this.#pending;
+    this.#pending = undefined;
     try {
       const { id, event, data } = this.#render(snapshot, this.#previous);
       this.#previous = snapshot;

@@ -1,11 +1,10 @@
 /**
- * Lists in pages, by cursor. A cursor says "the rows on this side of that one" and not "the rows from the 40th",
- * so that a client that walks a list meets each row once, whatever is added or removed meanwhile, and the last page
- * costs as much as the first. To a client it is opaque text; it holds no secret and grants nothing, so it is
- * checked for its form and not signed.
+ * Cursor pagination (keyset). A cursor means "the rows older than this one", not "the rows from the 40th on". So a client that
+ * pages through a list sees each row once, whatever is inserted or deleted meanwhile, and the last page costs as much as the
+ * first. For clients the cursor is opaque text. It contains no secret and grants nothing, so it is validated and not signed.
  *
- * The body has `items` and `next_cursor`; the `Link` header (RFC 8288) has the next page, the previous one and the
- * first as addresses that are ready to be fetched.
+ * The body has `items` and `next_cursor`. The `Link` header (RFC 8288) has the URLs of the next, the previous and the first
+ * page.
  */
 
 import * as z from 'zod';
@@ -14,45 +13,46 @@ import { ok } from './reply.ts';
 
 const position = z.strictObject({ side: z.enum(['older', 'newer']), id: z.int().min(1) });
 
-/** Where a page begins: beside the row `id`, on the side of the older or of the newer ones. */
+/** Where a page starts: next to the row `id`, on the side of the older or of the newer rows. */
 export type Position = Readonly<z.output<typeof position>>;
 
-/** What a list's route takes in its query; a filter is added with `pageQuery.extend({ … })`. */
+/** The query of a list. Add filters with `pageQuery.extend({ … })`. */
 export const pageQuery = z.object({
   limit: integerParameter(1, 100)
     .default(20)
-    .meta({ description: 'The most items that a page may have.', example: 20 }),
+    .meta({ description: 'The maximum number of items on the page.', example: 20 }),
   cursor: z
     .string()
-    .max(200, 'Use a cursor as an earlier answer gave it.')
-    .refine((text) => decodeCursor(text) !== undefined, 'Use a cursor as an earlier answer gave it.')
+    .max(200, 'Use a cursor from an earlier response.')
+    .refine((text) => decodeCursor(text) !== undefined, 'Use a cursor from an earlier response.')
     .optional()
     .meta({
-      description: 'Where the page begins: `next_cursor` of an earlier answer. The first page has none.',
+      description:
+        'Where the page starts: `next_cursor` of an earlier response. Leave it out for the first page.',
     }),
 });
 
 export type PageQuery = z.output<typeof pageQuery>;
 
-/** The body of a list of `item`. */
+/** Returns the schema of a page of `item`. */
 export function pageOf<Item extends z.ZodType>(item: Item) {
   return z.object({
-    items: z.array(item).max(100).meta({ description: 'The newest come first.' }),
+    items: z.array(item).max(100).meta({ description: 'The newest first.' }),
     next_cursor: z
       .string()
       .nullable()
-      .meta({ description: 'The `cursor` of the next page; null on the last one.', maxLength: 200 }),
+      .meta({ description: 'The `cursor` of the next page; null on the last page.', maxLength: 200 }),
   });
 }
 
-/** What a page was found to be: its items, and where its neighbours begin, if it has any. */
+/** A page that was read: its items, and where its neighbours start, if it has any. */
 export interface Page<Item> {
   readonly items: Item[];
   readonly older: Position | undefined;
   readonly newer: Position | undefined;
 }
 
-/** The position of a cursor that `pageQuery` has checked; undefined without one. */
+/** Returns the position of a validated cursor; undefined without a cursor. */
 export function positionOf({ cursor }: PageQuery): Position | undefined {
   return cursor === undefined ? undefined : decodeCursor(cursor);
 }
@@ -70,12 +70,12 @@ export function pageReply<Item>(path: string, query: PageQuery, page: Page<Item>
   return ok(pageBody(page), pageLinks(path, query, page));
 }
 
-/** The body of a page, as `pageOf` declares it. */
+/** Returns the body of a page, as `pageOf` declares it. */
 export function pageBody<Item>({ items, older }: Page<Item>): { items: Item[]; next_cursor: string | null } {
   return { items, next_cursor: older === undefined ? null : encodeCursor(older) };
 }
 
-/** The `Link` header of a page: its neighbours under the same path, limit and filters. Nothing if it has none. */
+/** Returns the `Link` header of a page: its neighbours with the same path, limit and filters. Empty if it has none. */
 export function pageLinks(
   path: string,
   query: PageQuery,

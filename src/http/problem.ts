@@ -1,6 +1,6 @@
 /**
- * Every refusal looks the same: an RFC 9457 problem (`application/problem+json`). This file has the one table
- * from an error's code to its status and title, and the rendering.
+ * Every error response is an RFC 9457 problem (`application/problem+json`). This file maps each error code to its status and
+ * title, and renders problems.
  */
 
 import { inspect } from 'node:util';
@@ -15,7 +15,7 @@ export interface ProblemKind {
   readonly title: string;
 }
 
-/** The status (RFC 9110, section 15; RFC 6585) and the title of each code. */
+/** The status (RFC 9110, section 15; RFC 6585) and title of each code. */
 export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   bad_request: { status: 400, title: 'Bad request' },
   bad_target: { status: 400, title: 'Malformed request target' },
@@ -46,7 +46,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   idempotency_mismatch: { status: 422, title: 'Key belongs to another request' },
   precondition_failed: { status: 412, title: 'Precondition failed' },
   rate_limited: { status: 429, title: 'Too many requests' },
-  // 499 is nginx's number for a client that went away; it stands in the log, nobody is left to read it.
+  // The status that nginx logs for a client that has disconnected. It is never sent.
   client_gone: { status: 499, title: 'Client closed the request' },
   deadline_exceeded: { status: 503, title: 'Deadline exceeded' },
   overloaded: { status: 503, title: 'Too busy' },
@@ -66,7 +66,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   internal: { status: 500, title: 'Internal error' },
 };
 
-/** The body of a problem answer. `code` and `layer` are ours; the rest is RFC 9457, section 3.1. */
+/** The body of an error response. `code`, `layer`, `request_id`, `errors` and `debug` are ours; the rest is RFC 9457, section 3.1. */
 export interface Problem {
   readonly type: string;
   readonly title: string;
@@ -77,27 +77,27 @@ export interface Problem {
   readonly layer?: string;
   readonly request_id?: string;
   readonly errors?: readonly FieldError[];
-  /** Only with debugging on: the stack of the error and of its causes. */
+  /** The stacks of the error and of its causes; only if debugging is on. */
   readonly debug?: readonly string[];
 }
 
-/** The URI that names a kind of problem. It is a name to compare, not an address to open. */
+/** Returns the URI of a problem type. It identifies the type and cannot be opened. */
 export function problemType(code: ErrorCode): string {
   return `urn:strata:problem:${code.replaceAll('_', '-')}`;
 }
 
-/** The status that a thrown thing is answered with. */
+/** Returns the response status for a thrown value. */
 export function statusOf(error: unknown): number {
   return error instanceof AppError ? problemKinds[error.code].status : 500;
 }
 
-/** What a client may know of a thrown thing: all of an AppError's sentence, nothing of anything else. */
+/** Returns the problem for a thrown value. It shows the message of an AppError, and nothing of any other error. */
 export function describeProblem(
   error: unknown,
   about: { instance?: string; requestId?: string; debug?: boolean },
 ): Problem {
   const known = error instanceof AppError ? error : undefined;
-  // Whatever the fault of our own is, the client learns only that there is one.
+  // Our own errors are not shown to the client.
   const code = known === undefined || statusOf(known) === 500 ? 'internal' : known.code;
   const { status, title } = problemKinds[code];
   return {
@@ -114,7 +114,7 @@ export function describeProblem(
   };
 }
 
-/** The longest `detail` and `pointer`; the OpenAPI document promises both, and either can hold names of the client. */
+/** Limits of `detail` and `pointer`, which can contain names from the request. The OpenAPI document states both. */
 export const maxDetailLength = 4096;
 export const maxPointerLength = 1000;
 
@@ -124,7 +124,7 @@ function boundDetail(detail: string): string {
     : `${detail.slice(0, maxDetailLength - 1).toWellFormed()}…`;
 }
 
-/** A fault whose pointer would be too long is shown at the nearest part around it that has a shorter one. */
+/** If the pointer is too long, the error is reported at the nearest enclosing value with a pointer that is not. */
 function boundFieldError(error: FieldError): FieldError {
   const { pointer } = error;
   const detail = boundDetail(error.detail);
@@ -132,14 +132,14 @@ function boundFieldError(error: FieldError): FieldError {
   return {
     ...error,
     pointer: pointer.slice(0, pointer.lastIndexOf('/', maxPointerLength)),
-    detail: boundDetail(`In this, under a name that is too long to be repeated: ${error.detail}`),
+    detail: boundDetail(`Inside this value, under a name that is too long to repeat: ${error.detail}`),
   };
 }
 
 const internalDetail =
-  'The server could not answer this request because of a fault of its own. Quote the request id when you report it.';
+  'The server could not handle this request because of an internal error. Quote the request id when you report it.';
 
-/** Makes a thrown thing the answer of the request. Headers that layers have set stay, except what described a body. */
+/** Sets the response to the problem of a thrown value. Headers that layers have set stay, except those that describe a body. */
 export function replyWithProblem(ctx: Context, error: unknown, debug: boolean): void {
   const instance = pathReference(ctx.target.raw);
   const problem = describeProblem(error, {

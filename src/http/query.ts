@@ -1,15 +1,13 @@
 /**
- * A query string (or an urlencoded form) as a record: one value is a string, a repeated name an array of them.
- * The record has no prototype, so a parameter named `__proto__` or `toString` is one like any other.
+ * A query string or a urlencoded form as a record: a single value is a string, a repeated name is an array. The record has no
+ * prototype, so `__proto__` and `toString` are ordinary names.
  */
 export type Query = Record<string, string | string[]>;
 
-/** The most parameters that are read; a request with more is refused. */
+/** The maximum number of parameters; a request with more is rejected. */
 export const maxParameters = 1000;
 
-/**
- * Parses a query string. Undefined when a percent-encoding is not UTF-8 or there are more than 1,000 parameters.
- */
+/** Parses a query string. Returns undefined if a percent-encoding is not UTF-8 or there are more than 1,000 parameters. */
 export function parseQuery(text: string): Query | undefined {
   const query: Query = Object.create(null);
   if (text === '') return query;

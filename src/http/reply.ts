@@ -1,6 +1,6 @@
 /**
- * What a handler may return. The plain value is the short way to say 200; everything else is made by one of
- * these functions, so that its status stands in the type and is checked against the route's `responses`.
+ * The replies that a handler may return. A plain value is a 200. Every other reply is created by one of these functions, so
+ * that its status is part of its type and the compiler checks it against the `responses` of the route.
  */
 
 import { createReadStream } from 'node:fs';
@@ -24,7 +24,7 @@ export type Content<Value> =
   | { readonly kind: 'raw'; readonly payload: string | Uint8Array | Readable; readonly contentType: string }
   | { readonly kind: 'none' };
 
-/** An answer with its status in the type. `Value` is what the route's response schema serialises. */
+/** A reply with its status in the type. The response schema of the route serialises `Value`. */
 export class Reply<Status extends number, Value> {
   readonly status: Status;
   readonly content: Content<Value>;
@@ -37,12 +37,12 @@ export class Reply<Status extends number, Value> {
   }
 }
 
-/** 200 with a value and headers of its own, such as `etag` or `link`. */
+/** 200 with a value and additional headers, such as `etag` or `link`. */
 export function ok<Value>(value: Value, headers?: Readonly<Record<string, string>>): Reply<200, Value> {
   return new Reply(200, { kind: 'value', value }, headers);
 }
 
-/** 201 with the new thing and where it is (RFC 9110, section 15.3.2). */
+/** 201 with the new resource and its location (RFC 9110, section 15.3.2). */
 export function created<Value>(
   value: Value,
   location: string,
@@ -51,7 +51,7 @@ export function created<Value>(
   return new Reply(201, { kind: 'value', value }, { location, ...headers });
 }
 
-/** 202: taken on, not yet done, with where to look how far it is (RFC 9110, section 15.3.3). */
+/** 202: the request is accepted but not yet carried out; `location` shows its progress (RFC 9110, section 15.3.3). */
 export function accepted<Value>(value: Value, location: string): Reply<202, Value> {
   return new Reply(202, { kind: 'value', value }, { location });
 }
@@ -64,12 +64,12 @@ export function reply<const Status extends number, Value>(
   return new Reply(status, { kind: 'value', value });
 }
 
-/** 204: done, and nothing to say. */
+/** 204: done, without a body. */
 export function noContent(headers?: Readonly<Record<string, string>>): Reply<204, undefined> {
   return new Reply(204, { kind: 'none' }, headers);
 }
 
-/** 200 with bytes or text that are ready to be sent: no schema is applied. */
+/** 200 with bytes or text that are sent as they are, without a schema. */
 export function raw(
   payload: string | Uint8Array,
   contentType: string,
@@ -78,7 +78,7 @@ export function raw(
   return new Reply(200, { kind: 'raw', payload, contentType }, headers);
 }
 
-/** 200 with a stream, sent as it comes. When the client goes away the stream is destroyed. */
+/** 200 with a stream, sent as it is produced. The stream is destroyed if the client disconnects. */
 export function stream(
   payload: Readable,
   contentType: string,
@@ -87,10 +87,7 @@ export function stream(
   return new Reply(200, { kind: 'raw', payload, contentType }, headers);
 }
 
-/**
- * 200 with a file of the server's own. The path must not come from a client. Throws AppError `not_found` if
- * it is not there.
- */
+/** 200 with a file of the server. The path must not come from a client. Rejects with AppError `not_found` if it is missing. */
 export async function file(
   path: string,
   headers?: Readonly<Record<string, string>>,
@@ -117,7 +114,7 @@ const contentTypes: Readonly<Record<string, string>> = {
   '.txt': 'text/plain; charset=utf-8',
 };
 
-/** Sends the client elsewhere. 307 and 308 keep the method and the body; 303 makes it a GET. */
+/** Redirects the client. 307 and 308 keep the method and the body; 303 changes the method to GET. */
 export function redirect<const Status extends 302 | 303 | 307 | 308>(
   status: Status,
   location: string,

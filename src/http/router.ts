@@ -1,20 +1,20 @@
 /**
- * The router: from a method and a decoded path to what was registered for them.
+ * The router: finds the value that is registered for a method and a decoded path.
  *
- * A pattern is a path whose segments are static text, `:name` (one segment, not empty) or, as the last one,
- * `*name` (the rest, one segment or more, slashes included):
+ * A pattern is a path whose segments are static text, `:name` (one segment, not empty) or, as the last segment,
+ * `*name` (the rest of the path: one or more segments, slashes included):
  *
  *     /users/:id          matches  /users/7            not  /users, /users/, /users/7/keys
  *     /users/me           matches  /users/me           before /users/:id, whatever the order of registration
  *     /assets/*path       matches  /assets/a/b.css     not  /assets, /assets/
  *
- * Static text wins over a parameter, a parameter over a wildcard, segment by segment from the left; if a choice
- * leads nowhere for this method the next one is tried. Patterns match case-sensitively, and a path is never
- * normalised: `//`, `.` and `..` are segments like others and match parameters only where that is harmless to
- * the handler. The path comes in decoded; an encoded slash has been refused before (target.ts).
+ * Static text takes precedence over a parameter, and a parameter over a wildcard, segment by segment from the left. If a
+ * choice has no match for this method, the next one is tried. Matching is case-sensitive, and a path is never normalised: `.`
+ * and `..` are ordinary segments, and an empty segment matches no parameter. The path is decoded; target.ts has rejected
+ * encoded slashes.
  *
- * The data structure is a tree of segments with a hash map in each node, and one flat map for the patterns that
- * are wholly static. So a match costs the number of segments of the path, not the number of routes.
+ * The data structure is a tree of segments with a hash map in each node, and a flat map of the patterns without parameters. So
+ * the cost of a match depends on the number of segments of the path, not on the number of routes.
  */
 
 export interface Entry<T> {
@@ -27,21 +27,21 @@ export type Params = Readonly<Record<string, string>>;
 
 export type Match<T> =
   | { readonly kind: 'found'; readonly value: T; readonly params: Params }
-  /** The path is known, the method is not; `allow` is what the Allow header says. */
+  /** The path exists for other methods; `allow` is the value of the Allow header. */
   | { readonly kind: 'wrong-method'; readonly allow: string }
-  /** The path without its trailing slash is known. */
+  /** The path exists without its trailing slash. */
   | { readonly kind: 'trailing-slash' }
   | { readonly kind: 'unknown' };
 
 export interface Router<T> {
-  /** Never throws, whatever the path. HEAD finds what GET finds where nothing was registered for HEAD. */
+  /** Never throws. HEAD matches the route of GET unless the path has a route for HEAD. */
   match(method: string, path: string): Match<T>;
 }
 
 interface Leaf<T> {
   readonly value: T;
   readonly names: readonly string[];
-  /** The answer for a pattern without parameters, made once. */
+  /** The match of a pattern without parameters, created once. */
   readonly fixed: Match<T>;
 }
 
@@ -58,7 +58,7 @@ const noParams: Params = Object.freeze({});
 const unknown = { kind: 'unknown' } as const;
 const trailingSlash = { kind: 'trailing-slash' } as const;
 
-/** Builds a router. Throws an Error for a malformed pattern and for two entries that match the same. */
+/** Creates a router. Throws an Error for a malformed pattern and for two entries that match the same requests. */
 export function createRouter<T>(entries: readonly Entry<T>[]): Router<T> {
   const root = newNode<T>();
   const fixedPaths = new Map<string, Leaves<T>>();
@@ -100,7 +100,7 @@ export function createRouter<T>(entries: readonly Entry<T>[]): Router<T> {
   };
 }
 
-/** The value of Allow for the registered methods: HEAD comes with GET, OPTIONS with everything. */
+/** Returns the value of Allow: GET implies HEAD, and OPTIONS is always allowed. */
 function allowHeader(methods: Set<string>): string {
   if (methods.has('GET')) methods.add('HEAD');
   methods.add('OPTIONS');
@@ -112,25 +112,25 @@ interface Segment {
   readonly text: string;
 }
 
-/** Names that would reach into an object's prototype. */
+/** Names of properties of every object. */
 const forbiddenNames = new Set(Object.getOwnPropertyNames(Object.prototype));
 
-/** The segments of a pattern. Throws an Error that names the pattern and what is wrong with it. */
+/** Parses a pattern. Throws an Error that names the pattern and the reason. */
 export function parsePattern(pattern: string): Segment[] {
-  const wrong = (why: string) => new Error(`The route pattern "${pattern}" ${why}.`);
-  if (!pattern.startsWith('/')) throw wrong('does not start with "/"');
+  const invalid = (why: string) => new Error(`The route pattern "${pattern}" ${why}.`);
+  if (!pattern.startsWith('/')) throw invalid('does not start with "/"');
   const texts = pattern.slice(1).split('/');
   const names = new Set<string>();
   return texts.map((text, index) => {
-    if (text === '' && texts.length > 1) throw wrong('has an empty segment or a trailing slash');
+    if (text === '' && texts.length > 1) throw invalid('has an empty segment or a trailing slash');
     if (!text.startsWith(':') && !text.startsWith('*')) return { kind: 'static', text };
     const name = text.slice(1);
     if (!/^[a-zA-Z][a-zA-Z0-9_]*$/.test(name) || forbiddenNames.has(name))
-      throw wrong(`has the bad name "${name}"`);
-    if (names.has(name)) throw wrong(`has the name "${name}" twice`);
+      throw invalid(`has the bad name "${name}"`);
+    if (names.has(name)) throw invalid(`has the name "${name}" twice`);
     names.add(name);
     if (text.startsWith(':')) return { kind: 'param', text: name };
-    if (index !== texts.length - 1) throw wrong('has a wildcard that is not its last segment');
+    if (index !== texts.length - 1) throw invalid('has a wildcard that is not its last segment');
     return { kind: 'wildcard', text: name };
   });
 }
@@ -139,7 +139,7 @@ function newNode<T>(): Node<T> {
   return { statics: new Map(), param: undefined, leaves: undefined, wildcard: undefined };
 }
 
-/** Goes down the tree along a pattern, making what is missing, to the leaves at its end. */
+/** Follows a pattern down the tree, creates missing nodes, and returns the leaves at its end. */
 function leavesOf<T>(root: Node<T>, segments: readonly Segment[]): Leaves<T> {
   let node = root;
   for (const segment of segments) {
@@ -161,8 +161,8 @@ function leavesOf<T>(root: Node<T>, segments: readonly Segment[]): Leaves<T> {
 }
 
 /**
- * Finds the leaf for `method` below `node`, whose next segment starts at `from`; `values` holds the parameters
- * on the way. The tree is as deep as the longest pattern, so a long path cannot make the recursion deep.
+ * Finds the leaf for `method` below `node`. The next segment starts at `from`; `values` collects the parameters. The tree is
+ * as deep as the longest pattern, so a long path cannot make the recursion deep.
  */
 function walk<T>(
   node: Node<T>,
@@ -192,7 +192,7 @@ function walk<T>(
   return leaf;
 }
 
-/** Adds every method that is registered for `path`. Runs only when a request has failed already. */
+/** Adds every method that is registered for `path`. Called only if the request has no match. */
 function collectMethods<T>(node: Node<T>, path: string, from: number, methods: Set<string>): void {
   const slash = path.indexOf('/', from);
   const last = slash < 0;

@@ -1,11 +1,10 @@
 /**
- * Writes the finished answer: once, status and headers in one go, with the framing that RFC 9110 and 9112 ask
- * for. HEAD, 204 and 304 have no body; text and bytes have their length; a stream goes out chunk by chunk and is
- * destroyed when the client goes away.
+ * Writes the finished response once, with the framing of RFC 9110 and 9112. HEAD, 204 and 304 have no body; text and bytes
+ * have a length; a stream is sent chunk by chunk, and destroyed if the client disconnects.
  *
- * An answer may be ready while the client still sends its body (413, 401, 404). Closing the socket at once would
- * let the kernel answer the rest with a reset, and the client would lose the answer it is owed. So the answer is
- * written, the rest is read and thrown away for a while, and only then the connection ends ("lingering close").
+ * A response may be ready while the client still sends its body (413, 401, 404). If the socket were closed immediately, the
+ * kernel would reply to the rest of the body with a reset, and the client could lose the response. So the response is written,
+ * the rest is read and discarded for a limited time, and then the connection is closed ("lingering close").
  */
 
 import { pipeline, Readable } from 'node:stream';
@@ -13,30 +12,30 @@ import type { Context } from './context.ts';
 import { EventStream } from './event-stream.ts';
 
 export interface SendOptions {
-  /** Answer with `Connection: close`: the server is about to end. */
+  /** Send `Connection: close`, because the server is draining. */
   readonly closing: boolean;
   /**
-   * Called when a stream broke before its end. The client sees a cut answer; there is no other way to say it. Not for a
-   * stream of events whose client goes away: that is how clients end those.
+   * Called if a stream fails before its end; the client sees a truncated response. Not called for an event stream whose
+   * client disconnects, because that is how clients close those.
    */
   readonly onStreamError: (ctx: Context, error: Error) => void;
 }
 
-/** How long and for how many bytes an unread body is thrown away before the connection is cut. */
+/** Limits of discarding an unread body before the connection is closed. */
 const lingerMs = 2000;
 const lingerBytes = 16 * 1024 * 1024;
 
-/** Sends `ctx.status`, `ctx.headers` and `ctx.payload`. Does nothing when the client is gone. */
+/** Sends `ctx.status`, `ctx.headers` and `ctx.payload`. Does nothing if the client has disconnected. */
 export function send(ctx: Context, options: SendOptions): void {
   const { request, response, headers, status } = ctx;
   if (response.headersSent || response.destroyed) {
     discard(ctx);
     return;
   }
-  // `complete` turns true only after the parser has run on, also for a request without a body.
+  // `complete` becomes true only in a later turn of the parser, even for a request without a body.
   const unread = !request.complete && ctx.bodyState !== 'absent';
   if (options.closing || unread) headers.connection = 'close';
-  // A client that still waits for `100 Continue` sends nothing more.
+  // A client that still waits for `100 Continue` does not send its body.
   const lingers = unread && !ctx.expectsContinue;
 
   const { payload } = ctx;
@@ -64,7 +63,7 @@ export function send(ctx: Context, options: SendOptions): void {
 function end(ctx: Context, payload: string | Uint8Array | undefined, lingers: boolean): void {
   if (!lingers) {
     ctx.response.end(payload);
-    // Node discards only a body that nobody has begun to read; one that is full would stop its connection.
+    // Node discards a body only if no code has started reading it; a full buffer would block the connection.
     if (ctx.bodyState !== 'absent') ctx.request.resume();
     return;
   }
@@ -102,8 +101,6 @@ function sendStream(ctx: Context, payload: Readable, options: SendOptions): void
     response.end();
     return;
   }
-  // The first bytes decide: a stream that breaks before them can still be answered properly by nobody but
-  // the connection itself, so the headers go out with the first chunk.
   response.writeHead(status, headers);
   pipeline(payload, response, (error) => {
     if (!error || response.writableFinished) return;

@@ -1,14 +1,17 @@
 /**
- * The server: `node:http` with limits, and an answer for everything that can arrive.
+ * The HTTP server: `node:http` with limits, and a response to every input.
  *
- * What Node's parser refuses never becomes a request; `malformed.ts` answers it on the bare socket. Everything else goes
- * one way: parse the target, match the route, run the pipeline, send. A fault of the message as a whole
- * (message-error.ts) goes the same way, as `ctx.messageError`, so that it gets its log lines and headers too. Slow headers and silent
- * sockets end after `headersTimeoutMs`, idle connections after `keepAliveMs`, slow bodies at the deadline of
- * whoever reads them, and answers that their client does not read after `stallTimeoutMs`.
+ *     parser ──> parse the target ──> match the route ──> pipeline ──> send
+ *        └── rejected by the parser: never becomes a request; malformed.ts responds on the socket
  *
- * `close` drains (drain.ts): nothing new is taken, requests in flight finish, every answer says `Connection: close`, and
- * streams of events, which would go on for as long as their client listens, end.
+ * An error of the message as a whole (message-error.ts) passes the pipeline like every request, as `ctx.messageError`, so that
+ * it is logged and gets the usual headers.
+ *
+ * Timeouts: slow headers and silent sockets after `headersTimeoutMs`, idle connections after `keepAliveMs`, slow bodies at the
+ * deadline of their reader, and responses that the client does not read after `stallTimeoutMs`.
+ *
+ * `close` drains (connection/drain.ts): the server accepts no new connection, finishes the requests in flight with
+ * `Connection: close`, and ends event streams, which would otherwise last as long as their clients.
  */
 
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
@@ -32,65 +35,65 @@ import { send } from './send.ts';
 import { parseTarget } from './target.ts';
 
 export interface ServerOptions {
-  /** The pipeline, with the dispatcher at its end. It must not throw; what it throws all the same becomes a 500. */
+  /** The pipeline, which ends in `dispatch`. It should not throw; an error that it throws becomes a 500. */
   readonly pipeline: Next;
   readonly router: Router<PreparedRoute>;
-  /** How long the headers of a request may take, from the opening of the connection or its first byte. */
+  /** How long the headers of a request may take, from the start of the connection or their first byte. */
   readonly headersTimeoutMs: number;
-  /** How long a whole request may take to arrive, body included, whether anybody reads it or not. */
+  /** How long a whole request may take to arrive, including a body that no code reads. */
   readonly requestTimeoutMs: number;
-  /** How long an idle connection is kept. */
+  /** How long an idle connection stays open. */
   readonly keepAliveMs: number;
-  /** How long a connection may stand still with a request under way. More than any answer takes to be made. */
+  /** How long a connection with a request in flight may be inactive. Must be longer than the slowest handler. */
   readonly stallTimeoutMs: number;
   readonly maxHeaderBytes: number;
   readonly maxHeaderCount: number;
-  /** How many connections are open at once, and who may hold how many of them: connections.ts. */
+  /** Limits of open connections, in total and per address: connections.ts. */
   readonly maxConnections: number;
   readonly maxConnectionsPerAddress?: number;
   readonly isExemptAddress?: (address: string) => boolean;
   readonly blockNullBytes: boolean;
-  /** Told of what never became a request, and of what broke while an answer was sent. */
+  /** Called for input that never became a request, and for a request whose body was malformed. */
   readonly onMalformed: (report: MalformedReport) => void;
-  /** The fields by which a page of this origin may read the answer to what never became a request. Default none. */
+  /** Returns the CORS fields of a response to malformed input, for a page of this origin. Default none. */
   readonly malformedFieldsFor?: MalformedInput['fieldsFor'];
   readonly onStreamError: (ctx: Context, error: Error) => void;
   readonly onPipelineError: (ctx: Context, error: unknown) => void;
-  /** Called for each connection that was refused. */
+  /** Called for each refused connection. */
   readonly onRefused?: (refusal: Refusal, address: string) => void;
-  /** Called when the system refuses to accept a connection, such as for a lack of memory. The server goes on. */
+  /** Called if the system cannot accept a connection, for example because memory is short. The server continues. */
   readonly onAcceptError?: (error: Error) => void;
 }
 
 export interface HttpServer {
-  /** Listens. Rejects with the system's error: EADDRINUSE, EACCES. Returns the port that was given. */
+  /** Starts to listen and resolves with the port. Rejects with the error of the system, such as EADDRINUSE or EACCES. */
   listen(port: number, host: string): Promise<number>;
-  /** Whether new connections are taken. */
+  /** Whether the server accepts new connections. */
   readonly listening: boolean;
-  /** Requests that have been received. */
+  /** Returns how many requests have been received. */
   requests(): number;
-  /** Those of them that have not been answered yet. */
+  /** Returns how many requests have no complete response yet. */
   inFlight(): number;
-  /** Drains, then cuts what is left after `graceMs`. Resolves with the number of requests that were cut. */
+  /** Drains; after `graceMs` it closes the remaining connections. Resolves with the number of aborted requests. */
   close(options: DrainOptions): Promise<number>;
 }
 
-/** Makes the server; it does not listen yet. */
+/** Creates the server; it does not listen yet. */
 export function createHttpServer(options: ServerOptions): HttpServer {
   const findMessageError = createMessageCheck(options);
   let closing = false;
   let requests = 0;
   let inFlight = 0;
-  /** The answer that each connection is owed now, for errors of the parser that come while it is made. */
+  /** The response that each connection waits for, in case the parser reports an error meanwhile. */
   const pending = new WeakMap<Duplex, ServerResponse>();
-  /** Connections whose last answer is on its way: nothing that arrives behind is done (RFC 9112, section 9.6). */
+  /** Connections whose last response is being sent: later requests are ignored (RFC 9112, section 9.6). */
   const ended = new WeakSet<Duplex>();
   const connections = createConnections({
     max: options.maxConnections,
     ...(options.maxConnectionsPerAddress && { maxPerAddress: options.maxConnectionsPerAddress }),
     ...(options.isExemptAddress && { isExempt: options.isExemptAddress }),
   });
-  /** Answers that go on until somebody ends them. */
+  /** Open event streams, which do not end by themselves. */
   const eventStreams = new Set<EventStream<unknown>>();
 
   const server = createServer(
@@ -98,35 +101,35 @@ export function createHttpServer(options: ServerOptions): HttpServer {
       headersTimeout: options.headersTimeoutMs,
       requestTimeout: options.requestTimeoutMs,
       keepAliveTimeout: options.keepAliveMs,
-      // More than the limit, so that a browser can read the refusal of what is a little too long (message-error.ts).
+      // Twice the limit, so that the server can respond readably to headers a little over it (message-error.ts).
       maxHeaderSize: 2 * options.maxHeaderBytes,
       connectionsCheckingInterval: Math.min(500, options.headersTimeoutMs),
-      // Checked in message-error.ts, and answered with a problem.
+      // Checked in message-error.ts, so that the response is a problem.
       requireHostHeader: false,
       insecureHTTPParser: false,
     },
     receive,
   );
-  // Counted in message-error.ts, and bounded by maxHeaderSize. Newer versions of Node break the connection at their limit,
-  // which a browser cannot read, and older ones drop what is over it.
+  // Fields are counted in message-error.ts and bounded by maxHeaderSize. At this limit newer versions of Node reset the
+  // connection, which a browser cannot read, and older ones drop the fields over it.
   server.maxHeadersCount = 0;
-  // Without it, a client that never reads its answer would keep the connection, and the answer, for good.
+  // Without it, a client that never reads its response would keep the connection and the response in memory forever.
   server.timeout = options.stallTimeoutMs;
 
-  // Not by `server.maxConnections`: workers hand back what is over it, and the primary goes on offering it to them.
+  // `server.maxConnections` does not work in a cluster: the primary offers a refused connection to the workers again.
   server.on('connection', (socket: Socket) => {
     const address = socket.remoteAddress ?? '';
     const refusal = connections.admit(socket);
     if (refusal !== undefined) options.onRefused?.(refusal, address);
   });
-  // Without a listener, an error of `accept` would end the process.
+  // Without a listener, an error of `accept` would crash the process.
   server.on('error', (error) => {
     if (server.listening) options.onAcceptError?.(error);
   });
   server.on('checkContinue', (request, response) => receive(request, response, 'continue'));
   server.on('checkExpectation', (request, response) => receive(request, response, 'unknown expectation'));
   server.on('connect', (request: IncomingMessage, socket: Duplex) => {
-    // An origin server has no tunnels: the fault of the message says so. Node makes no response for this method.
+    // An origin server has no tunnels, so the method is rejected. Node creates no response object for it.
     if (!(socket instanceof Socket)) return socket.destroy();
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
@@ -151,7 +154,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     const ctx = new Context(request, response, target, match, performance.now());
     if (expects === 'continue') {
       ctx.expectsContinue = true;
-      // A client must not expect it without a body (RFC 9110, section 10.1.1).
+      // A client must not send this expectation without a body (RFC 9110, section 10.1.1).
       if (ctx.bodyState === 'unknown') ctx.bodyState = 'present';
     }
     ctx.messageError = findMessageError({
@@ -183,15 +186,15 @@ export function createHttpServer(options: ServerOptions): HttpServer {
 
   function onClose(this: ServerResponse) {
     inFlight -= 1;
-    // Of pipelined requests the last one's answer is pending until it is sent itself.
+    // With pipelined requests, the response of the last one stays pending until it is sent.
     const { socket } = this.req;
     if (socket !== null) connections.end(socket);
     if (socket !== null && pending.get(socket) === this) pending.delete(socket);
   }
 
   /**
-   * The end of an empty chunked body usually arrives in the same packet as the headers, and the parser reads it after this
-   * turn. Waiting for that keeps the connection, which an unread body would close.
+   * The end of an empty chunked body usually arrives in the same packet as the headers, and the parser reads it in a later
+   * turn. Waiting for it keeps the connection open, which an unread body would close.
    */
   function finishAfterParsing(ctx: Context): void {
     const mayBeEmpty = ctx.bodyState === 'unknown' && !ctx.request.complete;

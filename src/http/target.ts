@@ -1,33 +1,32 @@
 /**
- * The request target (RFC 9112, section 3.2): what stands between the method and the version. Node hands it
- * over as it came, so everything is possible here: `//`, `http://[`, `%zz`, `*`. It is taken apart by hand,
- * decoded once, and never by `new URL(target, base)`, which reads `//evil.example/` as a host.
+ * Parses the request target (RFC 9112, section 3.2): the text between the method and the version. Node does not validate it,
+ * so it can be anything: `//`, `http://[`, `%zz`, `*`. It is decoded once, and `new URL(target, base)` is not used, because it
+ * reads `//evil.example/` as a host.
  */
 
-/** Why a target is refused with 400; a sentence for the client. */
+/** Why a target is rejected with 400: a sentence for the client. */
 export type TargetError = string;
 
 export interface Target {
-  /** The target as it came. */
+  /** The unchanged target. */
   readonly raw: string;
-  /** The path, percent-decoded; what the router matches. `*` for the asterisk form. */
+  /** The percent-decoded path that the router matches; `*` for the asterisk form. */
   readonly path: string;
-  /** The query string without its `?`, as it came. */
+  /** The query string without `?`, not decoded. */
   readonly query: string;
-  /** The host of an absolute-form target, which then counts instead of the Host header (RFC 9112, 3.2.2). */
+  /** The host of an absolute-form target, which takes precedence over the Host header (RFC 9112, section 3.2.2). */
   readonly authority?: string;
   readonly error?: TargetError;
 }
 
 export interface TargetOptions {
-  /** Refuse `%00` in path and query. */
+  /** Reject `%00` in path and query. */
   readonly blockNullBytes: boolean;
 }
 
-/** Takes a request target apart. Never throws: what is wrong with it stands in `error`. */
+/** Parses a request target. Never throws: `error` is the reason why a target is invalid. */
 export function parseTarget(raw: string, options: TargetOptions): Target {
   if (raw.charCodeAt(0) === 47 /* / */) {
-    // By far the most requests: a path without anything to decode.
     return parsePathAndQuery(raw, raw, options);
   }
   if (raw === '*') return { raw, path: '*', query: '' };
@@ -46,14 +45,14 @@ function parsePathAndQuery(raw: string, text: string, options: TargetOptions): T
   const mark = text.indexOf('?');
   const path = mark < 0 ? text : text.slice(0, mark);
   const query = mark < 0 ? '' : text.slice(mark + 1);
-  if (!needsCare.test(text)) return { raw, path, query };
+  if (!needsChecks.test(text)) return { raw, path, query };
 
   const error = findError(path, query, options);
   return error === undefined ? { raw, path: decodeURIComponent(path), query } : { raw, path, query, error };
 }
 
-/** A percent sign, a fragment, a backslash, or anything that is not printable ASCII. */
-const needsCare = /[%#\\]|[^!-~]/;
+/** Matches a percent sign, a fragment, a backslash, and characters that are not printable ASCII. */
+const needsChecks = /[%#\\]|[^!-~]/;
 
 const malformedPercent = /%(?![0-9a-fA-F]{2})/;
 const encodedControl = /%(?:[01][0-9a-fA-F]|7[fF])/;
@@ -73,7 +72,7 @@ function findError(path: string, query: string, options: TargetOptions): TargetE
     return 'The path has a percent-encoded control character.';
   }
   if (encodedSlash.test(path)) {
-    return 'The path has a percent-encoded slash or backslash (%2F, %5C), which no route takes.';
+    return 'The path has a percent-encoded slash or backslash (%2F, %5C), which no route accepts.';
   }
   if (!decodes(path) || !decodes(query)) {
     return 'The request target is percent-encoded, but not as UTF-8.';

@@ -4,13 +4,13 @@ const batch = 128;
 const bytesOfEach = 16;
 const charactersOfEach = 36;
 
-/** Where the two digits of each byte stand: 8, 4, 4, 4 and 12 digits, with hyphens between. */
+/** The position of the two digits of each byte: groups of 8, 4, 4, 4 and 12 digits, separated by hyphens. */
 const places = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 
 /**
- * Makes what makes random UUIDs (RFC 9562, section 5.4: version 4), a hundred at a time. The text that `randomUUID` of
- * node:crypto returns is put together of twenty pieces, and whoever writes it walks through them: the header and the two log
- * lines of a request, which is 2 to 4 % of it. Here each is a part of one plain text.
+ * Creates a generator of random UUIDs (RFC 9562, section 5.4: version 4), which it makes in batches of 128. `randomUUID` of
+ * node:crypto returns a string of twenty concatenated pieces, and V8 flattens it wherever it is written: in the header and two
+ * log lines, which costs 2 to 4 % of a small request. Here each UUID is a slice of one flat string.
  */
 export function createUuids(): () => string {
   const bytes = Buffer.alloc(batch * bytesOfEach);
@@ -39,13 +39,13 @@ export function createUuids(): () => string {
   };
 }
 
-/** The version is in the seventh byte, the variant in the ninth. */
+/** Sets the version in the seventh byte and the variant in the ninth. */
 function withFixedBits(byte: number, index: number): number {
   if (index === 6) return (byte & 0x0f) | 0x40;
   return index === 8 ? (byte & 0x3f) | 0x80 : byte;
 }
 
-/** The character code of a hexadecimal digit. */
+/** Returns the character code of a hexadecimal digit. */
 function digit(value: number): number {
   return value < 10 ? 48 + value : 87 + value;
 }

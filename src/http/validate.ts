@@ -1,6 +1,6 @@
 /**
- * Checks the parts of a request against the route's schemas and hands the handler what they made of them.
- * Every fault of every part is reported at once, each with where it is and what to do.
+ * Validates the parts of a request with the schemas of its route. All errors of all parts are reported in one response, each
+ * with its place and a sentence that says what to do.
  */
 
 import type * as z from 'zod';
@@ -18,7 +18,7 @@ export type Validated =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly errors: FieldError[] };
 
-/** Runs one schema over one part of the request. Never throws. */
+/** Validates one part of the request. Never throws. */
 export function validatePart({ part, schema, value }: PartInput): Validated {
   const result = schema.safeParse(value);
   if (result.success) return { ok: true, value: result.data };
@@ -29,24 +29,20 @@ export function validatePart({ part, schema, value }: PartInput): Validated {
   };
 }
 
-/** The refusal for field errors: 422 `validation_failed`. Of very many errors it lists the first. */
+/** Returns the error for invalid fields: 422 `validation_failed`. It lists at most `maxFieldErrors` of them. */
 export function validationFailed(found: readonly FieldError[]): AppError {
   const errors = found.slice(0, maxFieldErrors);
   const atLeast = errors.length === maxFieldErrors ? 'At least ' : '';
   const count = errors.length === 1 ? 'One value is' : `${atLeast}${errors.length} values are`;
-  return new AppError(
-    'validation_failed',
-    `${count} not as this route takes them; "errors" says which and why.`,
-    { errors },
-  );
+  return new AppError('validation_failed', `${count} invalid; "errors" lists which and why.`, { errors });
 }
 
-/** The refusal of one field of the body, for a reason that its schema cannot know. */
+/** Returns the error for one field of the body, for a reason that its schema cannot check. */
 export function invalidField(pointer: string, detail: string): AppError {
   return new AppError('validation_failed', detail, { errors: [{ in: 'body', pointer, detail }] });
 }
 
-/** The most field errors that one answer lists: a body of a million wrong items gets a short answer. */
+/** The maximum number of field errors in one response, so that a body with a million invalid items gets a short response. */
 export const maxFieldErrors = 50;
 
 function toFieldErrors(part: Part, issue: z.core.$ZodIssue, value: unknown): FieldError[] {
@@ -67,7 +63,7 @@ function toFieldErrors(part: Part, issue: z.core.$ZodIssue, value: unknown): Fie
   return [{ in: part, pointer, detail: missing ? 'This field is required.' : issue.message }];
 }
 
-/** A path of keys and indices as a JSON Pointer (RFC 6901); the empty pointer is the whole part. */
+/** Returns a path of keys and indices as a JSON Pointer (RFC 6901); the empty pointer is the whole part. */
 export function toPointer(path: readonly PropertyKey[]): string {
   return path.map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }

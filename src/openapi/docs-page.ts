@@ -1,9 +1,9 @@
 /**
- * The pages that show the API: the OpenAPI document, and Swagger UI for people. Everything comes from this server,
- * so the pages work without a network and under a policy that allows no other origin and nothing inline.
+ * The routes of the API documentation: the OpenAPI document, and a page with Swagger UI. All files come from this server, so the
+ * page works offline and under a policy that allows no other origin and no inline code.
  *
- * Swagger UI is the optional package `swagger-ui-dist`. Where it is not installed the server starts all the same:
- * the document is served, and the page says in a sentence how to get the rest.
+ * Swagger UI is the optional package `swagger-ui-dist`. Without it the server serves the document, and the page explains how to
+ * install the package.
  */
 
 import * as z from 'zod';
@@ -15,23 +15,23 @@ import type { OpenApiDocument } from './document.ts';
 import { type Asset, findSwaggerUi, readAssets } from './swagger-ui.ts';
 
 export interface DocsOptions {
-  /** Makes the document. Called once, when a client asks for it first; should not block the event loop for long. */
+  /** Generates the document. Called once, for the first request; must not block the event loop for long. */
   readonly document: () => Promise<OpenApiDocument>;
-  /** Path of the document; null serves none, and no page either. */
+  /** The path of the document; null serves neither the document nor the page. */
   readonly openapiUrl: string | null;
-  /** Path of the page; null serves none. */
+  /** The path of the page; null serves no page. */
   readonly docsUrl: string | null;
-  /** Path that sends readers to the page, for those who look for ReDoc there; null serves none. */
+  /** The path where readers may expect ReDoc: it redirects to the page; null for no redirect. */
   readonly redocUrl: string | null;
   readonly projectName: string;
-  /** The folder of `swagger-ui-dist`; null stands for a package that is not installed. By default it is looked for. */
+  /** The folder of `swagger-ui-dist`; null if the package is not installed. By default the package is looked up. */
   readonly swaggerUiFolder?: string | null;
 }
 
 /**
- * What the page may load: scripts, styles and its document from this server, and the small pictures that Swagger UI
- * has in its stylesheet as `data:`. No `unsafe-inline` and no `unsafe-eval`: its inline styles are set by script
- * through the CSSOM, which the policy does not govern.
+ * The page may load scripts, styles and the document from this server, and the small `data:` images in the stylesheet of Swagger
+ * UI. `unsafe-inline` and `unsafe-eval` are not needed: Swagger UI sets inline styles through the CSSOM, which the policy does
+ * not restrict.
  */
 const pagePolicy = [
   "default-src 'none'",
@@ -44,10 +44,10 @@ const pagePolicy = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** A file's address carries its content's tag, so a browser may keep it for good. */
+/** The URL of a file contains the tag of its content, so caches may keep it forever. */
 const assetCache = 'public, max-age=31536000, immutable';
 
-/** The routes of the pages. None of them is in the document. Throws what reading an installed package throws. */
+/** Creates the routes, which are not in the document. Throws if an installed package cannot be read. */
 export function createDocsRoutes(options: DocsOptions): Route[] {
   const { document, openapiUrl, docsUrl, redocUrl } = options;
   if (openapiUrl === null) return [];
@@ -67,7 +67,7 @@ export function createDocsRoutes(options: DocsOptions): Route[] {
   return routes;
 }
 
-/** One page with its files and the document is seven requests. */
+/** Loading the page once takes seven requests. */
 const docsLimits: readonly RouteLimit[] = [{ name: 'api-docs', by: 'address', quota: 140, windowMs: 60_000 }];
 
 const docsRoute = { method: 'GET', tags: ['docs'], auth: 'none', hidden: true } as const;
@@ -114,7 +114,7 @@ function assetRoute(docsUrl: string, assets: ReadonlyMap<string, Asset>): Route 
     responses: { 200: { description: 'The file.', contentType: 'application/octet-stream' } },
     problems: ['not_found'],
     handler({ params }) {
-      // A name is looked up and never made a path, so there is nothing to climb out of.
+      // The name is a key and never part of a path, so it cannot escape from the folder.
       const asset = assets.get(params.name);
       if (asset === undefined) throw new AppError('not_found', 'The docs page has no such file.');
       return raw(asset.bytes, asset.contentType, { etag: asset.etag });
@@ -127,8 +127,8 @@ function redocRoute(path: string, docsUrl: string): Route {
     ...docsRoute,
     path,
     operationId: 'getRedoc',
-    summary: 'Leads to the docs page',
-    // 307 and not 308: a second view may come to live here one day, and browsers never forget a 308.
+    summary: 'Redirects to the docs page',
+    // Not 308, which browsers cache permanently: another view may use this path later.
     responses: { 307: { description: 'The docs page.' } },
     handler: () => redirect(307, docsUrl),
   });
@@ -137,7 +137,7 @@ function redocRoute(path: string, docsUrl: string): Route {
 interface PageParts {
   readonly title: string;
   readonly openapiUrl: string;
-  /** The address of a file of the page. */
+  /** Returns the URL of a file of the page. */
   link(name: string): string;
 }
 

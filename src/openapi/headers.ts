@@ -5,10 +5,10 @@ export interface Header {
   readonly schema: JsonSchema;
 }
 
-/** A header as it stands in a response: described there, or by reference to `components/headers`. */
+/** A header of a response: described there, or a reference to `components/headers`. */
 export type HeaderUse = Header | { readonly $ref: string };
 
-/** Headers that more than one answer carries, under the names that their standards write. */
+/** Headers of more than one response, spelled as in their standards. */
 export const standardHeaders = {
   'Access-Control-Allow-Origin': {
     description: 'The origin of the page that asked, where the CORS settings of the server allow it.',
@@ -20,7 +20,7 @@ export const standardHeaders = {
     schema: { type: 'string', maxLength: 128, pattern: '^(?:W/)?"[^"]*"$' },
   },
   'Idempotency-Replayed': {
-    description: '`true` if this is the answer that an earlier request with the same Idempotency-Key had.',
+    description: '`true` if this is the stored response to an earlier request with the same Idempotency-Key.',
     schema: { type: 'string', enum: ['true'] },
   },
   Link: {
@@ -28,12 +28,12 @@ export const standardHeaders = {
     schema: { type: 'string', maxLength: 8192, pattern: '^<[^>]*>' },
   },
   Location: {
-    description: 'Where the thing is.',
+    description: 'The URL of the resource.',
     schema: { type: 'string', maxLength: 8192, format: 'uri-reference' },
   },
   RateLimit: {
     description:
-      'The quota nearest to its end: requests that remain (`r`), and seconds until it grows (`t`).',
+      'The quota with the fewest remaining requests (`r`), and the seconds until one more is allowed (`t`).',
     schema: {
       type: 'string',
       maxLength: 128,
@@ -51,12 +51,11 @@ export const standardHeaders = {
     },
   },
   'Retry-After': {
-    description: 'Seconds to wait before the next try.',
+    description: 'The number of seconds to wait before the next attempt.',
     schema: { type: 'integer', format: 'int32', minimum: 1, maximum: 86_400 },
   },
   'WWW-Authenticate': {
-    description:
-      'How to say who you are (RFC 9110, section 11.6.1), and what was wrong with how you did (RFC 6750).',
+    description: 'How to authenticate (RFC 9110, section 11.6.1), and why the token was rejected (RFC 6750).',
     schema: {
       type: 'string',
       maxLength: 512,
@@ -65,14 +64,14 @@ export const standardHeaders = {
     },
   },
   'X-Request-ID': {
-    description: 'The id of the request: yours if you sent an acceptable one, else a new one.',
+    description: 'The id of the request: yours if you sent a valid one, otherwise a new one.',
     schema: { type: 'string', maxLength: 128, pattern: '^[A-Za-z0-9._-]{1,128}$' },
   },
 } as const satisfies Record<string, Header>;
 
 export type StandardHeader = keyof typeof standardHeaders;
 
-/** The way a header's name is written: `if-match` is `If-Match`, and the standard ones have their own. */
+/** Returns the usual spelling of a header name: `If-Match` for `if-match`, and that of its standard for a standard header. */
 export function headerName(name: string): string {
   const known = Object.keys(standardHeaders).find((each) => each.toLowerCase() === name.toLowerCase());
   return (
@@ -81,7 +80,7 @@ export function headerName(name: string): string {
   );
 }
 
-/** A header with a description of its own; its schema is the standard one, or any printable text. */
+/** Returns a header with this description. Its schema is that of the standard header, or any printable text. */
 export function describeHeader(name: string, description: string): Header {
   const standard = Object.entries(standardHeaders).find(([each]) => each === headerName(name))?.[1];
   return {

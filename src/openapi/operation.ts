@@ -24,7 +24,7 @@ export interface RequestBody {
   readonly content: Record<string, MediaType>;
 }
 
-/** A route as an Operation Object of OpenAPI. */
+/** The Operation Object of a route. */
 export interface Operation {
   readonly operationId: string;
   readonly summary: string;
@@ -59,25 +59,25 @@ export function describeOperation(route: RouteDeclaration, schemas: SchemaSet): 
   };
 }
 
-/** What a route that says `idempotent` takes beside the headers of its own. */
+/** The additional header of a route that is `idempotent`. */
 const idempotencyKey: Parameter = {
   name: 'Idempotency-Key',
   in: 'header',
   required: false,
   description:
-    'Makes the request safe to repeat: while it is remembered, the same key is answered with the first answer and does ' +
-    'nothing again. Take a new random value, such as a UUID, for each thing that you want done.',
+    'Makes the request safe to retry: as long as the key is stored, a request with the same key gets the first response and ' +
+    'is not carried out again. Use a new random value, such as a UUID, for each new request.',
   schema: { type: 'string', minLength: 1, maxLength: 257, pattern: '^[!-~]+$' },
 };
 
-/** The same where nobody has to sign in. */
+/** The same for a route without authentication. */
 const unguessableKey: Parameter = {
   ...idempotencyKey,
-  description: `${idempotencyKey.description} Without signing in it has at least 16 characters.`,
+  description: `${idempotencyKey.description} Without authentication it needs at least 16 characters.`,
   schema: { ...idempotencyKey.schema, minLength: 16 },
 };
 
-/** The template of OpenAPI for a route's pattern: `/users/:id` is `/users/{id}`, `/files/*path` is `/files/{path}`. */
+/** Returns the OpenAPI template of a pattern: `/users/{id}` for `/users/:id`, `/files/{path}` for `/files/*path`. */
 export function pathTemplate(pattern: string): string {
   const segments = parsePattern(pattern).map(({ kind, text }) => (kind === 'static' ? text : `{${text}}`));
   return `/${segments.join('/')}`;
@@ -86,9 +86,9 @@ export function pathTemplate(pattern: string): string {
 function pathParameters(route: RouteDeclaration, name: string, schemas: SchemaSet): Parameter[] {
   const declared = namedParameters('path', route.params, name, schemas);
   const names = parsePattern(route.path).flatMap(({ kind, text }) => (kind === 'static' ? [] : [text]));
-  const stranger = declared.find((each) => !names.includes(each.name));
-  if (stranger !== undefined)
-    throw new StartError(`${name} has no "${stranger.name}" in its path, but its params declare it.`);
+  const undeclared = declared.find((each) => !names.includes(each.name));
+  if (undeclared !== undefined)
+    throw new StartError(`${name} has no "${undeclared.name}" in its path, but its params declare it.`);
   return names.map((each) => {
     const parameter = declared.find((one) => one.name === each);
     return {
@@ -98,13 +98,13 @@ function pathParameters(route: RouteDeclaration, name: string, schemas: SchemaSe
   });
 }
 
-/** A parameter cannot be longer than the request target it stands in, and a header is not expected to be. */
+/** A parameter cannot be longer than the request target that contains it. */
 const anySegment: JsonSchema = { type: 'string', minLength: 1, maxLength: maxTargetBytes };
 
-/** These have places of their own in OpenAPI, which ignores them as parameters. */
+/** OpenAPI describes these headers elsewhere and ignores them as parameters. */
 const ignoredHeaders = new Set(['accept', 'authorization', 'content-type']);
 
-/** One parameter a property of the object schema: typed as the handler gets it, required as the client sees it. */
+/** Returns one parameter per property of the schema: its type is that of the output, and whether it is required that of the input. */
 function namedParameters(
   part: Parameter['in'],
   schema: z.ZodType | undefined,

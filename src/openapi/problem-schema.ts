@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { errorCodes } from '../errors.ts';
 import { maxDetailLength, maxPointerLength, type Problem } from '../http/problem.ts';
 
-/** Text of at most so many characters, without NUL. */
+/** Returns the schema of text of at most `max` characters, without NUL. */
 const text = (max: number) =>
   z
     .string()
@@ -12,13 +12,13 @@ const text = (max: number) =>
 const fieldErrorSchema = z
   .strictObject({
     in: z.enum(['body', 'query', 'path', 'header']).meta({ description: 'The part of the request.' }),
-    // It names members as the client did, NUL included.
+    // It contains names from the request, which can include NUL.
     pointer: z
       .string()
       .max(maxPointerLength)
       .regex(/^(?:\/(?:[^/~]|~[01])*)*$/)
       .meta({
-        description: 'Where in that part, as a JSON Pointer (RFC 6901); empty for the whole of it.',
+        description: 'The place in that part, as a JSON Pointer (RFC 6901); empty for the whole part.',
         examples: ['/email'],
       }),
     detail: text(maxDetailLength).meta({
@@ -26,9 +26,9 @@ const fieldErrorSchema = z
       examples: ['This field is required.'],
     }),
   })
-  .meta({ id: 'FieldError', description: 'One fault in the input.' });
+  .meta({ id: 'FieldError', description: 'An error in one field of the input.' });
 
-/** The form of every refusal (RFC 9457), for the document. The compiler holds it equal to what `http/` sends. */
+/** The schema of every error response (RFC 9457). The compiler checks it against the type that http/problem.ts sends. */
 export const problemSchema = z
   .strictObject({
     type: z
@@ -36,33 +36,33 @@ export const problemSchema = z
       .max(64)
       .regex(/^urn:strata:problem:[a-z-]+$/)
       .meta({
-        description: 'The name of this kind of problem.',
+        description: 'The identifier of the problem type.',
         examples: ['urn:strata:problem:validation-failed'],
       }),
-    title: text(64).meta({ description: 'The kind of problem in words.', examples: ['Validation failed'] }),
+    title: text(64).meta({ description: 'The problem type in words.', examples: ['Validation failed'] }),
     status: z
       .int()
       .min(400)
       .max(599)
-      .meta({ description: 'The status of the answer.', examples: [422] }),
+      .meta({ description: 'The status of the response.', examples: [422] }),
     detail: text(maxDetailLength).meta({
       description: 'What is wrong with this request, and what to do about it.',
-      examples: ['One value is not as this route takes them; "errors" says which and why.'],
+      examples: ['One value is invalid; "errors" lists which and why.'],
     }),
     instance: text(8192)
       .meta({
-        description: 'The path of the request, as a URI reference. Missing if none resolves to it.',
+        description: 'The path of the request, as a URI reference. Missing if no reference resolves to it.',
         format: 'uri-reference',
         examples: ['/api/v1/users'],
       })
       .exactOptional(),
     code: z.enum(errorCodes).meta({
-      description: 'The same as `type`, for a switch in a program.',
+      description: 'The same as `type`, as a short code for programs.',
       examples: ['validation_failed'],
     }),
     layer: text(64)
       .meta({
-        description: 'The layer that refused the request, if it did not reach its handler.',
+        description: 'The layer that rejected the request, if it did not reach its handler.',
         examples: ['rate-limit'],
       })
       .exactOptional(),
@@ -75,12 +75,12 @@ export const problemSchema = z
     errors: z
       .array(fieldErrorSchema)
       .max(1000)
-      .meta({ description: 'Each fault in the input.' })
+      .meta({ description: 'The errors in the input, one for each field.' })
       .exactOptional(),
     debug: z
       .array(text(65_536))
       .max(8)
-      .meta({ description: 'The stack of the error; only where debugging is on.' })
+      .meta({ description: 'The stacks of the error and of its causes; only if debugging is on.' })
       .exactOptional(),
   })
-  .meta({ id: 'Problem', description: 'A refusal, as RFC 9457 has it.' }) satisfies z.ZodType<Problem>;
+  .meta({ id: 'Problem', description: 'An error response (RFC 9457).' }) satisfies z.ZodType<Problem>;

@@ -1,9 +1,16 @@
 /**
- * What a route may answer: what it declares itself, and the refusals that follow from its other declarations. A
- * body can be malformed, too large, of the wrong type or too slow; what has a schema can fail it; what is looked
- * up may not be there; what is limited can be over the limit; what is for some callers refuses the others; what is done
- * once can be asked for twice; and anything can fail or take too long. What a message can be refused with as a whole,
- * whatever its route, is described once, in the components of the document.
+ * Describes the responses of a route: those that it declares, and the error responses that follow from its other declarations.
+ *
+ *     body                    malformed, incomplete, too slow, too large, of the wrong type
+ *     params                  not found
+ *     any schema              validation failed
+ *     auth, scopes, roles     unauthenticated, forbidden, and the errors of the database
+ *     idempotent              already running, or a different request with the same key
+ *     limit                   rate limited
+ *     problems                the error codes that the route lists
+ *     every route             internal error, deadline exceeded
+ *
+ * Errors of the message as a whole are the same for all routes. They are components of the document, described once.
  */
 
 import { AppError, type ErrorCode } from '../errors.ts';
@@ -24,12 +31,12 @@ export interface ApiResponse {
   readonly content?: Record<string, MediaType>;
 }
 
-/** A response among the components of the document. */
+/** A reference to a response in the components of the document. */
 export interface ResponseReference {
   readonly $ref: string;
 }
 
-/** The refusals of whole messages, by the names of their components; none of them is for another reason. */
+/** Errors of the message as a whole, by the name of their component. No other error has one of these statuses as a component. */
 const messageProblems = {
   HttpsRequired: 'https_required',
   UriTooLong: 'uri_too_long',
@@ -39,21 +46,21 @@ const messageProblems = {
   TransferCodingNotImplemented: 'transfer_coding_not_implemented',
 } as const satisfies Readonly<Record<string, ErrorCode>>;
 
-/** The components that operations refer to. */
+/** Returns the responses in the components of the document. */
 export function describeCommonResponses(schemas: SchemaSet): Record<string, ApiResponse> {
   const moved: ApiResponse = {
     description:
       'The same resource is at `Location`: over HTTPS, or without the slash at the end of the path. Send the request there.',
-    headers: { ...usual('address'), Location: reference('Location') },
+    headers: { ...usualHeaders('address'), Location: reference('Location') },
   };
-  const refusals = Object.entries(messageProblems).map(([name, code]) => [
+  const errors = Object.entries(messageProblems).map(([name, code]) => [
     name,
-    describeProblemResponse(usual('address'), problemKinds[code].status, [code], schemas),
+    describeProblemResponse(usualHeaders('address'), problemKinds[code].status, [code], schemas),
   ]);
-  return { Moved: moved, ...Object.fromEntries(refusals) };
+  return { Moved: moved, ...Object.fromEntries(errors) };
 }
 
-/** The responses of a route by status. `name` is the route's, for errors. */
+/** Returns the responses of a route by status. `name` names the route in errors. */
 export function describeResponses(
   route: RouteDeclaration,
   name: string,
@@ -95,7 +102,7 @@ function describeDeclared(
   use: string,
   schemas: SchemaSet,
 ): ApiResponse {
-  const headers = usual(route.limit);
+  const headers = usualHeaders(route.limit);
   if (status === 201) headers.Location = reference('Location');
   if (status === 200 && route.etag) headers.ETag = reference('ETag');
   if (route.idempotent) headers['Idempotency-Replayed'] = reference('Idempotency-Replayed');
@@ -115,7 +122,7 @@ function describeDeclared(
   };
 }
 
-/** What else a database answers that is there in principle. */
+/** Further errors of every route that uses the database. */
 const databaseProblems = [
   'database_timeout',
   'database_busy',
@@ -123,7 +130,7 @@ const databaseProblems = [
   'database_impaired',
 ] as const satisfies readonly ErrorCode[];
 
-/** The codes that a route can refuse with, by their status. */
+/** Returns the error codes of a route by status. */
 function problemsOf(route: RouteDeclaration): Map<number, ErrorCode[]> {
   const codes: ErrorCode[] = [
     'bad_target',
@@ -133,10 +140,10 @@ function problemsOf(route: RouteDeclaration): Map<number, ErrorCode[]> {
     'headers_too_large',
     'transfer_coding_not_implemented',
   ];
-  // Probes may come over plain HTTP and name any host.
+  // Probes may use plain HTTP and name any host.
   if (route.limit !== 'exempt') codes.push('https_required', 'misdirected_request');
   codes.push('precondition_failed');
-  if (looksAtCredentials(route)) codes.push('bad_request', 'unauthenticated', 'database_unavailable');
+  if (checksCredentials(route)) codes.push('bad_request', 'unauthenticated', 'database_unavailable');
   if (canForbid(route)) codes.push('forbidden');
   if (route.body !== undefined) {
     codes.push('malformed_body', 'incomplete_body', 'request_timeout', 'body_too_large');
@@ -160,12 +167,12 @@ function problemsOf(route: RouteDeclaration): Map<number, ErrorCode[]> {
   return byStatus;
 }
 
-/** Credentials that are shown are checked, also where none are asked for; but for open probes. */
-function looksAtCredentials({ auth, limit }: RouteDeclaration): boolean {
+/** Returns whether credentials in a request are checked. On open routes they are, except for probes. */
+function checksCredentials({ auth, limit }: RouteDeclaration): boolean {
   return auth !== 'own' && !(auth === 'none' && limit === 'exempt');
 }
 
-/** Whether somebody who is who they say can still be the wrong one: of the wrong kind, or without a scope or role. */
+/** Returns whether an authenticated caller can be rejected for its kind of credential, or for a missing scope or role. */
 function canForbid({ auth, scopes = [], roles = [] }: RouteDeclaration): boolean {
   return auth === 'user' || auth === 'apiKey' || (auth === 'any' && scopes.length + roles.length > 0);
 }
@@ -177,8 +184,8 @@ function describeRouteProblem(
   schemas: SchemaSet,
 ): ApiResponse {
   const limit = status === 413 && route.maxBody !== undefined ? `; the limit is ${route.maxBody} bytes` : '';
-  // A message that is wrong as a whole counts against its sender, also where it asks for a probe.
-  const headers = usual(codes.includes('bad_target') ? 'address' : route.limit);
+  // Malformed messages count in the limit of their sender, even if they are probes.
+  const headers = usualHeaders(codes.includes('bad_target') ? 'address' : route.limit);
   return describeProblemResponse(headers, status, codes, schemas, limit);
 }
 
@@ -198,26 +205,26 @@ function describeProblemResponse(
   return { description: `${kinds}${limit}.`, headers, content };
 }
 
-/** A problem as the server would send it, for the first of the codes. */
+/** Returns an example: the problem that the server would send for the first of the codes. */
 function exampleOf([code = 'internal']: readonly ErrorCode[]): unknown {
-  const detail = 'A sentence that says what is wrong and what to do about it.';
+  const detail = 'A sentence about the reason and what to do about it.';
   const errors = [{ in: 'body', pointer: '/name', detail: 'This field is required.' }] as const;
   const error = new AppError(code, detail, code === 'validation_failed' ? { errors } : {});
   return describeProblem(error, { requestId: '7b0c5b2e-6f0e-4f0c-9d5c-1d1f6a1f7c55' });
 }
 
-/** A route may answer one status both ways, as readiness does with 503. */
-function mergeProblem(declared: ApiResponse | undefined, refusal: ApiResponse): ApiResponse {
-  if (declared === undefined) return refusal;
+/** Merges a declared response with an error response of the same status, such as the 503 of readiness. */
+function mergeProblem(declared: ApiResponse | undefined, error: ApiResponse): ApiResponse {
+  if (declared === undefined) return error;
   return {
-    description: `${declared.description} Or: ${refusal.description}`,
-    headers: { ...refusal.headers, ...declared.headers },
-    content: { ...declared.content, ...refusal.content },
+    description: `${declared.description} Or: ${error.description}`,
+    headers: { ...error.headers, ...declared.headers },
+    content: { ...declared.content, ...error.content },
   };
 }
 
-/** The headers that every answer of a route with this limit carries. */
-function usual(limit: RouteDeclaration['limit']): Record<string, HeaderUse> {
+/** Returns the headers of every response of a route with this limit. */
+function usualHeaders(limit: RouteDeclaration['limit']): Record<string, HeaderUse> {
   const names: StandardHeader[] = ['Access-Control-Allow-Origin', 'X-Request-ID'];
   if (limit !== 'exempt') names.push('RateLimit', 'RateLimit-Policy');
   return Object.fromEntries(names.map((name) => [name, reference(name)]));

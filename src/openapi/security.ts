@@ -1,27 +1,26 @@
 /**
- * How a client says who it is, as the document tells it: once for the whole service (`components.securitySchemes`), and
- * for each operation which of the ways it takes.
+ * Describes the authentication of clients: the schemes of the service (`components.securitySchemes`), and the schemes that each
+ * operation accepts.
  *
- *     password   the access token, fetched with a user's password: what the Authorize button of the docs page does
- *     bearer     the same token, for who has one already
- *     apiKey     an API key, in a header of its own
+ *     password   an access token, obtained with the password of a user; the Authorize button of the docs page uses it
+ *     bearer     an access token that the client already has
+ *     apiKey     an API key in its own header
  *
- * An operation lists the ways as alternatives. The empty requirement `{}` says that nobody has to sign in; beside it
- * stand the ways that such an operation makes use of all the same. Only OAuth 2
- * can name scopes there; that an API key needs them too, the description says.
+ * The requirements of an operation are alternatives. The empty requirement `{}` means that authentication is optional. Only
+ * OAuth 2 can name scopes there, so the description of an operation names the scopes that an API key needs.
  */
 
 import type { RouteDeclaration } from '../http/route-declaration.ts';
 import { isOpen } from '../http/route-policy.ts';
 
 export interface SecurityOptions {
-  /** Where a username and a password are traded for an access token, in the form of OAuth 2. */
+  /** The endpoint that issues access tokens for a username and password (OAuth 2). */
   readonly tokenUrl: string;
-  /** Where a refresh token is traded for the next access token. */
+  /** The endpoint that issues access tokens for a refresh token. */
   readonly refreshUrl: string;
-  /** The request header that takes API keys. */
+  /** The request header for API keys. */
   readonly apiKeyHeader: string;
-  /** Every scope, and what it allows. */
+  /** All scopes with their descriptions. */
   readonly scopes: Readonly<Record<string, string>>;
 }
 
@@ -52,47 +51,47 @@ export type SecurityScheme =
 
 type Scheme = 'password' | 'bearer' | 'apiKey';
 
-/** One way to be let in: all of its schemes together, each with the scopes that it must have. */
+/** One alternative: all of its schemes are required, each with its scopes. */
 export type SecurityRequirement = Readonly<Partial<Record<Scheme, readonly string[]>>>;
 
-/** What stands under `components.securitySchemes`. */
+/** Returns the content of `components.securitySchemes`. */
 export function describeSecuritySchemes(options: SecurityOptions): Record<Scheme, SecurityScheme> {
   const { tokenUrl, refreshUrl, apiKeyHeader, scopes } = options;
   return {
     password: {
       type: 'oauth2',
       description:
-        'Sign in with the username and the password; leave the client id and the client secret empty. It gives an ' +
-        'access token, a JWT that is checked as RFC8725 says.',
+        'Sign in with the username and the password; leave the client id and the client secret empty. The result is an ' +
+        'access token: a JWT, verified according to RFC8725.',
       flows: { password: { tokenUrl, refreshUrl, scopes } },
     },
     bearer: {
       type: 'http',
       scheme: 'bearer',
       bearerFormat: 'JWT',
-      description: 'An access token that you have already: a JWT, checked as RFC8725 says.',
+      description: 'An access token that you already have: a JWT, verified according to RFC8725.',
     },
     apiKey: {
       type: 'apiKey',
       in: 'header',
       name: apiKeyHeader,
-      description: 'An API key that a user has made for a program.',
+      description: 'An API key that a user has created for a program.',
     },
   };
 }
 
-/** The ways in to a route, any one of which is enough. */
+/** Returns the alternatives of a route. */
 export function describeSecurity(route: RouteDeclaration): readonly SecurityRequirement[] {
   const { auth, scopes = [], roles } = route;
   const session: SecurityRequirement[] = [{ password: scopes }, { bearer: [] }];
   if (isOpen(route)) return route.readsAccessToken ? [{}, ...session] : [{}];
-  // An API key never acts in another role than that of a user.
+  // An API key always has the role `user`.
   const apiKey: SecurityRequirement[] = roles === undefined || roles.includes('user') ? [{ apiKey: [] }] : [];
   if (auth === 'user') return session;
   return auth === 'apiKey' ? apiKey : [...session, ...apiKey];
 }
 
-/** What the description of an operation says of the caller, where the requirements have no words for it. */
+/** Returns sentences about roles and scopes, which the requirements cannot express. */
 export function describeCaller({ auth, roles, scopes = [] }: RouteDeclaration): string {
   const sentences: string[] = [];
   if (roles !== undefined) sentences.push(`Only for the role ${quoted(roles).join(' or ')}.`);

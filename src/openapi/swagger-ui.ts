@@ -3,22 +3,22 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-/** A file of the docs page, ready to be sent. */
+/** A file of the docs page. */
 export interface Asset {
   readonly bytes: Uint8Array;
   readonly contentType: string;
-  /** The entity tag of its content. */
+  /** An entity tag computed from its content. */
   readonly etag: string;
 }
 
-/** The files of the package that the page needs; it ships many more, which nobody gets. */
+/** The files of the package that the page needs. No other file is served. */
 const packageFiles: Readonly<Record<string, string>> = {
   'swagger-ui.css': 'text/css; charset=utf-8',
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
   'favicon-32x32.png': 'image/png',
 };
 
-/** Starts Swagger UI. It stands in a file because the page's policy allows no script inside the page. */
+/** Starts Swagger UI. A file of its own, because the policy of the page allows no inline script. */
 const initializer = `const root = document.getElementById('swagger-ui');
 SwaggerUIBundle({
   url: root.dataset.document,
@@ -34,7 +34,7 @@ body { margin: 0; background: #fafafa; }
 .notice { max-width: 40rem; margin: 4rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif; }
 `;
 
-/** Where the optional package `swagger-ui-dist` is installed; null where it is not. */
+/** Returns the folder of the optional package `swagger-ui-dist`; null if it is not installed. */
 export function findSwaggerUi(): string | null {
   try {
     return dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
@@ -43,7 +43,7 @@ export function findSwaggerUi(): string | null {
   }
 }
 
-/** Reads the page's files, by name. Without a folder there are only our own. */
+/** Reads the files of the page, by name. Without the package there is only our own stylesheet. */
 export function readAssets(folder: string | null): ReadonlyMap<string, Asset> {
   const assets = new Map<string, Asset>();
   assets.set('docs.css', toAsset(Buffer.from(stylesheet), 'text/css; charset=utf-8'));

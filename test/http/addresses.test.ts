@@ -31,7 +31,7 @@ describe('a set of addresses', () => {
     ['10.0.0.1:80', false],
   ];
   for (const [address, member] of table) {
-    it(`of addresses and blocks has ${member ? '' : 'not '}"${address}"`, () =>
+    it(`a set of addresses and blocks ${member ? 'contains' : 'does not contain'} "${address}"`, () =>
       assert.equal(has(address), member));
   }
 
@@ -79,7 +79,7 @@ describe('the key of a client', () => {
     it(`at ${address} is ${key}`, () => assert.equal(clientKey(address), key));
   }
 
-  it('is one for a /64, and another for any other, however the address is written', () => {
+  it('the addresses of one /64 share a client key, in every spelling, and others do not', () => {
     const group = fc.integer({ min: 0, max: 0xffff });
     const groups = fc.array(fc.oneof(fc.constant(0), group), { minLength: 8, maxLength: 8 });
     // An IPv4-mapped address counts as its IPv4 address, not by its first 64 bits.
@@ -147,7 +147,7 @@ const dottedOf = (groups: readonly number[]) => {
 };
 
 describe('every spelling of an address', () => {
-  it('has the canonical form that SocketAddress of Node writes, or its IPv4 form', () => {
+  it('the canonical form of an address is that of SocketAddress in Node, or its IPv4 form', () => {
     fc.assert(
       fc.property(groupsOf, spelling, (groups, how) => {
         const plain = groups.map((group) => group.toString(16)).join(':');
@@ -162,7 +162,7 @@ describe('every spelling of an address', () => {
     );
   });
 
-  it('has one key, which no address outside of its /64 has, as BlockList of Node sees it', () => {
+  it('every spelling of an address has the same client key, and no address outside of its /64 has it', () => {
     fc.assert(
       fc.property(groupsOf, groupsOf, spelling, spelling, fc.nat(8), (one, other, how, otherHow, shared) => {
         const neighbour = [...one.slice(0, shared), ...other.slice(shared)];
@@ -179,7 +179,7 @@ describe('every spelling of an address', () => {
     );
   });
 
-  it('that is IPv4 is itself, and shares its key with its mapped forms only', () => {
+  it('an IPv4 address is its own client key, which only its mapped forms share', () => {
     fc.assert(
       fc.property(fc.nat(0xffff), fc.nat(0xffff), spelling, (high, low, how) => {
         const groups = [0, 0, 0, 0, 0, 0xffff, high, low];

@@ -94,7 +94,7 @@ describe('a message without an octet of body', () => {
       ['in one packet, checked later', [later, validation], false],
       ['in two packets', [validation], true],
     ] as const) {
-      it(`framed by ${framing}, ${how}, is answered like one that says nothing of a body`, async (t) => {
+      it(`a message without a body framed by ${framing}, ${how}, gets the response of one without framing`, async (t) => {
         const { port } = await start(t, layers);
         for (const method of methods) {
           for (const type of types) {
@@ -115,7 +115,7 @@ describe('a message without an octet of body', () => {
   }
 
   for (const [framing, fields, body] of empty) {
-    it(`framed by ${framing} keeps its connection when it is refused before anybody looks at it`, async (t) => {
+    it(`a message without a body framed by ${framing} keeps its connection when it is rejected unread`, async (t) => {
       const { port } = await start(t, []);
       for (const target of ['/nothing', '/plain']) {
         const { status, keepsConnection } = await answerTo(
@@ -131,7 +131,7 @@ describe('a message without an octet of body', () => {
 
 describe('a message with an octet of body', () => {
   for (const [framing, fields, body] of oneOctet) {
-    it(`framed by ${framing} has a body`, async (t) => {
+    it(`a message with one octet framed by ${framing} has a body`, async (t) => {
       const { port } = await start(t);
       for (const method of methods) {
         const ask = (path: string, type: string) =>
@@ -147,7 +147,7 @@ describe('a message with an octet of body', () => {
     });
   }
 
-  it('that never comes is 408 at the deadline of the body', async (t) => {
+  it('a body whose first octet never arrives is 408 at the deadline of the body', async (t) => {
     const server = await mustStartServer(t, { routes, layers: [validation], bodyTimeoutMs: 100 });
     const received = await server.raw(`DELETE /plain HTTP/1.1\r\nHost: x\r\n${chunked}\r\n`, /"code".*\}$/);
     assert.deepEqual(
@@ -156,7 +156,7 @@ describe('a message with an octet of body', () => {
     );
   });
 
-  it('that its client gives up on ends the wait', async (t) => {
+  it('waiting for a body stops when the client disconnects', async (t) => {
     const gone = createDeferred();
     const watch: Layer = {
       name: 'watch',
@@ -175,7 +175,7 @@ describe('a message with an octet of body', () => {
     await gone.promise;
   });
 
-  it('that the client announces with 100-continue is refused before it is sent', async (t) => {
+  it('a body that is announced with 100-continue is rejected before it is sent', async (t) => {
     const server = await start(t);
     const received = await server.raw(
       `DELETE /plain HTTP/1.1\r\nHost: x\r\n${chunked}Expect: 100-continue\r\n\r\n`,
@@ -186,7 +186,7 @@ describe('a message with an octet of body', () => {
     );
   });
 
-  it('that is refused unread when all of it is here leaves the connection to the next request', async (t) => {
+  it('a body that has arrived and is rejected unread leaves the connection to the next request', async (t) => {
     const server = await start(t);
     const size = 60_000;
     const head = `POST /required HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n${chunked}\r\n`;
@@ -199,7 +199,7 @@ describe('a message with an octet of body', () => {
   });
 });
 
-it('a created answer to an empty chunked body is sent once', async (t) => {
+it('the 201 to an empty chunked body is sent once', async (t) => {
   const route = testRoute('POST', '/', () => created({ id: 1 }, '/1'), {
     responses: { 201: { description: 'Made', schema: z.unknown() } },
   });
@@ -215,7 +215,7 @@ it('a created answer to an empty chunked body is sent once', async (t) => {
 
 describe('on the management port', () => {
   for (const [framing, fields, body] of empty) {
-    it(`a probe framed by ${framing} is answered, and its connection stays open`, async (t) => {
+    it(`on the management port, a probe framed by ${framing} is answered and keeps its connection`, async (t) => {
       const server = createManagementServer({
         fleet: {
           reports: () => [],

@@ -4,26 +4,26 @@ import { makeContext } from '../helpers/context.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
 describe('a context', () => {
-  it('names the host of the Host header in lower case', () => {
+  it('the host of a context is that of the Host header, in lower case', () => {
     assert.equal(makeContext({ headers: { host: 'Example.ORG:80' } }).host, 'example.org:80');
   });
 
-  it('names the host of an absolute-form target instead of the header', () => {
+  it('the host of an absolute-form target takes precedence over the Host header', () => {
     assert.equal(
       makeContext({ target: 'http://A.example/x', headers: { host: 'b.example' } }).host,
       'a.example',
     );
   });
 
-  it('has no host where the client named none', () => assert.equal(makeContext().host, ''));
+  it('the host of a context is empty if the request names none', () => assert.equal(makeContext().host, ''));
 
-  it('is a probe if its route is exempt from the limit', () => {
+  it('a request is a probe if its route is exempt from the limit', () => {
     assert.equal(makeContext({ route: testRoute('GET', '/', () => 1, { limit: 'exempt' }) }).isProbe, true);
     assert.equal(makeContext({ route: testRoute('GET', '/', () => 1) }).isProbe, false);
     assert.equal(makeContext().isProbe, false);
   });
 
-  it('gives the reason of an abort to those who asked for the signal before and after it', () => {
+  it('the signal has the reason of an abort, whether it is read before or after the abort', () => {
     const ctx = makeContext();
     const before = ctx.signal;
     assert.equal(ctx.aborted, false);
@@ -37,13 +37,13 @@ describe('a context', () => {
     assert.equal(late.signal.aborted, true);
   });
 
-  it('has each field name in Vary once, whatever its case', () => {
+  it('Vary contains each field name once, whatever its case', () => {
     const ctx = makeContext();
     for (const name of ['Origin', 'Accept-Encoding', 'origin', 'Accept', 'ACCEPT-ENCODING']) ctx.vary(name);
     assert.equal(ctx.headers.vary, 'Origin, Accept-Encoding, Accept');
   });
 
-  it('keeps the content type of an earlier reply only if a later one gives none', () => {
+  it('a reply without a content type keeps that of an earlier reply', () => {
     const ctx = makeContext();
     ctx.reply(200, 'a', 'text/plain');
     ctx.reply(200, 'b');

@@ -17,7 +17,7 @@ describe('a path', () => {
     testRoute('DELETE', '/users/:id', () => 1),
   ];
 
-  it('that nothing is at is 404, a problem that repeats the path', async (t) => {
+  it('an unknown path is 404, with a problem that contains the path', async (t) => {
     const server = await start(t, ...routes);
     const { status, headers, json } = await server.request({ path: '/nothing/caf%C3%A9?q=1' });
     assert.equal(status, 404);
@@ -32,7 +32,7 @@ describe('a path', () => {
     });
   });
 
-  it('that has other methods is 405 with Allow', async (t) => {
+  it('a path without a route for the method is 405 with Allow', async (t) => {
     const server = await start(t, ...routes);
     for (const [method, path, allow] of [
       ['PUT', '/users/7', 'DELETE, GET, HEAD, OPTIONS'],
@@ -45,7 +45,7 @@ describe('a path', () => {
     }
   });
 
-  it('answers OPTIONS with 204 and Allow, for "*" with all methods there are', async (t) => {
+  it('OPTIONS is 204 with the methods of the path in Allow, and for "*" with all methods', async (t) => {
     const server = await start(t, ...routes);
     for (const [path, allow] of [
       ['/users/7', 'DELETE, GET, HEAD, OPTIONS'],
@@ -57,7 +57,7 @@ describe('a path', () => {
     assert.equal((await server.request({ method: 'OPTIONS', path: '/nothing' })).status, 404);
   });
 
-  it('answers HEAD as GET, without the body', async (t) => {
+  it('HEAD gets the response of GET without the body', async (t) => {
     const server = await start(t, ...routes);
     const get = await server.request({ path: '/users/7' });
     const head = await server.request({ method: 'HEAD', path: '/users/7' });
@@ -73,14 +73,14 @@ describe('a path', () => {
     ['/users/caf%C3%A9/', '/users/caf%C3%A9'],
     ['/users/', '/users'],
   ] as const) {
-    it(`${path} is redirected to ${location}, method and body included`, async (t) => {
+    it(`${path} is redirected to ${location} with method and body`, async (t) => {
       const server = await start(t, ...routes);
       const { status, headers, text } = await server.request({ method: 'POST', path });
       assert.deepEqual([status, headers.location, text], [308, location, '']);
     });
   }
 
-  it('with two slashes at its beginning is never a redirect to another host', async (t) => {
+  it('a path that starts with two slashes never becomes a redirect to another host', async (t) => {
     const server = await start(
       t,
       ...routes,
@@ -93,7 +93,7 @@ describe('a path', () => {
     }
   });
 
-  it('below a prefix is served there alone', async (t) => {
+  it('a route that is mounted below a prefix has no other path', async (t) => {
     const server = await start(t, ...mount('/api/v1', routes));
     assert.equal((await server.request({ path: '/api/v1/users/7' })).status, 200);
     assert.equal((await server.request({ path: '/users/7' })).status, 404);
@@ -113,7 +113,7 @@ describe('a request', () => {
     },
   );
 
-  it('reaches the handler as its schemas make it', async (t) => {
+  it('the handler gets the output of the schemas', async (t) => {
     const server = await start(t, route);
     const sent = {
       method: 'POST',
@@ -129,7 +129,7 @@ describe('a request', () => {
     });
   });
 
-  it('with faults in several parts is 422 with all of them at once', async (t) => {
+  it('a request with errors in several parts is 422 with all of them', async (t) => {
     const server = await start(t, route);
     const { status, json: problem } = await server.request({
       method: 'POST',
@@ -144,13 +144,13 @@ describe('a request', () => {
     );
   });
 
-  it('without a body where one is needed is 422', async (t) => {
+  it('a request without a required body is 422', async (t) => {
     const server = await start(t, route);
     const { status, json: problem } = await server.request({ method: 'POST', path: '/users/7' });
     assert.deepEqual([status, problem.errors[0].detail], [422, 'This route needs a body.']);
   });
 
-  it('with a hundred thousand wrong items is 422 with a short answer', async (t) => {
+  it('a request with a hundred thousand invalid items is 422 with a short response', async (t) => {
     const server = await start(
       t,
       testRoute('POST', '/', () => 1, { body: z.array(z.number()) }),
@@ -161,7 +161,7 @@ describe('a request', () => {
     assert.ok(text.length < 10_000);
   });
 
-  it('with a query that is not UTF-8, or has a thousand parameters and more, is 400', async (t) => {
+  it('a query that is not UTF-8, or has more than a thousand parameters, is 400', async (t) => {
     const server = await start(
       t,
       testRoute('GET', '/', () => 1, { query: z.object({}) }),
@@ -172,7 +172,7 @@ describe('a request', () => {
     }
   });
 
-  it('may repeat a parameter, which arrives as an array', async (t) => {
+  it('a repeated parameter is an array', async (t) => {
     const query = z.object({ tag: z.array(z.string()) });
     const server = await start(
       t,
@@ -182,7 +182,7 @@ describe('a request', () => {
     assert.equal((await server.request({ path: '/?tag=a' })).status, 422);
   });
 
-  it('with members named like parts of an object changes no object', async (t) => {
+  it('members and parameters named like properties of every object change no object', async (t) => {
     const loose = testRoute(
       'POST',
       '/',
@@ -204,7 +204,7 @@ describe('a request', () => {
 describe('an answer', () => {
   const shown = { 200: { description: '', schema: z.object({ id: z.int(), name: z.string().optional() }) } };
 
-  it('never has a field that its schema does not declare', async (t) => {
+  it('a response never has a field that its schema does not declare', async (t) => {
     const row = { id: 1, name: 'Ada', password_hash: '$scrypt$…' };
     const server = await start(
       t,
@@ -213,7 +213,7 @@ describe('an answer', () => {
     assert.equal((await server.request()).text, '{"id":1,"name":"Ada"}');
   });
 
-  it('that does not fit its schema is 500 without details, and the log has them', async (t) => {
+  it('a response that does not match its schema is 500 without details, which are in the log', async (t) => {
     const route = testRoute('GET', '/', () => ok({ id: 'secret' }, { etag: '"v1"', 'x-state': 'a' }), {
       responses: shown,
       cache: 'public, max-age=60',
@@ -224,10 +224,10 @@ describe('an answer', () => {
     assert.ok(!/secret|schema|invalid/i.test(text), text);
     for (const name of ['etag', 'x-state', 'cache-control']) assert.equal(headers[name], undefined, name);
     const [line] = server.log.of('http.request.failed');
-    assert.match(JSON.stringify(line), /GET \/ does not fit its response schema.*expected number/);
+    assert.match(JSON.stringify(line), /GET \/ does not match its response schema.*expected number/);
   });
 
-  it('of a status that the route does not declare is 500', async (t) => {
+  it('a reply with a status that the route does not declare is 500', async (t) => {
     const server = await start(
       t,
       testRoute('GET', '/', () => reply(201, { id: 1 }), { responses: shown }),
@@ -236,7 +236,7 @@ describe('an answer', () => {
     assert.match(server.log.text(), /declares no response with a body for 201/);
   });
 
-  it('has the Cache-Control of its route when it is a success, and not when it is a refusal', async (t) => {
+  it('a successful response has the Cache-Control of its route, and an error response does not', async (t) => {
     const query = z.object({ fail: z.string().optional() });
     const route = testRoute('GET', '/', ({ ctx }) => (ctx.target.query ? reply(404, {}) : {}), {
       query,
@@ -255,7 +255,7 @@ describe('an answer', () => {
     ['throws', () => assert.fail(new TypeError('secret'))],
     ['rejects', () => Promise.reject(new TypeError('secret'))],
   ] as const) {
-    it(`of a handler that ${when} is 500 without its message, and the log has the stack`, async (t) => {
+    it(`a handler that ${when} is 500 without the message, and the log has the stack`, async (t) => {
       const server = await start(t, testRoute('GET', '/', handler));
       const { status, text } = await server.request();
       assert.equal(status, 500);
@@ -265,7 +265,7 @@ describe('an answer', () => {
     });
   }
 
-  it('of a handler that refuses is the problem that it names', async (t) => {
+  it('an AppError of a handler becomes the problem of its code', async (t) => {
     const refuse = () => Promise.reject(new AppError('conflict', 'The name is taken.'));
     const server = await start(t, testRoute('GET', '/', refuse));
     const { status, json: problem } = await server.request();

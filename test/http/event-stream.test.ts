@@ -43,7 +43,7 @@ async function mustServeEvents(
 }
 
 describe('a stream of events', () => {
-  it('has each event with its id, its name and its data, and says when to come again', async () => {
+  it('an event stream has the retry time, and each event with its id, name and data', async () => {
     const events = new EventStream({ render, retryMs: 700 });
     const chunks: string[] = [];
     events.on('data', (chunk: Buffer) => {
@@ -59,7 +59,7 @@ describe('a stream of events', () => {
     );
   });
 
-  it('writes data of several lines so that they come out as they were, whatever ends them', async () => {
+  it('data of several lines arrives unchanged, whatever its line endings', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.constantFrom('a', ':', ' ', '\n', '\r', '\r\n', 'é')), async (parts) => {
         const data = parts.join('');
@@ -75,7 +75,7 @@ describe('a stream of events', () => {
     );
   });
 
-  it('skips what a newer one has replaced before the client read it', async () => {
+  it('a snapshot that is replaced before the client reads it is skipped', async () => {
     const events = new EventStream({ render });
     for (let count = 1; count <= 1000; count += 1) events.show(count);
     events.finish();
@@ -86,7 +86,7 @@ describe('a stream of events', () => {
     );
   });
 
-  it('gathers no heartbeats for a client that does not read', async () => {
+  it('heartbeats do not accumulate for a client that does not read', async () => {
     const events = new EventStream({ render, heartbeatMs: 1 });
     const { readableLength } = events;
     const since = performance.now();
@@ -95,7 +95,7 @@ describe('a stream of events', () => {
     events.destroy();
   });
 
-  it('shows nothing after it was finished', async () => {
+  it('a finished stream sends no more events', async () => {
     const events = new EventStream({ render });
     events.show(1);
     events.finish();
@@ -107,7 +107,7 @@ describe('a stream of events', () => {
     );
   });
 
-  it('is destroyed by a snapshot that cannot be rendered, with the reason', async () => {
+  it('a snapshot that cannot be rendered destroys the stream with the error', async () => {
     const events = new EventStream({
       render() {
         throw new Error('It does not fit its schema.');
@@ -121,18 +121,18 @@ describe('a stream of events', () => {
 });
 
 describe('a server that answers with a stream of events', () => {
-  it('sends each event when it is shown', async (t) => {
+  it('the server sends each event immediately', async (t) => {
     const { server, streams } = await mustServeEvents(t);
     assert.match(await server.raw(ask, 'data: 1 \n\n'), /text\/event-stream[\s\S]*retry: 1000\r?\n/);
     assert.equal(streams.length, 1);
   });
 
-  it('says by a comment that it is alive while nothing happens', async (t) => {
+  it('the server sends a comment as a heartbeat while nothing happens', async (t) => {
     const { server } = await mustServeEvents(t, { heartbeatMs: 10 });
     assert.match(await server.raw(ask, /:\n\n[\s\S]*:\n\n/), /data: 1 /);
   });
 
-  it('keeps one event and not all of them for a client that does not read', async (t) => {
+  it('the server keeps only the latest event for a client that does not read', async (t) => {
     const text = 'x'.repeat(100_000);
     const { server, streams } = await mustServeEvents(t, { text, heartbeatMs: 1 });
     const socket = connect(server.port, '127.0.0.1', () => socket.write(ask));
@@ -159,7 +159,7 @@ describe('a server that answers with a stream of events', () => {
     assert.ok(received.length < shown * text.length * 0.5);
   });
 
-  it('ends one whose client has not read for the time that a connection may stand still', async (t) => {
+  it('the server closes a stream whose client has not read for the stall timeout', async (t) => {
     const text = 'x'.repeat(1_000_000);
     const { server, streams } = await mustServeEvents(t, {
       text,
@@ -175,7 +175,7 @@ describe('a server that answers with a stream of events', () => {
     });
   });
 
-  it('frees everything when the client leaves, and takes that for no fault', async (t) => {
+  it('a client that disconnects frees the stream and is not logged as an error', async (t) => {
     const { server, streams } = await mustServeEvents(t);
     await server.raw(ask, 'data: 1');
     await eventually('the stream is destroyed', () => streams[0]?.destroyed === true);
@@ -183,7 +183,7 @@ describe('a server that answers with a stream of events', () => {
     assert.deepEqual(server.log.of('http.response.aborted'), []);
   });
 
-  it('answers HEAD with its headers and frees the stream', async (t) => {
+  it('HEAD gets the headers and frees the stream', async (t) => {
     const { server, streams } = await mustServeEvents(t);
     const answer = await server.request({ method: 'HEAD' });
     assert.deepEqual(
@@ -193,7 +193,7 @@ describe('a server that answers with a stream of events', () => {
     assert.equal(streams[0]?.destroyed, true);
   });
 
-  it('ends it when the server drains, without waiting for the grace time', async (t) => {
+  it('draining ends an open stream without waiting for the grace period', async (t) => {
     const { server, streams } = await mustServeEvents(t);
     const whole = server.raw(ask);
     await eventually('the stream is open', () => streams.length === 1);
@@ -202,7 +202,7 @@ describe('a server that answers with a stream of events', () => {
     assert.match(await whole, /data: 2 \n\n\r\n0\r\n\r\n$/);
   });
 
-  it('ends one that is asked for while it drains as soon as it was sent', async (t) => {
+  it('a stream that is requested while the server drains ends after its first event', async (t) => {
     const { server, streams } = await mustServeEvents(t);
     const socket = connect(server.port, '127.0.0.1');
     await once(socket, 'connect');

@@ -5,13 +5,13 @@ import { pageBody, pageLinks, pageQuery, positionOf } from '../../src/http/pagin
 const cursorOf = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 describe('the query of a list', () => {
-  it('asks for 20 items from the beginning when it is empty', () => {
+  it('an empty query requests the first 20 items', () => {
     const query = pageQuery.parse({});
     assert.deepEqual(query, { limit: 20 });
     assert.equal(positionOf(query), undefined);
   });
 
-  it('begins where the cursor of an earlier page says', () => {
+  it('a page starts at the position of the cursor', () => {
     const { next_cursor } = pageBody({ items: [], older: { side: 'older', id: 42 }, newer: undefined });
     assert.deepEqual(positionOf(pageQuery.parse({ cursor: next_cursor })), { side: 'older', id: 42 });
   });
@@ -28,12 +28,12 @@ describe('the query of a list', () => {
     ['more than it should hold', cursorOf({ side: 'older', id: 1, where: 'true' })],
     ['over 200 characters', cursorOf({ side: 'older', id: 1 }).padEnd(201, 'A')],
   ] as const) {
-    it(`is refused when its cursor is ${what}`, () => {
+    it(`a query is rejected if its cursor is ${what}`, () => {
       const issues = pageQuery.safeParse({ cursor }).error?.issues ?? [];
       assert.ok(issues.length > 0);
       for (const { path, message } of issues) {
         assert.deepEqual(path, ['cursor']);
-        assert.equal(message, 'Use a cursor as an earlier answer gave it.');
+        assert.equal(message, 'Use a cursor from an earlier response.');
       }
     });
   }
@@ -43,12 +43,12 @@ describe('the links of a page', () => {
   const older = { side: 'older', id: 5 } as const;
   const newer = { side: 'newer', id: 9 } as const;
 
-  it('are none when the list has only this page', () => {
+  it('a list with a single page has no links', () => {
     const page = { items: [], older: undefined, newer: undefined };
     assert.deepEqual(pageLinks('/users', { limit: 20 }, page), {});
   });
 
-  it('lead to the neighbours and to the first page, under the same limit and filter', () => {
+  it('the links lead to the neighbours and the first page, with the same limit and filter', () => {
     const query = { limit: 2, cursor: cursorOf(older), author_id: 7 };
     const { link = '' } = pageLinks('/notes', query, { items: [], older, newer });
     const links = Array.from(link.matchAll(/<([^>]*)>; rel="([^"]*)"/g), ([, target = '', rel]) => {

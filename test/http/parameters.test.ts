@@ -14,7 +14,7 @@ describe('an id in a path or a query', () => {
     ['007', 7],
     ['9007199254740991', Number.MAX_SAFE_INTEGER],
   ] as const) {
-    it(`is ${id} when it is written "${text}"`, () => {
+    it(`the id "${text}" is ${id}`, () => {
       assert.equal(idParameter.parse(text), id);
     });
   }
@@ -35,7 +35,7 @@ describe('an id in a path or a query', () => {
     '9'.repeat(17),
   ];
   for (const text of refused) {
-    it(`is refused with one sentence when it is written "${text}"`, () => {
+    it(`the id "${text}" is rejected with one sentence`, () => {
       const { success, error } = idParameter.safeParse(text);
       assert.equal(success, false);
       assert.deepEqual(
@@ -45,11 +45,11 @@ describe('an id in a path or a query', () => {
     });
   }
 
-  it('is refused when it comes twice', () => {
+  it('a repeated id is rejected', () => {
     assert.equal(idParameter.safeParse(['1', '2']).success, false);
   });
 
-  it('is an integer of 1 and above in the document', () => {
+  it('an id is an integer of at least 1 in the document', () => {
     const { type, minimum, format } = z.toJSONSchema(idParameter, { io: 'output' });
     assert.deepEqual({ type, minimum, format }, { type: 'integer', minimum: 1, format: 'int64' });
   });
@@ -75,7 +75,7 @@ describe('a boolean in a query', () => {
 });
 
 describe('an integer of a range', () => {
-  it('takes the ends of the range and nothing beyond, and says what the range is', () => {
+  it('an integer of a range accepts its limits and nothing beyond, and the error names the range', () => {
     const limit = integerParameter(1, 100);
     assert.equal(limit.parse('1'), 1);
     assert.equal(limit.parse('100'), 100);
@@ -94,17 +94,17 @@ describe('a condition on a version', () => {
     it(`holds for version 3 when If-Match is ${field}`, () => assert.equal(holds(field), true));
   }
   for (const field of ['"7.v2"', 'W/"7.v3"', '7.v3', '', '"7.v33"', '"8.v3"']) {
-    it(`does not hold for version 3 when If-Match is ${field || 'empty'}`, () =>
+    it(`the condition If-Match: ${field || '(empty)'} does not hold for version 3`, () =>
       assert.equal(holds(field), false));
   }
 
   const holdsNot = (field: string) => !versionCondition({ 'if-none-match': field }, 7)(3);
   for (const field of ['*', '"7.v3"', 'W/"7.v3"', '"7.v1", "7.v3"']) {
-    it(`does not hold for version 3 when If-None-Match is ${field}`, () =>
+    it(`the condition If-None-Match: ${field} does not hold for version 3`, () =>
       assert.equal(holdsNot(field), true));
   }
   for (const field of ['"7.v2"', '', '"8.v3"']) {
-    it(`holds for version 3 when If-None-Match is ${field || 'empty'}`, () =>
+    it(`the condition If-None-Match: ${field || '(empty)'} holds for version 3`, () =>
       assert.equal(holdsNot(field), false));
   }
 });

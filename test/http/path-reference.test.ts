@@ -33,11 +33,11 @@ describe('the path of a request as a URI reference', () => {
     ['api.example:443', undefined],
   ];
   for (const [target, reference] of table) {
-    it(`of ${target.slice(0, 40)} is ${reference ?? 'none'}`, () =>
+    it(`the path reference of ${target.slice(0, 40)} is ${reference ?? 'undefined'}`, () =>
       assert.equal(pathReference(target), reference));
   }
 
-  it('resolves to that path on the same host, whatever the path is', () => {
+  it('every path reference resolves to its path on the same host', () => {
     const piece = fc.oneof(
       fc.constantFrom('/', '//', '.', '..', '%', '%2e', '%zz', ':', '@', '\\', '"', '#'),
       fc.string(),

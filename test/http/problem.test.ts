@@ -15,7 +15,7 @@ import { makeContext } from '../helpers/context.ts';
 
 describe('a problem', () => {
   for (const code of errorCodes) {
-    it(`${code} has a status that HTTP knows, a title and a type of its own`, () => {
+    it(`the code ${code} has a status of HTTP, a title and its own type`, () => {
       const { status, title } = problemKinds[code];
       assert.ok(STATUS_CODES[status] !== undefined || code === 'client_gone');
       assert.ok(status >= 400 && title !== '');
@@ -23,7 +23,7 @@ describe('a problem', () => {
     });
   }
 
-  it('of an AppError says all that it says to clients', () => {
+  it('the problem of an AppError has its message, fields and layer', () => {
     const errors = [{ in: 'body', pointer: '/a', detail: 'Wrong.' }] as const;
     const error = new AppError('conflict', 'It is taken.', {
       errors,
@@ -52,7 +52,7 @@ describe('a problem', () => {
     { secret: 1 },
     new AppError('response_invalid', 'secret'),
   ]) {
-    it(`of ${thrown instanceof Error ? thrown.name : String(thrown)} tells nothing but that it happened`, () => {
+    it(`the problem of ${thrown instanceof Error ? thrown.name : String(thrown)} shows no detail of the error`, () => {
       const problem = describeProblem(thrown, { requestId: 'r1' });
       assert.equal(problem.status, 500);
       assert.equal(problem.code, 'internal');
@@ -62,7 +62,7 @@ describe('a problem', () => {
     });
   }
 
-  it('has the stacks of an error and of its causes only in debug', () => {
+  it('a problem has the stacks of the error and its causes only if debugging is on', () => {
     const error = new Error('outer', { cause: new TypeError('inner') });
     const [outer, inner] = describeProblem(error, { debug: true }).debug ?? [];
     assert.match(outer ?? '', /^Error: outer\n +at /);
@@ -70,7 +70,7 @@ describe('a problem', () => {
     assert.equal('debug' in describeProblem(error, { debug: false }), false);
   });
 
-  it('of causes in a circle ends', () => {
+  it('the stacks of a circular chain of causes are limited', () => {
     const error = new Error('round');
     error.cause = error;
     assert.equal(describeProblem(error, { debug: true }).debug?.length, 1);
@@ -78,7 +78,7 @@ describe('a problem', () => {
 });
 
 describe('the answer of a problem', () => {
-  it('takes back what described a body that is not sent, and keeps the rest', () => {
+  it('an error response drops headers of the replaced body and keeps the others', () => {
     const ctx = makeContext({ target: '/a' });
     Object.assign(ctx.headers, {
       etag: '"1"',
@@ -101,7 +101,7 @@ describe('the answer of a problem', () => {
     assert.equal(ctx.status, 429);
   });
 
-  it('does not repeat a path of kilobytes', () => {
+  it('an error response does not contain a path of kilobytes', () => {
     const ctx = makeContext({ target: `/${'a'.repeat(2000)}` });
     replyWithProblem(ctx, new AppError('not_found', 'Nothing.'), false);
     assert.ok(typeof ctx.payload === 'string' && !ctx.payload.includes('instance'));
@@ -121,17 +121,17 @@ describe('a fault whose pointer is too long for an answer', () => {
     [`/a${'~1'.repeat(1000)}`, '', true],
   ];
   for (const [pointer, shown, isCut] of table) {
-    it(`is shown at what is around it: ${pointer.slice(0, 20)} of ${pointer.length} characters at "${shown.slice(0, 20)}"`, () => {
+    it(`an error with a pointer of ${pointer.length} characters (${pointer.slice(0, 20)}) is reported at "${shown.slice(0, 20)}"`, () => {
       const errors = [{ in: 'body', pointer, detail: 'Leave it out.' }] as const;
       const [error] = describeProblem(new AppError('validation_failed', 'No.', { errors }), {}).errors ?? [];
       assert.equal(error?.pointer, shown);
-      const expected = 'In this, under a name that is too long to be repeated: Leave it out.';
+      const expected = 'Inside this value, under a name that is too long to repeat: Leave it out.';
       assert.equal(error?.detail, isCut ? expected : 'Leave it out.');
     });
   }
 });
 
-it('a detail is cut to what the document promises, and stays text', () => {
+it('a detail is shortened to the length in the document, and stays well-formed', () => {
   const { detail } = describeProblem(new AppError('bad_request', '😀'.repeat(3000)), {});
   assert.equal(detail.length, maxDetailLength);
   assert.ok(detail.isWellFormed() && detail.endsWith('…'));

@@ -23,7 +23,7 @@ describe('a query', () => {
     it(`"${text}" is ${JSON.stringify(query)}`, () => assert.deepEqual({ ...parseQuery(text) }, query));
   }
 
-  it('has parameters named like parts of an object as plain parameters', () => {
+  it('parameters named like properties of every object are ordinary parameters', () => {
     const query = parseQuery('__proto__=1&constructor=2');
     assert.deepEqual(Object.entries(query ?? {}), [
       ['__proto__', '1'],
@@ -36,13 +36,13 @@ describe('a query', () => {
     it(`"${text}" is refused`, () => assert.equal(parseQuery(text), undefined));
   }
 
-  it(`of ${maxParameters} parameters is read, and of one more is refused`, () => {
+  it(`a query of ${maxParameters} parameters is accepted, and one more is rejected`, () => {
     const most = Array.from({ length: maxParameters }, (_, index) => `p${index}=1`).join('&');
     assert.equal(Object.keys(parseQuery(most) ?? {}).length, maxParameters);
     assert.equal(parseQuery(`${most}&one=more`), undefined);
   });
 
-  it('reads what URLSearchParams writes', () => {
+  it('a query that URLSearchParams writes is read unchanged', () => {
     const text = fc.string({ unit: 'binary' }).map((each) => each.toWellFormed());
     const pairs = fc.uniqueArray(fc.tuple(text, text), { selector: ([name]) => name, maxLength: 20 });
     fc.assert(

@@ -16,7 +16,7 @@ async function answerOf(t: TestContext, returned: () => unknown, facts: Partial<
 }
 
 describe('a handler that returns', () => {
-  it('a plain value answers 200 with it as JSON', async (t) => {
+  it('a plain value is a 200 with the value as JSON', async (t) => {
     const { status, headers, json } = await answerOf(t, () => ({ a: 1 }));
     assert.deepEqual(
       [status, headers['content-type'], headers['content-length'], json],
@@ -24,18 +24,18 @@ describe('a handler that returns', () => {
     );
   });
 
-  it('ok(value, headers) answers 200 with those headers', async (t) => {
+  it('ok(value, headers) is a 200 with those headers', async (t) => {
     const { status, headers, json } = await answerOf(t, async () => ok([1], { etag: '"v1"' }));
     assert.deepEqual([status, headers.etag, json], [200, '"v1"', [1]]);
   });
 
-  it('created(value, location) answers 201 with where it is', async (t) => {
+  it('created(value, location) is a 201 with Location', async (t) => {
     const responses = { 201: { description: '', schema: z.object({ id: z.int() }) } };
     const { status, headers, json } = await answerOf(t, () => created({ id: 7 }, '/users/7'), { responses });
     assert.deepEqual([status, headers.location, json], [201, '/users/7', { id: 7 }]);
   });
 
-  it('answer(status, value) answers by the schema of that status', async (t) => {
+  it('reply(status, value) is serialised with the schema of that status', async (t) => {
     const responses = {
       503: { description: '', schema: z.object({ a: z.int() }), contentType: 'application/health+json' },
     };
@@ -43,7 +43,7 @@ describe('a handler that returns', () => {
     assert.deepEqual([status, headers['content-type'], json], [503, 'application/health+json', { a: 1 }]);
   });
 
-  it('noContent() answers 204 without a body or a length', async (t) => {
+  it('noContent() is a 204 without a body or a length', async (t) => {
     const { status, headers, text } = await answerOf(t, () => noContent(), {
       responses: { 204: { description: '' } },
     });
@@ -53,7 +53,7 @@ describe('a handler that returns', () => {
     );
   });
 
-  it('raw(text or bytes) sends them as they are', async (t) => {
+  it('raw(text or bytes) is sent unchanged', async (t) => {
     const html = await answerOf(t, () => raw('<p>é', 'text/html; charset=utf-8'));
     assert.deepEqual(
       [html.text, html.headers['content-type'], html.headers['content-length']],
@@ -63,7 +63,7 @@ describe('a handler that returns', () => {
     assert.deepEqual(bytes.bytes, Buffer.from([0, 255]));
   });
 
-  it('stream(readable) sends its chunks', async (t) => {
+  it('stream(readable) is sent chunk by chunk', async (t) => {
     const { headers, text } = await answerOf(t, () => stream(Readable.from(['a', 'b']), 'text/plain'));
     assert.deepEqual(
       [text, headers['transfer-encoding'], headers['content-type']],
@@ -72,7 +72,7 @@ describe('a handler that returns', () => {
   });
 
   for (const status of [302, 303, 307, 308] as const) {
-    it(`redirect(${status}, location) sends the client there`, async (t) => {
+    it(`redirect(${status}, location) has that status and Location`, async (t) => {
       const sent = await answerOf(t, () => redirect(status, '/there'));
       assert.deepEqual(
         [sent.status, sent.headers.location, sent.headers['content-length'], sent.text],
@@ -89,7 +89,7 @@ describe('a file', () => {
     return path;
   }
 
-  it('is sent with its length, its type and when it was changed', async (t) => {
+  it('a file has Content-Length, Content-Type and Last-Modified', async (t) => {
     const path = join(await folder(t), 'page.HTML');
     await writeFile(path, 'hello');
     const { status, headers, text } = await answerOf(t, () => file(path));
@@ -100,14 +100,14 @@ describe('a file', () => {
     assert.ok(Math.abs(Date.parse(headers['last-modified'] ?? '') - Date.now()) < 60_000);
   });
 
-  it('of an unknown kind is bytes', async (t) => {
+  it('a file with an unknown extension is application/octet-stream', async (t) => {
     const path = join(await folder(t), 'data.xyz');
     await writeFile(path, '');
     const { headers } = await answerOf(t, () => file(path));
     assert.equal(headers['content-type'], 'application/octet-stream');
   });
 
-  it('that is not there, or is a folder, is 404 without its path', async (t) => {
+  it('a missing file, or a folder, is 404 without its path', async (t) => {
     const path = await folder(t);
     for (const missing of [path, join(path, 'missing')]) {
       const { status, text } = await answerOf(t, () => file(missing));
@@ -117,7 +117,7 @@ describe('a file', () => {
   });
 });
 
-it('the type of what a handler may return follows from the declared responses', () => {
+it('the return type of a handler follows from the declared responses', () => {
   const responses = {
     200: { description: '', schema: z.object({ id: z.int() }) },
     204: { description: '' },

@@ -43,7 +43,7 @@ describe('a pattern', () => {
     ['/:top/*rest', '/x/y/z', { top: 'x', rest: 'y/z' }],
   ];
   for (const [pattern, path, params] of table) {
-    it(`${pattern} ${params === undefined ? 'does not match' : 'matches'} ${path || '(nothing)'}`, () => {
+    it(`the pattern ${pattern} ${params === undefined ? 'does not match' : 'matches'} ${path || '(an empty path)'}`, () => {
       const match = routerOf(`GET ${pattern}`).match('GET', path);
       assert.deepEqual(match.kind === 'found' ? { ...match.params } : undefined, params);
     });
@@ -67,7 +67,7 @@ describe('a pattern', () => {
     ['/:id/*id', /name "id" twice/],
   ];
   for (const [pattern, sentence] of malformed) {
-    it(`"${pattern}" is refused with a sentence that names it`, () => {
+    it(`the pattern "${pattern}" is an error that names it`, () => {
       assert.throws(
         () => routerOf(`GET ${pattern}`),
         (error: Error) => {
@@ -80,7 +80,7 @@ describe('a pattern', () => {
   }
 
   for (const second of ['/users/:id', '/users/:name']) {
-    it(`${second} is refused beside /users/:id for the same method`, () => {
+    it(`the pattern ${second} is an error after /users/:id for the same method`, () => {
       assert.throws(
         () => routerOf('GET /users/:id', `GET ${second}`),
         /Two routes match the same: GET \/users\/:/,
@@ -88,7 +88,7 @@ describe('a pattern', () => {
     });
   }
 
-  it('may stand twice with different methods and different names', () => {
+  it('the same pattern may be registered for two methods with different parameter names', () => {
     const router = routerOf('GET /users/:id', 'DELETE /users/:name');
     const match = router.match('DELETE', '/users/7');
     assert.deepEqual(match, { kind: 'found', value: 'DELETE /users/:name', params: { name: '7' } });
@@ -116,14 +116,14 @@ describe('of several patterns that match', () => {
     });
   }
 
-  it('a parameter of a branch that led nowhere is not left over', () => {
+  it('a parameter of an abandoned branch is not in the match', () => {
     const match = routerOf('GET /:a/:b/x', 'GET /:a/*rest').match('GET', '/1/2/3');
     assert.deepEqual(match, { kind: 'found', value: 'GET /:a/*rest', params: { a: '1', rest: '2/3' } });
   });
 });
 
 describe('a path whose method is not registered', () => {
-  it('is told the methods that are, with HEAD for GET and OPTIONS for all', () => {
+  it('the allowed methods are those of the path, HEAD if it has GET, and OPTIONS', () => {
     const router = routerOf('GET /users/:id', 'DELETE /users/:id', 'POST /users');
     assert.deepEqual(router.match('PUT', '/users/7'), {
       kind: 'wrong-method',
@@ -133,7 +133,7 @@ describe('a path whose method is not registered', () => {
     assert.deepEqual(router.match('OPTIONS', '/users'), { kind: 'wrong-method', allow: 'OPTIONS, POST' });
   });
 
-  it('is told the methods of every pattern that matches it', () => {
+  it('the allowed methods are those of every pattern that matches the path', () => {
     const router = routerOf('GET /users/me', 'PATCH /users/:id', 'PUT /*all');
     assert.deepEqual(router.match('DELETE', '/users/me'), {
       kind: 'wrong-method',
@@ -141,7 +141,7 @@ describe('a path whose method is not registered', () => {
     });
   });
 
-  it('finds for HEAD what GET finds', () => {
+  it('HEAD matches the route of GET', () => {
     const router = routerOf('GET /users/:id');
     assert.deepEqual(router.match('HEAD', '/users/7'), {
       kind: 'found',
@@ -171,13 +171,13 @@ describe('a trailing slash', () => {
     it(`of ${path} is ${kind}`, () => assert.equal(router.match('GET', path).kind, kind));
   }
 
-  it('is told whatever the method, so that the client learns of it first', () => {
+  it('a trailing slash is reported for every method', () => {
     assert.equal(router.match('DELETE', '/users/').kind, 'trailing-slash');
   });
 });
 
 describe('parameters', () => {
-  it('of a pattern without any are an empty object that nobody can change for others', () => {
+  it('the parameters of a static pattern are a frozen empty object', () => {
     const router = routerOf('GET /users');
     const match = router.match('GET', '/users');
     assert.ok(match.kind === 'found' && Object.isFrozen(match.params));
@@ -221,7 +221,7 @@ function matchNaively(entries: readonly Entry<string>[], method: string, path: s
     : 'unknown';
 }
 
-it('finds, for any routes and any path, what trying every pattern finds', () => {
+it('for any routes and any path, the router finds the same as trying every pattern', () => {
   const literal = fc.constantFrom('a', 'b', 'c');
   const pattern = fc
     .tuple(fc.array(fc.oneof(literal, fc.constant(':')), { maxLength: 4 }), fc.boolean())

@@ -25,32 +25,32 @@ async function answersOf(t: TestContext, returned: () => unknown, request = ask(
 }
 
 describe('an answer on the wire', () => {
-  it('has a Date and the length of its bytes', async (t) => {
+  it('a response has Date and the length of its bytes', async (t) => {
     const [answer] = await answersOf(t, () => raw('é€', 'text/plain'));
     assert.equal(answer?.headers['content-length'], '5');
     assert.ok(Math.abs(Date.parse(answer?.headers.date ?? '') - Date.now()) < 60_000);
   });
 
-  it('without content has the length 0', async (t) => {
+  it('a response without content has the length 0', async (t) => {
     const [answer] = await answersOf(t, () => raw('', 'text/plain'));
     assert.deepEqual([answer?.status, answer?.headers['content-length']], [200, '0']);
   });
 
-  it('to HEAD has the headers of GET, its length included, and no body', async (t) => {
+  it('the response to HEAD has the headers of GET, including the length, and no body', async (t) => {
     const [head] = await answersOf(t, () => ({ a: 1 }), ask('HEAD'));
     const [get] = await answersOf(t, () => ({ a: 1 }));
     assert.deepEqual(head?.headers, get?.headers);
     assert.equal(head?.headers['content-length'], '7');
   });
 
-  it('of 204 has neither a length nor a type', async (t) => {
+  it('a 204 has neither a length nor a type', async (t) => {
     const [answer] = await answersOf(t, () =>
       noContent({ 'content-length': '7', 'content-type': 'text/plain' }),
     );
     assert.deepEqual(Object.keys(answer?.headers ?? {}).sort(), ['connection', 'date']);
   });
 
-  it('on a kept connection says so, and the next request is answered on it', async (t) => {
+  it('a response on a persistent connection says keep-alive, and the next request is answered on it', async (t) => {
     const server = await mustStartServer(t, { routes: [testRoute('GET', '/', () => 1)] });
     const [first, second] = parseResponses(
       await server.raw(`GET / HTTP/1.1\r\nHost: x\r\n\r\n${ask('GET')}`),
@@ -60,7 +60,7 @@ describe('an answer on the wire', () => {
 });
 
 describe('a stream', () => {
-  it('goes out in chunks, or with its length where that is known', async (t) => {
+  it('a stream is sent in chunks, or with its length if it is known', async (t) => {
     const [chunked] = await answersOf(t, () => stream(Readable.from(['ab', 'c']), 'text/plain'));
     assert.deepEqual([chunked?.body, chunked?.headers['content-length']], ['abc', undefined]);
     const [sized] = await answersOf(t, () =>
@@ -69,7 +69,7 @@ describe('a stream', () => {
     assert.deepEqual([sized?.body, sized?.headers['transfer-encoding']], ['abc', undefined]);
   });
 
-  it('is not read for HEAD, but destroyed', async (t) => {
+  it('a stream is destroyed unread for HEAD', async (t) => {
     const payload = openStream();
     const [answer] = await answersOf(
       t,
@@ -79,7 +79,7 @@ describe('a stream', () => {
     assert.deepEqual([answer?.headers['content-length'], answer?.body, payload.destroyed], ['9', '', true]);
   });
 
-  it('reaches the client chunk by chunk, before its end', async (t) => {
+  it('a stream reaches the client chunk by chunk, before its end', async (t) => {
     const payload = openStream();
     const server = await mustStartServer(t, {
       routes: [testRoute('GET', '/', () => stream(payload, 'text/plain'))],
@@ -87,7 +87,7 @@ describe('a stream', () => {
     await server.raw(ask('GET'), 'first');
   });
 
-  it('that breaks cuts the answer, so that nobody takes it for whole, and is logged', async (t) => {
+  it('a stream that fails truncates the response visibly, and is logged', async (t) => {
     const payload = openStream();
     const server = await mustStartServer(t, {
       routes: [testRoute('GET', '/', () => stream(payload, 'text/plain'))],
@@ -104,7 +104,7 @@ describe('a stream', () => {
     assert.match(JSON.stringify(server.log.of('http.response.aborted')), /disk on fire/);
   });
 
-  it('is destroyed when its client goes away', async (t) => {
+  it('a stream is destroyed when the client disconnects', async (t) => {
     const payload = openStream();
     const server = await mustStartServer(t, {
       routes: [testRoute('GET', '/', () => stream(payload, 'text/plain'))],

@@ -18,7 +18,7 @@ describe('a part of a request', () => {
     });
   });
 
-  it('has every fault with where it is', () => {
+  it('every error is reported with its place', () => {
     const schema = z.strictObject({
       name: z.string().min(2, 'Use two characters or more.'),
       age: z.number(),
@@ -48,11 +48,11 @@ describe('a part of a request', () => {
     assert.deepEqual(error, { in: 'body', pointer: '', detail: 'This route needs a body.' });
   });
 
-  it('that is no object has the fault at its root', () => {
+  it('a body that is not an object has the error at its root', () => {
     for (const value of [null, [], 'x', 1]) assert.equal(errorsOf(z.object({}), value)[0]?.pointer, '');
   });
 
-  it(`has the first ${maxFieldErrors} of very many faults`, () => {
+  it(`a part with very many errors reports the first ${maxFieldErrors}`, () => {
     assert.equal(errorsOf(z.array(z.number()), new Array(100_000).fill('x')).length, maxFieldErrors);
     const unknown = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`f${index}`, 1]));
     assert.equal(errorsOf(z.strictObject({}), unknown).length, maxFieldErrors);
@@ -64,21 +64,21 @@ describe('a part of a request', () => {
 describe('the refusal', () => {
   const error: FieldError = { in: 'body', pointer: '/a', detail: 'Wrong.' };
 
-  it('says how many values are wrong and carries each', () => {
-    assert.match(validationFailed([error]).message, /^One value is not/);
-    assert.match(validationFailed([error, error]).message, /^2 values are not/);
+  it('the error states the number of invalid values and lists each', () => {
+    assert.match(validationFailed([error]).message, /^One value is invalid/);
+    assert.match(validationFailed([error, error]).message, /^2 values are invalid/);
     assert.deepEqual(validationFailed([error]).errors, [error]);
     assert.equal(validationFailed([error]).code, 'validation_failed');
   });
 
-  it('of very many values is short, and says that there may be more', () => {
+  it('the error for very many values is short, and says that there may be more', () => {
     const refusal = validationFailed(new Array(200).fill(error));
-    assert.match(refusal.message, /^At least 50 values are not/);
+    assert.match(refusal.message, /^At least 50 values are invalid/);
     assert.equal(refusal.errors?.length, maxFieldErrors);
   });
 });
 
-it('a path of keys is a JSON Pointer', () => {
+it('a path of keys becomes a JSON Pointer', () => {
   assert.equal(toPointer([]), '');
   assert.equal(toPointer(['a', 0, 'b/c', 'd~e', '']), '/a/0/b~1c/d~0e/');
 });

@@ -95,7 +95,7 @@ test('an error response is a problem, lists its codes, and has an example as the
     type: 'urn:strata:problem:unsupported-media-type',
     title: 'Unsupported media type',
     status: 415,
-    detail: 'A sentence that says what is wrong and what to do about it.',
+    detail: 'A sentence about the reason and what to do about it.',
     code: 'unsupported_media_type',
     request_id: '7b0c5b2e-6f0e-4f0c-9d5c-1d1f6a1f7c55',
   });

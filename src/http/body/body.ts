@@ -1,27 +1,27 @@
 /**
- * Reading a request's body: its size is limited while it arrives, whatever was declared, and it must arrive
- * before a deadline. Nothing is buffered of a body that is refused by its declared length.
+ * Reads the body of a request. The size is limited while the body arrives, whatever length was declared, and the body must
+ * arrive before a deadline. A body that is rejected for its declared length is not buffered.
  */
 
 import { AppError } from '../../errors.ts';
 import type { Context } from '../context.ts';
 import type { BodyLimits } from '../route-declaration.ts';
 
-/** Takes a piece of a body. A promise holds back what comes behind it, and the client with it, until it resolves. */
+/** Consumes a chunk of a body. A returned promise pauses the request, and so the client, until it resolves. */
 export type TakeChunk = (chunk: Buffer) => Promise<void> | undefined;
 
 export interface StreamBodyOptions {
   readonly limits: BodyLimits;
-  /** The layer that asks, for its refusals. */
+  /** The layer that reads the body; errors name it. */
   readonly layer?: string | undefined;
-  /** Ends the reading when it rejects, with the same error: what is made of the body has failed. */
+  /** If it rejects, the reading stops with the same error, because the consumer of the body has failed. */
   readonly failed?: Promise<never>;
 }
 
 /**
- * Resolves with whether the request has a body. A chunked body may consist of the last chunk alone, as proxies send it;
- * such a request has none, so this waits for the first octet or the end of the body, and sets `ctx.bodyState`.
- * Rejects with the AppErrors `request_timeout` and `incomplete_body`.
+ * Resolves with whether the request has a body, and sets `ctx.bodyState`. Proxies may send a request without a body as a
+ * chunked body that consists of the last chunk alone, so this waits for the first octet or the end of the body. Rejects with
+ * the AppErrors `request_timeout` and `incomplete_body`.
  */
 export function waitForBody(ctx: Context, { timeoutMs }: BodyLimits, layer?: string): Promise<boolean> {
   const { request } = ctx;
@@ -36,14 +36,14 @@ export function waitForBody(ctx: Context, { timeoutMs }: BodyLimits, layer?: str
     const finish = (then: () => void) => {
       clearTimeout(timer);
       request.off('readable', look).off('close', fail).off('error', fail);
-      // What still arrives must not throw an unhandled 'error'.
+      // A later 'error' event must not be unhandled.
       request.on('error', () => {});
       then();
     };
     const look = () => {
       if (!isKnown()) return;
       finish(() => resolve(ctx.bodyState === 'present'));
-      // Reading to the end of a stream that has been looked at is for its reader.
+      // A stream with a 'readable' listener emits 'end' only if it is read.
       if (ctx.bodyState === 'absent') request.resume();
     };
     const fail = () => finish(() => reject(incomplete()));
@@ -52,13 +52,13 @@ export function waitForBody(ctx: Context, { timeoutMs }: BodyLimits, layer?: str
   });
 }
 
-/** Throws what can be said of a body before any of it has come: `unsupported_encoding`, `body_too_large`. */
+/** Checks the header fields that describe the body. Throws AppError `unsupported_encoding` or `body_too_large`. */
 export function assertAcceptableBody({ request }: Context, limits: BodyLimits, layer?: string): void {
   const coding = request.headers['content-encoding'];
   if (coding !== undefined && coding.toLowerCase() !== 'identity') {
     throw new AppError(
       'unsupported_encoding',
-      'This server takes bodies without a Content-Encoding only: send it uncompressed.',
+      'This server accepts no Content-Encoding: send the body uncompressed.',
       { ...named(layer), headers: { 'accept-encoding': 'identity' } },
     );
   }
@@ -67,9 +67,9 @@ export function assertAcceptableBody({ request }: Context, limits: BodyLimits, l
 }
 
 /**
- * Reads the whole body into `ctx.rawBody`, which stays undefined if there is none. Throws an AppError: `body_too_large`, `request_timeout`,
- * `incomplete_body` when the client stops in the middle, `unsupported_encoding` for a Content-Encoding. The
- * error names `layer`, if one asked.
+ * Reads the whole body into `ctx.rawBody`, which stays undefined if there is none. Rejects with an AppError: `body_too_large`,
+ * `request_timeout`, `incomplete_body` if the client disconnects in the middle, `unsupported_encoding` for a Content-Encoding.
+ * The error names `layer`.
  */
 export async function receiveBody(ctx: Context, limits: BodyLimits, layer?: string): Promise<void> {
   if (ctx.bodyState === 'unknown' && !(await waitForBody(ctx, limits, layer))) return;
@@ -85,9 +85,9 @@ export async function receiveBody(ctx: Context, limits: BodyLimits, layer?: stri
 }
 
 /**
- * Hands the body to `take` piece by piece, in order, and resolves when the last one is taken. A client that waits for
- * `100 Continue` is told to send. Rejects with the same AppErrors as `receiveBody`, and with what `take` throws; the
- * request is paused then, and what is left of it is for whoever answers.
+ * Passes the body to `take` chunk by chunk, in order, and resolves when all chunks are consumed. Sends `100 Continue` if the
+ * client waits for it. Rejects with the same AppErrors as `receiveBody`, and with the error of `take`. The request is then
+ * paused; send.ts discards the rest of it.
  */
 export function streamBody(ctx: Context, take: TakeChunk, options: StreamBodyOptions): Promise<void> {
   const { limits, layer } = options;
@@ -104,7 +104,7 @@ export function streamBody(ctx: Context, take: TakeChunk, options: StreamBodyOpt
       finished = true;
       clearTimeout(timer);
       request.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
-      // What still arrives must not throw an unhandled 'error'; the socket is closed by whoever answers.
+      // A later 'error' event must not be unhandled. send.ts closes the socket.
       request.on('error', () => {});
       then();
     };
@@ -135,13 +135,13 @@ export function streamBody(ctx: Context, take: TakeChunk, options: StreamBodyOpt
 }
 
 function incomplete(): AppError {
-  return new AppError('incomplete_body', 'The connection ended before the whole body had arrived.');
+  return new AppError('incomplete_body', 'The connection closed before the whole body had arrived.');
 }
 
 function tooLarge(maxBytes: number, layer: string | undefined): AppError {
   return new AppError(
     'body_too_large',
-    `The body is larger than the ${maxBytes} bytes that this route takes.`,
+    `The body is larger than the ${maxBytes} bytes that this route accepts.`,
     named(layer),
   );
 }

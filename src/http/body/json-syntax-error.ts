@@ -1,21 +1,21 @@
 /**
- * Where JSON text is wrong. `JSON.parse` says so only in some of its messages, which differ between versions of
- * V8, so the text is read once more, by the grammar of RFC 8259, after `JSON.parse` has refused it.
+ * Finds the position of a syntax error in JSON text. `JSON.parse` reports it only in some of its messages, which differ between
+ * versions of V8. So text that `JSON.parse` has rejected is read once more, by the grammar of RFC 8259.
  */
 
 export interface JsonSyntaxError {
-  /** The index of the first character that cannot be there; the text's length if it ends too early. */
+  /** The index of the first character that is not allowed; the length of the text if it ends too early. */
   readonly position: number;
   readonly line: number;
   readonly column: number;
-  /** What is wrong, as the end of a sentence. */
+  /** The reason, as the end of a sentence. */
   readonly detail: string;
 }
 
-/** The first fault of a JSON text that is nested no deeper than the stack allows. Undefined if it has none. */
+/** Returns the first syntax error of a JSON text, or undefined. The text must not nest deeper than the stack allows. */
 export function findJsonSyntaxError(text: string): JsonSyntaxError | undefined {
   const end = skipSpace(text, readValue(text, skipSpace(text, 0)));
-  // A negative end is the bitwise complement of the position of the fault.
+  // A negative end is the bitwise complement of the position of the error.
   const position = end < 0 ? ~end : end;
   if (end >= 0 && position === text.length) return undefined;
   const before = text.slice(0, position);
@@ -27,12 +27,12 @@ export function findJsonSyntaxError(text: string): JsonSyntaxError | undefined {
   return { position, line, column, detail };
 }
 
-/** Each reader returns the position behind what it read, or the complement of where it is wrong. */
+/** Each reader returns the position after what it has read, or the bitwise complement of the position of the error. */
 type Position = number;
 
 const space = /[ \t\n\r]*/y;
 const literals = new Set(['true', 'false', 'null']);
-/** What a literal or a number can begin with, as far as it goes. */
+/** Prefixes of literals and numbers. */
 const startOfLiteral = /t(?:r(?:ue?)?)?|f(?:a(?:l(?:se?)?)?)?|n(?:u(?:ll?)?)?/y;
 const startOfNumber = /-?(?:(?:0|[1-9]\d*)\.(?!\d)|(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d*)?)?/y;
 const plainText = /[^"\\\u0000-\u001f]*/y;

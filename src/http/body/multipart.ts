@@ -1,18 +1,17 @@
 /**
- * Forms with a file: `multipart/form-data` (RFC 7578), parsed while it arrives by the optional package
+ * Receives forms with a file: `multipart/form-data` (RFC 7578), parsed while it arrives by the optional package
  * `@fastify/busboy`.
  *
- *     socket ──> limits of the body ──> parser ──> the file's part ──> check, SHA-256 ──> disk
- *        ^        (body.ts)               │                            (uploaded-file.ts)
- *        └── paused while the disk is behind ──> other parts: text, kept in memory, few and short
+ *     socket ──> limits of the body ──> parser ──> part of the file ──> check, SHA-256 ──> disk
+ *        ^        (body.ts)               │                             (uploaded-file.ts)
+ *        └── paused while the disk is slow └──> other parts: text, kept in memory, few and short
  *
- * A request is in memory with a few pieces of some 64 KiB, whatever its size. Whatever fails first ends all of it: the
- * client is gone or too slow, the body is too large or no form, the content is not taken, the disk is full, the
- * deadline of the request has passed. Then nothing more is read, the file is removed, and only then the error goes out.
+ * A request of any size uses the memory of a few chunks of about 64 KiB. The first failure ends everything: the client
+ * disconnects or is too slow, the body is too large or not a form, the content is rejected, the disk is full, or the deadline
+ * of the request passes. Then reading stops, the file is removed, and only then the error is reported.
  *
- * Which part is the file, its name decides, and nothing else that a client says: file names, media types and charsets
- * of parts are not looked at. A part that has no name of a field is left out, as the RFC leaves it to us. Of the head
- * of a part, what is beyond 8 KiB is dropped, which would cut a name: far shorter ones of fields and files are refused.
+ * Only the field name decides which part is the file; file names, media types and charsets of parts are ignored. The parser
+ * drops what exceeds 8 KiB in the header of a part, which would truncate a name, so much shorter names are already rejected.
  */
 
 import { rm } from 'node:fs/promises';
@@ -25,23 +24,23 @@ import { invalidField, toPointer } from '../validate.ts';
 import { assertAcceptableBody, streamBody, type TakeChunk } from './body.ts';
 import { storeFile, type Upload, UploadedFile } from './uploaded-file.ts';
 
-/** A form by the names of its fields, without a prototype; a name that stands twice has an array of both. */
+/** The values of a form by field name, without a prototype; a repeated name is an array. */
 export type Form = Record<string, FormValue | FormValue[]>;
 
 type FormValue = string | UploadedFile;
 
-/** Of a form, beside its file. */
+/** Without the file. */
 const maxFields = 20;
-/** With those that are left out. */
+/** Including parts that are ignored. */
 const maxParts = 30;
 const maxFieldBytes = 10_000;
 const maxPartHeaderBytes = 8_192;
-/** In characters, of a field's name and of the name that a file had; far below the head that they stand in. */
+/** In characters, for field names and file names; far below the limit of the part header that contains them. */
 const maxNameLength = 1_000;
 
 /**
- * Receives a form; its file is on disk then, and the caller's. Rejects with an AppError: those of a body (body.ts), of
- * storing a file, `unsupported_media_type`, `malformed_body`, `validation_failed` for a field that is too long, and
+ * Receives a form. The file is then on disk and belongs to the caller. Rejects with an AppError: those of body.ts and of
+ * `storeFile`, `unsupported_media_type`, `malformed_body`, `validation_failed` for a field that is too long, and
  * `uploads_disabled` if the package is not installed.
  */
 export async function receiveForm(ctx: Context, upload: Upload, limits: BodyLimits): Promise<Form> {
@@ -60,7 +59,7 @@ export async function receiveForm(ctx: Context, upload: Upload, limits: BodyLimi
       rejectForm(`Give each part of the form a name of at most ${maxNameLength} characters.`);
     parser.on('file', (name, file, fileName: string | undefined) => {
       stream = file;
-      // The parser tells it of faults behind the file, too, when nobody reads it any more.
+      // The parser also emits errors that come after the file, when the file is no longer read.
       file.on('error', () => {});
       if (fileName !== undefined && fileName.length > maxNameLength) return rejectLongName();
       storing = storeFile(file, upload);
@@ -75,11 +74,9 @@ export async function receiveForm(ctx: Context, upload: Upload, limits: BodyLimi
     parser.on('filesLimit', () => rejectForm(`The form has more than one "${upload.field}": send one file.`));
     parser.on('fieldsLimit', () => rejectForm(`The form has more than ${maxFields} fields beside its file.`));
     parser.on('partsLimit', () => rejectForm(`The form has more than ${maxParts} parts.`));
-    parser.on('error', () =>
-      rejectForm('The form is not valid multipart/form-data, or breaks off before its end.'),
-    );
+    parser.on('error', () => rejectForm('The form is not valid multipart/form-data, or is incomplete.'));
   });
-  // It may fail while nobody waits for it.
+  // It may reject before anything awaits it.
   failed.catch(() => {});
 
   const take: TakeChunk = (chunk) =>
@@ -98,7 +95,7 @@ export async function receiveForm(ctx: Context, upload: Upload, limits: BodyLimi
   }
 }
 
-/** Removes the file of a form that nobody wants. */
+/** Removes the file of a form that is not used. */
 export async function discardForm(form: Form): Promise<void> {
   for (const value of Object.values(form).flat()) {
     if (value instanceof UploadedFile) await rm(value.path, { force: true });
@@ -120,10 +117,10 @@ async function createParser({ request }: Context, { field }: Upload): Promise<Bu
   const { Busboy } = await loadPackage();
   try {
     return new Busboy({
-      // The header of the client has been read here, so that the package cannot read another boundary in it.
+      // The header is already parsed, so the package must not find a different boundary in it.
       headers: { 'content-type': `multipart/form-data; boundary="${boundary}"` },
       isPartAFile: (name) => name === field,
-      // Only how long the name of the file is matters, and so its folders count.
+      // Only the length of the file name matters, and it includes the folders.
       preservePath: true,
       limits: {
         files: 1,
@@ -138,13 +135,13 @@ async function createParser({ request }: Context, { field }: Upload): Promise<Bu
   }
 }
 
-/** One parameter of a Content-Type with the semicolon before it (RFC 9110, section 5.6.6); a lone semicolon is allowed. */
+/** A parameter of a Content-Type with the semicolon before it (RFC 9110, section 5.6.6); a semicolon alone is allowed. */
 const parameter = /[ \t]*;[ \t]*(?:([\w!#$%&'*+.^`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+)))?/y;
 
-/** 1 to 70 characters, the last of them no space (RFC 2046, section 5.1.1). */
+/** 1 to 70 characters; the last one is not a space (RFC 2046, section 5.1.1). */
 const boundaryForm = /^[\w'()+,./:=? -]{0,69}[\w'()+,./:=?-]$/;
 
-/** The boundary that a Content-Type declares. Undefined when there is none, more than one, or one that is not valid. */
+/** Returns the boundary of a Content-Type. Undefined if there is none, more than one, or an invalid one. */
 function readBoundary(contentType: string): string | undefined {
   const found: string[] = [];
   parameter.lastIndex = contentType.search(/[ \t]*;/);

@@ -1,7 +1,7 @@
 /**
- * From the bytes of a body to the value that its schema checks. JSON is read strictly: valid UTF-8, no lone
- * surrogates (RFC 8259, section 8.2), no member named `__proto__`, and nesting no deeper than any honest
- * document has, so that no later layer needs to fear its own recursion.
+ * Parses the bytes of a body to the value that its schema validates. JSON is parsed strictly: valid UTF-8, no lone surrogates
+ * (RFC 8259, section 8.2), no member named `__proto__`, and limited nesting, so that recursive code that processes the value
+ * later cannot overflow the stack.
  */
 
 import { AppError } from '../../errors.ts';
@@ -9,14 +9,14 @@ import { isJson, type MediaType } from '../headers/media-type.ts';
 import { parseQuery } from '../query.ts';
 import { findJsonSyntaxError } from './json-syntax-error.ts';
 
-/** The deepest nesting of arrays and objects that is read. */
+/** The maximum nesting of arrays and objects. */
 export const maxDepth = 100;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * Parses a body by its media type: JSON to its value, urlencoded to a record, text to a string, everything
- * else to its bytes. Throws AppError `malformed_body` that says where it is wrong.
+ * Parses a body by its media type: JSON to its value, a urlencoded form to a record, text to a string, every other type to its
+ * bytes. Throws AppError `malformed_body` with the place of the error.
  */
 export function parseBody(bytes: Buffer, mediaType: MediaType): unknown {
   if (isJson(mediaType.type)) return parseJson(decode(bytes, mediaType));
@@ -44,7 +44,7 @@ function parseForm(text: string): unknown {
   return form;
 }
 
-/** Parses JSON text. Throws AppError `malformed_body` with line and column of the first fault. */
+/** Parses JSON text. Throws AppError `malformed_body` with line and column of the first error. */
 export function parseJson(text: string): unknown {
   if (text.length > 2 * maxDepth && isDeeperThan(text, maxDepth)) {
     throw new AppError('malformed_body', `The JSON is nested deeper than ${maxDepth} levels.`);
@@ -53,22 +53,22 @@ export function parseJson(text: string): unknown {
   try {
     value = JSON.parse(text);
   } catch {
-    const fault = findJsonSyntaxError(text);
+    const error = findJsonSyntaxError(text);
     const where =
-      fault && `: ${fault.detail} at position ${fault.position} (line ${fault.line}, column ${fault.column})`;
+      error && `: ${error.detail} at position ${error.position} (line ${error.line}, column ${error.column})`;
     throw new AppError('malformed_body', `The body is not valid JSON${where ?? ''}.`);
   }
   if (text.includes('"__proto__"') || text.includes('\\u')) checkDeeply(value, '');
   return value;
 }
 
-/** Whether brackets nest deeper than `limit`, counted outside of strings. */
+/** Returns whether brackets outside of strings nest deeper than `limit`. */
 function isDeeperThan(text: string, limit: number): boolean {
   let depth = 0;
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
     if (code === 0x22) {
-      // A string: skip to its closing quote, over escapes.
+      // Skips a string to its closing quote; a backslash escapes the next character.
       for (at += 1; at < text.length && text.charCodeAt(at) !== 0x22; at += 1) {
         if (text.charCodeAt(at) === 0x5c) at += 1;
       }
@@ -82,7 +82,7 @@ function isDeeperThan(text: string, limit: number): boolean {
   return false;
 }
 
-/** Only run on text that has an escape or the name, so that an ordinary body does not pay for it. */
+/** Called only for text that has an escape or the name, so that an ordinary body does not pay for it. */
 function checkDeeply(value: unknown, pointer: string): void {
   if (typeof value === 'string') {
     if (!value.isWellFormed()) throw loneSurrogate(pointer);
@@ -91,7 +91,7 @@ function checkDeeply(value: unknown, pointer: string): void {
       if (name === '__proto__') {
         throw new AppError(
           'malformed_body',
-          `The JSON has a member named "__proto__" at ${JSON.stringify(shorten(pointer))}, which is not taken.`,
+          `The JSON has a member named "__proto__" at ${JSON.stringify(shorten(pointer))}, which is not allowed.`,
         );
       }
       if (!name.isWellFormed()) throw loneSurrogate(pointer);
@@ -107,7 +107,7 @@ function loneSurrogate(pointer: string): AppError {
   );
 }
 
-/** A pointer for a sentence; its names are the client's, and may have any length. */
+/** Shortens a pointer for a sentence. Its names come from the client and can have any length. */
 function shorten(pointer: string): string {
   return pointer.length <= maxShown ? pointer : `${pointer.slice(0, maxShown).toWellFormed()}…`;
 }

@@ -1,7 +1,7 @@
 /**
- * A file that a client sends, on its way to disk. Nothing of what the client says about it is believed: it stands under
- * a name of ours, readable by this user alone, and its content is looked at while it comes. Either it is there whole,
- * written through to the disk, or it is not there: whatever goes wrong, what was written is removed.
+ * Writes a file that a client uploads to disk. Nothing that the client claims about the file is trusted: the server chooses the
+ * name, only the user of the server may read the file, and the content is checked while it arrives. The file is either complete
+ * and synced to disk, or removed.
  */
 
 import { createHash, randomUUID } from 'node:crypto';
@@ -10,17 +10,17 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { AppError } from '../../errors.ts';
 
-/** Looks at a file while it arrives. Both throw an AppError, such as `unsupported_media_type`, for what is not taken. */
+/** Checks a file while it arrives. Both methods throw an AppError, such as `unsupported_media_type`, to reject it. */
 export interface ContentCheck {
   write(chunk: Uint8Array): void;
-  /** The file is whole. */
+  /** Called after the last chunk. */
   end(): void;
 }
 
 export interface FileStore {
-  /** Where the files go; made when it is missing. */
+  /** The folder of the files; it is created if missing. */
   readonly folder: string;
-  /** What a file must be; by default it may be anything. */
+  /** Creates the check of a file; by default every content is accepted. */
   readonly createCheck?: () => ContentCheck;
 }
 
@@ -30,9 +30,9 @@ export interface Upload extends FileStore {
   readonly field: string;
 }
 
-/** A file that has arrived whole. */
+/** A file that has arrived completely. */
 export class UploadedFile {
-  /** Its name in the folder: a UUID. */
+  /** The file name in the folder: a UUID. */
   readonly id: string;
   readonly path: string;
   readonly bytes: number;
@@ -48,8 +48,8 @@ export class UploadedFile {
 }
 
 /**
- * The field of a form that holds the file: bytes for the client, an UploadedFile for the handler. The largest size is for
- * the document; what holds it is the `maxBody` of the route.
+ * Returns the schema of the form field that contains the file: bytes for the client, an UploadedFile for the handler. The
+ * maximum size is only for the document; `maxBody` of the route enforces it.
  */
 export const uploadedFile = (maxBytes: number) =>
   z
@@ -58,8 +58,8 @@ export const uploadedFile = (maxBytes: number) =>
     .pipe(z.instanceof(UploadedFile, { error: 'Send the file in this field.' }));
 
 /**
- * Writes a file and resolves when the disk has it. Rejects with an AppError `storage_full`, with what the check or the
- * content itself throws, or with the error of the system.
+ * Writes a file and resolves when it is synced to disk. Rejects with AppError `storage_full`, with the error of the check or of
+ * the content, or with the error of the system.
  */
 export async function storeFile(
   content: AsyncIterable<Uint8Array>,
@@ -83,7 +83,7 @@ export async function storeFile(
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await writeDurably(path, inspected());
-    // The name is in the folder, which is written through by itself.
+    // The folder contains the name and is synced separately.
     await syncFolder(folder);
     return new UploadedFile(id, path, bytes, hash.digest('hex'));
   } catch (error) {
@@ -111,7 +111,7 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** No space, or none left for this user. */
+/** Returns whether the disk is full or the quota of the user is exhausted. */
 function isFull(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 }
@@ -119,7 +119,7 @@ function isFull(error: unknown): boolean {
 function storageFull(cause: unknown): AppError {
   return new AppError(
     'storage_full',
-    'The server has no room for this file at the moment: try again later, or send a smaller one.',
+    'The server has no space for this file at the moment: try again later, or send a smaller one.',
     { cause },
   );
 }

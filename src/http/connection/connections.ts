@@ -1,53 +1,52 @@
 /**
- * The open connections of a server, and which new one is let in.
+ * Limits the open connections of a server.
  *
- *     a new connection ──> its address holds its share already? ──yes──> refused
+ *     new connection ──> has its address reached its limit? ──yes──> refused
  *                                     │ no
- *                          all places are taken? ──no──> admitted
+ *                          is the server full? ──no──> admitted
  *                                     │ yes
- *                          a connection is idle? ──yes──> the one that is idle longest is closed, the new one admitted
+ *                          is a connection idle? ──yes──> the one that has been idle longest is closed, the new one admitted
  *                                     │ no
  *                                     v
  *                                  refused
  *
- * A connection is idle from its opening to its first request, and between requests. So connections that are opened and
- * say nothing can fill a server only up to the share of their addresses, and give way to the next client even then. A
- * client that sends its next request at the very moment in which its idle connection is closed loses that request; it
- * would otherwise have been the new client that is turned away.
+ * A connection is idle before its first request and between requests. So silent connections can fill the server only up to the
+ * limit of their addresses, and even then they make room for the next client. A client that sends a request at the moment when
+ * its idle connection is closed loses that request; otherwise the new client would have been refused.
  *
- * A reverse proxy opens all of its clients' connections from one address, so trusted proxies have no share.
+ * A reverse proxy connects for all of its clients from one address, so trusted proxies have no limit per address.
  *
- * Invariants: never more than `max` connections are open, and never more than `maxPerAddress` of one address that is
- * not exempt; a connection with a request under way is never closed here.
+ * Invariants: at most `max` connections are open, and at most `maxPerAddress` from one address that is not exempt; a connection
+ * with a request in flight is never closed here.
  */
 
 import type { Socket } from 'node:net';
 import { clientKey, plainAddress } from '../addresses.ts';
 
 export interface ConnectionLimits {
-  /** The most connections that are open at once. */
+  /** The maximum number of open connections. */
   readonly max: number;
-  /** The most of them from one client address (from one /64 of IPv6). Default `max`. */
+  /** The maximum number from one client address (one /64 of IPv6). Default `max`. */
   readonly maxPerAddress?: number;
-  /** Whether an address has no share of its own: a proxy that connects for many clients. */
+  /** Whether an address has no limit of its own, because it is a proxy. */
   readonly isExempt?: (address: string) => boolean;
 }
 
-/** Why a connection was refused: all places were taken and none was idle, or its address held its share. */
+/** Why a connection was refused: the server was full without an idle connection, or the address had reached its limit. */
 export type Refusal = 'full' | 'address';
 
 export interface Connections {
   readonly open: ReadonlySet<Socket>;
-  /** Takes a new connection, or destroys it. Returns why it was refused; undefined if it was admitted. */
+  /** Admits a new connection, or destroys it. Returns why it was refused; undefined if it was admitted. */
   admit(socket: Socket): Refusal | undefined;
-  /** A request on this connection is under way. */
+  /** Records that a request has started on this connection. */
   begin(socket: Socket): void;
-  /** A request on it has been answered. */
+  /** Records that a response on this connection is complete. */
   end(socket: Socket): void;
 }
 
 interface State {
-  /** What its address is counted as; undefined if it is exempt. */
+  /** The key under which its address is counted; undefined if it is exempt. */
   readonly key: string | undefined;
   requests: number;
 }

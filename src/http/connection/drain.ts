@@ -1,35 +1,35 @@
 /**
- * Draining: how a server ends without losing a request.
+ * Draining: how a server stops without losing a request.
  *
- *     listening --drain()--> lingering --idle for lingerMs--> ended
- *                               |  a request comes: it is answered, with `Connection: close`
- *                               '--graceMs are over--> cut
+ *     listening --drain()--> lingering --idle for lingerMs--> closed
+ *                               |  a request arrives: the response has `Connection: close`
+ *                               '--graceMs passed--> forcibly closed
  *
- * A client may be sending at the very moment in which its idle connection is closed. It then has no answer, and for
- * a POST no way to know whether it was done (RFC 9112, section 9.5). So idle connections are not closed but linger: a
- * request that comes on one is still answered, and that answer tells the client to connect anew, where somebody else
- * listens. A connection that stays silent ends after `lingerMs`; if that is the keep-alive time or longer, no
- * connection lives shorter than its client was told, and the drain takes that long. Whoever stops for good, with
- * nobody to connect to afterwards, wants a short one.
+ * A client may send a request at the moment when its idle connection is closed. It then gets no response, and for a POST it
+ * cannot know whether the request was carried out (RFC 9112, section 9.5). So idle connections are not closed immediately: a
+ * request on one of them still gets a response, and `Connection: close` makes the client connect again, to another process. A
+ * connection without a request is closed after `lingerMs`. If `lingerMs` is at least the keep-alive timeout, no connection is
+ * closed earlier than its client was promised, and the drain takes that long. A program that stops permanently has no successor
+ * to connect to and should use a short time.
  *
- * `Server.close` of node:http is not used: it ends idle connections at once, and from then on the deadlines for
- * headers and bodies are not looked after any more, so that a silent connection would keep the server until the
- * grace time is over. `Server.close` of node:net, which it calls, does neither.
+ * `Server.close` of node:http is not used, because it closes idle connections immediately and stops the timer that enforces the
+ * deadlines for headers and bodies, so that a silent connection would delay the stop until the grace period is over.
+ * `Server.close` of node:net, which it calls, does neither.
  */
 
 import type { Server } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
 
 export interface DrainOptions {
-  /** How long everything may take, in milliseconds. What is left then is cut. */
+  /** How long the drain may take, in milliseconds. Then the remaining connections are closed. */
   readonly graceMs: number;
-  /** How long an idle connection is still listened to, in milliseconds; at most its keep-alive time. Default 0. */
+  /** How long an idle connection stays open, in milliseconds; at most the keep-alive timeout. Default 0. */
   readonly lingerMs?: number;
 }
 
 /**
- * Takes no new connection, and resolves when all of `connections` have ended. The caller sees to it that answers say
- * `Connection: close` from now on. `onGraceOver` is called before what is left is cut.
+ * Stops accepting connections and resolves when all `connections` are closed. From now on the caller must send
+ * `Connection: close` with every response. `onGraceOver` is called before the remaining connections are closed.
  */
 export async function drain(
   server: Server,
@@ -44,17 +44,17 @@ export async function drain(
   }, graceMs);
   let linger: NodeJS.Timeout | undefined;
   if (lingerMs < server.keepAliveTimeout) {
-    // For those whose answer is on its way without having told them; Node takes 0 for "never".
+    // For connections whose current response has no `Connection: close`. 0 would mean "never".
     server.keepAliveTimeout = Math.max(1, lingerMs);
     linger = setTimeout(() => {
       server.closeIdleConnections();
-      // Node calls a connection idle only after its first request.
+      // For Node a connection is idle only after its first request.
       for (const connection of connections) if (connection.bytesRead === 0) connection.destroy();
     }, lingerMs);
   }
   await closed;
   clearTimeout(grace);
   clearTimeout(linger);
-  // Now that nothing is left that it could hurt: it ends the timer that looks after the deadlines.
+  // Stops the timer of the deadlines, now that no connection is left.
   server.close();
 }

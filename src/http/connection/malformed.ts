@@ -1,7 +1,7 @@
 /**
- * Answers for what never became a request: the parser refused it, or it took too long. There is no response object then, only the socket, so the bytes are written here, as a problem like every other and
- * with the fields that RFC 9110 asks of an answer. The connection ends with it: after a framing error nothing
- * that follows can be trusted (RFC 9112, section 9.3).
+ * Responds to input that never became a request: the parser rejected it, or it took too long. There is no response object then,
+ * only the socket, so this file writes the bytes: a problem like every other, with the fields that RFC 9110 requires. Then the
+ * connection is closed, because after a framing error the following bytes cannot be trusted (RFC 9112, section 9.3).
  */
 
 import { type ServerResponse, STATUS_CODES } from 'node:http';
@@ -12,29 +12,29 @@ import { plainAddress } from '../addresses.ts';
 import { describeProblem, problemContentType } from '../problem.ts';
 import { maxTargetBytes } from './message-error.ts';
 
-/** What became of a message that never was a request, or of a request whose body broke off. */
+/** Describes input that never became a request, or a request whose body was malformed. */
 export interface MalformedReport {
-  /** Node's code for what was wrong: `HPE_…`, `ERR_HTTP_REQUEST_TIMEOUT`, `ECONNRESET`. */
+  /** The error code of Node: `HPE_…`, `ERR_HTTP_REQUEST_TIMEOUT`, `ECONNRESET`. */
   readonly reason: string;
-  /** The status of the answer; undefined when nobody could be answered any more. */
+  /** The status of the response; undefined if none could be sent. */
   readonly status: number | undefined;
-  /** The address of the socket's peer, which may be a proxy: without a request, no header says whom it speaks for. */
+  /** The peer of the socket, which may be a proxy: without a request there is no header that names the client. */
   readonly clientAddress: string;
-  /** Whether a request was under way, which the pipeline logs and counts. */
+  /** Whether it belongs to a request in the pipeline, which is logged and counted there. */
   readonly inPipeline: boolean;
 }
 
 export interface MalformedInput {
   readonly error: NodeJS.ErrnoException & { rawPacket?: Buffer; bytesParsed?: number };
   readonly socket: Duplex;
-  /** The answer being made on this connection when the error came. */
+  /** The response that is being made on this connection, if any. */
   readonly pending: ServerResponse | undefined;
-  /** The fields by which a page of this origin may read the answer; undefined if it may not. */
+  /** Returns the CORS fields for a page of this origin; undefined if it may not read the response. */
   readonly fieldsFor: (origin: string) => Readonly<Record<string, string>> | undefined;
   readonly report: (report: MalformedReport) => void;
 }
 
-/** Answers a parser error or a time-out, and ends the connection. Called again, it does nothing more. */
+/** Responds to a parser error or a timeout and closes the connection. Later calls for the connection have no effect. */
 export function replyToMalformed(input: MalformedInput): void {
   const { error, socket, pending, report } = input;
   const reason = error.code ?? 'unknown';
@@ -42,21 +42,21 @@ export function replyToMalformed(input: MalformedInput): void {
     socket.destroy();
     return;
   }
-  // The last answer is written; what still arrives is thrown away.
+  // The last response is written; the rest of the input is discarded.
   if (socket.writableEnded) return;
   if (reason === 'HPE_CLOSED_CONNECTION') {
-    // A client that sends on after `Connection: close` is owed the answers to what it sent before.
+    // The client sent more after `Connection: close`. It must still get the responses to its earlier requests.
     if (pending === undefined) socket.destroy();
     return;
   }
   if (pending?.req.complete) {
-    // What is wrong stands behind a whole request, which is owed its answer first.
+    // The malformed input follows a complete request, whose response comes first.
     socket.pause();
     pending.once('close', () => replyToMalformed({ ...input, pending: undefined }));
     return;
   }
   if (pending?.headersSent) {
-    // The answer is on its way; a second one would be read as its body.
+    // The response has started; the client would read a second one as part of its body.
     report({ reason, status: undefined, clientAddress: addressOf(socket), inPipeline: true });
     pending.once('finish', () => socket.destroy());
     pending.end();
@@ -65,13 +65,13 @@ export function replyToMalformed(input: MalformedInput): void {
   const clientAddress = addressOf(socket);
   const origin = originOf(input);
   const fields = { vary: 'Origin', ...(origin === undefined ? undefined : input.fieldsFor(origin)) };
-  const status = writeProblem(socket, refusalOf(error), fields, mayBeHead(input));
+  const status = writeProblem(socket, errorFor(error), fields, mayBeHead(input));
   report({ reason, status, clientAddress, inPipeline: pending !== undefined });
 }
 
 /**
- * Whether the message may be a HEAD request, the answer to which must have no body (RFC 9110, section 9.3.2). Its method
- * is known from the request under way, or from the packet that the parser refused, if the message begins in it.
+ * Returns whether the message may be a HEAD request, whose response must have no body (RFC 9110, section 9.3.2). The method is
+ * that of the request in the pipeline, or it is in the rejected packet, if the message starts there.
  */
 function mayBeHead({ error, socket, pending }: MalformedInput): boolean {
   if (pending !== undefined) return pending.req.method === 'HEAD';
@@ -79,14 +79,14 @@ function mayBeHead({ error, socket, pending }: MalformedInput): boolean {
   const packet = error.rawPacket;
   if (packet === undefined) return received !== 0;
   const text = packet.toString('latin1', 0, error.bytesParsed ?? packet.length);
-  // The packet is all that came: no message in it is a HEAD request.
+  // The packet is all that was received, and it contains no HEAD request.
   if (received === packet.length && !/HEAD\s/.test(text)) return false;
   const end = text.lastIndexOf('\r\n\r\n');
   const message = text.slice(end < 0 ? 0 : end + 4).trimStart();
   return /^HEAD\s/.test(message) || !/^[A-Z-]+ \S/i.test(message);
 }
 
-/** The origin of the page that sent the message, where it can be read: in the head of the packet that the parser refused. */
+/** Returns the origin of the page that sent the message, if the rejected packet shows it. */
 function originOf({ error, pending }: MalformedInput): string | undefined {
   if (pending !== undefined) return pending.req.headers.origin;
   const [head = ''] = error.rawPacket?.toString('latin1').split('\r\n\r\n', 1) ?? [];
@@ -98,7 +98,7 @@ function addressOf(socket: Duplex): string {
   return plainAddress(socket instanceof Socket ? (socket.remoteAddress ?? '') : '');
 }
 
-function refusalOf(error: MalformedInput['error']): AppError {
+function errorFor(error: MalformedInput['error']): AppError {
   switch (error.code) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return new AppError('request_timeout', 'The request did not arrive in time.');
@@ -116,7 +116,7 @@ function refusalOf(error: MalformedInput['error']): AppError {
     case 'HPE_INVALID_VERSION':
     case 'HPE_PAUSED_H2_UPGRADE':
       if (/ HTTP\/(?!1\.[01])\d/.test(start(error.rawPacket))) {
-        return new AppError('http_version_not_supported', 'This server speaks HTTP/1.1.');
+        return new AppError('http_version_not_supported', 'This server supports HTTP/1.1 only.');
       }
       break;
   }
@@ -127,7 +127,7 @@ function start(packet: Buffer | undefined): string {
   return packet?.toString('latin1', 0, 1024) ?? '';
 }
 
-/** Whether the target alone is too long: in the packet where the head became too long, the request line is. */
+/** Returns whether the request target is too long, and not only the header section: the packet shows the request line. */
 function isTargetTooLong(packet: Buffer | undefined): boolean {
   if (packet === undefined || !/^[A-Z]+ /.test(start(packet))) return false;
   const lineEnd = packet.indexOf(0x0a);
@@ -136,11 +136,11 @@ function isTargetTooLong(packet: Buffer | undefined): boolean {
 
 function writeProblem(
   socket: Duplex,
-  refusal: AppError,
+  error: AppError,
   fields: Readonly<Record<string, string>>,
   withoutBody: boolean,
 ): number {
-  const problem = describeProblem(refusal, {});
+  const problem = describeProblem(error, {});
   const body = withoutBody ? '' : JSON.stringify(problem);
   socket.write(
     [
@@ -164,8 +164,8 @@ function writeProblem(
 const lingerMs = 1000;
 
 /**
- * Ends a connection after its last answer: reads on for a moment, so that the answer is not lost to a reset, and then
- * cuts whoever does not go.
+ * Closes a connection after its last response. Input is still read and discarded for a moment, so that a reset does not destroy
+ * the response; then the socket is destroyed.
  */
 export function closeSoon(socket: Duplex): void {
   socket.on('error', () => {});

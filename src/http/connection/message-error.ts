@@ -1,7 +1,7 @@
 /**
- * What is wrong with a message as a whole: its framing, its size, its target and its Host. The server looks for it before
- * anything else happens, on every port and whatever layers are on, and keeps it in `ctx.messageError`; it is thrown inside the
- * pipeline, so that it is logged, counted and answered like every other refusal.
+ * Checks each message as a whole: framing, size, target and Host. The server does it first, on every port and whatever layers
+ * are on, and stores the error in `ctx.messageError`. It is thrown inside the pipeline, so that it is logged, counted and
+ * answered like every other error.
  */
 
 import type { IncomingMessage } from 'node:http';
@@ -10,7 +10,7 @@ import { isHostField } from '../headers/host.ts';
 import type { Target } from '../target.ts';
 
 export interface MessageLimits {
-  /** Bytes of the request line and the header fields together. */
+  /** The maximum size of the request line and the header fields together. */
   readonly maxHeaderBytes: number;
   readonly maxHeaderCount: number;
 }
@@ -18,20 +18,20 @@ export interface MessageLimits {
 export interface Message {
   readonly request: IncomingMessage;
   readonly target: Target;
-  /** Whether the client expects something else than `100-continue`. */
+  /** Whether the client expects something other than `100-continue`. */
   readonly unknownExpectation: boolean;
 }
 
-/** The longest request target in bytes; RFC 9110, section 4.1 asks for 8,000 at least. */
+/** The maximum length of a request target; RFC 9110, section 4.1 recommends at least 8,000 bytes. */
 export const maxTargetBytes = 8192;
 
-/** The methods that something here could answer; every other known to the parser is 501. */
+/** Every other method that the parser knows is a 501. */
 const implemented = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE']);
 
-/** The few hosts that real clients name are remembered; the many that an attacker names are not. */
+/** Real clients use few host names, which are cached; an attacker can use any number. */
 const maxKnownHosts = 100;
 
-/** Makes the check. It returns the first fault of a message, or undefined. */
+/** Creates the check, which returns the first error of a message, or undefined. */
 export function createMessageCheck({
   maxHeaderBytes,
   maxHeaderCount,
@@ -54,7 +54,7 @@ export function createMessageCheck({
     if (!isValidHost(host ?? '')) {
       return messageError('bad_host', 'The Host header is not a host with an optional port.');
     }
-    // It counts instead of the Host header, which has to be there and valid all the same (RFC 9112, section 3.2).
+    // It takes precedence over the Host header, which must still be valid (RFC 9112, section 3.2).
     if (authority !== undefined && !isValidHost(authority)) {
       return messageError('bad_host', 'The request target does not name a host with an optional port.');
     }
@@ -63,7 +63,10 @@ export function createMessageCheck({
 
   return function findMessageError({ request, target, unknownExpectation }) {
     if (unknownExpectation) {
-      return messageError('expectation_failed', 'The only expectation this server meets is "100-continue".');
+      return messageError(
+        'expectation_failed',
+        'The only expectation that this server supports is "100-continue".',
+      );
     }
     const framingError = findFramingError(request);
     if (framingError !== undefined) return framingError;
@@ -86,17 +89,17 @@ export function createMessageCheck({
       return messageError('method_not_implemented', `This server does not implement the method ${method}.`);
     }
     if (target.raw === '*' && method !== 'OPTIONS') {
-      return messageError('bad_target', 'Only OPTIONS can be asked of "*".');
+      return messageError('bad_target', 'The request target "*" is for OPTIONS only.');
     }
     if (target.error !== undefined) return messageError('bad_target', target.error);
     return findHostError(request, hosts, target);
   };
 }
 
-/** Two spaces, `HTTP/1.1` and the end of the line. */
+/** Two spaces, `HTTP/1.1` and CRLF. */
 const requestLineRest = 12;
 
-/** The bytes of the header fields with their separators, and how many of them are `Host`; Node keeps only the first. */
+/** Returns the size of the header fields with their separators, and the number of `Host` fields; Node keeps only the first. */
 function measure(rawHeaders: readonly string[]): { readonly bytes: number; readonly hosts: number } {
   let bytes = 0;
   let hosts = 0;
@@ -109,15 +112,15 @@ function measure(rawHeaders: readonly string[]): { readonly bytes: number; reado
 }
 
 /**
- * The parser reads a body by the last of its transfer codings, `chunked`, and leaves those under it to us: there are
- * none (RFC 9112, section 6.1). Whoever stands in front may frame such a message otherwise, so the connection ends.
+ * The parser handles the last transfer coding, `chunked`, and leaves the others to the server, which implements none (RFC 9112,
+ * section 6.1). A proxy in front may frame such a message differently, so the connection is closed.
  */
 function findFramingError({ headers, httpVersion }: IncomingMessage): AppError | undefined {
   const codings = headers['transfer-encoding'];
   if (codings === undefined) return undefined;
   const close = { connection: 'close' };
   if (httpVersion === '1.0') {
-    return messageError('bad_request', 'A request of HTTP/1.0 has no Transfer-Encoding.', close);
+    return messageError('bad_request', 'An HTTP/1.0 request must not have Transfer-Encoding.', close);
   }
   if (codings.toLowerCase() === 'chunked') return undefined;
   if (!/(?:^|[,\s])chunked\s*$/i.test(codings)) {

@@ -1,17 +1,17 @@
 /**
- * Validators and conditions (RFC 9110, sections 8.8 and 13). An entity tag is a quoted opaque text, weak with the
- * prefix `W/`. The tag of a compressed answer carries its coding as a suffix, because it names other bytes;
- * a condition that comes back with it means the same state of the thing, so suffixes are left out of comparisons.
+ * Validators and conditional requests (RFC 9110, sections 8.8 and 13). An entity tag is a quoted opaque text; a weak one has the
+ * prefix `W/`. The tag of a compressed response has the coding as a suffix, because its bytes are different. A condition with
+ * such a tag means the same version of the resource, so comparisons ignore the suffix.
  */
 
-/** `"v1"` and `gzip` give `"v1-gzip"`. */
+/** Returns `"v1-gzip"` for `"v1"` and `gzip`. */
 export function codedTag(tag: string, coding: string): string {
   return tag.endsWith('"') ? `${tag.slice(0, -1)}-${coding}"` : tag;
 }
 
 /**
- * The strong tag of a row at a version. It names the row too: `/users/me` is another user for each caller, and their
- * representations must not share a validator (RFC 9110, section 8.8.1).
+ * Returns the strong tag of a row at a version. It contains the id, because `/users/me` is a different user for each caller, and
+ * different representations must not share a validator (RFC 9110, section 8.8.1).
  */
 export function versionTag(id: number, version: number): string {
   return `"${id}.v${version}"`;
@@ -22,14 +22,14 @@ interface Tag {
   readonly opaque: string;
 }
 
-/** Whether an If-None-Match field matches the tag: weak comparison, and `*` matches anything. */
+/** Returns whether an If-None-Match field matches the tag: weak comparison; `*` matches every tag. */
 export function matchesWeakly(field: string, tag: string): boolean {
   if (isAny(field)) return true;
   const [current] = parseTags(tag);
   return current !== undefined && parseTags(field).some((each) => each.opaque === current.opaque);
 }
 
-/** Whether an If-Match field matches the tag: strong comparison, and `*` matches anything that exists. */
+/** Returns whether an If-Match field matches the tag: strong comparison; `*` matches every existing resource. */
 export function matchesStrongly(field: string, tag: string): boolean {
   if (isAny(field)) return true;
   const [current] = parseTags(tag);
@@ -47,9 +47,9 @@ function parseTags(field: string): Tag[] {
 }
 
 /**
- * Whether conditions hold that a request to change something has (RFC 9110, section 13.2.2): If-Match first, then
- * If-None-Match. `tag` is undefined for a resource without an entity tag, which no list of tags matches.
- * If-Unmodified-Since is ignored, as section 13.1.4 demands where there is no modification date.
+ * Returns whether the conditions of a write hold (RFC 9110, section 13.2.2): first If-Match, then If-None-Match. `tag` is
+ * undefined for a resource without an entity tag, which no list of tags matches. If-Unmodified-Since is ignored, as section
+ * 13.1.4 requires for a resource without a modification date.
  */
 export function mayChange(conditions: WriteConditions, tag: string | undefined): boolean {
   const { 'if-match': match, 'if-none-match': noneMatch } = conditions;
@@ -63,12 +63,12 @@ export interface WriteConditions {
   readonly 'if-none-match'?: string | undefined;
 }
 
-/** Whether a field is `*`, which stands for any current representation. */
+/** Returns whether a field is `*`, which matches any current representation. */
 export function isAny(field: string): boolean {
   return field.trim() === '*';
 }
 
-/** Whether nothing was modified since a date; false for a text that is no date. */
+/** Returns whether the resource is unmodified since a date; false for text that is not a date. */
 export function isUnmodifiedSince(field: string, lastModified: string): boolean {
   const since = Date.parse(field);
   const modified = Date.parse(lastModified);

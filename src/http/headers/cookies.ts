@@ -1,12 +1,12 @@
 /**
- * Cookies, as strictly as RFC 6265 has servers write them.
+ * Reads and writes cookies, as strictly as RFC 6265 requires of servers.
  *
- * What is set has the `__Host-` prefix, with which browsers see to it that only this very host has set the cookie, over
- * HTTPS, for all of its paths: neither a neighbour on a subdomain nor somebody on the network can plant one
- * (RFC 6265bis, section 4.1.3.2). Browsers take `localhost` for secure, but for Safari.
+ * Every cookie has the `__Host-` prefix. Browsers then guarantee that this host has set it, over HTTPS and for all of its paths,
+ * so that neither a sibling domain nor an attacker on the network can plant one (RFC 6265bis, section 4.1.3.2). All browsers
+ * except Safari treat `localhost` as secure.
  *
- * What is read must have the very name, once. Servers that trim more than spaces and tabs, or that know quoted strings
- * and `$Version`, have let `__Host-` cookies be planted under names which only they read as such.
+ * A cookie that is read must have exactly this name, once. Servers that trim more than spaces and tabs, or that support quoted
+ * strings and `$Version`, have accepted planted cookies whose names only they read as `__Host-` names.
  */
 
 const prefix = '__Host-';
@@ -18,8 +18,8 @@ const valueForm = new RegExp(`^${octets}$`);
 const valueAndSpace = new RegExp(`^(${octets})[ \\t]*$`);
 
 /**
- * The value of the cookie `__Host-<name>` in a Cookie header. Undefined if it is not there, is there more than once, or
- * has a value that no cookie can have.
+ * Returns the value of the cookie `__Host-<name>` in a Cookie header. Undefined if it is missing, repeated, or has an invalid
+ * value.
  */
 export function readHostCookie(header: string | undefined, name: string): string | undefined {
   if (header === undefined) return undefined;
@@ -33,18 +33,18 @@ export function readHostCookie(header: string | undefined, name: string): string
 }
 
 /**
- * A Set-Cookie value for `__Host-<name>`, which scripts cannot read and which is sent only with requests that this site
- * itself has caused. Throws a RangeError for what cannot stand in a cookie.
+ * Returns a Set-Cookie value for `__Host-<name>`. Scripts cannot read the cookie, and browsers send it only with same-site
+ * requests. Throws a RangeError for an invalid name or value.
  */
 export function writeHostCookie(name: string, value: string, maxAgeSeconds: number): string {
-  if (!nameForm.test(name)) throw new RangeError(`"${name}" cannot be the name of a cookie.`);
+  if (!nameForm.test(name)) throw new RangeError(`"${name}" is not a valid cookie name.`);
   if (!valueForm.test(value))
-    throw new RangeError(`The value of the cookie ${name} has characters that no cookie has.`);
+    throw new RangeError(`The value of the cookie ${name} has characters that are not allowed in cookies.`);
   const maxAge = Math.max(0, Math.floor(maxAgeSeconds));
   return `${prefix}${name}=${value}; Path=/; Max-Age=${maxAge}; Secure; HttpOnly; SameSite=Strict`;
 }
 
-/** The Set-Cookie value that takes `__Host-<name>` away again. */
+/** Returns the Set-Cookie value that deletes `__Host-<name>`. */
 export function clearHostCookie(name: string): string {
   return writeHostCookie(name, '', 0);
 }

@@ -1,30 +1,30 @@
 /**
- * Cross-site request forgery: a page of another site makes the browser of somebody who has a cookie here send a request,
- * and the browser adds the cookie. Routes that act on a cookie ask here first whether the browser says that the request
- * comes from a page of this origin. No token has to be handed out and kept for it.
+ * Protects against cross-site request forgery: a page of another site makes a browser send a request, and the browser adds the
+ * cookie of this site. Routes that act on a cookie first check the headers in which the browser names the origin of the page.
+ * So no CSRF token has to be issued and stored.
  *
- *     Sec-Fetch-Site   Origin                  is
- *     same-origin      -                       taken
- *     none             -                       taken: typed, bookmarked, no page has caused it
- *     other            on the list             taken
- *     other            not on the list         refused; same-site too, where a neighbour is not to be trusted
- *     absent           absent                  taken: not a browser, or one from before 2020 with a request of its own
- *     absent           of this host            taken: a browser without Sec-Fetch-Site, such as Safari before 16.4
- *     absent           on the list             taken
- *     absent           any other, or `null`    refused
+ *     Sec-Fetch-Site   Origin                  result
+ *     same-origin      -                       accepted
+ *     none             -                       accepted: typed or bookmarked, not caused by a page
+ *     other            on the list             accepted
+ *     other            not on the list         rejected, even for same-site: a sibling domain is not trusted
+ *     absent           absent                  accepted: not a browser, or a same-origin request of a browser from before 2020
+ *     absent           of this host            accepted: a browser without Sec-Fetch-Site, such as Safari before 16.4
+ *     absent           on the list             accepted
+ *     absent           any other, or `null`    rejected
  *
- * Pages can set neither header. The scheme of `Origin` is not compared: behind a proxy that ends TLS the server may not
- * know its own. SameSite=Strict on the cookie is the other wall; it does not stand between neighbours of one site.
- * The method is not looked at: a route that asks changes something.
+ * Pages cannot set either header. The scheme of `Origin` is not compared, because behind a proxy that terminates TLS the server
+ * may not know its own. SameSite=Strict on the cookie is a second protection, but not against sibling domains. The method is
+ * not checked: only routes that change something use this.
  */
 
 import { AppError } from '../../errors.ts';
 import type { Context } from '../context.ts';
 
-/** Throws AppError `cross_origin_refused` for a request that a page of a foreign origin has caused. */
+/** Throws AppError `cross_origin_refused` for a request from a page of an origin that is not trusted. */
 export type AssertTrustedOrigin = (ctx: Pick<Context, 'request' | 'host'>) => void;
 
-/** Makes the check. `allowed` are origins as browsers send them; `*`, which trusts nobody in particular, is left out. */
+/** Creates the check. `allowed` are origins as browsers send them; `*` is ignored, because it trusts no origin in particular. */
 export function createCrossOriginCheck(allowed: readonly string[]): AssertTrustedOrigin {
   const trusted = new Set(allowed.filter((origin) => origin !== '*'));
 
@@ -41,7 +41,7 @@ export function createCrossOriginCheck(allowed: readonly string[]): AssertTruste
   };
 }
 
-/** The host of an origin, with its port unless it is the scheme's own; undefined for what has none, such as `null`. */
+/** Returns the host of an origin, with its port unless it is the default; undefined for an origin without a host, such as `null`. */
 function hostOf(origin: string): string | undefined {
   try {
     return new URL(origin).host || undefined;

@@ -2,16 +2,15 @@ import * as z from 'zod';
 import { mailAddress, maxMailAddressLength } from '../../mail/mail-address.ts';
 
 /**
- * Schemas of values that many bodies have. What they say of themselves beyond their type, such as the length of a
- * time, is for the OpenAPI document.
+ * Schemas of values that many bodies have. Their `.meta()`, such as the length of a timestamp, is for the OpenAPI document.
  */
 
-/** The number of a row, as answers show it. */
+/** The id of a row in a response. */
 export const id = z.int().min(1).meta({ format: 'int64', example: 1 });
 
 /**
- * Text of `min` to `max` characters (Unicode code points, as PostgreSQL counts). NUL, which PostgreSQL cannot
- * store, and halves of surrogate pairs, which UTF-8 has no bytes for, are refused.
+ * Returns the schema of text of `min` to `max` characters (Unicode code points, as in PostgreSQL). It rejects NUL, which
+ * PostgreSQL cannot store, and lone surrogates, which UTF-8 cannot encode.
  */
 export function text({ min, max }: { readonly min: number; readonly max: number }): z.ZodString {
   const unit = min === 1 ? 'character' : 'characters';
@@ -35,7 +34,7 @@ export function shownAs(schema: z.ZodString): z.ZodString {
     .meta({ ...schema.meta(), ...(schema.maxLength !== null && { maxLength: schema.maxLength }) });
 }
 
-/** An e-mail address that mail can be sent to (`mail-address.ts` tells which forms are refused, and why). */
+/** An e-mail address to which mail can be sent (`mail-address.ts` explains which forms are rejected). */
 export const email = z
   .string()
   .max(maxMailAddressLength, `Use at most ${maxMailAddressLength} characters.`)
@@ -47,15 +46,15 @@ export const email = z
     example: 'ada@example.org',
   });
 
-/** A point in time as answers show it: a Date becomes RFC 3339 text in UTC, to the millisecond. */
+/** A point in time in a response: a Date becomes RFC 3339 text in UTC with milliseconds. */
 export const timestamp = z
   .date()
   .transform((date) => date.toISOString())
   .pipe(z.string().meta({ format: 'date-time', maxLength: 24, example: '2026-01-31T12:00:00.000Z' }));
 
 /**
- * The body of a PATCH in the manner of RFC 7396: any of the fields, but one at least, and no others. Those that are
- * named in `beside` change nothing themselves, so they do not count.
+ * Returns the schema of a PATCH body in the manner of RFC 7396: any of the fields, at least one, and no others. The fields in
+ * `beside` change nothing themselves, so they do not count.
  */
 export function patchOf<Shape extends z.ZodRawShape>(fields: Shape, beside: readonly string[] = []) {
   return z
@@ -65,5 +64,5 @@ export function patchOf<Shape extends z.ZodRawShape>(fields: Shape, beside: read
       error: 'Send at least one field to change.',
       when: ({ issues }) => issues.length === 0,
     })
-    .meta({ description: 'The fields to change; a field left out stays.', minProperties: 1 });
+    .meta({ description: 'The fields to change; other fields stay unchanged.', minProperties: 1 });
 }

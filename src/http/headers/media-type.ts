@@ -1,10 +1,10 @@
-/** A media type without its parameters, in lower case, and its charset (RFC 9110, section 8.3). */
+/** A media type in lower case without parameters, and its charset (RFC 9110, section 8.3). */
 export interface MediaType {
   readonly type: string;
   readonly charset: string | undefined;
 }
 
-/** Parses a Content-Type. Undefined when it is not of the form type/subtype. */
+/** Parses a Content-Type. Returns undefined if it has not the form type/subtype. */
 export function parseMediaType(header: string): MediaType | undefined {
   const known = cache.get(header);
   if (known !== undefined) return known;
@@ -19,7 +19,7 @@ export function parseMediaType(header: string): MediaType | undefined {
 }
 const cache = new Map<string, MediaType>();
 
-/** Whether a media type is JSON: `application/json` or a type with the `+json` suffix (RFC 6839). */
+/** Returns whether a media type is JSON: `application/json` or a type with the suffix `+json` (RFC 6839). */
 export function isJson(type: string): boolean {
   return type === 'application/json' || type.endsWith('+json');
 }

@@ -1,6 +1,7 @@
 /**
- * Choosing by what the client accepts (RFC 9110, section 12.5.3). An entry of Accept-Encoding has a weight
- * `q` between 0 and 1; 0 is "not this". A coding that is not named has the weight of `*`, or none.
+ * Returns the offered coding that the client prefers (RFC 9110, section 12.5.3), or undefined for none. An entry of
+ * Accept-Encoding has a weight `q` from 0 to 1; 0 means "not acceptable". A coding that is not listed has the weight of `*`, or
+ * 0.
  */
 export function preferredEncoding<const Coding extends string>(
   header: string | undefined,
@@ -23,7 +24,7 @@ export function preferredEncoding<const Coding extends string>(
   return bestWeight >= (weights.get('identity') ?? 0) ? best : undefined;
 }
 
-/** Clients have few different headers; they are parsed once. */
+/** Clients send few different headers, so each one is parsed once. */
 const cache = new Map<string, ReadonlyMap<string, number>>();
 
 function parseWeights(header: string): ReadonlyMap<string, number> {

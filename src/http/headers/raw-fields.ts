@@ -1,6 +1,6 @@
 /**
- * How often a field stands in a request, by its lower-case name. Node's `headers` cannot tell: of two fields of one name
- * it keeps the first, or joins both; in `rawHeaders`, names and values in turn, all still stand.
+ * Returns how many fields of a lower-case name a request has. `rawHeaders` alternates names and values. `headers` of Node does
+ * not show the number: for repeated fields it keeps the first one or joins all.
  */
 export function countFields(rawHeaders: readonly string[], name: string): number {
   let count = 0;

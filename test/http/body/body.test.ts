@@ -43,7 +43,7 @@ function onlyAnswer(received: string) {
 
 for (const layers of [[layer], []]) {
   describe(`a body ${layers.length === 0 ? 'without' : 'with'} the content-validation layer`, () => {
-    it('of exactly the limit is taken, declared or in chunks', async (t) => {
+    it('a body of exactly the limit is accepted, with a declared length or in chunks', async (t) => {
       const server = await start(t, { layers });
       for (const request of [
         `${head('Connection: close\r\nContent-Length: 1000')}${'x'.repeat(1000)}`,
@@ -53,7 +53,7 @@ for (const layers of [[layer], []]) {
       }
     });
 
-    it('of a byte more is 413, declared or in chunks', async (t) => {
+    it('a body of one byte over the limit is 413, with a declared length or in chunks', async (t) => {
       const server = await start(t, { layers });
       for (const request of [
         `${head('Content-Length: 1001')}${'x'.repeat(1001)}`,
@@ -64,7 +64,7 @@ for (const layers of [[layer], []]) {
       }
     });
 
-    it('that stops arriving is 408 at the deadline', async (t) => {
+    it('a body that stops arriving is 408 at the deadline', async (t) => {
       const server = await start(t, { layers, bodyTimeoutMs: 100 });
       for (const fields of ['Content-Length: 10', 'Transfer-Encoding: chunked']) {
         const received = await server.raw(`${head(fields)}1\r\nx`, /"code".*\}$/);
@@ -72,7 +72,7 @@ for (const layers of [[layer], []]) {
       }
     });
 
-    it('with a Content-Encoding is 415 with what is taken instead', async (t) => {
+    it('a body with a Content-Encoding is 415 with Accept-Encoding', async (t) => {
       const server = await start(t, { layers });
       for (const coding of ['gzip', 'br', 'deflate', 'gzip, identity', 'x']) {
         const headers = { 'content-type': 'text/plain', 'content-encoding': coding };
@@ -93,7 +93,7 @@ for (const layers of [[layer], []]) {
 }
 
 describe('a body', () => {
-  it('is limited by its route where that says how', async (t) => {
+  it('the limit of the route takes precedence over the default', async (t) => {
     const server = await start(t);
     const send = (body: string) =>
       server.request({ method: 'POST', path: '/small', headers: { 'content-type': 'text/plain' }, body });
@@ -101,12 +101,12 @@ describe('a body', () => {
     const { status, json } = await send('x'.repeat(11));
     assert.deepEqual(
       [status, json.detail],
-      [413, 'The body is larger than the 10 bytes that this route takes.'],
+      [413, 'The body is larger than the 10 bytes that this route accepts.'],
     );
     assert.equal(json.layer, 'content-validation');
   });
 
-  it('that is empty is no body, declared or in chunks', async (t) => {
+  it('an empty body counts as no body, with a declared length or in chunks', async (t) => {
     const server = await start(t);
     const declared = await server.raw(head('Connection: close\r\nContent-Length: 0'));
     assert.equal(parseResponses(declared)[0]?.status, 422);
@@ -114,21 +114,21 @@ describe('a body', () => {
     assert.equal(parseResponses(chunked)[0]?.status, 422);
   });
 
-  it('far over the limit does not keep its sender from reading the 413, even when it has sent everything', async (t) => {
+  it('a client that sends all of a body far over the limit can still read the 413', async (t) => {
     const server = await start(t);
     const chunks = Array.from({ length: 8 }, () => 'x'.repeat(1_000_000));
     const received = await sendThenRead(server.port, [head('Content-Length: 8000000'), ...chunks]);
     assert.deepEqual(onlyAnswer(received), { status: 413, code: 'body_too_large', connection: 'close' });
   });
 
-  it('that declares too much is refused before any of it has come', async (t) => {
+  it('a body with a declared length over the limit is rejected before it arrives', async (t) => {
     const server = await start(t);
     const startedAt = performance.now();
     const received = await server.raw(head('Content-Length: 1001'), '"code"');
     assert.ok(received.startsWith('HTTP/1.1 413 ') && performance.now() - startedAt < 1000);
   });
 
-  it('that its client asks for with 100-continue is asked for only if it would be taken', async (t) => {
+  it('a client that waits for 100 Continue gets it only if its body would be accepted', async (t) => {
     const server = await start(t);
     const expecting = (length: number) =>
       head(`Connection: close\r\nExpect: 100-continue\r\nContent-Length: ${length}`);
@@ -155,7 +155,7 @@ describe('a body', () => {
     assert.ok(performance.now() - startedAt < 1000, 'nobody waits for a body that will not come');
   });
 
-  it('for another expectation is not read: 417', async (t) => {
+  it('a request with another expectation is 417, and its body is not read', async (t) => {
     const server = await start(t);
     const received = await server.raw(
       `${head('Connection: close\r\nExpect: miracles\r\nContent-Length: 1')}x`,
@@ -163,7 +163,7 @@ describe('a body', () => {
     assert.deepEqual(onlyAnswer(received), { status: 417, code: 'expectation_failed', connection: 'close' });
   });
 
-  it('whose client goes away in the middle leaves no answer, and the server lives on', async (t) => {
+  it('a client that disconnects in the middle of a body gets no response, and the server keeps running', async (t) => {
     const gone = createDeferred();
     const watch: Layer = { name: 'watch', run: (ctx, next) => next(ctx)?.finally(() => gone.resolve()) };
     const server = await start(t, { layers: [watch, layer] });

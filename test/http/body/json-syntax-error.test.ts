@@ -42,20 +42,20 @@ describe('the fault of a JSON text', () => {
     ['[💥]', 1, 'unexpected "💥"'],
   ];
   for (const [text, position, detail] of table) {
-    it(`${JSON.stringify(text)} is at ${position}: ${detail}`, () => {
+    it(`the error of ${JSON.stringify(text)} is at ${position}: ${detail}`, () => {
       const fault = findJsonSyntaxError(text);
       assert.deepEqual([fault?.position, fault?.detail], [position, detail]);
     });
   }
 
-  it('has a line and a column, counted from 1', () => {
+  it('the error has a line and a column, counted from 1', () => {
     const fault = findJsonSyntaxError('{\n  "a": 1,\n  "b" 2\n}');
     assert.deepEqual([fault?.line, fault?.column], [3, 7]);
     const first = findJsonSyntaxError('x');
     assert.deepEqual([first?.line, first?.column], [1, 1]);
   });
 
-  it('is where reading the text character by character finds that it cannot go on, whatever was corrupted', () => {
+  it('the position of the error is that of a simple reference parser, for any corrupted text', () => {
     const edit = fc.tuple(
       fc.nat(),
       fc.constantFrom('insert', 'remove', 'cut'),
@@ -98,7 +98,7 @@ describe('the fault of a JSON text', () => {
     );
   });
 
-  it('is there exactly when JSON.parse refuses the text', () => {
+  it('an error is found exactly if JSON.parse rejects the text', () => {
     const pieces = fc.constantFrom(
       '{',
       '}',
@@ -143,7 +143,7 @@ describe('the fault of a JSON text', () => {
     ['an array', `[${'1,'.repeat(1_000_000)}x`],
   ];
   for (const [what, text] of long) {
-    it(`is found behind ${what} of megabytes in less than a second`, () => {
+    it(`the error after ${what} of megabytes is found in less than a second`, () => {
       let position = 0;
       const spent = cpuMsOf(() => {
         position = findJsonSyntaxError(text)?.position ?? 0;

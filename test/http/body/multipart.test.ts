@@ -86,7 +86,7 @@ async function mustHaveBegun(files: () => Promise<string[]>): Promise<void> {
 }
 
 describe('a form with a file', () => {
-  it('puts the file on disk under a name of ours, for this user alone, and tells the handler of it', async (t) => {
+  it('an uploaded file is on disk under a generated name, readable by this user only, and the handler gets its path', async (t) => {
     const { sendForm, folder, files } = await start(t);
     const content = randomBytes(70_000);
     const { status, json } = await sendForm({ name: 'title', content: 'Größe' }, aFile(content));
@@ -100,7 +100,7 @@ describe('a form with a file', () => {
     assert.equal((await stat(folder)).mode & 0o777, 0o700);
   });
 
-  it('is the same in chunks of any size, with the file before the fields or behind them', async (t) => {
+  it('a form is parsed the same in chunks of any size, with the file before or after the fields', async (t) => {
     const { raw } = await start(t);
     const parts = [aFile('a,b\r\n1,2\r\n'), { name: 'title', content: 'x' }];
     for (const body of [formBody(...parts), formBody(...parts.toReversed())]) {
@@ -129,7 +129,7 @@ describe('a form with a file', () => {
     '.',
     '',
   ]) {
-    it(`does not look at a file name such as ${JSON.stringify(filename)}`, async (t) => {
+    it(`the file name ${JSON.stringify(filename)} is ignored`, async (t) => {
       const { sendForm, folder, files } = await start(t);
       const { status, json } = await sendForm({ name: 'file', filename, content: 'x' });
       assert.equal(status, 200);
@@ -138,19 +138,19 @@ describe('a form with a file', () => {
     });
   }
 
-  it('takes the part for the file by its name, without a file name and whatever type it claims', async (t) => {
+  it('the part with the name of the file field is the file, without a file name and with any type', async (t) => {
     const { sendForm } = await start(t);
     const headers = ['Content-Type: text/plain; charset=utf-16', 'X-Other: y'];
     const { status, json } = await sendForm({ name: 'file', content: 'abc', headers });
     assert.deepEqual([status, json.bytes], [200, 3]);
   });
 
-  it('may be empty if the route takes that', async (t) => {
+  it('a form may have an empty file if the route accepts it', async (t) => {
     const { sendForm } = await start(t);
     assert.equal((await sendForm(aFile(''))).json.bytes, 0);
   });
 
-  it('is one of many that arrive at once', async (t) => {
+  it('many forms that arrive at the same time are all received', async (t) => {
     const { sendForm, folder } = await start(t);
     const contents = Array.from({ length: 8 }, (_, at) => randomBytes(50_000 + at));
     const answers = await Promise.all(contents.map((content) => sendForm(aFile(content))));
@@ -159,7 +159,7 @@ describe('a form with a file', () => {
     }
   });
 
-  it('with 100-continue is asked for, and refused by its length without being asked for', async (t) => {
+  it('a form with 100-continue gets 100 Continue, or is rejected by its length without it', async (t) => {
     const { port, raw } = await start(t);
     const body = formBody(aFile('abc'));
     const expecting = (length: number) =>
@@ -238,7 +238,7 @@ describe('a form that is refused', () => {
     ['has too many parts', Array(31).fill({ name: '"; x="', content: '' }), 400, /more than/],
   ];
   for (const [what, parts, status, said] of refusals) {
-    it(`because it ${what} leaves no file`, async (t) => {
+    it(`a form that ${what} is rejected and leaves no file`, async (t) => {
       const { sendForm, files, log } = await start(t);
       const answer = await sendForm(...parts);
       assert.equal(answer.status, status, answer.text);
@@ -259,7 +259,7 @@ describe('a form that is refused', () => {
     ['declares a boundary without end', whole, `multipart/form-data; boundary=${'x'.repeat(1000)}`],
   ];
   for (const [what, body, type] of malformed) {
-    it(`because it ${what} is 400, leaves no file, and the server lives on`, async (t) => {
+    it(`a form that ${what} is 400, leaves no file, and the server keeps running`, async (t) => {
       const { send, request, files, log } = await start(t);
       const { status, json } = await send(body, type);
       assert.deepEqual([status, json.code], [400, 'malformed_body']);
@@ -269,7 +269,7 @@ describe('a form that is refused', () => {
     });
   }
 
-  it('because it is no form is 415, with the layer or without', async (t) => {
+  it('a body that is not a form is 415, with or without the layer', async (t) => {
     for (const layers of [[layer], []]) {
       const { send } = await start(t, { layers });
       for (const type of ['application/x-www-form-urlencoded', 'text/csv', 'multipart/mixed; boundary=x']) {
@@ -279,7 +279,7 @@ describe('a form that is refused', () => {
     }
   });
 
-  it('because it is compressed is 415', async (t) => {
+  it('a compressed form is 415', async (t) => {
     const { request } = await start(t);
     const headers = { 'content-type': formType, 'content-encoding': 'gzip' };
     const { status, json } = await request({ method: 'POST', headers, body: formBody(aFile('x')) });
@@ -309,7 +309,7 @@ describe('the boundary of a form (RFC 2046, section 5.1.1)', () => {
     ['; boundary=a b', 'a', 400],
   ];
   for (const [parameters, chosen, status] of table) {
-    it(`${parameters.replaceAll(longest, '<70 characters>')} is ${status === 200 ? 'accepted' : 'refused with 400'}`, async (t) => {
+    it(`the boundary in ${parameters.replaceAll(longest, '<70 characters>')} is ${status === 200 ? 'accepted' : 'rejected with 400'}`, async (t) => {
       const { send } = await start(t);
       const body = formBody(aFile('x')).toString().replaceAll(boundary, chosen);
       assert.equal((await send(body, `multipart/form-data${parameters}`)).status, status);
@@ -317,7 +317,7 @@ describe('the boundary of a form (RFC 2046, section 5.1.1)', () => {
   }
 });
 
-it('an upload whose chunked body is empty has no body', async (t) => {
+it('an upload with an empty chunked body has no body', async (t) => {
   for (const layers of [[layer], []]) {
     const { raw } = await start(t, { layers });
     for (const type of [formType, 'text/plain']) {
@@ -330,14 +330,14 @@ it('an upload whose chunked body is empty has no body', async (t) => {
 });
 
 describe('a form that is too large', () => {
-  it('by its declared length is 413 before any of it has come, and no file is begun', async (t) => {
+  it('a form with a declared length over the limit is 413 before it arrives, and creates no file', async (t) => {
     const { raw, files } = await start(t);
     const received = await raw(head('Content-Length: 100001'), /"code".*\}$/);
     assert.deepEqual(onlyAnswer(received), { status: 413, code: 'body_too_large', connection: 'close' });
     assert.deepEqual(await files(), []);
   });
 
-  it('in chunks is 413 as soon as it is, its file is removed, and the client reads the answer', async (t) => {
+  it('a chunked form over the limit is 413 at once, its file is removed, and the client can read the response', async (t) => {
     const { port, files } = await start(t);
     const first = Buffer.concat([
       Buffer.from(head('Transfer-Encoding: chunked')),
@@ -350,7 +350,7 @@ describe('a form that is too large', () => {
     assert.deepEqual(await files(), []);
   });
 
-  it('only by what stands behind its end is 413 as well', async (t) => {
+  it('a form that exceeds the limit after its final boundary is 413', async (t) => {
     const { port, files } = await start(t);
     const parts = [
       Buffer.from(head('Transfer-Encoding: chunked')),
@@ -362,7 +362,7 @@ describe('a form that is too large', () => {
     assert.deepEqual(await files(), []);
   });
 
-  it('in a field behind a file that is written already is refused, and the file removed', async (t) => {
+  it('a form with a field that is too long after the file is rejected, and the file is removed', async (t) => {
     const { port, folder, files } = await start(t);
     const socket = connect(port, '127.0.0.1');
     t.after(() => socket.destroy());
@@ -381,7 +381,7 @@ describe('a form that is too large', () => {
 });
 
 describe('a form that does not arrive whole', () => {
-  it('in time is 408, and its file is removed', async (t) => {
+  it('a form that does not arrive in time is 408, and its file is removed', async (t) => {
     const { raw, files } = await start(t, { bodyTimeoutMs: 100 });
     const begun = formPart(aFile('slow'));
     const received = await raw(
@@ -392,7 +392,7 @@ describe('a form that does not arrive whole', () => {
     assert.deepEqual(await files(), []);
   });
 
-  it('before the deadline of the request is 503, and its file is removed at once', async (t) => {
+  it('a form that does not arrive before the deadline of the request is 503, and its file is removed at once', async (t) => {
     const { port, files } = await start(t, {
       layers: [{ name: 'deadline', run: deadline({ timeoutMs: 300 }) }, layer],
     });
@@ -413,7 +413,7 @@ describe('a form that does not arrive whole', () => {
     ['goes away', (socket: Socket) => socket.destroy()],
     ['resets the connection', (socket: Socket) => socket.resetAndDestroy()],
   ] as const) {
-    it(`because its client ${how} leaves no file, and the server lives on`, async (t) => {
+    it(`a client that ${how} leaves no file, and the server keeps running`, async (t) => {
       const { port, files, request } = await start(t);
       const socket = connect(port, '127.0.0.1').on('error', () => {});
       socket.write(
@@ -435,7 +435,7 @@ describe('the content of a file', () => {
     end: () => {},
   });
 
-  it('that its check refuses is answered before the rest has come, and removed', async (t) => {
+  it('content that the check rejects gets a response before the rest arrives, and is removed', async (t) => {
     const { raw, files } = await start(t, { upload: { createCheck: refuseX } });
     const begun = Buffer.concat([Buffer.from(head('Content-Length: 50000')), formPart(aFile('abX'))]);
     const received = await raw(begun, /"code".*\}$/);
@@ -447,7 +447,7 @@ describe('the content of a file', () => {
     assert.deepEqual(await files(), []);
   });
 
-  it('that its check refuses at its end is removed', async (t) => {
+  it('content that the check rejects at its end is removed', async (t) => {
     const end = () => {
       throw new AppError('unsupported_media_type', 'It ends.');
     };
@@ -456,7 +456,7 @@ describe('the content of a file', () => {
     assert.deepEqual(await files(), []);
   });
 
-  it('of 40 MB waits in the client while the disk is busy, and not in memory', async (t) => {
+  it('a file of 40 MB waits in the client while the disk is busy, not in memory', async (t) => {
     const megabyte = randomBytes(1_000_000);
     const { port, files, folder } = await start(t, { maxBody: 50_000_000, bodyTimeoutMs: 30_000 });
     const socket = connect(port, '127.0.0.1');
@@ -496,7 +496,7 @@ describe('the content of a file', () => {
     assert.equal((await stat(join(folder, file))).size, 40_000_000);
   });
 
-  it('for which the disk has no room is 507, and the server lives on', async (t) => {
+  it('a file for which the disk has no space is 507, and the server keeps running', async (t) => {
     const disk = await mustFillDisk(t);
     const { sendForm, files, request } = await start(t, { upload: disk, maxBody: 5_000_000 });
     const { status, json } = await sendForm(aFile(Buffer.alloc(3_000_000, 'x')));
@@ -539,7 +539,7 @@ async function mustFillDisk(t: TestContext): Promise<Partial<Upload>> {
 }
 
 describe('the file of a request', () => {
-  it('is removed when the handler fails', async (t) => {
+  it('the file is removed if the handler fails', async (t) => {
     const { sendForm, files } = await start(t, {
       handler: async () => {
         throw new AppError('database_unavailable', 'Not now.');
@@ -549,7 +549,7 @@ describe('the file of a request', () => {
     assert.deepEqual(await files(), []);
   });
 
-  it('is there while the handler works, and stays when it has answered', async (t) => {
+  it('the file exists while the handler runs, and stays after its reply', async (t) => {
     const seen = createDeferred<UploadedFile>();
     const { sendForm, files } = await start(t, {
       handler: ({ file }) => {
@@ -562,14 +562,14 @@ describe('the file of a request', () => {
     assert.deepEqual([await files(), await readFile(path, 'utf8')], [[id], 'x']);
   });
 
-  it('cannot be written to a folder that is a file: 500, and nothing of it is shown', async (t) => {
+  it('a folder that is a file makes the upload a 500 without details', async (t) => {
     const { sendForm } = await start(t, { upload: { folder: '/dev/null/folder' } });
     const { status, text } = await sendForm(aFile('x'));
     assert.deepEqual([status, text.includes('/dev/null')], [500, false]);
   });
 });
 
-it('an upload that is idempotent too is refused when the application is made', () => {
+it('a route that is both idempotent and an upload stops the start', () => {
   const route = testRoute('POST', '/', () => 1, {
     body: formSchema,
     idempotent: true,

@@ -21,12 +21,12 @@ function refusalOf(parseIt: () => unknown, code = 'malformed_body'): string {
 }
 
 describe('a body', () => {
-  it('of JSON is its value', () => {
+  it('a JSON body is parsed to its value', () => {
     assert.deepEqual(parse('{"a":[1,"é"]}', 'application/json'), { a: [1, 'é'] });
     assert.deepEqual(parse('{"a":1}', 'application/merge-patch+json'), { a: 1 });
   });
 
-  it('of a form is a record', () => {
+  it('a form body is parsed to a record', () => {
     assert.deepEqual(
       { ...Object(parse('a=1&b=+%C3%A9&a=2', 'application/x-www-form-urlencoded')) },
       { a: ['1', '2'], b: ' é' },
@@ -35,13 +35,13 @@ describe('a body', () => {
 
   it('of text is a string', () => assert.equal(parse('é', 'text/plain', 'utf-8'), 'é'));
 
-  it('of anything else is its bytes', () => {
+  it('a body of any other type is its bytes', () => {
     const bytes = Buffer.from([0, 255]);
     assert.deepEqual(parse(bytes, 'image/png'), bytes);
   });
 
   for (const type of ['application/json', 'text/plain', 'application/x-www-form-urlencoded']) {
-    it(`of ${type} that is not UTF-8 is refused`, () => {
+    it(`a body of ${type} that is not UTF-8 is rejected`, () => {
       for (const bytes of [[0xff], [0x22, 0xc3, 0x22], [0x22, 0xed, 0xa0, 0x80, 0x22], [0xc0, 0x80]]) {
         assert.equal(
           refusalOf(() => parse(Buffer.from(bytes), type)),
@@ -50,14 +50,14 @@ describe('a body', () => {
       }
     });
 
-    it(`of ${type} in another charset is refused`, () => {
+    it(`a body of ${type} in another charset is rejected`, () => {
       const sentence = refusalOf(() => parse('1', type, 'iso-8859-1'), 'unsupported_media_type');
       assert.equal(sentence, 'The charset of the body must be UTF-8.');
       assert.ok(['utf-8', 'utf8', 'us-ascii'].every((charset) => parse('1', type, charset) !== undefined));
     });
   }
 
-  it('of a form with a stray percent sign is refused', () => {
+  it('a form with a stray percent sign is rejected', () => {
     assert.match(
       refusalOf(() => parse('a=%zz', 'application/x-www-form-urlencoded')),
       /does not encode UTF-8/,
@@ -72,17 +72,17 @@ describe('JSON', () => {
     ['', 'The body is not valid JSON: it is empty at position 0 (line 1, column 1).'],
     ['{"n":1]', 'The body is not valid JSON: unexpected "]" at position 6 (line 1, column 7).'],
     ['{\n"n":\n', 'The body is not valid JSON: it ends too early at position 7 (line 3, column 1).'],
-    ['{"__proto__":{}}', 'The JSON has a member named "__proto__" at "", which is not taken.'],
-    ['{"a":[{"__proto__":1}]}', 'The JSON has a member named "__proto__" at "/a/0", which is not taken.'],
+    ['{"__proto__":{}}', 'The JSON has a member named "__proto__" at "", which is not allowed.'],
+    ['{"a":[{"__proto__":1}]}', 'The JSON has a member named "__proto__" at "/a/0", which is not allowed.'],
     [
       `{"${'x'.repeat(100_000)}":{"__proto__":1}}`,
-      `The JSON has a member named "__proto__" at "/${'x'.repeat(199)}…", which is not taken.`,
+      `The JSON has a member named "__proto__" at "/${'x'.repeat(199)}…", which is not allowed.`,
     ],
     [
       `{"${'x'.repeat(198)}😀":"\\ud800"}`,
       `The JSON has half of a surrogate pair at "/${'x'.repeat(198)}\ufffd…", which is not text.`,
     ],
-    ['{"\\u005f_proto__":1}', 'The JSON has a member named "__proto__" at "", which is not taken.'],
+    ['{"\\u005f_proto__":1}', 'The JSON has a member named "__proto__" at "", which is not allowed.'],
     ['["\\ud800"]', 'The JSON has half of a surrogate pair at "/0", which is not text.'],
     [
       '{"a/b":{"~":"\\udc00\\ud800"}}',
@@ -91,7 +91,7 @@ describe('JSON', () => {
     ['{"\\ud83d":1}', 'The JSON has half of a surrogate pair at "", which is not text.'],
   ];
   for (const [text, sentence] of refused) {
-    it(`${JSON.stringify(text.slice(0, 60))} is refused with where and why`, () =>
+    it(`the JSON ${JSON.stringify(text.slice(0, 60))} is rejected with position and reason`, () =>
       assert.equal(
         refusalOf(() => parseJson(text)),
         sentence,
@@ -109,11 +109,11 @@ describe('JSON', () => {
     ['{"constructor":{"prototype":1}}', { constructor: { prototype: 1 } }],
   ];
   for (const [text, value] of taken) {
-    it(`${text.length > 40 ? `${text.slice(0, 20)}…` : text} is taken`, () =>
+    it(`the JSON ${text.length > 40 ? `${text.slice(0, 20)}…` : text} is accepted`, () =>
       assert.deepEqual(parseJson(text), value));
   }
 
-  it(`may nest ${maxDepth} deep, and no deeper`, () => {
+  it(`JSON may nest ${maxDepth} levels deep, and no deeper`, () => {
     const nested = (depth: number) => `${'[{"a":'.repeat(depth / 2)}1${'}]'.repeat(depth / 2)}`;
     assert.ok(parseJson(nested(maxDepth)));
     assert.match(
@@ -126,12 +126,12 @@ describe('JSON', () => {
     );
   });
 
-  it('has no depth by brackets inside of strings', () => {
+  it('brackets inside strings do not count as nesting', () => {
     const text = JSON.stringify(['[{'.repeat(500), '\\"[['.repeat(500)]);
     assert.deepEqual(parseJson(text), JSON.parse(text));
   });
 
-  it('is read as JSON.parse reads it, whatever it is', () => {
+  it('any JSON is parsed as by JSON.parse', () => {
     fc.assert(
       fc.property(fc.jsonValue({ depthSize: 'large' }), (value) => {
         const text = JSON.stringify(value);
@@ -150,7 +150,7 @@ describe('JSON', () => {
     ['a megabyte of numbers and half of a surrogate pair', `[${'1,'.repeat(500_000)}"\\ud800"]`],
   ];
   for (const [what, text] of hostile) {
-    it(`of ${what} is refused within a second`, () => {
+    it(`JSON of ${what} is rejected within a second`, () => {
       const spent = cpuMsOf(() => refusalOf(() => parseJson(text)));
       assert.ok(spent < 1000, `${spent} ms`);
     });

@@ -68,7 +68,7 @@ async function openClient(port: number, localAddress: string): Promise<Client> {
 const ok = 'HTTP/1.1 200 OK';
 
 describe('a server whose places are all taken', () => {
-  it('closes the connection that has been idle longest for a new one', async (t) => {
+  it('a full server closes the connection that has been idle longest for a new one', async (t) => {
     const { open, refused } = await start(t, { maxConnections: 2 });
     const [first, second] = [await open(), await open()];
     assert.equal(await first.ask('/quick'), ok);
@@ -78,7 +78,7 @@ describe('a server whose places are all taken', () => {
     assert.deepEqual(refused, []);
   });
 
-  it('refuses a new connection while a request is under way on each of the others', async (t) => {
+  it('a full server refuses a new connection while all others have a request in flight', async (t) => {
     const { open, held, release, refused } = await start(t, { maxConnections: 2 });
     const busy = [await open(), await open()];
     const answers = busy.map((client) => client.ask('/held'));
@@ -90,7 +90,7 @@ describe('a server whose places are all taken', () => {
     assert.deepEqual(await Promise.all(answers), [ok, ok]);
   });
 
-  it('has a place again when a connection is closed', async (t) => {
+  it('a full server accepts a connection again after another one is closed', async (t) => {
     const { open, held, refused } = await start(t, { maxConnections: 1 });
     const first = await open();
     void first.ask('/held');
@@ -105,7 +105,7 @@ describe('a server whose places are all taken', () => {
 });
 
 describe('an address', () => {
-  it('is refused connections beyond its share, and others are not', async (t) => {
+  it('an address at its limit is refused further connections, and other addresses are not', async (t) => {
     const { open, refused } = await start(t, { maxConnections: 10, maxConnectionsPerAddress: 2 });
     const own = [await open('127.0.0.2'), await open('127.0.0.2')];
     assert.equal(await (await open('127.0.0.2')).ask('/quick'), 'closed');
@@ -114,7 +114,7 @@ describe('an address', () => {
     assert.deepEqual(refused, [{ refusal: 'address', address: '127.0.0.2' }]);
   });
 
-  it('gets its share back when its connections are closed', async (t) => {
+  it('an address may connect again after its connections are closed', async (t) => {
     const { open } = await start(t, { maxConnections: 10, maxConnectionsPerAddress: 1 });
     const first = await open('127.0.0.2');
     first.socket.destroy();
@@ -123,7 +123,7 @@ describe('an address', () => {
     while (answer !== ok) answer = await (await open('127.0.0.2')).ask('/quick');
   });
 
-  it('has no share where it is exempt', async (t) => {
+  it('an exempt address has no limit of its own', async (t) => {
     const isExemptAddress = (address: string) => address === '127.0.0.2';
     const { open } = await start(t, { maxConnections: 10, maxConnectionsPerAddress: 1, isExemptAddress });
     const clients = [await open('127.0.0.2'), await open('127.0.0.2'), await open('127.0.0.2')];

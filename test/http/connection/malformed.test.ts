@@ -163,7 +163,7 @@ describe('a refusal of a HEAD request has no body (RFC 9110, section 9.3.2):', (
     });
   }
 
-  it('behind another request, with a body between them', async (t) => {
+  it('a rejected HEAD after a request with a body gets a response without a body', async (t) => {
     const server = await start(t);
     const first = `${post}Content-Length: 2\r\n\r\n{}`;
     const received = await server.raw(`${first}HEAD / HTTP/1.1\r\nHost : x\r\n\r\n`);
@@ -173,7 +173,7 @@ describe('a refusal of a HEAD request has no body (RFC 9110, section 9.3.2):', (
     );
   });
 
-  it('in a packet of its own, when what came before cannot be seen any more', async (t) => {
+  it('a rejected HEAD in a later packet gets a response without a body', async (t) => {
     const server = await start(t);
     const socket = connect(server.port, '127.0.0.1', () => {
       socket.write('HEAD / HTTP/1.1\r\nHost: x\r\n');
@@ -219,7 +219,7 @@ describe('a target that is too long is 414, and a head that is too long for its 
 });
 
 describe('CONNECT', () => {
-  it('goes through the pipeline like every other request, and its connection ends', async (t) => {
+  it('CONNECT passes the pipeline like every request, and its connection is closed', async (t) => {
     const seen: string[] = [];
     const watch: Layer = {
       name: 'watch',
@@ -243,7 +243,7 @@ describe('CONNECT', () => {
 });
 
 describe('what never becomes a request', () => {
-  it('is reported with the reason, the status of the answer and the address of the peer', async (t) => {
+  it('malformed input is reported with the reason, the status of the response and the address of the peer', async (t) => {
     const server = await start(t);
     await server.raw('BREW / HTTP/1.1\r\nHost: x\r\n\r\n');
     const report = {
@@ -260,7 +260,7 @@ describe('what never becomes a request', () => {
     ['headers that stop in the middle', `${get}X-Slow: `],
     ['a request line that stops in the middle', 'GET /'],
   ] as const) {
-    it(`because it does not come: ${what} is 408 in time`, async (t) => {
+    it(`input that does not arrive is 408 in time: ${what}`, async (t) => {
       const server = await start(t);
       const startedAt = performance.now();
       const [answer, ...more] = parseResponses(await server.raw(bytes));
@@ -269,13 +269,13 @@ describe('what never becomes a request', () => {
     });
   }
 
-  it('because its body does not come is 408 when nobody else gave up on it before', async (t) => {
+  it('a body that does not arrive is 408 if no reader has given up before', async (t) => {
     const server = await start(t);
     const [answer, ...more] = parseResponses(await server.raw(`${post}Content-Length: 10\r\n\r\n{`));
     assert.deepEqual([answer?.status, answer?.headers.connection, more], [408, 'close', []]);
   });
 
-  it('behind a request leaves that request its answer', async (t) => {
+  it('malformed input after a request does not prevent the response to that request', async (t) => {
     const server = await start(t);
     for (const behind of [
       'GET / HTTP/1.1\r\nHost : x\r\n\r\n',
@@ -292,7 +292,7 @@ describe('what never becomes a request', () => {
     }
   });
 
-  it('behind several requests waits for all of their answers', async (t) => {
+  it('malformed input after several requests waits for all of their responses', async (t) => {
     const second = createDeferred();
     const server = await mustStartServer(t, {
       routes: [
@@ -315,7 +315,7 @@ describe('what never becomes a request', () => {
     );
   });
 
-  it('behind Connection: close is not answered at all', async (t) => {
+  it('malformed input after Connection: close gets no response', async (t) => {
     const server = await start(t);
     held = createDeferred();
     const answers = server.raw(`GET /held HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n${get}\r\n`);
@@ -327,7 +327,7 @@ describe('what never becomes a request', () => {
     );
   });
 
-  it('and goes on for megabytes does not keep its sender from reading the answer', async (t) => {
+  it('a client that sends megabytes of malformed input can still read the response', async (t) => {
     const server = await start(t);
     const chunks = Array.from({ length: 40 }, () => '\x00'.repeat(100_000));
     assert.deepEqual(
@@ -336,7 +336,7 @@ describe('what never becomes a request', () => {
     );
   });
 
-  it('because its client ends in the middle is 400, if that client still listens', async (t) => {
+  it('a message that its client ends in the middle is 400, if the client still reads', async (t) => {
     const server = await start(t);
     const received = await new Promise<string>((resolve, reject) => {
       const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });

@@ -9,10 +9,10 @@ import {
 } from '../../../src/http/headers/conditional.ts';
 
 describe('an entity tag', () => {
-  it('of a version is strong and quoted, and names the row', () =>
+  it('the tag of a version is strong and quoted, and contains the id of the row', () =>
     assert.equal(versionTag(12, 7), '"12.v7"'));
 
-  it('of a compressed answer names its coding', () => {
+  it('the tag of a compressed response contains its coding', () => {
     assert.equal(codedTag('"v7"', 'gzip'), '"v7-gzip"');
     assert.equal(codedTag('W/"v7"', 'br'), 'W/"v7-br"');
   });
@@ -40,15 +40,15 @@ describe('an entity tag', () => {
     ['"A"', '"a"', false, false],
   ];
   for (const [field, tag, strongly, weakly] of table) {
-    it(`${field || '(nothing)'} ${strongly ? 'matches' : 'does not match'} ${tag} strongly`, () => {
+    it(`the field ${field || '(empty)'} ${strongly ? 'matches' : 'does not match'} ${tag} strongly`, () => {
       assert.equal(matchesStrongly(field, tag), strongly);
     });
-    it(`${field || '(nothing)'} ${weakly ? 'matches' : 'does not match'} ${tag} weakly`, () => {
+    it(`the field ${field || '(empty)'} ${weakly ? 'matches' : 'does not match'} ${tag} weakly`, () => {
       assert.equal(matchesWeakly(field, tag), weakly);
     });
   }
 
-  it('is looked for in the first hundred of a field', () => {
+  it('only the first hundred tags of a field are compared', () => {
     const field = [...Array.from({ length: 100 }, (_, index) => `"x${index}"`), '"v1"'].join(', ');
     assert.equal(matchesWeakly(field, '"x99"'), true);
     assert.equal(matchesWeakly(field, '"v1"'), false);
@@ -66,7 +66,7 @@ describe('If-Modified-Since', () => {
     ['', false],
   ];
   for (const [field, unmodified] of table) {
-    it(`"${field}" is ${unmodified ? '' : 'not '}fulfilled by what was modified at ${modified}`, () => {
+    it(`a resource modified at ${modified} is ${unmodified ? '' : 'not '}unmodified since "${field}"`, () => {
       assert.equal(isUnmodifiedSince(field, modified), unmodified);
     });
   }

@@ -42,7 +42,7 @@ describe('a cookie of this host', () => {
     it(`is not read from ${what}`, () => assert.equal(read(header), undefined));
   }
 
-  it('is read in time that grows no faster than the header, which may be all spaces', () => {
+  it('reading a cookie takes time linear in the header, even if it is all spaces', () => {
     const spaces = ' '.repeat(200_000);
     const start = performance.now();
     for (const header of [`__Host-refresh=a${spaces}b`, `${spaces}x${spaces}x`, '; '.repeat(100_000)]) {
@@ -51,21 +51,21 @@ describe('a cookie of this host', () => {
     assert.ok(performance.now() - start < 2000);
   });
 
-  it('is kept to this host, to HTTPS, away from scripts and from foreign pages', () => {
+  it('a written cookie is limited to this host and HTTPS, and hidden from scripts and other sites', () => {
     assert.equal(
       writeHostCookie('refresh', 'srt_abc', 86_400.9),
       '__Host-refresh=srt_abc; Path=/; Max-Age=86400; Secure; HttpOnly; SameSite=Strict',
     );
   });
 
-  it('is taken away under the same name and attributes', () => {
+  it('a cookie is deleted with the same name and attributes', () => {
     assert.equal(
       clearHostCookie('refresh'),
       '__Host-refresh=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict',
     );
   });
 
-  it('cannot have a name or a value that adds attributes or headers', () => {
+  it('a name or value that would add attributes or headers is rejected', () => {
     for (const bad of ['a;b', 'a b', 'a\r\nb', 'a"b', 'a,b', 'é', 'a\\b']) {
       assert.throws(() => writeHostCookie('refresh', bad, 1), RangeError, bad);
       assert.throws(() => writeHostCookie(bad, 'value', 1), RangeError, bad);
@@ -73,7 +73,7 @@ describe('a cookie of this host', () => {
     assert.throws(() => writeHostCookie('', 'value', 1), RangeError);
   });
 
-  it('comes back as it was written, among any other cookies', () => {
+  it('a written cookie is read back unchanged among any other cookies', () => {
     const value = fc.stringMatching(/^[A-Za-z0-9_-]{0,100}$/);
     const others = fc.array(fc.stringMatching(/^[a-z]{1,5}=[^;_]{0,20}$/), { maxLength: 5 });
     fc.assert(

@@ -59,7 +59,7 @@ describe('a request that acts on a cookie', () => {
   for (const row of taken) it(`is taken from ${row[0]}`, () => run(row));
 
   for (const row of refused) {
-    it(`is refused from ${row[0]}`, () => {
+    it(`a cookie request is rejected from ${row[0]}`, () => {
       assert.throws(
         () => run(row),
         (error) => error instanceof AppError && error.code === 'cross_origin_refused',
@@ -67,7 +67,7 @@ describe('a request that acts on a cookie', () => {
     });
   }
 
-  it('is not taken from everywhere because anybody may read the open answers', () => {
+  it('the wildcard of CORS does not make every origin trusted', () => {
     const open = createCrossOriginCheck(['*']);
     const headers = { host, 'sec-fetch-site': 'cross-site', origin: '*' };
     assert.throws(() => open(makeContext({ headers })), AppError);

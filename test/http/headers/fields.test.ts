@@ -17,7 +17,7 @@ describe('a text field', () => {
     ['a\0b', 'Remove the characters that are not text: NUL, or half of a surrogate pair.'],
     ['\ud83e', 'Remove the characters that are not text: NUL, or half of a surrogate pair.'],
   ] as const) {
-    it(`refuses ${JSON.stringify(value)} and says what to do`, () => {
+    it(`a text field rejects ${JSON.stringify(value)} with advice`, () => {
       assert.equal(name.safeParse(value).error?.issues[0]?.message, message);
     });
   }
@@ -38,11 +38,11 @@ it('a text is shown in responses with its description and length, and without it
 });
 
 describe('a timestamp', () => {
-  it('leaves as text in UTC, to the millisecond', () => {
+  it('a timestamp is serialised in UTC with milliseconds', () => {
     assert.equal(timestamp.parse(new Date(1_700_000_000_123)), '2023-11-14T22:13:20.123Z');
   });
 
-  it('is a date-time in the document', () => {
+  it('a timestamp is a date-time in the document', () => {
     const { type, format } = z.toJSONSchema(timestamp, { io: 'output' });
     assert.deepEqual({ type, format }, { type: 'string', format: 'date-time' });
   });
@@ -51,25 +51,25 @@ describe('a timestamp', () => {
 describe('a patch', () => {
   const patch = patchOf({ title: text({ min: 1, max: 10 }), count: z.int() });
 
-  it('takes any of the fields', () => {
+  it('a patch accepts any of the fields', () => {
     assert.deepEqual(patch.parse({ title: 'a' }), { title: 'a' });
     assert.deepEqual(patch.parse({ title: 'a', count: 1 }), { title: 'a', count: 1 });
   });
 
-  it('refuses to be empty, and blames only an unknown field where there is one', () => {
+  it('a patch rejects an empty body, and for an unknown field reports only that field', () => {
     const complaints = (value: unknown) => patch.safeParse(value).error?.issues.map(({ code }) => code);
     assert.deepEqual(complaints({}), ['custom']);
     assert.deepEqual(complaints({ other: 1 }), ['unrecognized_keys']);
     assert.deepEqual(complaints({ title: null }), ['invalid_type']);
   });
 
-  it('does not count a field that changes nothing itself', () => {
+  it('a patch does not count a field that changes nothing itself', () => {
     const guarded = patchOf({ title: text({ min: 1, max: 10 }), password: z.string() }, ['password']);
     assert.equal(guarded.safeParse({ password: 'secret' }).error?.issues[0]?.code, 'custom');
     assert.deepEqual(guarded.parse({ title: 'a', password: 'secret' }), { title: 'a', password: 'secret' });
   });
 
-  it('has at least one property in the document', () => {
+  it('a patch has at least one property in the document', () => {
     const { minProperties, required } = z.toJSONSchema(patch, { io: 'input' });
     assert.deepEqual({ minProperties, required }, { minProperties: 1, required: undefined });
   });

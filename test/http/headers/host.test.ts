@@ -59,7 +59,7 @@ describe('the name in a Host field', () => {
   for (const [host, name] of table) it(`of "${host}" is "${name}"`, () => assert.equal(hostName(host), name));
 });
 
-it('a set of hosts finds a pattern in whatever spelling it was written', () => {
+it('a set of hosts matches a pattern in every spelling', () => {
   const has = createHostSet(['Example.org.', '*.Example.com', '2001:DB8:0::1']);
   for (const host of ['example.org', 'a.example.com', '[2001:db8::1]:80'])
     assert.ok(has(hostName(host)), host);

@@ -20,7 +20,7 @@ describe('a Content-Type', () => {
     ['text/html<script>', undefined],
   ];
   for (const [header, type, charset] of table) {
-    it(`"${header}" is ${type ?? 'none'}${charset === undefined ? '' : ` in ${charset}`}`, () => {
+    it(`the Content-Type "${header}" is ${type ?? 'invalid'}${charset === undefined ? '' : ` in ${charset}`}`, () => {
       assert.deepEqual(parseMediaType(header), type === undefined ? undefined : { type, charset });
     });
   }

@@ -30,7 +30,7 @@ describe('of br and gzip, in this order, an Accept-Encoding of', () => {
     [',,;;q=', undefined],
   ];
   for (const [header, coding] of table) {
-    it(`${header === undefined ? 'none' : `"${header}"`} chooses ${coding ?? 'no coding'}`, () => {
+    it(`the Accept-Encoding ${header === undefined ? '(none)' : `"${header}"`} selects ${coding ?? 'no coding'}`, () => {
       assert.equal(preferredEncoding(header, ['br', 'gzip']), coding);
       assert.equal(preferredEncoding(header, ['br', 'gzip']), coding, 'the second time too');
     });

@@ -25,7 +25,7 @@ const shown = (...standings: Standing[]) => {
 };
 
 describe('RateLimit', () => {
-  it('shows the standing with the least remaining, whatever the order', () => {
+  it('RateLimit shows the quota with the fewest remaining requests, whatever the order', () => {
     const [a, b, c] = [standing('a', 12), standing('b', 9), standing('c', 100)];
     for (const order of [
       [a, b, c],
@@ -36,11 +36,11 @@ describe('RateLimit', () => {
     }
   });
 
-  it('shows the outer of two that have the same left', () => {
+  it('RateLimit shows the outer one of two quotas with the same number left', () => {
     assert.equal(shown(standing('outer', 3), standing('inner', 3)), '"outer";r=3;t=5');
   });
 
-  it('shows what refuses, also when another has nothing left either', () => {
+  it('RateLimit shows the quota that rejects the request, even if another one is also exhausted', () => {
     const refusal = standing('inner', 0, { allowed: false, resetMs: 9001 });
     assert.equal(shown(standing('outer', 0), refusal), '"inner";r=0;t=10');
   });
@@ -59,7 +59,7 @@ it('RateLimit-Policy lists the quotas of all layers', () => {
   assert.equal(headers['ratelimit-policy'], '"minute";q=70;w=60, "login";q=5;w=1, "user";q=9;w=60');
 });
 
-it('a refusal asks to wait for whole seconds, one at least', () => {
+it('Retry-After of a 429 is in whole seconds, at least one', () => {
   const waits = [0, 1, 1000, 1001].map(
     (resetMs) => overQuotaError(standing('a', 0, { resetMs }), 'x').headers?.['retry-after'],
   );
