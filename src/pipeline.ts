@@ -46,11 +46,11 @@ export interface PipelineParts {
 
 /** A layer with its description for the documentation (docs/pipeline.md). */
 export interface AppLayer extends Layer {
-  /** What it does, in a few words. */
+  /** The purpose of the layer, in a few words. */
   readonly purpose: string;
   /** The statuses with which the layer itself may end a request. */
   readonly ends: string;
-  /** What the layer depends on. */
+  /** The dependencies of the layer. */
   readonly needs: string;
   /** Whether the settings enable it. */
   readonly enabled: boolean;

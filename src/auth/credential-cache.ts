@@ -37,7 +37,7 @@ export interface CredentialCache<Principal> {
    */
   getNow(credential: string): Promise<Principal>;
   /** Removes every credential of the matching principals from the cache. */
-  forget(isMeant: (principal: Principal) => boolean): void;
+  forget(matches: (principal: Principal) => boolean): void;
 }
 
 export interface CredentialCacheOptions<Principal> {
@@ -90,8 +90,8 @@ export function createCredentialCache<Principal>(
       }
     },
 
-    forget(isMeant) {
-      for (const [credential, { principal }] of known) if (isMeant(principal)) known.delete(credential);
+    forget(matches) {
+      for (const [credential, { principal }] of known) if (matches(principal)) known.delete(credential);
       // The principals of look-ups in progress are not known yet, so all of them are dropped.
       lookUps.clear();
     },

@@ -57,7 +57,7 @@ interface Parameters {
   readonly p: number;
 }
 
-const usualCost = 17;
+const defaultCost = 17;
 const blocks = { r: 8, p: 1 };
 const saltBytes = 16;
 const keyBytes = 32;
@@ -70,12 +70,12 @@ const maxParameters: Parameters = { ln: 20, r: 16, p: 4 };
  * matches, because its key is random instead of derived.
  */
 export function unusableHash(): string {
-  return formatHash({ ...blocks, ln: usualCost }, randomBytes(saltBytes), randomBytes(keyBytes));
+  return formatHash({ ...blocks, ln: defaultCost }, randomBytes(saltBytes), randomBytes(keyBytes));
 }
 
 /** Creates a hasher. Use one per process, because its bounds are per hasher. */
 export function createPasswordHasher({
-  cost = usualCost,
+  cost = defaultCost,
   concurrency = 2,
   maxWaiting = 50,
 }: PasswordHasherOptions = {}): PasswordHasher {

@@ -3,7 +3,7 @@
  * of a user. Handlers and layers get the principal, never the credential.
  */
 
-/** The roles of users. An admin is allowed to do what ownership alone would not permit. */
+/** The roles of users. An admin may act on the resources of every user. */
 export const roles = ['user', 'admin'] as const;
 export type Role = (typeof roles)[number];
 
@@ -37,7 +37,7 @@ export interface ApiKeyPrincipal extends Caller {
 
 export type Principal = SessionPrincipal | ApiKeyPrincipal;
 
-/** Whether somebody may act for a user: the user, and every admin. */
+/** Returns whether the caller may act on behalf of a user: the user itself and every admin may. */
 export function mayActFor(caller: Principal, userId: number): boolean {
   return caller.userId === userId || caller.role === 'admin';
 }

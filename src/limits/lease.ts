@@ -13,7 +13,7 @@
  *              --  settle lease 1: 42 spent ------>   42 in the log, 18 free again
  *
  * While a worker waits for the answer for a client, further requests of that client wait for the same answer and are served
- * from its lease. If the answer has no lease, or one that is small compared to the number of waiting requests, each of them
+ * from its lease. If the answer has no lease, or a lease that is small compared to the number of waiting requests, each of them
  * asks separately.
  *
  * The states of a lease in the primary:

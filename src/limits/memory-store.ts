@@ -3,7 +3,7 @@
  * that fills one limit does not reset the counts of another.
  *
  * A limit is found by object identity, because its owner creates it once; an unknown object is compared by content. The
- * number of limits is bounded: one limit too many drops the one that was defined the longest time ago.
+ * number of limits is bounded: one limit too many drops the limit with the oldest definition.
  */
 
 import type { Decision } from '../resilience/sliding-window.ts';

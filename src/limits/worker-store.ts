@@ -100,11 +100,11 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
     const known = clients.get(key);
     if (known === undefined) return ask({ limit, clients, key }, true);
     if (known.kind === 'asked' && !isDown) return waitFor(known);
-    return decideHere(known) ?? ask({ limit, clients, key }, true);
+    return decideLocally(known) ?? ask({ limit, clients, key }, true);
   }
 
   /** Returns the decision if the worker can make it alone; undefined if it must ask. */
-  function decideHere(known: Asked | Leased | Refused): Decision | undefined {
+  function decideLocally(known: Asked | Leased | Refused): Decision | undefined {
     if (known.kind === 'asked') return undefined;
     const at = Math.floor(now());
     const { policy } = known;
@@ -178,7 +178,7 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
     try {
       const known = place.clients.get(place.key);
       if (known?.kind === 'asked') known.waiting.push({ resolve, reject });
-      else resolve((known && decideHere(known)) ?? ask(place, isShared));
+      else resolve((known && decideLocally(known)) ?? ask(place, isShared));
     } catch (error) {
       reject(error);
     }
@@ -216,7 +216,7 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
     });
   }
 
-  function giveUpLate(time: number): void {
+  function timeOutQuestions(time: number): void {
     for (const [id, asked] of questions) {
       if (asked.askedAt + deadlineMs > time) return;
       isDown = true;
@@ -237,7 +237,7 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
     // After this process was blocked, answers may be unread: they are read before the next sweep.
     const wasBlocked = time - sweptAt > deadlineMs / 2;
     sweptAt = time;
-    if (!wasBlocked) giveUpLate(time);
+    if (!wasBlocked) timeOutQuestions(time);
     for (const leased of leases.values()) {
       // Leases are in the order of their grant. One with a short window may expire before an older one; it ends a little later.
       if (leased.expiresAt > time) break;

@@ -63,7 +63,7 @@ export function authenticate({ log, authenticator, realm, apiKeyHeader }: Authen
   }
 
   /** Converts a refused credential to the error for the client. Errors of the database pass unchanged. */
-  function explain(ctx: Context, { kind }: Credential, error: unknown): unknown {
+  function toClientError(ctx: Context, { kind }: Credential, error: unknown): unknown {
     if (!(error instanceof RefusedCredential)) return error;
     const { reason, message } = error;
     const challenge = kind === 'bearer' ? bearerChallenge(realm, { description: message }) : plainChallenge;
@@ -76,12 +76,12 @@ export function authenticate({ log, authenticator, realm, apiKeyHeader }: Authen
   }
 
   return function authenticate(ctx, next) {
-    const credential = isLeftOut(ctx) ? undefined : readCredential(ctx);
+    const credential = isSkipped(ctx) ? undefined : readCredential(ctx);
     if (credential === undefined) return next(ctx);
     ctx.identify = () => authenticator.identify(credential);
     ctx.identifyNow = () =>
       authenticator.identifyNow(credential).catch((error: unknown) => {
-        throw explain(ctx, credential, error);
+        throw toClientError(ctx, credential, error);
       });
     return after(
       authenticator.identify(credential),
@@ -90,13 +90,13 @@ export function authenticate({ log, authenticator, realm, apiKeyHeader }: Authen
         return next(ctx);
       },
       (error: unknown) => {
-        throw explain(ctx, credential, error);
+        throw toClientError(ctx, credential, error);
       },
     );
   };
 }
 
-function isLeftOut(ctx: Context): boolean {
+function isSkipped(ctx: Context): boolean {
   if (ctx.match.kind !== 'found') return false;
   const { auth } = ctx.match.value.route;
   return auth === 'own' || (auth === 'none' && ctx.isProbe);

@@ -4,7 +4,7 @@
  * of a user, so no client can use up the quota of another user. A flood of invalid credentials is limited by address only
  * (rate-limit.ts), which this layer does not replace.
  *
- * All quotas must allow the request. They are checked in sequence, and the first one that is exceeded rejects it: first the
+ * All quotas must allow the request. They are checked in sequence, and the first exceeded quota rejects it: first the
  * quotas of the route in the order of their declaration, because they are the strictest, then the quota of the user. So a
  * request rejected by the route costs no permit of the user. If the quota of the user rejects afterwards, the permit of the
  * route stays spent: the layer may allow too few requests, never too many.

@@ -30,13 +30,13 @@ const compressStream = { br: () => createBrotliCompress(brotliOptions), gzip: ()
  */
 export function compression({ minBytes }: CompressionOptions): Middleware {
   return function compression(ctx, next) {
-    return after(next(ctx), () => code(ctx, minBytes));
+    return after(next(ctx), () => compressReply(ctx, minBytes));
   };
 }
 
-function code(ctx: Context, minBytes: number): Done {
+function compressReply(ctx: Context, minBytes: number): Done {
   const { payload, headers, status } = ctx;
-  if (payload === undefined || !isWorthIt(ctx, minBytes)) return undefined;
+  if (payload === undefined || !isCompressible(ctx, minBytes)) return undefined;
   ctx.vary('Accept-Encoding');
   const accepted = ctx.request.headers['accept-encoding'];
   const coding = preferredEncoding(typeof accepted === 'string' ? accepted : undefined, codings);
@@ -58,7 +58,7 @@ function code(ctx: Context, minBytes: number): Done {
   });
 }
 
-function isWorthIt({ payload, headers, status }: Context, minBytes: number): boolean {
+function isCompressible({ payload, headers, status }: Context, minBytes: number): boolean {
   const type = headers['content-type'];
   if (status === 206 || headers['content-encoding'] !== undefined) return false;
   if (typeof type !== 'string' || !compressible.test(type) || type.startsWith('text/event-stream'))

@@ -57,7 +57,7 @@ function apply(ctx: Context): undefined {
   ) {
     headers.etag = `"${hash('sha1', payload, 'base64').slice(0, 27)}"`;
   }
-  if (!isWanted(ctx)) {
+  if (!meetsPreconditions(ctx)) {
     if (payload instanceof Readable) payload.destroy();
     throw new AppError(
       'precondition_failed',
@@ -65,10 +65,10 @@ function apply(ctx: Context): undefined {
     );
   }
   // Keep the payload: the outer layers compute the same headers for a 304. It is not sent.
-  if (isFresh(ctx)) ctx.status = 304;
+  if (isNotModified(ctx)) ctx.status = 304;
 }
 
-function isWanted({ request, headers }: Context): boolean {
+function meetsPreconditions({ request, headers }: Context): boolean {
   const match = request.headers['if-match'];
   if (match !== undefined)
     return typeof headers.etag === 'string' ? matchesStrongly(match, headers.etag) : isAny(match);
@@ -79,7 +79,7 @@ function isWanted({ request, headers }: Context): boolean {
   return isUnmodifiedSince(since, modified);
 }
 
-function isFresh({ request, headers }: Context): boolean {
+function isNotModified({ request, headers }: Context): boolean {
   const noneMatch = request.headers['if-none-match'];
   if (noneMatch !== undefined)
     return typeof headers.etag === 'string' ? matchesWeakly(noneMatch, headers.etag) : isAny(noneMatch);

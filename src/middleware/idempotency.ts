@@ -61,11 +61,11 @@ export function idempotency({ store, log }: IdempotencyOptions): Middleware {
     }
     // Already read, unless the layer content-validation is disabled.
     const isRead = ctx.rawBody !== undefined || ctx.bodyState === 'absent';
-    if (isRead) return answerOnce(ctx, next, key);
-    return receiveBody(ctx, match.value.bodyLimits, layer).then(() => answerOnce(ctx, next, key));
+    if (isRead) return executeOnce(ctx, next, key);
+    return receiveBody(ctx, match.value.bodyLimits, layer).then(() => executeOnce(ctx, next, key));
   };
 
-  async function answerOnce(ctx: Context, next: Next, key: string): Promise<void> {
+  async function executeOnce(ctx: Context, next: Next, key: string): Promise<void> {
     const claim = claimOf(ctx, key);
     // Assumed until `begin` reports otherwise: a failed `begin` may have claimed the key.
     let holdsKey = true;
@@ -78,7 +78,7 @@ export function idempotency({ store, log }: IdempotencyOptions): Middleware {
       const recorder = createRecorder(claim);
       ctx.recorder = recorder;
       await next(ctx);
-      holdsKey = !isKept(ctx, recorder);
+      holdsKey = !isStored(ctx, recorder);
     } finally {
       if (holdsKey) await release(claim);
     }
@@ -139,7 +139,7 @@ function claimOf({ method, target, request, rawBody, principal }: Context, key: 
 }
 
 /** Returns whether the response was stored. Throws if the handler succeeded without storing it. */
-function isKept(ctx: Context, { recorded }: ReplyRecorder): boolean {
+function isStored(ctx: Context, { recorded }: ReplyRecorder): boolean {
   if (ctx.aborted || ctx.status >= 400) return false;
   if (recorded !== undefined) return true;
   throw new Error(

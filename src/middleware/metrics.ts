@@ -84,7 +84,7 @@ export function countRequests(metrics: Metrics): Middleware {
     series.responseSize.observe(bytes);
   }
 
-  function answered(ctx: Context): undefined {
+  function countResponse(ctx: Context): undefined {
     const { payload } = ctx;
     if (isWithoutBody(ctx)) count(ctx, 0);
     else if (payload instanceof Readable && !ctx.response.closed) countWhenSent(ctx, payload);
@@ -102,7 +102,7 @@ export function countRequests(metrics: Metrics): Middleware {
   }
 
   return function metrics(ctx, next) {
-    return after(next(ctx), () => answered(ctx));
+    return after(next(ctx), () => countResponse(ctx));
   };
 }
 

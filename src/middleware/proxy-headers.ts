@@ -36,9 +36,9 @@ export function proxyHeaders({ log, trusted }: ProxyHeadersOptions): Middleware 
 
   return function proxyHeaders(ctx, next) {
     const { headers } = ctx.request;
-    const forwarded = one(headers.forwarded);
-    const forwardedFor = one(headers['x-forwarded-for']);
-    const forwardedProto = one(headers['x-forwarded-proto']);
+    const forwarded = joinFields(headers.forwarded);
+    const forwardedFor = joinFields(headers['x-forwarded-for']);
+    const forwardedProto = joinFields(headers['x-forwarded-proto']);
     if (forwarded === undefined && forwardedFor === undefined && forwardedProto === undefined)
       return next(ctx);
 
@@ -55,7 +55,7 @@ export function proxyHeaders({ log, trusted }: ProxyHeadersOptions): Middleware 
     }
     const hops =
       forwarded === undefined || forwardedFor !== undefined
-        ? legacyHops(forwardedFor, forwardedProto, one(headers['x-forwarded-host']))
+        ? legacyHops(forwardedFor, forwardedProto, joinFields(headers['x-forwarded-host']))
         : parseForwarded(forwarded);
     applyHops(ctx, hops, isTrusted);
     return next(ctx);
@@ -92,9 +92,9 @@ function legacyHops(
   proto: string | undefined,
   host: string | undefined,
 ): Hop[] {
-  const protos = list(proto);
-  const hosts = list(host);
-  const entries = addresses === undefined ? [''] : list(addresses);
+  const protos = splitList(proto);
+  const hosts = splitList(host);
+  const entries = addresses === undefined ? [''] : splitList(addresses);
   const fromRight = (values: string[], index: number) =>
     values.length === 1
       ? index === entries.length - 1
@@ -158,10 +158,10 @@ function withoutPort(text: string): string {
   return /^([^:]+):(?:\d{1,5}|_[\w.-]+)$/.exec(address)?.[1] ?? address;
 }
 
-function list(header: string | undefined): string[] {
+function splitList(header: string | undefined): string[] {
   return header === undefined ? [] : header.split(',').map((each) => each.trim());
 }
 
-function one(header: string | string[] | undefined): string | undefined {
+function joinFields(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' ? header : header?.join(', ');
 }

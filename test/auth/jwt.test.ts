@@ -204,8 +204,16 @@ describe('invalid options of a JWT', () => {
       { secrets: ['x'.repeat(31)] },
       /HS256 must have at least 32 bytes/,
     ],
-    ['with one of 47 for HS384', { algorithm: 'HS384', secrets: ['x'.repeat(47)] }, /HS384 .* 48 bytes/],
-    ['with one of 63 for HS512', { algorithm: 'HS512', secrets: ['x'.repeat(63)] }, /HS512 .* 64 bytes/],
+    [
+      'with a secret of 47 bytes for HS384',
+      { algorithm: 'HS384', secrets: ['x'.repeat(47)] },
+      /HS384 .* 48 bytes/,
+    ],
+    [
+      'with a secret of 63 bytes for HS512',
+      { algorithm: 'HS512', secrets: ['x'.repeat(63)] },
+      /HS512 .* 64 bytes/,
+    ],
     ['with a second secret that is short', { secrets: [jwtSecret, 'short'] }, /at least 32 bytes/],
     ['without an issuer', { issuer: '' }, /issuer/],
     ['without an audience', { audience: '' }, /audience/],

@@ -12,9 +12,9 @@ test('all processes of a host read the same time', () => {
   const sentAt = now();
   const args = ['--import', 'tsx', '--input-type=module', '--eval', program];
   const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
-  const told = Number(stdout);
+  const reportedAt = Number(stdout);
   assert.equal(stderr, '');
-  assert.ok(sentAt < told && told < now(), `${sentAt} < ${told}`);
+  assert.ok(sentAt < reportedAt && reportedAt < now(), `${sentAt} < ${reportedAt}`);
 });
 
 test('two clocks created at different times differ by less than a millisecond', () => {

@@ -54,10 +54,10 @@ it('a worker that stops settles its leases', async (t) => {
 it('with onFailure closed, requests that the primary does not answer get 503, and are counted and logged', async (t) => {
   const { store, captured, metrics } = start(t, () => {});
   const refusal = Promise.resolve(store.take(limit, 'client')).then(
-    () => assert.fail('It was let in.'),
+    () => assert.fail('The request was allowed.'),
     (error: unknown) => error,
   );
-  await eventually('the log says so', () => captured.of('rate_limit.store_failed').length === 1);
+  await eventually('the failure is logged', () => captured.of('rate_limit.store_failed').length === 1);
   const error = await refusal;
   assert.ok(error instanceof AppError);
   assert.deepEqual([error.code, error.headers], ['not_ready', { 'retry-after': '1' }]);
