@@ -42,7 +42,7 @@ import type { Identity } from './identity/identity.ts';
 export interface Feature {
   /** The name of its folder. */
   readonly name: string;
-  /** The sections of the API document in which its routes stand. */
+  /** The sections of the OpenAPI document for its routes. */
   readonly tags?: readonly Described<string>[];
   /** The permissions that its routes ask of API keys. */
   readonly scopes?: readonly Described<Scope>[];

@@ -35,7 +35,7 @@ export function assertVersion(
   if (condition(version)) return;
   throw new AppError(
     'precondition_failed',
-    `The ${noun} is not in the state that If-Match or If-None-Match asks for: read it again, and repeat with its ETag.`,
+    `The ${noun} has another version than If-Match or If-None-Match requires: read it again, and repeat the request with its ETag.`,
   );
 }
 

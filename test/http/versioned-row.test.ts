@@ -16,7 +16,7 @@ it('a version that the caller does not want changed is refused with 412', () => 
   assertVersion(row, (version) => version === 3, 'note');
   assert.throws(() => assertVersion(row, (version) => version === 2, 'note'), {
     code: 'precondition_failed',
-    message: /^The note is not in the state that If-Match or If-None-Match asks for/,
+    message: /^The note has another version than If-Match or If-None-Match requires/,
   });
 });
 

@@ -124,7 +124,7 @@ function assertVersion({ version }: ${type}, condition: VersionCondition): void 
   if (condition(version)) return;
   throw new AppError(
     'precondition_failed',
-    'The ${one} is not in the state that If-Match or If-None-Match asks for: read it again, and repeat with its ETag.',
+    'The ${one} has another version than If-Match or If-None-Match requires: read it again, and repeat the request with its ETag.',
   );
 }
 

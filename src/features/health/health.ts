@@ -1,14 +1,14 @@
 /**
- * Is this server well? Three questions, because three answers follow from them:
+ * The health of this server, in three probes with different consequences:
  *
- * - alive: does the process answer? If not, it is restarted. Nothing outside of the process is asked, or an outage of
- *   the database would restart every server.
- * - ready: should it get traffic now? If not, the balancer leaves it out until it is. Every check runs, at the same
- *   time, each with its own deadline; a required one that fails makes the answer `fail`.
- * - started: has it been ready once? Until then the other two are not asked.
+ * - alive: the process answers. If it does not, the platform restarts it. This probe checks nothing outside of the process,
+ *   because an outage of the database must not restart every server.
+ * - ready: the server can handle traffic now. If it cannot, the balancer skips it. All checks run concurrently, each with
+ *   its own deadline; a failed required check makes the status `fail`.
+ * - started: the server has been ready once. Until then, the platform does not use the other two probes.
  *
- * A check is a function that rejects when something is wrong. The status of a check is `pass`, `fail`, or `disabled`
- * when the settings do not ask for it.
+ * A check is a function that rejects when something is wrong. Its status is `pass`, `fail`, or `disabled` if the settings
+ * do not enable it.
  */
 
 import { AsyncResource } from 'node:async_hooks';
@@ -17,11 +17,11 @@ import { AppError } from '../../errors.ts';
 import type { Logger } from '../../observability/logger.ts';
 
 export interface HealthCheck {
-  /** The name in the answer, in snake_case. */
+  /** The name in the response, in snake_case. */
   readonly name: string;
-  /** Whether the server is not ready while this fails. */
+  /** Whether the server is not ready while this check fails. */
   readonly required: boolean;
-  /** Rejects when something is wrong; an AppError's message is shown. Undefined: the settings do not ask for it. */
+  /** Rejects when something is wrong; the message of an AppError is shown. Undefined if the settings do not enable it. */
   readonly run: (() => Promise<void>) | undefined;
 }
 
@@ -41,7 +41,7 @@ export interface Health {
   live(): { readonly status: 'pass'; readonly environment: string; readonly version: string };
   /** Runs all checks. Probes that arrive while they run share the one result. Never rejects. */
   ready(): Promise<Readiness>;
-  /** Passes once `ready` has passed, and then for ever. Never rejects. */
+  /** Passes as soon as `ready` has passed once, and permanently from then on. Never rejects. */
   started(): Promise<{ readonly status: 'pass' | 'fail' }>;
 }
 
@@ -50,7 +50,7 @@ export interface HealthOptions {
   readonly version: string;
   readonly checks: readonly HealthCheck[];
   readonly log: Logger;
-  /** How long one check may take, in milliseconds. */
+  /** Deadline of each check, in milliseconds. */
   readonly timeoutMs?: number;
 }
 
@@ -58,7 +58,7 @@ export function createHealth({ environment, version, checks, log, timeoutMs = 30
   let underWay: Promise<Readiness> | undefined;
   let hasBeenReady = false;
 
-  // Outside of any request: the run is shared, and must not end because the probe that began it goes away.
+  // Outside of any request, because the run is shared and must not be cancelled when the probe that started it disconnects.
   const runAll = AsyncResource.bind(async (): Promise<Readiness> => {
     const results = await Promise.all(checks.map((check) => runCheck(check, timeoutMs, log)));
     const fails = results.some(([, { status, required }]) => required && status === 'fail');
@@ -94,7 +94,7 @@ async function runCheck(
     return [name, { status: 'pass', required, duration_ms: elapsed() }];
   } catch (error) {
     log.warning('readiness.failed', { check: name, required, error });
-    const detail = error instanceof AppError ? error.message : 'The check failed; the log says why.';
+    const detail = error instanceof AppError ? error.message : 'The check failed; the log has the reason.';
     return [name, { status: 'fail', required, detail, duration_ms: elapsed() }];
   }
 }

@@ -3,7 +3,7 @@ import { type Route, route } from '../../http/route.ts';
 import type { Health } from './health.ts';
 import { liveness, readiness, startup } from './schema.ts';
 
-/** The probes of Kubernetes and of balancers. Nobody signs in for them, and no rate limit counts them. */
+/** Probes for Kubernetes and load balancers. They need no credentials and are exempt from the rate limit. */
 export function healthRoutes({ health }: { readonly health: Health }): Route[] {
   const probe = { method: 'GET', tags: ['health'], auth: 'none', limit: 'exempt' } as const;
   return [
@@ -12,9 +12,8 @@ export function healthRoutes({ health }: { readonly health: Health }): Route[] {
       path: '/health/live',
       operationId: 'getLiveness',
       summary: 'Is the process alive?',
-      description:
-        'Answers at once and asks nothing else. A process that does not answer should be restarted.',
-      responses: { 200: { description: 'It is.', schema: liveness } },
+      description: 'Answers immediately, without checks. Restart a process that does not answer.',
+      responses: { 200: { description: 'The process is alive.', schema: liveness } },
       handler: () => health.live(),
     }),
     route({
@@ -22,7 +21,7 @@ export function healthRoutes({ health }: { readonly health: Health }): Route[] {
       path: '/health/ready',
       operationId: 'getReadiness',
       summary: 'Should this server get traffic?',
-      description: 'Runs every check, each with a deadline of its own. 503 when one that is required fails.',
+      description: 'Runs all checks, each with its own deadline. 503 if a required check fails.',
       responses: {
         200: { description: 'Every required check passes.', schema: readiness },
         503: { description: 'A required check fails; send traffic elsewhere.', schema: readiness },
@@ -37,10 +36,13 @@ export function healthRoutes({ health }: { readonly health: Health }): Route[] {
       path: '/health/startup',
       operationId: 'getStartup',
       summary: 'Has this server started?',
-      description: 'Passes from the first moment the server was ready, whatever happens later.',
+      description: 'Passes once the server has been ready, whatever happens later.',
       responses: {
-        200: { description: 'It has; from now on liveness and readiness count.', schema: startup },
-        503: { description: 'Not yet.', schema: startup },
+        200: {
+          description: 'The server has started; from now on use liveness and readiness.',
+          schema: startup,
+        },
+        503: { description: 'The server has not been ready yet.', schema: startup },
       },
       async handler() {
         const report = await health.started();

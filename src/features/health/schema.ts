@@ -2,13 +2,15 @@ import * as z from 'zod';
 
 const passing = z.enum(['pass', 'fail']);
 
-/** The process answers: nothing behind it is asked. */
+/** The liveness of the process, without any checks. */
 export const liveness = z
   .object({
     status: z
       .literal('pass')
       .meta({ description: 'Always `pass`: a process that is not alive does not answer.' }),
-    environment: z.string().meta({ description: 'Where the server runs.', example: 'local', maxLength: 100 }),
+    environment: z
+      .string()
+      .meta({ description: 'The environment of the server.', example: 'local', maxLength: 100 }),
     version: z
       .string()
       .meta({ description: 'The version of the service.', example: '0.1.0', maxLength: 100 }),
@@ -18,10 +20,10 @@ export const liveness = z
 const checkResult = z
   .object({
     status: z.enum(['pass', 'fail', 'disabled']).meta({
-      description: '`disabled` is a check of something that the settings do not ask for.',
+      description: '`disabled` is a check that the settings do not enable.',
     }),
-    required: z.boolean().meta({ description: 'Whether the server is not ready when this fails.' }),
-    detail: z.string().optional().meta({ description: 'Why it fails.', maxLength: 1000 }),
+    required: z.boolean().meta({ description: 'Whether the server is not ready when this check fails.' }),
+    detail: z.string().optional().meta({ description: 'Why the check fails.', maxLength: 1000 }),
     duration_ms: z
       .number()
       .min(0)
@@ -29,7 +31,7 @@ const checkResult = z
   })
   .meta({ id: 'HealthCheck' });
 
-/** Whether traffic should be sent here, and the checks that say so. */
+/** Whether this server should get traffic, and the results of the checks. */
 export const readiness = z
   .object({
     status: passing.meta({ description: '`fail` when a required check fails.', example: 'pass' }),
@@ -44,7 +46,7 @@ export const readiness = z
 export const startup = z
   .object({
     status: passing.meta({
-      description: '`pass` from the first moment the server was ready.',
+      description: '`pass` once the server has been ready.',
       example: 'pass',
     }),
   })

@@ -16,7 +16,7 @@ import { createWelcome } from './users/welcome.ts';
 
 const scopes = [
   { name: 'users:read', description: 'Read the account of the user.' },
-  { name: 'users:write', description: 'Change the account of the user, which the answer shows.' },
+  { name: 'users:write', description: 'Change the account of the user; the response shows it.' },
 ] as const;
 
 const events = [

@@ -1,7 +1,7 @@
 /**
  * Decides who a request comes from: tokens signed as the settings demand, and the authenticator, which asks the database
  * for sessions and API keys. One identity serves the whole process, since its cache of checked credentials is only right
- * if every part that ends a session or a key tells the same cache.
+ * if every part that ends a session or a key updates the same cache.
  */
 
 import { type Authenticator, createAuthenticator } from '../../auth/authenticator.ts';
@@ -29,7 +29,7 @@ export interface IdentityOptions {
   readonly secrets: readonly string[];
   /** The scopes that an API key can have. */
   readonly scopes: readonly Scope[];
-  /** What the tokens are for, in `WWW-Authenticate`. */
+  /** The realm in `WWW-Authenticate`. */
   readonly realm: string;
   /** The settings of the tokens. */
   readonly security: {

@@ -1,8 +1,8 @@
 /**
- * Mails as jobs: the task `send_email` hands one mail to the mailer. Unlike those of the mail queue, which lives in
- * memory, such a mail outlives the process that asked for it, is tried again for some hours, and its sender can look
- * how it fared. It leaves at least once: a process that is killed between the hand-over and the record of it sends the
- * mail again. The address and the text stand in the job until that is pruned.
+ * Mails as jobs: the task `send_email` delivers one mail through the mailer. Unlike a mail in the queue in memory, such a
+ * mail survives the process that requested it, is retried for some hours, and its sender can read its state. It is
+ * delivered at least once: a process that is killed between the delivery and its record sends the mail again. The job
+ * contains the address and the text until it is pruned.
  */
 
 import * as z from 'zod';

@@ -1,7 +1,7 @@
 import type { Feature } from '../feature.ts';
 import { metaRoutes } from './routes.ts';
 
-/** What the service says of itself. */
+/** The public facts about the service. */
 export const meta = {
   name: 'meta',
   tags: [{ name: 'meta', description: 'The name, version and documentation of this service.' }],

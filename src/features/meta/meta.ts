@@ -1,11 +1,11 @@
-/** What the service says about itself: the settings that are no secret. */
+/** The public facts about the service, from settings that are not secret. */
 export interface MetaOptions {
   readonly projectName: string;
   readonly projectDescription: string;
   readonly projectVersion: string;
   readonly environment: string;
   readonly apiPrefix: string;
-  /** Paths of the documentation; null for what is not served. */
+  /** Paths of the documentation; null if not served. */
   readonly docsUrl: string | null;
   readonly redocUrl: string | null;
   readonly openapiUrl: string | null;

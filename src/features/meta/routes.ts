@@ -2,7 +2,7 @@ import { type Route, route } from '../../http/route.ts';
 import { describeService, type MetaOptions } from './meta.ts';
 import { meta } from './schema.ts';
 
-/** What is served here, in which version, and where it is documented. */
+/** The route with the name, the version and the documentation of the service. */
 export function metaRoutes({ application }: { readonly application: MetaOptions }): Route[] {
   return [
     route({

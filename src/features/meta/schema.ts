@@ -6,24 +6,26 @@ const link = (description: string, example: string) =>
 export const meta = z
   .object({
     name: z.string().meta({ description: 'The name of the service.', example: 'Strata', maxLength: 100 }),
-    description: z.string().meta({ description: 'What the service is for.', maxLength: 1000 }),
+    description: z.string().meta({ description: 'The purpose of the service.', maxLength: 1000 }),
     version: z
       .string()
       .meta({ description: 'The version of the service.', example: '0.1.0', maxLength: 100 }),
-    environment: z.string().meta({ description: 'Where the server runs.', example: 'local', maxLength: 100 }),
+    environment: z
+      .string()
+      .meta({ description: 'The environment of the server.', example: 'local', maxLength: 100 }),
     uptime_seconds: z
       .number()
       .min(0)
-      .meta({ description: 'How long this process has run.', example: 3600.5 }),
+      .meta({ description: 'How long this process has been running, in seconds.', example: 3600.5 }),
     api_prefix: z
       .string()
-      .meta({ description: 'The path that every route begins with.', example: '/api/v1', maxLength: 2000 }),
+      .meta({ description: 'The prefix of all paths.', example: '/api/v1', maxLength: 2000 }),
     docs: z
       .object({
-        swagger: link('Path of the page that shows the API.', '/docs'),
-        redoc: link('Path of its second view.', '/redoc'),
+        swagger: link('Path of the docs page.', '/docs'),
+        redoc: link('Path of the second view of the docs page.', '/redoc'),
         openapi: link('Path of the OpenAPI document.', '/openapi.json'),
       })
-      .meta({ description: 'Where the API is described; null for what is not served in this environment.' }),
+      .meta({ description: 'Where the API is documented; null if not served in this environment.' }),
   })
   .meta({ id: 'Meta' });

@@ -1,7 +1,7 @@
 import type { Feature } from '../feature.ts';
 import { metricsRoutes } from './routes.ts';
 
-/** The metrics of all workers on the public port, if the settings ask for it. The management port always serves them. */
+/** The metrics of all workers on the public port, if the settings enable it. The management port always serves them. */
 export const metrics = {
   name: 'metrics',
   rootRoutes: ({ settings: { security }, fleetMetrics }) =>

@@ -4,13 +4,13 @@ import type { MetricsSnapshot } from '../../observability/metrics/metrics.ts';
 import { prometheusContentType, renderPrometheus } from '../../observability/metrics/prometheus.ts';
 
 export interface MetricsRoutesOptions {
-  /** What all workers have counted. */
+  /** Returns the metrics of all workers. */
   readonly collect: () => Promise<MetricsSnapshot>;
 }
 
 /**
- * The metrics for Prometheus on the public port, where the settings ask for it. A scrape counts and is limited like
- * every other request: anybody can ask, and the answer is not for nothing.
+ * The metrics for Prometheus on the public port, if the settings enable it. A scrape is counted and limited like every
+ * other request, because anyone can send it and the response is large.
  */
 export function metricsRoutes({ collect }: MetricsRoutesOptions): Route[] {
   return [
@@ -18,7 +18,7 @@ export function metricsRoutes({ collect }: MetricsRoutesOptions): Route[] {
       method: 'GET',
       path: '/metrics',
       operationId: 'getMetrics',
-      summary: 'What was counted',
+      summary: 'Read the metrics',
       tags: ['metrics'],
       auth: 'none',
       hidden: true,

@@ -14,7 +14,7 @@ declare module '../../observability/events.ts' {
   interface EventRegistry extends Record<(typeof events)[number], true> {}
 }
 
-/** Texts that users write and everybody may read. */
+/** Texts that users write and everyone may read. */
 export const posts = {
   name: 'posts',
   tags: [{ name: 'posts', description: 'Texts that users write.' }],

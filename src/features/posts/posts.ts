@@ -1,9 +1,9 @@
 /**
- * Posts: written by a user, and gone with the user. The database holds the tie; a post for an author that is not
- * there is refused by the foreign key, so that an author who is deleted at the same instant leaves no orphan.
+ * Posts are written by a user and deleted with the user. The foreign key enforces this: it rejects a post whose author does
+ * not exist, so a concurrently deleted author leaves no orphan.
  *
- * Everybody may read a post, so that one exists is no secret: who may not change it is told so (403), and not that it is
- * not there. The author may, and an admin.
+ * Posts are public, so their existence is no secret: a caller who may not change one gets 403, not 404. The author and
+ * admins may change it.
  */
 
 import { mayActFor, type Principal } from '../../auth/principal.ts';
@@ -31,7 +31,7 @@ export type { Post };
 
 const noun = 'post';
 
-/** Who wants to change a post, and how. */
+/** A change of a post, with its caller. */
 export interface PostChange {
   readonly caller: Principal;
   readonly id: number;
@@ -40,13 +40,13 @@ export interface PostChange {
 }
 
 /**
- * Each rejects with an AppError: `not_found` for an id that no post has, `forbidden` for a post of somebody else,
- * `precondition_failed` for a version that the caller did not want changed, and those of the database.
+ * Every method rejects with an AppError: `not_found` for an unknown id, `forbidden` for a post of another user,
+ * `precondition_failed` for a version that the caller's condition excludes, or a database error.
  */
 export interface Posts {
   write(author: Principal, newPost: NewPost, beforeCommit?: BeforeCommit<Post>): Promise<Post>;
   get(id: number): Promise<Post>;
-  /** The posts of one author, or of all. An author that is not there has none. */
+  /** Lists the posts of one author, or of all authors. An unknown author has none. */
   list(keyset: Keyset, authorId: number | undefined): Promise<KeysetPage<ListedPost>>;
   update(change: PostChange, beforeCommit?: BeforeCommit<Post>): Promise<Post>;
   remove(caller: Principal, id: number, condition: VersionCondition): Promise<void>;
@@ -112,18 +112,18 @@ export function createPosts({ database, log, created }: PostsOptions): Posts {
   };
 }
 
-/** Refuses who may not change the post, then a version that is not the one the caller has seen. */
+/** Throws an AppError if the caller may not change the post, or if the caller's condition excludes its version. */
 function requireChange(caller: Principal, post: Post, condition: VersionCondition): void {
   if (!mayActFor(caller, post.author_id)) {
     throw new AppError(
       'forbidden',
-      'This post is by somebody else: only its author and admins may change it.',
+      'This post belongs to another user: only its author and admins may change it.',
     );
   }
   assertVersion(post, condition, noun);
 }
 
-/** Credentials are believed for some seconds after their user was deleted elsewhere. */
+/** Cached credentials may outlive a user by some seconds. */
 function authorIsGone(): AppError {
-  return new AppError('forbidden', 'Your account has been deleted, so it can write no more posts.');
+  return new AppError('forbidden', 'Your account was deleted, so it cannot write posts.');
 }

@@ -10,7 +10,7 @@ import { listedPost, maxPostBytes, newPost, post, postPatch } from './schema.ts'
 
 export interface PostsRoutesOptions {
   readonly posts: Posts;
-  /** What stands before the paths of these routes, such as `/api/v1`. */
+  /** The prefix of the paths of these routes, such as `/api/v1`. */
   readonly prefix: string;
 }
 
@@ -20,7 +20,7 @@ const listQuery = pageQuery.extend({
 });
 const postPage = pageOf(listedPost).meta({ id: 'PostPage' });
 
-/** Reading is for everybody; writing is for users, and changing for the author and for admins. */
+/** Reading is public; users can write, and the author and admins can change. */
 export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
   const path = `${prefix}/posts`;
   const { shown, created } = rowReplies<Post>(path);
@@ -30,7 +30,7 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       path: '/posts',
       operationId: 'createPost',
       summary: 'Write a post',
-      description: 'Its author is the user who sends it.',
+      description: 'The author is the caller.',
       tags: ['posts'],
       auth: 'any',
       scopes: ['posts:write'],
@@ -52,7 +52,7 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       operationId: 'listPosts',
       summary: 'List posts',
       description:
-        'With their authors, the newest first, a page at a time. The `Link` header has the next and the previous page.',
+        'Lists posts with their authors page by page, newest first. The `Link` header has the next and the previous page.',
       tags: ['posts'],
       auth: 'none',
       query: listQuery,
@@ -84,8 +84,8 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       operationId: 'updatePost',
       summary: 'Change a post',
       description:
-        'Changes the fields that are sent (RFC 7396) and leaves the others. With `If-Match`, only if nobody else has ' +
-        'changed the post since it was read. For its author and for admins.',
+        'Changes only the fields that are sent (RFC 7396). With `If-Match`, only if the post has not been changed since it ' +
+        'was read. For its author and for admins.',
       tags: ['posts'],
       auth: 'any',
       scopes: ['posts:write'],
@@ -96,7 +96,7 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       maxBody: maxPostBytes,
       accepts: ['application/json', 'application/merge-patch+json'],
       example: { title: 'Notes on the analytical engine' },
-      responses: { 200: { description: 'The post as it is now.', schema: post, headers: shownHeaders } },
+      responses: { 200: { description: 'The changed post.', schema: post, headers: shownHeaders } },
       problems: ['forbidden', 'not_found', 'database_unavailable'],
       async handler({ params, headers, body, ctx, recordReply }) {
         const change = {
@@ -119,7 +119,7 @@ export function postsRoutes({ posts, prefix }: PostsRoutesOptions): Route[] {
       scopes: ['posts:write'],
       params,
       headers: writeConditions,
-      responses: { 204: { description: 'The post is gone.' } },
+      responses: { 204: { description: 'The post was deleted.' } },
       problems: ['forbidden', 'not_found', 'database_unavailable'],
       async handler({ params, headers, ctx }) {
         await posts.remove(callerOf(ctx), params.id, versionCondition(headers, params.id));

@@ -5,7 +5,7 @@ const titleLength = 200;
 const bodyLength = 20_000;
 
 const title = text({ min: 1, max: titleLength }).meta({
-  description: 'What the post is about.',
+  description: 'The title of the post.',
   example: 'Notes on the engine',
 });
 const body = text({ min: 1, max: bodyLength }).meta({
@@ -14,11 +14,11 @@ const body = text({ min: 1, max: bodyLength }).meta({
 });
 const authorId = id.meta({ description: 'The number of the user who wrote it.' });
 
-/** What writing a post takes. */
+/** The body of a request to write a post. */
 export const newPost = z.strictObject({ title, body }).meta({ id: 'NewPost' });
 export type NewPost = Readonly<z.output<typeof newPost>>;
 
-/** What can be changed later: these fields and no others. */
+/** The fields that can be changed. */
 export const postPatch = patchOf({ title, body }).meta({ id: 'PostPatch' });
 export type PostPatch = Readonly<z.output<typeof postPatch>>;
 
@@ -46,5 +46,5 @@ const author = z
 /** A post in a list, with its author. */
 export const listedPost = post.extend({ author }).meta({ id: 'ListedPost' });
 
-/** The most bytes that the body of a request can have: each character may come as two \uXXXX escapes. */
+/** Maximum size of a request body: each character may be two \uXXXX escapes. */
 export const maxPostBytes = 12 * (titleLength + bodyLength) + 1024;

@@ -10,18 +10,18 @@ export interface Post {
   readonly author_id: number;
   readonly title: string;
   readonly body: string;
-  /** Counts the changes; the entity tag is made of it. */
+  /** The number of the version, for the entity tag. */
   readonly version: number;
   readonly created_at: Date;
   readonly updated_at: Date;
 }
 
-/** A post with the author it belongs to. */
+/** A post with its author. */
 export interface ListedPost extends Post {
   readonly author: { readonly id: number; readonly username: string };
 }
 
-/** Whether an error says that there is no such author. */
+/** Whether an error means that the author does not exist. */
 export function isUnknownAuthor(error: unknown): boolean {
   return violatedConstraint(error) === 'posts_author_id_fkey';
 }
@@ -39,15 +39,14 @@ export async function findPost(sql: Sql, id: number): Promise<Post | undefined> 
   return post;
 }
 
-/** The post, locked until the transaction ends: nobody else changes it in between. */
+/** Returns the post, locked until the transaction ends. */
 export async function lockPost(sql: Sql, id: number): Promise<Post | undefined> {
   const [post] = await sql<Post[]>`select ${columns(sql)} from posts where id = ${id} for update`;
   return post;
 }
 
 /**
- * Posts with their authors, in one statement. Asking for the author of each post in turn would cost a round trip to
- * the database for every row of the page.
+ * Lists posts with their authors in one statement. Querying each author separately would cost a round trip per row.
  */
 export async function listPosts(
   sql: Sql,

@@ -1,9 +1,9 @@
 /**
- * The daily report: what happened on a day (UTC), counted. It is the result of a job that the schedule in
- * `feature.ts` enqueues every morning, and goes by mail to the administrators whose address is verified.
+ * The daily report counts the events of a day (UTC). It is the result of a job that the schedule in `feature.ts` enqueues
+ * every morning, and is mailed to the administrators with a verified address.
  *
- * The mails are jobs of their own, enqueued in the transaction that completes the report: a process that is killed in
- * the middle has sent none of them, and a mail server that is away holds up its own mail alone.
+ * Each mail is a separate job, enqueued in the transaction that completes the report: a process that is killed in the
+ * middle has sent none of them, and an unavailable mail server delays only the mails.
  */
 
 import * as z from 'zod';
@@ -14,7 +14,7 @@ import type { DailyCount } from '../feature.ts';
 import { sendEmail } from '../mails/mails.ts';
 import { countDay, type DayCounts, listReaders } from './store.ts';
 
-/** Reports on a day, written `2026-11-22`. Its result is a DailyReport. */
+/** Reports on a day in the form `2026-11-22`. Its result is a DailyReport. */
 export const dailyReport = defineTask({
   name: 'daily_report',
   payload: z.strictObject({ day: z.iso.date('Use a date such as 2026-11-22.') }),
@@ -23,7 +23,7 @@ export const dailyReport = defineTask({
 /** The result of the job. Beside these fields it has one for each daily count of the features, with its name. */
 export interface DailyReport extends Pick<DayCounts, 'jobs'> {
   readonly day: string;
-  /** How many administrators it goes to; 0 where no mail can be sent. */
+  /** Number of administrators to whom it is mailed; 0 if mail is disabled. */
   readonly mailed_to: number;
 }
 
@@ -31,9 +31,9 @@ export interface ReportsOptions {
   readonly queue: Pick<Queue, 'enqueue'>;
   /** The rows to count. */
   readonly dailyCounts: readonly DailyCount[];
-  /** Whether there is a way for mail to leave. */
+  /** Whether mail is enabled. */
   readonly mailEnabled: boolean;
-  /** What the service calls itself. */
+  /** The name of the service. */
   readonly service: string;
 }
 
@@ -62,7 +62,7 @@ export function createReports(options: ReportsOptions): MakeReport {
   };
 }
 
-/** The day before a moment, in UTC: what a report that is made in the morning is about. */
+/** Returns the day before a time, in UTC: the day that a report of the next morning covers. */
 export function dayBefore(moment: Date): string {
   return new Date(moment.getTime() - 86_400_000).toISOString().slice(0, 10);
 }

@@ -2,7 +2,7 @@ import type { Sql } from '../../db/sql.ts';
 import type { DailyCount } from '../feature.ts';
 
 export interface DayCounts {
-  /** How many rows of each daily count are of the day, by its name. */
+  /** Rows of the day for each daily count, by its name. */
   readonly counts: Readonly<Record<string, number>>;
   /** Jobs that finished that day, by their final state. */
   readonly jobs: Readonly<Record<FinishedState, number>>;
@@ -11,8 +11,8 @@ export interface DayCounts {
 type FinishedState = 'completed' | 'failed' | 'cancelled';
 
 /**
- * Counts the rows of a day (UTC) that still exist: in one statement, so that all counts are of one moment. It reads whole
- * tables where no index has the time; once a day that is cheaper than one more index at every write.
+ * Counts the existing rows of a day (UTC) in one statement, so that all counts see the same snapshot. Without an index on
+ * the time, it scans whole tables; once a day, that is cheaper than another index on every write.
  */
 export async function countDay(
   sql: Sql,

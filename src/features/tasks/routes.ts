@@ -16,12 +16,12 @@ export interface TasksRoutesOptions {
 const params = z.object({ id: idParameter.describe('The number of the task.') });
 const resumption = z.object({
   'last-event-id': z.string().optional().meta({
-    description: 'The id of the last event that the client has: it is sent what is newer.',
+    description: 'The id of the last event that the client received. Only newer events are sent.',
     example: '7',
   }),
 });
 
-/** Tasks are started where there is something to do; here they are looked at, and cancelled. */
+/** Routes to read, watch and cancel tasks. Other features start them. */
 export function tasksRoutes({ tasks }: TasksRoutesOptions): Route[] {
   return [
     route({
@@ -29,7 +29,7 @@ export function tasksRoutes({ tasks }: TasksRoutesOptions): Route[] {
       path: '/tasks/:id',
       operationId: 'getTask',
       summary: 'Read a task',
-      description: 'How far it is, and what came of it. For the user of the task, and for admins.',
+      description: 'Returns the progress and the result. For the user of the task and for admins.',
       tags: ['tasks'],
       auth: 'any',
       scopes: ['tasks:read'],
@@ -53,16 +53,16 @@ export function tasksRoutes({ tasks }: TasksRoutesOptions): Route[] {
       operationId: 'cancelTask',
       summary: 'Cancel a task',
       description:
-        'One that waits is cancelled at once (200). One that runs is told to end, and is cancelled a moment later (202). ' +
-        'Once more changes nothing. One that has completed or failed stays as it is (409).',
+        'A waiting task is cancelled immediately (200). A running task gets a cancel request and is cancelled shortly after ' +
+        '(202). A repeated request changes nothing. A completed or failed task cannot be cancelled (409).',
       tags: ['tasks'],
       auth: 'any',
       scopes: ['tasks:write'],
       params,
       headers: writeConditions,
       responses: {
-        200: { description: 'The task, which is cancelled.', schema: task },
-        202: { description: 'The task, which was told to end.', schema: task },
+        200: { description: 'The cancelled task.', schema: task },
+        202: { description: 'The task with a cancel request.', schema: task },
       },
       problems: ['conflict', 'database_unavailable'],
       async handler({ params, headers, ctx }) {
@@ -77,8 +77,8 @@ export function tasksRoutes({ tasks }: TasksRoutesOptions): Route[] {
       summary: 'Watch a task',
       description:
         'Server-sent events (WHATWG HTML, section 9.2): `state` and `progress`, each with the task as its data and the ' +
-        'revision of the task as its id. States in between may be left out, the final one never is; after it the stream ' +
-        'ends. It also ends when the server restarts or the access of the client does: come again with `Last-Event-ID`. ' +
+        'revision of the task as its id. Intermediate states may be skipped, but never the final one, after which the stream ' +
+        'ends. It also ends when the server restarts or the access of the client ends: reconnect with `Last-Event-ID`. ' +
         'The `EventSource` of a browser cannot send credentials: use `fetch` and read the body.',
       tags: ['tasks'],
       auth: 'any',
@@ -87,14 +87,14 @@ export function tasksRoutes({ tasks }: TasksRoutesOptions): Route[] {
       headers: resumption,
       responses: {
         200: { description: 'The events.', contentType: eventStreamType },
-        204: { description: 'The client has the final state: there is nothing to come again for.' },
+        204: { description: 'The client already has the final state: do not reconnect.' },
       },
       problems: ['overloaded', 'database_unavailable'],
       async handler({ params, headers, ctx }) {
         const caller = callerOf(ctx);
         const { identify = () => caller } = ctx;
         const events = await tasks.watch({ caller, identify }, params.id, headers['last-event-id']);
-        // A proxy must not wait until there is enough of it to be worth sending.
+        // A proxy must not buffer the events.
         return events === undefined
           ? noContent()
           : stream(events, eventStreamType, { 'x-accel-buffering': 'no' });

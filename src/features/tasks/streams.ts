@@ -1,17 +1,17 @@
 /**
- * A task as a stream of events: each event has the whole task as data and its revision as id.
+ * A task as a stream of server-sent events. Each event has the whole task as data and its revision as id.
  *
- *     opened ──> the task as it is, unless the client has it ──> every newer state of it ──> the final state ──> end
- *        └── at any time: the client leaves, its access ends, the task is deleted, the server drains ──> end
+ *     open ──> current state, unless the client has it ──> newer states ──> final state ──> close
+ *        └── at any time: the client disconnects, its access ends, the task is deleted, the server drains ──> close
  *
- * The event is named `state` when the state, the attempt or a request to cancel is new to the client, else `progress`.
- * A client that comes again says in `Last-Event-ID` what it had last and is sent what is newer, so over all its
- * connections ids grow and never repeat. Once it has the final state it is told to stay away (`undefined` here, 204 on
- * the wire, for which an EventSource gives up: WHATWG HTML, section 9.2.2).
+ * The event is named `state` when the state, the attempt or a cancel request is new to the client, and `progress` otherwise.
+ * A client that reconnects sends its last id in `Last-Event-ID` and gets only newer states, so ids increase over all of its
+ * connections and never repeat. A client that already has the final state gets no stream (`undefined` here, status 204,
+ * after which an EventSource does not reconnect: WHATWG HTML, section 9.2.2).
  *
- * Access is asked for again every `recheckMs`, by the credentials of the request: an access token that expires, a
- * session that is over, a key that is revoked ends the stream within that and the time for which the authenticator
- * believes the database. When the database does not answer, nobody loses access.
+ * Access is checked again every `recheckMs` with the credentials of the request. After an access token has expired, a session
+ * has ended or a key was revoked, the stream closes within that time plus the time for which the authenticator caches
+ * credentials. While the database does not answer, streams stay open.
  */
 
 import { mayActFor, type Principal } from '../../auth/principal.ts';
@@ -23,24 +23,24 @@ import { task } from './schema.ts';
 import { viewTask } from './view.ts';
 import type { JobWatch } from './watch.ts';
 
-/** Who watches. */
+/** The caller that watches a task. */
 export interface Viewer {
   readonly caller: Principal;
-  /** Who that is by now; rejects with `unauthenticated` when the credentials are good no more. */
+  /** Identifies the caller again. Rejects with `unauthenticated` if the credentials are no longer valid. */
   readonly identify: () => Principal | Promise<Principal>;
 }
 
 export interface TaskStreams {
   /**
-   * The stream of a job that the viewer may see. Undefined if there is nothing to come. Throws an AppError:
-   * `rate_limited` for too many streams of one user, `overloaded` for too many of all.
+   * Opens the stream of a job that the viewer may see. Returns undefined if the client has the final state. Throws an
+   * AppError: `rate_limited` for too many streams of one user, `overloaded` for too many streams in total.
    */
   open(job: JobStatus, viewer: Viewer, lastEventId: string | undefined): EventStream<JobStatus> | undefined;
 }
 
 export interface TaskStreamsOptions {
   readonly watch: JobWatch['watch'];
-  /** How many streams this process has open at most, for one user and for all. */
+  /** Maximum number of open streams in this process, per user and in total. */
   readonly maxPerUser?: number;
   readonly maxOpen?: number;
   readonly recheckMs?: number;
@@ -55,7 +55,7 @@ export function createTaskStreams(options: TaskStreamsOptions): TaskStreams {
   function take(userId: number): () => void {
     const own = openOf.get(userId) ?? 0;
     if (own >= maxPerUser) {
-      throw refusal('rate_limited', `You watch ${own} tasks already: close one of the streams first.`);
+      throw refusal('rate_limited', `You already watch ${own} tasks: close one of the streams first.`);
     }
     if (open >= maxOpen) throw refusal('overloaded', 'Too many tasks are being watched: try again shortly.');
     openOf.set(userId, own + 1);
@@ -79,7 +79,7 @@ export function createTaskStreams(options: TaskStreamsOptions): TaskStreams {
       });
       let checkedAt = performance.now();
 
-      function look(now: JobStatus | undefined): void {
+      function update(now: JobStatus | undefined): void {
         if (now !== undefined && now.revision > shown) {
           shown = now.revision;
           stream.show(now);
@@ -101,23 +101,23 @@ export function createTaskStreams(options: TaskStreamsOptions): TaskStreams {
         }
       }
 
-      const unwatch = watch(job.id, look);
+      const unwatch = watch(job.id, update);
       stream.once('close', () => {
         unwatch();
         release();
       });
-      look(job);
+      update(job);
       return stream;
     },
   };
 }
 
-/** A task is seen by the user for whom it was enqueued, and by admins; one of the system's own by admins alone. */
+/** Whether the caller may see a task: the user for whom it was enqueued and admins may, and for system tasks only admins. */
 export function maySeeTask(caller: Principal, { userId }: JobStatus): boolean {
   return userId === null ? caller.role === 'admin' : mayActFor(caller, userId);
 }
 
-/** The revision that the client has; 0 for none, and for an id that no event of the task had. */
+/** Returns the revision that the client has, or 0 for none and for an unknown id. */
 function seenRevision({ revision }: JobStatus, lastEventId: string | undefined): number {
   const seen = /^[0-9]{1,15}$/.test(lastEventId ?? '') ? Number(lastEventId) : 0;
   return seen <= revision ? seen : 0;

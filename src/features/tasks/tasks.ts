@@ -1,6 +1,6 @@
 /**
- * Tasks: what users of the API see of the jobs that were enqueued for them. A task is seen and cancelled by the user for
- * whom it is and by admins; to anybody else it does not exist: 404, whether it does or not.
+ * Tasks: the jobs of users as the API shows them. A task can be read and cancelled by its user and by admins. For everyone
+ * else it does not exist: they get 404 in any case.
  */
 
 import type { Principal } from '../../auth/principal.ts';
@@ -15,18 +15,18 @@ import { startedTask } from './schema.ts';
 import { createTaskStreams, maySeeTask, type Viewer } from './streams.ts';
 import { createJobWatch } from './watch.ts';
 
-/** What a route of another feature that starts a task answers, with 202. */
+/** The response (202) of routes in other features that start a task. */
 export { startedTask };
 
 const noun = 'task';
 
-/** Each rejects with `not_found` for a task that there is not or that is not for the caller, and with the database's errors. */
+/** Every method rejects with `not_found` for an unknown task or one of another user, or with a database AppError. */
 export interface Tasks {
   get(caller: Principal, id: number): Promise<JobStatus>;
   /**
-   * Cancels. The task comes back `cancelled`, or `running` and told to end. A second time changes nothing. Rejects with
-   * `conflict` for a task that has ended otherwise, and with `precondition_failed` for one at a revision that the caller
-   * did not want changed.
+   * Cancels a task. Returns it as `cancelled`, or as `running` with a cancel request. A repeated call changes nothing. Rejects
+   * with `conflict` for a task that has completed or failed, and with `precondition_failed` for a revision that the
+   * caller's condition excludes.
    */
   cancel(caller: Principal, id: number, condition?: VersionCondition): Promise<JobStatus>;
   /** See `TaskStreams.open`. */
@@ -62,13 +62,13 @@ export function createTasks({ database, queue, log }: TasksOptions): Tasks {
       const cancelled = await database.transaction(async (tx) => {
         const each = await queue.cancel(tx, id);
         if (each === undefined) throw notFound(noun, id);
-        // Only now is the row locked, so that it has the revision that the condition is asked of.
+        // The condition is checked after the cancellation, because only now the row is locked.
         assertVersion({ version: each.job.revision - (each.isChanged ? 1 : 0) }, condition, noun);
         return each;
       });
       const { job, isChanged } = cancelled;
       if (job.state === 'completed' || job.state === 'failed') {
-        throw new AppError('conflict', `The task has ${job.state} already: there is nothing left to cancel.`);
+        throw new AppError('conflict', `The task has already ${job.state}, so it cannot be cancelled.`);
       }
       if (isChanged) {
         log.info('task.cancelled', {

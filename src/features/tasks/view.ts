@@ -1,7 +1,7 @@
 import type { JobError, JobStatus } from '../../jobs/job.ts';
 import { errorMessages, type TaskView } from './schema.ts';
 
-/** A job as its user sees it: without its payload, its stacks, and what else is the operator's. */
+/** Returns a job as its user may see it: without its payload, stack traces and other operator data. */
 export function viewTask(job: JobStatus): TaskView {
   const error = job.state === 'completed' ? undefined : job.errors.at(-1);
   return {

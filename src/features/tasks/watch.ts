@@ -1,26 +1,25 @@
 /**
- * Watching jobs: one question to the database every `everyMs` for all jobs that somebody watches in this process, and
- * none while nobody does.
+ * Watches jobs: one query every `everyMs` for all jobs that are watched in this process, and none while no job is watched.
  *
- *     idle ──watch()──> waiting ──everyMs──> asking ──> every watcher is told ──> waiting, or idle when none is left
+ *     idle ──watch()──> waiting ──everyMs──> querying ──> all watchers are called ──> waiting, or idle if none is left
  *
- * Not LISTEN: it needs a connection of its own in every worker process, does not pass a transaction pooler, and a task
- * that reports its progress quickly would wake everybody as often. A poll costs the same whether one task is watched or
- * hundreds, and what happens between two polls is skipped, as it should be.
+ * It does not use LISTEN, which needs a separate connection in every worker process and does not work through a transaction
+ * pooler, and with which a task with frequent progress would wake all watchers as often. A poll costs the same for one
+ * watched task or hundreds, and states between two polls are skipped.
  *
- * Invariants: questions never overlap; a watcher is told in the order of the answers, and of nothing after its `stop`. A
- * question that fails is asked again at the next time: the watchers wait. A watcher does not throw.
+ * Invariants: queries never overlap; a watcher is called in the order of the results, and never after it was stopped. After
+ * a failed query, the watchers wait for the next one. A watcher must not throw.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { JobStatus } from '../../jobs/job.ts';
 import { runOutsideRequest } from '../../observability/request-context.ts';
 
-/** Told of the job at every poll, changed or not; undefined when there is no such job any more. */
+/** Called with the job at every poll, changed or not, and with undefined if the job no longer exists. */
 export type Watcher = (job: JobStatus | undefined) => void;
 
 export interface JobWatch {
-  /** Has `watcher` told of a job until the function that it returns is called. */
+  /** Calls `watcher` with a job until the returned function is called. */
   watch(id: number, watcher: Watcher): () => void;
 }
 
@@ -38,12 +37,12 @@ export function createJobWatch({ find, everyMs = 250 }: JobWatchOptions): JobWat
       await delay(everyMs);
       const ids = [...watchers.keys()];
       const found = ids.length === 0 ? undefined : await find(ids).catch(() => undefined);
-      if (found !== undefined) tell(ids, new Map(found.map((job) => [job.id, job])));
+      if (found !== undefined) notify(ids, new Map(found.map((job) => [job.id, job])));
     }
     polling = false;
   }
 
-  function tell(ids: readonly number[], jobs: ReadonlyMap<number, JobStatus>): void {
+  function notify(ids: readonly number[], jobs: ReadonlyMap<number, JobStatus>): void {
     for (const id of ids) {
       for (const watcher of watchers.get(id) ?? []) watcher(jobs.get(id));
     }
@@ -55,7 +54,7 @@ export function createJobWatch({ find, everyMs = 250 }: JobWatchOptions): JobWat
       watchers.set(id, others.add(watcher));
       if (!polling) {
         polling = true;
-        // Not for the request that happens to be the first: its end must not end the questions of the others.
+        // Outside of the first watcher's request, whose end must not cancel the queries of the others.
         runOutsideRequest(() => void poll());
       }
       return () => {

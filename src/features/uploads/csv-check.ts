@@ -2,7 +2,7 @@ import { AppError } from '../../errors.ts';
 import type { ContentCheck } from '../../http/body/uploaded-file.ts';
 import { invalidField } from '../../http/validate.ts';
 
-/** How files begin that people send by mistake instead of a CSV file, and what to call them. */
+/** First bytes of files that are often sent instead of CSV files, and their description. */
 const signatures: readonly [start: readonly number[], what: string][] = [
   [[0x50, 0x4b, 0x03, 0x04], 'a ZIP archive or a spreadsheet (.xlsx, .ods)'],
   [[0xd0, 0xcf, 0x11, 0xe0], 'an old spreadsheet (.xls)'],
@@ -17,12 +17,12 @@ const signatures: readonly [start: readonly number[], what: string][] = [
 
 const maxSignatureBytes = 5;
 
-/** Every control character but tab, line feed and carriage return. */
+/** All control characters except tab, line feed and carriage return. */
 const isControl = Array.from({ length: 256 }, (_, byte) => byte < 0x20 && ![0x09, 0x0a, 0x0d].includes(byte));
 
 /**
- * Whether a file can be a CSV file, by its content alone: UTF-8 text, with a byte order mark or without, and no control
- * characters. Throws AppError `unsupported_media_type` that says what it is instead, as soon as that is clear, and
+ * Checks by its content whether a file can be a CSV file: UTF-8 text, with or without a byte order mark, without control
+ * characters. Throws an AppError as early as possible: `unsupported_media_type` with the detected type, or
  * `validation_failed` for an empty file.
  */
 export function createCsvCheck(): ContentCheck {
@@ -33,9 +33,9 @@ export function createCsvCheck(): ContentCheck {
       if (start.length < maxSignatureBytes) {
         start = Buffer.concat([start, chunk.subarray(0, maxSignatureBytes)]);
         const known = signatures.find(([bytes]) => bytes.every((byte, at) => start[at] === byte));
-        if (known !== undefined) throw noCsv(`it is ${known[1]}`);
+        if (known !== undefined) throw notCsv(`it is ${known[1]}`);
       }
-      for (const byte of chunk) if (isControl[byte]) throw noCsv('it has bytes that are not text');
+      for (const byte of chunk) if (isControl[byte]) throw notCsv('it has bytes that are not text');
       decode(chunk);
     },
     end() {
@@ -44,20 +44,20 @@ export function createCsvCheck(): ContentCheck {
     },
   };
 
-  /** Without a chunk it is the end, where no character may be half there. */
+  /** Without a chunk, checks the end of the file, where no character may be incomplete. */
   function decode(chunk?: Uint8Array): void {
     try {
       if (chunk === undefined) utf8.decode();
       else utf8.decode(chunk, { stream: true });
     } catch {
-      throw noCsv('it is not UTF-8');
+      throw notCsv('it is not UTF-8');
     }
   }
 }
 
-function noCsv(why: string): AppError {
+function notCsv(why: string): AppError {
   return new AppError(
     'unsupported_media_type',
-    `The file is no CSV file, for ${why}: save it as CSV in UTF-8 and send that.`,
+    `The file is not a CSV file, because ${why}: save it as CSV in UTF-8 and send that.`,
   );
 }

@@ -1,10 +1,10 @@
 /**
- * Reads a CSV file (RFC 4180) row by row with the optional package `csv-parse`: fields between commas, in quotes where
- * they have to be, lines that end with CRLF, LF or CR, the names of the columns in the first. An empty line is none.
- * Whatever its size, a file is in memory with a few rows.
+ * Reads a CSV file (RFC 4180) row by row with the optional package `csv-parse`: fields separated by commas and quoted if
+ * necessary, lines that end with CRLF, LF or CR, and the column names in the first line. Empty lines are skipped. Only a
+ * few rows are in memory, whatever the size of the file.
  *
- * What is wrong with one row is a fault of that row, and the next one is read. Behind a quote that is never closed, or a
- * row that does not end, nobody knows where the next one begins: such a fault is the last row.
+ * An invalid row becomes an error of that row, and the next row is read. After an unclosed quote or an endless row, the
+ * start of the next row is unknown, so such an error is the last row.
  */
 
 import { createReadStream } from 'node:fs';
@@ -12,35 +12,36 @@ import { finished } from 'node:stream/promises';
 import { needsPackage } from '../../errors.ts';
 import { TaskRefusal } from '../../jobs/task.ts';
 
-/** One row; `line` is the line of the file on which it begins, from 1, and `bytes` how far in the file it ends. */
+/** One row; `line` is the line in the file where it starts, from 1, and `bytes` the position in the file where it ends. */
 export type CsvRow = {
   readonly line: number;
   readonly bytes: number;
 } & ({ readonly values: Readonly<Record<string, string>> } | { readonly error: string });
 
-/** What the package makes of a row. */
+/** A row as the package parses it. */
 interface Parsed {
   readonly record: readonly string[];
   readonly bytes: number;
-  /** The lines without anything before the row. */
+  /** The number of empty lines before the row. */
   readonly emptyLines: number;
 }
 
 type Package = Awaited<ReturnType<typeof loadPackage>>;
 
-/** Of one row, in bytes. */
+/** Maximum size of one row. */
 const maxRowBytes = 10_000;
 
 const quoteErrors: Readonly<Record<string, string>> = {
   CSV_QUOTE_NOT_CLOSED: 'A quote is opened in this row and never closed.',
-  INVALID_OPENING_QUOTE: 'A quote stands inside a field: put the field in quotes, and double the quote.',
-  CSV_INVALID_CLOSING_QUOTE: 'Behind a closing quote the field goes on: double the quotes inside of it.',
+  INVALID_OPENING_QUOTE:
+    'A quote is inside of an unquoted field: put the field in quotes, and double the quote.',
+  CSV_INVALID_CLOSING_QUOTE: 'The field continues after its closing quote: double the quotes inside of it.',
   CSV_MAX_RECORD_SIZE: `The row is longer than ${maxRowBytes} bytes.`,
 };
 
 /**
- * The rows of the file at `path` that stand under these columns, which may come in any order. Throws a TaskRefusal for a
- * header with other columns or a fault, an Error for a package that is not installed, and the errors of the system.
+ * Yields the rows of the file at `path`, which must have these columns in any order. Throws a TaskRefusal for an invalid
+ * header or other columns, an Error if the package is not installed, and errors of the file system.
  */
 export async function* readCsv(path: string, columns: readonly string[]): AsyncGenerator<CsvRow, void> {
   const csv = await loadPackage();
@@ -62,7 +63,7 @@ export async function* readCsv(path: string, columns: readonly string[]): AsyncG
   } catch (error) {
     if (!(error instanceof csv.CsvError)) throw error;
     const found = quoteErrors[error.code] ?? error.message;
-    const reason = `${found} What follows in the file was not checked.`;
+    const reason = `${found} The rest of the file was not checked.`;
     line = lines + Number(Reflect.get(error, 'empty_lines') ?? 0);
     if (header === undefined) throw headerRefusal(columns, line, reason);
     yield { line, bytes: end, error: reason };
@@ -71,8 +72,8 @@ export async function* readCsv(path: string, columns: readonly string[]): AsyncG
 }
 
 /**
- * The records of the file. Throws what the package finds wrong, behind the records that stand before it: those that its
- * stream has not given out yet would be lost with its error, so they are taken as they are made.
+ * Yields the records of the file, and throws the package's error only after the records before it. The package's own
+ * stream would lose records that it has not emitted yet, so they are collected by `on_record`.
  */
 async function* parse(path: string, csv: Package): AsyncGenerator<Parsed, void> {
   const parsed: Parsed[] = [];
@@ -85,7 +86,7 @@ async function* parse(path: string, csv: Package): AsyncGenerator<Parsed, void> 
     },
     record_delimiter: ['\r\n', '\n', '\r'],
     relax_column_count: true,
-    // Without this a file of line feeds takes the time of as many rows.
+    // Without this, a file of line feeds takes as much time as that many rows.
     skip_empty_lines: true,
   });
   const ended = finished(parser.resume()).catch((error: unknown) => error);
@@ -102,12 +103,12 @@ async function* parse(path: string, csv: Package): AsyncGenerator<Parsed, void> 
 
 function readRow(header: readonly string[], record: readonly string[]) {
   if (record.length !== header.length) {
-    return { error: `The row has ${record.length} fields, and the header has ${header.length}.` };
+    return { error: `The row has ${record.length} fields, but the header has ${header.length}.` };
   }
   return { values: Object.fromEntries(header.map((name, at) => [name, record[at] ?? ''])) };
 }
 
-/** A field in quotes may have line breaks of its own. */
+/** Counts the lines of a row. A quoted field may contain line breaks. */
 function linesOf(record: readonly string[]): number {
   let lines = 1;
   for (const field of record) lines += field.match(/\r\n|\r|\n/g)?.length ?? 0;
@@ -120,12 +121,14 @@ function assertColumns(header: readonly string[], columns: readonly string[], li
     ...header
       .filter((name, at) => !columns.includes(name) || header.indexOf(name) !== at)
       .slice(0, maxListedColumns)
-      .map((name) => `The column "${startOf(name)}" is not taken${columns.includes(name) ? ' twice' : ''}.`),
+      .map(
+        (name) => `The column "${startOf(name)}" is ${columns.includes(name) ? 'there twice' : 'unknown'}.`,
+      ),
   ];
   if (errors.length > 0) throw headerRefusal(columns, line, errors.join(' '));
 }
 
-/** Its first 50 characters, none of them cut in two. */
+/** Returns the first 50 characters of a name, without splitting a surrogate pair. */
 function startOf(name: string): string {
   return Array.from(name).slice(0, 50).join('');
 }
@@ -137,7 +140,7 @@ function headerRefusal(columns: readonly string[], line: number, reason: string)
   });
 }
 
-/** Of those that are not taken, how many are named. */
+/** How many unknown columns are named. */
 const maxListedColumns = 10;
 
 async function loadPackage() {

@@ -11,8 +11,7 @@ declare module '../../observability/events.ts' {
 }
 
 /**
- * Files that are sent for a job: an import of users. It is the only user of the optional package `csv-parse`, which can be
- * uninstalled with it.
+ * Files for background jobs: an import of users. This is the only feature that uses the optional package `csv-parse`.
  */
 export const uploads = {
   name: 'uploads',

@@ -1,18 +1,18 @@
 /**
- * Users on their way into the table: they stand in a temporary one first, which the transaction ends with, so that a file
- * of any number of rows is compared with itself and with the users that are there without being in memory.
+ * SQL of the import. The rows are first staged in a temporary table, which is dropped at the commit, so that a file of any
+ * size can be compared with itself and with the existing users without being in memory.
  */
 
 import { onlyRow, type Sql } from '../../db/sql.ts';
 
-/** A row that fits the form of a user, and the line of the file that it is from. */
+/** A valid row, with its line in the file. */
 export interface StagedUser {
   readonly line: number;
   readonly username: string;
   readonly email: string;
 }
 
-/** Comparing and copying a few million rows takes longer than a request may. */
+/** Comparing and copying a few million rows takes longer than the statement timeout of requests. */
 const statementMs = 300_000;
 
 export async function createStage(tx: Sql): Promise<void> {
@@ -34,7 +34,7 @@ export async function stageUsers(tx: Sql, users: readonly StagedUser[]): Promise
       ${users.map(({ email }) => email)}::text[])`;
 }
 
-/** The staged rows whose name or address somebody has, or a row before them; the first ones, and how many there are. */
+/** Returns the first staged rows whose username or address is taken by a user or by an earlier row, and their number. */
 export async function findClashes(
   tx: Sql,
   limit: number,
@@ -48,10 +48,10 @@ export async function findClashes(
         min(line) over (partition by lower(email)) as email_line
       from staged_users
     ), clashes as (
-      select line, 1 as rank, 'The username stands in line ' || username_line || ' already.' as reason
+      select line, 1 as rank, 'The username is already in line ' || username_line || '.' as reason
       from firsts where line > username_line
       union all
-      select line, 2, 'The e-mail address stands in line ' || email_line || ' already.'
+      select line, 2, 'The e-mail address is already in line ' || email_line || '.'
       from firsts where line > email_line
       union all
       select line, 3, 'Another user has this username.'
@@ -65,7 +65,7 @@ export async function findClashes(
   return { rows: rows.map(({ line, reason }) => ({ line, reason })), total: rows[0]?.total ?? 0 };
 }
 
-/** Copies the next staged rows into the table. Returns how many they were, and the last one's line; null for none. */
+/** Copies the next staged rows to the table of users. Returns their number and the last line, which is null if none are left. */
 export async function insertStaged(
   tx: Sql,
   batch: { readonly after: number; readonly limit: number; readonly passwordHash: string },

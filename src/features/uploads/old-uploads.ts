@@ -2,8 +2,9 @@ import { opendir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * Deletes at most `limit` files of the folder that are older than `days`, and returns how many they were. Several
- * processes may do it at once. A file of the last day is left in any case: it may be on its way, or wait for its task.
+ * Deletes at most `limit` files of the folder that are older than `days`. Returns the number of deleted files. Several
+ * processes can call it concurrently. Files of the last day are always kept: they may still be arriving, or wait for
+ * their task.
  */
 export async function deleteOldUploads(
   { folder, days }: { readonly folder: string; readonly days: number },
@@ -23,14 +24,14 @@ export async function deleteOldUploads(
 
 const dayMs = 86_400_000;
 
-/** A folder that is not there has none. */
+/** Yields the files of a folder; none if it does not exist. */
 async function* filesIn(folder: string): AsyncGenerator<string> {
   const opened = await unlessMissing(opendir(folder));
   if (opened === undefined) return;
   for await (const entry of opened) if (entry.isFile()) yield join(folder, entry.name);
 }
 
-/** What is deleted between two looks at it is undefined. */
+/** Resolves with undefined if the file was deleted meanwhile. */
 async function unlessMissing<T>(found: Promise<T>): Promise<T | undefined> {
   try {
     return await found;

@@ -7,11 +7,11 @@ import type { Uploads } from './uploads.ts';
 
 export interface UploadsRoutesOptions {
   readonly uploads: Uploads;
-  /** Where the files go. */
+  /** The folder for the files. */
   readonly folder: string;
-  /** The size limit of an upload in bytes, for the API document. */
+  /** Maximum size of an upload in bytes, for the OpenAPI document. */
   readonly maxBytes: number;
-  /** What stands before the paths of these routes, such as `/api/v1`. */
+  /** The prefix of the paths of these routes, such as `/api/v1`. */
   readonly prefix: string;
 }
 
@@ -23,9 +23,9 @@ export function uploadsRoutes({ uploads, folder, maxBytes, prefix }: UploadsRout
       operationId: 'uploadFile',
       summary: 'Import users from a file',
       description:
-        'Takes a CSV file (RFC 4180, UTF-8) with the columns `username` and `email`, and starts the task `import_users`. ' +
-        'All of its users are imported or none: what is wrong with which line, the task says. They have no password, ' +
-        'and set one by password reset. For admins.',
+        'Accepts a CSV file (RFC 4180, UTF-8) with the columns `username` and `email`, and starts the task `import_users`. ' +
+        'Either all users are imported or none; the task lists the errors by line. Imported users have no password and ' +
+        'set one with a password reset. For admins.',
       tags: ['uploads'],
       auth: 'user',
       roles: ['admin'],
@@ -36,9 +36,9 @@ export function uploadsRoutes({ uploads, folder, maxBytes, prefix }: UploadsRout
       upload: { field: 'file', folder, createCheck: createCsvCheck },
       responses: {
         202: {
-          description: 'The file is there, and the task has been started.',
+          description: 'The file was received, and the task was started.',
           schema: startedUpload,
-          headers: { Location: 'Where the task is.' },
+          headers: { Location: 'The URL of the task.' },
         },
       },
       problems: ['database_unavailable'],

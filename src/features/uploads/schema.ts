@@ -4,23 +4,23 @@ import { startedTask } from '../tasks/tasks.ts';
 
 const kinds = ['import_users'] as const;
 
-/** The form that an upload is sent in, with the largest file. */
+/** The form of an upload, with the maximum size of the file. */
 export const uploadForm = (maxBytes: number) =>
   z.strictObject({
     file: uploadedFile(maxBytes),
     kind: z
       .enum(kinds, { error: `Use ${kinds.join(' or ')}.` })
       .default('import_users')
-      .meta({ description: 'What is to be done with the file.' }),
+      .meta({ description: 'What to do with the file.' }),
   });
 
-/** The answer: what came, and what was started with it. */
+/** The response: the received file and the started task. */
 export const startedUpload = startedTask
   .extend({
     bytes: z
       .int()
       .min(1)
-      .meta({ description: 'How large the file is.', format: 'int64', example: 1_048_576 }),
+      .meta({ description: 'The size of the file in bytes.', format: 'int64', example: 1_048_576 }),
     sha256: z
       .string()
       .regex(/^[0-9a-f]{64}$/)
@@ -29,5 +29,5 @@ export const startedUpload = startedTask
   })
   .meta({
     id: 'StartedUpload',
-    description: 'A file that has arrived, and the task that was started with it.',
+    description: 'A received file and the task that was started with it.',
   });

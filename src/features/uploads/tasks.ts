@@ -16,17 +16,17 @@ export const importUsers = defineTask({
 });
 
 export interface ImportUsersOptions {
-  /** Where uploads are. */
+  /** The folder with the uploaded files. */
   readonly folder: string;
 }
 
-/** Of the whole, in which the file is read; the rest is inserting. */
+/** The share of the progress for reading the file; the rest is for inserting the users. */
 const readingShare = 0.7;
 
 /**
- * Imports the users of an uploaded file, and removes the file when they are in the table. Any failure leaves it for the
- * next attempt, or for one by hand. So does a refusal, which is recorded only after this has thrown it: where it never
- * comes to that, the next attempt has to find the same faults, and not that the file is gone.
+ * Imports the users of an uploaded file, and removes the file after the commit. Every failure keeps the file for the next
+ * attempt or a manual retry. So does a refusal, because it is recorded only after it was thrown: if that does not happen,
+ * the next attempt must find the same errors instead of a missing file.
  */
 export function createImportUsersTask({ folder }: ImportUsersOptions): Task {
   return implementTask(importUsers, async ({ file }, ctx) => {
@@ -56,7 +56,7 @@ async function sizeOf(path: string): Promise<number> {
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
     throw new TaskRefusal(
-      'The file is not here: it was removed, or this machine does not share the folder of uploads (APP_DATA_DIR) with the one that took it.',
+      'The file does not exist: it was removed, or this machine does not share the uploads folder (APP_DATA_DIR) with the one that received it.',
     );
   }
 }

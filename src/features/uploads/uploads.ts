@@ -1,10 +1,9 @@
 /**
- * Uploads: files that a client sends for something to be done with them in the background. A file stands in the folder
- * of uploads until its task has done it; nobody gets it back.
+ * Uploads: files that clients send for processing in the background. A file is in the folder of uploads until its task has
+ * processed it; it cannot be downloaded.
  *
- * The task is enqueued when the file is whole and written through to the disk. If that fails, the file goes again, with the
- * refusal of the request. What is left behind, when a process is killed in between or a task refuses the file or gives
- * up, is deleted by age: `deleteOldUploads`.
+ * The task is enqueued when the file is complete and synced to disk. If that fails, the file is removed and the request
+ * fails. Files that remain after a killed process or a refused or failed task are deleted by age: `deleteOldUploads`.
  */
 
 import { join } from 'node:path';
@@ -20,8 +19,8 @@ import { importUsers } from './tasks.ts';
 
 export interface Uploads {
   /**
-   * Starts the import of the users in a file. The file may have taken long to arrive, so the caller is checked again:
-   * rejects with `unauthenticated` or `forbidden`, and with the errors of the database.
+   * Starts the import of the users in a file. The file may have taken long to arrive, so the caller is checked again.
+   * Rejects with `unauthenticated`, `forbidden`, or a database AppError.
    */
   importUsers(caller: SessionPrincipal, file: UploadedFile): Promise<Job>;
 }
@@ -35,7 +34,7 @@ export interface UploadsOptions {
   readonly log: Logger;
 }
 
-/** The folder of uploads, in the one for everything that is kept on disk. */
+/** Returns the folder of uploads in the data folder. */
 export function uploadsFolder(dataDir: string): string {
   return join(dataDir, 'uploads');
 }

@@ -1,15 +1,14 @@
 /**
- * Many users at once, from the rows of a file: all of them or none.
+ * Imports many users from the rows of a file: all or none.
  *
- *     rows ──> the rules of registering ──> staged ──> doubles? taken? ──> inserted
- *                    │                                      │
- *                    └──────── faults, by their lines ──────┴──> refused: the transaction is rolled back
+ *     rows ──> rules of registration ──> staged ──> duplicate? taken? ──> inserted
+ *                       │                                │
+ *                       └──────── errors by line ────────┴──> refused: the transaction is rolled back
  *
- * Every row is looked at before any is inserted, so that one answer says all that is wrong. Somebody who registers
- * meanwhile under a name of the file makes the last step fail, and the job is tried again; then it is a fault like any
- * other.
+ * Every row is checked before any is inserted, so that one response lists all errors. If a user registers concurrently with
+ * a name of the file, the insert fails and the job is retried; the retry reports the name as taken.
  *
- * The new users have no password: with "forgot password" they set one, which shows that the address is theirs.
+ * The new users have no password: they set one with a password reset, which proves that the address is theirs.
  */
 
 import type { Sql } from '../../db/sql.ts';
@@ -17,41 +16,41 @@ import { TaskRefusal } from '../../jobs/task.ts';
 import { newUser } from '../identity/users/users.ts';
 import { createStage, findClashes, insertStaged, type StagedUser, stageUsers } from './import-store.ts';
 
-/** A row of the file with the line it begins on: its fields by their columns, or why it has none. */
+/** A row of the file with the line where it starts: its fields by column, or the error of the row. */
 export type ImportRow = { readonly line: number } & (
   | { readonly values: Readonly<Record<string, string>> }
   | { readonly error: string }
 );
 
-/** What is wrong with a row. */
+/** An error of a row. */
 export interface RowError {
   readonly line: number;
   readonly reason: string;
 }
 
 export interface ImportOptions {
-  /** What the table has for the password that nobody has set. */
+  /** The hash to store for users without a password. */
   readonly passwordHash: string;
-  /** Aborted when the work is to end. */
+  /** Cancels the import when it aborts. */
   readonly signal: AbortSignal;
-  /** Told of the rows that are inserted, and of how many they will be. */
+  /** Called with the number of inserted rows and the number of all rows. */
   readonly onInserted: (inserted: number, all: number) => void;
 }
 
-/** A user in a file of many, under the rules of registering; the password is set later. */
+/** A row of an import, under the rules of registration; the password is set later. */
 const importedUser = newUser.omit({ password: true });
 
 /** The columns of the file. */
 export const importColumns = Object.keys(importedUser.shape);
 
-/** How many faults are reported; the rest are counted. */
+/** How many row errors are reported; the others are only counted. */
 export const maxRowErrors = 100;
 
 const batchSize = 500;
 
 /**
- * Inserts the users of all rows in the transaction `tx`, and returns how many they are. Throws a TaskRefusal with the
- * first faults and their number in its details (`{ rows: [{ line, reason }], total }`), and the signal's reason.
+ * Inserts the users of all rows in the transaction `tx`. Returns their number. Throws a TaskRefusal with the first row
+ * errors and their number in its details (`{ rows: [{ line, reason }], total }`), or the reason of the aborted signal.
  */
 export async function importUsers(
   tx: Sql,
@@ -75,7 +74,7 @@ export async function importUsers(
   }
 }
 
-/** Puts the rows that fit into the stage, and keeps the faults of the others. */
+/** Stages the valid rows, and collects the errors of the others. */
 async function stage(tx: Sql, rows: AsyncIterable<ImportRow>, signal: AbortSignal) {
   const errors: RowError[] = [];
   let errorCount = 0;
@@ -113,8 +112,8 @@ function check(row: ImportRow): StagedUser | RowError {
 function importRefusal(errors: readonly RowError[], total: number): TaskRefusal {
   const rows = errors.toSorted((a, b) => a.line - b.line).slice(0, maxRowErrors);
   const which = total === 1 ? 'One row of the file is' : `${total} rows of the file are`;
-  return new TaskRefusal(
-    `${which} not as users have to be, so none was imported: correct the file and send it again.`,
-    { rows, total },
-  );
+  return new TaskRefusal(`${which} invalid, so no user was imported: correct the file and send it again.`, {
+    rows,
+    total,
+  });
 }

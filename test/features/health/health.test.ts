@@ -69,7 +69,7 @@ describe('readiness', () => {
     const error = new Error('password of strata is wrong');
     const { probe, captured } = await mustServeHealth(t, [failing('database', true, error)]);
     const { body } = await probe('ready');
-    assert.equal(body.checks.database.detail, 'The check failed; the log says why.');
+    assert.equal(body.checks.database.detail, 'The check failed; the log has the reason.');
     const [line] = captured.of('readiness.failed');
     assert.equal(line?.check, 'database');
     assert.ok(captured.text().includes('password of strata is wrong'));

@@ -125,7 +125,7 @@ describe('a task', () => {
     await runner.fail(await runner.mustClaim('counts'), fault, 60_000);
     const { body, text } = await ada.get(path);
     assert.deepEqual([body.state, body.error.code, body.error.details], ['scheduled', 'threw', null]);
-    assert.match(body.error.message, /fault of the server/);
+    assert.match(body.error.message, /server error/);
     assert.ok(!text.includes('10.1.2.3'));
   });
 

@@ -52,7 +52,7 @@ describe('a CSV file', () => {
       for (const size of [1, 2, 3, content.length]) {
         assert.match(
           refusalOf(content, size) ?? 'taken',
-          /^unsupported_media_type: The file is no CSV file, for /,
+          /^unsupported_media_type: The file is not a CSV file, because /,
         );
       }
       assert.match(refusalOf(content) ?? 'taken', why);

@@ -63,8 +63,8 @@ describe('the rows of a CSV file', () => {
 
   it('with a field too many or too few are errors, and the next one is read', async (t) => {
     assert.deepEqual(plain(await rowsOf(t, 'name,mail\na\nb,c,d\ne,f\n')), [
-      { line: 2, error: 'The row has 1 fields, and the header has 2.' },
-      { line: 3, error: 'The row has 3 fields, and the header has 2.' },
+      { line: 2, error: 'The row has 1 fields, but the header has 2.' },
+      { line: 3, error: 'The row has 3 fields, but the header has 2.' },
       { line: 4, values: { name: 'e', mail: 'f' } },
     ]);
   });
@@ -72,7 +72,7 @@ describe('the rows of a CSV file', () => {
   const last: [what: string, row: string, error: RegExp][] = [
     ['opens a quote and never closes it', 'a,"b\nc,d\n', /never closed/],
     ['has a quote inside of a field', 'a,b"c\n', /double the quote/],
-    ['goes on behind a closing quote', 'a,"b"c\n', /goes on/],
+    ['goes on behind a closing quote', 'a,"b"c\n', /continues after/],
     ['is huge', `a,${'b'.repeat(10_001)}\nc,d\n`, /longer than 10000 bytes/],
     ['is huge and never ends', `"${'b'.repeat(3_000_000)}`, /longer than 10000 bytes/],
   ];
@@ -82,7 +82,7 @@ describe('the rows of a CSV file', () => {
       assert.deepEqual([good?.line, bad?.line, more], [2, 4, []]);
       assert.ok(bad !== undefined && 'error' in bad);
       assert.match(bad.error, reason);
-      assert.match(bad.error, /What follows in the file was not checked\.$/);
+      assert.match(bad.error, /The rest of the file was not checked\.$/);
     });
   }
 
@@ -105,10 +105,10 @@ describe('the rows of a CSV file', () => {
     ['', /The column "name" is missing. The column "mail" is missing./],
     ['\n\n', /The column "name" is missing/],
     ['name', /The column "mail" is missing\./],
-    ['name,mail,age', /The column "age" is not taken\./],
-    ['name,Mail', /"mail" is missing. The column "Mail" is not taken\./],
-    ['name,mail,name', /The column "name" is not taken twice\./],
-    ['name;mail', /The column "name;mail" is not taken\./],
+    ['name,mail,age', /The column "age" is unknown\./],
+    ['name,Mail', /"mail" is missing. The column "Mail" is unknown\./],
+    ['name,mail,name', /The column "name" is there twice\./],
+    ['name;mail', /The column "name;mail" is unknown\./],
   ];
   for (const [header, said] of headers) {
     it(`under the header ${JSON.stringify(header)} are refused by the names of the columns`, async (t) => {
@@ -137,7 +137,7 @@ describe('the rows of a CSV file', () => {
   it('under a column with a long name are refused by the start of it, in whole characters', async (t) => {
     await assert.rejects(rowsOf(t, `name,mail,${'a'.repeat(49)}${'😀'.repeat(20)}\n`), (error) => {
       assert.ok(error instanceof TaskRefusal);
-      assert.ok(error.message.endsWith(`The column "${'a'.repeat(49)}😀" is not taken.`), error.message);
+      assert.ok(error.message.endsWith(`The column "${'a'.repeat(49)}😀" is unknown.`), error.message);
       assert.ok(error.message.isWellFormed());
       return true;
     });

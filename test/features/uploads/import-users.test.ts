@@ -120,7 +120,7 @@ grace,grace@example.org
     );
     assert.equal(
       message,
-      '10 rows of the file are not as users have to be, so none was imported: correct the file and send it again.',
+      '10 rows of the file are invalid, so no user was imported: correct the file and send it again.',
     );
     assert.deepEqual(details, {
       rows: [
@@ -135,18 +135,18 @@ grace,grace@example.org
           reason:
             'username: Use at least 3 characters. username: Use letters a to z, digits and underscores only. email: Use an e-mail address such as ada@example.org.',
         },
-        { line: 7, reason: 'The row has 3 fields, and the header has 2.' },
-        { line: 8, reason: 'The username stands in line 2 already.' },
-        { line: 9, reason: 'The e-mail address stands in line 2 already.' },
+        { line: 7, reason: 'The row has 3 fields, but the header has 2.' },
+        { line: 8, reason: 'The username is already in line 2.' },
+        { line: 9, reason: 'The e-mail address is already in line 2.' },
         { line: 10, reason: 'Another user has this username.' },
         { line: 11, reason: 'Another user has this e-mail address.' },
         {
           line: 12,
-          reason: 'The username stands in line 2 already. The e-mail address stands in line 2 already.',
+          reason: 'The username is already in line 2. The e-mail address is already in line 2.',
         },
         {
           line: 13,
-          reason: 'A quote is opened in this row and never closed. What follows in the file was not checked.',
+          reason: 'A quote is opened in this row and never closed. The rest of the file was not checked.',
         },
       ],
       total: 10,
@@ -181,7 +181,7 @@ grace,grace@example.org
     const { message, details } = await refusalOf(
       prepared.import('username,email,role\neve,e@example.org,admin\n'),
     );
-    const reason = 'The column "role" is not taken.';
+    const reason = 'The column "role" is unknown.';
     assert.equal(message, `The first line of the file must be "username,email": ${reason}`);
     assert.deepEqual(details, { rows: [{ line: 1, reason }], total: 1 });
     assert.deepEqual(await prepared.usernames(), ['ada']);
@@ -290,7 +290,7 @@ describe('an import that is broken off', () => {
     const { message } = await refusalOf(
       Promise.resolve(prepared.task.run({ file: randomUUID() }, makeTaskContext(prepared.database))),
     );
-    assert.match(message, /does not share the folder of uploads \(APP_DATA_DIR\)/);
+    assert.match(message, /does not share the uploads folder \(APP_DATA_DIR\)/);
   });
 
   it('because its payload is a path is no import', async (t) => {

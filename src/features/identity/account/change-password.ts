@@ -67,6 +67,6 @@ export function createChangePassword(parts: AccountParts): ChangePassword {
 }
 
 function found(owner: Owner | undefined): Owner {
-  if (owner === undefined) throw new AppError('not_found', 'Your account is gone: register again.');
+  if (owner === undefined) throw new AppError('not_found', 'Your account was deleted: register again.');
   return owner;
 }

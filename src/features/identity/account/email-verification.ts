@@ -44,7 +44,7 @@ export function createEmailVerification(parts: AccountParts): EmailVerification 
 
   function sendVerification({ id }: MailUser): void {
     if (!mail.enabled || inBackgroundOfRegistration(() => send(id))) return;
-    log.error('mail.failed', { user_id: id, reason: 'Too many mails are being made.' });
+    log.error('mail.failed', { user_id: id, reason: 'Too many mails are being prepared.' });
   }
 
   return {

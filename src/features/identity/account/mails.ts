@@ -30,12 +30,12 @@ export interface Mails {
 const tokenMails = {
   password_reset: {
     subject: 'Set a new password',
-    intro: 'somebody asked to set a new password for',
+    intro: 'a new password was requested for',
     lasts: 'an hour',
     page: '/reset-password',
     call: '/auth/password-reset/confirm with the fields "token" and "new_password"',
-    effect: ['It signs you out everywhere, and your API keys end.'],
-    otherwise: 'If it was not you, do nothing: your password stays as it is.',
+    effect: ['It signs you out everywhere and revokes your API keys.'],
+    otherwise: 'If you did not request this, do nothing: your password does not change.',
   },
   email_verification: {
     subject: 'Confirm your e-mail address',
@@ -64,8 +64,8 @@ export function createMails({ service, publicUrl, prefix }: MailsOptions): Mails
       // After a "#" the token is not sent to the server of the page, so that server cannot log it.
       const use =
         publicUrl === ''
-          ? [`This token is good for ${lasts} and for one use:`, token, `It goes to POST ${prefix}${call}.`]
-          : [`This link is good for ${lasts} and for one use:`, `${publicUrl}${page}#token=${token}`];
+          ? [`This token is valid for ${lasts} and for one use:`, token, `Send it to POST ${prefix}${call}.`]
+          : [`This link is valid for ${lasts} and for one use:`, `${publicUrl}${page}#token=${token}`];
       return compose(email, subject, username, [
         `${intro} your account at ${service}.`,
         ...use,
@@ -83,16 +83,16 @@ export function createMails({ service, publicUrl, prefix }: MailsOptions): Mails
 
     passwordReset({ username, email }) {
       return compose(email, 'Your password was changed', username, [
-        `the password of your account at ${service} was set anew with a token from this mailbox.`,
-        'You are signed out everywhere, and all API keys of the account have ended: programs need new ones.',
+        `the password of your account at ${service} was reset with a token from this mailbox.`,
+        'You are signed out everywhere, and all API keys of the account are revoked: programs need new ones.',
         ifNotYou,
       ]);
     },
 
     emailChanged({ username, email }, formerEmail) {
       return compose(formerEmail, 'Your e-mail address was changed', username, [
-        `the e-mail address of your account at ${service} was changed to ${maskEmail(email)}, and nothing is sent to this one any more.`,
-        'If it was not you, somebody knows your password: write to those who run the service.',
+        `the e-mail address of your account at ${service} was changed to ${maskEmail(email)}, and no more mails are sent to this address.`,
+        'If it was not you, another person knows your password: contact the operator of the service.',
       ]);
     },
   };

@@ -35,15 +35,15 @@ export function accountRoutes({ account }: AccountRoutesOptions): Route[] {
       operationId: 'changePassword',
       summary: 'Change the password',
       description:
-        'Takes the current password too. Ends all sessions of the caller, and answers with the tokens of a new one, which ' +
-        'carries its refresh token as this one did; API keys stay.',
+        'Requires the current password. Ends all sessions of the caller and returns the tokens of a new one, with the ' +
+        'refresh token in the same place as before. API keys stay valid.',
       tags: ['auth'],
       auth: 'user',
       body: passwordChange,
       example: { current_password: 'a former password', new_password: 'correct horse battery staple' },
       responses: {
         200: {
-          description: 'The new password is valid from now on.',
+          description: 'The password was changed.',
           schema: tokens,
           headers: { 'Set-Cookie': setTokensCookie },
         },
@@ -62,9 +62,9 @@ export function accountRoutes({ account }: AccountRoutesOptions): Route[] {
       method: 'POST',
       path: '/auth/password-reset',
       operationId: 'requestPasswordReset',
-      summary: 'Ask for a new password',
+      summary: 'Request a password reset',
       description:
-        'Mails a token to the address if it is that of an account, at most 3 times an hour. The answer is the same if it is not.',
+        'Mails a token to the address if an account has it, at most 3 times per hour. The response is the same if none has it.',
       tags: ['auth'],
       auth: 'own',
       costs: ['mail', 'write'],
@@ -72,14 +72,14 @@ export function accountRoutes({ account }: AccountRoutesOptions): Route[] {
       body: passwordResetRequest,
       example: { email: 'ada@example.org' },
       responses: {
-        202: { description: 'If there is such an account, a mail is on its way.', schema: mailRequested },
+        202: { description: 'If an account has the address, a mail is being sent.', schema: mailRequested },
       },
       problems: ['mail_disabled', 'not_ready', 'database_unavailable'],
       async handler({ body, ctx }) {
         await account.requestReset({ email: body.email, address: ctx.clientAddress });
         return reply(202, {
           detail:
-            'If an account has this address, a mail with a token is on its way to it: look into the mailbox.',
+            'If an account has this address, a mail with a token is being sent to it: check the mailbox.',
         });
       },
     }),
@@ -89,15 +89,15 @@ export function accountRoutes({ account }: AccountRoutesOptions): Route[] {
       operationId: 'confirmPasswordReset',
       summary: 'Set a new password',
       description:
-        'Takes the token of the mail, within an hour and once. Ends all sessions and all API keys of the user, and ' +
-        'confirms the address.',
+        'Accepts the token of the mail once, within an hour. Ends all sessions, revokes all API keys of the user, and ' +
+        'verifies the address.',
       tags: ['auth'],
       auth: 'own',
       costs: ['password-hash', 'mail', 'write'],
       limits: [confirmLimit],
       body: passwordReset,
       example: { token: 'sot_…', new_password: 'correct horse battery staple' },
-      responses: { 204: { description: 'The new password is good from now on.' } },
+      responses: { 204: { description: 'The password was set.' } },
       problems: ['not_ready', 'database_unavailable'],
       async handler({ body, ctx }) {
         await account.confirmReset({
@@ -112,19 +112,18 @@ export function accountRoutes({ account }: AccountRoutesOptions): Route[] {
       method: 'POST',
       path: '/auth/email-verification',
       operationId: 'requestEmailVerification',
-      summary: 'Ask for the verification mail again',
+      summary: 'Request another verification mail',
       description:
-        'Mails a token to the address of the caller, unless it is verified, at most 3 times an hour.',
+        'Mails a token to the address of the caller, unless it is verified, at most 3 times per hour.',
       tags: ['auth'],
       auth: 'user',
       limits: [{ name: 'email-verification', by: 'user', quota: 5, windowMs: quarterHour }],
-      responses: { 202: { description: 'A mail is on its way.', schema: mailRequested } },
+      responses: { 202: { description: 'A mail is being sent.', schema: mailRequested } },
       problems: ['mail_disabled', 'database_unavailable'],
       async handler({ ctx }) {
         await account.requestVerification(signedInCallerOf(ctx).userId);
         return reply(202, {
-          detail:
-            'If the address is not verified yet, a mail with a token is on its way: look into the mailbox.',
+          detail: 'If the address is not verified yet, a mail with a token is being sent: check the mailbox.',
         });
       },
     }),
@@ -134,7 +133,7 @@ export function accountRoutes({ account }: AccountRoutesOptions): Route[] {
       operationId: 'confirmEmail',
       summary: 'Verify the e-mail address',
       description:
-        'Takes the token of the mail, within a day, once, and as long as the user has the address.',
+        'Accepts the token of the mail once, within a day, and only while the user still has the address.',
       tags: ['auth'],
       auth: 'own',
       costs: ['write'],

@@ -3,16 +3,16 @@ import { passwordLength } from '../../../auth/password-policy.ts';
 import { email, text } from '../../../http/headers/fields.ts';
 
 const newPassword = text(passwordLength).meta({
-  description: 'Neither one that many people use, nor made of the username or the e-mail address.',
+  description: 'Must not be a common password or derived from the username or the e-mail address.',
   format: 'password',
   example: 'correct horse battery staple',
 });
 
-/** Any password, including one that was set before the current rules. */
+/** Any password, because it may have been set before the current rules. */
 const currentPassword = text({ min: 1, max: 512 }).meta({ format: 'password', example: 'a former password' });
 
 /** The form of a token is checked later, because every invalid token gets the same response. */
-const token = text({ min: 1, max: 200 }).meta({ description: 'From the mail.', example: 'sot_…' });
+const token = text({ min: 1, max: 200 }).meta({ description: 'The token from the mail.', example: 'sot_…' });
 
 export const passwordChange = z
   .strictObject({ current_password: currentPassword, new_password: newPassword })

@@ -71,7 +71,7 @@ export function createApiKeys({ database, authenticator, auth, log }: ApiKeysOpt
       const key = createApiKey();
       const stored = await database.transaction(async (tx) => {
         if (!(await lockOwner(tx, userId)))
-          throw new AppError('not_found', 'This account is gone: sign in with another.');
+          throw new AppError('not_found', 'This account was deleted: sign in with another one.');
         await auth.requireAuthority(tx, caller);
         if ((await countLiveApiKeys(tx, userId)) >= maxKeys) throw tooMany();
         return insertApiKey(tx, userId, key, newApiKey);
@@ -110,6 +110,6 @@ export function createApiKeys({ database, authenticator, auth, log }: ApiKeysOpt
 function tooMany(): AppError {
   return new AppError(
     'conflict',
-    `An account can have ${maxKeys} API keys in force: revoke one that you no longer need.`,
+    `An account can have at most ${maxKeys} valid API keys: revoke one that you no longer need.`,
   );
 }

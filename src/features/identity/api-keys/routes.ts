@@ -25,10 +25,10 @@ export function apiKeysRoutes({ apiKeys, scopes, prefix }: ApiKeysRoutesOptions)
       method: 'POST',
       path: '/auth/api-keys',
       operationId: 'createApiKey',
-      summary: 'Make an API key',
+      summary: 'Create an API key',
       description:
-        'The answer is the only one that shows the key. A program sends it instead of an access token, and may do what ' +
-        'its scopes say, as a plain user whatever the role of its owner. At most 20 keys can be in force.',
+        'Only this response contains the key. A program sends it instead of an access token and may do what the scopes of ' +
+        'the key allow, as a plain user, whatever the role of its owner. A user can have at most 20 valid keys.',
       tags: ['auth'],
       auth: 'user',
       body: newApiKey,
@@ -37,7 +37,7 @@ export function apiKeysRoutes({ apiKeys, scopes, prefix }: ApiKeysRoutesOptions)
         201: {
           description: 'The new key.',
           schema: createdApiKey,
-          headers: { Location: 'Where the key can be revoked.' },
+          headers: { Location: 'The URL of the key, to revoke it.' },
         },
       },
       problems: ['not_found', 'conflict', 'database_unavailable'],
@@ -52,8 +52,8 @@ export function apiKeysRoutes({ apiKeys, scopes, prefix }: ApiKeysRoutesOptions)
       operationId: 'listApiKeys',
       summary: 'List API keys',
       description:
-        'Those of the caller, the newest first; also those that have ended in the last 30 days. Changing the password ' +
-        'does not end a key: revoke those that you do not know. Resetting it with a mailed token ends all.',
+        'Lists the keys of the caller, newest first, including keys that expired in the last 30 days. Changing the password ' +
+        'does not revoke keys: revoke those that you do not know. Resetting it with a mailed token revokes all.',
       tags: ['auth'],
       auth: 'user',
       responses: { 200: { description: 'The keys.', schema: apiKeyList } },
@@ -70,7 +70,7 @@ export function apiKeysRoutes({ apiKeys, scopes, prefix }: ApiKeysRoutesOptions)
       tags: ['auth'],
       auth: 'user',
       params,
-      responses: { 204: { description: 'The key is no longer in force.' } },
+      responses: { 204: { description: 'The key was revoked.' } },
       problems: ['not_found', 'database_unavailable'],
       async handler({ params, ctx }) {
         await apiKeys.revoke(signedInCallerOf(ctx).userId, params.id);

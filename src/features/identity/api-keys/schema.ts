@@ -3,7 +3,7 @@ import type { Scope } from '../../../auth/principal.ts';
 import { id, text, timestamp } from '../../../http/headers/fields.ts';
 
 const name = text({ min: 1, max: 100 }).meta({
-  description: 'What the key is for.',
+  description: 'The purpose of the key.',
   example: 'Nightly import',
 });
 
@@ -12,7 +12,7 @@ const lifetime = z
   .min(1, 'Use at least 1 day.')
   .max(365, 'Use at most 365 days.')
   .default(90)
-  .meta({ description: 'After how many days the key ends. Every key ends one day.' });
+  .meta({ description: 'After how many days the key expires. Every key expires.' });
 
 /** The bodies of the routes. `allScopes` are the scopes that a key can have. */
 export function apiKeySchemas(allScopes: readonly Scope[]) {
@@ -23,7 +23,7 @@ export function apiKeySchemas(allScopes: readonly Scope[]) {
     .max(allScopes.length)
     .refine((names) => new Set(names).size === names.length, 'Name each scope once.')
     .meta({
-      description: 'What the key may be used for.',
+      description: 'The permissions of the key.',
       example: allScopes.slice(0, 2),
       uniqueItems: true,
     });
@@ -31,7 +31,7 @@ export function apiKeySchemas(allScopes: readonly Scope[]) {
   /** The body of a request to create a key. */
   const newApiKey = z
     .strictObject({ name, scopes, expires_in_days: lifetime })
-    .meta({ id: 'NewApiKey', description: 'An API key to make.' });
+    .meta({ id: 'NewApiKey', description: 'The API key to create.' });
 
   /** A key as lists show it, without the key itself. */
   const apiKey = z
@@ -39,26 +39,28 @@ export function apiKeySchemas(allScopes: readonly Scope[]) {
       id: id.meta({ description: 'The number of the key.' }),
       name: z
         .string()
-        .meta({ description: 'What the key is for.', example: 'Nightly import', maxLength: 100 }),
-      prefix: z
-        .string()
-        .meta({ description: 'How the key begins.', example: 'sak_7Kq2', minLength: 8, maxLength: 8 }),
-      scopes: z
-        .array(scope)
-        .meta({ description: 'What the key may be used for.', maxItems: allScopes.length }),
-      created_at: timestamp.meta({ description: 'When the key was made.' }),
-      expires_at: timestamp.meta({ description: 'When the key ends, or ended.' }),
+        .meta({ description: 'The purpose of the key.', example: 'Nightly import', maxLength: 100 }),
+      prefix: z.string().meta({
+        description: 'The first characters of the key.',
+        example: 'sak_7Kq2',
+        minLength: 8,
+        maxLength: 8,
+      }),
+      scopes: z.array(scope).meta({ description: 'The permissions of the key.', maxItems: allScopes.length }),
+      created_at: timestamp.meta({ description: 'When the key was created.' }),
+      expires_at: timestamp.meta({ description: 'When the key expires or expired.' }),
       last_used_at: timestamp
         .nullable()
-        .meta({ description: 'When the key was last used, to about a minute; null if never.' }),
+        .meta({ description: 'When the key was last used, to within a minute; null if never.' }),
     })
-    .meta({ id: 'ApiKey', description: 'An API key, without what makes it one.' });
+    .meta({ id: 'ApiKey', description: 'An API key, without the key itself.' });
 
   /** The response to creating a key, the only one with the key itself. */
   const createdApiKey = apiKey
     .extend({
       key: z.string().meta({
-        description: 'The key itself. Keep it now: it is shown this once, and the server has only its hash.',
+        description:
+          'The key itself. Store it now: it is shown only once, because the server keeps only its hash.',
         example: 'sak_7Kq2ThisOneIsNoRealKeyAndItsChecksumIsWrong0000000',
         maxLength: 54,
       }),
@@ -67,7 +69,7 @@ export function apiKeySchemas(allScopes: readonly Scope[]) {
 
   const apiKeyList = z
     .object({
-      items: z.array(apiKey).meta({ description: 'The keys, the newest first.', maxItems: 1000 }),
+      items: z.array(apiKey).meta({ description: 'The keys, newest first.', maxItems: 1000 }),
     })
     .meta({ id: 'ApiKeyList', description: 'The API keys of a user.' });
 

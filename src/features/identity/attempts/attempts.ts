@@ -101,7 +101,7 @@ export function createAttempts({ database, log, now }: AttemptsOptions): Attempt
       // Thrown inside of the transaction, so that a permit from the other count is rolled back.
       throw new AppError(
         'rate_limited',
-        `There were too many attempts to sign in: try again in ${wait === 1 ? 'a second' : `${wait} seconds`}.`,
+        `Too many attempts to sign in: try again in ${wait === 1 ? 'a second' : `${wait} seconds`}.`,
         { headers: { 'retry-after': String(wait) } },
       );
     });

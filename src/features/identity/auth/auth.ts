@@ -178,7 +178,7 @@ export function createAuth(options: AuthOptions): Auth {
     async endOne(userId, sessionId) {
       const ownerId = await endSession(sql, sessionId, { reason: 'revoked', now: moment(), userId });
       if (ownerId === undefined)
-        throw new AppError('not_found', 'You have no such session: it may have ended.');
+        throw new AppError('not_found', 'You have no such session. It may have ended already.');
       ended(userId, sessionId, 'revoked');
     },
 

@@ -32,7 +32,7 @@ export interface LoginParts {
   readonly now: () => number;
 }
 
-/** Maximum number of sessions per user. A further login ends the one that has been unused for longest. */
+/** Maximum number of sessions per user. A further login ends the least recently used one. */
 const maxSessions = 100;
 
 /**

@@ -113,13 +113,9 @@ export function createRefresh(parts: RefreshParts) {
   /** The same sentence in every case, so that it reveals nothing to a caller who tries tokens. */
   function unauthenticated(reason: string, client: Client, sid?: string): AppError {
     log.info('auth.refresh.failed', { reason, sid, client_address: client.address });
-    return new AppError(
-      'unauthenticated',
-      'The refresh token is not valid, or not any more: sign in again.',
-      {
-        headers: { 'www-authenticate': parts.challenge },
-      },
-    );
+    return new AppError('unauthenticated', 'The refresh token is invalid or has expired: sign in again.', {
+      headers: { 'www-authenticate': parts.challenge },
+    });
   }
 
   async function endReused({ sessionId }: RefreshToken, client: Client, at: number): Promise<void> {

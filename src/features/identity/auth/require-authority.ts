@@ -36,7 +36,7 @@ export function createRequireAuthority({
     }
     if (caller.role === 'admin' && role !== 'admin') {
       authenticator.forgetUser(caller.userId);
-      throw new AppError('forbidden', 'You are no longer an admin, so nothing was changed.');
+      throw new AppError('forbidden', 'You are no longer an admin. Nothing was changed.');
     }
   };
 }

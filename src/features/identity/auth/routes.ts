@@ -27,7 +27,7 @@ const params = z.object({
 const exampleBody = { refresh_token: `srt_${'A'.repeat(80)}` };
 const json = 'application/json';
 const form = 'application/x-www-form-urlencoded';
-const clearCookie = 'Takes the cookie `__Host-refresh` away, if there was one.';
+const clearCookie = 'Removes the cookie `__Host-refresh` if the request had it.';
 
 /**
  * Routes for signing in and out. A route that uses the cookie first rejects requests from pages of foreign origins, because
@@ -61,9 +61,9 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
       operationId: 'login',
       summary: 'Sign in',
       description:
-        'Gives an access token, to be sent as `Authorization: Bearer`, and a refresh token, with which the next pair is ' +
-        'got. Takes JSON, or the password form of OAuth 2 (RFC 6749, section 4.3). A session whose refresh token is in the ' +
-        'cookie of the request ends.',
+        'Returns an access token, to be sent as `Authorization: Bearer`, and a refresh token for the next pair. Accepts ' +
+        'JSON or the password form of OAuth 2 (RFC 6749, section 4.3). If the request has the cookie of another session, ' +
+        'that session ends.',
       tags: ['auth'],
       auth: 'own',
       costs: ['password-hash', 'write'],
@@ -99,9 +99,9 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
       operationId: 'refresh',
       summary: 'Get the next tokens',
       description:
-        'Takes the refresh token from the body or from the cookie, and answers the same way with the next one. A token ' +
-        'that was used before ends the session: it was copied. Within 10 seconds it may be sent again, and gets the same ' +
-        'answer.',
+        'Accepts the refresh token from the body or from the cookie, and returns the next one in the same place. A token ' +
+        'can be sent again within 10 seconds and gets the same response; later reuse ends the session, because the token ' +
+        'was copied.',
       tags: ['auth'],
       auth: 'own',
       costs: ['write'],
@@ -126,8 +126,8 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
       operationId: 'logout',
       summary: 'Sign out',
       description:
-        'Ends the session of the access token, of the refresh token in the body and of the cookie: of each that is sent. ' +
-        'To send none, or one that is not good any more, is no error, and ends nothing by itself.',
+        'Ends the sessions of the access token, of the refresh token in the body and of the cookie, as far as they are ' +
+        'sent. Missing or invalid tokens are ignored.',
       tags: ['auth'],
       auth: 'own',
       costs: ['write'],
@@ -152,7 +152,7 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
       path: '/auth/logout-all',
       operationId: 'logoutAll',
       summary: 'Sign out everywhere',
-      description: 'Ends all sessions of the caller, this one too.',
+      description: 'Ends all sessions of the caller, including this one.',
       tags: ['auth'],
       auth: 'user',
       responses: { 204: { description: 'Signed out.', headers: { 'Set-Cookie': clearCookie } } },
@@ -167,7 +167,7 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
       path: '/auth/sessions',
       operationId: 'listSessions',
       summary: 'List sessions',
-      description: 'Where the caller is signed in, the session that was used last first.',
+      description: 'Lists the live sessions of the caller, the most recently used first.',
       tags: ['auth'],
       auth: 'user',
       responses: { 200: { description: 'The live sessions.', schema: sessionList } },
@@ -183,7 +183,7 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
       path: '/auth/sessions/:id',
       operationId: 'endSession',
       summary: 'End a session',
-      description: 'Signs the caller out there.',
+      description: 'Signs the caller out of this session.',
       tags: ['auth'],
       auth: 'user',
       params,

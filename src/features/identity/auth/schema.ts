@@ -6,7 +6,7 @@ export const transports = ['body', 'cookie'] as const;
 export type Transport = (typeof transports)[number];
 
 const refreshToken = z.string().max(200, 'Use at most 200 characters.').meta({
-  description: 'Good for one refresh.',
+  description: 'Valid for one refresh.',
   format: 'password',
 });
 
@@ -16,9 +16,9 @@ const refreshToken = z.string().max(200, 'Use at most 200 characters.').meta({
  */
 export const loginBody = z
   .object({
-    grant_type: z.literal('password', 'Use "password", or leave it out.').optional(),
+    grant_type: z.literal('password', 'Use "password", or omit it.').optional(),
     username: text({ min: 1, max: 254 }).meta({
-      description: 'The username or the e-mail address, whatever the case of its letters.',
+      description: 'The username or the e-mail address, in any case.',
       example: 'ada_lovelace',
     }),
     password: text({ min: 1, max: 512 }).meta({
@@ -27,7 +27,7 @@ export const loginBody = z
     }),
     transport: z.enum(transports).default('body').meta({
       description:
-        'Where the refresh token goes: into the answer, or into a cookie that scripts of the page cannot read.',
+        'Where the refresh token is returned: in the response body, or in a cookie that scripts cannot read.',
     }),
   })
   .meta({ id: 'Login' });
@@ -35,7 +35,7 @@ export const loginBody = z
 /** The refresh token, unless it is in the cookie. Also accepted as the form of RFC 6749, section 6. */
 export const refreshBody = z
   .object({
-    grant_type: z.literal('refresh_token', 'Use "refresh_token", or leave it out.').optional(),
+    grant_type: z.literal('refresh_token', 'Use "refresh_token", or omit it.').optional(),
     refresh_token: refreshToken.optional(),
   })
   .optional()
@@ -49,26 +49,27 @@ export const logoutBody = z
 /** The response of RFC 6749, section 5.1. */
 export const tokens = z
   .object({
-    access_token: z.string().meta({ description: 'For `Authorization: Bearer`.', maxLength: 4096 }),
+    access_token: z.string().meta({ description: 'The token for `Authorization: Bearer`.', maxLength: 4096 }),
     token_type: z.literal('Bearer'),
-    expires_in: z.int().min(1).meta({ description: 'How long the access token is good for, in seconds.' }),
-    refresh_token: refreshToken
-      .optional()
-      .meta({ description: 'For the next refresh; not there if it is in the cookie.', maxLength: 200 }),
-    scope: z.string().meta({ description: 'What the access token may be used for.', maxLength: 200 }),
+    expires_in: z.int().min(1).meta({ description: 'Lifetime of the access token, in seconds.' }),
+    refresh_token: refreshToken.optional().meta({
+      description: 'The token for the next refresh; omitted if it is in the cookie.',
+      maxLength: 200,
+    }),
+    scope: z.string().meta({ description: 'The scopes of the access token.', maxLength: 200 }),
   })
   .meta({ id: 'Tokens' });
 
 export const session = z
   .object({
-    id: z.uuid().meta({ description: 'For ending it.' }),
-    current: z.boolean().meta({ description: 'Whether this request belongs to it.' }),
-    transport: z.enum(transports).meta({ description: 'Where its refresh token is.' }),
-    address: z.string().meta({ description: 'The address that it was signed in from.', maxLength: 64 }),
-    user_agent: z.string().meta({ description: 'What the client calls itself.', maxLength: 256 }),
-    created_at: timestamp.meta({ description: 'When it was signed in.' }),
-    last_used_at: timestamp.meta({ description: 'When it was refreshed last.' }),
-    expires_at: timestamp.meta({ description: 'When it ends if it is not refreshed.' }),
+    id: z.uuid().meta({ description: 'The id, to end the session.' }),
+    current: z.boolean().meta({ description: 'Whether this request belongs to the session.' }),
+    transport: z.enum(transports).meta({ description: 'Where the refresh token is.' }),
+    address: z.string().meta({ description: 'The address of the client at login.', maxLength: 64 }),
+    user_agent: z.string().meta({ description: 'The User-Agent of the client at login.', maxLength: 256 }),
+    created_at: timestamp.meta({ description: 'When the user signed in.' }),
+    last_used_at: timestamp.meta({ description: 'When the session was last refreshed.' }),
+    expires_at: timestamp.meta({ description: 'When the session expires if it is not refreshed.' }),
   })
   .meta({ id: 'Session' });
 

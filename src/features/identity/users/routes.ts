@@ -43,7 +43,7 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       path: '/users',
       operationId: 'registerUser',
       summary: 'Register a user',
-      description: 'The username and the e-mail address must be free; 409 names those that are not.',
+      description: 'The username and the e-mail address must not be taken; 409 names those that are.',
       tags: ['users'],
       auth: 'none',
       costs: ['password-hash', 'mail', 'write'],
@@ -70,7 +70,7 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       operationId: 'listUsers',
       summary: 'List users',
       description:
-        'For admins. The newest first, a page at a time. The `Link` header has the next and the previous page.',
+        'For admins. Lists users page by page, newest first. The `Link` header has the next and the previous page.',
       tags: ['users'],
       auth: 'user',
       roles: ['admin'],
@@ -87,7 +87,7 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       method: 'GET',
       path: '/users/me',
       operationId: 'getCurrentUser',
-      summary: 'Read the user who asks',
+      summary: 'Read the calling user',
       tags: ['users'],
       auth: 'any',
       scopes: ['users:read'],
@@ -103,7 +103,7 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       path: '/users/:id',
       operationId: 'getUser',
       summary: 'Read a user',
-      description: 'The own user; an admin reads any.',
+      description: 'Users can read only themselves; admins can read any user.',
       tags: ['users'],
       auth: 'any',
       scopes: ['users:read'],
@@ -120,9 +120,9 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       operationId: 'updateUser',
       summary: 'Change a user',
       description:
-        'Changes the fields that are sent (RFC 7396) and leaves the others. With `If-Match`, only if nobody else has ' +
-        'changed the user since it was read. A new e-mail address needs `current_password`, and cannot be set with an ' +
-        'API key; it has to be verified again. An admin changes any user, without the password.',
+        'Changes only the fields that are sent (RFC 7396). With `If-Match`, only if the user has not been changed since it ' +
+        'was read. A new e-mail address needs `current_password`, cannot be set with an API key, and must be verified ' +
+        'again. Admins can change any user, without the password.',
       tags: ['users'],
       auth: 'any',
       scopes: ['users:write'],
@@ -132,7 +132,7 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       body: userPatch,
       accepts: ['application/json', 'application/merge-patch+json'],
       example: { email: 'ada.lovelace@example.org', current_password: 'correct horse battery staple' },
-      responses: { 200: { description: 'The user as it is now.', schema: user, headers: shownHeaders } },
+      responses: { 200: { description: 'The changed user.', schema: user, headers: shownHeaders } },
       problems: ['forbidden', 'not_found', 'conflict', 'rate_limited', 'not_ready', 'database_unavailable'],
       async handler({ params, headers, body, ctx, recordReply }) {
         const change = {
@@ -156,7 +156,7 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       auth: 'user',
       params,
       headers: writeConditions,
-      responses: { 204: { description: 'The user is gone.' } },
+      responses: { 204: { description: 'The user was deleted.' } },
       problems: ['not_found', 'database_unavailable'],
       async handler({ params, headers, ctx }) {
         await users.remove(callerOf(ctx), params.id, versionCondition(headers, params.id));
@@ -169,8 +169,8 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       operationId: 'welcomeUser',
       summary: 'Welcome a user by mail',
       description:
-        'Starts the task `send_email`, which the user and admins can look at. While it has not finished, asking again ' +
-        'gives the same task. For the user, and for admins.',
+        'Starts the task `send_email`, which the user and admins can read. Until it has finished, further requests return ' +
+        'the same task. For the user and for admins.',
       tags: ['users'],
       auth: 'any',
       scopes: ['tasks:write'],
@@ -179,9 +179,9 @@ export function usersRoutes({ users, welcome, registrationsPerHour, prefix }: Us
       params,
       responses: {
         202: {
-          description: 'The mail is going to be sent.',
+          description: 'The mail will be sent.',
           schema: startedTask,
-          headers: { Location: 'Where the task is.' },
+          headers: { Location: 'The URL of the task.' },
         },
       },
       problems: ['mail_disabled', 'database_unavailable'],

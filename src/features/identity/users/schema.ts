@@ -4,14 +4,14 @@ import { id, email as mailAddress, patchOf, shownAs, text, timestamp } from '../
 
 const username = text({ min: 3, max: 50 })
   .regex(/^[a-zA-Z0-9_]+$/, 'Use letters a to z, digits and underscores only.')
-  .meta({ description: 'Unique, whatever the case of its letters.', example: 'ada_lovelace' });
+  .meta({ description: 'Unique, ignoring case.', example: 'ada_lovelace' });
 
 const email = mailAddress.meta({
-  description: `Unique, whatever the case of its letters. ${mailAddress.meta()?.description}`,
+  description: `Unique, ignoring case. ${mailAddress.meta()?.description}`,
 });
 
 const password = text({ min: 8, max: 128 }).meta({
-  description: 'Kept as a scrypt hash only; no answer shows it.',
+  description: 'Stored only as a scrypt hash, and never returned.',
   format: 'password',
   example: 'correct horse battery staple',
 });
@@ -20,9 +20,9 @@ const password = text({ min: 8, max: 128 }).meta({
 export const newUser = z.strictObject({ username, email, password }).meta({ id: 'NewUser' });
 export type NewUser = Readonly<z.output<typeof newUser>>;
 
-/** The password that authenticates a change: any password, including one that was set before the current rules. */
+/** The password that authenticates a change: any password, because it may have been set before the current rules. */
 const currentPassword = text({ min: 1, max: 128 }).meta({
-  description: 'The password of the user, which a new e-mail address needs.',
+  description: 'The current password of the user; required for a new e-mail address.',
   format: 'password',
   example: 'correct horse battery staple',
 });
@@ -39,9 +39,7 @@ export const user = z
     id: id.meta({ description: 'The number of the user.' }),
     username: shownAs(username).meta({ description: 'The name to sign in with.' }),
     email: shownAs(email).meta({ description: 'The e-mail address.' }),
-    email_verified: z
-      .boolean()
-      .meta({ description: 'Whether the user has shown that mail to this address arrives.' }),
+    email_verified: z.boolean().meta({ description: 'Whether the user has verified the e-mail address.' }),
     role: z.enum(roles).meta({ description: 'An admin may read and change the data of all users.' }),
     created_at: timestamp.meta({ description: 'When the user registered.' }),
     updated_at: timestamp.meta({ description: 'When the user was last changed.' }),

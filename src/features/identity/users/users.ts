@@ -203,7 +203,7 @@ export function createUsers(options: UsersOptions): Users {
     }
     if (caller.userId !== id) return undefined;
     if (patch.current_password === undefined) {
-      throw invalidField('/current_password', 'A new e-mail address needs your current password as well.');
+      throw invalidField('/current_password', 'A new e-mail address also needs your current password.');
     }
     const hash = await attempts.underPermit({ userId: id, address }, () =>
       comparePassword(id, address, patch),
@@ -222,7 +222,7 @@ export function createUsers(options: UsersOptions): Users {
     const work = { signal: currentRequest()?.signal, source: clientKey(address) };
     if (await passwords.verify(current_password, hash, work)) return hash;
     log.warning('auth.email.change_refused', { user_id: id, client_address: address });
-    throw invalidField('/current_password', 'This is not your current password.');
+    throw invalidField('/current_password', 'This is not your current password: check it.');
   }
 
   /** Runs a write. If it violates a unique index, the error names all taken fields, not only the first. */

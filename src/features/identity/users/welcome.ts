@@ -28,7 +28,7 @@ export function createWelcome({ database, queue, mail, service }: WelcomeOptions
     if (!mail.enabled) {
       throw new AppError(
         'mail_disabled',
-        'This server sends no mail: ask those who run it to set APP_SMTP_URL.',
+        'This server cannot send mail: ask its operator to set APP_SMTP_URL.',
       );
     }
     return database.transaction(async (tx) => {

@@ -29,9 +29,9 @@ describe('a mail with a token', () => {
   it('says how long it is good for, and what to do if one did not ask for it', () => {
     assert.match(
       withPages.token('password_reset', ada, token).text,
-      /good for an hour[\s\S]*If it was not you, do nothing/,
+      /valid for an hour[\s\S]*If you did not request this, do nothing/,
     );
-    assert.match(withPages.token('email_verification', ada, token).text, /good for a day[\s\S]*do nothing/);
+    assert.match(withPages.token('email_verification', ada, token).text, /valid for a day[\s\S]*do nothing/);
   });
 
   it('goes to the address of the user, with the service in the subject', () => {
@@ -54,7 +54,7 @@ describe('a notice', () => {
     const { to, text } = withPages.passwordReset(ada);
     assert.equal(to, ada.email);
     assert.match(text, /signed out everywhere, and all API keys[\s\S]*set a new password now: https:/);
-    assert.match(withPages.token('password_reset', ada, token).text, /your API keys end/);
+    assert.match(withPages.token('password_reset', ada, token).text, /revokes your API keys/);
     assert.doesNotMatch(withPages.token('email_verification', ada, token).text, /API keys/);
   });
 

@@ -68,7 +68,7 @@ describe('a password reset', () => {
     const { body } = await (await mustLogIn(api, ada.user, newPassword)).get('/api/v1/auth/api-keys');
     assert.deepEqual(body, { items: [] });
     const { text } = await api.app.mails.mustReceive(ada.user.email, /password was changed/);
-    assert.match(text, /all API keys of the account have ended/);
+    assert.match(text, /all API keys of the account are revoked/);
     const [line] = api.app.log.of('auth.api_keys.revoked');
     assert.deepEqual([line?.user_id, line?.count], [ada.user.id, 1]);
   });

@@ -8,7 +8,7 @@ import { mustCreateDatabase } from '../../../helpers/test-database.ts';
 import { testSecret } from '../../../helpers/test-secret.ts';
 
 const path = '/api/v1/auth/refresh';
-const refusal = 'The refresh token is not valid, or not any more: sign in again.';
+const refusal = 'The refresh token is invalid or has expired: sign in again.';
 
 /** Registers somebody and signs in; the answer has the tokens. */
 async function mustGetTokens(api: TestApi, transport: 'body' | 'cookie' = 'body'): Promise<ApiResponse> {
