@@ -1,12 +1,12 @@
 /**
- * The statements of a runner on jobs: it claims them, records their progress, and ends each attempt in one of the transitions that
- * leave `running`. Each function is one statement and rejects with the errors of the database.
+ * The statements of a runner on jobs: it claims them, records their progress, and ends each attempt in one of the
+ * transitions that leave `running`. Each function is one statement and rejects with the errors of the database.
  *
- * Fencing: every statement that ends an attempt names the runner and the attempt. A job that was taken over meanwhile has
- * another attempt, or none that runs; then the statement changes nothing, and the function reports that.
+ * Fencing: every statement that ends an attempt names the runner and the attempt. A job that was taken over meanwhile
+ * has another attempt, or none that runs; then the statement changes nothing, and the function reports that.
  *
- * - A claim locks the runner's row of `job_runners` and finds no jobs if that row is gone. So a runner that was declared
- *   dead claims nothing, not even by a statement that was already on its way.
+ * - A claim locks the runner's row of `job_runners` and finds no jobs if that row is gone. So a runner that was
+ *   declared dead claims nothing, not even by a statement that was already on its way.
  * - A job whose cancellation was requested becomes `cancelled`, never `scheduled` or `available`.
  * - A release and a snooze do not count the attempt: they raise the maximum, because a number must never be used twice.
  * - No write waits for a row that another transaction has locked: the row is skipped as if the attempt were no longer
@@ -52,9 +52,9 @@ export interface ClaimOptions {
 }
 
 /**
- * Claims at most `limit` jobs and `suspects` suspects, by priority, then the oldest. Each queue is searched on its own, so a
- * paused queue, or one that this runner does not serve, costs nothing however many jobs wait in it. Returns an empty list
- * if the runner is not registered.
+ * Claims at most `limit` jobs and `suspects` suspects, by priority, then the oldest. Each queue is searched on its own,
+ * so a paused queue, or one that this runner does not serve, costs nothing however many jobs wait in it. Returns an
+ * empty list if the runner is not registered.
  */
 export async function claimJobs(
   sql: Sql,
@@ -121,9 +121,9 @@ export interface Completion extends OwnAttempt {
 }
 
 /**
- * Marks the transaction that will complete the job. The mark is a local setting, so it ends with the transaction: after a
- * COMMIT or ROLLBACK sent by the task it is gone, even if another transaction has started. A `SET` takes no snapshot, so
- * a task can still choose the isolation level.
+ * Marks the transaction that will complete the job. The mark is a local setting, so it ends with the transaction: after
+ * a COMMIT or ROLLBACK sent by the task it is gone, even if another transaction has started. A `SET` takes no snapshot,
+ * so a task can still choose the isolation level.
  */
 export async function markTransaction(transaction: Sql, own: OwnAttempt): Promise<void> {
   await transaction.unsafe(`set local strata.attempt = '${markOf(own)}'`);
@@ -136,9 +136,9 @@ export async function isMarked(transaction: Sql, own: OwnAttempt): Promise<boole
 }
 
 /**
- * Completes the job in the transaction of its effect, which must be marked. Returns false if it is not, or if the job no
- * longer belongs to this attempt: the transaction must then roll back. A concurrent take-over either skips the locked row
- * or goes first, and then this returns false.
+ * Completes the job in the transaction of its effect, which must be marked. Returns false if it is not, or if the job
+ * no longer belongs to this attempt: the transaction must then roll back. A concurrent take-over either skips the
+ * locked row or goes first, and then this returns false.
  */
 export async function completeInTransaction(
   transaction: Sql,
@@ -304,8 +304,8 @@ function stillOwn(sql: Sql, { id, attempt, runner }: OwnAttempt) {
 }
 
 /**
- * Locks the row of one attempt of a list, for a lateral join. With an ordinary join, PostgreSQL may scan all running jobs for
- * each item: its statistics usually contain no running job at all.
+ * Locks the row of one attempt of a list, for a lateral join. With an ordinary join, PostgreSQL may scan all running
+ * jobs for each item: its statistics usually contain no running job at all.
  */
 function lockOwn(sql: Sql, list: string, runner: number) {
   return sql`

@@ -1,6 +1,6 @@
 /**
- * The NOTIFY channels that wake the runners. A message is only a hint: a runner that misses one finds the same by polling,
- * so nothing depends on delivery.
+ * The NOTIFY channels that wake the runners. A message is only a hint: a runner that misses one finds the same by
+ * polling, so nothing depends on delivery.
  */
 
 /** A job can be claimed. The payload is the name of its queue. */

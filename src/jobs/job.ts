@@ -10,10 +10,10 @@
  *       └──────> cancelled <──────────┴── (running: after its attempt has stopped)
  *                    └──────── retried by an operator: available again <─────────┘
  *
- * `transitions` below is the same as a table. The constraints in sql/0007_create_jobs.sql state which columns a row has in
- * each state. Every transition is one statement of `store.ts` or `attempt-store.ts`, and its `where` names the state that
- * it starts from. Statements that leave `running` also name the runner and the attempt, so that a runner that has lost
- * the job changes nothing (fencing).
+ * `transitions` below is the same as a table. The constraints in sql/0007_create_jobs.sql state which columns a row has
+ * in each state. Every transition is one statement of `store.ts` or `attempt-store.ts`, and its `where` names the state
+ * that it starts from. Statements that leave `running` also name the runner and the attempt, so that a runner that has
+ * lost the job changes nothing (fencing).
  */
 
 export const jobStates = ['scheduled', 'available', 'running', 'completed', 'failed', 'cancelled'] as const;
@@ -41,7 +41,10 @@ export interface JobError {
   readonly attempt: number;
   /** ISO 8601, UTC. */
   readonly at: string;
-  /** `threw`, `refused`, `timeout`, `thread_ended`, `out_of_memory`, `runner_lost`, `crashed`, `unknown_task`, `invalid_payload`, `invalid_result`. */
+  /**
+   * `threw`, `refused`, `timeout`, `thread_ended`, `out_of_memory`, `runner_lost`, `crashed`, `unknown_task`,
+   * `invalid_payload`, `invalid_result`.
+   */
   readonly code: JobErrorCode;
   /** A sentence, or the message of the thrown value. */
   readonly message: string;
@@ -87,7 +90,9 @@ export interface Job {
   /** Increased by one when an attempt does not count: the job was released or snoozed, or its runner was lost. */
   readonly maxAttempts: number;
   readonly timeoutMs: number;
-  /** How many attempts were lost with their runner. They do not count; from the first loss on, the job runs isolated. */
+  /**
+   * How many attempts were lost with their runner. They do not count; from the first loss on, the job runs isolated.
+   */
   readonly losses: number;
   readonly runAt: Date;
   readonly runner: number | null;

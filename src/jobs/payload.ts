@@ -1,7 +1,7 @@
 /**
- * Checks the payload of a job before it is stored. The table stores the JSON that the caller passed, not the output of the
- * schema: a runner parses the stored JSON with the schema again, perhaps in a later version of the program. The schema is
- * therefore checked against the JSON read back, which is what a runner will see: a Date is a string by then.
+ * Checks the payload of a job before it is stored. The table stores the JSON that the caller passed, not the output of
+ * the schema: a runner parses the stored JSON with the schema again, perhaps in a later version of the program. The
+ * schema is therefore checked against the JSON read back, which is what a runner will see: a Date is a string by then.
  */
 
 import type * as z from 'zod';
@@ -17,8 +17,9 @@ export const maxPayloadBytes = 1_048_576;
 const maxErrors = 50;
 
 /**
- * Returns the payload as JSON text. Throws an AppError `validation_failed`, with a JSON Pointer (RFC 6901) for each error,
- * for a payload that the schema rejects, that is not JSON, too large or too deep, or that PostgreSQL cannot store.
+ * Returns the payload as JSON text. Throws an AppError `validation_failed`, with a JSON Pointer (RFC 6901) for each
+ * error, for a payload that the schema rejects, that is not JSON, too large or too deep, or that PostgreSQL cannot
+ * store.
  */
 export function checkPayload({ name, payload: schema }: TaskDefinition, payload: unknown): string {
   const json = toJson(name, payload);

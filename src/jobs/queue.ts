@@ -1,7 +1,8 @@
 /**
- * The queue as features use it: enqueue, find, cancel and retry jobs. It has no connection of its own: the caller passes
- * the `sql` of its transaction, so a job is enqueued if and only if that transaction commits. For the same reason nothing
- * is logged here. The first log line of a job is that of its claim; it carries the id of the request that enqueued it.
+ * The queue as features use it: enqueue, find, cancel and retry jobs. It has no connection of its own: the caller
+ * passes the `sql` of its transaction, so a job is enqueued if and only if that transaction commits. For the same
+ * reason nothing is logged here. The first log line of a job is that of its claim; it carries the id of the request
+ * that enqueued it.
  */
 
 import type * as z from 'zod';
@@ -38,10 +39,10 @@ export interface EnqueueOptions {
 /** Every method can also reject with a database AppError. */
 export interface Queue {
   /**
-   * Adds a job, with the id of the current request. `isNew` is false if an unfinished job had this unique key.
-   * Rejects with an AppError: `validation_failed` for an invalid payload, one of more than 1 MB of JSON, or an option out
-   * of range, with a JSON Pointer for each error (relative to the payload, or the name of the option); `unknown_task`
-   * for a task that is not in the queue's list, because no runner would run it.
+   * Adds a job, with the id of the current request. `isNew` is false if an unfinished job had this unique key. Rejects
+   * with an AppError: `validation_failed` for an invalid payload, one of more than 1 MB of JSON, or an option out of
+   * range, with a JSON Pointer for each error (relative to the payload, or the name of the option); `unknown_task` for
+   * a task that is not in the queue's list, because no runner would run it.
    */
   enqueue<Payload extends z.ZodType>(
     sql: Sql,
@@ -61,7 +62,8 @@ export interface Queue {
   cancel(sql: Sql, id: number): Promise<CancelledJob | undefined>;
   /**
    * Makes a failed or cancelled job available again, with at least one attempt left. Returns undefined if no job with
-   * this id has failed or been cancelled. Rejects with AppError `conflict` if another unfinished job has its unique key.
+   * this id has failed or been cancelled. Rejects with AppError `conflict` if another unfinished job has its unique
+   * key.
    */
   retry(sql: Sql, id: number): Promise<Job | undefined>;
 }

@@ -1,11 +1,12 @@
 /**
  * Statements on the table of jobs that do not need a runner: insert, find, cancel, retry, prune. Each function is one
- * statement unless its comment gives a reason, accepts the `sql` of a transaction or of a pool, and rejects with the errors
- * of the database. `attempt-store.ts` has what a runner does to the jobs it has claimed, `runner-store.ts` the runners.
+ * statement unless its comment gives a reason, accepts the `sql` of a transaction or of a pool, and rejects with the
+ * errors of the database. `attempt-store.ts` has what a runner does to the jobs it has claimed, `runner-store.ts` the
+ * runners.
  *
  * All times are the database's, from `clock_timestamp()`: `now()` is the start of the transaction, and the transaction
- * that enqueues a job, or completes one in `ctx.tx`, may have started much earlier. Statements that are a transaction of
- * their own and only compare times use `now()`, because it can be used to search an index.
+ * that enqueues a job, or completes one in `ctx.tx`, may have started much earlier. Statements that are a transaction
+ * of their own and only compare times use `now()`, because it can be used to search an index.
  */
 
 import type { Sql } from '../db/sql.ts';
@@ -33,7 +34,10 @@ export interface InsertedJob {
   readonly isNew: boolean;
 }
 
-/** Adds a job: `scheduled` if its time is in the future, else `available`. Wakes the runners when the transaction commits. */
+/**
+ * Adds a job: `scheduled` if its time is in the future, else `available`. Wakes the runners when the transaction
+ * commits.
+ */
 export async function insertJob(sql: Sql, added: NewJob): Promise<InsertedJob> {
   for (;;) {
     const [row] = await sql<(Job & { isNew: boolean })[]>`
@@ -83,8 +87,8 @@ export interface CancelledJob {
 }
 
 /**
- * Cancels a waiting job, or asks the runner of a running one to stop it. Returns undefined if the job does not exist. Two
- * statements, because the second must see the change that the first may have waited for.
+ * Cancels a waiting job, or asks the runner of a running one to stop it. Returns undefined if the job does not exist.
+ * Two statements, because the second must see the change that the first may have waited for.
  */
 export async function cancelJob(sql: Sql, id: number): Promise<CancelledJob | undefined> {
   const [changed] = await sql<Job[]>`
@@ -105,8 +109,9 @@ export async function cancelJob(sql: Sql, id: number): Promise<CancelledJob | un
 }
 
 /**
- * Makes a failed or cancelled job available again, with at least one attempt left. Returns undefined if no job with this id
- * has failed or been cancelled. Violates the constraint `jobs_unique_key` if another unfinished job has its unique key.
+ * Makes a failed or cancelled job available again, with at least one attempt left. Returns undefined if no job with
+ * this id has failed or been cancelled. Violates the constraint `jobs_unique_key` if another unfinished job has its
+ * unique key.
  */
 export async function retryJob(sql: Sql, id: number): Promise<Job | undefined> {
   const [job] = await sql<Job[]>`

@@ -1,13 +1,13 @@
 /**
- * Tasks: what a job does. A definition is all that a caller needs to enqueue a job: the name, the schema of the payload,
- * the retry options. An implementation adds the function that a thread runs.
+ * Tasks: what a job does. A definition is all that a caller needs to enqueue a job: the name, the schema of the
+ * payload, the retry options. An implementation adds the function that a thread runs.
  *
  *     export const sendEmail = defineTask({ name: 'send_email', payload: z.object({ userId: z.number() }) });
  *     const task = implementTask(sendEmail, async (payload, ctx) => { ... });
  *
- * A task may run more than once: its process can be killed after the effect and before the outcome is recorded. Database
- * writes happen exactly once if they use `ctx.tx`, which records the completion in the same transaction. An effect
- * elsewhere, such as an email, happens at least once.
+ * A task may run more than once: its process can be killed after the effect and before the outcome is recorded.
+ * Database writes happen exactly once if they use `ctx.tx`, which records the completion in the same transaction. An
+ * effect elsewhere, such as an email, happens at least once.
  */
 
 import * as z from 'zod';
@@ -28,7 +28,9 @@ export interface TaskOptions {
 }
 
 export interface TaskDefinition<Payload extends z.ZodType = z.ZodType> extends TaskOptions {
-  /** Lower case with underscores: `send_email`. It is stored with each job: after a rename, stored jobs have no task. */
+  /**
+   * Lower case with underscores: `send_email`. It is stored with each job: after a rename, stored jobs have no task.
+   */
   readonly name: string;
   readonly payload: Payload;
 }
@@ -50,9 +52,9 @@ export interface TaskContext {
   /** For queries outside `tx`, such as reads before it. Each statement commits on its own. */
   readonly sql: Sql;
   /**
-   * Runs `work` in a transaction that also completes the job, with the return value of `work` as its result: both happen
-   * or neither does. Rolls back and rejects if the job no longer belongs to this attempt. Call it once per job and
-   * return right after it. A COMMIT or ROLLBACK sent by `work` fails the attempt.
+   * Runs `work` in a transaction that also completes the job, with the return value of `work` as its result: both
+   * happen or neither does. Rolls back and rejects if the job no longer belongs to this attempt. Call it once per job
+   * and return right after it. A COMMIT or ROLLBACK sent by `work` fails the attempt.
    */
   tx<Result>(work: (sql: Sql) => Promise<Result>): Promise<Result>;
 }

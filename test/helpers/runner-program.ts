@@ -1,6 +1,6 @@
 /**
- * A runner as a program that tests can kill: `runner-program.ts <url> <file>`. Its task `wait` returns "child" as soon as the
- * file exists. It logs to standard output and stops gracefully at SIGTERM.
+ * A runner as a program that tests can kill: `runner-program.ts <url> <file>`. Its task `wait` returns "child" as soon
+ * as the file exists. It logs to standard output and stops gracefully at SIGTERM.
  */
 
 import { existsSync } from 'node:fs';

@@ -19,7 +19,10 @@ export interface TestPool extends ThreadPool {
   readonly progress: (Progress & { readonly id: number })[];
 }
 
-/** Starts a pool of real threads with the tasks of `task-thread.ts`, and waits until all are ready. They end after the test. */
+/**
+ * Starts a pool of real threads with the tasks of `task-thread.ts`, and waits until all are ready. They end after the
+ * test.
+ */
 export async function mustStartPool(
   t: After,
   options: Partial<ThreadPoolOptions> & { readonly databaseUrl?: string } = {},

@@ -1,10 +1,10 @@
 /**
  * `npm run prove -- jobs-plans`: the statements of the queue cost the same with a million finished jobs as with none.
  *
- * A table gets a million finished jobs of the last 60 days and 20,000 waiting ones, half of them in a paused queue. Each
- * statement of the queue runs as the program sends it, with `explain (analyze, buffers)` before it, first on a table without
- * statistics, then on an analysed one. No statement may read the whole table or touch more pages than its work explains: a
- * changed job costs a few pages in each index, a look-up a handful.
+ * A table gets a million finished jobs of the last 60 days and 20,000 waiting ones, half of them in a paused queue.
+ * Each statement of the queue runs as the program sends it, with `explain (analyze, buffers)` before it, first on a
+ * table without statistics, then on an analysed one. No statement may read the whole table or touch more pages than its
+ * work explains: a changed job costs a few pages in each index, a look-up a handful.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';

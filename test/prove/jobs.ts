@@ -5,9 +5,10 @@
  *     npm run prove -- jobs --quick    fewer of each
  *
  * A server with its job process and two standalone runners run transfers between accounts; one job in twelve breaks its
- * thread on the first attempt. Meanwhile processes are killed, connections cut and PostgreSQL crashed. Then the ledger is
- * audited: each committed transfer must have its effect once, each rolled back one none. Afterwards a suspended runner is
- * resumed after its jobs were taken over, and jobs that destroy their threads, or crash their process, run among others.
+ * thread on the first attempt. Meanwhile processes are killed, connections cut and PostgreSQL crashed. Then the ledger
+ * is audited: each committed transfer must have its effect once, each rolled back one none. Afterwards a suspended
+ * runner is resumed after its jobs were taken over, and jobs that destroy their threads, or crash their process, run
+ * among others.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';

@@ -5,9 +5,9 @@
  *       │  not read yet   │      read once and cached      │   read again    │
  *       │ <── extended backwards within the time budget    │   every time    │
  *
- * The last two minutes are read every time, because jobs may still be committed in them. Each call also extends the past
- * while its time budget lasts, and doubles the number of minutes per statement, because the number of jobs per minute is
- * not known beforehand.
+ * The last two minutes are read every time, because jobs may still be committed in them. Each call also extends the
+ * past while its time budget lasts, and doubles the number of minutes per statement, because the number of jobs per
+ * minute is not known beforehand.
  */
 
 import type { Sql } from '../../db/sql.ts';
@@ -37,8 +37,8 @@ const maxCatchUpMs = 5 * minuteMs;
 const budgetMs = 250;
 
 /**
- * Creates the read function. It returns the last hour, oldest minute first, without the minutes that are not read yet, and
- * rejects with the errors of the database. One call at a time. `now` returns milliseconds since 1970.
+ * Creates the read function. It returns the last hour, oldest minute first, without the minutes that are not read yet,
+ * and rejects with the errors of the database. One call at a time. `now` returns milliseconds since 1970.
  */
 export function createMinuteStatistics(
   sql: Sql,

@@ -10,8 +10,8 @@ import type { Queue } from '../queue.ts';
 import { type FailedFilter, findRetryable } from './search.ts';
 
 /**
- * Pauses a queue, with or without jobs. Idempotent. Rejects with an AppError `not_found` for a queue that no runner has ever
- * served and that has no job, because the name is probably mistyped.
+ * Pauses a queue, with or without jobs. Idempotent. Rejects with an AppError `not_found` for a queue that no runner has
+ * ever served and that has no job, because the name is probably mistyped.
  */
 export async function pauseQueue(sql: Sql, name: string): Promise<void> {
   await assertQueueExists(sql, name);
@@ -44,9 +44,9 @@ export interface RetriedJobs {
 const batchSize = 200;
 
 /**
- * Retries one batch of failed jobs with ids above `after`, in order. Ids only increase from batch to batch, so a job that
- * fails again at once is not retried endlessly. Skips jobs whose input was refused, and jobs whose unique key another job
- * has taken. Rejects with the errors of the database; the jobs retried until then stay retried.
+ * Retries one batch of failed jobs with ids above `after`, in order. Ids only increase from batch to batch, so a job
+ * that fails again at once is not retried endlessly. Skips jobs whose input was refused, and jobs whose unique key
+ * another job has taken. Rejects with the errors of the database; the jobs retried until then stay retried.
  */
 export async function retryFailed(
   sql: Sql,

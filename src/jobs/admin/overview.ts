@@ -1,8 +1,8 @@
 /**
- * The overview of all jobs for operators. Each part is cached (`cached-read.ts`), because a table of millions of rows must not
- * be counted every two seconds. Waiting and running jobs, paused queues and runners are one part: they are read through
- * partial indexes and in one snapshot, because operators compare these numbers. Finished jobs need a scan of the table,
- * which takes longer the more of them are kept, and runs less often accordingly.
+ * The overview of all jobs for operators. Each part is cached (`cached-read.ts`), because a table of millions of rows
+ * must not be counted every two seconds. Waiting and running jobs, paused queues and runners are one part: they are
+ * read through partial indexes and in one snapshot, because operators compare these numbers. Finished jobs need a scan
+ * of the table, which takes longer the more of them are kept, and runs less often accordingly.
  */
 
 import type { Database } from '../../db/database.ts';

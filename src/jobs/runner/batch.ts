@@ -6,8 +6,8 @@
  *     add b ─────────┐                    │
  *     add c ─────────┴──── collected ─────┴──> write [b, c]
  *
- * At most one write is in progress, and each item is in exactly one write. An item that a write leaves out is not written
- * again: its caller gets `false` and decides, so it does not delay later items.
+ * At most one write is in progress, and each item is in exactly one write. An item that a write leaves out is not
+ * written again: its caller gets `false` and decides, so it does not delay later items.
  */
 
 export interface Batch<Item> {
@@ -16,8 +16,8 @@ export interface Batch<Item> {
 }
 
 /**
- * `write` gets at most `maxSize` items in the order in which they were added, resolves with those that it has written, and
- * must not reject.
+ * `write` gets at most `maxSize` items in the order in which they were added, resolves with those that it has written,
+ * and must not reject.
  */
 export function createBatch<Item>(
   write: (items: readonly Item[]) => Promise<ReadonlySet<Item>>,

@@ -10,16 +10,17 @@
  *     aborted lost        nothing: the job no longer belongs to this runner
  *
  * No write waits for a row that another transaction holds. An outcome that its batch has not written is written in a
- * statement of its own, so that it does not delay the others. Such a write is retried after 10 ms, 20 ms, ... 1 s until it is
+ * statement of its own, so that it does not delay the others. Such a write is retried after 10 ms, 20 ms, ... 1 s until
+ * it is
  *
  *     written     perhaps by an earlier try whose answer was lost on the way; then the row shows it
  *     lost        the job no longer belongs to this attempt, or the session has closed. A job that a try with a lost answer
  *                 released, and that was claimed again before the next try, cannot be distinguished from this
- *     rejected    PostgreSQL can never store the values (`isRejected`), or they cannot be sent to it. A result then fails its
- *                 job; an error is replaced by a fixed one, and fails the attempt
+ *     rejected    PostgreSQL can never store the values (`isRejected`), or they cannot be sent to it. A result then fails
+ *                 its job; an error is replaced by a fixed one, and fails the attempt
  *
- * Every other obstacle is temporary, such as a locked row, a full disk or a restart, and no other runner can take the job
- * meanwhile. If an attempt is dropped all the same, its row is found and released (orphans, `dispatcher.ts`).
+ * Every other obstacle is temporary, such as a locked row, a full disk or a restart, and no other runner can take the
+ * job meanwhile. If an attempt is dropped all the same, its row is found and released (orphans, `dispatcher.ts`).
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -230,9 +231,9 @@ function outcomeOf(written: WriteResult): RecordedOutcome {
 }
 
 /**
- * Returns whether every retry would fail the same way: the values are invalid for their type (SQLSTATE class 22, of which
- * some are `validation_failed`), violate a constraint (23), or exceed a limit of PostgreSQL (54). A TypeError or RangeError
- * means that no statement can be built from the values.
+ * Returns whether every retry would fail the same way: the values are invalid for their type (SQLSTATE class 22, of
+ * which some are `validation_failed`), violate a constraint (23), or exceed a limit of PostgreSQL (54). A TypeError or
+ * RangeError means that no statement can be built from the values.
  */
 function isRejected(error: unknown): boolean {
   if (error instanceof TypeError || error instanceof RangeError) return true;

@@ -9,17 +9,18 @@
  * isolate is free.
  *
  * Invariants, while the session is open:
- * - Every row that is `running` with this runner's number is in `held`, except those of the claim in progress and orphans:
- *   rows of a claim whose answer was lost on the way, or rows left by a bug. Orphans are released after a claim that failed
- *   and when a poll has seen one, so no row stays `running` without an attempt while its runner lives.
+ * - Every row that is `running` with this runner's number is in `held`, except those of the claim in progress and
+ *   orphans: rows of a claim whose answer was lost on the way, or rows left by a bug. Orphans are released after a
+ *   claim that failed and when a poll has seen one, so no row stays `running` without an attempt while its runner
+ *   lives.
  * - At most one claim is in progress. A wake-up during a claim is remembered in `isWanted`, so that none is lost.
- * - An attempt is removed from `held` when its outcome is recorded, and removes only itself: its job may have been claimed
- *   again by then.
- * - `running` never exceeds the number of threads. `waiting` is what `prefetch.ts` allows to claim ahead; it is released
- *   after `maxWaitMs`, so that no job waits behind a long one while other runners have free threads.
+ * - An attempt is removed from `held` when its outcome is recorded, and removes only itself: its job may have been
+ *   claimed again by then.
+ * - `running` never exceeds the number of threads. `waiting` is what `prefetch.ts` allows to claim ahead; it is
+ *   released after `maxWaitMs`, so that no job waits behind a long one while other runners have free threads.
  *
- * When the session closes, every attempt here is lost at once: it is aborted, nothing is written any more, and the runner
- * that takes over finds the rows. The next session has a dispatcher of its own.
+ * When the session closes, every attempt here is lost at once: it is aborted, nothing is written any more, and the
+ * runner that takes over finds the rows. The next session has a dispatcher of its own.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -74,7 +75,9 @@ export interface Dispatcher {
   /** Aborts the attempt of the job, if it is here. */
   cancel(id: number): void;
   running(): number;
-  /** Stops claiming, releases waiting jobs, lets running ones finish within `graceMs`, aborts the rest. Never rejects. */
+  /**
+   * Stops claiming, releases waiting jobs, lets running ones finish within `graceMs`, aborts the rest. Never rejects.
+   */
   drain(graceMs: number): Promise<void>;
   /** Aborts everything after the session has closed. Resolves when none of its attempts has a thread. Never rejects. */
   abandon(): Promise<void>;

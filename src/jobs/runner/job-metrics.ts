@@ -4,8 +4,8 @@ import type { RecordedOutcome } from './completer.ts';
 import type { QueueDepth } from './runner-store.ts';
 
 /**
- * The values of the label `outcome`. `refused`: the job failed because its task rejected the input. `taken_over`: the job
- * was taken over from a dead runner.
+ * The values of the label `outcome`. `refused`: the job failed because its task rejected the input. `taken_over`: the
+ * job was taken over from a dead runner.
  */
 export type CountedOutcome = RecordedOutcome['kind'] | 'refused' | 'taken_over';
 
@@ -17,7 +17,10 @@ export interface JobMetrics {
   setDepths(depths: readonly QueueDepth[]): void;
 }
 
-/** The label of tasks that are not declared. A name from the table is never used as a label, because it could be anything. */
+/**
+ * The label of tasks that are not declared. A name from the table is never used as a label, because it could be
+ * anything.
+ */
 const unknown = 'unknown';
 
 /** Declares the metrics of a runner. `running` is called when metrics are collected. */

@@ -1,6 +1,7 @@
 /**
- * Batches the progress of running jobs on its way to the table: the latest progress of each job since the last write, and
- * at most one write per `everyMs` for all jobs together. A failed write is not repeated, because newer progress replaces it.
+ * Batches the progress of running jobs on its way to the table: the latest progress of each job since the last write,
+ * and at most one write per `everyMs` for all jobs together. A failed write is not repeated, because newer progress
+ * replaces it.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,6 +1,7 @@
 /**
- * The rows of runners, and the take-over of jobs from dead ones. A runner is a row of `job_runners` and a session that holds
- * the advisory lock (`lockClass`, its number). PostgreSQL releases the lock when the session ends, for whatever reason.
+ * The rows of runners, and the take-over of jobs from dead ones. A runner is a row of `job_runners` and a session that
+ * holds the advisory lock (`lockClass`, its number). PostgreSQL releases the lock when the session ends, for whatever
+ * reason.
  *
  *     registerRunner ──> row and lock ──> claims ... ──> unregisterRunner   deletes the row if no job is left
  *                           │
@@ -8,13 +9,14 @@
  *                           v
  *                         dead ──takeOver, by any runner──> its jobs are available, its row is deleted
  *
- * - The lock is taken before the row becomes visible: a row without a lock is a dead runner, never one that is starting.
+ * - The lock is taken before the row becomes visible: a row without a lock is a dead runner, never one that is
+ *   starting.
  * - A claim and a take-over both lock the row: a take-over sees a claim, or the claim finds no row.
- * - A job whose row another transaction holds, such as one that completes it, is skipped. The runner's row stays until no
- *   job is left, so the next poll tries again; a take-over never waits for another transaction.
+ * - A job whose row another transaction holds, such as one that completes it, is skipped. The runner's row stays until
+ *   no job is left, so the next poll tries again; a take-over never waits for another transaction.
  *
- * The functions use the runner's own connection (with the program's column types), except `isRegistered`, `takeOver` and
- * `findQueueDepths`, which use the connections that claim jobs.
+ * The functions use the runner's own connection (with the program's column types), except `isRegistered`, `takeOver`
+ * and `findQueueDepths`, which use the connections that claim jobs.
  */
 
 import { onlyRow, type Sql } from '../../db/sql.ts';
@@ -73,9 +75,9 @@ export async function unregisterRunner(session: Sql, { runner }: { readonly runn
 }
 
 /**
- * Terminates the previous session of a runner if it still holds the lock. PostgreSQL may take a while to notice a broken
- * connection, and until then no runner could take the jobs over. That session is idle, while a runner that is taking the
- * jobs over, and holds the same lock, is in a transaction.
+ * Terminates the previous session of a runner if it still holds the lock. PostgreSQL may take a while to notice a
+ * broken connection, and until then no runner could take the jobs over. That session is idle, while a runner that is
+ * taking the jobs over, and holds the same lock, is in a transaction.
  */
 export async function terminatePreviousSession(session: Sql, runner: number): Promise<void> {
   await session`
@@ -157,9 +159,9 @@ export interface TakenJob {
 }
 
 /**
- * How many times a job may lose its runner before it fails. After the first loss it runs isolated, in a process whose crash
- * counts as a failed attempt, so only a job that crashes its runner from there gets this far. The limit is high because a
- * runner that other jobs crash repeatedly takes its suspects with it each time.
+ * How many times a job may lose its runner before it fails. After the first loss it runs isolated, in a process whose
+ * crash counts as a failed attempt, so only a job that crashes its runner from there gets this far. The limit is high
+ * because a runner that other jobs crash repeatedly takes its suspects with it each time.
  */
 const maxLosses = 50;
 
@@ -169,10 +171,10 @@ export interface TakeOverOptions {
 }
 
 /**
- * Takes the jobs of a dead runner over: they become `cancelled` if that was requested, `failed` after too many losses, else
- * `available`. The lost attempt does not count: the maximum is raised by one. Returns the jobs; an empty list if the runner
- * is alive or another runner is taking its jobs over. `transaction` must be a `read committed` transaction, because each
- * statement must see the changes that the ones before it have waited for.
+ * Takes the jobs of a dead runner over: they become `cancelled` if that was requested, `failed` after too many losses,
+ * else `available`. The lost attempt does not count: the maximum is raised by one. Returns the jobs; an empty list if
+ * the runner is alive or another runner is taking its jobs over. `transaction` must be a `read committed` transaction,
+ * because each statement must see the changes that the ones before it have waited for.
  */
 export async function takeOver(
   transaction: Sql,
@@ -228,8 +230,8 @@ export interface QueueDepth {
 }
 
 /**
- * Returns how many jobs wait in each queue, and how long. Reads at most the first 10,000 of each, so the cost does not grow
- * with the backlog.
+ * Returns how many jobs wait in each queue, and how long. Reads at most the first 10,000 of each, so the cost does not
+ * grow with the backlog.
  */
 export async function findQueueDepths(sql: Sql, queues: readonly string[]): Promise<QueueDepth[]> {
   return sql<QueueDepth[]>`

@@ -1,6 +1,6 @@
 /**
- * A runner claims jobs and has threads run them. No timeout decides which runner owns a job: a runner owns the jobs that
- * carry its number, for as long as a session of PostgreSQL holds the lock of that number:
+ * A runner claims jobs and has threads run them. No timeout decides which runner owns a job: a runner owns the jobs
+ * that carry its number, for as long as a session of PostgreSQL holds the lock of that number:
  *
  *               session opened            session closed: connection broken, PostgreSQL restarted, ...
  *     opening ─────────────────> working ────────────────────────────────────> opening (with a new number)
@@ -21,8 +21,8 @@
  * - PostgreSQL is unreachable: the runner tries to open a session every 100 ms.
  * - A wake-up is lost: the poll finds the job.
  *
- * Waiting for the lock of another runner would report its death at once, but a waiting statement holds back VACUUM in the
- * whole database for as long as it waits, which would be days. So runners poll.
+ * Waiting for the lock of another runner would report its death at once, but a waiting statement holds back VACUUM in
+ * the whole database for as long as it waits, which would be days. So runners poll.
  *
  * An idle runner sends one statement every 1.1 s, and one every 15 s for its metrics.
  */
@@ -99,9 +99,9 @@ const minPollMs = 25;
 const unknownBackoff = { baseMs: 10_000, maxMs: 600_000 };
 
 /**
- * Starts a runner. Resolves when it claims jobs, or when PostgreSQL is unreachable; it then keeps trying. Rejects with a
- * StartError behind a transaction pooler or if the URLs lead to different databases, and with other errors of PostgreSQL,
- * such as that of a missing table.
+ * Starts a runner. Resolves when it claims jobs, or when PostgreSQL is unreachable; it then keeps trying. Rejects with
+ * a StartError behind a transaction pooler or if the URLs lead to different databases, and with other errors of
+ * PostgreSQL, such as that of a missing table.
  */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
   const {

@@ -1,15 +1,17 @@
 /**
- * The session of a runner: a direct connection to PostgreSQL that holds the runner's lock, receives NOTIFY, and polls. No
- * other statement uses it, so nothing can delay it.
+ * The session of a runner: a direct connection to PostgreSQL that holds the runner's lock, receives NOTIFY, and polls.
+ * No other statement uses it, so nothing can delay it.
  *
- *     connect ──> a backend of its own? ──> number, lock and row ──> row visible where ──> LISTEN ──> open ──polls──> closed
- *                        │                                           jobs are claimed?                └─ close(): deletes
- *                        └─ no: StartError                                 └─ no: StartError             the row first
+ *     connect ──> a backend of its own? ──> number, lock and row ──> row visible where jobs are claimed? ──> LISTEN ──> open
+ *                        └─ no: StartError                                └─ no: StartError
+ *
+ *     open ──polls──> open ──connection broken, or close(), which deletes the row──> closed
  *
  * - PostgreSQL alone decides who owns a number: the lock is free once the backend has ended. That happens when the
  *   connection is closed, its process is killed, or its network has been down for about 15 s (`sessionSettings`).
- * - A session closes once and stays closed. The driver would open another connection for the next query, without the lock;
- *   so the first sign of a broken connection, including an unanswered poll, closes the session, and no query is sent after.
+ * - A session closes once and stays closed. The driver would open another connection for the next query, without the
+ *   lock; so the first sign of a broken connection, including an unanswered poll, closes the session, and no query is
+ *   sent after.
  * - It never leaves a transaction open, which would prevent VACUUM from cleaning the whole database.
  */
 
@@ -71,8 +73,8 @@ const closeMs = 2_000;
 const undefinedTable = '42P01';
 
 /**
- * PostgreSQL cancels a poll that takes too long, and keeps an idle session. Set by a statement, because poolers reject these
- * as startup parameters.
+ * PostgreSQL cancels a poll that takes too long, and keeps an idle session. Set by a statement, because poolers reject
+ * these as startup parameters.
  */
 const sessionSettings: Readonly<Record<string, string>> = {
   ...serverKeepAlive,
@@ -145,8 +147,8 @@ async function becomeRunner(connection: DirectConnection, options: SessionOption
 }
 
 /**
- * Registers the runner, and throws a StartError unless its row is visible where jobs are claimed: a lock in another database
- * protects nothing, and its runner receives no notifications. Leaves no row behind when it throws.
+ * Registers the runner, and throws a StartError unless its row is visible where jobs are claimed: a lock in another
+ * database protects nothing, and its runner receives no notifications. Leaves no row behind when it throws.
  */
 async function registerWhereJobsAre(
   connection: DirectConnection,

@@ -1,11 +1,11 @@
 /**
  * Computes when a cron expression fires in a time zone with daylight saving time. Two rules apply:
  *
- * - An expression for some hours of the day fires once per matching local time: at the first instant at which the clock shows
- *   that time or a later one. A time that is skipped in spring fires right after the gap, together with other times in the gap
- *   and at that instant; a time that occurs twice in autumn fires the first time.
- * - An expression for every hour follows the clock: it fires at each instant at which the clock shows a matching time. So
- *   `0 * * * *` and `0-59/5 * * * *` keep their interval, in both hours of autumn and without a gap in spring.
+ * - An expression for some hours of the day fires once per matching local time: at the first instant at which the clock
+ *   shows that time or a later one. A time that is skipped in spring fires right after the gap, together with other
+ *   times in the gap and at that instant; a time that occurs twice in autumn fires the first time.
+ * - An expression for every hour follows the clock: it fires at each instant at which the clock shows a matching time.
+ *   So `0 * * * *` and `0-59/5 * * * *` keep their interval, in both hours of autumn and without a gap in spring.
  */
 
 import { type Cron, matches, nextMatch } from './cron.ts';
@@ -31,7 +31,8 @@ export function createTicks(cron: Cron, timeZone: string): Ticks {
   return {
     next: (after) => new Date(next(after.getTime())),
     latest(after, until) {
-      // Bisection: the next tick after `early` is within `until`, the next after `late` is not. Both converge before the last one.
+      // Bisection: the next tick after `early` is within `until`, the next after `late` is not. Both converge before
+      // the last one.
       let [early, late] = [after.getTime(), until.getTime()];
       if (next(early) > late) return undefined;
       while (late - early > minuteMs) {
@@ -56,8 +57,8 @@ function nextReached(cron: Cron, clock: LocalClock, after: number): number {
 }
 
 /**
- * The second rule: every hour. Searches one day ahead, in which the clock changes at most once, and skips the time between
- * that day and the next match, because no change sets a clock back by a day.
+ * The second rule: every hour. Searches one day ahead, in which the clock changes at most once, and skips the time
+ * between that day and the next match, because no change sets a clock back by a day.
  */
 function nextShown(cron: Cron, clock: LocalClock, after: number): number {
   let from = after;

@@ -4,10 +4,12 @@
  *     30 6 * * MON-FRI       minute 0-59, hour 0-23, day of the month 1-31, month 1-12, day of the week 0-7
  *
  * A field is `*`, a value, a range `1-5`, a step over a range `8-18/2` or over `*`, or a comma-separated list of these.
- * Months and days of the week have names (JAN, SUN, in any case); 0 and 7 are both Sunday. `@hourly`, `@daily`, `@weekly`,
- * `@monthly` and `@yearly` are short for the expressions below. Seconds, `L`, `W`, `#` and `?` are not supported.
+ * Months and days of the week have names (JAN, SUN, in any case); 0 and 7 are both Sunday. `@hourly`, `@daily`,
+ * `@weekly`, `@monthly` and `@yearly` are short for the expressions below. Seconds, `L`, `W`, `#` and `?` are not
+ * supported.
  *
- * Days: if both day fields are restricted (not `*`), a day that matches either of them matches; else it must match both.
+ * Days: if both day fields are restricted (not `*`), a day that matches either of them matches; else it must match
+ * both.
  *
  * This file knows no time zone: it matches the digits on a clock. `cron-ticks.ts` computes when a clock shows them.
  */

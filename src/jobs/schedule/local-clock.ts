@@ -1,6 +1,6 @@
 /**
- * The local clock of a time zone, as far as cron needs it. A local time is represented as the milliseconds of the UTC time
- * with the same digits, so calendar arithmetic is that of UTC: 2:30 in Berlin is `Date.UTC(…, 2, 30)`.
+ * The local clock of a time zone, as far as cron needs it. A local time is represented as the milliseconds of the UTC
+ * time with the same digits, so calendar arithmetic is that of UTC: 2:30 in Berlin is `Date.UTC(…, 2, 30)`.
  *
  * `Intl` provides only the offset of a zone from UTC at an instant. This file derives from it:
  *

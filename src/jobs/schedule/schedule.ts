@@ -1,18 +1,20 @@
 /**
- * Schedules: jobs that are enqueued at fixed times. They are declared in code, like tasks. The table `job_schedules` stores the
- * last handled tick of each, so any number of processes may run the scheduler (`scheduler.ts`).
+ * Schedules: jobs that are enqueued at fixed times. They are declared in code, like tasks. The table `job_schedules`
+ * stores the last handled tick of each, so any number of processes may run the scheduler (`scheduler.ts`).
  *
- * `last_tick` only increases, in the transaction that enqueues the job of the tick. A second scheduler changes no row and
- * enqueues nothing; one that dies in between has done neither. So each tick fires once, however many schedulers run.
+ * `last_tick` only increases, in the transaction that enqueues the job of the tick. A second scheduler changes no row
+ * and enqueues nothing; one that dies in between has done neither. So each tick fires once, however many schedulers
+ * run.
  *
- * The exception is a clock that was more than 5 minutes ahead and was set back. `last_tick` is then set to the present, with
- * a warning in the log, because otherwise the schedule would not fire until the clock has caught up.
+ * The exception is a clock that was more than 5 minutes ahead and was set back. `last_tick` is then set to the present,
+ * with a warning in the log, because otherwise the schedule would not fire until the clock has caught up.
  *
- * Missed ticks, while no scheduler ran: with `catchUp: 'once'` they become one job, that of the last tick; with `skip` none.
- * Each tick gets a job of its own even if the previous one is still running; a task that must not overlap has to check that.
+ * Missed ticks, while no scheduler ran: with `catchUp: 'once'` they become one job, that of the last tick; with `skip`
+ * none. Each tick gets a job of its own even if the previous one is still running; a task that must not overlap has to
+ * check that.
  *
- * A schedule that is new, or whose expression or zone differs from the table, starts now: earlier ticks are not made up for.
- * While two versions of the program run, the version that started last decides, and the other skips the schedule.
+ * A schedule that is new, or whose expression or zone differs from the table, starts now: earlier ticks are not made up
+ * for. While two versions of the program run, the version that started last decides, and the other skips the schedule.
  */
 
 import type * as z from 'zod';

@@ -5,9 +5,10 @@
  *                  ^           │
  *                  └─ failed: retried after 2 s; nothing is lost, because the table has the last handled tick
  *
- * A round reads the database's clock and the table and fires the ticks that are due: one transaction advances `last_tick`
- * and adds the job (`schedule.ts` explains why that happens once). It waits at most a minute, because clocks are changed,
- * machines sleep, and a timer of Node is limited to 24 days. Stopping waits for the current round and starts no other.
+ * A round reads the database's clock and the table and fires the ticks that are due: one transaction advances
+ * `last_tick` and adds the job (`schedule.ts` explains why that happens once). It waits at most a minute, because
+ * clocks are changed, machines sleep, and a timer of Node is limited to 24 days. Stopping waits for the current round
+ * and starts no other.
  */
 
 import type { Database } from '../../db/database.ts';
@@ -36,15 +37,17 @@ export interface Scheduler {
   start(): void;
   /** Resolves when no round is running. Idempotent; never rejects. */
   stop(): Promise<void>;
-  /** Runs one round: registers the schedules if necessary, fires due ticks, and returns the delay until the next round. */
+  /**
+   * Runs one round: registers the schedules if necessary, fires due ticks, and returns the delay until the next round.
+   */
   runOnce(): Promise<{ readonly waitMs: number }>;
 }
 
 const maxWaitMs = 60_000;
 const retryMs = 2_000;
 /**
- * A last tick further ahead of the clock than this was fired by a wrong clock. A smaller difference is waited out, so that a
- * clock that is set back a little fires no tick twice.
+ * A last tick further ahead of the clock than this was fired by a wrong clock. A smaller difference is waited out, so
+ * that a clock that is set back a little fires no tick twice.
  */
 const maxAheadMs = 5 * 60_000;
 /** A tick that is this late was missed: a running scheduler checks at least once a minute. */

@@ -1,11 +1,11 @@
 /**
- * `JSON.stringify` with limits that are enforced while the text is written. A payload, a result or details come from code
- * that may pass anything: a string of 100 MB, a Buffer, a circular reference, an array with a length of 4 billion.
+ * `JSON.stringify` with limits that are enforced while the text is written. A payload, a result or details come from
+ * code that may pass anything: a string of 100 MB, a Buffer, a circular reference, an array with a length of 4 billion.
  * Serialising such a value first and measuring afterwards uses the memory that the limit is meant to protect, and in a
  * thread a single allocation of that size ends the whole process.
  *
- * The output is the same as that of `JSON.stringify`, including `toJSON` and boxed values. Getters and `toJSON` run code of
- * the caller, so their errors pass through.
+ * The output is the same as that of `JSON.stringify`, including `toJSON` and boxed values. Getters and `toJSON` run
+ * code of the caller, so their errors pass through.
  */
 
 import { maxJsonDepth } from '../json-text.ts';
@@ -21,8 +21,8 @@ export class JsonLimitError extends Error {
 }
 
 /**
- * Returns the value as JSON text of at most `maxBytes` bytes; undefined where `JSON.stringify` returns undefined. Throws a
- * JsonLimitError, a TypeError for a BigInt, and the errors of getters, proxies and `toJSON` of the value.
+ * Returns the value as JSON text of at most `maxBytes` bytes; undefined where `JSON.stringify` returns undefined.
+ * Throws a JsonLimitError, a TypeError for a BigInt, and the errors of getters, proxies and `toJSON` of the value.
  */
 export function boundedJson(value: unknown, maxBytes: number): string | undefined {
   let left = maxBytes;

@@ -1,7 +1,7 @@
 /**
- * The inside of a process that runs suspects (`isolate.ts`). It answers the runner as a thread does, and passes one attempt at
- * a time to a thread of its own. It exits when the runner asks it to, or when the runner is gone; other runners take its
- * job over then.
+ * The inside of a process that runs suspects (`isolate.ts`). It answers the runner as a thread does, and passes one
+ * attempt at a time to a thread of its own. It exits when the runner asks it to, or when the runner is gone; other
+ * runners take its job over then.
  */
 
 import type { ThreadSource } from './thread-handle.ts';

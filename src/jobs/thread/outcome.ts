@@ -1,9 +1,9 @@
 /**
  * Converts the return value or the error of a task to an outcome: plain data that fits into a message and the table.
  *
- * A task that gets no connection to the database is not at fault. It runs again some seconds later, and the attempt does not
- * count, as long as the database is unreachable or full; each time is logged. A connection that breaks does count, because
- * the query of the task may be what breaks it, and would break it every time.
+ * A task that gets no connection to the database is not at fault. It runs again some seconds later, and the attempt
+ * does not count, as long as the database is unreachable or full; each time is logged. A connection that breaks does
+ * count, because the query of the task may be what breaks it, and would break it every time.
  */
 
 import { isConnectFailure } from '../../db/database-error.ts';
@@ -69,7 +69,9 @@ export function isWithoutConnection(error: unknown): boolean {
   }
 }
 
-/** Returns the outcome of an aborted attempt: a timeout is a failure, any other reason is neither success nor failure. */
+/**
+ * Returns the outcome of an aborted attempt: a timeout is a failure, any other reason is neither success nor failure.
+ */
 export function outcomeOfAbort(reason: AbortReason, timeoutMs: number): Outcome {
   if (reason !== 'timeout') return { kind: 'aborted', reason };
   const message = `The attempt took longer than its timeout of ${timeoutMs} ms.`;

@@ -8,8 +8,8 @@ export interface ProgressThrottle {
 }
 
 /**
- * Sends the progress of a task at most once per `everyMs`: the first at once, then the latest of each interval. In a task
- * that blocks the event loop no timer fires; its progress is sent when it reports again after the interval.
+ * Sends the progress of a task at most once per `everyMs`: the first at once, then the latest of each interval. In a
+ * task that blocks the event loop no timer fires; its progress is sent when it reports again after the interval.
  */
 export function createProgressThrottle(
   send: (progress: Progress) => void,

@@ -1,6 +1,6 @@
 /**
- * Validates messages that arrive from a thread. The code of a task shares the thread's port and can send anything, so the
- * runner must not fail because of a message, nor store more than the limits allow.
+ * Validates messages that arrive from a thread. The code of a task shares the thread's port and can send anything, so
+ * the runner must not fail because of a message, nor store more than the limits allow.
  */
 
 import * as z from 'zod';

@@ -7,13 +7,13 @@
  *            ── abort ────────────>   `ctx.signal`: queries are cancelled, the task should return
  *            <── ended, or error ──   the outcome; or an uncaught error
  *
- * The runner cannot rely on the thread: a task that blocks the event loop receives no abort. So the thread decides nothing.
- * The runner's side (`supervised-thread.ts`) has the timers, knows what it asked for, and terminates a thread that does not
- * respond.
+ * The runner cannot rely on the thread: a task that blocks the event loop receives no abort. So the thread decides
+ * nothing. The runner's side (`supervised-thread.ts`) has the timers, knows what it asked for, and terminates a thread
+ * that does not respond.
  *
- * While an attempt runs, it is the current request of everything that it starts (`runInRequest`): log lines carry the id of
- * the request that enqueued the job (or `job-<id>`), the signal cancels queries, and an error thrown by a timer is
- * attributed to the attempt that created the timer, even if another attempt is running by then.
+ * While an attempt runs, it is the current request of everything that it starts (`runInRequest`): log lines carry the
+ * id of the request that enqueued the job (or `job-<id>`), the signal cancels queries, and an error thrown by a timer
+ * is attributed to the attempt that created the timer, even if another attempt is running by then.
  *
  * Timers and global state that a task leaves behind remain for the next attempt in the thread.
  */

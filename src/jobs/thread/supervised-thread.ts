@@ -1,6 +1,6 @@
 /**
- * Supervises one thread from outside. Whatever a task does, every attempt gets an outcome, at the latest when its thread has
- * ended.
+ * Supervises one thread from outside. Whatever a task does, every attempt gets an outcome, at the latest when its
+ * thread has ended.
  *
  *     starting ──ready──> idle ──run──> busy ──ended──> idle        used again
  *        │                 │              │
@@ -10,19 +10,20 @@
  *
  * The first of these decides the outcome of an attempt:
  *
- * - The thread sends the outcome. If the attempt was aborted before, it counts as aborted (or as failed with `timeout`),
- *   unless it returned or committed all the same: then the effect has happened, and counts.
+ * - The thread sends the outcome. If the attempt was aborted before, it counts as aborted (or as failed with
+ *   `timeout`), unless it returned or committed all the same: then the effect has happened, and counts.
  * - A message in either direction cannot be deserialised: the attempt fails, and the thread is terminated.
- * - The thread exits; its earlier messages have arrived by then. An aborted attempt counts as aborted. Any other fails with
- *   `out_of_memory` or `thread_ended`, and may be retried.
+ * - The thread exits; its earlier messages have arrived by then. An aborted attempt counts as aborted. Any other fails
+ *   with `out_of_memory` or `thread_ended`, and may be retried.
  *
- * Invariants: only an idle thread gets an attempt; each attempt gets one outcome, after which the thread can do nothing more
- * for it; nothing happens after `ended`.
+ * Invariants: only an idle thread gets an attempt; each attempt gets one outcome, after which the thread can do nothing
+ * more for it; nothing happens after `ended`.
  *
- * Limits: a call into native code that does not return (`execSync`) cannot be terminated; its thread and attempt end when it
- * returns. Memory outside the heap of the thread, such as buffers, is limited only by the process. Node stops a thread at
- * its heap limit with 16 MB to spare: a task that asks for more in one allocation, such as a Map that grows beyond half a
- * million entries, ends the process. The process is then replaced, and the jobs of all its threads are taken over.
+ * Limits: a call into native code that does not return (`execSync`) cannot be terminated; its thread and attempt end
+ * when it returns. Memory outside the heap of the thread, such as buffers, is limited only by the process. Node stops a
+ * thread at its heap limit with 16 MB to spare: a task that asks for more in one allocation, such as a Map that grows
+ * beyond half a million entries, ends the process. The process is then replaced, and the jobs of all its threads are
+ * taken over.
  *
  * A "thread" here can also be a process with one attempt at a time (`isolate.ts`): see `thread-handle.ts`.
  */

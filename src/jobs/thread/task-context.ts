@@ -5,9 +5,9 @@
  *      ^                   │
  *      └── rolled back ────┘                         the task may try again, or fail
  *
- * The completion is the last statement of the transaction and names the runner and the attempt, so a job that was taken over
- * rolls the whole transaction back. If the connection breaks during the commit, its result is unknown: the attempt fails,
- * and recording that failure changes nothing if the job was completed after all.
+ * The completion is the last statement of the transaction and names the runner and the attempt, so a job that was taken
+ * over rolls the whole transaction back. If the connection breaks during the commit, its result is unknown: the attempt
+ * fails, and recording that failure changes nothing if the job was completed after all.
  */
 
 import type { Database } from '../../db/database.ts';
@@ -35,8 +35,8 @@ export interface AttemptScope {
   /** Whether `ctx.tx` has completed the job. */
   hasCommitted(): boolean;
   /**
-   * Ends the context after the task: waits for a transaction that the task did not await, and rejects with its error; sends
-   * the last progress. Later calls have no effect or are rejected.
+   * Ends the context after the task: waits for a transaction that the task did not await, and rejects with its error;
+   * sends the last progress. Later calls have no effect or are rejected.
    */
   close(): Promise<void>;
 }
@@ -109,9 +109,9 @@ export function openAttempt({ attempt, signal, database, log, report }: AttemptP
 }
 
 /**
- * Completes the job as the last statement of its transaction. Throws an Error that names the cause if it cannot, such as a
- * COMMIT sent by the task. A job that no longer belongs to this attempt fails here too; recording that failure then finds
- * no row either (fencing).
+ * Completes the job as the last statement of its transaction. Throws an Error that names the cause if it cannot, such
+ * as a COMMIT sent by the task. A job that no longer belongs to this attempt fails here too; recording that failure
+ * then finds no row either (fencing).
  */
 async function complete(sql: Sql, completion: Completion): Promise<void> {
   let isOurs: boolean;
@@ -146,7 +146,9 @@ const transactionErrors: ReadonlyMap<string, string> = new Map([
   ],
 ]);
 
-/** Returns the message, or null if it is not a string: untyped callers exist, and a wrong progress must not fail a job. */
+/**
+ * Returns the message, or null if it is not a string: untyped callers exist, and a wrong progress must not fail a job.
+ */
 function progressMessage(message: unknown): string | null {
   return typeof message === 'string' ? cutText(message, maxProgressMessage) : null;
 }

@@ -1,6 +1,6 @@
 /**
- * The two executors of attempts behind one interface: a thread of this process, and a separate process with a thread inside.
- * Both use the messages of `thread-messages.ts`.
+ * The two executors of attempts behind one interface: a thread of this process, and a separate process with a thread
+ * inside. Both use the messages of `thread-messages.ts`.
  */
 
 import type { ChildProcess } from 'node:child_process';
@@ -78,8 +78,9 @@ export function processStarter(spawn: () => ChildProcess): StartThread {
 }
 
 /**
- * Returns the options with which Node starts a thread for `entry`. A thread inherits the arguments of the process, which is
- * enough for compiled files. For a TypeScript source, a Node that cannot run it needs tsx in each thread as well.
+ * Returns the options with which Node starts a thread for `entry`. A thread inherits the arguments of the process,
+ * which is enough for compiled files. For a TypeScript source, a Node that cannot run it needs tsx in each thread as
+ * well.
  */
 function threadArguments(entry: URL): Pick<WorkerOptions, 'execArgv'> {
   const readsTypeScript = Boolean(Reflect.get(process.features, 'typescript'));
@@ -101,8 +102,8 @@ const hints: Readonly<Record<string, string>> = {
 };
 
 /**
- * Returns the size of the young generation. At the heap limit it moves to the old generation at once and must fit into the
- * 16 MB that Node has to spare; the default of newer versions of Node, 32 MB and more, does not.
+ * Returns the size of the young generation. At the heap limit it moves to the old generation at once and must fit into
+ * the 16 MB that Node has to spare; the default of newer versions of Node, 32 MB and more, does not.
  */
 function youngMb(memoryMb: number): number {
   return Math.min(16, Math.ceil(memoryMb / 8));

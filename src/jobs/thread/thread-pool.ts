@@ -1,11 +1,12 @@
 /**
  * A pool of threads of fixed size. Attempts wait in order for the next free thread.
  *
- * A thread that ends is replaced: at once if it ever ran an attempt to an outcome. One that ended before that, for example
- * because its file cannot be loaded, is replaced after 0.1 s, 0.2 s ... 30 s, until a thread has ended an attempt again.
+ * A thread that ends is replaced: at once if it ever ran an attempt to an outcome. One that ended before that, for
+ * example because its file cannot be loaded, is replaced after 0.1 s, 0.2 s ... 30 s, until a thread has ended an
+ * attempt again.
  *
- * Invariants: there are never more threads than `size`; no attempt waits while a thread is idle; if no thread is left and the
- * last one did not start, waiting attempts fail with its error; after `close` no thread starts.
+ * Invariants: there are never more threads than `size`; no attempt waits while a thread is idle; if no thread is left
+ * and the last one did not start, waiting attempts fail with its error; after `close` no thread starts.
  */
 
 import { reasonOf } from '../../errors.ts';

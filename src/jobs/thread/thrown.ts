@@ -1,7 +1,7 @@
 /**
- * Describes a thrown value in two strings of bounded length. JavaScript can throw anything: an Error whose `message` is an
- * object, a getter that throws, a revoked proxy, a symbol, null, a string of 20 MB. So each property is read on its own and
- * at most once, a failed read counts as absent, and every string is cut.
+ * Describes a thrown value in two strings of bounded length. JavaScript can throw anything: an Error whose `message` is
+ * an object, a getter that throws, a revoked proxy, a symbol, null, a string of 20 MB. So each property is read on its
+ * own and at most once, a failed read counts as absent, and every string is cut.
  *
  * These functions never throw, so code that records a failure always has something to record.
  */

@@ -62,7 +62,10 @@ async function mustReach(database: Database, id: number | undefined, state: JobS
   return mustFind(database, id);
 }
 
-/** Makes PostgreSQL reject every statement that ends an attempt, with this SQLSTATE, until the returned function is called. */
+/**
+ * Makes PostgreSQL reject every statement that ends an attempt, with this SQLSTATE, until the returned function is
+ * called.
+ */
 async function mustRefuse({ sql }: Database, sqlState: string): Promise<() => Promise<void>> {
   await sql.unsafe(`
     create function refuse() returns trigger language plpgsql as

@@ -240,7 +240,9 @@ describe('several schedulers that die at random', () => {
     const begin = new Date('2026-03-28T23:59:30Z');
 
     let enqueuings = 0;
-    /** The database and queue of the program until the scheduler dies, without unique keys, so duplicates would show. */
+    /**
+     * The database and queue of the program until the scheduler dies, without unique keys, so duplicates would show.
+     */
     const mortal = (fate: Fate): Partial<SchedulerOptions> => ({
       queue: {
         async enqueue(sql, task, payload, options) {

@@ -1,6 +1,7 @@
 /**
- * Strikes at the processes while they work, one at a time, and measures how long it took until the affected jobs ran again.
- * The time of a strike is that of this process, the time of an attempt that of PostgreSQL; both are on this machine.
+ * Strikes at the processes while they work, one at a time, and measures how long it took until the affected jobs ran
+ * again. The time of a strike is that of this process, the time of an attempt that of PostgreSQL; both are on this
+ * machine.
  */
 
 import { readFileSync } from 'node:fs';
@@ -26,7 +27,9 @@ export interface ChaosOptions {
 
 export interface Chaos {
   strike(strike: Strike): Promise<void>;
-  /** Returns the time from each strike to the next attempt of each affected job, in milliseconds. Call it at the end. */
+  /**
+   * Returns the time from each strike to the next attempt of each affected job, in milliseconds. Call it at the end.
+   */
   recoveries(): Promise<ReadonlyMap<Strike, readonly number[]>>;
 }
 

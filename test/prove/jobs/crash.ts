@@ -1,6 +1,6 @@
 /**
- * A job that crashes its process, among many ordinary ones. It must end the runner once and then fail on its own. Jobs that
- * were lost with the runner must complete, and the others must hardly be slower.
+ * A job that crashes its process, among many ordinary ones. It must end the runner once and then fail on its own. Jobs
+ * that were lost with the runner must complete, and the others must hardly be slower.
  */
 
 import type { Sql } from '../../../src/db/sql.ts';

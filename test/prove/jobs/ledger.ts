@@ -46,8 +46,8 @@ export async function createLedger(sql: Sql): Promise<void> {
 }
 
 /**
- * Enqueues a batch and records it in the same transaction. If the connection is cut, it checks whether the transaction was
- * committed, and repeats it if not. The first job of a batch takes half a second, the others a few milliseconds.
+ * Enqueues a batch and records it in the same transaction. If the connection is cut, it checks whether the transaction
+ * was committed, and repeats it if not. The first job of a batch takes half a second, the others a few milliseconds.
  */
 export async function enqueueBatch(
   { sql, transaction }: LedgerDatabase,

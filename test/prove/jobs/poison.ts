@@ -1,7 +1,7 @@
 /**
- * Jobs that end their thread, fill its memory or block it, among many ordinary ones. They must fail after their attempts. Jobs
- * that end their threads must hardly slow the others down. A job that blocks uses its thread, and a processor, until its
- * timeout: what that costs the others is printed.
+ * Jobs that end their thread, fill its memory or block it, among many ordinary ones. They must fail after their
+ * attempts. Jobs that end their threads must hardly slow the others down. A job that blocks uses its thread, and a
+ * processor, until its timeout: what that costs the others is printed.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';

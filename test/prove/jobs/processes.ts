@@ -1,6 +1,6 @@
 /**
- * The processes of the proof: a server whose jobs run beside its request workers, and standalone runners. A process that is
- * killed is restarted at once, as by a service manager.
+ * The processes of the proof: a server whose jobs run beside its request workers, and standalone runners. A process
+ * that is killed is restarted at once, as by a service manager.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';

@@ -1,6 +1,6 @@
 /**
- * The front file of a feature with the tasks of the proof, in a copy of the sources. Each attempt records its start in a
- * statement of its own, so that recoveries can be timed. Its effect is in the transaction that completes the job.
+ * The front file of a feature with the tasks of the proof, in a copy of the sources. Each attempt records its start in
+ * a statement of its own, so that recoveries can be timed. Its effect is in the transaction that completes the job.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,6 +1,6 @@
 /**
- * A runner is suspended in the middle of a job, its session is terminated as by a firewall or a pulled cable, and another runner
- * completes the job. Then the first one is resumed: it must not complete the attempts that it still has.
+ * A runner is suspended in the middle of a job, its session is terminated as by a firewall or a pulled cable, and
+ * another runner completes the job. Then the first one is resumed: it must not complete the attempts that it still has.
  */
 
 import type { Sql } from '../../../src/db/sql.ts';
