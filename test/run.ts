@@ -144,7 +144,7 @@ async function runTests(server: string): Promise<number> {
   return typeof code === 'number' ? code : 1;
 }
 
-/** Without the settings of whoever runs the tests: they would leak into the servers that tests start. */
+/** The environment without the settings of the shell, which would leak into the servers that tests start. */
 function ownEnvironment(): NodeJS.ProcessEnv {
   const aliases = [
     'DATABASE_URL',

@@ -42,7 +42,7 @@ const sampleEveryMs = 10_000;
 const jobsPerSecond = 20;
 const clients = 16;
 const paths = ['/api/v1/meta', '/api/v1/rows?limit=20', '/api/v1/rows/1', '/api/v1/users/me', '/nothing'];
-/** What the queue knows of the task in soak-feature.mjs. */
+/** The definition of the task in soak-feature.mjs, for the queue. */
 const countRows = defineTask({ name: 'count_rows', payload: z.strictObject({}) });
 
 interface Sample {
