@@ -31,7 +31,7 @@ export interface OpenLoopOptions {
   /** Each with one request at a time. */
   readonly connections?: number;
   /** How long the last request may take, in milliseconds. */
-  readonly patienceMs?: number;
+  readonly lastRequestMs?: number;
 }
 
 export interface OpenLoopResult {
@@ -48,9 +48,9 @@ const now = createHostClock();
 
 /** Sends `rate * seconds` requests, each when it is due. Throws the signal's reason if it is aborted. */
 export async function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopResult> {
-  const { rate, seconds, signal, connections = usualConnections, patienceMs = 10_000 } = options;
+  const { rate, seconds, signal, connections = usualConnections, lastRequestMs = 10_000 } = options;
   const agent = new Agent({ keepAlive: true, maxSockets: connections, scheduling: 'fifo' });
-  const deadline = AbortSignal.timeout(seconds * 1000 + patienceMs);
+  const deadline = AbortSignal.timeout(seconds * 1000 + lastRequestMs);
   const over = AbortSignal.any([signal, deadline]);
   // Each request on its way listens to it, and there is no bound to how many wait for a connection.
   setMaxListeners(0, over);

@@ -259,7 +259,7 @@ export function createPrimary(options: PrimaryOptions): Primary {
     stopTimers();
   }
 
-  /** An error here is a fault of the primary. It has not affected the workers. */
+  /** An error here is a bug of the primary. It has not affected the workers. */
   function enqueue(replacement: () => Promise<void>): void {
     queuedReplacements += 1;
     lastReplacement = lastReplacement

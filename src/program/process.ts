@@ -48,7 +48,7 @@ export interface ProcessContext {
   handleSignals(): Signals;
 }
 
-/** The exit codes: an error that the operator can fix, and a fault of the program (EX_SOFTWARE of sysexits.h). */
+/** The exit codes: an error that the operator can fix, and an internal error (EX_SOFTWARE of sysexits.h). */
 const exitStartFailed = 1;
 const exitSoftware = 70;
 

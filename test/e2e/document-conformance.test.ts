@@ -19,7 +19,7 @@ import {
 
 const json = { 'content-type': 'application/json' };
 
-/** Changes to a good request, one for each kind of fault. */
+/** Changes to a good request, one for each kind of error. */
 const variants: [what: string, change: (good: GoodRequest) => Partial<GoodRequest>][] = [
   ['nothing wrong', () => ({})],
   ['no credentials', () => ({ credentials: {} })],
@@ -181,7 +181,7 @@ describe('the OpenAPI document', { concurrency: true }, () => {
       // Each address may sign in ten times a minute.
       const nextAddress = () => ({ 'x-forwarded-for': `198.51.${(address >> 8) & 255}.${address++ & 255}` });
       const seen = new Set<number>();
-      const faults = new Map<string, string>();
+      const failures = new Map<string, string>();
       for (const each of operations) {
         const from = api.withHeaders(nextAddress());
         const name = `u_${address}_${each.operation.operationId}`.slice(0, 40);
@@ -207,12 +207,15 @@ describe('the OpenAPI document', { concurrency: true }, () => {
           try {
             check(each.operation, answer);
           } catch (error) {
-            const fault = `${error}`;
-            faults.set(fault.slice(0, 80), `${each.method} ${path.slice(0, 200)} with ${what}: ${fault}`);
+            const failure = `${error}`;
+            failures.set(
+              failure.slice(0, 80),
+              `${each.method} ${path.slice(0, 200)} with ${what}: ${failure}`,
+            );
           }
         }
       }
-      assert.deepEqual([...faults.values()], []);
+      assert.deepEqual([...failures.values()], []);
       if (kind !== 'a user') return;
       for (const status of [200, 201, 204, 304, 400, 401, 404, 412, 413, 415, 422])
         assert.ok(seen.has(status), `no answer was ${status}`);

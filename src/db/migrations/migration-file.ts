@@ -66,7 +66,7 @@ export interface ReadOptions {
   readonly drafts?: boolean;
 }
 
-/** Reads all migrations of a folder in order. Throws a StartError that names the file and its fault. */
+/** Reads all migrations of a folder in order. Throws a StartError that names the file and what is wrong with it. */
 export async function readMigrations(directory: string, options: ReadOptions = {}): Promise<Migration[]> {
   const names = await listMigrations(directory);
   return Promise.all(

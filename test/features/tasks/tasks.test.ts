@@ -98,13 +98,13 @@ describe('a task', () => {
     const { api, runner, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
-    const fault = {
+    const error = {
       code: 'refused',
       message: 'Row 2 has no name.',
       details: { rows: [2] },
       stack: 'at x',
     } as const;
-    await runner.fail(await runner.mustClaim('counts'), fault);
+    await runner.fail(await runner.mustClaim('counts'), error);
     const { body, text } = await ada.get(path);
     assert.deepEqual(
       [body.state, body.error],
@@ -117,12 +117,12 @@ describe('a task', () => {
     const { api, runner, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
-    const fault = {
+    const error = {
       code: 'threw',
       message: 'connect ECONNREFUSED 10.1.2.3:25',
       details: ['10.1.2.3'],
     } as const;
-    await runner.fail(await runner.mustClaim('counts'), fault, 60_000);
+    await runner.fail(await runner.mustClaim('counts'), error, 60_000);
     const { body, text } = await ada.get(path);
     assert.deepEqual([body.state, body.error.code, body.error.details], ['scheduled', 'threw', null]);
     assert.match(body.error.message, /server error/);

@@ -5,7 +5,7 @@ import { findJsonSyntaxError } from '../../../src/http/body/json-syntax-error.ts
 import { cpuMsOf } from '../../helpers/cpu-time.ts';
 import { errorPosition } from '../../helpers/naive-json.ts';
 
-describe('the fault of a JSON text', () => {
+describe('the syntax error of a JSON text', () => {
   const table: [text: string, position: number, detail: string][] = [
     ['', 0, 'it is empty'],
     [' \n\t\r', 4, 'it is empty'],
@@ -43,14 +43,14 @@ describe('the fault of a JSON text', () => {
   ];
   for (const [text, position, detail] of table) {
     it(`the error of ${JSON.stringify(text)} is at ${position}: ${detail}`, () => {
-      const fault = findJsonSyntaxError(text);
-      assert.deepEqual([fault?.position, fault?.detail], [position, detail]);
+      const error = findJsonSyntaxError(text);
+      assert.deepEqual([error?.position, error?.detail], [position, detail]);
     });
   }
 
   it('the error has a line and a column, counted from 1', () => {
-    const fault = findJsonSyntaxError('{\n  "a": 1,\n  "b" 2\n}');
-    assert.deepEqual([fault?.line, fault?.column], [3, 7]);
+    const error = findJsonSyntaxError('{\n  "a": 1,\n  "b" 2\n}');
+    assert.deepEqual([error?.line, error?.column], [3, 7]);
     const first = findJsonSyntaxError('x');
     assert.deepEqual([first?.line, first?.column], [1, 1]);
   });
