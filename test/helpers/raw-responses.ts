@@ -12,18 +12,18 @@ export interface RawResponse {
  * those of the requests, since responses to HEAD have no body, whatever they declare.
  */
 export function parseResponses(received: string, methods: readonly string[] = []): RawResponse[] {
-  const answers: RawResponse[] = [];
+  const responses: RawResponse[] = [];
   let rest = received;
   let asked = 0;
   while (rest !== '') {
     const end = rest.indexOf('\r\n\r\n');
     const [statusLine = '', ...fields] = rest.slice(0, end).split('\r\n');
     const status = Number(/^HTTP\/1\.1 (\d{3}) [^\r\n]+$/.exec(statusLine)?.[1]);
-    if (end < 0 || !Number.isInteger(status)) throw new Error(`This is no answer: ${JSON.stringify(rest)}`);
+    if (end < 0 || !Number.isInteger(status)) throw new Error(`Not a response: ${JSON.stringify(rest)}`);
     const headers: Record<string, string> = {};
     for (const field of fields) {
       const [, name = '', value = ''] = /^([^:\s]+): (.*)$/.exec(field) ?? [];
-      if (name === '') throw new Error(`This is no header field: ${JSON.stringify(field)}`);
+      if (name === '') throw new Error(`Not a header field: ${JSON.stringify(field)}`);
       const present = headers[name.toLowerCase()];
       headers[name.toLowerCase()] = present === undefined ? value : `${present}, ${value}`;
     }
@@ -32,10 +32,10 @@ export function parseResponses(received: string, methods: readonly string[] = []
     const hasBody = !isInterim && status !== 204 && status !== 304 && methods[asked] !== 'HEAD';
     const read = hasBody ? readBody(rest, headers) : { body: '', rest };
     rest = read.rest;
-    answers.push({ status, headers, body: read.body });
+    responses.push({ status, headers, body: read.body });
     if (!isInterim) asked += 1;
   }
-  return answers;
+  return responses;
 }
 
 function readBody(text: string, headers: Readonly<Record<string, string>>): { body: string; rest: string } {
@@ -55,7 +55,7 @@ function readChunks(text: string): { body: string; rest: string } {
     const length = Number.parseInt(digits, 16);
     const from = digits.length + 2;
     if (Number.isNaN(length) || rest.slice(from + length, from + length + 2) !== '\r\n') {
-      throw new Error(`This is no whole chunk: ${JSON.stringify(rest)}`);
+      throw new Error(`Not a complete chunk: ${JSON.stringify(rest)}`);
     }
     body += rest.slice(from, from + length);
     rest = rest.slice(from + length + 2);

@@ -63,9 +63,9 @@ export async function mustLogIn(
   user: TestUser,
   password: string = testPassword,
 ): Promise<SignedIn> {
-  const answer = await api.post('/api/v1/auth/login', { username: user.username, password });
-  if (answer.status !== 200) throw new Error(`${user.username} could not sign in: ${answer.text}`);
-  const headers = { authorization: `Bearer ${answer.body.access_token}` };
+  const response = await api.post('/api/v1/auth/login', { username: user.username, password });
+  if (response.status !== 200) throw new Error(`${user.username} could not sign in: ${response.text}`);
+  const headers = { authorization: `Bearer ${response.body.access_token}` };
   return { ...api.withHeaders(headers), user, headers };
 }
 

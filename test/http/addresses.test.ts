@@ -103,7 +103,7 @@ describe('the key of a client', () => {
   });
 });
 
-/** An address by its groups, among them many that have special forms. */
+/** Arbitrary IPv6 addresses as groups, many of them with special forms. */
 const groupsOf = fc.oneof(
   fc.array(fc.oneof(fc.constantFrom(0, 0, 0xffff), fc.integer({ min: 0, max: 0xffff })), {
     minLength: 8,
@@ -114,12 +114,12 @@ const groupsOf = fc.oneof(
   fc.tuple(fc.nat(0xffff), fc.nat(0xffff)).map(([high, low]) => [0x64, 0xff9b, 0, 0, 0, 0, high, low]),
 );
 
-/** How one spelling of an address may differ from another (RFC 4291, section 2.2; RFC 4007, section 11). */
+/** The variations of the spelling of an address (RFC 4291, section 2.2; RFC 4007, section 11). */
 const spelling = fc.record({
   padded: fc.boolean(),
   upperCase: fc.boolean(),
   dotted: fc.boolean(),
-  /** Which of the runs of zeros is left out. */
+  /** Which run of zeros is shortened. */
   compressed: fc.option(fc.nat(7)),
   zone: fc.constantFrom('', '%eth0', '%1', '%25lo'),
 });
@@ -151,7 +151,7 @@ describe('every spelling of an address', () => {
     fc.assert(
       fc.property(groupsOf, spelling, (groups, how) => {
         const plain = groups.map((group) => group.toString(16)).join(':');
-        // The URL Standard writes no dotted quad, as RFC 5952 allows.
+        // The URL Standard does not write the dotted form, which RFC 5952 allows.
         const reference = isMapped(groups)
           ? dottedOf(groups)
           : new URL(`http://[${plain}]`).hostname.slice(1, -1);
@@ -169,7 +169,7 @@ describe('every spelling of an address', () => {
         const list = new BlockList();
         if (isMapped(one)) list.addAddress(dottedOf(one), 'ipv4');
         else list.addSubnet(one.map((group) => group.toString(16)).join(':'), 64, 'ipv6');
-        // The block ::/64 has the mapped addresses in it; as clients they are IPv4.
+        // The block ::/64 contains the mapped addresses, which count as IPv4.
         const expected = isMapped(neighbour)
           ? isMapped(one) && list.check(dottedOf(neighbour), 'ipv4')
           : !isMapped(one) && list.check(neighbour.map((group) => group.toString(16)).join(':'), 'ipv6');

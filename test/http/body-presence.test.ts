@@ -50,7 +50,7 @@ const routes = (['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const).flatMap((met
 ]);
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'];
 const validation: Layer = { name: 'content-validation', run: contentValidation() };
-/** Stands for authentication: when the rest of the pipeline goes on, the whole message has been parsed. */
+/** Simulates authentication: when the pipeline continues, the whole message has been parsed. */
 const later: Layer = {
   name: 'later',
   run: (ctx, next) => nextTurn().then(() => next(ctx)),
@@ -61,8 +61,8 @@ const start = (t: TestContext, layers: readonly Layer[] = [validation]) =>
 
 const get = 'GET /plain HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
 
-/** Sends the message and a GET behind it, on one connection; returns the answer to the message. */
-async function answerTo(port: number, head: string, body: string, inPieces = false) {
+/** Sends the message and then a GET on one connection. Returns the response to the message. */
+async function responseTo(port: number, head: string, body: string, inPieces = false) {
   const method = head.slice(0, head.indexOf(' '));
   const received = inPieces
     ? await exchangeInPieces(port, head, `${body}${get}`)
@@ -72,7 +72,7 @@ async function answerTo(port: number, head: string, body: string, inPieces = fal
   return { ...answer, keepsConnection: behind?.status === 204 };
 }
 
-/** Sends the rest only when the server has had time to see the beginning. */
+/** Sends the rest only after the server has had time to read the beginning. */
 function exchangeInPieces(port: number, first: string, second: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let received = '';
@@ -87,7 +87,7 @@ function exchangeInPieces(port: number, first: string, second: string): Promise<
   });
 }
 
-describe('a message without an octet of body', () => {
+describe('a message without a body', () => {
   for (const [framing, fields, body] of empty) {
     for (const [how, layers, inPieces] of [
       ['in one packet', [validation], false],
@@ -99,7 +99,12 @@ describe('a message without an octet of body', () => {
         for (const method of methods) {
           for (const type of types) {
             const ask = (path: string) =>
-              answerTo(port, `${method} ${path} HTTP/1.1\r\nHost: x\r\n${type}${fields}\r\n`, body, inPieces);
+              responseTo(
+                port,
+                `${method} ${path} HTTP/1.1\r\nHost: x\r\n${type}${fields}\r\n`,
+                body,
+                inPieces,
+              );
             const where = `${method} ${type.trim()}`;
             const [plain, required, optional] = await Promise.all(
               ['/plain', '/required', '/optional'].map(ask),
@@ -118,7 +123,7 @@ describe('a message without an octet of body', () => {
     it(`a message without a body framed by ${framing} keeps its connection when it is rejected unread`, async (t) => {
       const { port } = await start(t, []);
       for (const target of ['/nothing', '/plain']) {
-        const { status, keepsConnection } = await answerTo(
+        const { status, keepsConnection } = await responseTo(
           port,
           `DELETE ${target} HTTP/1.1\r\nHost: x\r\n${fields}\r\n`,
           body,
@@ -129,13 +134,13 @@ describe('a message without an octet of body', () => {
   }
 });
 
-describe('a message with an octet of body', () => {
+describe('a message with a body', () => {
   for (const [framing, fields, body] of oneOctet) {
     it(`a message with one octet framed by ${framing} has a body`, async (t) => {
       const { port } = await start(t);
       for (const method of methods) {
         const ask = (path: string, type: string) =>
-          answerTo(port, `${method} ${path} HTTP/1.1\r\nHost: x\r\n${type}${fields}\r\n`, body);
+          responseTo(port, `${method} ${path} HTTP/1.1\r\nHost: x\r\n${type}${fields}\r\n`, body);
         const [none, json, csv, coded] = types;
         assert.equal((await ask('/plain', none ?? '')).status, 400, method);
         assert.equal((await ask('/required', none ?? '')).status, 415, method);
@@ -192,7 +197,7 @@ describe('a message with an octet of body', () => {
     const head = `POST /required HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n${chunked}\r\n`;
     const body = `${size.toString(16)}\r\n${'x'.repeat(size)}\r\n0\r\n\r\n`;
     for (const inPieces of [false, true]) {
-      const { status, headers, keepsConnection } = await answerTo(server.port, head, body, inPieces);
+      const { status, headers, keepsConnection } = await responseTo(server.port, head, body, inPieces);
       assert.equal(status, 415);
       assert.equal(keepsConnection, headers.connection !== 'close');
     }

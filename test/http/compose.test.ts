@@ -6,7 +6,7 @@ import { makeContext } from '../helpers/context.ts';
 
 const layer = (name: string, run: Middleware): Layer => ({ name, run });
 
-/** A layer that writes down when it is entered and left. */
+/** A layer that records when it is entered and left. */
 const noting = (name: string, notes: string[]): Layer =>
   layer(name, (ctx, next) => {
     notes.push(`${name} in`);
@@ -21,14 +21,14 @@ const later = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 for (const timed of [false, true]) {
   describe(`a pipeline composed with timed ${timed}`, () => {
-    it('runs its first layer outermost and its end innermost', () => {
+    it('a pipeline runs its first layer outermost and its end innermost', () => {
       const notes: string[] = [];
       const run = compose([noting('a', notes), noting('b', notes)], () => void notes.push('end'), { timed });
       assert.equal(run(makeContext()), undefined);
       assert.deepEqual(notes, ['a in', 'b in', 'end', 'b out', 'a out']);
     });
 
-    it('keeps the order when its end waits', async () => {
+    it('a pipeline keeps the order if its end waits', async () => {
       const notes: string[] = [];
       const run = compose(
         [noting('a', notes), noting('b', notes)],
@@ -39,18 +39,18 @@ for (const timed of [false, true]) {
       assert.deepEqual(notes, ['a in', 'b in', 'end', 'b out', 'a out']);
     });
 
-    it('is its end alone when it has no layers', () => {
+    it('a pipeline without layers is its end alone', () => {
       const ctx = makeContext();
       compose([], (same) => void same.reply(204, undefined), { timed })(ctx);
       assert.equal(ctx.status, 204);
     });
 
-    it('makes no promise when nobody waits', () => {
+    it('a pipeline in which no layer waits creates no promise', () => {
       const pass = layer('pass', (ctx, next) => next(ctx));
       assert.equal(compose([pass, pass], () => undefined, { timed })(makeContext()), undefined);
     });
 
-    it('ends with the layer that does not call next', () => {
+    it('a layer that does not call next ends the pipeline', () => {
       const notes: string[] = [];
       const stop = layer('stop', () => undefined);
       compose([noting('a', notes), stop, noting('c', notes)], () => void notes.push('end'), { timed })(
@@ -59,7 +59,7 @@ for (const timed of [false, true]) {
       assert.deepEqual(notes, ['a in', 'a out']);
     });
 
-    it('hands what is thrown at its end to the layers outside', async () => {
+    it('an error at the end of a pipeline reaches the outer layers', async () => {
       const caught: string[] = [];
       const net = layer('net', (ctx, next) => {
         try {
@@ -75,7 +75,7 @@ for (const timed of [false, true]) {
       assert.deepEqual(caught, ['at once: broken', 'broken']);
     });
 
-    it('serves requests that overlap without mixing them up', async () => {
+    it('overlapping requests are not mixed up', async () => {
       const seen: [number, number][] = [];
       const wait = layer('wait', (ctx, next) => later().then(() => next(ctx)));
       const run = compose([wait], (ctx) => void seen.push([ctx.status, seen.length]), { timed });
@@ -91,7 +91,7 @@ for (const timed of [false, true]) {
 }
 
 describe('a timed pipeline', () => {
-  it('notes the time of each layer that ran, the innermost first', async () => {
+  it('a timed pipeline records the duration of each layer that ran, the innermost first', async () => {
     const pass = (name: string) => layer(name, (ctx, next) => next(ctx));
     const ctx = makeContext();
     await compose([pass('a'), pass('b'), layer('c', () => later()), pass('d')], () => undefined, {
@@ -108,7 +108,7 @@ describe('a timed pipeline', () => {
     assert.ok(ctx.times.every(({ duration }) => duration >= 0));
   });
 
-  it('notes the time of its end as that of the handler', async () => {
+  it('a timed pipeline records the duration of its end as that of the handler', async () => {
     const ctx = makeContext();
     await compose([layer('a', (same, next) => next(same))], () => later(), { timed: true })(ctx);
     assert.deepEqual(
@@ -120,7 +120,7 @@ describe('a timed pipeline', () => {
     );
   });
 
-  it('notes the time of a layer that throws, at once or later', async () => {
+  it('a timed pipeline records the duration of a layer that throws or rejects', async () => {
     const ctx = makeContext();
     const fail = layer('fail', () => assert.fail('broken'));
     assert.throws(() => compose([fail], () => undefined, { timed: true })(ctx), /broken/);
@@ -132,7 +132,7 @@ describe('a timed pipeline', () => {
     );
   });
 
-  it('refuses a layer that calls next twice, by its name', () => {
+  it('a timed pipeline throws an error with the name of a layer that calls next twice', () => {
     const notes: string[] = [];
     const twice = layer('twice', (ctx, next) => {
       void next(ctx);
@@ -145,7 +145,7 @@ describe('a timed pipeline', () => {
 });
 
 describe('after', () => {
-  it('calls the function at once with a value that is there', () => {
+  it('after calls the function at once with a value', () => {
     const seen: unknown[] = [];
     assert.equal(
       after('now', (value) => void seen.push(value)),
@@ -154,7 +154,7 @@ describe('after', () => {
     assert.deepEqual(seen, ['now']);
   });
 
-  it('calls the function when the promise of the value resolves', async () => {
+  it('after calls the function when a promise of the value resolves', async () => {
     const seen: unknown[] = [];
     const done = after(Promise.resolve('later'), (value) => void seen.push(value));
     assert.deepEqual(seen, []);
@@ -162,7 +162,7 @@ describe('after', () => {
     assert.deepEqual(seen, ['later']);
   });
 
-  it('hands the error of a promise to the third argument, and not an error of the function', async () => {
+  it('after passes the error of a promise to its third argument, but not an error of the function', async () => {
     const translate = (): never => {
       throw new Error('translated');
     };
@@ -178,7 +178,7 @@ describe('after', () => {
 });
 
 describe('observe', () => {
-  it('reports a pipeline that succeeds once, whether it waits or not', async () => {
+  it('observe reports success once, whether the pipeline waits or not', async () => {
     const seen: unknown[] = [];
     assert.equal(
       observe(
@@ -192,7 +192,7 @@ describe('observe', () => {
     assert.deepEqual(seen, [undefined, undefined]);
   });
 
-  it('reports the error of a pipeline that fails, and lets it go on to the layers outside', async () => {
+  it('observe reports the error of a pipeline, which then reaches the outer layers', async () => {
     const broken = new Error('broken');
     for (const run of [() => assert.fail(broken), () => Promise.reject(broken)]) {
       const seen: unknown[] = [];

@@ -201,7 +201,7 @@ describe('a request', () => {
   });
 });
 
-describe('an answer', () => {
+describe('a response', () => {
   const shown = { 200: { description: '', schema: z.object({ id: z.int(), name: z.string().optional() }) } };
 
   it('a response never has a field that its schema does not declare', async (t) => {

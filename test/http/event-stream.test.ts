@@ -18,7 +18,7 @@ const render = (count: number, previous: number | undefined) => ({
 
 const ask = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n';
 
-/** A server whose every answer is a new stream, with the streams it made. */
+/** A server that responds to each request with a new stream, and these streams. */
 async function mustServeEvents(
   t: TestContext,
   options: { readonly heartbeatMs?: number; readonly text?: string } & Pick<TestServerOptions, 'server'> = {},
@@ -120,7 +120,7 @@ describe('a stream of events', () => {
   });
 });
 
-describe('a server that answers with a stream of events', () => {
+describe('a server that responds with an event stream', () => {
   it('the server sends each event immediately', async (t) => {
     const { server, streams } = await mustServeEvents(t);
     assert.match(await server.raw(ask, 'data: 1 \n\n'), /text\/event-stream[\s\S]*retry: 1000\r?\n/);
@@ -141,7 +141,7 @@ describe('a server that answers with a stream of events', () => {
     const [events] = streams;
     assert.ok(events !== undefined);
     let shown = 0;
-    // Until the socket takes no more, and far beyond.
+    // Far more than the buffers of the socket hold.
     await eventually('the client is behind', () => {
       for (const until = shown + 50; shown < until; ) {
         shown += 1;
@@ -185,9 +185,9 @@ describe('a server that answers with a stream of events', () => {
 
   it('HEAD gets the headers and frees the stream', async (t) => {
     const { server, streams } = await mustServeEvents(t);
-    const answer = await server.request({ method: 'HEAD' });
+    const response = await server.request({ method: 'HEAD' });
     assert.deepEqual(
-      [answer.status, answer.headers['content-type'], answer.text],
+      [response.status, response.headers['content-type'], response.text],
       [200, eventStreamType, ''],
     );
     assert.equal(streams[0]?.destroyed, true);

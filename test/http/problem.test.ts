@@ -77,7 +77,7 @@ describe('a problem', () => {
   });
 });
 
-describe('the answer of a problem', () => {
+describe('the response of a problem', () => {
   it('an error response drops headers of the replaced body and keeps the others', () => {
     const ctx = makeContext({ target: '/a' });
     Object.assign(ctx.headers, {
@@ -108,7 +108,7 @@ describe('the answer of a problem', () => {
   });
 });
 
-describe('a fault whose pointer is too long for an answer', () => {
+describe('an error whose pointer is too long for a response', () => {
   const long = 'x'.repeat(100_000);
   const table: [pointer: string, shown: string, isCut: boolean][] = [
     ['', '', false],

@@ -10,14 +10,14 @@ import { type Returned, type Route, route } from '../../src/http/route.ts';
 import { mustStartServer } from '../helpers/http-server.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
-async function answerOf(t: TestContext, returned: () => unknown, facts: Partial<Route> = {}) {
+async function responseOf(t: TestContext, returned: () => unknown, facts: Partial<Route> = {}) {
   const server = await mustStartServer(t, { routes: [testRoute('GET', '/x', returned, facts)] });
   return server.request({ path: '/x' });
 }
 
 describe('a handler that returns', () => {
   it('a plain value is a 200 with the value as JSON', async (t) => {
-    const { status, headers, json } = await answerOf(t, () => ({ a: 1 }));
+    const { status, headers, json } = await responseOf(t, () => ({ a: 1 }));
     assert.deepEqual(
       [status, headers['content-type'], headers['content-length'], json],
       [200, 'application/json', '7', { a: 1 }],
@@ -25,13 +25,15 @@ describe('a handler that returns', () => {
   });
 
   it('ok(value, headers) is a 200 with those headers', async (t) => {
-    const { status, headers, json } = await answerOf(t, async () => ok([1], { etag: '"v1"' }));
+    const { status, headers, json } = await responseOf(t, async () => ok([1], { etag: '"v1"' }));
     assert.deepEqual([status, headers.etag, json], [200, '"v1"', [1]]);
   });
 
   it('created(value, location) is a 201 with Location', async (t) => {
     const responses = { 201: { description: '', schema: z.object({ id: z.int() }) } };
-    const { status, headers, json } = await answerOf(t, () => created({ id: 7 }, '/users/7'), { responses });
+    const { status, headers, json } = await responseOf(t, () => created({ id: 7 }, '/users/7'), {
+      responses,
+    });
     assert.deepEqual([status, headers.location, json], [201, '/users/7', { id: 7 }]);
   });
 
@@ -39,12 +41,12 @@ describe('a handler that returns', () => {
     const responses = {
       503: { description: '', schema: z.object({ a: z.int() }), contentType: 'application/health+json' },
     };
-    const { status, headers, json } = await answerOf(t, () => reply(503, { a: 1, b: 2 }), { responses });
+    const { status, headers, json } = await responseOf(t, () => reply(503, { a: 1, b: 2 }), { responses });
     assert.deepEqual([status, headers['content-type'], json], [503, 'application/health+json', { a: 1 }]);
   });
 
   it('noContent() is a 204 without a body or a length', async (t) => {
-    const { status, headers, text } = await answerOf(t, () => noContent(), {
+    const { status, headers, text } = await responseOf(t, () => noContent(), {
       responses: { 204: { description: '' } },
     });
     assert.deepEqual(
@@ -54,17 +56,17 @@ describe('a handler that returns', () => {
   });
 
   it('raw(text or bytes) is sent unchanged', async (t) => {
-    const html = await answerOf(t, () => raw('<p>é', 'text/html; charset=utf-8'));
+    const html = await responseOf(t, () => raw('<p>é', 'text/html; charset=utf-8'));
     assert.deepEqual(
       [html.text, html.headers['content-type'], html.headers['content-length']],
       ['<p>é', 'text/html; charset=utf-8', '5'],
     );
-    const bytes = await answerOf(t, () => raw(new Uint8Array([0, 255]), 'application/octet-stream'));
+    const bytes = await responseOf(t, () => raw(new Uint8Array([0, 255]), 'application/octet-stream'));
     assert.deepEqual(bytes.bytes, Buffer.from([0, 255]));
   });
 
   it('stream(readable) is sent chunk by chunk', async (t) => {
-    const { headers, text } = await answerOf(t, () => stream(Readable.from(['a', 'b']), 'text/plain'));
+    const { headers, text } = await responseOf(t, () => stream(Readable.from(['a', 'b']), 'text/plain'));
     assert.deepEqual(
       [text, headers['transfer-encoding'], headers['content-type']],
       ['ab', 'chunked', 'text/plain'],
@@ -73,7 +75,7 @@ describe('a handler that returns', () => {
 
   for (const status of [302, 303, 307, 308] as const) {
     it(`redirect(${status}, location) has that status and Location`, async (t) => {
-      const sent = await answerOf(t, () => redirect(status, '/there'));
+      const sent = await responseOf(t, () => redirect(status, '/there'));
       assert.deepEqual(
         [sent.status, sent.headers.location, sent.headers['content-length'], sent.text],
         [status, '/there', '0', ''],
@@ -92,7 +94,7 @@ describe('a file', () => {
   it('a file has Content-Length, Content-Type and Last-Modified', async (t) => {
     const path = join(await folder(t), 'page.HTML');
     await writeFile(path, 'hello');
-    const { status, headers, text } = await answerOf(t, () => file(path));
+    const { status, headers, text } = await responseOf(t, () => file(path));
     assert.deepEqual(
       [status, headers['content-length'], headers['content-type'], text],
       [200, '5', 'text/html; charset=utf-8', 'hello'],
@@ -103,14 +105,14 @@ describe('a file', () => {
   it('a file with an unknown extension is application/octet-stream', async (t) => {
     const path = join(await folder(t), 'data.xyz');
     await writeFile(path, '');
-    const { headers } = await answerOf(t, () => file(path));
+    const { headers } = await responseOf(t, () => file(path));
     assert.equal(headers['content-type'], 'application/octet-stream');
   });
 
   it('a missing file, or a folder, is 404 without its path', async (t) => {
     const path = await folder(t);
     for (const missing of [path, join(path, 'missing')]) {
-      const { status, text } = await answerOf(t, () => file(missing));
+      const { status, text } = await responseOf(t, () => file(missing));
       assert.equal(status, 404);
       assert.ok(!text.includes(path));
     }

@@ -184,7 +184,7 @@ describe('parameters', () => {
   });
 });
 
-/** The same rules without a tree: every pattern is tried, and the best is chosen segment by segment. */
+/** A reference implementation without a tree: tries every pattern and selects the best one, segment by segment. */
 function matchNaively(entries: readonly Entry<string>[], method: string, path: string): string {
   const segments = path.slice(1).split('/');
   const fits = entries.flatMap((entry) => {

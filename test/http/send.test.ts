@@ -9,7 +9,7 @@ import { mustStartServer } from '../helpers/http-server.ts';
 import { parseResponses } from '../helpers/raw-responses.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
-/** A stream that gives one chunk and then nothing, until somebody ends it. */
+/** A stream that emits one chunk and then nothing until it is ended. */
 function openStream(): Readable {
   const readable = new Readable({ read() {} });
   readable.push('first');
@@ -19,32 +19,32 @@ function openStream(): Readable {
 const ask = (method: string, path = '/') =>
   `${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
 
-async function answersOf(t: TestContext, returned: () => unknown, request = ask('GET')) {
+async function responsesOf(t: TestContext, returned: () => unknown, request = ask('GET')) {
   const server = await mustStartServer(t, { routes: [testRoute('GET', '/', returned)] });
   return parseResponses(await server.raw(request), [request.split(' ')[0] ?? '']);
 }
 
-describe('an answer on the wire', () => {
+describe('a response on the wire', () => {
   it('a response has Date and the length of its bytes', async (t) => {
-    const [answer] = await answersOf(t, () => raw('é€', 'text/plain'));
+    const [answer] = await responsesOf(t, () => raw('é€', 'text/plain'));
     assert.equal(answer?.headers['content-length'], '5');
     assert.ok(Math.abs(Date.parse(answer?.headers.date ?? '') - Date.now()) < 60_000);
   });
 
   it('a response without content has the length 0', async (t) => {
-    const [answer] = await answersOf(t, () => raw('', 'text/plain'));
+    const [answer] = await responsesOf(t, () => raw('', 'text/plain'));
     assert.deepEqual([answer?.status, answer?.headers['content-length']], [200, '0']);
   });
 
   it('the response to HEAD has the headers of GET, including the length, and no body', async (t) => {
-    const [head] = await answersOf(t, () => ({ a: 1 }), ask('HEAD'));
-    const [get] = await answersOf(t, () => ({ a: 1 }));
+    const [head] = await responsesOf(t, () => ({ a: 1 }), ask('HEAD'));
+    const [get] = await responsesOf(t, () => ({ a: 1 }));
     assert.deepEqual(head?.headers, get?.headers);
     assert.equal(head?.headers['content-length'], '7');
   });
 
   it('a 204 has neither a length nor a type', async (t) => {
-    const [answer] = await answersOf(t, () =>
+    const [answer] = await responsesOf(t, () =>
       noContent({ 'content-length': '7', 'content-type': 'text/plain' }),
     );
     assert.deepEqual(Object.keys(answer?.headers ?? {}).sort(), ['connection', 'date']);
@@ -61,9 +61,9 @@ describe('an answer on the wire', () => {
 
 describe('a stream', () => {
   it('a stream is sent in chunks, or with its length if it is known', async (t) => {
-    const [chunked] = await answersOf(t, () => stream(Readable.from(['ab', 'c']), 'text/plain'));
+    const [chunked] = await responsesOf(t, () => stream(Readable.from(['ab', 'c']), 'text/plain'));
     assert.deepEqual([chunked?.body, chunked?.headers['content-length']], ['abc', undefined]);
-    const [sized] = await answersOf(t, () =>
+    const [sized] = await responsesOf(t, () =>
       stream(Readable.from(['ab', 'c']), 'text/plain', { 'content-length': '3' }),
     );
     assert.deepEqual([sized?.body, sized?.headers['transfer-encoding']], ['abc', undefined]);
@@ -71,7 +71,7 @@ describe('a stream', () => {
 
   it('a stream is destroyed unread for HEAD', async (t) => {
     const payload = openStream();
-    const [answer] = await answersOf(
+    const [answer] = await responsesOf(
       t,
       () => stream(payload, 'text/plain', { 'content-length': '9' }),
       ask('HEAD'),
@@ -115,7 +115,7 @@ describe('a stream', () => {
     assert.equal(payload.destroyed, true);
   });
 
-  it('is destroyed when its client went away before the answer was ready', async (t) => {
+  it('a stream is destroyed if the client has disconnected before the response was ready', async (t) => {
     const payload = openStream();
     const asked = createDeferred();
     const server = await mustStartServer(t, {

@@ -104,7 +104,7 @@ describe('a request is answered once:', () => {
     ],
     ['1,000 header fields', `GET /a/1 HTTP/1.1\r\n${'X: y\r\n'.repeat(998)}${end}`, 431],
     [
-      'an upgrade that nobody offers',
+      'an upgrade that the server does not support',
       'GET /a/1 HTTP/1.1\r\nHost: x\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n\r\n',
       200,
     ],
@@ -170,15 +170,15 @@ describe('a request is answered once:', () => {
     });
   }
 
-  it('an empty transfer coding is refused, by us or by the parser of a newer Node', async (t) => {
+  it('an empty transfer coding is rejected, by the server or by the parser of a newer Node', async (t) => {
     const server = await start(t);
-    const answers = parseResponses(await server.raw(`GET /a/1 HTTP/1.1\r\nTransfer-Encoding:\r\n${kept}`));
-    assert.equal(answers.length, 1);
-    assert.ok([400, 501].includes(answers[0]?.status ?? 0));
-    assert.equal(answers[0]?.headers.connection, 'close');
+    const responses = parseResponses(await server.raw(`GET /a/1 HTTP/1.1\r\nTransfer-Encoding:\r\n${kept}`));
+    assert.equal(responses.length, 1);
+    assert.ok([400, 501].includes(responses[0]?.status ?? 0));
+    assert.equal(responses[0]?.headers.connection, 'close');
   });
 
-  it('pipelined requests are answered in their order, however long each takes', async (t) => {
+  it('pipelined requests are answered in their order, however long each one takes', async (t) => {
     const held = createDeferred();
     const server = await start(t, {
       routes: [
@@ -202,7 +202,7 @@ describe('a request is answered once:', () => {
 });
 
 describe('a connection', () => {
-  it('that is silent or slow is closed while other clients are answered', async (t) => {
+  it('a silent or slow connection is closed while other clients are answered', async (t) => {
     const server = await start(t, { server: { headersTimeoutMs: 300, requestTimeoutMs: 1000 } });
     const silent = server.raw('');
     const dripping = connect(server.port, '127.0.0.1', () => dripping.write('GET / HTTP/1.1\r\nX: '));
@@ -214,16 +214,16 @@ describe('a connection', () => {
     const both = Promise.all([silent, closed]).finally(() => {
       isOpen = false;
     });
-    let answered = 0;
+    let responded = 0;
     while (isOpen) {
       assert.equal((await server.request({ path: '/a/1' })).status, 200);
-      answered += 1;
+      responded += 1;
     }
     await both;
-    assert.ok(answered > 10);
+    assert.ok(responded > 10);
   });
 
-  it('that is idle after an answer is closed after the keep-alive time', async (t) => {
+  it('a connection that is idle after a response is closed after the keep-alive timeout', async (t) => {
     const server = await start(t, { server: { keepAliveMs: 50 } });
     const startedAt = performance.now();
     const [answer, ...more] = parseResponses(await server.raw('GET /a/1 HTTP/1.1\r\nHost: x\r\n\r\n'));
@@ -231,7 +231,7 @@ describe('a connection', () => {
     assert.ok(performance.now() - startedAt < 3000);
   });
 
-  it('whose client does not read its answer is cut', async (t) => {
+  it('a connection whose client does not read the response is closed', async (t) => {
     const big = testRoute('GET', '/big', () => 'x'.repeat(64 * 1024 * 1024));
     const server = await start(t, { routes: [big], server: { stallTimeoutMs: 300 } });
     const socket = connect(server.port, '127.0.0.1', () =>
@@ -243,7 +243,7 @@ describe('a connection', () => {
     await eventually('the request is gone', () => server.http.inFlight() === 0);
   });
 
-  it('that the server ends does nothing more of what the client sends on it', async (t) => {
+  it('on a connection that the server closes, later requests are ignored', async (t) => {
     let deleted = 0;
     const counting = testRoute('DELETE', '/a/:id', () => {
       deleted += 1;
@@ -254,9 +254,9 @@ describe('a connection', () => {
     });
     const behind = `DELETE /a/1 HTTP/1.1\r\n${kept}`;
     const coded = `POST /b HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n${kept}2\r\n{}\r\n0\r\n\r\n`;
-    const answers = parseResponses(await server.raw(`${behind}${coded}${behind}${behind}`));
+    const responses = parseResponses(await server.raw(`${behind}${coded}${behind}${behind}`));
     assert.deepEqual(
-      answers.map(({ status }) => status),
+      responses.map(({ status }) => status),
       [204, 501],
     );
     assert.equal(deleted, 1);
@@ -265,7 +265,7 @@ describe('a connection', () => {
 });
 
 describe('draining', () => {
-  /** A server with a route that answers when it is told to, and a promise that it has been asked. */
+  /** A server with a route that responds when the test releases it, and a promise that the route was called. */
   async function startHeld(t: TestContext) {
     const asked = createDeferred();
     const released = createDeferred();
@@ -277,7 +277,7 @@ describe('draining', () => {
     return { server, asked: asked.promise, release: released.resolve };
   }
 
-  it('finishes what is in flight and tells its client that the connection ends', async (t) => {
+  it('draining finishes the requests in flight, with Connection: close', async (t) => {
     const { server, asked, release } = await startHeld(t);
     const received = server.raw('GET /held HTTP/1.1\r\nHost: x\r\n\r\n');
     await asked;
@@ -292,7 +292,7 @@ describe('draining', () => {
     assert.equal(server.http.inFlight(), 0);
   });
 
-  it('takes no new connection', async (t) => {
+  it('a draining server accepts no new connection', async (t) => {
     const { server, asked, release } = await startHeld(t);
     const received = server.raw('GET /held HTTP/1.1\r\nHost: x\r\n\r\n');
     await asked;
@@ -302,7 +302,7 @@ describe('draining', () => {
     await Promise.all([received, closed]);
   });
 
-  /** A connection on which one request has been answered, and what is sent and received on it from then on. */
+  /** A connection on which one request has been answered, with functions to send and receive more. */
   async function mustConnect(t: TestContext, port: number, first = `GET /a/1 HTTP/1.1\r\n${kept}`) {
     const socket = connect(port, '127.0.0.1');
     t.after(() => socket.destroy());
@@ -319,17 +319,17 @@ describe('draining', () => {
     });
     return {
       write: (text: string) => socket.write(text),
-      /** What came until the server closed the connection. */
+      /** Resolves with everything received until the server closed the connection. */
       rest: () => ended.then(() => parseResponses(received)),
     };
   }
 
-  /** Connections are taken in their order: when a later one is answered, those before it have been taken. */
+  /** Connections are accepted in order: after the response on a later one, the earlier ones are accepted. */
   const takenBy = (server: TestServer) => server.request({ path: '/a/1' });
 
   const toA2 = `GET /a/2 HTTP/1.1\r\n${kept}`;
 
-  it('answers what still comes on an idle connection, and tells its client that it ends', async (t) => {
+  it('a draining server answers a request on an idle connection, with Connection: close', async (t) => {
     const server = await start(t);
     const idle = await mustConnect(t, server.port);
     const closed = server.http.close({ graceMs: 10_000, lingerMs: 5_000 });
@@ -341,7 +341,7 @@ describe('draining', () => {
     assert.equal(await closed, 0);
   });
 
-  it('answers a request whose body was on its way', async (t) => {
+  it('a draining server answers a request whose body is still arriving', async (t) => {
     const server = await start(t);
     const sending = await mustConnect(t, server.port);
     sending.write(`POST /b HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 7\r\n${kept}{"n"`);
@@ -356,7 +356,7 @@ describe('draining', () => {
     assert.equal(await closed, 0);
   });
 
-  it('answers a client that had connected and not asked yet', async (t) => {
+  it('a draining server answers a client that had connected without sending a request', async (t) => {
     const server = await start(t);
     const fresh = await mustConnect(t, server.port, '');
     await takenBy(server);
@@ -370,7 +370,7 @@ describe('draining', () => {
     await closed;
   });
 
-  it('ends connections that stay silent when they have lingered, and not before', async (t) => {
+  it('a draining server closes silent connections after lingerMs, and not before', async (t) => {
     const server = await start(t);
     const idle = await mustConnect(t, server.port);
     const fresh = await mustConnect(t, server.port, '');
@@ -382,7 +382,7 @@ describe('draining', () => {
     assert.deepEqual([await idle.rest(), await fresh.rest()], [[], []]);
   });
 
-  it('keeps no idle connection for longer than its keep-alive time', async (t) => {
+  it('a draining server keeps no idle connection longer than the keep-alive timeout', async (t) => {
     const server = await start(t, { server: { keepAliveMs: 50 } });
     const idle = await mustConnect(t, server.port);
     const startedAt = performance.now();
@@ -391,14 +391,14 @@ describe('draining', () => {
     assert.deepEqual(await idle.rest(), []);
   });
 
-  it('lingers for no longer than the grace time', async (t) => {
+  it('a draining server lingers no longer than the grace period', async (t) => {
     const server = await start(t, { server: { keepAliveMs: 60_000 } });
     const idle = await mustConnect(t, server.port);
     assert.equal(await server.http.close({ graceMs: 50, lingerMs: 60_000 }), 0);
     assert.deepEqual(await idle.rest(), []);
   });
 
-  it('still cuts a client that sends the head of its request too slowly', async (t) => {
+  it('a draining server still closes a connection whose request headers are too slow', async (t) => {
     const server = await start(t, { server: { headersTimeoutMs: 100 } });
     const slow = await mustConnect(t, server.port, '');
     slow.write('GET /a/1 HTTP/1.1\r\nHo');
@@ -410,7 +410,7 @@ describe('draining', () => {
     );
   });
 
-  it('cuts what has not finished within the grace time, and says how many', async (t) => {
+  it('a drain closes connections with unfinished requests after the grace period, and returns their number', async (t) => {
     const { server, asked } = await startHeld(t);
     const received = server.raw('GET /held HTTP/1.1\r\nHost: x\r\n\r\n');
     await asked;
@@ -418,7 +418,7 @@ describe('draining', () => {
     assert.equal(await received, '');
   });
 
-  it('of a server that never listened ends at once', async (t) => {
+  it('the drain of a server that never listened resolves at once', async (t) => {
     const server = await start(t);
     await server.http.close({ graceMs: 0 });
     assert.equal(await server.http.close({ graceMs: 0 }), 0);
@@ -426,14 +426,14 @@ describe('draining', () => {
 });
 
 describe('a server', () => {
-  it('that cannot have its port says why', async (t) => {
+  it('a server whose port is in use rejects with the reason', async (t) => {
     const server = await start(t);
     const other = await start(t);
     await other.http.close({ graceMs: 0 });
     await assert.rejects(other.http.listen(server.port, '127.0.0.1'), { code: 'EADDRINUSE' });
   });
 
-  it('answers 500 and lives on when the pipeline itself throws', async (t) => {
+  it('a server responds with 500 and keeps running if the pipeline itself throws', async (t) => {
     for (const pipeline of [() => assert.fail('broken'), () => Promise.reject(new Error('broken'))]) {
       const server = await start(t, { server: { pipeline } });
       for (const path of ['/a/1', '/a/2']) assert.equal((await server.request({ path })).status, 500);
@@ -441,7 +441,7 @@ describe('a server', () => {
     }
   });
 
-  it('drops the connection of an answer that cannot be written, and lives on', async (t) => {
+  it('a server closes the connection of a response that cannot be written, and keeps running', async (t) => {
     const bad = testRoute('GET', '/bad', ({ ctx }) => {
       ctx.headers['x-bad'] = 'a\r\nb';
       return 1;

@@ -28,7 +28,7 @@ describe('a request target', () => {
     ['http://[::1]:80/a', '/a', '', '[::1]:80'],
   ];
   for (const [raw, path, query, authority] of taken) {
-    it(`"${raw}" is the path ${path}${query && `, the query ${query}`}${authority ? `, the host ${authority}` : ''}`, () => {
+    it(`the target "${raw}" has the path ${path}${query && `, the query ${query}`}${authority ? `, the host ${authority}` : ''}`, () => {
       assert.deepEqual(parse(raw), { raw, path, query, ...(authority !== undefined && { authority }) });
     });
   }
@@ -68,17 +68,17 @@ describe('a request target', () => {
     ['/a?b=%ff', /not as UTF-8/],
   ];
   for (const [raw, sentence] of refused) {
-    it(`${JSON.stringify(raw)} is refused with the reason`, () =>
+    it(`the target ${JSON.stringify(raw)} is rejected with the reason`, () =>
       assert.match(parse(raw).error ?? '', sentence));
   }
 
-  it('may have null bytes where they are not blocked, and no other control character', () => {
+  it('a target may have null bytes if they are not blocked, and no other control character', () => {
     assert.equal(parse('/a%00?b=%00', false).error, undefined);
     assert.equal(parse('/a%00', false).path, '/a\0');
     assert.match(parse('/a%00%01', false).error ?? '', /control character/);
   });
 
-  it('never throws, and a path without a fault has no control character and is whole Unicode, whatever came', () => {
+  it('parsing any target does not throw, and a valid path has no control character and is well-formed Unicode', () => {
     const anything = fc.oneof(
       fc.string({ unit: 'binary' }),
       fc

@@ -4,7 +4,7 @@ import { createUuids } from '../../src/http/uuid.ts';
 
 const count = 10_000;
 
-test('a random UUID has the form, version and variant of RFC 9562, and none comes twice', () => {
+test('a random UUID has the form, version and variant of RFC 9562, and is unique', () => {
   const uuid = createUuids();
   const made = Array.from({ length: count }, uuid);
   for (const each of made) {
@@ -13,7 +13,7 @@ test('a random UUID has the form, version and variant of RFC 9562, and none come
   assert.equal(new Set(made).size, count);
 });
 
-test('every digit of a UUID that is not fixed takes all its values', () => {
+test('every random digit of a UUID takes all values', () => {
   const uuid = createUuids();
   const seen = Array.from({ length: 36 }, () => new Set<string>());
   for (let made = 0; made < count; made += 1) {
@@ -26,7 +26,7 @@ test('every digit of a UUID that is not fixed takes all its values', () => {
   );
 });
 
-test('two makers of UUIDs do not make the same', () => {
+test('two generators of UUIDs do not return the same ones', () => {
   const [one, other] = [createUuids(), createUuids()];
   const made = Array.from({ length: 300 }, () => [one(), other()]).flat();
   assert.equal(new Set(made).size, 600);

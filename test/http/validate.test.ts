@@ -10,7 +10,7 @@ function errorsOf(schema: z.ZodType, value: unknown, part: FieldError['in'] = 'b
 }
 
 describe('a part of a request', () => {
-  it('that fits its schema is what the schema makes of it', () => {
+  it('a valid part is the output of its schema', () => {
     const schema = z.object({ n: z.string().transform(Number) });
     assert.deepEqual(validatePart({ part: 'query', schema, value: { n: '1', more: 2 } }), {
       ok: true,
@@ -35,7 +35,7 @@ describe('a part of a request', () => {
     );
   });
 
-  it('that lacks a field says so in words, and what else is wrong with a type in its own', () => {
+  it('a missing field and a wrong type have different sentences', () => {
     const schema = z.object({ a: z.string() });
     assert.deepEqual(errorsOf(schema, {}, 'query'), [
       { in: 'query', pointer: '/a', detail: 'This field is required.' },
@@ -43,7 +43,7 @@ describe('a part of a request', () => {
     assert.match(errorsOf(schema, { a: 1 })[0]?.detail ?? '', /expected string, received number/);
   });
 
-  it('that is missing as a whole says that the route needs it', () => {
+  it('a missing body is reported as required', () => {
     const [error] = errorsOf(z.object({ a: z.string() }), undefined);
     assert.deepEqual(error, { in: 'body', pointer: '', detail: 'This route needs a body.' });
   });
@@ -61,7 +61,7 @@ describe('a part of a request', () => {
   });
 });
 
-describe('the refusal', () => {
+describe('the error for invalid values', () => {
   const error: FieldError = { in: 'body', pointer: '/a', detail: 'Wrong.' };
 
   it('the error states the number of invalid values and lists each', () => {

@@ -81,8 +81,8 @@ test('the policy of the page forbids inline code, eval, other origins and framin
   assert.ok(page.headers.get('referrer-policy'));
 
   const html = await page.text();
-  assert.doesNotMatch(html, /<script[^>]*>[^<]/, 'a script stands in the page');
-  assert.doesNotMatch(html, /<style|style=|\son[a-z]+=/, 'a style or a handler stands in the page');
+  assert.doesNotMatch(html, /<script[^>]*>[^<]/, 'the page has an inline script');
+  assert.doesNotMatch(html, /<style|style=|\son[a-z]+=/, 'the page has an inline style or handler');
   for (const address of addressesIn(html)) assert.match(address, /^\/docs\/assets\//);
 });
 
@@ -141,18 +141,18 @@ for (const [path, status] of [
 ] as const) {
   test(`GET ${path} does not escape from the folder of the assets: ${status}`, async (t) => {
     const { raw } = await startDocs(t);
-    const answer = await raw(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
-    assert.match(answer, new RegExp(`^HTTP/1.1 ${status} `));
-    assert.match(answer, /content-type: application\/problem\+json/i);
-    assert.doesNotMatch(answer, /"name": ?"(?:strata|swagger-ui-dist)"/);
+    const response = await raw(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+    assert.match(response, new RegExp(`^HTTP/1.1 ${status} `));
+    assert.match(response, /content-type: application\/problem\+json/i);
+    assert.doesNotMatch(response, /"name": ?"(?:strata|swagger-ui-dist)"/);
   });
 }
 
 test('the address of ReDoc redirects to the page', async (t) => {
   const { url } = await startDocs(t);
-  const answer = await fetch(`${url}/redoc`, { redirect: 'manual' });
-  assert.equal(answer.status, 307);
-  assert.equal(answer.headers.get('location'), '/docs');
+  const response = await fetch(`${url}/redoc`, { redirect: 'manual' });
+  assert.equal(response.status, 307);
+  assert.equal(response.headers.get('location'), '/docs');
 });
 
 test('a page without an address is not served', async (t) => {

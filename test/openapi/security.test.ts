@@ -8,7 +8,7 @@ const scopes = ['tasks:write'] as const;
 const session = [{ password: scopes }, { bearer: [] }];
 
 for (const [what, facts, expected] of [
-  ['a route for everybody asks for nothing', { auth: 'none' }, [{}]],
+  ['an open route requires no credentials', { auth: 'none' }, [{}]],
   ['a route with a credential of its own asks for no other', { auth: 'own' }, [{}]],
   [
     'a route with a credential of its own may take an access token beside it',

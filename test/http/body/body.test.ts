@@ -12,7 +12,7 @@ import { testRoute } from '../../helpers/test-route.ts';
 
 const layer: Layer = { name: 'content-validation', run: contentValidation() };
 
-/** A server that takes bodies of up to 1,000 bytes and answers with their lengths. */
+/** A server that accepts bodies of up to 1,000 bytes and responds with their lengths. */
 async function start(t: TestContext, options: Partial<TestServerOptions> = {}) {
   return mustStartServer(t, {
     maxBytes: 1000,
@@ -33,8 +33,8 @@ const head = (fields: string) =>
   `POST / HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n${fields}\r\n\r\n`;
 const chunk = (size: number) => `${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`;
 
-/** The status, the code and the connection header of the only answer. */
-function onlyAnswer(received: string) {
+/** Returns the status, the code and the connection header of the only response. */
+function onlyResponse(received: string) {
   const [answer, ...more] = parseResponses(received);
   assert.deepEqual(more, []);
   assert.ok(answer !== undefined && answer.headers.date !== undefined);
@@ -60,7 +60,7 @@ for (const layers of [[layer], []]) {
         `${head('Transfer-Encoding: chunked')}${chunk(400)}${chunk(601)}0\r\n\r\n`,
       ]) {
         const expected = { status: 413, code: 'body_too_large', connection: 'close' };
-        assert.deepEqual(onlyAnswer(await server.raw(request)), expected);
+        assert.deepEqual(onlyResponse(await server.raw(request)), expected);
       }
     });
 
@@ -68,7 +68,11 @@ for (const layers of [[layer], []]) {
       const server = await start(t, { layers, bodyTimeoutMs: 100 });
       for (const fields of ['Content-Length: 10', 'Transfer-Encoding: chunked']) {
         const received = await server.raw(`${head(fields)}1\r\nx`, /"code".*\}$/);
-        assert.deepEqual(onlyAnswer(received), { status: 408, code: 'request_timeout', connection: 'close' });
+        assert.deepEqual(onlyResponse(received), {
+          status: 408,
+          code: 'request_timeout',
+          connection: 'close',
+        });
       }
     });
 
@@ -118,7 +122,7 @@ describe('a body', () => {
     const server = await start(t);
     const chunks = Array.from({ length: 8 }, () => 'x'.repeat(1_000_000));
     const received = await sendThenRead(server.port, [head('Content-Length: 8000000'), ...chunks]);
-    assert.deepEqual(onlyAnswer(received), { status: 413, code: 'body_too_large', connection: 'close' });
+    assert.deepEqual(onlyResponse(received), { status: 413, code: 'body_too_large', connection: 'close' });
   });
 
   it('a body with a declared length over the limit is rejected before it arrives', async (t) => {
@@ -144,15 +148,15 @@ describe('a body', () => {
       socket.on('end', () => resolve(text));
       socket.write(expecting(500));
     });
-    const answers = parseResponses(received).map(({ status, body }) => [status, body]);
-    assert.deepEqual(answers, [
+    const responses = parseResponses(received).map(({ status, body }) => [status, body]);
+    assert.deepEqual(responses, [
       [100, ''],
       [200, '500'],
     ]);
 
     const startedAt = performance.now();
-    assert.equal(onlyAnswer(await server.raw(expecting(70_000))).status, 413);
-    assert.ok(performance.now() - startedAt < 1000, 'nobody waits for a body that will not come');
+    assert.equal(onlyResponse(await server.raw(expecting(70_000))).status, 413);
+    assert.ok(performance.now() - startedAt < 1000, 'no reader waits for a body that will not arrive');
   });
 
   it('a request with another expectation is 417, and its body is not read', async (t) => {
@@ -160,7 +164,11 @@ describe('a body', () => {
     const received = await server.raw(
       `${head('Connection: close\r\nExpect: miracles\r\nContent-Length: 1')}x`,
     );
-    assert.deepEqual(onlyAnswer(received), { status: 417, code: 'expectation_failed', connection: 'close' });
+    assert.deepEqual(onlyResponse(received), {
+      status: 417,
+      code: 'expectation_failed',
+      connection: 'close',
+    });
   });
 
   it('a client that disconnects in the middle of a body gets no response, and the server keeps running', async (t) => {

@@ -34,7 +34,7 @@ interface ServerOptions extends Partial<TestServerOptions> {
   readonly maxBody?: number;
 }
 
-/** A server that keeps forms of up to 100,000 bytes, and answers with what it knows of the file. */
+/** A server that stores forms of up to 100,000 bytes and responds with the properties of the file. */
 async function start(t: TestContext, { upload, handler, maxBody = 100_000, ...options }: ServerOptions = {}) {
   const folder = join(await mustMakeFolder(t), 'made', 'by-it');
   const server = await mustStartServer(t, {
@@ -72,15 +72,19 @@ const chunk = (content: Buffer) =>
   Buffer.concat([Buffer.from(`${content.length.toString(16)}\r\n`), content, Buffer.from('\r\n')]);
 const aFile = (content: string | Uint8Array): FormPart => ({ name: 'file', filename: 'a.csv', content });
 
-/** The status, the code and the connection header of the only answer. */
-function onlyAnswer(received: string) {
-  const [answer, ...more] = parseResponses(received);
+/** Returns the status, the code and the connection header of the only response. */
+function onlyResponse(received: string) {
+  const [response, ...more] = parseResponses(received);
   assert.deepEqual(more, []);
-  assert.ok(answer !== undefined);
-  return { status: answer.status, code: JSON.parse(answer.body).code, connection: answer.headers.connection };
+  assert.ok(response !== undefined);
+  return {
+    status: response.status,
+    code: JSON.parse(response.body).code,
+    connection: response.headers.connection,
+  };
 }
 
-/** Waits until the server has begun to write a file. */
+/** Waits until the server has started to write a file. */
 async function mustHaveBegun(files: () => Promise<string[]>): Promise<void> {
   await eventually('a file is there', async () => (await files()).length === 1);
 }
@@ -112,9 +116,9 @@ describe('a form with a file', () => {
           ...chunks,
           Buffer.from('0\r\n\r\n'),
         ];
-        const [answer] = parseResponses(await raw(Buffer.concat(request)));
-        assert.equal(answer?.status, 200);
-        const { bytes, title } = JSON.parse(answer.body);
+        const [response] = parseResponses(await raw(Buffer.concat(request)));
+        assert.equal(response?.status, 200);
+        const { bytes, title } = JSON.parse(response.body);
         assert.deepEqual({ bytes, title }, { bytes: 10, title: 'x' });
       }
     }
@@ -153,8 +157,8 @@ describe('a form with a file', () => {
   it('many forms that arrive at the same time are all received', async (t) => {
     const { sendForm, folder } = await start(t);
     const contents = Array.from({ length: 8 }, (_, at) => randomBytes(50_000 + at));
-    const answers = await Promise.all(contents.map((content) => sendForm(aFile(content))));
-    for (const [at, { json }] of answers.entries()) {
+    const responses = await Promise.all(contents.map((content) => sendForm(aFile(content))));
+    for (const [at, { json }] of responses.entries()) {
       assert.deepEqual(await readFile(join(folder, json.id)), contents[at]);
     }
   });
@@ -179,7 +183,7 @@ describe('a form with a file', () => {
       parseResponses(received).map(({ status }) => status),
       [100, 200],
     );
-    assert.equal(onlyAnswer(await raw(expecting(100_001))).status, 413);
+    assert.equal(onlyResponse(await raw(expecting(100_001))).status, 413);
   });
 });
 
@@ -200,7 +204,7 @@ describe('a form that is refused', () => {
       /"pointer":"\/title"/,
     ],
     [
-      'has a field that nobody knows',
+      'has an unknown field',
       [aFile('x'), { name: '__proto__', content: 'x' }],
       422,
       /"pointer":"\/__proto__"/,
@@ -240,9 +244,9 @@ describe('a form that is refused', () => {
   for (const [what, parts, status, said] of refusals) {
     it(`a form that ${what} is rejected and leaves no file`, async (t) => {
       const { sendForm, files, log } = await start(t);
-      const answer = await sendForm(...parts);
-      assert.equal(answer.status, status, answer.text);
-      assert.match(answer.text, said);
+      const response = await sendForm(...parts);
+      assert.equal(response.status, status, response.text);
+      assert.match(response.text, said);
       assert.deepEqual(await files(), []);
       assert.deepEqual(log.of('http.request.failed'), []);
     });
@@ -322,9 +326,11 @@ it('an upload with an empty chunked body has no body', async (t) => {
     const { raw } = await start(t, { layers });
     for (const type of [formType, 'text/plain']) {
       const fields = `Content-Type: ${type}\r\nTransfer-Encoding: chunked\r\nConnection: close`;
-      const [answer] = parseResponses(await raw(`POST / HTTP/1.1\r\nHost: x\r\n${fields}\r\n\r\n0\r\n\r\n`));
-      assert.equal(answer?.status, 422);
-      assert.match(answer.body, /This route needs a body/);
+      const [response] = parseResponses(
+        await raw(`POST / HTTP/1.1\r\nHost: x\r\n${fields}\r\n\r\n0\r\n\r\n`),
+      );
+      assert.equal(response?.status, 422);
+      assert.match(response.body, /This route needs a body/);
     }
   }
 });
@@ -333,7 +339,7 @@ describe('a form that is too large', () => {
   it('a form with a declared length over the limit is 413 before it arrives, and creates no file', async (t) => {
     const { raw, files } = await start(t);
     const received = await raw(head('Content-Length: 100001'), /"code".*\}$/);
-    assert.deepEqual(onlyAnswer(received), { status: 413, code: 'body_too_large', connection: 'close' });
+    assert.deepEqual(onlyResponse(received), { status: 413, code: 'body_too_large', connection: 'close' });
     assert.deepEqual(await files(), []);
   });
 
@@ -346,7 +352,7 @@ describe('a form that is too large', () => {
     const more = chunk(Buffer.alloc(1_000_000, 'x'));
     const texts = [first, more, more, more].map((bytes) => bytes.toString('latin1'));
     const received = await sendThenRead(port, texts);
-    assert.deepEqual(onlyAnswer(received), { status: 413, code: 'body_too_large', connection: 'close' });
+    assert.deepEqual(onlyResponse(received), { status: 413, code: 'body_too_large', connection: 'close' });
     assert.deepEqual(await files(), []);
   });
 
@@ -358,7 +364,7 @@ describe('a form that is too large', () => {
       chunk(Buffer.alloc(100_000, 'x')),
     ];
     const received = await sendThenRead(port, [Buffer.concat(parts).toString('latin1')]);
-    assert.deepEqual(onlyAnswer(received), { status: 413, code: 'body_too_large', connection: 'close' });
+    assert.deepEqual(onlyResponse(received), { status: 413, code: 'body_too_large', connection: 'close' });
     assert.deepEqual(await files(), []);
   });
 
@@ -373,9 +379,9 @@ describe('a form that is too large', () => {
       const [file] = await files();
       return file !== undefined && (await stat(join(folder, file))).size === 500;
     });
-    const answered = once(socket.setEncoding('latin1'), 'data');
+    const responded = once(socket.setEncoding('latin1'), 'data');
     socket.write(body.subarray(split));
-    assert.match(String(await answered), /^HTTP\/1\.1 422 /);
+    assert.match(String(await responded), /^HTTP\/1\.1 422 /);
     assert.deepEqual(await files(), []);
   });
 });
@@ -388,7 +394,7 @@ describe('a form that does not arrive whole', () => {
       Buffer.concat([Buffer.from(head('Content-Length: 5000')), begun]),
       /"code".*\}$/,
     );
-    assert.deepEqual(onlyAnswer(received), { status: 408, code: 'request_timeout', connection: 'close' });
+    assert.deepEqual(onlyResponse(received), { status: 408, code: 'request_timeout', connection: 'close' });
     assert.deepEqual(await files(), []);
   });
 
@@ -398,15 +404,15 @@ describe('a form that does not arrive whole', () => {
     });
     const socket = connect(port, '127.0.0.1');
     t.after(() => socket.destroy());
-    const answered = once(socket.setEncoding('latin1'), 'data');
+    const responded = once(socket.setEncoding('latin1'), 'data');
     socket.write(
       Buffer.concat([Buffer.from(head('Content-Length: 5000')), formPart(aFile('slow'.repeat(50)))]),
     );
     await mustHaveBegun(files);
-    assert.match(String(await answered), /^HTTP\/1\.1 503 /);
-    const answeredAt = performance.now();
+    assert.match(String(await responded), /^HTTP\/1\.1 503 /);
+    const respondedAt = performance.now();
     await eventually('the file is gone', async () => (await files()).length === 0);
-    assert.ok(performance.now() - answeredAt < 1000, 'it waited for the connection to end');
+    assert.ok(performance.now() - respondedAt < 1000, 'it waited for the connection to end');
   });
 
   for (const [how, leave] of [
@@ -439,7 +445,7 @@ describe('the content of a file', () => {
     const { raw, files } = await start(t, { upload: { createCheck: refuseX } });
     const begun = Buffer.concat([Buffer.from(head('Content-Length: 50000')), formPart(aFile('abX'))]);
     const received = await raw(begun, /"code".*\}$/);
-    assert.deepEqual(onlyAnswer(received), {
+    assert.deepEqual(onlyResponse(received), {
       status: 415,
       code: 'unsupported_media_type',
       connection: 'close',
@@ -461,7 +467,7 @@ describe('the content of a file', () => {
     const { port, files, folder } = await start(t, { maxBody: 50_000_000, bodyTimeoutMs: 30_000 });
     const socket = connect(port, '127.0.0.1');
     t.after(() => socket.destroy());
-    const answered = new Promise<string>((resolve) => {
+    const responded = new Promise<string>((resolve) => {
       let text = '';
       socket.setEncoding('latin1').on('data', (data: string) => {
         text += data;
@@ -486,12 +492,12 @@ describe('the content of a file', () => {
         last = sent;
         return unchanged === 40;
       });
-      // What is not in the client is in the buffers of two sockets.
+      // The bytes that have left the client are in the buffers of two sockets.
       assert.ok(sent < 20, `${sent} MB were taken`);
     } finally {
       release();
     }
-    assert.match(await answered, /^HTTP\/1\.1 200 .*"bytes":40000000/s);
+    assert.match(await responded, /^HTTP\/1\.1 200 .*"bytes":40000000/s);
     const [file = ''] = await files();
     assert.equal((await stat(join(folder, file))).size, 40_000_000);
   });
@@ -506,7 +512,7 @@ describe('the content of a file', () => {
   });
 });
 
-/** Keeps the threads busy that Node writes files with, until the function that is returned is called. */
+/** Occupies the threads with which Node writes files, until the returned function is called. */
 function mustBlockDisk(folder: string): () => void {
   const fifo = join(folder, 'fifo');
   execFileSync('mkfifo', [fifo]);
@@ -518,7 +524,7 @@ function mustBlockDisk(folder: string): () => void {
   };
 }
 
-/** A file system of 1 MB; where this machine forbids to mount one, a check that fails as the system does. */
+/** A file system of 1 MB. If this machine does not allow mounting one, a check that fails with the same error. */
 async function mustFillDisk(t: TestContext): Promise<Partial<Upload>> {
   const folder = await mkdtemp(join(tmpdir(), 'strata-disk-'));
   let mounted = false;

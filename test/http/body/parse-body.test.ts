@@ -8,7 +8,7 @@ import { cpuMsOf } from '../../helpers/cpu-time.ts';
 const parse = (body: string | Buffer, type: string, charset?: string) =>
   parseBody(Buffer.from(body), { type, charset });
 
-/** The sentence of the refusal of a body. */
+/** Returns the message of the error for a body. */
 function refusalOf(parseIt: () => unknown, code = 'malformed_body'): string {
   try {
     parseIt();

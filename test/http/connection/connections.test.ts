@@ -8,7 +8,7 @@ import type { ServerOptions } from '../../../src/http/server.ts';
 import { mustStartServer } from '../../helpers/http-server.ts';
 import { testRoute } from '../../helpers/test-route.ts';
 
-/** A server with a route that answers at once and one that answers when the test says so. */
+/** A server with a route that responds at once, and one that responds when the test releases it. */
 async function start(t: TestContext, options: Partial<ServerOptions>) {
   const released = createDeferred();
   let held = 0;
@@ -42,7 +42,7 @@ async function start(t: TestContext, options: Partial<ServerOptions>) {
 
 interface Client {
   readonly socket: Socket;
-  /** Sends a request and resolves with the first line of the answer; with "closed" if the server closes instead. */
+  /** Sends a request and resolves with the first line of the response, or with "closed" if the server closes the connection. */
   ask(path: string): Promise<string>;
   readonly closed: Promise<void>;
 }
@@ -57,17 +57,17 @@ async function openClient(port: number, localAddress: string): Promise<Client> {
     closed,
     async ask(path) {
       socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
-      const answer = new Promise<string>((resolve) => {
+      const response = new Promise<string>((resolve) => {
         socket.once('data', (text) => resolve(String(text).split('\r\n')[0] ?? ''));
       });
-      return Promise.race([answer, closed.then(() => 'closed')]);
+      return Promise.race([response, closed.then(() => 'closed')]);
     },
   };
 }
 
 const ok = 'HTTP/1.1 200 OK';
 
-describe('a server whose places are all taken', () => {
+describe('a server that is full', () => {
   it('a full server closes the connection that has been idle longest for a new one', async (t) => {
     const { open, refused } = await start(t, { maxConnections: 2 });
     const [first, second] = [await open(), await open()];
@@ -81,13 +81,13 @@ describe('a server whose places are all taken', () => {
   it('a full server refuses a new connection while all others have a request in flight', async (t) => {
     const { open, held, release, refused } = await start(t, { maxConnections: 2 });
     const busy = [await open(), await open()];
-    const answers = busy.map((client) => client.ask('/held'));
+    const responses = busy.map((client) => client.ask('/held'));
     while (held() < 2) await new Promise((resolve) => setImmediate(resolve));
     const late = await open();
     assert.equal(await late.ask('/quick'), 'closed');
     assert.deepEqual(refused, [{ refusal: 'full', address: '127.0.0.1' }]);
     release();
-    assert.deepEqual(await Promise.all(answers), [ok, ok]);
+    assert.deepEqual(await Promise.all(responses), [ok, ok]);
   });
 
   it('a full server accepts a connection again after another one is closed', async (t) => {
@@ -98,8 +98,8 @@ describe('a server whose places are all taken', () => {
     assert.equal(await (await open()).ask('/quick'), 'closed');
     first.socket.destroy();
     await first.closed;
-    let answer = '';
-    while (answer !== ok) answer = await (await open()).ask('/quick');
+    let response = '';
+    while (response !== ok) response = await (await open()).ask('/quick');
     assert.ok(refused.length > 0);
   });
 });
@@ -119,8 +119,8 @@ describe('an address', () => {
     const first = await open('127.0.0.2');
     first.socket.destroy();
     await first.closed;
-    let answer = '';
-    while (answer !== ok) answer = await (await open('127.0.0.2')).ask('/quick');
+    let response = '';
+    while (response !== ok) response = await (await open('127.0.0.2')).ask('/quick');
   });
 
   it('an exempt address has no limit of its own', async (t) => {

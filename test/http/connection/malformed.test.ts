@@ -11,7 +11,7 @@ import { sendThenRead } from '../../helpers/late-reader.ts';
 import { parseResponses } from '../../helpers/raw-responses.ts';
 import { testRoute } from '../../helpers/test-route.ts';
 
-/** What the handlers of `/held` wait for. */
+/** The handlers of `/held` wait for it. */
 let held = createDeferred();
 
 const routes = [
@@ -32,7 +32,7 @@ const post = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
 const chunked = `${post}Transfer-Encoding: chunked\r\n\r\n`;
 const smuggled = 'GET /held HTTP/1.1\r\nHost: x\r\n\r\n';
 
-describe('what is no HTTP request is answered once, as a problem, and the connection ends:', () => {
+describe('input that is not an HTTP request gets one response, a problem, and the connection is closed:', () => {
   const table: [what: string, bytes: string | Buffer, status: number, code: string][] = [
     ['binary garbage', Buffer.from('00010203ff0d0a0d0a', 'hex'), 400, 'bad_request'],
     ['a TLS greeting', Buffer.from('16030100c8010000c40303', 'hex'), 400, 'bad_request'],
@@ -138,7 +138,7 @@ describe('what is no HTTP request is answered once, as a problem, and the connec
   }
 });
 
-describe('a refusal of a HEAD request has no body (RFC 9110, section 9.3.2):', () => {
+describe('the error response to a HEAD request has no body (RFC 9110, section 9.3.2):', () => {
   const table: [what: string, bytes: string, status: number][] = [
     ['a space before the colon', 'HEAD / HTTP/1.1\r\nHost : x\r\n\r\n', 400],
     ['an empty line before it', '\r\nHEAD / HTTP/1.1\r\nHost : x\r\n\r\n', 400],
@@ -188,7 +188,7 @@ describe('a refusal of a HEAD request has no body (RFC 9110, section 9.3.2):', (
   });
 });
 
-describe('a target that is too long is 414, and a head that is too long for its fields is 431 (RFC 9112, section 3):', () => {
+describe('a target that is too long is 414, and header fields that are too long are 431 (RFC 9112, section 3):', () => {
   const target = (length: number) =>
     `GET /${'x'.repeat(length - 1)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n`;
   const table: [what: string, bytes: string, status: number][] = [
@@ -256,7 +256,7 @@ describe('what never becomes a request', () => {
   });
 
   for (const [what, bytes] of [
-    ['a connection that says nothing', ''],
+    ['a silent connection', ''],
     ['headers that stop in the middle', `${get}X-Slow: `],
     ['a request line that stops in the middle', 'GET /'],
   ] as const) {
@@ -282,11 +282,11 @@ describe('what never becomes a request', () => {
       `${post}Content-Length: 1\r\nContent-Length: 2\r\n\r\n`,
     ]) {
       held = createDeferred();
-      const answers = server.raw(`${smuggled}${get}\r\n${behind}`);
+      const responses = server.raw(`${smuggled}${get}\r\n${behind}`);
       await server.request();
       held.resolve();
       assert.deepEqual(
-        parseResponses(await answers).map(({ status }) => status),
+        parseResponses(await responses).map(({ status }) => status),
         [200, 200, 400],
       );
     }
@@ -302,12 +302,12 @@ describe('what never becomes a request', () => {
     });
     const ask = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
     const socket = connect(server.port, '127.0.0.1', () => socket.write(ask('/first') + ask('/second')));
-    // When a later request is answered, what came before it has been read.
-    const answerSecond = () => void server.request().then(() => second.resolve());
+    // After the response to a later request, all earlier input has been read.
+    const respondToSecond = () => void server.request().then(() => second.resolve());
     let received = '';
     for await (const chunk of socket.setEncoding('latin1')) {
       received += chunk;
-      if (received.endsWith('"first"')) socket.write('GET / HTTP/1.1\r\nHost : x\r\n\r\n', answerSecond);
+      if (received.endsWith('"first"')) socket.write('GET / HTTP/1.1\r\nHost : x\r\n\r\n', respondToSecond);
     }
     assert.deepEqual(
       parseResponses(received).map(({ status }) => status),
@@ -318,11 +318,11 @@ describe('what never becomes a request', () => {
   it('malformed input after Connection: close gets no response', async (t) => {
     const server = await start(t);
     held = createDeferred();
-    const answers = server.raw(`GET /held HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n${get}\r\n`);
+    const responses = server.raw(`GET /held HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n${get}\r\n`);
     await server.request();
     held.resolve();
     assert.deepEqual(
-      parseResponses(await answers).map(({ status, body }) => [status, body]),
+      parseResponses(await responses).map(({ status, body }) => [status, body]),
       [[200, '"held"']],
     );
   });

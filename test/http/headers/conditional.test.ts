@@ -17,7 +17,7 @@ describe('an entity tag', () => {
     assert.equal(codedTag('W/"v7"', 'br'), 'W/"v7-br"');
   });
 
-  // The table of RFC 9110, section 8.8.3.2, and what clients send besides.
+  // The table of RFC 9110, section 8.8.3.2, and other fields that clients send.
   const table: [field: string, tag: string, strongly: boolean, weakly: boolean][] = [
     ['W/"1"', 'W/"1"', false, true],
     ['W/"1"', 'W/"2"', false, false],

@@ -17,7 +17,7 @@ const standing = (name: string, remaining: number, facts: Partial<Standing> = {}
   ...facts,
 });
 
-/** The field after these standings, one after another. */
+/** Returns the field after these quotas are shown, one after another. */
 const shown = (...standings: Standing[]) => {
   const headers: ResponseHeaders = {};
   for (const each of standings) showStanding(headers, each);
