@@ -55,7 +55,7 @@ export async function findUnsuitability(sql: Sql): Promise<Unsuitability | undef
   if (found !== 'UTF8') {
     return {
       isTemporary: false,
-      sentence: `The database has the encoding ${found}, which cannot keep every text: create one with "create database … encoding 'UTF8' template template0", and copy the data into it.`,
+      sentence: `The database has the encoding ${found}, which cannot store every text: create a database with "create database … encoding 'UTF8' template template0", and copy the data into it.`,
     };
   }
   for (const { name, accepts, wanted } of requirements) {
@@ -63,7 +63,7 @@ export async function findUnsuitability(sql: Sql): Promise<Unsuitability | undef
     if (accepts.test(value)) continue;
     return {
       isTemporary: false,
-      sentence: `The setting ${name} of the database is "${value}", and only "${wanted}" works here: run "alter database … set ${name} = '${wanted}'", or "alter role …" if it was set for the role.`,
+      sentence: `The setting ${name} of the database is "${value}", but this program requires "${wanted}": run "alter database … set ${name} = '${wanted}'", or "alter role …" if it was set for the role.`,
     };
   }
   if (values.get(readOnly) === 'on') {
