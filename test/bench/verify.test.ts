@@ -46,7 +46,7 @@ test('a variant that claims layers it does not have fails with the name of each'
     /to "person", the header x-process-time is missing/,
     /to "person", the header content-security-policy is missing/,
     /to "missing", the header access-control-allow-origin is missing/,
-    /to "person", no header says how much of the limit is left/,
+    /to "person", no header has the rest of the limit/,
     /a parameter that is no number is answered with 404/,
     /a body without the address is answered with 201/,
     // It does not expect it, and dies of it.
