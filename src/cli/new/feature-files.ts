@@ -83,11 +83,8 @@ function schemaFile({ one, type, aOne, many }: ResourceName, fields: readonly Fi
     return `z.iso.datetime({ offset: true, error: 'Use a time such as 2026-01-31T12:00:00Z.' })${meta}`;
   };
   const output = (field: Field) => {
-    const { name, type: kind } = field;
-    const length = kind === 'text' ? `, maxLength: ${camelCase(name)}Length` : '';
-    const meta = `.meta({ description: '${sentenceOf(field, one)}', example: ${literal(kind)}${length} })`;
-    if (kind === 'timestamp') return `timestamp.meta({ description: '${sentenceOf(field, one)}' })`;
-    return `${{ text: 'z.string()', integer: 'z.int32()', boolean: 'z.boolean()' }[kind]}${meta}`;
+    if (field.type === 'timestamp') return `timestamp.meta({ description: '${sentenceOf(field, one)}' })`;
+    return field.type === 'text' ? `shownAs(fields.${field.name})` : `fields.${field.name}`;
   };
   const booleans = fields.filter(({ type: kind }) => kind === 'boolean');
   const creation =
@@ -96,7 +93,7 @@ function schemaFile({ one, type, aOne, many }: ResourceName, fields: readonly Fi
       : `{ ...fields, ${join(booleans, ({ name }) => `${name}: fields.${name}.default(false)`, ', ')} }`;
   const bytes = [...texts(fields).map(lengthOf), '200'].join(' + ');
   return `import * as z from 'zod';
-import { id, patchOf${texts(fields).length > 0 ? ', text' : ''}, timestamp } from '../../http/headers/fields.ts';
+import { id, patchOf, ${texts(fields).length > 0 ? 'shownAs, text, ' : ''}timestamp } from '../../http/headers/fields.ts';
 
 ${join(texts(fields), (field) => `const ${lengthOf(field)} = ${maxTextLength};`)}
 
@@ -112,7 +109,7 @@ export type New${type} = Readonly<z.output<typeof new${type}>>;
 export const ${one}Patch = patchOf(fields).meta({ id: '${type}Patch' });
 export type ${type}Patch = Readonly<z.output<typeof ${one}Patch>>;
 
-/** ${capital(aOne)} in responses. The table checks the lengths; here they only inform. */
+/** ${capital(aOne)} in responses. */
 export const ${one} = z
   .object({
     id: id.meta({ description: 'The number of the ${one}.' }),
@@ -134,6 +131,7 @@ function storeFile({ many, one, type, aOne }: ResourceName, fields: readonly Fie
   const filterType = `${type}Filter`;
   return `import { violatedConstraint } from '../../db/database-error.ts';
 import { type Keyset, keysetCondition, keysetOrder } from '../../db/keyset.ts';
+import { patchedColumns } from '../../db/patch.ts';
 import { onlyRow, type Sql } from '../../db/sql.ts';
 import type { New${type}, ${type}Patch } from './schema.ts';
 
@@ -194,11 +192,7 @@ ${join(filters, ({ name }) => `      and \${filter.${name} === undefined ? sql\`
 /** Changes the fields of the patch and leaves the others. The row must be locked. */
 export async function update${type}(sql: Sql, id: number, patch: ${type}Patch): Promise<${type}> {
   const rows = await sql<${type}[]>\`
-    update ${many}
-    set
-${join(names, (name) => `      ${name} = coalesce(\${patch.${name} ?? null}, ${name}),`)}
-      version = version + 1,
-      updated_at = now()
+    update ${many} set \${patchedColumns(sql, patch, [${join(names, (name) => `'${name}'`, ', ')}])}
     where id = \${id}
     returning \${columns(sql)}\`;
   return onlyRow(rows);

@@ -24,11 +24,11 @@ export function featureRoutes({ many, one, type, aOne }: ResourceName, fields: r
   const change = first === undefined ? '{}' : `{ ${first.name}: ${literal(first.type)} }`;
   return `import * as z from 'zod';
 import { callerOf } from '../../http/caller.ts';
-import { versionTag } from '../../http/headers/conditional.ts';
-import { pageBody, pageLinks, pageOf, pageQuery, positionOf } from '../../http/pagination.ts';
+import { keysetOf, pageHeaders, pageOf, pageQuery, pageReply } from '../../http/pagination.ts';
 import { ${helpers.join(', ')} } from '../../http/parameters.ts';
-import { created, noContent, ok } from '../../http/reply.ts';
+import { noContent } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
+import { createdHeaders, rowReplies, shownHeaders } from '../../http/versioned-row.ts';
 import type { ${type}, ${Many} } from './${many}.ts';
 import { max${type}Bytes, new${type}, ${one}, ${one}Patch } from './schema.ts';
 
@@ -43,12 +43,10 @@ const listQuery = pageQuery.extend({
 ${join(filters, (field) => `  ${parameter(field)},`)}
 });
 const ${one}Page = pageOf(${one}).meta({ id: '${type}Page' });
-const etag = 'The version of the ${one}, for \`If-Match\` and \`If-None-Match\`.';
 
 export function ${many}Routes({ ${many}, prefix }: ${Many}RoutesOptions): Route[] {
-  const shown = (${one}: ${type}) => ok(${one}, { etag: versionTag(${one}.id, ${one}.version) });
-  const written = (${one}: ${type}) =>
-    created(${one}, \`\${prefix}/${many}/\${${one}.id}\`, { etag: versionTag(${one}.id, ${one}.version) });
+  const path = \`\${prefix}/${many}\`;
+  const { shown, created } = rowReplies<${type}>(path);
   return [
     route({
       method: 'POST',
@@ -64,15 +62,11 @@ export function ${many}Routes({ ${many}, prefix }: ${Many}RoutesOptions): Route[
       maxBody: max${type}Bytes,
       example: ${example},
       responses: {
-        201: {
-          description: 'The new ${one}.',
-          schema: ${one},
-          headers: { Location: 'The path of the ${one}.', ETag: etag },
-        },
+        201: { description: 'The new ${one}.', schema: ${one}, headers: createdHeaders },
       },
       problems: ['forbidden', 'database_unavailable'],
       async handler({ body, ctx, recordReply }) {
-        return written(await ${many}.create(callerOf(ctx), body, recordReply(written)));
+        return created(await ${many}.create(callerOf(ctx), body, recordReply(created)));
       },
     }),
     route({
@@ -86,17 +80,11 @@ export function ${many}Routes({ ${many}, prefix }: ${Many}RoutesOptions): Route[
       scopes: ['${many}:read'],
       query: listQuery,
       responses: {
-        200: {
-          description: 'A page of ${many}.',
-          schema: ${one}Page,
-          headers: { Link: 'The neighbouring pages (RFC 8288).' },
-        },
+        200: { description: 'A page of ${many}.', schema: ${one}Page, headers: pageHeaders },
       },
       problems: ['database_unavailable'],
       async handler({ query, ctx }) {
-        const keyset = { limit: query.limit, from: positionOf(query) };
-        const page = await ${many}.list(callerOf(ctx), keyset, query);
-        return ok(pageBody(page), pageLinks(\`\${prefix}/${many}\`, query, page));
+        return pageReply(path, query, await ${many}.list(callerOf(ctx), keysetOf(query), query));
       },
     }),
     route({
@@ -109,7 +97,7 @@ export function ${many}Routes({ ${many}, prefix }: ${Many}RoutesOptions): Route[
       auth: 'any',
       scopes: ['${many}:read'],
       params,
-      responses: { 200: { description: 'The ${one}.', schema: ${one}, headers: { ETag: etag } } },
+      responses: { 200: { description: 'The ${one}.', schema: ${one}, headers: shownHeaders } },
       problems: ['not_found', 'database_unavailable'],
       async handler({ params, ctx }) {
         return shown(await ${many}.get(callerOf(ctx), params.id));
@@ -133,7 +121,7 @@ export function ${many}Routes({ ${many}, prefix }: ${Many}RoutesOptions): Route[
       maxBody: max${type}Bytes,
       accepts: ['application/json', 'application/merge-patch+json'],
       example: ${change},
-      responses: { 200: { description: 'The changed ${one}.', schema: ${one}, headers: { ETag: etag } } },
+      responses: { 200: { description: 'The changed ${one}.', schema: ${one}, headers: shownHeaders } },
       problems: ['not_found', 'database_unavailable'],
       async handler({ params, headers, body, ctx, recordReply }) {
         const change = {

@@ -14,6 +14,7 @@ import type { Database } from '../../db/database.ts';
 import { type Keyset, type KeysetPage, keysetPage } from '../../db/keyset.ts';
 import type { BeforeCommit } from '../../db/transaction.ts';
 import { AppError } from '../../errors.ts';
+import { assertVersion, notFound, type VersionCondition } from '../../http/versioned-row.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { CounterSeries } from '../../observability/metrics/metrics.ts';
 import type { New${type}, ${type}Patch } from './schema.ts';
@@ -31,8 +32,7 @@ import {
 
 export type { ${type} };
 
-/** Whether the caller wants the change although the row has this version by now. */
-type VersionCondition = (version: number) => boolean;
+const noun = '${one}';
 
 export interface ${type}Change {
   readonly caller: Principal;
@@ -58,7 +58,7 @@ export interface ${Many}Options {
   readonly database: Database;
   readonly log: Logger;
   /** Counts created ${many}. */
-  readonly created: CounterSeries;
+  readonly created: Pick<CounterSeries, 'add'>;
 }
 
 export function create${Many}({ database, log, created }: ${Many}Options): ${Many} {
@@ -88,7 +88,7 @@ export function create${Many}({ database, log, created }: ${Many}Options): ${Man
 
     async update({ caller, id, patch, condition }, beforeCommit) {
       const ${one} = await database.transaction(async (tx) => {
-        assertVersion(visible(await lock${type}(tx, id), caller, id), condition);
+        assertVersion(visible(await lock${type}(tx, id), caller, id), condition, noun);
         const updated = await update${type}(tx, id, patch);
         await beforeCommit?.(tx, updated);
         return updated;
@@ -105,7 +105,7 @@ export function create${Many}({ database, log, created }: ${Many}Options): ${Man
     async remove(caller, id, condition) {
       const ${one} = await database.transaction(async (tx) => {
         const locked = visible(await lock${type}(tx, id), caller, id);
-        assertVersion(locked, condition);
+        assertVersion(locked, condition, noun);
         await delete${type}(tx, id);
         return locked;
       });
@@ -117,15 +117,7 @@ export function create${Many}({ database, log, created }: ${Many}Options): ${Man
 /** Returns the row if it exists and the caller may see it. Otherwise throws \`not_found\`. */
 function visible(${one}: ${type} | undefined, caller: Principal, id: number): ${type} {
   if (${one} !== undefined && mayActFor(caller, ${one}.owner_id)) return ${one};
-  throw new AppError('not_found', \`There is no ${one} with the id \${id}.\`);
-}
-
-function assertVersion({ version }: ${type}, condition: VersionCondition): void {
-  if (condition(version)) return;
-  throw new AppError(
-    'precondition_failed',
-    'The ${one} has another version than If-Match or If-None-Match requires: read it again, and repeat the request with its ETag.',
-  );
+  throw notFound(noun, id);
 }
 
 /** A credential stays valid for some seconds after its user was deleted by another process. */
