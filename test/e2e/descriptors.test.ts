@@ -75,7 +75,7 @@ for (const workers of ['1', '2']) {
   describe(`a program with ${workers} worker(s) and ${files} file descriptors`, () => {
     it('answers other clients and probes while two addresses open 600 silent connections, and after', async (t) => {
       const { program, site, management } = await mustStart(t, { APP_WORKERS: workers });
-      assert.match(program.stdout(), /APP_MAX_CONNECTIONS is 10000, but the system lets a process open 256/);
+      assert.match(program.stdout(), /APP_MAX_CONNECTIONS is 10000, but the system allows 256 open files/);
 
       const silent = [
         ...(await openSilent(t, site, '127.0.0.2', 300)),
