@@ -34,7 +34,7 @@ async function mustServeHealth(t: TestContext, checks: readonly HealthCheck[], t
 }
 
 describe('liveness', () => {
-  it('says where the server runs and in which version, and asks nothing else', async (t) => {
+  it('liveness returns the environment and the version, and runs no check', async (t) => {
     const { probe } = await mustServeHealth(t, [failing('database', true, new Error('gone'))]);
     assert.deepEqual(await probe('live'), {
       status: 200,
@@ -44,7 +44,7 @@ describe('liveness', () => {
 });
 
 describe('readiness', () => {
-  it('is 200 with the time of each check when all pass', async (t) => {
+  it('readiness is 200 with the duration of each check when all checks pass', async (t) => {
     const { probe } = await mustServeHealth(t, [passes]);
     const { status, body } = await probe('ready');
     assert.equal(status, 200);
@@ -54,7 +54,7 @@ describe('readiness', () => {
     assert.equal(typeof body.checks.passes.duration_ms, 'number');
   });
 
-  it('is 503 when a required check fails, with the sentence of an expected failure', async (t) => {
+  it('readiness is 503 with the message of an expected failure when a required check fails', async (t) => {
     const error = new AppError('database_unavailable', 'The database cannot be reached.');
     const { probe } = await mustServeHealth(t, [passes, failing('database', true, error)]);
     const { status, body } = await probe('ready');
@@ -65,7 +65,7 @@ describe('readiness', () => {
     assert.equal(body.checks.database.detail, 'The database cannot be reached.');
   });
 
-  it('tells the log, and not the prober, of an unexpected failure', async (t) => {
+  it('an unexpected failure of a check is logged and not shown in the response', async (t) => {
     const error = new Error('password of strata is wrong');
     const { probe, captured } = await mustServeHealth(t, [failing('database', true, error)]);
     const { body } = await probe('ready');
@@ -75,21 +75,21 @@ describe('readiness', () => {
     assert.ok(captured.text().includes('password of strata is wrong'));
   });
 
-  it('stays 200 when only a check fails that is not required', async (t) => {
+  it('readiness is 200 when only an optional check fails', async (t) => {
     const { probe } = await mustServeHealth(t, [passes, failing('cache', false, new Error('gone'))]);
     const { status, body } = await probe('ready');
     assert.equal(status, 200);
     assert.equal(body.checks.cache.status, 'fail');
   });
 
-  it('shows as disabled what the settings do not ask for', async (t) => {
+  it('a check that the settings do not enable is shown as disabled', async (t) => {
     const { probe } = await mustServeHealth(t, [passes, { name: 'cache', required: false, run: undefined }]);
     const { status, body } = await probe('ready');
     assert.equal(status, 200);
     assert.deepEqual(body.checks.cache, { status: 'disabled', required: false, duration_ms: 0 });
   });
 
-  it('fails a check that does not answer within its deadline, and one that throws at once', async (t) => {
+  it('a check that exceeds its deadline or throws synchronously fails', async (t) => {
     const hangs: HealthCheck = { name: 'hangs', required: true, run: () => new Promise(() => {}) };
     const throws: HealthCheck = {
       name: 'throws',
@@ -105,7 +105,7 @@ describe('readiness', () => {
     assert.equal(body.checks.throws.status, 'fail');
   });
 
-  it('runs the checks once for probes that arrive together, and again for the next', async () => {
+  it('concurrent probes share one run of the checks, and the next probe starts another', async () => {
     let runs = 0;
     let letGo = () => {};
     const gate = new Promise<void>((resolve) => {
@@ -133,7 +133,7 @@ describe('readiness', () => {
     assert.equal(runs, 2);
   });
 
-  it('names the database as out of reach when nothing listens there', async (t) => {
+  it('readiness reports an unreachable database when nothing listens at its address', async (t) => {
     const { log } = captureLog();
     const database = connectDatabase({
       ...{ url: 'postgres://nobody@127.0.0.1:1/none', poolSize: 1, statementTimeoutMs: 1000, log },
@@ -149,7 +149,7 @@ describe('readiness', () => {
 });
 
 describe('startup', () => {
-  it('fails until the server was ready once, and passes from then on', async (t) => {
+  it('startup fails until the server has been ready once, and passes from then on', async (t) => {
     let error: Error | undefined = new AppError('not_ready', 'Migrations are pending.');
     const check: HealthCheck = {
       name: 'migrations',
@@ -169,7 +169,7 @@ describe('startup', () => {
 });
 
 describe('probes', () => {
-  it('are open to everybody and left out of the rate limit', () => {
+  it('probes need no credentials and are exempt from the rate limit', () => {
     const health = createHealth({ environment: 'test', version: '1', checks: [], log: captureLog().log });
     for (const { path, auth, limit } of healthRoutes({ health })) {
       assert.deepEqual({ path, auth, limit }, { path, auth: 'none', limit: 'exempt' });

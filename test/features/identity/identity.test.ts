@@ -51,22 +51,22 @@ async function open(t: TestContext, env: Readonly<Record<string, string>> = {}) 
   return { sql: database.sql, identify };
 }
 
-describe('what an access token is good for', () => {
-  it('is what the database says of its user, not what was so when it was made', async (t) => {
+describe('the rights of an access token', () => {
+  it('an access token has the current rights of its user in the database', async (t) => {
     const { sql, identify } = await open(t);
     await sql`update users set role = 'admin', username = 'countess'`;
     const { role, username } = await identify();
     assert.deepEqual([role, username], ['admin', 'countess']);
   });
 
-  it('is nothing as soon as its session has ended elsewhere, where nothing is believed for any time', async (t) => {
+  it('without a cache, an access token is rejected as soon as its session has ended elsewhere', async (t) => {
     const { sql, identify } = await open(t, { SECURITY_SESSION_RECHECK_SECONDS: '0' });
     await identify();
     await sql`update sessions set ended_at = now(), end_reason = 'operator'`;
     await assert.rejects(identify(), { code: 'unauthenticated', reason: 'session_over' });
   });
 
-  it('is looked up for all who ask, also when the request that asked first is given up', async (t) => {
+  it('concurrent requests share one look-up, even if the first of them is cancelled', async (t) => {
     const { identify } = await open(t);
     const gone = new AppError('client_gone', 'The client closed the connection.');
     const signal = { aborted: true, reason: gone, addEventListener() {}, removeEventListener() {} };
@@ -76,11 +76,11 @@ describe('what an access token is good for', () => {
 });
 
 describe('over HTTP', () => {
-  /** Ends all sessions as another process would, of which this one hears nothing. */
+  /** Ends all sessions as another process would, without updating the cache of this one. */
   const endElsewhere = async ({ app }: Awaited<ReturnType<typeof mustServeApi>>) =>
     app.database.sql`update sessions set ended_at = now(), end_reason = 'operator'`;
 
-  it('a session that was ended elsewhere is refused on every route that looks, and the log has no token', async (t) => {
+  it('a session that was ended elsewhere is rejected on every route that authenticates, and no token is logged', async (t) => {
     const api = await mustServeApi(t, { SECURITY_SESSION_RECHECK_SECONDS: '0' });
     const ada = await mustSignIn(api, 'ada');
     assert.equal((await ada.get(me)).status, 200);
@@ -100,7 +100,7 @@ describe('over HTTP', () => {
     assert.deepEqual([line?.reason, typeof line?.request_id], ['session_over', 'string']);
   });
 
-  it('requests with a token ask the database for the session once in the stated time', async (t) => {
+  it('requests with a token look the session up once per recheck interval', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const before = api.app.log.of('database.query').length;
@@ -108,7 +108,7 @@ describe('over HTTP', () => {
     assert.equal(api.app.log.of('database.query').length - before, 1);
   });
 
-  it('a database that is away is 503 and no 401, so that no client throws its token away', async (t) => {
+  it('an unavailable database is 503 and not 401, so that clients keep their tokens', async (t) => {
     const api = await mustServeApi(t, { SECURITY_SESSION_RECHECK_SECONDS: '0' });
     const ada = await mustSignIn(api, 'ada');
     await api.app.database.close(1);
@@ -117,7 +117,7 @@ describe('over HTTP', () => {
     assert.equal(answer.headers.get('www-authenticate'), null);
   });
 
-  it('two credentials at once are 400', async (t) => {
+  it('two credentials in one request are 400', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const answer = await ada.get(me, { 'x-api-key': 'sak_nonsense' });

@@ -8,7 +8,7 @@ import { captureLog } from '../../helpers/captured-log.ts';
 import { captureMail } from '../../helpers/captured-mail.ts';
 import { mustConnect } from '../../helpers/test-database.ts';
 
-const letter = { to: 'ada@example.org', subject: 'Welcome!', body: 'Welcome to our service.' };
+const message = { to: 'ada@example.org', subject: 'Welcome!', body: 'Welcome to our service.' };
 
 /** Runs the task where there is no database, which it does not need. */
 async function runOver(t: TestContext, mailer: Pick<Mailer, 'send'> | null): Promise<unknown> {
@@ -21,17 +21,17 @@ async function runOver(t: TestContext, mailer: Pick<Mailer, 'send'> | null): Pro
     sql,
     tx: transaction,
   };
-  return sendEmailTask(mailer).run(letter, ctx);
+  return sendEmailTask(mailer).run(message, ctx);
 }
 
 describe('the task send_email', () => {
-  it('hands the mail to the mailer, and tells to whom it was sent', async (t) => {
+  it('send_email delivers the mail and returns its recipient', async (t) => {
     const mails = captureMail();
-    assert.deepEqual(await runOver(t, mails), { status: 'sent', to: letter.to });
-    assert.deepEqual(mails.sent, [{ to: letter.to, subject: letter.subject, text: letter.body }]);
+    assert.deepEqual(await runOver(t, mails), { status: 'sent', to: message.to });
+    assert.deepEqual(mails.sent, [{ to: message.to, subject: message.subject, text: message.body }]);
   });
 
-  it('is tried again after what may be mended, and given up after what may not', async (t) => {
+  it('send_email is retried after a temporary failure and fails after a permanent one', async (t) => {
     const run = (mailer: Pick<Mailer, 'send'> | null) => runOver(t, mailer);
     const failing = (error: Error) => ({ send: () => Promise.reject(error) });
     const busy = new MailError('The mail server answered 451 at RCPT TO.', { temporary: true });
@@ -50,15 +50,15 @@ describe('the task send_email', () => {
   });
 
   const bad: [what: string, payload: unknown][] = [
-    ['no address', { ...letter, to: 'ada' }],
-    ['two addresses', { ...letter, to: 'ada@example.org, grace@example.org' }],
-    ['a subject of two lines', { ...letter, subject: 'Hello\r\nBcc: grace@example.org' }],
-    ['no subject', { ...letter, subject: '' }],
-    ['no text', { ...letter, body: '' }],
-    ['a field of another kind', { ...letter, from: 'root@example.org' }],
+    ['no address', { ...message, to: 'ada' }],
+    ['two addresses', { ...message, to: 'ada@example.org, grace@example.org' }],
+    ['a subject of two lines', { ...message, subject: 'Hello\r\nBcc: grace@example.org' }],
+    ['no subject', { ...message, subject: '' }],
+    ['no text', { ...message, body: '' }],
+    ['a field of another kind', { ...message, from: 'root@example.org' }],
   ];
   for (const [what, payload] of bad) {
-    it(`takes no mail with ${what}`, () => {
+    it(`send_email rejects a mail with ${what}`, () => {
       assert.equal(sendEmail.payload.safeParse(payload).success, false);
     });
   }

@@ -11,7 +11,7 @@ async function mustDescribe(t: TestContext, env: Record<string, string>) {
 }
 
 describe('the description of the service', () => {
-  it('has its name, version, environment, uptime and the way to its documentation', async (t) => {
+  it('the description has the name, version, environment, uptime and documentation links', async (t) => {
     const { uptime_seconds, ...meta } = await mustDescribe(t, {
       ...{ APP_ENVIRONMENT: 'local', APP_PROJECT_NAME: 'Looms', APP_PROJECT_DESCRIPTION: 'Weaves.' },
       ...{ APP_PROJECT_VERSION: '1.2.3', APP_API_PREFIX: '/api/v7' },
@@ -29,7 +29,7 @@ describe('the description of the service', () => {
     assert.ok(uptime_seconds > 0);
   });
 
-  it('has no links where no documentation is served', async (t) => {
+  it('the description has no links if no documentation is served', async (t) => {
     const { docs } = await mustDescribe(t, { APP_ENVIRONMENT: 'test' });
     assert.deepEqual(docs, { swagger: null, redoc: null, openapi: null });
   });

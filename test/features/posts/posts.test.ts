@@ -31,7 +31,7 @@ async function mustWriteFirst(api: TestApi) {
 }
 
 describe('writing a post', () => {
-  it('answers with the new post, where it is, and its version', async (t) => {
+  it('writing a post returns the new post, its URL and its version', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const answer = await ada.post(posts, { title: 'Notes', body: 'It weaves.\n' });
@@ -48,7 +48,7 @@ describe('writing a post', () => {
     assert.deepEqual([line?.post_id, line?.author_id], [id, ada.user.id]);
   });
 
-  it('is 401 for an author who was deleted a moment ago by another process', async (t) => {
+  it('writing a post is 401 for an author who was just deleted by another process', async (t) => {
     const api = await mustServeApi(t);
     const { ada } = await mustWriteFirst(api);
     await api.app.database.sql`delete from users where id = ${ada.user.id}`;
@@ -56,7 +56,7 @@ describe('writing a post', () => {
     assert.equal(answer.status, 401);
   });
 
-  it('takes the longest text there may be, in the longest way to write it', async (t) => {
+  it('a post of the maximum length in its longest encoding is accepted', async (t) => {
     const api = await mustServeApi(t, { SECURITY_MAX_REQUEST_SIZE: '1000' });
     const ada = await mustSignIn(api, 'ada');
     const owl = '\\ud83e\\udd89';
@@ -66,7 +66,7 @@ describe('writing a post', () => {
     assert.equal(body.body, '🦉'.repeat(20_000));
   });
 
-  it('refuses with 422 what is against the rules, and names the field', async (t) => {
+  it('invalid fields of a post are 422 with the field', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const valid = { title: 'Notes', body: 'It weaves.' };
@@ -91,7 +91,7 @@ describe('writing a post', () => {
 });
 
 describe('changing a post', () => {
-  it('changes what is sent, leaves the rest, and gives a new version', async (t) => {
+  it('a change of a post changes only the sent fields, and the version', async (t) => {
     const api = await mustServeApi(t);
     const { ada, post, path } = await mustWriteFirst(api);
     const answer = await ada.patch(path, { title: 'Another title' });
@@ -100,7 +100,7 @@ describe('changing a post', () => {
     assert.deepEqual(answer.body, { ...post, title: 'Another title', updated_at: answer.body.updated_at });
   });
 
-  it('is 422 for an empty patch and for a change of author, and 404 for a post that is not there', async (t) => {
+  it('an empty patch and a change of author are 422, and an unknown post is 404', async (t) => {
     const api = await mustServeApi(t);
     const { ada, post, path } = await mustWriteFirst(api);
     assert.equal((await ada.patch(path, {})).status, 422);
@@ -110,7 +110,7 @@ describe('changing a post', () => {
     assert.equal((await ada.patch(`${posts}/999999999`, { title: 'Lost' })).status, 404);
   });
 
-  it('happens under If-Match only while the version is the same', async (t) => {
+  it('a change of a post with If-Match needs the current version', async (t) => {
     const api = await mustServeApi(t);
     const { ada, post, path } = await mustWriteFirst(api);
     assert.equal((await ada.patch(path, { title: 'First' }, { 'if-match': `"${post.id}.v1"` })).status, 200);
@@ -120,7 +120,7 @@ describe('changing a post', () => {
 });
 
 describe('deleting a post', () => {
-  it('is 204, under If-Match only while the version is the same, and then the post is gone', async (t) => {
+  it('deleting a post is 204, and with If-Match needs the current version', async (t) => {
     const api = await mustServeApi(t);
     const { ada, post, path } = await mustWriteFirst(api);
     assert.equal((await ada.delete(path, { 'if-match': `"${post.id}.v9"` })).status, 412);
@@ -129,7 +129,7 @@ describe('deleting a post', () => {
     assert.equal((await ada.delete(path)).status, 404);
   });
 
-  it('happens to all posts of a user who is deleted', async (t) => {
+  it('the posts of a deleted user are deleted', async (t) => {
     const api = await mustServeApi(t);
     const { ada, post, path } = await mustWriteFirst(api);
     await ada.delete(`/api/v1/users/${post.author_id}`);
@@ -141,8 +141,8 @@ describe('deleting a post', () => {
   });
 });
 
-describe('whoever is not the author', () => {
-  it('reads a post, and neither changes nor deletes it', async (t) => {
+describe('callers other than the author', () => {
+  it('another user can read a post, but not change or delete it', async (t) => {
     const api = await mustServeApi(t);
     const { post, path } = await mustWriteFirst(api);
     const grace = await mustSignIn(api, 'grace');
@@ -157,7 +157,7 @@ describe('whoever is not the author', () => {
     assert.deepEqual((await grace.get(path)).body, post);
   });
 
-  it('writes none without credentials, and is told how to get in', async (t) => {
+  it('writing a post without credentials is 401 with a challenge', async (t) => {
     const api = await mustServeApi(t);
     const { path } = await mustWriteFirst(api);
     for (const answer of [
@@ -171,7 +171,7 @@ describe('whoever is not the author', () => {
     assert.equal((await api.get(path)).status, 200);
   });
 
-  it('changes and deletes it as an admin, and the log says who it was', async (t) => {
+  it('an admin can change and delete a post, and the log names the admin', async (t) => {
     const api = await mustServeApi(t);
     const { ada, path } = await mustWriteFirst(api);
     const root = await mustSignInAdmin(api, 'root');
@@ -185,7 +185,7 @@ describe('whoever is not the author', () => {
 });
 
 describe('listing posts', () => {
-  it('shows each post with its author, by the name the author has now', async (t) => {
+  it('the list shows each post with the current name of its author', async (t) => {
     const api = await mustServeApi(t);
     const { ada, post } = await mustWriteFirst(api);
     await ada.patch(`/api/v1/users/${post.author_id}`, { username: 'countess' });
@@ -193,7 +193,7 @@ describe('listing posts', () => {
     assert.deepEqual(body.items, [{ ...post, author: { id: post.author_id, username: 'countess' } }]);
   });
 
-  it('asks the database once for a page, however many posts and authors it shows', async (t) => {
+  it('a page of posts needs one query, whatever the number of posts and authors', async (t) => {
     const api = await mustServeApi(t);
     for (const name of ['ada', 'grace', 'edith']) {
       const author = await mustSignIn(api, name);
@@ -206,7 +206,7 @@ describe('listing posts', () => {
     assert.equal(api.app.log.of('database.query').length - before, 1);
   });
 
-  it('keeps to one author over all pages', async (t) => {
+  it('the filter by author applies to all pages', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const grace = await mustSignIn(api, 'grace');
@@ -227,7 +227,7 @@ describe('listing posts', () => {
     );
   });
 
-  it('is 422 for an author, a limit or a cursor that is none', async (t) => {
+  it('an invalid author, limit or cursor of the list of posts is 422', async (t) => {
     const api = await mustServeApi(t);
     for (const query of [
       'author_id=0',

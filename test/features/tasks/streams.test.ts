@@ -52,7 +52,7 @@ function read(stream: EventStream<JobStatus>) {
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('a stream of a task', () => {
-  it('begins with the task as it is, and goes on with each newer state until the final one', async () => {
+  it('a stream starts with the current state and continues with newer states until the final one', async () => {
     const { open, poll, watchers } = openStreams();
     const stream = open(jobStatus({ revision: 1 }), viewer, undefined);
     assert.ok(stream !== undefined);
@@ -76,7 +76,7 @@ describe('a stream of a task', () => {
     );
   });
 
-  it('ends when the task is deleted', async () => {
+  it('a stream ends when its task is deleted', async () => {
     const { open, poll } = openStreams();
     const stream = open(jobStatus({}), viewer, undefined);
     stream?.resume();
@@ -84,7 +84,7 @@ describe('a stream of a task', () => {
     await eventually('the stream has ended', () => stream?.closed === true);
   });
 
-  it('is refused once the client has the final state, and not before', async () => {
+  it('a client that has the final state gets no stream', async () => {
     const { open } = openStreams();
     const job = jobStatus({ state: 'completed', revision: 5 });
     assert.equal(open(job, viewer, '5'), undefined);
@@ -99,7 +99,7 @@ describe('a stream of a task', () => {
     }
   });
 
-  it('over all connections of a client has ids that grow, and ends with the final state, whatever happens', async () => {
+  it('over all connections of a client, ids increase and the last event is the final state', async () => {
     const states: JobState[] = ['scheduled', 'available', 'running'];
     const step = fc.record({
       grows: fc.integer({ min: 0, max: 3 }),
@@ -135,7 +135,7 @@ describe('a stream of a task', () => {
           }
           job = jobStatus({ revision: job.revision + 1, state: 'completed' });
           poll(job);
-          // An EventSource comes again until it is told to stay away.
+          // An EventSource reconnects until it gets 204.
           do {
             while (stream?.closed === false) await turn();
           } while (connect());
@@ -158,12 +158,12 @@ describe('access to a stream', () => {
     throw new AppError('unauthenticated', 'The session is over.');
   };
   const cases: [what: string, identify: () => Principal | Promise<Principal>][] = [
-    ['the session is over', refused],
-    ['the session is over, as the database says', async () => refused()],
-    ['the caller has become somebody who may not see it', () => ({ ...ada, userId: 8 })],
+    ['the session has ended', refused],
+    ['the session has ended, according to the database', async () => refused()],
+    ['the caller may no longer see the task', () => ({ ...ada, userId: 8 })],
   ];
   for (const [what, identify] of cases) {
-    it(`ends when ${what}`, async () => {
+    it(`a stream ends when ${what}`, async () => {
       const { open, poll, watchers } = openStreams({ recheckMs: 0 });
       const stream = open(jobStatus({}), { caller: ada, identify }, undefined);
       stream?.resume();
@@ -172,7 +172,7 @@ describe('access to a stream', () => {
     });
   }
 
-  it('stays while the database does not answer', async () => {
+  it('a stream stays open while the database does not answer', async () => {
     const { open, poll } = openStreams({ recheckMs: 0 });
     let asked = 0;
     const identify = async (): Promise<Principal> => {
@@ -202,7 +202,7 @@ describe('the number of streams', () => {
     }
   };
 
-  it('is limited for one user and for all, and one that has ended leaves room', async () => {
+  it('streams are limited per user and in total, and an ended stream frees its place', async () => {
     const { open } = openStreams({ maxPerUser: 2, maxOpen: 3 });
     const as = (userId: number) => {
       const caller = { ...ada, userId };

@@ -23,7 +23,7 @@ const count = defineTask({
   queue: 'counts',
 });
 
-/** The application with a queue for tasks that count, and nobody who runs them but the test. */
+/** The application with a queue of counting tasks, which only the test runs. */
 async function mustServeTasks(t: TestContext, env: Readonly<Record<string, string>> = {}) {
   const queue = createQueue({ definitions: [count] });
   const app = await mustStartApp(t, { databaseUrl: await mustCreateDatabase(t), queue, env });
@@ -34,7 +34,7 @@ async function mustServeTasks(t: TestContext, env: Readonly<Record<string, strin
     runner: await mustCreateManualRunner(app.database),
     /** Enqueues for a user, and returns the path of the task. */
     async enqueueFor(userId: number | null, options: EnqueueOptions = {}): Promise<string> {
-      const payload = { to: 3, secret: 'a payload that nobody sees' };
+      const payload = { to: 3, secret: 'a hidden payload' };
       const { job } = await queue.enqueue(sql, count, payload, {
         ...options,
         ...(userId !== null && { userId }),
@@ -45,7 +45,7 @@ async function mustServeTasks(t: TestContext, env: Readonly<Record<string, strin
 }
 
 describe('a task', () => {
-  it('is shown as it waits, runs and completes, without what it was given', async (t) => {
+  it('a task is shown while it waits, runs and completes, without its payload', async (t) => {
     const { api, runner, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
@@ -84,7 +84,7 @@ describe('a task', () => {
     assert.ok(!done.text.includes('payload'));
   });
 
-  it('has an entity tag that changes with it', async (t) => {
+  it('the entity tag of a task changes with the task', async (t) => {
     const { api, runner, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
@@ -94,7 +94,7 @@ describe('a task', () => {
     assert.equal((await ada.get(path, { 'if-none-match': tag })).status, 200);
   });
 
-  it('that refuses says why, with what is wrong in detail', async (t) => {
+  it('a task that refuses shows its message and details', async (t) => {
     const { api, runner, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
@@ -113,7 +113,7 @@ describe('a task', () => {
     assert.ok(!text.includes('stack') && !text.includes('at x'));
   });
 
-  it('that fails by accident says so, and nothing of the machine inside', async (t) => {
+  it('a task that fails unexpectedly shows a general message without internals', async (t) => {
     const { api, runner, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
@@ -129,7 +129,7 @@ describe('a task', () => {
     assert.ok(!text.includes('10.1.2.3'));
   });
 
-  it('is there for its user and for admins, and for nobody else', async (t) => {
+  it('only its user and admins can read a task', async (t) => {
     const { api, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const grace = await mustSignIn(api, 'grace');
@@ -149,7 +149,7 @@ describe('a task', () => {
     for (const path of [own, `${own}/events`]) assert.equal((await api.get(path)).status, 401);
   });
 
-  it('is read and cancelled with API keys that may', async (t) => {
+  it('a task is read and cancelled by API keys with the scopes for it', async (t) => {
     const { api, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
@@ -161,7 +161,7 @@ describe('a task', () => {
 });
 
 describe('cancelling a task', () => {
-  it('under a condition that does not hold is 412, and the task goes on as it was', async (t) => {
+  it('cancelling a task with another version in If-Match is 412 and changes nothing', async (t) => {
     const { api, runner, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
@@ -175,7 +175,7 @@ describe('cancelling a task', () => {
     assert.equal((await ada.delete(path, { 'if-match': tag })).status, 202);
   });
 
-  it('ends one that waits at once, and doing so again changes nothing', async (t) => {
+  it('a waiting task is cancelled immediately, and a repeated request changes nothing', async (t) => {
     const { api, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
@@ -190,7 +190,7 @@ describe('cancelling a task', () => {
     );
   });
 
-  it('tells one that runs to end, which it does a moment later', async (t) => {
+  it('a running task gets a cancel request and is cancelled shortly after', async (t) => {
     const { api, runner, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
@@ -209,7 +209,7 @@ describe('cancelling a task', () => {
     );
   });
 
-  it('is refused for one that has completed or failed', async (t) => {
+  it('cancelling a completed or failed task is rejected', async (t) => {
     const { api, runner, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const completed = await enqueueFor(ada.user.id);
@@ -224,7 +224,7 @@ describe('cancelling a task', () => {
 });
 
 describe('the events of a task', () => {
-  it('are its states and its progress, until the final one, after which the client stays away', async (t) => {
+  it('the events of a task are its states and progress up to the final state, after which the client does not reconnect', async (t) => {
     const { api, runner, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
@@ -252,7 +252,7 @@ describe('the events of a task', () => {
     assert.deepEqual([again.status, again.text()], [204, '']);
   });
 
-  it('reach a client whose connection breaks, each once, with the newest state at once', async (t) => {
+  it('a client whose connection breaks gets each event once, and the newest state immediately', async (t) => {
     const { api, runner, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
@@ -279,7 +279,7 @@ describe('the events of a task', () => {
     );
   });
 
-  it('of a task that has finished are its final state, and then nothing', async (t) => {
+  it('the events of a finished task are only its final state', async (t) => {
     const { api, runner, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
@@ -288,7 +288,7 @@ describe('the events of a task', () => {
     assert.deepEqual([events.length, status, connections], [1, 204, 2]);
   });
 
-  it('end when the server stops, which does not wait for them', async (t) => {
+  it('event streams end when the server stops, and do not delay it', async (t) => {
     const { api, enqueueFor } = await mustServeTasks(t, { APP_SHUTDOWN_GRACE_SECONDS: '30' });
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
@@ -300,7 +300,7 @@ describe('the events of a task', () => {
     assert.ok(performance.now() - since < 10_000);
   });
 
-  it('end with the session of who watches, also while the task goes on', async (t) => {
+  it('an event stream ends with the session of its viewer', async (t) => {
     const { api, enqueueFor } = await mustServeTasks(t, { SECURITY_SESSION_RECHECK_SECONDS: '0' });
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
@@ -312,7 +312,7 @@ describe('the events of a task', () => {
     assert.equal((await connectEvents(url, ada.headers)).status, 401);
   });
 
-  it('cost one question a poll however many watch, and none when all have left', async (t) => {
+  it('watched tasks cost one query per poll, and none without viewers', async (t) => {
     const { api, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const connections = [];
@@ -341,7 +341,7 @@ describe('the events of a task', () => {
     });
   });
 
-  it('are 429 for a user who watches too many', async (t) => {
+  it('a user who watches too many tasks gets 429', async (t) => {
     const { api, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const url = `${api.app.url}${await enqueueFor(ada.user.id)}/events`;

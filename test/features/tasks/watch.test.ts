@@ -7,7 +7,7 @@ import { currentRequest, runInRequest } from '../../../src/observability/request
 import { eventually } from '../../helpers/eventually.ts';
 import { jobStatus } from '../../helpers/job-status.ts';
 
-/** A watch of jobs that stand in memory, with the ids of every question so far. */
+/** A watch of jobs in memory, with the ids of every query so far. */
 function watchMemory(jobs: Map<number, JobStatus>) {
   const questions: (readonly number[])[] = [];
   const { watch } = createJobWatch({
@@ -21,17 +21,17 @@ function watchMemory(jobs: Map<number, JobStatus>) {
 }
 
 describe('watching jobs', () => {
-  it('asks one question for all of them, and tells each watcher of its own', async () => {
+  it('one query serves all watched jobs, and each watcher is called with its own job', async () => {
     const { watch, questions } = watchMemory(new Map([1, 2, 3].map((id) => [id, jobStatus({ id })])));
     const told = new Map<string, number | undefined>();
     const stops = [1, 2, 2, 3].map((id, index) => watch(id, (job) => told.set(`${index}`, job?.id)));
-    await eventually('all are told', () => told.size === 4);
+    await eventually('all watchers are called', () => told.size === 4);
     for (const stop of stops) stop();
     assert.deepEqual([...told.values()], [1, 2, 2, 3]);
     assert.deepEqual(questions[0], [1, 2, 3]);
   });
 
-  it('asks nothing while nobody watches, and goes on when somebody does again', async () => {
+  it('polling stops without watchers and resumes with the next one', async () => {
     const { watch, questions } = watchMemory(new Map([[1, jobStatus({ id: 1 })]]));
     for (let round = 1; round <= 3; round += 1) {
       const told = createDeferred();
@@ -45,7 +45,7 @@ describe('watching jobs', () => {
     }
   });
 
-  it('tells of a job that is there no more', async () => {
+  it('a watcher is called with undefined when its job was deleted', async () => {
     const { watch } = watchMemory(new Map());
     const told = createDeferred<JobStatus | undefined>();
     const stop = watch(1, told.resolve);
@@ -53,7 +53,7 @@ describe('watching jobs', () => {
     stop();
   });
 
-  it('tells nothing to who has stopped while the question was on its way', async () => {
+  it('a watcher that was stopped during a query is not called', async () => {
     const asked = createDeferred();
     const answer = createDeferred<JobStatus[]>();
     const { watch } = createJobWatch({
@@ -75,7 +75,7 @@ describe('watching jobs', () => {
     assert.deepEqual(told, []);
   });
 
-  it('asks again when a question has failed, and says nothing meanwhile', async () => {
+  it('after a failed query, watchers are called at the next successful one', async () => {
     let failures = 3;
     const { watch } = createJobWatch({
       async find() {
@@ -93,7 +93,7 @@ describe('watching jobs', () => {
     stop();
   });
 
-  it('asks for no request, so that the end of the first one does not end the questions', async () => {
+  it('queries run outside of requests, so that the end of the first one does not cancel them', async () => {
     const asked = createDeferred<boolean>();
     const { watch } = createJobWatch({
       async find() {

@@ -4,8 +4,8 @@ import { gzipSync } from 'node:zlib';
 import { AppError } from '../../../src/errors.ts';
 import { createCsvCheck } from '../../../src/features/uploads/csv-check.ts';
 
-/** What the check says of a file that arrives in pieces of `size` bytes; null if it takes it. */
-function refusalOf(content: Uint8Array, size = content.length): string | null {
+/** Returns the error for a file that arrives in chunks of `size` bytes, or null if it is accepted. */
+function errorOf(content: Uint8Array, size = content.length): string | null {
   const check = createCsvCheck();
   try {
     for (let at = 0; at < content.length; at += size) check.write(content.subarray(at, at + size));
@@ -18,21 +18,20 @@ function refusalOf(content: Uint8Array, size = content.length): string | null {
 }
 
 describe('a CSV file', () => {
-  const taken: [what: string, content: Uint8Array][] = [
+  const accepted: [what: string, content: Uint8Array][] = [
     ['of ASCII', Buffer.from('username,email\r\nada,ada@example.org\r\n')],
     ['with a byte order mark', Buffer.from('\ufeffusername\nada\n')],
     ['with letters of two, three and four bytes', Buffer.from('é,語,😀,\t"a\nb"\n')],
     ['with bytes that look like a signature further on', Buffer.from('aPK,%PDF-,GIF8')],
     ['of one byte', Buffer.from('a')],
   ];
-  for (const [what, content] of taken) {
-    it(`${what} is taken, in pieces of any size`, () => {
-      for (const size of [1, 2, 3, content.length])
-        assert.equal(refusalOf(content, size), null, String(size));
+  for (const [what, content] of accepted) {
+    it(`a CSV file ${what} is accepted, in chunks of any size`, () => {
+      for (const size of [1, 2, 3, content.length]) assert.equal(errorOf(content, size), null, String(size));
     });
   }
 
-  const refused: [what: string, content: Uint8Array, why: RegExp][] = [
+  const rejected: [what: string, content: Uint8Array, why: RegExp][] = [
     ['is a spreadsheet', Buffer.from('PK\x03\x04\x14\x00'), /ZIP archive or a spreadsheet/],
     ['is an old spreadsheet', Buffer.from('d0cf11e0a1b11ae1', 'hex'), /old spreadsheet/],
     ['is compressed', gzipSync('a,b'), /compressed with gzip/],
@@ -43,23 +42,23 @@ describe('a CSV file', () => {
     ['is UTF-16 without a mark', Buffer.from('a,b', 'utf16le'), /bytes that are not text/],
     ['has a NUL', Buffer.from('a,b\0'), /bytes that are not text/],
     ['has an escape character', Buffer.from('a,\x1b[31m'), /bytes that are not text/],
-    ['breaks off in a letter', Buffer.from('a,é').subarray(0, 3), /it is not UTF-8/],
+    ['ends in the middle of a character', Buffer.from('a,é').subarray(0, 3), /it is not UTF-8/],
     ['has half of a surrogate pair', Buffer.from('a,\xed\xa0\x80', 'latin1'), /it is not UTF-8/],
-    ['is longer than it may be in UTF-8', Buffer.from('\xc0\xaf', 'latin1'), /it is not UTF-8/],
+    ['has an overlong UTF-8 sequence', Buffer.from('\xc0\xaf', 'latin1'), /it is not UTF-8/],
   ];
-  for (const [what, content, why] of refused) {
-    it(`that ${what} is none, in pieces of any size, and in a large one the refusal says so`, () => {
+  for (const [what, content, why] of rejected) {
+    it(`a file that ${what} is rejected as no CSV file, in chunks of any size`, () => {
       for (const size of [1, 2, 3, content.length]) {
         assert.match(
-          refusalOf(content, size) ?? 'taken',
+          errorOf(content, size) ?? 'accepted',
           /^unsupported_media_type: The file is not a CSV file, because /,
         );
       }
-      assert.match(refusalOf(content) ?? 'taken', why);
+      assert.match(errorOf(content) ?? 'accepted', why);
     });
   }
 
-  it('that is empty is refused', () => {
-    assert.equal(refusalOf(Buffer.alloc(0), 1), 'validation_failed: The file is empty.');
+  it('an empty file is rejected', () => {
+    assert.equal(errorOf(Buffer.alloc(0), 1), 'validation_failed: The file is empty.');
   });
 });

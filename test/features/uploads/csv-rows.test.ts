@@ -36,7 +36,7 @@ describe('the rows of a CSV file', () => {
     ['with line ends of two kinds', 'name,mail\r\na,b\nc,d\r\n'],
   ];
   for (const [what, content] of same) {
-    it(`${what} are the same`, async (t) => {
+    it(`a file ${what} has the same rows`, async (t) => {
       assert.deepEqual(plain(await rowsOf(t, content)), [
         { line: 2, values: { name: 'a', mail: 'b' } },
         { line: 3, values: { name: 'c', mail: 'd' } },
@@ -44,7 +44,7 @@ describe('the rows of a CSV file', () => {
     });
   }
 
-  it('say how far in the file they end', async (t) => {
+  it('each row has the position in the file where it ends', async (t) => {
     const rows = await rowsOf(t, '\ufeffname,mail\na,é\nc,d');
     assert.deepEqual(
       rows.map(({ bytes }) => bytes),
@@ -52,7 +52,7 @@ describe('the rows of a CSV file', () => {
     );
   });
 
-  it('keep commas, quotes, spaces and line breaks in quotes, and count the lines of the file on', async (t) => {
+  it('quoted fields keep commas, quotes, spaces and line breaks, and lines are counted correctly', async (t) => {
     const rows = await rowsOf(t, 'name,mail\r\n\r\n"a,""b""","c\r\n\r\nd"\r\n" e ", f\r\n\n\ng,h');
     assert.deepEqual(plain(rows), [
       { line: 3, values: { name: 'a,"b"', mail: 'c\r\n\r\nd' } },
@@ -61,7 +61,7 @@ describe('the rows of a CSV file', () => {
     ]);
   });
 
-  it('with a field too many or too few are errors, and the next one is read', async (t) => {
+  it('a row with too many or too few fields is an error, and the next row is read', async (t) => {
     assert.deepEqual(plain(await rowsOf(t, 'name,mail\na\nb,c,d\ne,f\n')), [
       { line: 2, error: 'The row has 1 fields, but the header has 2.' },
       { line: 3, error: 'The row has 3 fields, but the header has 2.' },
@@ -72,12 +72,12 @@ describe('the rows of a CSV file', () => {
   const last: [what: string, row: string, error: RegExp][] = [
     ['opens a quote and never closes it', 'a,"b\nc,d\n', /never closed/],
     ['has a quote inside of a field', 'a,b"c\n', /double the quote/],
-    ['goes on behind a closing quote', 'a,"b"c\n', /continues after/],
+    ['continues after a closing quote', 'a,"b"c\n', /continues after/],
     ['is huge', `a,${'b'.repeat(10_001)}\nc,d\n`, /longer than 10000 bytes/],
     ['is huge and never ends', `"${'b'.repeat(3_000_000)}`, /longer than 10000 bytes/],
   ];
   for (const [what, row, reason] of last) {
-    it(`end with one that ${what}`, async (t) => {
+    it(`reading ends with an error at a row that ${what}`, async (t) => {
       const [good, bad, ...more] = await rowsOf(t, `name,mail\n"x\ny",z\n${row}`);
       assert.deepEqual([good?.line, bad?.line, more], [2, 4, []]);
       assert.ok(bad !== undefined && 'error' in bad);
@@ -86,7 +86,7 @@ describe('the rows of a CSV file', () => {
     });
   }
 
-  it('are found in 2 MB of line feeds as fast as in anything else, with the lines on which they begin', async (t) => {
+  it('rows in 2 MB of line feeds are read fast and with the right line numbers', async (t) => {
     const begunAt = performance.now();
     const feeds = '\n'.repeat(1_000_000);
     assert.deepEqual(
@@ -97,11 +97,11 @@ describe('the rows of a CSV file', () => {
     assert.ok(performance.now() - begunAt < 10_000);
   });
 
-  it('of a file with a header alone are none', async (t) => {
+  it('a file with only a header has no rows', async (t) => {
     assert.deepEqual(await rowsOf(t, 'name,mail\n'), []);
   });
 
-  const headers: [header: string, said: RegExp][] = [
+  const headers: [header: string, expected: RegExp][] = [
     ['', /The column "name" is missing. The column "mail" is missing./],
     ['\n\n', /The column "name" is missing/],
     ['name', /The column "mail" is missing\./],
@@ -110,11 +110,11 @@ describe('the rows of a CSV file', () => {
     ['name,mail,name', /The column "name" is there twice\./],
     ['name;mail', /The column "name;mail" is unknown\./],
   ];
-  for (const [header, said] of headers) {
-    it(`under the header ${JSON.stringify(header)} are refused by the names of the columns`, async (t) => {
+  for (const [header, expected] of headers) {
+    it(`the header ${JSON.stringify(header)} is rejected with the names of the columns`, async (t) => {
       await assert.rejects(rowsOf(t, header === '' ? '' : `${header}\na,b\n`), (error) => {
         assert.ok(error instanceof TaskRefusal);
-        assert.match(error.message, said);
+        assert.match(error.message, expected);
         assert.match(JSON.stringify(error.details), /^\{"rows":\[\{"line":\d,"reason":.*\}\],"total":1\}$/);
         return true;
       });
@@ -122,7 +122,7 @@ describe('the rows of a CSV file', () => {
   }
 
   for (const [what, row, reason] of last) {
-    it(`under a header that ${what} are refused for that, and not for their columns`, async (t) => {
+    it(`a header that ${what} is rejected for that reason, not for its columns`, async (t) => {
       await assert.rejects(rowsOf(t, `\n${row}`), (error) => {
         assert.ok(error instanceof TaskRefusal);
         assert.match(error.message, /^The first line of the file must be "name,mail": /);
@@ -134,7 +134,7 @@ describe('the rows of a CSV file', () => {
     });
   }
 
-  it('under a column with a long name are refused by the start of it, in whole characters', async (t) => {
+  it('an unknown column with a long name is reported by its first whole characters', async (t) => {
     await assert.rejects(rowsOf(t, `name,mail,${'a'.repeat(49)}${'😀'.repeat(20)}\n`), (error) => {
       assert.ok(error instanceof TaskRefusal);
       assert.ok(error.message.endsWith(`The column "${'a'.repeat(49)}😀" is unknown.`), error.message);
@@ -143,7 +143,7 @@ describe('the rows of a CSV file', () => {
     });
   });
 
-  it('are what was written, whatever the fields', async (t) => {
+  it('any fields that are written as CSV are read back unchanged', async (t) => {
     const path = join(await mustMakeFolder(t), 'file');
     const field = fc.string({ unit: fc.constantFrom('a', 'é', ',', '"', '\n', '\r', ' ', '😀') });
     const quoted = (text: string) => `"${text.replaceAll('"', '""')}"`;
@@ -168,7 +168,7 @@ describe('the rows of a CSV file', () => {
     );
   });
 
-  it('of a file that is not there reject with the error of the system', async (t) => {
+  it('a missing file rejects with the error of the file system', async (t) => {
     const path = join(await mustMakeFolder(t), 'nothing');
     await assert.rejects(rowsIn(path), { code: 'ENOENT' });
   });

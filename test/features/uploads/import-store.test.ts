@@ -8,7 +8,7 @@ import { mustConnect, mustCreateDatabase } from '../../helpers/test-database.ts'
 
 describe('the staged users of an import', () => {
   for (const [name, locale] of Object.entries(locales)) {
-    it(`clash with users and with each other in every spelling, in a database with the locale ${name}`, async (t) => {
+    it(`staged users clash with existing users and each other in any case, in a database with the locale ${name}`, async (t) => {
       const url = await mustCreateDatabase(t, { empty: true, locale });
       await migrateUp({ url, log: captureLog().log });
       const database = mustConnect(t, { url });

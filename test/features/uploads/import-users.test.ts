@@ -42,7 +42,7 @@ const header = 'username,email\n';
 const many = (count: number) =>
   header + Array.from({ length: count }, (_, at) => `user_${at},user_${at}@example.org\n`).join('');
 
-/** What the task says to whoever sent a file that it refuses. */
+/** Returns the message and details of a refused import. */
 async function refusalOf(run: Promise<unknown>): Promise<{ message: string; details: unknown }> {
   const error = await run.then(
     () => undefined,
@@ -53,7 +53,7 @@ async function refusalOf(run: Promise<unknown>): Promise<{ message: string; deta
 }
 
 describe('importing users', () => {
-  it('inserts those of the file in their order, and removes the file', async (t) => {
+  it('an import inserts the users of the file in order and removes the file', async (t) => {
     const prepared = await mustPrepare(t);
     const content = '\ufeffemail,username\r\n"grace@example.org",grace\r\nAlan@Example.org,"Alan_T"\r\n';
     assert.deepEqual(await prepared.import(content), { imported: 2 });
@@ -67,7 +67,7 @@ describe('importing users', () => {
     );
   });
 
-  it('gives them a password that nobody has, and that takes as long to compare as any', async (t) => {
+  it('imported users have an unusable password that takes as long to compare as any other', async (t) => {
     const prepared = await mustPrepare(t);
     await prepared.import(`${header}grace,grace@example.org\n`);
     const [grace] = await prepared.database.sql<{ password_hash: string }[]>`
@@ -78,7 +78,7 @@ describe('importing users', () => {
     for (const password of ['', 'grace', hash]) assert.equal(await passwords.verify(password, hash), false);
   });
 
-  it('of thousands of rows says how far it is, forward only, up to the end', async (t) => {
+  it('an import of thousands of rows reports increasing progress up to the end', async (t) => {
     const prepared = await mustPrepare(t);
     const ctx = makeTaskContext(prepared.database);
     assert.deepEqual(await prepared.import(many(3_210), ctx), { imported: 3_210 });
@@ -92,14 +92,14 @@ describe('importing users', () => {
     assert.equal((await prepared.usernames()).length, 3_211);
   });
 
-  it('from a file with a header alone imports none', async (t) => {
+  it('a file with only a header imports no users', async (t) => {
     const prepared = await mustPrepare(t);
     assert.deepEqual(await prepared.import(header), { imported: 0 });
   });
 });
 
 describe('a file with bad rows', () => {
-  it('is refused with the line and the reason of each, and nothing is imported', async (t) => {
+  it('a file with bad rows is refused with the line and reason of each, and nothing is imported', async (t) => {
     const prepared = await mustPrepare(t);
     const { message, details } = await refusalOf(
       prepared.import(
@@ -154,7 +154,7 @@ grace,grace@example.org
     assert.deepEqual(await prepared.usernames(), ['ada']);
   });
 
-  it('is kept, so that an attempt after a refusal that nobody recorded says the same', async (t) => {
+  it('a refused file is kept, so that an attempt after an unrecorded refusal reports the same errors', async (t) => {
     const prepared = await mustPrepare(t);
     const payload = await prepared.mustUpload(`${header}al,al@example.org\n`);
     const attempt = async () => prepared.task.run(payload, makeTaskContext(prepared.database));
@@ -167,7 +167,7 @@ grace,grace@example.org
     assert.deepEqual(await prepared.files(), [payload.file]);
   });
 
-  it('has the first hundred of them reported, and all counted', async (t) => {
+  it('the first hundred bad rows are reported, and all are counted', async (t) => {
     const prepared = await mustPrepare(t);
     const { details } = await refusalOf(
       prepared.import(many(900) + 'x,y\n'.repeat(150) + many(900).slice(header.length)),
@@ -176,7 +176,7 @@ grace,grace@example.org
     assert.deepEqual([rows.length, rows[0]?.line, rows.at(-1)?.line, total], [100, 902, 1001, 1050]);
   });
 
-  it('is refused by its header when that has other columns', async (t) => {
+  it('a file with other columns is refused for its header', async (t) => {
     const prepared = await mustPrepare(t);
     const { message, details } = await refusalOf(
       prepared.import('username,email,role\neve,e@example.org,admin\n'),
@@ -187,7 +187,7 @@ grace,grace@example.org
     assert.deepEqual(await prepared.usernames(), ['ada']);
   });
 
-  it('is refused if and only if a row is bad, whatever the rows', async (t) => {
+  it('a file is refused exactly if it has a bad row', async (t) => {
     const prepared = await mustPrepare(t);
     const row = fc.record({
       username: fc.constantFrom('ann', 'bob', 'BOB', 'carol', 'ada', 'x', 'has space'),
@@ -214,15 +214,15 @@ grace,grace@example.org
   });
 });
 
-/** Somebody else at the same database, whose connection is open already. */
+/** Another connection to the same database, already open. */
 async function mustConnectAgain(t: TestContext, url: string): Promise<Database> {
   const other = mustConnect(t, { url });
   await other.ping(5_000);
   return other;
 }
 
-describe('an import that is broken off', () => {
-  it('by the end of its connection leaves no user, and the file for the next attempt', async (t) => {
+describe('an interrupted import', () => {
+  it('an import whose connection is closed leaves no users, and keeps the file for the next attempt', async (t) => {
     const prepared = await mustPrepare(t);
     const { sql } = await mustConnectAgain(t, prepared.database.url);
     let killed: Promise<unknown> | undefined;
@@ -249,7 +249,7 @@ describe('an import that is broken off', () => {
     ['while it reads', 0.3],
     ['while it inserts', 0.8],
   ] as const) {
-    it(`by its signal ${when} ends soon, and leaves no user`, async (t) => {
+    it(`an import that is aborted ${when} ends soon and leaves no users`, async (t) => {
       const prepared = await mustPrepare(t);
       const ctx = makeTaskContext(prepared.database, ({ fraction }) => {
         if (fraction >= share) ctx.abort(new Error('Cancelled.'));
@@ -261,7 +261,7 @@ describe('an import that is broken off', () => {
     });
   }
 
-  it('by somebody who registers under a name of the file is tried again, and refused then', async (t) => {
+  it('an import that collides with a concurrent registration is retried and then refused', async (t) => {
     const prepared = await mustPrepare(t);
     const { sql } = await mustConnectAgain(t, prepared.database.url);
     let registered: Promise<unknown> | undefined;
@@ -285,7 +285,7 @@ describe('an import that is broken off', () => {
     });
   });
 
-  it('because its file is on another machine says that the folder has to be shared', async (t) => {
+  it('an import whose file is on another machine reports that the folder must be shared', async (t) => {
     const prepared = await mustPrepare(t);
     const { message } = await refusalOf(
       Promise.resolve(prepared.task.run({ file: randomUUID() }, makeTaskContext(prepared.database))),
@@ -293,7 +293,7 @@ describe('an import that is broken off', () => {
     assert.match(message, /does not share the uploads folder \(APP_DATA_DIR\)/);
   });
 
-  it('because its payload is a path is no import', async (t) => {
+  it('an import with a path as payload is rejected', async (t) => {
     const prepared = await mustPrepare(t);
     for (const file of ['../secret', '/etc/passwd', '']) {
       assert.throws(() => prepared.task.run({ file }, makeTaskContext(prepared.database)), /Invalid UUID/);

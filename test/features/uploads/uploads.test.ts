@@ -59,7 +59,7 @@ async function mustServe(t: TestContext, options: TestAppOptions = {}) {
 }
 
 describe('an upload', () => {
-  it('of an admin is kept, starts the task, and says where that is', async (t) => {
+  it('an upload of an admin is stored, starts the task and returns its URL', async (t) => {
     const { admin, send, folder, files, app } = await mustServe(t);
     const { status, headers, body } = await send(admin, aFile(), { name: 'kind', content: 'import_users' });
     assert.equal(status, 202);
@@ -76,7 +76,7 @@ describe('an upload', () => {
     assert.deepEqual([line?.user_id, line?.task_id, line?.sha256], [admin.user.id, body.task_id, sha256]);
   });
 
-  it('becomes users who set their password by mail, and sign in', async (t) => {
+  it('uploaded users can set a password by mail and sign in', async (t) => {
     const { admin, send, folder, api, app } = await mustServe(t);
     await send(admin, aFile());
     const { payload } = await (await mustCreateManualRunner(app.database)).mustClaim('default');
@@ -93,7 +93,7 @@ describe('an upload', () => {
     assert.equal((await login('correct horse battery staple')).status, 200);
   });
 
-  it('of anybody else is refused before it is read, and leaves nothing', async (t) => {
+  it('an upload of another user is rejected before it is read and leaves no file', async (t) => {
     const { api, admin, send, files, jobs } = await mustServe(t);
     const ada = await mustSignIn(api, 'ada');
     assert.equal((await send(ada, aFile())).status, 403);
@@ -105,35 +105,35 @@ describe('an upload', () => {
     assert.deepEqual([await files(), await jobs()], [[], 0]);
   });
 
-  const refused: [what: string, parts: readonly FormPart[], status: number, said: RegExp][] = [
-    ['that is no CSV file', [aFile('PK\x03\x04')], 415, /spreadsheet/],
+  const refused: [what: string, parts: readonly FormPart[], status: number, expected: RegExp][] = [
+    ['that is not a CSV file', [aFile('PK\x03\x04')], 415, /spreadsheet/],
     ['that is empty', [aFile('')], 422, /"pointer":"\/file","detail":"The file is empty\."/],
     [
-      'for something else',
+      'with an unknown kind',
       [aFile(), { name: 'kind', content: 'format_disk' }],
       422,
       /"pointer":"\/kind","detail":"Use import_users\."/,
     ],
     ['without a file', [{ name: 'kind', content: 'import_users' }], 422, /"pointer":"\/file"/],
   ];
-  for (const [what, parts, status, said] of refused) {
-    it(`${what} is refused, and leaves nothing`, async (t) => {
+  for (const [what, parts, status, expected] of refused) {
+    it(`an upload ${what} is rejected and leaves no file`, async (t) => {
       const { admin, send, files, jobs } = await mustServe(t);
       const answer = await send(admin, ...parts);
       assert.equal(answer.status, status);
-      assert.match(JSON.stringify(answer.body), said);
+      assert.match(JSON.stringify(answer.body), expected);
       assert.deepEqual([await files(), await jobs()], [[], 0]);
     });
   }
 
-  it('over SECURITY_MAX_UPLOAD_SIZE is 413, also where other bodies may be larger', async (t) => {
+  it('an upload above SECURITY_MAX_UPLOAD_SIZE is 413, even if other bodies may be larger', async (t) => {
     const { admin, send, files } = await mustServe(t, { env: { SECURITY_MAX_UPLOAD_SIZE: '1000' } });
     assert.equal((await send(admin, aFile('x'.repeat(500)))).status, 202);
     assert.equal((await send(admin, aFile('x'.repeat(1000)))).status, 413);
     assert.equal((await files()).length, 1);
   });
 
-  it('that cannot be enqueued leaves no file', async (t) => {
+  it('an upload that cannot be enqueued leaves no file', async (t) => {
     const queue = createQueue({ definitions: taskDefinitions });
     const { admin, send, files, jobs } = await mustServe(t, {
       queue: {
@@ -148,7 +148,7 @@ describe('an upload', () => {
     assert.deepEqual([await files(), await jobs()], [[], 0]);
   });
 
-  it('is one of twenty in a minute', async (t) => {
+  it('uploads are limited to twenty per minute', async (t) => {
     const { admin, send } = await mustServe(t);
     const answers = await Promise.all(Array.from({ length: 21 }, () => send(admin, aFile())));
     assert.deepEqual(

@@ -10,7 +10,7 @@ import { eventually } from '../../../helpers/eventually.ts';
 import { mustOpenTestDatabase } from '../../../helpers/test-database.ts';
 
 describe('work in the background', () => {
-  it('begins after the caller has gone on', async () => {
+  it('background work starts after the caller has continued', async () => {
     const inBackground = createBackground({ log: captureLog().log });
     const begun = createDeferred<string>();
     let state = 'asked';
@@ -23,7 +23,7 @@ describe('work in the background', () => {
     assert.equal(await begun.promise, 'answered');
   });
 
-  it('has the id of the request that asked, and does not end with it', async () => {
+  it('background work has the id of its request and outlives it', async () => {
     const captured = captureLog();
     const inBackground = createBackground({ log: captured.log });
     const ended = createDeferred<boolean | undefined>();
@@ -36,7 +36,7 @@ describe('work in the background', () => {
     assert.equal(captured.of('auth.email.verified')[0]?.request_id, 'the-request');
   });
 
-  it('is refused when too much is under way, and taken again when some has ended', async () => {
+  it('background work is rejected at the limit, and accepted again when some has finished', async () => {
     const inBackground = createBackground({ log: captureLog().log, capacity: 2 });
     const first = createDeferred();
     assert.deepEqual(
@@ -47,7 +47,7 @@ describe('work in the background', () => {
     await eventually('there is room', () => inBackground(async () => {}));
   });
 
-  it('that fails is logged, and makes room', async () => {
+  it('failed background work is logged and frees its place', async () => {
     const captured = captureLog();
     const inBackground = createBackground({ log: captured.log, capacity: 1 });
     inBackground(() => Promise.reject(new Error('the database is gone')));
@@ -56,7 +56,7 @@ describe('work in the background', () => {
   });
 });
 
-it('registrations that wait for the database leave room for requests for a reset', async (t) => {
+it('registrations that wait for the database do not block reset requests', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const log = captureLog().log;
   const account = createAccount({
@@ -66,7 +66,7 @@ it('registrations that wait for the database leave room for requests for a reset
     attempts: { underPermit: (_attempt, compare) => compare(), succeeded: async () => {} },
     auth: {
       endUserSessions: async () => () => {},
-      renewSession: () => Promise.reject(new Error('Nobody changes a password here.')),
+      renewSession: () => Promise.reject(new Error('No test here changes a password.')),
       requireAuthority: async () => {},
     },
     apiKeys: { revokeAll: async () => () => {} },

@@ -25,7 +25,7 @@ const lengthenWaits = ({ app }: TestApi) =>
   app.database.sql`update login_attempts set next_at = next_at + interval '50 s'`;
 
 describe('a change of the password', () => {
-  it('makes the new one good and the old one bad, and tells the user', async (t) => {
+  it('a password change makes the new password valid and the old one invalid, and notifies the user', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     await api.post('/api/v1/auth/email-verification/confirm', {
@@ -42,7 +42,7 @@ describe('a change of the password', () => {
     );
   });
 
-  it('ends all sessions of the user, opens a new one for the caller, and ends no session of anybody else', async (t) => {
+  it('a password change ends all sessions of the user, opens a new one for the caller, and ends no session of other users', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     const elsewhere = await mustLogIn(api, ada.user);
@@ -59,7 +59,7 @@ describe('a change of the password', () => {
     );
   });
 
-  it('leaves no refresh token from before: the new one is in the answer, and the old one is refused', async (t) => {
+  it('a password change returns a new refresh token, and the old one is rejected', async (t) => {
     const api = await mustServeApi(t);
     const user = await mustRegister(api, 'ada_lovelace');
     const { body: before } = await logIn(api, user.username, testPassword);
@@ -71,7 +71,7 @@ describe('a change of the password', () => {
     assert.equal((await refresh(after.refresh_token)).status, 200, 'the old token ended the new session');
   });
 
-  it('gives the new refresh token in the cookie where the old one was there', async (t) => {
+  it('a password change sets the new refresh token as a cookie if the old one was a cookie', async (t) => {
     const api = await mustServeApi(t);
     const user = await mustRegister(api, 'ada_lovelace');
     const { body } = await api.post('/api/v1/auth/login', {
@@ -84,7 +84,7 @@ describe('a change of the password', () => {
     assert.match(answer.headers.get('set-cookie') ?? '', /^__Host-refresh=srt_[\w-]{80}; .*HttpOnly/);
   });
 
-  it('leaves the API keys of the user as they are', async (t) => {
+  it('a password change keeps the API keys of the user', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     const program = api.withHeaders({ 'x-api-key': await mustMakeKey(ada, ['users:read']) });
@@ -92,7 +92,7 @@ describe('a change of the password', () => {
     assert.equal((await program.get('/api/v1/users/me')).status, 200);
   });
 
-  it('is refused with a wrong current password, and more and more slowly', async (t) => {
+  it('a password change with a wrong current password is rejected, and repeated attempts are delayed more and more', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     for (let nth = 1; nth <= 5; nth += 1) {
@@ -107,7 +107,7 @@ describe('a change of the password', () => {
     assert.equal(api.app.mails.sent.filter(({ subject }) => /changed/.test(subject)).length, 0);
   });
 
-  it('gives no more guesses to who renames the user in between', async (t) => {
+  it('renaming the user does not give more guesses at the current password', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     const statuses: number[] = [];
@@ -120,7 +120,7 @@ describe('a change of the password', () => {
     assert.deepEqual(statuses, [422, 422, 422, 422, 422, 429]);
   });
 
-  it('is open to the owner at home, who signs in by e-mail, whoever guesses at the username meanwhile', async (t) => {
+  it('an owner at a known address can change the password while others guess at the username', async (t) => {
     const api = await mustServeApi(t, { SECURITY_TRUST_PROXY_HEADERS: 'true' });
     const user = await mustRegister(api, 'ada_lovelace');
     const home = { 'x-forwarded-for': '198.51.100.7' };
@@ -144,7 +144,7 @@ describe('a change of the password', () => {
     assert.equal((await change(ada)).status, 200);
   });
 
-  it("is not told to an address that was never verified, which may be a stranger's", async (t) => {
+  it('an address that was never verified gets no notice of a password change', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     await api.app.mails.mustReceive(ada.user.email, /Confirm/);
@@ -155,7 +155,7 @@ describe('a change of the password', () => {
     assert.equal(api.app.mails.sent.length, 2);
   });
 
-  it('is refused for a new password that is easily guessed', async (t) => {
+  it('an easily guessed new password is rejected', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     for (const bad of ['short', 'trustno1', 'Ada_Lovelace1', 'x'.repeat(129)]) {
@@ -165,12 +165,12 @@ describe('a change of the password', () => {
     }
   });
 
-  it('needs somebody who has signed in', async (t) => {
+  it('a password change needs a signed-in user', async (t) => {
     const api = await mustServeApi(t);
     assert.equal((await change(api)).status, 401);
   });
 
-  it('is made by one of two who know the current password at the same instant', async (t) => {
+  it('of two concurrent password changes with the current password, one succeeds', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     const passwords = ['nine blue whales', 'ten green bottles'];
@@ -180,7 +180,7 @@ describe('a change of the password', () => {
     assert.equal((await logIn(api, 'ada_lovelace', winner)).status, 200);
   });
 
-  it('makes a reset token that was mailed before useless', async (t) => {
+  it('a password change invalidates mailed reset tokens', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     await api.post('/api/v1/auth/password-reset', { email: ada.user.email });

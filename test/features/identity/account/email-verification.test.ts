@@ -26,7 +26,7 @@ const move = (user: SignedIn, email: string) =>
   user.patch(`/api/v1/users/${user.user.id}`, { email, current_password: testPassword });
 
 describe('an e-mail address', () => {
-  it('is verified with the token that was mailed to it after registering', async (t) => {
+  it('an address is verified with the token that was mailed to it after the registration', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     const before = await ada.get('/api/v1/users/me');
@@ -39,7 +39,7 @@ describe('an e-mail address', () => {
     assert.equal(api.app.log.of('auth.email.verified').length, 1);
   });
 
-  it('that was changed is verified anew, and the former one is told', async (t) => {
+  it('a changed address must be verified, and the previous one gets a notice', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     await confirm(api, await mustReceiveToken(api, ada.user.email, subject));
@@ -52,7 +52,7 @@ describe('an e-mail address', () => {
     assert.equal((await ada.get('/api/v1/users/me')).body.email_verified, true);
   });
 
-  it('is told nothing when only the username changes', async (t) => {
+  it('a change of only the username sends no mail', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     await api.app.mails.mustReceive(ada.user.email, subject);
@@ -64,7 +64,7 @@ describe('an e-mail address', () => {
 });
 
 describe('a token for an e-mail address', () => {
-  it('is refused when the user has another address by now, and stays so when the former one comes back', async (t) => {
+  it('a token is rejected after a change of the address, even after changing back', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     const token = await mustReceiveToken(api, ada.user.email, subject);
@@ -78,7 +78,7 @@ describe('a token for an e-mail address', () => {
     assert.equal((await confirm(api, token)).status, 422);
   });
 
-  it('is good once, also when it is used ten times at the same instant', async (t) => {
+  it('a verification token works once, even if it is used ten times concurrently', async (t) => {
     const api = await mustServeApi(t);
     const { email } = await mustRegister(api, 'ada_lovelace');
     const token = await mustReceiveToken(api, email, subject);
@@ -87,7 +87,7 @@ describe('a token for an e-mail address', () => {
     assert.equal(answers.filter(({ status }) => status === 422).length, 9);
   });
 
-  it('is useless after a day', async (t) => {
+  it('a verification token expires after a day', async (t) => {
     const api = await mustServeApi(t);
     const { email } = await mustRegister(api, 'ada_lovelace');
     const token = await mustReceiveToken(api, email, subject);
@@ -99,7 +99,7 @@ describe('a token for an e-mail address', () => {
     assert.deepEqual(pointersOf(await confirm(api, token)), ['/token']);
   });
 
-  it('sets no password', async (t) => {
+  it('a verification token cannot set a password', async (t) => {
     const api = await mustServeApi(t);
     const user = await mustRegister(api, 'ada_lovelace');
     const token = await mustReceiveToken(api, user.email, subject);
@@ -110,7 +110,7 @@ describe('a token for an e-mail address', () => {
 });
 
 describe('a request for the verification mail', () => {
-  it('mails another token, three an hour with the first', async (t) => {
+  it('a request mails another token, at most three per hour including the first', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     const first = await mustReceiveToken(api, ada.user.email, subject);
@@ -122,7 +122,7 @@ describe('a request for the verification mail', () => {
     assert.deepEqual(pointersOf(await confirm(api, first)), ['/token'], 'with one the others have ended');
   });
 
-  it('mails an address three an hour, whoever has it meanwhile', async (t) => {
+  it('an address gets at most three mails per hour, whichever users have it meanwhile', async (t) => {
     const api = await mustServeApi(t);
     const address = 'victim@example.org';
     const requests = () => api.app.log.of('auth.email.verification_requested').length;
@@ -145,7 +145,7 @@ describe('a request for the verification mail', () => {
     );
   });
 
-  it('mails nothing when the address is verified', async (t) => {
+  it('a request for a verified address sends no mail', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     await confirm(api, await mustReceiveToken(api, ada.user.email, subject));
@@ -154,14 +154,14 @@ describe('a request for the verification mail', () => {
     assert.equal(rows.length, 1);
   });
 
-  it('needs somebody who has signed in', async (t) => {
+  it('a request for the verification mail needs a signed-in user', async (t) => {
     const api = await mustServeApi(t);
     assert.equal((await api.post('/api/v1/auth/email-verification', undefined)).status, 401);
   });
 });
 
 describe('where no mail can be sent', () => {
-  it('users register all the same, and a request for a mail says so', async (t) => {
+  it('without mail, users can register, and a request for a mail is 503', async (t) => {
     const app = await mustStartApp(t, { databaseUrl: await mustCreateDatabase(t), mailer: null });
     const api = { ...createApiClient(app.url), app };
     const ada = await mustSignIn(api, 'ada_lovelace');
@@ -171,7 +171,7 @@ describe('where no mail can be sent', () => {
     assert.equal(refused.body.code, 'mail_disabled');
   });
 
-  it('a mail that a server refuses hinders no registration, and its failure is in the log', async (t) => {
+  it('a mail that the server rejects does not prevent a registration, and its failure is logged', async (t) => {
     const mailer = {
       send: () => Promise.reject(Object.assign(new Error('no route'), { code: 'EHOSTUNREACH' })),
       close: async () => {},

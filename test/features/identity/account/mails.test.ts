@@ -10,14 +10,14 @@ const withoutPages = createMails({ ...site, publicUrl: '' });
 const { token } = createOneTimeToken();
 
 describe('a mail with a token', () => {
-  it('links to the page for its purpose, with the token where it reaches no server', () => {
+  it('a token mail links to the page for its purpose, with the token in the fragment', () => {
     const reset = withPages.token('password_reset', ada, token);
     assert.ok(reset.text.includes(`\nhttps://app.example.com/account/reset-password#token=${token}\n`));
     const verification = withPages.token('email_verification', ada, token);
     assert.ok(verification.text.includes(`\nhttps://app.example.com/account/verify-email#token=${token}\n`));
   });
 
-  it('names the token and the call that takes it where there are no pages', () => {
+  it('without a public URL, a token mail contains the token and the API call', () => {
     const reset = withoutPages.token('password_reset', ada, token);
     assert.ok(reset.text.includes(`\n${token}\n`));
     assert.match(reset.text, /POST \/api\/v1\/auth\/password-reset\/confirm/);
@@ -26,7 +26,7 @@ describe('a mail with a token', () => {
     assert.ok(!`${reset.text}${verification.text}`.includes('http'));
   });
 
-  it('says how long it is good for, and what to do if one did not ask for it', () => {
+  it('a token mail states its lifetime and what to do if the user did not request it', () => {
     assert.match(
       withPages.token('password_reset', ada, token).text,
       /valid for an hour[\s\S]*If you did not request this, do nothing/,
@@ -34,14 +34,14 @@ describe('a mail with a token', () => {
     assert.match(withPages.token('email_verification', ada, token).text, /valid for a day[\s\S]*do nothing/);
   });
 
-  it('goes to the address of the user, with the service in the subject', () => {
+  it('a token mail goes to the address of the user, with the service in the subject', () => {
     const { to, subject } = withPages.token('password_reset', ada, token);
     assert.deepEqual([to, subject], ['ada@example.org', 'Strata: Set a new password']);
   });
 });
 
 describe('a notice', () => {
-  it('of a new password says how to get the account back', () => {
+  it('a notice of a new password explains how to recover the account', () => {
     assert.equal(withPages.passwordChanged(ada).to, ada.email);
     assert.match(
       withPages.passwordChanged(ada).text,
@@ -50,7 +50,7 @@ describe('a notice', () => {
     assert.match(withoutPages.passwordChanged(ada).text, /POST \/api\/v1\/auth\/password-reset\./);
   });
 
-  it('of a reset says what has ended with the old password, of which the mail with the token warns', () => {
+  it('a notice of a reset lists what was revoked, and the token mail warns of it', () => {
     const { to, text } = withPages.passwordReset(ada);
     assert.equal(to, ada.email);
     assert.match(text, /signed out everywhere, and all API keys[\s\S]*set a new password now: https:/);
@@ -58,7 +58,7 @@ describe('a notice', () => {
     assert.doesNotMatch(withPages.token('email_verification', ada, token).text, /API keys/);
   });
 
-  it('of a new address goes to the former one, and does not give the new one away', () => {
+  it('a notice of a new address goes to the previous one and masks the new one', () => {
     const { to, text } = withPages.emailChanged({ ...ada, email: 'countess@example.net' }, ada.email);
     assert.equal(to, ada.email);
     assert.match(text, /c\*\*\*@example\.net/);

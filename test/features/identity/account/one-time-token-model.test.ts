@@ -1,6 +1,6 @@
 /**
  * Mailed tokens of both kinds against a model, in any order of requests, changes of the address, changes of the password
- * and uses: a token opens something exactly while the model says so, and what has ended stays so.
+ * and uses: a token is valid exactly while the model says so, and an ended token stays ended.
  */
 
 import assert from 'node:assert/strict';
@@ -50,7 +50,7 @@ interface ModelToken {
   isLive: boolean;
 }
 
-it('a mailed token is good until it or its state is used up, and never again', async (t) => {
+it('a mailed token is valid until it is used or its state changes, and never again', async (t) => {
   const { auth, database, mustAddUser } = await mustCreateAuth(t, { now: Date.now });
   const { sql } = database;
   const log = captureLog().log;

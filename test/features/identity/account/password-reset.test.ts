@@ -40,7 +40,7 @@ async function mustAsk(api: TestApi, email: string, headers?: Record<string, str
 }
 
 describe('a password reset', () => {
-  it('sets a new password with a mailed token, ends all sessions and verifies the address', async (t) => {
+  it('a password reset sets a new password with a mailed token, ends all sessions and verifies the address', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     const grace = await mustSignIn(api, 'grace_hopper');
@@ -56,7 +56,7 @@ describe('a password reset', () => {
     assert.equal(api.app.log.of('auth.password.reset').length, 1);
   });
 
-  it('ends all API keys of the user at once, and tells the user', async (t) => {
+  it('a password reset revokes all API keys of the user immediately and notifies the user', async (t) => {
     const api = await mustServeApi(t);
     const [ada, grace] = [await mustSignIn(api, 'ada_lovelace'), await mustSignIn(api, 'grace_hopper')];
     const ofAda = api.withHeaders({ 'x-api-key': await mustMakeKey(ada, ['users:read']) });
@@ -73,14 +73,14 @@ describe('a password reset', () => {
     assert.deepEqual([line?.user_id, line?.count], [ada.user.id, 1]);
   });
 
-  it('finds the account whatever the case of the address, and writes to the address it has', async (t) => {
+  it('a reset request finds the account by its address in any case, and mails to the stored address', async (t) => {
     const api = await mustServeApi(t);
     const { email } = await mustRegister(api, 'ada_lovelace');
     await ask(api, email.toUpperCase());
     await api.app.mails.mustReceive(email, subject);
   });
 
-  it('refuses a new password that is easily guessed, and leaves the token good', async (t) => {
+  it('an easily guessed new password is rejected, and the token stays valid', async (t) => {
     const api = await mustServeApi(t);
     const { email } = await mustRegister(api, 'ada_lovelace');
     const token = await mustAsk(api, email);
@@ -90,7 +90,7 @@ describe('a password reset', () => {
     assert.equal((await confirm(api, token)).status, 204);
   });
 
-  it('lets the owner in from an address that is new, whoever guesses meanwhile', async (t) => {
+  it('after a reset, the owner can sign in from a new address while others guess', async (t) => {
     const api = await mustServeApi(t, behindProxy);
     const { email } = await mustRegister(api, 'ada_lovelace');
     for (const login of ['ada_lovelace', email]) await logIn(api, login, 'a wrong guess', from('10.1.0.1'));
@@ -104,7 +104,7 @@ describe('a password reset', () => {
     assert.equal((await logIn(api, email, newPassword, road)).status, 200);
   });
 
-  it('leaves no session to a login with the old password at the same instant', async (t) => {
+  it('a concurrent login with the old password keeps no session after a reset', async (t) => {
     const api = await mustServeApi(t, behindProxy);
     for (let round = 0; round < 5; round += 1) {
       const user = await mustRegister(api, `ada_${round}`);
@@ -122,7 +122,7 @@ describe('a password reset', () => {
 });
 
 describe('a request for a password reset', () => {
-  it('is answered alike for an address that nobody has, and mails nothing', async (t) => {
+  it('a reset request for an unknown address gets the same response and sends no mail', async (t) => {
     const api = await mustServeApi(t);
     const { email } = await mustRegister(api, 'ada_lovelace');
     const known = await ask(api, email);
@@ -138,7 +138,7 @@ describe('a request for a password reset', () => {
     );
   });
 
-  it('is answered without waiting for the account to be found', async (t) => {
+  it('a reset request is answered before the account is looked up', async (t) => {
     const api = await mustServeApi(t);
     const { email } = await mustRegister(api, 'ada_lovelace');
     await api.app.mails.mustReceive(email);
@@ -150,7 +150,7 @@ describe('a request for a password reset', () => {
     await api.app.mails.mustReceive(email, subject);
   });
 
-  it('mails an account three times an hour at most, and says nothing of it', async (t) => {
+  it('an account gets at most three reset mails per hour, and the response does not reveal it', async (t) => {
     const api = await mustServeApi(t, behindProxy);
     const { email } = await mustRegister(api, 'ada_lovelace');
     const answers = await Promise.all(
@@ -168,7 +168,7 @@ describe('a request for a password reset', () => {
     assert.equal(await mailed(7), 4);
   });
 
-  it('is limited by address', async (t) => {
+  it('reset requests are limited by address', async (t) => {
     const api = await mustServeApi(t, behindProxy);
     for (let nth = 1; nth <= 5; nth += 1) {
       assert.equal((await ask(api, `nobody${nth}@example.org`, from(`2001:db8::${nth}`))).status, 202);
@@ -177,7 +177,7 @@ describe('a request for a password reset', () => {
     assert.equal((await ask(api, 'nobody@example.org', from('2001:db8:0:1::1'))).status, 202);
   });
 
-  it('is refused where no mail can be sent, and where there is no database', async (t) => {
+  it('a reset request is rejected without mail and without a database', async (t) => {
     const silent = await mustStartApp(t, { databaseUrl: await mustCreateDatabase(t), mailer: null });
     const refused = await createApiClient(silent.api).post('/auth/password-reset', {
       email: 'ada@example.org',
@@ -191,7 +191,7 @@ describe('a request for a password reset', () => {
 });
 
 describe('a token for a password reset', () => {
-  it('is good once, also when it is used ten times at the same instant', async (t) => {
+  it('a reset token works once, even if it is used ten times concurrently', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustRegister(api, 'ada_lovelace');
     const token = await mustAsk(api, ada.email);
@@ -205,7 +205,7 @@ describe('a token for a password reset', () => {
     assert.deepEqual(pointersOf(await confirm(api, token)), ['/token']);
   });
 
-  it('is useless when another one of the user was used', async (t) => {
+  it('a reset token is invalid after another one of the user was used', async (t) => {
     const api = await mustServeApi(t);
     const { email } = await mustRegister(api, 'ada_lovelace');
     const [first, second] = [await mustAsk(api, email), await mustAsk(api, email)];
@@ -213,7 +213,7 @@ describe('a token for a password reset', () => {
     assert.deepEqual(pointersOf(await confirm(api, first)), ['/token']);
   });
 
-  it('is useless after an hour', async (t) => {
+  it('a reset token expires after an hour', async (t) => {
     const api = await mustServeApi(t);
     const { email } = await mustRegister(api, 'ada_lovelace');
     const token = await mustAsk(api, email);
@@ -224,7 +224,7 @@ describe('a token for a password reset', () => {
     assert.deepEqual(pointersOf(await confirm(api, token)), ['/token']);
   });
 
-  it('is useless when the user has another address by now', async (t) => {
+  it('a reset token is invalid after a change of the address', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada_lovelace');
     const token = await mustAsk(api, ada.user.email);
@@ -234,7 +234,7 @@ describe('a token for a password reset', () => {
     await mustLogIn(api, ada.user);
   });
 
-  it('of another purpose, or that never was one, is refused in the same words', async (t) => {
+  it('a token of another purpose and a made-up token are rejected with the same message', async (t) => {
     const api = await mustServeApi(t);
     const { email } = await mustRegister(api, 'ada_lovelace');
     const verification = await mustReceiveToken(api, email, /Confirm/);
@@ -261,7 +261,7 @@ describe('tokens that have expired', async () => {
   const database = mustConnect({ after }, { url: await mustCreateDatabase({ after }) });
   const { sql } = database;
 
-  it('are deleted in batches, and those that are good stay', async () => {
+  it('expired tokens are deleted in batches, and valid ones are kept', async () => {
     await sql`insert into users (username, email, password_hash) values ('ada', 'ada@example.org', '-')`;
     await sql`
       insert into one_time_tokens (token_hash, user_id, purpose, email, created_at, expires_at)

@@ -23,7 +23,7 @@ async function mustPrepare(t: TestContext) {
 }
 
 describe('making an API key', () => {
-  it('answers with the key, how it is shown from then on, and when it ends', async (t) => {
+  it('creating an API key returns the key, its public data and its expiry', async (t) => {
     const { api, user, make } = await mustPrepare(t);
     const { body, headers } = await make({ scopes: ['users:read', 'tasks:write'], expires_in_days: 30 });
     const { id, key, created_at, expires_at, ...rest } = body;
@@ -41,7 +41,7 @@ describe('making an API key', () => {
     assert.deepEqual([line?.user_id, line?.key_id, line?.prefix], [user.id, id, key.slice(0, 8)]);
   });
 
-  it('gives it 90 days, unless another time is asked for', async (t) => {
+  it('an API key is valid for 90 days unless another lifetime is requested', async (t) => {
     const { make } = await mustPrepare(t);
     const { created_at, expires_at } = (await make()).body;
     assert.equal(Date.parse(expires_at) - Date.parse(created_at), 90 * 86_400_000);
@@ -49,16 +49,16 @@ describe('making an API key', () => {
 
   for (const [what, more, pointer] of [
     ['no scope', { scopes: [] }, '/scopes'],
-    ['a scope that there is not', { scopes: ['tasks:shred'] }, '/scopes/0'],
+    ['an unknown scope', { scopes: ['tasks:shred'] }, '/scopes/0'],
     ['a scope twice', { scopes: ['tasks:write', 'tasks:write'] }, '/scopes'],
     ['no name', { name: '' }, '/name'],
     ['a name that is too long', { name: 'x'.repeat(101) }, '/name'],
-    ['no time', { expires_in_days: 0 }, '/expires_in_days'],
-    ['more than a year', { expires_in_days: 366 }, '/expires_in_days'],
-    ['half a day', { expires_in_days: 0.5 }, '/expires_in_days'],
-    ['a field that there is not', { role: 'admin' }, '/role'],
+    ['a lifetime of zero days', { expires_in_days: 0 }, '/expires_in_days'],
+    ['a lifetime of more than a year', { expires_in_days: 366 }, '/expires_in_days'],
+    ['a lifetime of half a day', { expires_in_days: 0.5 }, '/expires_in_days'],
+    ['an unknown field', { role: 'admin' }, '/role'],
   ] as const) {
-    it(`is 422 with ${what}`, async (t) => {
+    it(`creating an API key with ${what} is 422`, async (t) => {
       const { api, headers } = await mustPrepare(t);
       const answer = await api.post(keys, { name: 'Import', scopes: ['tasks:write'], ...more }, headers);
       assert.equal(answer.status, 422);
@@ -66,7 +66,7 @@ describe('making an API key', () => {
     });
   }
 
-  it('is 409 for the 21st in force, however many are asked for at once', async (t) => {
+  it('the 21st valid API key is 409, even with concurrent requests', async (t) => {
     const { api, headers, make } = await mustPrepare(t);
     const body = { name: 'Import', scopes: ['tasks:write'] };
     const answers = await Promise.all(Array.from({ length: 25 }, () => api.post(keys, body, headers)));
@@ -85,7 +85,7 @@ describe('making an API key', () => {
 });
 
 describe('a session that has ended', () => {
-  it('makes no key, also where it is not known yet that it has ended', async (t) => {
+  it('an ended session creates no API key, even in a process that has cached the session', async (t) => {
     const databaseUrl = await mustCreateDatabase(t);
     const [app, other] = [await mustStartApp(t, { databaseUrl }), await mustStartApp(t, { databaseUrl })];
     const api = createApiClient(app.url);
@@ -104,7 +104,7 @@ describe('a session that has ended', () => {
 });
 
 describe('the list of API keys', () => {
-  it('has the keys of the caller, the newest first, and none of them itself', async (t) => {
+  it('the list has the keys of the caller, newest first, without the keys themselves', async (t) => {
     const { api, headers, make } = await mustPrepare(t);
     const [first, second] = [(await make({ name: 'First' })).body, (await make({ name: 'Second' })).body];
     const other = await mustSignIn(api, 'emmy');
@@ -119,7 +119,7 @@ describe('the list of API keys', () => {
 });
 
 describe('revoking an API key', () => {
-  it('ends it at once where it is done, and the log says so', async (t) => {
+  it('a revoked key is rejected immediately by the process that revoked it, and the revocation is logged', async (t) => {
     const { api, user, headers, make } = await mustPrepare(t);
     const { id, key } = (await make({ scopes: ['users:read'] })).body;
     const shown = { 'x-api-key': key };
@@ -131,7 +131,7 @@ describe('revoking an API key', () => {
     assert.deepEqual([line?.user_id, line?.key_id], [user.id, id]);
   });
 
-  it("is 404 for one that is gone, and for another user's", async (t) => {
+  it('revoking a deleted key or a key of another user is 404', async (t) => {
     const { api, headers, make } = await mustPrepare(t);
     const { id } = (await make()).body;
     const other = await mustSignIn(api, 'emmy');
@@ -142,7 +142,7 @@ describe('revoking an API key', () => {
 });
 
 describe('a program with an API key', () => {
-  it('writes in the name of its user what its scopes allow, and nothing else', async (t) => {
+  it('a program with a key writes for its user only what its scopes allow', async (t) => {
     const { api, user, make } = await mustPrepare(t);
     const shown = { 'x-api-key': (await make({ scopes: ['tasks:write'] })).body.key };
     const asked = await api.post(`/api/v1/users/${user.id}/welcome`, undefined, shown);
@@ -154,7 +154,7 @@ describe('a program with an API key', () => {
     assert.match(me.body.detail, /users:read/);
   });
 
-  it('changes the account and sees it in the answer, with the scope to write it alone', async (t) => {
+  it('a program with only users:write changes the account and sees it in the response', async (t) => {
     const { api, user, make } = await mustPrepare(t);
     const shown = { 'x-api-key': (await make({ scopes: ['users:write'] })).body.key };
     const answer = await api.patch(`/api/v1/users/${user.id}`, { username: 'countess' }, shown);
@@ -162,7 +162,7 @@ describe('a program with an API key', () => {
     assert.equal((await api.get('/api/v1/users/me', shown)).status, 403);
   });
 
-  it('can do nothing about API keys', async (t) => {
+  it('a program with a key cannot manage API keys', async (t) => {
     const { api, make } = await mustPrepare(t);
     const { id, key } = (await make({ scopes: ['users:read', 'users:write', 'tasks:write'] })).body;
     const shown = { 'x-api-key': key };
@@ -172,7 +172,7 @@ describe('a program with an API key', () => {
     assert.equal((await api.delete(`${keys}/${id}`, shown)).status, 403);
   });
 
-  it('does not become an admin with its user', async (t) => {
+  it('a program with a key does not become an admin with its user', async (t) => {
     const { api, user, headers, make } = await mustPrepare(t);
     await api.app.database.sql`update users set role = 'admin' where id = ${user.id}`;
     const shown = { 'x-api-key': (await make({ scopes: ['users:read'] })).body.key };
@@ -181,14 +181,14 @@ describe('a program with an API key', () => {
     assert.equal((await api.get(keys, headers)).status, 200);
   });
 
-  it('is refused with its key as a bearer token, and with a key that is mistyped', async (t) => {
+  it('a key sent as a bearer token and a mistyped key are rejected', async (t) => {
     const { api, make } = await mustPrepare(t);
     const { key } = (await make()).body;
     assert.equal((await api.get('/api/v1/users/me', { authorization: `Bearer ${key}` })).status, 401);
     assert.equal((await api.get('/api/v1/users/me', { 'x-api-key': `${key.slice(0, -1)}!` })).status, 401);
   });
 
-  it('loses its key with its user', async (t) => {
+  it('the keys of a deleted user are rejected', async (t) => {
     const { api, user, make } = await mustPrepare(t);
     await make();
     await api.app.database.sql`delete from users where id = ${user.id}`;
@@ -197,7 +197,7 @@ describe('a program with an API key', () => {
   });
 });
 
-it('a route for programs takes an API key in the header that the settings name, and no access token', async (t) => {
+it('a route for programs accepts an API key in the configured header, and no access token', async (t) => {
   const route = testRoute('GET', '/api-protected', ({ ctx }) => ok({ user: callerOf(ctx).username }), {
     auth: 'apiKey',
     responses: { 200: { description: 'Who asks.', schema: z.object({ user: z.string() }) } },

@@ -35,7 +35,7 @@ async function mustPrepare(t: TestContext, role: 'user' | 'admin' = 'user') {
   return { sql, userId, apiKeys, loadApiKey, make, captured };
 }
 
-test('a key stands for its user, with its own scopes', async (t) => {
+test('a key identifies its user, with its own scopes', async (t) => {
   const { userId, loadApiKey, make } = await mustPrepare(t);
   const { id, key } = await make(['users:read', 'tasks:write']);
   assert.deepEqual(await loadApiKey(key), {
@@ -53,7 +53,7 @@ test('the key of an admin acts as a plain user', async (t) => {
   assert.equal((await loadApiKey((await make()).key))?.role, 'user');
 });
 
-test('what is no key by its form or its checksum is known as that without the database', async (t) => {
+test('a text with the wrong form or checksum is rejected without a query', async (t) => {
   const { loadApiKey, make } = await mustPrepare(t);
   const { key } = await make();
   const unreachable = createLoadApiKey({
@@ -67,7 +67,7 @@ test('what is no key by its form or its checksum is known as that without the da
   assert.equal(await loadApiKey(mistyped), undefined);
 });
 
-test('a key that nobody made, one that has ended and one that was revoked stand for nobody', async (t) => {
+test('unknown, expired and revoked keys identify no user', async (t) => {
   const { sql, userId, apiKeys, loadApiKey, make } = await mustPrepare(t);
   assert.equal(await loadApiKey(createApiKey().text), undefined);
   const ended = await make();
@@ -80,14 +80,14 @@ test('a key that nobody made, one that has ended and one that was revoked stand 
   assert.equal(await loadApiKey(revoked.key), undefined);
 });
 
-test('a scope that the program no longer knows allows nothing', async (t) => {
+test('a scope that the program no longer declares allows nothing', async (t) => {
   const { sql, loadApiKey, make } = await mustPrepare(t);
   const { id, key } = await make();
   await sql`update api_keys set scopes = array['tasks:write', 'tasks:shred'] where id = ${id}`;
   assert.deepEqual((await loadApiKey(key))?.scopes, new Set(['tasks:write']));
 });
 
-test('a use goes on record at most once a minute', async (t) => {
+test('the last use is recorded at most once per minute', async (t) => {
   const { sql, userId, apiKeys, loadApiKey, make } = await mustPrepare(t);
   const { id, key, last_used_at } = await make();
   assert.equal(last_used_at, null);
@@ -105,7 +105,7 @@ test('a use goes on record at most once a minute', async (t) => {
   await eventually('the next use is on record', recorded(first - 1));
 });
 
-test('a use that cannot go on record keeps nobody out, and the log says so', async (t) => {
+test('a use that cannot be recorded does not reject the request and is logged', async (t) => {
   const { sql, loadApiKey, make, captured } = await mustPrepare(t);
   const { key, id } = await make();
   await sql`alter table api_keys add constraint never_used check (last_used_at is null)`;
@@ -113,7 +113,7 @@ test('a use that cannot go on record keeps nobody out, and the log says so', asy
   await eventually('the log has it', () => captured.of('auth.api_key.use_unrecorded').length === 1);
 });
 
-test('keys that ended over 30 days ago are deleted in batches, and no others', async (t) => {
+test('keys that expired more than 30 days ago are deleted in batches, and no others', async (t) => {
   const { sql, userId, apiKeys, make } = await mustPrepare(t);
   const keys = [await make(), await make(), await make(), await make()];
   for (const [at, days] of [

@@ -15,7 +15,7 @@ const url = await mustCreateDatabase({ after });
 const start = Date.parse('2026-01-01T00:00:00Z');
 let accounts = 0;
 
-/** The attempts at one account that no other test uses, and a clock that stands until it is moved. */
+/** Attempts at an account that no other test uses, with a clock that the test moves. */
 function mustPrepare(t: TestContext) {
   const captured = captureLog();
   const database = mustConnect(t, { url });
@@ -71,23 +71,23 @@ async function secondsToWait(admission: Promise<void>): Promise<number> {
 const home = '192.0.2.1';
 const cafe = '198.51.100.7';
 
-/** An address that nobody else has. */
+/** Returns an address that no other test uses. */
 const stranger = (n: number) => `10.0.${Math.floor(n / 250)}.${n % 250}`;
 
 describe('guesses from one address', () => {
-  it('are free five times, and then wait twice as long each, to a quarter of an hour', async (t) => {
+  it('an address has five immediate guesses, then waits that double up to a quarter of an hour', async (t) => {
     const { tries, wait } = mustPrepare(t);
     for (let nth = 1; nth <= 5; nth += 1) assert.equal(await tries(cafe), 0);
     for (const seconds of [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]) {
       assert.equal(await tries(cafe), seconds);
       wait(seconds - 0.5);
-      assert.equal(await tries(cafe), 1, 'half a second is told as a whole one');
+      assert.equal(await tries(cafe), 1, 'half a second is rounded up to a whole one');
       wait(0.5);
       assert.equal(await tries(cafe), 0);
     }
   });
 
-  it('come to at most 109 on the first day', async (t) => {
+  it('one address has at most 109 guesses on the first day', async (t) => {
     const { tries, wait } = mustPrepare(t);
     let permits = 0;
     for (let left = 86_400; left >= 0; ) {
@@ -99,7 +99,7 @@ describe('guesses from one address', () => {
     assert.equal(permits, 109);
   });
 
-  it('are counted for the login in whatever case, and for every address of an IPv6 network', async (t) => {
+  it('guesses are counted per login in any case, and per IPv6 network', async (t) => {
     const { tries, account } = mustPrepare(t);
     for (let nth = 1; nth <= 5; nth += 1) {
       assert.equal(await tries(`2001:db8:1:2::${nth}`, nth % 2 === 0 ? account.toUpperCase() : account), 0);
@@ -108,7 +108,7 @@ describe('guesses from one address', () => {
     assert.equal(await tries('2001:db8:1:3::1'), 0);
   });
 
-  it('have each account and each address counted apart', async (t) => {
+  it('each account and each address has its own count', async (t) => {
     const { tries } = mustPrepare(t);
     for (let nth = 1; nth <= 6; nth += 1) await tries(cafe);
     assert.equal(await tries(cafe), 1);
@@ -116,7 +116,7 @@ describe('guesses from one address', () => {
     assert.equal(await tries(cafe, `${accounts}-nobody`), 0);
   });
 
-  it('are forgotten when one succeeds, and after a day of quiet', async (t) => {
+  it('guesses are forgotten after a success and after a day without attempts', async (t) => {
     const { tries, succeeds, wait } = mustPrepare(t);
     for (let nth = 1; nth <= 5; nth += 1) await tries(cafe);
     await succeeds(cafe);
@@ -127,14 +127,14 @@ describe('guesses from one address', () => {
     assert.equal(await tries(cafe), 1);
   });
 
-  it('that are refused make the wait no longer', async (t) => {
+  it('rejected guesses do not extend the wait', async (t) => {
     const { tries, wait } = mustPrepare(t);
     for (let nth = 1; nth <= 30; nth += 1) await tries(cafe);
     wait(1);
     assert.equal(await tries(cafe), 0);
   });
 
-  it('pass five at a time when fifty come in parallel to two processes', async (t) => {
+  it('five of fifty parallel guesses at two processes are admitted', async (t) => {
     const { account } = mustPrepare(t);
     const processes = [1, 2].map(() =>
       createAttempts({
@@ -152,8 +152,8 @@ describe('guesses from one address', () => {
   });
 });
 
-describe('guesses by somebody who is signed in', () => {
-  it('are counted for the user, whom no typed login names', async (t) => {
+describe('guesses by a signed-in user', () => {
+  it('guesses of a signed-in user are counted for the user, separately from every login', async (t) => {
     const { tries, triesSignedIn, user } = mustPrepare(t);
     for (let nth = 1; nth <= 5; nth += 1) {
       assert.equal(await tries(cafe, `user:${user.id}`), 0);
@@ -164,7 +164,7 @@ describe('guesses by somebody who is signed in', () => {
     assert.equal(await tries(cafe), 0);
   });
 
-  it('slow down nobody who signs in, and are not slowed down by those who try to', async (t) => {
+  it('guesses of a signed-in user and guesses at the login do not delay each other', async (t) => {
     const { tries, triesSignedIn } = mustPrepare(t);
     for (let n = 0; n < 31; n += 1) await tries(stranger(n));
     assert.equal(await tries(cafe), 1);
@@ -174,7 +174,7 @@ describe('guesses by somebody who is signed in', () => {
 });
 
 describe('an attempt for which no password was compared', () => {
-  it('costs its address no permit, also in the time of waiting', async (t) => {
+  it('an attempt without a comparison costs its address no permit, even during a wait', async (t) => {
     const { tries, isTurnedAway, wait } = mustPrepare(t);
     for (let nth = 1; nth <= 10; nth += 1) await isTurnedAway(cafe);
     for (let nth = 1; nth <= 5; nth += 1) assert.equal(await tries(cafe), 0);
@@ -185,7 +185,7 @@ describe('an attempt for which no password was compared', () => {
     assert.equal(await tries(cafe), 2);
   });
 
-  it('costs the strangers none, and from a known address gives them none', async (t) => {
+  it('an attempt without a comparison costs the strangers no permit, and from a known address returns none to them', async (t) => {
     const { tries, isTurnedAway, succeeds } = mustPrepare(t);
     for (let n = 0; n < 40; n += 1) await isTurnedAway(stranger(n));
     await succeeds(home);
@@ -195,7 +195,7 @@ describe('an attempt for which no password was compared', () => {
     assert.equal(await tries(cafe), 1);
   });
 
-  it('is none that ends in another way: such a one is counted', async (t) => {
+  it('an attempt that fails in another way is counted', async (t) => {
     const { attempts, account, tries } = mustPrepare(t);
     const wrong = () =>
       attempts.underPermit({ login: account, address: cafe }, () =>
@@ -207,7 +207,7 @@ describe('an attempt for which no password was compared', () => {
 });
 
 describe('guesses from many addresses', () => {
-  it('are free thirty times, and then wait twice as long each, to a minute', async (t) => {
+  it('all strangers together have thirty immediate guesses, then waits that double up to a minute', async (t) => {
     const { tries, wait } = mustPrepare(t);
     let addresses = 0;
     const next = () => {
@@ -222,13 +222,13 @@ describe('guesses from many addresses', () => {
     }
   });
 
-  it('pass thirty at a time when fifty come in parallel', async (t) => {
+  it('thirty of fifty parallel guesses from many addresses are admitted', async (t) => {
     const { tries } = mustPrepare(t);
     const waits = await Promise.all(Array.from({ length: 50 }, (_, n) => tries(stranger(n))));
     assert.equal(waits.filter((seconds) => seconds === 0).length, 30);
   });
 
-  it('do not keep the owner out of an address that is known, and only slow down one that is not', async (t) => {
+  it('guesses of strangers do not delay a known address, and only delay an unknown one', async (t) => {
     const { tries, succeeds, wait } = mustPrepare(t);
     assert.equal(await tries(home), 0);
     await succeeds(home);
@@ -244,7 +244,7 @@ describe('guesses from many addresses', () => {
     assert.equal(await tries(cafe), 0);
   });
 
-  it('keep the owner out under no name, once the password was right under any', async (t) => {
+  it('after a correct password, the owner is not delayed under any of the names', async (t) => {
     const { succeeds, attempts, user } = mustPrepare(t);
     const accountsOfUser = [{ login: user.email }, { usernameOf: user.id }, { userId: user.id }];
     const triesAll = (address: string) =>
@@ -257,13 +257,13 @@ describe('guesses from many addresses', () => {
     assert.deepEqual(await triesAll(home), [0, 0, 0]);
   });
 
-  it('do not lengthen the wait of an address that the common count refused', async (t) => {
+  it('a rejection by the common count does not extend the wait of an address', async (t) => {
     const { tries } = mustPrepare(t);
     for (let n = 0; n < 30; n += 1) await tries(stranger(n));
     for (let nth = 1; nth <= 10; nth += 1) assert.equal(await tries(cafe), 1, 'the wait of the strangers');
   });
 
-  it('include those from an address that was known more than thirty days ago', async (t) => {
+  it('an address that was known more than thirty days ago counts as a stranger', async (t) => {
     const { tries, succeeds, wait } = mustPrepare(t);
     await succeeds(home);
     wait(30 * 86_400 - 1);
@@ -274,7 +274,7 @@ describe('guesses from many addresses', () => {
     assert.equal(await tries(home), 2);
   });
 
-  it('do not count successes, so that moving about costs nobody a wait', async (t) => {
+  it('successes are not counted, so changing addresses causes no wait', async (t) => {
     const { tries, succeeds } = mustPrepare(t);
     for (let n = 0; n < 60; n += 1) {
       assert.equal(await tries(stranger(n)), 0);
@@ -283,7 +283,7 @@ describe('guesses from many addresses', () => {
   });
 });
 
-it('a throttled attempt is told to the operator without naming the account', async (t) => {
+it('a throttled attempt is logged without naming the account', async (t) => {
   const { tries, captured, account } = mustPrepare(t);
   for (let nth = 1; nth <= 6; nth += 1) await tries(cafe);
   const [line, ...more] = captured.of('auth.login.throttled');
@@ -295,7 +295,7 @@ it('a throttled attempt is told to the operator without naming the account', asy
   assert.ok(!captured.text().toLowerCase().includes(account.toLowerCase()));
 });
 
-it('what says nothing any more is deleted, in batches, and nothing else is', async (t) => {
+it('expired rows are deleted in batches, and no others', async (t) => {
   const database = mustConnect(t, { url: await mustCreateDatabase(t) });
   const daysAgo = (days: number) =>
     createAttempts({
@@ -314,7 +314,7 @@ it('what says nothing any more is deleted, in batches, and nothing else is', asy
   assert.equal(left?.rows, 5, "today's with the strangers' and the three of the known one");
 });
 
-it('any course of attempts, successes and time goes as the two counts in one head would', async (t) => {
+it('any sequence of attempts, successes and pauses matches the model of the two counts', async (t) => {
   const database = mustConnect(t, { url });
   const addresses = [home, cafe, stranger(1), stranger(2)];
   const step = fc.oneof(
@@ -407,7 +407,7 @@ function modelOfCounts() {
   };
 }
 
-it('a clock that was ahead and is set back locks no account until it has caught up', async (t) => {
+it('a clock that was ahead and is set back does not lock an account', async (t) => {
   const { tries, wait } = mustPrepare(t);
   for (let attempt = 0; attempt < 12; attempt += 1) await tries('192.0.2.1');
   assert.ok((await tries('192.0.2.1')) > 0);

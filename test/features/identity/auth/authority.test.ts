@@ -27,24 +27,24 @@ async function mustAdmit(t: TestContext, role: Role) {
 }
 
 describe('the authority of a caller in a transaction', () => {
-  it('holds while the session is live and the role is the same', async (t) => {
+  it('authority is confirmed while the session is live and the role is unchanged', async (t) => {
     const { check } = await mustAdmit(t, 'admin');
     await check();
   });
 
-  it('is unauthenticated once the session is over', async (t) => {
+  it('authority is rejected with unauthenticated after the session has ended', async (t) => {
     const { sql, caller, check } = await mustAdmit(t, 'user');
     await sql`update sessions set ended_at = now(), end_reason = 'revoked' where id = ${caller.sessionId}`;
     await assert.rejects(check(), { code: 'unauthenticated' });
   });
 
-  it('is forbidden once an admin is no longer one', async (t) => {
+  it('authority is rejected with forbidden after an admin has lost the role', async (t) => {
     const { sql, caller, check } = await mustAdmit(t, 'admin');
     await sql`update users set role = 'user' where id = ${caller.userId}`;
     await assert.rejects(check(), { code: 'forbidden' });
   });
 
-  it('is enough for a user who has become an admin meanwhile', async (t) => {
+  it('authority is confirmed for a user who became an admin meanwhile', async (t) => {
     const { sql, caller, check } = await mustAdmit(t, 'user');
     await sql`update users set role = 'admin' where id = ${caller.userId}`;
     await check();
@@ -54,7 +54,7 @@ describe('the authority of a caller in a transaction', () => {
     ['the role is taken away', 'role'],
     ['the session is ended', 'session'],
   ] as const) {
-    it(`cannot change between the check and the commit: ${what} afterwards`, async (t) => {
+    it(`authority cannot change between the check and the commit: ${what} afterwards`, async (t) => {
       const { sql, caller, database, auth } = await mustAdmit(t, 'admin');
       const checked = createDeferred();
       const finish = createDeferred();

@@ -13,14 +13,14 @@ const ada = { username: 'ada', password: testPassword };
 const formType = { 'content-type': 'application/x-www-form-urlencoded' };
 const refusal = 'The login or the password is wrong: check both, or reset the password.';
 
-/** Asks something that only somebody who has signed in is told. */
+/** Sends a request that needs a signed-in user. */
 const sessionsWith = (
   api: { get: (path: string, headers?: Record<string, string>) => Promise<ApiResponse> },
   token: string,
 ) => api.get('/api/v1/auth/sessions', { authorization: `Bearer ${token}` });
 
 describe('signing in', () => {
-  it('gives an access token that is let in, and a refresh token, as RFC 6749 has them', async (t) => {
+  it('a login returns a valid access token and a refresh token in the form of RFC 6749', async (t) => {
     const api = await mustServeApi(t, { SECURITY_JWT_EXPIRY_MINUTES: '5' });
     await mustRegister(api, 'ada');
     const answer = await api.post(path, ada);
@@ -38,7 +38,7 @@ describe('signing in', () => {
     assert.equal((await sessionsWith(api, refresh_token)).status, 401, 'a refresh token is no access token');
   });
 
-  it('takes the username or the e-mail address, whatever the case of its letters', async (t) => {
+  it('a login accepts the username or the e-mail address in any case', async (t) => {
     const api = await mustServeApi(t);
     await mustRegister(api, 'ada');
     for (const username of ['ADA', 'ada@example.org', 'Ada@Example.ORG']) {
@@ -46,7 +46,7 @@ describe('signing in', () => {
     }
   });
 
-  it('takes the password form of OAuth 2 as the Authorize button of Swagger UI sends it', async (t) => {
+  it('a login accepts the password form of OAuth 2 as the Authorize button of Swagger UI sends it', async (t) => {
     const api = await mustServeApi(t);
     await mustRegister(api, 'ada');
     const form = new URLSearchParams({
@@ -59,19 +59,19 @@ describe('signing in', () => {
     const answer = await api.post(path, form.toString(), { ...formType, authorization: 'Basic Og==' });
     assert.equal(answer.status, 200, answer.text);
     assert.equal(answer.body.token_type, 'Bearer');
-    assert.equal(answer.body.scope, scopes.join(' '), 'says what was granted, not what was asked');
+    assert.equal(answer.body.scope, scopes.join(' '), 'the scope that was granted, not the requested one');
 
     const other = new URLSearchParams({ ...ada, grant_type: 'client_credentials' });
     assert.deepEqual(pointersOf(await api.post(path, other.toString(), formType)), ['/grant_type']);
   });
 
-  it('is not hindered by an access token that has ended', async (t) => {
+  it('an expired access token does not prevent a login', async (t) => {
     const api = await mustServeApi(t);
     await mustRegister(api, 'ada');
     assert.equal((await api.post(path, ada, { authorization: 'Bearer over' })).status, 200);
   });
 
-  it('is refused in the same words for a wrong password and for an account that nobody has', async (t) => {
+  it('a wrong password and an unknown account get the same response', async (t) => {
     const api = await mustServeApi(t);
     const { id } = await mustRegister(api, 'ada');
     const wrong = await api.post(path, { ...ada, password: 'not the password' });
@@ -90,7 +90,7 @@ describe('signing in', () => {
     assert.deepEqual([second?.reason, second?.user_id], ['unknown_login', undefined]);
   });
 
-  it('is refused with 422 for what cannot be a login', async (t) => {
+  it('invalid credentials fields are 422', async (t) => {
     const api = await mustServeApi(t);
     const refused: [what: string, body: unknown, pointers: string[]][] = [
       ['nothing', {}, ['/username', '/password']],
@@ -109,7 +109,7 @@ describe('signing in', () => {
     assert.deepEqual(pointersOf(twice), ['/username']);
   });
 
-  it('is told to the log with the session, and without anything to sign in with', async (t) => {
+  it('a login is logged with its session and without credentials', async (t) => {
     const api = await mustServeApi(t, { APP_DEBUG: 'true' });
     const { id } = await mustRegister(api, 'ada');
     const login = { username: 'ada@example.org', password: testPassword };
@@ -135,7 +135,7 @@ describe('signing in', () => {
 });
 
 describe('signing in with a cookie', () => {
-  it('puts the refresh token where scripts cannot read it, and not into the answer', async (t) => {
+  it('a login with a cookie sets the refresh token as an HttpOnly cookie and not in the body', async (t) => {
     const api = await mustServeApi(t, { SECURITY_SESSION_IDLE_DAYS: '2' });
     await mustRegister(api, 'ada');
     const answer = await api.post(path, { ...ada, transport: 'cookie' });
@@ -148,7 +148,7 @@ describe('signing in with a cookie', () => {
     assert.equal((await sessionsWith(api, answer.body.access_token)).body.items[0].transport, 'cookie');
   });
 
-  it('is refused to a page of a foreign origin, which could plant the session of another there', async (t) => {
+  it('a login with a cookie from a page of a foreign origin is rejected', async (t) => {
     const api = await mustServeApi(t);
     await mustRegister(api, 'ada');
     const foreign = { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example.net' };
@@ -156,7 +156,11 @@ describe('signing in with a cookie', () => {
     assert.equal(answer.status, 403);
     assert.equal(answer.body.code, 'cross_origin_refused');
     assert.equal(answer.headers.get('set-cookie'), null);
-    assert.equal((await api.post(path, ada, foreign)).status, 200, 'a body is for whoever reads the answer');
+    assert.equal(
+      (await api.post(path, ada, foreign)).status,
+      200,
+      'the token in the body can be read only by the page that sent the request',
+    );
   });
 });
 
@@ -172,7 +176,7 @@ describe('signing in over a live refresh cookie', () => {
     return { api, first, cookie, refresh };
   }
 
-  it('ends the session of the cookie, and leaves those of other browsers', async (t) => {
+  it('a login ends the session of its cookie, and no sessions of other browsers', async (t) => {
     const { api, first, cookie, refresh } = await mustHaveCookie(t);
     const other = cookieOf(await api.post(path, { ...ada, transport: 'cookie' }));
     const second = await api.post(path, { ...ada, transport: 'cookie' }, { cookie });
@@ -183,7 +187,7 @@ describe('signing in over a live refresh cookie', () => {
     assert.equal((await refresh(other)).status, 200);
   });
 
-  it('takes the cookie away where the new refresh token is in the body', async (t) => {
+  it('a login with the refresh token in the body removes the cookie', async (t) => {
     const { api, cookie, refresh } = await mustHaveCookie(t);
     const second = await api.post(path, ada, { cookie });
     assert.match(second.headers.get('set-cookie') ?? '', /^__Host-refresh=; .*Max-Age=0/);
@@ -191,7 +195,7 @@ describe('signing in over a live refresh cookie', () => {
     assert.equal((await refresh(cookie)).status, 401);
   });
 
-  it('ends nothing when the password is wrong, or a foreign page has sent the cookie', async (t) => {
+  it('a failed login, or one from a foreign page, ends no session', async (t) => {
     const { api, cookie, refresh } = await mustHaveCookie(t);
     assert.equal((await api.post(path, { ...ada, password: 'wrong' }, { cookie })).status, 401);
     const foreign = { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example.net', cookie };
@@ -201,7 +205,7 @@ describe('signing in over a live refresh cookie', () => {
 });
 
 describe('guessing', () => {
-  it('is let through a few times and then told to wait, also when all guesses come at once', async (t) => {
+  it('a few guesses are admitted and further ones get 429, even in parallel', async (t) => {
     const api = await mustServeApi(t);
     await mustRegister(api, 'ada');
     const guess = (nth: number) => api.post(path, { ...ada, password: `guess number ${nth}` });
@@ -212,7 +216,7 @@ describe('guessing', () => {
     assert.equal(answers.filter(({ status }) => status === 401).length, 10 - told.length);
   });
 
-  it('at a username goes on where it was when the user has another name', async (t) => {
+  it('guesses at a username continue to count after the user was renamed', async (t) => {
     const api = await mustServeApi(t);
     const user = await mustSignIn(api, 'ada');
     for (let nth = 1; nth <= 5; nth += 1) {
@@ -226,7 +230,7 @@ describe('guessing', () => {
     assert.equal((await api.post(path, { username: 'ada', password: 'one more' })).status, 401);
   });
 
-  it('is not what happens while too many passwords are worked on: nobody has to wait for that later', async (t) => {
+  it('attempts that fail because too many passwords are being hashed are not counted', async (t) => {
     const busy = createPasswordHasher({ concurrency: 0, maxWaiting: 0 });
     const idle = createPasswordHasher({ cost: 4 });
     let hasher = idle;
@@ -244,7 +248,7 @@ describe('guessing', () => {
     assert.equal((await api.post(path, ada)).status, 200);
   });
 
-  it('costs the same time whether the account exists or not', async (t) => {
+  it('a login takes the same time whether or not the account exists', async (t) => {
     const passwords = createPasswordHasher({ cost: 13 });
     const { auth, database, mustAddUser } = await mustCreateAuth(t, { passwords });
     await mustAddUser('ada');
@@ -267,7 +271,7 @@ describe('guessing', () => {
 
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 
-it('other requests are answered during a flood of logins, and the logins that are too many are told to wait', async (t) => {
+it('during a flood of logins, other requests are answered and surplus logins are rejected', async (t) => {
   const passwords = createPasswordHasher({ cost: 13, maxWaiting: 20 });
   const env = { SECURITY_TRUST_PROXY_HEADERS: 'true' };
   const app = await mustStartApp(t, { databaseUrl: await mustCreateDatabase(t), env, passwords });
@@ -300,7 +304,7 @@ it('other requests are answered during a flood of logins, and the logins that ar
 });
 
 describe('a password hash', () => {
-  it('is renewed at the next login when the parameters have been raised, by one of many at the same time', async (t) => {
+  it('a hash with old parameters is renewed once by concurrent logins', async (t) => {
     const passwords = createPasswordHasher({ cost: 6 });
     const { auth, database, log, mustAddUser } = await mustCreateAuth(t, { passwords });
     await mustAddUser('ada');
@@ -313,7 +317,7 @@ describe('a password hash', () => {
     assert.equal(log.of('auth.login.succeeded').length, 8);
   });
 
-  it('that is replaced while it is compared lets nobody in with the old password', async (t) => {
+  it('a login whose hash is replaced during the comparison fails with the old password', async (t) => {
     const hasher = createPasswordHasher({ cost: 4 });
     const newHash = await hasher.hash('the new password');
     const changes: (() => Promise<unknown>)[] = [];

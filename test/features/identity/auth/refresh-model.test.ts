@@ -7,7 +7,7 @@ import { idleSeconds, maxSeconds, mustCreateAuth, testClient } from '../../../he
 const second = 1000;
 const windowMs = 10 * second;
 
-/** What may happen to a session: time passes, one of its tokens is presented, somebody signs out. */
+/** Steps of the model: time passes, one of the tokens is presented, or the user signs out. */
 type Step =
   | { readonly kind: 'wait'; readonly ms: number }
   | { readonly kind: 'refresh'; readonly back: number; readonly parallel: number }
@@ -34,7 +34,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('logout'), back: fc.integer({ min: 0, max: 3 }) }) },
 );
 
-it('a session does what the table of its states says, whatever happens to it in whatever order', async (t) => {
+it('any sequence of refreshes, sign-outs and pauses matches the model of session states', async (t) => {
   const { auth, clock, database, refreshTokens, loadSession, mustAddUser } = await mustCreateAuth(t);
   await mustAddUser('ada');
   const credentials = { login: 'ada', password: testPassword, transport: 'body' } as const;

@@ -10,7 +10,7 @@ import { testSecret } from '../../../helpers/test-secret.ts';
 const path = '/api/v1/auth/refresh';
 const refusal = 'The refresh token is invalid or has expired: sign in again.';
 
-/** Registers somebody and signs in; the answer has the tokens. */
+/** Registers a user and signs in. Returns the tokens. */
 async function mustGetTokens(api: TestApi, transport: 'body' | 'cookie' = 'body'): Promise<ApiResponse> {
   await mustRegister(api, 'ada');
   const login = { username: 'ada', password: testPassword, transport };
@@ -33,7 +33,7 @@ const statusWith = async (api: TestApi, accessToken: string) =>
 const cookieOf = ({ headers }: ApiResponse) => headers.get('set-cookie')?.split(';')[0] ?? '';
 
 describe('a refresh', () => {
-  it('gives new tokens, both of which are good', async (t) => {
+  it('a refresh returns new valid tokens', async (t) => {
     const api = await mustServeApi(t);
     const { body: first } = await mustGetTokens(api);
     await pass(api, 11);
@@ -54,7 +54,7 @@ describe('a refresh', () => {
     assert.equal((await refresh(api, refresh_token)).status, 200);
   });
 
-  it('is taken as the form of RFC 6749 too', async (t) => {
+  it('a refresh accepts the form of RFC 6749', async (t) => {
     const api = await mustServeApi(t);
     const { body } = await mustGetTokens(api);
     const form = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: body.refresh_token });
@@ -62,7 +62,7 @@ describe('a refresh', () => {
     assert.equal((await api.post(path, form.toString(), headers)).status, 200);
   });
 
-  it('with a token that was made a moment ago gives the same one again', async (t) => {
+  it('a refresh with a token younger than ten seconds returns the same token', async (t) => {
     const api = await mustServeApi(t);
     const { body } = await mustGetTokens(api);
     const again = await refresh(api, body.refresh_token);
@@ -70,7 +70,7 @@ describe('a refresh', () => {
     assert.equal(again.body.refresh_token, body.refresh_token);
   });
 
-  it('that is sent again within the window, as after a lost answer, gives the same successor', async (t) => {
+  it('a refresh token used twice within ten seconds returns the same successor', async (t) => {
     const api = await mustServeApi(t);
     const { body } = await mustGetTokens(api);
     await pass(api, 11);
@@ -82,7 +82,7 @@ describe('a refresh', () => {
     assert.equal(api.app.log.of('auth.refresh.replayed').length, 1);
   });
 
-  it('is rotated, and a used one refused, when the clock was ahead at the last rotation and is set back', async (t) => {
+  it('after a clock was ahead and is set back, tokens are rotated and used ones rejected', async (t) => {
     const api = await mustServeApi(t);
     const { body } = await mustGetTokens(api);
     await pass(api, 11);
@@ -95,7 +95,7 @@ describe('a refresh', () => {
     assert.equal((await refresh(api, first.body.refresh_token)).status, 401);
   });
 
-  it('keeps the session when 50 come at once with the same token, and all get the same successor', async (t) => {
+  it('50 parallel refreshes with the same token keep the session and return the same successor', async (t) => {
     const api = await mustServeApi(t);
     const { body } = await mustGetTokens(api);
     await pass(api, 11);
@@ -109,7 +109,7 @@ describe('a refresh', () => {
     assert.equal((await refresh(api, successor)).status, 200);
   });
 
-  it('with a token that was used before ends the session for both who have it, and is told to the log', async (t) => {
+  it('a reused refresh token ends the session and is logged', async (t) => {
     const api = await mustServeApi(t);
     const { body: stolen } = await mustGetTokens(api);
     await pass(api, 11);
@@ -132,7 +132,7 @@ describe('a refresh', () => {
     assert.equal(row?.end_reason, 'refresh_reused');
   });
 
-  it('with a token of several steps ago ends the session too, though the row does not know it any more', async (t) => {
+  it('a refresh token from several steps ago ends the session', async (t) => {
     const api = await mustServeApi(t);
     const { body: first } = await mustGetTokens(api);
     let token = first.refresh_token;
@@ -149,7 +149,7 @@ describe('a refresh', () => {
     assert.equal(api.app.log.of('auth.refresh.reused').length, 1);
   });
 
-  it('with made-up text is refused and ends nothing', async (t) => {
+  it('a forged refresh token is rejected and ends no session', async (t) => {
     const api = await mustServeApi(t);
     const { body } = await mustGetTokens(api);
     const forged = `${body.refresh_token.slice(0, -4)}AAAA`;
@@ -169,7 +169,7 @@ describe('a refresh', () => {
     assert.equal(api.app.log.of('auth.refresh.reused').length, 0);
   });
 
-  it('without any token is 401, and with what is no token 422', async (t) => {
+  it('a refresh without a token is 401, and with an invalid field 422', async (t) => {
     const api = await mustServeApi(t);
     assert.equal((await api.post(path, {})).status, 401);
     assert.equal((await api.post(path, undefined)).status, 401);
@@ -177,14 +177,14 @@ describe('a refresh', () => {
     assert.equal((await api.post(path, { refresh_token: 'x'.repeat(201) })).status, 422);
   });
 
-  it('is not hindered by an access token that has ended', async (t) => {
+  it('an expired access token does not prevent a refresh', async (t) => {
     const api = await mustServeApi(t);
     const { body } = await mustGetTokens(api);
     const { refresh_token } = body;
     assert.equal((await api.post(path, { refresh_token }, { authorization: 'Bearer over' })).status, 200);
   });
 
-  it('goes on after the secrets were changed, and notices copies of tokens made since', async (t) => {
+  it('sessions survive a change of the secrets, and copies of newer tokens are detected', async (t) => {
     const databaseUrl = await mustCreateDatabase(t);
     const mustStart = async (secret: string): Promise<TestApi> => {
       const app = await mustStartApp(t, { databaseUrl, env: { SECURITY_JWT_SECRET: secret } });
@@ -210,7 +210,7 @@ describe('a refresh', () => {
 });
 
 describe('a refresh by cookie', () => {
-  it('gives the next cookie, and an access token in the answer', async (t) => {
+  it('a refresh by cookie sets the next cookie and returns an access token', async (t) => {
     const api = await mustServeApi(t);
     const first = await mustGetTokens(api, 'cookie');
     await pass(api, 11);
@@ -224,7 +224,7 @@ describe('a refresh by cookie', () => {
     assert.equal((await api.post(path, {}, { cookie: cookieOf(answer) })).status, 200, 'also by no browser');
   });
 
-  it('is refused to a page of a foreign origin, and taken from one on the list', async (t) => {
+  it('a refresh by cookie is rejected for foreign origins and accepted for allowed ones', async (t) => {
     const api = await mustServeApi(t, { APP_CORS_ALLOW_ORIGINS: 'https://app.example.com' });
     const cookie = cookieOf(await mustGetTokens(api, 'cookie'));
     const from = (origin: string) => api.post(path, {}, { cookie, 'sec-fetch-site': 'same-site', origin });
@@ -234,7 +234,7 @@ describe('a refresh by cookie', () => {
     assert.equal((await from('https://app.example.com')).status, 200);
   });
 
-  it('is left alone where a token stands in the body, which no foreign page could know', async (t) => {
+  it('a cookie is ignored if the body has a refresh token', async (t) => {
     const api = await mustServeApi(t);
     const { body } = await mustGetTokens(api);
     const { refresh_token } = body;

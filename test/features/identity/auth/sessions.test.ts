@@ -33,7 +33,7 @@ const refreshWith = async (api: TestApi, { body }: ApiResponse) =>
   (await api.post(`${at}/refresh`, { refresh_token: body.refresh_token })).status;
 
 describe('the list of sessions', () => {
-  it('says where one is signed in and marks the session that asks', async (t) => {
+  it('the list shows all sessions of the user and marks the current one', async (t) => {
     const api = await mustServeApi(t);
     await mustRegister(api, 'ada');
     await mustRegister(api, 'grace');
@@ -60,7 +60,7 @@ describe('the list of sessions', () => {
     assert.deepEqual(Object.keys(first).length, 8, 'and nothing that one could sign in with');
   });
 
-  it('is for those who have signed in', async (t) => {
+  it('the list of sessions needs a signed-in user', async (t) => {
     const api = await mustServeApi(t);
     assert.equal((await api.get(`${at}/sessions`)).status, 401);
     assert.equal((await api.post(`${at}/logout-all`, undefined)).status, 401);
@@ -69,7 +69,7 @@ describe('the list of sessions', () => {
 });
 
 describe('ending a session', () => {
-  it('by its id signs out there and nowhere else', async (t) => {
+  it('ending a session by its id ends only that session', async (t) => {
     const api = await mustServeApi(t);
     await mustRegister(api, 'ada');
     const phone = await mustLogin(api, 'ada');
@@ -85,7 +85,7 @@ describe('ending a session', () => {
     assert.deepEqual([line?.sid, line?.reason], [own.id, 'revoked']);
   });
 
-  it('signs out there at once, in whatever case its id is written', async (t) => {
+  it('ending a session takes effect immediately, with its id in any case', async (t) => {
     const api = await mustServeApi(t);
     await mustRegister(api, 'ada');
     const login = await mustLogin(api, 'ada');
@@ -94,7 +94,7 @@ describe('ending a session', () => {
     assert.equal(await statusOf(api, login), 401);
   });
 
-  it('is 404 for another user, as if it did not exist', async (t) => {
+  it('ending a session of another user is 404', async (t) => {
     const api = await mustServeApi(t);
     await mustRegister(api, 'ada');
     await mustRegister(api, 'eve');
@@ -110,7 +110,7 @@ describe('ending a session', () => {
 });
 
 describe('signing out', () => {
-  it('ends the session of the access token', async (t) => {
+  it('signing out ends the session of the access token', async (t) => {
     const api = await mustServeApi(t);
     await mustRegister(api, 'ada');
     const login = await mustLogin(api, 'ada');
@@ -119,7 +119,7 @@ describe('signing out', () => {
     assert.equal(await refreshWith(api, login), 401);
   });
 
-  it('ends the session of the refresh token, also of one that was used, and is no error a second time', async (t) => {
+  it('signing out ends the session of a refresh token, even of a used one, and can be repeated', async (t) => {
     const api = await mustServeApi(t);
     await mustRegister(api, 'ada');
     const login = await mustLogin(api, 'ada');
@@ -134,7 +134,7 @@ describe('signing out', () => {
     assert.equal(api.app.log.of('auth.session.ended').length, 1);
   });
 
-  it('ends what is shown beside an access token that is not good any more', async (t) => {
+  it('signing out ends the other sessions of the request if the access token has expired', async (t) => {
     const api = await mustServeApi(t);
     await mustRegister(api, 'ada');
     const over = await mustLogin(api, 'ada');
@@ -159,7 +159,7 @@ describe('signing out', () => {
     }
   });
 
-  it('is 503, and no success, when the database cannot be asked whose the access token is', async (t) => {
+  it('signing out is 503 when the database cannot be asked about the access token', async (t) => {
     const serving = await mustServeApi(t);
     await mustRegister(serving, 'ada');
     const login = await mustLogin(serving, 'ada');
@@ -167,7 +167,7 @@ describe('signing out', () => {
     assert.equal((await lost.post(`${at}/logout`, undefined, bearer(login))).status, 503);
   });
 
-  it('ends the session of the cookie and takes it away, unless a foreign page asks', async (t) => {
+  it('signing out ends the session of the cookie and removes it, except for a foreign page', async (t) => {
     const api = await mustServeApi(t);
     await mustRegister(api, 'ada');
     const login = await mustLogin(api, 'ada', { transport: 'cookie' });
@@ -182,7 +182,7 @@ describe('signing out', () => {
     assert.equal(await statusOf(api, login), 401);
   });
 
-  it('everywhere ends all sessions of the caller and nobody else’s', async (t) => {
+  it('signing out everywhere ends all sessions of the caller and none of other users', async (t) => {
     const api = await mustServeApi(t);
     const { id } = await mustRegister(api, 'ada');
     await mustRegister(api, 'grace');
@@ -201,7 +201,7 @@ describe('a session', () => {
   const credentials = { login: 'ada', password: testPassword, transport: 'body' } as const;
   const signIn = ({ auth }: TestAuth) => auth.login(credentials, testClient);
 
-  it('ends when it is not refreshed for long, and however much it is refreshed after its longest time', async (t) => {
+  it('a session expires when it is not refreshed, and after its maximum lifetime in any case', async (t) => {
     const made = await mustCreateAuth(t);
     const { auth, clock, loadSession } = made;
     await made.mustAddUser('ada');
@@ -226,7 +226,7 @@ describe('a session', () => {
     assert.equal(await loadSession(grant.sessionId), undefined);
   });
 
-  it('shows its user as the user is now', async (t) => {
+  it('a session returns the current data of its user', async (t) => {
     const made = await mustCreateAuth(t);
     const userId = await made.mustAddUser('ada');
     const { sessionId } = await signIn(made);
@@ -241,7 +241,7 @@ describe('a session', () => {
     assert.equal(await made.loadSession('no id of ours'), undefined);
   });
 
-  it('that is the hundred and first ends the one that was not used for longest', async (t) => {
+  it('the 101st session ends the least recently used one', async (t) => {
     const made = await mustCreateAuth(t);
     const userId = await made.mustAddUser('ada');
     const first = await signIn(made);
@@ -255,7 +255,7 @@ describe('a session', () => {
     assert.equal(made.log.of('auth.session.ended')[0]?.reason, 'too_many');
   });
 
-  it('ends with all others of its user when the transaction of the caller commits, and not without', async (t) => {
+  it('all sessions of a user end when the transaction of the caller commits, and not otherwise', async (t) => {
     const made = await mustCreateAuth(t);
     const { auth, database, forgotten } = made;
     const userId = await made.mustAddUser('ada');
@@ -275,7 +275,7 @@ describe('a session', () => {
     assert.equal((await auth.list(userId)).length, 0);
   });
 
-  it('that has been over for 30 days is deleted, a few at a time, and no other', async (t) => {
+  it('sessions that ended more than 30 days ago are deleted in batches, and no others', async (t) => {
     const made = await mustCreateAuth(t);
     const { auth, clock, database } = made;
     const userId = await made.mustAddUser('ada');

@@ -12,7 +12,7 @@ const users = '/api/v1/users';
 const someone = { username: 'someone', email: 'someone@example.org', password };
 
 describe('registering', () => {
-  it('answers with the new user, where it is, and its version', async (t) => {
+  it('a registration returns the new user, its URL and its version', async (t) => {
     const api = await mustServeApi(t);
     const answer = await api.post(users, { username: 'Ada_1', email: 'Ada@Example.org', password });
     assert.equal(answer.status, 201);
@@ -33,7 +33,7 @@ describe('registering', () => {
     assert.equal(read.headers.get('etag'), `"${id}.v1"`);
   });
 
-  it('takes the shortest and the longest of everything', async (t) => {
+  it('a registration accepts the minimum and maximum length of every field', async (t) => {
     const api = await mustServeApi(t);
     for (const user of [
       { username: 'abc', email: 'a@b.cd', password: '8 chars.' },
@@ -50,7 +50,7 @@ describe('registering', () => {
     }
   });
 
-  it('refuses with 422 what is against the rules, and names the field', async (t) => {
+  it('invalid fields of a registration are 422 with the field', async (t) => {
     const api = await mustServeApi(t);
     const refused: [what: string, body: unknown, pointers: string[]][] = [
       ['nothing', {}, ['/username', '/email', '/password']],
@@ -84,7 +84,7 @@ describe('registering', () => {
       ['a password made of the username', { ...someone, password: 'someone2026!' }, ['/password']],
       ['a password with NUL', { ...someone, password: 'pass\0word!' }, ['/password']],
       ['an unknown field', { ...someone, is_admin: true }, ['/is_admin']],
-      ['a role, which nobody gives themselves', { ...someone, role: 'admin' }, ['/role']],
+      ['a role, which users cannot set', { ...someone, role: 'admin' }, ['/role']],
       ['fields that try names', { ...someone, constructor: 1, 'a/b~c': 2 }, ['/constructor', '/a~1b~0c']],
       ['a hash of its own', { ...someone, password_hash: 'hash' }, ['/password_hash']],
     ];
@@ -98,7 +98,7 @@ describe('registering', () => {
     }
   });
 
-  it('refuses with 400 or 415 what is no JSON it could read', async (t) => {
+  it('a body that is not valid JSON is 400 or 415', async (t) => {
     const api = await mustServeApi(t);
     for (const text of [
       '{"username":"someone","__proto__":{"admin":true}}',
@@ -115,7 +115,7 @@ describe('registering', () => {
     assert.equal(form.status, 415);
   });
 
-  it('names every field that is taken, whatever the case of its letters', async (t) => {
+  it('all taken fields are named, in any case', async (t) => {
     const api = await mustServeApi(t);
     const { username, email } = await mustRegister(api, 'ada');
     const grace = await mustRegister(api, 'grace');
@@ -132,7 +132,7 @@ describe('registering', () => {
     }
   });
 
-  it('lets exactly one of 20 have a name that all want at once', async (t) => {
+  it('one of 20 concurrent registrations with the same name succeeds', async (t) => {
     const api = await mustServeApi(t);
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, index) =>
@@ -145,7 +145,7 @@ describe('registering', () => {
     for (const refusal of refusals) assert.deepEqual(pointersOf(refusal), ['/username']);
   });
 
-  it('names both fields also to those who lose a race for both', async (t) => {
+  it('a registration that loses a race names both taken fields', async (t) => {
     const api = await mustServeApi(t);
     const answers = await Promise.all(Array.from({ length: 8 }, () => api.post(users, someone)));
     const refusals = answers.filter(({ status }) => status === 409);
@@ -153,7 +153,7 @@ describe('registering', () => {
     for (const refusal of refusals) assert.deepEqual(pointersOf(refusal).toSorted(), ['/email', '/username']);
   });
 
-  it('is told to the log with the id of the user and of the request, and a masked address', async (t) => {
+  it('a registration is logged with the ids of the user and the request, and a masked address', async (t) => {
     const api = await mustServeApi(t);
     const { headers, body } = await api.post(users, someone);
     const [line] = api.app.log.of('user.created');
@@ -164,9 +164,9 @@ describe('registering', () => {
 });
 
 describe('a password', () => {
-  it('stands in no answer and no log line, neither as it is nor as its hash', async (t) => {
+  it('neither the password nor its hash appears in a response or a log line', async (t) => {
     const api = await mustServeApi(t, { APP_DEBUG: 'true', APP_DATABASE_ECHO: 'true' });
-    const secret = { password: 'a secret nobody may see 1815' };
+    const secret = { password: 'a secret that must not leak 1815' };
     const kept = await api.post(users, { ...someone, ...secret });
     const path = kept.headers.get('location') ?? '';
     const session = await mustLogIn(api, kept.body, secret.password);

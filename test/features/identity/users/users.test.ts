@@ -20,7 +20,7 @@ const pathOf = ({ id }: TestUser) => `${users}/${id}`;
 const idsOf = (body: { readonly items: readonly TestUser[] }) => body.items.map(({ id }) => id);
 
 describe('reading a user', () => {
-  it('shows a user its own account, by its id and as `me`', async (t) => {
+  it('a user can read its own account by its id and as `me`', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     for (const path of [pathOf(ada.user), `${users}/me`]) {
@@ -31,7 +31,7 @@ describe('reading a user', () => {
     }
   });
 
-  it('is 404 for somebody else, with the same sentence as for an id that nobody has', async (t) => {
+  it('reading another user is 404 with the same message as for an unknown id', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const grace = await mustRegister(api, 'grace');
@@ -53,7 +53,7 @@ describe('reading a user', () => {
     assert.equal((await root.get(`${users}/999999999`)).status, 404);
   });
 
-  it('is 401 without credentials, whether the user exists or not', async (t) => {
+  it('reading a user without credentials is 401, whether or not the user exists', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustRegister(api, 'ada');
     for (const path of [pathOf(ada), `${users}/999999999`, `${users}/me`, users]) {
@@ -63,7 +63,7 @@ describe('reading a user', () => {
     }
   });
 
-  it('is 422 for what is no id', async (t) => {
+  it('reading a user with an invalid id is 422', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     for (const id of ['abc', '0', '-1', '1e1', '1.5', '%201', '9007199254740992', '99999999999999999999']) {
@@ -74,7 +74,7 @@ describe('reading a user', () => {
     }
   });
 
-  it('is 304 for a client that has the current version', async (t) => {
+  it('reading a user is 304 for a client with the current version', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const path = pathOf(ada.user);
@@ -86,7 +86,7 @@ describe('reading a user', () => {
 });
 
 describe('changing a user', () => {
-  it('changes what is sent, leaves the rest, and gives a new version', async (t) => {
+  it('a change of a user changes only the sent fields, and the version', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const path = pathOf(ada.user);
@@ -103,7 +103,7 @@ describe('changing a user', () => {
     );
   });
 
-  it('takes a merge patch under its own media type', async (t) => {
+  it('a change of a user accepts the media type of merge patches', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const type = { 'content-type': 'application/merge-patch+json' };
@@ -112,7 +112,7 @@ describe('changing a user', () => {
     assert.equal(answer.body.username, 'merged');
   });
 
-  it('refuses with 422 what is against the rules, and names the field', async (t) => {
+  it('invalid fields of a change are 422 with the field', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const refused: [what: string, patch: unknown, pointers: string[]][] = [
@@ -137,7 +137,7 @@ describe('changing a user', () => {
     }
   });
 
-  it('lets a user write the own name in another case, and refuses what another user has', async (t) => {
+  it('a user can change the case of the own name, but cannot take the name of another user', async (t) => {
     const api = await mustServeApi(t);
     const { username, email } = await mustRegister(api, 'ada');
     const grace = await mustSignIn(api, 'grace');
@@ -151,7 +151,7 @@ describe('changing a user', () => {
     assert.deepEqual([after.body.username, after.body.email], ['Grace', grace.user.email]);
   });
 
-  it('happens under If-Match only while the version is the same', async (t) => {
+  it('a change of a user with If-Match needs the current version', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const path = pathOf(ada.user);
@@ -166,7 +166,7 @@ describe('changing a user', () => {
     assert.equal((await ada.patch(path, { username: 'third' }, { 'if-match': '*' })).status, 200);
   });
 
-  it('happens for one of two who read the same version, though both arrive before either has written', async (t) => {
+  it('of two concurrent changes with the same version, one succeeds', async (t) => {
     const api = await mustServeApi(t);
     const { sql, transaction } = api.app.database;
     const ada = await mustSignIn(api, 'ada');
@@ -187,7 +187,7 @@ describe('changing a user', () => {
     assert.deepEqual(answers.map(({ status }) => status).toSorted(), [200, 412]);
   });
 
-  it('shows the new name to who asks at once, though the credential was checked before', async (t) => {
+  it('a new name is visible immediately, although the credential was cached', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     await ada.patch(pathOf(ada.user), { username: 'countess' });
@@ -199,7 +199,7 @@ describe('changing a user', () => {
 describe('a new e-mail address', () => {
   const email = 'moved@example.org';
 
-  it('takes the current password, and has to be verified again', async (t) => {
+  it('a new e-mail address needs the current password and must be verified again', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     await api.app.database.sql`update users set email_verified_at = now()`;
@@ -213,7 +213,7 @@ describe('a new e-mail address', () => {
     assert.deepEqual([moved.body.email, moved.body.email_verified], [email, false]);
   });
 
-  it('is refused at /current_password without the password, or with a wrong one, and nothing is changed', async (t) => {
+  it('a new e-mail address without the right password is rejected at /current_password and changes nothing', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     for (const patch of [{ email }, { email, username: 'mine', current_password: 'not the password' }]) {
@@ -226,7 +226,7 @@ describe('a new e-mail address', () => {
     assert.equal(line?.user_id, ada.user.id);
   });
 
-  it('is no way to guess the password: after some wrong ones, who asks must wait', async (t) => {
+  it('several wrong passwords for a new e-mail address are throttled', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const statuses: number[] = [];
@@ -243,7 +243,7 @@ describe('a new e-mail address', () => {
     assert.equal(renamed.status, 429, 'a new name starts no new count');
   });
 
-  it('is refused with the password that is replaced while it is compared, not with one that is hashed anew', async (t) => {
+  it('a new e-mail address is rejected if the password is changed during the comparison, but not if it is only rehashed', async (t) => {
     const hasher = createPasswordHasher({ cost: 4 });
     const meanwhile: (() => Promise<unknown>)[] = [];
     const passwords = {
@@ -269,7 +269,7 @@ describe('a new e-mail address', () => {
     assert.equal((await ada.get(`${users}/me`)).body.email, email);
   });
 
-  it('is not for an API key, which may change the name', async (t) => {
+  it('an API key can change the name but not the e-mail address', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const key = await mustMakeKey(ada, ['users:read', 'users:write']);
@@ -283,7 +283,7 @@ describe('a new e-mail address', () => {
     assert.equal((await program.get(`${users}/me`)).body.email, ada.user.email);
   });
 
-  it('is set by no session that has ended, also where it is not known yet that it has', async (t) => {
+  it('an ended session cannot change the e-mail address, even in a process that has cached it', async (t) => {
     const databaseUrl = await mustCreateDatabase(t);
     const [app, other] = [await mustStartApp(t, { databaseUrl }), await mustStartApp(t, { databaseUrl })];
     const api = { ...createApiClient(app.url), app };
@@ -296,7 +296,7 @@ describe('a new e-mail address', () => {
     assert.equal((await elsewhere.get(pathOf(ada))).status, 401, 'now it is known');
   });
 
-  it('can be set by an admin without the password for another user, and with it for the own', async (t) => {
+  it('an admin can change the address of another user without a password, and the own one with it', async (t) => {
     const api = await mustServeApi(t);
     const grace = await mustRegister(api, 'grace');
     const root = await mustSignInAdmin(api, 'root');
@@ -308,7 +308,7 @@ describe('a new e-mail address', () => {
 });
 
 describe('deleting a user', () => {
-  it('is 204, and neither the user nor the credentials of the user are there any more', async (t) => {
+  it('deleting a user is 204 and deletes the credentials of the user', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const key = await mustMakeKey(ada, ['users:read']);
@@ -327,7 +327,7 @@ describe('deleting a user', () => {
     );
   });
 
-  it('happens under If-Match only while the version is the same', async (t) => {
+  it('deleting a user with If-Match needs the current version', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const path = pathOf(ada.user);
@@ -338,7 +338,7 @@ describe('deleting a user', () => {
 });
 
 describe('listing users', () => {
-  it('is 403 for who is no admin, and says which role it takes', async (t) => {
+  it('listing users is 403 for a user who is not an admin, and names the required role', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const answer = await ada.get(users);
@@ -348,7 +348,7 @@ describe('listing users', () => {
     assert.deepEqual([line?.user_id, line?.reason, line?.route], [ada.user.id, 'role', users]);
   });
 
-  it('shows the newest first, 20 a page unless asked otherwise', async (t) => {
+  it('the list of users is sorted newest first, 20 per page by default', async (t) => {
     const api = await mustServeApi(t);
     const root = await mustSignInAdmin(api, 'root');
     const registered: number[] = [root.user.id];
@@ -363,7 +363,7 @@ describe('listing users', () => {
     assert.deepEqual(idsOf((await root.get(`${users}?limit=100`)).body), registered);
   });
 
-  it('shows each user once to a client that follows the links, though others come and go', async (t) => {
+  it('a client that follows the links sees each user once, while others are created and deleted', async (t) => {
     const api = await mustServeApi(t);
     const root = await mustSignInAdmin(api, 'root');
     const standing: TestUser[] = [root.user];
@@ -388,7 +388,7 @@ describe('listing users', () => {
     );
   });
 
-  it('leads back to the page before, and to the first', async (t) => {
+  it('the list of users links back to the previous and the first page', async (t) => {
     const api = await mustServeApi(t);
     const root = await mustSignInAdmin(api, 'root');
     for (const name of ['two', 'three', 'four', 'five']) await mustRegister(api, name);
@@ -401,7 +401,7 @@ describe('listing users', () => {
     }
   });
 
-  it('is 422 for a limit or a cursor that is none', async (t) => {
+  it('an invalid limit or cursor of the list of users is 422', async (t) => {
     const api = await mustServeApi(t);
     const root = await mustSignInAdmin(api, 'root');
     for (const query of [

@@ -21,7 +21,7 @@ async function jobsOf({ app }: TestApi): Promise<number> {
 }
 
 describe('welcoming a user', () => {
-  it('starts a task that sends a mail to the address, and says where to look', async (t) => {
+  it('welcoming a user starts a task that sends a mail, and returns its URL', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const answer = await ada.post(pathOf(ada.user.id), undefined, { 'x-request-id': 'welcome-1' });
@@ -40,7 +40,7 @@ describe('welcoming a user', () => {
     assert.deepEqual([job.requestId, job.userId], ['welcome-1', ada.user.id]);
   });
 
-  it('twice, while the mail has not left, is one task', async (t) => {
+  it('welcoming a user twice before the mail is sent starts one task', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const answers = await Promise.all([1, 2, 3, 4].map(() => ada.post(pathOf(ada.user.id), undefined)));
@@ -53,7 +53,7 @@ describe('welcoming a user', () => {
     assert.notEqual(later.body.task_id, answers[0]?.body.task_id);
   });
 
-  it('again with the same Idempotency-Key gives the same answer, also when the mail has left', async (t) => {
+  it('repeating a welcome with the same Idempotency-Key returns the same response, even after the mail was sent', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const key = { 'idempotency-key': 'k-1' };
@@ -67,7 +67,7 @@ describe('welcoming a user', () => {
     assert.equal(await jobsOf(api), 1);
   });
 
-  it('is for the user and for admins; the user sees what an admin has started', async (t) => {
+  it('the user and admins can start a welcome, and the user sees the task of an admin', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const root = await mustSignInAdmin(api, 'root');
@@ -80,7 +80,7 @@ describe('welcoming a user', () => {
     assert.equal((await ada.get(started.headers.get('location') ?? '')).status, 200);
   });
 
-  it('by an API key needs the scope tasks:write', async (t) => {
+  it('welcoming a user with an API key needs the scope tasks:write', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const statuses = [];
@@ -91,7 +91,7 @@ describe('welcoming a user', () => {
     assert.deepEqual(statuses, [403, 202]);
   });
 
-  it('is limited to 10 an hour', async (t) => {
+  it('welcomes are limited to 10 per hour', async (t) => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     const statuses = [];
@@ -100,7 +100,7 @@ describe('welcoming a user', () => {
     assert.deepEqual(statuses, [...Array(10).fill(202), 429]);
   });
 
-  it('is 503 where no mail can be sent', async (t) => {
+  it('welcoming a user without mail is 503', async (t) => {
     const app = await mustStartApp(t, { databaseUrl: await mustCreateDatabase(t), mailer: null });
     const api = { ...createApiClient(app.url), app };
     const ada = await mustSignIn(api, 'ada');

@@ -10,7 +10,7 @@ import { mustStartApp, type TestApp } from '../../../helpers/test-app.ts';
 const user = { username: 'someone', email: 'someone@example.org', password: 'correct horse battery staple' };
 
 describe('a server without a database', () => {
-  it('refuses what needs one with a sentence that names the setting', async (t) => {
+  it('routes that need a database are rejected with the name of the setting', async (t) => {
     const app: TestApp = await mustStartApp(t, { extraRoutes: notesRoutes(() => app.database) });
     const api = createApiClient(app.api);
     const answers = [
@@ -25,7 +25,7 @@ describe('a server without a database', () => {
     }
   });
 
-  it('computes no hash for a registration that it cannot keep', async (t) => {
+  it('a registration without a database computes no password hash', async (t) => {
     const { database, log } = await mustStartApp(t);
     const hashesNothing = createPasswordHasher({ concurrency: 0, maxWaiting: 0 });
     const users = createUsers({
@@ -43,7 +43,7 @@ describe('a server without a database', () => {
     });
   });
 
-  it('is ready, and shows the database as disabled', async (t) => {
+  it('a server without a database is ready and reports the database as disabled', async (t) => {
     const { status, body } = await createApiClient((await mustStartApp(t)).api).get('/health/ready');
     assert.equal(status, 200);
     assert.equal(body.checks.database.status, 'disabled');
