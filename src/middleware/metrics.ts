@@ -39,7 +39,7 @@ export function countRequests(metrics: Metrics): Middleware {
   });
   const duration = metrics.histogram({
     name: 'http_request_duration_seconds',
-    help: "Time from a request's headers to its finished answer.",
+    help: 'Time from the headers of a request to its finished response.',
     labels,
     bounds: durations,
   });
@@ -51,7 +51,7 @@ export function countRequests(metrics: Metrics): Middleware {
   });
   const responseSize = metrics.histogram({
     name: 'http_response_size_bytes',
-    help: 'Size of the bodies of answers.',
+    help: 'Size of the bodies of responses.',
     labels,
     bounds: sizes,
   });
