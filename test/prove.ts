@@ -1,10 +1,10 @@
-/** `npm run prove -- <name>`: runs a proof that is too heavy, or needs too much, for the tests. */
+/** `npm run prove -- <name>`: runs a proof, a check that is too heavy or needs too many tools for the tests. */
 
 import { exitUnavailable, findMissing, type Tool } from './prove/tools.ts';
 
 interface Proof {
   readonly run: () => Promise<unknown>;
-  /** The programs that it runs. */
+  /** The tools that it runs. */
   readonly needs?: readonly Tool[];
 }
 
@@ -12,7 +12,7 @@ const isQuick = process.argv.includes('--quick');
 
 const proofs = new Map<string, Proof>([
   ['contract', { run: () => import('./contract/run.ts') }],
-  // The test runner, which takes the name for the part of a path that it is.
+  // Runs the test runner, which treats the name `browser` as a part of test paths.
   ['browser', { run: () => import('./run.ts'), needs: process.env.CHROMIUM ? [] : ['chromium'] }],
   ['alerts', { run: () => import('./prove/alerts.ts'), needs: ['promtool'] }],
   ['jobs', { run: () => import('./prove/jobs.ts') }],

@@ -1,6 +1,6 @@
 /**
- * `npm run prove -- alerts`: Prometheus' own tool reads the files in `deploy/prometheus/`, and runs the alerts against
- * made-up series: what must fire does, and a quiet service fires nothing. It comes with Debian's package `prometheus`.
+ * `npm run prove -- alerts`: promtool checks the files in `deploy/prometheus/`, and evaluates the alerts with made-up series:
+ * each alert fires when it must, and a healthy service fires none. Debian's package `prometheus` contains promtool.
  */
 
 import { spawnSync } from 'node:child_process';

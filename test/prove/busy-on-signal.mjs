@@ -1,6 +1,6 @@
 /**
- * Loaded into the program before it starts (NODE_OPTIONS): a worker that gets SIGUSR2 is busy until the file BUSY_UNTIL is
- * there, in JavaScript, on its event loop: what a handler does that never gives it back.
+ * Loaded into the program before it starts (NODE_OPTIONS). On SIGUSR2 a worker blocks its event loop in JavaScript until the
+ * file BUSY_UNTIL exists, like a handler that never yields.
  */
 
 import cluster from 'node:cluster';

@@ -1,11 +1,11 @@
 /**
- * `npm run prove -- limiter`: the limit is exact over all workers of a host, however many they are.
+ * `npm run prove -- limiter`: the rate limit is exact over any number of workers of a host.
  *
- * The real program runs with 1, 2 and 4 workers and a limit of 500 requests a minute. Clients of one address send 1,000
- * over many connections, which fall on all workers: exactly 500 must be answered with 200 and all others with 429,
- * whether the requests come as fast as they can, near the limit in bursts, or each on a connection of its own. With a
- * worker killed in the middle, never more than 500 may be; fewer it can be by what the killed one had leased, or had let in
- * without anybody hearing of it.
+ * The real program runs with 1, 2 and 4 workers and a limit of 500 requests per minute. Clients of one address send 1,000
+ * requests over many connections to all workers: exactly 500 must be answered with 200 and all others with 429, whether the
+ * requests are sent as fast as possible, in bursts near the limit, or each on a new connection. If a worker is killed in
+ * between, at most 500 may be answered with 200; permits that the killed worker had leased, or used without a report, are
+ * lost.
  */
 
 import { once } from 'node:events';
@@ -18,29 +18,29 @@ const connections = 40;
 
 interface Counts {
   ok: number;
-  refused: number;
+  limited: number;
   other: number;
 }
 
-/** Sends so many requests; `midway` is called when half of the limit has been answered. */
-type Way = (url: string, midway: () => void) => Promise<Counts>;
+/** Sends the requests; calls `midway` when half of the limit has been answered. */
+type Pattern = (url: string, midway: () => void) => Promise<Counts>;
 
-const ways: ReadonlyMap<string, Way> = new Map<string, Way>([
+const patterns: ReadonlyMap<string, Pattern> = new Map<string, Pattern>([
   ['at once, keep-alive', (url, midway) => sendOver(url, connections, true, midway)],
   ['at once, new connections', (url, midway) => sendOver(url, connections, false, midway)],
   ['one by one, then bursts', sendInBursts],
 ]);
 
 let failed = false;
-console.log(row(['workers', 'requests come', 'sent', '200', '429', 'other', '']));
+console.log(row(['workers', 'pattern', 'sent', '200', '429', 'other', '']));
 for (const workers of [1, 2, 4]) {
-  for (const [name, send] of ways) await prove(workers, name, send, false);
+  for (const [name, send] of patterns) await prove(workers, name, send, false);
 }
-const [fastest] = ways.values();
+const [fastest] = patterns.values();
 if (fastest !== undefined) await prove(4, 'at once, one worker killed', fastest, true);
 process.exit(failed ? 1 : 0);
 
-async function prove(workers: number, name: string, send: Way, withDeath: boolean): Promise<void> {
+async function prove(workers: number, name: string, send: Pattern, withDeath: boolean): Promise<void> {
   const ends: (() => unknown)[] = [];
   const program = startProgram(
     { after: (end: () => unknown) => void ends.push(end) },
@@ -60,18 +60,16 @@ async function prove(workers: number, name: string, send: Way, withDeath: boolea
     const counts = await send(`${url}/api/v1/meta`, () => {
       if (withDeath && victim !== undefined) process.kill(victim, 'SIGKILL');
     });
-    const { ok, refused, other } = counts;
-    const isExact = withDeath ? ok <= limit : ok === limit && refused === sent - limit && other === 0;
+    const { ok, limited, other } = counts;
+    const isExact = withDeath ? ok <= limit : ok === limit && limited === sent - limit && other === 0;
     if (!isExact) failed = true;
-    console.log(
-      row([workers, name, ok + refused + other, ok, refused, other, isExact ? 'as promised' : 'WRONG']),
-    );
+    console.log(row([workers, name, ok + limited + other, ok, limited, other, isExact ? 'ok' : 'FAILED']));
   } finally {
     for (const end of ends) await end();
   }
 }
 
-/** The process of each worker, as it becomes ready. */
+/** Returns the process id of each worker when it becomes ready. */
 function pidsOf(logged: (pattern: RegExp) => Promise<string>, workers: number): Promise<number>[] {
   return Array.from({ length: workers }, async (_, index) => {
     const line = await logged(new RegExp(`"worker":${index + 1}\\b.*"event":"worker.ready"`));
@@ -80,7 +78,7 @@ function pidsOf(logged: (pattern: RegExp) => Promise<string>, workers: number): 
 }
 
 async function sendOver(url: string, width: number, keepAlive: boolean, midway: () => void): Promise<Counts> {
-  const counts = { ok: 0, refused: 0, other: 0 };
+  const counts = { ok: 0, limited: 0, other: 0 };
   let left = sent;
   const client = async () => {
     const agent = new Agent({ keepAlive, maxSockets: 1 });
@@ -95,9 +93,9 @@ async function sendOver(url: string, width: number, keepAlive: boolean, midway: 
   return counts;
 }
 
-/** Most of the quota one after another, over all connections in turn; the rest and the same again in bursts. */
+/** Sends most of the quota one by one over all connections in turn, and the rest, and once more the quota, in bursts. */
 async function sendInBursts(url: string): Promise<Counts> {
-  const counts = { ok: 0, refused: 0, other: 0 };
+  const counts = { ok: 0, limited: 0, other: 0 };
   const agents = Array.from({ length: connections }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
   const send = async (index: number) =>
     count(counts, await statusOf(url, agents[index % connections] ?? new Agent()));
@@ -112,7 +110,7 @@ async function sendInBursts(url: string): Promise<Counts> {
   return counts;
 }
 
-/** The status of the answer; undefined if there is none. */
+/** Returns the status of the answer; undefined if there is none. */
 async function statusOf(url: string, agent: Agent): Promise<number | undefined> {
   try {
     const [response] = await once(get(url, { agent }), 'response');
@@ -126,7 +124,7 @@ async function statusOf(url: string, agent: Agent): Promise<number | undefined> 
 
 function count(counts: Counts, status: number | undefined): void {
   if (status === 200) counts.ok += 1;
-  else if (status === 429) counts.refused += 1;
+  else if (status === 429) counts.limited += 1;
   else counts.other += 1;
 }
 

@@ -1,27 +1,26 @@
 /**
- * Steady load of POST requests, each with a body that arrives in two parts and an answer that takes a few
- * milliseconds, so that at any moment some request is in each of its states: connecting, sending, waiting, or between
- * two requests on an idle connection.
+ * A steady load of POST requests. Each sends its body in two parts and gets its answer after a few milliseconds, so that at
+ * any time there are clients in each state: connecting, sending, waiting, and idle on an open connection.
  */
 
 import { Agent, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface LoadOptions {
-  /** Where to send it: scheme, host and port. */
+  /** The origin of the server: scheme, host and port. */
   readonly url: string;
-  /** How many requests are under way at once. */
+  /** The number of concurrent requests. */
   readonly clients: number;
-  /** Use connections again, or open one for each request. */
+  /** Whether to reuse connections. Otherwise each request opens a new one. */
   readonly keepAlive: boolean;
-  /** The longest time between two requests of a client. */
+  /** The maximum time between two requests of a client. */
   readonly maxPauseMs: number;
 }
 
 export interface LoadReport {
-  /** All that were sent. */
+  /** The number of requests sent. */
   requests: number;
-  /** Those without their answer, by what happened instead. */
+  /** The number of failed requests, by kind of failure. */
   readonly failures: Map<string, number>;
   /** The processes that answered, and the versions of the program that they ran. */
   readonly pids: Set<number>;
@@ -30,7 +29,7 @@ export interface LoadReport {
 
 export interface Load {
   readonly report: LoadReport;
-  /** Sends no further request, and resolves when those under way are over. */
+  /** Stops sending, and resolves when all requests have finished. */
   stop(): Promise<LoadReport>;
 }
 
@@ -42,7 +41,7 @@ interface Work {
 
 const bodyBytes = 16 * 1024;
 const answerDeadlineMs = 20_000;
-/** The longest time between the two parts of a body. */
+/** The maximum time between the two parts of a body. */
 const maxGapMs = 20;
 
 export function startLoad({ url, clients, keepAlive, maxPauseMs }: LoadOptions): Load {
@@ -50,7 +49,7 @@ export function startLoad({ url, clients, keepAlive, maxPauseMs }: LoadOptions):
   let stopped = false;
 
   const client = async () => {
-    // One each: from a pool, a connection could come that has been idle for much longer than the client has paused.
+    // Each client has its own agent: a shared pool could return a connection that was idle for much longer than the pause.
     const agent = new Agent({ keepAlive, maxSockets: 1 });
     while (!stopped) {
       await count(report, ask(url, agent, 5));
@@ -69,7 +68,7 @@ export function startLoad({ url, clients, keepAlive, maxPauseMs }: LoadOptions):
   };
 }
 
-/** Sends `number` requests at once, whose answers take `waitMs`; half of the connections have been used before. */
+/** Sends `number` concurrent requests with answers after `waitMs`, half of them on connections that were used before. */
 export async function sendTogether(url: string, number: number, waitMs: number): Promise<LoadReport> {
   const agent = new Agent({ keepAlive: true });
   const report: LoadReport = { requests: 0, failures: new Map(), pids: new Set(), generations: new Set() };
@@ -91,7 +90,7 @@ async function count(report: LoadReport, answer: Promise<Work>): Promise<void> {
   }
 }
 
-/** One request. Rejects with an Error that names the kind of failure. */
+/** Sends one request. Rejects with an Error that names the kind of failure. */
 function ask(url: string, agent: Agent, waitMs: number): Promise<Work> {
   const body = JSON.stringify({ payload: 'x'.repeat(bodyBytes), waitMs });
   const half = body.length / 2;

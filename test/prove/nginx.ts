@@ -1,4 +1,4 @@
-/** nginx in front of the program, with connections to it that are used again, for as long as a proof takes. */
+/** Runs nginx in front of the program with keep-alive connections to it, for the time of a proof. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,8 +13,8 @@ export interface Proxy {
 }
 
 /**
- * Starts nginx with its files below `folder`. It keeps idle
- * connections for `idleSeconds`, which must be less than the program keeps them, and tries nothing twice.
+ * Starts nginx with its files below `folder`. It keeps idle connections for `idleSeconds`, which must be less than the
+ * keep-alive time of the program, and retries no request.
  */
 export async function startNginx(folder: string, upstream: string, idleSeconds: number): Promise<Proxy> {
   const port = await freePort();

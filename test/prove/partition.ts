@@ -95,14 +95,14 @@ async function prove(): Promise<void> {
       cut();
       await delay(cutMs);
       heal();
-      const freeAt = performance.now();
+      const healedAt = performance.now();
       clearInterval(load);
       await until('requests are answered again', answersAll, 60_000);
-      const healedMs = Math.round(performance.now() - freeAt);
+      const healedMs = Math.round(performance.now() - healedAt);
       await until('the job runs again', async () => (await attempt()) > running, 60_000);
-      const againMs = Math.round(performance.now() - freeAt);
+      const againMs = Math.round(performance.now() - healedAt);
       report(
-        `cut ${time} of ${cutMs / 1000} s: requests are answered again ${healedMs} ms after the end of the cut`,
+        `cut ${time} of ${cutMs / 1000} s: every request is answered ${healedMs} ms after the network is restored`,
         healedMs <= healMs,
       );
       report(`cut ${time}: the interrupted job runs again after ${againMs} ms`, againMs <= healMs);
@@ -112,7 +112,7 @@ async function prove(): Promise<void> {
     const [{ overlaps = -1 } = {}] = await database.sql<{ overlaps: number }[]>`
       select count(*)::int as overlaps from beats a join beats b
       on a.attempt < b.attempt and a.at > b.at`;
-    report(`${overlaps} heartbeats of two concurrent attempts`, overlaps === 0);
+    report(`no two attempts ran at the same time (${overlaps} overlaps)`, overlaps === 0);
 
     cut();
     await delay(1_000);

@@ -43,13 +43,15 @@ try {
   ] as const) {
     const answer = await tryRunner(mode, size);
     const isRight = isRefused ? answer?.includes('APP_TASKS_BROKER_URL') : answer === undefined;
-    console.log(`${isRight ? 'ok ' : 'FAILED:'} ${mode}, ${size} connections: ${answer ?? 'it runs'}`);
+    console.log(
+      `${isRight ? 'ok ' : 'FAILED:'} ${mode}, ${size} connections: ${answer ?? 'the runner works'}`,
+    );
     if (!isRight) process.exitCode = 1;
   }
   const found = await runThrough('transaction', 3);
   const isRight = found.completed === jobs && found.effects === jobs && found.errors === 0;
   console.log(
-    `${isRight ? 'ok ' : 'FAILED:'} ${jobs} jobs with ctx.tx through transaction pooling, 3 connections:`,
+    `${isRight ? 'ok ' : 'FAILED:'} ${jobs} jobs by ctx.tx through transaction, 3 connections:`,
     found,
   );
   if (!isRight) process.exitCode = 1;
@@ -105,7 +107,7 @@ async function tryRunner(mode: string, size: number): Promise<string | undefined
     });
     const isReady = runner.isReady();
     await runner.stop(0);
-    return isReady ? undefined : 'it does not become ready';
+    return isReady ? undefined : 'the runner does not become ready';
   } catch (error) {
     if (error instanceof StartError) return error.message;
     throw error;

@@ -1,13 +1,14 @@
 /**
- * `npm run prove -- probes`: the management port answers while no worker can, at most 50 ms later than an empty server.
+ * `npm run prove -- probes`: the management port answers while all workers are blocked, at most 50 ms later than an empty
+ * server.
  *
- * The real program runs with two workers. The proof blocks both, once with a busy loop on their event loops and once with
- * SIGSTOP, and a request to the public port shows that they are blocked: it is answered only afterwards. Meanwhile the proof
- * requests every path of the management port 100 times, each time on a new connection. `/livez` must stay 200, and `/readyz`
- * must change to 503 and back.
+ * The real program runs with two workers. All of them are blocked, first by a busy loop on their event loops, then by
+ * SIGSTOP. A request to the public port confirms it, since it is answered only afterwards. Meanwhile 100 requests are sent
+ * to each path of the management port, each on a new connection. `/livez` must stay 200, and `/readyz` must change to 503
+ * and back.
  *
- * The proof alternates these requests with requests to an empty server in a process of its own. On a busy machine that server
- * is slow too, so the proof compares the median and the 95th percentile of each path with those of the empty server.
+ * An empty server in a process of its own gets requests in turn with them. On a busy machine that server answers late too,
+ * so p50 and p95 of each path are compared with those of the empty server.
  */
 
 import assert from 'node:assert/strict';
@@ -50,7 +51,7 @@ async function prove(): Promise<string[]> {
     NODE_OPTIONS: `--import ${join(import.meta.dirname, 'busy-on-signal.mjs')}`,
     BUSY_UNTIL: busyUntil,
     APP_WORKER_TIMEOUT_SECONDS: '300',
-    // Node.js checks its timers before it reads what has arrived.
+    // After a blockade Node.js checks its deadlines before it reads what has arrived meanwhile.
     APP_HEADERS_TIMEOUT_SECONDS: '300',
   });
   const ports = {
@@ -58,7 +59,7 @@ async function prove(): Promise<string[]> {
     management: Number(new URL(await program.management).port),
     empty: await startEmptyServer(),
   };
-  await readyTurns(ports, 200);
+  await waitForReadiness(ports, 200);
   const signal = (name: NodeJS.Signals) => (pids: readonly number[]) => {
     for (const pid of pids) process.kill(pid, name);
   };
@@ -83,12 +84,12 @@ async function startEmptyServer(): Promise<number> {
   return z.int().parse(port);
 }
 
-/** Measures between `block` and `goOn`. Returns the failures. */
+/** Measures between `block` and `unblock`. Returns the failures. */
 async function whileBlocked(
   what: string,
   ports: Ports,
   block: (pids: readonly number[]) => unknown,
-  goOn: (pids: readonly number[]) => unknown,
+  unblock: (pids: readonly number[]) => unknown,
 ): Promise<string[]> {
   const pids = await pidsOf(ports);
   block(pids);
@@ -99,21 +100,22 @@ async function whileBlocked(
   });
   try {
     const failures = await measure(what, ports);
-    const seconds = await readyTurns(ports, 503);
-    if (answered) failures.push(`${what}: a request was answered meanwhile, so that nothing was shown.`);
+    const seconds = await waitForReadiness(ports, 503);
+    if (answered)
+      failures.push(`${what}: a request was answered meanwhile, so the workers were not blocked.`);
     else
       console.log(`No request was answered meanwhile; /readyz was 503 after ${seconds.toFixed(1)} s more.`);
     return failures;
   } finally {
-    await goOn(pids);
+    await unblock(pids);
     assert.equal(await waiting, 200);
-    await readyTurns(ports, 200);
-    assert.deepEqual(await pidsOf(ports), pids, 'The same workers are there again.');
-    console.log('The workers went on: the request was answered with 200, and /readyz is 200 again.');
+    await waitForReadiness(ports, 200);
+    assert.deepEqual(await pidsOf(ports), pids, 'The same workers are ready again.');
+    console.log('The workers continued: the request was answered with 200, and /readyz is 200 again.');
   }
 }
 
-/** Requests every path in turn and prints how long each took. Returns the failures. */
+/** Sends requests to every path in turn, and prints their times. Returns the failures. */
 async function measure(what: string, { management, empty }: Ports): Promise<string[]> {
   const asks = [
     ...paths.map((path) => ({ name: path, path, port: management })),
@@ -152,12 +154,12 @@ async function measure(what: string, { management, empty }: Ports): Promise<stri
   ];
 }
 
-/** Waits until `/readyz` has this status, and prints how many seconds that took. */
-async function readyTurns({ management }: Ports, status: number): Promise<number> {
+/** Waits until `/readyz` has this status, and resolves with the number of seconds. */
+async function waitForReadiness({ management }: Ports, status: number): Promise<number> {
   const startedAt = performance.now();
   const seconds = () => (performance.now() - startedAt) / 1000;
   while ((await request(management, { path: '/readyz' })).status !== status) {
-    assert.ok(seconds() < 20, `/readyz did not turn ${status} within 20 s.`);
+    assert.ok(seconds() < 20, `/readyz did not change to ${status} within 20 s.`);
     await delay(50);
   }
   return seconds();

@@ -1,6 +1,6 @@
 /**
- * The program in a temporary folder, built as for production, so that a proof can add parts to it and deploy new versions of
- * it, working and broken ones, while it runs.
+ * A copy of the program in a folder of its own, built like production, so that a proof can add parts to it, and deploy good
+ * and broken versions of it while it runs.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -13,35 +13,35 @@ import { buildProgram, copyProgram } from '../helpers/program.ts';
 import { testSecret } from '../helpers/test-secret.ts';
 import { until } from './until.ts';
 
-/** The version that new workers run: the number of a working version, or a version that never serves. */
+/** The version that new workers run: a working one, by its number, or one that never becomes ready. */
 export type Version = number | 'throws' | 'hangs';
 
 export interface ProgramCopy {
-  /** Temporary. A proof writes its files here. */
+  /** A temporary folder, also for the files of the proof. */
   readonly folder: string;
   deploy(version: Version): Promise<void>;
-  /** Starts the program. Resolves when it serves. */
+  /** Starts the program, and resolves when it is ready. */
   start(env: Readonly<Record<string, string>>): Promise<RunningProgram>;
-  /** Removes the folder, and kills the processes that still run. */
+  /** Kills running processes, and removes the folder. */
   remove(): Promise<void>;
 }
 
 export interface RunningProgram {
   readonly url: string;
   readonly process: ChildProcess;
-  /** Resolves when the process and all its child processes that share its output have exited. */
+  /** Resolves when the process and all its children that share its output have exited. */
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
-  /** Returns how often an event has been logged so far. */
+  /** Returns how often an event has been logged. */
   count(event: string): number;
-  /** Returns the last lines of the log without those of requests, to find out why a proof failed. */
+  /** Returns the last log lines, except those of requests, for diagnosing a failed proof. */
   recent(): string;
 }
 
 const recentLines = 40;
 
 /**
- * Builds the program in a temporary folder. `change` edits the sources before the build. Rejects with an Error that has the
- * output of the builder if the build fails.
+ * Builds the program in a temporary folder, after `change` has modified its sources. Rejects with an Error that contains the
+ * output of the build if it fails.
  */
 export async function makeProgramCopy(
   change: (sources: string) => Promise<void> = () => Promise.resolve(),
@@ -79,19 +79,19 @@ export async function makeProgramCopy(
 }
 
 function sourceOf(version: Version): string {
-  const good = `export const generation = ${typeof version === 'number' ? version : 0};\n`;
-  if (version === 'throws') return `${good}throw new Error('This version is broken.');\n`;
-  if (version === 'hangs') return `${good}setInterval(() => {}, 1000);\nawait new Promise(() => {});\n`;
-  return good;
+  const working = `export const generation = ${typeof version === 'number' ? version : 0};\n`;
+  if (version === 'throws') return `${working}throw new Error('This version is broken.');\n`;
+  if (version === 'hangs') return `${working}setInterval(() => {}, 1000);\nawait new Promise(() => {});\n`;
+  return working;
 }
 
 async function watch(child: ChildProcess): Promise<RunningProgram> {
-  if (child.stdout === null || child.stderr === null) throw new Error('The program has no pipes.');
+  if (child.stdout === null || child.stderr === null) throw new Error('The process has no pipes.');
   const counts = new Map<string, number>();
   const recent: string[] = [];
-  let complaints = '';
+  let errorOutput = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    complaints += text;
+    errorOutput += text;
   });
   createInterface({ input: child.stdout }).on('line', (line) => {
     const event = /"event":"([^"]+)"/.exec(line)?.[1] ?? '';
@@ -101,11 +101,11 @@ async function watch(child: ChildProcess): Promise<RunningProgram> {
     if (recent.length > recentLines) recent.shift();
   });
   const ended = once(child, 'close').then(([code, signal]) => ({ code, signal }));
-  // The primary prints its addresses to standard error when all workers serve.
+  // The primary prints its greeting on standard error when all workers are ready.
   const greeting = / API +(http:\/\/[^/\s]+)/;
-  await until('the program serves', () => greeting.test(complaints) || child.exitCode !== null, 30_000);
-  const url = greeting.exec(complaints)?.[1];
-  if (url === undefined) throw new Error(`The program did not start.\n${complaints}`);
+  await until('the program is ready', () => greeting.test(errorOutput) || child.exitCode !== null, 30_000);
+  const url = greeting.exec(errorOutput)?.[1];
+  if (url === undefined) throw new Error(`The program did not start.\n${errorOutput}`);
   return {
     url,
     process: child,

@@ -1,13 +1,13 @@
 /**
- * `npm run prove -- reload`: what a client notices while the program is reloaded, resized, broken and stopped under
- * load. Every row that must be free of failures and is not makes the proof fail.
+ * `npm run prove -- reload`: clients lose no request while the program is reloaded, resized and stopped under load. A failed
+ * request in a row that allows none fails the proof.
  *
- *     npm run prove -- reload            all of it, with nginx in front as well
+ *     npm run prove -- reload            everything, also with nginx in front
  *     npm run prove -- reload --quick    fewer reloads, without nginx
  *
- * The program is a copy of the built one with two workers (program-copy.ts); each reload deploys a new version of it
- * first. Requests have bodies of 16 KB. The load (load.ts) comes in three kinds, all at once: on busy connections, which
- * are used again and again, on resting ones, which are idle for up to a second in between, and on new ones.
+ * The program is a copy of the built one with two workers (program-copy.ts); each reload deploys a new version of it first.
+ * Requests have bodies of 16 KB. Three kinds of load (load.ts) run at the same time: on busy connections, on resting ones,
+ * which are idle for up to a second between requests, and on new ones.
  */
 
 import { type Load, type LoadReport, sendTogether, startLoad } from './load.ts';
@@ -19,12 +19,12 @@ import { until } from './until.ts';
 const quick = process.argv.includes('--quick');
 const reloads = quick ? 3 : 10;
 const minRequests = quick ? 300 : 3000;
-/** The default: much longer than a client rests. */
+/** The default of the program, much longer than the pauses of a client. */
 const keepAliveSeconds = 5;
-/** Long enough for a machine that is busy with other things. */
+/** Long enough for a busy machine. */
 const startTimeoutSeconds = 15;
 
-/** How long a reload may take: two workers, each started, watched, and the old one drained. */
+/** How long a reload may take: for two workers, a start, the canary time, and a drain. */
 const reloadMs = 60_000;
 
 let failed = false;
@@ -82,7 +82,7 @@ async function proveReloads(program: RunningProgram, url: string, way: string): 
       const before = over();
       const startedAt = performance.now();
       program.process.kill('SIGHUP');
-      await until('the reload is over', () => over() > before, reloadMs);
+      await until('the reload has finished', () => over() > before, reloadMs);
       if (index === 0) note(`a reload took ${Math.round(performance.now() - startedAt)} ms`);
     }
   });
@@ -106,16 +106,16 @@ async function proveResizing(program: RunningProgram): Promise<void> {
     for (let index = 0; index < times; index += 1) {
       const ready = program.count('worker.ready');
       program.process.kill('SIGTTIN');
-      await until('a worker more is ready', () => program.count('worker.ready') > ready, reloadMs);
+      await until('one more worker is ready', () => program.count('worker.ready') > ready, reloadMs);
       const exited = program.count('worker.exited');
       program.process.kill('SIGTTOU');
-      await until('a worker has ended', () => program.count('worker.exited') > exited, reloadMs);
+      await until('a worker has exited', () => program.count('worker.exited') > exited, reloadMs);
     }
   });
-  rows(`a worker more and one less, ${times} times`, loads);
+  rows(`one worker more and one fewer, ${times} times`, loads);
 }
 
-/** The old workers go on as if nothing had happened, and the next good version is taken again. */
+/** The old workers keep running, and the next working version is loaded. */
 async function proveBrokenVersion(program: RunningProgram, how: 'throws' | 'hangs'): Promise<void> {
   await copy.deploy(how);
   const loads = await underLoad(program.url, 0, async () => {
@@ -126,7 +126,7 @@ async function proveBrokenVersion(program: RunningProgram, how: 'throws' | 'hang
   rows(`a new version that ${how}`, loads);
   const { generations, pids } = loads.busy;
   verdict(
-    `the old workers go on: ${[...pids].join(', ')}`,
+    `the old workers keep running: ${[...pids].join(', ')}`,
     [...generations].join() === String(version) && pids.size === 2,
   );
   await copy.deploy(version);
@@ -148,45 +148,45 @@ async function proveKilledOldWorkers(program: RunningProgram): Promise<void> {
       const ready = program.count('worker.ready');
       process.kill(pid, 'SIGKILL');
       await until(
-        'it has been replaced',
+        'the worker is replaced',
         () => program.count('worker.ready') > ready,
         startTimeoutSeconds * 1000,
       );
     }
     verdict(
-      'old workers killed in a reload are replaced meanwhile',
+      'old workers killed during a reload are replaced before it ends',
       program.count('reload.failed') === refused,
     );
     await until('the reload has failed', () => program.count('reload.failed') > refused, reloadMs);
   });
   rows('all old workers killed in a reload', loads, 'may fail');
-  neverHangs(loads);
+  reportHangs(loads);
   const { generations } = loads.busy;
-  verdict('their successors are of the old version', [...generations].join() === String(version));
+  verdict('their successors run the old version', [...generations].join() === String(version));
   await copy.deploy(version);
 }
 
-/** For the record: a process that is killed takes its requests with it, and nothing else. */
+/** Informative: a killed process loses only its own requests. */
 async function recordKilledWorker(program: RunningProgram): Promise<void> {
   const loads = await underLoad(program.url, 0, async ({ busy }) => {
     await until('a worker has answered', () => busy.report.pids.size > 0, 10_000);
     const ready = program.count('worker.ready');
     const [pid] = busy.report.pids;
     if (pid !== undefined) process.kill(pid, 'SIGKILL');
-    await until('it has been replaced', () => program.count('worker.ready') > ready, 30_000);
+    await until('the worker is replaced', () => program.count('worker.ready') > ready, 30_000);
   });
-  rows('a worker killed, for the record', loads, 'may fail');
-  neverHangs(loads);
+  rows('a worker killed (informative)', loads, 'may fail');
+  reportHangs(loads);
 }
 
 async function proveStop(program: RunningProgram): Promise<void> {
   const number = 200;
-  const begun = program.count('http.request.start');
+  const startedBefore = program.count('http.request.start');
   const sent = sendTogether(program.url, number, 3000);
-  const isInFlight = () => program.count('http.request.start') - begun === number * 1.5;
-  await until(`${number} requests are in flight`, isInFlight, 10_000);
+  const isInFlight = () => program.count('http.request.start') - startedBefore === number * 1.5;
+  await until(`${number} requests are in progress`, isInFlight, 10_000);
   program.process.kill('SIGTERM');
-  row(`SIGTERM, ${number} in flight`, await sent);
+  row(`SIGTERM, ${number} requests in progress`, await sent);
   const { code } = await program.ended;
   verdict(`the exit code is ${code}`, code === 0);
 }
@@ -197,17 +197,17 @@ async function proveKilledPrimary(program: RunningProgram): Promise<void> {
   await until('connections are open', () => held.report.requests > 20, 10_000);
   const startedAt = performance.now();
   program.process.kill('SIGKILL');
-  // The workers write to its output: it ends with the last of them.
+  // The workers share its output, so the output ends with the last of them.
   let ended = false;
   void program.ended.then(() => {
     ended = true;
   });
   const isOver = async () => ended && !(await isTaken(Number(new URL(program.url).port)));
-  await until('the workers have ended, and the port is free', isOver, 30_000);
+  await until('the workers have exited, and the port is free', isOver, 30_000);
   const tookMs = Math.round(performance.now() - startedAt);
   await held.stop();
   verdict(
-    `primary killed: ${pids.size} workers gone and the port free after ${tookMs} ms`,
+    `primary killed: ${pids.size} workers exited and the port free after ${tookMs} ms`,
     tookMs < 5000 && pids.size === 2,
   );
 }
@@ -218,10 +218,10 @@ interface Loads<T> {
   readonly fresh: T;
 }
 
-/** Does something under load, for as long as it takes and until busy and new connections have sent `fewest` each. */
+/** Runs `act` under load, until it resolves and busy and new connections have sent `minRequests` each. */
 async function underLoad(
   url: string,
-  fewest: number,
+  minRequests: number,
   act: (loads: Loads<Load>) => Promise<void>,
 ): Promise<Loads<LoadReport>> {
   const busy = startLoad({ url, clients: 6, keepAlive: true, maxPauseMs: 20 });
@@ -229,16 +229,16 @@ async function underLoad(
   const fresh = startLoad({ url, clients: 6, keepAlive: false, maxPauseMs: 20 });
   try {
     await act({ busy, resting, fresh });
-    const isEnough = () => Math.min(busy.report.requests, fresh.report.requests) >= fewest;
-    await until(`${fewest} requests have been sent`, isEnough, 120_000);
+    const isEnough = () => Math.min(busy.report.requests, fresh.report.requests) >= minRequests;
+    await until(`${minRequests} requests have been sent`, isEnough, 120_000);
   } finally {
     await Promise.all([busy.stop(), resting.stop(), fresh.stop()]);
   }
   return { busy: busy.report, resting: resting.report, fresh: fresh.report };
 }
 
-/** A connection of a killed worker is answered by another, or reset. */
-function neverHangs(loads: Loads<LoadReport>): void {
+/** Each connection of a killed worker is answered by another, or reset. */
+function reportHangs(loads: Loads<LoadReport>): void {
   const kinds = Object.values(loads).flatMap(({ failures }) => [...failures.keys()]);
   verdict('each of its connections was answered or reset', !kinds.some((kind) => kind.includes('no answer')));
 }

@@ -3,21 +3,21 @@
  *
  *     npm run prove -- soak                 thirty minutes at half load
  *     npm run prove -- soak --minutes 10    shorter; below ten minutes a warm-up can look like a leak
- *     npm run prove -- soak --rate 300      300 requests a second instead of half of what the program can answer
+ *     npm run prove -- soak --rate 300      300 requests per second instead of half of the maximum
  *
  * The built program runs with two workers, its process for jobs and a database. The proof first measures how many
- * requests a second the program can answer, then sends half of that: pages and single rows from the database, refusals,
+ * requests per second the program can answer, then sends half of that: pages and single rows from the database, refusals,
  * and one request in ten on a new connection. The rows and a task that counts them belong to a feature of the proof
- * (soak-feature.mjs). Beside the requests, 20 jobs a second are enqueued. Every ten seconds each process collects its garbage
+ * (soak-feature.mjs). Beside the requests, 20 jobs per second are enqueued. Every ten seconds each process collects its garbage
  * and records its memory (measure-on-signal.mjs), so only memory that is still referenced counts.
  *
  * With SOAK_SNAPSHOTS=FOLDER each process writes three heap snapshots, which show the objects that grow.
  *
- * The primary's heap may grow by about 0.2 MB a minute for the first hour: the limiter keeps the time of each request of the
+ * The primary's heap may grow by about 0.2 MB per minute for the first hour: the limiter keeps the time of each request of the
  * last hour, and here one client sends all of them.
  *
  * The proof fits a straight line to the samples of each process in the second half of the time, and fails if a process grows
- * by more than 1 MB a minute.
+ * by more than 1 MB per minute.
  */
 
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -42,7 +42,7 @@ const sampleEveryMs = 10_000;
 const jobsPerSecond = 20;
 const clients = 16;
 const paths = ['/api/v1/meta', '/api/v1/rows?limit=20', '/api/v1/rows/1', '/api/v1/users/me', '/nothing'];
-/** The definition of the task in soak-feature.mjs, for the queue. */
+/** The definition of the task in soak-feature.mjs. */
 const countRows = defineTask({ name: 'count_rows', payload: z.strictObject({}) });
 
 interface Sample {
@@ -99,7 +99,7 @@ async function prove(): Promise<void> {
 
   const capacity = await measureCapacity(site);
   const rate = Math.round(readNumber('--rate', capacity / 2));
-  console.log(`${Math.round(capacity)} requests a second at most; ${rate} from now on, for ${minutes} min`);
+  console.log(`${Math.round(capacity)} requests per second at most; ${rate} from now on, for ${minutes} min`);
   const load = startLoad(site, rate);
   const queue = createQueue({ definitions: [countRows] });
   let refused = 0;
@@ -162,12 +162,12 @@ function report(names: ReadonlyMap<number, string>, samples: ReadonlyMap<number,
   console.table(rows);
   for (const row of rows) {
     if (row['RSS growth (MB/min)'] <= maxPerMinute && row['heap growth (MB/min)'] <= maxPerMinute) continue;
-    console.error(`FAILED: the memory of ${row.process} levels off.`);
+    console.error(`FAILED: the memory of ${row.process} does not level off.`);
     process.exitCode = 1;
   }
 }
 
-/** The slope of the line of least squares, in MB a minute. NaN for fewer than two samples, which fails the proof. */
+/** Returns the slope of the least-squares line, in MB per minute. NaN for fewer than two samples, which fails the proof. */
 function growthOf(samples: readonly Sample[], of: 'rss' | 'heapUsed'): number {
   const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
   const times = samples.map(({ atMs }) => atMs / 60_000);
@@ -186,7 +186,7 @@ async function nameProcesses(management: number, primary: number): Promise<Map<n
   ]);
 }
 
-/** Requests a second that `clients` get answered when each sends its next at once. */
+/** Returns the requests per second that are answered when `clients` send them without a pause. */
 async function measureCapacity(site: number): Promise<number> {
   const seconds = 5;
   const load = startLoad(site, Number.POSITIVE_INFINITY);
@@ -238,7 +238,7 @@ function mb(bytes: number): number {
   return Math.round(bytes / 1e5) / 10;
 }
 
-/** The number behind a flag, or `otherwise` where the flag is not given. */
+/** Returns the number after a flag, or `otherwise` without the flag. */
 function readNumber(flag: string, otherwise: number): number {
   const at = process.argv.indexOf(flag);
   const given = at < 0 ? otherwise : Number(process.argv[at + 1]);

@@ -14,7 +14,7 @@ describe('a proof', () => {
     ['reload', 'nginx', 'nginx-light'],
     ['browser', 'chromium', 'chromium'],
   ] as const) {
-    it(`${proof} without ${tool} ends with one sentence and a code of its own`, () => {
+    it(`the proof ${proof} without ${tool} exits with one sentence and code 69`, () => {
       const { status, stdout, stderr } = spawnSync(
         process.execPath,
         ['--import', 'tsx', join(import.meta.dirname, '..', 'prove.ts'), proof],
@@ -25,7 +25,7 @@ describe('a proof', () => {
     });
   }
 
-  it('with a program that may not be executed, or is a folder of that name elsewhere, misses it', async (t) => {
+  it('a file that is not executable, and a folder with the name of the tool, do not count as the tool', async (t) => {
     const folder = await mustMakeFolder(t);
     writeFileSync(join(folder, 'wrk'), '', { mode: 0o644 });
     assert.equal(findMissing(['wrk'], folder).length, 1);

@@ -1,9 +1,9 @@
-/** The programs that proofs run, and the message if one is not installed. */
+/** The tools that proofs run, and the sentence for a tool that is not installed. */
 
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** The Debian package of each program. */
+/** The Debian package of each tool. */
 const packages = {
   chromium: 'chromium',
   ip: 'iproute2',
@@ -16,10 +16,10 @@ const packages = {
 
 export type Tool = keyof typeof packages;
 
-/** EX_UNAVAILABLE of sysexits.h: the proof has not run, so it neither passed nor failed. */
+/** EX_UNAVAILABLE of sysexits.h: the proof could not run. */
 export const exitUnavailable = 69;
 
-/** Returns one sentence for each program that is not on the path. */
+/** Returns one sentence for each tool that is not in the path. */
 export function findMissing(tools: readonly Tool[], path: string = process.env.PATH ?? ''): string[] {
   return tools
     .filter((tool) => !path.split(delimiter).some((folder) => isProgram(join(folder, tool))))

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Resolves when `condition` holds, asking again every few milliseconds. Throws an Error if it does not in time. */
+/** Resolves when `condition` holds; checks it every few milliseconds. Rejects with an Error after the deadline. */
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
@@ -8,8 +8,7 @@ export async function until(
 ): Promise<void> {
   const deadline = performance.now() + deadlineMs;
   while (!(await condition())) {
-    if (performance.now() > deadline)
-      throw new Error(`It did not come to this in ${deadlineMs} ms: ${what}.`);
+    if (performance.now() > deadline) throw new Error(`Not reached within ${deadlineMs} ms: ${what}.`);
     await delay(10);
   }
 }
