@@ -1,6 +1,6 @@
 /**
- * What a route declares about itself, without its handler: the router, the layers, the validator and the OpenAPI document
- * read it. It knows nothing of a request (context.ts), so that a request can know its route.
+ * The declarations of a route, without its handler. The router, the layers, the validator and the OpenAPI document read them.
+ * This file does not import context.ts, because the context of a request refers to its route.
  */
 
 import type * as z from 'zod';
@@ -24,8 +24,8 @@ export type Method = (typeof methods)[number];
 export type Auth = 'none' | 'own' | 'user' | 'apiKey' | 'any';
 
 /**
- * What a request makes the server do beyond a few reads by key. A route that is open to every client and has a cost must
- * declare limits; otherwise the application does not start.
+ * The cost of a request beyond a few reads by key. A route that is open to every client and has a cost must declare limits;
+ * otherwise the application does not start.
  *
  * - `password-hash`: tenths of a second of one core, and 128 MiB.
  * - `mail`: a mail, possibly to a person who did not ask for it.
@@ -87,7 +87,7 @@ export interface RouteFacts {
   readonly authority?: 'fresh' | { readonly cached: string };
   /** `exempt` is for probes: no rate limit, any host, plain HTTP. */
   readonly limit?: 'address' | 'exempt';
-  /** What a request can make the server do; empty for a route that only reads a little. */
+  /** The costs of a request; empty for a route that only reads a little. */
   readonly costs?: readonly RouteCost[];
   /** Quotas of this route, in addition to those of the address and of the user. */
   readonly limits?: readonly RouteLimit[];

@@ -25,7 +25,7 @@ type ValueOf<Spec> = Spec extends { readonly schema: infer Schema extends z.ZodT
   ? z.input<Schema>
   : undefined;
 
-/** What a handler may return: a reply of a declared status with its value, or the value of the 200 alone. */
+/** The return type of a handler: a reply of a declared status with its value, or the value of the 200 alone. */
 export type Returned<R extends Responses> =
   | { [Status in keyof R & number]: Reply<Status, ValueOf<R[Status]>> }[keyof R & number]
   | (R extends { readonly 200: infer Spec } ? ValueOf<Spec> : never);

@@ -1,6 +1,6 @@
 /**
  * Validates the parts of a request with the schemas of its route. All errors of all parts are reported in one response, each
- * with its place and a sentence that says what to do.
+ * with its place and what to do about it.
  */
 
 import type * as z from 'zod';

@@ -36,7 +36,7 @@ export interface ResponseReference {
   readonly $ref: string;
 }
 
-/** Errors of the message as a whole, by the name of their component. No other error has one of these statuses as a component. */
+/** Errors of the message as a whole, by the name of their component. */
 const messageProblems = {
   HttpsRequired: 'https_required',
   UriTooLong: 'uri_too_long',

@@ -3,7 +3,7 @@
  * component, written once and referenced by name; every other schema is written where it is used.
  *
  * One schema has two forms: a default makes a field optional in the input and certain in the output, and a transformation
- * changes its type. So each conversion names the form that it needs, and an id may stand for one form only: otherwise a
+ * changes its type. So each conversion names the form that it needs, and an id may name one form only: otherwise a
  * generated client would get a type that is wrong for half of its uses.
  */
 
@@ -19,7 +19,7 @@ export type Form = 'input' | 'output';
 export interface SchemaSet {
   /**
    * Returns the schema in that form and adds its components to the set. `use` names the place for errors. Throws a
-   * StartError for a schema that has no JSON form, and for an id that stands for two schemas.
+   * StartError for a schema that has no JSON form, and for an id that names two schemas.
    */
   convert(schema: z.ZodType, form: Form, use: string): JsonSchema;
   /** Returns the content of `components/schemas`, sorted by name. */
@@ -46,7 +46,7 @@ export function createSchemaSet(): SchemaSet {
         const known = components.get(id);
         if (known !== undefined && !isDeepStrictEqual(known, component)) {
           throw new StartError(
-            `The schema id "${id}" stands for two schemas, the second in ${use}; give each an id of its own (one schema whose forms for input and output differ counts as two).`,
+            `The schema id "${id}" names two schemas, the second in ${use}; give each an id of its own (one schema whose forms for input and output differ counts as two).`,
           );
         }
         components.set(id, component);

@@ -50,7 +50,7 @@ describe('a response on the wire', () => {
     assert.deepEqual(Object.keys(answer?.headers ?? {}).sort(), ['connection', 'date']);
   });
 
-  it('a response on a persistent connection says keep-alive, and the next request is answered on it', async (t) => {
+  it('a response on a persistent connection has keep-alive, and the next request is answered on it', async (t) => {
     const server = await mustStartServer(t, { routes: [testRoute('GET', '/', () => 1)] });
     const [first, second] = parseResponses(
       await server.raw(`GET / HTTP/1.1\r\nHost: x\r\n\r\n${ask('GET')}`),

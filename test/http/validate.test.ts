@@ -71,7 +71,7 @@ describe('the error for invalid values', () => {
     assert.equal(validationFailed([error]).code, 'validation_failed');
   });
 
-  it('the error for very many values is short, and says that there may be more', () => {
+  it('the error for very many values is short, and states that there may be more', () => {
     const refusal = validationFailed(new Array(200).fill(error));
     assert.match(refusal.message, /^At least 50 values are invalid/);
     assert.equal(refusal.errors?.length, maxFieldErrors);

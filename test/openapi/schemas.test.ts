@@ -87,13 +87,13 @@ test('the input and the output may share an id if both forms are equal', () => {
   assert.deepEqual(set.convert(schema, 'input', 'one'), set.convert(schema, 'output', 'other'));
 });
 
-test('an id that stands for two forms is an error that names the place of the second', () => {
+test('an id that names two forms is an error that names the place of the second', () => {
   const schema = z.strictObject({ x: z.boolean().default(true) }).meta({ id: 'Torn' });
   const set = createSchemaSet();
   set.convert(schema, 'input', 'POST /things, body');
   assert.throws(
     () => set.convert(schema, 'output', 'POST /things, response 201'),
-    /^StartError: The schema id "Torn" stands for two schemas, the second in POST \/things, response 201;/,
+    /^StartError: The schema id "Torn" names two schemas, the second in POST \/things, response 201;/,
   );
 });
 

@@ -24,7 +24,7 @@ export interface FileStore {
   readonly createCheck?: () => ContentCheck;
 }
 
-/** What a route declares that accepts a form with a file. */
+/** The declaration of a route that accepts a form with a file. */
 export interface Upload extends FileStore {
   /** The field whose part is the file. */
   readonly field: string;
