@@ -1,4 +1,8 @@
-/** What the features declare (`features.ts`), collected for the parts of the program that need to know all of it. */
+/**
+ * What the features declare (`features.ts`), collected for the parts of the program that need to know all of it. Every
+ * process and every thread loads it, and the routes of all features with it: in a thread that runs tasks they take about
+ * 15 ms of processor time and 3 MB, which one list for everything is worth.
+ */
 
 import type { Scope } from './auth/principal.ts';
 import type {
