@@ -125,7 +125,7 @@ npm run bench -- report                      # write this page from the newest r
 \`\`\`
 
 It needs nothing but Node and npm. The load comes from \`wrk\` if it is installed, and otherwise from autocannon. \`taskset\`
-pins the server to its own processor; if it is missing, the report says so. The FastAPI variant runs if
+pins the server to its own processor; if it is missing, the report notes it. The FastAPI variant runs if
 \`bench/variants/fastapi/.venv\` has the packages of its \`requirements.txt\`, or if \`BENCH_PYTHON\` names such a Python. Run the
 benchmark on an otherwise idle machine, and not on battery.
 

@@ -6,7 +6,7 @@ export function featureRules({ many, one, type, aOne }: ResourceName): string {
   const Many = pluralType(many);
   return `/**
  * ${Many} belong to users and are deleted with them. Only the owner and admins can see one; for everyone else it does not
- * exist, so that nobody learns which ids are in use.
+ * exist, so that callers cannot find out which ids are in use.
  */
 
 import { mayActFor, type Principal } from '../../auth/principal.ts';

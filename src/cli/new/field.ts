@@ -14,7 +14,7 @@ export interface Field {
   readonly words: string;
 }
 
-/** What a text may have at most, in characters. */
+/** Maximum length of a text field, in characters. */
 export const maxTextLength = 2_000;
 
 /** Columns that every generated table has, and parameters that every list has. */

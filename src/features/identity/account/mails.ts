@@ -91,7 +91,7 @@ export function createMails({ service, publicUrl, prefix }: MailsOptions): Mails
 
     emailChanged({ username, email }, formerEmail) {
       return compose(formerEmail, 'Your e-mail address was changed', username, [
-        `the e-mail address of your account at ${service} was changed to ${maskEmail(email)}, and no more mails are sent to this address.`,
+        `the e-mail address of your account at ${service} was changed to ${maskEmail(email)}, and this address gets no further mails.`,
         'If it was not you, another person knows your password: contact the operator of the service.',
       ]);
     },

@@ -19,7 +19,7 @@
  *
  * Invariants:
  * - The permit is taken before the password is compared, in a transaction over the rows of the counts. So parallel attempts,
- *   in any number of processes, get no more permits than sequential ones.
+ *   in any number of processes, get the same number of permits as sequential ones.
  * - A rejected attempt changes nothing, so waiting always helps, and other addresses cannot make a known address wait. A
  *   botnet delays strangers, never the owner at home. An owner at a new address competes with it for one permit per minute,
  *   or resets the password, which makes the new address known.

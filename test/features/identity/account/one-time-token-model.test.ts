@@ -1,6 +1,6 @@
 /**
  * Mailed tokens of both kinds against a model, in any order of requests, changes of the address, changes of the password
- * and uses: a token is valid exactly while the model says so, and an ended token stays ended.
+ * and uses: a token is valid exactly while it is valid in the model, and an ended token stays ended.
  */
 
 import assert from 'node:assert/strict';
