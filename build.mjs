@@ -53,6 +53,6 @@ try {
     sourcesContent: false,
   });
 } catch {
-  // esbuild has said what is wrong, and where.
+  // esbuild has printed the error and its place.
   process.exitCode = 1;
 }

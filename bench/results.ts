@@ -1,4 +1,4 @@
-/** What a run leaves behind: a file of JSON below `bench/results/`, with all that it takes to judge it later. */
+/** The record of a run: a JSON file below `bench/results/`, with all that it takes to judge it later. */
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
@@ -8,7 +8,7 @@ import { StartError } from '../src/errors.ts';
 import { describePythonVersions } from './python.ts';
 import { scenarioNames } from './scenarios.ts';
 
-/** What one round of one variant and scenario has shown. */
+/** The result of one round of one variant and scenario. */
 const sampleSchema = z.object({
   /** Microseconds of processor time of the server, user and system, over the requests it answered. */
   cpuMicros: z.number(),
@@ -40,7 +40,7 @@ export const machineSchema = z.object({
   processors: z.number(),
   memoryBytes: z.number(),
   system: z.string(),
-  /** The load average of the minute before the run: above 0, somebody else was at work. */
+  /** The load average of the minute before the run: above 0, other processes were at work. */
   loadBefore: z.number(),
 });
 

@@ -1,5 +1,5 @@
 -- The user accounts. Usernames and addresses are unique regardless of case: a unique index over lower(...) guarantees
--- that under any number of concurrent registrations, and its name tells the program which of the two is taken.
+-- that under any number of concurrent registrations, and its name shows the program which of the two is taken.
 -- `version` counts changes and is the validator of conditional requests.
 
 -- migrate: up

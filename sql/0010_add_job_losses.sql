@@ -1,4 +1,4 @@
--- How many attempts of a job were lost with their runner. A lost attempt says little about its job: any job of that
+-- How many attempts of a job were lost with their runner. A lost attempt proves little about its job: any job of that
 -- process, or an operator, may have ended it. It does not count as an attempt. A job with losses is a suspect: from
 -- then on it runs alone in a process of its own, where a crash identifies it and harms no other job. A job that loses
 -- its runner repeatedly although it runs alone ends as `failed` (src/jobs/runner/runner-store.ts). Few suspects wait at

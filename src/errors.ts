@@ -81,7 +81,7 @@ export interface AppErrorOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** An expected failure. `message` tells the client what to do about it; it must contain no secret. */
+/** An expected failure. `message` is for the client, with what to do about it; it must contain no secret. */
 export class AppError extends Error {
   readonly code: ErrorCode;
   readonly errors: readonly FieldError[] | undefined;

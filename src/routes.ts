@@ -27,11 +27,11 @@ export interface RouteParts {
   readonly identity: Identity;
   /** Where everything is counted. */
   readonly metrics: Metrics;
-  /** What all workers have counted; by default, what this process has. */
+  /** Returns the metrics of all workers; by default, those of this process. */
   readonly fleetMetrics?: () => Promise<MetricsSnapshot>;
-  /** What readiness asks. */
+  /** The readiness checks. */
   readonly healthChecks?: readonly HealthCheck[];
-  /** The way for mails to leave; by default there is none. */
+  /** Sends mails; by default, no mail can be sent. */
   readonly mail?: MailQueue;
   /** Where jobs are enqueued; by default one that takes the tasks of the application. */
   readonly queue?: Queue;

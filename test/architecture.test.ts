@@ -58,7 +58,7 @@ function placeOf(file: string): string {
 }
 
 /**
- * What each folder may import besides itself. `type:` allows its types alone, a path one file of it. The middlewares
+ * The imports that each folder may have besides its own files. `type:` allows its types alone, a path one file of it. The middlewares
  * and the features have more rules below; what is not in the table assembles the program and may import anything.
  */
 const table: Readonly<Record<string, readonly string[]>> = {
@@ -67,7 +67,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
   concurrency: ['errors'],
   resilience: ['errors'],
   // Whether a secret can be guessed is decided where tokens are signed, and how a database is named where connections
-  // are opened; the two files that say so are pure.
+  // are opened; the two files that decide it are pure.
   settings: [
     'errors',
     'project-root',
@@ -133,10 +133,10 @@ const assembly = new Set([
   'routes',
 ]);
 
-/** What the front file of a feature may import beside that: it turns settings into options. */
+/** Further imports of the front file of a feature: it turns settings into options. */
 const frontFile = ['type:settings', 'jobs/schedule/schedule.ts'];
 
-/** What the declaration of a feature may name: the types of the parts that features are made with. */
+/** The imports of the declaration of a feature: the types of the parts that features are made with. */
 const featureParts = [
   'type:settings',
   'type:jobs',

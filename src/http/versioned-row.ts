@@ -1,5 +1,5 @@
 /**
- * What every resource needs whose representation is a row with an id and a version: 404 for a missing row, the check of
+ * Shared by all resources whose representation is a row with an id and a version: 404 for a missing row, the check of
  * `If-Match`, and replies with an entity tag. The version grows with each change, so the tag of a row is made of both.
  */
 

@@ -8,7 +8,7 @@ export interface ListenTarget {
   readonly portSetting: string;
 }
 
-/** Returns a StartError that tells the operator why the server cannot listen, or `error` itself for any other cause. */
+/** Returns a StartError with the reason why the server cannot listen, or `error` itself for any other cause. */
 export function toListenError(
   error: unknown,
   { host, port, hostSetting, portSetting }: ListenTarget,

@@ -41,7 +41,7 @@ function metricsIn(expr: string): string[] {
   return bare.match(/\b[a-z_]\w*\b(?!\s*\()/g) ?? [];
 }
 
-/** What a matcher of this label may match, one by one: `a|b` are two. */
+/** Returns the values that a matcher of this label may match: `a|b` are two. */
 function valuesOf(label: string, exprs: readonly string[]): string[] {
   const matcher = new RegExp(`\\b${label}=~?"([^"]*)"`, 'g');
   return exprs.flatMap((expr) => [...expr.matchAll(matcher)].flatMap(([, values = '']) => values.split('|')));
@@ -56,7 +56,7 @@ test('the dashboard and the alerts ask only for metrics that the program has', a
     text = await metricsOf(program);
     return text.includes('job_threads_replaced_total');
   });
-  // `up` is Prometheus' own; what nobody has counted yet is declared, and not in the text.
+  // `up` is Prometheus' own; a metric without counts is declared, and not in the text.
   const known = new Set(['up', ...Array.from(text.matchAll(/^# TYPE (\S+)/gm), ([, name = '']) => name)]);
   for (const { name, kind } of defaultApp().metrics) {
     known.add(name);

@@ -1,6 +1,6 @@
 /**
  * The examples leave nothing behind: in a copy of the project, the folder, the line, the migration and the tests of an
- * example are deleted, alone and together with the other examples. What is left must check, start and pass its tests.
+ * example are deleted, alone and together with the other examples. The rest must check, start and pass its tests.
  */
 
 import assert from 'node:assert/strict';

@@ -6,7 +6,7 @@ import { it } from 'node:test';
 import { projectRoot } from '../../src/project-root.ts';
 import { mustMakeFolder } from '../helpers/program.ts';
 
-/** What the commands of the page need: the project without packages, results and settings of this machine. */
+/** The parts that the commands of the page need: the project without packages, results and local settings. */
 const parts = [
   ...['src', 'sql', 'test', 'dashboard', 'docs', 'bench', 'package.json', 'package-lock.json', 'biome.json'],
   ...['build.mjs', 'tsconfig.json', 'tsconfig.build.json', '.env.example'],

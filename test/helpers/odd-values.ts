@@ -1,6 +1,6 @@
 /**
  * Values that JavaScript lets a task throw, return, log or report, and that code which expects an Error or plain data
- * trips over. Each is made anew, in the thread that uses it.
+ * trips over. Each is made in the thread that uses it.
  */
 
 const revoked = () => {

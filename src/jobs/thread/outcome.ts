@@ -103,7 +103,7 @@ function outcomeOfSnooze(snooze: TaskSnooze): Outcome {
   return failed({ code: 'threw', message }, false);
 }
 
-/** Keeps the details as plain JSON. If they cannot be kept, the message says why. */
+/** Keeps the details as plain JSON. If they cannot be kept, the message has the reason. */
 function refusalError(refusal: TaskRefusal): AttemptError {
   const error = toAttemptError('refused', refusal);
   const without = (why: string): AttemptError => ({

@@ -32,7 +32,7 @@ import {
   retryQuery,
 } from './schema.ts';
 
-/** What the dashboard needs from the program. */
+/** The parts of the program that the dashboard needs. */
 export interface JobsSource {
   /** Returns the database; undefined while the program starts, null if there is none. */
   database(): Database | null | undefined;
