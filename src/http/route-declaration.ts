@@ -12,7 +12,7 @@ export const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 export type Method = (typeof methods)[number];
 
 /**
- * Who may call a route.
+ * The callers that a route admits.
  *
  * - `none`: every client. If the request has credentials they are still checked, so that the handler knows the caller.
  * - `own`: every client, and no layer reads `Authorization`. The route accepts a credential of its own in its body or in a
