@@ -58,7 +58,7 @@ export function drawMain({ cells, rate }: Results): Chart[] {
 export function drawLayers(results: LayerResults): Chart {
   return {
     file: 'layers.svg',
-    alt: 'What each layer costs, as bars. The table has the figures.',
+    alt: 'The cost of each layer as bars. The table has the figures.',
     svg: renderLayersChart(results),
   };
 }

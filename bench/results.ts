@@ -65,7 +65,7 @@ export const resultsSchema = loadRunSchema.extend({
   /** Requests a second while latencies were measured. */
   rate: z.number(),
   cells: z.array(cellSchema),
-  /** What could not be run here, and why; without a scenario, none of the variant's. */
+  /** Scenarios that could not run here, with the reason; without a scenario, the whole variant. */
   notRun: z.array(
     z.object({ variant: z.string(), scenario: z.enum(scenarioNames).optional(), reason: z.string() }),
   ),

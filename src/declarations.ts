@@ -1,5 +1,5 @@
 /**
- * What the features declare (`features.ts`), collected for the parts of the program that need to know all of it. Every
+ * Collects what the features declare (`features.ts`) for the parts of the program that need to know all of it. Every
  * process and every thread loads it, and the routes of all features with it: in a thread that runs tasks they take about
  * 15 ms of processor time and 3 MB, which one list for everything is worth.
  */
@@ -40,10 +40,10 @@ export const scopes: readonly Scope[] = describedScopes.map(({ name }) => name);
 
 const tasks = features.flatMap((feature) => feature.tasks ?? []);
 
-/** What the queue and the runner know of the tasks. */
+/** The definitions of all tasks, for the queue and the runner. */
 export const taskDefinitions: readonly TaskDefinition[] = tasks.map(({ definition }) => definition);
 
-/** What happens at fixed times; `jobs/schedule/schedule.ts` describes how, and what becomes of missed ticks. */
+/** All schedules; `jobs/schedule/schedule.ts` describes how they run, and how missed ticks are handled. */
 export const schedules: readonly Schedule[] = features.flatMap((feature) => feature.schedules ?? []);
 
 export const dailyCounts: readonly DailyCount[] = features.flatMap((feature) => feature.dailyCounts ?? []);

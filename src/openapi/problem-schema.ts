@@ -22,7 +22,7 @@ const fieldErrorSchema = z
         examples: ['/email'],
       }),
     detail: text(maxDetailLength).meta({
-      description: 'What to do about it.',
+      description: 'How to fix it.',
       examples: ['This field is required.'],
     }),
   })
@@ -46,7 +46,7 @@ export const problemSchema = z
       .max(599)
       .meta({ description: 'The status of the response.', examples: [422] }),
     detail: text(maxDetailLength).meta({
-      description: 'What is wrong with this request, and what to do about it.',
+      description: 'The problem with this request, and how to fix it.',
       examples: ['One value is invalid; "errors" lists which and why.'],
     }),
     instance: text(8192)

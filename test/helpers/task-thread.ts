@@ -100,7 +100,7 @@ const tasks = [
     return never;
   }),
   task('rejects_unheard', () => {
-    void Promise.reject(new Error('Nobody listens.'));
+    void Promise.reject(new Error('It has no handler.'));
     return never;
   }),
   task('leaves_a_timer_that_throws', () => {

@@ -11,7 +11,7 @@ export const uploadForm = (maxBytes: number) =>
     kind: z
       .enum(kinds, { error: `Use ${kinds.join(' or ')}.` })
       .default('import_users')
-      .meta({ description: 'What to do with the file.' }),
+      .meta({ description: 'The processing of the file.' }),
   });
 
 /** The response: the received file and the started task. */

@@ -32,5 +32,5 @@ export const emailVerification = z.strictObject({ token }).meta({ id: 'EmailVeri
 
 /** The response to a request for a mail. */
 export const mailRequested = z
-  .object({ detail: z.string().meta({ description: 'What happens next.', maxLength: 200 }) })
+  .object({ detail: z.string().meta({ description: 'The next step.', maxLength: 200 }) })
   .meta({ id: 'MailRequested' });

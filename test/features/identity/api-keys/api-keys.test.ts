@@ -200,7 +200,7 @@ describe('a program with an API key', () => {
 it('a route for programs accepts an API key in the configured header, and no access token', async (t) => {
   const route = testRoute('GET', '/api-protected', ({ ctx }) => ok({ user: callerOf(ctx).username }), {
     auth: 'apiKey',
-    responses: { 200: { description: 'Who asks.', schema: z.object({ user: z.string() }) } },
+    responses: { 200: { description: 'The caller.', schema: z.object({ user: z.string() }) } },
   });
   const app = await mustStartApp(t, {
     databaseUrl: await mustCreateDatabase(t),
