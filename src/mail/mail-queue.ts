@@ -28,6 +28,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createSemaphore } from '../concurrency/semaphore.ts';
 import { withTimeout } from '../concurrency/with-timeout.ts';
+import { systemErrorCode } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import { runBeyondRequest } from '../observability/request-context.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
@@ -158,6 +159,5 @@ export function createMailQueue({
 /** The message of a MailError is safe to log; of any other error, only its code is. */
 function reasonOf(error: unknown): string {
   if (error instanceof MailError) return error.message;
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' ? code : 'The mailer failed.';
+  return systemErrorCode(error) ?? 'The mailer failed.';
 }

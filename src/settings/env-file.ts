@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
-import { StartError } from '../errors.ts';
+import { StartError, systemErrorCode } from '../errors.ts';
 
 /**
  * Reads the variables of a `.env` file with Node's parser. That parser silently drops an invalid line or joins it with
@@ -18,7 +18,7 @@ function readText(path: string, optional: boolean): string | undefined {
   try {
     return readFileSync(path, 'utf8').replace(/^\uFEFF/, '');
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+    const code = systemErrorCode(cause);
     if (code === 'ENOENT' && optional) return undefined;
     throw new StartError(`The settings file ${path} cannot be read (${code}): fix or remove it.`, {
       cause,

@@ -2,6 +2,7 @@ import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { unusableHash } from '../../auth/password.ts';
+import { systemErrorCode } from '../../errors.ts';
 import { defineTask, implementTask, type Task, type TaskContext, TaskRefusal } from '../../jobs/task.ts';
 import { type CsvRow, readCsv } from './csv-rows.ts';
 import { importColumns, importUsers as insertAll } from './user-import.ts';
@@ -54,7 +55,7 @@ async function sizeOf(path: string): Promise<number> {
   try {
     return (await stat(path)).size;
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
     throw new TaskRefusal(
       'The file does not exist: it was removed, or this machine does not share the uploads folder (APP_DATA_DIR) with the one that received it.',
     );

@@ -8,7 +8,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
-import { AppError } from '../../errors.ts';
+import { AppError, systemErrorCode } from '../../errors.ts';
 
 /** Checks a file while it arrives. Both methods throw an AppError, such as `unsupported_media_type`, to reject it. */
 export interface ContentCheck {
@@ -113,7 +113,8 @@ async function syncFolder(path: string): Promise<void> {
 
 /** Returns whether the disk is full or the quota of the user is exhausted. */
 function isFull(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+  const code = systemErrorCode(error);
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 function storageFull(cause: unknown): AppError {

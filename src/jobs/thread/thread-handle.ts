@@ -5,6 +5,7 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { systemErrorCode } from '../../errors.ts';
 import { toAttemptError } from './outcome.ts';
 import type { AttemptError, ToThread } from './thread-messages.ts';
 
@@ -110,5 +111,5 @@ function youngMb(memoryMb: number): number {
 }
 
 function isOutOfMemory(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+  return systemErrorCode(error) === 'ERR_WORKER_OUT_OF_MEMORY';
 }
