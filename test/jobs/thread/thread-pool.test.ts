@@ -112,7 +112,7 @@ describe('an attempt in a thread', () => {
       'an attempt with an unhandled rejection ends with its thread',
       'rejects_unheard',
       'thread_ended',
-      /Nobody listens/,
+      /It has no handler/,
       false,
     ],
     ['an attempt that exits ends with its thread', 'exits', 'thread_ended', /exited with code 7/, false],
