@@ -4,6 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { defaultApp } from '../../src/cli/generated-pages.ts';
 import type { Sql } from '../../src/db/sql.ts';
@@ -191,4 +192,14 @@ describe('the answer to an idempotent request on the data of another user', () =
     assert.equal(replay.status, 422);
     assert.ok(!(await replay.text()).includes('@example.org'));
   });
+});
+
+it('the table of docs/identity.md has every operation of the core that changes something', async () => {
+  const page = await readFile(new URL('../../docs/identity.md', import.meta.url), 'utf8');
+  const rows = page.split('\n').filter((line) => line.startsWith('| `'));
+  const ofNotes = new Set(notesRoutes(() => app().database).map(({ operationId }) => operationId));
+  for (const { operationId } of operations) {
+    if (ofNotes.has(operationId)) continue;
+    assert.equal(rows.filter((row) => row.includes(`\`${operationId}\``)).length, 1, operationId);
+  }
 });

@@ -12,7 +12,6 @@
  */
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import type { Role } from '../../src/auth/principal.ts';
@@ -132,15 +131,6 @@ export function testStaleAuthority<Own>(options: StaleAuthorityOptions<Own>): St
     assert.ok(statuses.includes(status), `${operationId} was answered with ${status}`);
     assert.deepEqual(await snapshot(), before);
   }
-
-  it('every operation of this file is in the table of docs/identity.md', async () => {
-    const page = await readFile(new URL('../../docs/identity.md', import.meta.url), 'utf8');
-    const rows = page.split('\n').filter((line) => line.startsWith('| `'));
-    for (const { operationId } of operations) {
-      if (routesOf?.(() => app.database).some((route) => route.operationId === operationId)) continue;
-      assert.equal(rows.filter((row) => row.includes(`\`${operationId}\``)).length, 1, operationId);
-    }
-  });
 
   for (const operation of operations) {
     const { operationId, method, request, role = 'user', liveStatus } = operation;
