@@ -121,7 +121,8 @@ async function runTests(server: string): Promise<number> {
       '--test',
       '--test-reporter=spec',
       '--test-timeout=300000',
-      `--test-concurrency=${Math.max(2, availableParallelism())}`,
+      // One more than processors, because many tests wait for a time limit or for another process.
+      `--test-concurrency=${availableParallelism() + 1}`,
       ...(watch ? ['--watch'] : []),
       ...files,
     ],

@@ -4,7 +4,7 @@ import { cp, mkdir, readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { projectRoot } from '../../src/project-root.ts';
-import { mustMakeFolder } from '../helpers/program.ts';
+import { buildProgram, mustMakeFolder, startProgram } from '../helpers/program.ts';
 
 /** The parts that the commands of the page need: the project without packages, results and local settings. */
 const parts = [
@@ -13,7 +13,7 @@ const parts = [
 ];
 const isOurs = (path: string) => !/node_modules|\/bench\/(?:results|built)(?:\/|$)/.test(path);
 
-it('every command of docs/your-own.md works, in the order of the page', async (t) => {
+it('every command of docs/your-own.md works in the order of the page, and the result starts', async (t) => {
   const page = await readFile(join(projectRoot, 'docs/your-own.md'), 'utf8');
   const commands = [...page.matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block = '']) =>
     block.trim().split('\n'),
@@ -33,4 +33,7 @@ it('every command of docs/your-own.md works, in the order of the page', async (t
     });
     assert.equal(status, 0, `${command}\n${stdout}${stderr}`.slice(-8_000));
   }
+  await buildProgram(folder, ['main.ts']);
+  const program = startProgram(t, { APP_ENVIRONMENT: 'test' }, [], folder);
+  assert.equal((await fetch(`${await program.ready}/api/v1/health/live`)).status, 200);
 });
