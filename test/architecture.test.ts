@@ -1,7 +1,7 @@
 /**
- * The house rules, held by reading the import lines of `src/`: who may import whom, what runs in a circle, who reads
- * the environment, how long a file may be, and which packages come along. A rule that has to change is changed here,
- * in one table, beside the code that needs it.
+ * Holds the rules of `docs/architecture.md` by reading the import lines of `src/`: which folder may import which, that no
+ * imports run in a circle, that only settings read the environment, the maximum length of a file, and the packages of
+ * production. To change a rule, change the table here together with the code that needs it.
  */
 
 import assert from 'node:assert/strict';
@@ -88,13 +88,12 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'zod',
   ],
   limits: ['errors', 'resilience', 'observability', 'type:settings'],
-  cache: ['errors', 'resilience', 'observability', 'type:settings'],
   auth: ['errors', 'concurrency', 'resilience', 'type:db'],
   idempotency: ['errors', 'db', 'observability', 'zod'],
   mail: ['errors', 'concurrency', 'resilience', 'observability', 'nodemailer'],
-  // The types of who asks, so that a route can declare whom it wants and a handler knows who called.
+  // Types of principals: a route declares the callers that it admits, and a handler gets the caller.
   http: ['errors', 'mail/mail-address.ts', 'type:auth', 'zod', '@fastify/busboy'],
-  middleware: ['errors', 'http', 'resilience', 'limits', 'cache', 'auth', 'idempotency', 'observability'],
+  middleware: ['errors', 'http', 'resilience', 'limits', 'auth', 'idempotency', 'observability'],
   openapi: ['errors', 'http', 'zod', 'swagger-ui-dist'],
   jobs: ['errors', 'db', 'concurrency', 'resilience', 'observability', 'zod'],
   features: [
@@ -172,13 +171,13 @@ describe('a file imports only what its folder may import', () => {
     });
   }
 
-  it('and every folder has a row in the table', () => {
+  it('every folder has a row in the table of allowed imports', () => {
     const places = new Set(sources.map(({ file }) => placeOf(file).split('/')[0] ?? ''));
     const without = [...places].filter((place) => !(place in table) && !assembly.has(place));
     assert.deepEqual(without, []);
   });
 
-  it('and nothing imports what puts the program together', () => {
+  it('no other file imports the files that assemble the program', () => {
     const importers = sources
       .filter(({ file }) => !assembly.has(placeOf(file)))
       .flatMap(({ file, imports }) =>
@@ -198,7 +197,7 @@ it('the layers of the pipeline never import one another', () => {
   }
 });
 
-it('within a feature routes ask the noun, the noun asks the store, and never the other way', () => {
+it('within a feature, routes import the rules and the rules import the store, never the reverse', () => {
   const rank = (file: string) => {
     return ['store.ts', `${basename(dirname(file))}.ts`, 'routes.ts'].indexOf(basename(file));
   };
@@ -210,49 +209,38 @@ it('within a feature routes ask the noun, the noun asks the store, and never the
   }
 });
 
-it('no file imports itself through others in order to be loaded', () => {
-  assertNoCircle(sources, ({ typeOnly }) => !typeOnly);
-});
-
-it('no file of http/ or features/ imports itself through others, not even its types', () => {
-  assertNoCircle(
-    sources.filter(({ file }) => /^(?:http|features)\//.test(file)),
-    () => true,
-  );
-});
-
-function assertNoCircle(files: readonly Source[], counts: (each: Import) => boolean): void {
-  const edges = new Map(files.map(({ file, imports }) => [file, imports.filter(counts).map(({ of }) => of)]));
+it('no file imports itself through others, not even for its types', () => {
+  const edges = new Map(sources.map(({ file, imports }) => [file, imports.map(({ of }) => of)]));
   const finished = new Set<string>();
   const visit = (file: string, path: readonly string[]): void => {
-    assert.ok(!path.includes(file), `A circle: ${[...path, file].join(' -> ')}`);
+    assert.ok(!path.includes(file), `A cycle: ${[...path, file].join(' -> ')}`);
     if (finished.has(file)) return;
     for (const next of edges.get(file) ?? []) visit(next, [...path, file]);
     finished.add(file);
   };
-  for (const { file } of files) visit(file, []);
-}
+  for (const { file } of sources) visit(file, []);
+});
 
 describe('the process', () => {
   const rules: [what: string, pattern: RegExp, where: RegExp][] = [
     // The exception hides variables from the driver, and reads none.
     [
-      'its environment is read by settings/ alone',
+      'the environment of the process is read only by settings/',
       /\bprocess\.env\b|\bimport\.meta\.env\b/,
       /^(?:settings\/|db\/driver\/driver-environment\.ts)/,
     ],
     // The second of them is the file that was started, and no argument.
     [
-      'its arguments are read by program/process.ts and cli/ alone',
+      'the arguments of the process are read only by program/process.ts and cli/',
       /\bprocess\.argv\b(?!\[1\])/,
       /^(?:program\/process\.ts|cli\/)/,
     ],
     [
-      'it is ended by program/process.ts, program/exit-process.ts and cli/ alone',
+      'the process is ended only by program/process.ts, program/exit-process.ts and cli/',
       /\bprocess\.(?:exit|exitCode|abort|kill\(process\.pid)\b/,
       /^(?:program\/process\.ts|program\/exit-process\.ts|cli\/)/,
     ],
-    ['it is not taken from elsewhere under another name', /from 'node:process'/, /^$/],
+    ['the process is not imported under another name', /from 'node:process'/, /^$/],
   ];
   for (const [what, pattern, where] of rules) {
     it(what, () => {
@@ -266,7 +254,7 @@ describe('the process', () => {
     });
   }
 
-  it('has its clock read by nothing in resilience/, where time is handed in', () => {
+  it('the functions of resilience/ take the time as an argument and never ask for it', () => {
     const pure = sources.filter(({ file }) => file.startsWith('resilience/'));
     const readers = pure.filter(({ text }) =>
       /\bDate\b|\bperformance\b|\bsetTimeout\b|\bMath\.random\(/.test(withoutComments(text)),
@@ -283,7 +271,7 @@ function withoutComments(text: string): string {
 }
 
 describe('a source file', () => {
-  it('has one concept, which fits into 350 lines', () => {
+  it('a source file has at most 350 lines', () => {
     const long = sources.filter(({ text }) => text.split('\n').length > 350);
     assert.deepEqual(
       long.map(({ file }) => file),
@@ -291,7 +279,7 @@ describe('a source file', () => {
     );
   });
 
-  it('is named in kebab-case, and no bucket', () => {
+  it('a source file has a name in kebab-case that is not a bucket such as utils', () => {
     const buckets = /(?:^|\/)(?:utils?|helpers?|common|types|misc|index)(?:\.ts|\/)/;
     const odd = sources.filter(
       ({ file }) =>
@@ -303,7 +291,7 @@ describe('a source file', () => {
     );
   });
 
-  it('silences neither the compiler nor the linter, and leaves nothing for later', () => {
+  it('a source file neither silences the compiler or the linter nor has a TODO', () => {
     const silent = sources.filter(
       ({ text }) =>
         /@ts-(?:ignore|expect-error|nocheck)|\bTODO\b|\bFIXME\b/.test(text) ||
@@ -320,10 +308,10 @@ interface LockFile {
   readonly packages: Readonly<Record<string, { readonly dependencies?: Readonly<Record<string, string>> }>>;
 }
 
-it('the packages that run in production are these and no others', () => {
+it('exactly the listed packages run in production', () => {
   const { packages }: LockFile = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
   const closure = new Set<string>();
-  // Where a package is found: below the one that needs it, or in a folder further out.
+  // Where a package is found: below the one that needs it, or in a folder above.
   const find = (name: string, below: string): string => {
     const path = `${below}${below === '' ? '' : '/'}node_modules/${name}`;
     if (path in packages) return path;

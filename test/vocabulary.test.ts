@@ -60,7 +60,7 @@ function proseOf(file: string, line: string): string[] {
 
 describe('the vocabulary', () => {
   for (const [pattern, instead] of idioms) {
-    it(`has no ${pattern.source}, but for example: ${instead}`, () => {
+    it(`has no ${pattern.source}; write for example: ${instead}`, () => {
       const found = files.flatMap((file) =>
         readFileSync(join(root, file), 'utf8')
           .split('\n')

@@ -19,7 +19,7 @@ import {
   type User,
 } from '../features/identity/users/store.ts';
 
-export type Account = User;
+export type ListedUser = User;
 
 export interface WantedAccount {
   readonly username: string;
@@ -35,7 +35,7 @@ export interface WantedAccount {
 export async function createAccount(
   database: Database,
   { username, email, password, role, service = '' }: WantedAccount,
-): Promise<{ readonly account: Account; readonly generated: string | undefined }> {
+): Promise<{ readonly account: ListedUser; readonly generated: string | undefined }> {
   const generated = password === undefined ? randomBytes(18).toString('base64url') : undefined;
   const wanted = checkNewUser({ username, email, password: password ?? generated ?? '' }, service);
   const passwordHash = await createPasswordHasher().hash(wanted.password);
@@ -71,7 +71,7 @@ export function changeRole(
   database: Database,
   username: string,
   role: Role,
-): Promise<{ readonly account: Account; readonly changed: boolean; readonly adminsLeft: boolean }> {
+): Promise<{ readonly account: ListedUser; readonly changed: boolean; readonly adminsLeft: boolean }> {
   return database.transaction(async (tx) => {
     const user = await mustLock(tx, username);
     const changed = user.role !== role;
@@ -85,7 +85,7 @@ export function changeRole(
 export function endSessions(
   database: Database,
   username: string,
-): Promise<{ readonly account: Account; readonly count: number }> {
+): Promise<{ readonly account: ListedUser; readonly count: number }> {
   return database.transaction(async (tx) => {
     const account = await mustLock(tx, username);
     const ended = await endSessionsOf(tx, account.id, { reason: 'operator', now: new Date() });
@@ -96,7 +96,7 @@ export function endSessions(
 const pageSize = 500;
 
 /** Yields all accounts, or those of one role, in the order of their creation. Reads one page at a time. */
-export async function* listAccounts({ sql }: Database, role: Role | null): AsyncGenerator<Account> {
+export async function* listAccounts({ sql }: Database, role: Role | null): AsyncGenerator<ListedUser> {
   for (let after = 0; ; ) {
     const page = await listUsersAfter(sql, { after, role, limit: pageSize });
     yield* page;

@@ -19,7 +19,7 @@ import { pendingMigrations } from '../db/migrations/migrate.ts';
 import { AppError, StartError } from '../errors.ts';
 import { connectFromSettings } from '../program/connect-from-settings.ts';
 import { loadSettings, type Settings } from '../settings/load.ts';
-import { type Account, changeRole, createAccount, endSessions, listAccounts } from './accounts.ts';
+import { changeRole, createAccount, endSessions, type ListedUser, listAccounts } from './accounts.ts';
 import { askNewPassword, readPassword } from './ask-password.ts';
 import { commandLog, withDatabaseUrl } from './database-target.ts';
 
@@ -131,7 +131,7 @@ async function list(database: Database, role: Role | null): Promise<void> {
   for await (const account of listAccounts(database, role)) print(describe(account));
 }
 
-function describe({ id, role, created_at, username, email, email_verified }: Account): string {
+function describe({ id, role, created_at, username, email, email_verified }: ListedUser): string {
   const since = created_at.toISOString().slice(0, 10);
   const verified = email_verified ? '' : ' (not verified)';
   return `${String(id).padStart(6)}  ${role.padEnd(5)}  ${since}  ${username.padEnd(20)}  ${email}${verified}`;

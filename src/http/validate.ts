@@ -4,7 +4,7 @@
  */
 
 import type * as z from 'zod';
-import { AppError, type FieldError } from '../errors.ts';
+import { AppError, type FieldError, jsonPointer } from '../errors.ts';
 
 export type Part = FieldError['in'];
 
@@ -49,11 +49,11 @@ function toFieldErrors(part: Part, issue: z.core.$ZodIssue, value: unknown): Fie
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.slice(0, maxFieldErrors).map((key) => ({
       in: part,
-      pointer: toPointer([...issue.path, key]),
+      pointer: jsonPointer([...issue.path, key]),
       detail: 'There is no such field; leave it out.',
     }));
   }
-  const pointer = toPointer(issue.path);
+  const pointer = jsonPointer(issue.path);
   if (part === 'body' && pointer === '' && value === undefined)
     return [{ in: part, pointer, detail: 'This route needs a body.' }];
   const missing =
@@ -61,9 +61,4 @@ function toFieldErrors(part: Part, issue: z.core.$ZodIssue, value: unknown): Fie
     issue.input === undefined &&
     issue.message.includes('received undefined');
   return [{ in: part, pointer, detail: missing ? 'This field is required.' : issue.message }];
-}
-
-/** Returns a path of keys and indices as a JSON Pointer (RFC 6901); the empty pointer is the whole part. */
-export function toPointer(path: readonly PropertyKey[]): string {
-  return path.map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }

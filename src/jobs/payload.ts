@@ -5,7 +5,7 @@
  */
 
 import type * as z from 'zod';
-import { AppError, type FieldError } from '../errors.ts';
+import { AppError, type FieldError, jsonPointer } from '../errors.ts';
 import { maxJsonDepth, storableJson } from './json-text.ts';
 import type { TaskDefinition } from './task.ts';
 import { boundedJson, JsonLimitError } from './thread/bounded-json.ts';
@@ -63,7 +63,7 @@ function toFieldErrors(issue: z.core.$ZodIssue): FieldError[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({
       in: 'body',
-      pointer: toPointer([...issue.path, key]),
+      pointer: jsonPointer([...issue.path, key]),
       detail: 'This field does not exist: remove it.',
     }));
   }
@@ -71,12 +71,8 @@ function toFieldErrors(issue: z.core.$ZodIssue): FieldError[] {
   return [
     {
       in: 'body',
-      pointer: toPointer(issue.path),
+      pointer: jsonPointer(issue.path),
       detail: isMissing ? 'This field is required.' : issue.message,
     },
   ];
-}
-
-function toPointer(path: readonly PropertyKey[]): string {
-  return path.map((key) => `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }

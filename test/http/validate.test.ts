@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as z from 'zod';
 import type { FieldError } from '../../src/errors.ts';
-import { maxFieldErrors, toPointer, validatePart, validationFailed } from '../../src/http/validate.ts';
+import { jsonPointer } from '../../src/errors.ts';
+import { maxFieldErrors, validatePart, validationFailed } from '../../src/http/validate.ts';
 
 function errorsOf(schema: z.ZodType, value: unknown, part: FieldError['in'] = 'body'): FieldError[] {
   const result = validatePart({ part, schema, value });
@@ -79,6 +80,6 @@ describe('the error for invalid values', () => {
 });
 
 it('a path of keys becomes a JSON Pointer', () => {
-  assert.equal(toPointer([]), '');
-  assert.equal(toPointer(['a', 0, 'b/c', 'd~e', '']), '/a/0/b~1c/d~0e/');
+  assert.equal(jsonPointer([]), '');
+  assert.equal(jsonPointer(['a', 0, 'b/c', 'd~e', '']), '/a/0/b~1c/d~0e/');
 });

@@ -5,8 +5,6 @@
  * once, with its own promise. It does not see fragments, which are never awaited.
  */
 
-import { repairCursors } from './cursor-guard.ts';
-
 export interface DriverQuery {
   /** Sends the query. The query calls it once, when it is first awaited. */
   handler: (query: DriverQuery) => void;
@@ -49,43 +47,4 @@ export function isDriverQuery(value: unknown): value is DriverQuery {
     'active' in value &&
     typeof value.active === 'boolean'
   );
-}
-
-const retryReason = Symbol('retryReason');
-
-/**
- * Fixes three bugs of the driver for all of its queries, by properties of their common prototype. `query` is any query.
- * Properties that each query defines for itself would make every query slow.
- *
- * - `retried`: when the driver repeats a query, it uses the serialised texts of the values as values: `true` would
- *   become `f`, and JSON a string in JSON. Setting `parameters` to null makes it serialise the values again.
- * - `forEachFn`: the driver stores each row at the index of a counter of the connection, and resets the counter only
- *   when a statement completes. A statement that fails after its first rows (an error in a later row, a cancellation, a
- *   connection that breaks) leaves the counter as it is, and the next result on that connection starts with as many
- *   holes. A query with a function for its rows does not use the counter, so every query gets one that appends the row
- *   to its result.
- * - `cursor`: see `cursor-guard.ts`. `close` is the driver's object that closes a cursor.
- */
-export function repairQueries(query: DriverQuery, close: unknown): void {
-  const prototype: unknown = Object.getPrototypeOf(query);
-  if (typeof prototype !== 'object' || prototype === null || 'retried' in prototype) return;
-  Object.defineProperties(prototype, {
-    retried: {
-      get(this: { readonly [retryReason]?: unknown }) {
-        return this[retryReason];
-      },
-      set(this: { [retryReason]?: unknown; parameters: unknown }, error: unknown) {
-        this[retryReason] = error;
-        this.parameters = null;
-      },
-    },
-    // Writable, because `.forEach(handler)` assigns its handler.
-    forEachFn: { value: appendRow, writable: true },
-  });
-  repairCursors(prototype, close);
-}
-
-/** An assignment, because `push` is slower on the driver's subclass of Array. */
-function appendRow(row: unknown, result: unknown[]): void {
-  result[result.length] = row;
 }

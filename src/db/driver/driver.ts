@@ -12,8 +12,9 @@ import { type BackendActivity, createBackendActivity } from './backend-activity.
 import { columnTypes } from './column-types.ts';
 import { connectionOptions } from './connection-options.ts';
 import { withoutPostgresVariables } from './driver-environment.ts';
-import { isDriverQuery, repairQueries } from './driver-query.ts';
+import { isDriverQuery } from './driver-query.ts';
 import { createDriverSockets, type DriverSockets, keepAliveSeconds } from './driver-socket.ts';
+import { repairQueries } from './repair-queries.ts';
 
 /** A pool of the driver, or a single connection if `max` is 1. */
 export interface Driver extends Sql {

@@ -6,7 +6,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { StartError } from '../../errors.ts';
 
-export interface Account {
+export interface SystemUser {
   readonly uid: number;
   readonly gid: number;
 }
@@ -16,7 +16,7 @@ export interface Account {
  * not exist. Throws a StartError if the program is root and there is no such account, or no `/proc`, without which
  * PostgreSQL could not enter a data folder below a folder of root.
  */
-export async function findAccount(cluster: string): Promise<Account | undefined> {
+export async function findAccount(cluster: string): Promise<SystemUser | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   if ((await stat('/proc/self/cwd').catch(() => undefined)) === undefined) {
     throw new StartError(
@@ -37,7 +37,7 @@ export async function findAccount(cluster: string): Promise<Account | undefined>
 }
 
 /** Finds a user in the text of `/etc/passwd`: name:password:uid:gid:… */
-export function readAccount(passwd: string, name: string): Account | undefined {
+export function readAccount(passwd: string, name: string): SystemUser | undefined {
   const line = passwd.split('\n').find((entry) => entry.startsWith(`${name}:`));
   const [, , uid, gid] = line?.split(':') ?? [];
   if (!uid || !gid || Number(uid) === 0) return undefined;

@@ -24,7 +24,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { StartError } from '../../errors.ts';
-import type { Account } from './account.ts';
+import type { SystemUser } from './account.ts';
 
 export interface Binaries {
   readonly initdb: string;
@@ -37,7 +37,7 @@ const run = promisify(execFile);
 const platform = `${process.platform}-${process.arch}`;
 
 /** Finds executables that `account` can run. Throws a StartError if the package is missing or unusable. */
-export async function findBinaries(account: Account | undefined): Promise<Binaries> {
+export async function findBinaries(account: SystemUser | undefined): Promise<Binaries> {
   const folder = locatePackage();
   const { version }: { version: string } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
   await linkLibraries(folder);
@@ -85,7 +85,7 @@ async function linkLibraries(folder: string): Promise<void> {
   }
 }
 
-async function canRun(native: string, { uid, gid }: Account): Promise<boolean> {
+async function canRun(native: string, { uid, gid }: SystemUser): Promise<boolean> {
   try {
     await run(join(native, 'bin', 'postgres'), ['--version'], { uid, gid, cwd: '/', env: {} });
     return true;

@@ -24,14 +24,14 @@ import {
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { reasonOf, StartError, systemErrorCode } from '../../errors.ts';
-import type { Account } from './account.ts';
+import type { SystemUser } from './account.ts';
 import type { Binaries } from './binaries.ts';
 
 export interface Cluster {
   /** PostgreSQL's data folder. */
   readonly folder: string;
   readonly password: string;
-  readonly account: Account | undefined;
+  readonly account: SystemUser | undefined;
 }
 
 /** The name of the program's role and of its database. */
@@ -56,7 +56,7 @@ export const childEnvironment = { LC_ALL: 'C', PATH: '/usr/local/bin:/usr/bin:/b
 export interface ClusterOptions {
   readonly dataDir: string;
   readonly binaries: Binaries;
-  readonly account: Account | undefined;
+  readonly account: SystemUser | undefined;
   readonly durable: boolean;
 }
 

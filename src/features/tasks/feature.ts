@@ -1,6 +1,6 @@
 import type { Feature } from '../feature.ts';
 import { tasksRoutes } from './routes.ts';
-import { createTasks } from './tasks.ts';
+import { createTaskService } from './tasks.ts';
 
 const scopes = [
   { name: 'tasks:read', description: 'Read and watch tasks of the user.' },
@@ -24,5 +24,5 @@ export const tasks = {
   scopes,
   events,
   routes: ({ database, queue, log }) =>
-    tasksRoutes({ tasks: createTasks({ database, queue, log: log.named('tasks') }) }),
+    tasksRoutes({ tasks: createTaskService({ database, queue, log: log.named('tasks') }) }),
 } satisfies Feature;

@@ -43,7 +43,7 @@ export interface TasksOptions {
   readonly log: Logger;
 }
 
-export function createTasks({ database, queue, log }: TasksOptions): Tasks {
+export function createTaskService({ database, queue, log }: TasksOptions): Tasks {
   const { sql } = database;
   const { watch } = createJobWatch({ find: (ids) => queue.findMany(sql, ids) });
   const streams = createTaskStreams({ watch });

@@ -16,11 +16,11 @@
 
 import { rm } from 'node:fs/promises';
 import type { BusboyFileStream, BusboyInstance } from '@fastify/busboy';
-import { AppError, needsPackage } from '../../errors.ts';
+import { AppError, jsonPointer, needsPackage } from '../../errors.ts';
 import type { Context } from '../context.ts';
 import { parseMediaType } from '../headers/media-type.ts';
 import type { BodyLimits } from '../route-declaration.ts';
-import { invalidField, toPointer } from '../validate.ts';
+import { invalidField } from '../validate.ts';
 import { assertAcceptableBody, streamBody, type TakeChunk } from './body.ts';
 import { storeFile, type Upload, UploadedFile } from './uploaded-file.ts';
 
@@ -68,7 +68,7 @@ export async function receiveForm(ctx: Context, upload: Upload, limits: BodyLimi
     parser.on('field', (name: string | undefined, value, _nameCut, cut) => {
       if (name === undefined) rejectForm('A part of the form has no name: give each one a name.');
       else if (name.length > maxNameLength) rejectLongName();
-      else if (cut) reject(invalidField(toPointer([name]), `Use at most ${maxFieldBytes} bytes.`));
+      else if (cut) reject(invalidField(jsonPointer([name]), `Use at most ${maxFieldBytes} bytes.`));
       else add(form, name, value);
     });
     parser.on('filesLimit', () => rejectForm(`The form has more than one "${upload.field}": send one file.`));

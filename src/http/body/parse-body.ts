@@ -4,7 +4,7 @@
  * later cannot overflow the stack.
  */
 
-import { AppError } from '../../errors.ts';
+import { AppError, jsonPointer } from '../../errors.ts';
 import { isJson, type MediaType } from '../headers/media-type.ts';
 import { parseQuery } from '../query.ts';
 import { findJsonSyntaxError } from './json-syntax-error.ts';
@@ -95,7 +95,7 @@ function checkDeeply(value: unknown, pointer: string): void {
         );
       }
       if (!name.isWellFormed()) throw loneSurrogate(pointer);
-      checkDeeply(member, `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+      checkDeeply(member, pointer + jsonPointer([name]));
     }
   }
 }

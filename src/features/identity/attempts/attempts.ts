@@ -37,10 +37,10 @@ import type { Database } from '../../../db/database.ts';
 import { AppError } from '../../../errors.ts';
 import { clientKey } from '../../../http/addresses.ts';
 import type { Logger } from '../../../observability/logger.ts';
-import { type Account, rememberSuccess, returnPermit, takePermit } from './store.ts';
+import { type GuessedAccount, rememberSuccess, returnPermit, takePermit } from './store.ts';
 
 /** The account whose password is tried, and the address of the client. */
-export type Attempt = Account & { readonly address: string };
+export type Attempt = GuessedAccount & { readonly address: string };
 
 /** An authenticated user, with every name by which an attempt can refer to it. */
 export interface ProvenUser {
@@ -107,7 +107,7 @@ export function createAttempts({ database, log, now }: AttemptsOptions): Attempt
     });
   }
 
-  function counted(account: Account, address: string) {
+  function counted(account: GuessedAccount, address: string) {
     return { account, address: clientKey(address), now: now?.() };
   }
 }

@@ -13,14 +13,14 @@ const strangers = '*';
  * The account of an attempt: a login as it was typed, in any case; the current username of the user with this id; or the
  * signed-in user with this id.
  */
-export type Account =
+export type GuessedAccount =
   | { readonly login: string }
   | { readonly usernameOf: number }
   | { readonly userId: number };
 
 /** The row in which an attempt is counted, and the time. */
 interface Counted {
-  readonly account: Account;
+  readonly account: GuessedAccount;
   readonly address: string;
   /** Undefined for the clock of the database. */
   readonly now: Date | undefined;
@@ -143,7 +143,7 @@ export async function deleteOldAttempts(sql: Sql, limit: number): Promise<number
  * A login is lower-cased by the function that also looks up the user, so that all spellings share one count. The prefix
  * keeps logins apart from ids, whatever was typed.
  */
-function hash(sql: Sql, account: Account) {
+function hash(sql: Sql, account: GuessedAccount) {
   if ('login' in account) return sql`sha256(convert_to('login:' || ${foldCase(sql, account.login)}, 'UTF8'))`;
   const text = 'userId' in account ? `user:${account.userId}` : `username:${account.usernameOf}`;
   return sql`sha256(convert_to(${text}, 'UTF8'))`;
