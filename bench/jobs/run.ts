@@ -143,12 +143,12 @@ async function measure(
 /** Jobs a second over the last four fifths of them. */
 async function drain(sql: postgres.Sql, { title, left }: System, count: number): Promise<number> {
   const deadline = performance.now() + drainMs;
-  let begun: { readonly at: number; readonly left: number } | undefined;
+  let started: { readonly at: number; readonly left: number } | undefined;
   while (performance.now() < deadline) {
     const [row] = await sql.unsafe(left);
     const at = performance.now();
-    if (begun === undefined && row?.left <= 0.8 * count) begun = { at, left: row?.left };
-    if (row?.left === 0 && begun !== undefined) return (begun.left * 1000) / (at - begun.at);
+    if (started === undefined && row?.left <= 0.8 * count) started = { at, left: row?.left };
+    if (row?.left === 0 && started !== undefined) return (started.left * 1000) / (at - started.at);
     await delay(10);
   }
   throw new StartError(`${title} has not done ${count} jobs within ${drainMs / 1000} seconds.`);

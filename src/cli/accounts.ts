@@ -32,7 +32,7 @@ export interface WantedAccount {
 }
 
 /** Creates an account. Rejects with a StartError that lists the invalid or taken fields. */
-export async function createAccount(
+export async function createUserAccount(
   database: Database,
   { username, email, password, role, service = '' }: WantedAccount,
 ): Promise<{ readonly account: ListedUser; readonly generated: string | undefined }> {

@@ -19,7 +19,7 @@ import { pendingMigrations } from '../db/migrations/migrate.ts';
 import { AppError, StartError } from '../errors.ts';
 import { connectFromSettings } from '../program/connect-from-settings.ts';
 import { loadSettings, type Settings } from '../settings/load.ts';
-import { changeRole, createAccount, endSessions, type ListedUser, listAccounts } from './accounts.ts';
+import { changeRole, createUserAccount, endSessions, type ListedUser, listAccounts } from './accounts.ts';
 import { askNewPassword, readPassword } from './ask-password.ts';
 import { commandLog, withDatabaseUrl } from './database-target.ts';
 
@@ -110,8 +110,8 @@ async function runOn(url: string, settings: Settings, command: Command): Promise
   }
 }
 
-async function create(database: Database, wanted: Parameters<typeof createAccount>[1]): Promise<void> {
-  const { account, generated } = await createAccount(database, wanted);
+async function create(database: Database, wanted: Parameters<typeof createUserAccount>[1]): Promise<void> {
+  const { account, generated } = await createUserAccount(database, wanted);
   print(`Created the ${account.role} ${account.username} (number ${account.id}).`);
   if (generated !== undefined) print(`The password (shown only once): ${generated}`);
 }

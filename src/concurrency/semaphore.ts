@@ -98,7 +98,7 @@ export function createSemaphore<Name extends string>({
   function enqueue(lane: LaneState, source: string, place: Waiting): void {
     const own = lane.bySource.get(source) ?? [];
     if (lane.waiting >= lane.maxWaiting) {
-      const [largest, theirs] = longestQueue(lane);
+      const [largest, theirs] = findLargestSource(lane);
       if (largest === undefined || theirs.length <= own.length + 1) {
         place.reject();
         return;
@@ -126,7 +126,7 @@ export function createSemaphore<Name extends string>({
 }
 
 /** Returns the source with the longest queue. */
-function longestQueue({ bySource }: LaneState): [source: string | undefined, waiting: Waiting[]] {
+function findLargestSource({ bySource }: LaneState): [source: string | undefined, waiting: Waiting[]] {
   let largest: [string | undefined, Waiting[]] = [undefined, []];
   for (const entry of bySource) if (entry[1].length > largest[1].length) largest = entry;
   return largest;

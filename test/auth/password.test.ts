@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextLoop } from 'node:timers/promises';
 import { createPasswordHasher } from '../../src/auth/password.ts';
 import { AppError } from '../../src/errors.ts';
 
@@ -80,7 +80,7 @@ describe('password', () => {
     const hashing = hasher.hash(password).then(() => {
       done = true;
     });
-    for (let turn = 0; turn < 5; turn += 1) await nextTurn();
+    for (let turn = 0; turn < 5; turn += 1) await nextLoop();
     assert.equal(done, false);
     await hashing;
   });

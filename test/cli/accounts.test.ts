@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { describe, it, type TestContext } from 'node:test';
 import { createPasswordHasher } from '../../src/auth/password.ts';
-import { changeRole, createAccount, endSessions, listAccounts } from '../../src/cli/accounts.ts';
+import { changeRole, createUserAccount, endSessions, listAccounts } from '../../src/cli/accounts.ts';
 import type { Database } from '../../src/db/database.ts';
 import { StartError } from '../../src/errors.ts';
 import { mustOpenTestDatabase } from '../helpers/test-database.ts';
@@ -32,14 +32,14 @@ async function signsIn({ sql }: Database, password: string): Promise<boolean> {
 describe('an account from the command line', () => {
   it('a created account has the given role and password', async (t) => {
     const database = await mustOpenWith(t, []);
-    const { account, generated } = await createAccount(database, { ...ada, role: 'admin' });
+    const { account, generated } = await createUserAccount(database, { ...ada, role: 'admin' });
     assert.deepEqual([account.username, account.role, generated], ['ada', 'admin', undefined]);
     assert.equal(await signsIn(database, ada.password), true);
   });
 
   it('an account without a password gets a generated one', async (t) => {
     const database = await mustOpenWith(t, []);
-    const { account, generated = '' } = await createAccount(database, { ...ada, password: undefined });
+    const { account, generated = '' } = await createUserAccount(database, { ...ada, password: undefined });
     assert.equal(account.role, 'user');
     assert.match(generated, /^[\w-]{24}$/);
     assert.equal(await signsIn(database, generated), true);
@@ -56,7 +56,7 @@ describe('an account from the command line', () => {
       [{ password: 'ada@example.org' }, /^password: Choose another/],
       [{ password: '' }, /^password: Use at least 8 characters\.$/],
     ] as const) {
-      await assert.rejects(createAccount(database, { ...ada, ...change }), (error) => {
+      await assert.rejects(createUserAccount(database, { ...ada, ...change }), (error) => {
         assert.ok(error instanceof StartError, String(error));
         assert.match(error.message, expected);
         assert.doesNotMatch(error.message, /password123|qx/);
@@ -70,11 +70,14 @@ describe('an account from the command line', () => {
     const database = await mustOpenWith(t, ['ada', 'bob']);
     const taken = (what: string) => new StartError(`The ${what} already taken: choose another.`);
     await assert.rejects(
-      createAccount(database, { ...ada, username: 'ADA' }),
+      createUserAccount(database, { ...ada, username: 'ADA' }),
       taken('username and the email are'),
     );
-    await assert.rejects(createAccount(database, { ...ada, email: 'a@example.org' }), taken('username is'));
-    await assert.rejects(createAccount(database, { ...ada, username: 'ada2' }), taken('email is'));
+    await assert.rejects(
+      createUserAccount(database, { ...ada, email: 'a@example.org' }),
+      taken('username is'),
+    );
+    await assert.rejects(createUserAccount(database, { ...ada, username: 'ada2' }), taken('email is'));
   });
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextLoop } from 'node:timers/promises';
 import { createDeferred, type Deferred } from '../../src/concurrency/deferred.ts';
 import { createSemaphore, type Lane } from '../../src/concurrency/semaphore.ts';
 
@@ -26,7 +26,7 @@ function createRecorder(concurrency: number, lanes: { readonly a: Lane; readonly
   const drain = async () => {
     for (let nth = 0; nth < started.length; nth += 1) {
       ends.get(started[nth] ?? '')?.resolve();
-      await nextTurn();
+      await nextLoop();
     }
   };
   return { run, drain, started, rejected };
@@ -37,7 +37,7 @@ describe('the sources of a lane', () => {
     const { run, drain, started } = createRecorder(1, { a: wide, b: wide });
     for (const name of ['x1', 'x2', 'x3', 'x4']) run('a', 'x', name);
     run('a', 'y', 'y1');
-    await nextTurn();
+    await nextLoop();
     await drain();
     assert.deepEqual(started, ['x1', 'x2', 'y1', 'x3', 'x4']);
   });
@@ -45,11 +45,11 @@ describe('the sources of a lane', () => {
   it('a source cannot fill its lane for others: the newest work of the longest queue is rejected instead', async () => {
     const { run, drain, started, rejected } = createRecorder(1, { a: { ...wide, maxWaiting: 3 }, b: wide });
     for (const name of ['x1', 'x2', 'x3', 'x4', 'x5']) run('a', 'x', name);
-    await nextTurn();
+    await nextLoop();
     assert.deepEqual(rejected, ['x5']);
     run('a', 'y', 'y1');
     run('a', 'y', 'y2');
-    await nextTurn();
+    await nextLoop();
     assert.deepEqual(rejected, ['x5', 'x4', 'y2']);
     await drain();
     assert.deepEqual(started, ['x1', 'x2', 'y1', 'x3']);
@@ -63,7 +63,7 @@ describe('the lanes', () => {
       run('a', 'x', `a${nth}`);
       run('b', 'y', `b${nth}`);
     }
-    await nextTurn();
+    await nextLoop();
     await drain();
     assert.equal(started.slice(0, 12).filter((name) => name.startsWith('a')).length, 9);
     assert.equal(started.length, 24);
@@ -72,13 +72,13 @@ describe('the lanes', () => {
   it('a lane that was idle gets no credit for that time', async () => {
     const { run, drain, started } = createRecorder(1, { a: wide, b: wide });
     for (let nth = 0; nth < 20; nth += 1) run('a', 'x', `a${nth}`);
-    await nextTurn();
+    await nextLoop();
     await drain();
     for (let nth = 0; nth < 4; nth += 1) {
       run('a', 'x', `late a${nth}`);
       run('b', 'y', `late b${nth}`);
     }
-    await nextTurn();
+    await nextLoop();
     await drain();
     assert.equal(started.slice(20, 24).filter((name) => name.startsWith('late b')).length, 2);
   });
@@ -86,10 +86,10 @@ describe('the lanes', () => {
   it('a lane at its maximum leaves the remaining capacity to others', async () => {
     const { run, drain, started } = createRecorder(2, { a: wide, b: { ...wide, maxRunning: 1 } });
     for (const name of ['b1', 'b2', 'b3']) run('b', 'y', name);
-    await nextTurn();
+    await nextLoop();
     assert.deepEqual(started, ['b1']);
     run('a', 'x', 'a1');
-    await nextTurn();
+    await nextLoop();
     assert.deepEqual(started, ['b1', 'a1']);
     await drain();
     assert.deepEqual(started, ['b1', 'a1', 'b2', 'b3']);

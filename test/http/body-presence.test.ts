@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextLoop } from 'node:timers/promises';
 import * as z from 'zod';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
 import type { Layer } from '../../src/http/context.ts';
@@ -53,7 +53,7 @@ const validation: Layer = { name: 'content-validation', run: contentValidation()
 /** Simulates authentication: when the pipeline continues, the whole message has been parsed. */
 const later: Layer = {
   name: 'later',
-  run: (ctx, next) => nextTurn().then(() => next(ctx)),
+  run: (ctx, next) => nextLoop().then(() => next(ctx)),
 };
 
 const start = (t: TestContext, layers: readonly Layer[] = [validation]) =>

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextLoop } from 'node:timers/promises';
 import * as z from 'zod';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
 import type { Layer } from '../../src/http/context.ts';
@@ -283,7 +283,7 @@ describe('draining', () => {
     await asked;
     assert.equal(server.http.inFlight(), 1);
     const closed = server.http.close({ graceMs: 10_000 });
-    await nextTurn();
+    await nextLoop();
     assert.equal(server.http.listening, false);
     release();
     const [answer, ...more] = parseResponses(await received);
@@ -333,7 +333,7 @@ describe('draining', () => {
     const server = await start(t);
     const idle = await mustConnect(t, server.port);
     const closed = server.http.close({ graceMs: 10_000, lingerMs: 5_000 });
-    await nextTurn();
+    await nextLoop();
     assert.equal(server.http.listening, false);
     idle.write(toA2);
     const [answer, ...more] = await idle.rest();
@@ -347,7 +347,7 @@ describe('draining', () => {
     sending.write(`POST /b HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 7\r\n${kept}{"n"`);
     await eventually('the request has arrived', () => server.http.inFlight() === 1);
     const closed = server.http.close({ graceMs: 10_000 });
-    await nextTurn();
+    await nextLoop();
     sending.write(':1}');
     assert.deepEqual(
       (await sending.rest()).map(({ body }) => body),
@@ -361,7 +361,7 @@ describe('draining', () => {
     const fresh = await mustConnect(t, server.port, '');
     await takenBy(server);
     const closed = server.http.close({ graceMs: 10_000, lingerMs: 4_000 });
-    await nextTurn();
+    await nextLoop();
     fresh.write(toA2);
     assert.deepEqual(
       (await fresh.rest()).map(({ body }) => body),

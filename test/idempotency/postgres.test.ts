@@ -57,8 +57,8 @@ const passTime = () => sql`update idempotency_keys set expires_at = now() - inte
 describe('a key', () => {
   it('one of 50 attempts that begin in parallel claims the key', async () => {
     const claim = newClaim();
-    const begun = await Promise.all(Array.from({ length: 50 }, () => begin(again(claim))));
-    assert.deepEqual(begun.toSorted(), [...Array(49).fill('running'), 'started']);
+    const outcomes = await Promise.all(Array.from({ length: 50 }, () => begin(again(claim))));
+    assert.deepEqual(outcomes.toSorted(), [...Array(49).fill('running'), 'started']);
   });
 
   it('a key returns the response exactly as stored, with or without a body', async () => {
@@ -122,11 +122,11 @@ async function beginMeanwhile(claim: Claim, change: (other: typeof store) => Pro
   };
   const kind = await transaction(async (tx) => {
     await change(createIdempotencyStore({ database: { sql: tx }, leaseMs: 60_000 }));
-    const begun = begin(claim);
+    const outcomes = begin(claim);
     await eventually('the other one waits for the row', waits);
-    return { begun };
+    return { outcomes };
   });
-  return kind.begun;
+  return kind.outcomes;
 }
 
 describe('a key that is changed concurrently', () => {
@@ -194,8 +194,8 @@ describe('an attempt whose process has died', () => {
     const dead = newClaim();
     await begin(dead);
     await passTime();
-    const begun = await Promise.all(Array.from({ length: 20 }, () => begin(again(dead))));
-    assert.equal(begun.filter((kind) => kind === 'started').length, 1);
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => begin(again(dead))));
+    assert.equal(outcomes.filter((kind) => kind === 'started').length, 1);
   });
 
   it('a paused attempt does not own the row after another attempt claimed and released it', async () => {

@@ -26,7 +26,7 @@ const payload = { to: 'ada', at: '2026-01-31T12:00:00Z' };
 beforeEach(() => sql`truncate jobs`);
 
 /** Returns the error of enqueueing. Fails the test if a job was added. */
-async function mustRefuse(work: Promise<unknown>, code: string): Promise<AppError> {
+async function mustReject(work: Promise<unknown>, code: string): Promise<AppError> {
   const error = await work.then(
     () => assert.fail('It was enqueued.'),
     (thrown: unknown) => thrown,
@@ -78,10 +78,10 @@ describe('a job in the queue', () => {
 
 describe('enqueueing is rejected with a sentence', () => {
   it('a task that is not in the list is rejected', async () => {
-    const error = await mustRefuse(queue.enqueueByName(sql, 'fly', {}), 'unknown_task');
+    const error = await mustReject(queue.enqueueByName(sql, 'fly', {}), 'unknown_task');
     assert.match(error.message, /greet, anything/);
     const unlisted = defineTask({ name: 'unlisted', payload: z.unknown() });
-    await mustRefuse(queue.enqueue(sql, unlisted, {}), 'unknown_task');
+    await mustReject(queue.enqueue(sql, unlisted, {}), 'unknown_task');
   });
 
   const errors: [what: string, payload: unknown, expected: [pointer: string, detail: RegExp][]][] = [
@@ -105,7 +105,7 @@ describe('enqueueing is rejected with a sentence', () => {
   ];
   for (const [what, bad, expected] of errors) {
     it(`${what} is rejected`, async () => {
-      const { errors = [] } = await mustRefuse(queue.enqueueByName(sql, 'greet', bad), 'validation_failed');
+      const { errors = [] } = await mustReject(queue.enqueueByName(sql, 'greet', bad), 'validation_failed');
       assert.deepEqual(
         errors.map(({ pointer }) => pointer),
         expected.map(([pointer]) => pointer),
@@ -128,7 +128,7 @@ describe('enqueueing is rejected with a sentence', () => {
   ];
   for (const [what, bad] of noJson) {
     it(`${what} is rejected`, async () => {
-      const { errors } = await mustRefuse(queue.enqueue(sql, anything, bad), 'validation_failed');
+      const { errors } = await mustReject(queue.enqueue(sql, anything, bad), 'validation_failed');
       assert.deepEqual(
         errors?.map(({ pointer }) => pointer),
         [''],
@@ -151,7 +151,7 @@ describe('enqueueing is rejected with a sentence', () => {
   ];
   for (const [what, option] of options) {
     it(`${what} is rejected`, async () => {
-      const { errors } = await mustRefuse(queue.enqueue(sql, anything, 1, option), 'validation_failed');
+      const { errors } = await mustReject(queue.enqueue(sql, anything, 1, option), 'validation_failed');
       assert.deepEqual(
         errors?.map(({ pointer }) => pointer),
         [`/${Object.keys(option)[0]}`],

@@ -108,16 +108,16 @@ describe('the memory of the logs', () => {
   });
 
   it('dropped clients are reported at most once per minute', () => {
-    const told: unknown[] = [];
-    const { clock, use } = makeLogs({ maxClients: 2, onCleanup: (counts) => told.push(counts) });
+    const reported: unknown[] = [];
+    const { clock, use } = makeLogs({ maxClients: 2, onCleanup: (counts) => reported.push(counts) });
     use('a', 'b', 'c', 'd');
-    assert.deepEqual(told, []);
+    assert.deepEqual(reported, []);
     clock.now = 60_000;
     use('e');
-    assert.deepEqual(told, [{ dropped: 4, early: 3, kept: 1 }]);
+    assert.deepEqual(reported, [{ dropped: 4, early: 3, kept: 1 }]);
     clock.now = 119_999;
     use('f', 'g');
-    assert.equal(told.length, 1);
+    assert.equal(reported.length, 1);
   });
 
   it('an idle client takes at most 200 bytes', () => {

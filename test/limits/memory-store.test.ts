@@ -39,14 +39,14 @@ describe('the memory store', () => {
   });
 
   it('the report of dropped clients names the limit', () => {
-    const told: unknown[] = [];
+    const reported: unknown[] = [];
     const clock = { now: 0 };
     const store = makeStore({
       maxClients: 1,
       now: () => clock.now,
-      onCleanup: (counts) => told.push(counts),
+      onCleanup: (counts) => reported.push(counts),
     });
     for (clock.now of [0, 60_000]) for (const key of ['a', 'b']) store.take(limitOf('login'), key);
-    assert.deepEqual(told, [{ limit: 'login', dropped: 2, early: 2, kept: 1 }]);
+    assert.deepEqual(reported, [{ limit: 'login', dropped: 2, early: 2, kept: 1 }]);
   });
 });

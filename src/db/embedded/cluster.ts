@@ -70,7 +70,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     await mkdir(dataDir, { recursive: true });
     await removeLeftovers(dataDir);
     const version = await readVersion(clusterFolder(dataDir));
-    if (version !== undefined && (await readPassword(dataDir)) === undefined) {
+    if (version !== undefined && (await readDatabasePassword(dataDir)) === undefined) {
       throw new StartError(
         `The file password is missing in ${dataDir}, and the data cannot be opened without it: restore it, or set APP_DATA_DIR to another folder.`,
       );
@@ -89,7 +89,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
 }
 
 /** Returns the password of the cluster in `dataDir`, or undefined if there is none yet. */
-export async function readPassword(dataDir: string): Promise<string | undefined> {
+export async function readDatabasePassword(dataDir: string): Promise<string | undefined> {
   try {
     return (await readFile(join(dataDir, 'password'), 'utf8')).trim();
   } catch (error) {
@@ -99,7 +99,7 @@ export async function readPassword(dataDir: string): Promise<string | undefined>
 }
 
 async function ensurePassword(dataDir: string): Promise<string> {
-  const known = await readPassword(dataDir);
+  const known = await readDatabasePassword(dataDir);
   if (known !== undefined) return known;
   const unfinished = join(dataDir, `password-${process.pid}-${randomBytes(4).toString('hex')}`);
   const password = randomBytes(32).toString('hex');
@@ -112,7 +112,7 @@ async function ensurePassword(dataDir: string): Promise<string> {
     if (error.code !== 'EEXIST') await copyFile(unfinished, file);
   });
   await rm(unfinished);
-  return (await readPassword(dataDir)) ?? password;
+  return (await readDatabasePassword(dataDir)) ?? password;
 }
 
 async function initialise(

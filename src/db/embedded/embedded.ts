@@ -33,7 +33,7 @@ import {
   databaseName,
   isEmptyLockFile,
   openCluster,
-  readPassword,
+  readDatabasePassword,
 } from './cluster.ts';
 import { acquireOwnership, readLastPort, readPostmasterFile, stopOrphan, urlOf } from './ownership.ts';
 import { type Postmaster, PostmasterBusyError, startPostmaster } from './postmaster.ts';
@@ -166,7 +166,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedD
 export async function findRunningEmbedded(dataDir: string): Promise<string | undefined> {
   const folder = clusterFolder(resolve(dataDir));
   const found = await readPostmasterFile(folder);
-  const password = await readPassword(resolve(dataDir));
+  const password = await readDatabasePassword(resolve(dataDir));
   if (found === undefined || password === undefined) return undefined;
   if ((await classifyProcess(found.pid, folder)) !== 'ours') return undefined;
   return urlOf(password, found.port, databaseName);

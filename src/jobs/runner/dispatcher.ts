@@ -40,7 +40,7 @@ import type { TaskDefinition } from '../task.ts';
 import type { Isolate } from '../thread/isolate.ts';
 import type { AbortReason, Outcome } from '../thread/thread-messages.ts';
 import type { ThreadPool } from '../thread/thread-pool.ts';
-import { cutText } from '../thread/thrown.ts';
+import { truncateText } from '../thread/thrown.ts';
 import { jobFields, logOutcome } from './attempt-log.ts';
 import type { Completer, RecordedOutcome } from './completer.ts';
 import type { JobMetrics } from './job-metrics.ts';
@@ -200,7 +200,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const startedAt = performance.now();
     metrics.started(job.name, job.waitMs + startedAt - each.claimedAt);
     if (!definitions.has(job.name)) {
-      const message = `This runner has no task "${cutText(job.name, 100)}".`;
+      const message = `This runner has no task "${truncateText(job.name, 100)}".`;
       void record(each, { kind: 'failed', error: { code: 'unknown_task', message }, final: false }, null);
       return;
     }

@@ -12,7 +12,7 @@ import { maxJsonDepth } from '../json-text.ts';
 import { InvalidPayloadError, TaskRefusal, TaskSnooze } from '../task.ts';
 import { boundedJson, JsonLimitError } from './bounded-json.ts';
 import type { AbortReason, AttemptError, Outcome } from './thread-messages.ts';
-import { cutText, describeThrown, isInstance, maxMessage, readSafely } from './thrown.ts';
+import { describeThrown, isInstance, maxMessage, readSafely, truncateText } from './thrown.ts';
 
 /** Maximum size of a result as JSON, in bytes. A larger one belongs in a table of its own or in a file. */
 export const maxResultBytes = 1_048_576;
@@ -92,7 +92,7 @@ function thrownError(thrown: unknown): AttemptError {
   const error = toAttemptError('threw', thrown);
   const isChain = isInstance(thrown, Error) && isInstance(readSafely(thrown, 'cause'), Error);
   if (!isChain && !isInstance(thrown, AggregateError)) return error;
-  return { ...error, message: cutText(reasonOf(thrown), maxMessage) };
+  return { ...error, message: truncateText(reasonOf(thrown), maxMessage) };
 }
 
 /** Checks the delay again, because a task may have changed it after the constructor checked it. */
@@ -108,7 +108,7 @@ function refusalError(refusal: TaskRefusal): AttemptError {
   const error = toAttemptError('refused', refusal);
   const without = (why: string): AttemptError => ({
     ...error,
-    message: `${cutText(error.message, maxMessage - 200)} (Its details are left out: ${why}.)`,
+    message: `${truncateText(error.message, maxMessage - 200)} (Its details are left out: ${why}.)`,
   });
   try {
     const json = boundedJson(refusal.details, maxDetailsBytes);

@@ -27,7 +27,7 @@ import type { Task } from '../task.ts';
 import { failed, isWithoutConnection, outcomeOfError, toAttemptError, toResultJson } from './outcome.ts';
 import { openAttempt } from './task-context.ts';
 import type { AbortReason, Attempt, FromThread, Outcome, ToThread } from './thread-messages.ts';
-import { cutText } from './thrown.ts';
+import { truncateText } from './thrown.ts';
 
 export interface ThreadOptions {
   readonly port: MessagePort;
@@ -68,7 +68,7 @@ export function runTasks({ port, tasks, database, log, close }: ThreadOptions): 
   async function perform(attempt: Attempt, signal: AbortSignal): Promise<Outcome> {
     const task = byName.get(attempt.name);
     if (task === undefined) {
-      const message = `This version of the program has no task ${cutText(attempt.name, 100)}.`;
+      const message = `This version of the program has no task ${truncateText(attempt.name, 100)}.`;
       return failed({ code: 'unknown_task', message }, false);
     }
     const scope = openAttempt({

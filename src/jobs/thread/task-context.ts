@@ -19,7 +19,7 @@ import type { TaskContext } from '../task.ts';
 import { toResultJson } from './outcome.ts';
 import { createProgressThrottle } from './progress-throttle.ts';
 import type { Attempt, Progress } from './thread-messages.ts';
-import { cutText } from './thrown.ts';
+import { truncateText } from './thrown.ts';
 
 export interface AttemptParts {
   readonly attempt: Attempt;
@@ -150,7 +150,7 @@ const transactionErrors: ReadonlyMap<string, string> = new Map([
  * Returns the message, or null if it is not a string: untyped callers exist, and a wrong progress must not fail a job.
  */
 function progressMessage(message: unknown): string | null {
-  return typeof message === 'string' ? cutText(message, maxProgressMessage) : null;
+  return typeof message === 'string' ? truncateText(message, maxProgressMessage) : null;
 }
 
 const txErrors = {

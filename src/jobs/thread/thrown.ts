@@ -23,14 +23,14 @@ export interface ThrownTexts {
 
 /** Returns a message and a stack for any thrown value. */
 export function describeThrown(thrown: unknown): ThrownTexts {
-  if (!isError(thrown)) return { message: cutText(`Thrown value: ${show(thrown)}`, maxMessage) };
-  const message = cutText(messageOf(thrown), maxMessage);
+  if (!isError(thrown)) return { message: truncateText(`Thrown value: ${show(thrown)}`, maxMessage) };
+  const message = truncateText(messageOf(thrown), maxMessage);
   const stack = stacksOf(thrown);
   return stack === '' ? { message } : { message, stack };
 }
 
 /** Returns at most `maxLength` UTF-16 units of the text, including a note of how many were cut. */
-export function cutText(text: string, maxLength: number): string {
+export function truncateText(text: string, maxLength: number): string {
   if (text.length <= maxLength) return text;
   const note = ` ... (${text.length - maxLength} more characters were cut)`;
   return text.slice(0, maxLength - note.length) + note;
@@ -77,13 +77,15 @@ function stacksOf(error: Error): string {
     }
     each = readSafely(each, 'cause');
   }
-  return cutText(stacks, maxStack);
+  return truncateText(stacks, maxStack);
 }
 
 /** Cuts a long message at the head of a stack, so that the frames below it are kept. */
 function withShortHead(stack: string): string {
   const frames = stack.indexOf('\n    at ');
-  return frames <= maxMessage ? stack : cutText(stack.slice(0, frames), maxMessage) + stack.slice(frames);
+  return frames <= maxMessage
+    ? stack
+    : truncateText(stack.slice(0, frames), maxMessage) + stack.slice(frames);
 }
 
 /** Returns a short text for any value. */

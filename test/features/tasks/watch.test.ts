@@ -23,20 +23,20 @@ function watchMemory(jobs: Map<number, JobStatus>) {
 describe('watching jobs', () => {
   it('one query serves all watched jobs, and each watcher is called with its own job', async () => {
     const { watch, questions } = watchMemory(new Map([1, 2, 3].map((id) => [id, jobStatus({ id })])));
-    const told = new Map<string, number | undefined>();
-    const stops = [1, 2, 2, 3].map((id, index) => watch(id, (job) => told.set(`${index}`, job?.id)));
-    await eventually('all watchers are called', () => told.size === 4);
+    const called = new Map<string, number | undefined>();
+    const stops = [1, 2, 2, 3].map((id, index) => watch(id, (job) => called.set(`${index}`, job?.id)));
+    await eventually('all watchers are called', () => called.size === 4);
     for (const stop of stops) stop();
-    assert.deepEqual([...told.values()], [1, 2, 2, 3]);
+    assert.deepEqual([...called.values()], [1, 2, 2, 3]);
     assert.deepEqual(questions[0], [1, 2, 3]);
   });
 
   it('polling stops without watchers and resumes with the next one', async () => {
     const { watch, questions } = watchMemory(new Map([[1, jobStatus({ id: 1 })]]));
     for (let round = 1; round <= 3; round += 1) {
-      const told = createDeferred();
-      const stop = watch(1, () => told.resolve());
-      await told.promise;
+      const called = createDeferred();
+      const stop = watch(1, () => called.resolve());
+      await called.promise;
       stop();
       const asked = questions.length;
       const since = performance.now();
@@ -47,9 +47,9 @@ describe('watching jobs', () => {
 
   it('a watcher is called with undefined when its job was deleted', async () => {
     const { watch } = watchMemory(new Map());
-    const told = createDeferred<JobStatus | undefined>();
-    const stop = watch(1, told.resolve);
-    assert.equal(await told.promise, undefined);
+    const called = createDeferred<JobStatus | undefined>();
+    const stop = watch(1, called.resolve);
+    assert.equal(await called.promise, undefined);
     stop();
   });
 
@@ -63,16 +63,16 @@ describe('watching jobs', () => {
       },
       everyMs: 1,
     });
-    const told: string[] = [];
+    const called: string[] = [];
     const other = createDeferred();
-    const stop = watch(1, () => told.push('stopped'));
+    const stop = watch(1, () => called.push('stopped'));
     const stopOther = watch(1, () => other.resolve());
     await asked.promise;
     stop();
     answer.resolve([jobStatus({ id: 1 })]);
     await other.promise;
     stopOther();
-    assert.deepEqual(told, []);
+    assert.deepEqual(called, []);
   });
 
   it('after a failed query, watchers are called at the next successful one', async () => {
@@ -87,9 +87,9 @@ describe('watching jobs', () => {
       },
       everyMs: 1,
     });
-    const told = createDeferred<JobStatus | undefined>();
-    const stop = watch(1, told.resolve);
-    assert.equal((await told.promise)?.revision, 5);
+    const called = createDeferred<JobStatus | undefined>();
+    const stop = watch(1, called.resolve);
+    assert.equal((await called.promise)?.revision, 5);
     stop();
   });
 

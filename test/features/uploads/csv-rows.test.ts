@@ -87,14 +87,14 @@ describe('the rows of a CSV file', () => {
   }
 
   it('rows in 2 MB of line feeds are read fast and with the right line numbers', async (t) => {
-    const begunAt = performance.now();
+    const startedAt = performance.now();
     const feeds = '\n'.repeat(1_000_000);
     assert.deepEqual(
       plain(await rowsOf(t, `${feeds}name,mail\n${feeds}a,b\n\nc,"d`)).map(({ line }) => line),
       [2_000_002, 2_000_004],
     );
     // A tenth of a second; with a row for each line it was 94 s.
-    assert.ok(performance.now() - begunAt < 10_000);
+    assert.ok(performance.now() - startedAt < 10_000);
   });
 
   it('a file with only a header has no rows', async (t) => {

@@ -389,9 +389,9 @@ describe('a form that is too large', () => {
 describe('a form that does not arrive whole', () => {
   it('a form that does not arrive in time is 408, and its file is removed', async (t) => {
     const { raw, files } = await start(t, { bodyTimeoutMs: 100 });
-    const begun = formPart(aFile('slow'));
+    const started = formPart(aFile('slow'));
     const received = await raw(
-      Buffer.concat([Buffer.from(head('Content-Length: 5000')), begun]),
+      Buffer.concat([Buffer.from(head('Content-Length: 5000')), started]),
       /"code".*\}$/,
     );
     assert.deepEqual(onlyResponse(received), { status: 408, code: 'request_timeout', connection: 'close' });
@@ -443,8 +443,8 @@ describe('the content of a file', () => {
 
   it('content that the check rejects gets a response before the rest arrives, and is removed', async (t) => {
     const { raw, files } = await start(t, { upload: { createCheck: refuseX } });
-    const begun = Buffer.concat([Buffer.from(head('Content-Length: 50000')), formPart(aFile('abX'))]);
-    const received = await raw(begun, /"code".*\}$/);
+    const started = Buffer.concat([Buffer.from(head('Content-Length: 50000')), formPart(aFile('abX'))]);
+    const received = await raw(started, /"code".*\}$/);
     assert.deepEqual(onlyResponse(received), {
       status: 415,
       code: 'unsupported_media_type',

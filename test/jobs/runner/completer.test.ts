@@ -66,7 +66,7 @@ async function mustReach(database: Database, id: number | undefined, state: JobS
  * Makes PostgreSQL reject every statement that ends an attempt, with this SQLSTATE, until the returned function is
  * called.
  */
-async function mustRefuse({ sql }: Database, sqlState: string): Promise<() => Promise<void>> {
+async function mustRejectWrites({ sql }: Database, sqlState: string): Promise<() => Promise<void>> {
   await sql.unsafe(`
     create function refuse() returns trigger language plpgsql as
     $$ begin raise exception 'Not now.' using errcode = '${sqlState}'; end $$`);
@@ -90,11 +90,11 @@ describe('an attempt whose outcome PostgreSQL rejects', () => {
     test(`an outcome is recorded unchanged after ${reason}`, async (t) => {
       const outcomes = [returned('done'), failing, snoozing, stopped, given];
       const { database, ids, end, of } = await mustRun(t, outcomes);
-      const relent = await mustRefuse(database, sqlState);
+      const allowWrites = await mustRejectWrites(database, sqlState);
       end();
       await eventually('a write was tried', () => of('runner.failed').some(({ step }) => step === 'record'));
       await cancel(database.sql, ids[4] ?? 0);
-      await relent();
+      await allowWrites();
       const ended: [number, unknown, string[]][] = [];
       for (const [index, state] of (
         ['completed', 'scheduled', 'scheduled', 'cancelled', 'cancelled'] as const

@@ -132,9 +132,9 @@ describe('a runner', () => {
     await mustStartRunner(t, proxy, inlinePool(1, endless), { pollMs });
     const atStart = proxy.statements();
     await eventually('the start is over', () => proxy.statements() > atStart + 5);
-    const [before, begunAt] = [proxy.statements(), performance.now()];
+    const [before, startedAt] = [proxy.statements(), performance.now()];
     await eventually('twenty more statements were sent', () => proxy.statements() >= before + 20);
-    assert.ok(performance.now() - begunAt > 19 * pollMs * 0.9, 'they took as long as twenty polls');
+    assert.ok(performance.now() - startedAt > 19 * pollMs * 0.9, 'they took as long as twenty polls');
   });
 });
 
@@ -317,9 +317,9 @@ describe('a runner that stops', () => {
           where datname = current_database() and wait_event_type = 'Lock' and query like '%with promoted%'`;
         return rows.length === 1;
       });
-      const begunAt = performance.now();
+      const startedAt = performance.now();
       await runner.stop(0);
-      assert.ok(performance.now() - begunAt < runnerStopMs);
+      assert.ok(performance.now() - startedAt < runnerStopMs);
     });
     assert.equal((await mustFind(database, job.id)).state, 'available');
   });
@@ -327,9 +327,9 @@ describe('a runner that stops', () => {
   test('a stopping runner without running jobs does not wait for the grace period', async (t) => {
     const database = await mustOpenTestDatabase(t);
     const { runner } = await mustStartRunner(t, database, inlinePool(1, endless), { pollMs: never });
-    const begunAt = performance.now();
+    const startedAt = performance.now();
     await runner.stop(60_000);
-    assert.ok(performance.now() - begunAt < 5_000);
+    assert.ok(performance.now() - startedAt < 5_000);
   });
 });
 

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { TaskRefusal } from '../../../src/jobs/task.ts';
 import { outcomeOfError } from '../../../src/jobs/thread/outcome.ts';
-import { cutText, describeThrown, maxMessage, maxStack } from '../../../src/jobs/thread/thrown.ts';
+import { describeThrown, maxMessage, maxStack, truncateText } from '../../../src/jobs/thread/thrown.ts';
 import { oddValues } from '../../helpers/odd-values.ts';
 
 /** The factories of odd values without the large ones, which would take too long to create so often. */
@@ -78,7 +78,7 @@ describe('a thrown value', () => {
 });
 
 it('a cut text has exactly the maximum length, and states how much is missing', () => {
-  assert.equal(cutText('abc', 3), 'abc');
-  assert.equal(cutText('x'.repeat(5000), 100).length, 100);
-  assert.match(cutText('x'.repeat(5000), 100), /^x+ \.\.\. \(4900 more characters were cut\)$/);
+  assert.equal(truncateText('abc', 3), 'abc');
+  assert.equal(truncateText('x'.repeat(5000), 100).length, 100);
+  assert.match(truncateText('x'.repeat(5000), 100), /^x+ \.\.\. \(4900 more characters were cut\)$/);
 });

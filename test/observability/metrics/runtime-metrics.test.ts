@@ -41,8 +41,8 @@ it('the processor time of the process is reported in seconds', (t) => {
   };
   for (let look = 0; look < 3; look += 1) {
     const before = spent();
-    const told = value('process_cpu_seconds_total');
-    assert.ok(before <= told + 1e-6 && told <= spent() + 1e-6, `${before} ${told} ${spent()}`);
+    const reported = value('process_cpu_seconds_total');
+    assert.ok(before <= reported + 1e-6 && reported <= spent() + 1e-6, `${before} ${reported} ${spent()}`);
     block(5);
   }
 });

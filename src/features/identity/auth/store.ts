@@ -35,13 +35,13 @@ export interface NewSession {
 }
 
 /** The user of a session, and until when it can be refreshed. */
-export interface SessionTerm {
+export interface SessionExpiry {
   readonly user_id: number;
   readonly expires_at: Date;
 }
 
 /** The columns of a session that a refresh needs. */
-export interface SessionRow extends SessionTerm {
+export interface SessionRow extends SessionExpiry {
   readonly current_hash: Buffer;
   readonly previous_hash: Buffer | null;
   readonly sealed_successor: Buffer | null;
@@ -115,8 +115,8 @@ export interface Rotation {
  * Makes the step from one token to the next in one statement. Of concurrent calls one succeeds, because the others find
  * another current token when they get the lock of the row. Returns undefined if the step was not made.
  */
-export async function rotateSession(sql: Sql, rotation: Rotation): Promise<SessionTerm | undefined> {
-  const [term] = await sql<SessionTerm[]>`
+export async function rotateSession(sql: Sql, rotation: Rotation): Promise<SessionExpiry | undefined> {
+  const [expiry] = await sql<SessionExpiry[]>`
     update sessions
     set
       previous_hash = current_hash,
@@ -130,7 +130,7 @@ export async function rotateSession(sql: Sql, rotation: Rotation): Promise<Sessi
       and ended_at is null
       and expires_at > ${rotation.now}
     returning user_id, expires_at`;
-  return term;
+  return expiry;
 }
 
 export async function findSession(sql: Sql, id: string): Promise<SessionRow | undefined> {

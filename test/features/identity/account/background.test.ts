@@ -12,15 +12,15 @@ import { mustOpenTestDatabase } from '../../../helpers/test-database.ts';
 describe('work in the background', () => {
   it('background work starts after the caller has continued', async () => {
     const inBackground = createBackground({ log: captureLog().log });
-    const begun = createDeferred<string>();
+    const started = createDeferred<string>();
     let state = 'asked';
     assert.equal(
-      inBackground(async () => begun.resolve(state)),
+      inBackground(async () => started.resolve(state)),
       true,
     );
     await Promise.resolve();
     state = 'answered';
-    assert.equal(await begun.promise, 'answered');
+    assert.equal(await started.promise, 'answered');
   });
 
   it('background work has the id of its request and outlives it', async () => {
