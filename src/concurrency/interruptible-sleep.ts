@@ -1,6 +1,6 @@
 /** A sleep that others can shorten: a poll loop sleeps between polls, and wakes early when there is work to do. */
 export interface InterruptibleSleep {
-  /** Resolves after `ms`, or earlier if it is woken. Only one caller sleeps at a time. */
+  /** Resolves after `ms`, or earlier if it is woken. A second sleeper wakes the first: only one sleeps at a time. */
   for(ms: number): Promise<void>;
   /** Ends the current sleep after at most `ms`; if nothing sleeps, the next one. */
   wakeWithin(ms: number): void;
@@ -28,6 +28,7 @@ export function createInterruptibleSleep(): InterruptibleSleep {
 
   return {
     for(ms) {
+      resolveSleep?.();
       return new Promise((resolve) => {
         resolveSleep = resolve;
         wakeWithin(ms);

@@ -29,3 +29,11 @@ test('wake without a current sleep ends the next sleep, and only that one', asyn
   await sleep.for(30);
   assert.ok(performance.now() - startedAt > 25);
 });
+
+test('a second sleeper wakes the first, so that both sleeps end', async () => {
+  const sleep = createInterruptibleSleep();
+  const first = sleep.for(never);
+  const second = sleep.for(30);
+  await first;
+  await second;
+});

@@ -200,7 +200,11 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   }
 
   async function keepPolling(opened: Session, own: Dispatcher): Promise<void> {
-    while (stopping === undefined && !opened.isClosed()) await sleep.for(await pollOnce(opened, own));
+    while (stopping === undefined && !opened.isClosed()) {
+      const waitMs = await pollOnce(opened, own);
+      // A take-over can outlast its session. The next session sleeps by then, and only one caller may.
+      if (stopping === undefined && !opened.isClosed()) await sleep.for(waitMs);
+    }
   }
 
   /** Polls once and acts on the result. Resolves with the delay until the next poll, in milliseconds. */
