@@ -42,13 +42,14 @@ export async function mustStartPool(
     ...{ log, progress },
     runTask(name, attempt = {}) {
       lastId += 1;
-      const whole = { ...defaults, id: lastId, name, ...attempt };
+      const whole = { ...attemptDefaults, id: lastId, name, ...attempt };
       return pool.run(whole, (reported) => progress.push({ id: whole.id, ...reported }));
     },
   };
 }
 
-const defaults = {
+/** The fields of an attempt that a test need not set. */
+export const attemptDefaults = {
   payload: {},
   attempt: 1,
   maxAttempts: 10,

@@ -8,6 +8,7 @@ import { captureLog } from '../../helpers/captured-log.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import type { TestThreadData } from '../../helpers/task-thread.ts';
 import type { After } from '../../helpers/test-database.ts';
+import { attemptDefaults } from '../../helpers/thread-pool.ts';
 
 const workerData: TestThreadData = { databaseUrl: null };
 
@@ -31,21 +32,11 @@ function mustCreateIsolate(t: After, options: Partial<IsolateOptions> = {}) {
   let lastId = 0;
   const runTask = (name: string, attempt: Partial<Attempt> = {}) => {
     lastId += 1;
-    const whole = { ...defaults, id: lastId, name, ...attempt };
+    const whole = { ...attemptDefaults, id: lastId, name, ...attempt };
     return isolate.run(whole, () => {});
   };
   return { isolate, children, runTask, of: captured.of };
 }
-
-const defaults = {
-  payload: {},
-  attempt: 1,
-  maxAttempts: 10,
-  timeoutMs: 60_000,
-  userId: null,
-  requestId: null,
-  runner: 1,
-};
 
 const isAlive = ({ exitCode, signalCode }: ChildProcess) => exitCode === null && signalCode === null;
 
