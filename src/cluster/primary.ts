@@ -192,7 +192,7 @@ export function createPrimary(options: PrimaryOptions): Primary {
     });
     if (pool.isStopping) return;
     if (failure === undefined) {
-      log.info('worker.recycled', { worker: id, pid, wear: reason, requests, rss_bytes: rssBytes });
+      log.info('worker.recycled', { worker: id, pid, reason, requests, rss_bytes: rssBytes });
       await old.ended;
     } else {
       recycleNotBefore = performance.now() + recyclePauseMs;

@@ -44,9 +44,9 @@ export function startPruner({ rules, everyMs, batchSize = 1000, log }: PrunerOpt
           batch = await deleteBatch(batchSize);
           deleted += batch;
         }
-        if (deleted > 0) log.info('housekeeping.done', { chore: name, deleted });
+        if (deleted > 0) log.info('retention.pruned', { rule: name, deleted });
       } catch (error) {
-        log.warning('housekeeping.failed', { chore: name, error });
+        log.warning('retention.failed', { rule: name, error });
       }
     }
   }

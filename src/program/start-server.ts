@@ -180,7 +180,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
         isDraining = true;
         log.info('application.draining', { in_flight: http.inFlight() });
         const aborted = await http.close({ graceMs: server.shutdownGraceSeconds * 1000, lingerMs });
-        if (aborted > 0) log.warning('application.draining', { cut: aborted });
+        if (aborted > 0) log.warning('application.draining', { aborted });
       },
       server.shutdownGraceSeconds * 1000 + 1000,
     );

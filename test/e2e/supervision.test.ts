@@ -117,8 +117,8 @@ test('a worker that has reached its maximum of requests is replaced, and no requ
     while (!isOver) statuses.add(await ask(url));
     return statuses;
   })();
-  await program.logged(/"worker":1,.*"wear":"requests".*"event":"worker.recycled"/);
-  await program.logged(/"worker":2,.*"wear":"requests".*"event":"worker.recycled"/);
+  await program.logged(/"worker":1,.*"reason":"requests".*"event":"worker.recycled"/);
+  await program.logged(/"worker":2,.*"reason":"requests".*"event":"worker.recycled"/);
   isOver = true;
   assert.deepEqual(
     [...(await load)].filter((status) => status !== 200 && status !== 429),

@@ -28,9 +28,9 @@ describe('the pruner', () => {
     const sessions = rows('sessions', 25);
     const pruner = startPruner({ rules: [sessions], everyMs: 1, batchSize: 10, log });
     t.after(() => pruner.stop());
-    await eventually('all rows are gone', () => of('housekeeping.done').length === 1);
+    await eventually('all rows are gone', () => of('retention.pruned').length === 1);
     assert.deepEqual(sessions.batches.slice(0, 3), [10, 10, 5]);
-    assert.equal(of('housekeeping.done')[0]?.deleted, 25);
+    assert.equal(of('retention.pruned')[0]?.deleted, 25);
   });
 
   it('a rule that fails keeps neither the next rule nor the next round from running', async (t) => {
@@ -42,7 +42,7 @@ describe('the pruner', () => {
     const tokens = rows('tokens', 3);
     const pruner = startPruner({ rules: [broken, tokens], everyMs: 1, log });
     t.after(() => pruner.stop());
-    await eventually('it has failed twice', () => of('housekeeping.failed').length >= 2);
+    await eventually('it has failed twice', () => of('retention.failed').length >= 2);
     assert.deepEqual(tokens.batches.slice(0, 2), [3, 0]);
   });
 

@@ -55,7 +55,7 @@ export interface ThreadEnd {
 }
 
 /** `stopped`: by `end()`. `exited`: by itself. Otherwise the reason for which it was terminated. */
-export type ThreadEndReason = AbortReason | 'stopped' | 'fault' | 'exited' | 'out_of_memory';
+export type ThreadEndReason = AbortReason | 'stopped' | 'error' | 'exited' | 'out_of_memory';
 
 export interface SupervisedThread {
   isIdle(): boolean;
@@ -159,10 +159,10 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
     if (state === 'ending') return;
     if (given === undefined || id === null || id === given.attempt.id) {
       endError = thrown;
-      terminate('fault');
+      terminate('error');
     } else {
-      log.warning('thread.fault', { ...describe(thrown), job_id: id });
-      reason = 'fault';
+      log.warning('thread.error', { ...describe(thrown), job_id: id });
+      reason = 'error';
       shouldEnd = true;
     }
   }

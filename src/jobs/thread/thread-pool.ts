@@ -54,7 +54,7 @@ interface Waiting {
   readonly resolve: (outcome: Outcome | Promise<Outcome>) => void;
 }
 
-const replaceReasons = ['cancelled', 'timeout', 'drain', 'lost', 'fault', 'exited', 'out_of_memory'] as const;
+const replaceReasons = ['cancelled', 'timeout', 'drain', 'lost', 'error', 'exited', 'out_of_memory'] as const;
 
 const restartDelays: Backoff = { baseMs: 100, maxMs: 30_000 };
 

@@ -287,8 +287,8 @@ describe('a task that harms its thread', () => {
     const pool = await mustStartPool(t);
     assert.deepEqual(await pool.runTask('leaves_a_timer_that_throws', { id: 1 }), nothing);
     const innocent = pool.runTask('ends_when_told', { id: 2, timeoutMs: 10_000 });
-    await eventually('the error is logged', () => pool.log.of('thread.fault').length === 1);
-    assert.equal(pool.log.of('thread.fault')[0]?.job_id, 1);
+    await eventually('the error is logged', () => pool.log.of('thread.error').length === 1);
+    assert.equal(pool.log.of('thread.error')[0]?.job_id, 1);
     pool.abort(2, 'cancelled');
     assert.deepEqual(await innocent, { kind: 'aborted', reason: 'cancelled' });
     await eventually('the thread has ended', () => pool.log.of('thread.ended').length === 1);
