@@ -13,6 +13,7 @@ import type { Logger } from './observability/logger.ts';
 import type { Metrics, MetricsSnapshot } from './observability/metrics/metrics.ts';
 import { createDocsRoutes } from './openapi/docs-page.ts';
 import {
+  assertDescribable,
   createOpenApiDocument,
   createOpenApiDocumentInPieces,
   type DocumentOptions,
@@ -42,8 +43,8 @@ export interface RouteParts {
 }
 
 /**
- * Returns every route that the application answers, with its full path. In the environments `local` and `test` it throws a
- * StartError for a route that cannot be described in the API document.
+ * Returns every route that the application answers, with its full path. Throws a StartError for a route that cannot be
+ * described in the API document.
  */
 export function createRoutes(parts: RouteParts): Route[] {
   const { settings, extraRoutes = [] } = parts;
@@ -52,10 +53,9 @@ export function createRoutes(parts: RouteParts): Route[] {
     ...features.flatMap((feature) => feature.routes?.(featureParts) ?? []),
     ...extraRoutes,
   ]);
-  const { environment, projectName, docsUrl, redocUrl, openapiUrl } = settings.application;
+  const { projectName, docsUrl, redocUrl, openapiUrl } = settings.application;
   const document = documentOptions(settings, api);
-  // Finds a route that cannot be described. It takes about 50 ms, which is too much for a start in production.
-  if (environment === 'local' || environment === 'test') createOpenApiDocument(document);
+  assertDescribable(document);
   return [
     ...api,
     ...features.flatMap((feature) => feature.rootRoutes?.(featureParts) ?? []),

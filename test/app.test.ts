@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, it, test } from 'node:test';
 import * as z from 'zod';
+import { createApp } from '../src/app.ts';
 import { defaultApp } from '../src/cli/generated-pages.ts';
+import { unusedParts } from '../src/cli/unused-parts.ts';
 import { StartError } from '../src/errors.ts';
+import type { Route } from '../src/http/route.ts';
 import { fixedLayers, layerNames } from '../src/settings/layer-names.ts';
+import { loadSettings } from '../src/settings/load.ts';
 import { exchange } from './helpers/http-server.ts';
 import { mustStartApp } from './helpers/test-app.ts';
 import { testRoute } from './helpers/test-route.ts';
+import { testSecret } from './helpers/test-secret.ts';
 
 test('the pipeline has its layers in this order, outermost first', () => {
   assert.deepEqual(
@@ -44,6 +49,8 @@ test('every layer has a name by which it can be turned off, except those that ar
     [...layerNames],
   );
 });
+
+const okWith = (schema: z.ZodType) => ({ description: 'Done.', schema });
 
 /** Without these layers, routes that require credentials would be open. */
 const guards = ['authenticate', 'authorise', 'recheck-authority'] as const;
@@ -151,17 +158,47 @@ for (const layer of guards) {
   });
 }
 
-for (const environment of ['local', 'test'] as const) {
-  test(`a schema without a JSON form stops the start in the environment ${environment}, with an error that names the field`, async (t) => {
-    const query = z.object({ from: z.string().transform((text) => new Date(text)) });
-    const extraRoutes = [testRoute('GET', '/history', () => null, { query })];
-    await assert.rejects(mustStartApp(t, { extraRoutes, env: { APP_ENVIRONMENT: environment } }), {
-      name: 'StartError',
-      message:
-        'The schema of GET /api/v1/history, query, field "from", has no JSON form: end a transformation with .pipe(), and use types that JSON has.',
-    });
+describe('a schema without a JSON form stops the start with one sentence that names the route and the place', () => {
+  const { settings } = loadSettings({
+    env: {
+      APP_ENVIRONMENT: 'production',
+      APP_ALLOWED_HOSTS: 'api.example.com',
+      APP_DATABASE_URL: 'none',
+      SECURITY_JWT_SECRET: testSecret,
+    },
+    envFile: null,
   });
-}
+  const date = z.string().transform((text) => new Date(text));
+  const cases: [place: string, path: string, facts: Partial<Route>][] = [
+    ['path, field "at",', '/history/:at', { params: z.object({ at: date }) }],
+    ['query, field "from",', '/history', { query: z.object({ from: date.optional() }) }],
+    ['header, field "x-from",', '/history', { headers: z.object({ 'x-from': date }) }],
+    ['body, field "count",', '/history', { body: z.strictObject({ count: z.bigint() }) }],
+    [
+      'response 200, field "[].at",',
+      '/history',
+      { responses: { 200: okWith(z.array(z.object({ at: date }))) } },
+    ],
+    ['response 202', '/history', { responses: { 202: okWith(z.map(z.string(), z.string())) } }],
+  ];
+  for (const [place, path, facts] of cases) {
+    it(`a server in production does not start with such a schema in its ${place.replace(/,$/, '')}`, () => {
+      const extraRoutes = [
+        testRoute('POST', path, () => null, { authority: { cached: 'A test.' }, ...facts }),
+      ];
+      assert.throws(() => createApp({ ...unusedParts(settings), extraRoutes }), {
+        name: 'StartError',
+        message: `The schema of POST /api/v1${path}, ${place} has no JSON form: end a transformation with .pipe(), and use types that JSON has.`,
+      });
+    });
+  }
+
+  it('a server in production starts with a transformation that ends with .pipe()', () => {
+    const query = z.object({ page: z.string().transform(Number).pipe(z.int()) });
+    const extraRoutes = [testRoute('GET', '/history', () => null, { query })];
+    createApp({ ...unusedParts(settings), extraRoutes });
+  });
+});
 
 test('an open route that declares a scope stops the start', async (t) => {
   const unclear = testRoute('GET', '/unclear', () => null, { scopes: ['users:read'] });

@@ -9,7 +9,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
-import { StartError } from '../errors.ts';
+import { reasonOf, StartError } from '../errors.ts';
 
 export type JsonSchema = z.core.JSONSchema.BaseSchema;
 
@@ -45,9 +45,7 @@ export function createSchemaSet(): SchemaSet {
       for (const [id, component] of Object.entries($defs)) {
         const known = components.get(id);
         if (known !== undefined && !isDeepStrictEqual(known, component)) {
-          throw new StartError(
-            `The schema id "${id}" names two schemas, the second in ${use}; give each an id of its own (one schema whose forms for input and output differ counts as two).`,
-          );
+          throw repeatedId(id, use);
         }
         components.set(id, component);
       }
@@ -64,6 +62,8 @@ function toJsonSchema(schema: z.ZodType, form: Form, use: string): JsonSchema {
       z.toJSONSchema(schema, { io: form, override: ({ jsonSchema }) => refine(jsonSchema) }),
     );
   } catch (error) {
+    const repeated = /^Duplicate schema id "(.*?)"/.exec(reasonOf(error))?.[1];
+    if (repeated !== undefined) throw repeatedId(repeated, use);
     const field = findFieldWithoutForm(schema, form);
     throw new StartError(
       `The schema of ${use}${field === '' ? '' : `, field ${JSON.stringify(field)},`} has no JSON form: end a transformation with .pipe(), and use types that JSON has.`,
@@ -74,6 +74,12 @@ function toJsonSchema(schema: z.ZodType, form: Form, use: string): JsonSchema {
     throw new StartError(`A schema in ${use} contains itself; give it an id with .meta({ id: 'Name' }).`);
   }
   return JSON.parse(text.replaceAll('"$ref":"#/$defs/', `"$ref":"${refPrefix}`));
+}
+
+function repeatedId(id: string, use: string): StartError {
+  return new StartError(
+    `The schema id "${id}" names two schemas, the second in ${use}; give each an id of its own (one schema whose forms for input and output differ counts as two).`,
+  );
 }
 
 /** Returns the path of the first part of a schema that has no JSON form, such as `items[].at`; empty for the whole schema. */

@@ -97,6 +97,14 @@ test('an id that names two forms is an error that names the place of the second'
   );
 });
 
+test('an id that names two schemas inside of one is an error that names the place', () => {
+  const named = () => z.strictObject({ x: z.boolean() }).meta({ id: 'Twin' });
+  assert.throws(
+    () => createSchemaSet().convert(z.object({ a: named(), b: named() }), 'output', 'GET /things, query'),
+    /^StartError: The schema id "Twin" names two schemas, the second in GET \/things, query;/,
+  );
+});
+
 test('a schema without a JSON form is an error that names the place and the field', () => {
   const length = z.string().transform((text) => text.length);
   const advice = 'has no JSON form: end a transformation with .pipe(), and use types that JSON has.';
