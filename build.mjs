@@ -20,8 +20,8 @@ const root = import.meta.dirname;
 const ownPrograms = [
   'main',
   'main-jobs',
-  'program/task-thread',
-  'program/task-isolate',
+  'program/thread-entry',
+  'program/isolate-entry',
   'cli/config',
   'cli/migrate',
   'cli/openapi',

@@ -4,7 +4,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { createJwt } from '../src/auth/jwt.ts';
+import { createJwt } from '../src/auth/jwt/jwt.ts';
 
 /** The secret and the claims with which the servers sign and verify. */
 export const jwtSecret = randomBytes(32).toString('hex');

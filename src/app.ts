@@ -7,8 +7,8 @@
  */
 
 import { StartError } from './errors.ts';
-import { createAddressSet } from './http/addresses.ts';
 import { compose } from './http/compose.ts';
+import { createAddressSet } from './http/connection/addresses.ts';
 import type { MalformedReport } from './http/connection/malformed.ts';
 import type { Next, PreparedRoute } from './http/context.ts';
 import { dispatch, prepareRoute } from './http/dispatch.ts';

@@ -10,6 +10,6 @@ const entryOf = (name: string) => new URL(`./${name}${extname(import.meta.url)}`
 /** The jobs process of a server. */
 export const jobsEntry = entryOf('main-jobs');
 /** A thread that runs tasks. */
-export const taskThreadEntry = entryOf('program/task-thread');
+export const taskThreadEntry = entryOf('program/thread-entry');
 /** A process that runs one suspect job at a time. */
-export const taskIsolateEntry = entryOf('program/task-isolate');
+export const taskIsolateEntry = entryOf('program/isolate-entry');

@@ -72,7 +72,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'errors',
     'project-root',
     'mail/mail-address.ts',
-    'auth/secret-strength.ts',
+    'auth/strength/secret-strength.ts',
     'db/driver/connection-url.ts',
     'zod',
   ],
@@ -219,6 +219,15 @@ it('no file imports itself through others, not even for its types', () => {
     finished.add(file);
   };
   for (const { file } of sources) visit(file, []);
+});
+
+it('every folder has at most 20 files', () => {
+  const counts = new Map<string, number>();
+  for (const { file } of sources) counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1);
+  assert.deepEqual(
+    [...counts].filter(([, count]) => count > 20),
+    [],
+  );
 });
 
 describe('the process', () => {

@@ -1,4 +1,4 @@
-/** A thread as `src/program/task-thread.ts` opens it, with the two tasks of the benchmark. */
+/** A thread as `src/program/thread-entry.ts` opens it, with the two tasks of the benchmark. */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { connectDatabase } from '../../src/db/database.ts';

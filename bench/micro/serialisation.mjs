@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import fastJsonStringify from 'fast-json-stringify';
 import * as z from 'zod';
-import { text, timestamp } from '../../src/http/headers/fields.ts';
+import { text, timestamp } from '../../src/http/body/fields.ts';
 import { createSerialiser } from '../../src/http/serialise.ts';
 import { emailRule, makePerson, usernameRule } from '../variants/people.mjs';
 import { compare } from './timing.mjs';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createSecretKey, randomBytes, randomUUID } from 'node:crypto';
 import { createSigner, createVerifier } from 'fast-jwt';
 import { jwtVerify, SignJWT } from 'jose';
-import { createJwt } from '../../src/auth/jwt.ts';
+import { createJwt } from '../../src/auth/jwt/jwt.ts';
 import { compare } from './timing.mjs';
 
 const secret = randomBytes(32).toString('hex');

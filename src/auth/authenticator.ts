@@ -10,10 +10,10 @@
 
 import { AppError } from '../errors.ts';
 import { createCredentialCache } from './credential-cache.ts';
-import type { Jwt } from './jwt.ts';
-import type { TokenClaims } from './jwt-claims.ts';
+import type { Jwt } from './jwt/jwt.ts';
+import type { TokenClaims } from './jwt/jwt-claims.ts';
+import { TokenError, type TokenErrorCode } from './jwt/token-error.ts';
 import type { ApiKeyPrincipal, Principal, SessionPrincipal } from './principal.ts';
-import { TokenError, type TokenErrorCode } from './token-error.ts';
 
 /** The credential of a request. */
 export type Credential =

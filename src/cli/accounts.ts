@@ -2,8 +2,8 @@
 
 import { randomBytes } from 'node:crypto';
 import { createPasswordHasher } from '../auth/password.ts';
-import { findPasswordError } from '../auth/password-policy.ts';
 import type { Role } from '../auth/principal.ts';
+import { findPasswordError } from '../auth/strength/password-policy.ts';
 import type { Database } from '../db/database.ts';
 import type { Sql } from '../db/sql.ts';
 import { StartError } from '../errors.ts';

@@ -17,7 +17,7 @@ import { type Role, roles } from '../auth/principal.ts';
 import type { Database } from '../db/database.ts';
 import { pendingMigrations } from '../db/migrations/migrate.ts';
 import { AppError, StartError } from '../errors.ts';
-import { connectFromSettings } from '../program/connect-from-settings.ts';
+import { connectFromSettings } from '../program/parts/connect-from-settings.ts';
 import { loadSettings, type Settings } from '../settings/load.ts';
 import { changeRole, createUserAccount, endSessions, type ListedUser, listAccounts } from './accounts.ts';
 import { askNewPassword, readPassword } from './ask-password.ts';

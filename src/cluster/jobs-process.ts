@@ -14,7 +14,7 @@
  * The supervisor runs no code of a job, and neither does the event loop of the child, which gives jobs to threads. So a
  * child that sends no heartbeat for long is stopped or starved, and is killed. PostgreSQL then frees the lock that marks
  * its jobs as owned, and the next process takes them over. A child whose supervisor is gone exits by itself
- * (`../program/jobs-child.ts`).
+ * (`../program/roles/jobs-child.ts`).
  */
 
 import type { ChildProcess } from 'node:child_process';

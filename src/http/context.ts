@@ -16,8 +16,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Principal } from '../auth/principal.ts';
 import type { AppError } from '../errors.ts';
-import { AbortSource } from './abort-source.ts';
-import { plainAddress } from './addresses.ts';
+import { AbortSource } from './connection/abort-source.ts';
+import { plainAddress } from './connection/addresses.ts';
 import type { Payload } from './reply.ts';
 import type { ReplyRecorder } from './reply-recorder.ts';
 import type { BodyLimits, RouteDeclaration } from './route-declaration.ts';

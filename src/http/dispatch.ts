@@ -15,7 +15,7 @@ import type { Upload } from './body/uploaded-file.ts';
 import { after } from './compose.ts';
 import type { Context, Done, PreparedRoute } from './context.ts';
 import { type MediaType, parseMediaType } from './headers/media-type.ts';
-import { parseQuery } from './query.ts';
+import { parseQuery } from './parameters/query.ts';
 import { type FinishedReply, type Payload, Reply } from './reply.ts';
 import { createRecordReply } from './reply-recorder.ts';
 import type { Route, RouteRequest } from './route.ts';

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { AppError } from '../errors.ts';
-import { clientKey } from '../http/addresses.ts';
+import { clientKey } from '../http/connection/addresses.ts';
 import type { Context } from '../http/context.ts';
 import { bearerChallenge, bearerToken } from '../http/headers/bearer.ts';
 import { showPath } from '../observability/log/target-text.ts';

@@ -10,7 +10,7 @@ import {
   matchesWeakly,
   mayChange,
 } from '../http/headers/conditional.ts';
-import { writeConditions } from '../http/parameters.ts';
+import { writeConditions } from '../http/parameters/parameters.ts';
 
 /**
  * Conditional requests (RFC 9110, section 13), in the order of section 13.2.2:

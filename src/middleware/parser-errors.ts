@@ -3,7 +3,7 @@
  * is counted in the metrics, and counts against the limit of its address.
  */
 
-import { type AddressSet, clientKey } from '../http/addresses.ts';
+import { type AddressSet, clientKey } from '../http/connection/addresses.ts';
 import type { MalformedReport } from '../http/connection/malformed.ts';
 import type { Limit, LimitStore } from '../limits/limit-store.ts';
 import type { Logger } from '../observability/logger.ts';

@@ -10,7 +10,7 @@
  */
 
 import { AppError } from '../errors.ts';
-import { canonicalAddress, createAddressSet } from '../http/addresses.ts';
+import { canonicalAddress, createAddressSet } from '../http/connection/addresses.ts';
 import type { Context, Middleware } from '../http/context.ts';
 import { isHostField } from '../http/headers/host.ts';
 import type { Logger } from '../observability/logger.ts';

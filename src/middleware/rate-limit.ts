@@ -1,5 +1,5 @@
-import { clientKey } from '../http/addresses.ts';
 import { after } from '../http/compose.ts';
+import { clientKey } from '../http/connection/addresses.ts';
 import type { Context, Middleware } from '../http/context.ts';
 import { addQuotas, describeQuotas, overQuotaError, showStanding } from '../http/headers/ratelimit-fields.ts';
 import type { Decision, Limit, LimitStore } from '../limits/limit-store.ts';

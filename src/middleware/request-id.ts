@@ -1,5 +1,5 @@
 import type { Middleware } from '../http/context.ts';
-import { createUuids } from '../http/uuid.ts';
+import { createUuids } from '../http/parameters/uuid.ts';
 import { maskForms } from '../observability/log/mask-forms.ts';
 import { runInRequest } from '../observability/request-context.ts';
 

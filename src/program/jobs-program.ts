@@ -8,9 +8,9 @@
  * supervisor stops the child and reports its state.
  */
 
-import { runJobsChild } from './jobs-child.ts';
-import { runJobsStandalone } from './jobs-standalone.ts';
 import { runProcess } from './process.ts';
+import { runJobsChild } from './roles/jobs-child.ts';
+import { runJobsStandalone } from './roles/jobs-standalone.ts';
 
 /** The label `worker` of the metrics. During a reload the numbers of the old and the new process are summed. */
 const metricsName = 'jobs';

@@ -23,7 +23,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { systemErrorCode } from '../errors.ts';
+import { isAlive } from '../db/embedded/process.ts';
 import { projectRoot } from '../project-root.ts';
 
 /** Where a process finds its program and its settings. */
@@ -95,15 +95,6 @@ function removeAbandoned(): void {
   for (const name of readdirSync(tmpdir())) {
     const pid = Number(/^strata-program-(\d+)-/.exec(name)?.[1]);
     if (pid > 0 && !isAlive(pid)) rmSync(join(tmpdir(), name), { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    // EPERM: the process exists, and belongs to another user.
-    return systemErrorCode(error) === 'EPERM';
   }
 }
 

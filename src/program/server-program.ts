@@ -11,12 +11,12 @@
 
 import cluster from 'node:cluster';
 import { renderHelp } from '../settings/flags.ts';
-import { connectionLimits, readFileLimit } from './connection-limits.ts';
-import { runHttpWorker } from './http-worker.ts';
-import { runPrimary } from './primary.ts';
+import { connectionLimits, readFileLimit } from './parts/connection-limits.ts';
 import { runProcess } from './process.ts';
-import type { RunningRole, ServerProgramOptions, ServerRoleContext } from './server-role.ts';
-import { runSingleProcess } from './single-process.ts';
+import { runHttpWorker } from './roles/http-worker.ts';
+import { runPrimary } from './roles/primary.ts';
+import type { RunningRole, ServerProgramOptions, ServerRoleContext } from './roles/server-role.ts';
+import { runSingleProcess } from './roles/single-process.ts';
 
 /** Runs the server until a signal stops it, then exits; if it cannot start, with a sentence and code 1. */
 export function runServerProgram(options: ServerProgramOptions = {}): void {

@@ -21,11 +21,11 @@ import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics/metrics.ts';
 import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts';
 import type { Settings } from '../settings/load.ts';
-import { connectFromSettings } from './connect-from-settings.ts';
 import { createLifecycle } from './lifecycle.ts';
-import { startPruner } from './pruner.ts';
+import { connectFromSettings } from './parts/connect-from-settings.ts';
+import { startPruner } from './parts/pruner.ts';
 import { stopLimits } from './stop-limits.ts';
-import type { TaskThreadData } from './task-thread.ts';
+import type { TaskThreadData } from './thread-entry.ts';
 
 export interface StartJobsOptions {
   readonly settings: Settings;

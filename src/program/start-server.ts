@@ -12,7 +12,7 @@ import { type AppParts, createApp } from '../app.ts';
 import type { Database } from '../db/database.ts';
 import { createRetentionRules, scopes } from '../declarations.ts';
 import { createIdentity } from '../features/identity/identity.ts';
-import { createAddressSet, httpOrigin } from '../http/addresses.ts';
+import { createAddressSet, httpOrigin } from '../http/connection/addresses.ts';
 import type { Context } from '../http/context.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { Mailer } from '../mail/mailer.ts';
@@ -24,15 +24,15 @@ import { observeSaturation } from '../observability/metrics/saturation-metrics.t
 import { reportRefusedConnections } from '../observability/refused-connections.ts';
 import { createShortageReport, type ReportShortage } from '../observability/shortage.ts';
 import type { Settings } from '../settings/load.ts';
-import { connectFromSettings } from './connect-from-settings.ts';
-import { connectionLimits, readFileLimit } from './connection-limits.ts';
-import { healthChecks } from './health-checks.ts';
 import { createLifecycle } from './lifecycle.ts';
-import { toListenError } from './listen-error.ts';
-import { openDatabaseServer } from './open-database.ts';
-import { openMail } from './open-mail.ts';
-import { startPruner } from './pruner.ts';
-import { signingSecrets } from './signing-secrets.ts';
+import { connectFromSettings } from './parts/connect-from-settings.ts';
+import { connectionLimits, readFileLimit } from './parts/connection-limits.ts';
+import { healthChecks } from './parts/health-checks.ts';
+import { toListenError } from './parts/listen-error.ts';
+import { openDatabaseServer } from './parts/open-database.ts';
+import { openMail } from './parts/open-mail.ts';
+import { startPruner } from './parts/pruner.ts';
+import { signingSecrets } from './parts/signing-secrets.ts';
 import { stopLimits } from './stop-limits.ts';
 
 export interface StartOptions

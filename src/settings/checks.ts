@@ -4,7 +4,7 @@
  * combinations that are allowed but probably a mistake.
  */
 
-import { findJwtSecretWeakness, findWeakness } from '../auth/secret-strength.ts';
+import { findJwtSecretWeakness, findWeakness } from '../auth/strength/secret-strength.ts';
 import { findManagementPort, isLoopback } from './groups/management.ts';
 import type { PartialValues } from './table.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Authenticator, createAuthenticator, RefusedCredential } from '../../src/auth/authenticator.ts';
-import { createJwt } from '../../src/auth/jwt.ts';
+import { createJwt } from '../../src/auth/jwt/jwt.ts';
 import type { ApiKeyPrincipal, SessionPrincipal } from '../../src/auth/principal.ts';
 import { AppError } from '../../src/errors.ts';
 import { testSecret } from '../helpers/test-secret.ts';

@@ -172,7 +172,7 @@ export async function addCode(folder: string, code: string): Promise<void> {
 }
 
 const dataParts = ['sql', 'dashboard', 'package.json'];
-const builtPrograms = ['main.ts', 'main-jobs.ts', 'program/task-thread.ts', 'program/task-isolate.ts'];
+const builtPrograms = ['main.ts', 'main-jobs.ts', 'program/thread-entry.ts', 'program/isolate-entry.ts'];
 
 /** Copies the sources and the data of the program into a folder, with a link to its packages. */
 export function copyProgram(folder: string): Promise<void> {

@@ -1,6 +1,6 @@
 import type { TestContext } from 'node:test';
 import { createAuthenticator } from '../../src/auth/authenticator.ts';
-import { createJwt } from '../../src/auth/jwt.ts';
+import { createJwt } from '../../src/auth/jwt/jwt.ts';
 import { createPasswordHasher } from '../../src/auth/password.ts';
 import { createRefreshTokens, type RefreshTokens } from '../../src/auth/refresh-token.ts';
 import { scopes } from '../../src/declarations.ts';

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { createApiKey } from '../../src/auth/api-key.ts';
-import { createJwt } from '../../src/auth/jwt.ts';
+import { createJwt } from '../../src/auth/jwt/jwt.ts';
 import type { Role, Scope } from '../../src/auth/principal.ts';
 import type { Sql } from '../../src/db/sql.ts';
 import { scopes as allScopes } from '../../src/declarations.ts';

@@ -6,10 +6,10 @@ import {
 } from '../../src/jobs/thread/thread-pool.ts';
 import { type CapturedLog, captureLog } from './captured-log.ts';
 import { eventually } from './eventually.ts';
-import type { TestThreadData } from './task-thread.ts';
 import type { After } from './test-database.ts';
+import type { TestThreadData } from './thread-entry.ts';
 
-export const testThreadEntry = new URL('./task-thread.ts', import.meta.url);
+export const testThreadEntry = new URL('./thread-entry.ts', import.meta.url);
 
 export interface TestPool extends ThreadPool {
   readonly log: CapturedLog;
@@ -20,7 +20,7 @@ export interface TestPool extends ThreadPool {
 }
 
 /**
- * Starts a pool of real threads with the tasks of `task-thread.ts`, and waits until all are ready. They end after the
+ * Starts a pool of real threads with the tasks of `thread-entry.ts`, and waits until all are ready. They end after the
  * test.
  */
 export async function mustStartPool(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import * as z from 'zod';
-import { email } from '../../src/http/headers/fields.ts';
+import { email } from '../../src/http/body/fields.ts';
 import { localMailAddress, mailAddress } from '../../src/mail/mail-address.ts';
 import { createSchemaSet } from '../../src/openapi/schemas.ts';
 import { cpuMsOf } from '../helpers/cpu-time.ts';

@@ -22,7 +22,7 @@ import { createThreadPool } from '../../src/jobs/thread/thread-pool.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { endless, inlinePool } from '../helpers/inline-pool.ts';
-import type { TestThreadData } from '../helpers/task-thread.ts';
+import type { TestThreadData } from '../helpers/thread-entry.ts';
 import { testThreadEntry } from '../helpers/thread-pool.ts';
 import { freePort, isTaken } from './ports.ts';
 import { until } from './until.ts';

@@ -52,7 +52,12 @@ export async function makeProgramCopy(
   await copyProgram(folder);
   await copyFile(join(import.meta.dirname, 'program-entry.mjs'), join(sources, 'program-entry.mjs'));
   await change(sources);
-  const programs = ['program-entry.mjs', 'main-jobs.ts', 'program/task-thread.ts', 'program/task-isolate.ts'];
+  const programs = [
+    'program-entry.mjs',
+    'main-jobs.ts',
+    'program/thread-entry.ts',
+    'program/isolate-entry.ts',
+  ];
   await buildProgram(folder, programs).catch(async (error: unknown) => {
     await rm(folder, { recursive: true, force: true });
     throw error;

@@ -2,9 +2,9 @@
 
 import * as z from 'zod';
 import { AppError } from '../../../src/errors.ts';
+import { text, timestamp } from '../../../src/http/body/fields.ts';
 import { signedInCallerOf } from '../../../src/http/caller.ts';
-import { text, timestamp } from '../../../src/http/headers/fields.ts';
-import { idParameter } from '../../../src/http/parameters.ts';
+import { idParameter } from '../../../src/http/parameters/parameters.ts';
 import { reply } from '../../../src/http/reply.ts';
 import { route } from '../../../src/http/route.ts';
 import { databaseUrl } from '../environment.mjs';

@@ -93,7 +93,7 @@ function schemaFile({ one, type, aOne, many }: ResourceName, fields: readonly Fi
       : `{ ...fields, ${join(booleans, ({ name }) => `${name}: fields.${name}.default(false)`, ', ')} }`;
   const bytes = [...texts(fields).map(lengthOf), '200'].join(' + ');
   return `import * as z from 'zod';
-import { id, patchOf, ${texts(fields).length > 0 ? 'shownAs, text, ' : ''}timestamp } from '../../http/headers/fields.ts';
+import { id, patchOf, ${texts(fields).length > 0 ? 'shownAs, text, ' : ''}timestamp } from '../../http/body/fields.ts';
 
 ${join(texts(fields), (field) => `const ${lengthOf(field)} = ${maxTextLength};`)}
 

@@ -24,11 +24,11 @@ export function featureRoutes({ many, one, type, aOne }: ResourceName, fields: r
   const change = first === undefined ? '{}' : `{ ${first.name}: ${literal(first.type)} }`;
   return `import * as z from 'zod';
 import { callerOf } from '../../http/caller.ts';
-import { keysetOf, pageHeaders, pageOf, pageQuery, pageReply } from '../../http/pagination.ts';
-import { ${helpers.join(', ')} } from '../../http/parameters.ts';
+import { keysetOf, pageHeaders, pageOf, pageQuery, pageReply } from '../../http/parameters/pagination.ts';
+import { ${helpers.join(', ')} } from '../../http/parameters/parameters.ts';
+import { createdHeaders, rowReplies, shownHeaders } from '../../http/parameters/versioned-row.ts';
 import { noContent } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
-import { createdHeaders, rowReplies, shownHeaders } from '../../http/versioned-row.ts';
 import type { ${type}, ${Many} } from './${many}.ts';
 import { max${type}Bytes, new${type}, ${one}, ${one}Patch } from './schema.ts';
 

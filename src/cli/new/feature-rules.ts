@@ -14,7 +14,7 @@ import type { Database } from '../../db/database.ts';
 import { type Keyset, type KeysetPage, keysetPage } from '../../db/keyset.ts';
 import type { BeforeCommit } from '../../db/transaction.ts';
 import { AppError } from '../../errors.ts';
-import { assertVersion, notFound, type VersionCondition } from '../../http/versioned-row.ts';
+import { assertVersion, notFound, type VersionCondition } from '../../http/parameters/versioned-row.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { CounterSeries } from '../../observability/metrics/metrics.ts';
 import type { New${type}, ${type}Patch } from './schema.ts';

@@ -26,6 +26,7 @@ import { promisify } from 'node:util';
 import { reasonOf, StartError, systemErrorCode } from '../../errors.ts';
 import type { SystemUser } from './account.ts';
 import type { Binaries } from './binaries.ts';
+import { isAlive } from './process.ts';
 
 export interface Cluster {
   /** PostgreSQL's data folder. */
@@ -213,15 +214,5 @@ async function removeLeftovers(dataDir: string): Promise<void> {
     if (pid === undefined || isAlive(Number(pid))) continue;
     // The `initdb` of a killed process may still be writing there. Then the next start removes the rest.
     await rm(join(dataDir, name), { recursive: true, force: true, maxRetries: 5 }).catch(() => {});
-  }
-}
-
-/** Whether a process with this id exists, of any user. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return systemErrorCode(error) === 'EPERM';
   }
 }

@@ -7,9 +7,19 @@
 import { execFile } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { isAlive } from './cluster.ts';
+import { systemErrorCode } from '../../errors.ts';
 
 const run = promisify(execFile);
+
+/** Returns whether a process with this id exists, of any user. */
+export function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // EPERM: the process exists, and belongs to another user.
+    return systemErrorCode(error) === 'EPERM';
+  }
+}
 
 /** Returns a process and its start time as `pid:time`, in characters that `cluster_name` of PostgreSQL accepts. */
 export async function identifyProcess(pid: number): Promise<string | undefined> {

@@ -5,7 +5,7 @@
  */
 
 import { type Authenticator, createAuthenticator } from '../../auth/authenticator.ts';
-import { createJwt, type Jwt, type JwtOptions } from '../../auth/jwt.ts';
+import { createJwt, type Jwt, type JwtOptions } from '../../auth/jwt/jwt.ts';
 import type { Scope } from '../../auth/principal.ts';
 import { createRefreshTokens, type RefreshTokens } from '../../auth/refresh-token.ts';
 import type { Database } from '../../db/database.ts';

@@ -6,7 +6,7 @@
  */
 
 import * as z from 'zod';
-import { email } from '../../http/headers/fields.ts';
+import { email } from '../../http/body/fields.ts';
 import { defineTask } from '../../jobs/task.ts';
 
 /** One address, and plain text. */

@@ -1,10 +1,10 @@
 import * as z from 'zod';
 import { callerOf } from '../../http/caller.ts';
-import { keysetOf, pageHeaders, pageOf, pageQuery, pageReply } from '../../http/pagination.ts';
-import { idParameter, versionCondition, writeConditions } from '../../http/parameters.ts';
+import { keysetOf, pageHeaders, pageOf, pageQuery, pageReply } from '../../http/parameters/pagination.ts';
+import { idParameter, versionCondition, writeConditions } from '../../http/parameters/parameters.ts';
+import { createdHeaders, rowReplies, shownHeaders } from '../../http/parameters/versioned-row.ts';
 import { noContent } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
-import { createdHeaders, rowReplies, shownHeaders } from '../../http/versioned-row.ts';
 import type { Post, Posts } from './posts.ts';
 import { listedPost, maxPostBytes, newPost, post, postPatch } from './schema.ts';
 

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { id, patchOf, shownAs, text, timestamp } from '../../http/headers/fields.ts';
+import { id, patchOf, shownAs, text, timestamp } from '../../http/body/fields.ts';
 
 const titleLength = 200;
 const bodyLength = 20_000;

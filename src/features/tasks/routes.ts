@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { callerOf } from '../../http/caller.ts';
 import { eventStreamType } from '../../http/event-stream.ts';
 import { versionTag } from '../../http/headers/conditional.ts';
-import { idParameter, versionCondition, writeConditions } from '../../http/parameters.ts';
+import { idParameter, versionCondition, writeConditions } from '../../http/parameters/parameters.ts';
 import { noContent, ok, reply, stream } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
 import { task } from './schema.ts';

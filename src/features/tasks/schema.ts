@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { id, timestamp } from '../../http/headers/fields.ts';
+import { id, timestamp } from '../../http/body/fields.ts';
 import { type JobErrorCode, jobErrorCodes, jobStates } from '../../jobs/job.ts';
 
 /** Why the last attempt of a task failed, without details that only operators may see. */

@@ -7,7 +7,7 @@ import type { Principal } from '../../auth/principal.ts';
 import type { Database } from '../../db/database.ts';
 import { AppError } from '../../errors.ts';
 import type { EventStream } from '../../http/event-stream.ts';
-import { assertVersion, notFound, type VersionCondition } from '../../http/versioned-row.ts';
+import { assertVersion, notFound, type VersionCondition } from '../../http/parameters/versioned-row.ts';
 import type { JobStatus } from '../../jobs/job.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import type { Logger } from '../../observability/logger.ts';

@@ -6,7 +6,7 @@
 
 import { AppError, jsonPointer } from '../../errors.ts';
 import { isJson, type MediaType } from '../headers/media-type.ts';
-import { parseQuery } from '../query.ts';
+import { parseQuery } from '../parameters/query.ts';
 import { findJsonSyntaxError } from './json-syntax-error.ts';
 
 /** The maximum nesting of arrays and objects. */

@@ -21,7 +21,7 @@
  */
 
 import type { Socket } from 'node:net';
-import { clientKey, plainAddress } from '../addresses.ts';
+import { clientKey, plainAddress } from './addresses.ts';
 
 export interface ConnectionLimits {
   /** The maximum number of open connections. */

@@ -8,8 +8,8 @@ import { type ServerResponse, STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../../errors.ts';
-import { plainAddress } from '../addresses.ts';
 import { describeProblem, problemContentType } from '../problem.ts';
+import { plainAddress } from './addresses.ts';
 import { maxTargetBytes } from './message-error.ts';
 
 /** Describes input that never became a request, or a request whose body was malformed. */

@@ -5,7 +5,7 @@
  */
 
 import { isIPv6 } from 'node:net';
-import { canonicalAddress } from '../addresses.ts';
+import { canonicalAddress } from '../connection/addresses.ts';
 
 /** uri-host [ ":" port ]: a name, an IPv4 address, or an IPv6 address in brackets. */
 const form = /^(?:[a-z0-9._~-]{1,255}|\[([0-9a-f:.]{2,45})\])(?::\d{0,5})?$/i;

@@ -8,7 +8,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import * as z from 'zod';
 import { AppError } from '../../errors.ts';
-import { idParameter } from '../../http/parameters.ts';
+import { idParameter } from '../../http/parameters/parameters.ts';
 import { raw } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
 import { projectRoot } from '../../project-root.ts';

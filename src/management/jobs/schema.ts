@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { timestamp } from '../../http/headers/fields.ts';
-import { idParameter, integerParameter } from '../../http/parameters.ts';
+import { timestamp } from '../../http/body/fields.ts';
+import { idParameter, integerParameter } from '../../http/parameters/parameters.ts';
 import { jobErrorCodes, jobStates } from '../../jobs/job.ts';
 
 /** The queries and answers of the data routes of the dashboard. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { validateHeaderValue } from 'node:http';
 import { describe, it } from 'node:test';
-import { bearerChallenge, bearerToken } from '../../../src/http/headers/bearer.ts';
+import { bearerChallenge, bearerToken, countFields } from '../../../src/http/headers/bearer.ts';
 
 it('bearerToken returns the token of the Bearer scheme, in any case, and undefined for another scheme', () => {
   assert.deepEqual(
@@ -31,4 +31,12 @@ describe('a challenge', () => {
       validateHeaderValue('www-authenticate', challenge);
     }
   });
+});
+
+it('countFields counts fields by name, case-insensitively, and not by value', () => {
+  const raw = ['Host', 'a', 'HOST', 'b', 'X-Note', 'host', 'Hostess', 'c'];
+  assert.equal(countFields(raw, 'host'), 2);
+  assert.equal(countFields(raw, 'x-note'), 1);
+  assert.equal(countFields(raw, 'authorization'), 0);
+  assert.equal(countFields([], 'host'), 0);
 });

@@ -6,8 +6,8 @@ import { processStarter } from '../../../src/jobs/thread/thread-handle.ts';
 import type { Attempt } from '../../../src/jobs/thread/thread-messages.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { eventually } from '../../helpers/eventually.ts';
-import type { TestThreadData } from '../../helpers/task-thread.ts';
 import type { After } from '../../helpers/test-database.ts';
+import type { TestThreadData } from '../../helpers/thread-entry.ts';
 import { attemptDefaults } from '../../helpers/thread-pool.ts';
 
 const workerData: TestThreadData = { databaseUrl: null };
@@ -19,7 +19,7 @@ function mustCreateIsolate(t: After, options: Partial<IsolateOptions> = {}) {
     size: 2,
     log: captured.log,
     start: processStarter(() => {
-      const child = fork(new URL('../../helpers/task-isolate.ts', import.meta.url), {
+      const child = fork(new URL('../../helpers/isolate-entry.ts', import.meta.url), {
         serialization: 'advanced',
       });
       children.push(child);

@@ -153,7 +153,7 @@ describe('an attempt in a thread', () => {
     const stack = outcome.kind === 'failed' ? outcome.error.stack : undefined;
     assert.match(
       stack ?? '',
-      /Error: It went wrong\.\n\s+at .*task-thread\.ts[\s\S]*Caused by: Error: The root/,
+      /Error: It went wrong\.\n\s+at .*thread-entry\.ts[\s\S]*Caused by: Error: The root/,
     );
   });
 
@@ -339,7 +339,7 @@ describe('a pool', () => {
 
   it('a pool closes at once while its threads start, and can be closed twice', async () => {
     const log = captureLog();
-    const entry = new URL('../../helpers/task-thread.ts', import.meta.url);
+    const entry = new URL('../../helpers/thread-entry.ts', import.meta.url);
     const pool = createThreadPool({
       ...{ entry, workerData: { databaseUrl: null }, size: 2, memoryMb: 64, log: log.log },
     });

@@ -1,7 +1,7 @@
-import { findPasswordError } from '../../../auth/password-policy.ts';
 import type { SessionPrincipal } from '../../../auth/principal.ts';
+import { findPasswordError } from '../../../auth/strength/password-policy.ts';
 import { AppError } from '../../../errors.ts';
-import { clientKey } from '../../../http/addresses.ts';
+import { clientKey } from '../../../http/connection/addresses.ts';
 import { invalidField } from '../../../http/validate.ts';
 import { currentRequest } from '../../../observability/request-context.ts';
 import type { Client, RenewedSession } from '../auth/auth.ts';

@@ -1,6 +1,6 @@
 import { hashOneTimeToken } from '../../../auth/one-time-token.ts';
-import { findPasswordError } from '../../../auth/password-policy.ts';
-import { clientKey } from '../../../http/addresses.ts';
+import { findPasswordError } from '../../../auth/strength/password-policy.ts';
+import { clientKey } from '../../../http/connection/addresses.ts';
 import { invalidField } from '../../../http/validate.ts';
 import { currentRequest } from '../../../observability/request-context.ts';
 import type { AccountParts } from './account-parts.ts';

@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { passwordLength } from '../../../auth/password-policy.ts';
-import { email, text } from '../../../http/headers/fields.ts';
+import { passwordLength } from '../../../auth/strength/password-policy.ts';
+import { email, text } from '../../../http/body/fields.ts';
 
 const newPassword = text(passwordLength).meta({
   description: 'Must not be a common password or derived from the username or the e-mail address.',

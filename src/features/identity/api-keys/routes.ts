@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { Scope } from '../../../auth/principal.ts';
 import { signedInCallerOf } from '../../../http/caller.ts';
-import { idParameter } from '../../../http/parameters.ts';
+import { idParameter } from '../../../http/parameters/parameters.ts';
 import { created, noContent, ok } from '../../../http/reply.ts';
 import { type Route, route } from '../../../http/route.ts';
 import type { ApiKeys } from './api-keys.ts';

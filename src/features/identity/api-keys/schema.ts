@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { Scope } from '../../../auth/principal.ts';
-import { id, text, timestamp } from '../../../http/headers/fields.ts';
+import { id, text, timestamp } from '../../../http/body/fields.ts';
 
 const name = text({ min: 1, max: 100 }).meta({
   description: 'The purpose of the key.',

@@ -35,7 +35,7 @@
 
 import type { Database } from '../../../db/database.ts';
 import { AppError } from '../../../errors.ts';
-import { clientKey } from '../../../http/addresses.ts';
+import { clientKey } from '../../../http/connection/addresses.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import { type GuessedAccount, rememberSuccess, returnPermit, takePermit } from './store.ts';
 

@@ -10,7 +10,7 @@
  */
 
 import { type Authenticator, RefusedCredential } from '../../../auth/authenticator.ts';
-import type { Jwt } from '../../../auth/jwt.ts';
+import type { Jwt } from '../../../auth/jwt/jwt.ts';
 import type { PasswordHasher } from '../../../auth/password.ts';
 import type { Principal, Scope, SessionPrincipal } from '../../../auth/principal.ts';
 import type { RefreshTokens } from '../../../auth/refresh-token.ts';

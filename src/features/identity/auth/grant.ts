@@ -1,4 +1,4 @@
-import type { Jwt } from '../../../auth/jwt.ts';
+import type { Jwt } from '../../../auth/jwt/jwt.ts';
 import type { Scope } from '../../../auth/principal.ts';
 
 /** The origin of a request, for the list of sessions and the log. */

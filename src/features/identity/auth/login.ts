@@ -2,7 +2,7 @@ import type { PasswordHasher } from '../../../auth/password.ts';
 import type { RefreshTokens } from '../../../auth/refresh-token.ts';
 import type { Database } from '../../../db/database.ts';
 import { AppError } from '../../../errors.ts';
-import { clientKey } from '../../../http/addresses.ts';
+import { clientKey } from '../../../http/connection/addresses.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import { currentRequest } from '../../../observability/request-context.ts';
 import type { Attempts } from '../attempts/attempts.ts';

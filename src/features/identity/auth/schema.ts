@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { text, timestamp } from '../../../http/headers/fields.ts';
+import { text, timestamp } from '../../../http/body/fields.ts';
 
 /** How a client gets its refresh token: in the body, or in a cookie that scripts cannot read. */
 export const transports = ['body', 'cookie'] as const;

@@ -1,11 +1,11 @@
 import * as z from 'zod';
 import { callerOf } from '../../../http/caller.ts';
-import { keysetOf, pageHeaders, pageOf, pageQuery, pageReply } from '../../../http/pagination.ts';
-import { idParameter, versionCondition, writeConditions } from '../../../http/parameters.ts';
+import { keysetOf, pageHeaders, pageOf, pageQuery, pageReply } from '../../../http/parameters/pagination.ts';
+import { idParameter, versionCondition, writeConditions } from '../../../http/parameters/parameters.ts';
+import { createdHeaders, rowReplies, shownHeaders } from '../../../http/parameters/versioned-row.ts';
 import { accepted, noContent } from '../../../http/reply.ts';
 import { type Route, route } from '../../../http/route.ts';
 import type { RouteLimit } from '../../../http/route-declaration.ts';
-import { createdHeaders, rowReplies, shownHeaders } from '../../../http/versioned-row.ts';
 import type { Job } from '../../../jobs/job.ts';
 import { startedTask } from '../../tasks/tasks.ts';
 import { newUser, user, userPatch } from './schema.ts';

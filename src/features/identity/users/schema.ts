@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { roles } from '../../../auth/principal.ts';
-import { id, email as mailAddress, patchOf, shownAs, text, timestamp } from '../../../http/headers/fields.ts';
+import { id, email as mailAddress, patchOf, shownAs, text, timestamp } from '../../../http/body/fields.ts';
 
 const username = text({ min: 3, max: 50 })
   .regex(/^[a-zA-Z0-9_]+$/, 'Use letters a to z, digits and underscores only.')

@@ -11,16 +11,21 @@
 
 import type { Authenticator } from '../../../auth/authenticator.ts';
 import type { PasswordHasher } from '../../../auth/password.ts';
-import { findPasswordError } from '../../../auth/password-policy.ts';
 import { mayActFor, type Principal } from '../../../auth/principal.ts';
+import { findPasswordError } from '../../../auth/strength/password-policy.ts';
 import type { Database } from '../../../db/database.ts';
 import { type Keyset, type KeysetPage, keysetPage } from '../../../db/keyset.ts';
 import type { Sql } from '../../../db/sql.ts';
 import type { BeforeCommit } from '../../../db/transaction.ts';
 import { AppError } from '../../../errors.ts';
-import { clientKey } from '../../../http/addresses.ts';
+import { clientKey } from '../../../http/connection/addresses.ts';
+import {
+  assertVersion,
+  found,
+  notFound,
+  type VersionCondition,
+} from '../../../http/parameters/versioned-row.ts';
 import { invalidField } from '../../../http/validate.ts';
-import { assertVersion, found, notFound, type VersionCondition } from '../../../http/versioned-row.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import { currentRequest } from '../../../observability/request-context.ts';
 import type { Account } from '../account/account.ts';

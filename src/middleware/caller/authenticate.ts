@@ -1,0 +1,102 @@
+/**
+ * Identifies the caller by the credentials of the request: an access token in `Authorization` (RFC 6750, section 2.1), or
+ * an API key in the header that the settings name. The result is `ctx.principal`.
+ *
+ *     no credentials           the request continues without a principal
+ *     valid credentials        the request continues
+ *     invalid credentials      401, even on an open route: a caller that sends a credential expects it to be used
+ *     two credentials          400: the server does not guess which one is meant
+ *     database unavailable     503, never 401: a client must not discard a valid token
+ *
+ * `authorise` decides what the caller may do. This layer skips two kinds of routes: those with a credential of their own
+ * (`auth: 'own'`), and open probes. The rate limit does not count probes, so they must not allow guessing credentials or
+ * loading the database.
+ */
+
+import type { IncomingMessage } from 'node:http';
+import { type Authenticator, type Credential, RefusedCredential } from '../../auth/authenticator.ts';
+import { AppError } from '../../errors.ts';
+import { after } from '../../http/compose.ts';
+import type { Context, Middleware } from '../../http/context.ts';
+import { bearerChallenge, bearerToken, countFields } from '../../http/headers/bearer.ts';
+import type { Logger } from '../../observability/logger.ts';
+
+export interface AuthenticateOptions {
+  readonly log: Logger;
+  readonly authenticator: Pick<Authenticator, 'identify' | 'identifyNow'>;
+  /** The protection space, sent in `WWW-Authenticate`. */
+  readonly realm: string;
+  /** The name of the header that carries an API key. */
+  readonly apiKeyHeader: string;
+}
+
+const layer = 'authenticate';
+
+export function authenticate({ log, authenticator, realm, apiKeyHeader }: AuthenticateOptions): Middleware {
+  const keyField = apiKeyHeader.toLowerCase();
+  const plainChallenge = bearerChallenge(realm);
+
+  function readCredential(ctx: Context): Credential | undefined {
+    const { request } = ctx;
+    const authorization = request.headers.authorization;
+    const key = request.headers[keyField];
+    if (authorization === undefined && key === undefined) return undefined;
+    assertOneCredential(request);
+    if (typeof key === 'string') return { kind: 'apiKey', key };
+    const token = bearerToken(authorization);
+    if (token === undefined) {
+      const detail = `Send an access token as "Authorization: Bearer <token>", or an API key as "${apiKeyHeader}".`;
+      throw unauthenticated(ctx, 'unsupported_scheme', detail, plainChallenge);
+    }
+    return { kind: 'bearer', token };
+  }
+
+  /** Counts raw fields, because Node joins repeated fields or drops all but the first, which hides repetitions. */
+  function assertOneCredential({ rawHeaders }: IncomingMessage): void {
+    if (countFields(rawHeaders, 'authorization') + countFields(rawHeaders, keyField) <= 1) return;
+    throw new AppError(
+      'bad_request',
+      `The request has more than one credential: send either Authorization or ${apiKeyHeader}, once.`,
+      { layer },
+    );
+  }
+
+  /** Converts a refused credential to the error for the client. Errors of the database pass unchanged. */
+  function toClientError(ctx: Context, { kind }: Credential, error: unknown): unknown {
+    if (!(error instanceof RefusedCredential)) return error;
+    const { reason, message } = error;
+    const challenge = kind === 'bearer' ? bearerChallenge(realm, { description: message }) : plainChallenge;
+    return unauthenticated(ctx, reason, message, challenge);
+  }
+
+  function unauthenticated(ctx: Context, reason: string, detail: string, challenge: string): AppError {
+    log.warning('auth.credentials.refused', { reason, client_address: ctx.clientAddress });
+    return new AppError('unauthenticated', detail, { layer, headers: { 'www-authenticate': challenge } });
+  }
+
+  return function authenticate(ctx, next) {
+    const credential = isSkipped(ctx) ? undefined : readCredential(ctx);
+    if (credential === undefined) return next(ctx);
+    ctx.identify = () => authenticator.identify(credential);
+    ctx.identifyNow = () =>
+      authenticator.identifyNow(credential).catch((error: unknown) => {
+        throw toClientError(ctx, credential, error);
+      });
+    return after(
+      authenticator.identify(credential),
+      (principal) => {
+        ctx.principal = principal;
+        return next(ctx);
+      },
+      (error: unknown) => {
+        throw toClientError(ctx, credential, error);
+      },
+    );
+  };
+}
+
+function isSkipped(ctx: Context): boolean {
+  if (ctx.match.kind !== 'found') return false;
+  const { auth } = ctx.match.value.route;
+  return auth === 'own' || (auth === 'none' && ctx.isProbe);
+}

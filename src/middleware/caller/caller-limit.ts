@@ -1,0 +1,107 @@
+/**
+ * The limits by caller and route: the quotas that a route declares, and the quota per user across all routes, addresses,
+ * sessions and API keys. The layer runs after authentication and authorisation. A request rejected there spends no permit
+ * of a user, so no client can use up the quota of another user. A flood of invalid credentials is limited by address only
+ * (rate-limit.ts), which this layer does not replace.
+ *
+ * All quotas must allow the request. They are checked in sequence, and the first exceeded quota rejects it: first the
+ * quotas of the route in the order of their declaration, because they are the strictest, then the quota of the user. So a
+ * request rejected by the route costs no permit of the user. If the quota of the user rejects afterwards, the permit of the
+ * route stays spent: the layer may allow too few requests, never too many.
+ */
+
+import { after } from '../../http/compose.ts';
+import { clientKey } from '../../http/connection/addresses.ts';
+import type { Context, Done, Middleware, Next } from '../../http/context.ts';
+import {
+  addQuotas,
+  describeQuotas,
+  overQuotaError,
+  showStanding,
+} from '../../http/headers/ratelimit-fields.ts';
+import type { RouteDeclaration, RouteLimit } from '../../http/route-declaration.ts';
+import type { Decision, Limit, LimitStore, Policy } from '../../limits/limit-store.ts';
+import type { Logger } from '../../observability/logger.ts';
+
+export interface CallerLimitOptions {
+  readonly log: Logger;
+  readonly store: LimitStore;
+  /** Requests of one user in any 60 seconds. */
+  readonly userPerMinute: number;
+}
+
+/** A limit with one policy, and what it counts by: user or address. */
+interface Quota {
+  readonly limit: Limit;
+  readonly by: RouteLimit['by'];
+}
+
+/** The quotas of a request in the order of checking, and their description for the response header. */
+interface Quotas {
+  readonly list: readonly Quota[];
+  readonly described: string;
+}
+
+export function callerLimit({ log, store, userPerMinute }: CallerLimitOptions): Middleware {
+  const user: RouteLimit = { name: 'user', by: 'user', quota: userPerMinute, windowMs: 60_000 };
+  const anonymous = createQuotasByRoute([]);
+  const signedIn = createQuotasByRoute([user]);
+
+  function takeFrom(at: number, list: readonly Quota[], ctx: Context, next: Next): Done {
+    const quota = list[at];
+    if (quota === undefined) return next(ctx);
+    return after(store.take(quota.limit, keyOf(ctx, quota.by)), (decision) => {
+      apply(ctx, decision);
+      return takeFrom(at + 1, list, ctx, next);
+    });
+  }
+
+  function apply(ctx: Context, decision: Decision): void {
+    showStanding(ctx.headers, decision);
+    if (decision.allowed) return;
+    const { name, quota } = decision.policy;
+    log.warning('rate_limit.exceeded', {
+      client_address: ctx.clientAddress,
+      user_id: ctx.principal?.userId,
+      policy: name,
+      quota,
+    });
+    throw overQuotaError(decision, 'caller-limit');
+  }
+
+  return function callerLimit(ctx, next) {
+    if (ctx.isProbe) return next(ctx);
+    const { list, described } = (ctx.principal === undefined ? anonymous : signedIn)(ctx);
+    if (list.length === 0) return next(ctx);
+    addQuotas(ctx.headers, described);
+    return takeFrom(0, list, ctx, next);
+  };
+}
+
+/** Returns a function that finds the quotas of a request: those of its route, then `others`. Computed once per route. */
+function createQuotasByRoute(others: readonly RouteLimit[]): (ctx: Context) => Quotas {
+  const known = new WeakMap<RouteDeclaration, Quotas>();
+  const unmatched = prepare(others);
+  return ({ match }) => {
+    if (match.kind !== 'found') return unmatched;
+    const { route } = match.value;
+    const found = known.get(route);
+    if (found !== undefined) return found;
+    const made = prepare([...(route.limits ?? []), ...others]);
+    known.set(route, made);
+    return made;
+  };
+}
+
+function prepare(limits: readonly RouteLimit[]): Quotas {
+  const list = limits.map(({ name, by, quota, windowMs }): Quota => {
+    const policy: Policy = { name, quota, windowMs };
+    return { by, limit: { name, policies: [policy] } };
+  });
+  return { list, described: describeQuotas(limits) };
+}
+
+/** Returns the key to count by: the id of the user, or the address of an anonymous client. An API key counts as its user. */
+function keyOf({ principal, clientAddress }: Context, by: RouteLimit['by']): string {
+  return by === 'user' && principal !== undefined ? `user:${principal.userId}` : clientKey(clientAddress);
+}

@@ -1,0 +1,93 @@
+import { createSingleFleet } from '../../cluster/single-fleet.ts';
+import { StartError } from '../../errors.ts';
+import type { Logger } from '../../observability/logger.ts';
+import type { Settings } from '../../settings/load.ts';
+import { createLifecycle } from '../lifecycle.ts';
+import { connectionLimits, readFileLimit } from '../parts/connection-limits.ts';
+import { findDatabaseProblem, openProbe } from '../parts/database-check.ts';
+import { createJobsDashboard } from '../parts/jobs-dashboard.ts';
+import { openManagementPort } from '../parts/management-port.ts';
+import { openDatabaseServer } from '../parts/open-database.ts';
+import type { ProcessContext } from '../process.ts';
+import { type RunningJobs, startJobs } from '../start-jobs.ts';
+import { stopLimits } from '../stop-limits.ts';
+
+/**
+ * Runs jobs until a signal stops it, with a management port of its own. If a server runs the embedded database, that one is
+ * used, so that both can run on one machine. Resolves with the exit code.
+ */
+export async function runJobsStandalone({
+  settings,
+  warnings,
+  log,
+  metrics,
+  handleSignals,
+}: ProcessContext): Promise<number> {
+  for (const advice of warnings) log.warning('config.warning', { advice });
+  const signals = handleSignals();
+  signals.onReload(() =>
+    log.warning('config.warning', { advice: 'SIGHUP does nothing here: restart `npm run worker`.' }),
+  );
+  const lifecycle = createLifecycle(log);
+  const graceMs = settings.server.shutdownGraceSeconds * 1000;
+  let jobs: RunningJobs | undefined;
+  const { fleet, becomeReady, drain } = createSingleFleet({
+    kind: 'jobs',
+    metrics: { collect: async () => metrics.snapshot() },
+  });
+  const readiness = async () =>
+    jobs?.isReady() === true
+      ? { ready: true, detail: 'This process runs jobs.' }
+      : {
+          ready: false,
+          detail: 'This process takes no jobs: it is starting or stopping, or waits for the database.',
+        };
+  try {
+    const dashboard = createJobsDashboard(settings, log);
+    const managementUrl = await openManagementPort(
+      { ...settings.server, maxConnections: connectionLimits(settings, readFileLimit()).maxManagement },
+      { ...fleet, readiness },
+      log,
+      lifecycle,
+      dashboard.source,
+    );
+    const databaseUrl = await openDatabaseServer(settings, log, lifecycle, { shares: true });
+    if (databaseUrl === null) {
+      throw new StartError('Jobs need a database: set APP_DATABASE_URL to a value other than none.');
+    }
+    await assertDatabaseUsable(databaseUrl, log);
+    await dashboard.open(databaseUrl, lifecycle);
+    jobs = await lifecycle.open(
+      'jobs',
+      () => startJobs({ settings, databaseUrl, log, metrics }),
+      (started) => started.stop(graceMs),
+      graceMs + stopLimits.child,
+    );
+    becomeReady(jobs);
+    greet(settings, managementUrl);
+    await signals.stop;
+    drain();
+  } finally {
+    await lifecycle.closeAll(graceMs + stopLimits.child);
+  }
+  return 0;
+}
+
+/** Rejects with a StartError instead of waiting: the user or the platform that starts the process should see the reason. */
+async function assertDatabaseUsable(url: string, log: Logger): Promise<void> {
+  const probe = openProbe(url, log.named('database'));
+  const problem = await findDatabaseProblem(probe).finally(() => probe.close(1));
+  if (problem !== undefined) throw new StartError(problem);
+}
+
+/** Prints the addresses for a user at a terminal. The log lines on standard output stay JSON. */
+function greet({ application }: Settings, managementUrl: string | null): void {
+  const lines = [
+    `${application.projectName} ${application.projectVersion} (${application.environment}): background jobs`,
+    ...(managementUrl === null
+      ? []
+      : [`  Metrics  ${managementUrl}/metrics`, `  Jobs     ${managementUrl}/jobs`]),
+    '  Stop     Ctrl+C',
+  ];
+  console.error(`\n${lines.join('\n')}\n`);
+}

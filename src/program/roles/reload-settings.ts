@@ -1,0 +1,50 @@
+/**
+ * The settings of a reload. New workers read the settings themselves. The primary reads them first, so that an error in
+ * them rejects the reload instead of stopping workers, and so that it can warn about changes that need a restart.
+ */
+
+import { migrateUp } from '../../db/migrations/migrate.ts';
+import type { Logger } from '../../observability/logger.ts';
+import { loadSettings, type Settings, type SettingsSource } from '../../settings/load.ts';
+
+export interface ReloadSettingsOptions {
+  /** The settings that the primary was started with. */
+  readonly atStart: Settings;
+  readonly source: SettingsSource;
+  /** The database that the primary has opened; null for none. */
+  readonly databaseUrl: string | null;
+  readonly log: Logger;
+}
+
+/** Settings that the primary uses itself, until it exits. */
+const fixed = new Map<string, (settings: Settings) => unknown>([
+  ['APP_DATABASE_URL', ({ application }) => application.databaseUrl],
+  ['APP_DATA_DIR', ({ application }) => application.dataDir],
+  ['APP_LOG_FORMAT', ({ application }) => application.logFormat],
+  ['APP_TASKS_ENABLED', ({ tasks }) => tasks.enabled],
+  ['APP_MANAGEMENT_PORT', ({ server }) => JSON.stringify(server.management)],
+  ['APP_MANAGEMENT_HOST', ({ server }) => server.managementHost],
+  ['APP_MANAGEMENT_ALLOWED_HOSTS', ({ server }) => JSON.stringify(server.managementAllowedHosts)],
+  ['APP_MANAGEMENT_TOKEN', ({ server }) => server.managementToken],
+  ['SECURITY_RATE_LIMIT_MAX_CLIENTS', ({ security }) => security.rateLimitMaxClients],
+]);
+
+/** Loads the settings, and migrates if they require it. Rejects with a StartError if the reload cannot continue. */
+export async function reloadSettings({
+  atStart,
+  source,
+  databaseUrl,
+  log,
+}: ReloadSettingsOptions): Promise<Settings> {
+  const { settings, warnings } = loadSettings(source);
+  const changed = [...fixed].filter(([, of]) => of(settings) !== of(atStart)).map(([name]) => name);
+  for (const advice of [...warnings, ...changed.map(needsRestart)]) log.warning('config.warning', { advice });
+  if (settings.application.migrateAtStart && databaseUrl !== null) {
+    await migrateUp({ url: databaseUrl, log: log.named('migrations') });
+  }
+  return settings;
+}
+
+function needsRestart(name: string): string {
+  return `${name} has changed, which takes effect only with a restart. The reload continues; the primary keeps the old value.`;
+}

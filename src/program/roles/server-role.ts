@@ -1,0 +1,22 @@
+import type { ProcessContext } from '../process.ts';
+import type { StartOptions } from '../start-server.ts';
+
+/** Routes that a program serves beside the routes of the product. */
+export type ServerProgramOptions = Pick<StartOptions, 'extraRoutes'>;
+
+/** The context of each role of the server program: single process, primary, HTTP worker. */
+export interface ServerRoleContext extends ProcessContext {
+  readonly options: ServerProgramOptions;
+}
+
+/** A role that runs until a signal stops it, and its reactions to signals. */
+export interface RunningRole {
+  readonly url: string;
+  readonly managementUrl: string | null;
+  /** SIGHUP: loads new code and new settings. */
+  reload(): void;
+  /** SIGTTIN and SIGTTOU: adds or removes a worker. */
+  resize(by: number): void;
+  /** SIGTERM and SIGINT: drains and closes everything. */
+  stop(): Promise<void>;
+}

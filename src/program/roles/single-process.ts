@@ -1,0 +1,90 @@
+import { createFleetMetrics } from '../../cluster/fleet-metrics.ts';
+import { createJobsProcess, type JobsProcess } from '../../cluster/jobs-process.ts';
+import { createSingleFleet } from '../../cluster/single-fleet.ts';
+import { jobsEntry } from '../../entries.ts';
+import { createLifecycle } from '../lifecycle.ts';
+import { connectionLimits, readFileLimit } from '../parts/connection-limits.ts';
+import { createJobsDashboard } from '../parts/jobs-dashboard.ts';
+import { openManagementPort } from '../parts/management-port.ts';
+import { openDatabaseServer } from '../parts/open-database.ts';
+import { startServer } from '../start-server.ts';
+import type { RunningRole, ServerRoleContext } from './server-role.ts';
+import { hasJobsProcess, supervisionOptions } from './supervision-options.ts';
+
+/**
+ * Answers requests in this process: a fleet of one, with the management port on the same event loop. Jobs run in a process
+ * of their own, which starts when the server is ready. Both drain at the same time; the database stops last.
+ */
+export async function runSingleProcess(context: ServerRoleContext): Promise<RunningRole> {
+  const { options, settings, log, metrics } = context;
+  const lifecycle = createLifecycle(log);
+  const supervision = supervisionOptions(settings);
+  const children = () => jobs?.processes ?? [];
+  const fleetMetrics = createFleetMetrics(metrics, children);
+  const jobs: JobsProcess | undefined = hasJobsProcess(settings)
+    ? createJobsProcess({
+        supervision,
+        spawn: () => context.startChild(jobsEntry),
+        log: log.named('supervisor'),
+        metrics,
+        fleetMetrics,
+      })
+    : undefined;
+  const { fleet, becomeReady, drain } = createSingleFleet({
+    kind: 'requests',
+    metrics: fleetMetrics,
+    children,
+  });
+  const stopMs = settings.server.shutdownGraceSeconds * 1000 + 40_000;
+  const unsupported = (advice: string) => () => log.warning('config.warning', { advice });
+  // Kills the jobs process whatever the cause of the exit.
+  process.on('exit', () => jobs?.kill());
+  try {
+    const dashboard = createJobsDashboard(settings, log);
+    const managementUrl = await openManagementPort(
+      { ...settings.server, maxConnections: connectionLimits(settings, readFileLimit()).maxManagement },
+      fleet,
+      log,
+      lifecycle,
+      dashboard.source,
+    );
+    const databaseUrl = await openDatabaseServer(settings, log, lifecycle);
+    await dashboard.open(databaseUrl, lifecycle);
+    await lifecycle.open(
+      'jobs',
+      async () => jobs,
+      async () => jobs?.stop(),
+      supervision.stopTimeoutMs + 1_000,
+    );
+    const server = await lifecycle.open(
+      'application',
+      () =>
+        startServer({
+          ...options,
+          settings,
+          log,
+          metrics,
+          reportShortage: context.reportShortage,
+          databaseUrl,
+          fleetMetrics: fleetMetrics.collect,
+        }),
+      (opened) => opened.stop(),
+      stopMs,
+    );
+    becomeReady(server);
+    if (databaseUrl !== null) await jobs?.start(databaseUrl);
+    return {
+      url: server.url,
+      managementUrl,
+      reload: unsupported('SIGHUP does nothing with one process: set APP_WORKERS to 2 or more, or restart.'),
+      resize: unsupported('SIGTTIN and SIGTTOU do nothing with one process: set APP_WORKERS to 2 or more.'),
+      async stop() {
+        drain();
+        await Promise.all([jobs?.stop(), lifecycle.closeAll(supervision.stopTimeoutMs)]);
+      },
+    };
+  } catch (error) {
+    await lifecycle.closeAll();
+    throw error;
+  }
+}

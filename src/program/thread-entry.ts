@@ -1,0 +1,50 @@
+/**
+ * The entry of each thread that runs tasks; `start-jobs.ts` starts them. Each thread has its own log, whose lines the
+ * process writes, two database connections, which open when a task first needs them, and mailer.
+ */
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { createTasks } from '../declarations.ts';
+import { runTasks } from '../jobs/thread/run-tasks.ts';
+import { createThreadLog } from '../jobs/thread/thread-log.ts';
+import type { Settings } from '../settings/load.ts';
+import { connectFromSettings } from './parts/connect-from-settings.ts';
+import { chooseMailer } from './parts/open-mail.ts';
+
+/** The data that a process passes to a thread. It is plain data. */
+export interface TaskThreadData {
+  readonly settings: Settings;
+  readonly databaseUrl: string;
+}
+
+const closeSeconds = 0.4;
+
+if (parentPort === null) {
+  throw new Error('This file runs in a thread. Start `npm run worker`, which starts the threads.');
+}
+const port = parentPort;
+const { settings, databaseUrl }: TaskThreadData = workerData;
+const { application } = settings;
+
+const log = createThreadLog((message) => port.postMessage(message), {
+  level: application.logLevel,
+  includeCaller: application.logIncludeCaller,
+  base: { service: application.projectName, environment: application.environment },
+});
+const database = connectFromSettings(settings, {
+  url: databaseUrl,
+  poolSize: 2,
+  log: log.named('database'),
+  part: 'jobs',
+});
+const mailer = await chooseMailer(settings, log.named('mail'));
+
+runTasks({
+  port,
+  tasks: createTasks({ settings, database, mailer }),
+  database,
+  log: log.named('tasks'),
+  async close() {
+    await Promise.all([database.close(closeSeconds), mailer?.close()]);
+  },
+});

@@ -1,0 +1,13 @@
+/** The entry of a process that runs the tasks of `thread-entry.ts`, one attempt at a time. */
+
+import { runIsolated } from '../../src/jobs/thread/isolated-process.ts';
+import type { TestThreadData } from './thread-entry.ts';
+
+process.once('message', (workerData: TestThreadData) => {
+  runIsolated({
+    entry: new URL('./thread-entry.ts', import.meta.url),
+    workerData,
+    memoryMb: 64,
+    log: { level: 'INFO', base: { service: 'test' } },
+  });
+});
