@@ -4,20 +4,18 @@
  *     up                  apply the pending migrations
  *     down [--to 0002]    revert the last migration, or all migrations after that number
  *     status              list applied and pending migrations
- *     new <verb_noun>     create the next file in sql/
  *
- * The embedded database is started for the command, or used if it is already running. On failure, the command prints one
+ * `npm run new -- migration NAME` writes the next file. The embedded database is started for the command, or used if it is already running. On failure, the command prints one
  * sentence and exits with code 1.
  */
 
 import { parseArgs } from 'node:util';
 import { type MigrateOptions, migrateDown, migrateUp, migrationStatus } from '../db/migrations/migrate.ts';
-import { createMigration, migrationDirectory } from '../db/migrations/migration-file.ts';
 import { StartError } from '../errors.ts';
 import { loadSettings } from '../settings/load.ts';
 import { commandLog, withDatabaseUrl } from './database-target.ts';
 
-const usage = 'Usage: npm run migrate -- up | down [--to <number>] | status | new <verb_noun>';
+const usage = 'Usage: npm run migrate -- up | down [--to <number>] | status';
 
 try {
   for (const line of await runCommand(process.argv.slice(2))) process.stdout.write(`${line}\n`);
@@ -29,7 +27,7 @@ try {
 
 /** Runs the command and returns the lines to print. */
 async function runCommand(argv: string[]): Promise<string[]> {
-  const { command, argument, to } = readArguments(argv);
+  const { command, to } = readArguments(argv);
   switch (command) {
     case 'up': {
       const names = await withTarget(migrateUp);
@@ -45,28 +43,25 @@ async function runCommand(argv: string[]): Promise<string[]> {
     }
     case 'status': {
       const states = await withTarget(migrationStatus);
-      return states.map(({ state, name, appliedAt }) => {
-        const note =
-          state === 'empty' ? 'Write its statements before you apply it.' : appliedAt?.toISOString();
-        return `${state.padEnd(8)}  ${name}  ${note ?? ''}`.trimEnd();
-      });
+      return states.map(({ state, name, appliedAt }) =>
+        `${state.padEnd(8)}  ${name}  ${appliedAt?.toISOString() ?? ''}`.trimEnd(),
+      );
     }
-    case 'new':
-      return [await createMigration(argument, migrationDirectory)];
   }
 }
 
-type Command = 'up' | 'down' | 'status' | 'new';
+type Command = 'up' | 'down' | 'status';
 
-function readArguments(argv: string[]): { command: Command; argument: string; to: number | undefined } {
+function readArguments(argv: string[]): { command: Command; to: number | undefined } {
   const { positionals, values } = parse(argv);
-  const [command, argument = ''] = positionals;
-  if (command !== 'up' && command !== 'down' && command !== 'status' && command !== 'new')
+  const [command, ...others] = positionals;
+  if (command === 'new')
+    throw new StartError('`npm run new -- migration NAME` writes the next file of sql/: use that.');
+  if ((command !== 'up' && command !== 'down' && command !== 'status') || others.length > 0)
     throw new StartError(usage);
-  if (positionals.length !== (command === 'new' ? 2 : 1)) throw new StartError(usage);
   if (values.to !== undefined && (command !== 'down' || !/^\d{1,4}$/.test(values.to)))
     throw new StartError(usage);
-  return { command, argument, to: values.to === undefined ? undefined : Number(values.to) };
+  return { command, to: values.to === undefined ? undefined : Number(values.to) };
 }
 
 function parse(args: string[]) {

@@ -57,8 +57,12 @@ describe('npm run migrate', () => {
       [['sideways'], none, /^Usage: /],
       [['up', '--to', '1'], none, /^Usage: /],
       [['down', '--too', '1'], none, /^Usage: /],
-      [['new'], none, /^Usage: /],
-      [['new', 'nonsense'], none, /a verb and a noun/],
+      [['up', 'down'], none, /^Usage: /],
+      [
+        ['new', 'add_color'],
+        none,
+        /^`npm run new -- migration NAME` writes the next file of sql\/: use that\.$/,
+      ],
       [['up'], none, /^This command needs a database, but APP_DATABASE_URL is none: set it/],
       [['up'], { APP_DATABASE_URL: 'mysql://x' }, /APP_DATABASE_URL/],
       [

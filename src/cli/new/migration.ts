@@ -1,3 +1,4 @@
+import { formatVersion } from '../../db/migrations/migration-file.ts';
 import { StartError } from '../../errors.ts';
 import { readSnakeName } from './name.ts';
 import type { ProjectFiles } from './project-files.ts';
@@ -31,5 +32,5 @@ export function addSql(files: ProjectFiles, name: string, content: string): void
   const migrations = files.list('sql').filter((file) => file.endsWith('.sql'));
   const same = migrations.find((file) => file.slice(5) === `${name}.sql`);
   if (same !== undefined) throw new StartError(`sql/${same} has this name already: use another name.`);
-  files.add(`sql/${String(migrations.length + 1).padStart(4, '0')}_${name}.sql`, content);
+  files.add(`sql/${formatVersion(migrations.length + 1)}_${name}.sql`, content);
 }

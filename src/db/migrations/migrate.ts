@@ -94,18 +94,17 @@ export async function migrateDown(options: MigrateOptions & { readonly to?: numb
 
 export interface MigrationState {
   readonly name: string;
-  /** `empty`: pending, and it has no statements yet. */
-  readonly state: 'applied' | 'pending' | 'empty' | 'changed' | 'unknown';
+  readonly state: 'applied' | 'pending' | 'changed' | 'unknown';
   readonly appliedAt: Date | undefined;
 }
 
 /** Returns what is applied, pending, changed after it was applied, or recorded in the database without a file. */
 export async function migrationStatus(options: MigrateOptions): Promise<MigrationState[]> {
-  const files = await readMigrations(options.directory ?? migrationDirectory, { drafts: true });
+  const files = await readMigrations(options.directory ?? migrationDirectory);
   const applied = await withDatabase(options, ({ sql }) => readApplied(sql));
-  const known = files.map(({ name, version, checksum, up }): MigrationState => {
+  const known = files.map(({ name, version, checksum }): MigrationState => {
     const row = applied.find((each) => each.version === version);
-    if (row === undefined) return { name, state: up.length > 0 ? 'pending' : 'empty', appliedAt: undefined };
+    if (row === undefined) return { name, state: 'pending', appliedAt: undefined };
     return { name, state: row.checksum === checksum ? 'applied' : 'changed', appliedAt: row.applied_at };
   });
   const unknown = applied.filter(({ version }) => version > files.length);

@@ -14,7 +14,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StartError } from '../../errors.ts';
 import { projectRoot } from '../../project-root.ts';
@@ -61,18 +61,13 @@ export async function listMigrations(directory: string): Promise<string[]> {
   return files.map((file) => file.slice(0, -'.sql'.length));
 }
 
-export interface ReadOptions {
-  /** Whether files without a statement in their up part are accepted. */
-  readonly drafts?: boolean;
-}
-
 /** Reads all migrations of a folder in order. Throws a StartError that names the file and what is wrong with it. */
-export async function readMigrations(directory: string, options: ReadOptions = {}): Promise<Migration[]> {
+export async function readMigrations(directory: string): Promise<Migration[]> {
   const names = await listMigrations(directory);
   return Promise.all(
     names.map(async (name) => {
       const source = await readFile(join(directory, `${name}.sql`), 'utf8');
-      return parseMigration(name, source, options);
+      return parseMigration(name, source);
     }),
   );
 }
@@ -80,11 +75,7 @@ export async function readMigrations(directory: string, options: ReadOptions = {
 const marker = /^--[ \t]*migrate:[ \t]*(.*?)[ \t]*$/gm;
 
 /** Parses the text of one migration. */
-export function parseMigration(
-  name: string,
-  source: string,
-  { drafts = false }: ReadOptions = {},
-): Migration {
+export function parseMigration(name: string, source: string): Migration {
   const text = source.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n');
   const markers = Array.from(text.matchAll(marker), (match) => ({
     word: match[1],
@@ -110,7 +101,7 @@ export function parseMigration(
   if (!/^--[ \t]*(?!migrate:)\S/.test(text)) {
     throw new StartError(`${name}.sql must begin with a comment that gives its reason: add one.`);
   }
-  if (migration.up.length === 0 && !drafts)
+  if (migration.up.length === 0)
     throw new StartError(`${name}.sql has no statement in its up part: add one.`);
   if (migration.inTransaction) assertNoTransactionControl(migration);
   assertNoClientCopy(migration);
@@ -146,33 +137,6 @@ function assertNoClientCopy({ name, up, down }: Migration): void {
 /** Formats `3` as `0003`. */
 export function formatVersion(version: number): string {
   return String(version).padStart(4, '0');
-}
-
-/** Creates the next migration of a folder as a template, and returns its path. `name` is like `add_avatar`. */
-export async function createMigration(name: string, directory: string): Promise<string> {
-  const names = await listMigrations(directory);
-  const what = name
-    .trim()
-    .toLowerCase()
-    .replace(/[\s-]+/g, '_');
-  const file = `${formatVersion(names.length + 1)}_${what}.sql`;
-  if (!fileName.test(file)) {
-    throw new StartError(
-      `The name of a migration is a verb and a noun, such as add_avatar: "${name}" is not valid.`,
-    );
-  }
-  const other = names.find((each) => each.replace(/^\d+_/, '') === what);
-  if (other !== undefined) {
-    throw new StartError(
-      `${other}.sql already exists: choose a name that shows how the new migration differs from it.`,
-    );
-  }
-  const path = join(directory, file);
-  const template = '-- Explain here why the change is needed.\n\n-- migrate: up\n\n-- migrate: down\n';
-  await writeFile(path, template, { flag: 'wx' }).catch((cause) =>
-    throwFileError(`${path} cannot be written`, cause),
-  );
-  return path;
 }
 
 function throwFileError(what: string, cause: NodeJS.ErrnoException): never {

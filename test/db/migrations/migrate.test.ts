@@ -11,7 +11,6 @@ import {
   migrationStatus,
   pendingMigrations,
 } from '../../../src/db/migrations/migrate.ts';
-import { createMigration } from '../../../src/db/migrations/migration-file.ts';
 import { withMigrationLock } from '../../../src/db/migrations/migration-lock.ts';
 import { StartError } from '../../../src/errors.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
@@ -207,18 +206,14 @@ describe('migrating down', () => {
 });
 
 describe('the status of the migrations', () => {
-  it('the status lists a new file that is still empty, which cannot be applied until it has statements', async (t) => {
+  it('the status lists which files are applied, changed afterwards and pending', async (t) => {
     const { options, put } = await mustPrepare(t, [createA]);
     await migrateUp(options);
-    await createMigration('add colour', options.directory);
+    await put(2, createB);
     const states = async () => (await migrationStatus(options)).map(({ name, state }) => `${state} ${name}`);
-    assert.deepEqual(await states(), ['applied 0001_change_1', 'empty 0002_add_colour']);
-    await assert.rejects(migrateUp(options), {
-      name: StartError.name,
-      message: /0002_add_colour\.sql has no statement in its up part/,
-    });
-    await put(1, { up: '' });
-    assert.deepEqual(await states(), ['changed 0001_change_1', 'empty 0002_add_colour']);
+    assert.deepEqual(await states(), ['applied 0001_change_1', 'pending 0002_change_2']);
+    await put(1, { up: 'select 1;' });
+    assert.deepEqual(await states(), ['changed 0001_change_1', 'pending 0002_change_2']);
   });
 });
 

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import {
-  createMigration,
   listMigrations,
   migrationDirectory,
   parseMigration,
@@ -100,20 +99,6 @@ describe('a folder of migrations', () => {
 
   it('a folder that does not exist is rejected with a sentence', async () => {
     await assert.rejects(listMigrations('/no/such/folder'), { name: StartError.name, message: /ENOENT/ });
-  });
-
-  it('a new migration file must be named by a verb and a noun', async (t) => {
-    const folder = await mustMakeFolder(t, ['0001_add_a.sql']);
-    const path = await createMigration('Add avatar', folder);
-    assert.equal(path, join(folder, '0002_add_avatar.sql'));
-    assert.match(await readFile(path, 'utf8'), /-- migrate: up\n\n-- migrate: down\n/);
-    await assert.rejects(createMigration('add AVATAR', folder), {
-      name: StartError.name,
-      message: /0002_add_avatar\.sql already exists/,
-    });
-    assert.deepEqual(await listMigrations(folder), ['0001_add_a', '0002_add_avatar']);
-    await assert.rejects(createMigration('avatar', folder), { name: StartError.name });
-    await assert.rejects(createMigration('../add_avatar', folder), { name: StartError.name });
   });
 
   it('every migration of this project can be applied and reverted', async () => {
