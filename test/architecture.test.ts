@@ -76,7 +76,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'db/driver/connection-url.ts',
     'zod',
   ],
-  observability: ['errors', 'resilience', 'type:settings', 'pino', 'pino-pretty'],
+  observability: ['errors', 'resilience', 'type:settings', 'pino'],
   db: [
     'errors',
     'project-root',

@@ -58,6 +58,7 @@ export const coreEvents = [
   'migration.reverted',
   'migration.unknown',
   'process.shortage',
+  'process.warning',
   'proxy.untrusted_peer',
   'rate_limit.cleanup',
   'rate_limit.exceeded',

@@ -17,7 +17,7 @@ const metricsName = 'jobs';
 
 /** Runs jobs until a signal or the supervisor stops it, then exits; if it cannot start, with a sentence and code 1. */
 export function runJobsProgram(): void {
-  runProcess({ nameOf: () => metricsName, help: () => help }, (context) =>
+  runProcess({ nameOf: () => metricsName, roleOf: () => 'jobs', help: () => help }, (context) =>
     context.isSupervised ? runJobsChild(context) : runJobsStandalone(context),
   );
 }

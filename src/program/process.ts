@@ -4,25 +4,30 @@
  *
  *     flags -> settings -> log, metrics -> work ------> flush -> exit with the code that `work` resolved with
  *         \________\______________\________/
- *                  StartError: prints its sentence, exit 1;   any other error: exit 70
+ *                  StartError: reports its sentences, exit 1;   any other error: exit 70   (start-failure.ts)
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
+import { isatty } from 'node:tty';
 import { events } from '../declarations.ts';
 import { StartError } from '../errors.ts';
-import { openLogDestination } from '../observability/log/log-destination.ts';
+import { chooseLogFormat, openLogDestination } from '../observability/log/log-destination.ts';
+import { logNodeWarnings } from '../observability/log/node-warnings.ts';
 import { createLogger, type LogDestination, type Logger } from '../observability/logger.ts';
 import { countEvents } from '../observability/metrics/event-metrics.ts';
 import { createMetrics, type Metrics } from '../observability/metrics/metrics.ts';
 import { createShortageReport, type ReportShortage } from '../observability/shortage.ts';
 import { parseFlags } from '../settings/flags.ts';
-import { loadSettings, type Settings, type SettingsSource } from '../settings/load.ts';
+import { loadSettings, type SettingOrigin, type Settings, type SettingsSource } from '../settings/load.ts';
 import { exitProcess } from './exit-process.ts';
 import { handleSignals, type Signals } from './signals.ts';
+import { reportStartFailure } from './start-failure.ts';
 
 export interface ProcessOptions {
   /** Returns the name of this process in the label `worker` of its metrics. */
   readonly nameOf: (settings: Settings) => string;
+  /** Returns the role of this process, such as `worker 2`, which `ps` shows after the name of the project. */
+  readonly roleOf: (settings: Settings) => string;
   /** Returns the text that `--help` prints. */
   readonly help: () => string;
 }
@@ -32,6 +37,8 @@ export interface ProcessContext {
   readonly settings: Settings;
   /** Where the settings came from. */
   readonly source: SettingsSource;
+  /** The origin of each setting. */
+  readonly origins: readonly SettingOrigin[];
   /** Warnings about the settings, each a sentence for the operator. */
   readonly warnings: readonly string[];
   readonly log: Logger;
@@ -44,6 +51,10 @@ export interface ProcessContext {
   childArguments(envFile?: string): string[];
   /** Starts a program as a child with these arguments. Throws the system's error if no process can be created. */
   startChild(entry: URL, envFile?: string): ChildProcess;
+  /** Whether the log is text on a terminal. */
+  readonly isOnTerminal: boolean;
+  /** Resolves when all log lines so far have been passed to the system. Never rejects. */
+  flushLog(): Promise<void>;
   /** Handles signals from now on. Until then they have their default action. */
   handleSignals(): Signals;
 }
@@ -64,13 +75,13 @@ export function runProcess(
   work: (context: ProcessContext) => Promise<number>,
 ): void {
   run(options, work).catch((error: unknown) => {
-    console.error(error instanceof StartError ? error.message : error);
+    reportStartFailure(error);
     process.exit(error instanceof StartError ? exitStartFailed : exitSoftware);
   });
 }
 
 async function run(
-  { nameOf, help }: ProcessOptions,
+  { nameOf, roleOf, help }: ProcessOptions,
   work: (context: ProcessContext) => Promise<number>,
 ): Promise<void> {
   const args = process.argv.slice(2);
@@ -84,10 +95,12 @@ async function run(
     return;
   }
   const source = { overrides, ...(envFile === undefined ? {} : { envFile }) };
-  const { settings, warnings } = loadSettings(source);
+  const { settings, warnings, origins } = loadSettings(source);
   const { application } = settings;
+  process.title = `${application.projectName.toLowerCase()} ${roleOf(settings)}`;
   const metrics = createMetrics({ worker: nameOf(settings) });
-  const destination = openLogDestination(application.logFormat);
+  const format = chooseLogFormat(application.logFormat, application.environment);
+  const destination = openLogDestination(format);
   const log = createLogger({
     level: application.logLevel,
     destination,
@@ -97,6 +110,7 @@ async function run(
   });
   const reportShortage = createShortageReport(log, metrics);
   exitOnUncaughtError(log, destination, reportShortage);
+  logNodeWarnings(log);
   const graceMs = settings.server.shutdownGraceSeconds * 1000;
   const childArguments = (file?: string) => [...(file === undefined ? [] : [settingsMark, file]), ...flags];
   let code: number;
@@ -104,12 +118,15 @@ async function run(
     code = await work({
       settings,
       source,
+      origins,
       warnings,
       log,
       metrics,
       reportShortage,
       isSupervised,
       childArguments,
+      isOnTerminal: format === 'console' && isatty(1),
+      flushLog: destination.flush,
       startChild: (entry, file) => fork(entry, [childMark, ...childArguments(file)]),
       handleSignals: () => handleSignals({ log, destination, graceMs }),
     });

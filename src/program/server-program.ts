@@ -10,7 +10,10 @@
  */
 
 import cluster from 'node:cluster';
+import { setTimeout as delay } from 'node:timers/promises';
 import { renderHelp } from '../settings/flags.ts';
+import type { Settings } from '../settings/load.ts';
+import { type BannerRow, databaseRow, managementRows, printBanner, recordAdvice } from './banner.ts';
 import { connectionLimits, readFileLimit } from './parts/connection-limits.ts';
 import { runProcess } from './process.ts';
 import { runHttpWorker } from './roles/http-worker.ts';
@@ -18,15 +21,28 @@ import { runPrimary } from './roles/primary.ts';
 import type { RunningRole, ServerProgramOptions, ServerRoleContext } from './roles/server-role.ts';
 import { runSingleProcess } from './roles/single-process.ts';
 
+/**
+ * How long the banner on a terminal waits after the start, in milliseconds. The jobs process logs its first connections in
+ * this time, and the banner should be the last text.
+ */
+const settleMs = 300;
+
 /** Runs the server until a signal stops it, then exits; if it cannot start, with a sentence and code 1. */
 export function runServerProgram(options: ServerProgramOptions = {}): void {
-  runProcess({ nameOf: ({ server }) => nameOfProcess(server.workers), help: renderHelp }, (base) => {
+  const processOptions = {
+    nameOf: ({ server }: Settings) => nameOfProcess(server.workers),
+    roleOf: ({ server }: Settings) => roleOfProcess(server.workers),
+    help: renderHelp,
+  };
+  runProcess(processOptions, (base) => {
     const context: ServerRoleContext = { ...base, options };
     return cluster.isWorker ? runHttpWorker(context) : runUntilSignal(context);
   });
 }
 
-async function runUntilSignal(context: ServerRoleContext): Promise<number> {
+async function runUntilSignal(base: ServerRoleContext): Promise<number> {
+  const advices: string[] = [];
+  const context = { ...base, log: recordAdvice(base.log, advices) };
   const { warning } = connectionLimits(context.settings, readFileLimit());
   for (const advice of [...context.warnings, ...(warning === undefined ? [] : [warning])]) {
     context.log.warning('config.warning', { advice });
@@ -35,9 +51,11 @@ async function runUntilSignal(context: ServerRoleContext): Promise<number> {
   const running = await (context.settings.server.workers === 1
     ? runSingleProcess(context)
     : runPrimary(context));
-  greet(running, context);
   signals.onReload(running.reload);
   signals.onResize(running.resize);
+  await context.flushLog();
+  if (context.isOnTerminal) await delay(settleMs);
+  printBanner(context.settings, bannerRows(running, context), advices);
   await signals.stop;
   await running.stop();
   return 0;
@@ -49,17 +67,21 @@ function nameOfProcess(workers: number): string {
   return workers === 1 ? '1' : 'primary';
 }
 
-/** Prints the addresses for a user at a terminal. The log lines on standard output stay JSON. */
-function greet({ url, managementUrl }: RunningRole, { settings }: ServerRoleContext): void {
+function roleOfProcess(workers: number): string {
+  if (cluster.worker !== undefined) return `worker ${cluster.worker.id}`;
+  return workers === 1 ? 'server' : 'primary';
+}
+
+function bannerRows(
+  { url, managementUrl, databaseUrl }: RunningRole,
+  { settings, origins }: ServerRoleContext,
+): BannerRow[] {
   const { application } = settings;
-  const lines = [
-    `${application.projectName} ${application.projectVersion} (${application.environment})`,
-    `  API      ${url}${application.apiPrefix}/meta`,
-    ...(application.docsUrl === null ? [] : [`  Docs     ${url}${application.docsUrl}`]),
-    ...(managementUrl === null
-      ? []
-      : [`  Metrics  ${managementUrl}/metrics`, `  Jobs     ${managementUrl}/jobs`]),
-    '  Stop     Ctrl+C',
+  return [
+    { label: 'API', text: `${url}${application.apiPrefix}` },
+    ...(application.docsUrl === null ? [] : [{ label: 'Docs', text: `${url}${application.docsUrl}` }]),
+    ...managementRows(managementUrl),
+    databaseRow(settings, origins, databaseUrl),
+    { label: 'Stop', text: 'Ctrl+C' },
   ];
-  console.error(`\n${lines.join('\n')}\n`);
 }

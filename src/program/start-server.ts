@@ -28,7 +28,7 @@ import { createLifecycle } from './lifecycle.ts';
 import { connectFromSettings } from './parts/connect-from-settings.ts';
 import { connectionLimits, readFileLimit } from './parts/connection-limits.ts';
 import { healthChecks } from './parts/health-checks.ts';
-import { toListenError } from './parts/listen-error.ts';
+import { publicTarget, toListenError } from './parts/listen-error.ts';
 import { openDatabaseServer } from './parts/open-database.ts';
 import { openMail } from './parts/open-mail.ts';
 import { startPruner } from './parts/pruner.ts';
@@ -169,12 +169,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       'server',
       () =>
         http.listen(server.port, server.host).catch((error: unknown) => {
-          throw toListenError(error, {
-            host: server.host,
-            port: server.port,
-            hostSetting: 'APP_HOST (or --host)',
-            portSetting: 'APP_PORT (or --port)',
-          });
+          throw toListenError(error, publicTarget(settings));
         }),
       async () => {
         isDraining = true;

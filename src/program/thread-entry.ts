@@ -7,6 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { createTasks } from '../declarations.ts';
 import { runTasks } from '../jobs/thread/run-tasks.ts';
 import { createThreadLog } from '../jobs/thread/thread-log.ts';
+import { logNodeWarnings } from '../observability/log/node-warnings.ts';
 import type { Settings } from '../settings/load.ts';
 import { connectFromSettings } from './parts/connect-from-settings.ts';
 import { chooseMailer } from './parts/open-mail.ts';
@@ -31,6 +32,7 @@ const log = createThreadLog((message) => port.postMessage(message), {
   includeCaller: application.logIncludeCaller,
   base: { service: application.projectName, environment: application.environment },
 });
+logNodeWarnings(log);
 const database = connectFromSettings(settings, {
   url: databaseUrl,
   poolSize: 2,

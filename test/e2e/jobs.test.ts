@@ -42,7 +42,7 @@ for (const workers of ['1', '2']) {
       });
       assert.match(metrics, /^process_resident_memory_bytes\{worker="jobs"\} [1-9]/m);
       assert.match(metrics, /^job_process_ready 1$/m);
-      assert.match(program.stderr(), /Jobs +http:\/\/127\.0\.0\.1:\d+\/jobs/);
+      assert.match(program.stderr(), /Management +http:\/\/127\.0\.0\.1:\d+ \(jobs/);
     });
 
     test('at SIGTERM a running job may finish, and no other starts', async (t) => {

@@ -16,7 +16,7 @@ for (const workers of ['1', '2']) {
     const url = await program.ready;
     const port = portOf(await program.management);
     // The greeting is printed when all workers are ready.
-    const greeting = new RegExp(`Metrics +http://127.0.0.1:${port}/metrics`);
+    const greeting = new RegExp(`Management +http://127.0.0.1:${port} `);
     await eventually('a greeting that names the port', () => greeting.test(program.stderr()));
 
     assert.equal((await request(port, { path: '/livez' })).status, 200);

@@ -7,6 +7,7 @@ process.once('message', (workerData: TestThreadData) => {
   runIsolated({
     entry: new URL('./thread-entry.ts', import.meta.url),
     workerData,
+    exit: () => process.exit(70),
     memoryMb: 64,
     log: { level: 'INFO', base: { service: 'test' } },
   });

@@ -19,7 +19,7 @@ export function openDatabase() {
     applicationName: application.projectName,
     log: createLogger({
       level: application.logLevel,
-      destination: openLogDestination(application.logFormat),
+      destination: openLogDestination('json'),
       includeCaller: application.logIncludeCaller,
     }),
   });

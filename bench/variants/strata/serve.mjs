@@ -18,7 +18,7 @@ export function serve(extraRoutes, { disabledLayers = [] } = {}) {
   const metrics = createMetrics();
   const log = createLogger({
     level: application.logLevel,
-    destination: openLogDestination(application.logFormat),
+    destination: openLogDestination('json'),
     includeCaller: application.logIncludeCaller,
     base: { service: application.projectName, environment: application.environment },
     onEvent: countEvents(metrics, events),

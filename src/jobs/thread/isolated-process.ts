@@ -4,6 +4,7 @@
  * runners take its job over then.
  */
 
+import { logNodeWarnings } from '../../observability/log/node-warnings.ts';
 import type { ThreadSource } from './thread-handle.ts';
 import { createThreadLog } from './thread-log.ts';
 import type { FromThread, ToThread } from './thread-messages.ts';
@@ -11,14 +12,22 @@ import { createThreadPool } from './thread-pool.ts';
 
 export interface IsolatedOptions extends ThreadSource {
   readonly log: Parameters<typeof createThreadLog>[1];
+  /** Exits the process after an error that no code caught. */
+  readonly exit: () => void;
 }
 
 /** Runs attempts for the parent process until it sends `end` or is gone. */
-export function runIsolated({ log: logOptions, ...source }: IsolatedOptions): void {
+export function runIsolated({ log: logOptions, exit, ...source }: IsolatedOptions): void {
   const post = (message: FromThread) => {
     if (process.connected) process.send?.(message);
   };
   const log = createThreadLog(post, logOptions);
+  logNodeWarnings(log);
+  // Node would print the error as text. The line has left for the runner when the process exits.
+  process.on('uncaughtException', (error) => {
+    log.critical('application.failed', { part: 'isolate', error });
+    setImmediate(exit);
+  });
   const pool = createThreadPool({ ...source, size: 1, log: log.named('threads') });
   // A terminal sends its signals to the whole process group; only the runner acts on them.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGTTIN', 'SIGTTOU'] as const) {

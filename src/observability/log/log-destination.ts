@@ -1,9 +1,9 @@
 import { fstatSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { isatty } from 'node:tty';
 import pino from 'pino';
-import { needsPackage, StartError } from '../../errors.ts';
 import type { LogDestination } from '../logger.ts';
 import { maxLineBytes } from './bound-line.ts';
+import { formatConsoleLine } from './console-line.ts';
 import { gatherLines } from './gather-lines.ts';
 import { createPipeDestination, openPipe } from './pipe-destination.ts';
 
@@ -20,9 +20,25 @@ const maxWaiting = 64 * 1024 * 1024;
 /** How long a reader that has stopped reading can delay the exit of the process. */
 const flushDeadlineMs = 2000;
 
+/** How lines are written: unchanged, or as text for a person. */
+export type LogFormat = 'json' | 'console';
+
 /**
- * Opens standard output for log lines: unchanged (`json`), or coloured for a terminal (`console`, through `pino-pretty`,
- * which is a development package). Throws a StartError if that package is missing.
+ * Returns the format that `auto` means: text if a person reads it, which is on a terminal in the environment `local`, and
+ * JSON everywhere else.
+ */
+export function chooseLogFormat(
+  setting: 'auto' | LogFormat,
+  environment: string,
+  isTerminal: boolean = isatty(1),
+): LogFormat {
+  if (setting !== 'auto') return setting;
+  return environment === 'local' && isTerminal ? 'console' : 'json';
+}
+
+/**
+ * Opens standard output for log lines: unchanged (`json`), or as text (`console`, see `console-line.ts`), in colours if the
+ * terminal supports them and NO_COLOR is not set.
  *
  * Lines are batched and written in the thread pool: under load one write per line would cost more than the rest of the
  * logging. A slow reader delays no request; up to 64 MiB wait in memory. If the process is killed with SIGKILL, the lines of
@@ -35,7 +51,7 @@ const flushDeadlineMs = 2000;
  *     a socket (journald, Node)   16,384 bytes, blocking in the thread pool
  *     a file                     262,144 bytes: the kernel locks a file during a write
  */
-export function openLogDestination(format: 'json' | 'console'): LogDestination {
+export function openLogDestination(format: LogFormat): LogDestination {
   if (format === 'console') return createConsoleDestination();
   const pipe = openPipe(1);
   if (pipe !== undefined) return createPipeDestination(pipe, { gatherMs, maxWaiting, flushDeadlineMs });
@@ -64,25 +80,14 @@ function bytesOfOneWrite(): number {
   }
 }
 
+/** A person waits for these lines, so they are not batched. */
 function createConsoleDestination(): LogDestination {
   const stdout = openStdout('utf8', gatherBytes);
-  const pretty = loadPretty()({ ...prettyOptions, destination: stdout });
+  const useColours = isatty(1) && process.stdout.hasColors();
   return {
-    write: (line) => void pretty.write(keepEscapes(line)),
-    async flush() {
-      await new Promise<void>((resolve) => pretty.write('', () => resolve()));
-      await flush(stdout);
-    },
+    write: (line) => void stdout.write(formatConsoleLine(line, useColours)),
+    flush: () => flush(stdout),
   };
-}
-
-/** pino-pretty parses a line and writes its texts unescaped. This keeps the escapes that protect the terminal. */
-function keepEscapes(line: string): string {
-  return line.includes('\\u') ? line.replace(/\\(u[0-9a-f]{4}|.)/g, keepEscape) : line;
-}
-
-function keepEscape(token: string): string {
-  return token.length > 2 ? `\\${token}` : token;
 }
 
 type Stdout = ReturnType<typeof pino.destination>;
@@ -105,24 +110,4 @@ async function flush(stdout: Stdout): Promise<void> {
     stdout.flush(() => resolve());
     setTimeout(resolve, flushDeadlineMs).unref();
   });
-}
-
-const prettyOptions = {
-  colorize: process.stdout.isTTY === true,
-  customLevels: 'debug:20,info:30,warning:40,error:50,critical:60',
-  customColors: 'debug:blue,info:green,warning:yellow,error:red,critical:bgRed',
-  levelKey: 'level',
-  messageKey: 'event',
-  timestampKey: 'timestamp',
-  errorLikeObjectKeys: ['error'],
-  singleLine: true,
-};
-
-function loadPretty(): typeof import('pino-pretty') {
-  try {
-    return createRequire(import.meta.url)('pino-pretty');
-  } catch (cause) {
-    const needs = needsPackage('pino-pretty', cause);
-    throw new StartError(`APP_LOG_FORMAT=console ${needs}, or set APP_LOG_FORMAT=json.`, { cause });
-  }
 }

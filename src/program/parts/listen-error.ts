@@ -1,4 +1,7 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { StartError, systemErrorCode } from '../../errors.ts';
+import type { Settings } from '../../settings/load.ts';
 
 /** The address to listen on, and the settings that define it, such as `APP_PORT (or --port)`. */
 export interface ListenTarget {
@@ -6,6 +9,28 @@ export interface ListenTarget {
   readonly port: number;
   readonly hostSetting: string;
   readonly portSetting: string;
+}
+
+/** Returns where the server listens for requests. */
+export function publicTarget({ server }: Settings): ListenTarget {
+  const { host, port } = server;
+  return { host, port, hostSetting: 'APP_HOST (or --host)', portSetting: 'APP_PORT (or --port)' };
+}
+
+/**
+ * Listens on the port for a moment. Rejects with a StartError if that is not possible. The supervisor calls it before it
+ * opens the database, so that a port that is taken stops the start before a database is created or migrated.
+ */
+export async function assertCanListen(target: ListenTarget): Promise<void> {
+  const server = createServer();
+  try {
+    server.listen(target.port, target.host);
+    await once(server, 'listening');
+  } catch (error) {
+    throw toListenError(error, target);
+  }
+  server.close();
+  await once(server, 'close');
 }
 
 /** Returns a StartError with the reason why the server cannot listen, or `error` itself for any other cause. */

@@ -14,6 +14,7 @@ export async function runHttpWorker({
   options,
   settings,
   log,
+  flushLog,
   metrics,
   reportShortage,
 }: ServerRoleContext): Promise<number> {
@@ -41,6 +42,7 @@ export async function runHttpWorker({
       const server = await Promise.race([startServer(parts), channel.stopOrder]);
       if (typeof server === 'string') return 0;
       const stopHeartbeat = channel.startHeartbeat(server);
+      await flushLog();
       await channel.send({ kind: 'ready', url: server.url });
       const reason = await channel.stopOrder;
       const lingerMs = settings.server.keepAliveSeconds * 1000;

@@ -18,7 +18,7 @@ const recheckMs = 1_000;
  * Runs jobs beside a server, until its supervisor stops it or is gone. While the database is unavailable or not migrated,
  * it waits, as the server does. Resolves with the exit code.
  */
-export async function runJobsChild({ settings, log, metrics }: ProcessContext): Promise<number> {
+export async function runJobsChild({ settings, log, flushLog, metrics }: ProcessContext): Promise<number> {
   const channel = openSupervisorChannel(metrics);
   ignoreSignals();
   return Promise.race([serve(), channel.orphaned.then(() => delay(orphanExitMs, 0))]);
@@ -50,8 +50,10 @@ export async function runJobsChild({ settings, log, metrics }: ProcessContext): 
   }
 
   /** Ends the start timeout. A process that waits for the database reports ready too, so it is not killed for being late. */
-  function reportReady(): Promise<void> {
-    return channel.send({ kind: 'ready', url: '' });
+  async function reportReady(): Promise<void> {
+    // On a terminal, the lines of this start come before those of the supervisor about it.
+    await flushLog();
+    await channel.send({ kind: 'ready', url: '' });
   }
 
   /** Resolves with false when the database is usable, and with true when the process has to stop instead. */

@@ -1,7 +1,7 @@
 import { createSingleFleet } from '../../cluster/single-fleet.ts';
 import { StartError } from '../../errors.ts';
 import type { Logger } from '../../observability/logger.ts';
-import type { Settings } from '../../settings/load.ts';
+import { databaseRow, managementRows, printBanner, recordAdvice } from '../banner.ts';
 import { createLifecycle } from '../lifecycle.ts';
 import { connectionLimits, readFileLimit } from '../parts/connection-limits.ts';
 import { findDatabaseProblem, openProbe } from '../parts/database-check.ts';
@@ -18,11 +18,15 @@ import { stopLimits } from '../stop-limits.ts';
  */
 export async function runJobsStandalone({
   settings,
+  origins,
   warnings,
-  log,
+  log: processLog,
+  flushLog,
   metrics,
   handleSignals,
 }: ProcessContext): Promise<number> {
+  const advices: string[] = [];
+  const log = recordAdvice(processLog, advices);
   for (const advice of warnings) log.warning('config.warning', { advice });
   const signals = handleSignals();
   signals.onReload(() =>
@@ -64,7 +68,17 @@ export async function runJobsStandalone({
       graceMs + stopLimits.child,
     );
     becomeReady(jobs);
-    greet(settings, managementUrl);
+    await flushLog();
+    printBanner(
+      settings,
+      [
+        { label: 'Runs', text: 'background jobs' },
+        ...managementRows(managementUrl),
+        databaseRow(settings, origins, databaseUrl),
+        { label: 'Stop', text: 'Ctrl+C' },
+      ],
+      advices,
+    );
     await signals.stop;
     drain();
   } finally {
@@ -78,16 +92,4 @@ async function assertDatabaseUsable(url: string, log: Logger): Promise<void> {
   const probe = openProbe(url, log.named('database'));
   const problem = await findDatabaseProblem(probe).finally(() => probe.close(1));
   if (problem !== undefined) throw new StartError(problem);
-}
-
-/** Prints the addresses for a user at a terminal. The log lines on standard output stay JSON. */
-function greet({ application }: Settings, managementUrl: string | null): void {
-  const lines = [
-    `${application.projectName} ${application.projectVersion} (${application.environment}): background jobs`,
-    ...(managementUrl === null
-      ? []
-      : [`  Metrics  ${managementUrl}/metrics`, `  Jobs     ${managementUrl}/jobs`]),
-    '  Stop     Ctrl+C',
-  ];
-  console.error(`\n${lines.join('\n')}\n`);
 }

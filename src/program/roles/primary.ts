@@ -11,6 +11,7 @@ import { reportRefusedConnections } from '../../observability/refused-connection
 import { createLifecycle } from '../lifecycle.ts';
 import { connectionLimits, readFileLimit } from '../parts/connection-limits.ts';
 import { createJobsDashboard } from '../parts/jobs-dashboard.ts';
+import { assertCanListen, publicTarget } from '../parts/listen-error.ts';
 import { openManagementPort } from '../parts/management-port.ts';
 import { openDatabaseServer } from '../parts/open-database.ts';
 import { copyProgram } from '../program-copy.ts';
@@ -61,6 +62,7 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
       lifecycle,
       dashboard.source,
     );
+    await assertCanListen(publicTarget(settings));
     databaseUrl = await openDatabaseServer(settings, log, lifecycle);
     await dashboard.open(databaseUrl, lifecycle);
     const url = await lifecycle.open(
@@ -72,6 +74,7 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
     return {
       url,
       managementUrl,
+      databaseUrl,
       reload: primary.reload,
       resize: primary.resize,
       stop: () => lifecycle.closeAll(supervision.stopTimeoutMs + killedMs),

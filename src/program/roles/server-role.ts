@@ -13,6 +13,8 @@ export interface ServerRoleContext extends ProcessContext {
 export interface RunningRole {
   readonly url: string;
   readonly managementUrl: string | null;
+  /** The database; null for none. */
+  readonly databaseUrl: string | null;
   /** SIGHUP: loads new code and new settings. */
   reload(): void;
   /** SIGTTIN and SIGTTOU: adds or removes a worker. */

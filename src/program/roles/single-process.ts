@@ -5,6 +5,7 @@ import { jobsEntry } from '../../entries.ts';
 import { createLifecycle } from '../lifecycle.ts';
 import { connectionLimits, readFileLimit } from '../parts/connection-limits.ts';
 import { createJobsDashboard } from '../parts/jobs-dashboard.ts';
+import { assertCanListen, publicTarget } from '../parts/listen-error.ts';
 import { openManagementPort } from '../parts/management-port.ts';
 import { openDatabaseServer } from '../parts/open-database.ts';
 import { startServer } from '../start-server.ts';
@@ -48,6 +49,7 @@ export async function runSingleProcess(context: ServerRoleContext): Promise<Runn
       lifecycle,
       dashboard.source,
     );
+    await assertCanListen(publicTarget(settings));
     const databaseUrl = await openDatabaseServer(settings, log, lifecycle);
     await dashboard.open(databaseUrl, lifecycle);
     await lifecycle.open(
@@ -76,6 +78,7 @@ export async function runSingleProcess(context: ServerRoleContext): Promise<Runn
     return {
       url: server.url,
       managementUrl,
+      databaseUrl,
       reload: unsupported('SIGHUP does nothing with one process: set APP_WORKERS to 2 or more, or restart.'),
       resize: unsupported('SIGTTIN and SIGTTOU do nothing with one process: set APP_WORKERS to 2 or more.'),
       async stop() {

@@ -66,10 +66,15 @@ export const application = z.object({
       about: 'Lowest level that is logged. WARN and FATAL mean WARNING and CRITICAL.',
     },
   ),
-  logFormat: variable('APP_LOG_FORMAT', choice(['json', 'console']), {
-    default: 'json',
-    about: 'One JSON object per line, or coloured text (needs the package pino-pretty).',
-  }),
+  logFormat: variable(
+    'APP_LOG_FORMAT',
+    choice(['auto', 'json', 'console'], new Map([['pretty', 'console'] as const])),
+    {
+      default: 'auto',
+      about:
+        'One JSON object per line (`json`), or text for a person (`console`, or `pretty`). `auto` means text on a terminal in local, and JSON everywhere else.',
+    },
+  ),
   logIncludeCaller: variable('APP_LOG_INCLUDE_CALLER', boolean(), {
     default: 'false',
     about:

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
+import { chooseLogFormat } from '../../../src/observability/log/log-destination.ts';
 import { mustMakeFolder } from '../../helpers/program.ts';
 
 const source = (name: string) =>
@@ -46,6 +47,24 @@ async function run(format: 'json' | 'console', program: string, closeStdout = fa
   return { lines: stdout.split('\n').slice(0, -1), stderr, code: await exited };
 }
 
+describe('the format of the log', () => {
+  const cases = [
+    ['auto', 'local', true, 'console'],
+    ['auto', 'local', false, 'json'],
+    ['auto', 'test', true, 'json'],
+    ['auto', 'staging', true, 'json'],
+    ['auto', 'production', true, 'json'],
+    ['json', 'local', true, 'json'],
+    ['console', 'production', false, 'console'],
+  ] as const;
+  for (const [setting, environment, isTerminal, format] of cases) {
+    const place = isTerminal ? 'a terminal' : 'a file or a pipe';
+    it(`the format ${setting} on ${place} in ${environment} is ${format}`, () => {
+      assert.equal(chooseLogFormat(setting, environment, isTerminal), format);
+    });
+  }
+});
+
 describe('standard output', { concurrency: true }, () => {
   it('standard output gets all lines complete and in order, before an exit that awaits the flush', async () => {
     const { lines, code } = await run(
@@ -69,13 +88,13 @@ describe('standard output', { concurrency: true }, () => {
     );
   });
 
-  it('the console format is readable text', async () => {
+  it('the console format writes text, without colours to what is not a terminal', async () => {
     const { lines } = await run(
       'console',
       `log.warning('user.created', { user_id: 7 }); await destination.flush(); process.exit(0);`,
     );
     assert.equal(lines.length, 1);
-    assert.match(lines[0] ?? '', /WARNING.*user\.created.*"user_id":7/);
+    assert.match(lines[0] ?? '', /^\d\d:\d\d:\d\d\.\d{3} {2}WARNING {3}user\.created {2}user_id=7$/);
   });
 
   it('a standard output without a reader does not crash the program', async () => {
