@@ -33,6 +33,7 @@ function withDeadline(ctx: Context, done: Promise<void>, timeoutMs: number): Don
       end(() => reject(reason));
     };
     const onClose = () => giveUp(new AppError('client_gone', 'The client closed the connection.'));
+    // One promise for the work, the deadline and the client; withTimeout would create four per request.
     const timer = setTimeout(() => {
       giveUp(
         new AppError('deadline_exceeded', `The answer was not ready within ${timeoutMs / 1000} seconds.`, {

@@ -12,7 +12,7 @@ import { raw, redirect } from '../http/reply.ts';
 import { type Route, route } from '../http/route.ts';
 import type { RouteLimit } from '../http/route-declaration.ts';
 import type { OpenApiDocument } from './document.ts';
-import { type Asset, findSwaggerUi, readAssets } from './swagger-ui.ts';
+import { type Asset, findSwaggerUi, readAssets, type SwaggerUi } from './swagger-ui.ts';
 
 export interface DocsOptions {
   /** Generates the document. Called once, for the first request; must not block the event loop for long. */
@@ -24,8 +24,8 @@ export interface DocsOptions {
   /** The path where readers may expect ReDoc: it redirects to the page; null for no redirect. */
   readonly redocUrl: string | null;
   readonly projectName: string;
-  /** The folder of `swagger-ui-dist`; null if the package is not installed. By default the package is looked up. */
-  readonly swaggerUiFolder?: string | null;
+  /** By default the package is looked up. */
+  readonly swaggerUi?: SwaggerUi;
 }
 
 /**
@@ -54,14 +54,14 @@ export function createDocsRoutes(options: DocsOptions): Route[] {
   const routes = [documentRoute(openapiUrl, document)];
   if (docsUrl === null) return routes;
 
-  const folder = options.swaggerUiFolder === undefined ? findSwaggerUi() : options.swaggerUiFolder;
-  const assets = readAssets(folder);
-  const page = folder === null ? renderNotice : renderPage;
-  const html = page({
+  const swaggerUi = options.swaggerUi ?? findSwaggerUi();
+  const assets = readAssets(swaggerUi.folder);
+  const parts: PageParts = {
     title: options.projectName,
     openapiUrl,
     link: (name) => assetLink(docsUrl, name, assets),
-  });
+  };
+  const html = swaggerUi.folder === undefined ? renderNotice(parts, swaggerUi.needs) : renderPage(parts);
   routes.push(pageRoute(docsUrl, html), assetRoute(docsUrl, assets));
   if (redocUrl !== null) routes.push(redocRoute(redocUrl, docsUrl));
   return routes;
@@ -162,7 +162,7 @@ function renderPage({ title, openapiUrl, link }: PageParts): string {
 `;
 }
 
-function renderNotice({ title, openapiUrl, link }: PageParts): string {
+function renderNotice({ title, openapiUrl, link }: PageParts, needs: string): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -173,8 +173,7 @@ function renderNotice({ title, openapiUrl, link }: PageParts): string {
 </head>
 <body class="notice">
 <h1>${escapeHtml(title)}</h1>
-<p>The page that shows this API needs the optional package <code>swagger-ui-dist</code>, which is not installed. Run
-<code>npm install --include=optional</code> and start the server again.</p>
+<p>The page that shows this API ${escapeHtml(needs).replace(/`(.*?)`/g, '<code>$1</code>')} and start the server again.</p>
 <p>The OpenAPI document is served without it: <a href="${escapeHtml(openapiUrl)}">${escapeHtml(openapiUrl)}</a>.</p>
 </body>
 </html>

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { needsPackage } from '../errors.ts';
 
 /** A file of the docs page. */
 export interface Asset {
@@ -34,20 +35,23 @@ body { margin: 0; background: #fafafa; }
 .notice { max-width: 40rem; margin: 4rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif; }
 `;
 
-/** Returns the folder of the optional package `swagger-ui-dist`; null if it is not installed. */
-export function findSwaggerUi(): string | null {
+/** The folder of the optional package `swagger-ui-dist`, or what to do if it is not installed. */
+export type SwaggerUi = { readonly folder: string } | { readonly folder?: never; readonly needs: string };
+
+/** Throws if the package is installed and cannot be read. */
+export function findSwaggerUi(): SwaggerUi {
   try {
-    return dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
-  } catch {
-    return null;
+    return { folder: dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json')) };
+  } catch (error) {
+    return { needs: needsPackage('swagger-ui-dist', error) };
   }
 }
 
-/** Reads the files of the page, by name. Without the package there is only our own stylesheet. */
-export function readAssets(folder: string | null): ReadonlyMap<string, Asset> {
+/** Reads the files of the page, by name. Without a folder there is only our own stylesheet. */
+export function readAssets(folder: string | undefined): ReadonlyMap<string, Asset> {
   const assets = new Map<string, Asset>();
   assets.set('docs.css', toAsset(Buffer.from(stylesheet), 'text/css; charset=utf-8'));
-  if (folder === null) return assets;
+  if (folder === undefined) return assets;
   assets.set('docs.js', toAsset(Buffer.from(initializer), 'text/javascript; charset=utf-8'));
   for (const [name, contentType] of Object.entries(packageFiles)) {
     assets.set(name, toAsset(readFileSync(join(folder, name)), contentType));

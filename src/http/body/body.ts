@@ -47,6 +47,7 @@ export function waitForBody(ctx: Context, { timeoutMs }: BodyLimits, layer?: str
       if (ctx.bodyState === 'absent') request.resume();
     };
     const fail = () => finish(() => reject(incomplete()));
+    // Events settle this promise, so the timer needs none of its own; withTimeout would create three more per request.
     const timer = setTimeout(() => finish(() => reject(tooSlow(timeoutMs, layer))), timeoutMs);
     request.on('readable', look).on('close', fail).on('error', fail);
   });
@@ -128,6 +129,7 @@ export function streamBody(ctx: Context, take: TakeChunk, options: StreamBodyOpt
     const onClose = () => {
       fail(incomplete());
     };
+    // Events settle this promise too, so it needs no withTimeout.
     const timer = setTimeout(() => fail(tooSlow(limits.timeoutMs, layer)), limits.timeoutMs);
     request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
     options.failed?.catch(fail);

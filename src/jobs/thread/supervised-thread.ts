@@ -91,6 +91,7 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
   let shouldEnd = false;
   let endError: AttemptError | undefined;
   let reason: ThreadEndReason = 'exited';
+  // The timer has no promise to race against, as withTimeout needs: a message of the thread clears it.
   let graceTimer: NodeJS.Timeout | undefined;
 
   const ended = createDeferred();

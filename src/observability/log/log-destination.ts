@@ -108,6 +108,7 @@ function openStdout(contentMode: 'buffer' | 'utf8', maxWrite: number): Stdout {
 async function flush(stdout: Stdout): Promise<void> {
   await new Promise<void>((resolve) => {
     stdout.flush(() => resolve());
+    // Not withTimeout, whose timer keeps the process running until the deadline.
     setTimeout(resolve, flushDeadlineMs).unref();
   });
 }

