@@ -1,12 +1,13 @@
 /**
  * `npm run migrate -- <command>`: changes the schema of the database that the settings name.
  *
- *     up                  apply the pending migrations
+ *     up                  apply the pending migrations; with --into-existing, also to a database that has tables of
+ *                         another program
  *     down [--to 0002]    revert the last migration, or all migrations after that number
  *     status              list applied and pending migrations
  *
- * `npm run new -- migration NAME` writes the next file. The embedded database is started for the command, or used if it is already running. On failure, the command prints one
- * sentence and exits with code 1.
+ * `npm run new -- migration NAME` writes the next file. The embedded database is started for the command, or used if it is
+ * already running. On failure, the command prints one sentence and exits with code 1.
  */
 
 import { parseArgs } from 'node:util';
@@ -15,7 +16,7 @@ import { StartError } from '../errors.ts';
 import { loadSettings } from '../settings/load.ts';
 import { commandLog, withDatabaseUrl } from './database-target.ts';
 
-const usage = 'Usage: npm run migrate -- up | down [--to <number>] | status';
+const usage = 'Usage: npm run migrate -- up [--into-existing] | down [--to <number>] | status';
 
 try {
   for (const line of await runCommand(process.argv.slice(2))) process.stdout.write(`${line}\n`);
@@ -27,10 +28,12 @@ try {
 
 /** Runs the command and returns the lines to print. */
 async function runCommand(argv: string[]): Promise<string[]> {
-  const { command, to } = readArguments(argv);
+  const { command, to, intoExisting } = readArguments(argv);
   switch (command) {
     case 'up': {
-      const names = await withTarget(migrateUp);
+      const names = await withTarget((target) =>
+        migrateUp({ ...target, ...(intoExisting ? { adopts: 'any' } : {}) }),
+      );
       return names.length === 0 ? ['No migrations are pending.'] : names.map((name) => `applied   ${name}`);
     }
     case 'down': {
@@ -52,7 +55,13 @@ async function runCommand(argv: string[]): Promise<string[]> {
 
 type Command = 'up' | 'down' | 'status';
 
-function readArguments(argv: string[]): { command: Command; to: number | undefined } {
+interface Arguments {
+  readonly command: Command;
+  readonly to: number | undefined;
+  readonly intoExisting: boolean;
+}
+
+function readArguments(argv: string[]): Arguments {
   const { positionals, values } = parse(argv);
   const [command, ...others] = positionals;
   if (command === 'new')
@@ -61,12 +70,15 @@ function readArguments(argv: string[]): { command: Command; to: number | undefin
     throw new StartError(usage);
   if (values.to !== undefined && (command !== 'down' || !/^\d{1,4}$/.test(values.to)))
     throw new StartError(usage);
-  return { command, to: values.to === undefined ? undefined : Number(values.to) };
+  const { 'into-existing': intoExisting = false } = values;
+  if (intoExisting && command !== 'up') throw new StartError(usage);
+  return { command, to: values.to === undefined ? undefined : Number(values.to), intoExisting };
 }
 
 function parse(args: string[]) {
   try {
-    return parseArgs({ args, allowPositionals: true, options: { to: { type: 'string' } } });
+    const options = { to: { type: 'string' }, 'into-existing': { type: 'boolean' } } as const;
+    return parseArgs({ args, allowPositionals: true, options });
   } catch (cause) {
     throw new StartError(usage, { cause });
   }
@@ -74,5 +86,8 @@ function parse(args: string[]) {
 
 /** Runs `work` with the database of the settings. */
 function withTarget<T>(work: (target: MigrateOptions) => Promise<T>): Promise<T> {
-  return withDatabaseUrl(loadSettings().settings, (url) => work({ url, log: commandLog }));
+  const { settings } = loadSettings();
+  const { databaseKind, databaseNamedBy: namedBy } = settings.application;
+  const adopts = databaseKind === 'embedded' ? 'any' : 'empty';
+  return withDatabaseUrl(settings, (url) => work({ url, log: commandLog, adopts, namedBy }));
 }

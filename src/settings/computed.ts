@@ -1,16 +1,18 @@
 import { findManagementPort } from './groups/management.ts';
+import { type Found, nameOrigin } from './sources.ts';
 import type { SettingsValues } from './table.ts';
 
 /** The kind of database: one that the program starts itself, an external server, or none. */
 export type DatabaseKind = 'embedded' | 'postgres' | 'none';
 
 /** Computes what follows from the application's settings, so that it is decided in one place. */
-export function computeApplication(application: SettingsValues['application']) {
+export function computeApplication(application: SettingsValues['application'], { alias, origin }: Found) {
   const { environment, databaseUrl, databaseMigrate } = application;
   const servesDocs = environment === 'local' || environment === 'staging';
   const databaseKind: DatabaseKind =
     databaseUrl === 'embedded' || databaseUrl === 'none' ? databaseUrl : 'postgres';
   const migratesByItself = environment === 'local' || environment === 'test' || databaseKind === 'embedded';
+  const isExported = origin === 'environment' && alias !== undefined;
   return {
     isProduction: environment === 'production',
     /** Path of the docs page, or null if it is not served; the same applies to the next two. */
@@ -18,6 +20,13 @@ export function computeApplication(application: SettingsValues['application']) {
     redocUrl: servesDocs ? '/redoc' : null,
     openapiUrl: servesDocs ? '/openapi.json' : null,
     databaseKind,
+    /** The variable that names the database, and where it is set: `DATABASE_URL in the environment`. */
+    databaseNamedBy: `${alias ?? 'APP_DATABASE_URL'} ${nameOrigin(origin)}`,
+    /**
+     * Whether the start may create its tables in an empty database. Tools of other projects read `DATABASE_URL` too, so
+     * that name in the environment of a developer's shell is not enough.
+     */
+    adoptsEmptyDatabase: environment !== 'local' || !isExported || databaseMigrate === true,
     /** Whether the start applies pending migrations before it listens. */
     migrateAtStart:
       databaseKind !== 'none' && (databaseMigrate === 'auto' ? migratesByItself : databaseMigrate),

@@ -155,6 +155,7 @@ These are allowed with a warning: a limit per hour below the limit per minute; e
 |---|---|
 | \`docsUrl\`, \`redocUrl\`, \`openapiUrl\` | \`APP_ENVIRONMENT\`: \`/docs\`, \`/redoc\` and \`/openapi.json\` in local and staging; not served elsewhere |
 | \`migrateAtStart\` | \`APP_DATABASE_MIGRATE\`; \`auto\` means true in local and test and with the embedded database; always false without a database |
+| \`adoptsEmptyDatabase\` | where \`APP_DATABASE_URL\` is set. In local, \`DATABASE_URL\` in the environment is not enough to create tables in an empty database, because it may belong to another project: false, except with \`APP_DATABASE_MIGRATE=true\` |
 | \`databaseKind\` | \`APP_DATABASE_URL\`: \`embedded\`, \`postgres\` or \`none\` |
 | \`management\` | \`APP_MANAGEMENT_PORT\`; \`auto\` means 9181, and no port in test. Only with \`auto\` in local may it move to a free port when 9181 is taken |
 | \`jwtSecrets\` | \`SECURITY_JWT_SECRETS\`, or the one secret of \`SECURITY_JWT_SECRET\`; empty if neither is set |

@@ -91,7 +91,7 @@ export function loadSettings(source: SettingsSource = {}): LoadedSettings {
   if (!parsed.success || errors.length > 0) throw new StartError(errors.join('\n'));
 
   return {
-    settings: freezeSettings(parsed.data),
+    settings: freezeSettings(parsed.data, findDatabaseUrl(found)),
     origins: read.map(([variable, { origin, alias }]) => ({
       name: variable.name,
       value: showValue(variable, Object.entries(parsed.data[variable.group])),
@@ -102,10 +102,15 @@ export function loadSettings(source: SettingsSource = {}): LoadedSettings {
   };
 }
 
-function freezeSettings(values: SettingsValues) {
+function findDatabaseUrl(found: Iterable<readonly [DeclaredVariable, Found]>): Found {
+  for (const [{ name }, each] of found) if (name === 'APP_DATABASE_URL') return each;
+  throw new Error('APP_DATABASE_URL is not declared.');
+}
+
+function freezeSettings(values: SettingsValues, databaseUrl: Found) {
   const { application } = values;
   return Object.freeze({
-    application: Object.freeze({ ...application, ...computeApplication(application) }),
+    application: Object.freeze({ ...application, ...computeApplication(application, databaseUrl) }),
     security: Object.freeze(computeSecurity(values)),
     server: Object.freeze(computeServer(values)),
     tasks: Object.freeze(computeTasks(values)),

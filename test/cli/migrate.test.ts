@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import postgres from 'postgres';
 import { startEmbedded } from '../../src/db/embedded/embedded.ts';
 import { migrateUp } from '../../src/db/migrations/migrate.ts';
 import { captureLog } from '../helpers/captured-log.ts';
@@ -39,6 +40,19 @@ describe('npm run migrate', () => {
     assert.deepEqual([last.code, last.stderr], [0, '']);
   });
 
+  it('npm run migrate adds its tables to those of another program only with --into-existing', async (t) => {
+    const url = await mustCreateDatabase(t, { empty: true });
+    const sql = postgres(url, { max: 1 });
+    await sql`create table orders (id int)`.finally(() => sql.end());
+    const env = { DATABASE_URL: url };
+    const refused = await migrate(['up'], env);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /which DATABASE_URL in the environment names, has tables .* \(orders\)/);
+    assert.match((await migrate(['down'], env)).stdout, /^No applied migrations to revert/);
+    assert.match((await migrate(['up', '--into-existing'], env)).stdout, /^applied {3}0001_create_users\n/);
+    assert.match((await migrate(['up'], env)).stdout, /^No migrations are pending/);
+  });
+
   it('npm run migrate uses the embedded database of a running server', async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'strata-cli-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
@@ -63,6 +77,7 @@ describe('npm run migrate', () => {
         none,
         /^`npm run new -- migration NAME` writes the next file of sql\/: use that\.$/,
       ],
+      [['down', '--into-existing'], none, /^Usage: /],
       [['up'], none, /^This command needs a database, but APP_DATABASE_URL is none: set it/],
       [['up'], { APP_DATABASE_URL: 'mysql://x' }, /APP_DATABASE_URL/],
       [

@@ -31,7 +31,11 @@ describe('.env.example', () => {
   test('.env.example with every line uncommented gives the defaults', () => {
     const uncommented = renderEnvExample().replace(/^#(?=[A-Z]+_)/gm, '');
     const { settings, origins, warnings } = loadFile(uncommented);
-    assert.deepEqual(settings, loadSettings({ env: {}, envFile: null }).settings);
+    const defaults = loadSettings({ env: {}, envFile: null }).settings;
+    const { databaseNamedBy } = settings.application;
+    assert.equal(databaseNamedBy, 'APP_DATABASE_URL in .env');
+    const application = { ...defaults.application, databaseNamedBy };
+    assert.deepEqual(settings, { ...defaults, application });
     assert.deepEqual(warnings, []);
     const untouched = origins.filter(({ origin }) => origin === 'default').map(({ name }) => name);
     assert.deepEqual(untouched, [

@@ -12,6 +12,9 @@
  * - applied, and the file has changed since: an error; the change needs a new file
  * - not applied, but a later file is: an error; it came by a merge, and needs the next number
  * - applied, and newer than every file: a newer version was deployed here; the program runs and logs it
+ * - applied under this number, but with another name: an error; another program or another branch did it
+ *
+ * A database without the table is migrated only if `schema-owner.ts` allows it.
  */
 
 import { AppError, reasonOf, StartError } from '../../errors.ts';
@@ -29,9 +32,10 @@ import {
   readMigrations,
 } from './migration-file.ts';
 import { withMigrationLock } from './migration-lock.ts';
+import { type Adoption, assertAdoptable, foreignRecordError, hasOwnRecord } from './schema-owner.ts';
 import type { Statement } from './split-statements.ts';
 
-export interface MigrateOptions {
+export interface MigrateOptions extends Partial<Adoption> {
   /** A direct connection: the lock belongs to a session, which a transaction pooler would not keep. */
   readonly url: string;
   readonly log: Logger;
@@ -54,7 +58,16 @@ interface Applied {
  */
 export async function migrateUp(options: MigrateOptions): Promise<string[]> {
   const files = await readMigrations(options.directory ?? migrationDirectory);
+  const { adopts = 'empty', namedBy = 'APP_DATABASE_URL' } = options;
   return withLockedDatabase(options, async (database) => {
+    await assertAdoptable(database.sql, { adopts, namedBy });
+    await database.sql`
+      create table if not exists schema_migrations (
+        version integer primary key,
+        name text not null,
+        checksum text not null,
+        applied_at timestamptz not null default now()
+      )`;
     const applied = await readApplied(database.sql);
     const pending = findPending(files, applied);
     for (const version of applied.slice(files.length)) {
@@ -78,6 +91,7 @@ export async function migrateUp(options: MigrateOptions): Promise<string[]> {
 export async function migrateDown(options: MigrateOptions & { readonly to?: number }): Promise<string[]> {
   const files = await readMigrations(options.directory ?? migrationDirectory);
   return withLockedDatabase(options, async (database) => {
+    if (!(await hasOwnRecord(database.sql))) return [];
     const applied = await readApplied(database.sql);
     findPending(files, applied);
     const target = options.to ?? (applied.at(-1)?.version ?? 0) - 1;
@@ -132,6 +146,11 @@ function findPending(files: readonly Migration[], applied: readonly Applied[]): 
     if (row === undefined && version < newest) {
       throw new StartError(
         `The migration ${name} was never applied, although ${formatVersion(newest)} was: give it the next free number.`,
+      );
+    }
+    if (row !== undefined && row.name !== name) {
+      throw new StartError(
+        `The database records ${row.name} as migration ${version}, which is ${name} here: it belongs to another program, or a migration was renamed; use another database, or restore the name.`,
       );
     }
     if (row !== undefined && row.checksum !== checksum) {
@@ -220,10 +239,7 @@ async function readApplied(sql: Sql): Promise<Applied[]> {
   } catch (error) {
     if (sqlState(error) === '42P01') return [];
     if (sqlState(error) !== '42703') throw error;
-    throw new StartError(
-      'The table schema_migrations has unexpected columns, so it belongs to another program: use another database, or another schema (the parameter schema in APP_DATABASE_URL).',
-      { cause: error },
-    );
+    throw foreignRecordError(error);
   }
 }
 
@@ -235,13 +251,6 @@ async function withLockedDatabase<T>(
     withMigrationLock(options.url, options.lockWaitMs ?? 120_000, async () => {
       const unsuitability = await findUnsuitability(database.sql);
       if (unsuitability !== undefined) throw new StartError(unsuitability.sentence);
-      await database.sql`
-        create table if not exists schema_migrations (
-          version integer primary key,
-          name text not null,
-          checksum text not null,
-          applied_at timestamptz not null default now()
-        )`;
       return work(database);
     }),
   );

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { findRunningEmbedded, startEmbedded } from '../../db/embedded/embedded.ts';
-import { migrateUp } from '../../db/migrations/migrate.ts';
+import { type MigrateOptions, migrateUp } from '../../db/migrations/migrate.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Settings } from '../../settings/load.ts';
 import type { Lifecycle } from '../lifecycle.ts';
@@ -32,9 +32,16 @@ export async function openDatabaseServer(
     url = running ?? (await openEmbedded(folder, log, lifecycle));
   }
   // migrateUp checks the database too.
-  if (migrateAtStart) await migrateUp({ url, log: log.named('migrations') });
+  if (migrateAtStart) await migrateUp(migrationOptions(settings, url, log));
   else await assertDatabaseSuitable(url, log.named('database'));
   return url;
+}
+
+/** Returns how the program itself migrates the database at this URL: never one that may belong to another program. */
+export function migrationOptions({ application }: Settings, url: string, log: Logger): MigrateOptions {
+  const { adoptsEmptyDatabase, databaseKind, databaseNamedBy: namedBy } = application;
+  const adopts = databaseKind === 'embedded' ? 'any' : adoptsEmptyDatabase ? 'empty' : 'none';
+  return { url, log: log.named('migrations'), adopts, namedBy };
 }
 
 async function openEmbedded(dataDir: string, log: Logger, lifecycle: Lifecycle): Promise<string> {

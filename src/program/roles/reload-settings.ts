@@ -6,6 +6,7 @@
 import { migrateUp } from '../../db/migrations/migrate.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { loadSettings, type Settings, type SettingsSource } from '../../settings/load.ts';
+import { migrationOptions } from '../parts/open-database.ts';
 
 export interface ReloadSettingsOptions {
   /** The settings that the primary was started with. */
@@ -40,7 +41,7 @@ export async function reloadSettings({
   const changed = [...fixed].filter(([, of]) => of(settings) !== of(atStart)).map(([name]) => name);
   for (const advice of [...warnings, ...changed.map(needsRestart)]) log.warning('config.warning', { advice });
   if (settings.application.migrateAtStart && databaseUrl !== null) {
-    await migrateUp({ url: databaseUrl, log: log.named('migrations') });
+    await migrateUp(migrationOptions(settings, databaseUrl, log));
   }
   return settings;
 }

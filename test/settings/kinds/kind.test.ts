@@ -170,6 +170,12 @@ describe('every variable', () => {
     .map(([scheme, before, after, rest]) => `${scheme}://ada:${before}hunter2${after}@db/${rest}`);
   const environments = fc.dictionary(fc.oneof(fc.constantFrom(...names), fc.string()), texts, { maxKeys: 6 });
 
+  /** The settings without those that depend on where a variable was set. */
+  const valuesOf = ({ settings }: LoadedSettings) => {
+    const { databaseNamedBy: _, adoptsEmptyDatabase: __, ...application } = settings.application;
+    return { ...settings, application };
+  };
+
   test('every text is either rejected with a StartError, or accepted and printed so that it is read as the same value', () => {
     fc.assert(
       fc.property(environments, (env) => {
@@ -187,7 +193,7 @@ describe('every variable', () => {
         const again = load(
           Object.fromEntries(variables.map(({ name, key }) => [name, printValue(values.get(key) ?? '')])),
         );
-        assert.deepEqual(again.settings, loaded.settings);
+        assert.deepEqual(valuesOf(again), valuesOf(loaded));
       }),
       { numRuns: 2000 },
     );
