@@ -12,9 +12,11 @@
  * Types are not looked at here; `npm run build` does that first.
  */
 
+import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
+import preflight from './preflight.cjs';
 
 const root = import.meta.dirname;
 const ownPrograms = [
@@ -39,6 +41,8 @@ const files =
   positionals.length > 0 ? positionals : ownPrograms.map((name) => join(root, 'src', `${name}.ts`));
 
 try {
+  // Before the build reads them: a change meanwhile makes the result old.
+  const digest = preflight.digestSources();
   await build({
     entryPoints: files.map((file) => resolve(file)),
     outbase: resolve(values.base),
@@ -52,6 +56,7 @@ try {
     sourcemap: true,
     sourcesContent: false,
   });
+  if (positionals.length === 0) writeFileSync(preflight.digestFile, `${digest}\n`);
 } catch {
   // esbuild has printed the error and its place.
   process.exitCode = 1;
