@@ -240,7 +240,7 @@ async function findMissingLines(logPath: string, id: string, path: string): Prom
 async function verifyLimit(variant: Variant, options: ServerProcessOptions): Promise<string[]> {
   const limit = 5;
   const scenario = findScenario(principal);
-  const refusal = { ...findScenario('refused'), path: scenario.path };
+  const rejection = { ...findScenario('refused'), path: scenario.path };
   const server = await startServerProcess(variant, { ...options, limit });
   const ask = askAt(server.url, variant);
   const errors: string[] = [];
@@ -248,7 +248,7 @@ async function verifyLimit(variant: Variant, options: ServerProcessOptions): Pro
     // The start has taken the first permit.
     for (let number = 2; number <= limit + 2; number += 1) {
       const what = `request ${number} under a limit of ${limit}`;
-      const asked = number <= limit ? scenario : refusal;
+      const asked = number <= limit ? scenario : rejection;
       errors.push(...(await ask(asked, { what, statuses: [asked.status] })).errors);
     }
   } finally {

@@ -230,6 +230,21 @@ it('every folder has at most 20 files', () => {
   );
 });
 
+// A name before `${` is in a template of `npm run new`.
+it('each exported name is declared in one file, so that one name has one meaning', () => {
+  const declaration =
+    /^export (?:declare )?(?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type|enum) (\w+)(?![\w$])/gm;
+  const files = new Map<string, string[]>();
+  for (const { file, text } of sources) {
+    for (const [, name = ''] of text.matchAll(declaration)) {
+      const declaring = files.get(name) ?? [];
+      if (!declaring.includes(file)) files.set(name, [...declaring, file]);
+    }
+  }
+  const repeated = [...files].filter(([, declaring]) => declaring.length > 1);
+  assert.deepEqual(repeated, []);
+});
+
 describe('the process', () => {
   const rules: [what: string, pattern: RegExp, where: RegExp][] = [
     // The exception hides variables from the driver, and reads none.

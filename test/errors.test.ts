@@ -35,7 +35,7 @@ describe('the reason of an error names everything that led to it', () => {
       'It broke: full',
     ],
     [
-      'the refusals of all addresses of a host',
+      'the rejections of all addresses of a host',
       new AggregateError([refused('::1:5432'), refused('127.0.0.1:5432')]),
       'connect ECONNREFUSED ::1:5432; connect ECONNREFUSED 127.0.0.1:5432',
     ],

@@ -2,7 +2,7 @@
  * The limiter against rate-limiter-flexible, both in memory, with a thousand clients in turns. Ours keeps the time of
  * every permit of the window (exact, and more expensive), theirs counts from the start of a fixed window. While
  * permits are given our clock goes on by a millisecond a call, so that the windows really slide: each client has about
- * 58 permits in its minute. For refusals the clock does not advance.
+ * 58 permits in its minute. For rejections the clock does not advance.
  */
 
 import assert from 'node:assert/strict';
@@ -30,8 +30,8 @@ function makeOurs(quota, stepMs) {
 function makeTheirs(points) {
   const limiter = new RateLimiterMemory({ points, duration: 60 });
   const allow = () => true;
-  const refuse = () => false;
-  return (call) => limiter.consume(keyOf(call)).then(allow, refuse);
+  const deny = () => false;
+  return (call) => limiter.consume(keyOf(call)).then(allow, deny);
 }
 
 const [ours, theirs] = [makeOurs(1000, 1), makeTheirs(1e9)];

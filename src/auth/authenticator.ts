@@ -22,7 +22,7 @@ export type Credential =
 
 export interface Authenticator {
   /**
-   * Returns the principal of the credential, synchronously if it is cached. Rejects with a RefusedCredential, or with an
+   * Returns the principal of the credential, synchronously if it is cached. Rejects with a CredentialError, or with an
    * AppError of the database.
    */
   identify(credential: Credential): Principal | Promise<Principal>;
@@ -37,22 +37,22 @@ export interface Authenticator {
 }
 
 /** Why a credential was rejected, for the log. */
-export type RefusalReason = TokenErrorCode | 'session_over' | 'unknown_api_key';
+export type CredentialErrorReason = TokenErrorCode | 'session_over' | 'unknown_api_key';
 
 /** The error for an invalid credential: `unauthenticated`, with the reason as a sentence for the client. */
-export class RefusedCredential extends AppError {
-  readonly reason: RefusalReason;
+export class CredentialError extends AppError {
+  readonly reason: CredentialErrorReason;
 
-  constructor(reason: RefusalReason, detail: string) {
+  constructor(reason: CredentialErrorReason, detail: string) {
     super('unauthenticated', detail);
-    this.name = 'RefusedCredential';
+    this.name = 'CredentialError';
     this.reason = reason;
   }
 }
 
 /** Creates the error for an access token whose session is over. */
-export function sessionOver(): RefusedCredential {
-  return new RefusedCredential('session_over', 'The session of this access token is over: sign in again.');
+export function sessionOver(): CredentialError {
+  return new CredentialError('session_over', 'The session of this access token is over: sign in again.');
 }
 
 export interface AuthenticatorOptions {
@@ -84,14 +84,14 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     recheckMs,
     maxEntries,
     now,
-    isRefusal,
+    isInvalid: isCredentialError,
   });
 
   const keys = createCredentialCache<ApiKeyPrincipal>({
     async lookUp(key) {
       const principal = await loadApiKey(key);
       if (principal === undefined) {
-        throw new RefusedCredential(
+        throw new CredentialError(
           'unknown_api_key',
           'This API key is not valid: it is mistyped, has expired, or was revoked.',
         );
@@ -101,14 +101,14 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     recheckMs,
     maxEntries,
     now,
-    isRefusal,
+    isInvalid: isCredentialError,
   });
 
   function verify(token: string, time: number): TokenClaims {
     try {
       return jwt.verify(token, Math.floor(time / 1000));
     } catch (error) {
-      throw error instanceof TokenError ? new RefusedCredential(error.code, error.message) : error;
+      throw error instanceof TokenError ? new CredentialError(error.code, error.message) : error;
     }
   }
 
@@ -132,6 +132,6 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   };
 }
 
-function isRefusal(error: unknown): boolean {
-  return error instanceof RefusedCredential;
+function isCredentialError(error: unknown): boolean {
+  return error instanceof CredentialError;
 }

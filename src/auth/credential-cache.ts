@@ -23,7 +23,7 @@
  */
 
 /** The result of a look-up: the principal of the credential, and when the credential itself expires. */
-export interface Found<Principal> {
+export interface LoadedCredential<Principal> {
   readonly principal: Principal;
   readonly endsAt: number;
 }
@@ -42,13 +42,13 @@ export interface CredentialCache<Principal> {
 
 export interface CredentialCacheOptions<Principal> {
   /** Loads the principal of a credential at this time. Rejects if the credential is not valid. */
-  lookUp(credential: string, time: number): Promise<Found<Principal>>;
+  lookUp(credential: string, time: number): Promise<LoadedCredential<Principal>>;
   /** How long a result is cached, from the start of its look-up, in milliseconds. With 0, every request looks up. */
   readonly recheckMs: number;
   readonly maxEntries: number;
   now(): number;
   /** Whether the error means that the credential is not valid, rather than that the look-up failed. */
-  isRefusal(error: unknown): boolean;
+  isInvalid(error: unknown): boolean;
 }
 
 interface Known<Principal> {
@@ -60,7 +60,7 @@ interface Known<Principal> {
 interface LookUp<Principal> {
   readonly from: number;
   readonly until: number;
-  readonly answer: Promise<Found<Principal>>;
+  readonly answer: Promise<LoadedCredential<Principal>>;
 }
 
 export function createCredentialCache<Principal>(
@@ -76,8 +76,8 @@ export function createCredentialCache<Principal>(
       const time = now();
       const entry = known.get(credential);
       if (entry !== undefined && covers(entry, time)) return entry.principal;
-      const underWay = lookUps.get(credential);
-      if (underWay !== undefined && covers(underWay, time)) return join(underWay, credential, time);
+      const pending = lookUps.get(credential);
+      if (pending !== undefined && covers(pending, time)) return join(pending, credential, time);
       return lookUp(credential, time);
     },
 
@@ -85,7 +85,7 @@ export function createCredentialCache<Principal>(
       try {
         return await lookUp(credential, now());
       } catch (error) {
-        if (options.isRefusal(error)) known.delete(credential);
+        if (options.isInvalid(error)) known.delete(credential);
         throw error;
       }
     },

@@ -11,12 +11,12 @@ export interface Fleet {
   /** Returns one report for each living process, the oldest first. */
   reports(): readonly ProcessReport[];
   /** Resolves with whether requests can be answered now. Never rejects. */
-  readiness(): Promise<Readiness>;
+  readiness(): Promise<FleetReadiness>;
   /** Resolves with the metrics of all processes, including those that ended, so no counter decreases. Never rejects. */
   collectMetrics(): Promise<MetricsSnapshot>;
 }
 
-export interface Readiness {
+export interface FleetReadiness {
   readonly ready: boolean;
   /** The reason, as a sentence. */
   readonly detail: string;
@@ -58,7 +58,7 @@ export type Vitals = Pick<
 const unresponsiveSeconds = 4;
 
 /** Returns whether at least one worker can answer requests now. */
-export function fleetReadiness(reports: readonly ProcessReport[], isStopping: boolean): Readiness {
+export function fleetReadiness(reports: readonly ProcessReport[], isStopping: boolean): FleetReadiness {
   if (isStopping) return { ready: false, detail: 'The program is stopping.' };
   const ready = reports.filter(({ state }) => state === 'ready');
   const responsive = ready.filter(({ secondsSinceHeartbeat }) => secondsSinceHeartbeat < unresponsiveSeconds);

@@ -23,7 +23,7 @@ import * as z from 'zod';
 
 const handOver = z.object({ cmd: z.literal('NODE_CLUSTER'), act: z.literal('newconn'), seq: z.number() });
 const acknowledgement = z.object({ cmd: z.literal('NODE_CLUSTER'), ack: z.number() });
-const refusal = z.object({ cmd: z.literal('NODE_HANDLE_NACK') });
+const nack = z.object({ cmd: z.literal('NODE_HANDLE_NACK') });
 
 /**
  * Observes the connections that the primary sends to a worker. Call it once, directly after the fork. `hasOther` returns
@@ -64,7 +64,7 @@ export function returnLostConnections(child: ChildProcess, hasOther: () => boole
     if (data !== undefined) pending.delete(data.ack);
     // Only one connection is in transit at a time.
     const [oldest] = pending;
-    if (oldest !== undefined && refusal.safeParse(message).success) acknowledge(oldest, true);
+    if (oldest !== undefined && nack.safeParse(message).success) acknowledge(oldest, true);
   });
   // The listener of the cluster module runs before this one, so this worker gets no further connection.
   child.once('disconnect', () => {

@@ -42,7 +42,7 @@ const toChild = z.discriminatedUnion('kind', [
     decidedAt: z.number(),
     lease: z.object({ id: z.number(), permits: z.number(), expiresAt: z.number() }).nullable(),
   }),
-  /** Settle this lease of permits now. */
+  /** Return this lease of permits now. */
   z.object({ kind: z.literal('recall'), lease: z.number() }),
 ]);
 
@@ -81,7 +81,7 @@ const toSupervisor = z.discriminatedUnion('kind', [
   /** Requests one more permit of the limit for this client. */
   z.object({ kind: z.literal('take'), id: z.int(), limit: limitName, key: z.string().max(200) }),
   /** Returns a lease, with the number of permits that were spent. */
-  z.object({ kind: z.literal('settle'), lease: z.int(), spent: z.int().nonnegative(), lastAt: z.number() }),
+  z.object({ kind: z.literal('return'), lease: z.int(), spent: z.int().nonnegative(), lastAt: z.number() }),
 ]);
 
 export type ToChild = z.output<typeof toChild>;

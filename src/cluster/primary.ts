@@ -137,7 +137,7 @@ export function createPrimary(options: PrimaryOptions): Primary {
     });
     function receive(from: SupervisedProcess, message: ToSupervisor): void {
       if (message.kind === 'take') permits.ask(message);
-      else if (message.kind === 'settle') permits.settle(message);
+      else if (message.kind === 'return') permits.returnLease(message);
       else if (message.kind === 'limit') permits.define(message);
       else if (message.kind === 'hello') from.send({ kind: 'begin', databaseUrl });
       else if (message.kind === 'metrics') fleetMetrics.receive(from, message.id, message.snapshot);

@@ -88,7 +88,7 @@ export function openSupervisorChannel(metrics: Metrics): SupervisorChannel {
     limits: {
       define: ({ name, policies }) => void send({ kind: 'limit', name, policies: [...policies] }),
       ask: (question) => void send({ kind: 'take', ...question }),
-      settle: (settlement) => void send({ kind: 'settle', ...settlement }),
+      returnLease: (returned) => void send({ kind: 'return', ...returned }),
       listen: (given) => {
         receiver = given;
       },

@@ -21,7 +21,7 @@ export type Method = (typeof methods)[number];
  * - `apiKey`: a program with an API key.
  * - `any`: a user or a program.
  */
-export type Auth = 'none' | 'own' | 'user' | 'apiKey' | 'any';
+export type RouteAuth = 'none' | 'own' | 'user' | 'apiKey' | 'any';
 
 /**
  * The cost of a request beyond a few reads by key. A route that is open to every client and has a cost must declare limits;
@@ -72,7 +72,7 @@ export interface RouteFacts {
   readonly description?: string;
   readonly tags: readonly string[];
   readonly deprecated?: boolean;
-  readonly auth: Auth;
+  readonly auth: RouteAuth;
   /** For the document: the handler of this open route reads the access token itself, if the request has one. */
   readonly readsAccessToken?: boolean;
   /** All of these scopes are required, in addition to `auth`. */

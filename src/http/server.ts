@@ -18,7 +18,7 @@ import { createServer, type IncomingMessage, type Server, ServerResponse } from 
 import { type AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../errors.ts';
-import { createConnections, type Refusal } from './connection/connections.ts';
+import { createConnections, type RejectionReason } from './connection/connections.ts';
 import { type DrainOptions, drain } from './connection/drain.ts';
 import {
   closeSoon,
@@ -60,7 +60,7 @@ export interface ServerOptions {
   readonly onStreamError: (ctx: Context, error: Error) => void;
   readonly onPipelineError: (ctx: Context, error: unknown) => void;
   /** Called for each refused connection. */
-  readonly onRefused?: (refusal: Refusal, address: string) => void;
+  readonly onRejected?: (rejection: RejectionReason, address: string) => void;
   /** Called if the system cannot accept a connection, for example because memory is short. The server continues. */
   readonly onAcceptError?: (error: Error) => void;
 }
@@ -119,8 +119,8 @@ export function createHttpServer(options: ServerOptions): HttpServer {
   // `server.maxConnections` does not work in a cluster: the primary offers a refused connection to the workers again.
   server.on('connection', (socket: Socket) => {
     const address = socket.remoteAddress ?? '';
-    const refusal = connections.admit(socket);
-    if (refusal !== undefined) options.onRefused?.(refusal, address);
+    const rejection = connections.admit(socket);
+    if (rejection !== undefined) options.onRejected?.(rejection, address);
   });
   // Without a listener, an error of `accept` would crash the process.
   server.on('error', (error) => {

@@ -116,13 +116,13 @@ export class InvalidPayloadError extends Error {
 }
 
 /** Thrown by a task when another attempt cannot succeed: the job fails at once. */
-export class TaskRefusal extends Error {
+export class TaskRejection extends Error {
   /** Plain JSON, shown to every user who may see the job. */
   readonly details: unknown;
 
   constructor(message: string, details?: unknown) {
     super(message);
-    this.name = 'TaskRefusal';
+    this.name = 'TaskRejection';
     this.details = details;
   }
 }

@@ -38,7 +38,7 @@ export interface ClientLogs {
   /** Returns the log of a client; undefined if it is not in memory. */
   find(key: string): SlidingLog | undefined;
   /** Ends a reservation of `permits` in the log of `key`: `spent` of them were used, the last one at `lastAt`. */
-  settle(key: string, log: SlidingLog, permits: number, spent: number, lastAt: number): void;
+  release(key: string, log: SlidingLog, permits: number, spent: number, lastAt: number): void;
   /** The number of clients in memory. */
   readonly size: number;
 }
@@ -116,9 +116,9 @@ export function createClientLogs(policies: readonly Policy[], options: ClientLog
       return decision;
     },
     find: (key) => logs.get(key),
-    settle(key, log, reserved, spent, lastAt) {
+    release(key, log, reserved, spent, lastAt) {
       const before = log.size;
-      log.settle(policies, reserved, spent, lastAt);
+      log.release(policies, reserved, spent, lastAt);
       // If the client was dropped in the meantime, it has a new log or none.
       if (logs.get(key) === log) permits += log.size - before;
     },

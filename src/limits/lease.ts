@@ -2,7 +2,7 @@
  * How several workers enforce one exact limit without a round trip per request.
  *
  * The primary owns the sliding logs. Far from the limit, its answer includes a lease: permits that the worker may grant by
- * itself for a short time. When the lease ends, the worker settles it: it reports how many permits it used and when it used
+ * itself for a short time. When the lease expires or is used up, the worker returns it: it reports how many permits it used and when it used
  * the last one, and the rest is free again. Near the limit the primary grants no leases, and the worker asks for every
  * decision.
  *
@@ -10,7 +10,7 @@
  *     take(a)  --  take a  ----------------------->  one permit from the log of a; 60 more reserved
  *              <--  allowed, lease 1: 60 permits --
  *     take(a), take(a), ...  without a message       reserved permits count in the log all the time
- *              --  settle lease 1: 42 spent ------>   42 in the log, 18 free again
+ *              --  return lease 1: 42 spent ------>   42 in the log, 18 free again
  *
  * While a worker waits for the answer for a client, further requests of that client wait for the same answer and are served
  * from its lease. If the answer has no lease, or a lease that is small compared to the number of waiting requests, each of them
@@ -18,12 +18,12 @@
  *
  * The states of a lease in the primary:
  *
- *     granted --used up, `leaseMs` have passed, or recalled--> settled: used permits count, the rest is free
+ *     granted --used up, `leaseMs` have passed, or recalled--> returned: used permits count, the rest is free
  *       |
- *       +--its worker died or does not settle in time--------> lost: all of its permits count as used
+ *       +--its worker died or does not return it in time-----> lost: all of its permits count as used
  *
  * If a log has no permit left while some are reserved, unused permits may be at another worker. The primary then recalls the
- * leases of that client, and questions for it wait in the order of arrival until the settlements arrive. A client is never
+ * leases of that client, and questions for it wait in the order of arrival until these leases are returned. A client is never
  * rejected while one of its leases is outstanding. A worker that received a rejection knows until when it holds, and rejects
  * that client by itself until then.
  *
@@ -32,7 +32,7 @@
  *   use. So no window ever holds more than its quota, however messages are delayed or lost.
  * - A worker uses no permit of a lease from `expiresAt` on, by a clock that all processes of the host share. So a lost lease
  *   can be counted as used at that moment.
- * - A worker has at most one lease per client. The channel preserves the order of messages: a settlement arrives before the
+ * - A worker has at most one lease per client. The channel preserves the order of messages: a returned lease arrives before the
  *   next question.
  *
  * The time of a request is the time of its decision, in the worker or in the primary. All permits used from a lease count
@@ -72,7 +72,7 @@ export interface LeaseGrant {
 }
 
 /** The report of a worker at the end of a lease. */
-export interface Settlement {
+export interface ReturnedLease {
   readonly lease: number;
   readonly spent: number;
   /** The time of the last use of a permit, by the clock of the host. */
@@ -84,7 +84,7 @@ export interface LimitChannel {
   /** Defines, or redefines, the limit with this name. */
   define(limit: Limit): void;
   ask(question: LimitQuestion): void;
-  settle(settlement: Settlement): void;
+  returnLease(returned: ReturnedLease): void;
   /** Registers the receiver of messages from the primary. */
   listen(receiver: LimitReceiver): void;
 }
@@ -92,7 +92,7 @@ export interface LimitChannel {
 /** Receives the messages of the primary to one worker. */
 export interface LimitReceiver {
   answer(answer: LimitAnswer): void;
-  /** Requests the immediate settlement of a lease. */
+  /** Requests the immediate returned of a lease. */
   recall(lease: number): void;
 }
 

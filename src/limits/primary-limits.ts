@@ -1,6 +1,6 @@
 /**
  * The part of the primary in the limiter of several workers (`lease.ts`): the logs of all clients, the outstanding leases,
- * and the questions that wait for settlements.
+ * and the questions that wait for returned leases.
  */
 
 import type { SlidingLog } from '../resilience/sliding-window.ts';
@@ -11,7 +11,7 @@ import {
   type LimitReceiver,
   leaseDuration,
   leaseSize,
-  type Settlement,
+  type ReturnedLease,
 } from './lease.ts';
 import type { Decision, Limit } from './limit-store.ts';
 import type { MemoryLimitStore } from './memory-store.ts';
@@ -44,7 +44,7 @@ export interface WorkerSession {
   /** Takes one permit. Sends no answer if the limit is not defined, or if the worker has defined too many. */
   ask(question: LimitQuestion): void;
   /** Ends a lease. Ignores a lease that has already ended. */
-  settle(settlement: Settlement): void;
+  returnLease(returned: ReturnedLease): void;
   /** Ends all leases of the worker as lost, after it exited. */
   close(): void;
 }
@@ -95,7 +95,7 @@ export function createPrimaryLimits({ store, now, graceMs = 500 }: PrimaryLimits
         const limit = limits.get(name);
         if (limit !== undefined) submit({ id, worker, limit, key });
       },
-      settle({ lease: id, spent, lastAt }) {
+      returnLease({ lease: id, spent, lastAt }) {
         const lease = leases.get(id);
         if (lease?.worker === worker) end(lease, Math.min(spent, lease.permits), Math.min(lastAt, now()));
       },
@@ -168,7 +168,7 @@ export function createPrimaryLimits({ store, now, graceMs = 500 }: PrimaryLimits
 
   function end(lease: Lease, spent: number, lastAt: number): void {
     leases.delete(lease.id);
-    lease.logs.settle(lease.key, lease.log, lease.permits, spent, Math.floor(lastAt));
+    lease.logs.release(lease.key, lease.log, lease.permits, spent, Math.floor(lastAt));
     const client = clients.get(lease.log);
     if (client === undefined) return;
     client.leases.delete(lease);
@@ -178,7 +178,7 @@ export function createPrimaryLimits({ store, now, graceMs = 500 }: PrimaryLimits
     for (const question of waiting) submit(question);
   }
 
-  /** Ends a lease without a settlement: all permits count as used, at the last moment at which that was possible. */
+  /** Ends a lease that was not returned: all permits count as used, at the last moment at which that was possible. */
   function lose(lease: Lease): void {
     end(lease, lease.permits, Math.min(lease.expiresAt, now()));
   }
@@ -190,7 +190,7 @@ export function createPrimaryLimits({ store, now, graceMs = 500 }: PrimaryLimits
     },
     sweep() {
       const time = now();
-      // After this process was blocked, settlements may be unread: they are read before the next sweep.
+      // After this process was blocked, returned leases may be unread: they are read before the next sweep.
       const wasBlocked = time - sweptAt > graceMs / 2;
       sweptAt = time;
       if (wasBlocked) return;

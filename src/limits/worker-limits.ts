@@ -11,7 +11,7 @@ export interface WorkerLimitsOptions extends Pick<WorkerLimitStoreOptions, 'chan
 
 export interface StartedLimits {
   readonly store: LimitStore;
-  /** Settles all leases. Call it after the last response. Idempotent. */
+  /** Returns all leases to the primary. Call it after the last response. Idempotent. */
   stop(): void;
 }
 
@@ -45,7 +45,7 @@ export function startWorkerLimits({ channel, onFailure, log, metrics }: WorkerLi
     store,
     stop() {
       clearInterval(timer);
-      store.settle();
+      store.returnLeases();
     },
   };
 }

@@ -27,10 +27,10 @@ export interface WorkerLimitStore extends LimitStore {
    * RangeError for an answer that names no policy of the limit.
    */
   take(limit: Limit, key: string): Decision | Promise<Decision>;
-  /** Settles expired leases, and decides requests whose answer is late. Must be called every few hundredths of a second. */
+  /** Returns expired leases to the primary, and decides requests whose answer is late. Must be called every few hundredths of a second. */
   sweep(): void;
-  /** Settles all leases, before the worker exits. */
-  settle(): void;
+  /** Returns all leases to the primary, before the worker exits. */
+  returnLeases(): void;
 }
 
 interface Asked {
@@ -148,7 +148,7 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
     const asked = questions.get(answer.id);
     if (asked === undefined) {
       // The answer is too late: its request has been decided.
-      if (answer.lease !== null) channel.settle({ lease: answer.lease.id, spent: 0, lastAt: 0 });
+      if (answer.lease !== null) channel.returnLease({ lease: answer.lease.id, spent: 0, lastAt: 0 });
       return;
     }
     questions.delete(answer.id);
@@ -170,11 +170,11 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
     first?.resolve({ allowed, policy, remaining, resetMs });
     // With a lease that is small compared to their number, the requests would wait for one answer after another.
     const isShared = lease !== null && 2 * lease.permits >= others.length;
-    for (const each of others) settleWaiting(place, each, isShared);
+    for (const each of others) answerWaiting(place, each, isShared);
   }
 
   /** Decides a request that waited for the question of another request. */
-  function settleWaiting(place: Place, { resolve, reject }: Waiting, isShared: boolean): void {
+  function answerWaiting(place: Place, { resolve, reject }: Waiting, isShared: boolean): void {
     try {
       const known = place.clients.get(place.key);
       if (known?.kind === 'asked') known.waiting.push({ resolve, reject });
@@ -200,7 +200,7 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
   function end(leased: Leased): void {
     leases.delete(leased.id);
     forget(leased.place, leased);
-    channel.settle({ lease: leased.id, spent: leased.spent, lastAt: leased.lastAt });
+    channel.returnLease({ lease: leased.id, spent: leased.spent, lastAt: leased.lastAt });
   }
 
   /** Decides without the primary. The remaining quota is unknown, so an allowed client sees the full quota. */
@@ -261,7 +261,7 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
   return {
     take,
     sweep,
-    settle() {
+    returnLeases() {
       for (const leased of leases.values()) end(leased);
     },
   };

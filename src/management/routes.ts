@@ -3,7 +3,7 @@ import type { Context } from '../http/context.ts';
 import { ok, raw, reply } from '../http/reply.ts';
 import { type Route, route } from '../http/route.ts';
 import { prometheusContentType, renderPrometheus } from '../observability/metrics/prometheus.ts';
-import { liveness, readiness, workerList } from './schema.ts';
+import { livenessProbe, readinessProbe, workerList } from './schema.ts';
 
 export interface ManagementRoutesOptions {
   readonly fleet: Fleet;
@@ -26,7 +26,7 @@ export function managementRoutes({ fleet, guard }: ManagementRoutesOptions): Rou
       path: '/livez',
       operationId: 'getLivez',
       summary: 'Whether the supervising process answers',
-      responses: { 200: { description: 'It answers.', schema: liveness } },
+      responses: { 200: { description: 'It answers.', schema: livenessProbe } },
       handler: () => ({ status: 'pass' as const }),
     }),
     route({
@@ -35,8 +35,8 @@ export function managementRoutes({ fleet, guard }: ManagementRoutesOptions): Rou
       operationId: 'getReadyz',
       summary: 'Whether requests can be answered now',
       responses: {
-        200: { description: 'Requests can be answered.', schema: readiness },
-        503: { description: 'Requests cannot be answered; `detail` has the reason.', schema: readiness },
+        200: { description: 'Requests can be answered.', schema: readinessProbe },
+        503: { description: 'Requests cannot be answered; `detail` has the reason.', schema: readinessProbe },
       },
       async handler() {
         const { ready, detail } = await fleet.readiness();

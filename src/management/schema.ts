@@ -1,10 +1,10 @@
 import * as z from 'zod';
 
 /** Confirms that the supervising process answers, and nothing else. */
-export const liveness = z.object({ status: z.literal('pass') });
+export const livenessProbe = z.object({ status: z.literal('pass') });
 
 /** Whether traffic should be sent here. */
-export const readiness = z.object({ status: z.enum(['pass', 'fail']), detail: z.string() });
+export const readinessProbe = z.object({ status: z.enum(['pass', 'fail']), detail: z.string() });
 
 /** The processes that answer requests or run jobs: see ProcessReport in `cluster/fleet.ts`. */
 export const workerList = z.array(

@@ -3,11 +3,11 @@ import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics/metrics.ts';
 
 const reasons = ['full', 'address'] as const;
-export type RefusalReason = (typeof reasons)[number];
+export type RefusedConnectionReason = (typeof reasons)[number];
 
 const lineEveryMs = 10_000;
 
-const advice: Readonly<Record<RefusalReason, string>> = {
+const advice: Readonly<Record<RefusedConnectionReason, string>> = {
   full: 'All connections are in use: raise APP_MAX_CONNECTIONS or ulimit -n, or run more workers.',
   address:
     'One address has reached its share of the connections (APP_MAX_CONNECTIONS_PER_ADDRESS). If it is your proxy, add it to SECURITY_TRUSTED_PROXIES.',
@@ -17,7 +17,7 @@ const advice: Readonly<Record<RefusalReason, string>> = {
 export function reportRefusedConnections(
   log: Logger,
   metrics: Metrics,
-): (reason: RefusalReason, address: string) => void {
+): (reason: RefusedConnectionReason, address: string) => void {
   const counter = metrics.counter({
     name: 'http_connections_refused_total',
     help: `Connections closed at once, by the reason: ${reasons.join(', ')}.`,

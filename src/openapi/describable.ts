@@ -7,7 +7,7 @@
 import * as z from 'zod';
 import type { RouteDeclaration } from '../http/route-declaration.ts';
 import { parsePattern } from '../http/router.ts';
-import type { Form } from './schemas.ts';
+import type { SchemaDirection } from './schemas.ts';
 
 /** Returns true if all routes can be described, and false if only describing them can tell. */
 export function areDescribable(routes: readonly RouteDeclaration[]): boolean {
@@ -36,32 +36,32 @@ function keysOf(schema: z.ZodType): string[] {
   return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
 }
 
-/** Returns a check of schemas that end up in one document, where an id may name one form of one schema. */
-function createFormCheck(): (schema: z.core.$ZodType, form: Form) => boolean {
+/** Returns a check of schemas that end up in one document, where an id may name one direction of one schema. */
+function createFormCheck(): (schema: z.core.$ZodType, direction: SchemaDirection) => boolean {
   const results = { input: new Map<z.core.$ZodType, boolean>(), output: new Map<z.core.$ZodType, boolean>() };
-  const ids = new Map<string, { readonly schema: z.core.$ZodType; readonly form: Form }>();
+  const ids = new Map<string, { readonly schema: z.core.$ZodType; readonly direction: SchemaDirection }>();
 
-  function hasForm(schema: z.core.$ZodType, form: Form): boolean {
-    const known = results[form].get(schema);
+  function hasForm(schema: z.core.$ZodType, direction: SchemaDirection): boolean {
+    const known = results[direction].get(schema);
     if (known !== undefined) return known;
     // While its parts are checked, so that a schema that contains itself is left to the conversion.
-    results[form].set(schema, false);
-    const result = hasOwnId(schema, form) && partsHaveForm(schema, form);
-    results[form].set(schema, result);
+    results[direction].set(schema, false);
+    const result = hasOwnId(schema, direction) && partsHaveForm(schema, direction);
+    results[direction].set(schema, result);
     return result;
   }
 
-  /** An id must name one form of one schema. */
-  function hasOwnId(schema: z.core.$ZodType, form: Form): boolean {
+  /** An id must name one direction of one schema. */
+  function hasOwnId(schema: z.core.$ZodType, direction: SchemaDirection): boolean {
     const id = z.globalRegistry.get(schema)?.id;
     if (id === undefined) return true;
-    const first = ids.get(id) ?? { schema, form };
+    const first = ids.get(id) ?? { schema, direction };
     ids.set(id, first);
-    return first.schema === schema && first.form === form;
+    return first.schema === schema && first.direction === direction;
   }
 
-  function partsHaveForm(schema: z.core.$ZodType, form: Form): boolean {
-    const each = (parts: readonly z.core.$ZodType[]) => parts.every((part) => hasForm(part, form));
+  function partsHaveForm(schema: z.core.$ZodType, direction: SchemaDirection): boolean {
+    const each = (parts: readonly z.core.$ZodType[]) => parts.every((part) => hasForm(part, direction));
     const { def } = (schema as z.core.$ZodTypes)._zod;
     switch (def.type) {
       case 'string':
@@ -76,9 +76,11 @@ function createFormCheck(): (schema: z.core.$ZodType, form: Form) => boolean {
       case 'literal':
         return def.values.every((value) => typeof value !== 'bigint' && value !== undefined);
       case 'object':
-        return each(Object.values(def.shape)) && (def.catchall === undefined || hasForm(def.catchall, form));
+        return (
+          each(Object.values(def.shape)) && (def.catchall === undefined || hasForm(def.catchall, direction))
+        );
       case 'array':
-        return hasForm(def.element, form);
+        return hasForm(def.element, direction);
       case 'union':
         return each(def.options);
       case 'record':
@@ -87,9 +89,9 @@ function createFormCheck(): (schema: z.core.$ZodType, form: Form) => boolean {
       case 'nullable':
       case 'readonly':
       case 'default':
-        return hasForm(def.innerType, form);
+        return hasForm(def.innerType, direction);
       case 'pipe':
-        return hasForm(form === 'output' ? def.out : def.in, form);
+        return hasForm(direction === 'output' ? def.out : def.in, direction);
       default:
         return false;
     }

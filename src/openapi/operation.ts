@@ -5,7 +5,12 @@ import type { RouteDeclaration } from '../http/route-declaration.ts';
 import { isOpen } from '../http/route-policy.ts';
 import { parsePattern } from '../http/router.ts';
 import { headerName } from './headers.ts';
-import { type ApiResponse, describeResponses, type MediaType, type ResponseReference } from './responses.ts';
+import {
+  type ApiResponse,
+  describeResponses,
+  type MediaTypeObject,
+  type ResponseReference,
+} from './responses.ts';
 import { isText, type JsonSchema, type SchemaSet } from './schemas.ts';
 import { describeCaller, describeSecurity, type SecurityRequirement } from './security.ts';
 
@@ -21,7 +26,7 @@ export interface Parameter {
 
 export interface RequestBody {
   readonly required: boolean;
-  readonly content: Record<string, MediaType>;
+  readonly content: Record<string, MediaTypeObject>;
 }
 
 /** The Operation Object of a route. */
@@ -143,7 +148,7 @@ function describeBody(
   name: string,
   schemas: SchemaSet,
 ): RequestBody {
-  const mediaType: MediaType = {
+  const mediaType: MediaTypeObject = {
     schema: schemas.convert(body, 'input', `${name}, body`),
     ...(route.example !== undefined && { example: route.example }),
   };

@@ -20,7 +20,7 @@ import { describeHeader, type HeaderUse, headerName, type StandardHeader } from 
 import { problemSchema } from './problem-schema.ts';
 import type { JsonSchema, SchemaSet } from './schemas.ts';
 
-export interface MediaType {
+export interface MediaTypeObject {
   readonly schema?: JsonSchema;
   readonly example?: unknown;
 }
@@ -28,7 +28,7 @@ export interface MediaType {
 export interface ApiResponse {
   readonly description: string;
   readonly headers: Record<string, HeaderUse>;
-  readonly content?: Record<string, MediaType>;
+  readonly content?: Record<string, MediaTypeObject>;
 }
 
 /** A reference to a response in the components of the document. */
@@ -111,7 +111,7 @@ function describeDeclared(
   }
   if (spec.schema === undefined && spec.contentType === undefined)
     return { description: spec.description, headers };
-  const mediaType: MediaType = {
+  const mediaType: MediaTypeObject = {
     ...(spec.schema !== undefined && { schema: schemas.convert(spec.schema, 'output', use) }),
     ...(spec.example !== undefined && { example: spec.example }),
   };

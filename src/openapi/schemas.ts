@@ -3,7 +3,7 @@
  * component, written once and referenced by name; every other schema is written where it is used.
  *
  * One schema has two forms: a default makes a field optional in the input and certain in the output, and a transformation
- * changes its type. So each conversion names the form that it needs, and an id may name one form only: otherwise a
+ * changes its type. So each conversion names the direction that it needs, and an id may name one direction only: otherwise a
  * generated client would get a type that is wrong for half of its uses.
  */
 
@@ -14,14 +14,14 @@ import { reasonOf, StartError } from '../errors.ts';
 export type JsonSchema = z.core.JSONSchema.BaseSchema;
 
 /** `input` is what the client sends; `output` is what the handler gets, or what a response contains. */
-export type Form = 'input' | 'output';
+export type SchemaDirection = 'input' | 'output';
 
 export interface SchemaSet {
   /**
-   * Returns the schema in that form and adds its components to the set. `use` names the place for errors. Throws a
+   * Returns the schema in that direction and adds its components to the set. `use` names the place for errors. Throws a
    * StartError for a schema that has no JSON form, and for an id that names two schemas.
    */
-  convert(schema: z.ZodType, form: Form, use: string): JsonSchema;
+  convert(schema: z.ZodType, direction: SchemaDirection, use: string): JsonSchema;
   /** Returns the content of `components/schemas`, sorted by name. */
   components(): Record<string, JsonSchema>;
 }
@@ -38,9 +38,9 @@ export function createSchemaSet(): SchemaSet {
   const components = new Map<string, JsonSchema>();
 
   return {
-    convert(schema, form, use) {
-      const whole = converted[form].get(schema) ?? toJsonSchema(schema, form, use);
-      converted[form].set(schema, whole);
+    convert(schema, direction, use) {
+      const whole = converted[direction].get(schema) ?? toJsonSchema(schema, direction, use);
+      converted[direction].set(schema, whole);
       const { $schema, $defs = {}, ...root } = whole;
       for (const [id, component] of Object.entries($defs)) {
         const known = components.get(id);
@@ -55,16 +55,16 @@ export function createSchemaSet(): SchemaSet {
   };
 }
 
-function toJsonSchema(schema: z.ZodType, form: Form, use: string): JsonSchema {
+function toJsonSchema(schema: z.ZodType, direction: SchemaDirection, use: string): JsonSchema {
   let text: string;
   try {
     text = JSON.stringify(
-      z.toJSONSchema(schema, { io: form, override: ({ jsonSchema }) => refine(jsonSchema) }),
+      z.toJSONSchema(schema, { io: direction, override: ({ jsonSchema }) => refine(jsonSchema) }),
     );
   } catch (error) {
     const repeated = /^Duplicate schema id "(.*?)"/.exec(reasonOf(error))?.[1];
     if (repeated !== undefined) throw repeatedId(repeated, use);
-    const field = findFieldWithoutForm(schema, form);
+    const field = findFieldWithoutForm(schema, direction);
     throw new StartError(
       `The schema of ${use}${field === '' ? '' : `, field ${JSON.stringify(field)},`} has no JSON form: end a transformation with .pipe(), and use types that JSON has.`,
       { cause: error },
@@ -83,22 +83,22 @@ function repeatedId(id: string, use: string): StartError {
 }
 
 /** Returns the path of the first part of a schema that has no JSON form, such as `items[].at`; empty for the whole schema. */
-function findFieldWithoutForm(schema: z.ZodType, form: Form): string {
+function findFieldWithoutForm(schema: z.ZodType, direction: SchemaDirection): string {
   let found: string | undefined;
   z.toJSONSchema(schema, {
-    io: form,
+    io: direction,
     unrepresentable: 'any',
     override: ({ zodSchema, jsonSchema, path }) => {
       // An empty schema is any value, or the place of a part without a JSON form.
-      if (Object.keys(jsonSchema).length === 0 && !hasForm(zodSchema, form)) found ??= fieldName(path);
+      if (Object.keys(jsonSchema).length === 0 && !hasForm(zodSchema, direction)) found ??= fieldName(path);
     },
   });
   return found ?? '';
 }
 
-function hasForm(schema: z.core.$ZodType, form: Form): boolean {
+function hasForm(schema: z.core.$ZodType, direction: SchemaDirection): boolean {
   try {
-    z.toJSONSchema(schema, { io: form });
+    z.toJSONSchema(schema, { io: direction });
     return true;
   } catch {
     return false;

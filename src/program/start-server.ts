@@ -154,7 +154,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       maxConnections: limits.max,
       maxConnectionsPerAddress: limits.maxPerAddress,
       isExemptAddress: createAddressSet(settings.security.trustedProxies),
-      onRefused: reportRefusedConnections(log, metrics),
+      onRejected: reportRefusedConnections(log, metrics),
       onAcceptError(error) {
         if (!reportShortage(error)) log.error('http.connection.refused', { reason: 'accept', error });
       },

@@ -14,7 +14,7 @@
  * Permits can be reserved for a leaseholder that reports later how many it used, and when. Until then, reserved permits
  * count in every window, however much time passes:
  *
- *     reserve(8)  --  8 fewer for all others  --  settle(8, 5, t)  --  5 permits at t; 3 are free again
+ *     reserve(8)  --  8 fewer for all others  --  release(8, 5, t)  --  5 permits at t; 3 are free again
  *
  * Invariants: times never decrease; the log holds at most `capacity` times, the largest n; a permit at t counts in
  * (now - w, now], so it is free again at exactly t + w; in each window, used and reserved permits are at most n together.
@@ -65,13 +65,13 @@ export class SlidingLog {
   /** Takes one permit at `now` if every policy allows it. Returns the decision. */
   take(policies: readonly Policy[], now: number): Decision {
     const at = Math.max(now, this.last);
-    let refusal: Decision | undefined;
+    let rejection: Decision | undefined;
     for (const policy of policies) {
       if (!this.#isFull(policy, at)) continue;
       const decision = this.#describe(policy, at, false);
-      if (refusal === undefined || decision.resetMs > refusal.resetMs) refusal = decision;
+      if (rejection === undefined || decision.resetMs > rejection.resetMs) rejection = decision;
     }
-    if (refusal !== undefined) return refusal;
+    if (rejection !== undefined) return rejection;
     this.#push(at, capacityOf(policies));
     let nearest: Decision | undefined;
     for (const policy of policies) {
@@ -88,7 +88,7 @@ export class SlidingLog {
   }
 
   /** Ends a reservation of `permits`: `spent` of them were used, the last one at `lastAt`; the rest are free again. */
-  settle(policies: readonly Policy[], permits: number, spent: number, lastAt: number): void {
+  release(policies: readonly Policy[], permits: number, spent: number, lastAt: number): void {
     this.#reserved -= permits;
     const at = Math.max(lastAt, this.last);
     const capacity = capacityOf(policies);

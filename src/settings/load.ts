@@ -24,7 +24,7 @@ import { computeApplication, computeSecurity, computeServer, computeTasks } from
 import { printValue } from './kinds/kind.ts';
 import { maskPasswords, maskUrlPassword, quote } from './quote.ts';
 import {
-  type Found,
+  type FoundText,
   findText,
   findUnknown,
   nameOrigin,
@@ -119,7 +119,7 @@ function freezeSettings(values: SettingsValues, databaseUrl: Found) {
 
 /** Returns the input of the schema: for each group, the text of each key. */
 function textsByGroup(
-  found: Iterable<readonly [DeclaredVariable, Found]>,
+  found: Iterable<readonly [DeclaredVariable, FoundText]>,
 ): Record<string, Record<string, string>> {
   const groups: Record<string, Record<string, string>> = {
     application: {},
@@ -132,7 +132,11 @@ function textsByGroup(
 }
 
 /** The hint of a kind may quote the value, so the error of a secret contains only what is valid. */
-function describeError(variable: DeclaredVariable, { text, origin, alias }: Found, accepts: string): string {
+function describeError(
+  variable: DeclaredVariable,
+  { text, origin, alias }: FoundText,
+  accepts: string,
+): string {
   const name = alias === undefined ? variable.name : `${alias} (an alias of ${variable.name})`;
   return variable.secret === undefined
     ? `${name} is ${quote(text)} ${nameOrigin(origin)}, but must be ${accepts}.`

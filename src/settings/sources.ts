@@ -27,7 +27,7 @@ export interface SettingsSource {
   readonly overrides?: Readonly<Record<string, string>>;
 }
 
-export interface Found {
+export interface FoundText {
   readonly text: string;
   readonly origin: Origin;
   /** The alias by which it was set. */
@@ -49,7 +49,11 @@ export function openSources({
 }
 
 /** Returns the text of a variable. Adds a sentence to `errors` if two of its names contradict each other. */
-export function findText(variable: DeclaredVariable, sources: readonly Source[], errors: string[]): Found {
+export function findText(
+  variable: DeclaredVariable,
+  sources: readonly Source[],
+  errors: string[],
+): FoundText {
   for (const { origin, texts } of sources) {
     const [first, ...others] = [variable.name, ...(variable.aliases ?? [])].flatMap((name) => {
       const text = textOf(texts, name);

@@ -4,18 +4,18 @@ import * as z from 'zod';
 import { application } from './groups/application.ts';
 import { security } from './groups/security.ts';
 import { server } from './groups/server.ts';
-import { tasks } from './groups/tasks.ts';
+import { taskSettings } from './groups/tasks.ts';
 import { type NamedNotes, notesOf } from './variable.ts';
 
 /** Parses the texts of the environment to values, group by group. */
-export const settingsSchema = z.object({ application, server, security, tasks });
+export const settingsSchema = z.object({ application, server, security, tasks: taskSettings });
 
 /** The same schema without the values that could not be read. */
 export const partialSchema = z.object({
   application: application.partial(),
   server: server.partial(),
   security: security.partial(),
-  tasks: tasks.partial(),
+  tasks: taskSettings.partial(),
 });
 
 export type SettingsValues = z.output<typeof settingsSchema>;

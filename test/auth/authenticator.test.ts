@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Authenticator, createAuthenticator, RefusedCredential } from '../../src/auth/authenticator.ts';
+import { type Authenticator, CredentialError, createAuthenticator } from '../../src/auth/authenticator.ts';
 import { createJwt } from '../../src/auth/jwt/jwt.ts';
 import type { ApiKeyPrincipal, SessionPrincipal } from '../../src/auth/principal.ts';
 import { AppError } from '../../src/errors.ts';
@@ -58,7 +58,7 @@ const tokenOf = (subject: string, sessionId: string, by = jwt) =>
 const token = tokenOf('1', ada.sessionId);
 
 const refused = (reason: string) => (error: unknown) => {
-  assert.ok(error instanceof RefusedCredential, String(error));
+  assert.ok(error instanceof CredentialError, String(error));
   assert.equal(error.code, 'unauthenticated');
   assert.equal(error.reason, reason);
   return true;
@@ -157,7 +157,7 @@ describe('an API key', () => {
 });
 
 describe('a forgotten credential', () => {
-  const ways: [what: string, forget: (authenticator: Authenticator) => void, left: string[]][] = [
+  const invalidations: [what: string, forget: (authenticator: Authenticator) => void, left: string[]][] = [
     ['by the session', (authenticator) => authenticator.forgetSession(ada.sessionId), ['key']],
     ['by the API key', (authenticator) => authenticator.forgetApiKey(robot.keyId), ['token']],
     ['by the user', (authenticator) => authenticator.forgetUser(ada.userId), []],
@@ -165,7 +165,7 @@ describe('a forgotten credential', () => {
     ['by another API key', (authenticator) => authenticator.forgetApiKey(8), ['token', 'key']],
     ['by another user', (authenticator) => authenticator.forgetUser(2), ['token', 'key']],
   ];
-  for (const [what, forget, left] of ways) {
+  for (const [what, forget, left] of invalidations) {
     it(`only credentials forgotten ${what} are looked up again`, async () => {
       const { authenticator, sessions, keys, bearer, apiKey } = setUp();
       await Promise.all([bearer(token), apiKey('sak_robot')]);

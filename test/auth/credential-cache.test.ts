@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as settled } from 'node:timers/promises';
 import fc from 'fast-check';
-import { createCredentialCache, type Found } from '../../src/auth/credential-cache.ts';
+import { createCredentialCache, type LoadedCredential } from '../../src/auth/credential-cache.ts';
 import { createDeferred, type Deferred } from '../../src/concurrency/deferred.ts';
 
 const recheckMs = 15;
@@ -16,9 +16,9 @@ function setUp(options: { recheckMs?: number; maxEntries?: number } = {}) {
     recheckMs,
     maxEntries: 100,
     now: () => clock.now,
-    isRefusal: (error) => error instanceof Error && error.message === 'refused',
+    isInvalid: (error) => error instanceof Error && error.message === 'refused',
     ...options,
-    lookUp(credential, time): Promise<Found<string>> {
+    lookUp(credential, time): Promise<LoadedCredential<string>> {
       const row = rows.get(credential);
       const end = createDeferred();
       lookUps.push({ credential, end });
@@ -74,7 +74,7 @@ describe('getNow', () => {
       recheckMs,
       maxEntries: 100,
       now: () => 1000,
-      isRefusal: () => false,
+      isInvalid: () => false,
       async lookUp(credential) {
         if (isAway) throw new Error('the database is away');
         return { principal: credential, endsAt: Number.POSITIVE_INFINITY };

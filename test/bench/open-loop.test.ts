@@ -11,16 +11,16 @@ test('a stall is in the latencies of all requests that were due in it, though fe
   const stallMs = 500;
   const connections = 2;
   let arrived = 0;
-  let onTheirWay = 0;
+  let inFlight = 0;
   let most = 0;
   let stalled: Promise<void> | undefined;
   const url = await serve(t, async (_request, response) => {
     arrived += 1;
-    onTheirWay += 1;
-    most = Math.max(most, onTheirWay);
+    inFlight += 1;
+    most = Math.max(most, inFlight);
     if (arrived === 50) stalled = new Promise((resolve) => setTimeout(resolve, stallMs));
     await stalled;
-    onTheirWay -= 1;
+    inFlight -= 1;
     response.end();
   });
 

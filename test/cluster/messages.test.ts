@@ -6,11 +6,11 @@ const policy = { name: 'minute', quota: 70, windowMs: 60_000 };
 const limit = { kind: 'limit', name: 'address', policies: [policy] };
 const take = { kind: 'take', id: 1, limit: 'address', key: '192.0.2.1' };
 
-const settle = { kind: 'settle', lease: 3, spent: 12, lastAt: 86_400_000.25 };
+const returned = { kind: 'return', lease: 3, spent: 12, lastAt: 86_400_000.25 };
 
 describe('a message to the supervisor', () => {
   it('a valid message is parsed unchanged', () => {
-    for (const message of [{ kind: 'hello' }, { kind: 'ready', url: 'http://x' }, limit, take, settle]) {
+    for (const message of [{ kind: 'hello' }, { kind: 'ready', url: 'http://x' }, limit, take, returned]) {
       assert.deepEqual(parseToSupervisor(message), message);
     }
   });
@@ -26,8 +26,8 @@ describe('a message to the supervisor', () => {
     ['that defines a window of 0 ms', { ...limit, policies: [{ ...policy, windowMs: 0 }] }],
     ['that requests a permit with a long key', { ...take, key: 'x'.repeat(201) }],
     ['that requests a permit of no limit', { kind: 'take', id: 1, key: 'a' }],
-    ['that returns more permits than were leased', { ...settle, spent: -1 }],
-    ['that settles a lease without a time', { ...settle, lastAt: null }],
+    ['that returns more permits than were leased', { ...returned, spent: -1 }],
+    ['that returns a lease without a time', { ...returned, lastAt: null }],
   ];
   for (const [what, message] of invalid) {
     it(`a message ${what} is ignored`, () => assert.equal(parseToSupervisor(message), undefined));

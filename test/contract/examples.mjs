@@ -18,7 +18,7 @@ addFormats.default(ajv);
 ajv.addSchema(document, 'document');
 
 /** Operations whose examples cannot succeed, since they need a value that only the server creates, and their status. */
-const refusals = new Map([
+const rejections = new Map([
   ['refresh', 401],
   ['changePassword', 422],
   ['confirmPasswordReset', 422],
@@ -109,9 +109,9 @@ function fill(path, parameters, where) {
 async function check(response, operation, where) {
   const isStream = response.headers.get('content-type') === 'text/event-stream';
   const text = isStream ? await firstEvent(response) : await response.text();
-  const refusal = refusals.get(operation.operationId);
+  const rejection = rejections.get(operation.operationId);
   assert(
-    refusal === undefined ? response.ok : response.status === refusal,
+    rejection === undefined ? response.ok : response.status === rejection,
     `${where} was answered with ${response.status}: ${text}`,
   );
   const declared = operation.responses[response.status];

@@ -322,7 +322,7 @@ describe('a database that goes away', () => {
 });
 
 describe('a database that rejects the connection', () => {
-  const ways: Readonly<Record<string, (database: Database) => Promise<unknown>>> = {
+  const operations: Readonly<Record<string, (database: Database) => Promise<unknown>>> = {
     query: async ({ sql }) => sql`select 1`,
     transaction: ({ transaction }) => transaction(async (tx) => tx`select 1`),
     ping: ({ ping }) => ping(5_000),
@@ -341,12 +341,12 @@ describe('a database that rejects the connection', () => {
       if (what === 'is full') {
         await admin`create role ${admin(full)} login password 'full' connection limit 0`;
       }
-      for (const [way, use] of Object.entries(ways)) {
+      for (const [name, use] of Object.entries(operations)) {
         const error: unknown = await use(database).catch((thrown) => thrown);
-        assert.ok(error instanceof AppError, way);
-        assert.deepEqual([error.code, sqlState(error)], ['database_unavailable', state], way);
-        assert.match(reasonOf(error), reason, way);
-        assert.match(describeUnavailable(error), reason, way);
+        assert.ok(error instanceof AppError, name);
+        assert.deepEqual([error.code, sqlState(error)], ['database_unavailable', state], name);
+        assert.match(reasonOf(error), reason, name);
+        assert.match(describeUnavailable(error), reason, name);
       }
       if (what === 'is full') await admin`drop role ${admin(full)}`;
       assert.equal(database.stats().inUse, 0);

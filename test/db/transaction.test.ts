@@ -75,7 +75,7 @@ describe('a transaction', () => {
   it('a transaction rolls back when its request ends during a query or between two', async (t) => {
     const { transaction, cents, admin } = await mustPrepare(t);
     const gone = new Error('The client is gone.');
-    const ways: readonly ((sql: Sql, controller: AbortController) => Promise<unknown>)[] = [
+    const statements: readonly ((sql: Sql, controller: AbortController) => Promise<unknown>)[] = [
       async (sql, controller) => {
         const asleep = Promise.resolve(sql`select pg_sleep(60)`);
         asleep.catch(() => {});
@@ -94,12 +94,12 @@ describe('a transaction', () => {
       },
       async (_sql, controller) => controller.abort(gone),
     ];
-    for (const way of ways) {
+    for (const run of statements) {
       const controller = new AbortController();
       const done = runInRequest({ id: 'req-1', signal: controller.signal }, () =>
         transaction(async (sql) => {
           await sql`update account set cents = 0`;
-          await way(sql, controller);
+          await run(sql, controller);
         }),
       );
       await assert.rejects(done, gone);

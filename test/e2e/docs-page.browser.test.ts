@@ -55,8 +55,8 @@ test('after Authorize with a password, a call that was rejected before is answer
   const { page, user, complaints, foreign } = await mustOpenDocs(t);
 
   assert.equal((await tryOut(page, 'getCurrentUser')).status, '401');
-  const refusals = complaints.splice(0);
-  assert.equal(refusals.length, 1, 'the browser notes the 401 itself, and nothing else');
+  const rejections = complaints.splice(0);
+  assert.equal(rejections.length, 1, 'the browser notes the 401 itself, and nothing else');
 
   const form = await openAuthorize(page);
   await form.locator('#oauth_username').fill('ada_lovelace');

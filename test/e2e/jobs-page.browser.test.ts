@@ -153,8 +153,8 @@ test('with the token an operator pauses and resumes, retries and cancels', async
   await page.locator('#summary').getByText('cancelled').waitFor();
 
   for (let each = 0; each < 3; each += 1) await mustStoreJob(sql, { state: 'failed', queue: 'mail' });
-  const refusal = { attempt: 1, at: '2026-01-31T12:00:00.000Z', code: 'refused', message: 'No.' } as const;
-  const refused = await mustStoreJob(sql, { state: 'failed', queue: 'mail', errors: [refusal] });
+  const rejection = { attempt: 1, at: '2026-01-31T12:00:00.000Z', code: 'refused', message: 'No.' } as const;
+  const refused = await mustStoreJob(sql, { state: 'failed', queue: 'mail', errors: [rejection] });
   await open('/jobs?state=failed');
   await page.getByRole('button', { name: 'Pause the queue mail' }).click();
   await page.getByRole('button', { name: 'Resume the queue mail' }).waitFor();

@@ -70,7 +70,7 @@ test('`npm run worker` uses the embedded database of a running server, also afte
   await eventually('the process is ready again', isReady);
 });
 
-const refusals = [
+const rejections = [
   {
     what: 'no database',
     env: { APP_DATABASE_URL: 'none' },
@@ -83,7 +83,7 @@ const refusals = [
   },
 ];
 
-for (const { what, env, says } of refusals) {
+for (const { what, env, says } of rejections) {
   test(`with ${what} \`npm run worker\` exits with a sentence and code 1`, async (t) => {
     const worker = startWorkerProgram(t, env);
     assert.equal((await worker.ended).code, 1);

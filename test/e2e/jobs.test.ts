@@ -19,11 +19,11 @@ import { mustConnect } from '../helpers/test-database.ts';
 
 for (const workers of ['1', '2']) {
   describe(`with ${workers} workers`, () => {
-    const world = (t: TestContext) =>
+    const openFixture = (t: TestContext) =>
       mustMakeJobFixture(t).then((made) => ({ ...made, env: { ...made.env, APP_WORKERS: workers } }));
 
     test('a job runs in the jobs process, whose report and metrics are part of the fleet', async (t) => {
-      const { env, acceptMails, enqueue, isCompleted, mails } = await world(t);
+      const { env, acceptMails, enqueue, isCompleted, mails } = await openFixture(t);
       acceptMails();
       const program = startProgram(t, env);
       const pid = await mustStartJobs(program);
@@ -46,7 +46,7 @@ for (const workers of ['1', '2']) {
     });
 
     test('at SIGTERM a running job may finish, and no other starts', async (t) => {
-      const { env, acceptMails, enqueue, isRunning, isCompleted, database } = await world(t);
+      const { env, acceptMails, enqueue, isRunning, isCompleted, database } = await openFixture(t);
       const program = startProgram(t, env);
       const pid = await mustStartJobs(program);
       const first = await enqueue();
@@ -65,7 +65,7 @@ for (const workers of ['1', '2']) {
     });
 
     test('at SIGTERM running jobs finish before the embedded database stops', async (t) => {
-      const { env, acceptMails } = await world(t);
+      const { env, acceptMails } = await openFixture(t);
       const folder = await mustMakeFolder(t);
       const program = startProgram(t, { ...env, APP_DATABASE_URL: 'embedded', APP_DATA_DIR: folder });
       await mustStartJobs(program);

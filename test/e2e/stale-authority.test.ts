@@ -107,7 +107,7 @@ async function mustOwn(sql: Sql, userId: number): Promise<Belongings> {
   return { userId, noteId: note.id, taskId: job.id, keyId, sessionId };
 }
 
-const { app, send, mustBeKnown, snapshot, mustRefuseLateBody } = testStaleAuthority({
+const { app, send, mustBeKnown, snapshot, mustRejectLateBody } = testStaleAuthority({
   ...{ operations, mustOwn, prepare: createNotesTable, routesOf: notesRoutes },
 });
 
@@ -156,7 +156,7 @@ describe('every operation of the program that changes something', () => {
 it('a change of an e-mail address is refused when the role of the admin is taken away while the body arrives', async () => {
   const { sql } = app().database;
   const path = `/users/${await mustInsertUser(sql)}`;
-  await mustRefuseLateBody('PATCH', { path, headers: json }, ['{"email":', '"thief@example.org"}']);
+  await mustRejectLateBody('PATCH', { path, headers: json }, ['{"email":', '"thief@example.org"}']);
 });
 
 describe('the answer to an idempotent request on the data of another user', () => {

@@ -66,7 +66,7 @@ export interface StaleAuthority {
   /** Returns every row of the database, without what a use of a credential records. */
   snapshot(): Promise<unknown>;
   /** Sends half of a body, takes the role from the admin who sends it, and sends the rest. */
-  mustRefuseLateBody(
+  mustRejectLateBody(
     method: Method,
     sent: Omit<StaleRequest, 'body'>,
     halves: readonly [string, string],
@@ -118,7 +118,7 @@ export function testStaleAuthority<Own>(options: StaleAuthorityOptions<Own>): St
     );
   }
 
-  async function mustBeRefused(
+  async function mustBeRejected(
     { operationId, method, request }: ChangingOperation<Own>,
     own: Own,
     headers: Readonly<Record<string, string>>,
@@ -148,7 +148,7 @@ export function testStaleAuthority<Own>(options: StaleAuthorityOptions<Own>): St
         const { headers, sessionId } = await mustOpenSession(sql, userId);
         await mustBeKnown(headers);
         await sql`update sessions set ended_at = now(), end_reason = 'operator' where id = ${sessionId}`;
-        await mustBeRefused(operation, own, headers, [401]);
+        await mustBeRejected(operation, own, headers, [401]);
       });
 
       it(`${operationId} is refused to a user whom another process has deleted`, async () => {
@@ -170,7 +170,7 @@ export function testStaleAuthority<Own>(options: StaleAuthorityOptions<Own>): St
         await mustBeKnown(headers);
         await sql`delete from api_keys where id = ${keyId}`;
         // An operation for sessions only refuses every API key, before it asks the database.
-        await mustBeRefused(operation, own, headers, [operation.sessionOnly === true ? 403 : 401]);
+        await mustBeRejected(operation, own, headers, [operation.sessionOnly === true ? 403 : 401]);
       });
 
       if (operation.forAdmins !== true) return;
@@ -188,7 +188,7 @@ export function testStaleAuthority<Own>(options: StaleAuthorityOptions<Own>): St
         const { headers } = await mustOpenSession(sql, adminId);
         await mustBeKnown(headers);
         await sql`update users set role = 'user' where id = ${adminId}`;
-        await mustBeRefused(operation, own, headers, [403, 404]);
+        await mustBeRejected(operation, own, headers, [403, 404]);
       });
     });
   }
@@ -196,7 +196,7 @@ export function testStaleAuthority<Own>(options: StaleAuthorityOptions<Own>): St
   return {
     ...{ app: () => app, send, mustBeKnown, snapshot },
 
-    async mustRefuseLateBody(method, { path, headers: type = {} }, [first, second]) {
+    async mustRejectLateBody(method, { path, headers: type = {} }, [first, second]) {
       const adminId = await mustInsertUser(sql, 'admin');
       const { headers } = await mustOpenSession(sql, adminId);
       const sending = request(`${app.api}${path}`, {

@@ -4,7 +4,13 @@ import { parentPort, workerData } from 'node:worker_threads';
 import * as z from 'zod';
 import { connectDatabase } from '../../src/db/database.ts';
 import { AppError } from '../../src/errors.ts';
-import { defineTask, implementTask, type TaskContext, TaskRefusal, TaskSnooze } from '../../src/jobs/task.ts';
+import {
+  defineTask,
+  implementTask,
+  type TaskContext,
+  TaskRejection,
+  TaskSnooze,
+} from '../../src/jobs/task.ts';
 import { runTasks } from '../../src/jobs/thread/run-tasks.ts';
 import { createThreadLog } from '../../src/jobs/thread/thread-log.ts';
 import { oddValues } from './odd-values.ts';
@@ -85,7 +91,7 @@ const tasks = [
     throw 'a text';
   }),
   task('refuses', () => {
-    throw new TaskRefusal('Two lines are wrong.', { rows: [{ line: 2 }, { line: 7 }] });
+    throw new TaskRejection('Two lines are wrong.', { rows: [{ line: 2 }, { line: 7 }] });
   }),
   task('snoozes', () => {
     throw new TaskSnooze(1234);
@@ -128,7 +134,7 @@ const tasks = [
     return circle;
   }),
   task('refuses_deeply', () => {
-    throw new TaskRefusal('It is deep.', nested(4000));
+    throw new TaskRejection('It is deep.', nested(4000));
   }),
   task('returns_a_depth', ({ at }) => nested(Number(at))),
   task('sends_a_depth', () => {
@@ -141,7 +147,7 @@ const tasks = [
   task('rejects_odd', ({ at }) => Promise.reject(oddValue(at))),
   task('returns_odd', ({ at }) => oddValue(at)),
   task('refuses_odd', ({ at }) => {
-    throw new TaskRefusal('It refuses.', oddValue(at));
+    throw new TaskRejection('It refuses.', oddValue(at));
   }),
   task('snoozes_odd', ({ at }) => {
     throw Object.defineProperty(new TaskSnooze(1), 'delayMs', { value: oddValue(at) });

@@ -266,8 +266,8 @@ describe('a response', () => {
   }
 
   it('an AppError of a handler becomes the problem of its code', async (t) => {
-    const refuse = () => Promise.reject(new AppError('conflict', 'The name is taken.'));
-    const server = await start(t, testRoute('GET', '/', refuse));
+    const conflict = () => Promise.reject(new AppError('conflict', 'The name is taken.'));
+    const server = await start(t, testRoute('GET', '/', conflict));
     const { status, json: problem } = await server.request();
     assert.deepEqual([status, problem.detail], [409, 'The name is taken.']);
     assert.equal(server.log.text(), '');

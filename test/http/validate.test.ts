@@ -73,9 +73,9 @@ describe('the error for invalid values', () => {
   });
 
   it('the error for very many values is short, and states that there may be more', () => {
-    const refusal = validationFailed(new Array(200).fill(error));
-    assert.match(refusal.message, /^At least 50 values are invalid/);
-    assert.equal(refusal.errors?.length, maxFieldErrors);
+    const rejection = validationFailed(new Array(200).fill(error));
+    assert.match(rejection.message, /^At least 50 values are invalid/);
+    assert.equal(rejection.errors?.length, maxFieldErrors);
   });
 });
 

@@ -28,8 +28,8 @@ describe('the logs of a limit', () => {
   });
 });
 
-describe('the settlement of reserved permits', () => {
-  it('settled permits count towards the memory bound', () => {
+describe('the release of reserved permits', () => {
+  it('released permits count towards the memory bound', () => {
     const { logs, use } = makeLogs({
       maxPermits: 10,
       policies: [{ name: 'minute', quota: 20, windowMs: 60_000 }],
@@ -38,20 +38,20 @@ describe('the settlement of reserved permits', () => {
     const log = logs.find('a');
     assert.ok(log);
     log.reserve(9);
-    logs.settle('a', log, 9, 9, 0);
+    logs.release('a', log, 9, 9, 0);
     use('c');
     assert.equal(logs.find('a'), undefined);
     assert.ok(logs.find('b'));
   });
 
-  it('a settlement for a client that was dropped in the meantime does not affect its new log', () => {
+  it('a release for a client that was dropped in the meantime does not affect its new log', () => {
     const { logs, take, use } = makeLogs({ maxClients: 1 });
     use('a');
     const log = logs.find('a');
     assert.ok(log);
     log.reserve(1);
     use('b', 'a');
-    logs.settle('a', log, 1, 1, 0);
+    logs.release('a', log, 1, 1, 0);
     assert.deepEqual([take('a').allowed, take('a').allowed], [true, false]);
   });
 });

@@ -100,7 +100,7 @@ function simulate({ workers: count, quotas, delays }: Scenario) {
       channel: {
         define: (defined) => toPrimary.send(() => end.define(defined)),
         ask: (question) => toPrimary.send(() => end.ask(question)),
-        settle: (settlement) => toPrimary.send(() => end.settle(settlement)),
+        returnLease: (returned) => toPrimary.send(() => end.returnLease(returned)),
         listen: (given) => {
           receiver = given;
         },
@@ -181,7 +181,7 @@ function simulate({ workers: count, quotas, delays }: Scenario) {
     const asker = primary.connect({
       answer: ({ allowed, lease }) => {
         if (allowed) left += 1;
-        if (lease !== null) asker.settle({ lease: lease.id, spent: 0, lastAt: 0 });
+        if (lease !== null) asker.returnLease({ lease: lease.id, spent: 0, lastAt: 0 });
       },
       recall: () => assert.fail('The asker has no lease.'),
     });

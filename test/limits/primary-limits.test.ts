@@ -40,13 +40,13 @@ function makePrimary(startAt = 0) {
       assert.ok(lease);
       return lease;
     };
-    /** Asks, settles each lease unused, and returns how many requests were allowed. */
+    /** Asks, returns each lease unused, and returns how many requests were allowed. */
     const countAllowed = (questions: number) => {
       let allowed = 0;
       for (let asked = 0; asked < questions; asked += 1) {
         const answer = ask();
         if (answer?.allowed) allowed += 1;
-        if (answer?.lease) end.settle({ lease: answer.lease.id, spent: 0, lastAt: 0 });
+        if (answer?.lease) end.returnLease({ lease: answer.lease.id, spent: 0, lastAt: 0 });
       }
       return allowed;
     };
@@ -128,7 +128,7 @@ describe('a lease', () => {
     const first = one.mustGetLease();
     assert.equal(one.ask()?.lease, null);
     assert.ok(other.ask()?.lease);
-    one.settle({ lease: first.id, spent: 3, lastAt: 0 });
+    one.returnLease({ lease: first.id, spent: 3, lastAt: 0 });
     assert.ok(one.ask()?.lease);
   });
 
@@ -140,20 +140,20 @@ describe('a lease', () => {
     assert.equal(worker.ask()?.lease?.expiresAt, clock.now + leaseMs);
   });
 
-  it('only the used permits of a settled lease count', () => {
+  it('only the used permits of a returned lease count', () => {
     const { connect } = makePrimary();
     const [one, other] = [connect(100), connect(100)];
-    one.settle({ lease: one.mustGetLease().id, spent: 5, lastAt: 0 });
+    one.returnLease({ lease: one.mustGetLease().id, spent: 5, lastAt: 0 });
     assert.equal(other.ask()?.remaining, 100 - 2 - 5 - 1 - 11);
   });
 
-  it('a lease cannot be settled by another worker, nor twice', () => {
+  it('a lease cannot be returned by another worker, nor twice', () => {
     const { connect } = makePrimary();
     const [one, other] = [connect(20), connect(20)];
     const lease = one.mustGetLease();
-    other.settle({ lease: lease.id, spent: 0, lastAt: 0 });
-    one.settle({ lease: lease.id, spent: 2, lastAt: 0 });
-    one.settle({ lease: lease.id, spent: 0, lastAt: 0 });
+    other.returnLease({ lease: lease.id, spent: 0, lastAt: 0 });
+    one.returnLease({ lease: lease.id, spent: 2, lastAt: 0 });
+    one.returnLease({ lease: lease.id, spent: 0, lastAt: 0 });
     assert.equal(other.countAllowed(20), 20 - 2 - 2);
   });
 
@@ -164,7 +164,7 @@ describe('a lease', () => {
     assert.equal(lease.permits, 2);
     assert.equal(other.countAllowed(18), 16);
     assert.deepEqual([one.recalled, other.answers.length], [[lease.id], 16]);
-    one.settle({ lease: lease.id, spent: 1, lastAt: 0 });
+    one.returnLease({ lease: lease.id, spent: 1, lastAt: 0 });
     assert.deepEqual(
       other.answers.slice(16).map(({ id, allowed }) => [id, allowed]),
       [
@@ -174,7 +174,7 @@ describe('a lease', () => {
     );
   });
 
-  it('a lease that is not settled counts as used at its expiry, after a question has waited for the grace period', () => {
+  it('a lease that is not returned counts as used at its expiry, after a question has waited for the grace period', () => {
     const { clock, connect, sweepAt } = makePrimary();
     const [one, other] = [connect(20), connect(20)];
     const { expiresAt } = one.mustGetLease();
@@ -191,14 +191,14 @@ describe('a lease', () => {
     assert.equal(other.countAllowed(3), 2);
   });
 
-  it('a lease is not lost if the primary was blocked and its settlement has arrived', () => {
+  it('a lease is not lost if the primary was blocked and its returned has arrived', () => {
     const { clock, connect, primary } = makePrimary();
     const [one, other] = [connect(20), connect(20)];
     const lease = one.mustGetLease();
     assert.equal(other.countAllowed(18), 16);
     clock.now = 5000;
     primary.sweep();
-    one.settle({ lease: lease.id, spent: 0, lastAt: 0 });
+    one.returnLease({ lease: lease.id, spent: 0, lastAt: 0 });
     assert.equal(other.answers.filter(({ allowed }) => allowed).length, 18);
   });
 
@@ -213,7 +213,7 @@ describe('a lease', () => {
     assert.equal(other.countAllowed(2), 2);
   });
 
-  it('a lease that is not settled ends even if no question waits for it', () => {
+  it('a lease that is not returned expires even if no question waits for it', () => {
     const { connect, primary, sweepAt } = makePrimary();
     connect(1000).mustGetLease();
     sweepAt(60_000);
@@ -227,7 +227,7 @@ describe('a lease', () => {
     clock.now = 4_000_000;
     for (const key of ['b', 'c', 'd']) other.ask('login', key);
     assert.equal(other.countAllowed(20), 18);
-    one.settle({ lease: lease.id, spent: 2, lastAt: clock.now });
+    one.returnLease({ lease: lease.id, spent: 2, lastAt: clock.now });
     assert.equal(other.answers.at(-1)?.allowed, false);
   });
 });

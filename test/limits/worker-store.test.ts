@@ -47,14 +47,14 @@ function joinWorker(primary: PrimaryLimits, now: () => number): Joined {
       const known = parseToSupervisor(JSON.parse(text));
       if (known?.kind === 'limit') end.define(known);
       if (known?.kind === 'take') end.ask(known);
-      if (known?.kind === 'settle') end.settle(known);
+      if (known?.kind === 'return') end.returnLease(known);
     });
   };
   const store = createWorkerLimitStore({
     channel: {
       define: ({ name, policies }) => toPrimary({ kind: 'limit', name, policies: [...policies] }),
       ask: (question) => toPrimary({ kind: 'take', ...question }),
-      settle: (settlement) => toPrimary({ kind: 'settle', ...settlement }),
+      returnLease: (returned) => toPrimary({ kind: 'return', ...returned }),
       listen: (given) => {
         receiver = given;
       },
@@ -135,8 +135,8 @@ describe('the limiter of a worker', () => {
     await countAllowed([store], limit, 21, false);
     const before = sent.length;
     time = 59_999;
-    const refusal = await store.take(limit, 'client');
-    assert.deepEqual(refusal, { allowed: false, policy: limit.policies[0], remaining: 0, resetMs: 1 });
+    const rejection = await store.take(limit, 'client');
+    assert.deepEqual(rejection, { allowed: false, policy: limit.policies[0], remaining: 0, resetMs: 1 });
     assert.equal(sent.length, before);
     time = 60_000;
     assert.equal((await store.take(limit, 'client')).allowed, true);
@@ -167,12 +167,12 @@ describe('the limiter of a worker', () => {
     assert.ok(take() instanceof Promise);
   });
 
-  it('settle returns the unused permits of all leases', async () => {
+  it('returnLeases returns the unused permits of all leases', async () => {
     const [one, other] = joinWorkers(2, () => 1000);
     assert.ok(one && other);
     await countAllowed([one.store], limitOf(100), 3, false);
-    one.store.settle();
-    assert.ok(one.sent.includes('settle'));
+    one.store.returnLeases();
+    assert.ok(one.sent.includes('return'));
     assert.equal((await other.store.take(limitOf(100), 'client')).remaining, 96 - 12);
   });
 });
@@ -187,7 +187,7 @@ describe('a primary that does not answer', () => {
     const channel: LimitChannel = {
       define: ({ name }) => asked.push(`limit ${name}`),
       ask: (question) => asked.push(question),
-      settle: (settlement) => asked.push(settlement),
+      returnLease: (returned) => asked.push(returned),
       listen: (given) => {
         receiver = given;
       },
@@ -257,7 +257,7 @@ describe('a primary that does not answer', () => {
     assert.equal((await first).allowed, false);
   });
 
-  it('a late answer does not affect later questions, and its lease is settled unused', async () => {
+  it('a late answer does not affect later questions, and its lease is returned unused', async () => {
     const { store, asked, answer, sweepAt } = makeUnanswered();
     const first = store.take(limit, 'client');
     sweepAt(20);

@@ -69,12 +69,12 @@ describe('a page of a listed origin', () => {
   });
 
   it('a page of a listed origin may read error responses as well', async (t) => {
-    const refuse = () =>
+    const reject = () =>
       assert.fail(new AppError('rate_limited', 'Wait.', { headers: { 'retry-after': '1' } }));
     const server = await mustStartServer(t, {
       layers: [
         { name: 'cors', run: cors(listed) },
-        { name: 'rate-limit', run: refuse },
+        { name: 'rate-limit', run: reject },
       ],
       routes: [],
     });

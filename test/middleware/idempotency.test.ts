@@ -305,15 +305,15 @@ describe('a request without effect', () => {
   const failure = new AppError('conflict', 'There is no tea.');
 
   it('a request that the handler rejects can be repeated, even with another body', async (t) => {
-    let refuses = true;
+    let isFailing = true;
     const atWork = () => {
-      if (refuses) throw failure;
+      if (isFailing) throw failure;
     };
     const server = await start(t, placeOrder({ atWork }));
     const order = newOrder();
     assert.equal((await server.request({ ...order, body: '{"note":"coffee"}' })).json.code, 'conflict');
     assert.deepEqual(await keysKept(), []);
-    refuses = false;
+    isFailing = false;
     assert.equal((await server.request(order)).status, 201);
     await assertReplays(server, order);
   });
@@ -360,11 +360,11 @@ describe('a request without effect', () => {
   });
 
   it('an error response of the handler is not stored', async (t) => {
-    const refuse = testRoute('POST', '/orders', () => replyWith(409, 'no tea'), {
+    const reject = testRoute('POST', '/orders', () => replyWith(409, 'no tea'), {
       idempotent: true,
       responses: { 409: { description: 'No', schema: z.string() } },
     });
-    const server = await start(t, refuse);
+    const server = await start(t, reject);
     assert.equal((await server.request(newOrder({ body: '' }))).status, 409);
     assert.deepEqual(await keysKept(), []);
   });

@@ -69,10 +69,10 @@ describe('requests are counted', () => {
   });
 
   it('requests are counted with the status that the client gets, for rejections and errors, synchronous or not', async (t) => {
-    const refuse = () => assert.fail(new AppError('forbidden', 'No.'));
+    const reject = () => assert.fail(new AppError('forbidden', 'No.'));
     const server = await start(t, [
-      testRoute('GET', '/refused', refuse),
-      testRoute('GET', '/refused-later', async () => refuse()),
+      testRoute('GET', '/refused', reject),
+      testRoute('GET', '/refused-later', async () => reject()),
       testRoute('GET', '/broken', () => assert.fail(new TypeError('broken'))),
       testRoute('GET', '/broken-later', () => Promise.reject(new TypeError('broken'))),
     ]);

@@ -36,10 +36,10 @@ function makeLimiter(overrides: { store?: LimitStore } = {}) {
       await run(ctx);
     } catch (error) {
       assert.ok(error instanceof AppError && error.code === 'rate_limited');
-      return { headers: { ...ctx.headers, ...error.headers }, refusal: error };
+      return { headers: { ...ctx.headers, ...error.headers }, rejection: error };
     }
     assert.equal(ctx.status, 200);
-    return { headers: { ...ctx.headers }, refusal: undefined };
+    return { headers: { ...ctx.headers }, rejection: undefined };
   };
   return { clock, captured, ask };
 }
@@ -65,9 +65,9 @@ describe('a rejection', () => {
     const { clock, ask, captured } = makeLimiter();
     for (clock.now of [0, 1000, 2000]) await ask();
     clock.now = 2_001;
-    const { headers, refusal } = await ask();
-    assert.equal(refusal?.message, 'More than 3 requests in 60 seconds. Wait 58 seconds.');
-    assert.equal(refusal?.layer, 'rate-limit');
+    const { headers, rejection } = await ask();
+    assert.equal(rejection?.message, 'More than 3 requests in 60 seconds. Wait 58 seconds.');
+    assert.equal(rejection?.layer, 'rate-limit');
     assert.deepEqual([headers['retry-after'], headers.ratelimit], ['58', '"minute";r=0;t=58']);
     const [line] = captured.of('rate_limit.exceeded');
     assert.deepEqual(
@@ -82,28 +82,28 @@ describe('a rejection', () => {
     clock.now = 10_000;
     const wait = Number((await ask()).headers['retry-after']);
     clock.now += wait * 1000 - 1000;
-    assert.ok((await ask()).refusal);
+    assert.ok((await ask()).rejection);
     clock.now += 1000;
-    assert.equal((await ask()).refusal, undefined);
+    assert.equal((await ask()).rejection, undefined);
   });
 
   it('a request is allowed again after Retry-After when several quotas are exceeded', async () => {
     const { clock, ask } = makeLimiter();
-    for (clock.now of [0, 1000, 120_000, 121_000, 122_000]) assert.equal((await ask()).refusal, undefined);
+    for (clock.now of [0, 1000, 120_000, 121_000, 122_000]) assert.equal((await ask()).rejection, undefined);
     clock.now = 123_000;
-    const { refusal, headers } = await ask();
-    assert.match(refusal?.message ?? '', /^More than 5 requests in 3600 seconds/);
+    const { rejection, headers } = await ask();
+    assert.match(rejection?.message ?? '', /^More than 5 requests in 3600 seconds/);
     clock.now += (Number(headers['retry-after']) - 1) * 1000;
-    assert.ok((await ask()).refusal);
+    assert.ok((await ask()).rejection);
     clock.now += 1000;
-    assert.equal((await ask()).refusal, undefined);
+    assert.equal((await ask()).rejection, undefined);
   });
 
   it('a rejection does not count: a client that keeps trying is allowed as early as one that waits', async () => {
     const { clock, ask } = makeLimiter();
     for (let times = 0; times < 3; times += 1) await ask();
-    for (clock.now = 100; clock.now < 60_000; clock.now += 100) assert.ok((await ask()).refusal);
-    assert.equal((await ask()).refusal, undefined);
+    for (clock.now = 100; clock.now < 60_000; clock.now += 100) assert.ok((await ask()).rejection);
+    assert.equal((await ask()).rejection, undefined);
   });
 
   it('a rejection asks to wait for at least one second', async () => {
@@ -118,21 +118,21 @@ describe('a client', () => {
   it('a client is counted by its IPv4 address', async () => {
     const { ask } = makeLimiter();
     for (let times = 0; times < 3; times += 1) await ask({ peer: '192.0.2.1' });
-    assert.ok((await ask({ peer: '192.0.2.1' })).refusal);
-    assert.equal((await ask({ peer: '192.0.2.2' })).refusal, undefined);
+    assert.ok((await ask({ peer: '192.0.2.1' })).rejection);
+    assert.equal((await ask({ peer: '192.0.2.2' })).rejection, undefined);
   });
 
   it('an IPv6 client is counted by its /64, in which one subscriber can use any address', async () => {
     const { ask } = makeLimiter();
     for (const peer of ['2001:db8:1:2::1', '2001:db8:1:2:ffff::', '2001:0DB8:1:2::3']) await ask({ peer });
-    assert.ok((await ask({ peer: '2001:db8:1:2::4' })).refusal);
-    assert.equal((await ask({ peer: '2001:db8:1:3::1' })).refusal, undefined);
+    assert.ok((await ask({ peer: '2001:db8:1:2::4' })).rejection);
+    assert.equal((await ask({ peer: '2001:db8:1:3::1' })).rejection, undefined);
   });
 
   it('requests for unknown paths count as well', async () => {
     const { ask } = makeLimiter();
     for (let times = 0; times < 3; times += 1) await ask({ target: '/nothing' });
-    assert.ok((await ask({ route: testRoute('GET', '/', () => 1) })).refusal);
+    assert.ok((await ask({ route: testRoute('GET', '/', () => 1) })).rejection);
   });
 });
 
@@ -140,7 +140,7 @@ it('a probe is neither counted nor rejected', async () => {
   const { ask } = makeLimiter();
   const route = testRoute('GET', '/live', () => 1, { limit: 'exempt' });
   for (let times = 0; times < 10; times += 1) {
-    assert.deepEqual(await ask({ route }), { headers: {}, refusal: undefined });
+    assert.deepEqual(await ask({ route }), { headers: {}, rejection: undefined });
   }
   assert.equal((await ask()).headers.ratelimit, '"minute";r=2;t=60');
 });
@@ -148,6 +148,6 @@ it('a probe is neither counted nor rejected', async () => {
 it('an asynchronous store is awaited', async () => {
   const memory = createMemoryLimitStore({ maxClients: 10, now: () => 0 });
   const { ask } = makeLimiter({ store: { take: async (asked, key) => memory.take(asked, key) } });
-  for (let times = 0; times < 3; times += 1) assert.equal((await ask()).refusal, undefined);
-  assert.ok((await ask()).refusal);
+  for (let times = 0; times < 3; times += 1) assert.equal((await ask()).rejection, undefined);
+  assert.ok((await ask()).rejection);
 });

@@ -120,11 +120,11 @@ describe('a request', () => {
   });
 
   it('a rejected request has one complete line with status, code and layer', async (t) => {
-    const refuse: Layer = {
+    const reject: Layer = {
       name: 'gate',
       run: () => assert.fail(new AppError('forbidden', 'No.', { layer: 'gate' })),
     };
-    const server = await start(t, [user], { layers: [refuse] });
+    const server = await start(t, [user], { layers: [reject] });
     const { headers } = await server.request({ path: '/users/7' });
     const [line, ...more] = linesOf(server.log, 'http.request.complete');
     assert.deepEqual(more, []);

@@ -84,12 +84,12 @@ test('every route refers to the shared responses for errors of the message as a 
 });
 
 test('an error response is a problem, lists its codes, and has an example as the server would send it', () => {
-  const refusal = describe({ body: some })['415'];
+  const rejection = describe({ body: some })['415'];
   assert.equal(
-    refusal?.description,
+    rejection?.description,
     'Unsupported media type (`unsupported_media_type`); Unsupported content encoding (`unsupported_encoding`).',
   );
-  const { schema, example } = refusal?.content?.['application/problem+json'] ?? {};
+  const { schema, example } = rejection?.content?.['application/problem+json'] ?? {};
   assert.deepEqual(schema, { $ref: '#/components/schemas/Problem' });
   assert.deepEqual(example, {
     type: 'urn:strata:problem:unsupported-media-type',

@@ -73,7 +73,7 @@ async function start(): Promise<RunningProgram> {
   });
 }
 
-async function proveReloads(program: RunningProgram, url: string, way: string): Promise<void> {
+async function proveReloads(program: RunningProgram, url: string, label: string): Promise<void> {
   const loads = await underLoad(url, minRequests, async () => {
     for (let index = 0; index < reloads; index += 1) {
       version += 1;
@@ -86,9 +86,9 @@ async function proveReloads(program: RunningProgram, url: string, way: string): 
       if (index === 0) note(`a reload took ${Math.round(performance.now() - startedAt)} ms`);
     }
   });
-  rows(`${reloads} reloads, ${way}`, loads);
+  rows(`${reloads} reloads, ${label}`, loads);
   verdict('each reload was completed', program.count('reload.failed') === 0);
-  verdict(`the last version answers, ${way}`, loads.busy.generations.has(version));
+  verdict(`the last version answers, ${label}`, loads.busy.generations.has(version));
 }
 
 async function proveReloadsThroughNginx(program: RunningProgram): Promise<void> {

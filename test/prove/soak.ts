@@ -6,7 +6,7 @@
  *     npm run prove -- soak --rate 300      300 requests per second instead of half of the maximum
  *
  * The built program runs with two workers, its process for jobs and a database. The proof first measures how many
- * requests per second the program can answer, then sends half of that: pages and single rows from the database, refusals,
+ * requests per second the program can answer, then sends half of that: pages and single rows from the database, rejections,
  * and one request in ten on a new connection. The rows and a task that counts them belong to a feature of the proof
  * (soak-feature.mjs). Beside the requests, 20 jobs per second are enqueued. Every ten seconds each process collects its garbage
  * and records its memory (measure-on-signal.mjs), so only memory that is still referenced counts.

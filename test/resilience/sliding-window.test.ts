@@ -171,19 +171,19 @@ describe('reserved permits', () => {
     assert.equal(log.take(hundred, 100_000).allowed, false);
   });
 
-  it('settled permits count from the time of the last use, and the rest is free', () => {
+  it('released permits that were used count from the time of the last use, and the rest is free', () => {
     const log = makeLog();
-    log.settle(hundred, 60, 50, 200);
+    log.release(hundred, 60, 50, 200);
     assert.equal(log.reserved, 0);
     assert.equal(log.take(hundred, 1000).remaining, 49);
     assert.equal(log.take(hundred, 1199).remaining, 48);
     assert.equal(log.take(hundred, 1200).remaining, 97);
   });
 
-  it('settled permits count from the newest permit if that is later', () => {
+  it('released permits that were used count from the newest permit if that is later', () => {
     const log = makeLog();
     log.take(hundred, 300);
-    log.settle(hundred, 60, 50, 200);
+    log.release(hundred, 60, 50, 200);
     assert.equal(log.take(hundred, 1299).remaining, 48);
     assert.equal(log.take(hundred, 1300).remaining, 98);
   });
@@ -199,7 +199,7 @@ describe('reserved permits', () => {
           assert.deepEqual(decision, asked.take(these, now));
           const spent = decision.allowed ? Math.min(decision.remaining, step + 3) : 0;
           leased.reserve(spent);
-          leased.settle(these, spent, spent, now);
+          leased.release(these, spent, spent, now);
           for (let count = 0; count < spent; count += 1) asked.take(these, now);
         }
       }),

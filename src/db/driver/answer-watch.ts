@@ -14,7 +14,7 @@
  * connection. The backend is terminated as well, so its locks are free at once and not when the server notices the dead
  * peer. A pool also closes its idle connections that have been silent for as long (`database.ts`).
  *
- * Silence is counted in checks and not by the clock: when the process was blocked or stopped, the bytes that arrived
+ * SilentExchange is counted in checks and not by the clock: when the process was blocked or stopped, the bytes that arrived
  * meanwhile are read between two checks. Statements read by cursor are not watched, because their reader may be slow.
  */
 
@@ -82,7 +82,7 @@ class Exchange {
   }
 }
 
-interface Silence {
+interface SilentExchange {
   readonly exchange: Exchange;
   readonly bytesRead: number;
   checks: number;
@@ -98,7 +98,7 @@ const opening = new AsyncLocalStorage<Exchange>();
 export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOptions): AnswerWatch {
   const exchanges = createExchanges();
   const sockets = new WeakMap<object, DriverSocket>();
-  let silences = new Map<DriverSocket, Silence>();
+  let silentSockets = new Map<DriverSocket, SilentExchange>();
   let isAsking = false;
   let timer: NodeJS.Timeout | undefined;
 
@@ -138,11 +138,11 @@ export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOpti
     if (exchanges.all.length === 0) {
       clearInterval(timer);
       timer = undefined;
-      silences.clear();
+      silentSockets.clear();
       return;
     }
-    const before = silences;
-    silences = new Map();
+    const before = silentSockets;
+    silentSockets = new Map();
     for (const exchange of [...exchanges.all]) {
       learn(exchange);
       const { backend, query } = exchange;
@@ -150,26 +150,26 @@ export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOpti
       // The driver rejects its statement, or has lost it.
       if (socket?.destroyed === true) exchanges.remove(exchange);
       if (socket === undefined || socket.destroyed || query?.cursorFn !== undefined) continue;
-      silences.set(socket, continued(before.get(socket), exchange, socket.bytesRead));
+      silentSockets.set(socket, continued(before.get(socket), exchange, socket.bytesRead));
     }
-    const suspects = [...silences].filter(([, silence]) => silence.checks >= silence.askAt);
+    const suspects = [...silentSockets].filter(([, silent]) => silent.checks >= silent.askAt);
     if (suspects.length > 0 && !isAsking) void examine(suspects);
   }
 
-  async function examine(suspects: readonly (readonly [DriverSocket, Silence])[]): Promise<void> {
+  async function examine(suspects: readonly (readonly [DriverSocket, SilentExchange])[]): Promise<void> {
     isAsking = true;
     const pids = suspects.map(([, { exchange }]) => pidOf(exchange));
     const activityOf = await activity.ask(pids).catch(() => undefined);
     isAsking = false;
     const dead: number[] = [];
-    for (const [socket, silence] of suspects) {
+    for (const [socket, silent] of suspects) {
       // A response arrived meanwhile.
-      if (!silences.has(socket) || silences.get(socket) !== silence) continue;
-      if (socket.bytesRead !== silence.bytesRead || silence.exchange.index < 0) continue;
-      const reason = judge(silence, activityOf);
+      if (!silentSockets.has(socket) || silentSockets.get(socket) !== silent) continue;
+      if (socket.bytesRead !== silent.bytesRead || silent.exchange.index < 0) continue;
+      const reason = judge(silent, activityOf);
       if (reason === undefined) continue;
-      const silentMs = silence.checks * checkMs;
-      const pid = pidOf(silence.exchange);
+      const silentMs = silent.checks * checkMs;
+      const pid = pidOf(silent.exchange);
       const error = Object.assign(
         new Error(
           `The connection to the database is dead: no response arrived for ${silentMs} ms, and ${reason}.`,
@@ -185,18 +185,18 @@ export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOpti
 
   /** Returns why the connection is dead, or undefined if it is not dead, or not yet known to be. */
   function judge(
-    silence: Silence,
+    silent: SilentExchange,
     activityOf: Awaited<ReturnType<BackendActivity['ask']>> | undefined,
   ): string | undefined {
-    const silentMs = silence.checks * checkMs;
+    const silentMs = silent.checks * checkMs;
     if (activityOf === undefined) {
       return silentMs >= unreachableMs ? 'the database cannot be reached' : undefined;
     }
-    const found = activityOf(pidOf(silence.exchange));
-    silence.done = found === 'done' ? silence.done + 1 : 0;
-    if (silence.done >= doneInRow) return 'PostgreSQL is waiting for this client';
-    if (found !== 'done') silence.askAt = silence.checks + restChecks;
-    const isOverLimit = silence.exchange.isLimited && limitMs !== undefined && silentMs > limitMs;
+    const found = activityOf(pidOf(silent.exchange));
+    silent.done = found === 'done' ? silent.done + 1 : 0;
+    if (silent.done >= doneInRow) return 'PostgreSQL is waiting for this client';
+    if (found !== 'done') silent.askAt = silent.checks + restChecks;
+    const isOverLimit = silent.exchange.isLimited && limitMs !== undefined && silentMs > limitMs;
     return found === 'unknown' && isOverLimit ? `the limit is ${limitMs} ms` : undefined;
   }
 
@@ -233,7 +233,11 @@ function createExchanges() {
   };
 }
 
-function continued(before: Silence | undefined, exchange: Exchange, bytesRead: number): Silence {
+function continued(
+  before: SilentExchange | undefined,
+  exchange: Exchange,
+  bytesRead: number,
+): SilentExchange {
   if (before?.exchange !== exchange || before.bytesRead !== bytesRead) {
     return { exchange, bytesRead, checks: 0, askAt: suspectChecks, done: 0 };
   }

@@ -99,7 +99,7 @@ async function readOwner(
   timeout: AbortSignal,
   log: Logger,
 ): Promise<Answer> {
-  const session = openSession(urlOf(cluster.password, port, 'postgres'));
+  const session = openOwnerSession(urlOf(cluster.password, port, 'postgres'));
   try {
     const [row] = await session`
       select pg_try_advisory_lock(${ownerLock}) as locked, current_setting('cluster_name') as name`;
@@ -151,7 +151,7 @@ export interface Ownership {
  */
 export async function acquireOwnership(url: string, isRunning: () => boolean): Promise<Ownership> {
   let released = false;
-  const session = openSession(url, () => void keepLock());
+  const session = openOwnerSession(url, () => void keepLock());
   // It waits: another starting process may hold the lock for a moment, to find out who the owner is.
   const lock = async () => void (await session`select pg_advisory_lock(${ownerLock})`);
   const keepLock = async () => {
@@ -174,6 +174,6 @@ export async function acquireOwnership(url: string, isRunning: () => boolean): P
   };
 }
 
-function openSession(url: string, onClose: () => void = () => {}): DirectConnection {
+function openOwnerSession(url: string, onClose: () => void = () => {}): DirectConnection {
   return connectDirectly({ url, applicationName: 'strata owner', connectTimeoutSeconds: 10, onClose });
 }

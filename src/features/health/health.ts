@@ -55,21 +55,21 @@ export interface HealthOptions {
 }
 
 export function createHealth({ environment, version, checks, log, timeoutMs = 3000 }: HealthOptions): Health {
-  let underWay: Promise<Readiness> | undefined;
+  let pending: Promise<Readiness> | undefined;
   let hasBeenReady = false;
 
   // Outside of any request, because the run is shared and must not be cancelled when the probe that started it disconnects.
   const runAll = AsyncResource.bind(async (): Promise<Readiness> => {
     const results = await Promise.all(checks.map((check) => runCheck(check, timeoutMs, log)));
     const fails = results.some(([, { status, required }]) => required && status === 'fail');
-    underWay = undefined;
+    pending = undefined;
     hasBeenReady ||= !fails;
     return { status: fails ? 'fail' : 'pass', checks: Object.fromEntries(results) };
   });
 
   function ready(): Promise<Readiness> {
-    underWay ??= runAll();
-    return underWay;
+    pending ??= runAll();
+    return pending;
   }
 
   return {

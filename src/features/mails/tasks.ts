@@ -1,4 +1,4 @@
-import { implementTask, type Task, TaskRefusal } from '../../jobs/task.ts';
+import { implementTask, type Task, TaskRejection } from '../../jobs/task.ts';
 import { MailError, type Mailer } from '../../mail/mailer.ts';
 import { sendEmail } from './mails.ts';
 
@@ -15,7 +15,7 @@ export function sendEmailTask(mailer: Pick<Mailer, 'send'> | null): Task {
     try {
       await mailer.send({ to, subject, text: body });
     } catch (error) {
-      if (error instanceof MailError && !error.temporary) throw new TaskRefusal(error.message);
+      if (error instanceof MailError && !error.temporary) throw new TaskRejection(error.message);
       throw error;
     }
     return { status: 'sent', to };

@@ -3,7 +3,7 @@ import * as z from 'zod';
 const link = (description: string, example: string) =>
   z.string().nullable().meta({ description, example, maxLength: 2000 });
 
-export const meta = z
+export const serviceMeta = z
   .object({
     name: z.string().meta({ description: 'The name of the service.', example: 'Strata', maxLength: 100 }),
     description: z.string().meta({ description: 'The purpose of the service.', maxLength: 1000 }),

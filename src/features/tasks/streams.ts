@@ -55,9 +55,10 @@ export function createTaskStreams(options: TaskStreamsOptions): TaskStreams {
   function take(userId: number): () => void {
     const own = openOf.get(userId) ?? 0;
     if (own >= maxPerUser) {
-      throw refusal('rate_limited', `You already watch ${own} tasks: close one of the streams first.`);
+      throw rejection('rate_limited', `You already watch ${own} tasks: close one of the streams first.`);
     }
-    if (open >= maxOpen) throw refusal('overloaded', 'Too many tasks are being watched: try again shortly.');
+    if (open >= maxOpen)
+      throw rejection('overloaded', 'Too many tasks are being watched: try again shortly.');
     openOf.set(userId, own + 1);
     open += 1;
     return () => {
@@ -137,6 +138,6 @@ function eventOf(now: JobStatus, before: JobStatus | undefined): ServerSentEvent
   };
 }
 
-function refusal(code: 'rate_limited' | 'overloaded', detail: string): AppError {
+function rejection(code: 'rate_limited' | 'overloaded', detail: string): AppError {
   return new AppError(code, detail, { headers: { 'retry-after': '5' } });
 }

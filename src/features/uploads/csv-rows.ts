@@ -10,7 +10,7 @@
 import { createReadStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
 import { needsPackage } from '../../errors.ts';
-import { TaskRefusal } from '../../jobs/task.ts';
+import { TaskRejection } from '../../jobs/task.ts';
 
 /** One row; `line` is the line in the file where it starts, from 1, and `bytes` the position in the file where it ends. */
 export type CsvRow = {
@@ -40,7 +40,7 @@ const quoteErrors: Readonly<Record<string, string>> = {
 };
 
 /**
- * Yields the rows of the file at `path`, which must have these columns in any order. Throws a TaskRefusal for an invalid
+ * Yields the rows of the file at `path`, which must have these columns in any order. Throws a TaskRejection for an invalid
  * header or other columns, an Error if the package is not installed, and errors of the file system.
  */
 export async function* readCsv(path: string, columns: readonly string[]): AsyncGenerator<CsvRow, void> {
@@ -65,7 +65,7 @@ export async function* readCsv(path: string, columns: readonly string[]): AsyncG
     const found = quoteErrors[error.code] ?? error.message;
     const reason = `${found} The rest of the file was not checked.`;
     line = lines + Number(Reflect.get(error, 'empty_lines') ?? 0);
-    if (header === undefined) throw headerRefusal(columns, line, reason);
+    if (header === undefined) throw headerError(columns, line, reason);
     yield { line, bytes: end, error: reason };
   }
   if (header === undefined) assertColumns([], columns, 1);
@@ -125,7 +125,7 @@ function assertColumns(header: readonly string[], columns: readonly string[], li
         (name) => `The column "${startOf(name)}" is ${columns.includes(name) ? 'there twice' : 'unknown'}.`,
       ),
   ];
-  if (errors.length > 0) throw headerRefusal(columns, line, errors.join(' '));
+  if (errors.length > 0) throw headerError(columns, line, errors.join(' '));
 }
 
 /** Returns the first 50 characters of a name, without splitting a surrogate pair. */
@@ -133,8 +133,8 @@ function startOf(name: string): string {
   return Array.from(name).slice(0, 50).join('');
 }
 
-function headerRefusal(columns: readonly string[], line: number, reason: string): TaskRefusal {
-  return new TaskRefusal(`The first line of the file must be "${columns.join(',')}": ${reason}`, {
+function headerError(columns: readonly string[], line: number, reason: string): TaskRejection {
+  return new TaskRejection(`The first line of the file must be "${columns.join(',')}": ${reason}`, {
     rows: [{ line, reason }],
     total: 1,
   });

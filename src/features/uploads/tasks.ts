@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { unusableHash } from '../../auth/password.ts';
 import { systemErrorCode } from '../../errors.ts';
-import { defineTask, implementTask, type Task, type TaskContext, TaskRefusal } from '../../jobs/task.ts';
+import { defineTask, implementTask, type Task, type TaskContext, TaskRejection } from '../../jobs/task.ts';
 import { type CsvRow, readCsv } from './csv-rows.ts';
-import { importColumns, importUsers as insertAll } from './user-import.ts';
+import { importColumns, insertUsers } from './user-import.ts';
 
 export const importUsers = defineTask({
   name: 'import_users',
@@ -26,7 +26,7 @@ const readingShare = 0.7;
 
 /**
  * Imports the users of an uploaded file, and removes the file after the commit. Every failure keeps the file for the next
- * attempt or a manual retry. So does a refusal, because it is recorded only after it was thrown: if that does not happen,
+ * attempt or a manual retry. So does a rejection, because it is recorded only after it was thrown: if that does not happen,
  * the next attempt must find the same errors instead of a missing file.
  */
 export function createImportUsersTask({ folder }: ImportUsersOptions): Task {
@@ -39,7 +39,7 @@ export function createImportUsersTask({ folder }: ImportUsersOptions): Task {
         `Inserted ${inserted} of ${all} users`,
       );
     const result = await ctx.tx(async (tx) => ({
-      imported: await insertAll(tx, withProgress(readCsv(path, importColumns), size, ctx), {
+      imported: await insertUsers(tx, withProgress(readCsv(path, importColumns), size, ctx), {
         passwordHash: unusableHash(),
         signal: ctx.signal,
         onInserted,
@@ -56,7 +56,7 @@ async function sizeOf(path: string): Promise<number> {
     return (await stat(path)).size;
   } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT') throw error;
-    throw new TaskRefusal(
+    throw new TaskRejection(
       'The file does not exist: it was removed, or this machine does not share the uploads folder (APP_DATA_DIR) with the one that received it.',
     );
   }

@@ -12,7 +12,7 @@
  */
 
 import type { Sql } from '../../db/sql.ts';
-import { TaskRefusal } from '../../jobs/task.ts';
+import { TaskRejection } from '../../jobs/task.ts';
 import { newUser } from '../identity/users/users.ts';
 import { createStage, findClashes, insertStaged, type StagedUser, stageUsers } from './import-store.ts';
 
@@ -49,10 +49,10 @@ export const maxRowErrors = 100;
 const batchSize = 500;
 
 /**
- * Inserts the users of all rows in the transaction `tx`. Returns their number. Throws a TaskRefusal with the first row
+ * Inserts the users of all rows in the transaction `tx`. Returns their number. Throws a TaskRejection with the first row
  * errors and their number in its details (`{ rows: [{ line, reason }], total }`), or the reason of the aborted signal.
  */
-export async function importUsers(
+export async function insertUsers(
   tx: Sql,
   rows: AsyncIterable<ImportRow>,
   { passwordHash, signal, onInserted }: ImportOptions,
@@ -61,7 +61,7 @@ export async function importUsers(
   const { staged, errors, errorCount } = await stage(tx, rows, signal);
   const clashes = await findClashes(tx, maxRowErrors);
   if (errorCount + clashes.total > 0) {
-    throw importRefusal([...errors, ...clashes.rows], errorCount + clashes.total);
+    throw importError([...errors, ...clashes.rows], errorCount + clashes.total);
   }
   let inserted = 0;
   for (let after = 0; ; ) {
@@ -109,10 +109,10 @@ function check(row: ImportRow): StagedUser | RowError {
   return { line, reason: reasons.join(' ') };
 }
 
-function importRefusal(errors: readonly RowError[], total: number): TaskRefusal {
+function importError(errors: readonly RowError[], total: number): TaskRejection {
   const rows = errors.toSorted((a, b) => a.line - b.line).slice(0, maxRowErrors);
   const which = total === 1 ? 'One row of the file is' : `${total} rows of the file are`;
-  return new TaskRefusal(`${which} invalid, so no user was imported: correct the file and send it again.`, {
+  return new TaskRejection(`${which} invalid, so no user was imported: correct the file and send it again.`, {
     rows,
     total,
   });

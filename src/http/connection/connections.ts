@@ -5,7 +5,7 @@
  *                                     │ no
  *                          is the server full? ──no──> admitted
  *                                     │ yes
- *                          is a connection idle? ──yes──> the one that has been idle longest is closed, the new one admitted
+ *                          is a connection idle? ──yes──> the one that has been idle oldestIdle is closed, the new one admitted
  *                                     │ no
  *                                     v
  *                                  refused
@@ -33,12 +33,12 @@ export interface ConnectionLimits {
 }
 
 /** Why a connection was refused: the server was full without an idle connection, or the address had reached its limit. */
-export type Refusal = 'full' | 'address';
+export type RejectionReason = 'full' | 'address';
 
 export interface Connections {
   readonly open: ReadonlySet<Socket>;
   /** Admits a new connection, or destroys it. Returns why it was refused; undefined if it was admitted. */
-  admit(socket: Socket): Refusal | undefined;
+  admit(socket: Socket): RejectionReason | undefined;
   /** Records that a request has started on this connection. */
   begin(socket: Socket): void;
   /** Records that a response on this connection is complete. */
@@ -67,10 +67,10 @@ export function createConnections(limits: ConnectionLimits): Connections {
 
   function makeRoom(): boolean {
     if (open.size < max) return true;
-    const [longest] = idle;
-    if (longest === undefined) return false;
-    remove(longest);
-    longest.destroy();
+    const [oldestIdle] = idle;
+    if (oldestIdle === undefined) return false;
+    remove(oldestIdle);
+    oldestIdle.destroy();
     return true;
   }
 
@@ -89,10 +89,10 @@ export function createConnections(limits: ConnectionLimits): Connections {
     admit(socket) {
       const key = keyOf(socket);
       const held = key === undefined ? 0 : (perAddress.get(key) ?? 0);
-      const refusal = held >= maxPerAddress ? 'address' : makeRoom() ? undefined : 'full';
-      if (refusal !== undefined) {
+      const rejection = held >= maxPerAddress ? 'address' : makeRoom() ? undefined : 'full';
+      if (rejection !== undefined) {
         socket.destroy();
-        return refusal;
+        return rejection;
       }
       if (key !== undefined) perAddress.set(key, held + 1);
       states.set(socket, { key, requests: 0 });

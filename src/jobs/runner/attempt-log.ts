@@ -27,7 +27,7 @@ export function logOutcome(
   };
   switch (outcome.kind) {
     case 'failed':
-      // A refusal is for the user: the input was wrong, and there is nothing for the operator to do.
+      // A rejection is for the user: the input was wrong, and there is nothing for the operator to do.
       log[outcome.error.code === 'refused' ? 'info' : 'error']('job.failed', fields);
       break;
     case 'retried':

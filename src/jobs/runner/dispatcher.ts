@@ -232,8 +232,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     progress.drop(each.job.id);
     const recorded = isClosed() ? lostOutcome : await completer.record(each.job, outcome);
     if (held.get(each.job.id) === each) held.delete(each.job.id);
-    const isRefusal = recorded.kind === 'failed' && recorded.error.code === 'refused';
-    metrics.finished(each.job.name, isRefusal ? 'refused' : recorded.kind, durationMs);
+    const isRejected = recorded.kind === 'failed' && recorded.error.code === 'refused';
+    metrics.finished(each.job.name, isRejected ? 'refused' : recorded.kind, durationMs);
     logOutcome(log, each.job, recorded, durationMs);
     if (recorded.kind === 'retried') onScheduled(recorded.retryAfterMs);
     if (recorded.kind === 'snoozed' && outcome.kind === 'snoozed') onScheduled(outcome.delayMs);

@@ -42,7 +42,7 @@ import { createCompleter } from './completer.ts';
 import { createDispatcher, type Dispatcher } from './dispatcher.ts';
 import { createJobMetrics } from './job-metrics.ts';
 import { findQueueDepths, type TakeOverOptions, takeOver } from './runner-store.ts';
-import { openSession, type Session } from './session.ts';
+import { openRunnerSession, type Session } from './session.ts';
 
 export interface Runner {
   /** Its number, which its running jobs carry. Changes with every session; 0 while there is none. */
@@ -137,7 +137,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   let graceMs = 0;
 
   const open = () =>
-    openSession({
+    openRunnerSession({
       ...{ url: options.directUrl, ...shared, queues },
       process: { host: hostname(), pid: process.pid, version, threads: pool.size },
       jobs: options.directUrl === options.databaseUrl ? null : database.sql,

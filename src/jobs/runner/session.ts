@@ -83,7 +83,7 @@ const sessionSettings: Readonly<Record<string, string>> = {
 };
 
 /** Rejects with a StartError behind a transaction pooler or in another database, else with the driver's errors. */
-export async function openSession(options: SessionOptions): Promise<Session> {
+export async function openRunnerSession(options: SessionOptions): Promise<Session> {
   let isClosed = false;
   const closed = createDeferred();
   let rejectPoll = (_error: Error) => {};

@@ -9,7 +9,7 @@
 import { isConnectFailure } from '../../db/database-error.ts';
 import { reasonOf } from '../../errors.ts';
 import { maxJsonDepth } from '../json-text.ts';
-import { InvalidPayloadError, TaskRefusal, TaskSnooze } from '../task.ts';
+import { InvalidPayloadError, TaskRejection, TaskSnooze } from '../task.ts';
 import { boundedJson, JsonLimitError } from './bounded-json.ts';
 import type { AbortReason, AttemptError, Outcome } from './thread-messages.ts';
 import { describeThrown, isInstance, maxMessage, readSafely, truncateText } from './thrown.ts';
@@ -17,7 +17,7 @@ import { describeThrown, isInstance, maxMessage, readSafely, truncateText } from
 /** Maximum size of a result as JSON, in bytes. A larger one belongs in a table of its own or in a file. */
 export const maxResultBytes = 1_048_576;
 
-/** Maximum size of the details of a refusal as JSON, in bytes. */
+/** Maximum size of the details of a rejection as JSON, in bytes. */
 export const maxDetailsBytes = 100_000;
 
 /** Delay before a job runs again whose task got no connection. */
@@ -54,7 +54,7 @@ export function toResultJson(result: unknown): string | null {
 export function outcomeOfError(error: unknown): Outcome {
   if (isInstance(error, TaskSnooze)) return outcomeOfSnooze(error);
   if (isWithoutConnection(error)) return { kind: 'snoozed', delayMs: noConnectionMs };
-  if (isInstance(error, TaskRefusal)) return failed(refusalError(error), true);
+  if (isInstance(error, TaskRejection)) return failed(rejectionError(error), true);
   if (isInstance(error, InvalidPayloadError)) return failed(toAttemptError('invalid_payload', error), true);
   if (isInstance(error, InvalidResultError)) return failed(toAttemptError('invalid_result', error), true);
   return failed(thrownError(error), false);
@@ -104,14 +104,14 @@ function outcomeOfSnooze(snooze: TaskSnooze): Outcome {
 }
 
 /** Keeps the details as plain JSON. If they cannot be kept, the message has the reason. */
-function refusalError(refusal: TaskRefusal): AttemptError {
-  const error = toAttemptError('refused', refusal);
+function rejectionError(rejection: TaskRejection): AttemptError {
+  const error = toAttemptError('refused', rejection);
   const without = (why: string): AttemptError => ({
     ...error,
     message: `${truncateText(error.message, maxMessage - 200)} (Its details are left out: ${why}.)`,
   });
   try {
-    const json = boundedJson(refusal.details, maxDetailsBytes);
+    const json = boundedJson(rejection.details, maxDetailsBytes);
     return json === undefined ? error : { ...error, details: JSON.parse(json) };
   } catch (thrown) {
     if (!(thrown instanceof JsonLimitError)) return without('they are not plain JSON');

@@ -14,7 +14,7 @@
  */
 
 import type { IncomingMessage } from 'node:http';
-import { type Authenticator, type Credential, RefusedCredential } from '../../auth/authenticator.ts';
+import { type Authenticator, type Credential, CredentialError } from '../../auth/authenticator.ts';
 import { AppError } from '../../errors.ts';
 import { after } from '../../http/compose.ts';
 import type { Context, Middleware } from '../../http/context.ts';
@@ -63,7 +63,7 @@ export function authenticate({ log, authenticator, realm, apiKeyHeader }: Authen
 
   /** Converts a refused credential to the error for the client. Errors of the database pass unchanged. */
   function toClientError(ctx: Context, { kind }: Credential, error: unknown): unknown {
-    if (!(error instanceof RefusedCredential)) return error;
+    if (!(error instanceof CredentialError)) return error;
     const { reason, message } = error;
     const challenge = kind === 'bearer' ? bearerChallenge(realm, { description: message }) : plainChallenge;
     return unauthenticated(ctx, reason, message, challenge);

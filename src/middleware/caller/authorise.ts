@@ -26,7 +26,7 @@ const layer = 'authorise';
 
 export function authorise({ log, realm, apiKeyHeader }: AuthoriseOptions): Middleware {
   const challenge = bearerChallenge(realm);
-  const ways = {
+  const credentialsFor = {
     user: 'sign in, and send the access token as "Authorization: Bearer <token>".',
     apiKey: `send an API key as "${apiKeyHeader}".`,
     any: `send an access token as "Authorization: Bearer <token>", or an API key as "${apiKeyHeader}".`,
@@ -61,7 +61,7 @@ export function authorise({ log, realm, apiKeyHeader }: AuthoriseOptions): Middl
     }
     const { principal } = ctx;
     if (principal === undefined) {
-      throw new AppError('unauthenticated', `This needs credentials: ${ways[auth]}`, {
+      throw new AppError('unauthenticated', `This needs credentials: ${credentialsFor[auth]}`, {
         layer,
         headers: { 'www-authenticate': challenge },
       });

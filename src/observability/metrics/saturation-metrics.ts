@@ -25,11 +25,11 @@ export function observeSaturation({ metrics, inFlight, pool, refused }: Saturati
     name: 'database_pool_waiting',
     help: 'Queries and transactions that wait for a connection.',
   });
-  const refusals = metrics.counter({
+  const rejections = metrics.counter({
     name: 'database_pool_refused_total',
     help: 'Queries and transactions rejected because too many waited for a connection, or for too long.',
   });
-  const refusedSeries = refusals.of();
+  const rejectedSeries = rejections.of();
   let counted = 0;
   const [inProgress, used, free, queue] = [
     requests.of(),
@@ -43,7 +43,7 @@ export function observeSaturation({ metrics, inFlight, pool, refused }: Saturati
     used.set(inUse);
     free.set(size - inUse);
     queue.set(waiting);
-    refusedSeries.add(refused() - counted);
+    rejectedSeries.add(refused() - counted);
     counted = refused();
   });
 }

@@ -11,7 +11,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { Settings } from '../../settings/load.ts';
 
-export interface ConnectionLimits {
+export interface ProcessConnectionLimits {
   /** Client connections. */
   readonly max: number;
   /** Client connections from one address. */
@@ -30,7 +30,7 @@ const minManagementConnections = 16;
 const shareOfAddress = 4;
 
 /** Returns the limits of a process that may open `files` files. */
-export function connectionLimits({ server, application }: Settings, files: number): ConnectionLimits {
+export function connectionLimits({ server, application }: Settings, files: number): ProcessConnectionLimits {
   const wanted = server.maxConnections;
   const reserve = Math.min(ownFiles + application.databasePoolSize, Math.floor(files / 2));
   const maxManagement = Math.min(

@@ -6,6 +6,7 @@ import { databaseUrl } from '../kinds/database-url.ts';
 import {
   autoOrBoolean,
   boolean,
+  boundedText,
   choice,
   integer,
   kind,
@@ -13,7 +14,6 @@ import {
   readChoice,
   reject,
   rejectItem,
-  text,
 } from '../kinds/kind.ts';
 import { linkBase, mailbox, smtpUrl } from '../kinds/mail.ts';
 import { hostPatterns, origins } from '../kinds/network.ts';
@@ -41,15 +41,15 @@ export const application = z.object({
     about:
       'Include stack traces in error responses and the first 256 bytes of bodies in the log. Not allowed in production.',
   }),
-  projectName: variable('APP_PROJECT_NAME', text(100), {
+  projectName: variable('APP_PROJECT_NAME', boundedText(100), {
     default: 'Strata',
     about: 'Name of the service in the log, the OpenAPI document and the meta endpoint.',
   }),
-  projectDescription: variable('APP_PROJECT_DESCRIPTION', text(1000), {
+  projectDescription: variable('APP_PROJECT_DESCRIPTION', boundedText(1000), {
     default: 'A production HTTP backend on bare node:http.',
     about: 'Description of the service in the OpenAPI document.',
   }),
-  projectVersion: variable('APP_PROJECT_VERSION', text(100), {
+  projectVersion: variable('APP_PROJECT_VERSION', boundedText(100), {
     default: packageVersion,
     defaultIs: 'the version in package.json',
     about: 'Version of the service in the OpenAPI document and the meta endpoint.',

@@ -1,11 +1,11 @@
-import { integer, kind, list, reject, text } from '../kinds/kind.ts';
+import { boundedText, integer, kind, list, reject } from '../kinds/kind.ts';
 import { variable } from '../variable.ts';
 
 const maxSecretLength = 1024;
 
 /** Authentication: how access tokens are signed, how long sessions last, and which header has the API key. */
-export const identity = {
-  jwtSecret: variable('SECURITY_JWT_SECRET', text(maxSecretLength), {
+export const identitySettings = {
+  jwtSecret: variable('SECURITY_JWT_SECRET', boundedText(maxSecretLength), {
     default: '',
     aliases: ['JWT_SECRET'],
     secret: 'value',
@@ -27,11 +27,11 @@ export const identity = {
     default: '60',
     about: 'Lifetime of an access token. A client gets a new one with its refresh token.',
   }),
-  jwtIssuer: variable('SECURITY_JWT_ISSUER', text(200), {
+  jwtIssuer: variable('SECURITY_JWT_ISSUER', boundedText(200), {
     default: 'strata',
     about: 'Issuer (`iss`) of access tokens. Tokens of other issuers are rejected.',
   }),
-  jwtAudience: variable('SECURITY_JWT_AUDIENCE', text(200), {
+  jwtAudience: variable('SECURITY_JWT_AUDIENCE', boundedText(200), {
     default: 'strata',
     about: 'Audience (`aud`) of access tokens. Tokens for other audiences are rejected.',
   }),

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { autoOrBoolean, boolean, choice, headerText, integer } from '../kinds/kind.ts';
 import { addressRanges } from '../kinds/network.ts';
 import { variable } from '../variable.ts';
-import { identity } from './identity.ts';
+import { identitySettings } from './identity.ts';
 
 const maxRequests = 1_000_000;
 const tebibyte = 1_099_511_627_776;
@@ -98,5 +98,5 @@ export const security = z.object({
     about:
       'Also serve the metrics of all workers at /metrics on the public port. They show all clients which routes are called and how often.',
   }),
-  ...identity,
+  ...identitySettings,
 });

@@ -10,7 +10,7 @@ const maxAutoThreads = 4;
 const maxRetentionDays = 3650;
 
 /** Background jobs: whether they run, with which resources, and how long they are kept. */
-export const tasks = z.object({
+export const taskSettings = z.object({
   enabled: variable('APP_TASKS_ENABLED', boolean(), {
     default: 'true',
     aliases: ['ENABLE_BACKGROUND_TASKS'],

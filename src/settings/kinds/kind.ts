@@ -75,7 +75,7 @@ export const readChoice =
   };
 
 /** A line of text without control characters. */
-export const text = (maxLength: number) =>
+export const boundedText = (maxLength: number) =>
   kind(`a line of at most ${maxLength} characters`, (value) =>
     value.length <= maxLength && !/\p{Cc}/u.test(value) ? value : reject(),
   );

@@ -22,7 +22,7 @@ const jwt = createJwt(options);
 const request = { subject: '42', sessionId: claims.sid, lifetimeSeconds: 600 };
 const header = decodePart(jwt.sign(request, now), 0);
 
-function refusal(token: string, verifier = jwt, at = now): string {
+function rejection(token: string, verifier = jwt, at = now): string {
   try {
     verifier.verify(token, at);
     return 'accepted';
@@ -53,7 +53,7 @@ describe('an access token', () => {
     it(`an access token signed with ${algorithm} is valid with that algorithm only`, () => {
       const token = createJwt({ ...options, algorithm }).sign(request, now);
       for (const other of ['HS256', 'HS384', 'HS512'] as const) {
-        const code = refusal(token, createJwt({ ...options, algorithm: other }));
+        const code = rejection(token, createJwt({ ...options, algorithm: other }));
         assert.equal(code, other === algorithm ? 'accepted' : 'unsupported');
       }
     });
@@ -82,14 +82,14 @@ describe('an access token', () => {
   it('an access token is valid from its first to its last second, with the leeway at both ends', () => {
     const token = jwt.sign(request, now);
     const strict = createJwt({ ...options, leewaySeconds: 0 });
-    assert.equal(refusal(token, strict, now - 1), 'not_yet_valid');
-    assert.equal(refusal(token, strict, now), 'accepted');
-    assert.equal(refusal(token, strict, now + 599), 'accepted');
-    assert.equal(refusal(token, strict, now + 600), 'expired');
-    assert.equal(refusal(token, jwt, now - 6), 'not_yet_valid');
-    assert.equal(refusal(token, jwt, now - 5), 'accepted');
-    assert.equal(refusal(token, jwt, now + 604), 'accepted');
-    assert.equal(refusal(token, jwt, now + 605), 'expired');
+    assert.equal(rejection(token, strict, now - 1), 'not_yet_valid');
+    assert.equal(rejection(token, strict, now), 'accepted');
+    assert.equal(rejection(token, strict, now + 599), 'accepted');
+    assert.equal(rejection(token, strict, now + 600), 'expired');
+    assert.equal(rejection(token, jwt, now - 6), 'not_yet_valid');
+    assert.equal(rejection(token, jwt, now - 5), 'accepted');
+    assert.equal(rejection(token, jwt, now + 604), 'accepted');
+    assert.equal(rejection(token, jwt, now + 605), 'expired');
   });
 
   it('an access token that could not be verified is not signed', () => {
@@ -155,7 +155,7 @@ describe('a token with a valid signature', () => {
   ];
   for (const [what, payload, code] of table) {
     it(`a token with ${what} is ${code}`, () => {
-      assert.equal(refusal(mintToken({ header, payload })), code);
+      assert.equal(rejection(mintToken({ header, payload })), code);
     });
   }
 
@@ -172,21 +172,21 @@ describe('rotation', () => {
   const after = createJwt({ ...options, secrets: [newer] });
 
   it('the first secret signs, and all secrets verify', () => {
-    assert.equal(refusal(before.sign(request, now), during), 'accepted');
-    assert.equal(refusal(during.sign(request, now), during), 'accepted');
-    assert.equal(refusal(during.sign(request, now), after), 'accepted');
-    assert.equal(refusal(during.sign(request, now), before), 'unknown_key');
+    assert.equal(rejection(before.sign(request, now), during), 'accepted');
+    assert.equal(rejection(during.sign(request, now), during), 'accepted');
+    assert.equal(rejection(during.sign(request, now), after), 'accepted');
+    assert.equal(rejection(during.sign(request, now), before), 'unknown_key');
   });
 
   it('removing a secret invalidates its tokens', () => {
-    assert.equal(refusal(before.sign(request, now), after), 'unknown_key');
+    assert.equal(rejection(before.sign(request, now), after), 'unknown_key');
   });
 
   it('a token is verified only with the secret of its key id', () => {
     const [, payload, signature] = before.sign(request, now).split('.');
     const [newHeader] = during.sign(request, now).split('.');
-    assert.equal(refusal(`${newHeader}.${payload}.${signature}`, during), 'bad_signature');
-    assert.equal(refusal(mintToken({ header: { ...header, kid: undefined } }), during), 'unknown_key');
+    assert.equal(rejection(`${newHeader}.${payload}.${signature}`, during), 'bad_signature');
+    assert.equal(rejection(mintToken({ header: { ...header, kid: undefined } }), during), 'unknown_key');
   });
 
   it('a key id is the same in every process and different for each secret', () => {
@@ -246,7 +246,7 @@ it('every error code is reached', () => {
     ),
   ];
   assert.deepEqual(
-    tokens.map((token) => refusal(token)),
+    tokens.map((token) => rejection(token)),
     tokenErrorCodes,
   );
 });

@@ -88,7 +88,7 @@ const postmasterPid = async () => (await readPostmasterFile(clusterFolder(dataDi
 /** A process that has exited may keep its id until its parent, or init, reads its status. */
 const serves = async (pid: number) => (await classifyProcess(pid, clusterFolder(dataDir))) === 'ours';
 
-async function refusal(folder: string): Promise<string> {
+async function rejection(folder: string): Promise<string> {
   const error = await startEmbedded({ dataDir: folder, log: captureLog().log }).then(
     (embedded: EmbeddedDatabase) => embedded.stop(),
     (reason) => reason,
@@ -168,7 +168,7 @@ describe('the embedded PostgreSQL', () => {
     });
     assert.match(String(captured.of('database.embedded.exited')[0]?.how), /SIGKILL/);
     await eventually('the restart is logged', () => captured.of('database.embedded.started').length === 2);
-    assert.match(await refusal(dataDir), /is in use/);
+    assert.match(await rejection(dataDir), /is in use/);
   });
 
   it('the Ctrl+C that a terminal sends to all processes of a program does not stop PostgreSQL', async (t) => {
@@ -194,7 +194,7 @@ describe('the embedded PostgreSQL', () => {
 describe('a folder that is in use', () => {
   it('a folder in use is rejected with the process id of its owner', async (t) => {
     const { url } = await mustStart(t);
-    const sentence = await refusal(dataDir);
+    const sentence = await rejection(dataDir);
     assert.match(sentence, new RegExp(`in use by another running Strata \\(process id ${process.pid}\\)`));
     const { child, started } = spawnHolder(t);
     await assert.rejects(started, /StartError: .* is in use/);
@@ -209,18 +209,18 @@ describe('a folder that is in use', () => {
     child.kill('SIGSTOP');
     await mustConnect(t, { url: url ?? null }).sql`
       select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'strata owner'`;
-    assert.match(await refusal(dataDir), new RegExp(`is in use .* ${child.pid}\\)`));
+    assert.match(await rejection(dataDir), new RegExp(`is in use .* ${child.pid}\\)`));
   });
 
   it('of several processes that start at once, one owns the folder', async (t) => {
     const folder = join(await mustMakeFolder(t), 'postgres');
     const holders = [spawnHolder(t, folder), spawnHolder(t, folder), spawnHolder(t, folder)];
     const results = await Promise.allSettled(holders.map(({ started }) => started));
-    const refusals = results.flatMap((result) =>
+    const rejections = results.flatMap((result) =>
       result.status === 'rejected' ? [String(result.reason)] : [],
     );
-    assert.equal(refusals.length, 2);
-    for (const sentence of refusals) assert.match(sentence, /StartError: .* is in use/);
+    assert.equal(rejections.length, 2);
+    for (const sentence of rejections) assert.match(sentence, /StartError: .* is in use/);
     assert.deepEqual((await readdir(folder)).sort(), ['cluster', 'password']);
   });
 });
@@ -286,7 +286,7 @@ describe('a start that cannot succeed', () => {
   it('the error names an unusable folder and its setting', async (t) => {
     const file = join(await mustMakeFolder(t), 'file');
     await writeFile(file, '');
-    assert.match(await refusal(join(file, 'postgres')), /^The data folder .*ENOTDIR.*APP_DATA_DIR/);
+    assert.match(await rejection(join(file, 'postgres')), /^The data folder .*ENOTDIR.*APP_DATA_DIR/);
   });
 
   it('the error names the version of data from another PostgreSQL', async (t) => {
@@ -294,21 +294,21 @@ describe('a start that cannot succeed', () => {
     const original = await readFile(version, 'utf8');
     t.after(() => writeFile(version, original));
     await writeFile(version, '12\n');
-    assert.match(await refusal(dataDir), /holds the data of PostgreSQL 12, and PostgreSQL 18 is installed/);
+    assert.match(await rejection(dataDir), /holds the data of PostgreSQL 12, and PostgreSQL 18 is installed/);
   });
 
   it('the error names a missing password', async (t) => {
     const password = await readFile(join(dataDir, 'password'), 'utf8');
     t.after(() => writeFile(join(dataDir, 'password'), password, { mode: 0o600 }));
     await unlink(join(dataDir, 'password'));
-    assert.match(await refusal(dataDir), /The file password is missing/);
+    assert.match(await rejection(dataDir), /The file password is missing/);
   });
 
   it('the error names a wrong password, and no process is left behind', async (t) => {
     const password = await readFile(join(dataDir, 'password'), 'utf8');
     t.after(() => writeFile(join(dataDir, 'password'), password));
     await writeFile(join(dataDir, 'password'), 'wrong');
-    assert.match(await refusal(dataDir), /cannot be opened: password authentication failed/);
+    assert.match(await rejection(dataDir), /cannot be opened: password authentication failed/);
     assert.equal(await readPostmasterFile(clusterFolder(dataDir)), undefined);
   });
 
@@ -316,7 +316,7 @@ describe('a start that cannot succeed', () => {
     const folder = await mustMakeFolder(t);
     await mkdir(join(folder, 'cluster'));
     await writeFile(join(folder, 'cluster', 'diary.txt'), '');
-    assert.match(await refusal(folder), /cluster exists and is not a data folder of PostgreSQL/);
+    assert.match(await rejection(folder), /cluster exists and is not a data folder of PostgreSQL/);
   });
 
   it('the error names the file to remove when the lock file of PostgreSQL is empty, as after a loss of power', async (t) => {
@@ -348,7 +348,7 @@ describe('a start that cannot succeed', () => {
     t.after(() => writeFile(settings, original));
     await writeFile(settings, 'shared_buffers = nonsense\n');
     assert.match(
-      await refusal(dataDir),
+      await rejection(dataDir),
       /^PostgreSQL did not start \(exit code 1\): .*invalid value for parameter "shared_buffers"/,
     );
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { sendEmail } from '../../../src/features/mails/mails.ts';
 import { sendEmailTask } from '../../../src/features/mails/tasks.ts';
-import { type TaskContext, TaskRefusal } from '../../../src/jobs/task.ts';
+import { type TaskContext, TaskRejection } from '../../../src/jobs/task.ts';
 import { MailError, type Mailer } from '../../../src/mail/mailer.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { captureMail } from '../../helpers/captured-mail.ts';
@@ -41,11 +41,11 @@ describe('the task send_email', () => {
     const refused = new MailError('The mail server answered 550 5.1.1 at RCPT TO.', { temporary: false });
     await assert.rejects(
       run(failing(refused)),
-      (error) => error instanceof TaskRefusal && error.message === refused.message,
+      (error) => error instanceof TaskRejection && error.message === refused.message,
     );
     await assert.rejects(
       run(null),
-      (error) => !(error instanceof TaskRefusal) && /APP_SMTP_URL/.test(`${error}`),
+      (error) => !(error instanceof TaskRejection) && /APP_SMTP_URL/.test(`${error}`),
     );
   });
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { type CsvRow, readCsv } from '../../../src/features/uploads/csv-rows.ts';
-import { TaskRefusal } from '../../../src/jobs/task.ts';
+import { TaskRejection } from '../../../src/jobs/task.ts';
 import { mustMakeFolder } from '../../helpers/program.ts';
 
 const columns = ['name', 'mail'];
@@ -113,7 +113,7 @@ describe('the rows of a CSV file', () => {
   for (const [header, expected] of headers) {
     it(`the header ${JSON.stringify(header)} is rejected with the names of the columns`, async (t) => {
       await assert.rejects(rowsOf(t, header === '' ? '' : `${header}\na,b\n`), (error) => {
-        assert.ok(error instanceof TaskRefusal);
+        assert.ok(error instanceof TaskRejection);
         assert.match(error.message, expected);
         assert.match(JSON.stringify(error.details), /^\{"rows":\[\{"line":\d,"reason":.*\}\],"total":1\}$/);
         return true;
@@ -124,7 +124,7 @@ describe('the rows of a CSV file', () => {
   for (const [what, row, reason] of last) {
     it(`a header that ${what} is rejected for that reason, not for its columns`, async (t) => {
       await assert.rejects(rowsOf(t, `\n${row}`), (error) => {
-        assert.ok(error instanceof TaskRefusal);
+        assert.ok(error instanceof TaskRejection);
         assert.match(error.message, /^The first line of the file must be "name,mail": /);
         assert.match(error.message, reason);
         assert.doesNotMatch(error.message, /missing/);
@@ -136,7 +136,7 @@ describe('the rows of a CSV file', () => {
 
   it('an unknown column with a long name is reported by its first whole characters', async (t) => {
     await assert.rejects(rowsOf(t, `name,mail,${'a'.repeat(49)}${'😀'.repeat(20)}\n`), (error) => {
-      assert.ok(error instanceof TaskRefusal);
+      assert.ok(error instanceof TaskRejection);
       assert.ok(error.message.endsWith(`The column "${'a'.repeat(49)}😀" is unknown.`), error.message);
       assert.ok(error.message.isWellFormed());
       return true;

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { createPasswordHasher } from '../../../src/auth/password.ts';
 import type { Database } from '../../../src/db/database.ts';
 import { createImportUsersTask } from '../../../src/features/uploads/tasks.ts';
-import { TaskRefusal } from '../../../src/jobs/task.ts';
+import { TaskRejection } from '../../../src/jobs/task.ts';
 import { mustMakeFolder } from '../../helpers/program.ts';
 import { makeTaskContext, type TestTaskContext } from '../../helpers/task-context.ts';
 import { mustConnect, mustOpenTestDatabase } from '../../helpers/test-database.ts';
@@ -43,12 +43,12 @@ const many = (count: number) =>
   header + Array.from({ length: count }, (_, at) => `user_${at},user_${at}@example.org\n`).join('');
 
 /** Returns the message and details of a refused import. */
-async function refusalOf(run: Promise<unknown>): Promise<{ message: string; details: unknown }> {
+async function rejectionOf(run: Promise<unknown>): Promise<{ message: string; details: unknown }> {
   const error = await run.then(
     () => undefined,
     (error: unknown) => error,
   );
-  assert.ok(error instanceof TaskRefusal, String(error));
+  assert.ok(error instanceof TaskRejection, String(error));
   return { message: error.message, details: error.details };
 }
 
@@ -101,7 +101,7 @@ describe('importing users', () => {
 describe('a file with bad rows', () => {
   it('a file with bad rows is refused with the line and reason of each, and nothing is imported', async (t) => {
     const prepared = await mustPrepare(t);
-    const { message, details } = await refusalOf(
+    const { message, details } = await rejectionOf(
       prepared.import(
         `${header}grace,grace@example.org
 al,al@example.org
@@ -154,22 +154,22 @@ grace,grace@example.org
     assert.deepEqual(await prepared.usernames(), ['ada']);
   });
 
-  it('a refused file is kept, so that an attempt after an unrecorded refusal reports the same errors', async (t) => {
+  it('a refused file is kept, so that an attempt after an unrecorded rejection reports the same errors', async (t) => {
     const prepared = await mustPrepare(t);
     const payload = await prepared.mustUpload(`${header}al,al@example.org\n`);
     const attempt = async () => prepared.task.run(payload, makeTaskContext(prepared.database));
-    const first = await refusalOf(attempt());
+    const first = await rejectionOf(attempt());
     assert.deepEqual(first.details, {
       rows: [{ line: 2, reason: 'username: Use at least 3 characters.' }],
       total: 1,
     });
-    assert.deepEqual(await refusalOf(attempt()), first);
+    assert.deepEqual(await rejectionOf(attempt()), first);
     assert.deepEqual(await prepared.files(), [payload.file]);
   });
 
   it('the first hundred bad rows are reported, and all are counted', async (t) => {
     const prepared = await mustPrepare(t);
-    const { details } = await refusalOf(
+    const { details } = await rejectionOf(
       prepared.import(many(900) + 'x,y\n'.repeat(150) + many(900).slice(header.length)),
     );
     const { rows, total } = details as { rows: { line: number }[]; total: number };
@@ -178,7 +178,7 @@ grace,grace@example.org
 
   it('a file with other columns is refused for its header', async (t) => {
     const prepared = await mustPrepare(t);
-    const { message, details } = await refusalOf(
+    const { message, details } = await rejectionOf(
       prepared.import('username,email,role\neve,e@example.org,admin\n'),
     );
     const reason = 'The column "role" is unknown.';
@@ -205,7 +205,7 @@ grace,grace@example.org
           distinct(rows.map(({ username }) => username)) === rows.length &&
           distinct(rows.map(({ email }) => email)) === rows.length;
         if (good) assert.deepEqual(await prepared.import(content), { imported: rows.length });
-        else await refusalOf(prepared.import(content));
+        else await rejectionOf(prepared.import(content));
         const expected = good ? rows.map(({ username }) => username) : [];
         assert.deepEqual(await prepared.usernames(), ['ada', ...expected]);
       }),
@@ -235,7 +235,7 @@ describe('an interrupted import', () => {
     const payload = await prepared.mustUpload(many(20_000));
     await assert.rejects(
       async () => prepared.task.run(payload, ctx),
-      (error) => !(error instanceof TaskRefusal),
+      (error) => !(error instanceof TaskRejection),
     );
     await killed;
     assert.deepEqual(await prepared.usernames(), ['ada']);
@@ -273,10 +273,10 @@ describe('an interrupted import', () => {
     const payload = await prepared.mustUpload(many(20_000));
     await assert.rejects(
       async () => prepared.task.run(payload, ctx),
-      (error) => !(error instanceof TaskRefusal),
+      (error) => !(error instanceof TaskRejection),
     );
     await registered;
-    const { details } = await refusalOf(
+    const { details } = await rejectionOf(
       Promise.resolve(prepared.task.run(payload, makeTaskContext(prepared.database))),
     );
     assert.deepEqual(details, {
@@ -287,7 +287,7 @@ describe('an interrupted import', () => {
 
   it('an import whose file is on another machine reports that the folder must be shared', async (t) => {
     const prepared = await mustPrepare(t);
-    const { message } = await refusalOf(
+    const { message } = await rejectionOf(
       Promise.resolve(prepared.task.run({ file: randomUUID() }, makeTaskContext(prepared.database))),
     );
     assert.match(message, /does not share the uploads folder \(APP_DATA_DIR\)/);

@@ -8,7 +8,7 @@ const form = formBody({
 });
 const sent = { path: '/uploads', headers: { 'content-type': formType } };
 
-const { mustRefuseLateBody } = testStaleAuthority({
+const { mustRejectLateBody } = testStaleAuthority({
   operations: [
     {
       ...{ operationId: 'uploadFile', method: 'POST', role: 'admin', sessionOnly: true, forAdmins: true },
@@ -23,5 +23,5 @@ it('an import is refused when the role of the admin is taken away while the file
   const cut = body.indexOf('grace');
   const halves = [body.slice(0, cut), body.slice(cut)] as const;
   assert.ok(halves[1].includes(boundary));
-  await mustRefuseLateBody('POST', sent, halves);
+  await mustRejectLateBody('POST', sent, halves);
 });

@@ -85,7 +85,7 @@ function onlyResponse(received: string) {
 }
 
 /** Waits until the server has started to write a file. */
-async function mustHaveBegun(files: () => Promise<string[]>): Promise<void> {
+async function mustHaveStarted(files: () => Promise<string[]>): Promise<void> {
   await eventually('a file is there', async () => (await files()).length === 1);
 }
 
@@ -188,7 +188,7 @@ describe('a form with a file', () => {
 });
 
 describe('a form that is refused', () => {
-  const refusals: [what: string, parts: readonly FormPart[], status: number, said: RegExp][] = [
+  const rejections: [what: string, parts: readonly FormPart[], status: number, said: RegExp][] = [
     [
       'has no file',
       [{ name: 'title', content: 'x' }],
@@ -241,7 +241,7 @@ describe('a form that is refused', () => {
     ],
     ['has too many parts', Array(31).fill({ name: '"; x="', content: '' }), 400, /more than/],
   ];
-  for (const [what, parts, status, said] of refusals) {
+  for (const [what, parts, status, said] of rejections) {
     it(`a form that ${what} is rejected and leaves no file`, async (t) => {
       const { sendForm, files, log } = await start(t);
       const response = await sendForm(...parts);
@@ -408,7 +408,7 @@ describe('a form that does not arrive whole', () => {
     socket.write(
       Buffer.concat([Buffer.from(head('Content-Length: 5000')), formPart(aFile('slow'.repeat(50)))]),
     );
-    await mustHaveBegun(files);
+    await mustHaveStarted(files);
     assert.match(String(await responded), /^HTTP\/1\.1 503 /);
     const respondedAt = performance.now();
     await eventually('the file is gone', async () => (await files()).length === 0);
@@ -425,7 +425,7 @@ describe('a form that does not arrive whole', () => {
       socket.write(
         Buffer.concat([Buffer.from(head('Content-Length: 50000')), formPart(aFile('x'.repeat(500)))]),
       );
-      await mustHaveBegun(files);
+      await mustHaveStarted(files);
       leave(socket);
       await eventually('the file is gone', async () => (await files()).length === 0);
       assert.equal((await request()).json, 'alive');
@@ -434,7 +434,7 @@ describe('a form that does not arrive whole', () => {
 });
 
 describe('the content of a file', () => {
-  const refuseX = () => ({
+  const rejectX = () => ({
     write: (bytes: Uint8Array) => {
       if (bytes.includes(0x58)) throw new AppError('unsupported_media_type', 'There is an X in it.');
     },
@@ -442,7 +442,7 @@ describe('the content of a file', () => {
   });
 
   it('content that the check rejects gets a response before the rest arrives, and is removed', async (t) => {
-    const { raw, files } = await start(t, { upload: { createCheck: refuseX } });
+    const { raw, files } = await start(t, { upload: { createCheck: rejectX } });
     const started = Buffer.concat([Buffer.from(head('Content-Length: 50000')), formPart(aFile('abX'))]);
     const received = await raw(started, /"code".*\}$/);
     assert.deepEqual(onlyResponse(received), {
@@ -457,7 +457,7 @@ describe('the content of a file', () => {
     const end = () => {
       throw new AppError('unsupported_media_type', 'It ends.');
     };
-    const { sendForm, files } = await start(t, { upload: { createCheck: () => ({ ...refuseX(), end }) } });
+    const { sendForm, files } = await start(t, { upload: { createCheck: () => ({ ...rejectX(), end }) } });
     assert.equal((await sendForm(aFile('ab'))).status, 415);
     assert.deepEqual(await files(), []);
   });
@@ -478,7 +478,7 @@ describe('the content of a file', () => {
     const behind = `\r\n--${boundary}--\r\n`;
     socket.write(head(`Content-Length: ${before.length + 39_000_000 + behind.length}`));
     socket.write(before);
-    await mustHaveBegun(files);
+    await mustHaveStarted(files);
 
     const release = mustBlockDisk(await mustMakeFolder(t));
     let sent = 0;

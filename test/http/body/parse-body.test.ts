@@ -9,7 +9,7 @@ const parse = (body: string | Buffer, type: string, charset?: string) =>
   parseBody(Buffer.from(body), { type, charset });
 
 /** Returns the message of the error for a body. */
-function refusalOf(parseIt: () => unknown, code = 'malformed_body'): string {
+function rejectionOf(parseIt: () => unknown, code = 'malformed_body'): string {
   try {
     parseIt();
   } catch (error) {
@@ -44,14 +44,14 @@ describe('a body', () => {
     it(`a body of ${type} that is not UTF-8 is rejected`, () => {
       for (const bytes of [[0xff], [0x22, 0xc3, 0x22], [0x22, 0xed, 0xa0, 0x80, 0x22], [0xc0, 0x80]]) {
         assert.equal(
-          refusalOf(() => parse(Buffer.from(bytes), type)),
+          rejectionOf(() => parse(Buffer.from(bytes), type)),
           'The body is not valid UTF-8.',
         );
       }
     });
 
     it(`a body of ${type} in another charset is rejected`, () => {
-      const sentence = refusalOf(() => parse('1', type, 'iso-8859-1'), 'unsupported_media_type');
+      const sentence = rejectionOf(() => parse('1', type, 'iso-8859-1'), 'unsupported_media_type');
       assert.equal(sentence, 'The charset of the body must be UTF-8.');
       assert.ok(['utf-8', 'utf8', 'us-ascii'].every((charset) => parse('1', type, charset) !== undefined));
     });
@@ -59,7 +59,7 @@ describe('a body', () => {
 
   it('a form with a stray percent sign is rejected', () => {
     assert.match(
-      refusalOf(() => parse('a=%zz', 'application/x-www-form-urlencoded')),
+      rejectionOf(() => parse('a=%zz', 'application/x-www-form-urlencoded')),
       /does not encode UTF-8/,
     );
   });
@@ -93,7 +93,7 @@ describe('JSON', () => {
   for (const [text, sentence] of refused) {
     it(`the JSON ${JSON.stringify(text.slice(0, 60))} is rejected with position and reason`, () =>
       assert.equal(
-        refusalOf(() => parseJson(text)),
+        rejectionOf(() => parseJson(text)),
         sentence,
       ));
   }
@@ -117,11 +117,11 @@ describe('JSON', () => {
     const nested = (depth: number) => `${'[{"a":'.repeat(depth / 2)}1${'}]'.repeat(depth / 2)}`;
     assert.ok(parseJson(nested(maxDepth)));
     assert.match(
-      refusalOf(() => parseJson(nested(maxDepth + 2))),
+      rejectionOf(() => parseJson(nested(maxDepth + 2))),
       /nested deeper than 100 levels/,
     );
     assert.match(
-      refusalOf(() => parseJson('['.repeat(maxDepth + 101))),
+      rejectionOf(() => parseJson('['.repeat(maxDepth + 101))),
       /nested deeper/,
     );
   });
@@ -151,7 +151,7 @@ describe('JSON', () => {
   ];
   for (const [what, text] of hostile) {
     it(`JSON of ${what} is rejected within a second`, () => {
-      const spent = cpuMsOf(() => refusalOf(() => parseJson(text)));
+      const spent = cpuMsOf(() => rejectionOf(() => parseJson(text)));
       assert.ok(spent < 1000, `${spent} ms`);
     });
   }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { createDeferred } from '../../../src/concurrency/deferred.ts';
-import type { Refusal } from '../../../src/http/connection/connections.ts';
+import type { RejectionReason } from '../../../src/http/connection/connections.ts';
 import type { ServerOptions } from '../../../src/http/server.ts';
 import { mustStartServer } from '../../helpers/http-server.ts';
 import { testRoute } from '../../helpers/test-route.ts';
@@ -12,7 +12,7 @@ import { testRoute } from '../../helpers/test-route.ts';
 async function start(t: TestContext, options: Partial<ServerOptions>) {
   const released = createDeferred();
   let held = 0;
-  const refused: { refusal: Refusal; address: string }[] = [];
+  const refused: { rejection: RejectionReason; address: string }[] = [];
   const server = await mustStartServer(t, {
     routes: [
       testRoute('GET', '/quick', () => 'quick'),
@@ -21,7 +21,7 @@ async function start(t: TestContext, options: Partial<ServerOptions>) {
         return released.promise.then(() => 'held');
       }),
     ],
-    server: { onRefused: (refusal, address) => refused.push({ refusal, address }), ...options },
+    server: { onRejected: (rejection, address) => refused.push({ rejection, address }), ...options },
   });
   const clients: Client[] = [];
   t.after(() => {
@@ -85,7 +85,7 @@ describe('a server that is full', () => {
     while (held() < 2) await new Promise((resolve) => setImmediate(resolve));
     const late = await open();
     assert.equal(await late.ask('/quick'), 'closed');
-    assert.deepEqual(refused, [{ refusal: 'full', address: '127.0.0.1' }]);
+    assert.deepEqual(refused, [{ rejection: 'full', address: '127.0.0.1' }]);
     release();
     assert.deepEqual(await Promise.all(responses), [ok, ok]);
   });
@@ -111,7 +111,7 @@ describe('an address', () => {
     assert.equal(await (await open('127.0.0.2')).ask('/quick'), 'closed');
     assert.equal(await (await open('127.0.0.3')).ask('/quick'), ok);
     for (const client of own) assert.equal(await client.ask('/quick'), ok);
-    assert.deepEqual(refused, [{ refusal: 'address', address: '127.0.0.2' }]);
+    assert.deepEqual(refused, [{ rejection: 'address', address: '127.0.0.2' }]);
   });
 
   it('an address may connect again after its connections are closed', async (t) => {

@@ -41,8 +41,8 @@ describe('RateLimit', () => {
   });
 
   it('RateLimit shows the quota that rejects the request, even if another one is also exhausted', () => {
-    const refusal = standing('inner', 0, { allowed: false, resetMs: 9001 });
-    assert.equal(shown(standing('outer', 0), refusal), '"inner";r=0;t=10');
+    const rejection = standing('inner', 0, { allowed: false, resetMs: 9001 });
+    assert.equal(shown(standing('outer', 0), rejection), '"inner";r=0;t=10');
   });
 });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { TaskRefusal } from '../../../src/jobs/task.ts';
+import { TaskRejection } from '../../../src/jobs/task.ts';
 import { outcomeOfError } from '../../../src/jobs/thread/outcome.ts';
 import { describeThrown, maxMessage, maxStack, truncateText } from '../../../src/jobs/thread/thrown.ts';
 import { oddValues } from '../../helpers/odd-values.ts';
@@ -57,7 +57,7 @@ describe('a thrown value', () => {
         { requiredKeys: [] },
       )
       .map((properties) => () => {
-        const made = new TaskRefusal('It refuses.');
+        const made = new TaskRejection('It refuses.');
         // Node creates the stack on the first read, from the name that the error has at that time.
         assert.ok(made.stack);
         for (const [name, make] of Object.entries(properties)) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Credential, RefusedCredential } from '../../../src/auth/authenticator.ts';
+import { type Credential, CredentialError } from '../../../src/auth/authenticator.ts';
 import type { Principal } from '../../../src/auth/principal.ts';
 import { AppError } from '../../../src/errors.ts';
 import { compose } from '../../../src/http/compose.ts';
@@ -17,7 +17,7 @@ const ada: Principal = {
   username: 'ada',
   role: 'user',
 };
-const expired = new RefusedCredential('expired', 'The access token has expired: refresh it.');
+const expired = new CredentialError('expired', 'The access token has expired: refresh it.');
 const away = new AppError('database_unavailable', 'The database is away.');
 
 /** The principal of a credential by its text: found synchronously, found later, or rejected. */
@@ -46,7 +46,7 @@ async function ask({ headers = [], route = {} }: Asked) {
       identify(credential) {
         asked.push(credential);
         const text = credential.kind === 'bearer' ? credential.token : credential.key;
-        return answers[text]?.() ?? Promise.reject(new RefusedCredential('malformed', 'This is no token.'));
+        return answers[text]?.() ?? Promise.reject(new CredentialError('malformed', 'This is no token.'));
       },
       identifyNow: () => Promise.reject(expired),
     },
@@ -64,17 +64,17 @@ async function ask({ headers = [], route = {} }: Asked) {
     wentOn = true;
     return undefined;
   });
-  let refusal: unknown;
+  let rejection: unknown;
   let promised = false;
   try {
     const done = run(ctx);
     promised = done !== undefined;
     await done;
   } catch (error) {
-    refusal = error;
+    rejection = error;
   }
-  assert.equal(wentOn, refusal === undefined);
-  return { ctx, asked, refusal, promised, log: captured };
+  assert.equal(wentOn, rejection === undefined);
+  return { ctx, asked, rejection, promised, log: captured };
 }
 
 function mustBeProblem(error: unknown): AppError {
@@ -114,8 +114,8 @@ describe('a request with credentials', () => {
   });
 
   it('an error of the database during the look-up passes unchanged', async () => {
-    const { refusal, log } = await ask({ headers: [['Authorization', 'Bearer away']] });
-    assert.equal(refusal, away);
+    const { rejection, log } = await ask({ headers: [['Authorization', 'Bearer away']] });
+    assert.equal(rejection, away);
     assert.deepEqual(log.lines(), []);
   });
 });
@@ -139,8 +139,8 @@ describe('invalid credentials', () => {
   ];
   for (const [what, route] of routes) {
     it(`invalid credentials get 401 on ${what}, with the reason in the challenge`, async () => {
-      const { refusal } = await ask({ headers: [['Authorization', 'Bearer expired']], route });
-      const { code, message, layer, headers } = mustBeProblem(refusal);
+      const { rejection } = await ask({ headers: [['Authorization', 'Bearer expired']], route });
+      const { code, message, layer, headers } = mustBeProblem(rejection);
       assert.deepEqual([code, layer, message], ['unauthenticated', 'authenticate', expired.message]);
       assert.equal(
         headers?.['www-authenticate'],
@@ -171,8 +171,8 @@ describe('invalid credentials', () => {
   ];
   for (const [what, header, challenge, reason] of table) {
     it(`invalid credentials are rejected and logged without their text: ${what}`, async () => {
-      const { refusal, log } = await ask({ headers: [header] });
-      const { code, headers } = mustBeProblem(refusal);
+      const { rejection, log } = await ask({ headers: [header] });
+      const { code, headers } = mustBeProblem(rejection);
       assert.equal(code, 'unauthenticated');
       assert.equal(headers?.['www-authenticate'], challenge);
       const [line] = log.of('auth.credentials.refused');
@@ -193,8 +193,8 @@ describe('more than one credential', () => {
   ];
   for (const [what, headers] of table) {
     it(`more than one credential gets 400 without a look-up: ${what}`, async () => {
-      const { refusal, asked } = await ask({ headers: headers ?? [] });
-      assert.equal(mustBeProblem(refusal).code, 'bad_request');
+      const { rejection, asked } = await ask({ headers: headers ?? [] });
+      assert.equal(mustBeProblem(rejection).code, 'bad_request');
       assert.deepEqual(asked, []);
     });
   }
@@ -203,14 +203,14 @@ describe('more than one credential', () => {
 describe('routes without authentication', () => {
   const bad = [['Authorization', 'Basic Og==']] as const;
   it('a route with its own credential, such as the login, ignores the usual credentials', async () => {
-    const { refusal, ctx } = await ask({ headers: bad, route: { auth: 'own' } });
-    assert.equal(refusal, undefined);
+    const { rejection, ctx } = await ask({ headers: bad, route: { auth: 'own' } });
+    assert.equal(rejection, undefined);
     assert.equal(ctx.principal, undefined);
   });
 
   it('an open probe ignores credentials, and any other probe checks them', async () => {
-    assert.equal((await ask({ headers: bad, route: { limit: 'exempt' } })).refusal, undefined);
+    assert.equal((await ask({ headers: bad, route: { limit: 'exempt' } })).rejection, undefined);
     const closed = await ask({ headers: bad, route: { limit: 'exempt', auth: 'user' } });
-    assert.equal(mustBeProblem(closed.refusal).code, 'unauthenticated');
+    assert.equal(mustBeProblem(closed.rejection).code, 'unauthenticated');
   });
 });

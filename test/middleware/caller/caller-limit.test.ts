@@ -79,16 +79,16 @@ function makeLimiter(wrap: (store: LimitStore) => LimitStore = (store) => store)
       await run(ctx);
     } catch (error) {
       assert.ok(error instanceof AppError && error.code === 'rate_limited');
-      return { headers: { ...ctx.headers, ...error.headers }, refusal: error };
+      return { headers: { ...ctx.headers, ...error.headers }, rejection: error };
     }
     assert.equal(ctx.status, 200);
-    return { headers: { ...ctx.headers }, refusal: undefined };
+    return { headers: { ...ctx.headers }, rejection: undefined };
   };
   /** Sends a number of requests, and returns which of them are allowed. */
   const admit = async (times: number, asked: (time: number) => Asked) => {
     const admitted: boolean[] = [];
     for (let time = 0; time < times; time += 1) {
-      admitted.push((await ask(asked(time))).refusal === undefined);
+      admitted.push((await ask(asked(time))).rejection === undefined);
     }
     return admitted;
   };
@@ -141,7 +141,7 @@ describe('a route that declares a limit', () => {
     const admitted = await admit(3, (time) => ({ route, principal: sessionOf(time) }));
     assert.deepEqual(admitted, [true, true, false]);
     assert.deepEqual(await admit(1, () => ({ route, peer: '192.0.2.9' })), [true]);
-    assert.equal((await ask()).refusal, undefined, 'other routes are not');
+    assert.equal((await ask()).rejection, undefined, 'other routes are not');
     clock.now = 30_000;
     assert.deepEqual(await admit(1, () => ({ route })), [true]);
   });
@@ -214,9 +214,9 @@ describe('a rejection', () => {
     const { ask, admit, captured, clock } = makeLimiter();
     await admit(4, (time) => ({ principal: sessionOf(1), peer: `192.0.2.${time}` }));
     clock.now = 15_500;
-    const { headers, refusal } = await ask({ principal: sessionOf(1), route: routeWith(limitOf()) });
-    assert.equal(refusal?.message, 'More than 4 requests in 60 seconds. Wait 45 seconds.');
-    assert.equal(refusal?.layer, 'caller-limit');
+    const { headers, rejection } = await ask({ principal: sessionOf(1), route: routeWith(limitOf()) });
+    assert.equal(rejection?.message, 'More than 4 requests in 60 seconds. Wait 45 seconds.');
+    assert.equal(rejection?.layer, 'caller-limit');
     assert.deepEqual(headers, {
       'ratelimit-policy': '"minute";q=6;w=60, "login";q=2;w=30, "user";q=4;w=60',
       ratelimit: '"user";r=0;t=45',
@@ -256,7 +256,7 @@ it('a probe is neither counted nor rejected', async () => {
   const { ask } = makeLimiter();
   const route = testRoute('GET', '/live', () => 1, { limit: 'exempt', limits: [limitOf()] });
   for (let times = 0; times < 10; times += 1) {
-    assert.deepEqual(await ask({ route, principal: sessionOf(1) }), { headers: {}, refusal: undefined });
+    assert.deepEqual(await ask({ route, principal: sessionOf(1) }), { headers: {}, rejection: undefined });
   }
 });
 
@@ -299,8 +299,8 @@ it('no quota is ever exceeded, in any order of users, addresses and routes', asy
       for (const { wait, route, user, peer } of steps) {
         clock.now += wait;
         const asked = { route: routes[route] ?? routeWith(), peer: `192.0.2.${peer}` };
-        const { refusal } = await ask(user === null ? asked : { ...asked, principal: sessionOf(user) });
-        if (refusal !== undefined) continue;
+        const { rejection } = await ask(user === null ? asked : { ...asked, principal: sessionOf(user) });
+        if (rejection !== undefined) continue;
         // The allowed requests must be within each quota, as if they were the only requests.
         assert.ok(isWithin(`address ${peer}`, 6, 60_000));
         if (user !== null) assert.ok(isWithin(`user ${user}`, userPerMinute, 60_000));

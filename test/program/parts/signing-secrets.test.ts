@@ -67,7 +67,7 @@ describe('signingSecrets', () => {
   it('a file that cannot be read or written fails the start with a sentence that does not contain the secret', async (t) => {
     const folder = await mustMakeFolder(t);
     writeFileSync(join(folder, 'jwt-secret'), 'hunter2');
-    const refusal = (dataDir: string) => {
+    const rejection = (dataDir: string) => {
       try {
         secretsWith({ APP_DATA_DIR: dataDir });
       } catch (error) {
@@ -76,8 +76,8 @@ describe('signingSecrets', () => {
       }
       return '';
     };
-    assert.match(refusal(folder), /jwt-secret holds no valid secret\. Remove the file/);
-    assert.doesNotMatch(refusal(folder), /hunter2/);
-    assert.match(refusal(join(folder, 'jwt-secret')), /set SECURITY_JWT_SECRET, or APP_DATA_DIR/);
+    assert.match(rejection(folder), /jwt-secret holds no valid secret\. Remove the file/);
+    assert.doesNotMatch(rejection(folder), /hunter2/);
+    assert.match(rejection(join(folder, 'jwt-secret')), /set SECURITY_JWT_SECRET, or APP_DATA_DIR/);
   });
 });

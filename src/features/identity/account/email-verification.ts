@@ -1,8 +1,8 @@
 import { hashOneTimeToken } from '../../../auth/one-time-token.ts';
 import type { Sql } from '../../../db/sql.ts';
+import { assertMailEnabled, uselessToken } from './account-errors.ts';
 import type { AccountParts } from './account-parts.ts';
 import type { Recipient } from './mails.ts';
-import { assertMailEnabled, uselessToken } from './refusals.ts';
 import { endTokens, findOwner, takeToken, verifyEmail } from './store.ts';
 
 /** A user with the current address. */

@@ -3,8 +3,8 @@ import { findPasswordError } from '../../../auth/strength/password-policy.ts';
 import { clientKey } from '../../../http/connection/addresses.ts';
 import { invalidField } from '../../../http/validate.ts';
 import { currentRequest } from '../../../observability/request-context.ts';
+import { assertMailEnabled, tooMuchMail, uselessToken } from './account-errors.ts';
 import type { AccountParts } from './account-parts.ts';
-import { assertMailEnabled, tooMuchMail, uselessToken } from './refusals.ts';
 import { endTokens, findOwnerByEmail, findTokenOwner, setPassword, takeToken, verifyEmail } from './store.ts';
 
 /** Both operations take the address of the client, for the log and for `attempts`. */

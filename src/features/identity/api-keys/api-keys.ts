@@ -32,7 +32,7 @@ import {
   deleteApiKeysOf,
   insertApiKey,
   listApiKeys,
-  lockOwner,
+  lockKeyOwner,
   type StoredApiKey,
 } from './store.ts';
 
@@ -70,7 +70,7 @@ export function createApiKeys({ database, authenticator, auth, log }: ApiKeysOpt
       const { userId } = caller;
       const key = createApiKey();
       const stored = await database.transaction(async (tx) => {
-        if (!(await lockOwner(tx, userId)))
+        if (!(await lockKeyOwner(tx, userId)))
           throw new AppError('not_found', 'This account was deleted: sign in with another one.');
         await auth.requireAuthority(tx, caller);
         if ((await countLiveApiKeys(tx, userId)) >= maxKeys) throw tooMany();

@@ -24,7 +24,7 @@ export interface LiveApiKey {
 }
 
 /** Locks a user, so that keys of one user are created one at a time. Returns false if there is no such user. */
-export async function lockOwner(sql: Sql, userId: number): Promise<boolean> {
+export async function lockKeyOwner(sql: Sql, userId: number): Promise<boolean> {
   const rows = await sql`select from users where id = ${userId} for no key update`;
   return rows.length > 0;
 }

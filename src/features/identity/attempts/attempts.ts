@@ -40,7 +40,7 @@ import type { Logger } from '../../../observability/logger.ts';
 import { type GuessedAccount, rememberSuccess, returnPermit, takePermit } from './store.ts';
 
 /** The account whose password is tried, and the address of the client. */
-export type Attempt = GuessedAccount & { readonly address: string };
+export type PasswordAttempt = GuessedAccount & { readonly address: string };
 
 /** An authenticated user, with every name by which an attempt can refer to it. */
 export interface ProvenUser {
@@ -54,7 +54,7 @@ export interface Attempts {
    * Takes a permit, then runs `compare`, which compares the password. Rejects with `rate_limited` and `Retry-After` if
    * there is no permit. If `compare` rejects with `not_ready`, it has compared nothing, and the permit is returned.
    */
-  underPermit<T>(attempt: Attempt, compare: () => Promise<T>): Promise<T>;
+  underPermit<T>(attempt: PasswordAttempt, compare: () => Promise<T>): Promise<T>;
   /** Makes the address known, after a correct password or a reset with a mailed token. */
   succeeded(user: ProvenUser, address: string): Promise<void>;
 }
@@ -87,15 +87,15 @@ export function createAttempts({ database, log, now }: AttemptsOptions): Attempt
     },
   };
 
-  async function admit(attempt: Attempt): Promise<void> {
+  async function admit(attempt: PasswordAttempt): Promise<void> {
     await database.transaction(async (tx) => {
-      const refusal = await takePermit(tx, counted(attempt, attempt.address));
-      if (refusal === undefined) return;
-      const wait = Math.max(1, Math.ceil(refusal.waitSeconds));
+      const throttled = await takePermit(tx, counted(attempt, attempt.address));
+      if (throttled === undefined) return;
+      const wait = Math.max(1, Math.ceil(throttled.waitSeconds));
       log.warning('auth.login.throttled', {
         client_address: attempt.address,
-        account_hash: refusal.accountHash,
-        count: refusal.count,
+        account_hash: throttled.accountHash,
+        count: throttled.count,
         wait_seconds: wait,
       });
       // Thrown inside of the transaction, so that a permit from the other count is rolled back.

@@ -27,7 +27,7 @@ interface Counted {
 }
 
 /** Reason and duration of a missing permit. */
-export interface Refusal {
+export interface ThrottledAttempt {
   readonly count: keyof typeof paces;
   readonly waitSeconds: number;
   /** The beginning of the account's hash, which distinguishes accounts in the log without naming them. */
@@ -38,12 +38,14 @@ export interface Refusal {
  * Takes the permits that an attempt needs, or returns which one is missing; then the caller rolls back. Rows are locked in
  * the order address, strangers, so that attempts cannot deadlock.
  */
-export async function takePermit(tx: Sql, counted: Counted): Promise<Refusal | undefined> {
+export async function takePermit(tx: Sql, counted: Counted): Promise<ThrottledAttempt | undefined> {
   const own = await count(tx, counted, 'address');
-  if (own === undefined) return refusal(tx, counted, 'address');
+  if (own === undefined) return throttled(tx, counted, 'address');
   if (own.known) return undefined;
   const shared = { ...counted, address: strangers };
-  return (await count(tx, shared, 'strangers')) === undefined ? refusal(tx, shared, 'strangers') : undefined;
+  return (await count(tx, shared, 'strangers')) === undefined
+    ? throttled(tx, shared, 'strangers')
+    : undefined;
 }
 
 /**
@@ -87,11 +89,11 @@ async function uncount(tx: Sql, { account, address, now }: Counted) {
   return row;
 }
 
-async function refusal(
+async function throttled(
   tx: Sql,
   { account, address, now }: Counted,
-  count: Refusal['count'],
-): Promise<Refusal> {
+  count: ThrottledAttempt['count'],
+): Promise<ThrottledAttempt> {
   const [row] = await tx<{ wait: number; hash: string }[]>`
     select
       extract(epoch from next_at - ${clock(tx, now)})::float8 as wait,

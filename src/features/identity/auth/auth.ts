@@ -9,7 +9,7 @@
  * they ask the database again (SECURITY_SESSION_RECHECK_SECONDS).
  */
 
-import { type Authenticator, RefusedCredential } from '../../../auth/authenticator.ts';
+import { type Authenticator, CredentialError } from '../../../auth/authenticator.ts';
 import type { Jwt } from '../../../auth/jwt/jwt.ts';
 import type { PasswordHasher } from '../../../auth/password.ts';
 import type { Principal, Scope, SessionPrincipal } from '../../../auth/principal.ts';
@@ -128,7 +128,7 @@ export function createAuth(options: AuthOptions): Auth {
     try {
       return await authenticator.identify({ kind: 'bearer', token: accessToken });
     } catch (error) {
-      if (error instanceof RefusedCredential) return undefined;
+      if (error instanceof CredentialError) return undefined;
       throw error;
     }
   }

@@ -3,9 +3,9 @@ import { after, describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { AppError } from '../../../../src/errors.ts';
 import {
-  type Attempt,
   type Attempts,
   createAttempts,
+  type PasswordAttempt,
 } from '../../../../src/features/identity/attempts/attempts.ts';
 import { deleteOldAttempts } from '../../../../src/features/identity/attempts/store.ts';
 import { captureLog } from '../../../helpers/captured-log.ts';
@@ -48,9 +48,10 @@ function mustPrepare(t: TestContext) {
   };
 }
 
-const admitted = (attempts: Attempts, attempt: Attempt) => attempts.underPermit(attempt, async () => {});
+const admitted = (attempts: Attempts, attempt: PasswordAttempt) =>
+  attempts.underPermit(attempt, async () => {});
 
-const mustBeTurnedAway = (attempts: Attempts, attempt: Attempt) =>
+const mustBeTurnedAway = (attempts: Attempts, attempt: PasswordAttempt) =>
   assert.rejects(
     attempts.underPermit(attempt, async () => {
       throw new AppError('not_ready', 'Too many passwords are being worked on.');

@@ -10,9 +10,9 @@ import { mustOpenSession } from '../../../helpers/test-credentials.ts';
 
 /** A caller who was admitted with a role, and what may have happened since. */
 async function mustAdmit(t: TestContext, role: Role) {
-  const world = await mustCreateAuth(t, { now: Date.now });
-  const userId = await world.mustAddUser('ada');
-  const { sql } = world.database;
+  const fixture = await mustCreateAuth(t, { now: Date.now });
+  const userId = await fixture.mustAddUser('ada');
+  const { sql } = fixture.database;
   await sql`update users set role = ${role} where id = ${userId}`;
   const { sessionId } = await mustOpenSession(sql, userId);
   const caller: SessionPrincipal = {
@@ -22,8 +22,8 @@ async function mustAdmit(t: TestContext, role: Role) {
     username: 'ada',
     role,
   };
-  const check = () => world.database.transaction((tx) => world.auth.requireAuthority(tx, caller));
-  return { ...world, sql, caller, check };
+  const check = () => fixture.database.transaction((tx) => fixture.auth.requireAuthority(tx, caller));
+  return { ...fixture, sql, caller, check };
 }
 
 describe('the authority of a caller in a transaction', () => {

@@ -11,7 +11,7 @@ import { mustCreateDatabase } from '../../../helpers/test-database.ts';
 const path = '/api/v1/auth/login';
 const ada = { username: 'ada', password: testPassword };
 const formType = { 'content-type': 'application/x-www-form-urlencoded' };
-const refusal = 'The login or the password is wrong: check both, or reset the password.';
+const rejection = 'The login or the password is wrong: check both, or reset the password.';
 
 /** Sends a request that needs a signed-in user. */
 const sessionsWith = (
@@ -78,7 +78,7 @@ describe('signing in', () => {
     const unknown = await api.post(path, { ...ada, username: 'nobody' });
     for (const answer of [wrong, unknown]) {
       assert.equal(answer.status, 401);
-      assert.deepEqual([answer.body.code, answer.body.detail], ['unauthenticated', refusal]);
+      assert.deepEqual([answer.body.code, answer.body.detail], ['unauthenticated', rejection]);
       assert.match(answer.headers.get('www-authenticate') ?? '', /^Bearer/);
     }
     assert.deepEqual(Object.keys(wrong.body), Object.keys(unknown.body));

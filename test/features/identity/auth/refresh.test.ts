@@ -8,7 +8,7 @@ import { mustCreateDatabase } from '../../../helpers/test-database.ts';
 import { testSecret } from '../../../helpers/test-secret.ts';
 
 const path = '/api/v1/auth/refresh';
-const refusal = 'The refresh token is invalid or has expired: sign in again.';
+const rejection = 'The refresh token is invalid or has expired: sign in again.';
 
 /** Registers a user and signs in. Returns the tokens. */
 async function mustGetTokens(api: TestApi, transport: 'body' | 'cookie' = 'body'): Promise<ApiResponse> {
@@ -117,7 +117,7 @@ describe('a refresh', () => {
     await pass(api, 11);
     const answer = await refresh(api, stolen.refresh_token);
     assert.equal(answer.status, 401);
-    assert.equal(answer.body.detail, refusal);
+    assert.equal(answer.body.detail, rejection);
     assert.match(answer.headers.get('www-authenticate') ?? '', /^Bearer/);
     assert.equal((await refresh(api, next.refresh_token)).status, 401);
     assert.equal(await statusWith(api, next.access_token), 401, 'at once, in this process');
@@ -163,7 +163,7 @@ describe('a refresh', () => {
     ]) {
       const answer = await refresh(api, token);
       assert.equal(answer.status, 401, token);
-      assert.equal(answer.body.detail, refusal);
+      assert.equal(answer.body.detail, rejection);
     }
     assert.equal((await refresh(api, body.refresh_token)).status, 200);
     assert.equal(api.app.log.of('auth.refresh.reused').length, 0);

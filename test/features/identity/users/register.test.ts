@@ -140,17 +140,18 @@ describe('registering', () => {
       ),
     );
     assert.equal(answers.filter(({ status }) => status === 201).length, 1);
-    const refusals = answers.filter(({ status }) => status === 409);
-    assert.equal(refusals.length, 19);
-    for (const refusal of refusals) assert.deepEqual(pointersOf(refusal), ['/username']);
+    const rejections = answers.filter(({ status }) => status === 409);
+    assert.equal(rejections.length, 19);
+    for (const rejection of rejections) assert.deepEqual(pointersOf(rejection), ['/username']);
   });
 
   it('a registration that loses a race names both taken fields', async (t) => {
     const api = await mustServeApi(t);
     const answers = await Promise.all(Array.from({ length: 8 }, () => api.post(users, someone)));
-    const refusals = answers.filter(({ status }) => status === 409);
-    assert.equal(refusals.length, 7);
-    for (const refusal of refusals) assert.deepEqual(pointersOf(refusal).toSorted(), ['/email', '/username']);
+    const rejections = answers.filter(({ status }) => status === 409);
+    assert.equal(rejections.length, 7);
+    for (const rejection of rejections)
+      assert.deepEqual(pointersOf(rejection).toSorted(), ['/email', '/username']);
   });
 
   it('a registration is logged with the ids of the user and the request, and a masked address', async (t) => {

@@ -67,10 +67,10 @@ describe('reading a user', () => {
     const api = await mustServeApi(t);
     const ada = await mustSignIn(api, 'ada');
     for (const id of ['abc', '0', '-1', '1e1', '1.5', '%201', '9007199254740992', '99999999999999999999']) {
-      const refusal = await ada.get(`${users}/${id}`);
-      assert.equal(refusal.status, 422, id);
-      assert.equal(refusal.body.errors[0].in, 'path');
-      assert.deepEqual(pointersOf(refusal), ['/id']);
+      const rejection = await ada.get(`${users}/${id}`);
+      assert.equal(rejection.status, 422, id);
+      assert.equal(rejection.body.errors[0].in, 'path');
+      assert.deepEqual(pointersOf(rejection), ['/id']);
     }
   });
 
