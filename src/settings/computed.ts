@@ -1,12 +1,12 @@
 import { findManagementPort } from './groups/management.ts';
-import { type Found, nameOrigin } from './sources.ts';
+import { type FoundText, nameOrigin } from './sources.ts';
 import type { SettingsValues } from './table.ts';
 
 /** The kind of database: one that the program starts itself, an external server, or none. */
 export type DatabaseKind = 'embedded' | 'postgres' | 'none';
 
 /** Computes what follows from the application's settings, so that it is decided in one place. */
-export function computeApplication(application: SettingsValues['application'], { alias, origin }: Found) {
+export function computeApplication(application: SettingsValues['application'], { alias, origin }: FoundText) {
   const { environment, databaseUrl, databaseMigrate } = application;
   const servesDocs = environment === 'local' || environment === 'staging';
   const databaseKind: DatabaseKind =

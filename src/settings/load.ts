@@ -102,12 +102,12 @@ export function loadSettings(source: SettingsSource = {}): LoadedSettings {
   };
 }
 
-function findDatabaseUrl(found: Iterable<readonly [DeclaredVariable, Found]>): Found {
+function findDatabaseUrl(found: Iterable<readonly [DeclaredVariable, FoundText]>): FoundText {
   for (const [{ name }, each] of found) if (name === 'APP_DATABASE_URL') return each;
   throw new Error('APP_DATABASE_URL is not declared.');
 }
 
-function freezeSettings(values: SettingsValues, databaseUrl: Found) {
+function freezeSettings(values: SettingsValues, databaseUrl: FoundText) {
   const { application } = values;
   return Object.freeze({
     application: Object.freeze({ ...application, ...computeApplication(application, databaseUrl) }),
