@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { needsPackage } from '../errors.ts';
+import { docsScript } from './docs-script.ts';
+import { docsStyle } from './docs-style.ts';
 
 /** A file of the docs page. */
 export interface Asset {
@@ -18,22 +20,6 @@ const packageFiles: Readonly<Record<string, string>> = {
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
   'favicon-32x32.png': 'image/png',
 };
-
-/** Starts Swagger UI. A file of its own, because the policy of the page allows no inline script. */
-const initializer = `const root = document.getElementById('swagger-ui');
-SwaggerUIBundle({
-  url: root.dataset.document,
-  domNode: root,
-  deepLinking: true,
-  displayRequestDuration: true,
-  validatorUrl: null,
-});
-`;
-
-const stylesheet = `html { overflow-y: scroll; }
-body { margin: 0; background: #fafafa; }
-.notice { max-width: 40rem; margin: 4rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif; }
-`;
 
 /** The folder of the optional package `swagger-ui-dist`, or what to do if it is not installed. */
 export type SwaggerUi = { readonly folder: string } | { readonly folder?: never; readonly needs: string };
@@ -53,6 +39,9 @@ export function readAssets(folder: string | undefined): ReadonlyMap<string, Asse
   assets.set('docs.css', toAsset(Buffer.from(stylesheet), 'text/css; charset=utf-8'));
   if (folder === undefined) return assets;
   assets.set('docs.js', toAsset(Buffer.from(initializer), 'text/javascript; charset=utf-8'));
+  assets.set('docs.css', toAsset(Buffer.from(docsStyle), 'text/css; charset=utf-8'));
+  if (folder === null) return assets;
+  assets.set('docs.js', toAsset(Buffer.from(docsScript), 'text/javascript; charset=utf-8'));
   for (const [name, contentType] of Object.entries(packageFiles)) {
     assets.set(name, toAsset(readFileSync(join(folder, name)), contentType));
   }

@@ -1,25 +1,30 @@
 /**
  * Tests of the docs page in a real browser: Chromium, from the path in `CHROMIUM` or the path of Debian. The page works under
- * its content security policy, and Authorize signs in.
+ * its content security policy, Authorize signs in, and the page fits a phone and follows the dark scheme.
  */
 
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
-import type { Locator, Page } from 'playwright-core';
+import { after, type TestContext, test } from 'node:test';
+import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { createApiClient } from '../helpers/api-client.ts';
 import { mustLaunch, watchPage } from '../helpers/browser.ts';
+import { contrastErrors, widthErrors } from '../helpers/page-errors.ts';
 import { mustRegister, testPassword } from '../helpers/test-api.ts';
 import { mustStartApp } from '../helpers/test-app.ts';
 import { mustCreateDatabase } from '../helpers/test-database.ts';
 
+const browser = await mustLaunch({ after });
+
 /** Opens the docs page of an application with one user, and records the errors of the browser. */
-async function mustOpenDocs(t: TestContext) {
+async function mustOpenDocs(t: TestContext, options: BrowserContextOptions = {}) {
   const app = await mustStartApp(t, {
     databaseUrl: await mustCreateDatabase(t),
     env: { APP_ENVIRONMENT: 'local' },
   });
   const user = await mustRegister(createApiClient(app.url), 'ada_lovelace');
-  const page = await (await mustLaunch(t)).newPage();
+  const context = await browser.newContext(options);
+  t.after(() => context.close());
+  const page = await context.newPage();
   page.setDefaultTimeout(30_000);
   const { complaints, foreign } = watchPage(page, app.url);
   await page.goto(`${app.url}/docs`);
@@ -95,3 +100,36 @@ test('an API key is sent in its header', async (t) => {
   assert.equal((await tryOut(page, 'getCurrentUser')).status, '401');
   assert.equal((await sent).headers()['x-api-key'], 'sak_mistyped');
 });
+
+test('Authorize opens at the password form, with the focus in its first field', async (t) => {
+  const { page, complaints } = await mustOpenDocs(t, { viewport: { width: 390, height: 844 } });
+  await openAuthorize(page);
+  const titles = await page.locator('.auth-container h4').allInnerTexts();
+  assert.match(titles[0] ?? '', /^password \(OAuth2, password\)/);
+  assert.equal(titles.length, 3);
+  assert.equal(await page.locator('#oauth_username').evaluate((field) => field.matches(':focus')), true);
+  const form = await page.locator('#oauth_username').boundingBox();
+  assert.ok(form !== null && form.y > 0 && form.y + form.height < 844, 'the field is on the screen');
+  assert.deepEqual(complaints, []);
+});
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`on a phone, ${colorScheme}, the page never scrolls sideways, and in the dark its text has enough contrast`, async (t) => {
+    const { page } = await mustOpenDocs(t, { colorScheme, viewport: { width: 390, height: 844 } });
+    await tryOut(page, 'login');
+    await tryOut(page, 'listUsers');
+    assert.deepEqual(await widthErrors(page), []);
+    const isDark = colorScheme === 'dark';
+    assert.equal(await page.locator('html.dark-mode').count(), isDark ? 1 : 0);
+    if (isDark) assert.deepEqual(await contrastErrors(page), []);
+    await openAuthorize(page);
+    assert.deepEqual(await widthErrors(page), []);
+    // The dialog covers the page, whose text it dims.
+    await page.locator('.scheme-container ~ *, .information-container').evaluateAll((parts) => {
+      for (const part of parts) part.remove();
+    });
+    if (isDark) assert.deepEqual(await contrastErrors(page), []);
+    await page.emulateMedia({ colorScheme: isDark ? 'light' : 'dark' });
+    await page.locator(isDark ? 'html:not(.dark-mode)' : 'html.dark-mode').waitFor({ state: 'attached' });
+  });
+}
