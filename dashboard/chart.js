@@ -20,6 +20,9 @@ import { minute as timeOf } from './format.js';
 const minuteMs = 60_000;
 const slots = 60;
 const height = 168;
+/** Small values stay visible, in pixels: the height of a bar, and the radius of a point, larger without neighbours. */
+const minBar = 2.5;
+const radius = { alone: 4, joined: 2.75 };
 const margin = { top: 8, right: 6, bottom: 20, left: 48 };
 
 /**
@@ -50,7 +53,8 @@ export function createChart(figure, options) {
 
   /** @type {(Minute | undefined)[]} a slot for each minute of the hour; the last is the current one */
   let hour = Array.from({ length: slots }, () => undefined);
-  let newest = 0;
+  /** The start of the current minute; undefined before the first data. @type {number | undefined} */
+  let newest;
   let picked = slots - 1;
   /** Whether the user has selected a minute. Otherwise the text describes the current one. */
   let picking = false;
@@ -58,6 +62,7 @@ export function createChart(figure, options) {
 
   /** @param {number} slot */
   function words(slot) {
+    if (newest === undefined) return 'No data yet.';
     const minute = hour[slot];
     const at = timeOf(new Date(newest - (slots - 1 - slot) * minuteMs));
     if (minute === undefined) return `${at}  no data yet`;
@@ -73,9 +78,10 @@ export function createChart(figure, options) {
     plot.setAttribute('aria-valuenow', String(picked));
     plot.setAttribute('aria-valuetext', words(picked));
     readout.textContent = words(picked);
-    if (width < margin.left + margin.right + slots) return;
+    if (newest === undefined || width < margin.left + margin.right + slots) return;
     const mark = picking ? picked : null;
-    show(plot, [hour, newest, width, mark], () => [picture({ ...options, hour, newest, width, mark })]);
+    const parts = { hour, newest, width, mark };
+    show(plot, parts, () => [picture({ ...options, ...parts })]);
   }
 
   /** @param {number} slot */
@@ -129,10 +135,11 @@ export function createChart(figure, options) {
      * @param {number} now milliseconds since 1970
      */
     update(minutes, now) {
-      newest = Math.floor(now / minuteMs) * minuteMs;
+      const current = Math.floor(now / minuteMs) * minuteMs;
+      newest = current;
       hour = Array.from({ length: slots }, () => undefined);
       for (const minute of minutes) {
-        const slot = slots - 1 - (newest - Date.parse(minute.start)) / minuteMs;
+        const slot = slots - 1 - (current - Date.parse(minute.start)) / minuteMs;
         if (slot >= 0 && slot < slots) hour[slot] = minute;
       }
       draw();
@@ -247,8 +254,7 @@ function bars(hour, series, { x, y, step }) {
     return series.flatMap(({ kind, value }) => {
       const found = value(minute) ?? 0;
       if (found === 0) return [];
-      // A minimum height keeps small values visible.
-      const high = Math.max(1.5, y(below) - y(below + found));
+      const high = Math.max(minBar, y(below) - y(below + found));
       const bar = drawn('rect', {
         ...{
           class: kind,
@@ -265,24 +271,32 @@ function bars(hour, series, { x, y, step }) {
 }
 
 /**
+ * Draws a line for each series, with a point for each minute: round ones for the first series, square ones for the second, so
+ * that they differ without colours too.
+ *
  * @param {readonly (Minute | undefined)[]} hour
  * @param {readonly Series[]} series
  * @param {{ x(slot: number): number, y(value: number): number }} scale
  */
 function lines(hour, series, { x, y }) {
-  return series.flatMap(({ kind, value }) => {
+  return series.flatMap(({ kind, value }, index) => {
+    const values = hour.map((minute) => (minute === undefined ? null : value(minute)));
+    const known = (/** @type {number} */ slot) => (values[slot] ?? null) !== null;
     let path = '';
-    let drawing = false;
-    const dots = hour.flatMap((minute, slot) => {
-      const found = minute === undefined ? null : value(minute);
-      if (found === null) {
-        drawing = false;
-        return [];
-      }
-      path += `${drawing ? 'L' : 'M'}${x(slot).toFixed(1)} ${y(found).toFixed(1)}`;
-      drawing = true;
-      return [drawn('circle', { class: `dot ${kind}`, cx: x(slot), cy: y(found), r: 1.75 })];
+    const points = values.flatMap((found, slot) => {
+      if (found === null) return [];
+      path += `${known(slot - 1) ? 'L' : 'M'}${x(slot).toFixed(1)} ${y(found).toFixed(1)}`;
+      const size = known(slot - 1) || known(slot + 1) ? radius.joined : radius.alone;
+      return [point({ kind, isRound: index === 0, at: [x(slot), y(found)], size })];
     });
-    return [drawn('path', { class: `line ${kind}`, d: path }), ...dots];
+    return [drawn('path', { class: `line ${kind}`, d: path }), ...points];
   });
+}
+
+/** @param {{ kind: string, isRound: boolean, at: [number, number], size: number }} parts */
+function point({ kind, isRound, at: [x, y], size }) {
+  if (isRound) return drawn('circle', { class: `dot ${kind}`, cx: x, cy: y, r: size });
+  // As large as the circle.
+  const side = size * 1.8;
+  return drawn('rect', { class: `dot ${kind}`, x: x - side / 2, y: y - side / 2, width: side, height: side });
 }

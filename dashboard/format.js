@@ -2,9 +2,12 @@
 
 const whole = new Intl.NumberFormat('en');
 const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
+const seconds = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const zone = new Intl.DateTimeFormat('en', { timeZoneName: 'longOffset' });
 const moment = new Intl.DateTimeFormat('en-CA', {
   ...{ year: 'numeric', month: '2-digit', day: '2-digit' },
   ...{ hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hour12: false },
+  timeZoneName: 'shortOffset',
 });
 
 /** @param {number} value */
@@ -17,10 +20,27 @@ export function minute(at) {
   return clock.format(new Date(at));
 }
 
-/** Returns date and time to the millisecond, in the time zone of the browser; an invalid time unchanged. @param {string} at */
+/** Returns the time to the second, in the time zone of the browser. @param {Date} at */
+export function clockTime(at) {
+  return seconds.format(at);
+}
+
+/** Returns the time zone of the browser: `Europe/Berlin (UTC+01:00)`. */
+export function timeZone() {
+  const parts = zone.formatToParts(new Date());
+  const offset = parts.find(({ type }) => type === 'timeZoneName')?.value ?? '';
+  const name = zone.resolvedOptions().timeZone;
+  return name === 'UTC' ? name : `${name} (${offset.replace('GMT', 'UTC')})`;
+}
+
+/**
+ * Returns date and time to the millisecond, in the time zone of the browser, which is named; an invalid time unchanged.
+ *
+ * @param {string} at
+ */
 export function exactly(at) {
   if (Number.isNaN(Date.parse(at))) return at;
-  return moment.format(new Date(at)).replace(',', '');
+  return moment.format(new Date(at)).replace(',', '').replace('GMT', 'UTC');
 }
 
 /**
@@ -52,6 +72,33 @@ function short(value) {
  */
 export function between(from, to) {
   return from === null || to === null ? '' : duration(Date.parse(to) - Date.parse(from));
+}
+
+/**
+ * Returns how long a job waited in its queue before its last attempt; an empty text if it did not run.
+ *
+ * @param {{ run_at: string, started_at: string | null }} job
+ */
+export function queueWait({ run_at, started_at }) {
+  return hasRun({ run_at, started_at }) ? between(run_at, started_at) : '';
+}
+
+/**
+ * Returns how long the last attempt of a finished job ran; an empty text if it did not run.
+ *
+ * @param {{ run_at: string, started_at: string | null, finished_at: string | null }} job
+ */
+export function runTime({ run_at, started_at, finished_at }) {
+  return hasRun({ run_at, started_at }) ? between(started_at, finished_at) : '';
+}
+
+/**
+ * A job that was cancelled while it waited has no start, or that of an attempt before the wait.
+ *
+ * @param {{ run_at: string, started_at: string | null }} job
+ */
+function hasRun({ run_at, started_at }) {
+  return started_at !== null && Date.parse(started_at) >= Date.parse(run_at);
 }
 
 /**

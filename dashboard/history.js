@@ -7,7 +7,7 @@
  */
 
 import { byId, element, show } from './element.js';
-import { between, duration, errorName, exactly } from './format.js';
+import { duration, errorName, exactly, runTime } from './format.js';
 
 /**
  * Shows the history.
@@ -32,7 +32,7 @@ export function showHistory(job, contents) {
   show(byId('history', HTMLElement), seen, () => [
     event('available', 'Enqueued', created_at, later(job)),
     ...past(job, contents),
-    ...(state === 'scheduled' && attempt > 0 ? [event('scheduled', 'Next run', run_at, '')] : []),
+    ...(state === 'scheduled' || state === 'retrying' ? [event(state, 'Next run', run_at, '')] : []),
     ...(state === 'running' && started_at !== null
       ? [
           event(
@@ -66,7 +66,7 @@ function later({ attempt, retries, created_at, run_at }) {
 function past({ errors, retries }, contents) {
   const events = [
     ...errors.map((error) => ({ at: error.at, shown: failure(error, contents) })),
-    ...retries.map((at) => ({ at, shown: event('available', 'Retried by an operator', at, '') })),
+    ...retries.map((at) => ({ at, shown: event('available', startOf(at, errors), at, '') })),
   ];
   return events
     .sort((one, other) => (one.at < other.at ? -1 : Number(one.at > other.at)))
@@ -74,17 +74,28 @@ function past({ errors, retries }, contents) {
 }
 
 /**
+ * Returns what an operator did at a time: before the first failure, the job was started early.
+ *
+ * @param {string} at
+ * @param {readonly AttemptError[]} errors
+ */
+function startOf(at, errors) {
+  return errors.some((error) => error.at < at) ? 'Retried by an operator' : 'Started by an operator';
+}
+
+/**
  * @param {WholeJob} job
  * @param {string} at
  */
-function ending({ state, started_at, attempt }, at) {
+function ending(job, at) {
+  const { state, attempt } = job;
   const words = {
     completed: `Attempt ${attempt} completed`,
     failed: 'Failed permanently',
     cancelled: 'Cancelled',
   };
   const title = state === 'completed' || state === 'failed' || state === 'cancelled' ? words[state] : state;
-  return event(state, title, at, state === 'completed' ? `after ${between(started_at, at)}` : '');
+  return event(state, title, at, state === 'completed' ? `after ${runTime(job)}` : '');
 }
 
 /**

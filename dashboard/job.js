@@ -1,21 +1,23 @@
 /** The page of one job: its details, progress, history, payload and result. */
 
 import { byId, element, show } from './element.js';
-import { between, duration, exactly, relative } from './format.js';
+import { duration, exactly, queueWait, relative, runTime } from './format.js';
 import { showHistory } from './history.js';
-import { look } from './server.js';
-import { accessSentence, act, confirmed, notify, showNotice, startPage } from './shell.js';
-import { stateMark } from './state.js';
+import { look, RequestError } from './server.js';
+import { accessSentence, act, confirmed, notify, startPage } from './shell.js';
+import { activeStates, stateMark } from './state.js';
+import { showNotice } from './status.js';
 
 const id = location.pathname.split('/').at(-1) ?? '';
 const title = byId('title', HTMLElement);
 const summary = byId('summary', HTMLElement);
+const runNow = byId('run', HTMLButtonElement);
 const retry = byId('retry', HTMLButtonElement);
 const cancel = byId('cancel', HTMLButtonElement);
 
 const page = startPage(async () => {
   /** @type {import('./server.js').OneJob} */
-  const { job, access, now: nowText } = await look(`jobs/${id}`);
+  const { job, access, now: nowText } = await look(`jobs/${id}`).catch(nameMissing);
   const now = Date.parse(nowText);
   showNotice(accessSentence(access));
   document.title = `${job.name} #${job.id}: ${job.state}`;
@@ -27,13 +29,26 @@ const page = startPage(async () => {
   showContent('payload', job.payload, access.contents, 'This job has no payload.');
   showContent('result', job.result, access.contents, 'There is no result.');
   retry.hidden = access.writes !== 'allowed' || !['failed', 'cancelled'].includes(job.state);
-  cancel.hidden =
-    access.writes !== 'allowed' ||
-    job.cancel_requested ||
-    !['scheduled', 'available', 'running'].includes(job.state);
+  runNow.hidden = access.writes !== 'allowed' || !isWaiting(job);
+  cancel.hidden = access.writes !== 'allowed' || job.cancel_requested || !activeStates.includes(job.state);
   byId('job', HTMLElement).hidden = false;
 });
 
+/** @param {unknown} error */
+function nameMissing(error) {
+  if (error instanceof RequestError && error.status === 404) document.title = `Job #${id}: not found`;
+  throw error;
+}
+
+/** Whether the job waits for its time. @param {import('./server.js').WholeJob} job */
+function isWaiting({ state }) {
+  return state === 'scheduled' || state === 'retrying';
+}
+
+runNow.addEventListener('click', async () => {
+  await act(`jobs/${id}/run`, 'The job is available: it runs as soon as a thread is free.');
+  void page.now();
+});
 retry.addEventListener('click', async () => {
   await act(`jobs/${id}/retry`, 'The job is available again, with at least one attempt.');
   void page.now();
@@ -69,11 +84,11 @@ function showDetails(job, now) {
     ['Priority', String(job.priority)],
     ['Timeout per attempt', duration(job.timeout_ms)],
     ['Enqueued', at(job.created_at, now)],
-    ['Next run', at(job.run_at, now)],
+    [isWaiting(job) ? 'Next run' : 'Due', at(job.run_at, now)],
     ['Last start', at(job.started_at, now)],
     ['Finished', at(job.finished_at, now)],
-    ['Queue wait', between(job.run_at, job.started_at)],
-    ['Run time', job.finished_at === null ? null : between(job.started_at, job.finished_at)],
+    ['Queue wait', queueWait(job)],
+    ['Run time', runTime(job)],
     ['User', job.user_id === null ? null : String(job.user_id)],
     ['Unique key', job.unique_key],
     ['Runner', job.runner === null ? null : `#${job.runner}`],

@@ -2,12 +2,14 @@
  * The page of all jobs. The filters are part of the address, so that a view can be shared, and the back button works.
  */
 
+import { retryFailed, runRetrying } from './batch.js';
 import { byId, element, show } from './element.js';
 import { showList } from './list.js';
 import { showOverview } from './overview.js';
-import { change, look, RequestError } from './server.js';
-import { accessSentence, confirmed, notify, showNotice, startPage } from './shell.js';
+import { look } from './server.js';
+import { accessSentence, startPage } from './shell.js';
 import { states } from './state.js';
+import { showNotice } from './status.js';
 
 const names = ['state', 'queue', 'task', 'text'];
 const form = byId('filters', HTMLFormElement);
@@ -15,7 +17,8 @@ const state = byId('filter-state', HTMLSelectElement);
 const queue = byId('filter-queue', HTMLSelectElement);
 const task = byId('filter-task', HTMLSelectElement);
 const text = byId('filter-text', HTMLInputElement);
-const retryFailed = byId('retry-failed', HTMLButtonElement);
+const retryAll = byId('retry-failed', HTMLButtonElement);
+const runAll = byId('run-retrying', HTMLButtonElement);
 
 fillSelect(state, states);
 readAddress();
@@ -37,8 +40,9 @@ const page = startPage(async () => {
     task,
     counts.map((each) => each.task),
   );
-  retryFailed.hidden =
-    overview.access.writes !== 'allowed' || asked.get('state') !== 'failed' || list.jobs.length === 0;
+  const isChangeable = overview.access.writes === 'allowed' && list.jobs.length > 0;
+  retryAll.hidden = !isChangeable || asked.get('state') !== 'failed';
+  runAll.hidden = !isChangeable || asked.get('state') !== 'retrying';
 });
 
 /**
@@ -106,45 +110,20 @@ document.addEventListener('click', (event) => {
   title.scrollIntoView({ block: 'start' });
 });
 
-retryFailed.addEventListener('click', async () => {
-  const wanted = new URLSearchParams();
-  for (const select of [queue, task]) if (select.value !== '') wanted.set(select.name, select.value);
-  const which = [...wanted].map(([name, value]) => ` of the ${name} ${value}`).join('');
-  retryFailed.disabled = true;
-  try {
-    const { jobs, or_more: orMore } = await look(`retry-failed?${wanted}`);
-    if (jobs === 0)
-      notify('All of them were rejected permanently. To run one anyway, retry it on its own page.');
-    else if (await confirmed(question(`${jobs}${orMore ? ' or more' : ''}`, which), 'Retry jobs'))
-      await retryInBatches(wanted);
-  } catch (error) {
-    notify(error instanceof RequestError ? error.message : 'This page has an internal error.');
-  }
-  retryFailed.disabled = false;
-  void page.now();
-});
+retryAll.addEventListener('click', () => changeFiltered(retryAll, retryFailed));
+runAll.addEventListener('click', () => changeFiltered(runAll, runRetrying));
 
 /**
- * @param {string} jobs their number
- * @param {string} which
+ * Changes the jobs of the selected queue and task.
+ *
+ * @param {HTMLButtonElement} button
+ * @param {(filter: URLSearchParams) => Promise<void>} work
  */
-function question(jobs, which) {
-  return (
-    `Retry the failed jobs${which} (${jobs})? Each gets its remaining attempts, at least one. ` +
-    'Jobs that were rejected permanently are not retried.'
-  );
-}
-
-/** @param {URLSearchParams} wanted */
-async function retryInBatches(wanted) {
-  let total = 0;
-  /** @type {number | null} */
-  let after = 0;
-  while (after !== null) {
-    wanted.set('after', String(after));
-    const batch = await change(`retry-failed?${wanted}`);
-    total += batch.retried;
-    after = batch.after;
-    notify(`${total} failed jobs are available again.`);
-  }
+async function changeFiltered(button, work) {
+  const filter = new URLSearchParams();
+  for (const select of [queue, task]) if (select.value !== '') filter.set(select.name, select.value);
+  button.disabled = true;
+  await work(filter);
+  button.disabled = false;
+  void page.now();
 }

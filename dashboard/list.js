@@ -1,7 +1,7 @@
 /** The lower part of the page of all jobs: the list, newest first. */
 
 import { byId, element, show } from './element.js';
-import { between, duration, errorName, exactly, relative } from './format.js';
+import { duration, errorName, exactly, queueWait, relative, runTime } from './format.js';
 import { stateMark } from './state.js';
 
 const body = byId('jobs', HTMLElement);
@@ -79,7 +79,6 @@ function row(job, now) {
     ' ',
     element('span', { class: 'id' }, `#${job.id}`),
   );
-  const hasRun = job.state === 'completed' || job.state === 'failed' || job.state === 'cancelled';
   return element(
     'tr',
     {},
@@ -87,8 +86,8 @@ function row(job, now) {
     element('td', { class: 'job' }, link, remark(job)),
     element('td', { class: 'wide' }, job.queue),
     element('td', { class: 'number wide' }, `${job.attempt} / ${job.max_attempts}`),
-    element('td', { class: 'number wide' }, job.state === 'scheduled' ? '' : waited(job, now)),
-    element('td', { class: 'number wide' }, hasRun && between(job.started_at, job.finished_at)),
+    element('td', { class: 'number wide' }, waited(job, now)),
+    element('td', { class: 'number wide' }, runTime(job)),
     element(
       'td',
       { class: 'wide code' },
@@ -104,7 +103,7 @@ function row(job, now) {
  */
 function waited(job, now) {
   if (job.state === 'available') return duration(Math.round((now - Date.parse(job.run_at)) / 1_000) * 1_000);
-  return between(job.run_at, job.started_at);
+  return queueWait(job);
 }
 
 /** Shows the progress of a running job, or the error of a failed one. @param {import('./server.js').ListedJob} job */

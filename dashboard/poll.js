@@ -1,11 +1,13 @@
 /**
  * Polls the server: every two seconds while the page is visible, less often while it is hidden, and with increasing delays
- * while the server does not answer.
+ * while the server does not answer. It stops after an error that another poll would only repeat.
  *
  *     waiting ──> live <──> away        (a poll that succeeds, a poll that fails)
  *                  ^ │
  *                  │ v
- *                 paused                (by the user)
+ *            paused, stopped            (by the user; by a final error, until `now` is called)
+ *
+ * @typedef {'live' | 'paused' | 'away' | 'stopped'} PollState
  */
 
 const visibleMs = 2_000;
@@ -16,10 +18,12 @@ const awayMs = 15_000;
  * Starts polling.
  *
  * @param {() => Promise<void>} look reads and shows the data; rejects on failure
- * @param {(state: 'live' | 'paused' | 'away', error?: unknown) => void} onState
+ * @param {(error: unknown) => boolean} isFinal whether polling stops after this error
+ * @param {(state: PollState, error?: unknown) => void} onState
  */
-export function poll(look, onState) {
+export function poll(look, isFinal, onState) {
   let paused = false;
+  let stopped = false;
   let failures = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
@@ -37,16 +41,18 @@ export function poll(look, onState) {
     try {
       await look();
       failures = 0;
+      stopped = false;
       onState(paused ? 'paused' : 'live');
     } catch (error) {
       failures += 1;
-      onState('away', error);
+      stopped = isFinal(error);
+      onState(stopped ? 'stopped' : 'away', error);
     }
     isPolling = false;
     if (again) {
       again = false;
       await once();
-    } else if (!paused) {
+    } else if (!paused && !stopped) {
       timer = setTimeout(once, pause());
     }
   }
@@ -57,7 +63,7 @@ export function poll(look, onState) {
   }
 
   document.addEventListener('visibilitychange', () => {
-    if (!document.hidden && !paused) void once();
+    if (!document.hidden && !paused && !stopped) void once();
   });
   void once();
   return {

@@ -1,8 +1,7 @@
 /**
- * Requests to the server. The token is stored in the session storage of the tab, and sent in a header; never as a cookie,
- * which a browser would also send for requests of other sites.
+ * Requests to the server, with the token in a header.
  *
- * @typedef {'scheduled' | 'available' | 'running' | 'completed' | 'failed' | 'cancelled'} State
+ * @typedef {'scheduled' | 'retrying' | 'available' | 'running' | 'completed' | 'failed' | 'cancelled'} State
  * @typedef {{ writes: 'allowed' | 'token_missing' | 'not_configured', contents: boolean }} Access
  * @typedef {{ queue: string, task: string, state: State, jobs: number, first_run_at: string | null }} Count
  * @typedef {{ p50: number, p95: number }} Percentiles
@@ -10,8 +9,12 @@
  *   run: Percentiles | null }} Minute
  * @typedef {{ id: number, host: string, pid: number, version: string, threads: number, started_at: string,
  *   running: number, alive: boolean }} RunnerReport
+ * @typedef {{ name: string, cron: string, time_zone: string, paused_at: string | null, run_requested_at: string | null,
+ *   last_run_at: string | null, last_job: { id: number, state: State | null } | null,
+ *   next_run_at: string | null }} ScheduleReport
  * @typedef {{ access: Access, now: string, active: Count[], finished: Count[] | null,
- *   paused: { queue: string, since: string }[], runners: RunnerReport[], minutes: Minute[] }} Overview
+ *   paused: { queue: string, since: string }[], runners: RunnerReport[], schedules: ScheduleReport[],
+ *   minutes: Minute[] }} Overview
  * @typedef {{ id: number, name: string, queue: string, state: State, attempt: number, max_attempts: number,
  *   progress: number, progress_message: string | null, request_id: string | null, runner: number | null,
  *   cancel_requested: boolean, run_at: string, created_at: string, started_at: string | null,
@@ -25,7 +28,8 @@
  * @typedef {{ access: Access, now: string, job: WholeJob }} OneJob
  */
 
-const tokenKey = 'strata-management-token';
+import { token } from './token.js';
+
 const timeoutMs = 8_000;
 
 /** The server has rejected a request, or does not answer (status 0). The message is a sentence for the user. */
@@ -38,16 +42,6 @@ export class RequestError extends Error {
     super(message);
     this.status = status;
   }
-}
-
-export function token() {
-  return sessionStorage.getItem(tokenKey) ?? '';
-}
-
-/** @param {string} value empty to forget it */
-export function keepToken(value) {
-  if (value === '') sessionStorage.removeItem(tokenKey);
-  else sessionStorage.setItem(tokenKey, value);
 }
 
 /**

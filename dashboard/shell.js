@@ -1,11 +1,12 @@
-/** The parts that both pages share: status, pausing, theme, token, confirmations, and notifications. */
+/** The parts that both pages share: pausing, theme, token, confirmations, and notifications. */
 
 import { byId } from './element.js';
+import { timeZone } from './format.js';
 import { poll } from './poll.js';
-import { change, keepToken, RequestError, token } from './server.js';
+import { change, RequestError } from './server.js';
+import { isFinal, showStatus } from './status.js';
+import { keepToken, takeTokenFromAddress, token } from './token.js';
 
-const status = byId('status', HTMLElement);
-const notice = byId('notice', HTMLElement);
 const toast = byId('toast', HTMLElement);
 
 /**
@@ -15,7 +16,9 @@ const toast = byId('toast', HTMLElement);
  */
 export function startPage(look) {
   let asked = false;
-  const polling = poll(look, (state, error) => {
+  takeTokenFromAddress();
+  byId('zone', HTMLElement).textContent = `Times are in ${timeZone()}.`;
+  const polling = poll(look, isFinal, (state, error) => {
     showStatus(state, error);
     const tokenIsMissing = error instanceof RequestError && error.status === 401;
     if (tokenIsMissing && !asked) askForToken(token() === '' ? '' : error.message);
@@ -24,29 +27,11 @@ export function startPage(look) {
   wirePause(polling);
   wireTheme();
   wireToken(polling.now);
+  // A link with a token that is opened in this tab only changes the address.
+  addEventListener('hashchange', () => {
+    if (takeTokenFromAddress()) void polling.now();
+  });
   return polling;
-}
-
-/**
- * @param {'live' | 'paused' | 'away'} state
- * @param {unknown} error
- */
-function showStatus(state, error) {
-  const isRejected = error instanceof RequestError && error.status > 0;
-  const words = { live: 'Live', paused: 'Paused', away: isRejected ? 'Waiting' : 'No answer, retrying' };
-  // Screen readers announce a live region at every write.
-  if (status.textContent !== words[state]) status.textContent = words[state];
-  status.dataset.state = state;
-  if (state === 'away')
-    showNotice(error instanceof RequestError ? error.message : 'This page has an internal error.');
-  if (state === 'away' && !(error instanceof RequestError)) console.error(error);
-  document.body.classList.toggle('stale', state === 'away');
-}
-
-/** Shows a sentence at the top of the page; an empty one hides it. @param {string} sentence */
-export function showNotice(sentence) {
-  if (notice.textContent !== sentence) notice.textContent = sentence;
-  notice.hidden = sentence === '';
 }
 
 /**
@@ -56,11 +41,14 @@ export function showNotice(sentence) {
  */
 export function accessSentence({ writes, contents }) {
   if (writes === 'allowed') return '';
+  if (writes === 'token_missing' && contents) {
+    return 'Read-only: to retry, run, cancel or pause, open the link that the start of the server printed, or enter the token of the file management-token in its data folder.';
+  }
   if (writes === 'not_configured') {
     const hidden = contents
       ? ''
       : ' Contents of jobs are hidden, because other machines can reach this port.';
-    return `Read-only: to retry, cancel or pause, set APP_MANAGEMENT_TOKEN and restart the server.${hidden}`;
+    return `Read-only: to retry, run, cancel or pause, set APP_MANAGEMENT_TOKEN and restart the server.${hidden}`;
   }
   return 'Read-only, without the contents of jobs: enter the token for full access.';
 }

@@ -3,7 +3,10 @@
 import { element } from './element.js';
 
 /** @type {readonly import('./server.js').State[]} */
-export const states = ['available', 'running', 'scheduled', 'completed', 'failed', 'cancelled'];
+export const states = ['available', 'running', 'scheduled', 'retrying', 'completed', 'failed', 'cancelled'];
+
+/** The states of jobs that have not finished. */
+export const activeStates = states.slice(0, 4);
 
 /**
  * Creates the label of a state. The word carries the meaning, the colour only supports it.

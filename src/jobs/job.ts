@@ -1,7 +1,8 @@
 /**
  * A job and its states.
  *
- *                 run_at is reached           a runner claims it
+ *       run_at is reached, or an operator     a runner claims it
+ *       does not want to wait for it
  *     scheduled ──────────────────> available ──────────────────> running ──> completed
  *       │  ^                          │  ^                          │ │ │
  *       │  │                          │  └── released, or its ──────┘ │ │
@@ -103,7 +104,7 @@ export interface Job {
   readonly result: unknown;
   /** The errors of its attempts, oldest first. Only the last 20 are kept. */
   readonly errors: readonly JobError[];
-  /** When an operator retried it: ISO 8601, UTC, oldest first. Only the last 20 are kept. */
+  /** When an operator retried it or started it early: ISO 8601, UTC, oldest first. Only the last 20 are kept. */
   readonly retries: readonly string[];
   /** Increases with every change that is visible to a client that watches the job. */
   readonly revision: number;

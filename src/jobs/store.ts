@@ -118,14 +118,30 @@ export async function retryJob(sql: Sql, id: number): Promise<Job | undefined> {
     with retried as (
       update jobs set
         state = 'available', max_attempts = greatest(max_attempts, attempt + 1), run_at = clock_timestamp(), finished_at = null,
-        retries = (case when jsonb_array_length(retries) >= 20 then retries - 0 else retries end)
-          || to_jsonb(${isoNow(sql)}),
-        progress = 0, progress_message = null, losses = least(losses, 1), revision = revision + 1
+        retries = ${withRetry(sql)}, progress = 0, progress_message = null, losses = least(losses, 1), revision = revision + 1
       where id = ${id} and state in ('failed', 'cancelled')
       returning *
     )
     select ${wholeJob(sql)}, ${notifyAvailable(sql)} from retried as jobs`;
   return job === undefined ? undefined : withoutNotified(job);
+}
+
+/**
+ * Makes scheduled jobs available now, as their `run_at` would. Returns the ids of those that were scheduled. The time is
+ * recorded with the retries, because `run_at` no longer shows when the job was due.
+ */
+export async function runJobsNow(sql: Sql, ids: readonly number[]): Promise<number[]> {
+  const rows = await sql<{ id: number }[]>`
+    with own as (
+      select id from jobs where id = any(${[...ids]}::bigint[]) and state = 'scheduled' order by id for update
+    ), started as (
+      update jobs set
+        state = 'available', run_at = clock_timestamp(), retries = ${withRetry(sql)}, revision = revision + 1
+      from own where jobs.id = own.id
+      returning jobs.id, state, queue
+    )
+    select id, ${notifyAvailable(sql)} from started order by id`;
+  return rows.map(({ id }) => id);
 }
 
 export interface KeepDays {
@@ -174,6 +190,12 @@ export function withoutNotified<Row extends object>(
 /** The current time as ISO 8601 in UTC, for JSON. */
 export function isoNow(sql: Sql) {
   return sql`to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+}
+
+/** Appends the current time to the retries of a job. Only the last 20 are kept. */
+function withRetry(sql: Sql) {
+  return sql`
+    (case when jsonb_array_length(retries) >= 20 then retries - 0 else retries end) || to_jsonb(${isoNow(sql)})`;
 }
 
 function wholeJob(sql: Sql) {

@@ -36,11 +36,8 @@ export function findSwaggerUi(): SwaggerUi {
 /** Reads the files of the page, by name. Without a folder there is only our own stylesheet. */
 export function readAssets(folder: string | undefined): ReadonlyMap<string, Asset> {
   const assets = new Map<string, Asset>();
-  assets.set('docs.css', toAsset(Buffer.from(stylesheet), 'text/css; charset=utf-8'));
-  if (folder === undefined) return assets;
-  assets.set('docs.js', toAsset(Buffer.from(initializer), 'text/javascript; charset=utf-8'));
   assets.set('docs.css', toAsset(Buffer.from(docsStyle), 'text/css; charset=utf-8'));
-  if (folder === null) return assets;
+  if (folder === undefined) return assets;
   assets.set('docs.js', toAsset(Buffer.from(docsScript), 'text/javascript; charset=utf-8'));
   for (const [name, contentType] of Object.entries(packageFiles)) {
     assets.set(name, toAsset(readFileSync(join(folder, name)), contentType));

@@ -13,7 +13,7 @@ import { createRetentionRules, schedules, taskDefinitions } from '../declaration
 import { taskIsolateEntry, taskThreadEntry } from '../entries.ts';
 import { createQueue } from '../jobs/queue.ts';
 import { runnerStopMs, startRunner } from '../jobs/runner/runner.ts';
-import { createScheduler } from '../jobs/schedule/scheduler.ts';
+import { createScheduler, type Scheduler } from '../jobs/schedule/scheduler.ts';
 import { createIsolate, type Isolate } from '../jobs/thread/isolate.ts';
 import { processStarter } from '../jobs/thread/thread-handle.ts';
 import { createThreadPool, type ThreadPool } from '../jobs/thread/thread-pool.ts';
@@ -62,6 +62,7 @@ export async function startJobs(options: StartJobsOptions): Promise<RunningJobs>
   const lifecycle = createLifecycle(log);
   const workerData: TaskThreadData = { settings, databaseUrl };
   let started = 0;
+  let scheduler: Scheduler | undefined;
   let graceMs = 0;
   try {
     const version = application.projectVersion;
@@ -115,6 +116,7 @@ export async function startJobs(options: StartJobsOptions): Promise<RunningJobs>
           version,
           log: log.named('runner'),
           metrics,
+          onRunRequest: () => scheduler?.wake(),
         }),
       (part) => part.stop(graceMs),
       server.shutdownGraceSeconds * 1000 + closeMs.runner,
@@ -132,12 +134,12 @@ export async function startJobs(options: StartJobsOptions): Promise<RunningJobs>
       closeMs.database,
     );
     const queue = createQueue({ definitions: taskDefinitions });
-    await lifecycle.open(
+    scheduler = await lifecycle.open(
       'scheduler',
       async () => {
-        const scheduler = createScheduler({ database, queue, schedules, log: log.named('schedule') });
-        scheduler.start();
-        return scheduler;
+        const created = createScheduler({ database, queue, schedules, log: log.named('schedule') });
+        created.start();
+        return created;
       },
       (part) => part.stop(),
       closeMs.scheduler,

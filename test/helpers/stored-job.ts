@@ -7,6 +7,8 @@ export interface StoredJob {
   readonly queue?: string;
   readonly payload?: unknown;
   readonly result?: unknown;
+  /** By default 1 if it has started or failed before, else 0. */
+  readonly attempt?: number;
   readonly errors?: readonly JobError[];
   readonly requestId?: string;
   readonly uniqueKey?: string;
@@ -37,7 +39,7 @@ export async function mustStoreJob(sql: Sql, job: StoredJob): Promise<number> {
     values (${job.name ?? 'send_email'}, ${job.queue ?? 'default'}, ${state}, 100,
       ${JSON.stringify(job.payload ?? {})}::text::jsonb,
       ${job.result === undefined ? null : JSON.stringify(job.result)}::text::jsonb,
-      ${hasStarted ? 1 : 0}, 10, 60000, ${job.runAt ?? now}, ${state === 'running' ? 1 : null},
+      ${job.attempt ?? (hasStarted || errors.length > 0 ? 1 : 0)}, 10, 60000, ${job.runAt ?? now}, ${state === 'running' ? 1 : null},
       ${JSON.stringify(errors)}::text::jsonb, ${job.requestId ?? null}, ${job.uniqueKey ?? null},
       ${job.progress ?? 0}, ${job.progressMessage ?? null},
       ${job.startedAt === undefined ? (hasStarted ? now : null) : job.startedAt},

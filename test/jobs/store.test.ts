@@ -12,7 +12,15 @@ import {
   snoozeJob,
 } from '../../src/jobs/attempt-store.ts';
 import { availableChannel, cancelChannel } from '../../src/jobs/channels.ts';
-import { cancelJob, findJob, findJobs, insertJob, pruneJobs, retryJob } from '../../src/jobs/store.ts';
+import {
+  cancelJob,
+  findJob,
+  findJobs,
+  insertJob,
+  pruneJobs,
+  retryJob,
+  runJobsNow,
+} from '../../src/jobs/store.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { newJob } from '../helpers/new-job.ts';
 import { mustStoreJob } from '../helpers/stored-job.ts';
@@ -274,6 +282,23 @@ describe('a job that an operator retries', () => {
     }
     assert.equal(await retryJob(sql, 0), undefined);
   });
+});
+
+it('a scheduled job that is run now is available, announced, and keeps the time in its history', async (t) => {
+  const notifications = await mustListen(t, availableChannel);
+  const later = new Date(Date.now() + 3_600_000);
+  const id = await mustStoreJob(sql, { state: 'scheduled', queue: 'default', runAt: later });
+  const untouched = await mustStoreJob(sql, { state: 'scheduled', runAt: later });
+  const others = await Promise.all(
+    (['available', 'completed', 'failed', 'cancelled'] as const).map((state) => mustStoreJob(sql, { state })),
+  );
+  assert.deepEqual(await runJobsNow(sql, [id, 0, ...others]), [id]);
+  const job = await findJob(sql, id);
+  assert.deepEqual([job?.state, job?.retries.length, job?.maxAttempts], ['available', 1, 10]);
+  assert.ok(job !== undefined && job.runAt < later);
+  await eventually('it is announced', () => notifications.length === 1);
+  assert.equal((await findJob(sql, untouched))?.state, 'scheduled');
+  assert.deepEqual(await runJobsNow(sql, [id]), [], 'a second call changes nothing');
 });
 
 it('pruning deletes completed jobs and others by their own ages, oldest first, in batches', async () => {

@@ -18,7 +18,7 @@ import {
 } from '../../src/jobs/attempt-store.ts';
 import { isFinished, type JobState, jobStates, transitions } from '../../src/jobs/job.ts';
 import { pollSession, takeOver } from '../../src/jobs/runner/runner-store.ts';
-import { cancelJob, findJob, insertJob, retryJob } from '../../src/jobs/store.ts';
+import { cancelJob, findJob, insertJob, retryJob, runJobsNow } from '../../src/jobs/store.ts';
 import { newJob } from '../helpers/new-job.ts';
 import { mustOpenTestDatabase } from '../helpers/test-database.ts';
 
@@ -38,7 +38,7 @@ interface Model {
 /** The events of a job. An attempt is ended by its owner, or by a runner with an outdated claim. */
 const events = [
   ...['claim', 'complete', 'complete in transaction', 'fail', 'fail permanently', 'snooze', 'release', 'end'],
-  ...['progress', 'cancel', 'retry', 'come due', 'take over'],
+  ...['progress', 'cancel', 'retry', 'run now', 'come due', 'take over'],
 ] as const;
 type Event = (typeof events)[number];
 
@@ -63,6 +63,7 @@ const everyTransition = (
       'retry',
       'claim',
       'fail',
+      'run now',
       'come due',
       'claim',
       'fail permanently',
@@ -130,6 +131,7 @@ function predict(job: Model, { event, stale }: Step): Model {
           }
         : job;
     case 'come due':
+    case 'run now':
       return job.state === 'scheduled' ? { ...job, state: 'available' } : job;
     case 'progress':
       return job;
@@ -167,6 +169,8 @@ async function happen(id: number, job: Model, { event, stale }: Step): Promise<v
       return void (await cancelJob(sql, id));
     case 'retry':
       return void (await retryJob(sql, id));
+    case 'run now':
+      return void (await runJobsNow(sql, [id]));
     case 'come due':
       await sql`update jobs set run_at = now() where state = 'scheduled'`;
       return void (await pollSession(sql, { runner: 1, queues }));

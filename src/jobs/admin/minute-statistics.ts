@@ -23,7 +23,7 @@ export interface MinuteStatistics {
   readonly completed: number;
   readonly failed: number;
   readonly cancelled: number;
-  /** Time from `run_at` to the start of the last attempt; null if no job started an attempt. */
+  /** Time from `run_at` to the start of the last attempt; null if no job ran. */
   readonly wait: Percentiles | null;
   /** Duration of the last attempt; null as above. */
   readonly run: Percentiles | null;
@@ -112,15 +112,23 @@ function findMinutes(sql: Sql, fromMs: number, untilMs: number): Promise<MinuteR
         count(*) filter (where state = 'cancelled') as cancelled,
         percentile_disc(array[0.5, 0.95]) within group (
           order by greatest(0, extract(epoch from started_at - run_at)::float8 * 1000)
-        ) filter (where started_at is not null) as wait,
+        ) filter (where ${hasRun(sql)}) as wait,
         percentile_disc(array[0.5, 0.95]) within group (
           order by greatest(0, extract(epoch from finished_at - started_at)::float8 * 1000)
-        ) filter (where started_at is not null) as run
+        ) filter (where ${hasRun(sql)}) as run
       from jobs
       where state in ('completed', 'failed', 'cancelled')
         and finished_at >= ${new Date(fromMs)} and finished_at < ${new Date(untilMs)}
       group by date_trunc('minute', finished_at)
     ) as minute`;
+}
+
+/**
+ * Excludes jobs that were cancelled while they waited. `started_at` is then null, or the start of an attempt before the
+ * wait, and every wait begins with a new `run_at`.
+ */
+function hasRun(sql: Sql) {
+  return sql`started_at >= run_at`;
 }
 
 function percentiles(p50: number | null, p95: number | null): Percentiles | null {

@@ -1,13 +1,14 @@
 /**
- * Operations on more than one job: pausing and resuming a queue, and retrying failed jobs. A paused queue still accepts
- * jobs, and its running jobs continue, but no runner claims from it until it is resumed.
+ * Operations of operators: pausing and resuming a queue, retrying failed jobs, and running scheduled jobs now. A paused
+ * queue still accepts jobs, and its running jobs continue, but no runner claims from it until it is resumed.
  */
 
 import type { Sql } from '../../db/sql.ts';
 import { AppError } from '../../errors.ts';
 import { availableChannel } from '../channels.ts';
 import type { Queue } from '../queue.ts';
-import { type FailedFilter, findRetryable } from './search.ts';
+import { runJobsNow } from '../store.ts';
+import { type BatchFilter, findRetryable, findRetrying } from './search.ts';
 
 /**
  * Pauses a queue, with or without jobs. Idempotent. Rejects with an AppError `not_found` for a queue that no runner has
@@ -51,7 +52,7 @@ const batchSize = 200;
 export async function retryFailed(
   sql: Sql,
   queue: Pick<Queue, 'retry'>,
-  filter: FailedFilter,
+  filter: BatchFilter,
   after: number,
 ): Promise<RetriedJobs> {
   const ids = await findRetryable(sql, filter, after, batchSize);
@@ -66,4 +67,25 @@ export async function retryFailed(
 function ignoreTakenKey(error: unknown): undefined {
   if (error instanceof AppError && error.code === 'conflict') return undefined;
   throw error;
+}
+
+/** Makes a scheduled or retrying job available now. Returns false if the job is not in this state. */
+export async function runNow(sql: Sql, id: number): Promise<boolean> {
+  return (await runJobsNow(sql, [id])).length === 1;
+}
+
+export interface StartedJobs {
+  readonly started: number;
+  /** The id to pass as `after` to the next call; null after the last batch. */
+  readonly after: number | null;
+}
+
+/**
+ * Makes one batch of retrying jobs with ids above `after` available now, in order. As with `retryFailed`, ids only
+ * increase, so a job that fails again at once is not started endlessly.
+ */
+export async function runRetrying(sql: Sql, filter: BatchFilter, after: number): Promise<StartedJobs> {
+  const ids = await findRetrying(sql, filter, after, batchSize);
+  const started = await runJobsNow(sql, ids);
+  return { started: started.length, after: ids.length < batchSize ? null : (ids.at(-1) ?? null) };
 }

@@ -1,6 +1,6 @@
 /**
  * The overview of all jobs for operators. Each part is cached (`cached-read.ts`), because a table of millions of rows
- * must not be counted every two seconds. Waiting and running jobs, paused queues and runners are one part: they are
+ * must not be counted every two seconds. Waiting and running jobs, paused queues, runners and schedules are one part: they are
  * read through partial indexes and in one snapshot, because operators compare these numbers. Finished jobs need a scan
  * of the table, which takes longer the more of them are kept, and runs less often accordingly.
  */
@@ -8,16 +8,17 @@
 import type { Database } from '../../db/database.ts';
 import type { Sql } from '../../db/sql.ts';
 import { AppError } from '../../errors.ts';
-import type { JobState } from '../job.ts';
 import { lockClass } from '../runner/runner-store.ts';
 import { cachedRead } from './cached-read.ts';
 import { createMinuteStatistics, type MinuteStatistics } from './minute-statistics.ts';
+import { findSchedules, type ScheduleReport } from './schedules.ts';
+import { type ShownState, shownState } from './shown-state.ts';
 
 /** Jobs of one task in one queue and one state. */
 export interface JobCount {
   readonly queue: string;
   readonly task: string;
-  readonly state: JobState;
+  readonly state: ShownState;
   readonly jobs: number;
   /** The earliest `run_at` of waiting jobs; null for other states. */
   readonly firstRunAt: Date | null;
@@ -43,6 +44,7 @@ export interface JobsOverview {
   /** The paused queues, and since when they are paused. */
   readonly paused: ReadonlyMap<string, Date>;
   readonly runners: readonly RunnerReport[];
+  readonly schedules: readonly ScheduleReport[];
   /** The last hour, oldest minute first, without minutes that are not counted yet. */
   readonly minutes: readonly MinuteStatistics[];
 }
@@ -92,25 +94,27 @@ function ignoreTimeout(error: unknown): undefined {
 /** Reads in one snapshot, so that the number of running jobs matches the runners. */
 function findPresent({
   transaction,
-}: Database): Promise<Pick<JobsOverview, 'active' | 'paused' | 'runners'>> {
+}: Database): Promise<Pick<JobsOverview, 'active' | 'paused' | 'runners' | 'schedules'>> {
   return transaction(
     async (sql) => ({
       active: await countActive(sql),
       paused: await findPaused(sql),
       runners: await findRunners(sql),
+      schedules: await findSchedules(sql),
     }),
     { isolation: 'repeatable read' },
   );
 }
 
-/** One select per state, because each state has a partial index of its own. */
+/** One select per state of the table, because each has a partial index of its own. */
 function countActive(sql: Sql): Promise<JobCount[]> {
   return sql<JobCount[]>`
     select queue, name as task, state, count(*) as jobs, min(run_at) as "firstRunAt"
     from jobs where state = 'available' group by queue, name, state
     union all
-    select queue, name, state, count(*), min(run_at)
-    from jobs where state = 'scheduled' group by queue, name, state
+    select queue, name, shown, count(*), min(run_at)
+    from (select queue, name, run_at, ${shownState(sql)} as shown from jobs where state = 'scheduled') as scheduled
+    group by queue, name, shown
     union all
     select queue, name, state, count(*), null
     from jobs where state = 'running' group by queue, name, state`;

@@ -5,10 +5,10 @@
  */
 
 import type { Sql } from '../../db/sql.ts';
-import type { JobState } from '../job.ts';
+import { hasFailedBefore, type ShownState, shownState } from './shown-state.ts';
 
 export interface JobFilter {
-  readonly state?: JobState | undefined;
+  readonly state?: ShownState | undefined;
   readonly queue?: string | undefined;
   readonly task?: string | undefined;
   /** The id of a job if it is a number, else part of the id of the request that enqueued it. */
@@ -20,7 +20,7 @@ export interface ListedJob {
   readonly id: number;
   readonly name: string;
   readonly queue: string;
-  readonly state: JobState;
+  readonly state: ShownState;
   readonly attempt: number;
   readonly maxAttempts: number;
   readonly progress: number;
@@ -50,7 +50,7 @@ const maxRowsRead = 50_000;
 export async function searchJobs(sql: Sql, filter: JobFilter, before: number | undefined): Promise<JobPage> {
   const floor = hasIndex(filter) ? 0 : await findFloor(sql, before);
   const rows = await sql<ListedJob[]>`
-    select id, name, queue, state, attempt, max_attempts as "maxAttempts", progress,
+    select id, name, queue, ${shownState(sql)} as state, attempt, max_attempts as "maxAttempts", progress,
       progress_message as "progressMessage",
       case when errors = '[]' then null
         else jsonb_build_object('code', errors -> -1 ->> 'code', 'message', left(errors -> -1 ->> 'message', 500))
@@ -66,13 +66,13 @@ export async function searchJobs(sql: Sql, filter: JobFilter, before: number | u
   return { jobs, before: floor > 0 ? floor : null };
 }
 
-/** Selects failed jobs. */
-export type FailedFilter = Pick<JobFilter, 'queue' | 'task'>;
+/** Selects jobs of a state that an operator changes together. */
+export type BatchFilter = Pick<JobFilter, 'queue' | 'task'>;
 
 /** Returns the ids above `after` of failed jobs that may succeed if retried, in order. */
 export async function findRetryable(
   sql: Sql,
-  filter: FailedFilter,
+  filter: BatchFilter,
   after: number,
   limit: number,
 ): Promise<readonly number[]> {
@@ -84,14 +84,36 @@ export async function findRetryable(
   return rows.map(({ id }) => id);
 }
 
-/** Counts these jobs, up to `limit`. */
-export async function countRetryable(sql: Sql, filter: FailedFilter, max: number): Promise<number> {
+/** Counts these jobs, up to `max`. */
+export async function countRetryable(sql: Sql, filter: BatchFilter, max: number): Promise<number> {
   const rows = await sql`select from jobs where ${isRetryable(sql, filter)} limit ${max}`;
   return rows.length;
 }
 
+/** Returns the ids above `after` of retrying jobs, in order. */
+export async function findRetrying(
+  sql: Sql,
+  filter: BatchFilter,
+  after: number,
+  limit: number,
+): Promise<readonly number[]> {
+  const rows = await sql<{ id: number }[]>`
+    select id from jobs
+    where ${matches(sql, { ...filter, state: 'retrying' })} and id > ${after}
+    order by id
+    limit ${limit}`;
+  return rows.map(({ id }) => id);
+}
+
+/** Counts these jobs, up to `max`. */
+export async function countRetrying(sql: Sql, filter: BatchFilter, max: number): Promise<number> {
+  const rows =
+    await sql`select from jobs where ${matches(sql, { ...filter, state: 'retrying' })} limit ${max}`;
+  return rows.length;
+}
+
 /** Excludes refused jobs and invalid payloads: they would fail again, and the user should see the original error. */
-function isRetryable(sql: Sql, { queue, task }: FailedFilter) {
+function isRetryable(sql: Sql, { queue, task }: BatchFilter) {
   return sql`
     ${matches(sql, { queue, task, state: 'failed' })}
     and errors -> -1 ->> 'code' not in ('refused', 'invalid_payload')`;
@@ -106,10 +128,12 @@ function matches(sql: Sql, { state, queue, task, text }: JobFilter) {
 }
 
 /** Literals, because a plan that is made before the parameters are known cannot use the partial indexes. */
-function isIn(sql: Sql, state: JobState) {
+function isIn(sql: Sql, state: ShownState) {
   switch (state) {
     case 'scheduled':
-      return sql`state = 'scheduled'`;
+      return sql`(state = 'scheduled' and not ${hasFailedBefore(sql)})`;
+    case 'retrying':
+      return sql`(state = 'scheduled' and ${hasFailedBefore(sql)})`;
     case 'available':
       return sql`state = 'available'`;
     case 'running':

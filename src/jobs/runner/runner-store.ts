@@ -100,6 +100,8 @@ export interface Poll {
   readonly hasAvailable: boolean;
   /** Whether one of these waiting jobs is a suspect. */
   readonly hasSuspects: boolean;
+  /** Whether an operator has requested a job of a schedule. */
+  readonly hasRunRequests: boolean;
   /** Time until the next scheduled job is due; 0 if more are due now, null if none is scheduled. */
   readonly nextDueMs: number | null;
 }
@@ -143,6 +145,7 @@ export async function pollSession(
       exists (
         select from jobs where state = 'available' and losses > 0 and queue in (select queue from served)
       ) as "hasSuspects",
+      exists (select from job_schedules where run_requested_at is not null) as "hasRunRequests",
       case when (select count(*) from promoted) = 1000 then 0 else (
         select extract(epoch from min(run_at) - clock_timestamp()) * 1000 from jobs
         where state = 'scheduled' and run_at > now()

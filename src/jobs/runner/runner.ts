@@ -75,6 +75,8 @@ export interface RunnerOptions {
   readonly version: string;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Called at each poll while an operator's request for a job of a schedule waits. */
+  readonly onRunRequest?: () => void;
   readonly pollMs?: number;
   /** Returns 0 up to 1, for the jitter of retry delays. */
   readonly random?: () => number;
@@ -214,6 +216,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
       for (const dead of poll.deadRunners) await takeOverFrom(dead, own);
       for (const id of poll.cancelRequested) own.cancel(id);
       own.onPoll(poll);
+      if (poll.hasRunRequests) options.onRunRequest?.();
       return Math.max(minPollMs, Math.min(pollMs, poll.nextDueMs ?? pollMs));
     } catch (error) {
       if (!opened.isClosed()) log.warning('runner.failed', { runner: opened.runner, step: 'poll', error });

@@ -10,6 +10,10 @@ export interface ScheduleRow {
   readonly timeZone: string;
   /** The last tick that was handled. */
   readonly lastTick: Date;
+  /** While it is set, nothing is enqueued. */
+  readonly pausedAt: Date | null;
+  /** When an operator requested a job that is not enqueued yet. */
+  readonly runRequestedAt: Date | null;
 }
 
 /** Reads the clock of the database, which all schedulers use instead of the clock of their machine. */
@@ -46,10 +50,12 @@ export async function registerSchedules(
 
 export function listSchedules(sql: Sql): Promise<ScheduleRow[]> {
   return sql<ScheduleRow[]>`
-    select name, cron, time_zone as "timeZone", last_tick as "lastTick" from job_schedules order by name`;
+    select name, cron, time_zone as "timeZone", last_tick as "lastTick", paused_at as "pausedAt",
+      run_requested_at as "runRequestedAt"
+    from job_schedules order by name`;
 }
 
-/** Marks a tick as handled. Returns false if it was handled before, or if the schedule has changed. */
+/** Marks a tick as handled. Returns false if it was handled before, or if the schedule has changed or is paused. */
 export async function advanceSchedule(
   sql: Sql,
   { name, cron, timeZone }: Pick<Schedule, 'name' | 'cron' | 'timeZone'>,
@@ -57,8 +63,24 @@ export async function advanceSchedule(
 ): Promise<boolean> {
   const { count } = await sql`
     update job_schedules set last_tick = ${tick}
-    where name = ${name} and cron = ${cron} and time_zone = ${timeZone} and last_tick < ${tick}`;
+    where name = ${name} and cron = ${cron} and time_zone = ${timeZone} and last_tick < ${tick} and paused_at is null`;
   return count === 1;
+}
+
+/** Takes the request of an operator. Returns false if there is none, or if the schedule has changed. */
+export async function takeRunRequest(
+  sql: Sql,
+  { name, cron, timeZone }: Pick<Schedule, 'name' | 'cron' | 'timeZone'>,
+): Promise<boolean> {
+  const { count } = await sql`
+    update job_schedules set run_requested_at = null
+    where name = ${name} and cron = ${cron} and time_zone = ${timeZone} and run_requested_at is not null`;
+  return count === 1;
+}
+
+/** Records the job that was enqueued for a schedule, for the list of schedules. */
+export async function recordRun(sql: Sql, name: string, job: number): Promise<void> {
+  await sql`update job_schedules set last_run_at = clock_timestamp(), last_job = ${job} where name = ${name}`;
 }
 
 /** Sets the last tick back to `now`, so that later ticks fire again. Returns false if the last tick has changed. */

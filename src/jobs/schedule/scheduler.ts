@@ -1,7 +1,7 @@
 /**
  * The scheduler enqueues the jobs of schedules when they are due. It runs in every process that runs jobs.
  *
- *     start ──> register ──> round ──> wait until the next tick, at most a minute ──> round ...
+ *     start ──> register ──> round ──> wait until the next tick, at most a minute, or until woken ──> round ...
  *                  ^           │
  *                  └─ failed: retried after 2 s; nothing is lost, because the table has the last handled tick
  *
@@ -9,19 +9,25 @@
  * `last_tick` and adds the job (`schedule.ts` explains why that happens once). It waits at most a minute, because
  * clocks are changed, machines sleep, and a timer of Node is limited to 24 days. Stopping waits for the current round
  * and starts no other.
+ *
+ * Operators pause schedules and request jobs outside of the ticks in the table (`admin/schedules.ts`). A round enqueues
+ * the requested jobs; the runner, which polls the database anyway, notices a request and wakes the scheduler.
  */
 
 import type { Database } from '../../db/database.ts';
 import type { Sql } from '../../db/sql.ts';
 import type { Logger } from '../../observability/logger.ts';
+import type { Job } from '../job.ts';
 import type { Queue } from '../queue.ts';
 import { type CompiledSchedule, compileSchedules, type Schedule } from './schedule.ts';
 import {
   advanceSchedule,
   databaseClock,
   listSchedules,
+  recordRun,
   registerSchedules,
   resetSchedule,
+  takeRunRequest,
 } from './schedule-store.ts';
 
 export interface SchedulerOptions {
@@ -35,6 +41,8 @@ export interface SchedulerOptions {
 
 export interface Scheduler {
   start(): void;
+  /** Starts the next round now. Does nothing during a round, and before the start. */
+  wake(): void;
   /** Resolves when no round is running. Idempotent; never rejects. */
   stop(): Promise<void>;
   /**
@@ -66,6 +74,7 @@ export function createScheduler({
   let failing = false;
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
+  let isWaiting = false;
   let round = Promise.resolve();
 
   async function runOnce(): Promise<{ readonly waitMs: number }> {
@@ -84,7 +93,9 @@ export function createScheduler({
         if (!(await tryToReset(schedule, row.lastTick, now))) waitMs = retryMs;
         continue;
       }
-      const tick = schedule.ticks.latest(row.lastTick, now);
+      if (row.runRequestedAt !== null && !(await tryToRun(schedule, row.runRequestedAt, now)))
+        waitMs = retryMs;
+      const tick = row.pausedAt === null ? schedule.ticks.latest(row.lastTick, now) : undefined;
       if (tick !== undefined && !(await tryToFire(schedule, tick, now))) waitMs = retryMs;
       waitMs = Math.min(waitMs, schedule.ticks.next(now).getTime() - now.getTime());
     }
@@ -98,6 +109,29 @@ export function createScheduler({
       return true;
     } catch (error) {
       log.warning('schedule.failed', { schedule: schedule.name, tick, error });
+      return false;
+    }
+  }
+
+  /** Enqueues the job that an operator requested. Returns whether it succeeded. */
+  async function tryToRun(schedule: CompiledSchedule, requestedAt: Date, now: Date): Promise<boolean> {
+    const { name, task } = schedule;
+    try {
+      const job = await database.transaction(async (tx) =>
+        (await takeRunRequest(tx, schedule)) ? enqueue(tx, schedule, now) : undefined,
+      );
+      if (job === undefined) return true;
+      const fields = {
+        schedule: name,
+        tick: now,
+        requested_at: requestedAt,
+        task: task.name,
+        job_id: job.id,
+      };
+      log.info('schedule.fired', fields);
+      return true;
+    } catch (error) {
+      log.warning('schedule.failed', { schedule: name, requested_at: requestedAt, error });
       return false;
     }
   }
@@ -124,9 +158,7 @@ export function createScheduler({
     const isSkipped = catchUp === 'skip' && lateMs >= missedMs;
     const job = await database.transaction(async (tx) => {
       if (!(await advanceSchedule(tx, schedule, tick))) return undefined;
-      if (isSkipped) return null;
-      const key = `${name}@${tick.toISOString()}`;
-      return (await queue.enqueue(tx, task, schedule.payload(tick), { uniqueKey: key })).job;
+      return isSkipped ? null : enqueue(tx, schedule, tick);
     });
     if (job === undefined) return;
     const fields = { schedule: name, tick, late_ms: lateMs };
@@ -134,7 +166,15 @@ export function createScheduler({
     else log.info('schedule.fired', { ...fields, task: task.name, job_id: job.id });
   }
 
+  async function enqueue(tx: Sql, { name, task, payload }: CompiledSchedule, tick: Date): Promise<Job> {
+    const key = `${name}@${tick.toISOString()}`;
+    const { job } = await queue.enqueue(tx, task, payload(tick), { uniqueKey: key });
+    await recordRun(tx, name, job.id);
+    return job;
+  }
+
   function runRound(): void {
+    isWaiting = false;
     round = runOnce()
       .then(
         ({ waitMs }) => {
@@ -149,7 +189,9 @@ export function createScheduler({
         },
       )
       .then((waitMs) => {
-        if (!stopped) timer = setTimeout(runRound, waitMs);
+        if (stopped) return;
+        timer = setTimeout(runRound, waitMs);
+        isWaiting = true;
       });
   }
 
@@ -157,6 +199,11 @@ export function createScheduler({
     runOnce,
     start() {
       if (opened.length > 0 && timer === undefined) timer = setTimeout(runRound, 0);
+    },
+    wake() {
+      if (!isWaiting || stopped) return;
+      clearTimeout(timer);
+      runRound();
     },
     stop() {
       stopped = true;

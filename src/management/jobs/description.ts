@@ -1,6 +1,8 @@
 import type { MinuteStatistics } from '../../jobs/admin/minute-statistics.ts';
 import type { JobCount } from '../../jobs/admin/overview.ts';
+import type { ScheduleReport } from '../../jobs/admin/schedules.ts';
 import type { ListedJob } from '../../jobs/admin/search.ts';
+import { shownStateOf } from '../../jobs/admin/shown-state.ts';
 import type { Job, JobError } from '../../jobs/job.ts';
 
 /**
@@ -16,6 +18,19 @@ export function describeMinute({ start, completed, failed, cancelled, wait, run 
   return { start, completed, failed, cancelled, wait, run };
 }
 
+export function describeSchedule(schedule: ScheduleReport) {
+  return {
+    name: schedule.name,
+    cron: schedule.cron,
+    time_zone: schedule.timeZone,
+    paused_at: schedule.pausedAt,
+    run_requested_at: schedule.runRequestedAt,
+    last_run_at: schedule.lastRunAt,
+    last_job: schedule.lastJob,
+    next_run_at: schedule.nextRunAt,
+  };
+}
+
 export function describeListedJob(job: ListedJob, contents: boolean) {
   const { lastError } = job;
   return {
@@ -27,7 +42,7 @@ export function describeListedJob(job: ListedJob, contents: boolean) {
 
 export function describeJob(job: Job, contents: boolean) {
   return {
-    ...describeAny(job, contents),
+    ...describeAny({ ...job, state: shownStateOf(job) }, contents),
     priority: job.priority,
     timeout_ms: job.timeoutMs,
     user_id: job.userId,

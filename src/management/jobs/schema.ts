@@ -1,13 +1,14 @@
 import * as z from 'zod';
 import { timestamp } from '../../http/body/fields.ts';
 import { idParameter, integerParameter } from '../../http/parameters/parameters.ts';
-import { jobErrorCodes, jobStates } from '../../jobs/job.ts';
+import { shownStates } from '../../jobs/admin/shown-state.ts';
+import { jobErrorCodes } from '../../jobs/job.ts';
 
 /** The queries and answers of the data routes of the dashboard. */
 
-const queueName = z
+const name = z
   .string()
-  .regex(/^[a-z][a-z0-9_]{0,49}$/, 'Use the name of a queue: lower-case letters, digits and underscores.');
+  .regex(/^[a-z][a-z0-9_]{0,49}$/, 'Use a name of lower-case letters, digits and underscores.');
 /** An empty form field is treated as a missing parameter. */
 const optionalWord = z
   .string()
@@ -17,22 +18,23 @@ const optionalWord = z
   .optional();
 
 export const jobParams = z.object({ id: idParameter });
-export const queueParams = z.object({ name: queueName });
+/** The name of a queue or a schedule. */
+export const nameParams = z.object({ name });
 
 /** Filters the list of jobs. */
 export const listQuery = z.object({
-  state: z.enum(jobStates).optional(),
+  state: z.enum(shownStates).optional(),
   queue: optionalWord,
   task: optionalWord,
   text: optionalWord,
   before: idParameter.optional(),
 });
 
-/** Filters the failed jobs to count. */
-export const retryableQuery = z.object({ queue: optionalWord, task: optionalWord });
+/** Filters the failed or retrying jobs to count. */
+export const batchCountQuery = z.object({ queue: optionalWord, task: optionalWord });
 
-/** Filters the failed jobs to retry: those after an id. */
-export const retryQuery = retryableQuery.extend({
+/** Filters the failed or retrying jobs to change: those after an id. */
+export const batchQuery = batchCountQuery.extend({
   after: integerParameter(0, Number.MAX_SAFE_INTEGER).optional(),
 });
 
@@ -44,7 +46,7 @@ const access = z.object({
 const count = z.object({
   queue: z.string(),
   task: z.string(),
-  state: z.enum(jobStates),
+  state: z.enum(shownStates),
   jobs: z.int(),
   first_run_at: timestamp.nullable(),
 });
@@ -69,6 +71,21 @@ export const overview = z.object({
       alive: z.boolean(),
     }),
   ),
+  schedules: z.array(
+    z.object({
+      name: z.string(),
+      cron: z.string(),
+      time_zone: z.string(),
+      /** Since when it is paused; null if it is not. */
+      paused_at: timestamp.nullable(),
+      /** When an operator requested a run that is not enqueued yet. */
+      run_requested_at: timestamp.nullable(),
+      last_run_at: timestamp.nullable(),
+      /** The job of the last run. Its state is null if the job was pruned. */
+      last_job: z.object({ id: z.int(), state: z.enum(shownStates).nullable() }).nullable(),
+      next_run_at: timestamp.nullable(),
+    }),
+  ),
   minutes: z.array(
     z.object({
       start: timestamp,
@@ -85,7 +102,7 @@ const summary = z.object({
   id: z.int(),
   name: z.string(),
   queue: z.string(),
-  state: z.enum(jobStates),
+  state: z.enum(shownStates),
   attempt: z.int(),
   max_attempts: z.int(),
   progress: z.number(),
@@ -128,7 +145,7 @@ export const oneJob = z.object({
     user_id: z.int().nullable(),
     unique_key: z.string().nullable(),
     errors: z.array(jobError),
-    /** When an operator made it available again. */
+    /** When an operator made it available. */
     retries: z.array(z.string()),
     /** Omitted if contents are not shown. */
     payload: z.unknown().optional(),
@@ -136,14 +153,21 @@ export const oneJob = z.object({
   }),
 });
 
-export const retryable = z.object({
+/** How many jobs a change would concern. */
+export const batchCount = z.object({
   jobs: z.int(),
   /** Whether counting stopped at the maximum. */
   or_more: z.boolean(),
 });
 
-export const retried = z.object({
+export const retriedBatch = z.object({
   retried: z.int(),
+  /** Where to continue; null at the end. */
+  after: z.int().nullable(),
+});
+
+export const startedBatch = z.object({
+  started: z.int(),
   /** Where to continue; null at the end. */
   after: z.int().nullable(),
 });

@@ -1,6 +1,6 @@
 import { connectDatabase, type Database } from '../../db/database.ts';
 import { createQueue } from '../../jobs/queue.ts';
-import type { JobsSource } from '../../management/jobs/routes.ts';
+import type { JobsSource } from '../../management/jobs/data.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Settings } from '../../settings/load.ts';
 import type { Lifecycle } from '../lifecycle.ts';

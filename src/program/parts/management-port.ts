@@ -1,7 +1,7 @@
 import type { Fleet } from '../../cluster/fleet.ts';
 import { systemErrorCode } from '../../errors.ts';
 import { httpOrigin } from '../../http/connection/addresses.ts';
-import type { JobsSource } from '../../management/jobs/routes.ts';
+import type { JobsSource } from '../../management/jobs/data.ts';
 import { createManagementServer, type ManagementServer } from '../../management/server.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { isLoopback } from '../../settings/groups/management.ts';

@@ -44,6 +44,33 @@ test('jobs count in the minute in which they finished, with p50 and p95 of their
   });
 });
 
+test('a job that is cancelled while it waits for a retry does not count in the wait and run times', async (t) => {
+  const { sql } = await mustOpenTestDatabase(t);
+  const runAt = minuteAgo(5, 1_000);
+  await mustStoreJob(sql, {
+    state: 'completed',
+    runAt,
+    startedAt: minuteAgo(5, 1_010),
+    finishedAt: minuteAgo(5, 1_030),
+  });
+  // Its attempt failed twenty minutes ago, and the next one was due later.
+  for (let each = 0; each < 5; each += 1) {
+    const startedAt = minuteAgo(25);
+    await mustStoreJob(sql, { state: 'cancelled', startedAt, runAt, finishedAt: minuteAgo(5, 2_000) });
+  }
+  const minute = (await createMinuteStatistics(sql, () => now)()).at(-6);
+  assert.equal(minute?.cancelled, 5);
+  assert.deepEqual(minute.wait, { p50: 10, p95: 10 });
+  assert.deepEqual(minute.run, { p50: 20, p95: 20 });
+});
+
+test('a job that is cancelled while it runs counts in the run times', async (t) => {
+  const { sql } = await mustOpenTestDatabase(t);
+  const runAt = minuteAgo(5, 1_000);
+  await mustStoreJob(sql, { state: 'cancelled', runAt, startedAt: runAt, finishedAt: minuteAgo(5, 1_700) });
+  assert.deepEqual((await createMinuteStatistics(sql, () => now)()).at(-6)?.run, { p50: 700, p95: 700 });
+});
+
 test('a job at the last moment of a minute counts in it, and one at the start of the next minute in the next', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   await mustStoreJob(sql, { state: 'completed', finishedAt: minuteAgo(2, -1) });

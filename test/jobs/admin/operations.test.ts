@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { pauseQueue, resumeQueue, retryFailed } from '../../../src/jobs/admin/operations.ts';
-import { countRetryable } from '../../../src/jobs/admin/search.ts';
+import { pauseQueue, resumeQueue, retryFailed, runRetrying } from '../../../src/jobs/admin/operations.ts';
+import { countRetryable, countRetrying } from '../../../src/jobs/admin/search.ts';
 import { createQueue } from '../../../src/jobs/queue.ts';
 import { registerQueues } from '../../../src/jobs/runner/runner-store.ts';
 import { mustStoreJob } from '../../helpers/stored-job.ts';
@@ -83,4 +83,28 @@ test('a failed job whose unique key another job has taken is not retried', async
   assert.deepEqual(await retryFailed(sql, queue, {}, 0), { retried: 1, after: null });
   assert.equal((await queue.find(sql, old))?.state, 'failed');
   assert.equal((await queue.find(sql, other))?.state, 'available');
+});
+
+test('running the retrying jobs of a queue now, in batches, starts no other job', async (t) => {
+  const { sql } = await mustOpenTestDatabase(t);
+  await sql`
+    insert into jobs (name, queue, state, priority, payload, attempt, max_attempts, timeout_ms, errors, run_at, started_at)
+    select 'send_email', case when number <= 250 then 'mail' else 'default' end, 'scheduled', 100, '{}', 5, 10, 60000,
+      '[{"attempt":5,"at":"2026-01-31T12:00:00.000Z","code":"threw","message":"no"}]', now() + interval '1 hour', now()
+    from generate_series(1, 260) as number`;
+  const scheduled = await mustStoreJob(sql, {
+    ...{ state: 'scheduled', queue: 'mail', runAt: new Date(Date.now() + 3_600_000) },
+  });
+  assert.equal(await countRetrying(sql, { queue: 'mail' }, 1_000), 250);
+  const sizes: number[] = [];
+  for (let after: number | null = 0; after !== null; ) {
+    const batch = await runRetrying(sql, { queue: 'mail' }, after);
+    sizes.push(batch.started);
+    after = batch.after;
+  }
+  assert.deepEqual(sizes, [200, 50]);
+  const counts =
+    await sql`select queue, count(*)::integer as jobs from jobs where state = 'available' group by queue`;
+  assert.deepEqual([...counts], [{ queue: 'mail', jobs: 250 }]);
+  assert.equal((await queue.find(sql, scheduled))?.state, 'scheduled');
 });

@@ -35,6 +35,21 @@ test('the overview counts jobs by queue, task and state, with the earliest due t
   );
 });
 
+test('a scheduled job that has failed before counts as retrying, and others as scheduled', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const due = new Date('2026-01-31T12:00:00.000Z');
+  const error = { attempt: 1, at: '2026-01-31T11:00:00.000Z', code: 'threw', message: '' } as const;
+  await mustStoreJob(database.sql, { state: 'scheduled', runAt: due });
+  // An attempt that ended with a snooze has not failed.
+  await mustStoreJob(database.sql, { state: 'scheduled', runAt: due, attempt: 1 });
+  await mustStoreJob(database.sql, { state: 'scheduled', runAt: due, errors: [error] });
+  const { active } = await createOverviewReader(database).read();
+  assert.deepEqual(active.map(({ state, jobs }) => [state, jobs]).sort(), [
+    ['retrying', 1],
+    ['scheduled', 2],
+  ]);
+});
+
 test('a second read within the time to live sends no query, and a read after an invalidation does', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const reader = createOverviewReader(database);

@@ -24,6 +24,18 @@ test('each part of a filter selects the matching jobs', async (t) => {
   assert.deepEqual(await idsOf({ text: "'; drop table jobs; --" }), []);
 });
 
+test('scheduled and retrying jobs are different filters', async (t) => {
+  const { sql } = await mustOpenTestDatabase(t);
+  const error = { attempt: 1, at: '2026-01-31T12:00:00.000Z', code: 'threw', message: 'away' } as const;
+  const scheduled = await mustStoreJob(sql, { state: 'scheduled' });
+  const retrying = await mustStoreJob(sql, { state: 'scheduled', errors: [error] });
+  await mustStoreJob(sql, { state: 'available', errors: [error] });
+  const found = async (state: 'scheduled' | 'retrying') =>
+    (await searchJobs(sql, { state }, undefined)).jobs.map((job) => [job.id, job.state]);
+  assert.deepEqual(await found('scheduled'), [[scheduled, 'scheduled']]);
+  assert.deepEqual(await found('retrying'), [[retrying, 'retrying']]);
+});
+
 test('pages list all jobs, newest first, each once', async (t) => {
   const { sql } = await mustOpenTestDatabase(t);
   await sql`

@@ -120,6 +120,7 @@ describe('a poll', () => {
       cancelRequested: [],
       hasAvailable: false,
       hasSuspects: false,
+      hasRunRequests: false,
       nextDueMs: null,
     });
     const runAt = new Date(Date.now() + 3_600_000);

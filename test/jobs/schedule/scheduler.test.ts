@@ -4,6 +4,12 @@ import fc from 'fast-check';
 import * as z from 'zod';
 import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import type { Database } from '../../../src/db/database.ts';
+import {
+  findSchedules,
+  pauseSchedule,
+  requestRun,
+  resumeSchedule,
+} from '../../../src/jobs/admin/schedules.ts';
 import { createQueue, type Queue } from '../../../src/jobs/queue.ts';
 import { parseCron } from '../../../src/jobs/schedule/cron.ts';
 import { createTicks } from '../../../src/jobs/schedule/cron-ticks.ts';
@@ -155,6 +161,84 @@ describe('a scheduler', () => {
     await old.runOnce();
     await old.at('2026-05-01T00:12:00Z');
     assert.deepEqual(await firedIn(database), []);
+  });
+
+  it('a paused schedule enqueues nothing in any process until it is resumed, and then continues with the next tick', async (t) => {
+    const database = await mustOpenTestDatabase(t);
+    const start = new Date();
+    start.setUTCSeconds(0, 0);
+    const after = (minutes: number) => new Date(start.getTime() + minutes * 60_000);
+    const [one, other] = [schedulerAt(database, start, [minutely]), schedulerAt(database, start, [minutely])];
+    for (const scheduler of [one, other]) await scheduler.runOnce();
+    await one.at(after(1));
+    await pauseSchedule(database.sql, 'minutely');
+    for (const scheduler of [one, other]) {
+      await scheduler.at(after(2));
+      assert.deepEqual(await scheduler.at(after(3)), { waitMs: 60_000 }, 'it looks again at the next tick');
+    }
+    assert.equal((await firedIn(database)).length, 1);
+    await resumeSchedule(database.sql, 'minutely');
+    await database.sql`update job_schedules set last_tick = ${after(3)}`;
+    for (const scheduler of [one, other]) await scheduler.at(after(4));
+    assert.deepEqual(
+      await firedIn(database),
+      [1, 4].map((minute) => `minutely ${after(minute).toISOString()}`),
+    );
+  });
+
+  it('a schedule that is paused between the read and the transaction of a scheduler enqueues nothing', async (t) => {
+    const database = await mustOpenTestDatabase(t);
+    const scheduler = schedulerAt(database, '2026-05-01T12:00:00Z', [minutely], {
+      database: {
+        sql: database.sql,
+        async transaction(work) {
+          await pauseSchedule(database.sql, 'minutely');
+          return database.transaction(work);
+        },
+      },
+    });
+    await scheduler.runOnce();
+    await scheduler.at('2026-05-01T12:01:00Z');
+    assert.deepEqual(await firedIn(database), []);
+    assert.deepEqual(scheduler.of('schedule.failed'), []);
+  });
+
+  it('a requested run is enqueued once by several schedulers, and recorded as the last run', async (t) => {
+    const database = await mustOpenTestDatabase(t);
+    const time = '2026-05-01T12:00:20Z';
+    const daily = scheduleOf('daily', '0 6 * * *');
+    const [one, other] = [schedulerAt(database, time, [daily]), schedulerAt(database, time, [daily])];
+    for (const scheduler of [one, other]) await scheduler.runOnce();
+    assert.deepEqual(await firedIn(database), []);
+    await requestRun(database.sql, 'daily');
+    await Promise.all([one.runOnce(), other.runOnce()]);
+    await one.runOnce();
+    assert.deepEqual(await firedIn(database), ['daily 2026-05-01T12:00:20.000Z']);
+    const [line] = [...one.of('schedule.fired'), ...other.of('schedule.fired')];
+    assert.equal(line?.schedule, 'daily');
+    assert.ok(line.requested_at);
+    const [listed] = await findSchedules(database.sql);
+    assert.deepEqual([listed?.runRequestedAt, listed?.lastJob?.id], [null, line.job_id]);
+  });
+
+  it('a started scheduler that is woken enqueues a requested run at once', async (t) => {
+    const database = await mustOpenTestDatabase(t);
+    const { log, of } = captureLog();
+    const daily = scheduleOf('daily', '0 6 * * *');
+    const scheduler = createScheduler({ database, queue, schedules: [daily], log });
+    t.after(() => scheduler.stop());
+    scheduler.wake();
+    scheduler.start();
+    await eventually('it is registered', async () => (await findSchedules(database.sql)).length === 1);
+    await requestRun(database.sql, 'daily');
+    await eventually('it has fired', () => {
+      // As the runner does at each poll: the first round may still be in progress.
+      scheduler.wake();
+      return of('schedule.fired').length === 1;
+    });
+    await scheduler.stop();
+    scheduler.wake();
+    assert.equal((await firedIn(database)).length, 1);
   });
 
   it('a scheduler retries a failed schedule without delaying the others', async (t) => {

@@ -155,6 +155,75 @@ test('retries, cancellations and pauses by an operator are logged', async (t) =>
   assert.equal(lines[2]?.queue, 'mail');
 });
 
+const away = { attempt: 1, at: '2026-01-31T12:00:00.000Z', code: 'threw', message: 'Away.' } as const;
+
+test('a job that waits for a retry is retrying in the overview, the list and its own page', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const id = await mustStoreJob(database.sql, { state: 'scheduled', queue: 'mail', errors: [away] });
+  await mustStoreJob(database.sql, { state: 'scheduled', queue: 'mail' });
+  const { read } = await mustOpenJobsPages(t, { database });
+  const states = (await read('overview')).json.active.map(({ state }: { state: string }) => state);
+  assert.deepEqual(states.sort(), ['retrying', 'scheduled']);
+  const { jobs } = (await read('jobs?state=retrying')).json;
+  assert.deepEqual([jobs.length, jobs[0].id, jobs[0].state], [1, id, 'retrying']);
+  assert.equal((await read(`jobs/${id}`)).json.job.state, 'retrying');
+  assert.deepEqual((await read('run-retrying?queue=mail')).json, { jobs: 1, or_more: false });
+});
+
+test('an operator runs one scheduled job now, and all retrying jobs of a queue, and both are logged', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  const runAt = new Date(Date.now() + 3_600_000);
+  const one = await mustStoreJob(database.sql, { state: 'scheduled', runAt });
+  const retrying = { state: 'scheduled', runAt, errors: [away] } as const;
+  for (let each = 0; each < 2; each += 1) await mustStoreJob(database.sql, { ...retrying, queue: 'mail' });
+  const other = await mustStoreJob(database.sql, retrying);
+  const pages = await mustOpenJobsPages(t, { database, token });
+  const stateOf = async (id: number) => (await pages.read(`jobs/${id}`, token)).json.job.state;
+
+  assert.equal((await pages.change(`jobs/${one}/run`)).status, 401);
+  assert.equal((await pages.change('run-retrying?queue=mail')).status, 401);
+  assert.equal(await stateOf(one), 'scheduled');
+  assert.equal((await pages.change(`jobs/${one}/run`, token)).status, 204);
+  assert.equal(await stateOf(one), 'available');
+  assert.equal((await pages.change(`jobs/${one}/run`, token)).status, 409, 'it is available already');
+  assert.equal((await pages.change('jobs/4711/run', token)).status, 404);
+  assert.deepEqual((await pages.change('run-retrying?queue=mail', token)).json, { started: 2, after: null });
+  assert.equal(await stateOf(other), 'retrying');
+  const lines = pages.log.of('job.changed_by_hand');
+  assert.deepEqual(
+    lines.map(({ action, job_id, queue, started }) => [action, job_id, queue, started]),
+    [
+      ['run_now', one, undefined, undefined],
+      ['run_retrying', undefined, 'mail', 2],
+    ],
+  );
+});
+
+test('an operator pauses, resumes and runs a schedule, and each is logged', async (t) => {
+  const database = await mustOpenTestDatabase(t);
+  await database.sql`
+    insert into job_schedules (name, cron, time_zone, last_tick) values ('daily_report', '0 6 * * *', 'UTC', now())`;
+  const pages = await mustOpenJobsPages(t, { database, token });
+  const schedule = async () => (await pages.read('overview', token)).json.schedules[0];
+  assert.deepEqual(
+    [(await schedule()).paused_at, (await schedule()).last_run_at, (await schedule()).last_job],
+    [null, null, null],
+  );
+  assert.match((await schedule()).next_run_at, /T06:00:00/);
+  assert.equal((await pages.change('schedules/daily_report/pause')).status, 401);
+  assert.equal((await pages.change('schedules/daily_report/pause', token)).status, 204);
+  assert.ok((await schedule()).paused_at);
+  assert.equal((await pages.change('schedules/daily_report/run', token)).status, 409);
+  assert.equal((await pages.change('schedules/daily_report/resume', token)).status, 204);
+  assert.equal((await pages.change('schedules/daily_report/run', token)).status, 204);
+  assert.ok((await schedule()).run_requested_at);
+  assert.equal((await pages.change('schedules/dayly/run', token)).status, 404);
+  assert.deepEqual(
+    pages.log.of('job.changed_by_hand').map(({ action, schedule: name }) => [action, name]),
+    ['pause_schedule', 'resume_schedule', 'run_schedule'].map((action) => [action, 'daily_report']),
+  );
+});
+
 test('a change that the state of a job does not allow is a conflict, and an invalid queue name is rejected', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const done = await mustStoreJob(database.sql, { state: 'completed' });
