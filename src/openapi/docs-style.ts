@@ -12,7 +12,7 @@ body { margin: 0; background: light-dark(#fafafa, #1c2022); }
 .notice { max-width: 40rem; margin: 4rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif; }
 
 .dark-mode .swagger-ui .header-col, .dark-mode .swagger-ui .headers-wrapper { color: #e4e6e6; }
-.dark-mode .swagger-ui .btn.cancel { border-color: #ff8f8f; color: #ff8f8f; }
+html.dark-mode .swagger-ui .opblock .opblock-section-header .try-out__btn.cancel { border-color: #ff8f8f; color: #ff8f8f; }
 .swagger-ui .highlight-code span[style*="rgb(211, 99, 99)"] { color: #ee8f8f !important; }
 
 @media (max-width: 48rem) {
