@@ -134,5 +134,5 @@ function toScenarioName(word: string): ScenarioName {
 function integer(flag: string, text: string, max: number): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= 1 && value <= max) return value;
-  throw new StartError(`${flag} takes a whole number from 1 to ${max}, not "${text}".\n\n${usage}`);
+  throw new StartError(`${flag} needs a whole number from 1 to ${max}, not "${text}".\n\n${usage}`);
 }

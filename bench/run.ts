@@ -13,7 +13,7 @@
  * throughput swings with what else the machine does, the cost of a request hardly does. Each ratio is made of figures
  * of the same round.
  *
- * Failures: a variant of Strata that does not start, or any variant that does different work, ends the run. A framework
+ * Failures: a variant of Strata that does not start, or any variant that does different work, stops the run. A framework
  * that cannot start here, or fails under load, is listed as not run, with its output; the others continue.
  */
 
@@ -190,7 +190,7 @@ async function measureAll(
   };
 }
 
-/** Work that a framework could not do is listed; any other failure ends the run. */
+/** Work that a framework could not do is listed; any other failure stops the run. */
 function reasonToGoOn(variant: Variant, error: unknown): string {
   if (variant.ours || interrupted.signal.aborted || !(error instanceof StartError)) throw error;
   return summariseComplaint(error.message);

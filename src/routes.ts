@@ -34,7 +34,7 @@ export interface RouteParts {
   readonly healthChecks?: readonly HealthCheck[];
   /** Sends mails; by default, no mail can be sent. */
   readonly mail?: MailQueue;
-  /** Where jobs are enqueued; by default one that takes the tasks of the application. */
+  /** Where jobs are enqueued; by default a queue for the tasks of the application. */
   readonly queue?: Queue;
   /** By default one with the parameters for production; tests bring a cheap one. */
   readonly passwords?: PasswordHasher;

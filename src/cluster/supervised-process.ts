@@ -1,9 +1,9 @@
 /**
- * One child process with its state (`process-state.ts`), its deadlines and its last messages. This file performs the
- * action of each transition; `process-pool.ts` decides which process lives.
+ * Supervises one child process: keeps its state, its timeouts and its latest report. `process-state.ts` has the transitions,
+ * and this file performs the action of each; `process-pool.ts` decides when a process is started or stopped.
  *
- * The process is an HTTP worker or the jobs process. Both have the same life; how they are spawned, and how the log names
- * them, differs.
+ * The process is an HTTP worker or the jobs process. Both have the same states and messages, and differ in how they are
+ * spawned and named in the log.
  */
 
 import type { ChildProcess } from 'node:child_process';

@@ -7,7 +7,7 @@ export interface Deferred<T> {
 
 /**
  * Creates a promise that is settled from outside: one part of the program waits for it, another one knows when it is due.
- * A promise that is rejected while nothing waits for it ends the process, like any other.
+ * A promise that is rejected while nothing waits for it crashes the process, like any other promise.
  */
 export function createDeferred<T = void>(): Deferred<T> {
   let resolve: Deferred<T>['resolve'] = () => {};

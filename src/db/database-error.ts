@@ -178,7 +178,10 @@ export function isCancelled(error: unknown, timedOut: boolean): boolean {
   return sqlState(error) === '57014' && !isStatementTimeout(error, timedOut);
 }
 
-/** The message distinguishes the two, but in the language of the server. The elapsed time works in any language. */
+/**
+ * Whether a query with code 57014 ran into the statement timeout instead of being cancelled. PostgreSQL distinguishes the
+ * two only in the message, which may be in any language, so the elapsed time counts as well.
+ */
 function isStatementTimeout(error: unknown, timedOut: boolean): boolean {
   return timedOut || (error instanceof Error && error.message.includes('statement timeout'));
 }

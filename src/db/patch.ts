@@ -19,6 +19,6 @@ export function patchedColumns<Column extends string>(
     const value = patch[column];
     return value === undefined ? [] : [sql`${sql(name)} = ${value},`];
   });
-  // The driver takes an empty list for a parameter.
+  // The driver treats an empty list as a parameter.
   return sql`${changes.length === 0 ? sql`` : changes} version = version + 1, updated_at = now()`;
 }

@@ -158,7 +158,7 @@ export class Context {
     this.abortSource.abort(reason);
   }
 
-  /** Sets the response. Without a content type, that of an earlier reply stays. */
+  /** Sets the response. If `contentType` is undefined, the content type of an earlier reply is kept. */
   reply(status: number, payload: Payload, contentType?: string): void {
     this.status = status;
     this.payload = payload;

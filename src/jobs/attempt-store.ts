@@ -136,9 +136,9 @@ export async function isMarked(transaction: Sql, own: OwnAttempt): Promise<boole
 }
 
 /**
- * Completes the job in the transaction of its effect, which must be marked. Returns false if it is not, or if the job
- * no longer belongs to this attempt: the transaction must then roll back. A concurrent take-over either skips the
- * locked row or goes first, and then this returns false.
+ * Completes the job in the transaction in which the task did its work, so that both commit together. Returns false if the
+ * transaction is not marked or the job no longer belongs to this attempt: the transaction must then roll back. A concurrent
+ * take-over waits for neither: it skips the locked row, or it came first and this function returns false.
  */
 export async function completeInTransaction(
   transaction: Sql,

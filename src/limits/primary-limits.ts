@@ -1,6 +1,6 @@
 /**
- * The part of the primary in the limiter of several workers (`lease.ts`): the logs of all clients, the outstanding leases,
- * and the questions that wait for returned leases.
+ * The primary's side of the rate limiter for several workers (`lease.ts` explains the protocol). It keeps the log of each
+ * client, the outstanding leases, and the questions that wait until leases are returned.
  */
 
 import type { SlidingLog } from '../resilience/sliding-window.ts';
@@ -195,7 +195,7 @@ export function createPrimaryLimits({ store, now, graceMs = 500 }: PrimaryLimits
       sweptAt = time;
       if (wasBlocked) return;
       for (const lease of leases.values()) {
-        // Leases are in the order of their grant. One with a short window may expire before an older one; it ends a little later.
+        // Leases are in the order of their grant. One with a short window may expire before an older one; it expires a little later.
         if (lease.expiresAt > time) break;
         const isWaitedFor = (clients.get(lease.log)?.waiting.length ?? 0) > 0;
         if (time >= lease.expiresAt + (isWaitedFor ? graceMs : maxGraceMs)) lose(lease);

@@ -239,7 +239,7 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
     sweptAt = time;
     if (!wasBlocked) timeOutQuestions(time);
     for (const leased of leases.values()) {
-      // Leases are in the order of their grant. One with a short window may expire before an older one; it ends a little later.
+      // Leases are in the order of their grant. One with a short window may expire before an older one; it expires a little later.
       if (leased.expiresAt > time) break;
       end(leased);
     }

@@ -26,7 +26,7 @@ export function contentValidation(): Middleware {
 
 function validate(ctx: Context, next: Next, { accepts, bodyLimits, route }: PreparedRoute): Done {
   if (accepts.length === 0) {
-    throw new AppError('bad_request', 'This route takes no body; send the request without one.', { layer });
+    throw new AppError('bad_request', 'This route accepts no body; send the request without one.', { layer });
   }
   const header = ctx.request.headers['content-type'];
   const mediaType = header === undefined ? undefined : parseMediaType(header);

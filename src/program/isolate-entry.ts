@@ -1,5 +1,5 @@
 /**
- * The entry of each process that runs one suspect job alone; `start-jobs.ts` starts them. The data for its thread is the
+ * The entry file of each process that runs one suspect job alone; `start-jobs.ts` starts them. The data for its thread is the
  * first message, since command-line settings and secrets must not appear in the arguments of a process.
  */
 

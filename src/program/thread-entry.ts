@@ -1,6 +1,6 @@
 /**
- * The entry of each thread that runs tasks; `start-jobs.ts` starts them. Each thread has its own log, whose lines the
- * process writes, two database connections, which open when a task first needs them, and mailer.
+ * The entry file of each thread that runs tasks (the code of the thread is in `jobs/thread/run-tasks.ts`); `start-jobs.ts` starts them. Each thread has its own log, whose lines the
+ * process writes, a mailer, and two database connections, which open when a task first needs them.
  */
 
 import { parentPort, workerData } from 'node:worker_threads';

@@ -121,7 +121,7 @@ describe('a program whose workers are all blocked', () => {
 });
 
 describe('a program without a file descriptor left', () => {
-  it('survives in each of its processes, and replaces a worker that died meanwhile', async (t) => {
+  it('a program without free file descriptors keeps running in each of its processes, and replaces a worker that died meanwhile', async (t) => {
     const until = join(await mustMakeFolder(t), 'enough');
     const { program, site, management } = await mustStart(t, {
       APP_WORKERS: '2',

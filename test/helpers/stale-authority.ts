@@ -125,7 +125,7 @@ export function testStaleAuthority<Own>(options: StaleAuthorityOptions<Own>): St
     statuses: readonly number[],
   ): Promise<void> {
     const before = await snapshot();
-    // The process still takes the caller for a user with authority: without this, the test shows nothing.
+    // The process still treats the caller as a user with authority: without this, the test shows nothing.
     await mustBeKnown(headers);
     const { status } = await send(method, request(own), headers);
     assert.ok(statuses.includes(status), `${operationId} was answered with ${status}`);

@@ -21,14 +21,14 @@ const later = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 for (const timed of [false, true]) {
   describe(`a pipeline composed with timed ${timed}`, () => {
-    it('a pipeline runs its first layer outermost and its end innermost', () => {
+    it('a pipeline runs its first layer outermost and the handler innermost', () => {
       const notes: string[] = [];
       const run = compose([noting('a', notes), noting('b', notes)], () => void notes.push('end'), { timed });
       assert.equal(run(makeContext()), undefined);
       assert.deepEqual(notes, ['a in', 'b in', 'end', 'b out', 'a out']);
     });
 
-    it('a pipeline keeps the order if its end waits', async () => {
+    it('a pipeline with an asynchronous handler runs the layers in the same order', async () => {
       const notes: string[] = [];
       const run = compose(
         [noting('a', notes), noting('b', notes)],
@@ -39,7 +39,7 @@ for (const timed of [false, true]) {
       assert.deepEqual(notes, ['a in', 'b in', 'end', 'b out', 'a out']);
     });
 
-    it('a pipeline without layers is its end alone', () => {
+    it('a pipeline without layers runs the handler alone', () => {
       const ctx = makeContext();
       compose([], (same) => void same.reply(204, undefined), { timed })(ctx);
       assert.equal(ctx.status, 204);
@@ -50,7 +50,7 @@ for (const timed of [false, true]) {
       assert.equal(compose([pass, pass], () => undefined, { timed })(makeContext()), undefined);
     });
 
-    it('a layer that does not call next ends the pipeline', () => {
+    it('a layer that does not call next keeps inner layers from running', () => {
       const notes: string[] = [];
       const stop = layer('stop', () => undefined);
       compose([noting('a', notes), stop, noting('c', notes)], () => void notes.push('end'), { timed })(
@@ -59,7 +59,7 @@ for (const timed of [false, true]) {
       assert.deepEqual(notes, ['a in', 'a out']);
     });
 
-    it('an error at the end of a pipeline reaches the outer layers', async () => {
+    it('an error of the handler reaches the outer layers', async () => {
       const caught: string[] = [];
       const net = layer('net', (ctx, next) => {
         try {
@@ -75,7 +75,7 @@ for (const timed of [false, true]) {
       assert.deepEqual(caught, ['at once: broken', 'broken']);
     });
 
-    it('overlapping requests are not mixed up', async () => {
+    it('concurrent requests in one pipeline keep their own order of layers', async () => {
       const seen: [number, number][] = [];
       const wait = layer('wait', (ctx, next) => later().then(() => next(ctx)));
       const run = compose([wait], (ctx) => void seen.push([ctx.status, seen.length]), { timed });

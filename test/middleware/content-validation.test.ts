@@ -90,7 +90,7 @@ describe('a body', () => {
       const { status, json } = await server.request(sent);
       assert.deepEqual(
         [status, json.detail],
-        [400, 'This route takes no body; send the request without one.'],
+        [400, 'This route accepts no body; send the request without one.'],
       );
       assert.equal((await server.request({ method, path: '/json' })).status, 200);
     });

@@ -15,10 +15,14 @@ for (const [what, facts, expected] of [
     { auth: 'own', readsAccessToken: true },
     [{}, { password: [] }, { bearer: [] }],
   ],
-  ['a route for users takes their access token, however they came by it', { auth: 'user', scopes }, session],
-  ['a route for programs takes an API key', { auth: 'apiKey', scopes }, [{ apiKey: [] }]],
-  ['a route for either takes any of the three', { auth: 'any', scopes }, [...session, { apiKey: [] }]],
-  ['a route for admins takes no API key', { auth: 'any', scopes, roles: ['admin'] }, session],
+  [
+    'a route for users accepts their access token, however they came by it',
+    { auth: 'user', scopes },
+    session,
+  ],
+  ['a route for programs accepts an API key', { auth: 'apiKey', scopes }, [{ apiKey: [] }]],
+  ['a route for either accepts any of the three', { auth: 'any', scopes }, [...session, { apiKey: [] }]],
+  ['a route for admins accepts no API key', { auth: 'any', scopes, roles: ['admin'] }, session],
 ] satisfies [string, Partial<Route>, unknown][]) {
   test(what, () => {
     assert.deepEqual(describeSecurity(testRoute('GET', '/things', () => null, facts)), expected);

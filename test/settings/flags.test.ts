@@ -19,7 +19,7 @@ describe('the flags of start', () => {
   });
 
   for (const flag of ['--help', '-h']) {
-    test(`${flag} asks for help`, () => assert.equal(parseFlags([flag]).help, true));
+    test(`${flag} prints the help`, () => assert.equal(parseFlags([flag]).help, true));
   }
 
   for (const [argv, message] of [

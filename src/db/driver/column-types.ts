@@ -4,7 +4,7 @@
  * - `bigint` is a number. Identities and counts stay below 2^53; a column that may exceed it must be cast to text in
  *   its query.
  * - `bytea` is a Buffer, in both output formats of the server (`bytea_output`).
- * - Arrays of the types below are converted both ways: `any(${ids})` takes a plain array. By default the driver asks
+ * - Arrays of the types below are converted both ways: `any(${ids})` accepts a plain array. By default the driver asks
  *   the server for the array types on each new connection, and a connection that breaks at that moment never recovers.
  *   The type numbers are fixed, so they are listed here instead.
  */

@@ -6,7 +6,7 @@
  *   would still request the next batch, in the middle of the query that uses the connection by then.
  * - The driver does not wait for the function after the last batch. If it rejects then, the process exits.
  * - The driver's own iterator replaces `resolve` and `reject` of the query for each batch, so the pool never learns
- *   that the query is over; and a query that fails between two batches ends the loop as if there were no more rows.
+ *   that the query is over; and a query that fails between two batches finishes the loop as if there were no more rows.
  */
 
 import { createDeferred } from '../../concurrency/deferred.ts';

@@ -27,7 +27,10 @@ export async function identifyProcess(pid: number): Promise<string | undefined> 
   return moment === undefined ? undefined : `${pid}:${moment}`;
 }
 
-/** In the format of the system. Linux: ticks since boot, the 22nd field of `stat`. Other systems: `ps`. */
+/**
+ * Returns the start time of a process as text, which is only compared: on Linux ticks since boot (field 22 of `stat`), on
+ * other systems what `ps` prints. Returns undefined if there is no such process.
+ */
 async function startOfProcess(pid: number): Promise<string | undefined> {
   if (process.platform !== 'linux') return ps(pid, 'lstart=');
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
@@ -41,7 +44,10 @@ export async function folderMark(folder: string): Promise<string> {
   return `strata.folder=${dev}:${ino}`;
 }
 
-/** Returns whose process it is, seen from a data folder: `ours` is its PostgreSQL. `unknown`: the system hides it. */
+/**
+ * Returns whether the process is the PostgreSQL of this data folder (`ours`), another process, or gone; `unknown` if the
+ * system hides its command line.
+ */
 export async function classifyProcess(
   pid: number,
   folder: string,

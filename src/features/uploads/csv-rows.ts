@@ -86,7 +86,7 @@ async function* parse(path: string, csv: Package): AsyncGenerator<Parsed, void> 
     },
     record_delimiter: ['\r\n', '\n', '\r'],
     relax_column_count: true,
-    // Without this, a file of line feeds takes as much time as that many rows.
+    // Otherwise each line feed would be parsed as a row, and a file of line feeds would take minutes.
     skip_empty_lines: true,
   });
   const ended = finished(parser.resume()).catch((error: unknown) => error);

@@ -46,7 +46,7 @@ export interface JobsOverview {
   readonly runners: readonly RunnerReport[];
   readonly schedules: readonly ScheduleReport[];
   /** The last hour, oldest minute first, without minutes that are not counted yet. */
-  readonly minutes: readonly MinuteStatistics[];
+  readonly perMinute: readonly MinuteStatistics[];
 }
 
 export interface OverviewReader {
@@ -67,18 +67,18 @@ export function createOverviewReader(database: Database): OverviewReader {
   const { sql } = database;
   const present = cachedRead(() => findPresent(database), { minTtlMs: 900 });
   const finished = cachedRead(() => countFinished(database), { minTtlMs: 4_500 });
-  const minutes = cachedRead(createMinuteStatistics(sql), { minTtlMs: 1_800 });
+  const perMinute = cachedRead(createMinuteStatistics(sql), { minTtlMs: 1_800 });
   return {
     async read() {
       const [now, finishedCounts, lastHour] = await Promise.all([
         present.read(maxWaitMs),
         finished.read(maxFinishedWaitMs).catch(ignoreTimeout),
-        minutes.read(maxWaitMs),
+        perMinute.read(maxWaitMs),
       ]);
       if (now === undefined) {
         throw new AppError('database_timeout', 'The database needs too long to count the jobs: try again.');
       }
-      return { ...now, finished: finishedCounts, minutes: lastHour ?? [] };
+      return { ...now, finished: finishedCounts, perMinute: lastHour ?? [] };
     },
     invalidate() {
       for (const part of [present, finished]) part.invalidate();

@@ -85,7 +85,7 @@ export interface RunnerOptions {
 /**
  * Maximum time that `stop` takes beyond its grace period, in milliseconds: 3 s for aborted attempts and their outcomes
  * (`dispatcher.ts`), 2 s for the row (`session.ts`), 2 s for the connections. Only a thread that cannot be terminated
- * (`supervised-thread.ts`) can delay it further.
+ * (`supervised-executor.ts`) can delay it further.
  */
 export const runnerStopMs = 7_000;
 

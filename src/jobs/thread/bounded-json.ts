@@ -2,7 +2,7 @@
  * `JSON.stringify` with limits that are enforced while the text is written. A payload, a result or details come from
  * code that may pass anything: a string of 100 MB, a Buffer, a circular reference, an array with a length of 4 billion.
  * Serialising such a value first and measuring afterwards uses the memory that the limit is meant to protect, and in a
- * thread a single allocation of that size ends the whole process.
+ * thread a single allocation of that size crashes the whole process.
  *
  * The output is the same as that of `JSON.stringify`, including `toJSON` and boxed values. Getters and `toJSON` run
  * code of the caller, so their errors pass through.

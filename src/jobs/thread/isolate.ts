@@ -6,7 +6,7 @@
  *                   │ no                     └── crashed: the attempt has failed with `crashed`
  *                   └──> a new process is started, and gets the attempt when it is ready
  *
- * A process is supervised like a thread (`supervised-thread.ts`), with the same messages. Inside, a thread runs the
+ * A process is supervised like a thread (`supervised-executor.ts`), with the same messages. Inside, a thread runs the
  * attempt (`isolated-process.ts`), so a timeout or the memory limit ends only that thread. Processes are started on
  * demand: a program without crashes has none.
  *
@@ -18,21 +18,21 @@ import { createDeferred } from '../../concurrency/deferred.ts';
 import { type Backoff, exponentialDelay } from '../../resilience/retry.ts';
 import { outcomeOfAbort } from './outcome.ts';
 import {
-  type SupervisedThread,
-  type SupervisedThreadOptions,
-  startSupervisedThread,
-} from './supervised-thread.ts';
+  type SupervisedExecutor,
+  type SupervisedExecutorOptions,
+  startSupervisedExecutor,
+} from './supervised-executor.ts';
 import type { AbortReason, Attempt, Progress } from './thread-messages.ts';
 import type { ThreadPool } from './thread-pool.ts';
 
 /** A pool in which each attempt has a process of its own. */
 export type Isolate = Pick<ThreadPool, 'free' | 'onFree' | 'run' | 'abort' | 'close'>;
 
-export interface IsolateOptions extends Pick<SupervisedThreadOptions, 'log'> {
+export interface IsolateOptions extends Pick<SupervisedExecutorOptions, 'log'> {
   /** Maximum number of processes. */
   readonly size: number;
   /** Starts a process. Throws the system's error if it cannot. */
-  readonly start: SupervisedThreadOptions['start'];
+  readonly start: SupervisedExecutorOptions['start'];
   /** How long a process stays idle before it is stopped, in milliseconds; by default 30 s. */
   readonly idleMs?: number;
 }
@@ -47,14 +47,14 @@ const maxStartMs = 30_000;
 
 interface Slot {
   /** Resolves with the process when it is ready; with undefined if it ended instead. */
-  readonly ready: Promise<SupervisedThread | undefined>;
+  readonly ready: Promise<SupervisedExecutor | undefined>;
   isTaken: boolean;
   idleTimer?: NodeJS.Timeout;
 }
 
 export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOptions): Isolate {
   const slots = new Set<Slot>();
-  const threads = new Set<SupervisedThread>();
+  const threads = new Set<SupervisedExecutor>();
   const listeners: (() => void)[] = [];
   /** The ids of attempts whose process is not ready yet, and the reasons of those that were aborted meanwhile. */
   const waiting = new Set<number>();
@@ -69,12 +69,12 @@ export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOpti
   };
 
   function open(): Slot {
-    const ready = createDeferred<SupervisedThread | undefined>();
+    const ready = createDeferred<SupervisedExecutor | undefined>();
     const slot: Slot = {
       isTaken: true,
       ready: ready.promise,
     };
-    const thread: SupervisedThread = startSupervisedThread({
+    const thread: SupervisedExecutor = startSupervisedExecutor({
       ...{ start, abortGraceMs, log },
       onReady() {
         clearTimeout(startTimer);
@@ -126,7 +126,7 @@ export function createIsolate({ size, start, log, idleMs = 30_000 }: IsolateOpti
     }
   }
 
-  function keepIdle(slot: Slot, thread: SupervisedThread): void {
+  function keepIdle(slot: Slot, thread: SupervisedExecutor): void {
     slot.isTaken = false;
     slot.idleTimer = setTimeout(() => {
       slots.delete(slot);

@@ -5,7 +5,7 @@
  */
 
 import { logNodeWarnings } from '../../observability/log/node-warnings.ts';
-import type { ThreadSource } from './thread-handle.ts';
+import type { ThreadSource } from './executor.ts';
 import { createThreadLog } from './thread-log.ts';
 import type { FromThread, ToThread } from './thread-messages.ts';
 import { createThreadPool } from './thread-pool.ts';

@@ -8,7 +8,7 @@
  *            <── ended, or error ──   the outcome; or an uncaught error
  *
  * The runner cannot rely on the thread: a task that blocks the event loop receives no abort. So the thread decides
- * nothing. The runner's side (`supervised-thread.ts`) has the timers, knows what it asked for, and terminates a thread
+ * nothing. The runner's side (`supervised-executor.ts`) has the timers, knows what it asked for, and terminates a thread
  * that does not respond.
  *
  * While an attempt runs, it is the current request of everything that it starts (`runInRequest`): log lines carry the

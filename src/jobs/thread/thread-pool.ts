@@ -1,5 +1,6 @@
 /**
- * A pool of threads of fixed size. Attempts wait in order for the next free thread.
+ * The pool: how many executors there are, and which attempt runs next. It opens supervised executors
+ * (`supervised-executor.ts`), which are threads in the runner. The size is fixed. Attempts wait in order for the next free thread.
  *
  * A thread that ends is replaced: at once if it ever ran an attempt to an outcome. One that ended before that, for
  * example because its file cannot be loaded, is replaced after 0.1 s, 0.2 s ... 30 s, until a thread has ended an
@@ -12,14 +13,14 @@
 import { reasonOf } from '../../errors.ts';
 import type { Metrics } from '../../observability/metrics/metrics.ts';
 import { type Backoff, exponentialDelay } from '../../resilience/retry.ts';
+import { type ThreadSource, threadStarter } from './executor.ts';
 import { failed, outcomeOfAbort, toAttemptError } from './outcome.ts';
 import {
-  type SupervisedThread,
-  type SupervisedThreadOptions,
-  startSupervisedThread,
-  type ThreadEnd,
-} from './supervised-thread.ts';
-import { type ThreadSource, threadStarter } from './thread-handle.ts';
+  type ExecutorEnd,
+  type SupervisedExecutor,
+  type SupervisedExecutorOptions,
+  startSupervisedExecutor,
+} from './supervised-executor.ts';
 import type { AbortReason, Attempt, AttemptError, Outcome, Progress } from './thread-messages.ts';
 
 /** Threads that each run one attempt at a time. A thread that hangs is terminated and replaced. */
@@ -40,7 +41,7 @@ export interface ThreadPool {
   close(): Promise<void>;
 }
 
-export interface ThreadPoolOptions extends ThreadSource, Pick<SupervisedThreadOptions, 'log'> {
+export interface ThreadPoolOptions extends ThreadSource, Pick<SupervisedExecutorOptions, 'log'> {
   readonly size: number;
   /** By default 500 ms. */
   readonly abortGraceMs?: number;
@@ -62,7 +63,7 @@ const restartDelays: Backoff = { baseMs: 100, maxMs: 30_000 };
 export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
   const { size, abortGraceMs = 500, log } = options;
   const startThread = threadStarter(options);
-  const threads = new Set<SupervisedThread>();
+  const threads = new Set<SupervisedExecutor>();
   const timers = new Set<NodeJS.Timeout>();
   const waiting: Waiting[] = [];
   const listeners: (() => void)[] = [];
@@ -80,7 +81,7 @@ export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
 
   function start(): void {
     try {
-      const thread: SupervisedThread = startSupervisedThread({
+      const thread: SupervisedExecutor = startSupervisedExecutor({
         ...{ start: startThread, abortGraceMs, log },
         onReady() {
           dispatch();
@@ -98,7 +99,7 @@ export function createThreadPool(options: ThreadPoolOptions): ThreadPool {
     }
   }
 
-  function replace({ wasUseful, reason, cause }: ThreadEnd): void {
+  function replace({ wasUseful, reason, cause }: ExecutorEnd): void {
     replaced?.of(reason).add();
     if (!wasUseful) {
       replaceLater(cause);

@@ -43,7 +43,7 @@ function readRoutes({ read, overviewOf, queue }: JobsData): Route[] {
             paused: Array.from(jobs.paused, ([name, since]) => ({ queue: name, since })),
             runners: jobs.runners.map(({ startedAt, ...runner }) => ({ ...runner, started_at: startedAt })),
             schedules: jobs.schedules.map(describeSchedule),
-            minutes: jobs.minutes.map(describeMinute),
+            minutes: jobs.perMinute.map(describeMinute),
           };
         }),
     }),

@@ -7,7 +7,7 @@ import type { Logger } from '../../observability/logger.ts';
 import type { Settings } from '../../settings/load.ts';
 import type { Lifecycle } from '../lifecycle.ts';
 
-/** How long queued mails may take to leave when the process stops. */
+/** How long the process waits for queued mails to be sent when it stops. */
 const graceMs = 3_000;
 
 /**

@@ -44,7 +44,7 @@ export async function runJobsStandalone({
       ? { ready: true, detail: 'This process runs jobs.' }
       : {
           ready: false,
-          detail: 'This process takes no jobs: it is starting or stopping, or waits for the database.',
+          detail: 'This process claims no jobs: it is starting or stopping, or waits for the database.',
         };
   try {
     const dashboard = createJobsDashboard(settings, log);

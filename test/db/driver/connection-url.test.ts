@@ -88,7 +88,7 @@ describe('the URL of a hosting provider is accepted', () => {
     ['libpq', 'connect_timeout=10&tcp_user_timeout=5000&target_session_attrs=any&client_encoding=utf8', ada],
   ];
   for (const [provider, parameters, expected] of cases) {
-    test(`${provider}: ${parameters}`, () => {
+    test(`the parameters ${parameters} of ${provider} URLs are accepted`, () => {
       const url = `postgres://ada:pw@db.example.org/app?${parameters}`;
       assert.deepEqual(summarise(readConnectionUrl(url)), expected);
     });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { describe, it } from 'node:test';
+import { processStarter } from '../../../src/jobs/thread/executor.ts';
 import { createIsolate, type IsolateOptions } from '../../../src/jobs/thread/isolate.ts';
-import { processStarter } from '../../../src/jobs/thread/thread-handle.ts';
 import type { Attempt } from '../../../src/jobs/thread/thread-messages.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { eventually } from '../../helpers/eventually.ts';

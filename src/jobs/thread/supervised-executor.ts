@@ -1,6 +1,6 @@
 /**
- * Supervises one thread from outside. Whatever a task does, every attempt gets an outcome, at the latest when its
- * thread has ended.
+ * Supervises one executor from outside: it has the timers and the state of the attempt. Whatever a task does, every attempt
+ * gets an outcome, at the latest when its executor has exited.
  *
  *     starting ──ready──> idle ──run──> busy ──ended──> idle        used again
  *        │                 │              │
@@ -22,48 +22,48 @@
  * Limits: a call into native code that does not return (`execSync`) cannot be terminated; its thread and attempt end
  * when it returns. Memory outside the heap of the thread, such as buffers, is limited only by the process. Node stops a
  * thread at its heap limit with 16 MB to spare: a task that asks for more in one allocation, such as a Map that grows
- * beyond half a million entries, ends the process. The process is then replaced, and the jobs of all its threads are
+ * beyond half a million entries, crashes the process. The process is then replaced, and the jobs of all its threads are
  * taken over.
  *
- * A "thread" here can also be a process with one attempt at a time (`isolate.ts`): see `thread-handle.ts`.
+ * "Thread" in this file also means a process with one attempt at a time (`isolate.ts`), the other kind of executor.
  */
 
 import { createDeferred } from '../../concurrency/deferred.ts';
 import type { LogFields, Logger } from '../../observability/logger.ts';
+import type { StartExecutor } from './executor.ts';
 import { failed, outcomeOfAbort, toAttemptError } from './outcome.ts';
 import { isFromThread } from './received-message.ts';
-import type { StartThread } from './thread-handle.ts';
 import type { AbortReason, Attempt, AttemptError, Outcome, Progress, ToThread } from './thread-messages.ts';
 
-export interface SupervisedThreadOptions {
-  readonly start: StartThread;
+export interface SupervisedExecutorOptions {
+  readonly start: StartExecutor;
   /** Time that an aborted attempt gets before its thread is terminated. */
   readonly abortGraceMs: number;
   readonly log: Logger;
-  /** Called when it can run its first attempt. */
+  /** Called when the executor can run its first attempt. */
   readonly onReady: () => void;
-  /** Called when an attempt has ended and it can run another. */
+  /** Called when an attempt has ended and the executor can run another. */
   readonly onIdle: () => void;
-  readonly onEnded: (end: ThreadEnd) => void;
+  readonly onEnded: (end: ExecutorEnd) => void;
 }
 
-export interface ThreadEnd {
-  /** Whether it ever ran an attempt to an outcome. If not, a replacement will probably fail the same way. */
+export interface ExecutorEnd {
+  /** Whether the executor ever ran an attempt to an outcome. If not, a replacement will probably fail the same way. */
   readonly wasUseful: boolean;
-  readonly reason: ThreadEndReason;
+  readonly reason: ExecutorEndReason;
   readonly cause: AttemptError;
 }
 
 /** `stopped`: by `end()`. `exited`: by itself. Otherwise the reason for which it was terminated. */
-export type ThreadEndReason = AbortReason | 'stopped' | 'error' | 'exited' | 'out_of_memory';
+export type ExecutorEndReason = AbortReason | 'stopped' | 'error' | 'exited' | 'out_of_memory';
 
-export interface SupervisedThread {
+export interface SupervisedExecutor {
   isIdle(): boolean;
   /** Runs an attempt; the thread must be idle. Never rejects. */
   run(attempt: Attempt, onProgress: (progress: Progress) => void): Promise<Outcome>;
   /** Aborts the attempt, and terminates the thread if it keeps running. Does nothing if this job does not run here. */
   abort(id: number, reason: AbortReason): void;
-  /** Aborts the attempt and ends the thread. Resolves when it has ended; never rejects. Idempotent. */
+  /** Aborts the attempt and stops the thread. Resolves when it has exited; never rejects. Idempotent. */
   end(): Promise<void>;
 }
 
@@ -83,14 +83,14 @@ const foreignMessage: AttemptError = {
 const drainGraceMs = 250;
 
 /** Starts a thread. Throws the system's error if it cannot. */
-export function startSupervisedThread(options: SupervisedThreadOptions): SupervisedThread {
+export function startSupervisedExecutor(options: SupervisedExecutorOptions): SupervisedExecutor {
   const { abortGraceMs, log } = options;
   let state: 'starting' | 'idle' | 'busy' | 'ending' | 'ended' = 'starting';
   let given: Given | undefined;
   let wasUseful = false;
   let shouldEnd = false;
   let endError: AttemptError | undefined;
-  let reason: ThreadEndReason = 'exited';
+  let reason: ExecutorEndReason = 'exited';
   // The timer has no promise to race against, as withTimeout needs: a message of the thread clears it.
   let graceTimer: NodeJS.Timeout | undefined;
 
@@ -183,7 +183,7 @@ export function startSupervisedThread(options: SupervisedThreadOptions): Supervi
     graceTimer = setTimeout(() => handle.terminate(), abortGraceMs);
   }
 
-  function terminate(why: ThreadEndReason): void {
+  function terminate(why: ExecutorEndReason): void {
     state = 'ending';
     reason = why;
     handle.terminate();

@@ -1,6 +1,7 @@
 /**
- * The two executors of attempts behind one interface: a thread of this process, and a separate process with a thread
- * inside. Both use the messages of `thread-messages.ts`.
+ * The executor: what runs attempts, one at a time. There are two kinds behind one interface: a thread of this process, and a
+ * separate process with a thread inside. Both use the messages of `thread-messages.ts`. An executor only transports
+ * messages; `supervised-executor.ts` adds timeouts, states and outcomes.
  */
 
 import type { ChildProcess } from 'node:child_process';
@@ -10,24 +11,24 @@ import { toAttemptError } from './outcome.ts';
 import type { AttemptError, ToThread } from './thread-messages.ts';
 
 /** Callbacks for its owner. `ended` is the last one, and is called once. */
-export interface ThreadEvents {
+export interface ExecutorEvents {
   message(message: unknown): void;
   /** A message could not be deserialised. */
   unreadable(error: unknown): void;
-  /** It is about to end because of this error. */
+  /** The executor is about to exit because of this error. */
   failed(error: AttemptError): void;
-  /** It has ended. `cause` names the exit code or signal. */
+  /** The executor has exited. `cause` names the exit code or signal. */
   ended(cause: AttemptError): void;
 }
 
-export interface ThreadHandle {
+export interface Executor {
   /** Throws if the message cannot be serialised. */
   post(message: ToThread): void;
   terminate(): void;
 }
 
 /** Starts an executor. Throws the system's error if it cannot. */
-export type StartThread = (events: ThreadEvents) => ThreadHandle;
+export type StartExecutor = (events: ExecutorEvents) => Executor;
 
 export interface ThreadSource {
   /** The file that the thread runs. It calls `runTasks`. */
@@ -37,7 +38,7 @@ export interface ThreadSource {
   readonly memoryMb: number;
 }
 
-export function threadStarter({ entry, workerData, memoryMb }: ThreadSource): StartThread {
+export function threadStarter({ entry, workerData, memoryMb }: ThreadSource): StartExecutor {
   return (events) => {
     const worker = new Worker(entry, {
       workerData,
@@ -61,7 +62,7 @@ export function threadStarter({ entry, workerData, memoryMb }: ThreadSource): St
 }
 
 /** `spawn` starts a process that calls `runIsolated`, with an IPC channel of serialization `advanced`. */
-export function processStarter(spawn: () => ChildProcess): StartThread {
+export function processStarter(spawn: () => ChildProcess): StartExecutor {
   return (events) => {
     const child = spawn();
     child.on('message', events.message);
