@@ -1,19 +1,24 @@
 /**
- * `npm test`: the program built, one embedded PostgreSQL for the whole run, a template database with all migrations, and
- * Node's test runner over the files, each in a process of its own with databases made from the template. Everything is in a
- * temporary folder, also what the tests put into theirs; it is removed at the end, also after Ctrl+C. All TypeScript is compiled
- * once, and not by each process. The folder is in
- * memory where that is large enough: a database is copied for nearly every test, and a disk takes five times as long.
+ * `npm test`: the program built, one embedded PostgreSQL for the whole run, a template database with all migrations, and the
+ * test files in a few processes (`test/runner/`), with databases made from the template. A run
+ * without such files starts neither a build nor a database. Everything is in a temporary folder, also what the tests put into
+ * theirs; it is removed at the end, also after Ctrl+C. All TypeScript is compiled once, and not by each process. The folder
+ * is in memory where that is large enough: a database is copied for nearly every test, and a disk takes five times as long.
  *
- *     npm test                          all files
- *     npm test -- test/http users       those whose path contains one of the words
- *     npm test -- --watch test/http     again on every change
+ *     npm test                                  all files
+ *     npm test -- --quick                       those that need no database, no browser and no other process
+ *     npm test -- test/http users               those whose path contains one of the words
+ *     npm test -- --test-name-pattern=proxy     the tests whose name matches the regular expression
+ *     npm test -- --verbose test/http           also lists the tests that passed
+ *     npm test -- --alone                       each file in a process of its own
+ *     npm test -- --seed=7                      in a random order, the same one for the same number
+ *     npm test -- --watch test/http             again on every change
  *
  * Files named `*.browser.test.ts` need a browser and are left out, unless the word `browser` asks for them
  * (`npm run prove -- browser`).
  */
 
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
@@ -21,35 +26,41 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import postgres from 'postgres';
-import { startEmbedded } from '../src/db/embedded/embedded.ts';
+import { type EmbeddedDatabase, startEmbedded } from '../src/db/embedded/embedded.ts';
 import { readPostmasterFile } from '../src/db/embedded/ownership.ts';
 import { classifyProcess } from '../src/db/embedded/process.ts';
 import { migrateUp } from '../src/db/migrations/migrate.ts';
 import { createLogger } from '../src/observability/logger.ts';
 import { builtVariable } from './helpers/program.ts';
 import { serverVariable, templateName } from './helpers/test-database.ts';
+import { chooseFiles, orderFiles } from './runner/choose-files.ts';
+import { formatSeconds, readDurations, writeDurations } from './runner/durations.ts';
+import { createProgress } from './runner/progress.ts';
+import { runTestFiles } from './runner/run-test-files.ts';
+import { findTestFiles } from './runner/test-files.ts';
 
 const root = join(import.meta.dirname, '..');
-const words = process.argv.slice(2);
-const watch = words.includes('--watch');
-const wanted = words.filter((word) => !word.startsWith('--')).map((word) => word.replace(/^\.\//, ''));
+const durationsFile = join(root, 'node_modules/.cache/strata/test-durations.json');
+/** More than ten times what the slowest file takes on an idle machine. */
+const fileTimeoutMs = 300_000;
+/** One more than processors, because many tests wait for a time limit or for another process. */
+const processes = availableParallelism() + 1;
 
-const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
-  .map((file) => join('test', file))
-  .filter((file) => file.endsWith('.test.ts') && !file.includes('node_modules'))
-  .filter((file) => !file.endsWith('.browser.test.ts') || wanted.includes('browser'))
-  .filter((file) => wanted.length === 0 || wanted.some((word) => file.includes(word)))
-  .sort();
-if (files.length === 0) {
-  console.error(`No test file has a path with ${wanted.map((word) => `"${word}"`).join(' or ')}.`);
+const { values: flags, positionals: words } = parseArguments();
+const kind = flags.quick ? 'quick' : 'all';
+const found = findTestFiles(root);
+const durations = readDurations(durationsFile);
+const chosen = chooseFiles(found, { root, words, isQuick: flags.quick });
+if (chosen.complaints.length > 0) {
+  console.error(chosen.complaints.join('\n'));
   process.exit(1);
 }
-if (!watch) {
-  const build = spawnSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' });
-  if (build.status !== 0) process.exit(1);
-}
+const files = orderFiles(chosen.files, { durations: durations.files, seed: flags.seed });
+const isComplete = words.length === 0 && flags['test-name-pattern'].length === 0;
+announce();
 
 const folder = await mkdtemp(join(await roomyFolder(), 'strata-tests-'));
 // As root, PostgreSQL runs as another user, who must be able to pass.
@@ -57,24 +68,69 @@ await chmod(folder, 0o755);
 const temporary = join(folder, 'tmp');
 await mkdir(temporary);
 const compiled = join(folder, 'compiled');
-// This process stays to clean up: it hands the signal on, and ends when the runner has ended.
+// This process stays to clean up: it stops the test processes, and ends when they have ended.
 const stopped = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stopped.abort());
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopped.abort());
 
 /** Only what goes wrong is shown: the runner's own output is what a person reads. */
 const log = createLogger({
   level: 'ERROR',
   destination: { write: (line) => void process.stderr.write(line), flush: () => Promise.resolve() },
 });
-const embedded = await startEmbedded({ dataDir: join(folder, 'postgres'), log, durable: false });
+let embedded: EmbeddedDatabase | undefined;
 try {
-  if (!watch) await compileSources();
-  await makeTemplate(embedded.url);
-  process.exitCode = stopped.signal.aborted ? 1 : await runTests(embedded.url);
+  const needsBuild = !flags.watch && files.some(({ startsProcesses }) => startsProcesses);
+  const needsDatabase = flags.watch || files.some((file) => file.needsDatabase);
+  const [server] = await Promise.all([
+    needsDatabase ? startDatabase() : undefined,
+    flags.watch ? undefined : compileSources(),
+    needsBuild ? buildPrograms() : undefined,
+  ]);
+  const env = {
+    ...ownEnvironment(),
+    TMPDIR: temporary,
+    ...(server === undefined ? {} : { [serverVariable]: server }),
+    ...(needsBuild ? { [builtVariable]: 'yes' } : {}),
+  };
+  if (stopped.signal.aborted) process.exitCode = 130;
+  else process.exitCode = flags.watch ? await watchTests(env) : await runTests(env);
 } finally {
-  await embedded.stop();
+  await embedded?.stop();
   await stopLeftovers(temporary);
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+}
+
+function parseArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        quick: { type: 'boolean', default: false },
+        verbose: { type: 'boolean', default: false },
+        alone: { type: 'boolean', default: false },
+        watch: { type: 'boolean', default: false },
+        seed: { type: 'string' },
+        'test-name-pattern': { type: 'string', multiple: true, default: [] },
+      },
+    });
+  } catch (error) {
+    console.error(
+      `${error instanceof Error ? error.message : error}\nThe options are listed in test/run.ts.`,
+    );
+    process.exit(1);
+  }
+}
+
+/** Prints how many files run, and how long that takes. */
+function announce(): void {
+  const known = (durations.runs[kind] ?? 0) > 0;
+  const expected = known
+    ? `about ${formatSeconds(durations.runs[kind] ?? 0)}`
+    : 'about 3 min on 2 processors';
+  const quick = durations.runs.quick === undefined ? '' : `: ${formatSeconds(durations.runs.quick)}`;
+  if (!isComplete) console.log(`${files.length} of ${found.length} test files.`);
+  else if (flags.quick) console.log(`${files.length} files${known ? `, ${expected}` : ''}.`);
+  else console.log(`${files.length} files, ${expected}; npm test -- --quick${quick}.`);
 }
 
 /** Linux keeps `/dev/shm` in memory. Containers often have a small one, and other systems none. */
@@ -82,6 +138,13 @@ async function roomyFolder(): Promise<string> {
   const inMemory = '/dev/shm';
   const { bavail, bsize } = await statfs(inMemory).catch(() => ({ bavail: 0, bsize: 0 }));
   return bavail * bsize > 4 * 2 ** 30 ? inMemory : tmpdir();
+}
+
+/** Builds `dist/`. `npm run check` has the compiler look at the types. */
+async function buildPrograms(): Promise<void> {
+  const child = spawn(process.execPath, [join(root, 'build.mjs')], { cwd: root, stdio: 'inherit' });
+  const [code] = await once(child, 'exit');
+  if (code !== 0) throw new Error('The program does not build.');
 }
 
 /** Compiles what test processes load; see `compiled-sources.mjs`. */
@@ -102,43 +165,64 @@ async function compileSources(): Promise<void> {
   });
 }
 
-async function makeTemplate(server: string): Promise<void> {
-  const admin = postgres(server, { max: 1, onnotice: () => {} });
+/** Starts PostgreSQL and makes the template database. Returns the URL. */
+async function startDatabase(): Promise<string> {
+  embedded = await startEmbedded({ dataDir: join(folder, 'postgres'), log, durable: false });
+  const admin = postgres(embedded.url, { max: 1, onnotice: () => {} });
   await admin`create database ${admin(templateName)}`;
   await admin.end();
-  const url = new URL(server);
+  const url = new URL(embedded.url);
   url.pathname = `/${templateName}`;
   await migrateUp({ url: url.href, log });
+  return embedded.url;
 }
 
-async function runTests(server: string): Promise<number> {
+async function runTests(env: NodeJS.ProcessEnv): Promise<number> {
+  const startedAt = performance.now();
+  const taken: Record<string, number> = {};
+  const expectedMs = isComplete ? durations.runs[kind] : undefined;
+  const progress = createProgress(process.stdout, {
+    root,
+    files: files.length,
+    expectedMs,
+    isVerbose: flags.verbose,
+  });
+  const problems = await runTestFiles(
+    files.map(({ path, isAlone }) => ({ file: join(root, path), isAlone: flags.alone || isAlone })),
+    {
+      processes,
+      timeoutMs: fileTimeoutMs,
+      namePatterns: flags['test-name-pattern'],
+      env: { ...env, STRATA_TEST_COMPILED: pathToFileURL(`${compiled}/`).href },
+      signal: stopped.signal,
+      onResult: progress.onResult,
+      onFile: (result) => {
+        taken[result.file.slice(root.length + 1)] = Math.round(result.ms);
+        progress.onFile(result);
+      },
+    },
+  );
+  if (stopped.signal.aborted) {
+    console.log('\nInterrupted.');
+    return 130;
+  }
+  const hasPassed = progress.finish(problems);
+  if (isComplete && flags.seed === undefined && !flags.alone) {
+    writeDurations(durationsFile, { files: taken, runs: { [kind]: performance.now() - startedAt } });
+  }
+  return hasPassed ? 0 : 1;
+}
+
+/** While it watches, the sources change after the build, and Node's own runner runs what a change touches. */
+async function watchTests(env: NodeJS.ProcessEnv): Promise<number> {
   const child = spawn(
     process.execPath,
     [
-      ...(watch
-        ? ['--import', 'tsx']
-        : ['--enable-source-maps', '--import', join(import.meta.dirname, 'compiled-sources.mjs')]),
-      '--test',
-      '--test-reporter=spec',
-      '--test-timeout=300000',
-      // One more than processors, because many tests wait for a time limit or for another process.
-      `--test-concurrency=${availableParallelism() + 1}`,
-      ...(watch ? ['--watch'] : []),
-      ...files,
+      ...['--import', 'tsx', '--test', '--watch', '--test-reporter=spec', `--test-concurrency=${processes}`],
+      ...flags['test-name-pattern'].map((pattern) => `--test-name-pattern=${pattern}`),
+      ...files.map(({ path }) => path),
     ],
-    {
-      cwd: root,
-      stdio: 'inherit',
-      env: {
-        ...ownEnvironment(),
-        TMPDIR: temporary,
-        [serverVariable]: server,
-        // While it watches, the sources change after the build.
-        ...(watch
-          ? {}
-          : { [builtVariable]: 'yes', STRATA_TEST_COMPILED: pathToFileURL(`${compiled}/`).href }),
-      },
-    },
+    { cwd: root, stdio: 'inherit', env },
   );
   stopped.signal.addEventListener('abort', () => child.kill('SIGINT'));
   const [code] = await once(child, 'exit');

@@ -115,6 +115,7 @@ test('HEAD returns the headers of GET for each page, without a body', async (t) 
     const headers = { 'accept-encoding': 'identity' };
     const get = await fetch(url + path, { headers });
     const head = await fetch(url + path, { method: 'HEAD', headers });
+    await get.text();
     assert.equal(head.status, 200);
     assert.equal(await head.text(), '');
     for (const name of ['content-type', 'content-length', 'etag', 'content-security-policy']) {
@@ -192,6 +193,10 @@ test('without the package the page explains how to install it, and the document 
   const html = await page.text();
   assert.match(html, /needs the package x: run <code>npm install x<\/code> and start the server again/);
   assert.match(html, /<title>Things &amp; &lt;more&gt;<\/title>/);
-  for (const address of addressesIn(html)) assert.equal((await fetch(url + address)).status, 200, address);
+  for (const address of addressesIn(html)) {
+    const asset = await fetch(url + address);
+    assert.equal(asset.status, 200, address);
+    await asset.arrayBuffer();
+  }
   assert.equal((await fetch(`${url}/openapi.json`)).status, 200);
 });
