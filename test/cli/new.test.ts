@@ -27,6 +27,16 @@ describe('npm run new', () => {
     ['a feature of two words', feature('my-projects', 'name:text'), /cannot name a feature/],
     ['a feature with a path', feature('../projects', 'name:text'), /cannot name a feature/],
     ['a feature whose singular is reserved', feature('classes', 'name:text'), /"class" is a reserved word/],
+    [
+      'a feature named like a part of every feature',
+      feature('databases', 'name:text'),
+      /^"database" is a name in the code of every feature: use another name\.$/,
+    ],
+    [
+      'a feature named like one of its files',
+      feature('routes', 'name:text'),
+      /^"routes" is a name in the code/,
+    ],
     ['a feature that exists', feature('tasks', 'name:text'), /src\/features\/tasks exists already/],
     ['a feature of the identity family', feature('attempts', 'name:text'), /attempts already/],
     ['a feature whose table exists', feature('sessions', 'name:text'), /has a table sessions already/],

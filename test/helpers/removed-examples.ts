@@ -11,7 +11,7 @@ import { serverVariable } from './test-database.ts';
 const root = join(import.meta.dirname, '../..');
 /** The example features, which a team deletes. */
 export const exampleNames = ['posts', 'uploads', 'reports'];
-const notCopied = new Set(['node_modules', '.git', 'dist', 'coverage', '.data', '.env', 'results', 'built']);
+const notCopied = new Set(['node_modules', '.git', 'dist', 'coverage', '.data', '.env', 'built']);
 
 /** Copies the project without these features, as a person would remove them: folder, line, migration and tests. */
 export async function mustCopyWithout(

@@ -7,7 +7,11 @@ export function featureRoutes({ many, one, type, aOne }: ResourceName, fields: r
   const Many = pluralType(many);
   const filters = fields.filter(isFilter);
   const parameter = ({ name, type: kind, words }: Field) => {
-    const meta = `.meta({ description: 'Only ${many} with this ${words}.' })`;
+    const about =
+      kind === 'boolean'
+        ? `True lists only ${many} that are ${words}, false only the others.`
+        : `Only ${many} with this ${words}.`;
+    const meta = `.meta({ description: '${about}' })`;
     if (kind === 'boolean') return `${name}: booleanParameter.optional()${meta}`;
     if (kind === 'integer') return `${name}: integerParameter(0, 2_147_483_647).optional()${meta}`;
     return `${name}: z.string().max(${maxTextLength}).optional()${meta}`;

@@ -20,8 +20,12 @@ export function readResourceName(text: string): ResourceName {
     );
   }
   const one = singularOf(text);
-  rejectReserved(text);
-  rejectReserved(one);
+  for (const name of [text, one]) {
+    rejectReserved(name);
+    if (generated.has(name)) {
+      throw new StartError(`"${name}" is a name in the code of every feature: use another name.`);
+    }
+  }
   return {
     many: text,
     one,
@@ -75,6 +79,17 @@ export function pascalCase(name: string): string {
 export function wordsOf(name: string): string {
   return name.replace(/[-_]/g, ' ');
 }
+
+/** Names in the templates that would clash with those of a feature called like this. */
+const generated = new Set(
+  `
+  ada api body caller change condition database date event events feature fields grace header headers id keyset log logger
+  noun owner param params patch path pick prefix principal promise reply route routes scope scopes setting settings sql text
+  timestamp visible
+  `
+    .trim()
+    .split(/\s+/),
+);
 
 const reserved = new Set(
   `
