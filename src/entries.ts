@@ -7,6 +7,8 @@ import { extname } from 'node:path';
  */
 const entryOf = (name: string) => new URL(`./${name}${extname(import.meta.url)}`, import.meta.url);
 
+/** The server. */
+export const serverEntry = entryOf('main');
 /** The jobs process of a server. */
 export const jobsEntry = entryOf('main-jobs');
 /** A thread that runs tasks. */

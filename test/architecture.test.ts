@@ -126,6 +126,7 @@ const assembly = new Set([
   'entries',
   'features.ts',
   'main',
+  'main-dev',
   'main-jobs',
   'pipeline',
   'program',

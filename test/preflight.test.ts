@@ -35,10 +35,9 @@ describe('the version of Node', () => {
   it('the file uses only syntax that an old Node reads, so that it gets as far as the sentence', async () => {
     const source = await readFile(join(root, 'preflight.cjs'), 'utf8');
     const [old, current] = await Promise.all(
-      ['es5', 'esnext'].map(
-        (
-          target, // Short properties are as old as Node 4, and esbuild writes them by itself.
-        ) => transform(source, { target, supported: { 'object-extensions': true } }),
+      // Short properties are as old as Node 4, and esbuild writes them by itself.
+      ['es5', 'esnext'].map((target) =>
+        transform(source, { target, supported: { 'object-extensions': true } }),
       ),
     );
     assert.equal(old?.code, current?.code);

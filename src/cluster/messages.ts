@@ -23,8 +23,15 @@ const snapshot = z.custom<MetricsSnapshot>((value) => metricFamilies.safeParse(v
 
 /** From the supervisor to a child. */
 const toChild = z.discriminatedUnion('kind', [
-  /** The answer to `hello`: start. The database is available and migrated. */
-  z.object({ kind: z.literal('begin'), databaseUrl: z.string().nullable() }),
+  /**
+   * The answer to `hello`: start. The database is available and, except in `npm run dev`, migrated. `isRestart`: the child
+   * replaces another after a change of the code, and need not show its addresses again.
+   */
+  z.object({
+    kind: z.literal('begin'),
+    databaseUrl: z.string().nullable(),
+    isRestart: z.boolean().optional(),
+  }),
   /** Drain and exit. If others take over, the child may wait for requests on its idle connections. */
   z.object({ kind: z.literal('stop'), takenOver: z.boolean() }),
   /** Send your metrics. */

@@ -15,10 +15,16 @@ import { observeVitals, type RequestCounts } from './vitals.ts';
 /** Why to stop: others take over, the whole program stops, or the supervisor is gone. */
 export type StopReason = 'taken over' | 'stopped' | 'orphaned';
 
+export interface StartOrder {
+  /** The database that the supervisor has opened; null for none. */
+  readonly databaseUrl: string | null;
+  readonly isRestart?: boolean | undefined;
+}
+
 export interface SupervisorChannel {
   readonly limits: LimitChannel;
   /** Resolves when the supervisor orders the start: the database is available. */
-  readonly startOrder: Promise<{ readonly databaseUrl: string | null }>;
+  readonly startOrder: Promise<StartOrder>;
   /** Resolves when the supervisor orders the stop, or is gone. */
   readonly stopOrder: Promise<StopReason>;
   /** Resolves when the supervisor is gone. */
@@ -60,7 +66,7 @@ export function openSupervisorChannel(metrics: Metrics): SupervisorChannel {
     });
   const sendMetrics = (id = 0) => send({ kind: 'metrics', id, snapshot: metrics.snapshot() });
   const orphaned = new Promise<void>((resolve) => process.on('disconnect', resolve));
-  const startOrder = createDeferred<{ readonly databaseUrl: string | null }>();
+  const startOrder = createDeferred<StartOrder>();
   const stopOrder = createDeferred<StopReason>();
   void orphaned.then(() => stopOrder.resolve('orphaned'));
   process.on('message', (message: unknown) => {

@@ -11,6 +11,7 @@
 
 import cluster from 'node:cluster';
 import { setTimeout as delay } from 'node:timers/promises';
+import { openSupervisorChannel } from '../cluster/supervisor-channel.ts';
 import { renderHelp } from '../settings/flags.ts';
 import type { Settings } from '../settings/load.ts';
 import { type BannerRow, databaseRow, managementRows, printBanner, recordAdvice } from './banner.ts';
@@ -20,12 +21,16 @@ import { runHttpWorker } from './roles/http-worker.ts';
 import { runPrimary } from './roles/primary.ts';
 import type { RunningRole, ServerProgramOptions, ServerRoleContext } from './roles/server-role.ts';
 import { runSingleProcess } from './roles/single-process.ts';
+import { ignoreSignals } from './signals.ts';
 
 /**
  * How long the banner on a terminal waits after the start, in milliseconds. The jobs process logs its first connections in
  * this time, and the banner should be the last text.
  */
 const settleMs = 300;
+
+/** How long a server whose supervisor is gone may answer the requests in progress, in milliseconds. */
+const orphanExitMs = 4_000;
 
 /** Runs the server until a signal stops it, then exits; if it cannot start, with a sentence and code 1. */
 export function runServerProgram(options: ServerProgramOptions = {}): void {
@@ -36,29 +41,63 @@ export function runServerProgram(options: ServerProgramOptions = {}): void {
   };
   runProcess(processOptions, (base) => {
     const context: ServerRoleContext = { ...base, options };
-    return cluster.isWorker ? runHttpWorker(context) : runUntilSignal(context);
+    if (cluster.isWorker) return runHttpWorker(context);
+    return context.isSupervised ? runUntilOrder(context) : runUntilSignal(context);
   });
 }
 
-async function runUntilSignal(base: ServerRoleContext): Promise<number> {
-  const advices: string[] = [];
-  const context = { ...base, log: recordAdvice(base.log, advices) };
-  const { warning } = connectionLimits(context.settings, readFileLimit());
-  for (const advice of [...context.warnings, ...(warning === undefined ? [] : [warning])]) {
-    context.log.warning('config.warning', { advice });
-  }
+async function runUntilSignal(context: ServerRoleContext): Promise<number> {
   const signals = context.handleSignals();
-  const running = await (context.settings.server.workers === 1
-    ? runSingleProcess(context)
-    : runPrimary(context));
+  const { running, showBanner } = await startRole(context);
   signals.onReload(running.reload);
   signals.onResize(running.resize);
-  await context.flushLog();
-  if (context.isOnTerminal) await delay(settleMs);
-  printBanner(context.settings, bannerRows(running, context), advices);
+  await showBanner();
   await signals.stop;
   await running.stop();
   return 0;
+}
+
+/** Runs below `npm run dev` (`dev/dev-program.ts`), until that orders the stop or is gone. */
+async function runUntilOrder(context: ServerRoleContext): Promise<number> {
+  const channel = openSupervisorChannel(context.metrics);
+  ignoreSignals();
+  return Promise.race([serve(), channel.orphaned.then(() => delay(orphanExitMs, 0))]);
+
+  async function serve(): Promise<number> {
+    const order = await Promise.race([channel.startOrder, channel.stopOrder]);
+    if (typeof order === 'string') return 0;
+    const { databaseUrl, isRestart } = order;
+    const { running, showBanner } = await startRole({ ...context, dev: { databaseUrl } });
+    await channel.send({ kind: 'ready', url: running.url });
+    if (isRestart !== true) await showBanner();
+    await channel.stopOrder;
+    await running.stop();
+    return 0;
+  }
+}
+
+interface StartedRole {
+  readonly running: RunningRole;
+  showBanner(): Promise<void>;
+}
+
+async function startRole(base: ServerRoleContext): Promise<StartedRole> {
+  const advices: string[] = [];
+  const context = { ...base, log: recordAdvice(base.log, advices) };
+  const { settings } = context;
+  const { warning } = connectionLimits(settings, readFileLimit());
+  for (const advice of [...context.warnings, ...(warning === undefined ? [] : [warning])]) {
+    context.log.warning('config.warning', { advice });
+  }
+  const running = await (settings.server.workers === 1 ? runSingleProcess(context) : runPrimary(context));
+  return {
+    running,
+    async showBanner() {
+      await context.flushLog();
+      if (context.isOnTerminal) await delay(settleMs);
+      printBanner(settings, bannerRows(running, context), advices);
+    },
+  };
 }
 
 /** Returns the name of this process in the label `worker` of its metrics. */

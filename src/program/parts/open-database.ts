@@ -15,20 +15,21 @@ const pingTimeoutMs = 10_000;
 /**
  * Prepares the database: starts the embedded PostgreSQL and applies pending migrations, as the settings require. Resolves
  * with the URL, or null for `none`. Call it once, in the supervisor, which sends the URL to its children. With `shares`, an
- * embedded PostgreSQL that another process of ours runs is used. Rejects with a StartError.
+ * embedded PostgreSQL that another process of ours runs is used; `opened` is the URL of one that the supervisor of this
+ * process runs. Rejects with a StartError.
  */
 export async function openDatabaseServer(
   settings: Settings,
   log: Logger,
   lifecycle: Lifecycle,
-  { shares = false } = {},
+  { shares = false, opened }: { readonly shares?: boolean; readonly opened?: string | null } = {},
 ): Promise<string | null> {
   const { databaseKind, databaseUrl, dataDir, migrateAtStart } = settings.application;
   if (databaseKind === 'none') return null;
   let url = databaseUrl;
   if (databaseKind === 'embedded') {
     const folder = join(dataDir, 'postgres');
-    const running = shares ? await findAnswering(folder, log) : undefined;
+    const running = shares ? await findAnswering(folder, log) : opened;
     url = running ?? (await openEmbedded(folder, log, lifecycle));
   }
   // migrateUp checks the database too.
@@ -44,7 +45,8 @@ export function migrationOptions({ application }: Settings, url: string, log: Lo
   return { url, log: log.named('migrations'), adopts, namedBy };
 }
 
-async function openEmbedded(dataDir: string, log: Logger, lifecycle: Lifecycle): Promise<string> {
+/** Starts the embedded PostgreSQL, and resolves with its URL. */
+export async function openEmbedded(dataDir: string, log: Logger, lifecycle: Lifecycle): Promise<string> {
   const embedded = await lifecycle.open(
     'embedded PostgreSQL',
     () => startEmbedded({ dataDir, log: log.named('postgres') }),

@@ -16,7 +16,7 @@ import { openManagementPort } from '../parts/management-port.ts';
 import { openDatabaseServer } from '../parts/open-database.ts';
 import { copyProgram } from '../program-copy.ts';
 import { reloadSettings } from './reload-settings.ts';
-import type { RunningRole, ServerRoleContext } from './server-role.ts';
+import { openedBy, type RunningRole, type ServerRoleContext } from './server-role.ts';
 import { hasJobsProcess, supervisionOptions } from './supervision-options.ts';
 
 /** After SIGKILL, how long the exit of a process may take to arrive, in milliseconds. */
@@ -41,7 +41,7 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
     limits: createPrimaryLimits({ store: createLimitStore(settings, log, now), now }),
     metrics,
     captureProgram: () => captureProgram(context),
-    hasJobs: hasJobsProcess(settings),
+    hasJobs: context.dev === undefined && hasJobsProcess(settings),
   });
   const connections = connectionLimits(settings, readFileLimit());
   const reportRefused = reportRefusedConnections(primaryLog, metrics);
@@ -63,7 +63,7 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
       dashboard.source,
     );
     await assertCanListen(publicTarget(settings));
-    databaseUrl = await openDatabaseServer(settings, log, lifecycle);
+    databaseUrl = await openDatabaseServer(settings, log, lifecycle, openedBy(context));
     await dashboard.open(databaseUrl, lifecycle);
     const url = await lifecycle.open(
       'workers',

@@ -9,7 +9,7 @@ import { assertCanListen, publicTarget } from '../parts/listen-error.ts';
 import { openManagementPort } from '../parts/management-port.ts';
 import { openDatabaseServer } from '../parts/open-database.ts';
 import { startServer } from '../start-server.ts';
-import type { RunningRole, ServerRoleContext } from './server-role.ts';
+import { openedBy, type RunningRole, type ServerRoleContext } from './server-role.ts';
 import { hasJobsProcess, supervisionOptions } from './supervision-options.ts';
 
 /**
@@ -22,15 +22,16 @@ export async function runSingleProcess(context: ServerRoleContext): Promise<Runn
   const supervision = supervisionOptions(settings);
   const children = () => jobs?.processes ?? [];
   const fleetMetrics = createFleetMetrics(metrics, children);
-  const jobs: JobsProcess | undefined = hasJobsProcess(settings)
-    ? createJobsProcess({
-        supervision,
-        spawn: () => context.startChild(jobsEntry),
-        log: log.named('supervisor'),
-        metrics,
-        fleetMetrics,
-      })
-    : undefined;
+  const jobs: JobsProcess | undefined =
+    context.dev === undefined && hasJobsProcess(settings)
+      ? createJobsProcess({
+          supervision,
+          spawn: () => context.startChild(jobsEntry),
+          log: log.named('supervisor'),
+          metrics,
+          fleetMetrics,
+        })
+      : undefined;
   const { fleet, becomeReady, drain } = createSingleFleet({
     kind: 'requests',
     metrics: fleetMetrics,
@@ -50,7 +51,7 @@ export async function runSingleProcess(context: ServerRoleContext): Promise<Runn
       dashboard.source,
     );
     await assertCanListen(publicTarget(settings));
-    const databaseUrl = await openDatabaseServer(settings, log, lifecycle);
+    const databaseUrl = await openDatabaseServer(settings, log, lifecycle, openedBy(context));
     await dashboard.open(databaseUrl, lifecycle);
     await lifecycle.open(
       'jobs',
