@@ -71,8 +71,8 @@ function draw(
   const alt = `${title}, as bars. The table has the figures.`;
   const { unit, series, rows } = chart;
   const described = rows.map(({ label, values, remark }) => {
-    const said = values.map((value, index) => [series?.[index], value.toFixed(2)].filter(Boolean).join(' '));
-    return `${label}: ${[...said, ...(remark === undefined ? [] : [remark])].join(', ')}`;
+    const texts = values.map((value, index) => [series?.[index], value.toFixed(2)].filter(Boolean).join(' '));
+    return `${label}: ${[...texts, ...(remark === undefined ? [] : [remark])].join(', ')}`;
   });
   const description = `${unit}. ${described.join('; ')}.`;
   return { file, alt, svg: renderBarChart({ ...chart, title, description }) };

@@ -1,5 +1,5 @@
 /**
- * The timing of small things. Everything that one question compares is measured in turns, in one process:
+ * The timing of small operations. The operations of one comparison are measured in turns, in one process:
  *
  *     warm up A  B  C ...      until a batch takes long enough for the clock
  *     round 1:  A  B  C ...    one batch each; its time over its calls is the figure of the round

@@ -9,7 +9,7 @@ import type { RouteDeclaration } from '../http/route-declaration.ts';
 import { parsePattern } from '../http/router.ts';
 import type { SchemaDirection } from './schemas.ts';
 
-/** Returns true if all routes can be described, and false if only describing them can tell. */
+/** Returns true if all routes can be described, and false if that is only known after describing them. */
 export function areDescribable(routes: readonly RouteDeclaration[]): boolean {
   const hasForm = createFormCheck();
   return routes.every((route) => {

@@ -32,7 +32,7 @@ export interface ProcessOptions {
   readonly help: () => string;
 }
 
-/** Everything that `work` gets. */
+/** The parts of a process that `work` uses. */
 export interface ProcessContext {
   readonly settings: Settings;
   /** Where the settings came from. */

@@ -3,7 +3,7 @@ import { createLogger } from '../observability/logger.ts';
 import { readUnchecked } from '../settings/unchecked.ts';
 
 /**
- * Reports an error that ends the process, although the log may not be open yet. In local and test, or with
+ * Reports an error that stops the process, although the log may not be open yet. In local and test, or with
  * `APP_LOG_FORMAT=console`, a person reads it: standard error gets the sentences of a StartError, or the stack of another
  * error. Everywhere else it becomes log lines, one per sentence, because a log collector parses all output.
  */

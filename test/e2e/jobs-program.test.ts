@@ -74,20 +74,20 @@ const rejections = [
   {
     what: 'no database',
     env: { APP_DATABASE_URL: 'none' },
-    says: /^Jobs need a database: set APP_DATABASE_URL/,
+    message: /^Jobs need a database: set APP_DATABASE_URL/,
   },
   {
     what: 'a database that does not answer',
     env: { APP_DATABASE_URL: 'postgres://strata:hunter2@127.0.0.1:1/strata' },
-    says: /^The database does not answer: .*APP_DATABASE_URL \(.*ECONNREFUSED 127\.0\.0\.1:1\)\.$/m,
+    message: /^The database does not answer: .*APP_DATABASE_URL \(.*ECONNREFUSED 127\.0\.0\.1:1\)\.$/m,
   },
 ];
 
-for (const { what, env, says } of rejections) {
+for (const { what, env, message } of rejections) {
   test(`with ${what} \`npm run worker\` exits with a sentence and code 1`, async (t) => {
     const worker = startWorkerProgram(t, env);
     assert.equal((await worker.ended).code, 1);
-    assert.match(worker.stderr(), says);
+    assert.match(worker.stderr(), message);
     assert.doesNotMatch(worker.stderr(), /\n {4}at |hunter2/);
   });
 }

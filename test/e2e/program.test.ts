@@ -54,28 +54,28 @@ const mistakes = [
     name: 'a setting that is wrong',
     env: { APP_PORT: 'eighty', APP_LOG_LEVEL: 'LOUD' },
     flags: [],
-    says: /APP_PORT[\s\S]*APP_LOG_LEVEL|APP_LOG_LEVEL[\s\S]*APP_PORT/,
+    message: /APP_PORT[\s\S]*APP_LOG_LEVEL|APP_LOG_LEVEL[\s\S]*APP_PORT/,
   },
-  { name: 'an unknown flag', env: {}, flags: ['--prot', '80'], says: /--port/ },
+  { name: 'an unknown flag', env: {}, flags: ['--prot', '80'], message: /--port/ },
   {
     name: 'an address that is not of this machine',
     env: { APP_HOST: '192.0.2.1' },
     flags: [],
-    says: /APP_HOST/,
+    message: /APP_HOST/,
   },
   {
     name: 'a database that does not answer',
     env: { APP_DATABASE_URL: 'postgres://strata:hunter2@127.0.0.1:1/strata' },
     flags: [],
-    says: /database/i,
+    message: /database/i,
   },
 ];
 
-for (const { name, env, flags, says } of mistakes) {
+for (const { name, env, flags, message } of mistakes) {
   test(`${name} fails the start with a sentence and code 1, without a stack`, async (t) => {
     const program = startProgram(t, env, flags);
     assert.equal((await program.ended).code, 1);
-    assert.match(program.stderr(), says);
+    assert.match(program.stderr(), message);
     assert.doesNotMatch(program.stderr(), /\n {4}at |hunter2/);
   });
 }

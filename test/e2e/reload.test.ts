@@ -107,24 +107,24 @@ test('a reload changes the number of workers to that of the settings', async (t)
 });
 
 const broken = [
-  { what: 'throws at its start', code: "throw new Error('broken');", env: '', says: /code 1/ },
+  { what: 'throws at its start', code: "throw new Error('broken');", env: '', failure: /code 1/ },
   {
     what: 'hangs at its start',
     code: 'setInterval(() => {}, 60_000); await new Promise(() => {});',
     env: 'APP_WORKER_START_TIMEOUT_SECONDS=1\n',
-    says: /not ready within 1 s/,
+    failure: /not ready within 1 s/,
   },
   {
     what: 'dies soon after its start',
     // It dies when its metrics are collected, which this test does.
     code: "process.on('message', ({ kind }) => kind === 'scrape' && process.kill(process.pid, 'SIGKILL'));",
     env: 'APP_RELOAD_CANARY_SECONDS=60\n',
-    says: /The new process 3 exited soon after its start/,
+    failure: /The new process 3 exited soon after its start/,
     isCanary: true,
   },
 ];
 
-for (const { what, code, env, says, isCanary = false } of broken) {
+for (const { what, code, env, failure, isCanary = false } of broken) {
   test(`a new version that ${what} fails the reload; the old workers keep running until it is fixed`, async (t) => {
     const folder = await mustCopyProgram(t);
     const { APP_RELOAD_CANARY_SECONDS: _, ...settings } = two;
@@ -142,7 +142,7 @@ for (const { what, code, env, says, isCanary = false } of broken) {
       await get(Number(new URL(await program.management).port), { path: '/metrics' });
     }
     const line = await program.logged(/"event":"reload.failed"/);
-    assert.match(JSON.parse(line).message, says);
+    assert.match(JSON.parse(line).message, failure);
     await eventually('only the old workers are left', async () => String(await idsOf(program)) === '1,2');
     assert.deepEqual(
       (await kept.stop()).failed.filter((failure) => failure !== 429),

@@ -187,13 +187,13 @@ test('a single process logs that it cannot reload or resize, and keeps running',
   assert.deepEqual([row?.state, row?.pid, others.length], ['ready', program.process.pid, 0]);
 });
 
-for (const [flag, says] of [
+for (const [flag, message] of [
   ['0', /APP_WORKERS is "0" on the command line, but must be an integer from 1 to 256, or auto/],
   ['1000', /APP_WORKERS is "1000" on the command line, but must be an integer from 1 to 256, or auto/],
 ] as const) {
   test(`--workers ${flag} is rejected with a sentence`, async (t) => {
     const program = startProgram(t, {}, ['--workers', flag]);
     assert.equal((await program.ended).code, 1);
-    assert.match(program.stderr(), says);
+    assert.match(program.stderr(), message);
   });
 }

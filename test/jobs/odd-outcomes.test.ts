@@ -54,7 +54,7 @@ describe('an attempt leaves `running` with a reason in its history', () => {
   }
 });
 
-// Each of these ends its thread, and starting a thread from sources is slow.
+// Each of these terminates its thread, and starting a thread from sources is slow.
 for (const name of ['a message that is an object', 'a revoked proxy', 'an error of 20 MB']) {
   it(`an attempt whose timer throws ${name} leaves \`running\` with a reason in its history`, async () => {
     const { state, message } = await mustRunJob('throws_odd_in_a_timer', name);

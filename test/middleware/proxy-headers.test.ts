@@ -205,8 +205,8 @@ describe('Forwarded (RFC 7239)', () => {
         const forwarded = pieces.join('');
         const { address } = clientOf({ forwarded });
         // "::" is an address too, and colons can form other addresses.
-        const stands = isIP(address) !== 0 && forwarded.replaceAll('\\', '').includes(address);
-        assert.equal(address === '127.0.0.1' || stands, true, address);
+        const isForwarded = isIP(address) !== 0 && forwarded.replaceAll('\\', '').includes(address);
+        assert.equal(address === '127.0.0.1' || isForwarded, true, address);
       }),
     );
   });

@@ -25,7 +25,7 @@ export function environment(disabledLayers = []) {
     APP_CORS_ALLOW_ORIGINS: origin,
     APP_DATABASE_URL: databaseUrl ?? 'none',
     APP_DATABASE_POOL_SIZE: String(poolSize),
-    // Jobs run in a process of their own, which takes no part in answering requests.
+    // Jobs run in a process of their own, which answers no requests.
     APP_TASKS_ENABLED: 'false',
     APP_DISABLED_LAYERS: JSON.stringify(disabledLayers),
     SECURITY_JWT_SECRET: jwtSecret,

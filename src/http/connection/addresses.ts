@@ -93,9 +93,9 @@ function formatIPv6(groups: readonly number[]): string {
   const text = groups.map((group) => group.toString(16)).join(':');
   // The longest run of at least two zero groups is shortened to `::`; of equal runs, the first.
   const runs = text.match(/(?<![^:])0(?::0)+(?![^:])/g) ?? [];
-  const longestZeroRun = runs.reduce((longer, run) => (run.length > longer.length ? run : longer), '');
-  if (longestZeroRun === '') return text;
-  const at = text.search(new RegExp(`(?<![^:])${longestZeroRun}(?![^:])`));
-  const [before, after] = [text.slice(0, at), text.slice(at + longestZeroRun.length)];
+  const zeroRun = runs.reduce((longer, run) => (run.length > longer.length ? run : longer), '');
+  if (zeroRun === '') return text;
+  const at = text.search(new RegExp(`(?<![^:])${zeroRun}(?![^:])`));
+  const [before, after] = [text.slice(0, at), text.slice(at + zeroRun.length)];
   return `${before.replace(/:$/, '')}::${after.replace(/^:/, '')}`;
 }

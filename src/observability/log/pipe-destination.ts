@@ -27,7 +27,7 @@ export interface PipeOptions {
   readonly flushDeadlineMs: number;
 }
 
-/** A reader that keeps up has emptied the pipe within the first delay. One that has stopped is retried less often. */
+/** A reader that keeps up has emptied the pipe within the first delay. A reader that has stopped is retried less often. */
 const retryDelays: Backoff = { baseMs: 1, maxMs: 32 };
 const flushPollMs = 5;
 

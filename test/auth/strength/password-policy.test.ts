@@ -22,7 +22,7 @@ describe('a new password', () => {
     it(`a new password may be ${what}`, () => assert.equal(errorOf(password), undefined));
   }
 
-  const bad: [what: string, password: string, says: RegExp][] = [
+  const bad: [what: string, password: string, message: RegExp][] = [
     ['seven characters', 'kvxqzjw', /at least 8/],
     ['seven characters of two code units each', '🗝🐎🔋📎🗝🐎🔋', /at least 8/],
     ['eight characters that are seven after normalisation', 'kvxqzje\u0301', /at least 8/],
@@ -62,9 +62,9 @@ describe('a new password', () => {
     ['one repeated character', 'aaaaaaaaaaaaaaaa', /tried first/],
     ['a year twice', '19901990', /tried first|many people/],
   ];
-  for (const [what, password, says] of bad) {
+  for (const [what, password, message] of bad) {
     it(`a new password may not be ${what}`, () =>
-      assert.match(errorOf(password) ?? 'nothing is wrong with it', says));
+      assert.match(errorOf(password) ?? 'nothing is wrong with it', message));
   }
 
   it('a new password may not be the username that contains the mailbox, as in the documented example', () => {

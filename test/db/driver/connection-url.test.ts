@@ -9,11 +9,11 @@ import {
 /** The parts that a URL specifies, without those that it leaves out. */
 function summarise({ hosts, user, password, database, tls, sessionAttributes, session }: ConnectionTarget) {
   const { mode, isDirect, ...files } = tls;
-  const said = { user, password, database, ...files, attributes: sessionAttributes };
+  const specified = { user, password, database, ...files, attributes: sessionAttributes };
   return {
     hosts: hosts.map(({ host, port }) => `${host} ${port}`).join(', '),
     tls: isDirect ? `${mode} direct` : mode,
-    ...Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined)),
+    ...Object.fromEntries(Object.entries(specified).filter(([, value]) => value !== undefined)),
     ...session,
   };
 }

@@ -331,14 +331,14 @@ describe('a start that cannot succeed', () => {
   });
 
   it('the error contains the cause and not the later output, with advice', () => {
-    const said = [
+    const lines = [
       'selecting default "max_connections" ... 20',
       'FATAL:  could not resize shared memory segment "/PostgreSQL.1" to 1048576 bytes: No space left on device',
       'child process exited with exit code 1',
       'initdb: removing contents of data directory "/data"',
     ];
-    const failure = failureLines(said).join(' ');
-    assert.equal(failure, said[1]);
+    const failure = failureLines(lines).join(' ');
+    assert.equal(failure, lines[1]);
     assert.match(adviceFor(failure, '/data'), /Give \/dev\/shm more room/);
   });
 

@@ -188,7 +188,7 @@ describe('a form with a file', () => {
 });
 
 describe('a form that is refused', () => {
-  const rejections: [what: string, parts: readonly FormPart[], status: number, said: RegExp][] = [
+  const rejections: [what: string, parts: readonly FormPart[], status: number, message: RegExp][] = [
     [
       'has no file',
       [{ name: 'title', content: 'x' }],
@@ -241,12 +241,12 @@ describe('a form that is refused', () => {
     ],
     ['has too many parts', Array(31).fill({ name: '"; x="', content: '' }), 400, /more than/],
   ];
-  for (const [what, parts, status, said] of rejections) {
+  for (const [what, parts, status, message] of rejections) {
     it(`a form that ${what} is rejected and leaves no file`, async (t) => {
       const { sendForm, files, log } = await start(t);
       const response = await sendForm(...parts);
       assert.equal(response.status, status, response.text);
-      assert.match(response.text, said);
+      assert.match(response.text, message);
       assert.deepEqual(await files(), []);
       assert.deepEqual(log.of('http.request.failed'), []);
     });

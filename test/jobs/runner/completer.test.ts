@@ -68,13 +68,13 @@ async function mustReach(database: Database, id: number | undefined, state: JobS
  */
 async function mustRejectWrites({ sql }: Database, sqlState: string): Promise<() => Promise<void>> {
   await sql.unsafe(`
-    create function refuse() returns trigger language plpgsql as
+    create function reject_update() returns trigger language plpgsql as
     $$ begin raise exception 'Not now.' using errcode = '${sqlState}'; end $$`);
   await sql`
-    create trigger refuse before update of state on jobs
-    for each row when (old.state = 'running' and new.state <> 'running') execute function refuse()`;
+    create trigger reject_update before update of state on jobs
+    for each row when (old.state = 'running' and new.state <> 'running') execute function reject_update()`;
   return async () => {
-    await sql`drop trigger refuse on jobs`;
+    await sql`drop trigger reject_update on jobs`;
   };
 }
 

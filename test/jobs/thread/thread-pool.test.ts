@@ -134,7 +134,7 @@ describe('an attempt in a thread', () => {
     });
   }
 
-  // Node 26 drops such a message silently; then the timeout ends the thread.
+  // Node 26 drops such a message silently; then the timeout terminates the thread.
   it('an attempt that sends an unreadable message ends with its thread, and the next one runs', async () => {
     const [code, , isFinal] = failureOf(await pool.runTask('sends_a_depth', { timeoutMs: 2000 }));
     assert.match(code, /^(?:thread_ended|timeout)$/);

@@ -10,7 +10,7 @@ import { captureLog } from '../../../helpers/captured-log.ts';
 import { eventually } from '../../../helpers/eventually.ts';
 import { mustConnect, mustOpenTestDatabase } from '../../../helpers/test-database.ts';
 
-const nobody = { forgetApiKey: () => {} };
+const noAuthenticator = { forgetApiKey: () => {} };
 const live = { requireAuthority: async () => {} };
 
 async function mustPrepare(t: TestContext, role: 'user' | 'admin' = 'user') {
@@ -21,7 +21,7 @@ async function mustPrepare(t: TestContext, role: 'user' | 'admin' = 'user') {
     insert into users (username, email, password_hash, role)
     values ('ada', 'ada@example.org', '', ${role}) returning id`;
   const userId = user?.id ?? 0;
-  const apiKeys = createApiKeys({ database, authenticator: nobody, auth: live, log: captured.log });
+  const apiKeys = createApiKeys({ database, authenticator: noAuthenticator, auth: live, log: captured.log });
   const caller = {
     kind: 'session',
     sessionId: 's',

@@ -186,8 +186,8 @@ describe('a password', () => {
     const [row] = await api.app.database.sql<{ password_hash: string }[]>`select password_hash from users`;
     const hash = row?.password_hash ?? '';
     assert.match(hash, /^\$scrypt\$ln=\d+,r=8,p=1\$/);
-    const said = [api.app.log.text(), ...answers.map(({ text }) => text)].join('\n');
-    assert.ok(said.includes('someone'));
-    for (const hidden of [secret.password, hash, '$scrypt$']) assert.ok(!said.includes(hidden), hidden);
+    const output = [api.app.log.text(), ...answers.map(({ text }) => text)].join('\n');
+    assert.ok(output.includes('someone'));
+    for (const hidden of [secret.password, hash, '$scrypt$']) assert.ok(!output.includes(hidden), hidden);
   });
 });
