@@ -42,7 +42,7 @@ interface WarmServer {
   readonly turns: Turn[];
 }
 
-/** Enough for thousands of requests, and little beside what makes one minute of a machine differ from the next. */
+/** Long enough for thousands of requests, and short compared to the drift of a machine's speed. */
 export const secondsOfTurn = 1;
 
 /**

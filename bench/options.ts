@@ -14,7 +14,7 @@ export interface Options {
   /** The scenarios, in the order in which they are measured. */
   readonly cells: readonly Cell[];
   readonly rounds: number;
-  /** Seconds of busy load in a round, and again of load at the fixed rate. */
+  /** Duration of each of the two loads of a round in seconds: maximum load, then load at a fixed rate. */
   readonly seconds: number;
   /** Seconds of load before them, so that the code is compiled when the measuring begins. */
   readonly warmUpSeconds: number;

@@ -13,10 +13,10 @@ export interface RestartDelay {
 const firstMs = 100;
 /** For a process that never was ready: the cause will probably prevent the start of the next one too. */
 const maxMs = 30_000;
-/** For a process that was ready: its successor serves until it meets the same request or job, so it must start soon. */
+/** For a process that was ready: its successor works until the same request or job arrives again, so it starts soon. */
 const maxAfterReadyMs = 1_000;
 
-/** After this time as ready, the cause of a death is probably not in the start. */
+/** After this time as ready, the cause of an exit is probably not in the start. */
 const stableMs = 10_000;
 
 /**

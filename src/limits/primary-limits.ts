@@ -28,7 +28,7 @@ export interface PrimaryLimitsOptions {
 export interface PrimaryLimits {
   /** Opens the session of one worker. */
   connect(worker: LimitReceiver): WorkerSession;
-  /** Ends expired leases as lost. Must be called every few hundredths of a second. */
+  /** Treats expired leases as lost. Must be called every few hundredths of a second. */
   sweep(): void;
   /** The number of outstanding leases. */
   readonly leases: number;

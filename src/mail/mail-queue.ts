@@ -75,7 +75,7 @@ export function createMailQueue({
     unconfirmed: Math.ceil(capacity / 2),
   };
   const held = new Map<Mail, { readonly lane: MailLane; readonly delivery: Promise<void> }>();
-  // `post` limits the waiting mails, so the semaphore need not: a mail that is retried must always find its place.
+  // `post` limits the number of waiting mails. The semaphore has no limit, so that a retried mail is never rejected.
   const semaphore = createSemaphore<MailLane>({
     concurrency,
     lanes: {

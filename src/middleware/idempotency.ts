@@ -109,7 +109,7 @@ export function idempotency({ store, log }: IdempotencyOptions): Middleware {
     try {
       await runOutsideRequest(() => store.release(claim));
     } catch (error) {
-      // The lease of the row expires anyway.
+      // The row needs no release: its lease expires.
       log.warning('idempotency.release_failed', { scope: claim.scope, attempt: claim.attempt, error });
     }
   }

@@ -132,7 +132,7 @@ test('without a configured token the pages are read-only and offer no changes', 
   assert.equal(await page.getByRole('button', { name: 'Retry' }).count(), 0);
 });
 
-test('with the token an operator pauses and resumes, retries and cancels', async (t) => {
+test('an operator who entered the token can pause, resume, retry and cancel', async (t) => {
   const { sql, page, open } = await mustOpen(t, { token });
   const stateOf = async (id: number) => (await sql`select state from jobs where id = ${id}`)[0]?.state;
   const failed = await mustStoreJob(sql, { state: 'failed', queue: 'mail', payload: { secret: 'tea' } });

@@ -36,7 +36,7 @@ export interface StaleRequest {
 export interface ChangingOperation<Own> {
   readonly operationId: string;
   readonly method: Method;
-  /** Makes a request on the rows of one user. */
+  /** Returns a request that changes rows of this user. */
   request(own: Own): StaleRequest;
   /** The role that the caller needs; by default `user`. */
   readonly role?: Role;

@@ -101,7 +101,7 @@ describe('the response of a problem', () => {
     assert.equal(ctx.status, 429);
   });
 
-  it('an error response does not contain a path of kilobytes', () => {
+  it('an error response omits a request path of several kilobytes', () => {
     const ctx = makeContext({ target: `/${'a'.repeat(2000)}` });
     replyWithProblem(ctx, new AppError('not_found', 'Nothing.'), false);
     assert.ok(typeof ctx.payload === 'string' && !ctx.payload.includes('instance'));

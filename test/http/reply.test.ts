@@ -55,7 +55,7 @@ describe('a handler that returns', () => {
     );
   });
 
-  it('raw(text or bytes) is sent unchanged', async (t) => {
+  it('a reply of raw() with text or bytes is sent unchanged', async (t) => {
     const html = await responseOf(t, () => raw('<p>é', 'text/html; charset=utf-8'));
     assert.deepEqual(
       [html.text, html.headers['content-type'], html.headers['content-length']],

@@ -120,7 +120,7 @@ function simulate({ workers: count, quotas, delays }: Scenario) {
       queue.shift()?.run();
       for (let turn = 0; turn < 3; turn += 1) await undefined;
     }
-    // The other requests that waited for this answer are allowed here and now, from its lease.
+    // Other requests that waited for this answer are allowed at the same time, from its lease.
     for (; resolved > 0; resolved -= 1) admitted.push(clock.now);
   }
 

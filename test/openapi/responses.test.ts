@@ -141,7 +141,7 @@ test('a status that is both declared and an error of the route has both descript
   assert.equal(response?.description, 'Not ready. Or: Deadline exceeded (`deadline_exceeded`).');
 });
 
-test('a read can respond with 304, which has an entity tag if the 200 has one', () => {
+test('a GET operation describes a 304, with an entity tag if the 200 has one', () => {
   const spec = { description: 'It.', schema: some };
   const tagOf = (more: Partial<Route>) => describe(more)['304']?.headers.ETag;
   assert.ok(tagOf({ etag: true, responses: { 200: spec } }));
@@ -184,7 +184,7 @@ test('a response has the output form of its schema, and its example', () => {
   assert.deepEqual(media?.example, { count: 3 });
 });
 
-test('a response of bytes has its media type and no schema', () => {
+test('a response of bytes is described by its media type, without a schema', () => {
   const response = describe({ responses: { 200: { description: 'A picture.', contentType: 'image/png' } } })[
     '200'
   ];

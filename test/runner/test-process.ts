@@ -12,7 +12,7 @@ const exitMs = 15_000;
 const graceMs = 2_000;
 
 export interface TestProcess {
-  /** Runs a file. Resolves when it is at its end, or has a problem that ends the process, such as a crash. */
+  /** Runs a file. Resolves when the file has finished, or when a problem such as a crash has stopped the process. */
   run(file: string, options: RunOptions): Promise<FileEnding>;
   /** Whether it can run another file. */
   readonly isUsable: boolean;

@@ -274,7 +274,7 @@ async function withDatabase<T>(
 
 /** Turns errors of PostgreSQL into a StartError, because the operator can fix them. Returns other errors unchanged. */
 function toStartError(thrown: unknown): unknown {
-  // The session of the lock rejects with the driver's errors.
+  // Queries of the session that holds the lock reject with errors of the driver, not with AppErrors.
   const error = toDatabaseError(thrown, false);
   const state = sqlState(error);
   if (error instanceof AppError && isUnavailable(error)) {

@@ -186,7 +186,7 @@ describe('the target of a connection', () => {
     ['/bücher', 'bücher'],
     ['/a%2Fb%3Fc', 'a/b?c'],
   ] as const) {
-    test(`a connection leads to the database ${name} of ${path}`, async (t) => {
+    test(`a URL with the path ${path} connects to the database ${name}`, async (t) => {
       await admin`create database ${admin(name)} template template0`;
       t.after(() => admin`drop database ${admin(name)} with (force)`.then(() => {}));
       const root = server.href.slice(0, -server.pathname.length);

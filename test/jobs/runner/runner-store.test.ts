@@ -133,7 +133,7 @@ describe('a poll', () => {
     assert.equal((await findJob(sql, job.id))?.state, 'available');
   });
 
-  it('a poll with more due jobs than its limit asks for another poll at once', async (t) => {
+  it('after a poll that finds more due jobs than its limit, the next poll is immediate', async (t) => {
     const { session, runner } = await mustRegister(t);
     await sql`
       insert into jobs (name, queue, state, priority, payload, max_attempts, timeout_ms)

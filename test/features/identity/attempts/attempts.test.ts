@@ -208,7 +208,7 @@ describe('an attempt for which no password was compared', () => {
 });
 
 describe('guesses from many addresses', () => {
-  it('all strangers together have thirty immediate guesses, then waits that double up to a minute', async (t) => {
+  it('all unknown addresses together have thirty guesses without a delay, then delays that double up to a minute', async (t) => {
     const { tries, wait } = mustPrepare(t);
     let addresses = 0;
     const next = () => {
