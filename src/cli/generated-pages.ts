@@ -17,6 +17,7 @@ import { observeSaturation } from '../observability/metrics/saturation-metrics.t
 import { reportRefusedConnections } from '../observability/refused-connections.ts';
 import { createShortageReport } from '../observability/shortage.ts';
 import { type AppLayer, pipelineLayers } from '../pipeline.ts';
+import { declarePendingGauge } from '../program/parts/migration-watch.ts';
 import { describeRoutes } from '../routes.ts';
 import { renderConfigurationPage, renderEnvExample } from '../settings/document.ts';
 import { loadSettings } from '../settings/load.ts';
@@ -62,6 +63,7 @@ export function defaultApp() {
   countEvents(metrics, events);
   observeSaturation({ metrics, inFlight: () => 0, pool: database.stats, refused: database.refused });
   startRuntimeMetrics({ metrics, version: '' }).stop();
+  declarePendingGauge(metrics);
   reportRefusedConnections(parts.log, metrics);
   createShortageReport(parts.log, metrics);
   createJobMetrics(metrics, [], () => 0);

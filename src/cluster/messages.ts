@@ -34,6 +34,8 @@ const toChild = z.discriminatedUnion('kind', [
   }),
   /** Drain and exit. If others take over, the child may wait for requests on its idle connections. */
   z.object({ kind: z.literal('stop'), takenOver: z.boolean() }),
+  /** A secret was removed. When others take over, do not wait for requests on idle connections. */
+  z.object({ kind: z.literal('hasten') }),
   /** Send your metrics. */
   z.object({ kind: z.literal('scrape'), id: z.number() }),
   /** The answer to `collect`: the metrics of all processes. */

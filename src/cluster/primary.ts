@@ -16,7 +16,6 @@
  * of its start. A reload replaces the jobs process first, because it has to know new tasks before a worker enqueues them.
  */
 
-import type { ChildProcess } from 'node:child_process';
 import cluster from 'node:cluster';
 import { StartError } from '../errors.ts';
 import type { PrimaryLimits } from '../limits/primary-limits.ts';
@@ -24,11 +23,11 @@ import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics/metrics.ts';
 import { type Fleet, fleetReadiness } from './fleet.ts';
 import { createFleetMetrics } from './fleet-metrics.ts';
-import { returnLostConnections } from './hand-over.ts';
 import { createJobsProcess, type JobsProcess } from './jobs-process.ts';
 import type { ToSupervisor } from './messages.ts';
 import { createProcessPool, type Version } from './process-pool.ts';
 import { processStates } from './process-state.ts';
+import { forkWorker, type ProgramVersion, type RenewedSupervision } from './program-version.ts';
 import { recycleReason } from './recycling.ts';
 import { createRestartCounters } from './restarts.ts';
 import { replaceAll } from './rolling-reload.ts';
@@ -38,8 +37,11 @@ import { startWatchdog } from './watchdog.ts';
 
 export interface PrimaryOptions {
   readonly supervision: SupervisionOptions;
-  /** Loads the options of a reload, and prepares what new workers need. Rejects with a StartError to reject the reload. */
-  readonly reloadSupervision: () => Promise<SupervisionOptions>;
+  /**
+   * Loads the settings of a reload, and prepares what the workers of this version need. Rejects with a StartError to reject
+   * the reload.
+   */
+  readonly reloadSupervision: (candidate: ProgramVersion) => Promise<RenewedSupervision>;
   readonly log: Logger;
   /** The permits of all workers. */
   readonly limits: PrimaryLimits;
@@ -49,16 +51,6 @@ export interface PrimaryOptions {
   readonly captureProgram: () => ProgramVersion;
   /** Whether there is a jobs process. */
   readonly hasJobs: boolean;
-}
-
-/** One version of the program, from which processes can be started. */
-export interface ProgramVersion {
-  /** Returns the file and the arguments of a worker. */
-  worker(): { readonly entry: string; readonly args: readonly string[] };
-  /** Creates a jobs process. Throws the system's error if no process can be created. */
-  spawnJobs(): ChildProcess;
-  /** Releases its files. No process of this version is started afterwards. */
-  discard(): void;
 }
 
 export interface Primary {
@@ -204,15 +196,21 @@ export function createPrimary(options: PrimaryOptions): Primary {
     isReloadWaiting = false;
     if (pool.isStopping) return;
     reloads += 1;
-    const number = reloads;
-    log.info('reload.started', { reload: number, workers: pool.size });
-    let renewed: SupervisionOptions;
+    const { stable } = programs;
+    const candidate = options.captureProgram();
+    const { version, folder } = candidate;
+    const fields = { reload: reloads, version, folder };
+    log.info('reload.started', { ...fields, workers: pool.size });
+    let renewed: RenewedSupervision;
     try {
-      renewed = await options.reloadSupervision();
+      candidate.enter();
+      renewed = await options.reloadSupervision(candidate);
     } catch (error) {
+      stable.enter();
+      candidate.discard();
       if (!(error instanceof StartError)) throw error;
       log.error('reload.refused', {
-        reload: number,
+        ...fields,
         message: error.message,
         advice: 'The current workers keep running.',
       });
@@ -220,20 +218,24 @@ export function createPrimary(options: PrimaryOptions): Primary {
     }
     const old = allProcesses();
     // A number changed by SIGTTIN or SIGTTOU stays, unless the setting itself has changed.
-    const size = renewed.workers === supervision.workers ? pool.size : renewed.workers;
-    supervision = renewed;
-    const { stable } = programs;
-    const candidate = options.captureProgram();
+    const { workers } = renewed.supervision;
+    const size = workers === supervision.workers ? pool.size : workers;
+    supervision = renewed.supervision;
+    if (renewed.revokes) for (const each of pool.processes) each.send({ kind: 'hasten' });
     programs = { stable, candidate };
     const failure =
       (await jobs?.replace(supervision)) ??
       (await replaceAll(pool, { size, canaryMs: supervision.canaryMs }));
     programs = failure === undefined ? { stable: candidate, candidate } : { stable, candidate: stable };
-    if (failure !== undefined) candidate.discard();
+    if (failure === undefined) renewed.onCompleted();
+    else {
+      stable.enter();
+      candidate.discard();
+    }
     if (pool.isStopping) return;
     if (failure !== undefined) {
       log.error('reload.failed', {
-        reload: number,
+        ...fields,
         message: failure,
         advice: 'The remaining workers keep running.',
       });
@@ -241,7 +243,7 @@ export function createPrimary(options: PrimaryOptions): Primary {
     }
     await Promise.all(old.map(({ ended }) => ended));
     stable.discard();
-    log.info('reload.completed', { reload: number, workers: pool.size });
+    log.info('reload.completed', { ...fields, workers: pool.size });
   }
 
   /** Requests are answered already while the jobs process starts. If it fails with an error, the workers stop too. */
@@ -309,17 +311,4 @@ export function createPrimary(options: PrimaryOptions): Primary {
       for (const program of Object.values(programs)) program.discard();
     },
   };
-}
-
-/** Without a listener, Node throws the errors of a worker. `superviseProcess` handles those of its process instead. */
-function forkWorker(
-  program: ProgramVersion,
-  hasOther: () => boolean,
-): { readonly id: number; readonly child: ChildProcess } {
-  const { entry, args } = program.worker();
-  cluster.setupPrimary({ exec: entry, args: [...args] });
-  const worker = cluster.fork();
-  worker.on('error', () => {});
-  returnLostConnections(worker.process, hasOther);
-  return { id: worker.id, child: worker.process };
 }

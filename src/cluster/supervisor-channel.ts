@@ -27,6 +27,8 @@ export interface SupervisorChannel {
   readonly startOrder: Promise<StartOrder>;
   /** Resolves when the supervisor orders the stop, or is gone. */
   readonly stopOrder: Promise<StopReason>;
+  /** Returns whether the supervisor has asked this process to drain without waiting on idle connections. */
+  isHastened(): boolean;
   /** Resolves when the supervisor is gone. */
   readonly orphaned: Promise<void>;
   /** Resolves when the message has been sent, or cannot be. */
@@ -57,6 +59,7 @@ export function openSupervisorChannel(metrics: Metrics): SupervisorChannel {
   if (cluster.worker !== undefined) cluster.worker.exitedAfterDisconnect = true;
   const collections = new Map<number, (snapshot: MetricsSnapshot) => void>();
   let lastCollection = 0;
+  let isHastened = false;
   let receiver: LimitReceiver | undefined;
 
   const send = (message: ToSupervisor) =>
@@ -76,6 +79,7 @@ export function openSupervisorChannel(metrics: Metrics): SupervisorChannel {
     else if (known?.kind === 'scrape') void sendMetrics(known.id);
     else if (known?.kind === 'collected') collections.get(known.id)?.(known.snapshot);
     else if (known?.kind === 'stop') stopOrder.resolve(known.takenOver ? 'taken over' : 'stopped');
+    else if (known?.kind === 'hasten') isHastened = true;
     else if (known?.kind === 'begin') startOrder.resolve(known);
   });
   void send({ kind: 'hello' });
@@ -83,6 +87,7 @@ export function openSupervisorChannel(metrics: Metrics): SupervisorChannel {
   return {
     startOrder: startOrder.promise,
     stopOrder: stopOrder.promise,
+    isHastened: () => isHastened,
     orphaned,
     send,
     sendMetrics: () => sendMetrics(),

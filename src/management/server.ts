@@ -2,15 +2,16 @@
  * The management port: probes, metrics and the jobs dashboard, separate from the public port.
  *
  *     /livez      200 as long as the supervising process answers     failure: restart the program
- *     /readyz     200 while workers answer, else 503                 failure: send no traffic here
+ *     /readyz     200 while workers answer and no migration is pending, else 503
  *     /metrics    all processes together, in Prometheus' text format
  *     /workers    each process: state, age, requests, memory, event-loop lag
  *     /jobs       the jobs dashboard: current and past jobs (jobs/page.ts, jobs/routes.ts)
  *
  * It runs in the process that supervises the workers and runs no code of requests, so it answers while every worker is
  * blocked. Then `/readyz` returns 503, and `/livez` stays 200: the watchdog replaces single workers, and a restart of the
- * program would only stop what can recover. Neither depends on the database: all instances of the service share it, and an
- * outage would remove them all from the load balancer at once (`/health/ready` on the public port does check it). In a
+ * program would only stop what can recover. Neither waits for the database: all instances of the service share it, and an
+ * outage would remove them all from the load balancer at once (`/health/ready` on the public port does check it). `/readyz` is
+ * 503 while migrations are pending, which the supervising process finds out in the background. In a
  * single process the port shares the event loop with the requests, and is blocked with them.
  *
  * It uses our own `http/`, with its rules for framing and Host. This file is its whole pipeline: there is no request log,

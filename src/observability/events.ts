@@ -55,6 +55,7 @@ export const coreEvents = [
   'management.ready',
   'middleware.registered',
   'migration.applied',
+  'migration.pending',
   'migration.reverted',
   'migration.unknown',
   'process.shortage',

@@ -50,7 +50,7 @@ export interface ProcessContext {
   /** Returns the arguments of a child with the same flags. With `envFile` it reads that file instead of `.env`. */
   childArguments(envFile?: string): string[];
   /** Starts a program as a child with these arguments. Throws the system's error if no process can be created. */
-  startChild(entry: URL, envFile?: string): ChildProcess;
+  startChild(entry: URL, envFile?: string, cwd?: string): ChildProcess;
   /** Whether the log is text on a terminal. */
   readonly isOnTerminal: boolean;
   /** Resolves when all log lines so far have been passed to the system. Never rejects. */
@@ -127,7 +127,8 @@ async function run(
       childArguments,
       isOnTerminal: format === 'console' && isatty(1),
       flushLog: destination.flush,
-      startChild: (entry, file) => fork(entry, [childMark, ...childArguments(file)]),
+      startChild: (entry, file, cwd) =>
+        fork(entry, [childMark, ...childArguments(file)], cwd === undefined ? {} : { cwd }),
       handleSignals: () => handleSignals({ log, destination, graceMs }),
     });
   } finally {

@@ -24,7 +24,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { isAlive } from '../db/embedded/process.ts';
-import { projectRoot } from '../project-root.ts';
+import type { Release } from './release.ts';
 
 /** Where a process finds its program and its settings. */
 export interface ProgramLocation {
@@ -44,16 +44,17 @@ export interface ProgramCopy {
 const maxBytes = 64 * 1024 * 1024;
 const envFile = '.env';
 
-/** Copies the program that has `entry` as one of its files. Never throws. */
-export function copyProgram(entry: string): ProgramCopy {
-  const folder = dirname(entry);
-  const before = fingerprint(folder);
-  const copy = makeCopy(folder, before?.bytes);
+/** Copies a release of the program. Never throws. */
+export function copyProgram(release: Pick<Release, 'entry' | 'folder' | 'cwd'>): ProgramCopy {
+  const folder = dirname(release.entry);
+  const settings = join(release.cwd, envFile);
+  const before = fingerprint(folder, settings);
+  const copy = makeCopy(release, settings, before?.bytes);
   return {
     locate(original) {
       const name = relative(folder, original);
       const isCopied = copy !== undefined && !name.startsWith('..');
-      if (!isCopied || fingerprint(folder)?.text === before?.text) return { entry: original };
+      if (!isCopied || fingerprint(folder, settings)?.text === before?.text) return { entry: original };
       const location = { entry: join(copy, 'program', name), envFile: join(copy, envFile) };
       // A cleaner of temporary files may have removed the copy.
       return existsSync(location.entry) && existsSync(location.envFile) ? location : { entry: original };
@@ -69,19 +70,23 @@ export function copyProgram(entry: string): ProgramCopy {
   };
 }
 
-function makeCopy(folder: string, bytes: number | undefined): string | undefined {
+function makeCopy(
+  { entry, folder: root }: Pick<Release, 'entry' | 'folder'>,
+  settings: string,
+  bytes: number | undefined,
+): string | undefined {
   if (bytes === undefined || bytes > maxBytes) return undefined;
   let copy: string | undefined;
   try {
     removeAbandoned();
     copy = mkdtempSync(join(tmpdir(), `strata-program-${process.pid}-`));
-    cpSync(folder, join(copy, 'program'), { recursive: true });
+    cpSync(dirname(entry), join(copy, 'program'), { recursive: true });
     for (const part of ['sql', 'package.json']) {
-      cpSync(join(projectRoot, part), join(copy, part), { recursive: true });
+      cpSync(join(root, part), join(copy, part), { recursive: true });
     }
-    const packages = findPackages(projectRoot);
+    const packages = findPackages(root);
     if (packages !== undefined) symlinkSync(packages, join(copy, 'node_modules'));
-    if (existsSync(envFile)) cpSync(envFile, join(copy, envFile));
+    if (existsSync(settings)) cpSync(settings, join(copy, envFile));
     else writeFileSync(join(copy, envFile), '');
     return copy;
   } catch {
@@ -107,10 +112,13 @@ function findPackages(start: string): string | undefined {
 }
 
 /** Returns a text that changes when a file of the program or `.env` changes. Undefined if a file cannot be read. */
-function fingerprint(folder: string): { readonly text: string; readonly bytes: number } | undefined {
+function fingerprint(
+  folder: string,
+  settings: string,
+): { readonly text: string; readonly bytes: number } | undefined {
   try {
     const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
-    const paths = [...files.map((file) => join(folder, file)), ...(existsSync(envFile) ? [envFile] : [])];
+    const paths = [...files.map((file) => join(folder, file)), ...(existsSync(settings) ? [settings] : [])];
     let bytes = 0;
     const lines = paths.map((path) => {
       const { ino, size, mtimeMs } = statSync(path);

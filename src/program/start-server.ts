@@ -64,7 +64,8 @@ export interface RunningServer {
 export interface StopOptions {
   /**
    * How long idle connections stay open for a last request, in milliseconds; see http/connection/drain.ts. The default of
-   * 200 is for a stop of the whole program. A worker that others replace uses the whole keep-alive time.
+   * 200 is for a stop of the whole program, and for a worker that still accepts a removed secret. Another worker that is
+   * replaced uses the whole keep-alive time.
    */
   readonly lingerMs?: number;
 }

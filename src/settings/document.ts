@@ -147,7 +147,7 @@ In every environment:
 - \`APP_TASKS_BROKER_URL\` without a PostgreSQL server in \`APP_DATABASE_URL\`; \`APP_TASKS_RESULT_BACKEND\` with a URL other than these two; \`redis://\` in either of them, because jobs are kept in the database;
 - a database other than PostgreSQL. \`postgresql+asyncpg://\` and the like are read as \`postgresql://\`.
 
-These are allowed with a warning: a limit per hour below the limit per minute; every address as a trusted proxy; a body deadline longer than the request's; no mail server in staging and production; a management port without a token that other machines reach, in local; a database connection that does not require TLS, in staging and production; every disabled protection there, by its name; a setting that has no effect because of another one.
+These are allowed with a warning: a limit per hour below the limit per minute; every address as a trusted proxy; a body deadline longer than the request's; a keep-alive time longer than the grace time; no mail server in staging and production; a management port without a token that other machines reach, in local; a database connection that does not require TLS, in staging and production; every disabled protection there, by its name; a setting that has no effect because of another one.
 
 ## Values derived from the settings
 

@@ -34,6 +34,11 @@ export interface FoundText {
   readonly alias?: string;
 }
 
+/** Returns the working directory as the shell names it: with the symbolic links by which it was reached. */
+export function readShellFolder(): string | undefined {
+  return process.env.PWD;
+}
+
 /** Opens the sources, the highest first. Throws a StartError if the file cannot be read. */
 export function openSources({
   env = process.env,

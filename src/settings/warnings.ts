@@ -46,6 +46,12 @@ export function findWarnings(
       'APP_BODY_TIMEOUT_SECONDS is longer than APP_REQUEST_TIMEOUT_SECONDS, so the request times out first: lower the first or raise the second.',
     );
   }
+  const { keepAliveSeconds = 0, shutdownGraceSeconds = Infinity } = server;
+  if (keepAliveSeconds > shutdownGraceSeconds) {
+    warnings.push(
+      'APP_KEEP_ALIVE_SECONDS is longer than APP_SHUTDOWN_GRACE_SECONDS, so a reload closes idle connections before their clients expect it, and a request that is sent at that moment is lost: raise the second or lower the first.',
+    );
+  }
   if (
     !isDeployed(application.environment) &&
     server.managementPort !== 'off' &&

@@ -1,11 +1,22 @@
 import assert from 'node:assert/strict';
-import { cp, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { cp, mkdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { createJwt } from '../../src/auth/jwt/jwt.ts';
+import { withTimeout } from '../../src/concurrency/with-timeout.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { request as get } from '../helpers/http-client.ts';
-import { addCode, mustCopyProgram, type Program, startProgram } from '../helpers/program.ts';
+import {
+  addCode,
+  mustCopyProgram,
+  mustMakeFolder,
+  type Program,
+  startProgram,
+  startProgramIn,
+} from '../helpers/program.ts';
+import { testSecret } from '../helpers/test-secret.ts';
 
 const two = { APP_WORKERS: '2', APP_MANAGEMENT_PORT: '0', APP_RELOAD_CANARY_SECONDS: '0' };
 
@@ -220,4 +231,125 @@ test('a worker that does not become ready fails the start with a sentence', asyn
   // It has no request to finish, so it does not get the grace time of 30 s.
   assert.ok(performance.now() - startedAt < 20_000);
   assert.match(program.stderr(), /A worker was not ready within 1 s/);
+});
+
+/** Two releases, of which `current` is a link to the first, as deployment tools lay them out. */
+async function mustMakeReleases(t: TestContext) {
+  const base = await realpath(await mustMakeFolder(t));
+  const releases = [join(base, 'releases', '1'), join(base, 'releases', '2')] as const;
+  await mkdir(join(base, 'releases'));
+  for (const [index, release] of releases.entries()) {
+    await rename(await mustCopyProgram(t), release);
+    const file = join(release, 'package.json');
+    const json = JSON.parse(await readFile(file, 'utf8'));
+    await writeFile(file, JSON.stringify({ ...json, version: `${index + 1}.0.0` }));
+    await writeFile(join(release, '.env'), `APP_PROJECT_NAME=Release ${index + 1}\n`);
+  }
+  const current = join(base, 'current');
+  await symlink(releases[0], current);
+  const deploy = async (release: string) => {
+    await symlink(release, `${current}.new`);
+    await rename(`${current}.new`, current);
+  };
+  return { base, releases, current, deploy };
+}
+
+async function releaseOf(url: string): Promise<string> {
+  const { json } = await get(Number(new URL(url).port), { path: '/api/v1/meta' });
+  return `${json.name} ${json.version}`;
+}
+
+for (const how of ['from the folder current', 'by a path through current'] as const) {
+  test(`a reload of a program started ${how} runs the release that the link points to now`, async (t) => {
+    const { releases, current, deploy } = await mustMakeReleases(t);
+    const program =
+      how === 'from the folder current' ? startProgramIn(t, current, two) : startProgram(t, two, [], current);
+    const url = await startTwo(program);
+    assert.equal(await releaseOf(url), 'Release 1 1.0.0');
+    await deploy(releases[1]);
+    program.process.kill('SIGHUP');
+    const { version, folder } = JSON.parse(await program.logged(/"event":"reload.completed"/));
+    assert.deepEqual({ version, folder }, { version: '2.0.0', folder: releases[1] });
+    assert.equal(await releaseOf(url), 'Release 2 2.0.0');
+
+    // The old release is not needed any more, not even by workers that are replaced later.
+    await rm(releases[0], { recursive: true });
+    const { pid } = JSON.parse(await program.logged(/"worker":3,.*"event":"worker.ready"/));
+    process.kill(pid, 'SIGKILL');
+    await program.logged(/"worker":5,.*"event":"worker.ready"/);
+    assert.equal(await releaseOf(url), 'Release 2 2.0.0');
+  });
+}
+
+test('a release that does not start leaves the old release and its settings in place', async (t) => {
+  const { releases, current, deploy } = await mustMakeReleases(t);
+  const program = startProgramIn(t, current, two);
+  const url = await startTwo(program);
+  await addCode(releases[1], "throw new Error('broken');");
+  await deploy(releases[1]);
+  program.process.kill('SIGHUP');
+  const failed = JSON.parse(await program.logged(/"event":"reload.failed"/));
+  assert.deepEqual([failed.version, failed.folder], ['2.0.0', releases[1]]);
+  const { pid } = JSON.parse(await program.logged(/"worker":1,.*"event":"worker.ready"/));
+  process.kill(pid, 'SIGKILL');
+  await program.logged(/"worker":4,.*"event":"worker.ready"/);
+  assert.equal(await releaseOf(url), 'Release 1 1.0.0');
+});
+
+test('a link that the program cannot follow is named in a warning', async (t) => {
+  const { releases, current, deploy } = await mustMakeReleases(t);
+  const program = startProgram(t, two, [], releases[0]);
+  await startTwo(program);
+  await deploy(releases[1]);
+  program.process.kill('SIGHUP');
+  const { advice } = JSON.parse(
+    await program.logged(/a reload loads the old release again.*"event":"config.warning"/),
+  );
+  assert.ok(advice.includes(`restart it as \`node ${join(current, 'dist', 'main.js')}\``), advice);
+  const { folder } = JSON.parse(await program.logged(/"event":"reload.completed"/));
+  assert.equal(folder, releases[0]);
+});
+
+test('a connection that stays open loses a removed secret with the reload, and not with its keep-alive time', async (t) => {
+  const folder = await mustCopyProgram(t);
+  const [old, renewed] = [testSecret, [...testSecret].reverse().join('')];
+  const writeSecrets = (secrets: readonly string[]) =>
+    writeFile(join(folder, '.env'), `SECURITY_JWT_SECRETS=${JSON.stringify(secrets)}\n`);
+  await writeSecrets([renewed, old]);
+  const env = {
+    ...two,
+    SECURITY_JWT_SECRET: '',
+    APP_KEEP_ALIVE_SECONDS: '600',
+    APP_SHUTDOWN_GRACE_SECONDS: '600',
+  };
+  const program = startProgram(t, env, [], folder);
+  const url = await startTwo(program);
+  const jwt = createJwt({
+    algorithm: 'HS256',
+    secrets: [old],
+    issuer: 'strata',
+    audience: 'strata',
+    leewaySeconds: 0,
+  });
+  const claims = { subject: '1', sessionId: randomUUID(), lifetimeSeconds: 600 };
+  const authorization = `Bearer ${jwt.sign(claims, Math.floor(Date.now() / 1000))}`;
+  const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+  t.after(() => agent.destroy());
+  const ask = () =>
+    new Promise<number>((resolve, reject) => {
+      const asked = request(`${url}/api/v1/users/me`, { agent, headers: { authorization } }, (response) => {
+        response.resume().on('end', () => resolve(response.statusCode ?? 0));
+      });
+      asked.on('error', reject).end();
+    });
+  // Without a database, an accepted token gets 503.
+  assert.deepEqual(await Promise.all([ask(), ask(), ask(), ask()]), [503, 503, 503, 503]);
+  await writeSecrets([renewed]);
+  program.process.kill('SIGHUP');
+  // It is completed when all old workers have exited, although their connections were open and idle.
+  await withTimeout(program.logged(/"event":"reload.completed"/), 20_000, () => {
+    program.process.kill('SIGKILL');
+    throw new Error('The old workers kept their connections.');
+  });
+  assert.deepEqual(await Promise.all([ask(), ask(), ask(), ask()]), [401, 401, 401, 401]);
 });

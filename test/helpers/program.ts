@@ -38,6 +38,19 @@ export function startProgram(
   return start(t, folder, [...commandOf('main', folder), ...flags], { APP_TASKS_ENABLED: 'false', ...env });
 }
 
+/**
+ * Runs the program as an operator does who changes into a folder, which may be a symbolic link, and starts `dist/main.js`
+ * there. The folder is one made by `mustCopyProgram`.
+ */
+export function startProgramIn(
+  t: Pick<TestContext, 'after'>,
+  folder: string,
+  env: Readonly<Record<string, string>>,
+): Program {
+  const script = ['-c', 'cd "$1" && exec "$0" --enable-source-maps dist/main.js', process.execPath, folder];
+  return start(t, root, script, { APP_TASKS_ENABLED: 'false', ...env }, 'sh');
+}
+
 /** Runs the program with a limit on the files that each of its processes may open (`ulimit -n`). */
 export function startLimitedProgram(
   t: Pick<TestContext, 'after'>,

@@ -5,13 +5,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { copyProgram } from '../../src/program/program-copy.ts';
+import { projectRoot } from '../../src/project-root.ts';
 import { mustMakeFolder } from '../helpers/program.ts';
 
 async function mustCopy(t: TestContext) {
   const folder = await mustMakeFolder(t);
   const entry = join(folder, 'main.js');
   writeFileSync(entry, 'first');
-  const copy = copyProgram(entry);
+  const copy = copyProgram({ entry, folder: projectRoot, cwd: folder });
   t.after(copy.discard);
   return { entry, copy };
 }

@@ -444,6 +444,11 @@ describe('combinations', () => {
       /APP_BODY_TIMEOUT_SECONDS/,
     ],
     [
+      'a keep-alive time longer than the grace time',
+      { APP_KEEP_ALIVE_SECONDS: '31' },
+      /APP_KEEP_ALIVE_SECONDS is longer than APP_SHUTDOWN_GRACE_SECONDS/,
+    ],
+    [
       'migrations without a database',
       { APP_DATABASE_URL: 'none', APP_DATABASE_MIGRATE: 'true' },
       /APP_DATABASE_MIGRATE/,

@@ -50,6 +50,10 @@ export async function assertDatabaseSuitable(url: string, log: Logger): Promise<
 
 /** Resolves with a sentence on pending migrations; undefined if there are none. Rejects with errors of the database. */
 export async function findPending(sql: Sql): Promise<string | undefined> {
-  const { length } = await pendingMigrations(sql);
-  return length === 0 ? undefined : `${length} migrations are pending; run \`npm run migrate -- up\`.`;
+  const pending = await pendingMigrations(sql);
+  return pending.length === 0 ? undefined : describePending(pending);
+}
+
+export function describePending({ length }: readonly string[]): string {
+  return `${length === 1 ? '1 migration is' : `${length} migrations are`} pending; run \`npm run migrate -- up\`.`;
 }

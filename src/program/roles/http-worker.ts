@@ -46,7 +46,7 @@ export async function runHttpWorker({
       await channel.send({ kind: 'ready', url: server.url });
       const reason = await channel.stopOrder;
       const lingerMs = settings.server.keepAliveSeconds * 1000;
-      await server.stop(reason === 'taken over' ? { lingerMs } : {});
+      await server.stop(reason === 'taken over' && !channel.isHastened() ? { lingerMs } : {});
       stopHeartbeat();
       limits.stop();
       await channel.sendMetrics();

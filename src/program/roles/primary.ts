@@ -1,20 +1,26 @@
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { createLimitStore } from '../../app.ts';
-import { createPrimary, type ProgramVersion } from '../../cluster/primary.ts';
+import { createPrimary } from '../../cluster/primary.ts';
+import type { ProgramVersion } from '../../cluster/program-version.ts';
 import { limitWaitingConnections } from '../../cluster/waiting-connections.ts';
 import { jobsEntry } from '../../entries.ts';
 import { createHostClock } from '../../limits/host-clock.ts';
 import { createPrimaryLimits } from '../../limits/primary-limits.ts';
 import { startRuntimeMetrics } from '../../observability/metrics/runtime-metrics.ts';
 import { reportRefusedConnections } from '../../observability/refused-connections.ts';
+import type { Settings } from '../../settings/load.ts';
+import { readShellFolder } from '../../settings/sources.ts';
 import { createLifecycle } from '../lifecycle.ts';
 import { connectionLimits, readFileLimit } from '../parts/connection-limits.ts';
 import { createJobsDashboard } from '../parts/jobs-dashboard.ts';
 import { assertCanListen, publicTarget } from '../parts/listen-error.ts';
 import { openManagementPort } from '../parts/management-port.ts';
+import { type MigrationWatch, openMigrationWatch, withMigrations } from '../parts/migration-watch.ts';
 import { openDatabaseServer } from '../parts/open-database.ts';
 import { copyProgram } from '../program-copy.ts';
+import { createReleaseFinder, type Release, type ReleaseFinder } from '../release.ts';
 import { reloadSettings } from './reload-settings.ts';
 import { openedBy, type RunningRole, type ServerRoleContext } from './server-role.ts';
 import { hasJobsProcess, supervisionOptions } from './supervision-options.ts';
@@ -32,15 +38,35 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
   const primaryLog = log.named('primary');
   const now = createHostClock();
   const supervision = supervisionOptions(settings);
+  const started = { entry: process.argv[1] ?? '', cwd: process.cwd(), pwd: readShellFolder() };
+  const releases = createReleaseFinder(started);
   let databaseUrl: string | null = null;
+  /** The settings of the workers. */
+  let current = settings;
   const primary = createPrimary({
     supervision,
-    reloadSupervision: async () =>
-      supervisionOptions(await reloadSettings({ atStart: settings, source, databaseUrl, log: primaryLog })),
+    async reloadSupervision({ folder }) {
+      const advice = releases.findMovedLink();
+      if (advice !== undefined) primaryLog.warning('config.warning', { advice });
+      const renewed = await reloadSettings({
+        atStart: settings,
+        source,
+        databaseUrl,
+        folder,
+        log: primaryLog,
+      });
+      return {
+        supervision: supervisionOptions(renewed),
+        revokes: hasRemovedSecret(current, renewed),
+        onCompleted() {
+          current = renewed;
+        },
+      };
+    },
     log: primaryLog,
     limits: createPrimaryLimits({ store: createLimitStore(settings, log, now), now }),
     metrics,
-    captureProgram: () => captureProgram(context),
+    captureProgram: () => captureProgram(context, releases),
     hasJobs: context.dev === undefined && hasJobsProcess(settings),
   });
   const connections = connectionLimits(settings, readFileLimit());
@@ -54,16 +80,18 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
   process.on('exit', primary.kill);
   startRuntimeMetrics({ metrics, version: settings.application.projectVersion });
   try {
+    let migrations: MigrationWatch | undefined;
     const dashboard = createJobsDashboard(settings, log);
     const managementUrl = await openManagementPort(
       { ...settings.server, maxConnections: connections.maxManagement },
-      primary.fleet,
+      withMigrations(primary.fleet, () => migrations),
       log,
       lifecycle,
       dashboard.source,
     );
     await assertCanListen(publicTarget(settings));
     databaseUrl = await openDatabaseServer(settings, log, lifecycle, openedBy(context));
+    migrations = await openMigrationWatch(settings, databaseUrl, { log, metrics, lifecycle });
     await dashboard.open(databaseUrl, lifecycle);
     const url = await lifecycle.open(
       'workers',
@@ -85,20 +113,45 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
   }
 }
 
-/** The file that this process and its workers run. */
-const entry = resolve(process.argv[1] ?? '');
+/** Returns whether workers with the settings `before` accept a secret that those with `after` do not. */
+function hasRemovedSecret(before: Settings, after: Settings): boolean {
+  return before.security.jwtSecrets.some((secret) => !after.security.jwtSecrets.includes(secret));
+}
 
-function captureProgram({ childArguments, startChild }: ServerRoleContext): ProgramVersion {
-  const copy = copyProgram(entry);
+function captureProgram(
+  { childArguments, startChild }: ServerRoleContext,
+  releases: ReleaseFinder,
+): ProgramVersion {
+  const release = releases.find();
+  const copy = copyProgram(release);
+  /** The jobs entry lies relative to the entry as in the running program. */
+  const jobs = join(
+    dirname(release.entry),
+    relative(dirname(releases.first.entry), fileURLToPath(jobsEntry)),
+  );
   return {
+    version: release.version,
+    folder: release.folder,
+    enter() {
+      try {
+        process.chdir(release.cwd);
+      } catch {
+        // The folder of an old release may have been removed.
+      }
+    },
     worker() {
-      const location = copy.locate(entry);
-      return { entry: location.entry, args: childArguments(location.envFile) };
+      const location = copy.locate(release.entry);
+      return { entry: location.entry, args: childArguments(location.envFile), cwd: usableFolder(release) };
     },
     spawnJobs() {
-      const location = copy.locate(fileURLToPath(jobsEntry));
-      return startChild(pathToFileURL(location.entry), location.envFile);
+      const location = copy.locate(jobs);
+      return startChild(pathToFileURL(location.entry), location.envFile, usableFolder(release));
     },
     discard: copy.discard,
   };
+}
+
+/** A release that was removed runs from its copy, in the working directory of the primary. */
+function usableFolder({ cwd }: Release): string | undefined {
+  return existsSync(cwd) ? cwd : undefined;
 }

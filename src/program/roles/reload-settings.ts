@@ -3,9 +3,13 @@
  * them rejects the reload instead of stopping workers, and so that it can warn about changes that need a restart.
  */
 
-import { migrateUp } from '../../db/migrations/migrate.ts';
+import { join } from 'node:path';
+import { migrateUp, pendingMigrations } from '../../db/migrations/migrate.ts';
+import { AppError, StartError } from '../../errors.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { loadSettings, type Settings, type SettingsSource } from '../../settings/load.ts';
+import { describePending, openProbe } from '../parts/database-check.ts';
+import { logPending } from '../parts/migration-watch.ts';
 import { migrationOptions } from '../parts/open-database.ts';
 
 export interface ReloadSettingsOptions {
@@ -14,6 +18,8 @@ export interface ReloadSettingsOptions {
   readonly source: SettingsSource;
   /** The database that the primary has opened; null for none. */
   readonly databaseUrl: string | null;
+  /** The folder of the release that the new workers run. */
+  readonly folder: string;
   readonly log: Logger;
 }
 
@@ -30,20 +36,41 @@ const fixed = new Map<string, (settings: Settings) => unknown>([
   ['SECURITY_RATE_LIMIT_MAX_CLIENTS', ({ security }) => security.rateLimitMaxClients],
 ]);
 
-/** Loads the settings, and migrates if they require it. Rejects with a StartError if the reload cannot continue. */
+/**
+ * Loads the settings, and migrates if they require it. Rejects with a StartError if the reload cannot continue: also while
+ * migrations of the release are pending, because new workers would not be ready, and old ones still are.
+ */
 export async function reloadSettings({
   atStart,
   source,
   databaseUrl,
+  folder,
   log,
 }: ReloadSettingsOptions): Promise<Settings> {
   const { settings, warnings } = loadSettings(source);
   const changed = [...fixed].filter(([, of]) => of(settings) !== of(atStart)).map(([name]) => name);
   for (const advice of [...warnings, ...changed.map(needsRestart)]) log.warning('config.warning', { advice });
-  if (settings.application.migrateAtStart && databaseUrl !== null) {
-    await migrateUp(migrationOptions(settings, databaseUrl, log));
-  }
+  if (databaseUrl === null) return settings;
+  const directory = join(folder, 'sql');
+  if (settings.application.migrateAtStart) {
+    await migrateUp({ ...migrationOptions(settings, databaseUrl, log), directory });
+  } else await rejectPending(databaseUrl, directory, log);
   return settings;
+}
+
+/** Rejects with a StartError if migrations are pending. A database that does not answer does not prevent a reload. */
+async function rejectPending(url: string, directory: string, log: Logger): Promise<void> {
+  const probe = openProbe(url, log.named('database'));
+  try {
+    const names = await pendingMigrations(probe.sql, directory);
+    if (names.length === 0) return;
+    logPending(log, names);
+    throw new StartError(describePending(names));
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+  } finally {
+    await probe.close(1);
+  }
 }
 
 function needsRestart(name: string): string {

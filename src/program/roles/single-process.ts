@@ -7,6 +7,7 @@ import { connectionLimits, readFileLimit } from '../parts/connection-limits.ts';
 import { createJobsDashboard } from '../parts/jobs-dashboard.ts';
 import { assertCanListen, publicTarget } from '../parts/listen-error.ts';
 import { openManagementPort } from '../parts/management-port.ts';
+import { type MigrationWatch, openMigrationWatch, withMigrations } from '../parts/migration-watch.ts';
 import { openDatabaseServer } from '../parts/open-database.ts';
 import { startServer } from '../start-server.ts';
 import { openedBy, type RunningRole, type ServerRoleContext } from './server-role.ts';
@@ -42,16 +43,18 @@ export async function runSingleProcess(context: ServerRoleContext): Promise<Runn
   // Kills the jobs process whatever the cause of the exit.
   process.on('exit', () => jobs?.kill());
   try {
+    let migrations: MigrationWatch | undefined;
     const dashboard = createJobsDashboard(settings, log);
     const managementUrl = await openManagementPort(
       { ...settings.server, maxConnections: connectionLimits(settings, readFileLimit()).maxManagement },
-      fleet,
+      withMigrations(fleet, () => migrations),
       log,
       lifecycle,
       dashboard.source,
     );
     await assertCanListen(publicTarget(settings));
     const databaseUrl = await openDatabaseServer(settings, log, lifecycle, openedBy(context));
+    migrations = await openMigrationWatch(settings, databaseUrl, { log, metrics, lifecycle });
     await dashboard.open(databaseUrl, lifecycle);
     await lifecycle.open(
       'jobs',
