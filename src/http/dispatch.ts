@@ -139,8 +139,8 @@ function readBody(ctx: Context): unknown {
 }
 
 /**
- * Sets the response to what the handler returned. If a reply was recorded for repetitions of the request, the recorded reply is sent, so
- * that the first response and its repetitions are equal. A reply that comes after the request was aborted is dropped.
+ * Sets the response to what the handler returned. If a reply was recorded for repetitions of the request, the recorded reply
+ * is sent, so that the first response and its repetitions are equal. A reply that comes after the request was aborted is dropped.
  */
 function reply(ctx: Context, endpoint: Endpoint, returned: unknown): undefined {
   if (ctx.aborted) {

@@ -1,6 +1,5 @@
 /**
- * Values that JavaScript lets a task throw, return, log or report, and that code which expects an Error or plain data
- * trips over. Each is made in the thread that uses it.
+ * Values that a task can throw, return, log or report, and that break code which expects an Error or plain data. Each is made in the thread that uses it.
  */
 
 const revoked = () => {
