@@ -23,7 +23,7 @@ export interface FleetReadiness {
 }
 
 /** The kind of work of a process: answering requests, or running jobs. */
-export const processKinds = ['requests', 'jobs'] as const;
+const processKinds = ['requests', 'jobs'] as const;
 export type ProcessKind = (typeof processKinds)[number];
 
 /** The state of a process, with the numbers of its last heartbeat. They are 0 before the first. */

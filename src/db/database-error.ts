@@ -173,11 +173,6 @@ export function isTransient(error: unknown): boolean {
   return error.code === '40001' || error.code === '40P01' || isOutdatedPlan(error);
 }
 
-/** Whether the query was cancelled on request. PostgreSQL uses the same code for a statement timeout. */
-export function isCancelled(error: unknown, timedOut: boolean): boolean {
-  return sqlState(error) === '57014' && !isStatementTimeout(error, timedOut);
-}
-
 /**
  * Whether a query with code 57014 ran into the statement timeout instead of being cancelled. PostgreSQL distinguishes the
  * two only in the message, which may be in any language, so the elapsed time counts as well.

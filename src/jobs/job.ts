@@ -31,7 +31,7 @@ export const transitions: Readonly<Record<JobState, readonly JobState[]>> = {
 };
 
 /** The states that only an operator's retry can leave. */
-export const finishedStates = ['completed', 'failed', 'cancelled'] as const satisfies readonly JobState[];
+const finishedStates = ['completed', 'failed', 'cancelled'] as const satisfies readonly JobState[];
 
 export function isFinished(state: JobState): boolean {
   return finishedStates.some((finished) => finished === state);

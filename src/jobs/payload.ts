@@ -11,7 +11,7 @@ import type { TaskDefinition } from './task.ts';
 import { boundedJson, JsonLimitError } from './thread/bounded-json.ts';
 
 /** Maximum size of a payload as JSON, in bytes. Store a file elsewhere and put its name into the payload. */
-export const maxPayloadBytes = 1_048_576;
+const maxPayloadBytes = 1_048_576;
 
 /** Maximum number of errors in one problem. */
 const maxErrors = 50;

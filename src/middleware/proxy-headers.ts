@@ -112,7 +112,7 @@ function legacyHops(
  * Parses a Forwarded header (RFC 7239, section 4) from the right: a quotation mark that a client opened and did not close
  * must not swallow the entries that proxies appended after it.
  */
-export function parseForwarded(header: string): Hop[] {
+function parseForwarded(header: string): Hop[] {
   return splitOutsideQuotes(header, ',').map((element) => {
     const pairs = new Map<string, string>();
     for (const pair of splitOutsideQuotes(element, ';')) {

@@ -3,7 +3,7 @@
 import { StartError } from '../../errors.ts';
 import { rejectReserved, wordsOf } from './name.ts';
 
-export const fieldTypes = ['text', 'integer', 'boolean', 'timestamp'] as const;
+const fieldTypes = ['text', 'integer', 'boolean', 'timestamp'] as const;
 export type FieldType = (typeof fieldTypes)[number];
 
 export interface Field {
