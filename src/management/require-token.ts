@@ -10,6 +10,8 @@ import type { TokenGuesses } from './token-guesses.ts';
 export interface RequireTokenOptions {
   /** The required token. If it is empty, no token is required. */
   readonly token: string;
+  /** Where a client finds the token: the name of the setting or of the file. */
+  readonly where: string;
   readonly guesses: TokenGuesses;
   readonly log: Logger;
 }
@@ -21,7 +23,7 @@ const layer = 'management';
  * AppError `unauthenticated` if not, and `rate_limited` for an address that has sent too many wrong tokens. It compares
  * digests in constant time, so the duration does not reveal how much of a guess was right.
  */
-export function requireToken({ token, guesses, log }: RequireTokenOptions): (ctx: Context) => void {
+export function requireToken({ token, where, guesses, log }: RequireTokenOptions): (ctx: Context) => void {
   if (token === '') return () => {};
   const wanted = digest(token);
 
@@ -47,7 +49,7 @@ export function requireToken({ token, guesses, log }: RequireTokenOptions): (ctx
       });
       throw new AppError(
         'unauthenticated',
-        'Send the value of APP_MANAGEMENT_TOKEN as "Authorization: Bearer <token>".',
+        `Send the value of ${where} as "Authorization: Bearer <token>".`,
         { layer, headers: { 'www-authenticate': bearerChallenge('management') } },
       );
     }

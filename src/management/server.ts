@@ -33,6 +33,7 @@ import { createHttpServer } from '../http/server.ts';
 import { showPath } from '../observability/log/target-text.ts';
 import type { Logger } from '../observability/logger.ts';
 import { createManagementHosts } from './allowed-hosts.ts';
+import type { JobsAccessOptions } from './jobs/access.ts';
 import type { JobsSource } from './jobs/data.ts';
 import { jobsPageRoutes } from './jobs/page.ts';
 import { jobsRoutes } from './jobs/routes.ts';
@@ -82,7 +83,8 @@ export function createManagementServer(options: ManagementOptions): ManagementSe
     now = () => performance.now(),
     maxConnections = defaultConnections,
   } = options;
-  const guard = requireToken({ token, guesses: createTokenGuesses(now), log });
+  const guesses = createTokenGuesses(now);
+  const guard = requireToken({ token, where: 'APP_MANAGEMENT_TOKEN', guesses, log });
   const isAllowed = createManagementHosts(options.host, options.allowedHosts);
   const maxOtherConnections = maxConnections - Math.ceil(maxConnections / shareOfProbes);
   const noBody = { maxBytes: 0, timeoutMs: arrivalMs };
@@ -90,8 +92,16 @@ export function createManagementServer(options: ManagementOptions): ManagementSe
     ...managementRoutes({ fleet, guard }),
     ...(jobs === undefined
       ? []
-      : [...jobsPageRoutes(), ...jobsRoutes({ ...jobs, hasToken: token !== '', guard, log })]),
+      : [...jobsPageRoutes(), ...jobsRoutes({ ...jobs, ...rulesOf(jobs.source.localToken), log })]),
   ];
+
+  /** Returns the token that the dashboard requires for changes. */
+  function rulesOf(localToken: string | null = null): Pick<JobsAccessOptions, 'token' | 'guard'> {
+    if (token !== '') return { token: 'configured', guard };
+    if (localToken === null) return { token: 'none', guard };
+    const where = 'the file management-token in the data folder';
+    return { token: 'local', guard: requireToken({ token: localToken, where, guesses, log }) };
+  }
 
   /** The whole pipeline. The server turns an error that it throws into a problem. */
   function answer(ctx: Context): Done {

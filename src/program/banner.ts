@@ -13,6 +13,7 @@ import { readConnectionUrl } from '../db/driver/connection-url.ts';
 import type { LogFields, Logger } from '../observability/logger.ts';
 import type { SettingOrigin, Settings } from '../settings/load.ts';
 import { nameOrigin } from '../settings/sources.ts';
+import { jobsLink } from './parts/local-token.ts';
 
 export interface BannerRow {
   readonly label: string;
@@ -70,10 +71,13 @@ function wrap(text: string, columns: number): string[] {
   return [...lines, line];
 }
 
-/** Names the page of the management port, if there is one. */
-export function managementRows(managementUrl: string | null): BannerRow[] {
+/** Names the page of the management port and the link to the jobs dashboard, if there is such a port. */
+export function managementRows(managementUrl: string | null, settings: Settings): BannerRow[] {
   if (managementUrl === null) return [];
-  return [{ label: 'Management', text: managementUrl, note: 'jobs, metrics, workers, probes' }];
+  return [
+    { label: 'Management', text: managementUrl, note: 'jobs, metrics, workers, probes' },
+    { label: 'Jobs', text: jobsLink(managementUrl, settings) },
+  ];
 }
 
 /** Names the database by its server and name, without the password, and the variable that selected it. */

@@ -119,7 +119,7 @@ function bannerRows(
   return [
     { label: 'API', text: `${url}${application.apiPrefix}` },
     ...(application.docsUrl === null ? [] : [{ label: 'Docs', text: `${url}${application.docsUrl}` }]),
-    ...managementRows(managementUrl),
+    ...managementRows(managementUrl, settings),
     databaseRow(settings, origins, databaseUrl),
     { label: 'Stop', text: 'Ctrl+C' },
   ];

@@ -6,7 +6,9 @@
 import assert from 'node:assert/strict';
 import { after, type TestContext, test } from 'node:test';
 import type { BrowserContextOptions, Page } from 'playwright-core';
+import postgres from 'postgres';
 import type { Sql } from '../../src/db/sql.ts';
+import { lockClass } from '../../src/jobs/runner/runner-store.ts';
 import { mustLaunch, watchPage } from '../helpers/browser.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { mustOpenJobsPages, managementToken as token } from '../helpers/jobs-pages.ts';
@@ -19,11 +21,13 @@ const browser = await mustLaunch({ after });
 /** Opens a management port with a database of its own, and a browser page. */
 async function mustOpen(
   t: TestContext,
-  options: BrowserContextOptions & { token?: string; loopback?: boolean } = {},
+  options: BrowserContextOptions & { token?: string; loopback?: boolean; localToken?: string } = {},
 ) {
   const database = await mustOpenTestDatabase(t);
+  const { localToken } = options;
   const pages = await mustOpenJobsPages(t, {
     ...{ database, token: options.token ?? '', loopback: options.loopback ?? true },
+    ...(localToken === undefined ? {} : { localToken }),
   });
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   t.after(() => context.close());
@@ -34,13 +38,31 @@ async function mustOpen(
     await page.goto(`${pages.url}${path}`);
     await page.locator('#status[data-state="live"]').waitFor();
   };
-  return { ...watched, sql: database.sql, page, pages, open };
+  return { ...watched, sql: database.sql, url: database.url, page, pages, open };
 }
 
 async function enterToken(page: Page, value: string): Promise<void> {
   await page.getByRole('button', { name: 'Token' }).click();
   await page.getByLabel('Token', { exact: true }).fill(value);
   await page.getByRole('button', { name: 'Use token' }).click();
+}
+
+/** Returns the requests that the page sends within a time. The browser waits, since it is its timer that would send them. */
+async function requestsIn(page: Page, ms: number): Promise<string[]> {
+  const asked: string[] = [];
+  const record = (request: { url(): string }) => void asked.push(request.url());
+  page.on('request', record);
+  await page.evaluate((wait) => new Promise((resolve) => setTimeout(resolve, wait)), ms);
+  page.off('request', record);
+  return asked;
+}
+
+/** Connects a runner until the end of the test. */
+async function mustConnectRunner(t: TestContext, url: string): Promise<void> {
+  const session = postgres(url, { max: 1 });
+  t.after(() => session.end());
+  await session`insert into job_runners (id, host, pid, version, threads) values (7, 'here', 4711, '0.1.0', 4)`;
+  await session`select pg_advisory_lock(${lockClass}::integer, 7)`;
 }
 
 /** Stores ten thousand jobs of the last hour, most of them completed. */
@@ -125,7 +147,7 @@ test('without a configured token the pages are read-only and offer no changes', 
   const { sql, page, open } = await mustOpen(t);
   const id = await mustStoreJob(sql, { state: 'failed' });
   await open('/jobs?state=failed');
-  await page.getByText('Read-only: to retry, cancel or pause, set APP_MANAGEMENT_TOKEN').waitFor();
+  await page.getByText('Read-only: to retry, run, cancel or pause, set APP_MANAGEMENT_TOKEN').waitFor();
   for (const name of ['Pause the queue', 'Retry'])
     assert.equal(await page.getByRole('button', { name }).count(), 0);
   await open(`/jobs/${id}`);
@@ -184,11 +206,14 @@ test('on a port that other machines reach, the page asks for the token before it
   await page.locator('#status[data-state="live"]').waitFor();
 });
 
-test('after a wrong token the page shows the error and asks again', async (t) => {
+test('after a wrong token the page shows the reason, asks again, and sends no requests until there is another token', async (t) => {
   const { page, open } = await mustOpen(t, { token });
   await open('/jobs');
   await enterToken(page, 'this-is-not-the-token');
   await page.locator('#token-error', { hasText: 'The token is not the management token.' }).waitFor();
+  assert.equal(await page.locator('#status').innerText(), 'Not authorised');
+  assert.match(await page.locator('#notice').innerText(), /Updates stop until you enter another one/);
+  assert.deepEqual(await requestsIn(page, 4_500), [], 'longer than the delay after an error');
   await page.getByRole('button', { name: 'Forget token' }).click();
   await page.locator('#status[data-state="live"]').waitFor();
 });
@@ -199,7 +224,11 @@ test('while the server does not answer, the page shows that, keeps its data, and
   await open('/jobs');
   await page.getByText(`#${id}`).waitFor();
   await page.context().setOffline(true);
-  await page.locator('#status', { hasText: 'No answer, retrying' }).waitFor();
+  await page.locator('#status', { hasText: 'Disconnected, retrying' }).waitFor();
+  assert.match(
+    await page.locator('#notice').innerText(),
+    /^The server does not answer\. The page shows the data of \d\d:\d\d:\d\d\.$/,
+  );
   assert.equal(await page.getByText(`#${id}`).count(), 1);
   await page.context().setOffline(false);
   await page.locator('#status', { hasText: 'Live' }).waitFor();
@@ -210,11 +239,7 @@ test('a paused page sends no requests', async (t) => {
   await open('/jobs');
   await page.getByRole('button', { name: 'Pause updates' }).click();
   await page.locator('#status', { hasText: 'Paused' }).waitFor();
-  const asked: string[] = [];
-  page.on('request', (request) => asked.push(request.url()));
-  // Longer than the interval of the polling.
-  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 2_500)));
-  assert.deepEqual(asked, []);
+  assert.deepEqual(await requestsIn(page, 2_500), [], 'longer than the interval of the polling');
   await page.getByRole('button', { name: 'Pause updates' }).click();
   await page.locator('#status', { hasText: 'Live' }).waitFor();
 });
@@ -298,6 +323,11 @@ for (const colorScheme of ['light', 'dark'] as const) {
     test(`on ${screen}, ${colorScheme}, text has enough contrast, controls have names, and no content overflows`, async (t) => {
       const { sql, page, open } = await mustOpen(t, { colorScheme, viewport, token });
       await sql`insert into job_runners (id, host, pid, version, threads) values (1, 'here', 4711, '0.1.0', 4)`;
+      const error = { attempt: 1, at: '2026-01-31T12:00:00.000Z', code: 'threw', message: 'away' } as const;
+      await mustStoreJob(sql, { state: 'scheduled', errors: [error] });
+      await sql`
+        insert into job_schedules (name, cron, time_zone, last_tick) values
+          ('daily_report', '0 6 * * *', 'UTC', now()), ('weekly_digest', '30 7 * * 1', 'Europe/Berlin', now())`;
       for (const state of [
         'available',
         'running',
@@ -312,7 +342,13 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await open('/jobs');
       await enterToken(page, token);
       await page.getByRole('button', { name: 'Pause the queue default' }).waitFor();
+      await page.getByRole('columnheader', { name: 'Scheduled' }).waitFor();
+      const inside = await page
+        .locator('.scroll:has(#queues), .scroll:has(#schedules)')
+        .evaluateAll((parts) => parts.every(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth));
+      assert.ok(inside, 'no table hides a column');
       assert.deepEqual(await pageErrors(page), []);
+      assert.deepEqual(await seriesErrors(page), []);
       await open(`/jobs/${failed}`);
       await page.locator('#payload pre').waitFor();
       assert.deepEqual(await pageErrors(page), []);
@@ -321,3 +357,172 @@ for (const colorScheme of ['light', 'dark'] as const) {
     });
   }
 }
+
+/** Colours of the percentiles that a reader could mistake for a state, or for one another. */
+async function seriesErrors(page: Page): Promise<string[]> {
+  const errors: unknown = await page.evaluate(`(() => {
+    const probe = document.createElement('i');
+    document.body.append(probe);
+    const colours = {};
+    for (const name of ['p50', 'p95', 'available', 'running', 'scheduled', 'retrying', 'completed', 'failed', 'cancelled', 'surface']) {
+      probe.style.color = 'var(--' + name + ')';
+      colours[name] = getComputedStyle(probe).color;
+    }
+    probe.remove();
+    const light = (name) => {
+      const [r, g, b] = colours[name].match(/\\d+/g).map((part) => {
+        const share = part / 255;
+        return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+      });
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const contrast = (one, other) => {
+      const [a, b] = [light(one), light(other)];
+      return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    };
+    const errors = [];
+    if (new Set(Object.values(colours)).size < 10) errors.push('Two colours are the same.');
+    for (const name of Object.keys(colours).filter((name) => name !== 'surface')) {
+      if (contrast(name, 'surface') < 3) errors.push(name + ' is too faint.');
+    }
+    if (contrast('p50', 'p95') < 2) errors.push('p50 and p95 differ by their hue only.');
+    return errors;
+  })()`);
+  return Array.isArray(errors) ? errors.map(String) : [`The page gave ${String(errors)}.`];
+}
+
+const away = { attempt: 5, at: '2026-01-31T12:00:00.000Z', code: 'threw', message: 'Away.' } as const;
+
+test('during an outage the retrying jobs have a tile, a filter and a count, and all of a queue run now', async (t) => {
+  const { sql, page, open } = await mustOpen(t, { token });
+  const runAt = new Date(Date.now() + 3_600_000);
+  for (let each = 0; each < 3; each += 1)
+    await mustStoreJob(sql, { state: 'scheduled', queue: 'mail', runAt, errors: [away] });
+  const other = await mustStoreJob(sql, { state: 'scheduled', queue: 'exports', runAt, errors: [away] });
+  await mustStoreJob(sql, { state: 'scheduled', queue: 'mail', runAt });
+  await open(`/jobs#token=${token}`);
+  await page.getByRole('link', { name: '1 scheduled' }).waitFor();
+  await page.getByRole('link', { name: '4 retrying' }).click();
+  await eventually('retrying jobs are listed', async () => (await page.locator('#jobs tr').count()) === 4);
+  assert.match(page.url(), /\?state=retrying$/);
+  await page.getByText('error Away.').first().waitFor();
+
+  await page.getByRole('button', { name: 'Run the retrying jobs of the queue mail now' }).click();
+  await page.getByText('Run the retrying jobs of the queue mail (3) now?').waitFor();
+  await page.getByRole('button', { name: 'Run jobs' }).click();
+  await page.getByText('3 retrying jobs are available.').waitFor();
+  await page.getByRole('link', { name: '1 retrying' }).waitFor();
+
+  await open(`/jobs/${other}`);
+  await page.locator('#summary').getByText('retrying').waitFor();
+  await page.locator('#details').getByText('Next run').waitFor();
+  await page.getByRole('button', { name: 'Run now' }).click();
+  await page.locator('#summary').getByText('available').waitFor();
+  await page.locator('#history').getByText('Retried by an operator').waitFor();
+  assert.equal((await sql`select from jobs where state = 'available'`).length, 4);
+});
+
+test('an operator sees the last and the next run of a schedule, pauses it, resumes it and runs it', async (t) => {
+  const { sql, page, open } = await mustOpen(t, { token, timezoneId: 'Europe/Berlin' });
+  const job = await mustStoreJob(sql, { state: 'completed' });
+  await sql`
+    insert into job_schedules (name, cron, time_zone, last_tick, last_run_at, last_job)
+    values ('daily_report', '0 6 * * *', 'UTC', now(), now() - interval '3 hours', ${job})`;
+  await open(`/jobs#token=${token}`);
+  const row = page.locator('#schedules tr', { hasText: 'daily_report' });
+  await row.getByText('3 h ago').waitFor();
+  await row.getByRole('link', { name: `#${job}` }).waitFor();
+  assert.match(
+    await row.locator('.next').innerText(),
+    /in [\d.]+ (h|min|s)\n\d{4}-\d\d-\d\d 0[78]:00:00 UTC\+[12]/,
+  );
+
+  await page.getByRole('button', { name: 'Pause the schedule daily_report' }).click();
+  await row.getByText('none while it is paused').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Run the schedule daily_report now' }).count(), 0);
+  await page.getByRole('button', { name: 'Resume the schedule daily_report' }).click();
+  await page.getByRole('button', { name: 'Run the schedule daily_report now' }).click();
+  await row.getByText('requested: starts in a moment').waitFor();
+  assert.equal((await sql`select from job_schedules where run_requested_at is not null`).length, 1);
+});
+
+test('a job that was cancelled while it waited for a retry has no run time', async (t) => {
+  const { sql, page, open } = await mustOpen(t);
+  const now = Date.now();
+  await mustStoreJob(sql, {
+    ...{ state: 'cancelled', errors: [away], startedAt: new Date(now - 1_200_000) },
+    ...{ runAt: new Date(now - 60_000), finishedAt: new Date(now) },
+  });
+  const id = await mustStoreJob(sql, {
+    ...{
+      state: 'completed',
+      startedAt: new Date(now - 400),
+      runAt: new Date(now - 500),
+      finishedAt: new Date(now),
+    },
+  });
+  await open('/jobs');
+  const timesOf = async (each: string) => {
+    const cells = page.locator('#jobs tr', { hasText: each }).locator('td');
+    return [await cells.nth(4).innerText(), await cells.nth(5).innerText()];
+  };
+  assert.deepEqual(await timesOf('cancelled'), ['', '']);
+  assert.deepEqual(await timesOf(`#${id}`), ['100 ms', '400 ms']);
+  await page.getByRole('slider', { name: /^Run time/ }).press('End');
+  await eventually('the chart has the completed job only', async () => {
+    await page.getByRole('slider', { name: /^Run time/ }).press('End');
+    return /400 ms p50, 400 ms p95/.test(await page.locator('#run .readout').innerText());
+  });
+  const [radius] = await page
+    .locator('#run circle')
+    .evaluateAll((points) => points.map((point) => point.getAttribute('r')));
+  assert.equal(radius, '4', 'a point without neighbours is large enough to see');
+});
+
+test('a warning at the top names what to do while no runner is connected, and goes when one connects', async (t) => {
+  const { url, page, open } = await mustOpen(t);
+  await open('/jobs');
+  const warning = page.locator('#warning');
+  await warning.getByText('No runner is connected, so no job runs').waitFor();
+  await mustConnectRunner(t, url);
+  await warning.waitFor({ state: 'hidden' });
+  await page.locator('#runners').getByText('#7').waitFor();
+});
+
+test('a job that does not exist is not found, with the reason, and without empty panels or further requests', async (t) => {
+  const { page, pages } = await mustOpen(t);
+  await page.goto(`${pages.url}/jobs/4711`);
+  await page.locator('#status', { hasText: 'Not found' }).waitFor();
+  assert.equal(await page.locator('#notice').innerText(), 'There is no job 4711: it may have been pruned.');
+  assert.equal(await page.title(), 'Job #4711: not found');
+  assert.equal(await page.locator('#job').isVisible(), false);
+  assert.deepEqual(await requestsIn(page, 2_500), []);
+});
+
+test('before there is data no chart has an axis, and the page says that it is not authorised', async (t) => {
+  const { page, pages } = await mustOpen(t, { token, loopback: false, timezoneId: 'Asia/Kolkata' });
+  await page.goto(`${pages.url}/jobs`);
+  await page.getByRole('button', { name: 'Close' }).click();
+  assert.equal(await page.locator('#status').innerText(), 'Not authorised');
+  assert.match(await page.locator('#notice').innerText(), /requires the management token/);
+  assert.equal(await page.locator('.plot svg').count(), 0);
+  assert.deepEqual(new Set(await page.locator('.readout').allInnerTexts()), new Set(['No data yet.']));
+  assert.equal(await page.locator('#zone').innerText(), 'Times are in Asia/Calcutta (UTC+05:30).');
+});
+
+test('the link of a local server gives the token to the page, and is removed from the address', async (t) => {
+  const { sql, page, open } = await mustOpen(t, { localToken: token });
+  const failed = await mustStoreJob(sql, { state: 'failed', payload: { cup: 'of tea' } });
+  await open(`/jobs/${failed}`);
+  await page.getByText('of tea').waitFor();
+  await page.getByText('Read-only: to retry, run, cancel or pause, open the link').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Retry' }).count(), 0);
+
+  await page.goto(`${page.url()}#token=${token}`);
+  await page.getByRole('button', { name: 'Retry' }).waitFor();
+  assert.doesNotMatch(page.url(), /token|#/);
+  await open('/jobs');
+  await page.getByRole('button', { name: 'Pause the queue default' }).waitFor();
+  const stored = await page.evaluate('JSON.stringify([document.cookie, localStorage.length])');
+  assert.equal(stored, '["",0]', 'only the session storage of the tab has it');
+});

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { commandOf, mustMakeFolder, type Program, startProgram } from '../helpers/program.ts';
@@ -60,7 +60,7 @@ test('a program in production writes no banner, and a warning of Node and an unc
   assert.match(errorOf('application.failed'), /TypeError.*a bug/);
 });
 
-test('a start on a terminal writes readable lines, and then the banner', async (t) => {
+test('a start on a terminal writes readable lines, and then the banner with a link to the jobs that has the local token', async (t) => {
   if (spawnSync('script', ['--version']).status !== 0) return t.skip('the command script is not installed');
   const folder = await mustMakeFolder(t);
   const command = [process.execPath, ...commandOf('main')].map((part) => `'${part}'`).join(' ');
@@ -69,6 +69,7 @@ test('a start on a terminal writes readable lines, and then the banner', async (
     env: {
       ...{ PATH: process.env.PATH, HOME: process.env.HOME, TERM: 'dumb', SECURITY_JWT_SECRET: testSecret },
       ...{ APP_PORT: '0', APP_MANAGEMENT_PORT: '0', APP_DATABASE_URL: 'none', APP_MANAGEMENT_TOKEM: 'x' },
+      APP_DATA_DIR: folder,
     },
   });
   let output = '';
@@ -90,4 +91,7 @@ test('a start on a terminal writes readable lines, and then the banner', async (
     [],
   );
   assert.doesNotMatch(output, /\u001b\[|"event"/);
+  const token = (await readFile(join(folder, 'management-token'), 'utf8')).trim();
+  assert.equal(output.split(token).length, 2, 'the token is printed once, in the link');
+  assert.match(output, /^ {2}Jobs +http:\/\/127\.0\.0\.1:\d+\/jobs#token=[\w-]{32}\r$/m);
 });

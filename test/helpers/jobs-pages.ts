@@ -13,11 +13,13 @@ export interface JobsPagesOptions {
   readonly database: Database | null | undefined;
   readonly token?: string;
   readonly loopback?: boolean;
+  /** The token that a local server has created. */
+  readonly localToken?: string;
 }
 
 /** Opens a management port with the jobs dashboard. It closes after the test. */
 export async function mustOpenJobsPages(t: TestContext, options: JobsPagesOptions) {
-  const { database, token = '', loopback = true } = options;
+  const { database, token = '', loopback = true, localToken = null } = options;
   const captured = captureLog();
   const server = createManagementServer({
     fleet: {
@@ -29,7 +31,10 @@ export async function mustOpenJobsPages(t: TestContext, options: JobsPagesOption
     token,
     host: loopback ? '127.0.0.1' : '0.0.0.0',
     allowedHosts: ['jobs.internal'],
-    jobs: { source: { database: () => database, queue: createQueue({ definitions: [] }) }, loopback },
+    jobs: {
+      source: { database: () => database, queue: createQueue({ definitions: [] }), localToken },
+      loopback,
+    },
   });
   const port = await server.listen(0, '127.0.0.1');
   t.after(() => server.close());

@@ -3,6 +3,8 @@
  *
  *                            port reachable from this machine only    port reachable from others
  *     no token configured    read with contents, no changes           read without contents, no changes
+ *     token of a local       without it read with contents,           (there is none)
+ *     server                 with it everything
  *     request without token  read without contents                    nothing
  *     request with token     everything                               everything
  *
@@ -15,8 +17,8 @@ import { AppError } from '../../errors.ts';
 import type { Context } from '../../http/context.ts';
 
 export interface JobsAccessOptions {
-  /** Whether a token is configured. */
-  readonly hasToken: boolean;
+  /** Which token allows changes: that of the settings, or the one that a local server has created. */
+  readonly token: 'configured' | 'local' | 'none';
   /** Throws an AppError for a request without it. */
   readonly guard: (ctx: Context) => void;
   /** Whether only this machine reaches the port. */
@@ -38,17 +40,18 @@ export interface JobsAccess {
 }
 
 /** Creates the rules of a port. */
-export function createJobsAccess({ hasToken, guard, loopback }: JobsAccessOptions): JobsAccess {
+export function createJobsAccess({ token, guard, loopback }: JobsAccessOptions): JobsAccess {
   return {
     toRead(ctx) {
-      if (!hasToken) return { writes: 'not_configured', contents: loopback };
+      if (token === 'none') return { writes: 'not_configured', contents: loopback };
       const hasSentToken = ctx.request.headers.authorization !== undefined;
       // A token that is sent is always checked, so that a typing error is reported.
       if (hasSentToken || !loopback) guard(ctx);
-      return { writes: hasSentToken ? 'allowed' : 'token_missing', contents: hasSentToken };
+      if (hasSentToken) return { writes: 'allowed', contents: true };
+      return { writes: 'token_missing', contents: token === 'local' };
     },
     toWrite(ctx) {
-      if (!hasToken) {
+      if (token === 'none') {
         throw new AppError(
           'forbidden',
           'These pages are read-only. To change jobs, set APP_MANAGEMENT_TOKEN and restart the server.',

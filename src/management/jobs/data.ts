@@ -20,6 +20,8 @@ export interface JobsSource {
   /** Returns the database; undefined while the program starts, null if there is none. */
   database(): Database | null | undefined;
   readonly queue: Pick<Queue, 'find' | 'cancel' | 'retry'>;
+  /** The token for changes that a local server has created; it applies if no token is configured. Null for none. */
+  readonly localToken?: string | null;
 }
 
 export interface JobsDataOptions extends JobsAccessOptions {

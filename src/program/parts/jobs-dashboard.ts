@@ -4,6 +4,7 @@ import type { JobsSource } from '../../management/jobs/data.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Settings } from '../../settings/load.ts';
 import type { Lifecycle } from '../lifecycle.ts';
+import { localToken } from './local-token.ts';
 
 export interface JobsDashboard {
   /** Provides the data of the jobs pages on the management port. */
@@ -17,11 +18,16 @@ const limits = { poolSize: 2, statementTimeoutMs: 2_000, connectTimeoutSeconds: 
 const closeMs = 2_000;
 
 /** Creates the source of the pages. The database is set later, since the management port opens before it. */
-export function createJobsDashboard({ application }: Settings, log: Logger): JobsDashboard {
+export function createJobsDashboard(settings: Settings, log: Logger): JobsDashboard {
+  const { application } = settings;
   let database: Database | null | undefined;
   return {
     // Retrying and cancelling need no task definitions, so this process loads no code of tasks.
-    source: { database: () => database, queue: createQueue({ definitions: [] }) },
+    source: {
+      database: () => database,
+      queue: createQueue({ definitions: [] }),
+      localToken: localToken(settings),
+    },
     async open(url, lifecycle) {
       if (url === null) {
         database = null;

@@ -73,7 +73,7 @@ export async function runJobsStandalone({
       settings,
       [
         { label: 'Runs', text: 'background jobs' },
-        ...managementRows(managementUrl),
+        ...managementRows(managementUrl, settings),
         databaseRow(settings, origins, databaseUrl),
         { label: 'Stop', text: 'Ctrl+C' },
       ],

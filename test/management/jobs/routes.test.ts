@@ -55,6 +55,23 @@ describe('access to the dashboard', () => {
     });
   }
 
+  test('on a local server with a token of its own, reading needs no token, and a change needs it', async (t) => {
+    const database = await mustOpenTestDatabase(t);
+    const id = await mustStoreJob(database.sql, secretive);
+    const pages = await mustOpenJobsPages(t, { database, localToken: token });
+    const read = await pages.read(`jobs/${id}`);
+    assert.deepEqual(read.json.access, { writes: 'token_missing', contents: true });
+    assert.match(read.text, /secret@example/);
+    const rejected = await pages.change(`jobs/${id}/retry`);
+    assert.equal(rejected.status, 401);
+    assert.match(rejected.json.detail, /the file management-token in the data folder/);
+    assert.equal((await pages.change(`jobs/${id}/retry`, 'a wrong one')).status, 401);
+    assert.equal((await pages.read('overview', 'a wrong one')).status, 401);
+    assert.equal((await pages.change(`jobs/${id}/retry`, token)).status, 204);
+    assert.equal((await pages.read('overview', token)).json.access.writes, 'allowed');
+    assert.equal((await pages.page('/metrics')).status, 200, 'everything else is as open as before');
+  });
+
   test('a rejected change names the setting', async (t) => {
     const pages = await mustOpenJobsPages(t, { database: null });
     assert.match((await pages.change('queues/mail/pause')).json.detail, /set APP_MANAGEMENT_TOKEN/);
