@@ -485,7 +485,8 @@ test('a warning at the top names what to do while no runner is connected, and go
   const warning = page.locator('#warning');
   await warning.getByText('No runner is connected, so no job runs').waitFor();
   await mustConnectRunner(t, url);
-  await warning.waitFor({ state: 'hidden' });
+  // The overview is cached for twenty times the duration of its read.
+  await warning.waitFor({ state: 'hidden', timeout: 60_000 });
   await page.locator('#runners').getByText('#7').waitFor();
 });
 
