@@ -500,7 +500,7 @@ test('a job that does not exist is not found, with the reason, and without empty
   assert.deepEqual(await requestsIn(page, 2_500), []);
 });
 
-test('before there is data no chart has an axis, and the page says that it is not authorised', async (t) => {
+test('before there is data no chart has an axis, and the status is "Not authorised"', async (t) => {
   const { page, pages } = await mustOpen(t, { token, loopback: false, timezoneId: 'Asia/Kolkata' });
   await page.goto(`${pages.url}/jobs`);
   await page.getByRole('button', { name: 'Close' }).click();
