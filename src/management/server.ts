@@ -1,6 +1,7 @@
 /**
  * The management port: probes, metrics and the jobs dashboard, separate from the public port.
  *
+ *     /           a page with links to the others; JSON for programs (index-page.ts)
  *     /livez      200 as long as the supervising process answers     failure: restart the program
  *     /readyz     200 while workers answer and no migration is pending, else 503
  *     /metrics    all processes together, in Prometheus' text format
@@ -33,6 +34,7 @@ import { createHttpServer } from '../http/server.ts';
 import { showPath } from '../observability/log/target-text.ts';
 import type { Logger } from '../observability/logger.ts';
 import { createManagementHosts } from './allowed-hosts.ts';
+import { indexRoute } from './index-page.ts';
 import type { JobsAccessOptions } from './jobs/access.ts';
 import type { JobsSource } from './jobs/data.ts';
 import { jobsPageRoutes } from './jobs/page.ts';
@@ -89,6 +91,7 @@ export function createManagementServer(options: ManagementOptions): ManagementSe
   const maxOtherConnections = maxConnections - Math.ceil(maxConnections / shareOfProbes);
   const noBody = { maxBytes: 0, timeoutMs: arrivalMs };
   const routes = [
+    indexRoute({ hasJobs: jobs !== undefined, hasToken: token !== '' }),
     ...managementRoutes({ fleet, guard }),
     ...(jobs === undefined
       ? []

@@ -405,3 +405,21 @@ describe('wrong tokens', () => {
     }
   });
 });
+
+test('the path / of the management port is a page with links for a browser, and JSON for a program', async (t) => {
+  const { get } = await mustListen(t, fleetOf(), 'a-token-of-some-length');
+  const page = await get('/', { accept: 'text/html,*/*;q=0.8' });
+  assert.equal(page.status, 200);
+  assert.equal(page.headers['content-type'], 'text/html; charset=utf-8');
+  assert.match(String(page.headers['content-security-policy']), /^default-src 'none'; script-src 'self'/);
+  const links = [...page.text.matchAll(/<a href="([^"]+)"/g)].map(([, path]) => path);
+  assert.deepEqual(links, ['/metrics', '/workers', '/readyz', '/livez']);
+  assert.match(page.text, /APP_MANAGEMENT_TOKEN/);
+  // The policy forbids these, so a browser would ignore them.
+  assert.doesNotMatch(page.text, /style=|<style|<script>|https?:/);
+
+  const paths = (await get('/')).json;
+  assert.deepEqual(Object.values(paths), links);
+  assert.equal((await get(paths.live)).status, 200);
+  assert.equal((await get(paths.metrics)).status, 401);
+});

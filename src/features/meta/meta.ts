@@ -23,3 +23,14 @@ export function describeService(options: MetaOptions, uptimeSeconds: number) {
     docs: { swagger: options.docsUrl, redoc: options.redocUrl, openapi: options.openapiUrl },
   };
 }
+
+/** Returns where a person who knows only the host continues: null for what is not served. */
+export function linkService({ projectName, apiPrefix, docsUrl, openapiUrl }: MetaOptions) {
+  return {
+    name: projectName,
+    meta: `${apiPrefix}/meta`,
+    health: `${apiPrefix}/health/ready`,
+    docs: docsUrl,
+    openapi: openapiUrl,
+  };
+}

@@ -1,6 +1,8 @@
+import { acceptsHtml } from '../../http/headers/negotiate.ts';
+import { redirect } from '../../http/reply.ts';
 import { type Route, route } from '../../http/route.ts';
-import { describeService, type MetaOptions } from './meta.ts';
-import { serviceMeta } from './schema.ts';
+import { describeService, linkService, type MetaOptions } from './meta.ts';
+import { serviceLinks, serviceMeta } from './schema.ts';
 
 /** The route with the name, the version and the documentation of the service. */
 export function metaRoutes({ application }: { readonly application: MetaOptions }): Route[] {
@@ -18,4 +20,28 @@ export function metaRoutes({ application }: { readonly application: MetaOptions 
       handler: () => describeService(application, process.uptime()),
     }),
   ];
+}
+
+/** The path `/`, where a person starts who knows only the host: in local, a browser is sent to the docs page. */
+export function startRoute({ application }: { readonly application: MetaOptions }): Route {
+  const { environment, docsUrl } = application;
+  return route({
+    method: 'GET',
+    path: '/',
+    operationId: 'getStart',
+    summary: 'Links to the API and its documentation',
+    tags: ['meta'],
+    auth: 'none',
+    hidden: true,
+    responses: {
+      200: { description: 'The links.', schema: serviceLinks },
+      307: { description: 'The docs page.' },
+    },
+    handler({ ctx }) {
+      const isBrowser = acceptsHtml(ctx.request.headers.accept);
+      return environment === 'local' && docsUrl !== null && isBrowser
+        ? redirect(307, docsUrl)
+        : linkService(application);
+    },
+  });
 }

@@ -29,3 +29,12 @@ export const serviceMeta = z
       .meta({ description: 'Where the API is documented; null if not served in this environment.' }),
   })
   .meta({ id: 'Meta' });
+
+/** The links of the path `/`, which the API document does not show. */
+export const serviceLinks = z.object({
+  name: z.string(),
+  meta: z.string(),
+  health: z.string(),
+  docs: z.string().nullable(),
+  openapi: z.string().nullable(),
+});

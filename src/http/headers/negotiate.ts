@@ -38,3 +38,9 @@ function parseWeights(header: string): ReadonlyMap<string, number> {
   }
   return weights;
 }
+
+/** Returns whether a client asks for a page, as a browser does when a person opens an address: its Accept lists HTML. */
+export function acceptsHtml(accept: string | undefined): boolean {
+  const [, parameters] = /(?:^|,)\s*text\/html\s*((?:;[^,]*)?)/i.exec(accept ?? '') ?? [];
+  return parameters !== undefined && !/;\s*q=0(?:\.0*)?\s*(?:;|$)/i.test(parameters);
+}

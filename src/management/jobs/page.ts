@@ -39,7 +39,8 @@ const pagePolicy = [
   "trusted-types 'none'",
 ].join('; ');
 
-const pageHeaders = {
+/** The headers of every page of the management port. */
+export const htmlHeaders = {
   'content-security-policy': pagePolicy,
   'referrer-policy': 'no-referrer',
   'cross-origin-opener-policy': 'same-origin',
@@ -56,7 +57,7 @@ export function jobsPageRoutes(): Route[] {
   const assets = readAssets();
   const page = (name: string) => {
     const { text, contentType } = assetOf(assets, name);
-    return raw(text, contentType, pageHeaders);
+    return raw(text, contentType, htmlHeaders);
   };
   const shown = { method: 'GET', tags: ['management'], auth: 'none', hidden: true } as const;
   const html = { 200: { description: 'The page.', contentType: 'text/html' } };
