@@ -24,4 +24,41 @@ export interface LimitStore {
    * returns it synchronously.
    */
   take(limit: Limit, key: string): Decision | Promise<Decision>;
+  /**
+   * Takes one permit of each limit for `key`, in order, until a limit rejects. Returns the decisions; a rejection is the last
+   * one. The permits taken before it stay taken, but a store that knows that a limit rejects may take none and return only
+   * the rejection. A shared store decides all limits in one round trip.
+   */
+  takeEach(limits: readonly Limit[], key: string): Decision[] | Promise<Decision[]>;
+}
+
+/** Implements `takeEach` with `take`, for stores where one call is as expensive as several. */
+export function takeInOrder(
+  store: Pick<LimitStore, 'take'>,
+  limits: readonly Limit[],
+  key: string,
+): Decision[] | Promise<Decision[]> {
+  const decisions: Decision[] = [];
+  for (const limit of limits) {
+    const decision = store.take(limit, key);
+    if (decision instanceof Promise) return takeRest(store, limits, key, decisions, decision);
+    decisions.push(decision);
+    if (!decision.allowed) break;
+  }
+  return decisions;
+}
+
+async function takeRest(
+  store: Pick<LimitStore, 'take'>,
+  limits: readonly Limit[],
+  key: string,
+  decisions: Decision[],
+  pending: Promise<Decision>,
+): Promise<Decision[]> {
+  decisions.push(await pending);
+  for (const limit of limits.slice(decisions.length)) {
+    if (decisions.at(-1)?.allowed === false) break;
+    decisions.push(await store.take(limit, key));
+  }
+  return decisions;
 }

@@ -13,7 +13,7 @@ import {
   type ClientLogsOptions,
   createClientLogs,
 } from './client-logs.ts';
-import type { Limit, LimitStore } from './limit-store.ts';
+import { type Limit, type LimitStore, takeInOrder } from './limit-store.ts';
 
 export interface MemoryLimitStoreOptions
   extends Pick<ClientLogsOptions, 'maxClients' | 'maxPermits' | 'now'> {
@@ -60,7 +60,9 @@ export function createMemoryLimitStore({ onCleanup, ...options }: MemoryLimitSto
 
   const logsOf = (limit: Limit) => byLimit.get(limit) ?? define(limit);
 
-  return { logsOf, take: (limit, key) => logsOf(limit).take(limit.policies, key) };
+  const take = (limit: Limit, key: string) => logsOf(limit).take(limit.policies, key);
+
+  return { logsOf, take, takeEach: (limits, key) => takeInOrder({ take }, limits, key) };
 }
 
 function contentOf({ name, policies }: Limit): string {

@@ -10,26 +10,34 @@ export function createMeteredLimitStore(store: LimitStore, metrics: Metrics): Li
   });
   const byName = new Map<string, { readonly allowed: CounterSeries; readonly refused: CounterSeries }>();
 
-  function count({ name }: Limit, { allowed }: Decision): void {
+  function countOne({ name }: Limit, decision: Decision): Decision {
     let series = byName.get(name);
     if (series === undefined) {
       series = { allowed: counter.of(name, 'allowed'), refused: counter.of(name, 'refused') };
       byName.set(name, series);
     }
-    (allowed ? series.allowed : series.refused).add();
+    (decision.allowed ? series.allowed : series.refused).add();
+    return decision;
+  }
+
+  function countEach(limits: readonly Limit[], decisions: Decision[]): Decision[] {
+    for (const decision of decisions) {
+      const limit = limits.find(({ policies }) => policies.includes(decision.policy));
+      if (limit !== undefined) countOne(limit, decision);
+    }
+    return decisions;
   }
 
   return {
     take(limit, key) {
       const decision = store.take(limit, key);
-      if (!(decision instanceof Promise)) {
-        count(limit, decision);
-        return decision;
-      }
-      return decision.then((decided) => {
-        count(limit, decided);
-        return decided;
-      });
+      if (decision instanceof Promise) return decision.then((decided) => countOne(limit, decided));
+      return countOne(limit, decision);
+    },
+    takeEach(limits, key) {
+      const decisions = store.takeEach(limits, key);
+      if (decisions instanceof Promise) return decisions.then((decided) => countEach(limits, decided));
+      return countEach(limits, decisions);
     },
   };
 }

@@ -7,7 +7,7 @@
 
 import { AppError } from '../errors.ts';
 import type { LimitAnswer, LimitChannel } from './lease.ts';
-import type { Decision, Limit, LimitStore, Policy } from './limit-store.ts';
+import { type Decision, type Limit, type LimitStore, type Policy, takeInOrder } from './limit-store.ts';
 
 export interface WorkerLimitStoreOptions {
   readonly channel: LimitChannel;
@@ -260,6 +260,7 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
 
   return {
     take,
+    takeEach: (limits, key) => takeInOrder({ take }, limits, key),
     sweep,
     returnLeases() {
       for (const leased of leases.values()) end(leased);

@@ -5,6 +5,7 @@ import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
 import { createMeteredLimitStore } from '../../src/limits/metered-store.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { conformsToLimitStore } from '../conformance/limit-store.ts';
+import { asynchronous } from '../helpers/limit-stores.ts';
 import { metricValue } from '../helpers/metric-value.ts';
 
 const memory = (now = () => 0) => createMemoryLimitStore({ maxClients: 1000, now });
@@ -24,7 +25,7 @@ describe('the metered store', () => {
       'later',
       (): LimitStore => {
         const store = memory();
-        return { take: async (limit, key) => store.take(limit, key) };
+        return asynchronous(store);
       },
     ],
   ] as const) {

@@ -7,6 +7,7 @@ import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
 import { rateLimit } from '../../src/middleware/rate-limit.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { makeContext, type TestContextOptions } from '../helpers/context.ts';
+import { asynchronous } from '../helpers/limit-stores.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
 const limit: Limit = {
@@ -147,7 +148,7 @@ it('a probe is neither counted nor rejected', async () => {
 
 it('an asynchronous store is awaited', async () => {
   const memory = createMemoryLimitStore({ maxClients: 10, now: () => 0 });
-  const { ask } = makeLimiter({ store: { take: async (asked, key) => memory.take(asked, key) } });
+  const { ask } = makeLimiter({ store: asynchronous(memory) });
   for (let times = 0; times < 3; times += 1) assert.equal((await ask()).rejection, undefined);
   assert.ok((await ask()).rejection);
 });

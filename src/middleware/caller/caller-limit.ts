@@ -20,7 +20,7 @@ import {
   showStanding,
 } from '../../http/headers/ratelimit-fields.ts';
 import type { RouteDeclaration, RouteLimit } from '../../http/route-declaration.ts';
-import type { Decision, Limit, LimitStore, Policy } from '../../limits/limit-store.ts';
+import type { Decision, Limit, LimitStore } from '../../limits/limit-store.ts';
 import type { Logger } from '../../observability/logger.ts';
 
 export interface CallerLimitOptions {
@@ -30,15 +30,15 @@ export interface CallerLimitOptions {
   readonly userPerMinute: number;
 }
 
-/** A limit with one policy, and what it counts by: user or address. */
-interface Quota {
-  readonly limit: Limit;
+/** Limits with one policy each that count by the same thing: user or address. */
+interface Quotas {
+  readonly limits: readonly Limit[];
   readonly by: RouteLimit['by'];
 }
 
 /** The quotas of a request in the order of checking, and their description for the response header. */
-interface Quotas {
-  readonly list: readonly Quota[];
+interface PreparedQuotas {
+  readonly list: readonly Quotas[];
   readonly described: string;
 }
 
@@ -47,11 +47,11 @@ export function callerLimit({ log, store, userPerMinute }: CallerLimitOptions): 
   const anonymous = createQuotasByRoute([]);
   const signedIn = createQuotasByRoute([user]);
 
-  function takeFrom(at: number, list: readonly Quota[], ctx: Context, next: Next): Done {
-    const quota = list[at];
-    if (quota === undefined) return next(ctx);
-    return after(store.take(quota.limit, keyOf(ctx, quota.by)), (decision) => {
-      apply(ctx, decision);
+  function takeFrom(at: number, list: readonly Quotas[], ctx: Context, next: Next): Done {
+    const quotas = list[at];
+    if (quotas === undefined) return next(ctx);
+    return after(store.takeEach(quotas.limits, keyOf(ctx, quotas.by)), (decisions) => {
+      for (const decision of decisions) apply(ctx, decision);
       return takeFrom(at + 1, list, ctx, next);
     });
   }
@@ -79,8 +79,8 @@ export function callerLimit({ log, store, userPerMinute }: CallerLimitOptions): 
 }
 
 /** Returns a function that finds the quotas of a request: those of its route, then `others`. Computed once per route. */
-function createQuotasByRoute(others: readonly RouteLimit[]): (ctx: Context) => Quotas {
-  const known = new WeakMap<RouteDeclaration, Quotas>();
+function createQuotasByRoute(others: readonly RouteLimit[]): (ctx: Context) => PreparedQuotas {
+  const known = new WeakMap<RouteDeclaration, PreparedQuotas>();
   const unmatched = prepare(others);
   return ({ match }) => {
     if (match.kind !== 'found') return unmatched;
@@ -93,11 +93,15 @@ function createQuotasByRoute(others: readonly RouteLimit[]): (ctx: Context) => Q
   };
 }
 
-function prepare(limits: readonly RouteLimit[]): Quotas {
-  const list = limits.map(({ name, by, quota, windowMs }): Quota => {
-    const policy: Policy = { name, quota, windowMs };
-    return { by, limit: { name, policies: [policy] } };
-  });
+/** Joins consecutive limits that count by the same thing, so that a shared store decides them in one round trip. */
+function prepare(limits: readonly RouteLimit[]): PreparedQuotas {
+  const list: { limits: Limit[]; by: RouteLimit['by'] }[] = [];
+  for (const { name, by, quota, windowMs } of limits) {
+    const limit: Limit = { name, policies: [{ name, quota, windowMs }] };
+    const last = list.at(-1);
+    if (last?.by === by) last.limits.push(limit);
+    else list.push({ limits: [limit], by });
+  }
   return { list, described: describeQuotas(limits) };
 }
 

@@ -13,6 +13,7 @@ import { rateLimit } from '../../../src/middleware/rate-limit.ts';
 import { SlidingLog } from '../../../src/resilience/sliding-window.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { makeContext } from '../../helpers/context.ts';
+import { asynchronous } from '../../helpers/limit-stores.ts';
 import { mustStartApp } from '../../helpers/test-app.ts';
 import { testRoute } from '../../helpers/test-route.ts';
 
@@ -262,12 +263,9 @@ it('a probe is neither counted nor rejected', async () => {
 
 it('an asynchronous store is awaited and asked in the same order', async () => {
   const asked: string[] = [];
-  const { ask, admit } = makeLimiter((store) => ({
-    take: async (limit, key) => {
-      asked.push(`${limit.name} ${key}`);
-      return store.take(limit, key);
-    },
-  }));
+  const { ask, admit } = makeLimiter((store) =>
+    asynchronous(store, (limit, key) => asked.push(`${limit.name} ${key}`)),
+  );
   const route = routeWith(limitOf({ by: 'user' }));
   const { headers } = await ask({ route, principal: sessionOf(1) });
   assert.equal(headers.ratelimit, '"login";r=1;t=30');
