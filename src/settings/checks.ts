@@ -37,6 +37,7 @@ export function findErrors(
   errors.push(...findManagementErrors(application.environment, server));
   errors.push(...findHttpsErrors(security, application.disabledLayers ?? []));
   errors.push(...findTaskErrors(application.databaseUrl, tasks));
+  errors.push(...findSharedStoreErrors(application.databaseUrl, security));
   const { sessionIdleDays = 0, sessionMaxDays = Infinity } = security;
   if (sessionIdleDays > sessionMaxDays) {
     errors.push(
@@ -52,6 +53,30 @@ export function findErrors(
   if (rateLimitPerMinute + rateLimitBurst > maxPerMinute) {
     errors.push(
       `SECURITY_RATE_LIMIT_PER_MINUTE and SECURITY_RATE_LIMIT_BURST are together more than ${maxPerMinute}: lower one of them.`,
+    );
+  }
+  return errors;
+}
+
+/** A store that the settings name but do not configure would leave each node with a limit of its own. */
+function findSharedStoreErrors(
+  databaseUrl: string | undefined,
+  { redisEnabled, redisUrl, rateLimitStore }: PartialValues['security'],
+): string[] {
+  const errors: string[] = [];
+  if (redisEnabled && redisUrl === '') {
+    errors.push(
+      'SECURITY_REDIS_ENABLED=true needs SECURITY_REDIS_URL: set it to redis://user:password@host:6379/0.',
+    );
+  }
+  if (rateLimitStore === 'redis' && redisEnabled === false) {
+    errors.push(
+      'SECURITY_RATE_LIMIT_STORE=redis needs SECURITY_REDIS_ENABLED=true: set it, or choose memory or postgres.',
+    );
+  }
+  if (rateLimitStore === 'postgres' && databaseUrl === 'none') {
+    errors.push(
+      'SECURITY_RATE_LIMIT_STORE=postgres needs a database, and APP_DATABASE_URL is none: change one of them.',
     );
   }
   return errors;

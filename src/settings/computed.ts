@@ -34,8 +34,8 @@ export function computeApplication(application: SettingsValues['application'], {
 }
 
 /**
- * Computes what follows from the security settings: one list of secrets from the two variables, and whether HTTPS is
- * enforced. Both HTTPS settings need a trusted proxy, because only the proxy knows the scheme of a request.
+ * Computes what follows from the security settings: one list of secrets from the two variables, the store of the rate
+ * limit, and whether HTTPS is enforced. Both HTTPS settings need a trusted proxy, because only the proxy knows the scheme of a request.
  */
 export function computeSecurity({ security: { jwtSecret, ...security }, application }: SettingsValues) {
   const { jwtSecrets, trustProxyHeaders } = security;
@@ -44,10 +44,19 @@ export function computeSecurity({ security: { jwtSecret, ...security }, applicat
   /** `jwtSecrets`: the first secret signs access tokens, all verify them. Empty if none is set. */
   return {
     ...security,
+    rateLimitStore: rateLimitStoreOf(security),
     enableHsts: isOn(security.enableHsts),
     enforceHttps: isOn(security.enforceHttps),
     jwtSecrets: jwtSecret === '' || jwtSecrets.length > 0 ? jwtSecrets : Object.freeze([jwtSecret]),
   };
+}
+
+function rateLimitStoreOf({
+  rateLimitStore,
+  redisEnabled,
+}: Pick<SettingsValues['security'], 'rateLimitStore' | 'redisEnabled'>): 'memory' | 'redis' | 'postgres' {
+  if (rateLimitStore !== 'auto') return rateLimitStore;
+  return redisEnabled ? 'redis' : 'memory';
 }
 
 /** Computes what follows from the settings of jobs: without a database to store them, no jobs run. */

@@ -5,7 +5,9 @@
  */
 
 import { readConnectionUrl } from '../db/driver/connection-url.ts';
+import { readRedisUrl } from '../redis/redis-url.ts';
 import { isDeployed, isOpenToOthers } from './checks.ts';
+import { isLoopback } from './groups/management.ts';
 import type { LayerName } from './layer-names.ts';
 import type { PartialValues } from './table.ts';
 
@@ -77,10 +79,30 @@ export function findWarnings(
       'APP_DATABASE_MIGRATE=true has no effect with APP_DATABASE_URL=none: remove the first or change the second.',
     );
   }
+  if (security.redisUrl && security.redisEnabled === false && isSet('SECURITY_REDIS_URL')) {
+    warnings.push(
+      'SECURITY_REDIS_URL is not used, because SECURITY_REDIS_ENABLED is false: set it to true, or remove the URL.',
+    );
+  }
+  if (security.rateLimitEnabled === false && isSet('SECURITY_RATE_LIMIT_STORE')) {
+    warnings.push('SECURITY_RATE_LIMIT_STORE has no effect with SECURITY_RATE_LIMIT_ENABLED=false.');
+  }
+  if (isDeployed(application.environment) && security.redisEnabled && isPlainRedis(security.redisUrl)) {
+    warnings.push(
+      'SECURITY_REDIS_URL does not use TLS, so its password and cached data are sent in plain text: use rediss://, or a network that you trust.',
+    );
+  }
   if (tasks.enabled && isSet('APP_TASKS_ENABLED') && application.databaseUrl === 'none') {
     warnings.push('APP_TASKS_ENABLED=true has no effect with APP_DATABASE_URL=none: jobs need a database.');
   }
   return warnings;
+}
+
+/** Whether the URL is that of a Redis on another machine without TLS. */
+function isPlainRedis(url = ''): boolean {
+  if (url === '') return false;
+  const { tls, hosts } = readRedisUrl(url);
+  return !tls && !hosts.every(({ host }) => isLoopback(host));
 }
 
 /** With `sslmode=prefer`, the default, an attacker between client and server can switch encryption off. */

@@ -3,6 +3,7 @@ import { autoOrBoolean, boolean, choice, headerText, integer } from '../kinds/ki
 import { addressRanges } from '../kinds/network.ts';
 import { variable } from '../variable.ts';
 import { identitySettings } from './identity.ts';
+import { sharedSettings } from './shared.ts';
 
 const maxRequests = 1_000_000;
 const tebibyte = 1_099_511_627_776;
@@ -42,7 +43,7 @@ export const security = z.object({
   rateLimitOnFailure: variable('SECURITY_RATE_LIMIT_ON_FAILURE', choice(['open', 'closed']), {
     default: 'open',
     about:
-      'With several workers, what happens to requests while the primary, which counts for all workers, does not answer: they are admitted (open) or get 503 (closed).',
+      'What happens to requests while the store that counts them does not answer. With redis or postgres: the node counts alone (open), or requests get 503 (closed). With memory and several workers, where the primary counts: requests are admitted (open) or get 503 (closed).',
   }),
   maxUploadSize: variable('SECURITY_MAX_UPLOAD_SIZE', integer(1, tebibyte, 'bytes'), {
     default: '52428800',
@@ -98,5 +99,6 @@ export const security = z.object({
     about:
       'Also serve the metrics of all workers at /metrics on the public port. They show all clients which routes are called and how often.',
   }),
+  ...sharedSettings,
   ...identitySettings,
 });
