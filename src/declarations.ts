@@ -19,6 +19,7 @@ import { createQueue } from './jobs/queue.ts';
 import type { Schedule } from './jobs/schedule/schedule.ts';
 import { pruneJobs } from './jobs/store.ts';
 import type { Task, TaskDefinition } from './jobs/task.ts';
+import { deleteExpiredPermits } from './limits/shared/postgres-backend.ts';
 import { coreEvents, type EventName } from './observability/events.ts';
 
 export const features: readonly Feature[] = Object.values(front);
@@ -63,6 +64,7 @@ export function createRetentionRules(parts: RetentionParts): readonly RetentionR
   const { keepCompletedDays: completedDays, keepFailedDays: failedDays } = parts.settings.tasks;
   return [
     { name: 'idempotency keys', deleteBatch: (limit) => deleteExpiredKeys(sql, limit) },
+    { name: 'rate limit permits', deleteBatch: (limit) => deleteExpiredPermits(sql, limit) },
     { name: 'jobs', deleteBatch: (limit) => pruneJobs(sql, limit, { completedDays, failedDays }) },
     ...features.flatMap((feature) => feature.retentionRules?.(parts) ?? []),
   ];

@@ -17,8 +17,8 @@
 
 import { randomBytes } from 'node:crypto';
 import { createRedisScript, type Redis } from '../../redis/redis.ts';
-import type { Decision, Limit, Policy } from '../limit-store.ts';
-import type { Ask, SharedBackend } from './shared-backend.ts';
+import type { Decision, Limit } from '../limit-store.ts';
+import { type Ask, readDecisions, type SharedBackend } from './shared-backend.ts';
 
 export interface RedisBackendOptions {
   readonly redis: Redis;
@@ -128,7 +128,7 @@ export function createRedisBackend({ redis, prefix, now }: RedisBackendOptions):
         parameters.push(limit === limits[0] ? text : `+${text}`);
       }
     }
-    return readReply(asks, await redis.run(script, keys, parameters));
+    return readDecisions(asks, (await redis.run(script, keys, parameters)) as readonly number[]);
   }
 
   return {
@@ -156,21 +156,4 @@ function define({ name, policies }: Limit): Definition {
 /** The text between the braces selects the server of a cluster. It must not be empty, and ends at the first brace. */
 function hashTag(key: string): string {
   return key === '' || /[%}]/.test(key) ? `%:${encodeURIComponent(key)}` : key;
-}
-
-function readReply(asks: readonly Ask[], reply: unknown): Decision[][] {
-  const numbers = reply as readonly number[];
-  let at = 0;
-  return asks.map(({ limits }) => {
-    const decisions: Decision[] = [];
-    for (const { name, policies } of limits) {
-      const [allowed = -1, index = 0, remaining = 0, resetMs = 0] = numbers.slice(at, at + 4);
-      at += 4;
-      if (allowed === -1) continue;
-      const policy: Policy | undefined = policies[index];
-      if (policy === undefined) throw new RangeError(`The limit "${name}" has no policy ${index}.`);
-      decisions.push({ allowed: allowed === 1, policy, remaining, resetMs });
-    }
-    return decisions;
-  });
 }

@@ -1,4 +1,4 @@
-import type { Decision, Limit } from '../limit-store.ts';
+import type { Decision, Limit, Policy } from '../limit-store.ts';
 
 /** The limits in which one request counts for one client, in order. */
 export interface Ask {
@@ -18,4 +18,24 @@ export interface SharedBackend {
    * ask; a rejection is the last of its ask. Rejects if the store cannot decide; permits may have been taken then.
    */
   decide(asks: readonly Ask[]): Promise<Decision[][]>;
+}
+
+/**
+ * Reads the reply of a backend: four numbers for each limit of each ask. They are 1 if the limit allowed, 0 if it rejected,
+ * -1 if a limit before it rejected; the index of the policy; the permits left; the milliseconds until one more is free.
+ */
+export function readDecisions(asks: readonly Ask[], reply: readonly number[]): Decision[][] {
+  let at = 0;
+  return asks.map(({ limits }) => {
+    const decisions: Decision[] = [];
+    for (const { name, policies } of limits) {
+      const [allowed = -1, index = 0, remaining = 0, resetMs = 0] = reply.slice(at, at + 4);
+      at += 4;
+      if (allowed === -1) continue;
+      const policy: Policy | undefined = policies[index];
+      if (policy === undefined) throw new RangeError(`The limit "${name}" has no policy ${index}.`);
+      decisions.push({ allowed: allowed === 1, policy, remaining, resetMs });
+    }
+    return decisions;
+  });
 }

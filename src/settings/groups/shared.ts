@@ -18,16 +18,21 @@ export const sharedSettings = {
   }),
   redisKeyPrefix: variable('SECURITY_REDIS_KEY_PREFIX', keyPrefix(), {
     default: 'strata:',
-    about: 'The first part of every key and channel in Redis. Programs that share a Redis need different ones.',
+    about:
+      'The first part of every key and channel in Redis. Programs that share a Redis need different ones.',
   }),
   rateLimitStore: variable('SECURITY_RATE_LIMIT_STORE', choice(['auto', 'memory', 'redis', 'postgres']), {
     default: 'auto',
     about:
       'Where permits are counted: `memory` for each node alone, `redis` or `postgres` for all nodes together. `auto` is redis with SECURITY_REDIS_ENABLED=true, else memory.',
   }),
-  rateLimitStoreTimeoutMs: variable('SECURITY_RATE_LIMIT_STORE_TIMEOUT_MS', integer(1, 10_000, 'milliseconds'), {
-    default: '25',
-    about:
-      'How long a request waits for redis or postgres to count it. Then the node counts alone, as SECURITY_RATE_LIMIT_ON_FAILURE specifies, until the store answers again.',
-  }),
+  rateLimitStoreTimeoutMs: variable(
+    'SECURITY_RATE_LIMIT_STORE_TIMEOUT_MS',
+    integer(1, 10_000, 'milliseconds'),
+    {
+      default: '25',
+      about:
+        'How long a request waits for redis or postgres to count it. Then the node counts alone, as SECURITY_RATE_LIMIT_ON_FAILURE specifies, until the store answers again.',
+    },
+  ),
 };

@@ -1,42 +1,25 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it, type TestContext } from 'node:test';
-import type { Decision, Limit, LimitStore } from '../../../src/limits/limit-store.ts';
 import { createRedisBackend } from '../../../src/limits/shared/redis-backend.ts';
-import type { SharedBackend } from '../../../src/limits/shared/shared-backend.ts';
 import { openRedis, type Redis } from '../../../src/redis/redis.ts';
 import { readRedisUrl } from '../../../src/redis/redis-url.ts';
 import { conformsToLimitStore } from '../../conformance/limit-store.ts';
+import { conformsToSharedBackend, direct, limitOf } from '../../conformance/shared-backend.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import { startRedis, type TestRedis, withoutRedis } from '../../helpers/redis.ts';
 
-/** A store that asks the backend for each take, without batches and without memory. */
-const direct = (backend: SharedBackend): LimitStore => {
-  const takeEach = async (limits: readonly Limit[], key: string): Promise<Decision[]> => {
-    const [decisions = []] = await backend.decide([{ limits, key }]);
-    return decisions;
-  };
-  return {
-    takeEach,
-    take: async (limit, key) => (await takeEach([limit], key))[0] ?? assert.fail('no decision'),
-  };
-};
-
-const limitOf = (name: string, quota: number, windowMs = 60_000): Limit => ({
-  name,
-  policies: [{ name: 'only', quota, windowMs }],
-});
-
 describe('the Redis backend', { skip: withoutRedis }, () => {
   let server: TestRedis;
   let redis: Redis;
+  const closing: Redis[] = [];
   let stores = 0;
   before(async () => {
     server = await startRedis();
     redis = await connect(server);
   });
   after(async () => {
-    await redis.close(1000);
+    for (const each of [redis, ...closing]) await each.close(1000);
     await server.stop();
   });
 
@@ -47,36 +30,11 @@ describe('the Redis backend', { skip: withoutRedis }, () => {
 
   conformsToLimitStore(({ clock }) => direct(createRedisBackend({ ...empty(), now: () => clock.now })));
 
-  it('the asks of one call are decided in order, each as if it were alone', async () => {
-    const backend = createRedisBackend(empty());
-    const limit = limitOf('address', 2);
-    const other = limitOf('user', 1);
-    const asks = [
-      { limits: [limit], key: 'a' },
-      { limits: [other, limit], key: 'a' },
-      { limits: [limit], key: 'a' },
-      { limits: [limit, other], key: 'b' },
-      { limits: [other, limit], key: 'a' },
-    ];
-    const decided = await backend.decide(asks);
-    assert.deepEqual(
-      decided.map((each) => each.map(({ allowed }) => allowed)),
-      [[true], [true, true], [false], [true, true], [false]],
-    );
-  });
-
-  it('connections that count concurrently admit exactly the quota together', async () => {
+  conformsToSharedBackend(async () => {
     const { prefix } = empty();
     const others = await Promise.all([connect(server), connect(server)]);
-    const backends = others.map((each) => createRedisBackend({ redis: each, prefix }));
-    const limit = limitOf('address', 100);
-    const decided = await Promise.all(
-      Array.from({ length: 300 }, (_, index) =>
-        (backends[index % 2] ?? assert.fail()).decide([{ limits: [limit], key: 'a' }]),
-      ),
-    );
-    assert.equal(decided.flat(2).filter(({ allowed }) => allowed).length, 100);
-    for (const each of others) await each.close(1000);
+    closing.push(...others);
+    return others.map((each) => createRedisBackend({ redis: each, prefix }));
   });
 
   it('a key expires when its newest permit leaves the longest window, and a rejection writes nothing', async () => {

@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { after, describe, it } from 'node:test';
+import { createPostgresBackend, deleteExpiredPermits } from '../../../src/limits/shared/postgres-backend.ts';
+import { conformsToLimitStore } from '../../conformance/limit-store.ts';
+import { conformsToSharedBackend, direct, limitOf } from '../../conformance/shared-backend.ts';
+import { mustConnect, mustOpenTestDatabase } from '../../helpers/test-database.ts';
+
+const database = await mustOpenTestDatabase({ after });
+const other = mustConnect({ after }, { url: database.url });
+
+describe('the PostgreSQL backend', () => {
+  conformsToLimitStore(async ({ clock }) => {
+    await database.sql`truncate rate_limit_permits`;
+    return direct(createPostgresBackend({ database, now: () => clock.now }));
+  });
+
+  conformsToSharedBackend(async () => {
+    await database.sql`truncate rate_limit_permits`;
+    return [database, other].map((each) => createPostgresBackend({ database: each }));
+  });
+
+  it('a rejection writes nothing, and a row is deleted when no window has a permit of its client', async () => {
+    await database.sql`truncate rate_limit_permits`;
+    const store = direct(createPostgresBackend({ database }));
+    await store.take(limitOf('address', 1, 1), 'short');
+    await store.take(limitOf('address', 1), 'long');
+    const rows = () =>
+      database.sql`select key, times, xmin::text from rate_limit_permits where key like '%:long'`),
+    ];
+    const [before] = await rows();
+    assert.equal((await store.take(limitOf('address', 1), 'long')).allowed, false);
+    assert.deepEqual(await rows(), [before]);
+    await database.sql`select pg_sleep(0.005)`;
+    assert.equal(await deleteExpiredPermits(database.sql, 100), 1);
+    assert.deepEqual(await rows(), [before]);
+  });
+
+  it('the table is unlogged, so counting writes no WAL', async () => {
+    const [table] =
+      await database.sql`select relpersistence from pg_class where relname = 'rate_limit_permits'`;
+    assert.deepEqual(table, { relpersistence: 'u' });
+  });
+});
