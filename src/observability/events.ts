@@ -67,6 +67,7 @@ export const coreEvents = [
   'rate_limit.store_restored',
   'redis.connected',
   'redis.connection_lost',
+  'redis.unavailable',
   'reload.completed',
   'reload.failed',
   'reload.refused',

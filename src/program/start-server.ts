@@ -2,13 +2,13 @@
  * Starts a server: opens its parts in order. The returned `stop` closes them in reverse. Every role that answers requests
  * calls it, and so does every test that needs a server.
  *
- *     embedded PostgreSQL  ->  migrations  ->  mail  ->  connection pool  ->  application  ->  listening socket
+ *     embedded PostgreSQL  ->  migrations  ->  mail  ->  connection pool  ->  Redis  ->  application  ->  listening socket
  *
  * Stopping drains: readiness fails, new connections are rejected, requests in progress finish within the grace time, then
  * the pool closes, queued mails are sent, and PostgreSQL stops. If a part fails to open, the parts opened before are closed.
  */
 
-import { type AppParts, createApp } from '../app.ts';
+import { type AppParts, createApp, createLimitStore } from '../app.ts';
 import type { Database } from '../db/database.ts';
 import { createRetentionRules, scopes } from '../declarations.ts';
 import { createIdentity } from '../features/identity/identity.ts';
@@ -30,7 +30,9 @@ import { connectionLimits, readFileLimit } from './parts/connection-limits.ts';
 import { healthChecks } from './parts/health-checks.ts';
 import { publicTarget, toListenError } from './parts/listen-error.ts';
 import { openDatabaseServer } from './parts/open-database.ts';
+import { openLimitStore } from './parts/open-limit-store.ts';
 import { openMail } from './parts/open-mail.ts';
+import { openSharedRedis, redisCheck } from './parts/open-redis.ts';
 import { startPruner } from './parts/pruner.ts';
 import { signingSecrets } from './parts/signing-secrets.ts';
 import { stopLimits } from './stop-limits.ts';
@@ -121,6 +123,12 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       );
     }
 
+    const redis = await openSharedRedis(settings, log, lifecycle);
+    const limitStore = await openLimitStore({
+      ...{ settings, log: log.named('http'), metrics, lifecycle, databaseUrl, redis },
+      local: options.limitStore ?? createLimitStore(settings, log.named('http'), options.now),
+    });
+
     let isDraining = false;
     let lingerMs = stopLingerMs;
     const app = createApp({
@@ -128,6 +136,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       metrics,
       database,
       mail,
+      limitStore: limitStore.store,
       identity: createIdentity({
         database,
         log,
@@ -136,11 +145,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
         realm: application.projectName,
         security: settings.security,
       }),
-      healthChecks: healthChecks({
-        database,
-        hasDatabase: databaseUrl !== null,
-        isDraining: () => isDraining,
-      }),
+      healthChecks: [
+        ...healthChecks({ database, hasDatabase: databaseUrl !== null, isDraining: () => isDraining }),
+        redisCheck(redis),
+        limitStore.check,
+      ],
     });
     const http = createHttpServer({
       pipeline: app.pipeline,

@@ -31,6 +31,8 @@ export interface Redis {
   readonly isCluster: boolean;
   /** Whether a command can be sent now. */
   isReady(): boolean;
+  /** The last error of connecting, while there is no connection. */
+  problem(): unknown;
   /** Sends a command. `key` is its first key, which selects the server of a cluster; undefined for any server. */
   send(key: string | undefined, command: readonly string[]): Promise<unknown>;
   /** Runs a script on keys of one server. */
@@ -65,14 +67,17 @@ export function createRedisScript(text: string): RedisScript {
 export async function openRedis({ target, name, log }: RedisOptions): Promise<Redis> {
   const client = createConnection(await loadPackage(), target, name);
   let wasReady = false;
+  let problem: unknown;
   client.on('ready', () => {
     wasReady = true;
+    problem = undefined;
     log.info('redis.connected', { server: describeRedis(target) });
   });
   client.on('error', (error) => {
     // One event per outage: the attempts to reconnect fail with an error each.
     if (wasReady) log.warning('redis.connection_lost', { server: describeRedis(target), error });
     wasReady = false;
+    problem = error;
   });
   client.connect().catch(() => {
     // Has been reported as an event, and `close` ends the attempts.
@@ -83,6 +88,7 @@ export async function openRedis({ target, name, log }: RedisOptions): Promise<Re
   return {
     isCluster: target.kind === 'cluster',
     isReady: client.isReady,
+    problem: () => problem,
     send,
     async run({ text, digest }, keys, parameters) {
       const rest = [String(keys.length), ...keys, ...parameters];

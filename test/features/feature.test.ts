@@ -45,7 +45,7 @@ it('a feature that is one folder and one line has routes, a metric and a readine
   assert.ok('/api/v1/tides' in paths && !('/tide' in paths));
   assert.ok(tags.some(({ name }: { name: string }) => name === 'tides'));
   const { status, body } = await get('/api/v1/health/ready');
-  assert.deepEqual([status, body.checks.tides.status], [503, 'fail']);
+  assert.deepEqual([status, body.checks.tides.status], [503, 'failed']);
   const metrics = await (await fetch(`${await program.management}/metrics`)).text();
   assert.match(metrics, /^tides_read_total 1$/m);
 });

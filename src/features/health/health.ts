@@ -7,8 +7,8 @@
  *   its own deadline; a failed required check makes the status `fail`.
  * - started: the server has been ready once. Until then, the platform does not use the other two probes.
  *
- * A check is a function that rejects when something is wrong. Its status is `pass`, `fail`, or `disabled` if the settings
- * do not enable it.
+ * A check is a function that rejects when something is wrong. Its status is `ok`; `failed`; `degraded` if the part is away
+ * and the server does its work without it; or `disabled` if the settings do not enable the part.
  */
 
 import { AsyncResource } from 'node:async_hooks';
@@ -21,12 +21,20 @@ export interface HealthCheck {
   readonly name: string;
   /** Whether the server is not ready while this check fails. */
   readonly required: boolean;
-  /** Rejects when something is wrong; the message of an AppError is shown. Undefined if the settings do not enable it. */
-  readonly run: (() => Promise<void>) | undefined;
+  /**
+   * Rejects when something is wrong; the message of an AppError is shown. Resolves with the reason if the server does its
+   * work without the part. Undefined if the settings do not enable the part.
+   */
+  readonly run: (() => Promise<Degradation | undefined>) | undefined;
+}
+
+/** Why the server works without a part. */
+export interface Degradation {
+  readonly degraded: string;
 }
 
 export interface CheckResult {
-  readonly status: 'pass' | 'fail' | 'disabled';
+  readonly status: 'ok' | 'degraded' | 'failed' | 'disabled';
   readonly required: boolean;
   readonly detail?: string;
   readonly duration_ms: number;
@@ -61,7 +69,7 @@ export function createHealth({ environment, version, checks, log, timeoutMs = 30
   // Outside of any request, because the run is shared and must not be cancelled when the probe that started it disconnects.
   const runAll = AsyncResource.bind(async (): Promise<Readiness> => {
     const results = await Promise.all(checks.map((check) => runCheck(check, timeoutMs, log)));
-    const fails = results.some(([, { status, required }]) => required && status === 'fail');
+    const fails = results.some(([, { status, required }]) => required && status === 'failed');
     pending = undefined;
     hasBeenReady ||= !fails;
     return { status: fails ? 'fail' : 'pass', checks: Object.fromEntries(results) };
@@ -88,13 +96,14 @@ async function runCheck(
   const startedAt = performance.now();
   const elapsed = () => Math.round((performance.now() - startedAt) * 100) / 100;
   try {
-    await withTimeout(run(), timeoutMs, () => {
+    const degradation = await withTimeout(run(), timeoutMs, () => {
       throw new AppError('not_ready', `No answer within ${timeoutMs} ms.`);
     });
-    return [name, { status: 'pass', required, duration_ms: elapsed() }];
+    if (degradation === undefined) return [name, { status: 'ok', required, duration_ms: elapsed() }];
+    return [name, { status: 'degraded', required, detail: degradation.degraded, duration_ms: elapsed() }];
   } catch (error) {
     log.warning('readiness.failed', { check: name, required, error });
     const detail = error instanceof AppError ? error.message : 'The check failed; the log has the reason.';
-    return [name, { status: 'fail', required, detail, duration_ms: elapsed() }];
+    return [name, { status: 'failed', required, detail, duration_ms: elapsed() }];
   }
 }

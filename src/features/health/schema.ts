@@ -19,11 +19,15 @@ export const liveness = z
 
 const checkResult = z
   .object({
-    status: z.enum(['pass', 'fail', 'disabled']).meta({
-      description: '`disabled` is a check that the settings do not enable.',
+    status: z.enum(['ok', 'degraded', 'failed', 'disabled']).meta({
+      description:
+        '`degraded`: the part is away, and the server does its work without it. `disabled`: the settings do not enable the part.',
     }),
     required: z.boolean().meta({ description: 'Whether the server is not ready when this check fails.' }),
-    detail: z.string().optional().meta({ description: 'Why the check fails.', maxLength: 1000 }),
+    detail: z
+      .string()
+      .optional()
+      .meta({ description: 'Why the part failed or is degraded.', maxLength: 1000 }),
     duration_ms: z
       .number()
       .min(0)
@@ -37,7 +41,7 @@ export const readiness = z
     status: passing.meta({ description: '`fail` when a required check fails.', example: 'pass' }),
     checks: z.record(z.string(), checkResult).meta({
       description: 'The result of each check, by its name.',
-      example: { database: { status: 'pass', required: true, duration_ms: 0.8 } },
+      example: { database: { status: 'ok', required: true, duration_ms: 0.8 } },
     }),
   })
   .meta({ id: 'Readiness' });

@@ -61,7 +61,7 @@ describe('readiness', () => {
     assert.equal(status, 503);
     assert.equal(body.status, 'fail');
     assert.equal(body.checks.passes.status, 'pass');
-    assert.equal(body.checks.database.status, 'fail');
+    assert.equal(body.checks.database.status, 'failed');
     assert.equal(body.checks.database.detail, 'The database cannot be reached.');
   });
 
@@ -79,7 +79,7 @@ describe('readiness', () => {
     const { probe } = await mustServeHealth(t, [passes, failing('cache', false, new Error('gone'))]);
     const { status, body } = await probe('ready');
     assert.equal(status, 200);
-    assert.equal(body.checks.cache.status, 'fail');
+    assert.equal(body.checks.cache.status, 'failed');
   });
 
   it('a check that the settings do not enable is shown as disabled', async (t) => {
@@ -102,7 +102,7 @@ describe('readiness', () => {
     const { status, body } = await probe('ready');
     assert.equal(status, 503);
     assert.equal(body.checks.hangs.detail, 'No answer within 20 ms.');
-    assert.equal(body.checks.throws.status, 'fail');
+    assert.equal(body.checks.throws.status, 'failed');
   });
 
   it('concurrent probes share one run of the checks, and the next probe starts another', async () => {
@@ -114,9 +114,10 @@ describe('readiness', () => {
     const counted: HealthCheck = {
       name: 'counted',
       required: true,
-      run() {
+      async run() {
         runs += 1;
-        return gate;
+        await gate;
+        return undefined;
       },
     };
     const health = createHealth({
@@ -140,7 +141,14 @@ describe('readiness', () => {
       ...{ connectTimeoutSeconds: 1, slowQueryMs: 1000, echo: false, applicationName: 'test' },
     });
     t.after(() => database.close(0));
-    const check: HealthCheck = { name: 'database', required: true, run: () => database.ping(500) };
+    const check: HealthCheck = {
+      name: 'database',
+      required: true,
+      run: async () => {
+        await database.ping(500);
+        return undefined;
+      },
+    };
     const { probe } = await mustServeHealth(t, [check]);
     const { status, body } = await probe('ready');
     assert.equal(status, 503);

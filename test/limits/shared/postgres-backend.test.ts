@@ -24,8 +24,8 @@ describe('the PostgreSQL backend', () => {
     const store = direct(createPostgresBackend({ database }));
     await store.take(limitOf('address', 1, 1), 'short');
     await store.take(limitOf('address', 1), 'long');
-    const rows = () =>
-      database.sql`select key, times, xmin::text from rate_limit_permits where key like '%:long'`),
+    const rows = async () => [
+      ...(await database.sql`select key, times, xmin::text from rate_limit_permits where key like '%:long'`),
     ];
     const [before] = await rows();
     assert.equal((await store.take(limitOf('address', 1), 'long')).allowed, false);

@@ -1,0 +1,130 @@
+import type { HealthCheck } from '../../features/health/health.ts';
+import type { LimitStore } from '../../limits/limit-store.ts';
+import { createPostgresBackend } from '../../limits/shared/postgres-backend.ts';
+import { createRedisBackend } from '../../limits/shared/redis-backend.ts';
+import type { SharedBackend } from '../../limits/shared/shared-backend.ts';
+import { createSharedLimitStore } from '../../limits/shared/shared-store.ts';
+import type { Logger } from '../../observability/logger.ts';
+import type { Metrics } from '../../observability/metrics/metrics.ts';
+import type { Redis } from '../../redis/redis.ts';
+import type { Settings } from '../../settings/load.ts';
+import type { Lifecycle } from '../lifecycle.ts';
+import { connectFromSettings } from './connect-from-settings.ts';
+
+export interface LimitStoreParts {
+  readonly settings: Settings;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly lifecycle: Lifecycle;
+  readonly databaseUrl: string | null;
+  readonly redis: Redis | undefined;
+  /** Counts for this node alone: the store in memory, or that of the primary. */
+  readonly local: LimitStore;
+}
+
+export interface OpenedLimitStore {
+  readonly store: LimitStore;
+  readonly check: HealthCheck;
+}
+
+const closeMs = 1_000;
+/** Two, so that the statement of one turn of the event loop does not wait for that of the turn before. */
+const poolSize = 2;
+/** Statements that wait for a connection. The deadline of the store ends the wait of their requests. */
+const maxWaiting = 100;
+
+/** Opens the store that the settings name. Without a shared one, this is the local store. */
+export async function openLimitStore(parts: LimitStoreParts): Promise<OpenedLimitStore> {
+  const { settings, lifecycle, local } = parts;
+  const backend = settings.security.rateLimitEnabled ? await openBackend(parts) : undefined;
+  if (backend === undefined) {
+    return { store: local, check: { name: 'rate_limit_store', required: false, run: undefined } };
+  }
+  const store = createObservedStore(parts, backend);
+  await lifecycle.open(
+    'rate limit store',
+    async () => store,
+    async () => store.stop(),
+    closeMs,
+  );
+  return {
+    store,
+    check: {
+      name: 'rate_limit_store',
+      required: false,
+      run: async () =>
+        store.state() === 'shared'
+          ? undefined
+          : { degraded: `${backend.name} does not answer, so this node counts the rate limit alone.` },
+    },
+  };
+}
+
+async function openBackend({
+  settings,
+  log,
+  lifecycle,
+  databaseUrl,
+  redis,
+}: LimitStoreParts): Promise<SharedBackend | undefined> {
+  const { rateLimitStore, redisKeyPrefix, rateLimitStoreTimeoutMs } = settings.security;
+  if (rateLimitStore === 'redis' && redis !== undefined) {
+    return createRedisBackend({ redis, prefix: redisKeyPrefix });
+  }
+  if (rateLimitStore !== 'postgres' || databaseUrl === null) return undefined;
+  const database = await lifecycle.open(
+    'rate limit database',
+    async () =>
+      connectFromSettings(settings, {
+        url: databaseUrl,
+        part: 'limits',
+        poolSize,
+        maxWaiting,
+        maxWaitMs: rateLimitStoreTimeoutMs,
+        log: log.named('limits'),
+      }),
+    (opened) => opened.close(closeMs / 1000),
+    closeMs,
+  );
+  return createPostgresBackend({ database });
+}
+
+function createObservedStore({ settings, log, metrics, local }: LimitStoreParts, backend: SharedBackend) {
+  const { rateLimitOnFailure, rateLimitStoreTimeoutMs } = settings.security;
+  const { name } = backend;
+  const up = metrics.gauge({
+    name: 'rate_limit_store_up',
+    help: 'Whether the shared store counts the rate limit (1), or this node alone (0).',
+    perWorker: true,
+  });
+  const fallbacks = metrics.counter({
+    name: 'rate_limit_fallback_total',
+    help: 'Requests that the shared store of the rate limit did not count, because it failed or was late.',
+  });
+  const duration = metrics.histogram({
+    name: 'rate_limit_store_duration_seconds',
+    help: 'Duration of the calls to the shared store of the rate limit.',
+    bounds: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1],
+  });
+  up.of().set(1);
+  return createSharedLimitStore({
+    backend,
+    fallback: local,
+    onFailure: rateLimitOnFailure,
+    deadlineMs: rateLimitStoreTimeoutMs,
+    onFallback: () => fallbacks.of().add(),
+    onCall: (seconds) => duration.of().observe(seconds),
+    onChange(state, error) {
+      up.of().set(state === 'shared' ? 1 : 0);
+      if (state === 'shared') log.info('rate_limit.store_restored', { store: name });
+      else {
+        log.error('rate_limit.store_failed', {
+          store: name,
+          error,
+          advice:
+            'Until the store answers again, SECURITY_RATE_LIMIT_ON_FAILURE decides: each node counts alone, or rejects requests.',
+        });
+      }
+    },
+  });
+}
