@@ -10,6 +10,7 @@ import { errorCodes } from '../errors.ts';
 import { problemKinds, problemType } from '../http/problem.ts';
 import type { Route } from '../http/route.ts';
 import { createJobMetrics } from '../jobs/runner/job-metrics.ts';
+import { createSharedStoreMetrics } from '../limits/shared/shared-store-metrics.ts';
 import { countEvents } from '../observability/metrics/event-metrics.ts';
 import { createMetrics, type MetricsSnapshot } from '../observability/metrics/metrics.ts';
 import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts';
@@ -66,6 +67,7 @@ export function defaultApp() {
   declarePendingGauge(metrics);
   reportRefusedConnections(parts.log, metrics);
   createShortageReport(parts.log, metrics);
+  createSharedStoreMetrics(metrics);
   createJobMetrics(metrics, [], () => 0);
   const unused = { limitStore: createLimitStore(settings, parts.log), metrics: createMetrics() };
   return { layers: pipelineLayers({ ...parts, ...unused }), routes, metrics: metrics.snapshot(), settings };

@@ -107,7 +107,7 @@ export async function openRedis({ target, name, log }: RedisOptions): Promise<Re
   };
 }
 
-/** What the three kinds of connection have in common. */
+/** The common interface of the three kinds of connection. */
 interface Connection {
   connect(): Promise<unknown>;
   on(event: 'ready', listener: () => void): void;

@@ -44,6 +44,7 @@ describe('.env.example', () => {
       'APP_SMTP_URL',
       'APP_MANAGEMENT_TOKEN',
       'SECURITY_SERVER_HEADER',
+      'SECURITY_REDIS_URL',
       'SECURITY_JWT_SECRET',
       'APP_TASKS_BROKER_URL',
       'APP_TASKS_RESULT_BACKEND',

@@ -106,7 +106,12 @@ describe('an empty environment', () => {
         sessionMaxDays: 90,
         sessionRecheckSeconds: 15,
         rateLimitRegistrationsPerHour: 20,
+        rateLimitStore: 'memory',
+        rateLimitStoreTimeoutMs: 25,
         rateLimitUserPerMinute: 120,
+        redisEnabled: false,
+        redisKeyPrefix: 'strata:',
+        redisUrl: '',
       },
     );
   });

@@ -1,4 +1,4 @@
-import { formatVersion } from '../../db/migrations/migration-file.ts';
+import { formatVersion, nextProjectVersion } from '../../db/migrations/migration-file.ts';
 import { StartError } from '../../errors.ts';
 import { readSnakeName } from './name.ts';
 import type { ProjectFiles } from './project-files.ts';
@@ -27,10 +27,10 @@ select 1;
   );
 }
 
-/** Adds a migration with the next number. Throws a StartError if there is one of this name. */
+/** Adds a migration with the next number of the project. Throws a StartError if there is one of this name. */
 export function addSql(files: ProjectFiles, name: string, content: string): void {
   const migrations = files.list('sql').filter((file) => file.endsWith('.sql'));
   const same = migrations.find((file) => file.slice(5) === `${name}.sql`);
   if (same !== undefined) throw new StartError(`sql/${same} has this name already: use another name.`);
-  files.add(`sql/${formatVersion(migrations.length + 1)}_${name}.sql`, content);
+  files.add(`sql/${formatVersion(nextProjectVersion(migrations))}_${name}.sql`, content);
 }

@@ -10,7 +10,7 @@
  *
  * Differences between files and table:
  * - applied, and the file has changed since: an error; the change needs a new file
- * - not applied, but a later file is: an error; it came by a merge, and needs the next number
+ * - not applied, but a later file of its series is: an error; it came by a merge, and needs the next number
  * - applied, and newer than every file: a newer version was deployed here; the program runs and logs it
  * - applied under this number, but with another name: an error; another program or another branch did it
  *
@@ -30,6 +30,8 @@ import {
   type Migration,
   migrationDirectory,
   readMigrations,
+  seriesOf,
+  versionOf,
 } from './migration-file.ts';
 import { withMigrationLock } from './migration-lock.ts';
 import { type Adoption, assertAdoptable, foreignRecordError, hasOwnRecord } from './schema-owner.ts';
@@ -70,9 +72,9 @@ export async function migrateUp(options: MigrateOptions): Promise<string[]> {
       )`;
     const applied = await readApplied(database.sql);
     const pending = findPending(files, applied);
-    for (const version of applied.slice(files.length)) {
+    for (const { name } of withoutFile(applied, files)) {
       options.log.warning('migration.unknown', {
-        name: version.name,
+        name,
         advice: 'A newer version was deployed here.',
       });
     }
@@ -121,7 +123,7 @@ export async function migrationStatus(options: MigrateOptions): Promise<Migratio
     if (row === undefined) return { name, state: 'pending', appliedAt: undefined };
     return { name, state: row.checksum === checksum ? 'applied' : 'changed', appliedAt: row.applied_at };
   });
-  const unknown = applied.filter(({ version }) => version > files.length);
+  const unknown = withoutFile(applied, files);
   return [
     ...known,
     ...unknown.map(
@@ -134,15 +136,23 @@ export async function migrationStatus(options: MigrateOptions): Promise<Migratio
 export async function pendingMigrations(sql: Sql, directory = migrationDirectory): Promise<string[]> {
   const names = await listMigrations(directory);
   const applied = new Set((await readApplied(sql)).map(({ version }) => version));
-  return names.filter((_name, index) => !applied.has(index + 1));
+  return names.filter((name) => !applied.has(versionOf(name)));
+}
+
+/** Returns the rows whose file is missing: a newer version of the program was deployed here. */
+function withoutFile(applied: readonly Applied[], files: readonly Migration[]): Applied[] {
+  return applied.filter(({ version }) => files.every((file) => file.version !== version));
 }
 
 /** Returns the files to apply. Throws a StartError if files and database contradict each other. */
 function findPending(files: readonly Migration[], applied: readonly Applied[]): Migration[] {
   const byVersion = new Map(applied.map((row) => [row.version, row]));
-  const newest = Math.max(0, ...byVersion.keys());
   for (const { version, name, checksum } of files) {
     const row = byVersion.get(version);
+    const newest = Math.max(
+      0,
+      ...applied.map((each) => each.version).filter((each) => seriesOf(each) === seriesOf(version)),
+    );
     if (row === undefined && version < newest) {
       throw new StartError(
         `The migration ${name} was never applied, although ${formatVersion(newest)} was: give it the next free number.`,

@@ -8,9 +8,10 @@
  *     -- migrate: down
  *     alter table users drop column avatar;
  *
- * Numbers start at 0001 and have no gaps, so two branches that both add the next one conflict visibly. An applied file
- * never changes: the checksum of its up part is recorded. An empty down part means that the migration cannot be
- * reverted.
+ * There are two series. Numbers from 0001 belong to the program itself, numbers from 1001 to what a project builds with it
+ * (`npm run new`), so that both can grow without a collision. A series has no gaps, so two branches that both add the next
+ * number conflict visibly. An applied file never changes: the checksum of its up part is recorded. An empty down part means
+ * that the migration cannot be reverted.
  */
 
 import { createHash } from 'node:crypto';
@@ -36,8 +37,25 @@ export const migrationDirectory = join(projectRoot, 'sql');
 
 const fileName = /^(\d{4})_[a-z][a-z0-9]*(?:_[a-z0-9]+)+\.sql$/;
 
+/** The numbers of a series: those of the program start at 1, those of a project at 1001. */
+const seriesSize = 1000;
+const projectSeries = 1;
+
+/** Returns the series of a number. */
+export const seriesOf = (version: number): number => Math.floor(version / seriesSize);
+
+/** Returns the number of a migration from its name. */
+export const versionOf = (name: string): number => Number(name.slice(0, 4));
+
+/** Returns the next number for a migration of the project. */
+export function nextProjectVersion(names: readonly string[]): number {
+  const versions = names.map(versionOf).filter((version) => seriesOf(version) === projectSeries);
+  return Math.max(projectSeries * seriesSize, ...versions) + 1;
+}
+
 /**
- * Returns the names of the migrations in a folder, in order. Throws a StartError if their numbers are not 1, 2, 3, …
+ * Returns the names of the migrations in a folder, in order. Throws a StartError if the numbers of a series are not
+ * consecutive.
  */
 export async function listMigrations(directory: string): Promise<string[]> {
   const files = (
@@ -45,18 +63,27 @@ export async function listMigrations(directory: string): Promise<string[]> {
   )
     .filter((file) => file.endsWith('.sql'))
     .sort();
-  for (const [index, file] of files.entries()) {
+  let last = 0;
+  for (const file of files) {
     const version = Number(fileName.exec(file)?.[1]);
     if (Number.isNaN(version)) {
       throw new StartError(`${join(directory, file)} is not named like 0001_verb_noun.sql: rename it.`);
     }
-    if (version === index + 1) continue;
-    const expected = formatVersion(index + 1);
-    throw new StartError(
-      version <= index
-        ? `Two migrations in ${directory} have the number ${formatVersion(version)}: give ${file} the next free one.`
-        : `The migration ${expected} is missing in ${directory}: the next file is ${file}.`,
-    );
+    const series = seriesOf(version);
+    if (series > projectSeries) {
+      throw new StartError(
+        `${join(directory, file)} has a number that is too high: a project has 1001 to 1999.`,
+      );
+    }
+    const expected = series === seriesOf(last) ? last + 1 : series * seriesSize + 1;
+    if (version !== expected) {
+      throw new StartError(
+        version < expected
+          ? `Two migrations in ${directory} have the number ${formatVersion(version)}: give ${file} the next free one.`
+          : `The migration ${formatVersion(expected)} is missing in ${directory}: the next file is ${file}.`,
+      );
+    }
+    last = version;
   }
   return files.map((file) => file.slice(0, -'.sql'.length));
 }

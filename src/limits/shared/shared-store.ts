@@ -14,7 +14,7 @@
  * A rejected client stays rejected until the time that the backend returned, because permits only become free with time. Until
  * then this store rejects it alone: a flood from one client costs the backend nothing.
  *
- * What is counted when the stores change: takes that were in progress may count in both. A fallback starts with empty
+ * When the stores change, takes that are in progress may count in both. A fallback starts with empty
  * windows, so in the window after a failure a client can use its quota once more on each node. After the return, the permits
  * that the fallback granted do not count in the backend.
  */
@@ -28,7 +28,7 @@ export interface SharedLimitStoreOptions {
   readonly backend: SharedBackend;
   /** Decides while the backend fails. */
   readonly fallback: LimitStore;
-  /** What happens to requests while the backend fails: the fallback counts them (`open`), or they get 503 (`closed`). */
+  /** While the backend fails, the fallback counts requests (`open`), or they get 503 (`closed`). */
   readonly onFailure: 'open' | 'closed';
   /** How long a request waits for the backend, in milliseconds. */
   readonly deadlineMs: number;

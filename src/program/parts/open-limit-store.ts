@@ -4,6 +4,7 @@ import { createPostgresBackend } from '../../limits/shared/postgres-backend.ts';
 import { createRedisBackend } from '../../limits/shared/redis-backend.ts';
 import type { SharedBackend } from '../../limits/shared/shared-backend.ts';
 import { createSharedLimitStore } from '../../limits/shared/shared-store.ts';
+import { createSharedStoreMetrics } from '../../limits/shared/shared-store-metrics.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Metrics } from '../../observability/metrics/metrics.ts';
 import type { Redis } from '../../redis/redis.ts';
@@ -92,20 +93,7 @@ async function openBackend({
 function createObservedStore({ settings, log, metrics, local }: LimitStoreParts, backend: SharedBackend) {
   const { rateLimitOnFailure, rateLimitStoreTimeoutMs } = settings.security;
   const { name } = backend;
-  const up = metrics.gauge({
-    name: 'rate_limit_store_up',
-    help: 'Whether the shared store counts the rate limit (1), or this node alone (0).',
-    perWorker: true,
-  });
-  const fallbacks = metrics.counter({
-    name: 'rate_limit_fallback_total',
-    help: 'Requests that the shared store of the rate limit did not count, because it failed or was late.',
-  });
-  const duration = metrics.histogram({
-    name: 'rate_limit_store_duration_seconds',
-    help: 'Duration of the calls to the shared store of the rate limit.',
-    bounds: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1],
-  });
+  const { up, fallbacks, duration } = createSharedStoreMetrics(metrics);
   up.of().set(1);
   return createSharedLimitStore({
     backend,

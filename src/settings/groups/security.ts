@@ -43,7 +43,7 @@ export const security = z.object({
   rateLimitOnFailure: variable('SECURITY_RATE_LIMIT_ON_FAILURE', choice(['open', 'closed']), {
     default: 'open',
     about:
-      'What happens to requests while the store that counts them does not answer. With redis or postgres: the node counts alone (open), or requests get 503 (closed). With memory and several workers, where the primary counts: requests are admitted (open) or get 503 (closed).',
+      'The decision while the store that counts requests does not answer. With redis or postgres: the node counts alone (open), or requests get 503 (closed). With memory and several workers, where the primary counts: requests are admitted (open) or get 503 (closed).',
   }),
   maxUploadSize: variable('SECURITY_MAX_UPLOAD_SIZE', integer(1, tebibyte, 'bytes'), {
     default: '52428800',

@@ -2,7 +2,7 @@ import { boolean, choice, integer } from '../kinds/kind.ts';
 import { keyPrefix, redisUrl } from '../kinds/redis-url.ts';
 import { variable } from '../variable.ts';
 
-/** What several nodes share: the connection to Redis, and where the permits of the rate limit are counted. */
+/** The state that several nodes share: the connection to Redis, and where the permits of the rate limit are counted. */
 export const sharedSettings = {
   redisEnabled: variable('SECURITY_REDIS_ENABLED', boolean(), {
     default: 'false',

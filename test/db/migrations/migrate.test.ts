@@ -33,7 +33,7 @@ async function mustPrepare(t: TestContext, changes: readonly Change[]) {
   const admin = postgres(url, { max: 1, onnotice: () => {} });
   t.after(() => admin.end());
   const put = async (number: number, { up, down = '', head = '' }: Change) => {
-    const name = `000${number}_change_${number}.sql`;
+    const name = `${String(number).padStart(4, '0')}_change_${number}.sql`;
     await writeFile(
       join(directory, name),
       `-- Why.\n${head}-- migrate: up\n${up}\n-- migrate: down\n${down}\n`,
@@ -110,6 +110,19 @@ describe('migrating up', () => {
       name: StartError.name,
       message: /0001_change_1 was never applied/,
     });
+  });
+
+  it('a new migration of the program is applied below the migrations of the project', async (t) => {
+    const { options, put, tables } = await mustPrepare(t, [createA]);
+    await put(1001, createB);
+    assert.deepEqual(await migrateUp(options), ['0001_change_1', '1001_change_1001']);
+    await put(2, { up: 'create table c (x int);' });
+    assert.deepEqual(await migrateUp(options), ['0002_change_2']);
+    assert.deepEqual(await tables(), ['a', 'b', 'c']);
+    assert.deepEqual(
+      (await migrationStatus(options)).map(({ name, state }) => `${name} ${state}`),
+      ['0001_change_1 applied', '0002_change_2 applied', '1001_change_1001 applied'],
+    );
   });
 
   it('an applied migration that only a newer version of the program knows is a warning, not an error', async (t) => {

@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 import {
   listMigrations,
   migrationDirectory,
+  nextProjectVersion,
   parseMigration,
   readMigrations,
 } from '../../../src/db/migrations/migration-file.ts';
@@ -44,6 +45,19 @@ describe('a migration file', () => {
     assert.equal(checksum(original.replaceAll('\n', '\r\n')), checksum(original));
     assert.equal(checksum(file('select 1;', 'select 9;', '-- Better worded.\n')), checksum(original));
     assert.notEqual(checksum(file('select 2;')), checksum(original));
+  });
+
+  it('a folder has two series, each without gaps', async (t) => {
+    const folder = await mustMakeFolder(t, [
+      '1001_add_c.sql',
+      '0001_add_a.sql',
+      '1002_add_d.sql',
+      '0002_add_b.sql',
+    ]);
+    const names = await listMigrations(folder);
+    assert.deepEqual(names, ['0001_add_a', '0002_add_b', '1001_add_c', '1002_add_d']);
+    assert.equal(nextProjectVersion(names), 1003);
+    assert.equal(nextProjectVersion(['0001_add_a']), 1001);
   });
 
   const rejected: readonly (readonly [name: string, source: string, sentence: RegExp])[] = [
@@ -87,6 +101,8 @@ describe('a folder of migrations', () => {
 
   const rejected: readonly (readonly [name: string, files: readonly string[], sentence: RegExp])[] = [
     ['a number is missing', ['0001_add_a.sql', '0003_add_c.sql'], /0002 is missing .* 0003_add_c/],
+    ['the series of a project starts too late', ['0001_add_a.sql', '1002_add_b.sql'], /1001 is missing/],
+    ['a number is above both series', ['0001_add_a.sql', '2001_add_b.sql'], /a project has 1001 to 1999/],
     ['a number occurs twice', ['0001_add_a.sql', '0001_add_b.sql'], /number 0001: give 0001_add_b\.sql/],
     ['a name is invalid', ['0001_add_a.sql', '2_add_b.sql'], /not named like 0001_verb_noun/],
   ];

@@ -49,9 +49,23 @@ describe('readiness', () => {
     const { status, body } = await probe('ready');
     assert.equal(status, 200);
     assert.equal(body.status, 'pass');
-    assert.equal(body.checks.passes.status, 'pass');
+    assert.equal(body.checks.passes.status, 'ok');
     assert.equal(body.checks.passes.required, true);
     assert.equal(typeof body.checks.passes.duration_ms, 'number');
+  });
+
+  it('readiness is 200 when a part is degraded, with the reason', async (t) => {
+    const degraded: HealthCheck = {
+      name: 'redis',
+      required: false,
+      run: async () => ({ degraded: 'Redis does not answer.' }),
+    };
+    const { status, body } = await (await mustServeHealth(t, [passes, degraded])).probe('ready');
+    assert.deepEqual([status, body.status], [200, 'pass']);
+    assert.deepEqual(
+      [body.checks.redis.status, body.checks.redis.detail],
+      ['degraded', 'Redis does not answer.'],
+    );
   });
 
   it('readiness is 503 with the message of an expected failure when a required check fails', async (t) => {
@@ -60,7 +74,7 @@ describe('readiness', () => {
     const { status, body } = await probe('ready');
     assert.equal(status, 503);
     assert.equal(body.status, 'fail');
-    assert.equal(body.checks.passes.status, 'pass');
+    assert.equal(body.checks.passes.status, 'ok');
     assert.equal(body.checks.database.status, 'failed');
     assert.equal(body.checks.database.detail, 'The database cannot be reached.');
   });

@@ -172,7 +172,7 @@ describe('the shared store with Redis', { skip: withoutRedis }, () => {
   for (const { what, fail, recover } of outages) {
     it(`a Redis ${what} is replaced by the fallback, and used again afterwards`, async (t) => {
       const backend = createRedisBackend({ redis, prefix: `${what}:` });
-      const { store, changes } = makeStore(t, backend, { deadlineMs: 50 });
+      const { store, changes } = makeStore(t, backend, { deadlineMs: 500 });
       const limit = limitOf(2);
       await eventually('Redis decides', async () => {
         await store.take(limitOf(1_000, 'start'), 'a');
