@@ -52,7 +52,7 @@ export interface RedisOptions {
 
 const connectTimeoutMs = 2_000;
 const pingMs = 2_000;
-const silenceMs = 5_000;
+const maxSilentMs = 5_000;
 const backoff = { baseMs: 50, maxMs: 2_000 };
 /** Commands without an answer, so that a server that does not answer costs bounded memory. */
 const maxQueue = 10_000;
@@ -129,7 +129,7 @@ function createConnection(
   const socket = {
     ...(tls ? { tls: true as const } : {}),
     connectTimeout: connectTimeoutMs,
-    socketTimeout: silenceMs,
+    socketTimeout: maxSilentMs,
     reconnectStrategy: (retries: number) => 1 + backoffDelay(retries + 1, backoff, Math.random),
   };
   const common = {
