@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { transform } from 'esbuild';
+import { mustCreateDatabase } from './helpers/test-database.ts';
 
 const root = join(import.meta.dirname, '..');
 const preflight = createRequire(import.meta.url)('../preflight.cjs');
@@ -105,23 +106,26 @@ describe('an installation without development packages', () => {
     }
   });
 
-  it('npm start runs the built program, and SIGTERM to npm stops it in an orderly way', async () => {
-    const child = spawn('npm', ['start', '--silent'], {
-      cwd: folder,
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
-      stdio: ['ignore', 'pipe', 'inherit'],
+  for (const [script, url, ready, stopped] of [
+    ['start', 'none', 'application.ready', 'application.shutdown'],
+    ['worker', 'a database', 'runner.started', 'runner.stopped'],
+  ] as const) {
+    it(`npm run ${script} runs the built program, and SIGTERM to npm stops it in an orderly way`, async (t) => {
+      const database = url === 'none' ? url : await mustCreateDatabase(t);
+      const child = spawn('npm', ['run', script, '--silent'], {
+        cwd: folder,
+        env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env, APP_DATABASE_URL: database },
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+      const lines = linesOf(child);
+      await lines.find((line) => line.includes(`"${ready}"`));
+      child.kill('SIGTERM');
+      await lines.find((line) => line.includes(`"${stopped}"`));
+      await once(child, 'close');
     });
-    const lines = linesOf(child);
-    const ready = JSON.parse(await lines.find((line) => line.includes('"application.ready"')));
-    assert.equal((await fetch(`${ready.url}/api/v1/health/live`)).status, 200);
-    child.kill('SIGTERM');
-    await lines.find((line) => line.includes('"application.shutdown"'));
-    await once(child, 'close');
-    await assert.rejects(fetch(`${ready.url}/api/v1/health/live`));
-  });
+  }
 
   for (const [script, args, sentence] of [
-    ['worker', [], /^Jobs need a database/],
     ['migrate', ['status'], /^This command needs a database/],
     ['user', ['list'], /^This command needs a database/],
   ] as const) {

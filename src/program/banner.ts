@@ -101,6 +101,9 @@ function describeOrigin(found: SettingOrigin | undefined): string {
   return `${found.alias ?? found.name} ${nameOrigin(found.origin)}`;
 }
 
+/** The maximum number of warnings in a banner. The logger is used after the start too, and must not record forever. */
+const maxAdvices = 20;
+
 /** Returns a logger that also adds the advice of each warning to `advices`. */
 export function recordAdvice(log: Logger, advices: string[]): Logger {
   return {
@@ -108,7 +111,7 @@ export function recordAdvice(log: Logger, advices: string[]): Logger {
     named: (name) => recordAdvice(log.named(name), advices),
     bind: (fields) => recordAdvice(log.bind(fields), advices),
     warning(event, fields: LogFields = {}) {
-      if (typeof fields.advice === 'string') advices.push(fields.advice);
+      if (typeof fields.advice === 'string' && advices.length < maxAdvices) advices.push(fields.advice);
       log.warning(event, fields);
     },
   };

@@ -28,16 +28,22 @@ export interface SignalOptions {
   readonly graceMs: number;
 }
 
+/**
+ * A terminal sends Ctrl+C to npm and to this process, and npm forwards it. A second SIGINT within this time, in
+ * milliseconds, is that copy, and no second request.
+ */
+const copyMs = 100;
+
 /** Replaces the default action of the signals. */
 export function handleSignals({ log, destination, graceMs }: SignalOptions): Signals {
   const hadTerminal = isatty(0);
   let reload: () => void = () => {};
   let resize: (by: number) => void = () => {};
   const stop = new Promise<void>((resolve) => {
-    let isStopping = false;
+    let stoppingSince: number | undefined;
     const requestStop = () => {
-      if (!isStopping) setTimeout(forceExit, graceMs + stopLimits.process).unref();
-      isStopping = true;
+      if (stoppingSince === undefined) setTimeout(forceExit, graceMs + stopLimits.process).unref();
+      stoppingSince ??= performance.now();
       resolve();
     };
     const forceExit = () => {
@@ -50,8 +56,11 @@ export function handleSignals({ log, destination, graceMs }: SignalOptions): Sig
       ['SIGTERM', 15],
     ] as const) {
       process.on(signal, () => {
-        if (isStopping) flushAndExit(destination, 128 + number);
-        else requestStop();
+        const isCopy =
+          signal === 'SIGINT' && stoppingSince !== undefined && performance.now() - stoppingSince < copyMs;
+        if (isCopy) return;
+        if (stoppingSince === undefined) requestStop();
+        else flushAndExit(destination, 128 + number);
       });
     }
     // A terminal that is closed sends SIGHUP too. The program stops then, since no user is left to stop it.

@@ -75,6 +75,7 @@ async function runDev(context: ProcessContext): Promise<number> {
     const { settings } = loadSettings(context.source);
     const files = digestFiles();
     const code = await builder.build({ names: serverPrograms });
+    if (isStopping) return;
     if (code === null) return print('The build has failed. The next save is awaited.');
     const databaseUrl = await databaseUrlOf(settings);
     if (isStopping) return;
