@@ -23,8 +23,9 @@ import { isImpaired, isUnavailable } from './database-error.ts';
 import type { BackendActivity } from './driver/backend-activity.ts';
 import { serverKeepAlive, setServerKeepAlive } from './driver/connection-options.ts';
 import { createConnectionSlots, type SlotStats } from './driver/connection-slots.ts';
-import { type Driver, listenForDead, openActivity, openDriver } from './driver/driver.ts';
+import { type Driver, listenForDead, openActivity, openDriver, openLockWaits } from './driver/driver.ts';
 import { isDriverQuery } from './driver/driver-query.ts';
+import type { LockWaits } from './driver/lock-wait.ts';
 import { type OpenConnection, PoolConnection } from './driver/pool-connection.ts';
 import { createPreparedStatements } from './driver/prepared-statements.ts';
 import { createQueryWatch } from './driver/query-watch.ts';
@@ -97,8 +98,10 @@ export function connectDatabase(given: DatabaseOptions): Database {
   const options: CompleteOptions = { ...defaults, ...given };
   const { url, log } = options;
   const activity = openActivity(url, options);
+  const lockWaits = openLockWaits(url, options);
   let isDirect = false;
-  const open: OpenConnection = (onClose) => openPoolDriver(options, { isDirect, activity, onClose });
+  const open: OpenConnection = (onClose) =>
+    openPoolDriver(options, { isDirect, activity, lockWaits, onClose });
   const connections = Array.from({ length: options.poolSize }, () => new PoolConnection(open));
   const probeConnection = new PoolConnection(open);
   const slots = createConnectionSlots(connections, options);
@@ -244,6 +247,7 @@ interface PoolDriverOptions {
   /** Whether PostgreSQL is known to be connected without a pooler: see `prepared-statements.ts`. */
   readonly isDirect: boolean;
   readonly activity: BackendActivity;
+  readonly lockWaits: LockWaits;
   readonly onClose: () => void;
 }
 
@@ -254,7 +258,7 @@ async function keepAlive(connection: PoolConnection): Promise<void> {
 
 function openPoolDriver(
   options: CompleteOptions,
-  { isDirect, activity, onClose }: PoolDriverOptions,
+  { isDirect, activity, lockWaits, onClose }: PoolDriverOptions,
 ): Driver {
   const { statementTimeoutMs, log } = options;
   return openDriver(options.url, {
@@ -264,6 +268,8 @@ function openPoolDriver(
     sessionParameters: { statement_timeout: statementTimeoutMs, ...(isDirect ? serverKeepAlive : {}) },
     answerLimitMs: statementTimeoutMs === 0 ? undefined : statementTimeoutMs + answerSlackMs,
     activity,
+    lockWaits,
+    slowMs: options.slowQueryMs,
     onDead: ({ pid, silentMs, error }) =>
       log.warning('database.connection_dead', { pid, silent_ms: silentMs, error }),
     driver: {

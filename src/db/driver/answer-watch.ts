@@ -23,11 +23,16 @@ import type { SendQuery } from '../sql.ts';
 import type { BackendActivity } from './backend-activity.ts';
 import type { DriverQuery } from './driver-query.ts';
 import type { DriverSocket } from './driver-socket.ts';
+import { type LockWaits, recordLockWait } from './lock-wait.ts';
 
 export interface AnswerWatchOptions {
   readonly activity: BackendActivity;
   /** How long a statement in autocommit mode may take if the state of its backend is unknown. undefined: no limit. */
   readonly limitMs?: number | undefined;
+  /** Finds the lock that a slow statement waits for. Default: no statement is asked about. */
+  readonly lockWaits?: LockWaits | undefined;
+  /** A statement that takes longer is slow. Default: none is. */
+  readonly slowMs?: number | undefined;
   /** Called for each connection that was given up. */
   readonly onDead?: ((dead: DeadConnection) => void) | undefined;
 }
@@ -95,7 +100,15 @@ interface SilentExchange {
 /** The exchange for which a connection is being opened. The driver sends its statement first on the new connection. */
 const opening = new AsyncLocalStorage<Exchange>();
 
-export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOptions): AnswerWatch {
+export function createAnswerWatch({
+  activity,
+  limitMs,
+  lockWaits,
+  slowMs = Number.POSITIVE_INFINITY,
+  onDead,
+}: AnswerWatchOptions): AnswerWatch {
+  /** The number of checks without a byte after which a statement will be slow at the next one. */
+  const slowChecks = Math.max(1, Math.floor(slowMs / checkMs) - 1);
   const exchanges = createExchanges();
   const sockets = new WeakMap<object, DriverSocket>();
   let silentSockets = new Map<DriverSocket, SilentExchange>();
@@ -150,10 +163,18 @@ export function createAnswerWatch({ activity, limitMs, onDead }: AnswerWatchOpti
       // The driver rejects its statement, or has lost it.
       if (socket?.destroyed === true) exchanges.remove(exchange);
       if (socket === undefined || socket.destroyed || query?.cursorFn !== undefined) continue;
-      silentSockets.set(socket, continued(before.get(socket), exchange, socket.bytesRead));
+      const silent = continued(before.get(socket), exchange, socket.bytesRead);
+      silentSockets.set(socket, silent);
+      const slowFor = silent.checks - slowChecks;
+      if (slowFor >= 0 && slowFor % restChecks === 0) void findLock(exchange);
     }
     const suspects = [...silentSockets].filter(([, silent]) => silent.checks >= silent.askAt);
     if (suspects.length > 0 && !isAsking) void examine(suspects);
+  }
+
+  async function findLock(exchange: Exchange): Promise<void> {
+    const wait = await lockWaits?.find(pidOf(exchange));
+    if (wait !== undefined && exchange.query !== undefined) recordLockWait(exchange.query, wait);
   }
 
   async function examine(suspects: readonly (readonly [DriverSocket, SilentExchange])[]): Promise<void> {

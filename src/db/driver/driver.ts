@@ -8,12 +8,13 @@
 import postgres from 'postgres';
 import { interceptQueries, type Sql } from '../sql.ts';
 import { type AnswerWatch, createAnswerWatch, type DeadConnection } from './answer-watch.ts';
-import { type BackendActivity, createBackendActivity } from './backend-activity.ts';
+import { type ActivityConnection, type BackendActivity, createBackendActivity } from './backend-activity.ts';
 import { columnTypes } from './column-types.ts';
 import { connectionOptions } from './connection-options.ts';
 import { withoutPostgresVariables } from './driver-environment.ts';
 import { isDriverQuery } from './driver-query.ts';
 import { createDriverSockets, type DriverSockets, keepAliveSeconds } from './driver-socket.ts';
+import { createLockWaits, type LockWaits } from './lock-wait.ts';
 import { repairQueries } from './repair-queries.ts';
 
 /** A pool of the driver, or a single connection if `max` is 1. */
@@ -38,6 +39,9 @@ export interface DriverOptions {
   readonly answerLimitMs?: number | undefined;
   /** Shared with other drivers of the same server. Default: one of its own. */
   readonly activity?: BackendActivity;
+  /** Shared with other drivers of the same server; with `slowMs`, for the log. Default: none. */
+  readonly lockWaits?: LockWaits;
+  readonly slowMs?: number;
   /** Called for each connection that was given up because no response arrived. */
   readonly onDead?: ((dead: DeadConnection) => void) | undefined;
   /** Options of the driver that only some callers need. */
@@ -53,7 +57,8 @@ export function openDriver(url: string | null, options: DriverOptions): Driver {
     options.onDead?.(dead);
     for (const listener of deadListeners.get(url) ?? []) listener(dead);
   };
-  const watch = createAnswerWatch({ activity, limitMs: options.answerLimitMs, onDead });
+  const { answerLimitMs: limitMs, lockWaits, slowMs } = options;
+  const watch = createAnswerWatch({ activity, limitMs, lockWaits, slowMs, onDead });
   const sockets = createDriverSockets(watch.opened);
   const own = { ...options.driver, max: options.max, connect_timeout: options.connectTimeoutSeconds };
   const parameters = { application_name: options.applicationName, ...options.sessionParameters };
@@ -96,9 +101,23 @@ export function listenForDead(url: string | null, listener: (dead: DeadConnectio
   };
 }
 
+interface Named {
+  readonly applicationName: string;
+}
+
 /** Creates the source of backend activity for a server. The drivers of a pool share it. */
-export function openActivity(url: string | null, { applicationName }: { readonly applicationName: string }) {
-  return createBackendActivity(() => {
+export function openActivity(url: string | null, named: Named): BackendActivity {
+  return createBackendActivity(observerOf(url, named));
+}
+
+/** Creates the source of lock waits for a server. The drivers of a pool share it. */
+export function openLockWaits(url: string | null, named: Named): LockWaits {
+  return createLockWaits(observerOf(url, named));
+}
+
+/** Returns the function that opens a connection to observe the others. */
+function observerOf(url: string | null, { applicationName }: Named): () => ActivityConnection {
+  return () => {
     const sockets = createDriverSockets(() => {});
     // Closed soon, because a connection that was open when the network failed is as dead as those in question.
     const own = { max: 1, idle_timeout: 1, connect_timeout: 2, prepare: false };
@@ -108,7 +127,7 @@ export function openActivity(url: string | null, { applicationName }: { readonly
       sockets.destroyAll();
     };
     return { sql, destroy };
-  });
+  };
 }
 
 function connect(

@@ -27,6 +27,7 @@ import { splitStatements } from '../migrations/split-statements.ts';
 import { Cancellation } from './cancellation.ts';
 import { guardCursor } from './cursor-guard.ts';
 import type { DriverQuery } from './driver-query.ts';
+import { lockWaitOf } from './lock-wait.ts';
 import type { PoolConnection } from './pool-connection.ts';
 
 export interface QueryWatchOptions {
@@ -113,7 +114,7 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
         ...(Array.isArray(result) ? { rows: result.length } : {}),
         ...(error === undefined ? {} : { failed: sqlState(error) ?? true }),
       };
-      if (durationMs > slowQueryMs) log.warning('slow.query', fields);
+      if (durationMs > slowQueryMs) log.warning('slow.query', { ...fields, ...lockFields(query) });
       else if (echo) log.info('database.query', fields);
       else log.debug('database.query', fields);
     };
@@ -184,6 +185,12 @@ function isClosedCursor(query: DriverQuery, result: unknown[]): boolean {
  */
 function failedInClient(query: DriverQuery, error: unknown): boolean {
   return query.state !== null && sqlState(error) === undefined && !isConnectionError(error);
+}
+
+/** Returns the lock that a slow statement waited for, and the sessions that held it; nothing if it waited for none. */
+function lockFields(query: DriverQuery): LogFields {
+  const wait = lockWaitOf(query);
+  return wait === undefined ? {} : { lock: wait.lock, lock_holders: wait.holders };
 }
 
 /** Returns the statement on one line, cut to 1,000 characters, with `$1` for a parameter. */
