@@ -18,6 +18,7 @@ import { observeSaturation } from '../observability/metrics/saturation-metrics.t
 import { reportRefusedConnections } from '../observability/refused-connections.ts';
 import { createShortageReport } from '../observability/shortage.ts';
 import { type AppLayer, pipelineLayers } from '../pipeline.ts';
+import { declareReachable } from '../program/parts/database-monitor.ts';
 import { declarePendingGauge } from '../program/parts/migration-watch.ts';
 import { describeRoutes } from '../routes.ts';
 import { renderConfigurationPage, renderEnvExample } from '../settings/document.ts';
@@ -65,6 +66,7 @@ export function defaultApp() {
   observeSaturation({ metrics, inFlight: () => 0, pool: database.stats, refused: database.refused });
   startRuntimeMetrics({ metrics, version: '' }).stop();
   declarePendingGauge(metrics);
+  declareReachable(metrics);
   reportRefusedConnections(parts.log, metrics);
   createShortageReport(parts.log, metrics);
   createSharedStoreMetrics(metrics);

@@ -23,6 +23,7 @@ import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts
 import type { Settings } from '../settings/load.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { connectFromSettings } from './parts/connect-from-settings.ts';
+import { startDatabaseMonitor } from './parts/database-monitor.ts';
 import { startPruner } from './parts/pruner.ts';
 import { stopLimits } from './stop-limits.ts';
 import type { TaskThreadData } from './thread-entry.ts';
@@ -132,6 +133,12 @@ export async function startJobs(options: StartJobsOptions): Promise<RunningJobs>
         }),
       (opened) => opened.close(closeMs.database / 2000),
       closeMs.database,
+    );
+    await lifecycle.open(
+      'database monitor',
+      async () => startDatabaseMonitor({ database, metrics }),
+      async (stop) => stop(),
+      closeMs.metrics,
     );
     const queue = createQueue({ definitions: taskDefinitions });
     scheduler = await lifecycle.open(

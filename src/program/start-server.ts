@@ -27,6 +27,7 @@ import type { Settings } from '../settings/load.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { connectFromSettings } from './parts/connect-from-settings.ts';
 import { connectionLimits, readFileLimit } from './parts/connection-limits.ts';
+import { startDatabaseMonitor } from './parts/database-monitor.ts';
 import { healthChecks } from './parts/health-checks.ts';
 import { publicTarget, toListenError } from './parts/listen-error.ts';
 import { openDatabaseServer } from './parts/open-database.ts';
@@ -114,6 +115,12 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     );
 
     if (databaseUrl !== null) {
+      await lifecycle.open(
+        'database monitor',
+        async () => startDatabaseMonitor({ database, metrics }),
+        async (stop) => stop(),
+        databaseCloseMs,
+      );
       await lifecycle.open(
         'pruner',
         async () =>

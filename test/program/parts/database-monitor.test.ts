@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import postgres from 'postgres';
+import { createMetrics } from '../../../src/observability/metrics/metrics.ts';
+import { startDatabaseMonitor } from '../../../src/program/parts/database-monitor.ts';
+import { captureLog } from '../../helpers/captured-log.ts';
+import { eventually } from '../../helpers/eventually.ts';
+import { metricValue } from '../../helpers/metric-value.ts';
+import { mustConnect, mustCreateDatabase, testServerUrl } from '../../helpers/test-database.ts';
+
+test('without any request, database_reachable and the log show an outage of the database and its end', async (t) => {
+  const url = await mustCreateDatabase(t);
+  const name = new URL(url).pathname.slice(1);
+  const admin = postgres(testServerUrl(), { max: 1 });
+  t.after(() => admin.end());
+  const captured = captureLog();
+  const metrics = createMetrics();
+  const database = mustConnect(t, { url, log: captured.log });
+  t.after(startDatabaseMonitor({ database, metrics, everyMs: 20 }));
+  const reachable = () => metricValue(metrics.snapshot(), 'database_reachable').sum;
+  assert.equal(reachable(), 1);
+  await eventually('the database was reached', () => captured.of('database.connected').length === 1);
+  await admin.unsafe(`alter database ${name} with allow_connections false`);
+  await admin`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`;
+  await eventually('the outage is noticed', () => reachable() === 0);
+  assert.equal(captured.of('database.unavailable').length, 1);
+  await admin.unsafe(`alter database ${name} with allow_connections true`);
+  await eventually('the end of the outage is noticed', () => reachable() === 1);
+  assert.equal(captured.of('database.connected').length, 2);
+});
