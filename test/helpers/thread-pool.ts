@@ -4,12 +4,13 @@ import {
   type ThreadPool,
   type ThreadPoolOptions,
 } from '../../src/jobs/thread/thread-pool.ts';
+import { bundledEntry } from './bundled-entry.ts';
 import { type CapturedLog, captureLog } from './captured-log.ts';
 import { eventually } from './eventually.ts';
 import type { After } from './test-database.ts';
 import type { TestThreadData } from './thread-entry.ts';
 
-export const testThreadEntry = new URL('./thread-entry.ts', import.meta.url);
+export const testThreadEntry = bundledEntry('thread-entry');
 
 export interface TestPool extends ThreadPool {
   readonly log: CapturedLog;

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { processStarter } from '../../../src/jobs/thread/executor.ts';
 import { createIsolate, type IsolateOptions } from '../../../src/jobs/thread/isolate.ts';
 import type { Attempt } from '../../../src/jobs/thread/thread-messages.ts';
+import { bundledEntry } from '../../helpers/bundled-entry.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import type { After } from '../../helpers/test-database.ts';
@@ -19,7 +20,7 @@ function mustCreateIsolate(t: After, options: Partial<IsolateOptions> = {}) {
     size: 2,
     log: captured.log,
     start: processStarter(() => {
-      const child = fork(new URL('../../helpers/isolate-entry.ts', import.meta.url), {
+      const child = fork(bundledEntry('isolate-entry'), {
         serialization: 'advanced',
       });
       children.push(child);

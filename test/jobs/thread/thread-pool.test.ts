@@ -9,7 +9,7 @@ import { createThreadPool } from '../../../src/jobs/thread/thread-pool.ts';
 import { createMetrics } from '../../../src/observability/metrics/metrics.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { eventually } from '../../helpers/eventually.ts';
-import { mustStartPool } from '../../helpers/thread-pool.ts';
+import { mustStartPool, testThreadEntry } from '../../helpers/thread-pool.ts';
 
 /** Shared by tests that need no pool of their own, because starting a thread from sources is slow. */
 const pool = await mustStartPool({ after });
@@ -339,7 +339,7 @@ describe('a pool', () => {
 
   it('a pool closes at once while its threads start, and can be closed twice', async () => {
     const log = captureLog();
-    const entry = new URL('../../helpers/thread-entry.ts', import.meta.url);
+    const entry = testThreadEntry;
     const pool = createThreadPool({
       ...{ entry, workerData: { databaseUrl: null }, size: 2, memoryMb: 64, log: log.log },
     });
