@@ -74,7 +74,7 @@ describe('the pool', () => {
     let isStaying = true;
     let left = 0;
     const leave = async () => {
-      while (isStaying) {
+      while (isStaying && left < 600) {
         left += 1;
         const signal = AbortSignal.timeout(1 + (left % 12));
         await fetch(`${api.app.url}${notes}?limit=100`, { signal }).then(
