@@ -193,10 +193,12 @@ async function bundleEntries(): Promise<void> {
 /** Starts PostgreSQL and makes the template database. Returns the URL. */
 async function startDatabase(): Promise<string> {
   embedded = await startEmbedded({ dataDir: join(folder, 'postgres'), log, durable: false });
+  const url = new URL(embedded.url);
   const admin = postgres(embedded.url, { max: 1, onnotice: () => {} });
   await admin`create database ${admin(templateName)}`;
+  // With one iteration instead of 4,096, a connection costs a quarter of the processor time.
+  await admin.unsafe(`set scram_iterations = 1; alter role ${url.username} password '${url.password}'`);
   await admin.end();
-  const url = new URL(embedded.url);
   url.pathname = `/${templateName}`;
   await migrateUp({ url: url.href, log });
   return embedded.url;

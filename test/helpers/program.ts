@@ -153,7 +153,7 @@ function start(
 }
 
 /** Makes a temporary folder, which is removed after the test. */
-export async function mustMakeFolder(t: Pick<TestContext, 'after'>): Promise<string> {
+export async function mustMakeFolder(t: { after(end: () => Promise<void>): void }): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'strata-test-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   return folder;

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import postgres from 'postgres';
 import { connectDatabase, type Database, type DatabaseOptions } from '../../src/db/database.ts';
 import { captureLog } from './captured-log.ts';
@@ -34,10 +36,9 @@ export async function mustCreateDatabase(
   const server = testServerUrl();
   const name = `test_${randomBytes(8).toString('hex')}`;
   const template = options.empty === true ? 'template0' : templateName;
-  await asAdmin(server, (admin) =>
-    admin.unsafe(`create database ${name} template ${template} strategy file_copy ${options.locale ?? ''}`),
-  );
-  t.after(() => asAdmin(server, (admin) => admin`drop database if exists ${admin(name)} with (force)`));
+  const admin = adminOf(server);
+  await admin.run(`create database ${name} template ${template} strategy file_copy ${options.locale ?? ''}`);
+  t.after(() => admin.run(`drop database if exists ${name} with (force)`));
   const url = new URL(server);
   url.pathname = `/${name}`;
   return url.href;
@@ -69,11 +70,45 @@ export function mustConnect(t: After, options: Partial<DatabaseOptions>): Databa
   return database;
 }
 
-async function asAdmin(url: string, work: (admin: postgres.Sql) => Promise<unknown>): Promise<void> {
-  const admin = postgres(url, { max: 1, onnotice: () => {} });
-  try {
-    await work(admin);
-  } finally {
-    await admin.end();
-  }
+interface Admin {
+  run(statement: string): Promise<void>;
+}
+
+let admin: Admin | undefined;
+
+/** Returns the one administrative connection of this process, which does not keep the process running. */
+function adminOf(server: string): Admin {
+  admin ??= createAdmin(server);
+  return admin;
+}
+
+function createAdmin(server: string): Admin {
+  const { hostname, port } = new URL(server);
+  let socket: Socket | undefined;
+  const sql = postgres(server, {
+    ...{ max: 1, onnotice: () => {} },
+    // Its timer would keep the process running.
+    max_lifetime: null,
+    // An option of the package that its types do not have.
+    ...{
+      socket: async () => {
+        socket = connect({ host: hostname, port: Number(port) });
+        await once(socket, 'connect');
+        return socket;
+      },
+    },
+  });
+  let running = 0;
+  return {
+    async run(statement) {
+      running += 1;
+      socket?.ref();
+      try {
+        await sql.unsafe(statement);
+      } finally {
+        running -= 1;
+        if (running === 0) socket?.unref();
+      }
+    },
+  };
 }

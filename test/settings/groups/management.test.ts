@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { StartError } from '../../../src/errors.ts';
 import { loadSettings } from '../../../src/settings/load.ts';
+import { propertyRuns } from '../../helpers/property-runs.ts';
 import { testSecret } from '../../helpers/test-secret.ts';
 
 type Env = Readonly<Record<string, string>>;
@@ -125,7 +126,7 @@ describe('the token of the management port', () => {
   }
 
   test('a random token is accepted', () => {
-    for (let drawn = 0; drawn < 2_000; drawn += 1) {
+    for (let drawn = 0; drawn < propertyRuns(2_000); drawn += 1) {
       // The same tokens in every run: about one random token in a million is rejected, as it happens to contain words.
       const bytes = createHash('sha256').update(`token ${drawn}`).digest().subarray(0, 16);
       for (const encoding of ['hex', 'base64', 'base64url'] as const) {

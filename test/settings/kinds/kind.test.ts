@@ -5,6 +5,7 @@ import { StartError } from '../../../src/errors.ts';
 import { printValue } from '../../../src/settings/kinds/kind.ts';
 import { type LoadedSettings, loadSettings } from '../../../src/settings/load.ts';
 import { variables } from '../../../src/settings/table.ts';
+import { propertyRuns } from '../../helpers/property-runs.ts';
 import { testSecret } from '../../helpers/test-secret.ts';
 
 const load = (env: Record<string, string>): LoadedSettings => loadSettings({ env, envFile: null });
@@ -195,7 +196,7 @@ describe('every variable', () => {
         );
         assert.deepEqual(valuesOf(again), valuesOf(loaded));
       }),
-      { numRuns: 2000 },
+      { numRuns: propertyRuns(2_000) },
     );
   });
 
@@ -222,7 +223,7 @@ describe('every variable', () => {
           assert.doesNotMatch(error.message, /hunter2/);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: propertyRuns(2_000) },
     );
   });
 
@@ -231,7 +232,7 @@ describe('every variable', () => {
       fc.property(urlsWithPassword, (url) => {
         assert.doesNotMatch(read('DATABASE_URL', url.replace(/^[a-z]+:/, 'postgres:')), /hunter2/);
       }),
-      { numRuns: 2000 },
+      { numRuns: propertyRuns(2_000) },
     );
   });
 });
