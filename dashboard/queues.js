@@ -67,7 +67,7 @@ function queueRow({ name, isPaused, jobs, since }, isCounted, isWritable, refres
         rowButton(
           {
             key: `run-${name}`,
-            label: `Run the retrying jobs of the queue ${name} now`,
+            label: `Run retrying jobs of the queue ${name} now`,
             text: 'Run retrying',
           },
           async () => {

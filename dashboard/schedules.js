@@ -71,13 +71,13 @@ function lastJob({ id, state }) {
 /** @param {ScheduleReport & { next: string }} schedule */
 function nextRun({ run_requested_at, paused_at, next_run_at, next }) {
   if (run_requested_at !== null) return 'requested: starts in a moment';
-  if (paused_at !== null) return 'none while it is paused';
+  if (paused_at !== null) return 'none: it is paused';
   if (next_run_at === null) return 'unknown to this version';
   return element(
     'span',
     {},
     next,
-    element('span', { class: 'remark' }, exactly(next_run_at).replace('.000', '')),
+    element('span', { class: 'remark' }, exactly(next_run_at).replace(':00.000', '')),
   );
 }
 
@@ -87,7 +87,7 @@ function nextRun({ run_requested_at, paused_at, next_run_at, next }) {
  */
 function runButton(name, refresh) {
   return rowButton(
-    { key: `run-${name}`, label: `Run the schedule ${name} now`, text: 'Run now' },
+    { key: `run-${name}`, label: `Run now: the schedule ${name}`, text: 'Run now' },
     async () => {
       await act(`schedules/${encodeURIComponent(name)}/run`, `The schedule ${name} runs in a moment.`);
       refresh();

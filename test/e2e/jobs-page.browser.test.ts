@@ -407,7 +407,7 @@ test('during an outage the retrying jobs have a tile, a filter and a count, and 
   assert.match(page.url(), /\?state=retrying$/);
   await page.getByText('error Away.').first().waitFor();
 
-  await page.getByRole('button', { name: 'Run the retrying jobs of the queue mail now' }).click();
+  await page.getByRole('button', { name: 'Run retrying jobs of the queue mail now' }).click();
   await page.getByText('Run the retrying jobs of the queue mail (3) now?').waitFor();
   await page.getByRole('button', { name: 'Run jobs' }).click();
   await page.getByText('3 retrying jobs are available.').waitFor();
@@ -434,14 +434,14 @@ test('an operator sees the last and the next run of a schedule, pauses it, resum
   await row.getByRole('link', { name: `#${job}` }).waitFor();
   assert.match(
     await row.locator('.next').innerText(),
-    /in [\d.]+ (h|min|s)\n\d{4}-\d\d-\d\d 0[78]:00:00 UTC\+[12]/,
+    /in [\d.]+ (h|min|s)\n\d{4}-\d\d-\d\d 0[78]:00 UTC\+[12]/,
   );
 
   await page.getByRole('button', { name: 'Pause the schedule daily_report' }).click();
-  await row.getByText('none while it is paused').waitFor();
-  assert.equal(await page.getByRole('button', { name: 'Run the schedule daily_report now' }).count(), 0);
+  await row.getByText('none: it is paused').waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Run now: the schedule daily_report' }).count(), 0);
   await page.getByRole('button', { name: 'Resume the schedule daily_report' }).click();
-  await page.getByRole('button', { name: 'Run the schedule daily_report now' }).click();
+  await page.getByRole('button', { name: 'Run now: the schedule daily_report' }).click();
   await row.getByText('requested: starts in a moment').waitFor();
   assert.equal((await sql`select from job_schedules where run_requested_at is not null`).length, 1);
 });
