@@ -20,9 +20,11 @@ import { minute as timeOf } from './format.js';
 const minuteMs = 60_000;
 const slots = 60;
 const height = 168;
-/** Small values stay visible, in pixels: the height of a bar, and the radius of a point, larger without neighbours. */
+/** The smallest height of a bar, in pixels, so that small values stay visible. */
 const minBar = 2.5;
+/** The radius of a round point and the side of a square one, in pixels; larger without neighbours. */
 const radius = { alone: 4, joined: 2.75 };
+const side = { alone: 9.5, joined: 5 };
 const margin = { top: 8, right: 6, bottom: 20, left: 48 };
 
 /**
@@ -271,32 +273,33 @@ function bars(hour, series, { x, y, step }) {
 }
 
 /**
- * Draws a line for each series, with a point for each minute: round ones for the first series, square ones for the second, so
- * that they differ without colours too.
+ * Draws a line for each series, with a point for each minute: round ones for the first series, larger square ones for the
+ * second, so that they differ without colours too, and both are visible where their values are equal.
  *
  * @param {readonly (Minute | undefined)[]} hour
  * @param {readonly Series[]} series
  * @param {{ x(slot: number): number, y(value: number): number }} scale
  */
 function lines(hour, series, { x, y }) {
-  return series.flatMap(({ kind, value }, index) => {
+  const drawnLines = series.map(({ kind, value }, index) => {
     const values = hour.map((minute) => (minute === undefined ? null : value(minute)));
     const known = (/** @type {number} */ slot) => (values[slot] ?? null) !== null;
     let path = '';
     const points = values.flatMap((found, slot) => {
       if (found === null) return [];
       path += `${known(slot - 1) ? 'L' : 'M'}${x(slot).toFixed(1)} ${y(found).toFixed(1)}`;
-      const size = known(slot - 1) || known(slot + 1) ? radius.joined : radius.alone;
+      const size = known(slot - 1) || known(slot + 1) ? 'joined' : 'alone';
       return [point({ kind, isRound: index === 0, at: [x(slot), y(found)], size })];
     });
     return [drawn('path', { class: `line ${kind}`, d: path }), ...points];
   });
+  // The first series is on top.
+  return drawnLines.reverse().flat();
 }
 
-/** @param {{ kind: string, isRound: boolean, at: [number, number], size: number }} parts */
+/** @param {{ kind: string, isRound: boolean, at: [number, number], size: 'alone' | 'joined' }} parts */
 function point({ kind, isRound, at: [x, y], size }) {
-  if (isRound) return drawn('circle', { class: `dot ${kind}`, cx: x, cy: y, r: size });
-  // As large as the circle.
-  const side = size * 1.8;
-  return drawn('rect', { class: `dot ${kind}`, x: x - side / 2, y: y - side / 2, width: side, height: side });
+  if (isRound) return drawn('circle', { class: `dot ${kind}`, cx: x, cy: y, r: radius[size] });
+  const width = side[size];
+  return drawn('rect', { class: `dot ${kind}`, x: x - width / 2, y: y - width / 2, width, height: width });
 }
