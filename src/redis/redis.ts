@@ -5,15 +5,16 @@
  * A user of this module must never wait for a Redis that is away:
  *
  * - Without a connection, a command rejects immediately; it is not queued until the connection is back.
- * - A server that does not answer, with or without a closed connection, is found by a ping every 2 s: after 5 s of silence
- *   the connection is closed, its commands reject, and a new one is opened. Users that cannot wait so long have a deadline
- *   of their own.
+ * - A connection without answers is found by a ping every 3 s: if it has no answer when the next one is due, the connection
+ *   is closed, its commands reject, and a new one is opened. A socket timeout alone would not find it, because Node.js
+ *   counts from the last write, and this program keeps writing. Users that cannot wait so long have a deadline of their own.
  * - Reconnecting backs off up to 2 s, with jitter.
  *
  * A rejected command may or may not have been executed.
  */
 
 import { createHash } from 'node:crypto';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { withTimeout } from '../concurrency/with-timeout.ts';
 import { needsPackage, StartError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
@@ -34,10 +35,13 @@ export interface Redis {
   /** The last error of connecting, while there is no connection. */
   problem(): unknown;
   /** Sends a command. `key` is its first key, which selects the server of a cluster; undefined for any server. */
-  send(key: string | undefined, command: readonly string[]): Promise<unknown>;
+  send(key: string | undefined, command: string[]): Promise<unknown>;
   /** Runs a script on keys of one server. */
   run(script: RedisScript, keys: readonly string[], parameters: readonly string[]): Promise<unknown>;
-  /** Calls `onMessage` for each message of a channel, also after a new connection. Messages in between are lost. */
+  /**
+   * Calls `onMessage` for each message of a channel, also after a new connection. Messages in between are lost. Without a
+   * connection, resolves immediately, and subscribes when there is one.
+   */
   subscribe(channel: string, onMessage: (message: string) => void): Promise<void>;
   /** Closes the connection after its commands are answered, or after `timeoutMs`. Idempotent. */
   close(timeoutMs: number): Promise<void>;
@@ -48,10 +52,13 @@ export interface RedisOptions {
   /** The name of the connection in `CLIENT LIST`. */
   readonly name: string;
   readonly log: Logger;
+  /** The time between two pings. Default: 3 s. */
+  readonly pingMs?: number;
 }
 
 const connectTimeoutMs = 2_000;
-const pingMs = 2_000;
+const defaultPingMs = 3_000;
+/** The longest handshake of a new connection. */
 const maxSilentMs = 5_000;
 const backoff = { baseMs: 50, maxMs: 2_000 };
 /** Commands without an answer, so that a server that does not answer costs bounded memory. */
@@ -64,47 +71,105 @@ export function createRedisScript(text: string): RedisScript {
 /**
  * Connects in the background: `isReady` returns when it is done. Rejects with a StartError if the package is not installed.
  */
-export async function openRedis({ target, name, log }: RedisOptions): Promise<Redis> {
-  const client = createConnection(await loadPackage(), target, name);
+export async function openRedis({ target, name, log, pingMs = defaultPingMs }: RedisOptions): Promise<Redis> {
+  const redisPackage = await loadPackage();
+  const server = describeRedis(target);
+  const subscriptions: Subscription[] = [];
   let wasReady = false;
   let problem: unknown;
-  client.on('ready', () => {
-    wasReady = true;
-    problem = undefined;
-    log.info('redis.connected', { server: describeRedis(target) });
-  });
-  client.on('error', (error) => {
-    // One event per outage: the attempts to reconnect fail with an error each.
-    if (wasReady) log.warning('redis.connection_lost', { server: describeRedis(target), error });
+  let failures = 0;
+  let closing: Promise<void> | undefined;
+  let connection = connect();
+
+  function connect(): Connection {
+    const made = createConnection(redisPackage, target, name);
+    const subscribed = new Set<Subscription>();
+    made.on('ready', () => {
+      for (const each of subscriptions) {
+        if (subscribed.has(each)) continue;
+        subscribed.add(each);
+        made.subscribe(each.channel, each.onMessage).catch(() => subscribed.delete(each));
+      }
+      failures = 0;
+      problem = undefined;
+      if (!wasReady) log.info('redis.connected', { server });
+      wasReady = true;
+    });
+    made.on('error', (error) => {
+      if (made === connection) report(error);
+    });
+    // The package itself reconnects to one server, but gives up a cluster or Sentinel that does not answer.
+    made.connect().catch(async (error: unknown) => {
+      if (closing !== undefined || made !== connection) return;
+      report(error);
+      failures += 1;
+      await delay(backoffDelay(failures, backoff, Math.random), undefined, { ref: false });
+      replace(made);
+    });
+    return made;
+  }
+
+  /** Writes one event per outage: the attempts to reconnect fail with an error each. */
+  function report(error: unknown): void {
+    if (wasReady) log.warning('redis.connection_lost', { server, error });
     wasReady = false;
     problem = error;
-  });
-  client.connect().catch(() => {
-    // Has been reported as an event, and `close` ends the attempts.
-  });
-  let closing: Promise<void> | undefined;
+  }
 
-  const { send } = client;
+  function replace(old: Connection): void {
+    if (closing !== undefined || old !== connection) return;
+    connection = connect();
+    old.destroy();
+  }
+
+  async function watch(): Promise<void> {
+    while (closing === undefined) {
+      const pinged = connection;
+      let hasAnswered = !pinged.isReady();
+      const onAnswer = () => {
+        hasAnswered = true;
+      };
+      if (!hasAnswered) pinged.ping().then(onAnswer, onAnswer);
+      await delay(pingMs, undefined, { ref: false });
+      // If this process was blocked, the answer may be unread: it is read before the callback of setImmediate.
+      await nextTurn();
+      if (hasAnswered || pinged !== connection || !pinged.isReady()) continue;
+      report(new Error(`Redis did not answer for ${pingMs} ms.`));
+      replace(pinged);
+    }
+  }
+  void watch();
+
+  const send: Redis['send'] = (key, command) => connection.send(key, command);
   return {
     isCluster: target.kind === 'cluster',
-    isReady: client.isReady,
+    isReady: () => connection.isReady(),
     problem: () => problem,
     send,
     async run({ text, digest }, keys, parameters) {
-      const rest = [String(keys.length), ...keys, ...parameters];
+      const [key] = keys;
       try {
-        return await send(keys[0], ['EVALSHA', digest, ...rest]);
+        return await send(key, ['EVALSHA', digest, String(keys.length), ...keys, ...parameters]);
       } catch (error) {
         if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-        return send(keys[0], ['EVAL', text, ...rest]);
+        return send(key, ['EVAL', text, String(keys.length), ...keys, ...parameters]);
       }
     },
-    subscribe: client.subscribe,
+    async subscribe(channel, onMessage) {
+      subscriptions.push({ channel, onMessage });
+      // The package subscribes again after each reconnect, and calls a listener that was added twice once.
+      if (connection.isReady()) await connection.subscribe(channel, onMessage);
+    },
     close(timeoutMs) {
-      closing ??= withTimeout(client.close(), timeoutMs, client.destroy).catch(client.destroy);
+      closing ??= withTimeout(connection.close(), timeoutMs, connection.destroy).catch(connection.destroy);
       return closing;
     },
   };
+}
+
+interface Subscription {
+  readonly channel: string;
+  readonly onMessage: (message: string) => void;
 }
 
 /** The common interface of the three kinds of connection. */
@@ -113,7 +178,9 @@ interface Connection {
   on(event: 'ready', listener: () => void): void;
   on(event: 'error', listener: (error: unknown) => void): void;
   isReady(): boolean;
-  send(key: string | undefined, command: readonly string[]): Promise<unknown>;
+  /** Settles when each connected server has answered. */
+  ping(): Promise<unknown>;
+  send(key: string | undefined, command: string[]): Promise<unknown>;
   subscribe(channel: string, onMessage: (message: string) => void): Promise<void>;
   close(): Promise<void>;
   destroy(): void;
@@ -134,10 +201,11 @@ function createConnection(
   };
   const common = {
     name,
-    pingInterval: pingMs,
     disableOfflineQueue: true,
     commandsQueueMaxLength: maxQueue,
     maintNotifications: 'disabled' as const,
+    // The default makes a timer and a signal for each command, which together cost more than the command.
+    commandOptions: { timeout: 0 },
   };
 
   if (kind === 'cluster') {
@@ -145,21 +213,21 @@ function createConnection(
       rootNodes: hosts.map(({ host, port }) => ({ socket: { host, port } })),
       defaults: { ...common, ...user, socket },
     });
-    let isConnected = false;
-    cluster.on('connect', () => {
-      isConnected = true;
-    });
+    const connected = () =>
+      cluster.isOpen ? cluster.masters.flatMap(({ client }) => (client?.isReady ? [client] : [])) : [];
     return {
       connect: () => cluster.connect(),
       on: (event: string, listener: (error: unknown) => void) => {
-        cluster.on(event === 'ready' ? 'connect' : event, listener);
-        if (event === 'error') cluster.on('node-error', listener);
+        for (const each of event === 'ready' ? ['connect', 'node-ready'] : ['error', 'node-error']) {
+          cluster.on(each, listener);
+        }
       },
-      isReady: () => isConnected,
-      send: (key, command) => cluster.sendCommand(key, false, [...command]),
+      isReady: () => connected().length > 0,
+      ping: () => Promise.all(connected().map((client) => client.sendCommand(['PING']))),
+      send: (key, command) => cluster.sendCommand(key, false, command),
       subscribe: async (channel, onMessage) => cluster.subscribe(channel, onMessage),
       close: () => cluster.close(),
-      destroy: () => cluster.destroy(),
+      destroy: () => ignoreClosed(() => cluster.destroy()),
     };
   }
   if (kind === 'sentinel') {
@@ -181,10 +249,15 @@ function createConnection(
         sentinel.on(event, listener);
       },
       isReady: () => sentinel.isReady,
-      send: (_key, command) => sentinel.sendCommand(false, [...command]),
+      ping: () => sentinel.sendCommand(false, ['PING']),
+      send: (_key, command) => sentinel.sendCommand(false, command),
       subscribe: async (channel, onMessage) => sentinel.subscribe(channel, onMessage),
       close: () => sentinel.close(),
-      destroy: () => void sentinel.destroy(),
+      destroy: () => {
+        sentinel.destroy().catch(() => {
+          // It was not connected.
+        });
+      },
     };
   }
   const [first = { host: 'localhost', port: 6379 }] = hosts;
@@ -195,11 +268,21 @@ function createConnection(
       client.on(event, listener);
     },
     isReady: () => client.isReady,
-    send: (_key, command) => client.sendCommand([...command]),
+    ping: () => client.sendCommand(['PING']),
+    send: (_key, command) => client.sendCommand(command),
     subscribe: async (channel, onMessage) => client.subscribe(channel, onMessage),
     close: () => client.close(),
-    destroy: () => client.destroy(),
+    destroy: () => ignoreClosed(() => client.destroy()),
   };
+}
+
+/** The package throws if the connection is closed already. */
+function ignoreClosed(destroy: () => void): void {
+  try {
+    destroy();
+  } catch {
+    // Nothing is left to destroy.
+  }
 }
 
 async function loadPackage() {
