@@ -4,10 +4,18 @@ import { StartError } from '../errors.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
 import type { Settings } from '../settings/load.ts';
 
-/** Logs warnings and errors to standard error, for the person who runs the command. */
+/**
+ * Logs warnings and errors to standard error, for the person who runs the command. A database that cannot be reached is left
+ * to the sentence with which the command fails.
+ */
 export const commandLog: Logger = createLogger({
   level: 'WARNING',
-  destination: { write: (line) => void process.stderr.write(line), flush: () => Promise.resolve() },
+  destination: {
+    write(line) {
+      if (!line.includes('"event":"database.unavailable"')) process.stderr.write(line);
+    },
+    flush: () => Promise.resolve(),
+  },
 });
 
 /**

@@ -15,6 +15,7 @@
 import { parseArgs } from 'node:util';
 import { type Role, roles } from '../auth/principal.ts';
 import type { Database } from '../db/database.ts';
+import { describeUnavailable, isUnavailable } from '../db/database-error.ts';
 import { pendingMigrations } from '../db/migrations/migrate.ts';
 import { AppError, StartError } from '../errors.ts';
 import { connectFromSettings } from '../program/parts/connect-from-settings.ts';
@@ -105,6 +106,10 @@ async function runOn(url: string, settings: Settings, command: Command): Promise
       throw new StartError(`${pending.length} migrations are pending: run \`npm run migrate -- up\` first.`);
     }
     await command(database, settings);
+  } catch (error) {
+    if (!(error instanceof AppError) || !isUnavailable(error)) throw error;
+    const { databaseNamedBy } = settings.application;
+    throw new StartError(describeUnavailable(error, databaseNamedBy), { cause: error });
   } finally {
     await database.close(1);
   }

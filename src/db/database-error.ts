@@ -135,15 +135,18 @@ export function isConnectFailure(error: unknown): boolean {
   return cause instanceof Error && 'code' in cause && connectFailureCodes.has(cause.code);
 }
 
-/** Returns a sentence for operators about a database that cannot be used: what happened, and what to do about it. */
-export function describeUnavailable({ message, cause }: AppError): string {
+/**
+ * Returns a sentence for operators about a database that cannot be used: what happened, and what to do about it. `namedBy`
+ * is the variable with its URL, as in `DATABASE_URL in the environment`.
+ */
+export function describeUnavailable({ message, cause }: AppError, namedBy = 'APP_DATABASE_URL'): string {
   const reason = reasonOf(cause ?? message);
   if (/before secure TLS connection was established/.test(reason)) {
-    return `The database does not speak TLS, which the sslmode of APP_DATABASE_URL requires: switch it on in PostgreSQL, or correct the URL (${reason}).`;
+    return `The database does not speak TLS, which the sslmode of ${namedBy} requires: switch it on in PostgreSQL, or correct the URL (${reason}).`;
   }
   return sqlState(cause) === undefined
-    ? `The database does not answer: start it, or correct APP_DATABASE_URL (${reason}).`
-    : `The database accepts no connection: fix the cause, or correct APP_DATABASE_URL (${reason}).`;
+    ? `The database does not answer: start it, or correct ${namedBy} (${reason}).`
+    : `The database accepts no connection: fix the cause, or correct ${namedBy} (${reason}).`;
 }
 
 /** Returns the SQLSTATE if PostgreSQL reported the error, also after its translation to an AppError. */

@@ -83,7 +83,7 @@ describe('npm run migrate', () => {
       [
         ['status'],
         { APP_DATABASE_URL: 'postgres://ada:hushhush@127.0.0.1:1/x' },
-        /^The database does not answer: .*APP_DATABASE_URL.*ECONNREFUSED/,
+        /^The database does not answer: .*APP_DATABASE_URL in the environment.*ECONNREFUSED/,
       ],
     ];
     for (const [args, env, expected] of failing) {

@@ -85,7 +85,11 @@ describe('npm run user', () => {
       [['role', 'ada', 'root'], none, /^Usage: /],
       [['list'], none, /^This command needs a database, but APP_DATABASE_URL is none: set it/],
       [['list'], empty, /^\d+ migrations are pending: run `npm run migrate -- up` first\.$/],
-      [['list'], { APP_DATABASE_URL: 'postgres://ada:hushhush@127.0.0.1:1/x' }, /database/],
+      [
+        ['list'],
+        { DATABASE_URL: 'postgres://ada:hushhush@127.0.0.1:1/x' },
+        /^The database does not answer: start it, or correct DATABASE_URL in the environment \(connect ECONNREFUSED/,
+      ],
       [
         ada,
         none,

@@ -268,7 +268,7 @@ async function withLockedDatabase<T>(
 
 /** Opens a connection of its own without a statement timeout: a large table takes as long as it takes. */
 async function withDatabase<T>(
-  { url, log }: MigrateOptions,
+  { url, log, namedBy }: MigrateOptions,
   work: (database: Database) => Promise<T>,
 ): Promise<T> {
   const database = connectDatabase({ url, log, applicationName: 'strata migrations' });
@@ -276,19 +276,19 @@ async function withDatabase<T>(
     await database.ping(10_000);
     return await work(database);
   } catch (error) {
-    throw toStartError(error);
+    throw toStartError(error, namedBy);
   } finally {
     await database.close(1);
   }
 }
 
 /** Turns errors of PostgreSQL into a StartError, because the operator can fix them. Returns other errors unchanged. */
-function toStartError(thrown: unknown): unknown {
+function toStartError(thrown: unknown, namedBy?: string): unknown {
   // Queries of the session that holds the lock reject with errors of the driver, not with AppErrors.
   const error = toDatabaseError(thrown, false);
   const state = sqlState(error);
   if (error instanceof AppError && isUnavailable(error)) {
-    return new StartError(describeUnavailable(error), { cause: error });
+    return new StartError(describeUnavailable(error, namedBy), { cause: error });
   }
   if (state === undefined && !(error instanceof AppError)) return thrown;
   const reason = reasonOf(error instanceof AppError ? (error.cause ?? error) : error);
