@@ -111,7 +111,7 @@ From the lowest to the highest precedence:
 
 Settings are read once, at start; they are checked together, frozen and passed down. Nothing reads the environment later, and there is no global settings object to import. A change takes effect at the next start.
 
-An empty or blank variable counts as not set. An unknown \`APP_\` or \`SECURITY_\` variable is ignored with a warning that suggests the nearest name. If there are errors, the program does not start and prints all of them, one per line.
+An empty or blank variable counts as not set. An unknown \`APP_\` variable is ignored with a warning that suggests the nearest name. An unknown \`SECURITY_\` variable is an error, because it would protect nothing, unless its value is \`false\`, \`0\`, \`off\` or \`no\`. If there are errors, the program does not start and prints all of them, one per line.
 
 ## Syntax of values
 
@@ -145,9 +145,12 @@ In every environment:
 - \`SECURITY_SESSION_IDLE_DAYS\` above \`SECURITY_SESSION_MAX_DAYS\`;
 - \`SECURITY_RATE_LIMIT_PER_MINUTE\` and \`SECURITY_RATE_LIMIT_BURST\` together above 1000000;
 - \`APP_TASKS_BROKER_URL\` without a PostgreSQL server in \`APP_DATABASE_URL\`; \`APP_TASKS_RESULT_BACKEND\` with a URL other than these two; \`redis://\` in either of them, because jobs are kept in the database;
+- an unknown \`SECURITY_\` variable that is not switched off, such as \`SECURITY_ENABLE_GEO_BLOCKING=true\`;
+- \`SECURITY_REDIS_ENABLED=true\` without \`SECURITY_REDIS_URL\`, or without the package \`@redis/client\`; \`SECURITY_RATE_LIMIT_STORE=redis\` without \`SECURITY_REDIS_ENABLED=true\`; \`SECURITY_RATE_LIMIT_STORE=postgres\` without a database;
+- a Redis that rejects the password, the user or the database number of \`SECURITY_REDIS_URL\`, or whose certificate is not trusted. A Redis that does not answer stops nothing;
 - a database other than PostgreSQL. \`postgresql+asyncpg://\` and the like are read as \`postgresql://\`.
 
-These are allowed with a warning: a limit per hour below the limit per minute; every address as a trusted proxy; a body deadline longer than the request's; a keep-alive time longer than the grace time; no mail server in staging and production; a management port without a token that other machines reach, in local; a database connection that does not require TLS, in staging and production; every disabled protection there, by its name; a setting that has no effect because of another one.
+These are allowed with a warning: a limit per hour below the limit per minute; every address as a trusted proxy; a body deadline longer than the request's; a keep-alive time longer than the grace time; no mail server in staging and production; a management port without a token that other machines reach, in local; a database connection that does not require TLS and a Redis on another machine without TLS, in staging and production; every disabled protection there, by its name; a setting that has no effect because of another one.
 
 ## Values derived from the settings
 

@@ -87,7 +87,8 @@ export function loadSettings(source: SettingsSource = {}): LoadedSettings {
   const read = [...found].filter(([variable]) => !invalid.has(variable));
   const values = partialSchema.parse(textsByGroup(read));
   const set = new Set(read.flatMap(([{ name }, { origin }]) => (origin === 'default' ? [] : [name])));
-  errors.push(...findErrors(values, (name) => set.has(name)));
+  const unknown = findUnknown(sources);
+  errors.push(...findErrors(values, (name) => set.has(name)), ...unknown.errors);
   if (!parsed.success || errors.length > 0) throw new StartError(errors.join('\n'));
 
   return {
@@ -98,7 +99,7 @@ export function loadSettings(source: SettingsSource = {}): LoadedSettings {
       origin,
       ...(alias === undefined ? {} : { alias }),
     })),
-    warnings: [...findUnknown(sources), ...findWarnings(values, (name) => set.has(name))],
+    warnings: [...unknown.warnings, ...findWarnings(values, (name) => set.has(name))],
   };
 }
 

@@ -93,20 +93,45 @@ export function nameOrigin(origin: Origin): string {
 const names = variables.map(({ name }) => name);
 const known: ReadonlySet<string> = new Set(variables.flatMap(({ name, aliases = [] }) => [name, ...aliases]));
 const prefix = /^(?:APP|SECURITY)_/;
+const switchedOff = /^(?:false|0|off|no)$/i;
 
-/** Returns a sentence for each variable that has one of our prefixes but is not a setting. */
-export function findUnknown(sources: readonly Source[]): string[] {
-  return sources.flatMap(({ origin, texts }) =>
-    Object.keys(texts)
-      .filter((name) => prefix.test(name.toUpperCase()) && !known.has(name) && textOf(texts, name) !== '')
-      .map((name) => `${name}, set ${nameOrigin(origin)}, is ignored: ${explainUnknown(name)}.`),
-  );
+export interface UnknownVariables {
+  readonly errors: readonly string[];
+  readonly warnings: readonly string[];
 }
 
-function explainUnknown(name: string): string {
+/**
+ * Finds variables that have one of our prefixes but are not a setting. With `SECURITY_`, the operator relies on a protection
+ * that this program would not provide, so that is an error, unless the value switches it off.
+ */
+export function findUnknown(sources: readonly Source[]): UnknownVariables {
+  const errors: string[] = [];
+  const warnings: string[] = [];
+  for (const { origin, texts } of sources) {
+    for (const name of Object.keys(texts)) {
+      const text = textOf(texts, name);
+      if (text === '' || known.has(name) || !prefix.test(name.toUpperCase())) continue;
+      const where = `${name}, set ${nameOrigin(origin)},`;
+      const meant = nearestTo(name);
+      if (!name.toUpperCase().startsWith('SECURITY_')) {
+        warnings.push(
+          `${where} is ignored: ${meant === undefined ? noSuchSetting : `did you mean ${meant}`}.`,
+        );
+      } else if (!switchedOff.test(text)) {
+        const advice =
+          meant === undefined ? `${noSuchSetting}; remove it, or set it to false` : `did you mean ${meant}`;
+        errors.push(`${where} is not a setting and protects nothing: ${advice}.`);
+      }
+    }
+  }
+  return { errors, warnings };
+}
+
+const noSuchSetting = 'this version has no such setting';
+
+function nearestTo(name: string): string | undefined {
   // Compared without the prefix, because using the wrong one of the two prefixes is a likely mistake.
   const bare = names.map((candidate) => candidate.replace(prefix, ''));
   const nearest = nearestName(name.toUpperCase().replace(prefix, ''), bare);
-  const meant = nearest === undefined ? undefined : names[bare.indexOf(nearest)];
-  return meant === undefined ? 'this version has no such setting' : `did you mean ${meant}`;
+  return nearest === undefined ? undefined : names[bare.indexOf(nearest)];
 }

@@ -521,8 +521,8 @@ describe('unknown variables', () => {
       'APP_RATE_LIMIT_PER_MINUTE, set in the environment, is ignored: did you mean SECURITY_RATE_LIMIT_PER_MINUTE.',
     ],
     [
-      'SECURITY_ENABLE_GEO_BLOCKING',
-      'SECURITY_ENABLE_GEO_BLOCKING, set in the environment, is ignored: this version has no such setting.',
+      'APP_NO_SUCH_THING',
+      'APP_NO_SUCH_THING, set in the environment, is ignored: this version has no such setting.',
     ],
   ] as const) {
     test(`the unknown variable ${name} is a warning without its value`, () => {
@@ -533,6 +533,41 @@ describe('unknown variables', () => {
   test('an unknown variable that is empty, or without our prefix, is no warning', () => {
     assert.deepEqual(load({ APP_PROT: '', PATH: '/bin', NODE_APP_PROT: '1' }).warnings, []);
   });
+
+  for (const name of [
+    'SECURITY_ENABLE_GEO_BLOCKING',
+    'SECURITY_GEOIP_DATABASE_PATH',
+    'SECURITY_GEO_BLOCKED_COUNTRIES',
+    'SECURITY_ENABLE_DDOS_PROTECTION',
+    'SECURITY_ENABLE_ALERTING',
+    'SECURITY_ALERT_WEBHOOK_URL',
+  ]) {
+    test(`${name}, which this version does not have, stops the start with a sentence without its value`, () => {
+      assert.deepEqual(errorsOf({ [name]: 'hunter2' }), [
+        `${name}, set in the environment, is not a setting and protects nothing: this version has no such setting; remove it, or set it to false.`,
+      ]);
+    });
+  }
+
+  for (const [name, meant] of [
+    ['SECURITY_ENABLE_HST', 'SECURITY_ENABLE_HSTS'],
+    ['SECURITY_TRUSTED_PROXYS', 'SECURITY_TRUSTED_PROXIES'],
+    ['SECURITY_ALLOWED_HOSTS', 'APP_ALLOWED_HOSTS'],
+    ['security_redis_enabled', 'SECURITY_REDIS_ENABLED'],
+    ['SECURITY_RATE_LIMIT_ENABLE', 'SECURITY_RATE_LIMIT_ENABLED'],
+  ] as const) {
+    test(`the misspelt ${name} stops the start with the nearest name`, () => {
+      assert.deepEqual(errorsOf({ [name]: 'true' }), [
+        `${name}, set in the environment, is not a setting and protects nothing: did you mean ${meant}.`,
+      ]);
+    });
+  }
+
+  for (const off of ['false', 'FALSE', '0', 'off', 'no', '', ' ']) {
+    test(`an unknown protection that is ${JSON.stringify(off)} stops nothing`, () => {
+      assert.deepEqual(load({ SECURITY_ENABLE_GEO_BLOCKING: off }).warnings, []);
+    });
+  }
 });
 
 describe('origins', () => {
