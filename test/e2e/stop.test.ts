@@ -206,7 +206,7 @@ async function greetingOf(child: ChildProcess): Promise<string> {
 
 /** Causes more log output than the buffers of a socket hold. */
 async function logMuch(greeting: string, name: string): Promise<void> {
-  const url = (name === 'main' ? /API +(\S+)/ : /Metrics +(\S+)/).exec(greeting)?.[1] ?? '';
+  const url = (name === 'main' ? /API +(\S+)/ : /Management +(\S+)/).exec(greeting)?.[1] ?? '';
   const port = Number(new URL(url).port);
   const path = name === 'main' ? `/api/v1/meta?${'x'.repeat(1_500)}` : `/jobs/${'x'.repeat(1_500)}`;
   for (let round = 0; round < 30; round += 1) {

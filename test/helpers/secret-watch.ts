@@ -5,6 +5,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { fileState } from '../runner/file-state.ts';
 import { testSecret } from './test-secret.ts';
 
 /** Members of bodies whose value is a secret or a full e-mail address, which no log line may contain. */
@@ -16,7 +17,17 @@ const secretHeader = /^(?:authorization|cookie|set-cookie|x-api-key)$/i;
 /** Shorter texts would match by chance. */
 const minLength = 12;
 
-const secrets = new Set<string>([testSecret]);
+let secrets = new Set<string>([testSecret]);
+let file = fileState.number;
+
+/** Returns the secrets of the running test file: those of another file in the same process may be words in this one. */
+function secretsOfFile(): Set<string> {
+  if (file !== fileState.number) {
+    file = fileState.number;
+    secrets = new Set([testSecret]);
+  }
+  return secrets;
+}
 
 /** Records the secrets in a body: JSON text, a value or a form. Any other body contains none. */
 export function noteBody(body: unknown): void {
@@ -51,13 +62,13 @@ export function noteHeaders(headers: Headers | Readonly<Record<string, string>>)
 /** Records one secret that is sent in another way, such as by mail. */
 export function note(secret: string): void {
   if (secret.length >= minLength && !['Authorization', 'SameSite', '__Host-refresh'].includes(secret)) {
-    secrets.add(secret);
+    secretsOfFile().add(secret);
   }
 }
 
-/** Fails if the log contains a recorded secret of this process, literally or JSON-escaped. */
+/** Fails if the log contains a recorded secret of the test file, literally or JSON-escaped. */
 export function assertNoSecretIn(log: string): void {
-  const found = [...secrets].filter(
+  const found = [...secretsOfFile()].filter(
     (secret) => log.includes(secret) || log.includes(JSON.stringify(secret).slice(1, -1)),
   );
   assert.deepEqual(found, [], 'The log contains these secrets');

@@ -1,3 +1,5 @@
+// Runs in a process of its own: a stop that takes longer than the grace time ends the process.
+
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { handleSignals } from '../../src/program/signals.ts';

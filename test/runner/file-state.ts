@@ -12,10 +12,12 @@ export const filesAreSuites = !process.execArgv.some((argument) =>
 );
 
 interface FileState {
+  /** The number of the file in this process; 0 in a process without a runner. Helpers with state forget it when it changes. */
+  number: number;
   problems: string[];
   failed: number;
   /** The reporter calls it at the end of a file, when it has passed on the results of all its tests. */
   reported: () => void;
 }
 
-export const fileState: FileState = { problems: [], failed: 0, reported: () => {} };
+export const fileState: FileState = { number: 0, problems: [], failed: 0, reported: () => {} };

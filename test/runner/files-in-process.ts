@@ -28,7 +28,7 @@ receiveFiles((file) => void run(file));
 async function run(file: string): Promise<void> {
   const before = stateOf();
   const problems: string[] = [];
-  Object.assign(fileState, { problems, failed: 0 });
+  Object.assign(fileState, { number: fileState.number + 1, problems, failed: 0 });
   uncaught.length = 0;
   let loaded = Promise.resolve();
   await untilReported(() => {
