@@ -1,4 +1,4 @@
-// Runs in a process of its own: a stop that takes longer than the grace time ends the process.
+// Runs in a process of its own: a stop that takes longer than the grace time makes the process exit.
 
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
