@@ -9,7 +9,7 @@
  * A fast statement costs nothing. One question at a time is sent for a pool, about all of its statements, on a connection
  * that is opened for it and closed afterwards, so it needs no connection of the pool and delays no other check. After a
  * question that failed, none is sent for 10 s: a database in trouble gets no additional work. Behind a pooler, the
- * announced process ids are those of the pooler, and nothing is found.
+ * announced process ids are those of the pooler, so a question fails.
  */
 
 import type postgres from 'postgres';
@@ -109,11 +109,14 @@ interface Row {
   readonly waits: boolean;
 }
 
-/** Without parameters, because the driver would prepare a statement with parameters. */
+/**
+ * Resolves with undefined behind a pooler. The text has no parameters, because the driver would prepare a statement with
+ * parameters.
+ */
 async function readLockWaits(
   sql: postgres.Sql,
   pids: readonly number[],
-): Promise<ReadonlyMap<number, LockWait>> {
+): Promise<ReadonlyMap<number, LockWait> | undefined> {
   const rows = await sql.unsafe<Row[]>(`
     select pg_backend_pid() as own, waiting.pid, waiting.lock, holder.pid as holder,
       other.application_name as application, other.state,
@@ -134,7 +137,7 @@ async function readLockWaits(
     left join lateral (select distinct unnest(pg_blocking_pids(waiting.pid)) as pid) as holder on true
     left join pg_stat_activity as other on other.pid = holder.pid`);
   const found = new Map<number, LockWait & { readonly holders: LockHolder[] }>();
-  if (rows[0]?.own !== rows.state.pid) return found;
+  if (rows[0]?.own !== rows.state.pid) return undefined;
   for (const { pid, lock, holder, application, state, seconds, waits: isWaiting } of rows) {
     if (pid === null || holder === null) continue;
     const wait = found.get(pid) ?? { lock, holders: [] };
