@@ -53,8 +53,11 @@ export interface ProcessContext {
   startChild(entry: URL, envFile?: string, cwd?: string): ChildProcess;
   /** Whether the log is text on a terminal. */
   readonly isOnTerminal: boolean;
-  /** Resolves when all log lines so far have been passed to the system. Never rejects. */
-  flushLog(): Promise<void>;
+  /**
+   * On a terminal, resolves when all log lines so far have been written, so that what is printed next comes after them. A
+   * program must not wait for another reader of its log, which may have stopped reading. Never rejects.
+   */
+  flushTerminal(): Promise<void>;
   /** Handles signals from now on. Until then they have their default action. */
   handleSignals(): Signals;
 }
@@ -100,6 +103,7 @@ async function run(
   process.title = `${application.projectName.toLowerCase()} ${roleOf(settings)}`;
   const metrics = createMetrics({ worker: nameOf(settings) });
   const format = chooseLogFormat(application.logFormat, application.environment);
+  const isOnTerminal = format === 'console' && isatty(1);
   const destination = openLogDestination(format);
   const log = createLogger({
     level: application.logLevel,
@@ -125,8 +129,8 @@ async function run(
       reportShortage,
       isSupervised,
       childArguments,
-      isOnTerminal: format === 'console' && isatty(1),
-      flushLog: destination.flush,
+      isOnTerminal,
+      flushTerminal: isOnTerminal ? destination.flush : () => Promise.resolve(),
       startChild: (entry, file, cwd) =>
         fork(entry, [childMark, ...childArguments(file)], cwd === undefined ? {} : { cwd }),
       handleSignals: () => handleSignals({ log, destination, graceMs }),

@@ -93,7 +93,7 @@ async function startRole(base: ServerRoleContext): Promise<StartedRole> {
   return {
     running,
     async showBanner() {
-      await context.flushLog();
+      await context.flushTerminal();
       if (context.isOnTerminal) await delay(settleMs);
       printBanner(settings, bannerRows(running, context), advices);
     },

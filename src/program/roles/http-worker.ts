@@ -14,7 +14,7 @@ export async function runHttpWorker({
   options,
   settings,
   log,
-  flushLog,
+  flushTerminal,
   metrics,
   reportShortage,
 }: ServerRoleContext): Promise<number> {
@@ -42,7 +42,7 @@ export async function runHttpWorker({
       const server = await Promise.race([startServer(parts), channel.stopOrder]);
       if (typeof server === 'string') return 0;
       const stopHeartbeat = channel.startHeartbeat(server);
-      await flushLog();
+      await flushTerminal();
       await channel.send({ kind: 'ready', url: server.url });
       const reason = await channel.stopOrder;
       const lingerMs = settings.server.keepAliveSeconds * 1000;

@@ -18,7 +18,12 @@ const recheckMs = 1_000;
  * Runs jobs beside a server, until its supervisor stops it or is gone. While the database is unavailable or not migrated,
  * it waits, as the server does. Resolves with the exit code.
  */
-export async function runJobsChild({ settings, log, flushLog, metrics }: ProcessContext): Promise<number> {
+export async function runJobsChild({
+  settings,
+  log,
+  flushTerminal,
+  metrics,
+}: ProcessContext): Promise<number> {
   const channel = openSupervisorChannel(metrics);
   ignoreSignals();
   return Promise.race([serve(), channel.orphaned.then(() => delay(orphanExitMs, 0))]);
@@ -52,7 +57,7 @@ export async function runJobsChild({ settings, log, flushLog, metrics }: Process
   /** Ends the start timeout. A process that waits for the database reports ready too, so it is not killed for being late. */
   async function reportReady(): Promise<void> {
     // On a terminal, the lines of this start come before those of the supervisor about it.
-    await flushLog();
+    await flushTerminal();
     await channel.send({ kind: 'ready', url: '' });
   }
 

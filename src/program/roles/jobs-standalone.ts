@@ -21,7 +21,7 @@ export async function runJobsStandalone({
   origins,
   warnings,
   log: processLog,
-  flushLog,
+  flushTerminal,
   metrics,
   handleSignals,
 }: ProcessContext): Promise<number> {
@@ -68,7 +68,7 @@ export async function runJobsStandalone({
       graceMs + stopLimits.child,
     );
     becomeReady(jobs);
-    await flushLog();
+    await flushTerminal();
     printBanner(
       settings,
       [
