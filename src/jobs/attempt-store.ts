@@ -188,10 +188,11 @@ export function snoozeJob(
 }
 
 /** Cancels a running job whose attempt has stopped. Returns false if the job no longer belonged to this attempt. */
-export async function cancelRunning(sql: Sql, own: OwnAttempt): Promise<boolean> {
+export async function cancelRunning(sql: Sql, own: OwnAttempt, hasRun = true): Promise<boolean> {
   const { count } = await sql`
     update jobs set
-      state = 'cancelled', runner = null, cancel_requested = false, finished_at = clock_timestamp(), revision = revision + 1
+      state = 'cancelled', runner = null, cancel_requested = false, finished_at = clock_timestamp(),
+      run_at = case when ${hasRun} then run_at else clock_timestamp() end, revision = revision + 1
     where id = (select id from jobs where ${stillOwn(sql, own)} for update skip locked)`;
   return count === 1;
 }
@@ -235,9 +236,8 @@ export async function findStateAfter(
 
 /** Returns the running attempts of this runner according to the table. */
 export async function findOwnAttempts(sql: Sql, runner: number): Promise<AttemptKey[]> {
-  return sql<
-    AttemptKey[]
-  >`select id, attempt from jobs where runner = ${runner} and state = 'running' order by id`;
+  return sql<AttemptKey[]>`
+    select id, attempt from jobs where runner = ${runner} and state = 'running' order by id`;
 }
 
 /** Records the progress of attempts of this runner. Fractions are clamped to 0..1. */

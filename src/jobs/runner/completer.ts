@@ -62,8 +62,11 @@ export interface CompleterOptions {
 }
 
 export interface Completer {
-  /** Never rejects. */
-  record(job: ClaimedJob, outcome: Outcome): Promise<RecordedOutcome>;
+  /**
+   * Records the outcome of an attempt. Never rejects. `hasRun` is false if it never had a thread: `run_at` of a job that is
+   * cancelled is then after `started_at`, as for any job that is cancelled while it waits, and it has no run time.
+   */
+  record(job: ClaimedJob, outcome: Outcome, hasRun?: boolean): Promise<RecordedOutcome>;
 }
 
 /** Large enough to make each item cheap, small enough to hold the row locks only briefly. */
@@ -166,10 +169,14 @@ export function createCompleter(options: CompleterOptions): Completer {
     return written === 'rejected' ? recordFailed(job, unrecordable, false) : outcomeOf(written);
   }
 
-  async function recordAborted(job: ClaimedJob, reason: 'cancelled' | 'drain'): Promise<RecordedOutcome> {
+  async function recordAborted(
+    job: ClaimedJob,
+    reason: 'cancelled' | 'drain',
+    hasRun: boolean,
+  ): Promise<RecordedOutcome> {
     const own = keyOf(job);
     if (reason === 'cancelled') {
-      const cancel = async () => ((await cancelRunning(sql, own)) ? 'cancelled' : undefined);
+      const cancel = async () => ((await cancelRunning(sql, own, hasRun)) ? 'cancelled' : undefined);
       return outcomeOf(await persist(own, cancel));
     }
     if (await releases.add(own)) return { kind: 'released' };
@@ -178,7 +185,11 @@ export function createCompleter(options: CompleterOptions): Completer {
     return outcomeOf(await persist(own, releaseAlone, true));
   }
 
-  function recordOutcome(job: ClaimedJob, outcome: Outcome): Promise<RecordedOutcome> | RecordedOutcome {
+  function recordOutcome(
+    job: ClaimedJob,
+    outcome: Outcome,
+    hasRun: boolean,
+  ): Promise<RecordedOutcome> | RecordedOutcome {
     switch (outcome.kind) {
       case 'returned':
         return recordReturned(job, outcome.result);
@@ -189,14 +200,14 @@ export function createCompleter(options: CompleterOptions): Completer {
       case 'snoozed':
         return recordSnoozed(job, outcome.delayMs);
       case 'aborted':
-        return outcome.reason === 'lost' ? { kind: 'lost' } : recordAborted(job, outcome.reason);
+        return outcome.reason === 'lost' ? { kind: 'lost' } : recordAborted(job, outcome.reason, hasRun);
     }
   }
 
   return {
-    async record(job, outcome) {
+    async record(job, outcome, hasRun = true) {
       try {
-        return await recordOutcome(job, outcome);
+        return await recordOutcome(job, outcome, hasRun);
       } catch (error) {
         // Nothing above should throw. If it does, the job must not stay `running`.
         report(keyOf(job), error);

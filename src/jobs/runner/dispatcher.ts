@@ -230,7 +230,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   async function record(each: Held, outcome: Outcome, durationMs: number | null): Promise<void> {
     each.stage = 'recording';
     progress.drop(each.job.id);
-    const recorded = isClosed() ? lostOutcome : await completer.record(each.job, outcome);
+    const recorded = isClosed()
+      ? lostOutcome
+      : await completer.record(each.job, outcome, durationMs !== null);
     if (held.get(each.job.id) === each) held.delete(each.job.id);
     const isRejected = recorded.kind === 'failed' && recorded.error.code === 'refused';
     metrics.finished(each.job.name, isRejected ? 'refused' : recorded.kind, durationMs);

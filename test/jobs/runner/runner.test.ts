@@ -249,6 +249,29 @@ describe('cancelling a job', () => {
     await database.sql`update jobs set cancel_requested = true where id = ${job.id}`;
     await mustReach(database, job.id, 'cancelled');
   });
+
+  test('a job that was claimed ahead and is cancelled before it gets a thread has no run time', async (t) => {
+    const database = await mustOpenTestDatabase(t);
+    let attempts = 0;
+    const pool = inlinePool(1, () => {
+      attempts += 1;
+      return attempts === 1 ? Promise.resolve(returned('quick')) : endless();
+    });
+    await mustStartRunner(t, database, pool, { pollMs: never });
+    const { job: quick } = await enqueue(database.sql, wait, {});
+    await mustReach(database, quick.id, 'completed');
+    const jobs = await database.transaction(async (sql) => [
+      (await enqueue(sql, wait, {})).job,
+      (await enqueue(sql, wait, {})).job,
+    ]);
+    const [running, ahead] = jobs.map(({ id }) => id);
+    await mustReach(database, running ?? 0, 'running');
+    await mustReach(database, ahead ?? 0, 'running');
+    await cancel(database.sql, ahead ?? 0);
+    const { startedAt, runAt } = await mustReach(database, ahead ?? 0, 'cancelled');
+    assert.ok(startedAt !== null && startedAt < runAt);
+    assert.deepEqual(pool.aborted, []);
+  });
 });
 
 test('the progress of a task can be read while it runs', async (t) => {
