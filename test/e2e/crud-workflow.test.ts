@@ -9,8 +9,8 @@ it('a user registers, signs in, writes, changes and deletes, and the log has eve
 
   const ready = await api.get('/api/v1/health/ready');
   assert.equal(ready.status, 200);
-  assert.equal(ready.body.checks.database.status, 'pass');
-  assert.equal(ready.body.checks.migrations.status, 'pass');
+  assert.equal(ready.body.checks.database.status, 'ok');
+  assert.equal(ready.body.checks.migrations.status, 'ok');
 
   // Register, sign in, and read the user back from the Location of the answer.
   const registered = await api.post('/api/v1/users', {
