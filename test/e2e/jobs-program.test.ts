@@ -79,7 +79,8 @@ const rejections = [
   {
     what: 'a database that does not answer',
     env: { APP_DATABASE_URL: 'postgres://strata:hunter2@127.0.0.1:1/strata' },
-    message: /^The database does not answer: .*APP_DATABASE_URL \(.*ECONNREFUSED 127\.0\.0\.1:1\)\.$/m,
+    message:
+      /^The database does not answer: .*APP_DATABASE_URL in the environment \(.*ECONNREFUSED 127\.0\.0\.1:1\)\.$/m,
   },
 ];
 
