@@ -1,6 +1,10 @@
 /** Collects the routes of the features, mounts them below the API prefix, and describes them in the API document. */
 
 import { createPasswordHasher, type PasswordHasher } from './auth/password.ts';
+import { type Cache, createCache } from './cache/cache.ts';
+import { createCacheMetrics } from './cache/cache-metrics.ts';
+import { noBus } from './cache/invalidation-bus.ts';
+import { noCacheStore } from './cache/no-store.ts';
 import type { Database } from './db/database.ts';
 import { describedScopes, features, scopes, tags, taskDefinitions } from './declarations.ts';
 import type { FeatureParts } from './features/feature.ts';
@@ -34,6 +38,8 @@ export interface RouteParts {
   readonly healthChecks?: readonly HealthCheck[];
   /** Sends mails; by default, no mail can be sent. */
   readonly mail?: MailQueue;
+  /** Keeps what functions have loaded; by default nothing is kept. */
+  readonly cache?: Cache;
   /** Where jobs are enqueued; by default a queue for the tasks of the application. */
   readonly queue?: Queue;
   /** By default one with the parameters for production; tests bring a cheap one. */
@@ -70,6 +76,7 @@ function completeParts(parts: RouteParts): FeatureParts {
   const { metrics, fleetMetrics = async () => metrics.snapshot(), healthChecks = [] } = parts;
   return {
     ...parts,
+    cache: parts.cache ?? createUnkeptCache(parts),
     mail: parts.mail ?? noMail,
     queue: parts.queue ?? createQueue({ definitions: taskDefinitions }),
     passwords: parts.passwords ?? createPasswordHasher(),
@@ -77,6 +84,10 @@ function completeParts(parts: RouteParts): FeatureParts {
     fleetMetrics,
     healthChecks: [...healthChecks, ...features.flatMap((feature) => feature.healthChecks?.(parts) ?? [])],
   };
+}
+
+function createUnkeptCache({ metrics, log }: RouteParts): Cache {
+  return createCache({ store: noCacheStore, bus: noBus, metrics: createCacheMetrics(metrics).calls, log });
 }
 
 /** The OpenAPI document of the given routes. */

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { createApp, createLimitStore } from '../app.ts';
 import { events } from '../declarations.ts';
 import { errorCodes } from '../errors.ts';
+import { createCacheFields } from '../http/headers/cache-control.ts';
 import { problemKinds, problemType } from '../http/problem.ts';
 import type { Route } from '../http/route.ts';
 import { createJobMetrics } from '../jobs/runner/job-metrics.ts';
@@ -126,6 +127,7 @@ function renderRoutes(routes: readonly Route[]): string {
         [each.auth, ...(each.roles ?? []).map((role) => `role ${role}`), ...(each.scopes ?? [])].join(', '),
         (each.costs ?? []).join(', ') || '-',
         limitsOf(each),
+        each.cache === undefined ? '-' : createCacheFields(each.cache).open,
         each.idempotent ? 'yes' : '-',
         each.body === undefined ? '-' : (each.accepts ?? ['application/json']).join(', '),
         each.body === undefined ? '-' : String(each.maxBody ?? defaultMaxBody(each)),
@@ -137,6 +139,7 @@ function renderRoutes(routes: readonly Route[]): string {
     'user, `apiKey` a program with an API key, and `any` either of them. The required role and the scopes that an API key needs',
     'follow. Every route that is not exempt is limited by address, and by user if the user is known; "own limits" apply in addition.',
     '"Costs" names what an anonymous caller can make the server do beyond a few reads by key; a route with costs has its own limit.',
+    '"Cached" has the `Cache-Control` of responses to requests without credentials; all others have `no-store`.',
     '',
     tableRow([
       'method',
@@ -145,11 +148,12 @@ function renderRoutes(routes: readonly Route[]): string {
       'auth',
       'costs',
       'own limits',
+      'cached',
       'idempotent',
       'body',
       'maximum body',
     ]),
-    tableRow(['---', '---', '---', '---', '---', '---', '---', '---', '---']),
+    tableRow(['---', '---', '---', '---', '---', '---', '---', '---', '---', '---']),
     ...rows,
   ]);
 }

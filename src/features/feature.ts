@@ -24,6 +24,7 @@
 
 import type { PasswordHasher } from '../auth/password.ts';
 import type { Scope } from '../auth/principal.ts';
+import type { Cache } from '../cache/cache.ts';
 import type { Database } from '../db/database.ts';
 import type { Sql } from '../db/sql.ts';
 import type { Route } from '../http/route.ts';
@@ -105,6 +106,8 @@ export interface FeatureParts extends CheckParts {
   /** Mails from memory, sent by this process. The task `send_email` is for mails that must survive a crash. */
   readonly mail: MailQueue;
   readonly queue: Queue;
+  /** Keeps what a function has loaded. A name can be declared once. */
+  readonly cache: Cache;
   /** Metrics of this process. A name can be declared once. */
   readonly metrics: Metrics;
   /** Resolves with the metrics of all workers. */

@@ -14,6 +14,7 @@ import { parseBody } from './body/parse-body.ts';
 import type { Upload } from './body/uploaded-file.ts';
 import { after } from './compose.ts';
 import type { Context, Done, PreparedRoute } from './context.ts';
+import { type CacheFields, createCacheFields, setCacheFields } from './headers/cache-control.ts';
 import { type MediaType, parseMediaType } from './headers/media-type.ts';
 import { parseQuery } from './parameters/query.ts';
 import { type FinishedReply, type Payload, Reply } from './reply.ts';
@@ -29,6 +30,7 @@ interface Endpoint {
   readonly route: Route;
   readonly bodyLimits: BodyLimits;
   readonly serialisers: ReadonlyMap<number, Serialise>;
+  readonly cacheFields: CacheFields | undefined;
 }
 
 /** Compiles a route and fills in its defaults. Throws a StartError for declarations that exclude each other. */
@@ -44,7 +46,8 @@ export function prepareRoute(route: Route, defaults: BodyLimits): PreparedRoute 
     if (spec.schema !== undefined) serialisers.set(Number(status), createSerialiser(spec.schema, operation));
   }
   const bodyLimits = { maxBytes: route.maxBody ?? defaults.maxBytes, timeoutMs: defaults.timeoutMs };
-  const endpoint: Endpoint = { route, bodyLimits, serialisers };
+  const cacheFields = route.cache && createCacheFields(route.cache);
+  const endpoint: Endpoint = { route, bodyLimits, serialisers, cacheFields };
   return {
     route,
     bodyLimits,
@@ -150,6 +153,7 @@ function reply(ctx: Context, endpoint: Endpoint, returned: unknown): undefined {
   const { status, headers, payload } = ctx.recorder?.recorded ?? finish(endpoint, returned);
   ctx.reply(status, payload);
   Object.assign(ctx.headers, headers);
+  if (endpoint.cacheFields !== undefined && status < 400) setCacheFields(ctx, endpoint.cacheFields);
 }
 
 /**
@@ -171,7 +175,6 @@ function finish(endpoint: Endpoint, returned: unknown): FinishedReply {
     headers['content-type'] = route.responses[status]?.contentType ?? 'application/json';
   }
   for (const [name, value] of Object.entries(made.headers)) headers[name] = String(value);
-  if (route.cache !== undefined && status < 400) headers['cache-control'] = route.cache;
   return { status, headers, payload };
 }
 

@@ -6,6 +6,7 @@
 import { inspect } from 'node:util';
 import { AppError, causesOf, type ErrorCode, type FieldError } from '../errors.ts';
 import type { Context } from './context.ts';
+import { noStore } from './headers/cache-control.ts';
 import { pathReference } from './path-reference.ts';
 
 export const problemContentType = 'application/problem+json';
@@ -148,6 +149,7 @@ export function replyWithProblem(ctx: Context, error: unknown, debug: boolean): 
     debug,
   });
   for (const name of bodyHeaders) if (name in ctx.headers) delete ctx.headers[name];
+  if ('cache-control' in ctx.headers) ctx.headers['cache-control'] = noStore;
   if (error instanceof AppError && error.headers !== undefined) Object.assign(ctx.headers, error.headers);
   ctx.error = error;
   ctx.reply(problem.status, JSON.stringify(problem), problemContentType);

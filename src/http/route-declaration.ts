@@ -44,6 +44,18 @@ export interface RouteLimit {
   readonly windowMs: number;
 }
 
+/** The clients and proxies that may keep the responses of a route, and for how long (RFC 9111). */
+export interface RouteCache {
+  /** `public`: every cache, for all clients. `private`: the client of the request. */
+  readonly scope: 'public' | 'private';
+  /** For how many seconds a response is used without asking again. With 0, the client asks each time, with its entity tag. */
+  readonly maxAge: number;
+  /** The response at this URL never changes, so that a client does not even ask when the user reloads. */
+  readonly immutable?: boolean;
+  /** The request headers that the response depends on, in addition to those that the layers add. */
+  readonly vary?: readonly string[];
+}
+
 export interface BodyLimits {
   readonly maxBytes: number;
   /** How long the body may take to arrive, in milliseconds. */
@@ -102,8 +114,8 @@ export interface RouteFacts {
    * `multipart/form-data`, and the body schema must have an `uploadedFile` as the field of the file. Excludes `idempotent`.
    */
   readonly upload?: Upload;
-  /** The `Cache-Control` of successful responses, instead of `no-store`. */
-  readonly cache?: string;
+  /** How long caches may keep responses that are no errors. The default is `no-store`. */
+  readonly cache?: RouteCache;
   /** Gives successful responses to GET a validator computed from their content (RFC 9110, section 8.8.3). */
   readonly etag?: boolean;
   /** Error codes of this route, in addition to those that follow from its other declarations. */

@@ -5,6 +5,7 @@
 
 import type { Principal } from '../auth/principal.ts';
 import { StartError } from '../errors.ts';
+import { assertCacheable } from './headers/cache-control.ts';
 import type { RouteDeclaration, RouteLimit } from './route-declaration.ts';
 
 /** Returns whether a route accepts every client, known or not. */
@@ -59,7 +60,7 @@ export function findDenial(
 
 /**
  * Checks the declarations of all routes. Throws a StartError if an open route requires a role or a scope, if a quota is
- * invalid, if two routes use one name for different quotas, or if an open route with a cost has no limit.
+ * invalid, if a route that depends on its caller has a public cache, if two routes use one name for different quotas, or if an open route with a cost has no limit.
  */
 export function assertRoutePolicies(routes: readonly RouteDeclaration[]): void {
   const limitsByName = new Map<string, RouteLimit>();
@@ -67,6 +68,7 @@ export function assertRoutePolicies(routes: readonly RouteDeclaration[]): void {
     const name = `${route.method} ${route.path}`;
     assertAccess(route, name);
     assertCostsLimited(route, name);
+    assertCacheable(route, name);
     for (const limit of route.limits ?? []) {
       const other = limitsByName.get(limit.name) ?? limit;
       assertLimit(limit, other, `The limit "${limit.name}" of ${name}`);

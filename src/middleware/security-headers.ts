@@ -1,4 +1,5 @@
 import type { Middleware } from '../http/context.ts';
+import { noStore } from '../http/headers/cache-control.ts';
 
 export interface SecurityHeadersOptions {
   /** Send Strict-Transport-Security on HTTPS requests. */
@@ -33,7 +34,7 @@ export function securityHeaders(options: SecurityHeadersOptions): Middleware {
     'permissions-policy': 'camera=(), microphone=()',
     'cross-origin-opener-policy': 'same-origin',
     'cross-origin-resource-policy': 'same-origin',
-    'cache-control': 'no-store, max-age=0',
+    'cache-control': noStore,
     ...(options.server !== '' && { server: options.server }),
   };
   const names = Object.keys(fixed);

@@ -45,7 +45,7 @@ const pagePolicy = [
 ].join('; ');
 
 /** The URL of a file contains the tag of its content, so caches may keep it forever. */
-const assetCache = 'public, max-age=31536000, immutable';
+const assetCache = { scope: 'public', maxAge: 31_536_000, immutable: true } as const;
 
 /** Creates the routes, which are not in the document. Throws if an installed package cannot be read. */
 export function createDocsRoutes(options: DocsOptions): Route[] {
@@ -80,7 +80,7 @@ function documentRoute(path: string, document: () => Promise<OpenApiDocument>): 
     path,
     operationId: 'getOpenApiDocument',
     summary: 'The OpenAPI document',
-    cache: 'no-cache',
+    cache: { scope: 'public', maxAge: 0 },
     etag: true,
     responses: { 200: { description: 'The document.', contentType: 'application/json' } },
     async handler() {
@@ -96,7 +96,7 @@ function pageRoute(path: string, html: string): Route {
     path,
     operationId: 'getDocsPage',
     summary: 'The page that shows the API',
-    cache: 'no-cache',
+    cache: { scope: 'public', maxAge: 0 },
     etag: true,
     responses: { 200: { description: 'The page.', contentType: 'text/html' } },
     handler: () => raw(html, 'text/html; charset=utf-8', { 'content-security-policy': pagePolicy }),

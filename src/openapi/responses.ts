@@ -14,8 +14,9 @@
  */
 
 import { AppError, type ErrorCode } from '../errors.ts';
+import { createCacheFields } from '../http/headers/cache-control.ts';
 import { describeProblem, problemContentType, problemKinds } from '../http/problem.ts';
-import type { ResponseSpec, RouteDeclaration } from '../http/route-declaration.ts';
+import type { ResponseSpec, RouteCache, RouteDeclaration } from '../http/route-declaration.ts';
 import { describeHeader, type HeaderUse, headerName, type StandardHeader } from './headers.ts';
 import { problemSchema } from './problem-schema.ts';
 import type { JsonSchema, SchemaSet } from './schemas.ts';
@@ -105,6 +106,9 @@ function describeDeclared(
   const headers = usualHeaders(route.limit);
   if (status === 201) headers.Location = reference('Location');
   if (status === 200 && route.etag) headers.ETag = reference('ETag');
+  if (route.cache !== undefined && status < 400) {
+    headers['Cache-Control'] = describeHeader('Cache-Control', describeCaching(route.cache));
+  }
   if (route.idempotent) headers['Idempotency-Replayed'] = reference('Idempotency-Replayed');
   for (const [name, description] of Object.entries(spec.headers ?? {})) {
     headers[headerName(name)] = describeHeader(name, description);
@@ -120,6 +124,11 @@ function describeDeclared(
     headers,
     content: { [spec.contentType ?? 'application/json']: mediaType },
   };
+}
+
+function describeCaching(cache: RouteCache): string {
+  const { open, own } = createCacheFields(cache);
+  return open === own ? `\`${own}\`` : `\`${open}\`; \`${own}\` if the request has credentials.`;
 }
 
 /** Further errors of every route that uses the database. */

@@ -2,13 +2,14 @@
  * Starts a server: opens its parts in order. The returned `stop` closes them in reverse. Every role that answers requests
  * calls it, and so does every test that needs a server.
  *
- *     embedded PostgreSQL  ->  migrations  ->  mail  ->  connection pool  ->  Redis  ->  application  ->  listening socket
+ *     embedded PostgreSQL  ->  migrations  ->  mail  ->  connection pool  ->  Redis, cache  ->  application  ->  listening socket
  *
  * Stopping drains: readiness fails, new connections are rejected, requests in progress finish within the grace time, then
  * the pool closes, queued mails are sent, and PostgreSQL stops. If a part fails to open, the parts opened before are closed.
  */
 
 import { type AppParts, createApp, createLimitStore } from '../app.ts';
+import type { InvalidationBus } from '../cache/invalidation-bus.ts';
 import type { Database } from '../db/database.ts';
 import { createRetentionRules, scopes } from '../declarations.ts';
 import { createIdentity } from '../features/identity/identity.ts';
@@ -30,6 +31,7 @@ import { connectionLimits, readFileLimit } from './parts/connection-limits.ts';
 import { startDatabaseMonitor } from './parts/database-monitor.ts';
 import { healthChecks } from './parts/health-checks.ts';
 import { publicTarget, toListenError } from './parts/listen-error.ts';
+import { openCache } from './parts/open-cache.ts';
 import { openDatabaseServer } from './parts/open-database.ts';
 import { openLimitStore } from './parts/open-limit-store.ts';
 import { openMail } from './parts/open-mail.ts';
@@ -46,6 +48,8 @@ export interface StartOptions
   readonly databaseUrl?: string | null;
   /** Sends mail instead of the mailer of the settings; null for no mail. */
   readonly mailer?: Mailer | null;
+  /** Reaches the other workers of the node; by default there are none. */
+  readonly nodeBus?: InvalidationBus;
   /** The registry of the process, if there is one already. */
   readonly metrics?: Metrics;
   /** The shortage report of the process, if there is one already. */
@@ -136,6 +140,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       local: options.limitStore ?? createLimitStore(settings, log.named('http'), options.now),
     });
 
+    const cache = await openCache({
+      ...{ settings, log, metrics, lifecycle, redis },
+      nodeBus: options.nodeBus,
+    });
+
     let isDraining = false;
     let lingerMs = stopLingerMs;
     const app = createApp({
@@ -144,6 +153,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       database,
       mail,
       limitStore: limitStore.store,
+      cache: cache.cache,
       identity: createIdentity({
         database,
         log,
@@ -156,6 +166,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
         ...healthChecks({ database, hasDatabase: databaseUrl !== null, isDraining: () => isDraining }),
         redisCheck(redis),
         limitStore.check,
+        cache.check,
       ],
     });
     const http = createHttpServer({

@@ -37,7 +37,7 @@ export function findErrors(
   errors.push(...findManagementErrors(application.environment, server));
   errors.push(...findHttpsErrors(security, application.disabledLayers ?? []));
   errors.push(...findTaskErrors(application.databaseUrl, tasks));
-  errors.push(...findSharedStoreErrors(application.databaseUrl, security));
+  errors.push(...findSharedStoreErrors(application, security));
   const { sessionIdleDays = 0, sessionMaxDays = Infinity } = security;
   if (sessionIdleDays > sessionMaxDays) {
     errors.push(
@@ -60,13 +60,18 @@ export function findErrors(
 
 /** A store that the settings name but do not configure would leave each node with a limit of its own. */
 function findSharedStoreErrors(
-  databaseUrl: string | undefined,
+  { databaseUrl, cacheStore }: PartialValues['application'],
   { redisEnabled, redisUrl, rateLimitStore }: PartialValues['security'],
 ): string[] {
   const errors: string[] = [];
   if (redisEnabled && redisUrl === '') {
     errors.push(
       'SECURITY_REDIS_ENABLED=true needs SECURITY_REDIS_URL: set it to redis://user:password@host:6379/0.',
+    );
+  }
+  if (cacheStore === 'redis' && redisEnabled === false) {
+    errors.push(
+      'APP_CACHE_STORE=redis needs SECURITY_REDIS_ENABLED=true: set it, or choose auto, memory or off.',
     );
   }
   if (rateLimitStore === 'redis' && redisEnabled === false) {

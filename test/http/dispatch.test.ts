@@ -216,7 +216,7 @@ describe('a response', () => {
   it('a response that does not match its schema is 500 without details, which are in the log', async (t) => {
     const route = testRoute('GET', '/', () => ok({ id: 'secret' }, { etag: '"v1"', 'x-state': 'a' }), {
       responses: shown,
-      cache: 'public, max-age=60',
+      cache: { scope: 'public', maxAge: 60 },
     });
     const server = await start(t, route);
     const { status, headers, text, json: problem } = await server.request();
@@ -240,7 +240,7 @@ describe('a response', () => {
     const query = z.object({ fail: z.string().optional() });
     const route = testRoute('GET', '/', ({ ctx }) => (ctx.target.query ? reply(404, {}) : {}), {
       query,
-      cache: 'public, max-age=60',
+      cache: { scope: 'public', maxAge: 60 },
       responses: {
         200: { description: '', schema: z.object({}) },
         404: { description: '', schema: z.object({}) },

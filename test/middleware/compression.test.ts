@@ -92,7 +92,7 @@ describe('an uncompressed response', () => {
     ['of an unknown type', () => raw(text, 'application/octet-stream')],
     ['of an event stream', () => stream(Readable.from([text]), 'text/event-stream')],
     ['with a content coding', () => raw(text, 'text/plain', { 'content-encoding': 'gzip' })],
-    ['with no-transform', () => raw(text, 'text/plain'), { cache: 'public, no-transform' }],
+    ['with no-transform', () => raw(text, 'text/plain', { 'cache-control': 'public, no-transform' })],
     [
       'when it is a stream of known, small length',
       () => stream(Readable.from(['ab']), 'text/plain', { 'content-length': '2' }),

@@ -69,7 +69,7 @@ describe('the security headers', () => {
     const server = await mustStartServer(t, {
       layers: [{ name: 'security-headers', run: securityHeaders(defaults) }],
       routes: [
-        testRoute('GET', '/cached', () => 1, { cache: 'public, max-age=60' }),
+        testRoute('GET', '/cached', () => 1, { cache: { scope: 'public', maxAge: 60 } }),
         testRoute('GET', '/broken', () => assert.fail('broken')),
       ],
     });

@@ -67,7 +67,7 @@ export const identity = {
     { name: 'sign_ins', label: 'Sign-ins', times: (sql) => sql`select created_at from sessions` },
   ],
 
-  routes({ settings, log, database, identity, queue, mail, passwords, scopes }) {
+  routes({ settings, log, database, cache, identity, queue, mail, passwords, scopes }) {
     const { application, security } = settings;
     const { projectName: service, apiPrefix: prefix } = application;
     const attempts = createAttempts({ database, log: log.named('auth') });
@@ -103,6 +103,7 @@ export const identity = {
       attempts,
       auth,
       account,
+      cache,
       log: log.named('users'),
       service,
     });

@@ -13,9 +13,11 @@ export function metaRoutes({ application }: { readonly application: MetaOptions 
       operationId: 'getMeta',
       summary: 'Describe this service',
       description:
-        'Name, version, environment and uptime of the server that answers, and where its API is documented.',
+        'Name, version, environment and uptime of the server that answers, and where its API is documented. Caches may keep ' +
+        'the response for ten seconds.',
       tags: ['meta'],
       auth: 'none',
+      cache: { scope: 'public', maxAge: 10 },
       responses: { 200: { description: 'The service.', schema: serviceMeta } },
       handler: () => describeService(application, process.uptime()),
     }),

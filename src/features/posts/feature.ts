@@ -22,9 +22,9 @@ export const posts = {
   events,
   dailyCounts: [{ name: 'posts', label: 'Posts', times: (sql) => sql`select created_at from posts` }],
 
-  routes({ settings, database, log, metrics }) {
+  routes({ settings, database, cache, log, metrics }) {
     const created = metrics.counter({ name: 'posts_created_total', help: 'Posts that were created.' });
-    const posts = createPosts({ database, log: log.named('posts'), created: created.of() });
+    const posts = createPosts({ database, cache, log: log.named('posts'), created: created.of() });
     return postsRoutes({ posts, prefix: settings.application.apiPrefix });
   },
 } satisfies Feature;

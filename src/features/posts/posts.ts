@@ -6,7 +6,9 @@
  * admins may change it.
  */
 
+import * as z from 'zod';
 import { mayActFor, type Principal } from '../../auth/principal.ts';
+import type { Cache } from '../../cache/cache.ts';
 import type { Database } from '../../db/database.ts';
 import { type Keyset, type KeysetPage, keysetPage } from '../../db/keyset.ts';
 import type { BeforeCommit } from '../../db/transaction.ts';
@@ -14,6 +16,7 @@ import { AppError } from '../../errors.ts';
 import { assertVersion, found, type VersionCondition } from '../../http/parameters/versioned-row.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { CounterSeries } from '../../observability/metrics/metrics.ts';
+import { usersTag } from '../identity/users/users.ts';
 import type { NewPost, PostPatch } from './schema.ts';
 import {
   deletePost,
@@ -54,13 +57,43 @@ export interface Posts {
 
 export interface PostsOptions {
   readonly database: Database;
+  readonly cache: Cache;
   readonly log: Logger;
   /** Counts the posts that are created. */
   readonly created: Pick<CounterSeries, 'add'>;
 }
 
-export function createPosts({ database, log, created }: PostsOptions): Posts {
+/** A page as it is cached. Its fields are those of the row, so that a hit and a miss are equal. */
+const cachedPage = z.object({
+  items: z.array(
+    z.object({
+      id: z.number(),
+      author_id: z.number(),
+      title: z.string(),
+      body: z.string(),
+      version: z.number(),
+      created_at: z.coerce.date(),
+      updated_at: z.coerce.date(),
+      author: z.object({ id: z.number(), username: z.string() }),
+    }),
+  ),
+  older: z.object({ side: z.literal('older'), id: z.number() }).optional(),
+});
+
+const postsTag = 'posts';
+
+export function createPosts({ database, cache, log, created }: PostsOptions): Posts {
   const { sql } = database;
+  const readPage = async (keyset: Keyset, authorId: number | undefined) =>
+    keysetPage(await listPosts(sql, keyset, authorId), keyset);
+  /** Every reader gets this page. Pages by cursor or author are many, and each is read rarely. */
+  const firstPage = cache.cached({
+    name: 'posts.first_page',
+    key: (limit: number) => String(limit),
+    tags: () => [postsTag, usersTag],
+    ttl: 5,
+    schema: cachedPage,
+  })((limit) => readPage({ limit, from: undefined }, undefined));
   return {
     async write(author, newPost, beforeCommit) {
       const writing = database.transaction(async (tx) => {
@@ -71,6 +104,7 @@ export function createPosts({ database, log, created }: PostsOptions): Posts {
       const post = await writing.catch((error: unknown) => {
         throw isUnknownAuthor(error) ? authorIsGone() : error;
       });
+      await cache.invalidate(postsTag);
       created.add();
       log.info('post.created', { post_id: post.id, author_id: post.author_id });
       return post;
@@ -81,7 +115,9 @@ export function createPosts({ database, log, created }: PostsOptions): Posts {
     },
 
     async list(keyset, authorId) {
-      return keysetPage(await listPosts(sql, keyset, authorId), keyset);
+      if (keyset.from !== undefined || authorId !== undefined) return readPage(keyset, authorId);
+      const { items, older } = await firstPage(keyset.limit);
+      return { items, older, newer: undefined };
     },
 
     async update({ caller, id, patch, condition }, beforeCommit) {
@@ -91,6 +127,7 @@ export function createPosts({ database, log, created }: PostsOptions): Posts {
         await beforeCommit?.(tx, updated);
         return updated;
       });
+      await cache.invalidate(postsTag);
       log.info('post.updated', {
         post_id: id,
         author_id: post.author_id,
@@ -107,6 +144,7 @@ export function createPosts({ database, log, created }: PostsOptions): Posts {
         await deletePost(tx, id);
         return locked;
       });
+      await cache.invalidate(postsTag);
       log.info('post.deleted', { post_id: id, author_id: post.author_id, by_user_id: caller.userId });
     },
   };

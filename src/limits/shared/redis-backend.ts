@@ -16,6 +16,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
+import { hashTag } from '../../redis/hash-tag.ts';
 import { createRedisScript, type Redis } from '../../redis/redis.ts';
 import type { Decision, Limit } from '../limit-store.ts';
 import { type Ask, readDecisions, type SharedBackend } from './shared-backend.ts';
@@ -151,9 +152,4 @@ function define({ name, policies }: Limit): Definition {
   if (policies.length === 0) throw new RangeError(`The limit "${name}" has no policy.`);
   const text = policies.map(({ quota, windowMs }) => `${quota}/${windowMs}`).join('|');
   return { suffix: `${name}:${text}`, text };
-}
-
-/** The text between the braces selects the server of a cluster. It must not be empty, and ends at the first brace. */
-function hashTag(key: string): string {
-  return key === '' || /[%}]/.test(key) ? `%:${encodeURIComponent(key)}` : key;
 }

@@ -20,6 +20,7 @@ import { hostPatterns, origins } from '../kinds/network.ts';
 import { fixedLayers, layerNames } from '../layer-names.ts';
 import { nearestName } from '../nearest-name.ts';
 import { variable } from '../variable.ts';
+import { cacheSettings } from './cache.ts';
 
 const dayMs = 86_400_000;
 
@@ -171,6 +172,7 @@ export const application = z.object({
     default: '1000',
     about: 'Smaller responses are not compressed.',
   }),
+  ...cacheSettings,
   disabledLayers: variable('APP_DISABLED_LAYERS', list(`layers (${layerNames.join(', ')})`, readLayer), {
     default: '[]',
     about: 'Layers of the pipeline to disable.',

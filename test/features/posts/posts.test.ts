@@ -242,3 +242,39 @@ describe('listing posts', () => {
     }
   });
 });
+
+describe('the cached first page', () => {
+  it('the first page shows every change at once, and is loaded once in between', async (t) => {
+    const api = await mustServeApi(t);
+    const { ada, path } = await mustWriteFirst(api);
+    const titles = async () => (await api.get(posts)).body.items.map(({ title }: { title: string }) => title);
+    assert.deepEqual(await titles(), ['A title']);
+    assert.deepEqual(await titles(), ['A title']);
+    await ada.patch(path, { title: 'Changed' });
+    assert.deepEqual(await titles(), ['Changed']);
+    await ada.delete(path);
+    assert.deepEqual(await titles(), []);
+  });
+
+  it('the first page shows a new name of an author, and no posts of a deleted one', async (t) => {
+    const api = await mustServeApi(t);
+    const { ada } = await mustWriteFirst(api);
+    const authors = async () =>
+      (await api.get(posts)).body.items.map(({ author }: Listed) => author.username);
+    assert.deepEqual(await authors(), ['ada']);
+    const me = `/api/v1/users/${ada.user.id}`;
+    await ada.patch(me, { username: 'countess' });
+    assert.deepEqual(await authors(), ['countess']);
+    await ada.delete(me);
+    assert.deepEqual(await authors(), []);
+  });
+
+  it('the first page comes from the cache, as a change behind its back shows', async (t) => {
+    const api = await mustServeApi(t);
+    await mustWriteFirst(api);
+    const first = await api.get(posts);
+    await api.app.database.sql`update posts set title = 'Hidden'`;
+    assert.deepEqual((await api.get(posts)).body, first.body);
+    assert.equal((await api.get(`${posts}?limit=1`)).body.items[0].title, 'Hidden');
+  });
+});

@@ -140,10 +140,13 @@ describe('a rejection', () => {
 describe('a cacheable response', () => {
   it('a cacheable response varies by credentials unless the route is open', () => {
     assert.equal(
-      ask({ auth: 'any', cache: 'private, max-age=60' }, user).ctx.headers.vary,
+      ask({ auth: 'any', cache: { scope: 'private', maxAge: 60 } }, user).ctx.headers.vary,
       'Authorization, X-API-Key',
     );
     assert.equal(ask({ auth: 'any' }, user).ctx.headers.vary, undefined);
-    assert.equal(ask({ auth: 'none', cache: 'public, max-age=60' }, undefined).ctx.headers.vary, undefined);
+    assert.equal(
+      ask({ auth: 'none', cache: { scope: 'public', maxAge: 60 } }, undefined).ctx.headers.vary,
+      undefined,
+    );
   });
 });

@@ -13,6 +13,7 @@ import type { Authenticator } from '../../../auth/authenticator.ts';
 import type { PasswordHasher } from '../../../auth/password.ts';
 import { mayActFor, type Principal } from '../../../auth/principal.ts';
 import { findPasswordError } from '../../../auth/strength/password-policy.ts';
+import type { Cache } from '../../../cache/cache.ts';
 import type { Database } from '../../../db/database.ts';
 import { type Keyset, type KeysetPage, keysetPage } from '../../../db/keyset.ts';
 import type { Sql } from '../../../db/sql.ts';
@@ -49,6 +50,9 @@ import {
 /** The rules for a new user, for features that make users in another way. */
 export { newUser } from './schema.ts';
 export type { User };
+
+/** The tag of cached values that contain users: invalidated when one is renamed or deleted. */
+export const usersTag = 'users';
 
 const noun = 'user';
 
@@ -93,13 +97,14 @@ export interface UsersOptions {
   readonly auth: Pick<Auth, 'requireAuthority'>;
   readonly account: Pick<Account, 'sendVerification' | 'emailChanged' | 'endMailedTokens'>;
   readonly authenticator: Pick<Authenticator, 'forgetUser'>;
+  readonly cache: Pick<Cache, 'invalidate'>;
   readonly log: Logger;
   /** The name of the service, which must not be (part of) a password. */
   readonly service: string;
 }
 
 export function createUsers(options: UsersOptions): Users {
-  const { database, passwords, attempts, auth, account, authenticator, log } = options;
+  const { database, passwords, attempts, auth, account, authenticator, cache, log } = options;
   const { sql } = database;
   return {
     async register({ newUser, address }, beforeCommit) {
@@ -139,7 +144,10 @@ export function createUsers(options: UsersOptions): Users {
       while (changed === undefined) changed = await change(await comparePassword(id, address, patch));
       const { user, former } = changed;
       // Cached credentials contain the name.
-      if (patch.username !== undefined) authenticator.forgetUser(id);
+      if (patch.username !== undefined) {
+        authenticator.forgetUser(id);
+        await cache.invalidate(usersTag);
+      }
       log.info('user.updated', {
         user_id: id,
         email: user.email,
@@ -175,6 +183,7 @@ export function createUsers(options: UsersOptions): Users {
         return locked;
       });
       authenticator.forgetUser(id);
+      await cache.invalidate(usersTag);
       log.info('user.deleted', { user_id: id, email: user.email, by_user_id: caller.userId });
     },
   };

@@ -65,7 +65,9 @@ it('a mailed token is valid until it is used or its state changes, and never aga
   const apiKeys = { revokeAll: async () => () => {} };
   const account = createAccount({ database, passwords, attempts, auth, apiKeys, mail, log, ...names });
   const authenticator = { forgetUser() {} };
-  const users = createUsers({ database, passwords, attempts, auth, account, authenticator, log, ...names });
+  const cache = { invalidate: async () => {} };
+  const parts = { database, passwords, attempts, auth, account, authenticator, cache, log };
+  const users = createUsers({ ...parts, ...names });
   let runs = 0;
 
   await fc.assert(

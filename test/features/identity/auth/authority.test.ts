@@ -99,6 +99,7 @@ it('two admins who change each other at the same time do not deadlock', async (t
     auth,
     account: { sendVerification() {}, emailChanged() {}, async endMailedTokens() {} },
     authenticator: { forgetUser() {} },
+    cache: { invalidate: async () => {} },
     log: captureLog().log,
     service: 'Strata',
   });

@@ -35,6 +35,7 @@ describe('a server without a database', () => {
       auth: { requireAuthority: async () => {} },
       account: { sendVerification() {}, emailChanged() {}, async endMailedTokens() {} },
       authenticator: { forgetUser() {} },
+      cache: { invalidate: async () => {} },
       log: log.log,
       service: 'Strata',
     });

@@ -1,0 +1,232 @@
+/**
+ * One cached function: what a call does in each state of its value.
+ *
+ *                 call: loads              call                        call: returns it, and loads
+ *     absent ───────────────────> fresh ────────> (returns it)   stale ─────────────────────────> fresh
+ *        ^                          │   ttl passes                 ^ │
+ *        │                          └──────────────────────────────┘ │
+ *        └─── invalidated, staleWhileRevalidate passes, evicted ─────┘
+ *
+ * A flight is a read or load in progress, which later calls with the same key join. Invariants:
+ *
+ * 1. Per key there is at most one flight that calls can join, and at most one refresh of a stale value.
+ * 2. An invalidation removes the flight. Calls that joined it before get its value; later calls start a new one.
+ * 3. A load stores its value only through the lease that it got before it began (`cache-store.ts`), so a value that was
+ *    loaded before an invalidation is never stored after it.
+ * 4. A flight is joined for at most 30 s, so that a load that hangs does not block its key.
+ *
+ * A load belongs to no request: it continues when the client of the call that started it disconnects.
+ */
+
+import { createHash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type * as z from 'zod';
+import type { Logger } from '../observability/logger.ts';
+import { runBeyondRequest } from '../observability/request-context.ts';
+import type { FunctionMetrics } from './cache-metrics.ts';
+import type {
+  CacheEntry,
+  CacheRead,
+  CacheStore,
+  Invalidation,
+  LoadLease,
+  LoadStart,
+  StoredValue,
+} from './cache-store.ts';
+import type { CachedOptions } from './cached-options.ts';
+import { createValueCodec, type Decoded } from './value-codec.ts';
+
+export interface TrackedFunction {
+  /** Ends the flights and refreshes of these values: later calls do not join them. */
+  forget(invalidation: Invalidation): void;
+}
+
+interface CreatedFunction<Args extends readonly unknown[], Value> extends TrackedFunction {
+  readonly call: (...args: Args) => Promise<Value>;
+  keyOf(...args: Args): string;
+}
+
+interface CachedFunctionParts<Args extends readonly unknown[], Schema extends z.ZodType, Loaded> {
+  readonly options: CachedOptions<Args, Schema>;
+  readonly load: (...args: Args) => Promise<Loaded>;
+  readonly store: CacheStore;
+  readonly metrics: FunctionMetrics;
+  readonly log: Logger;
+}
+
+interface Flight<Value> {
+  readonly entry: CacheEntry;
+  readonly startedAt: number;
+  readonly answer: Promise<Value>;
+}
+
+/** How long calls join a flight, and how long one process waits for the load of another. */
+export const maxFlightMs = 30_000;
+/** The pauses between the questions whether another process has loaded the value. */
+const poll = { firstMs: 5, maxMs: 50, growth: 1.5 };
+const jitter = 0.1;
+const noTags: readonly string[] = [];
+
+export function createCachedFunction<Args extends readonly unknown[], Schema extends z.ZodType, Loaded>({
+  options,
+  load,
+  store,
+  metrics,
+  log,
+}: CachedFunctionParts<Args, Schema, Loaded>): CreatedFunction<
+  Args,
+  z.output<Schema> | Extract<Loaded, undefined>
+> {
+  type Value = z.output<Schema> | Extract<Loaded, undefined>;
+  const { name, key = () => '', tags, ttl, staleWhileRevalidate = 0, negative = 0 } = options;
+  const codec = createValueCodec<Value>(options.schema, options.version ?? 1);
+  const flights = new Map<string, Flight<Value>>();
+  const refreshes = new Map<string, CacheEntry>();
+
+  const keyOf = (...args: Args) => fullKey(name, key(...args));
+
+  function call(...args: Args): Promise<Value> {
+    const entryKey = keyOf(...args);
+    const flight = flights.get(entryKey);
+    if (flight !== undefined && performance.now() - flight.startedAt < maxFlightMs) {
+      metrics.joined.add();
+      return flight.answer;
+    }
+    const entry = { key: entryKey, tags: tags === undefined ? noTags : tags(...args) };
+    const found = store.read(entry);
+    if (found instanceof Promise) {
+      return fly(entry, async () => {
+        const read = await found;
+        const known = use(read, entry, args);
+        return known === undefined ? obtain(entry, args, read) : known.value;
+      });
+    }
+    const known = use(found, entry, args);
+    return known === undefined ? fly(entry, () => obtain(entry, args, found)) : Promise.resolve(known.value);
+  }
+
+  function fly(entry: CacheEntry, work: () => Promise<Value>): Promise<Value> {
+    const answer = runBeyondRequest(work);
+    const flight = { entry, startedAt: performance.now(), answer };
+    flights.set(entry.key, flight);
+    const end = () => {
+      if (flights.get(entry.key) === flight) flights.delete(entry.key);
+    };
+    answer.then(end, end);
+    return answer;
+  }
+
+  /** Returns the value that was read; undefined if there is none. Starts a refresh of a stale one. */
+  function use(found: CacheRead, entry: CacheEntry, args: Args): Decoded<Value> | undefined {
+    if (found.kind === 'miss' || found.kind === 'unavailable') {
+      metrics[found.kind].add();
+      return undefined;
+    }
+    const known = decode(found);
+    if (known === undefined) {
+      metrics.invalid.add();
+      return undefined;
+    }
+    if (found.isStale) refresh(entry, args);
+    metrics[found.isStale ? 'stale' : 'hit'].add();
+    return known;
+  }
+
+  function decode(found: StoredValue): Decoded<Value> | undefined {
+    return found.kind === 'text' ? codec.decode(found.text) : (found.value as Decoded<Value>);
+  }
+
+  /** Loads the value, or waits for the process that loads it now. */
+  async function obtain(entry: CacheEntry, args: Args, read: CacheRead): Promise<Value> {
+    if (read.kind === 'unavailable') return loadWith(undefined, args);
+    // A value that could be read, but not be used, must not be found again.
+    let replaces = read.kind !== 'miss';
+    const endAt = performance.now() + maxFlightMs;
+    for (let pauseMs = poll.firstMs; ; pauseMs = Math.min(poll.maxMs, pauseMs * poll.growth)) {
+      const start: LoadStart = await store.startLoad(entry, { replaces });
+      if (start.kind === 'lease') return loadWith(start.lease, args);
+      if (start.kind === 'unavailable') return loadWith(undefined, args);
+      if (start.kind !== 'busy') {
+        const known = decode(start);
+        if (known !== undefined) {
+          metrics.awaited.add();
+          return known.value;
+        }
+        replaces = true;
+      } else if (performance.now() > endAt) return loadWith(undefined, args);
+      else await delay(pauseMs);
+    }
+  }
+
+  async function loadWith(lease: LoadLease | undefined, args: Args): Promise<Value> {
+    const startedAt = performance.now();
+    let loaded: Loaded;
+    try {
+      loaded = await load(...args);
+    } catch (error) {
+      metrics.failed.add();
+      void lease?.release();
+      throw error;
+    } finally {
+      metrics.duration.observe((performance.now() - startedAt) / 1000);
+    }
+    const encoded = codec.encode(loaded);
+    if (encoded === undefined) {
+      log.error('cache.value_invalid', {
+        cache: name,
+        advice: 'The loaded value does not fit the schema of its cache, so it is not cached.',
+      });
+    }
+    const seconds = loaded === undefined ? negative : ttl;
+    if (encoded === undefined || seconds === 0) {
+      metrics.unstored.add();
+      void lease?.release();
+      return encoded === undefined ? (loaded as Value) : encoded.decoded.value;
+    }
+    const freshMs = Math.max(1, Math.round(seconds * 1000 * (1 - jitter * Math.random())));
+    const staleMs = loaded === undefined ? 0 : staleWhileRevalidate * 1000;
+    const stored = lease?.store({ text: encoded.text, value: encoded.decoded, freshMs, staleMs }) ?? false;
+    if (stored instanceof Promise) void stored.then(countStored);
+    else countStored(stored);
+    return encoded.decoded.value;
+  }
+
+  function countStored(stored: boolean): void {
+    (stored ? metrics.stored : metrics.unstored).add();
+  }
+
+  function refresh(entry: CacheEntry, args: Args): void {
+    if (refreshes.has(entry.key)) return;
+    refreshes.set(entry.key, entry);
+    void runBeyondRequest(async () => {
+      try {
+        const start = await store.startLoad(entry, { replaces: false });
+        if (start.kind === 'lease') await loadWith(start.lease, args);
+      } catch (error) {
+        log.warning('cache.refresh_failed', { cache: name, error });
+      } finally {
+        if (refreshes.get(entry.key) === entry) refreshes.delete(entry.key);
+      }
+    });
+  }
+
+  return {
+    call,
+    keyOf,
+    forget({ keys, tags: named }) {
+      const matches = (entry: CacheEntry) =>
+        keys.includes(entry.key) || entry.tags.some((tag) => named.includes(tag));
+      for (const [each, { entry }] of flights) if (matches(entry)) flights.delete(each);
+      for (const [each, entry] of refreshes) if (matches(entry)) refreshes.delete(each);
+    },
+  };
+}
+
+const maxKeyLength = 200;
+
+/** Long keys are replaced by their digest, so that the arguments of a caller cannot fill the store with keys. */
+function fullKey(name: string, key: string): string {
+  if (key === '') return name;
+  if (key.length <= maxKeyLength) return `${name}:${key}`;
+  return `${name}#${createHash('sha256').update(key).digest('base64url')}`;
+}

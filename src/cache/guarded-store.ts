@@ -1,0 +1,183 @@
+/**
+ * Guards a store that may be away, so that no call waits for it long, or rejects because of it.
+ *
+ *             an error, or no answer within the deadline
+ *      up  ────────────────────────────────────────────────>  down
+ *          <────────────────────────────────────────────────
+ *             a trial succeeds: after 100 ms, then after twice the time, up to 5 s
+ *
+ * - up: each operation has the deadline. One that fails is `unavailable`.
+ * - down: every operation is `unavailable` immediately, so each call loads its value. One trial at a time first repeats the
+ *   invalidations that failed, and then starts a load and releases it, which also finds a store that answers but cannot
+ *   write: full, or read-only after a failover.
+ *
+ * Until an invalidation that failed has been repeated, its values are unavailable in this process. Processes that reach the
+ * store may return them meanwhile, until they expire.
+ */
+
+import { backoffDelay } from '../resilience/retry.ts';
+import type { CacheEntry, CacheStore, Invalidation, LoadLease } from './cache-store.ts';
+
+export interface GuardedCacheStoreOptions {
+  readonly store: CacheStore;
+  /** How long an operation may take, in milliseconds. */
+  readonly deadlineMs: number;
+  /** Called at every change of the state; `error` is the reason of a change to down. */
+  readonly onChange: (state: 'up' | 'down', error?: unknown) => void;
+  /** Called after each operation with its duration in seconds. */
+  readonly onCall: (seconds: number) => void;
+}
+
+export interface GuardedCacheStore extends CacheStore {
+  state(): 'up' | 'down';
+  /** Stops trials. Idempotent. */
+  stop(): void;
+}
+
+const trialBackoff = { baseMs: 100, maxMs: 5_000 };
+const trialEntry: CacheEntry = { key: 'trial', tags: [] };
+/** The maximum number of keys, and of tags, whose invalidation is repeated. */
+const maxPending = 10_000;
+const unavailable = { kind: 'unavailable' } as const;
+
+export function createGuardedCacheStore(options: GuardedCacheStoreOptions): GuardedCacheStore {
+  const { store, deadlineMs, onChange, onCall } = options;
+  let state: 'up' | 'down' = 'up';
+  let failures = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let isStopped = false;
+  /** Invalidations that failed, and those of them that are being repeated. */
+  let pending = createNames();
+  let repeated = createNames();
+
+  /** Resolves with the result of the operation, or with `otherwise` if it fails or is late. */
+  function attempt<T>(operation: () => T | Promise<T>, otherwise: T): Promise<T> {
+    if (state === 'down') return Promise.resolve(otherwise);
+    return new Promise((resolve) => {
+      bounded(operation, resolve, (error) => {
+        enterDown(error);
+        resolve(otherwise);
+      });
+    });
+  }
+
+  function bounded<T>(
+    operation: () => T | Promise<T>,
+    succeed: (result: T) => void,
+    fail: (error: unknown) => void,
+  ): void {
+    const startedAt = performance.now();
+    let isDone = false;
+    const finish = <V>(settle: (value: V) => void, value: V) => {
+      if (isDone) return;
+      isDone = true;
+      clearTimeout(deadline);
+      onCall((performance.now() - startedAt) / 1000);
+      settle(value);
+    };
+    const late = () => finish(fail, new Error(`No answer within ${deadlineMs} ms.`));
+    // If this process was blocked, the answer may be unread: it is read before the callback of setImmediate.
+    const deadline = setTimeout(() => setImmediate(late), deadlineMs);
+    Promise.resolve(operation()).then(
+      (result) => finish(succeed, result),
+      (error: unknown) => finish(fail, error),
+    );
+  }
+
+  function enterDown(error: unknown): void {
+    if (state === 'down') return;
+    state = 'down';
+    failures = 0;
+    onChange('down', error);
+    scheduleTrial();
+  }
+
+  function scheduleTrial(): void {
+    if (isStopped) return;
+    failures += 1;
+    const pauseMs = backoffDelay(failures, trialBackoff, () => 0.5 + Math.random() / 2);
+    timer = setTimeout(tryStore, pauseMs).unref();
+  }
+
+  function tryStore(): void {
+    repeated = pending;
+    pending = createNames();
+    bounded(
+      async () => {
+        await store.invalidate({ keys: [...repeated.keys], tags: [...repeated.tags] });
+        const start = await store.startLoad(trialEntry, { replaces: true });
+        if (start.kind === 'lease') await start.lease.release();
+      },
+      () => {
+        repeated = createNames();
+        if (isStopped) return;
+        // Invalidations that failed during the trial need another one.
+        if (pending.keys.size + pending.tags.size > 0) return scheduleTrial();
+        state = 'up';
+        onChange('up');
+      },
+      () => {
+        remember({ keys: [...repeated.keys], tags: [...repeated.tags] });
+        repeated = createNames();
+        scheduleTrial();
+      },
+    );
+  }
+
+  function remember({ keys, tags }: Invalidation): void {
+    for (const key of keys) addBounded(pending.keys, key);
+    for (const tag of tags) addBounded(pending.tags, tag);
+  }
+
+  function isPending({ key, tags }: CacheEntry): boolean {
+    return [pending, repeated].some(
+      (names) => names.keys.has(key) || tags.some((tag) => names.tags.has(tag)),
+    );
+  }
+
+  const guardLease = (lease: LoadLease): LoadLease => ({
+    store: (payload) => attempt(() => lease.store(payload), false),
+    release: () => attempt<void>(() => lease.release(), undefined),
+  });
+
+  return {
+    isShared: store.isShared,
+
+    read(entry) {
+      if (state === 'down' || isPending(entry)) return unavailable;
+      return attempt(() => store.read(entry), unavailable);
+    },
+
+    async startLoad(entry, startOptions) {
+      if (isPending(entry)) return unavailable;
+      const start = await attempt(() => store.startLoad(entry, startOptions), unavailable);
+      return start.kind === 'lease' ? { kind: 'lease', lease: guardLease(start.lease) } : start;
+    },
+
+    async invalidate(invalidation) {
+      const isDone = await attempt(async () => {
+        await store.invalidate(invalidation);
+        return true;
+      }, false);
+      if (!isDone) remember(invalidation);
+    },
+
+    state: () => state,
+    stop() {
+      isStopped = true;
+      state = 'down';
+      clearTimeout(timer);
+    },
+  };
+}
+
+function createNames(): { readonly keys: Set<string>; readonly tags: Set<string> } {
+  return { keys: new Set(), tags: new Set() };
+}
+
+function addBounded(names: Set<string>, name: string): void {
+  names.add(name);
+  if (names.size <= maxPending) return;
+  const [oldest] = names;
+  if (oldest !== undefined) names.delete(oldest);
+}

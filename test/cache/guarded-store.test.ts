@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import type { CacheStore } from '../../src/cache/cache-store.ts';
+import { createGuardedCacheStore } from '../../src/cache/guarded-store.ts';
+import { createMemoryCacheStore } from '../../src/cache/memory-store.ts';
+import { conformsToCacheStore, payloadOf, readText, startLoad } from '../conformance/cache-store.ts';
+import { eventually } from '../helpers/eventually.ts';
+
+const entry = { key: 'user:1', tags: ['users'] };
+const other = { key: 'user:2', tags: [] };
+
+/** A store that works, rejects, or never answers. */
+function createFailingStore() {
+  const memory = createMemoryCacheStore({ maxBytes: 4_000_000 });
+  const outage = { kind: 'none' as 'none' | 'error' | 'silence' };
+  const pass = async <T>(work: () => T | Promise<T>): Promise<T> => {
+    if (outage.kind === 'error') throw new Error('Redis is away');
+    if (outage.kind === 'silence') return new Promise(() => {});
+    return work();
+  };
+  const store: CacheStore = {
+    isShared: true,
+    read: (each) => pass(() => memory.read(each)),
+    startLoad: (each, options) => pass(() => memory.startLoad(each, options)),
+    invalidate: (invalidation) => pass(() => memory.invalidate(invalidation)),
+  };
+  return { memory, outage, store };
+}
+
+function guard(t: Pick<TestContext, 'after'>, inner = createFailingStore()) {
+  const changes: string[] = [];
+  const store = createGuardedCacheStore({
+    store: inner.store,
+    deadlineMs: 20,
+    onChange: (state, error) => changes.push(error instanceof Error ? `${state}: ${error.message}` : state),
+    onCall() {},
+  });
+  t.after(store.stop);
+  return { ...inner, guarded: store, changes };
+}
+
+describe('a guarded cache store', () => {
+  conformsToCacheStore(() => guard({ after: () => {} }).guarded);
+
+  for (const [kind, reason] of [
+    ['error', 'Redis is away'],
+    ['silence', 'No answer within 20 ms.'],
+  ] as const) {
+    it(`a store that answers with ${kind} is unavailable, and is used again when it answers`, async (t) => {
+      const { guarded, outage, changes } = guard(t);
+      await (await startLoad(guarded, other)).store(payloadOf('bob'));
+      outage.kind = kind;
+      assert.equal((await guarded.read(other)).kind, 'unavailable');
+      assert.deepEqual(changes, [`down: ${reason}`]);
+      assert.equal((await guarded.startLoad(other, { replaces: false })).kind, 'unavailable');
+      assert.equal(guarded.state(), 'down');
+      outage.kind = 'none';
+      await eventually('the store is up', () => guarded.state() === 'up');
+      assert.deepEqual(changes.slice(1), ['up']);
+      assert.equal(await readText(guarded, other), 'bob');
+    });
+  }
+
+  it('a lease of a store that fails meanwhile stores nothing and does not reject', async (t) => {
+    const { guarded, outage } = guard(t);
+    const lease = await startLoad(guarded, entry);
+    outage.kind = 'silence';
+    await guarded.read(entry);
+    assert.equal(await lease.store(payloadOf('ada')), false);
+    await lease.release();
+  });
+
+  it('an invalidation that failed is repeated before the store is used again', async (t) => {
+    const { guarded, memory, outage } = guard(t);
+    for (const each of [entry, other]) await (await startLoad(guarded, each)).store(payloadOf(each.key));
+    outage.kind = 'silence';
+    await guarded.invalidate({ keys: [], tags: ['users'] });
+    await guarded.invalidate({ keys: [other.key], tags: [] });
+    assert.equal(await readText(memory, entry), 'user:1');
+    outage.kind = 'none';
+    assert.equal((await guarded.read(entry)).kind, 'unavailable');
+    await eventually('the store is up', () => guarded.state() === 'up');
+    for (const each of [entry, other]) assert.equal((await guarded.read(each)).kind, 'miss', each.key);
+  });
+});
