@@ -105,6 +105,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'http',
     'auth',
     'cache/cache.ts',
+    'type:cache',
     'db',
     'mail',
     'observability',
@@ -119,7 +120,16 @@ const table: Readonly<Record<string, readonly string[]>> = {
     ...['errors', 'project-root', 'resilience', 'http', 'observability', 'jobs', 'openapi', 'zod'],
     ...['type:cluster', 'type:db', 'db/database-error.ts'],
   ],
-  cluster: ['errors', 'concurrency', 'resilience', 'settings', 'observability', 'limits', 'zod'],
+  cluster: [
+    'errors',
+    'type:cache',
+    'concurrency',
+    'resilience',
+    'settings',
+    'observability',
+    'limits',
+    'zod',
+  ],
 };
 
 /** The files that put the program together. */

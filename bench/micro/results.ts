@@ -43,7 +43,11 @@ export function summariseMicro(cases: readonly MicroCase[]): MicroResults {
           compareWithOurs(each, cases),
         ]),
     })),
-    targets: [...['static', 'parameter', 'miss'].map((kind) => judgeRouter(kind, cases)), judgeMemory(cases)],
+    targets: [
+      ...['static', 'parameter', 'miss'].map((kind) => judgeRouter(kind, cases)),
+      judgeMemory(cases),
+      judgeCache(cases),
+    ],
   };
 }
 
@@ -90,6 +94,17 @@ function judgeMemory(cases: readonly MicroCase[]): Verdict {
     measured: `${median.toFixed(0)} bytes`,
     verdict: median <= maxBytes ? 'met' : 'not met',
   };
+}
+
+const maxHitNs = 2_000;
+
+function judgeCache(cases: readonly MicroCase[]): Verdict {
+  const promise = `cache: a hit in memory takes at most ${maxHitNs / 1000} µs`;
+  const hit = cases.find(({ bench, ours, question }) => bench === 'cache' && ours && /memory/.test(question));
+  if (hit === undefined) return { promise, measured: '', verdict: 'not measured' };
+  const { median } = summarise(hit.figures);
+  const measured = `${(median / 1000).toFixed(2)} µs`;
+  return { promise, measured, verdict: median <= maxHitNs ? 'met' : 'not met' };
 }
 
 /** One figure alone has no spread: memory is counted once, and does not swing. */

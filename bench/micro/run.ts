@@ -22,6 +22,7 @@ const benches = [
   { file: 'limiter.mjs' },
   { file: 'limiter-memory.mjs', flag: '--expose-gc', contestant: 'Strata' },
   { file: 'limiter-memory.mjs', flag: '--expose-gc', contestant: 'rate-limiter-flexible' },
+  { file: 'cache.mjs' },
   { file: 'serialisation.mjs' },
   { file: 'log-lines.mjs' },
 ] as const;

@@ -5,7 +5,7 @@
  * the database row of that session, never from the token. An API key is looked up in the database. Both results are cached
  * for `recheckMs` (credential-cache.ts). After an ended session, a changed role or a deleted user in another process, this
  * process applies the change within that time. The process that makes the change calls `forget...` after the commit and
- * applies it immediately.
+ * applies it immediately; `features/identity/share-forgotten.ts` notifies the other processes.
  */
 
 import { AppError } from '../errors.ts';

@@ -21,6 +21,9 @@ const metricFamilies = z.array(
 /** All metrics of a process. */
 const snapshot = z.custom<MetricsSnapshot>((value) => metricFamilies.safeParse(value).success);
 
+/** The names of cached values: of values alone, and of all values with a tag. */
+const valueNames = z.array(z.string().max(500)).max(1_000);
+
 /** From the supervisor to a child. */
 const toChild = z.discriminatedUnion('kind', [
   /**
@@ -53,6 +56,8 @@ const toChild = z.discriminatedUnion('kind', [
   }),
   /** Return this lease of permits now. */
   z.object({ kind: z.literal('recall'), lease: z.number() }),
+  /** Another worker has invalidated these cached values. */
+  z.object({ kind: z.literal('invalidated'), keys: valueNames, tags: valueNames }),
 ]);
 
 const limitName = z.string().min(1).max(64);
@@ -91,6 +96,8 @@ const toSupervisor = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('take'), id: z.int(), limit: limitName, key: z.string().max(200) }),
   /** Returns a lease, with the number of permits that were spent. */
   z.object({ kind: z.literal('return'), lease: z.int(), spent: z.int().nonnegative(), lastAt: z.number() }),
+  /** Invalidates cached values of the other workers. */
+  z.object({ kind: z.literal('invalidate'), keys: valueNames, tags: valueNames }),
 ]);
 
 export type ToChild = z.output<typeof toChild>;

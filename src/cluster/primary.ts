@@ -17,6 +17,7 @@
  */
 
 import cluster from 'node:cluster';
+import type { Invalidation } from '../cache/cache-store.ts';
 import { StartError } from '../errors.ts';
 import type { PrimaryLimits } from '../limits/primary-limits.ts';
 import type { Logger } from '../observability/logger.ts';
@@ -131,6 +132,7 @@ export function createPrimary(options: PrimaryOptions): Primary {
       if (message.kind === 'take') permits.ask(message);
       else if (message.kind === 'return') permits.returnLease(message);
       else if (message.kind === 'limit') permits.define(message);
+      else if (message.kind === 'invalidate') relayInvalidation(from, message);
       else if (message.kind === 'hello') from.send({ kind: 'begin', databaseUrl });
       else if (message.kind === 'metrics') fleetMetrics.receive(from, message.id, message.snapshot);
       else if (message.kind === 'collect') void sendCollected(from, message.id);
@@ -144,6 +146,12 @@ export function createPrimary(options: PrimaryOptions): Primary {
       restarts.get(reason)?.add();
     });
     return worker;
+  }
+
+  function relayInvalidation(from: SupervisedProcess, { keys, tags }: Invalidation): void {
+    for (const other of pool.processes) {
+      if (other !== from) other.send({ kind: 'invalidated', keys: [...keys], tags: [...tags] });
+    }
   }
 
   async function sendCollected(worker: SupervisedProcess, id: number): Promise<void> {

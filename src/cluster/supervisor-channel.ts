@@ -5,6 +5,8 @@
  */
 
 import cluster from 'node:cluster';
+import type { Invalidation } from '../cache/cache-store.ts';
+import type { InvalidationBus } from '../cache/invalidation-bus.ts';
 import { createDeferred } from '../concurrency/deferred.ts';
 import { withTimeout } from '../concurrency/with-timeout.ts';
 import type { LimitChannel, LimitReceiver } from '../limits/lease.ts';
@@ -23,6 +25,8 @@ export interface StartOrder {
 
 export interface SupervisorChannel {
   readonly limits: LimitChannel;
+  /** Reaches the other workers. */
+  readonly invalidations: InvalidationBus;
   /** Resolves when the supervisor orders the start: the database is available. */
   readonly startOrder: Promise<StartOrder>;
   /** Resolves when the supervisor orders the stop, or is gone. */
@@ -61,6 +65,7 @@ export function openSupervisorChannel(metrics: Metrics): SupervisorChannel {
   let lastCollection = 0;
   let isHastened = false;
   let receiver: LimitReceiver | undefined;
+  const invalidationListeners: ((invalidation: Invalidation) => void)[] = [];
 
   const send = (message: ToSupervisor) =>
     new Promise<void>((resolve) => {
@@ -76,6 +81,7 @@ export function openSupervisorChannel(metrics: Metrics): SupervisorChannel {
     const known = parseToChild(message);
     if (known?.kind === 'decision') receiver?.answer(known);
     else if (known?.kind === 'recall') receiver?.recall(known.lease);
+    else if (known?.kind === 'invalidated') for (const listener of invalidationListeners) listener(known);
     else if (known?.kind === 'scrape') void sendMetrics(known.id);
     else if (known?.kind === 'collected') collections.get(known.id)?.(known.snapshot);
     else if (known?.kind === 'stop') stopOrder.resolve(known.takenOver ? 'taken over' : 'stopped');
@@ -95,6 +101,10 @@ export function openSupervisorChannel(metrics: Metrics): SupervisorChannel {
       if (!process.connected) return;
       cluster.worker?.disconnect();
       await orphaned;
+    },
+    invalidations: {
+      publish: ({ keys, tags }) => void send({ kind: 'invalidate', keys: [...keys], tags: [...tags] }),
+      subscribe: (listener) => void invalidationListeners.push(listener),
     },
     limits: {
       define: ({ name, policies }) => void send({ kind: 'limit', name, policies: [...policies] }),

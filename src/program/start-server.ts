@@ -156,6 +156,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       cache: cache.cache,
       identity: createIdentity({
         database,
+        bus: cache.bus,
         log,
         scopes,
         secrets: signingSecrets(settings),

@@ -6,11 +6,19 @@ const policy = { name: 'minute', quota: 70, windowMs: 60_000 };
 const limit = { kind: 'limit', name: 'address', policies: [policy] };
 const take = { kind: 'take', id: 1, limit: 'address', key: '192.0.2.1' };
 
+const invalidate = { kind: 'invalidate', keys: ['posts:1'], tags: ['users'] };
 const returned = { kind: 'return', lease: 3, spent: 12, lastAt: 86_400_000.25 };
 
 describe('a message to the supervisor', () => {
   it('a valid message is parsed unchanged', () => {
-    for (const message of [{ kind: 'hello' }, { kind: 'ready', url: 'http://x' }, limit, take, returned]) {
+    for (const message of [
+      { kind: 'hello' },
+      { kind: 'ready', url: 'http://x' },
+      limit,
+      take,
+      returned,
+      invalidate,
+    ]) {
       assert.deepEqual(parseToSupervisor(message), message);
     }
   });
@@ -27,6 +35,7 @@ describe('a message to the supervisor', () => {
     ['that requests a permit with a long key', { ...take, key: 'x'.repeat(201) }],
     ['that requests a permit of no limit', { kind: 'take', id: 1, key: 'a' }],
     ['that returns more permits than were leased', { ...returned, spent: -1 }],
+    ['that invalidates too many values', { ...invalidate, tags: new Array(1_001).fill('a') }],
     ['that returns a lease without a time', { ...returned, lastAt: null }],
   ];
   for (const [what, message] of invalid) {

@@ -8,12 +8,14 @@ import { type Authenticator, createAuthenticator } from '../../auth/authenticato
 import { createJwt, type Jwt, type JwtOptions } from '../../auth/jwt/jwt.ts';
 import type { Scope } from '../../auth/principal.ts';
 import { createRefreshTokens, type RefreshTokens } from '../../auth/refresh-token.ts';
+import type { InvalidationBus } from '../../cache/invalidation-bus.ts';
 import type { Database } from '../../db/database.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { runOutsideRequest } from '../../observability/request-context.ts';
 import { createLoadApiKey } from './api-keys/load-api-key.ts';
 import { createLoadSession } from './auth/load-session.ts';
 import { createRequireAuthority, type RequireAuthority } from './auth/require-authority.ts';
+import { shareForgotten } from './share-forgotten.ts';
 
 export interface Identity {
   readonly jwt: Jwt;
@@ -24,6 +26,8 @@ export interface Identity {
 
 export interface IdentityOptions {
   readonly database: Database;
+  /** Reaches the caches of checked credentials of the other processes; by default there are none. */
+  readonly bus?: InvalidationBus;
   readonly log: Logger;
   /** The secrets of the tokens: the first signs, all verify. */
   readonly secrets: readonly string[];
@@ -44,7 +48,7 @@ export interface IdentityOptions {
 const leewaySeconds = 5;
 
 export function createIdentity(options: IdentityOptions): Identity {
-  const { database, log, secrets, scopes, realm } = options;
+  const { database, bus, log, secrets, scopes, realm } = options;
   const { jwtAlgorithm, jwtIssuer, jwtAudience, sessionRecheckSeconds } = options.security;
   const jwt = createJwt({
     algorithm: jwtAlgorithm,
@@ -55,13 +59,14 @@ export function createIdentity(options: IdentityOptions): Identity {
   });
   const loadApiKey = createLoadApiKey({ database, scopes, log: log.named('auth') });
   const loadSession = createLoadSession({ database });
-  const authenticator = createAuthenticator({
+  const own = createAuthenticator({
     jwt,
     // Concurrent requests share one look-up, which must not end with the request that started it.
     loadSession: (sessionId) => runOutsideRequest(() => loadSession(sessionId)),
     loadApiKey: (key) => runOutsideRequest(() => loadApiKey(key)),
     recheckMs: sessionRecheckSeconds * 1000,
   });
+  const authenticator = bus === undefined ? own : shareForgotten(own, bus);
   return {
     jwt,
     authenticator,

@@ -37,6 +37,7 @@ export async function runHttpWorker({
         reportShortage,
         limitStore: limits.store,
         fleetMetrics,
+        nodeBus: channel.invalidations,
         databaseUrl: order.databaseUrl,
       };
       const server = await Promise.race([startServer(parts), channel.stopOrder]);

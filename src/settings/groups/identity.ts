@@ -51,7 +51,7 @@ export const identitySettings = {
   sessionRecheckSeconds: variable('SECURITY_SESSION_RECHECK_SECONDS', integer(0, 300, 'seconds'), {
     default: '15',
     about:
-      'How long a checked credential is cached before the database is asked again. A revoked session, a changed role or a deleted user takes effect in all processes within this time. 0 asks on every request.',
+      'How long a checked credential is cached before the database is asked again. A revoked session, a changed role or a deleted user takes effect in all processes within this time; the workers of the node, and with Redis all nodes, are notified and usually apply it within milliseconds. 0 asks on every request.',
   }),
   rateLimitUserPerMinute: variable('SECURITY_RATE_LIMIT_USER_PER_MINUTE', integer(1, 1_000_000, 'requests'), {
     default: '120',

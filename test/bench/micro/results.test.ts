@@ -53,7 +53,7 @@ test('the router is flat while 5,000 routes cost at most 1.3 times what 10 cost'
 test('a client may cost our limiter 200 bytes', () => {
   const judge = (bytes: number) => {
     const memory = match('memory', [bytes]);
-    return summariseMicro([{ ...memory, bench: 'limiter', unit: 'bytes' }]).targets.at(-1)?.verdict;
+    return summariseMicro([{ ...memory, bench: 'limiter', unit: 'bytes' }]).targets.at(-2)?.verdict;
   };
   assert.equal(judge(200), 'met');
   assert.equal(judge(201), 'not met');
@@ -62,4 +62,14 @@ test('a client may cost our limiter 200 bytes', () => {
 test('a target that was not measured is marked as not measured', () => {
   const verdicts = summariseMicro([]).targets.map(({ verdict }) => verdict);
   assert.deepEqual(new Set(verdicts), new Set(['not measured']));
+});
+
+test('a hit of the cache in memory may take 2 µs', () => {
+  const judge = (ns: number) => {
+    const hit = match('a hit in memory', [ns]);
+    return summariseMicro([{ ...hit, bench: 'cache' }]).targets.at(-1);
+  };
+  assert.equal(judge(2_000)?.verdict, 'met');
+  assert.equal(judge(2_001)?.verdict, 'not met');
+  assert.equal(judge(500)?.measured, '0.50 µs');
 });

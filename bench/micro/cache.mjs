@@ -1,0 +1,78 @@
+/**
+ * A hit of a cached function: from memory, with a thousand keys in turns, and from Redis, if `redis-server` is installed.
+ * A `Map` with the same keys shows the share of the look-up itself. The value is a page of twenty small rows.
+ */
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import * as z from 'zod';
+import { createCache } from '../../src/cache/cache.ts';
+import { createCacheMetrics } from '../../src/cache/cache-metrics.ts';
+import { createGuardedCacheStore } from '../../src/cache/guarded-store.ts';
+import { noBus } from '../../src/cache/invalidation-bus.ts';
+import { createMemoryCacheStore } from '../../src/cache/memory-store.ts';
+import { createRedisCacheStore } from '../../src/cache/redis-store.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+import { createMetrics } from '../../src/observability/metrics/metrics.ts';
+import { openRedis } from '../../src/redis/redis.ts';
+import { readRedisUrl } from '../../src/redis/redis-url.ts';
+import { compare } from './timing.mjs';
+
+const log = createLogger({ level: 'CRITICAL', destination: { write() {}, flush: async () => {} } });
+const keys = Array.from({ length: 1024 }, (_, index) => `${index}`);
+const keyOf = (call) => keys[call % keys.length];
+const row = z.object({ id: z.number(), title: z.string() });
+const page = Array.from({ length: 20 }, (_, id) => ({ id, title: `The title of post ${id}` }));
+
+/** Returns a cached function that has all values. */
+async function fill(store) {
+  const cache = createCache({ store, bus: noBus, metrics: createCacheMetrics(createMetrics()).calls, log });
+  const read = cache.cached({
+    name: 'bench',
+    key: (key) => key,
+    tags: () => ['posts'],
+    ttl: 3_600,
+    schema: z.array(row),
+  })(async () => page);
+  for (const key of keys) assert.deepEqual(await read(key), page);
+  return read;
+}
+
+const fromMemory = await fill(createMemoryCacheStore({ maxBytes: 64_000_000 }));
+const plain = new Map(keys.map((key) => [`bench:${key}`, page]));
+const question = 'a hit in memory';
+await compare('cache', [
+  { question, name: 'Strata', ours: true, call: (call) => fromMemory(keyOf(call)), waits: true },
+  { question, name: 'Map', call: async (call) => plain.get(`bench:${keyOf(call)}`), waits: true },
+]);
+
+const port = 16_379;
+const server = spawn('redis-server', ['--port', `${port}`, '--save', '', '--bind', '127.0.0.1'], {
+  stdio: 'ignore',
+});
+const isMissing = await Promise.race([
+  once(server, 'error').then(() => true),
+  once(server, 'spawn').then(() => false),
+]);
+if (!isMissing) {
+  const redis = await openRedis({ target: readRedisUrl(`redis://127.0.0.1:${port}`), name: 'bench', log });
+  while (!redis.isReady()) await delay(5);
+  const store = createGuardedCacheStore({
+    store: createRedisCacheStore({ redis, prefix: 'bench:' }),
+    deadlineMs: 1_000,
+    onChange() {},
+    onCall() {},
+  });
+  const fromRedis = await fill(store);
+  const command = (call) => redis.send(undefined, ['GET', `bench:cache:{bench:${keyOf(call)}}`]);
+  const asked = 'a hit in Redis, one after the other';
+  await compare('cache', [
+    { question: asked, name: 'Strata', ours: true, call: (call) => fromRedis(keyOf(call)), waits: true },
+    { question: asked, name: 'one GET', call: command, waits: true },
+  ]);
+  store.stop();
+  await redis.close(1_000);
+  server.kill();
+}
