@@ -258,7 +258,7 @@ const eventQuestions: readonly (readonly [question: string, names: string])[] = 
     'auth.(login.failed|login.throttled|credentials.refused|access.denied)',
   ],
   ['Are refresh tokens stolen?', 'auth.refresh.reused'],
-  ['Do workers crash?', 'worker.exited|worker.failed'],
+  ['Do workers crash?', 'process.exited|process.failed'],
   ['Does the rate limiter answer?', 'rate_limit.store_failed'],
   ['Is the database slow or unavailable?', 'slow.query|database.unavailable'],
   ['Is mail delivered?', 'mail.failed|mail.deferred'],

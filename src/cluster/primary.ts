@@ -192,11 +192,11 @@ export function createPrimary(options: PrimaryOptions): Primary {
     });
     if (pool.isStopping) return;
     if (failure === undefined) {
-      log.info('worker.recycled', { worker: id, pid, reason, requests, rss_bytes: rssBytes });
+      log.info('process.recycled', { worker: id, pid, reason, requests, rss_bytes: rssBytes });
       await old.ended;
     } else {
       recycleNotBefore = performance.now() + recyclePauseMs;
-      log.error('worker.failed', { recycling: id, message: failure });
+      log.error('process.failed', { recycling: id, message: failure });
     }
   }
 

@@ -106,7 +106,7 @@ export function createProcessPool(options: ProcessPoolOptions): ProcessPool {
     forkNotBefore = performance.now() + delayMs;
     if (deathsInRow < crashLoopDeaths) return;
     const advice = 'Workers die soon after their start: find the cause in the log, fix it, and reload.';
-    log.error('worker.restart_delayed', { deaths: deathsInRow, delay_ms: delayMs, advice });
+    log.error('process.restart_delayed', { deaths: deathsInRow, delay_ms: delayMs, advice });
   }
 
   function applyRule(): void {
@@ -123,7 +123,7 @@ export function createProcessPool(options: ProcessPoolOptions): ProcessPool {
     try {
       while (livingCount() < requiredCount()) fork();
     } catch (error) {
-      log.error('worker.failed', { error });
+      log.error('process.failed', { error });
       delayForks(0);
       applyRule();
     }

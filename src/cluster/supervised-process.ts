@@ -84,7 +84,7 @@ export function superviseProcess(options: SupervisedProcessOptions): SupervisedP
     if (known !== undefined) handle(known);
   });
   child.on('error', (error) => {
-    log.warning('worker.failed', { ...who, error });
+    log.warning('process.failed', { ...who, error });
     // A process that could not be created emits no `exit`.
     if (child.pid === undefined) finish(null, null);
   });
@@ -98,7 +98,7 @@ export function superviseProcess(options: SupervisedProcessOptions): SupervisedP
     if (message.kind === 'ready') becomeReady(message.url);
     else if (message.kind === 'beat') vitals = message;
     else if (message.kind === 'failed') {
-      log.error('worker.failed', { ...who, message: message.message });
+      log.error('process.failed', { ...who, message: message.message });
       started.resolve({ error: message.message });
       drain('failed');
     } else options.onMessage(message);
@@ -116,7 +116,7 @@ export function superviseProcess(options: SupervisedProcessOptions): SupervisedP
   function becomeReady(url: string): void {
     if (!transition('ready')) return;
     readyAt = performance.now();
-    log.info('worker.ready', { ...who, start_ms: Math.round(readyAt - spawnedAt) });
+    log.info('process.ready', { ...who, start_ms: Math.round(readyAt - spawnedAt) });
     started.resolve({ url });
   }
 
@@ -126,7 +126,7 @@ export function superviseProcess(options: SupervisedProcessOptions): SupervisedP
       return;
     }
     reason = why;
-    log.info('worker.draining', { ...who, reason });
+    log.info('process.draining', { ...who, reason });
     send({ kind: 'stop', takenOver: why !== 'stopped' });
     setDeadline(why, why === 'stopped' ? options.stopTimeoutMs : options.drainTimeoutMs);
   }
@@ -146,8 +146,8 @@ export function superviseProcess(options: SupervisedProcessOptions): SupervisedP
   function finish(code: number | null, signal: string | null): void {
     if (!transition('exit')) return;
     const fields = { ...who, code, signal, reason };
-    if (isUnplanned(reason)) log.error('worker.exited', fields);
-    else log.info('worker.exited', fields);
+    if (isUnplanned(reason)) log.error('process.exited', fields);
+    else log.info('process.exited', fields);
     started.resolve({ error: describeFailedStart(reason, signal ?? `code ${code}`, options) });
     ended.resolve({ reason, readyMs: readyAt === undefined ? 0 : performance.now() - readyAt });
   }

@@ -25,7 +25,7 @@ export function startWatchdog({ processes, heartbeatTimeoutMs, log }: WatchdogOp
     for (const each of check(processes, performance.now(), heartbeatTimeoutMs())) {
       const { id, kind, pid, secondsSinceHeartbeat } = each.report();
       const who = kind === 'jobs' ? { job_process: id, pid } : { worker: id, pid };
-      log.error('worker.silent', { ...who, silent_seconds: secondsSinceHeartbeat });
+      log.error('process.silent', { ...who, silent_seconds: secondsSinceHeartbeat });
       each.kill('silent');
     }
   }, checkEveryMs);

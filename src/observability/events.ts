@@ -62,7 +62,14 @@ export const coreEvents = [
   'migration.pending',
   'migration.reverted',
   'migration.unknown',
+  'process.draining',
+  'process.exited',
+  'process.failed',
+  'process.ready',
+  'process.recycled',
+  'process.restart_delayed',
   'process.shortage',
+  'process.silent',
   'process.warning',
   'proxy.untrusted_peer',
   'rate_limit.cleanup',
@@ -90,13 +97,6 @@ export const coreEvents = [
   'thread.ended',
   'thread.error',
   'thread.failed',
-  'worker.draining',
-  'worker.exited',
-  'worker.failed',
-  'worker.ready',
-  'worker.recycled',
-  'worker.restart_delayed',
-  'worker.silent',
 ] as const;
 
 /** The events of the features: each front file adds its own by declaration merging. */

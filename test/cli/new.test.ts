@@ -37,6 +37,22 @@ describe('npm run new', () => {
       feature('routes', 'name:text'),
       /^"routes" is a name in the code/,
     ],
+    [
+      'a feature that would hide a global type',
+      feature('errors', 'name:text'),
+      /"error" would clash with Error/,
+    ],
+    [
+      'a feature that would hide another one',
+      feature('proxies', 'name:text'),
+      /"proxy" would clash with Proxy/,
+    ],
+    [
+      'a layer that would hide a global function',
+      () => addLayer(files(), 'request'),
+      /would clash with Request/,
+    ],
+    ['a layer named like a parameter', () => addLayer(files(), 'next'), /in the code of every layer/],
     ['a feature that exists', feature('tasks', 'name:text'), /src\/features\/tasks exists already/],
     ['a feature of the identity family', feature('attempts', 'name:text'), /attempts already/],
     ['a feature whose table exists', feature('sessions', 'name:text'), /has a table sessions already/],
@@ -69,6 +85,16 @@ describe('npm run new', () => {
   for (const [what, run, sentence] of rejected) {
     it(`rejects ${what} with one sentence`, () => {
       assert.throws(run, (error) => error instanceof StartError && sentence.test(error.message));
+    });
+  }
+
+  for (const type of ['text', 'integer', 'boolean']) {
+    it(`a setting of type ${type} uses a kind that its file imports`, () => {
+      const edited = files();
+      addSetting(edited, 'APP_GREETING', type);
+      const text = edited.read('src/settings/groups/application.ts');
+      const kind = /'APP_GREETING', (\w+)\(/.exec(text)?.[1] ?? assert.fail('no setting was added');
+      assert.match(text.slice(0, text.indexOf("from '../kinds/kind.ts'")), new RegExp(`\\b${kind}\\b`));
     });
   }
 });

@@ -102,7 +102,7 @@ describe('a program whose workers are all blocked', () => {
       APP_WORKER_TIMEOUT_SECONDS: '300',
     });
     for (const worker of [1, 2])
-      await program.logged(new RegExp(`"worker":${worker},.*"event":"worker.ready"`));
+      await program.logged(new RegExp(`"worker":${worker},.*"event":"process.ready"`));
     const pids = await workerPids(management);
     for (const pid of pids) process.kill(pid, 'SIGSTOP');
     try {
@@ -129,7 +129,7 @@ describe('a program without a file descriptor left', () => {
       EXHAUST_UNTIL: until,
     });
     for (const worker of [1, 2])
-      await program.logged(new RegExp(`"worker":${worker},.*"event":"worker.ready"`));
+      await program.logged(new RegExp(`"worker":${worker},.*"event":"process.ready"`));
     const primary = program.process.pid;
     assert.ok(primary !== undefined);
     const pids = [primary, ...(await workerPids(management))];
@@ -141,10 +141,10 @@ describe('a program without a file descriptor left', () => {
     const [, victim] = pids;
     assert.ok(victim !== undefined);
     process.kill(victim, 'SIGKILL');
-    await program.logged(/"signal":"SIGKILL".*"event":"worker.exited"/);
+    await program.logged(/"signal":"SIGKILL".*"event":"process.exited"/);
     await writeFile(until, '');
     await mustRecover('127.0.0.1', site);
-    await program.logged(/"worker":3,.*"event":"worker.ready"/);
+    await program.logged(/"worker":3,.*"event":"process.ready"/);
 
     const now = await workerPids(management);
     assert.equal(now.length, 2);

@@ -49,7 +49,7 @@ function descriptorsOf(pid: number | undefined): number {
 
 async function startTwo(program: Program): Promise<{ site: number; management: number }> {
   for (const worker of [1, 2])
-    await program.logged(new RegExp(`"worker":${worker},.*"event":"worker.ready"`));
+    await program.logged(new RegExp(`"worker":${worker},.*"event":"process.ready"`));
   return {
     site: Number(new URL(await program.ready).port),
     management: Number(new URL(await program.management).port),
@@ -74,7 +74,7 @@ it('a connection sent to a worker that is killed before it accepts it is answere
   process.kill(victim, 'SIGKILL');
   const late = delay(maxMs, 'late', { ref: false });
   for (const answer of answers) assert.equal(await Promise.race([answer, late]), 'HTTP/1.1 200 OK');
-  await program.logged(/"worker":3,.*"event":"worker.ready"/);
+  await program.logged(/"worker":3,.*"event":"process.ready"/);
   await eventually(
     'the primary has closed the connection',
     () => descriptorsOf(program.process.pid) <= before,
@@ -126,7 +126,7 @@ it('when all workers are killed, their connections are answered or closed within
   const ended = await Promise.race([Promise.all(answers), delay(maxMs, undefined, { ref: false })]);
   assert.deepEqual(ended, Array(10).fill('closed'));
   for (const worker of [3, 4])
-    await program.logged(new RegExp(`"worker":${worker},.*"event":"worker.ready"`));
+    await program.logged(new RegExp(`"worker":${worker},.*"event":"process.ready"`));
   assert.equal(await ask(site), 'HTTP/1.1 200 OK');
   await eventually(
     'the primary has closed the connections',

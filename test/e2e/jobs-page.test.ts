@@ -70,7 +70,7 @@ for (const workers of ['1', '2']) {
         APP_WORKERS: workers,
         APP_MANAGEMENT_TOKEN: managementToken,
       });
-      await program.logged(/"job_process":1,.*"event":"worker.ready"/);
+      await program.logged(/"job_process":1,.*"event":"process.ready"/);
       const anonymous = createApiClient(await program.management);
       const operator = anonymous.withHeaders({ authorization: `Bearer ${managementToken}` });
       const path = `/jobs/data/jobs/${id}`;

@@ -37,7 +37,7 @@ test('a second signal kills the jobs process too, at once', async (t) => {
   const job = await enqueue();
   await eventually('the job runs', () => isRunning(job));
   program.process.kill('SIGTERM');
-  await program.logged(/"event":"worker.draining"/);
+  await program.logged(/"event":"process.draining"/);
   program.process.kill('SIGTERM');
   assert.equal((await program.ended).code, 143);
   await eventually('the process has exited', () => !isAlive(pid));
@@ -50,7 +50,7 @@ test('a reload replaces the jobs process, and the old one finishes its job first
   const first = await enqueue();
   await eventually('the job runs', () => isRunning(first));
   program.process.kill('SIGHUP');
-  await program.logged(/"job_process":1,.*"event":"worker.draining"/);
+  await program.logged(/"job_process":1,.*"event":"process.draining"/);
   const [next] = await runnersOf(program);
   assert.ok(next !== undefined && next !== pid);
   const second = await enqueue();
@@ -70,8 +70,8 @@ test('a jobs process that is stopped by SIGSTOP is killed, and the next one runs
   const job = await enqueue();
   await eventually('the job runs', () => isRunning(job));
   process.kill(pid, 'SIGSTOP');
-  await program.logged(/"job_process":1,.*"reason":"silent","event":"worker.exited"/);
-  await program.logged(/"job_process":2,.*"event":"worker.ready"/);
+  await program.logged(/"job_process":1,.*"reason":"silent","event":"process.exited"/);
+  await program.logged(/"job_process":2,.*"event":"process.ready"/);
   acceptMails();
   await eventually('the job is completed', () => isCompleted(job));
 });

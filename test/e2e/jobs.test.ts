@@ -54,7 +54,7 @@ for (const workers of ['1', '2']) {
       // A terminal sends its signals to every process.
       process.kill(pid, 'SIGINT');
       program.process.kill('SIGTERM');
-      await program.logged(/"job_process":1,.*"event":"worker.draining"/);
+      await program.logged(/"job_process":1,.*"event":"process.draining"/);
       const second = await enqueue();
       assert.ok(await isRunning(first));
       acceptMails();
@@ -76,13 +76,13 @@ for (const workers of ['1', '2']) {
       await eventually('the job runs', async () => (await queue.find(sql, job.id))?.state === 'running');
       await close(1);
       program.process.kill('SIGTERM');
-      await program.logged(/"job_process":1,.*"event":"worker.draining"/);
+      await program.logged(/"job_process":1,.*"event":"process.draining"/);
       acceptMails();
       assert.deepEqual(await program.ended, { code: 0, signal: null });
       const order = [
         /"event":"job.completed"/,
         /"event":"runner.stopped"/,
-        /"job_process":1,.*"code":0,.*"event":"worker.exited"/,
+        /"job_process":1,.*"code":0,.*"event":"process.exited"/,
         /"event":"database.embedded.stopped"/,
       ].map((pattern) => program.stdout().search(pattern));
       assert.ok(!order.includes(-1));
@@ -102,7 +102,7 @@ test('a job whose process is killed runs again in the next one, and the server k
   const job = await enqueue();
   await eventually('the job runs', () => isRunning(job));
   process.kill(pid, 'SIGKILL');
-  await program.logged(/"job_process":2,.*"event":"worker.ready"/);
+  await program.logged(/"job_process":2,.*"event":"process.ready"/);
   acceptMails();
   await eventually('the job is completed', () => isCompleted(job));
   assert.equal((await queue.find(database.sql, job))?.attempt, 2);

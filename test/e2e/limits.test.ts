@@ -9,8 +9,8 @@ import { mustMakeKey, mustServeApi, mustSignIn } from '../helpers/test-api.ts';
 test('two workers share the exact limit of a route', async (t) => {
   const program = startProgram(t, { APP_WORKERS: '2' });
   const url = await program.ready;
-  await program.logged(/"worker":1.*"event":"worker.ready"/);
-  await program.logged(/"worker":2.*"event":"worker.ready"/);
+  await program.logged(/"worker":1.*"event":"process.ready"/);
+  await program.logged(/"worker":2.*"event":"process.ready"/);
   const answers = await Promise.all(
     Array.from({ length: 30 }, () =>
       fetch(`${url}/api/v1/auth/login`, { method: 'POST', headers: { connection: 'close' } }),

@@ -142,7 +142,7 @@ test('two workers share one exact limit, have titles of their own, and are repla
   });
   await program.logged(/"event":"application.ready"/);
   const url = await program.ready;
-  await program.logged(/"worker":2.*"event":"worker.ready"/);
+  await program.logged(/"worker":2.*"event":"process.ready"/);
   const { stdout: titles } = await promisify(execFile)('ps', [
     '-o',
     'args=',
@@ -164,9 +164,9 @@ test('two workers share one exact limit, have titles of their own, and are repla
   assert.equal(statuses.filter((status) => status === 200).length, 25);
   assert.equal(statuses.filter((status) => status === 429).length, 35);
 
-  const { pid } = JSON.parse(await program.logged(/"worker":1.*"event":"worker.ready"/));
+  const { pid } = JSON.parse(await program.logged(/"worker":1.*"event":"process.ready"/));
   process.kill(pid, 'SIGKILL');
-  await program.logged(/"worker":3.*"event":"worker.ready"/);
+  await program.logged(/"worker":3.*"event":"process.ready"/);
   assert.equal((await fetch(`${url}/api/v1/meta`)).status, 429);
   program.process.kill('SIGTERM');
   assert.equal((await program.ended).code, 0);

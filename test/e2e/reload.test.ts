@@ -21,8 +21,8 @@ import { testSecret } from '../helpers/test-secret.ts';
 const two = { APP_WORKERS: '2', APP_MANAGEMENT_PORT: '0', APP_RELOAD_CANARY_SECONDS: '0' };
 
 async function startTwo(program: Program): Promise<string> {
-  await program.logged(/"worker":1.*"event":"worker.ready"/);
-  await program.logged(/"worker":2.*"event":"worker.ready"/);
+  await program.logged(/"worker":1.*"event":"process.ready"/);
+  await program.logged(/"worker":2.*"event":"process.ready"/);
   await eventually('the program handles signals', () => program.stderr().includes('Ctrl+C'));
   return program.ready;
 }
@@ -149,7 +149,7 @@ for (const { what, code, env, failure, isCanary = false } of broken) {
     await writeFile(join(folder, '.env'), env);
     program.process.kill('SIGHUP');
     if (isCanary) {
-      await program.logged(/"worker":3,.*"event":"worker.ready"/);
+      await program.logged(/"worker":3,.*"event":"process.ready"/);
       await get(Number(new URL(await program.management).port), { path: '/metrics' });
     }
     const line = await program.logged(/"event":"reload.failed"/);
@@ -183,10 +183,10 @@ test('old workers that die while a reload waits for a hanging version are replac
     [2, 5],
   ] as const) {
     const { pid } = JSON.parse(
-      await program.logged(new RegExp(`"worker":${killed},.*"event":"worker.ready"`)),
+      await program.logged(new RegExp(`"worker":${killed},.*"event":"process.ready"`)),
     );
     process.kill(pid, 'SIGKILL');
-    await program.logged(new RegExp(`"worker":${successor},.*"event":"worker.ready"`));
+    await program.logged(new RegExp(`"worker":${successor},.*"event":"process.ready"`));
     assert.equal(await projectName(url), 'Old');
   }
   assert.deepEqual(await idsOf(program), [3, 4, 5]);
@@ -198,7 +198,7 @@ test('while one reload runs, one more waits, and a third is ignored', async (t) 
   program.process.kill('SIGHUP');
   await program.logged(/"event":"reload.started"/);
   program.process.kill('SIGHUP');
-  await program.logged(/"worker":3.*"event":"worker.ready"/);
+  await program.logged(/"worker":3.*"event":"process.ready"/);
   program.process.kill('SIGHUP');
   await program.logged(/"reload":2,.*"event":"reload.completed"/);
   program.process.kill('SIGTERM');
@@ -214,9 +214,9 @@ test('a version that cannot start is retried with increasing delays, and the log
   const program = startProgram(t, two, [], folder);
   await startTwo(program);
   await writeFile(flag, '');
-  const { pid } = JSON.parse(await program.logged(/"worker":1,.*"event":"worker.ready"/));
+  const { pid } = JSON.parse(await program.logged(/"worker":1,.*"event":"process.ready"/));
   process.kill(pid, 'SIGKILL');
-  await program.logged(/"deaths":3,"delay_ms":400,.*"event":"worker.restart_delayed"/);
+  await program.logged(/"deaths":3,"delay_ms":400,.*"event":"process.restart_delayed"/);
   assert.deepEqual((await idsOf(program)).includes(2), true);
 });
 
@@ -274,9 +274,9 @@ for (const how of ['from the folder current', 'by a path through current'] as co
 
     // The old release is not needed any more, not even by workers that are replaced later.
     await rm(releases[0], { recursive: true });
-    const { pid } = JSON.parse(await program.logged(/"worker":3,.*"event":"worker.ready"/));
+    const { pid } = JSON.parse(await program.logged(/"worker":3,.*"event":"process.ready"/));
     process.kill(pid, 'SIGKILL');
-    await program.logged(/"worker":5,.*"event":"worker.ready"/);
+    await program.logged(/"worker":5,.*"event":"process.ready"/);
     assert.equal(await releaseOf(url), 'Release 2 2.0.0');
   });
 }
@@ -290,9 +290,9 @@ test('a release that does not start leaves the old release and its settings in p
   program.process.kill('SIGHUP');
   const failed = JSON.parse(await program.logged(/"event":"reload.failed"/));
   assert.deepEqual([failed.version, failed.folder], ['2.0.0', releases[1]]);
-  const { pid } = JSON.parse(await program.logged(/"worker":1,.*"event":"worker.ready"/));
+  const { pid } = JSON.parse(await program.logged(/"worker":1,.*"event":"process.ready"/));
   process.kill(pid, 'SIGKILL');
-  await program.logged(/"worker":4,.*"event":"worker.ready"/);
+  await program.logged(/"worker":4,.*"event":"process.ready"/);
   assert.equal(await releaseOf(url), 'Release 1 1.0.0');
 });
 

@@ -33,8 +33,8 @@ async function ask(url: string): Promise<number> {
 const two = { APP_WORKERS: '2', APP_MANAGEMENT_PORT: '0' };
 
 async function startTwo(program: Program): Promise<string> {
-  await program.logged(/"worker":1.*"event":"worker.ready"/);
-  await program.logged(/"worker":2.*"event":"worker.ready"/);
+  await program.logged(/"worker":1.*"event":"process.ready"/);
+  await program.logged(/"worker":2.*"event":"process.ready"/);
   await eventually('the program handles signals', () => program.stderr().includes('Ctrl+C'));
   return program.ready;
 }
@@ -50,8 +50,8 @@ test('a killed worker is replaced, and its counts are kept in the sums', async (
   const [first] = await workersOf(program);
   assert.ok(first !== undefined);
   process.kill(first.pid, 'SIGKILL');
-  await program.logged(/"signal":"SIGKILL","reason":"crashed","event":"worker.exited"/);
-  await program.logged(/"worker":3.*"event":"worker.ready"/);
+  await program.logged(/"signal":"SIGKILL","reason":"crashed","event":"process.exited"/);
+  await program.logged(/"worker":3.*"event":"process.ready"/);
   assert.equal(await counted(program, 'http_requests_total'), 20);
   assert.equal(await counted(program, 'worker_restarts_total'), 1);
   assert.equal(await ask(url), 200);
@@ -78,9 +78,9 @@ test('a worker whose event loop is blocked is killed and replaced', async (t) =>
   const [first] = await workersOf(program);
   assert.ok(first !== undefined);
   process.kill(first.pid, 'SIGSTOP');
-  await program.logged(/"worker":1,.*"event":"worker.silent"/);
-  await program.logged(/"worker":1,.*"reason":"silent","event":"worker.exited"/);
-  await program.logged(/"worker":3,.*"event":"worker.ready"/);
+  await program.logged(/"worker":1,.*"event":"process.silent"/);
+  await program.logged(/"worker":1,.*"reason":"silent","event":"process.exited"/);
+  await program.logged(/"worker":3,.*"event":"process.ready"/);
   assert.equal(await ask(url), 200);
 });
 
@@ -88,16 +88,16 @@ test('SIGTTIN adds a worker and SIGTTOU removes one, down to one', async (t) => 
   const program = startProgram(t, two);
   const url = await startTwo(program);
   program.process.kill('SIGTTIN');
-  await program.logged(/"worker":3.*"event":"worker.ready"/);
+  await program.logged(/"worker":3.*"event":"process.ready"/);
   for (const id of [1, 2]) {
     program.process.kill('SIGTTOU');
-    await program.logged(new RegExp(`"worker":${id},.*"reason":"removed","event":"worker.exited"`));
+    await program.logged(new RegExp(`"worker":${id},.*"reason":"removed","event":"process.exited"`));
   }
   program.process.kill('SIGTTOU');
   const resizedTo1 = () => program.stdout().match(/"workers":1,"event":"fleet.resized"/g)?.length;
   await eventually('the program has received the signal', () => resizedTo1() === 2);
   program.process.kill('SIGTTIN');
-  await program.logged(/"worker":4.*"event":"worker.ready"/);
+  await program.logged(/"worker":4.*"event":"process.ready"/);
   assert.deepEqual(
     (await workersOf(program)).map(({ id, state }) => [id, state]),
     [
@@ -117,8 +117,8 @@ test('a worker that has reached its maximum of requests is replaced, and no requ
     while (!isOver) statuses.add(await ask(url));
     return statuses;
   })();
-  await program.logged(/"worker":1,.*"reason":"requests".*"event":"worker.recycled"/);
-  await program.logged(/"worker":2,.*"reason":"requests".*"event":"worker.recycled"/);
+  await program.logged(/"worker":1,.*"reason":"requests".*"event":"process.recycled"/);
+  await program.logged(/"worker":2,.*"reason":"requests".*"event":"process.recycled"/);
   isOver = true;
   assert.deepEqual(
     [...(await load)].filter((status) => status !== 200 && status !== 429),

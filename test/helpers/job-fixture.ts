@@ -79,7 +79,7 @@ export async function runnersOf(program: Program): Promise<number[]> {
 
 /** Waits until the program is ready. Returns the pid of the process that runs its jobs. */
 export async function mustStartJobs(program: Program): Promise<number> {
-  await program.logged(/"job_process":1,.*"event":"worker.ready"/);
+  await program.logged(/"job_process":1,.*"event":"process.ready"/);
   await eventually('the program handles signals', () => program.stderr().includes('Ctrl+C'));
   const [pid, ...others] = await runnersOf(program);
   assert.ok(pid !== undefined && others.length === 0);

@@ -72,7 +72,7 @@ async function prove(workers: number, name: string, send: Pattern, withDeath: bo
 /** Returns the process id of each worker when it becomes ready. */
 function pidsOf(logged: (pattern: RegExp) => Promise<string>, workers: number): Promise<number>[] {
   return Array.from({ length: workers }, async (_, index) => {
-    const line = await logged(new RegExp(`"worker":${index + 1}\\b.*"event":"worker.ready"`));
+    const line = await logged(new RegExp(`"worker":${index + 1}\\b.*"event":"process.ready"`));
     return Number(JSON.parse(line).pid);
   });
 }

@@ -67,7 +67,7 @@ async function prove(): Promise<void> {
   const before = await scrape(management);
   check('a scrape of the public port is a request too', sumOf(before, 'http_requests_total'), sent + 1);
   const victim = await killOne(management);
-  const successor = `"worker":(?!(?:${[...workers].join('|')})\\D)\\d+,.*"event":"worker.ready"`;
+  const successor = `"worker":(?!(?:${[...workers].join('|')})\\D)\\d+,.*"event":"process.ready"`;
   await program.logged(new RegExp(successor));
   const after = await scrape(management);
   console.log(`    worker ${victim} was killed and replaced`);

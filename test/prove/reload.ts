@@ -104,12 +104,12 @@ async function proveResizing(program: RunningProgram): Promise<void> {
   const times = quick ? 2 : 5;
   const loads = await underLoad(program.url, 0, async () => {
     for (let index = 0; index < times; index += 1) {
-      const ready = program.count('worker.ready');
+      const ready = program.count('process.ready');
       program.process.kill('SIGTTIN');
-      await until('one more worker is ready', () => program.count('worker.ready') > ready, reloadMs);
-      const exited = program.count('worker.exited');
+      await until('one more worker is ready', () => program.count('process.ready') > ready, reloadMs);
+      const exited = program.count('process.exited');
       program.process.kill('SIGTTOU');
-      await until('a worker has exited', () => program.count('worker.exited') > exited, reloadMs);
+      await until('a worker has exited', () => program.count('process.exited') > exited, reloadMs);
     }
   });
   rows(`one worker more and one fewer, ${times} times`, loads);
@@ -145,11 +145,11 @@ async function proveKilledOldWorkers(program: RunningProgram): Promise<void> {
     program.process.kill('SIGHUP');
     await until('the reload has started', () => program.count('reload.started') > started, 10_000);
     for (const pid of old) {
-      const ready = program.count('worker.ready');
+      const ready = program.count('process.ready');
       process.kill(pid, 'SIGKILL');
       await until(
         'the worker is replaced',
-        () => program.count('worker.ready') > ready,
+        () => program.count('process.ready') > ready,
         startTimeoutSeconds * 1000,
       );
     }
@@ -170,10 +170,10 @@ async function proveKilledOldWorkers(program: RunningProgram): Promise<void> {
 async function recordKilledWorker(program: RunningProgram): Promise<void> {
   const loads = await underLoad(program.url, 0, async ({ busy }) => {
     await until('a worker has answered', () => busy.report.pids.size > 0, 10_000);
-    const ready = program.count('worker.ready');
+    const ready = program.count('process.ready');
     const [pid] = busy.report.pids;
     if (pid !== undefined) process.kill(pid, 'SIGKILL');
-    await until('the worker is replaced', () => program.count('worker.ready') > ready, 30_000);
+    await until('the worker is replaced', () => program.count('process.ready') > ready, 30_000);
   });
   rows('a worker killed (informative)', loads, 'may fail');
   reportHangs(loads);

@@ -9,6 +9,9 @@ const next = 'content-validation';
 export function addLayer(files: ProjectFiles, name: string): void {
   readKebabName(name, 'layer');
   const factory = camelCase(name);
+  if (['ctx', 'next', 'value'].includes(factory)) {
+    throw new StartError(`"${name}" is a name in the code of every layer: use another name.`);
+  }
   const options = `${pascalCase(name)}Options`;
   const header = `x-${name}`;
   if (new RegExp(`\\b${factory}\\b`).test(files.read('src/pipeline.ts'))) {

@@ -22,6 +22,7 @@ export function readResourceName(text: string): ResourceName {
   const one = singularOf(text);
   for (const name of [text, one]) {
     rejectReserved(name);
+    rejectGlobal(name);
     if (generated.has(name)) {
       throw new StartError(`"${name}" is a name in the code of every feature: use another name.`);
     }
@@ -30,7 +31,7 @@ export function readResourceName(text: string): ResourceName {
     many: text,
     one,
     type: pascalCase(one),
-    aOne: `${/^[aeiou]/.test(one) ? 'an' : 'a'} ${one}`,
+    aOne: `${/^(?:[aeio]|u(?!ni|se)|ho(?:ur|nest|nor))/.test(one) ? 'an' : 'a'} ${one}`,
   };
 }
 
@@ -47,6 +48,7 @@ export function readKebabName(text: string, what: string): string {
     );
   }
   rejectReserved(camelCase(text));
+  rejectGlobal(camelCase(text));
   return text;
 }
 
@@ -62,6 +64,16 @@ export function readSnakeName(text: string, what: string, example: string): stri
 export function rejectReserved(name: string): void {
   if (reserved.has(name)) {
     throw new StartError(`"${name}" is a reserved word of TypeScript or SQL: use another name.`);
+  }
+}
+
+/** Throws a StartError if a function or type of this name would hide a global one such as `Map`. */
+function rejectGlobal(name: string): void {
+  const global = [name, pascalCase(name)].find((each) => Object.hasOwn(globalThis, each));
+  if (global !== undefined) {
+    throw new StartError(
+      `"${name}" would clash with ${global}, which JavaScript declares: use another name.`,
+    );
   }
 }
 

@@ -3,7 +3,7 @@ import { camelCase } from './name.ts';
 import { insertBefore, type ProjectFiles } from './project-files.ts';
 
 const kinds: Readonly<Record<string, { readonly kind: string; readonly value: string }>> = {
-  text: { kind: 'text(200)', value: 'A text' },
+  text: { kind: 'boundedText(200)', value: 'A text' },
   integer: { kind: 'integer(0, 1_000_000)', value: '10' },
   boolean: { kind: 'boolean()', value: 'false' },
 };

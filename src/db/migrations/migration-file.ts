@@ -8,10 +8,10 @@
  *     -- migrate: down
  *     alter table users drop column avatar;
  *
- * There are two series. Numbers from 0001 belong to the program itself, numbers from 1001 to what a project builds with it
- * (`npm run new`), so that both can grow without a collision. A series has no gaps, so two branches that both add the next
- * number conflict visibly. An applied file never changes: the checksum of its up part is recorded. An empty down part means
- * that the migration cannot be reverted.
+ * There are three series: numbers from 0001 belong to the program itself, from 1001 to what a project builds with it
+ * (`npm run new`), and from 9001 to the example features. So each can grow, and the examples can go, without a collision.
+ * A series has no gaps, so two branches that both add the next number conflict visibly. An applied file never changes: the
+ * checksum of its up part is recorded. An empty down part means that the migration cannot be reverted.
  */
 
 import { createHash } from 'node:crypto';
@@ -37,9 +37,10 @@ export const migrationDirectory = join(projectRoot, 'sql');
 
 const fileName = /^(\d{4})_[a-z][a-z0-9]*(?:_[a-z0-9]+)+\.sql$/;
 
-/** The numbers of a series: those of the program start at 1, those of a project at 1001. */
+/** A number divided by this is its series. The first number of a series is one more than a multiple of it. */
 const seriesSize = 1000;
 const projectSeries = 1;
+const series: ReadonlySet<number> = new Set([0, projectSeries, 9]);
 
 /** Returns the series of a number. */
 export const seriesOf = (version: number): number => Math.floor(version / seriesSize);
@@ -69,13 +70,13 @@ export async function listMigrations(directory: string): Promise<string[]> {
     if (Number.isNaN(version)) {
       throw new StartError(`${join(directory, file)} is not named like 0001_verb_noun.sql: rename it.`);
     }
-    const series = seriesOf(version);
-    if (series > projectSeries) {
+    const own = seriesOf(version);
+    if (!series.has(own)) {
       throw new StartError(
-        `${join(directory, file)} has a number that is too high: a project has 1001 to 1999.`,
+        `${join(directory, file)} is in no series: the migrations of a project start at 1001.`,
       );
     }
-    const expected = series === seriesOf(last) ? last + 1 : series * seriesSize + 1;
+    const expected = own === seriesOf(last) ? last + 1 : own * seriesSize + 1;
     if (version !== expected) {
       throw new StartError(
         version < expected
