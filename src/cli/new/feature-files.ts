@@ -152,7 +152,7 @@ ${join(filters, ({ name, type: kind }) => `  readonly ${name}?: ${rowTypes[kind]
 }
 
 /** Whether an error means that the owner does not exist. */
-export function isUnknownOwner(error: unknown): boolean {
+export function isUnknown${type}Owner(error: unknown): boolean {
   return violatedConstraint(error) === '${many}_owner_id_fkey';
 }
 

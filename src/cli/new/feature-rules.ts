@@ -22,7 +22,7 @@ import {
   delete${type},
   find${type},
   insert${type},
-  isUnknownOwner,
+  isUnknown${type}Owner,
   list${Many},
   lock${type},
   type ${type},
@@ -71,7 +71,7 @@ export function create${Many}({ database, log, created }: ${Many}Options): ${Man
         return inserted;
       });
       const ${one} = await creating.catch((error: unknown) => {
-        throw isUnknownOwner(error) ? ownerIsDeleted() : error;
+        throw isUnknown${type}Owner(error) ? ownerIsDeleted() : error;
       });
       created.add();
       log.info('${one}.created', { ${one}_id: ${one}.id, owner_id: ${one}.owner_id });
