@@ -1,11 +1,11 @@
 /**
- * Holds the rules of `docs/architecture.md` by reading the import lines of `src/`: which folder may import which, that no
+ * Enforces the rules of `docs/architecture.md` by reading the import lines of `src/`: which folder may import which, that no
  * imports run in a circle, that only settings read the environment, the maximum length of a file, and the packages of
- * production. To change a rule, change the table here together with the code that needs it.
+ * production. The page is the only list of allowed imports: this test reads the table "The source tree" there.
  */
 
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { describe, it } from 'node:test';
 
@@ -32,14 +32,15 @@ const sources: readonly Source[] = readdirSync(join(root, 'src'), { recursive: t
     return { file, text, imports: importsOf(file, text) };
   });
 
-/** Every import, re-export, `import()` and `require` of a file but those of Node's own modules. */
+/** Returns every import, re-export, `import()`, `require()` and `require.resolve()` of a file, except those of Node's own modules. */
 function importsOf(file: string, text: string): Import[] {
   const found: Import[] = [];
   const statement = /^(import|export)( type)?\b(?:[^;'"]*?from)? '([^']+)'/gm;
   for (const [, , type, specifier = ''] of text.matchAll(statement)) {
     found.push({ of: resolve(file, specifier), typeOnly: type !== undefined });
   }
-  const call = /\b(typeof )?(?:import|require|createRequire\(import\.meta\.url\))\('([^']+)'\)/g;
+  const call =
+    /\b(typeof )?(?:import|require|createRequire\(import\.meta\.url\)(?:\.resolve)?)\('([^']+)'\)/g;
   for (const [, type, specifier = ''] of text.matchAll(call)) {
     found.push({ of: resolve(file, specifier), typeOnly: type !== undefined });
   }
@@ -47,138 +48,106 @@ function importsOf(file: string, text: string): Import[] {
 }
 
 function resolve(file: string, specifier: string): string {
-  return specifier.startsWith('.') ? relative(root, join(root, dirname(file), specifier)) : specifier;
+  if (specifier.startsWith('.')) return relative(root, join(root, dirname(file), specifier));
+  return /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier;
 }
 
 /** Returns the folder of a file: the top one, or below `features/` the folder that holds the file. */
 function placeOf(file: string): string {
   const [top = ''] = file.split('/');
-  if (file === 'features.ts') return file;
-  return top === 'features' ? dirname(file) : top.replace(/\.ts$/, '');
+  return top === 'features' ? dirname(file) : top;
 }
 
-/**
- * The imports that each folder may have besides its own files. `type:` allows its types alone, a path one file of it. The middlewares
- * and the features have more rules below; what is not in the table assembles the program and may import anything.
- */
-const table: Readonly<Record<string, readonly string[]>> = {
-  errors: [],
-  'project-root': [],
-  concurrency: ['errors'],
-  resilience: ['errors'],
-  // Whether a secret can be guessed is decided where tokens are signed, and how a database is named where connections
-  // are opened; the two files that decide it are pure.
-  settings: [
-    'errors',
-    'project-root',
-    'mail/mail-address.ts',
-    'auth/strength/secret-strength.ts',
-    'db/driver/connection-url.ts',
-    'redis/redis-url.ts',
-    'zod',
-  ],
-  observability: ['errors', 'resilience', 'type:settings', 'pino'],
-  db: [
-    'errors',
-    'project-root',
-    'concurrency',
-    'resilience',
-    'observability',
-    'type:settings',
-    'postgres',
-    'zod',
-  ],
-  redis: ['errors', 'concurrency', 'resilience', 'observability', '@redis/client'],
-  limits: ['errors', 'resilience', 'observability', 'db', 'redis', 'type:settings'],
-  cache: ['errors', 'concurrency', 'resilience', 'observability', 'redis', 'zod'],
-  auth: ['errors', 'concurrency', 'resilience', 'type:db'],
-  idempotency: ['errors', 'db', 'observability', 'zod'],
-  mail: ['errors', 'concurrency', 'resilience', 'observability', 'nodemailer'],
-  // Types of principals: a route declares the callers that it admits, and a handler gets the caller.
-  http: ['errors', 'mail/mail-address.ts', 'type:auth', 'zod', '@fastify/busboy'],
-  middleware: ['errors', 'http', 'resilience', 'limits', 'auth', 'idempotency', 'observability'],
-  openapi: ['errors', 'http', 'zod', 'swagger-ui-dist'],
-  jobs: ['errors', 'db', 'concurrency', 'resilience', 'observability', 'zod'],
-  features: [
-    'errors',
-    'concurrency',
-    'http',
-    'auth',
-    'cache/cache.ts',
-    'type:cache',
-    'db',
-    'mail',
-    'observability',
-    'jobs/queue.ts',
-    'jobs/job.ts',
-    'jobs/task.ts',
-    'type:features',
-    'zod',
-    'csv-parse',
-  ],
-  management: [
-    ...['errors', 'project-root', 'resilience', 'http', 'observability', 'jobs', 'openapi', 'zod'],
-    ...['type:cluster', 'type:db', 'db/database-error.ts'],
-  ],
-  cluster: [
-    'errors',
-    'type:cache',
-    'concurrency',
-    'resilience',
-    'settings',
-    'observability',
-    'limits',
-    'zod',
-  ],
+/** Files and folders of `src/` with what they may import: a row of the table in `docs/architecture.md`. */
+interface Row {
+  /** A file, a folder with a slash, or one of the rows of `features/`. */
+  readonly names: readonly string[];
+  readonly contents: string;
+  readonly allowances: readonly string[];
+}
+
+const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
+const table = page.split('| may import |\n')[1]?.split('\n\n')[0] ?? '';
+const rows: readonly Row[] = table
+  .split('\n')
+  .slice(1)
+  .map((line) => {
+    const [names = '', contents = '', allowed = ''] = line.slice(2, -2).split(' | ');
+    return {
+      names: names.replaceAll('`', '').split(', '),
+      contents,
+      allowances: allowed.replaceAll('`', '').split(/[,;] (?:and )?/),
+    };
+  });
+
+function rowNameOf(file: string): string {
+  if (!file.startsWith('features/')) return file.includes('/') ? `${placeOf(file)}/` : file;
+  if (file === 'features/feature.ts') return file;
+  return basename(file) === 'feature.ts' ? 'features/x/feature.ts' : 'features/x/';
+}
+
+function allowancesOf(name: string): readonly string[] {
+  return rows.find(({ names }) => names.includes(name))?.allowances ?? [];
+}
+
+const manifest: {
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly optionalDependencies: Readonly<Record<string, string>>;
+  readonly devDependencies: Readonly<Record<string, string>>;
+} = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+
+/** The allowances that the table words as a rule, not as the name of a folder, a file or a package. */
+const rules: Readonly<Record<string, (from: string, of: string) => boolean>> = {
+  everything: () => true,
+  nothing: () => false,
+  'of another feature only the file named after it': (from, of) => {
+    const other = placeOf(of);
+    return (
+      other.startsWith('features/') && other !== placeOf(from) && of === `${other}/${basename(other)}.ts`
+    );
+  },
+  // So that a package leaves with the feature that needs it, and no page of the core names it.
+  'optional packages that its README.md names': (from, of) => {
+    const about = join(root, 'src', placeOf(from), 'README.md');
+    return (
+      of in manifest.optionalDependencies &&
+      existsSync(about) &&
+      readFileSync(about, 'utf8').includes(`\`${of}\``)
+    );
+  },
 };
 
-/** The files that put the program together. */
-const assembly = new Set([
-  'app',
-  'cli',
-  'declarations',
-  'entries',
-  'features.ts',
-  'main',
-  'main-dev',
-  'main-jobs',
-  'pipeline',
-  'program',
-  'routes',
-]);
-
-/** Further imports of the front file of a feature: it turns settings into options. */
-const frontFile = ['type:settings', 'jobs/schedule/schedule.ts'];
-
-/** The imports of the declaration of a feature: the types of the parts that features are made with. */
-const featureParts = [
-  'type:settings',
-  'type:jobs',
-  'type:mail',
-  'type:features/health',
-  'type:features/identity',
-];
-
-function mayImport(from: string, { of, typeOnly }: Import): boolean {
-  const place = placeOf(from);
-  const target = placeOf(of);
-  if (assembly.has(place)) return true;
-  // The front file is for the list of features alone.
-  if (/^features\/.*\/feature\.ts$/.test(of)) return false;
-  // The files of a family know its members, which are folders below it.
-  if (target === place || (place !== 'features' && target.startsWith(`${place}/`))) return true;
-  const allowed = [
-    ...(table[place.split('/')[0] ?? ''] ?? []),
-    ...(from === 'features/feature.ts' ? featureParts : []),
-    ...(/^features\/.*\/feature\.ts$/.test(from) ? frontFile : []),
-  ];
-  if (place.startsWith('features/') && target.startsWith('features/')) {
-    return of === `${target}/${basename(target)}.ts`;
-  }
-  return allowed.includes(target) || allowed.includes(of) || (typeOnly && allowed.includes(`type:${target}`));
+/** Returns the names that the table may use for a file of `src/` or a package: `db/database.ts`, `db`; `errors`; `zod`. */
+function targetsOf(of: string): readonly string[] {
+  return [of, of.includes('/') ? placeOf(of) : of.replace(/\.ts$/, '')];
 }
 
-describe('a file imports only what its folder may import', () => {
+function allows(allowance: string, from: string, { of, typeOnly }: Import): boolean {
+  const [, row] = /^as (.+)$/.exec(allowance) ?? [];
+  if (row !== undefined) return allowancesOf(row).some((each) => allows(each, from, { of, typeOnly }));
+  const rule = rules[allowance];
+  if (rule !== undefined) return rule(from, of);
+  const [, types] = /^types of (.+)$/.exec(allowance) ?? [];
+  return types === undefined ? targetsOf(of).includes(allowance) : typeOnly && targetsOf(of).includes(types);
+}
+
+function mayImport(from: string, each: Import): boolean {
+  const [place, target] = [placeOf(from), placeOf(each.of)];
+  const allowances = allowancesOf(rowNameOf(from));
+  if (allowances.includes('everything')) return true;
+  // The front file is for the list of features alone.
+  if (rowNameOf(each.of) === 'features/x/feature.ts') return false;
+  // The files of a family know its members, which are folders below it.
+  const own = target === place || (place !== 'features' && target.startsWith(`${place}/`));
+  return (own && each.of.includes('/')) || allowances.some((allowance) => allows(allowance, from, each));
+}
+
+/** The files that put the program together may import everything. */
+function assembles(file: string): boolean {
+  return allowancesOf(rowNameOf(file)).includes('everything');
+}
+
+describe('a file imports only what the table in docs/architecture.md allows', () => {
   for (const source of sources) {
     it(source.file, () => {
       const forbidden = source.imports.filter((each) => !mayImport(source.file, each)).map(({ of }) => of);
@@ -186,17 +155,58 @@ describe('a file imports only what its folder may import', () => {
     });
   }
 
-  it('every folder has a row in the table of allowed imports', () => {
-    const places = new Set(sources.map(({ file }) => placeOf(file).split('/')[0] ?? ''));
-    const without = [...places].filter((place) => !(place in table) && !assembly.has(place));
-    assert.deepEqual(without, []);
+  it('every file and folder of src/ has exactly one row in the table, and every row has a file or folder', () => {
+    const listed = rows.flatMap(({ names }) => names).sort();
+    assert.deepEqual(listed, [...new Set(sources.map(({ file }) => rowNameOf(file)))].sort());
+  });
+
+  it('every folder that a row of the table describes is in the folder of the row', () => {
+    const missing = rows.flatMap(({ names: [folder = ''], contents }) =>
+      [...contents.matchAll(/`([\w-]+\/)`/g)]
+        .map(([, name = '']) => join('src', folder, name))
+        .filter((path) => !existsSync(join(root, path))),
+    );
+    assert.deepEqual(missing, []);
+  });
+
+  it('every import that the table allows is a row, a file of src/, a package or a known rule', () => {
+    const { dependencies, optionalDependencies, devDependencies } = manifest;
+    const known = new Set([
+      ...Object.keys({ ...rules, ...dependencies, ...optionalDependencies, ...devDependencies }),
+      ...rows.flatMap(({ names }) => names.flatMap((name) => [name.replace(/\/$|\.ts$/, ''), `as ${name}`])),
+      ...sources.map(({ file }) => file),
+    ]);
+    const unknown = rows.flatMap(({ allowances }) =>
+      allowances.filter((each) => !known.has(each.replace(/^types of /, ''))),
+    );
+    assert.deepEqual(unknown, []);
+  });
+
+  // The rows of features are an offer: deleting the only feature that uses something changes no page.
+  it('every import that the table allows to the core is used, and not only for its types', () => {
+    const unused = rows
+      .filter(({ names }) => !names.some((name) => name.startsWith('features/')))
+      .flatMap(({ names, allowances }) => {
+        const own = sources.filter(({ file }) => names.includes(rowNameOf(file)));
+        const isUsed = (allowance: string) =>
+          own.some(({ file, imports }) =>
+            imports.some((each) => {
+              const typeOnly = each.typeOnly && !allowance.startsWith('types of ');
+              return !typeOnly && allows(allowance, file, each);
+            }),
+          );
+        return allowances
+          .filter((allowance) => !(allowance in rules) && !isUsed(allowance))
+          .map((allowance) => `${names.join(', ')}: ${allowance}`);
+      });
+    assert.deepEqual(unused, []);
   });
 
   it('no other file imports the files that assemble the program', () => {
     const importers = sources
-      .filter(({ file }) => !assembly.has(placeOf(file)))
+      .filter(({ file }) => !assembles(file))
       .flatMap(({ file, imports }) =>
-        imports.filter(({ of }) => assembly.has(placeOf(of))).map(({ of }) => `${file} -> ${of}`),
+        imports.filter(({ of }) => assembles(of)).map(({ of }) => `${file} -> ${of}`),
       );
     assert.deepEqual(importers, []);
   });
