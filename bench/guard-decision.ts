@@ -8,7 +8,7 @@ const tolerance = 0.15;
 /** With a smaller share of their processor than this, busy servers shared it with others. */
 const minShare = 0.65;
 
-export type Decision = 'held' | 'lost' | 'uncertain';
+export type GuardDecision = 'held' | 'lost' | 'uncertain';
 
 /** The highest ratio that is no loss. */
 export function highestRatio(committed: number): number {
@@ -25,7 +25,7 @@ export function decide(
   ratios: readonly number[],
   committed: number,
   shares: readonly number[] = [],
-): Decision {
+): GuardDecision {
   const sorted = ratios.toSorted((a, b) => a - b);
   const summary = summarise(sorted);
   const highest = highestRatio(committed);

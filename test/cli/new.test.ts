@@ -10,7 +10,7 @@ import { addTask } from '../../src/cli/new/task.ts';
 import { StartError } from '../../src/errors.ts';
 import { projectRoot } from '../../src/project-root.ts';
 
-/** `test/examples/your-own.test.ts` runs the command for each kind of part, and checks and tests the result. */
+/** Tests what the command rejects; docs/your-own.md shows the command for each kind of part. */
 describe('npm run new', () => {
   const files = () => openProjectFiles(projectRoot);
   const feature =

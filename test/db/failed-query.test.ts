@@ -8,7 +8,7 @@ import { describe, it } from 'node:test';
 import { connectDirectly } from '../../src/db/driver/direct-connection.ts';
 import type { Sql } from '../../src/db/sql.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { type Outcome, outcomeOf, queryShapes } from '../helpers/query-shapes.ts';
+import { outcomeOf, type QueryOutcome, queryShapes } from '../helpers/query-shapes.ts';
 import { mustConnect, testServerUrl } from '../helpers/test-database.ts';
 
 /** Fails after two rows. */
@@ -67,7 +67,7 @@ describe('queries of every shape', () => {
   ] as const) {
     it(`failing and succeeding queries of ${lanes} callers on ${poolSize} connections have the same outcome as on a new connection, seed ${seed}`, async (t) => {
       const url = testServerUrl();
-      const expected = new Map<string, Outcome>();
+      const expected = new Map<string, QueryOutcome>();
       for (const { name, run } of queryShapes) {
         const fresh = mustConnect(t, { url, poolSize: 1 });
         expected.set(name, await outcomeOf(() => run(fresh)));

@@ -7,7 +7,7 @@ import { defaultApp } from '../../src/cli/generated-pages.ts';
 import { processEndReasons, processStates } from '../../src/cluster/process-state.ts';
 import { events } from '../../src/declarations.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { metricsOf, mustMakeJobFixture, mustStartJobs } from '../helpers/job-fixture.ts';
+import { metricsOf, mustFindJobsProcess, mustMakeJobFixture } from '../helpers/job-fixture.ts';
 import { startProgram } from '../helpers/program.ts';
 
 const deploy = join(import.meta.dirname, '../../deploy');
@@ -50,7 +50,7 @@ function valuesOf(label: string, exprs: readonly string[]): string[] {
 test('the dashboard and the alerts ask only for metrics that the program has', async (t) => {
   const { env } = await mustMakeJobFixture(t);
   const program = startProgram(t, { ...env, APP_WORKERS: '2' });
-  await mustStartJobs(program);
+  await mustFindJobsProcess(program);
   let text = '';
   await eventually('the metrics of the jobs are there', async () => {
     text = await metricsOf(program);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ApiClient, ApiResponse } from '../helpers/api-client.ts';
+import type { ApiClient, ClientResponse } from '../helpers/api-client.ts';
 import { mustServeNotes, notes } from '../helpers/notes.ts';
 import { mustServeApi, mustSignIn } from '../helpers/test-api.ts';
 
@@ -83,7 +83,7 @@ describe('a condition', () => {
     const api = await mustServeNotes(t);
     const ada = await mustSignIn(api, 'ada');
     const count = async () => (await ada.get(notes)).body.items.length;
-    const refused: Promise<ApiResponse>[] = [
+    const refused: Promise<ClientResponse>[] = [
       ada.post(notes, { title: 'a' }, { 'if-match': '"x"' }),
       ada.get(notes, { 'if-match': '"x"' }),
       ada.delete('/api/v1/auth/api-keys/1', { 'if-match': '"x"' }),

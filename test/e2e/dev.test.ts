@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { eventually } from '../helpers/eventually.ts';
-import { copyProgram, mustMakeFolder } from '../helpers/program.ts';
+import { copySources, mustMakeFolder } from '../helpers/program.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const run = promisify(execFile);
@@ -27,7 +27,7 @@ async function childrenOf(pid: number): Promise<Record<string, number>> {
 
 test('npm run dev restarts the server alone after a save, survives a syntax error, and leaves no process', async (t) => {
   const folder = await mustMakeFolder(t);
-  await copyProgram(folder);
+  await copySources(folder);
   for (const file of ['build.mjs', 'preflight.cjs']) await cp(join(root, file), join(folder, file));
   const programs = ['build.mjs', '--into', 'dist/dev', '--base', 'src', 'src/main-dev.ts'];
   await run(process.execPath, programs, { cwd: folder });

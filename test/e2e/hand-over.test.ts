@@ -27,13 +27,13 @@ async function bothPids(management: number): Promise<readonly [number, number]> 
   for (;;) {
     const { json } = await request(management, { path: '/workers' });
     const ready = json.filter(({ state }: { state: string }) => state === 'ready');
-    const [first, second] = ready.map(({ pid }: { pid: number }) => pid).filter(isAlive);
+    const [first, second] = ready.map(({ pid }: { pid: number }) => pid).filter(isRunning);
     if (first !== undefined && second !== undefined) return [first, second];
     await delay(10);
   }
 }
 
-function isAlive(pid: number): boolean {
+function isRunning(pid: number): boolean {
   try {
     // The state of a zombie, which has exited but is not reaped yet, is Z.
     return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
@@ -101,7 +101,7 @@ it('each connection is answered or closed within two seconds while workers are k
     await eventually('both workers answer', () => (answers.get('HTTP/1.1 200 OK') ?? 0) > answered + 50);
     const victim = kill % 2 === 0 ? pids[0] : pids[1];
     process.kill(victim, 'SIGKILL');
-    await eventually('the worker has exited', () => !isAlive(victim));
+    await eventually('the worker has exited', () => !isRunning(victim));
   }
   isOver = true;
   await Promise.all(clients);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { it } from 'node:test';
-import type { ApiResponse } from '../helpers/api-client.ts';
+import type { ClientResponse } from '../helpers/api-client.ts';
 import { mustServeNotes, notes } from '../helpers/notes.ts';
 import { mustServeApi, mustSignIn, testPassword } from '../helpers/test-api.ts';
 import { mustStartApp } from '../helpers/test-app.ts';
@@ -13,7 +13,7 @@ const newKey = () => ({ 'idempotency-key': `"${randomUUID()}"` });
 const ada = { username: 'ada', email: 'ada@example.org', password: testPassword };
 
 /** The parts of an answer that are equal in a replay. */
-const seen = ({ status, headers, text }: ApiResponse) => ({
+const seen = ({ status, headers, text }: ClientResponse) => ({
   status,
   text,
   ...Object.fromEntries(['content-type', 'location', 'etag'].map((name) => [name, headers.get(name)])),
@@ -27,7 +27,7 @@ it('a user or a note is created or changed once by requests with one key, and ea
   const requests: [
     what: string,
     status: number,
-    send: (key: Record<string, string>) => Promise<ApiResponse>,
+    send: (key: Record<string, string>) => Promise<ClientResponse>,
   ][] = [
     ['registering', 201, (key) => api.post(users, ada, key)],
     ['writing', 201, (key) => grace.post(notes, { title: 'Second' }, key)],

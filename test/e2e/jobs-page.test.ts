@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createApiClient } from '../helpers/api-client.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { mustMakeJobFixture, mustStartJobs } from '../helpers/job-fixture.ts';
+import { mustFindJobsProcess, mustMakeJobFixture } from '../helpers/job-fixture.ts';
 import { managementToken } from '../helpers/jobs-pages.ts';
 import { startProgram } from '../helpers/program.ts';
 import { mustStoreJob } from '../helpers/stored-job.ts';
@@ -15,7 +15,7 @@ for (const workers of ['1', '2']) {
     test('the dashboard shows the job of a mail that the API has requested, from its start to its end', async (t) => {
       const { env, acceptMails } = await mustMakeJobFixture(t);
       const program = startProgram(t, { ...env, APP_WORKERS: workers });
-      const pid = await mustStartJobs(program);
+      const pid = await mustFindJobsProcess(program);
       const pages = createApiClient(await program.management);
       const page = await pages.get('/jobs');
       assert.equal(page.status, 200);

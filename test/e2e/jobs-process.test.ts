@@ -4,14 +4,14 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { isAlive } from '../../src/db/embedded/process.ts';
 import { migrateUp } from '../../src/db/migrations/migrate.ts';
 import { sendEmail } from '../../src/features/mails/mails.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
 import {
-  isAlive,
+  mustFindJobsProcess,
   mustMakeJobFixture,
-  mustStartJobs,
   processesOf,
   queue,
   runnersOf,
@@ -22,7 +22,7 @@ import { mustConnect, mustCreateDatabase } from '../helpers/test-database.ts';
 test('when the server is killed, the jobs process exits soon after and releases its job', async (t) => {
   const { env, enqueue, isRunning, database } = await mustMakeJobFixture(t);
   const program = startProgram(t, { ...env, APP_WORKERS: '2' });
-  const pid = await mustStartJobs(program);
+  const pid = await mustFindJobsProcess(program);
   const id = await enqueue();
   await eventually('the job runs', () => isRunning(id));
   program.process.kill('SIGKILL');
@@ -33,7 +33,7 @@ test('when the server is killed, the jobs process exits soon after and releases 
 test('a second signal kills the jobs process too, at once', async (t) => {
   const { env, enqueue, isRunning } = await mustMakeJobFixture(t);
   const program = startProgram(t, env);
-  const pid = await mustStartJobs(program);
+  const pid = await mustFindJobsProcess(program);
   const job = await enqueue();
   await eventually('the job runs', () => isRunning(job));
   program.process.kill('SIGTERM');
@@ -46,7 +46,7 @@ test('a second signal kills the jobs process too, at once', async (t) => {
 test('a reload replaces the jobs process, and the old one finishes its job first', async (t) => {
   const { env, acceptMails, enqueue, isRunning, isCompleted, database } = await mustMakeJobFixture(t);
   const program = startProgram(t, { ...env, APP_WORKERS: '2' });
-  const pid = await mustStartJobs(program);
+  const pid = await mustFindJobsProcess(program);
   const first = await enqueue();
   await eventually('the job runs', () => isRunning(first));
   program.process.kill('SIGHUP');
@@ -66,7 +66,7 @@ test('a reload replaces the jobs process, and the old one finishes its job first
 test('a jobs process that is stopped by SIGSTOP is killed, and the next one runs its job', async (t) => {
   const { env, acceptMails, enqueue, isRunning, isCompleted } = await mustMakeJobFixture(t);
   const program = startProgram(t, { ...env, APP_WORKER_TIMEOUT: '3' });
-  const pid = await mustStartJobs(program);
+  const pid = await mustFindJobsProcess(program);
   const job = await enqueue();
   await eventually('the job runs', () => isRunning(job));
   process.kill(pid, 'SIGSTOP');

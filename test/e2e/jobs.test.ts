@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { findRunningEmbedded } from '../../src/db/embedded/embedded.ts';
+import { isAlive } from '../../src/db/embedded/process.ts';
 import { sendEmail } from '../../src/features/mails/mails.ts';
 import { eventually } from '../helpers/eventually.ts';
 import {
-  isAlive,
   metricsOf,
+  mustFindJobsProcess,
   mustMakeJobFixture,
-  mustStartJobs,
   processesOf,
   queue,
 } from '../helpers/job-fixture.ts';
@@ -26,7 +26,7 @@ for (const workers of ['1', '2']) {
       const { env, acceptMails, enqueue, isCompleted, mails } = await openFixture(t);
       acceptMails();
       const program = startProgram(t, env);
-      const pid = await mustStartJobs(program);
+      const pid = await mustFindJobsProcess(program);
       const job = await enqueue();
       await eventually('the job is completed', () => isCompleted(job));
       assert.equal(mails.received.length, 1);
@@ -48,7 +48,7 @@ for (const workers of ['1', '2']) {
     test('at SIGTERM a running job may finish, and no other starts', async (t) => {
       const { env, acceptMails, enqueue, isRunning, isCompleted, database } = await openFixture(t);
       const program = startProgram(t, env);
-      const pid = await mustStartJobs(program);
+      const pid = await mustFindJobsProcess(program);
       const first = await enqueue();
       await eventually('the job runs', () => isRunning(first));
       // A terminal sends its signals to every process.
@@ -68,7 +68,7 @@ for (const workers of ['1', '2']) {
       const { env, acceptMails } = await openFixture(t);
       const folder = await mustMakeFolder(t);
       const program = startProgram(t, { ...env, APP_DATABASE_URL: 'embedded', APP_DATA_DIR: folder });
-      await mustStartJobs(program);
+      await mustFindJobsProcess(program);
       const url = await findRunningEmbedded(join(folder, 'postgres'));
       const { sql, close } = mustConnect(t, { url: url ?? null });
       const mail = { to: 'ada@example.org', subject: 'Hello', body: 'Hello.' };
@@ -98,7 +98,7 @@ for (const workers of ['1', '2']) {
 test('a job whose process is killed runs again in the next one, and the server keeps running', async (t) => {
   const { env, acceptMails, enqueue, isRunning, isCompleted, database } = await mustMakeJobFixture(t);
   const program = startProgram(t, env);
-  const pid = await mustStartJobs(program);
+  const pid = await mustFindJobsProcess(program);
   const job = await enqueue();
   await eventually('the job runs', () => isRunning(job));
   process.kill(pid, 'SIGKILL');
@@ -113,7 +113,7 @@ test('a job whose process is killed runs again in the next one, and the server k
 test('a job that does not finish within the grace time is released, and the attempt does not count', async (t) => {
   const { env, enqueue, isRunning, database } = await mustMakeJobFixture(t);
   const program = startProgram(t, { ...env, APP_SHUTDOWN_GRACE_SECONDS: '1' });
-  await mustStartJobs(program);
+  await mustFindJobsProcess(program);
   const id = await enqueue();
   await eventually('the job runs', () => isRunning(id));
   program.process.kill('SIGTERM');

@@ -8,10 +8,10 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import type { Sql } from '../../src/db/sql.ts';
-import { addFeature } from '../helpers/add-feature.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { request } from '../helpers/http-client.ts';
-import { mustMakeJobFixture, mustStartJobs, processesOf } from '../helpers/job-fixture.ts';
+import { insertFeature } from '../helpers/insert-feature.ts';
+import { mustFindJobsProcess, mustMakeJobFixture, processesOf } from '../helpers/job-fixture.ts';
 import { mustOpenProxy } from '../helpers/postgres-proxy.ts';
 import {
   mustCopyProgram,
@@ -105,7 +105,7 @@ describe('at SIGTERM', { concurrency: 2 }, () => {
       const env = { ...base, APP_WORKERS: workers, APP_DATABASE_URL: proxy.url, APP_TASKS_ENABLED: 'true' };
       const program = startProgram(t, env);
       const port = Number(new URL(await program.ready).port);
-      await mustStartJobs(program);
+      await mustFindJobsProcess(program);
       const login = () =>
         request(port, {
           ...{ method: 'POST', path: '/api/v1/auth/login', headers: { 'content-type': 'application/json' } },
@@ -132,7 +132,7 @@ describe('at SIGTERM', { concurrency: 2 }, () => {
   test('at SIGTERM a mail server that does not answer delays neither the server nor its jobs', async (t) => {
     const { env, enqueue, isRunning } = await mustMakeJobFixture(t);
     const program = startProgram(t, { ...env, ...base });
-    await mustStartJobs(program);
+    await mustFindJobsProcess(program);
     const job = await enqueue();
     await eventually('the job runs', () => isRunning(job));
     const body = JSON.stringify({
@@ -216,7 +216,7 @@ async function logMuch(greeting: string, name: string): Promise<void> {
 
 /** Adds a task that never yields to a copy of the sources. */
 function addEndlessTask(sources: string): Promise<void> {
-  return addFeature(
+  return insertFeature(
     sources,
     'endless',
     `import * as z from 'zod';

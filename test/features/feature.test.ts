@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { addFeature } from '../helpers/add-feature.ts';
+import { insertFeature } from '../helpers/insert-feature.ts';
 import { mustCopyProgram, startProgram } from '../helpers/program.ts';
 
 const frontFile = `
@@ -31,7 +31,7 @@ export const tides = {
 `;
 
 it('a feature that is one folder and one line has routes, a metric and a readiness check in the program', async (t) => {
-  const folder = await mustCopyProgram(t, (sources) => addFeature(sources, 'tides', frontFile));
+  const folder = await mustCopyProgram(t, (sources) => insertFeature(sources, 'tides', frontFile));
   const program = startProgram(t, { APP_MANAGEMENT_PORT: '0' }, [], folder);
   const url = await program.ready;
   const get = async (path: string) => {

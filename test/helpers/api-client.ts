@@ -1,7 +1,7 @@
 import { noteBody, noteHeaders } from './secret-watch.ts';
 
 /** A response with its body: as received, and parsed if it is JSON. */
-export interface ApiResponse {
+export interface ClientResponse {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -10,11 +10,11 @@ export interface ApiResponse {
 }
 
 export interface ApiClient {
-  get(path: string, headers?: Record<string, string>): Promise<ApiResponse>;
+  get(path: string, headers?: Record<string, string>): Promise<ClientResponse>;
   /** Sends `body` as JSON; a string is sent unchanged. */
-  post(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiResponse>;
-  patch(path: string, body: unknown, headers?: Record<string, string>): Promise<ApiResponse>;
-  delete(path: string, headers?: Record<string, string>): Promise<ApiResponse>;
+  post(path: string, body: unknown, headers?: Record<string, string>): Promise<ClientResponse>;
+  patch(path: string, body: unknown, headers?: Record<string, string>): Promise<ClientResponse>;
+  delete(path: string, headers?: Record<string, string>): Promise<ClientResponse>;
   /** Returns a client that also sends these headers. Headers of a request take precedence. */
   withHeaders(headers: Readonly<Record<string, string>>): ApiClient;
 }
@@ -51,13 +51,13 @@ export function createApiClient(base: string, always: Readonly<Record<string, st
 }
 
 /** Returns the targets of the `Link` header by their relation. */
-export function linksOf({ headers }: ApiResponse): Record<string, string> {
+export function linksOf({ headers }: ClientResponse): Record<string, string> {
   const links = (headers.get('link') ?? '').matchAll(/<([^>]*)>; rel="([^"]*)"/g);
   return Object.fromEntries(Array.from(links, ([, target = '', rel = '']) => [rel, target]));
 }
 
 /** Returns the fields that a problem names, as JSON Pointers. */
-export function pointersOf({ body }: ApiResponse): string[] {
+export function pointersOf({ body }: ClientResponse): string[] {
   const errors: { pointer: string }[] = body.errors ?? [];
   return errors.map(({ pointer }) => pointer);
 }

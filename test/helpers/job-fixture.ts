@@ -78,7 +78,7 @@ export async function runnersOf(program: Program): Promise<number[]> {
 }
 
 /** Waits until the program is ready. Returns the pid of the process that runs its jobs. */
-export async function mustStartJobs(program: Program): Promise<number> {
+export async function mustFindJobsProcess(program: Program): Promise<number> {
   await program.logged(/"job_process":1,.*"event":"process.ready"/);
   await eventually('the program handles signals', () => program.stderr().includes('Ctrl+C'));
   const [pid, ...others] = await runnersOf(program);
@@ -88,12 +88,4 @@ export async function mustStartJobs(program: Program): Promise<number> {
 
 export async function metricsOf(program: Program): Promise<string> {
   return (await fetch(`${await program.management}/metrics`)).text();
-}
-
-export function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }

@@ -2,7 +2,7 @@
 
 import { createHmac } from 'node:crypto';
 
-export const jwtSecret = 'Vq3uY1x9tGm7Zr2Lk8Wd5Hs0Ec6Pb4Nj-Ta_Fi+Ro/XgQzUwKyMeDvCaBnSlJhO5pA';
+export const mintSecret = 'Vq3uY1x9tGm7Zr2Lk8Wd5Hs0Ec6Pb4Nj-Ta_Fi+Ro/XgQzUwKyMeDvCaBnSlJhO5pA';
 export const jwtNow = 1_800_000_000;
 
 export const jwtClaims = {
@@ -30,7 +30,7 @@ type Parts = string | Buffer | object;
 export function mintToken({
   header,
   payload = jwtClaims,
-  secret = jwtSecret,
+  secret = mintSecret,
   hash = 'sha256',
 }: MintOptions): string {
   return signParts(encodePart(header), encodePart(payload), secret, hash);
@@ -40,7 +40,7 @@ export function mintToken({
 export function signParts(
   header: string,
   payload: string,
-  secret: string | Buffer = jwtSecret,
+  secret: string | Buffer = mintSecret,
   hash = 'sha256',
 ): string {
   const input = `${header}.${payload}`;

@@ -172,7 +172,7 @@ export async function mustCopyProgram(
     await copyParts(folder, ['dist', ...dataParts]);
     return folder;
   }
-  await copyProgram(folder);
+  await copySources(folder);
   await change?.(join(folder, 'src'));
   await buildProgram(folder, builtPrograms);
   return folder;
@@ -188,7 +188,7 @@ const dataParts = ['sql', 'dashboard', 'package.json'];
 const builtPrograms = ['main.ts', 'main-jobs.ts', 'program/thread-entry.ts', 'program/isolate-entry.ts'];
 
 /** Copies the sources and the data of the program into a folder, with a link to its packages. */
-export function copyProgram(folder: string): Promise<void> {
+export function copySources(folder: string): Promise<void> {
   return copyParts(folder, ['src', ...dataParts]);
 }
 

@@ -11,7 +11,7 @@ import type { Sql } from '../../src/db/sql.ts';
 import { runInRequest } from '../../src/observability/request-context.ts';
 
 /** The outcome of a query for its caller, in plain values. */
-export type Outcome = { readonly value: unknown } | { readonly failed: unknown };
+export type QueryOutcome = { readonly value: unknown } | { readonly failed: unknown };
 
 export interface QueryShape {
   readonly name: string;
@@ -19,7 +19,7 @@ export interface QueryShape {
 }
 
 /** Runs the query and returns its outcome in plain values, which can be compared. */
-export async function outcomeOf(run: () => Promise<unknown>): Promise<Outcome> {
+export async function outcomeOf(run: () => Promise<unknown>): Promise<QueryOutcome> {
   try {
     return { value: plain(await run()) };
   } catch (error) {

@@ -2,12 +2,12 @@
 
 import type { ApiKeyPrincipal, SessionPrincipal } from '../../src/auth/principal.ts';
 
-const ada = { userId: 1, username: 'ada', role: 'user' } as const;
+const identity = { userId: 1, username: 'ada', role: 'user' } as const;
 
-export const user: SessionPrincipal = { ...ada, kind: 'session', sessionId: 'session-of-ada' };
-export const admin: SessionPrincipal = { ...user, role: 'admin' };
+export const ada: SessionPrincipal = { ...identity, kind: 'session', sessionId: 'session-of-ada' };
+export const admin: SessionPrincipal = { ...ada, role: 'admin' };
 export const key: ApiKeyPrincipal = {
-  ...ada,
+  ...identity,
   kind: 'apiKey',
   keyId: 7,
   scopes: new Set(['users:read']),

@@ -6,7 +6,7 @@
 import { Agent, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
-export interface LoadOptions {
+export interface ClientsOptions {
   /** The origin of the server: scheme, host and port. */
   readonly url: string;
   /** The number of concurrent requests. */
@@ -44,7 +44,7 @@ const answerDeadlineMs = 20_000;
 /** The maximum time between the two parts of a body. */
 const maxGapMs = 20;
 
-export function startLoad({ url, clients, keepAlive, maxPauseMs }: LoadOptions): Load {
+export function startClients({ url, clients, keepAlive, maxPauseMs }: ClientsOptions): Load {
   const report: LoadReport = { requests: 0, failures: new Map(), pids: new Set(), generations: new Set() };
   let stopped = false;
 

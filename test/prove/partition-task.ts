@@ -1,8 +1,8 @@
-import { addFeature } from '../helpers/add-feature.ts';
+import { insertFeature } from '../helpers/insert-feature.ts';
 
 /** Adds a task to a copy of the sources that runs until it is aborted, and writes a heartbeat five times a second. */
 export function addPartitionTask(sources: string): Promise<void> {
-  return addFeature(
+  return insertFeature(
     sources,
     'endless',
     `import { setTimeout as delay } from 'node:timers/promises';

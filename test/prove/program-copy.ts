@@ -9,17 +9,17 @@ import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { buildProgram, copyProgram } from '../helpers/program.ts';
+import { buildProgram, copySources } from '../helpers/program.ts';
 import { testSecret } from '../helpers/test-secret.ts';
 import { until } from './until.ts';
 
 /** The version that new workers run: a working one, by its number, or one that never becomes ready. */
-export type Version = number | 'throws' | 'hangs';
+export type DeployedVersion = number | 'throws' | 'hangs';
 
-export interface ProgramCopy {
+export interface ProofProgram {
   /** A temporary folder, also for the files of the proof. */
   readonly folder: string;
-  deploy(version: Version): Promise<void>;
+  deploy(version: DeployedVersion): Promise<void>;
   /** Starts the program, and resolves when it is ready. */
   start(env: Readonly<Record<string, string>>): Promise<RunningProgram>;
   /** Kills running processes, and removes the folder. */
@@ -45,11 +45,11 @@ const recentLines = 40;
  */
 export async function makeProgramCopy(
   change: (sources: string) => Promise<void> = () => Promise.resolve(),
-): Promise<ProgramCopy> {
+): Promise<ProofProgram> {
   const folder = await mkdtemp(join(tmpdir(), 'strata-proof-'));
   const [sources, dist] = [join(folder, 'src'), join(folder, 'dist')];
   const running = new Set<ChildProcess>();
-  await copyProgram(folder);
+  await copySources(folder);
   await copyFile(join(import.meta.dirname, 'program-entry.mjs'), join(sources, 'program-entry.mjs'));
   await change(sources);
   const programs = [
@@ -83,7 +83,7 @@ export async function makeProgramCopy(
   };
 }
 
-function sourceOf(version: Version): string {
+function sourceOf(version: DeployedVersion): string {
   const working = `export const generation = ${typeof version === 'number' ? version : 0};\n`;
   if (version === 'throws') return `${working}throw new Error('This version is broken.');\n`;
   if (version === 'hangs') return `${working}setInterval(() => {}, 1000);\nawait new Promise(() => {});\n`;

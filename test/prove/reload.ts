@@ -10,7 +10,7 @@
  * which are idle for up to a second between requests, and on new ones.
  */
 
-import { type Load, type LoadReport, sendTogether, startLoad } from './load.ts';
+import { type Load, type LoadReport, sendTogether, startClients } from './load.ts';
 import { startNginx } from './nginx.ts';
 import { freePort, isTaken } from './ports.ts';
 import { makeProgramCopy, type RunningProgram } from './program-copy.ts';
@@ -193,7 +193,7 @@ async function proveStop(program: RunningProgram): Promise<void> {
 
 async function proveKilledPrimary(program: RunningProgram): Promise<void> {
   const { pids } = await underLoad(program.url, 100, async () => {}).then(({ busy }) => busy);
-  const held = startLoad({ url: program.url, clients: 4, keepAlive: true, maxPauseMs: 20 });
+  const held = startClients({ url: program.url, clients: 4, keepAlive: true, maxPauseMs: 20 });
   await until('connections are open', () => held.report.requests > 20, 10_000);
   const startedAt = performance.now();
   program.process.kill('SIGKILL');
@@ -224,9 +224,9 @@ async function underLoad(
   minRequests: number,
   act: (loads: Loads<Load>) => Promise<void>,
 ): Promise<Loads<LoadReport>> {
-  const busy = startLoad({ url, clients: 6, keepAlive: true, maxPauseMs: 20 });
-  const resting = startLoad({ url, clients: 20, keepAlive: true, maxPauseMs: 1000 });
-  const fresh = startLoad({ url, clients: 6, keepAlive: false, maxPauseMs: 20 });
+  const busy = startClients({ url, clients: 6, keepAlive: true, maxPauseMs: 20 });
+  const resting = startClients({ url, clients: 20, keepAlive: true, maxPauseMs: 1000 });
+  const fresh = startClients({ url, clients: 6, keepAlive: false, maxPauseMs: 20 });
   try {
     await act({ busy, resting, fresh });
     const isEnough = () => Math.min(busy.report.requests, fresh.report.requests) >= minRequests;

@@ -27,8 +27,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 import { createQueue } from '../../src/jobs/queue.ts';
 import { defineTask } from '../../src/jobs/task.ts';
-import { addFeature } from '../helpers/add-feature.ts';
 import { request } from '../helpers/http-client.ts';
+import { insertFeature } from '../helpers/insert-feature.ts';
 import { mustMakeFolder } from '../helpers/program.ts';
 import { openProofDatabase } from './jobs/database.ts';
 import { freePort } from './ports.ts';
@@ -68,7 +68,7 @@ async function prove(): Promise<void> {
   atEnd.after(() => database.stop());
   const copy = await makeProgramCopy(async (sources) => {
     const front = await readFile(join(import.meta.dirname, 'soak-feature.mjs'), 'utf8');
-    await addFeature(sources, 'rows', front);
+    await insertFeature(sources, 'rows', front);
   });
   atEnd.after(() => copy.remove());
   await copy.deploy(1);
@@ -100,7 +100,7 @@ async function prove(): Promise<void> {
   const capacity = await measureCapacity(site);
   const rate = Math.round(readNumber('--rate', capacity / 2));
   console.log(`${Math.round(capacity)} requests per second at most; ${rate} from now on, for ${minutes} min`);
-  const load = startLoad(site, rate);
+  const load = startRequests(site, rate);
   const queue = createQueue({ definitions: [countRows] });
   let refused = 0;
   const enqueueing = setInterval(() => {
@@ -189,12 +189,12 @@ async function nameProcesses(management: number, primary: number): Promise<Map<n
 /** Returns the requests per second that are answered when `clients` send them without a pause. */
 async function measureCapacity(site: number): Promise<number> {
   const seconds = 5;
-  const load = startLoad(site, Number.POSITIVE_INFINITY);
+  const load = startRequests(site, Number.POSITIVE_INFINITY);
   await delay(seconds * 1000);
   return (await load.stop()).sent / seconds;
 }
 
-function startLoad(
+function startRequests(
   port: number,
   perSecond: number,
 ): { stop(): Promise<{ readonly sent: number; readonly failed: number }> } {

@@ -5,7 +5,7 @@ import type { TestEvent } from './test-event.ts';
 
 const socket = new Socket({ fd: 3, readable: true, writable: true });
 
-export function send(event: TestEvent): void {
+export function sendEvent(event: TestEvent): void {
   socket.write(`${JSON.stringify(event)}\n`);
 }
 

@@ -10,7 +10,7 @@
 import { describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
-import { receiveFiles, send } from './channel.ts';
+import { receiveFiles, sendEvent } from './channel.ts';
 import { endOfFile, fileState, filesAreSuites } from './file-state.ts';
 
 /** How long a connection or a timer may stay open after the last test: idle connections of clients close by then. */
@@ -57,7 +57,7 @@ async function run(file: string): Promise<void> {
     const then = before.shared[what] ?? '';
     if (now !== then) problems.push(`The file changes ${what}: ${difference(then, now)}.`);
   }
-  send({ kind: 'end', problems });
+  sendEvent({ kind: 'end', problems });
 }
 
 function untilReported(register: () => void): Promise<void> {

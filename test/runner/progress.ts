@@ -23,7 +23,7 @@ export interface ProgressOptions {
   readonly isVerbose: boolean;
 }
 
-export interface Progress {
+export interface RunProgress {
   onResult(file: string, result: TestResult): void;
   onFile(result: FileResult): void;
   /** Prints the summary. Returns whether tests ran and all passed. */
@@ -34,7 +34,7 @@ const slowestShown = 10;
 /** Off a terminal, such as in the log of a CI, progress is a line of its own now and then. */
 const lineEveryMs = 10_000;
 
-export function createProgress(output: Output, options: ProgressOptions): Progress {
+export function createProgress(output: Output, options: ProgressOptions): RunProgress {
   const isTerminal = output.isTTY === true;
   const startedAt = performance.now();
   const counts = { test: 0, suite: 0, passed: 0, failed: 0, skipped: 0, todo: 0 };

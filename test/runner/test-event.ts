@@ -8,10 +8,10 @@ export interface TestResult {
   readonly outcome: 'passed' | 'failed' | 'skipped' | 'todo';
   readonly ms: number;
   /** Set for a failure, except that of a suite whose tests failed. */
-  readonly failure?: Failure;
+  readonly failure?: TestFailure;
 }
 
-export interface Failure {
+export interface TestFailure {
   /** `file:line:column` of the line that failed, or else of the test. The file is relative to the project. */
   readonly place: string;
   readonly text: string;

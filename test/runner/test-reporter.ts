@@ -4,9 +4,9 @@ import { findSourceMap } from 'node:module';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
-import { send } from './channel.ts';
+import { sendEvent } from './channel.ts';
 import { endOfFile, fileState, filesAreSuites } from './file-state.ts';
-import type { Failure } from './test-event.ts';
+import type { TestFailure } from './test-event.ts';
 
 /** The part of the events of `node:test` that is read here. The same in Node 20, 24 and 26. */
 interface Event {
@@ -42,7 +42,7 @@ export default async function* report(events: AsyncIterable<Event>): AsyncGenera
     if (type === 'test:dequeue') {
       running.length = data.nesting;
       running[data.nesting] = data.name;
-      if (data.name !== endOfFile) send({ kind: 'started', name: running.slice(outer).join(' > ') });
+      if (data.name !== endOfFile) sendEvent({ kind: 'started', name: running.slice(outer).join(' > ') });
     } else if (type === 'test:start') {
       names.length = data.nesting;
       names[data.nesting] = data.name;
@@ -54,7 +54,7 @@ export default async function* report(events: AsyncIterable<Event>): AsyncGenera
       else if (data.nesting < outer) {
         if (failure !== undefined) fileState.problems.push(`${failure.place}\n${failure.text}`);
       } else if (data.skip !== leftOut) {
-        send({
+        sendEvent({
           kind: data.details?.type === 'suite' ? 'suite' : 'test',
           path,
           outcome: outcomeOf(type, data),
@@ -75,7 +75,7 @@ function outcomeOf(type: string, { skip, todo }: Event['data']) {
   return type === 'test:pass' ? 'passed' : 'failed';
 }
 
-function failureOf(data: Event['data']): Failure | undefined {
+function failureOf(data: Event['data']): TestFailure | undefined {
   const error = data.details?.error;
   if (error === undefined || error.failureType === 'subtestsFailed') return undefined;
   const cause = error.cause ?? error;

@@ -12,7 +12,7 @@ import {
   jwtClaims as claims,
   decodePart,
   encodePart,
-  jwtSecret,
+  mintSecret,
   mintToken,
   jwtNow as now,
   signParts,
@@ -20,7 +20,7 @@ import {
 
 const jwt = createJwt({
   algorithm: 'HS256',
-  secrets: [jwtSecret, `${jwtSecret}!`],
+  secrets: [mintSecret, `${mintSecret}!`],
   issuer: claims.iss,
   audience: claims.aud,
   leewaySeconds: 5,

@@ -15,7 +15,7 @@ import {
   encodePart,
   mintToken,
   jwtNow as now,
-  jwtSecret as secret,
+  mintSecret as secret,
   signParts,
 } from '../../helpers/minted-token.ts';
 

@@ -11,7 +11,7 @@ import {
   jwtClaims as claims,
   decodePart,
   encodePart,
-  jwtSecret,
+  mintSecret,
   mintToken,
   jwtNow as now,
   signParts,
@@ -19,7 +19,7 @@ import {
 
 const options = {
   algorithm: 'HS256',
-  secrets: [jwtSecret],
+  secrets: [mintSecret],
   issuer: claims.iss,
   audience: claims.aud,
   leewaySeconds: 5,

@@ -6,14 +6,14 @@ import { TokenError, type TokenErrorCode, tokenErrorCodes } from '../../../src/a
 import {
   jwtClaims as claims,
   decodePart,
-  jwtSecret,
+  mintSecret,
   mintToken,
   jwtNow as now,
 } from '../../helpers/minted-token.ts';
 
 const options: JwtOptions = {
   algorithm: 'HS256',
-  secrets: [jwtSecret],
+  secrets: [mintSecret],
   issuer: claims.iss,
   audience: claims.aud,
   leewaySeconds: 5,
@@ -166,7 +166,7 @@ describe('a token with a valid signature', () => {
 });
 
 describe('rotation', () => {
-  const [older, newer] = [jwtSecret, `${jwtSecret}!`];
+  const [older, newer] = [mintSecret, `${mintSecret}!`];
   const before = createJwt({ ...options, secrets: [older] });
   const during = createJwt({ ...options, secrets: [newer, older] });
   const after = createJwt({ ...options, secrets: [newer] });
@@ -214,7 +214,7 @@ describe('invalid options of a JWT', () => {
       { algorithm: 'HS512', secrets: ['x'.repeat(63)] },
       /HS512 .* 64 bytes/,
     ],
-    ['with a second secret that is short', { secrets: [jwtSecret, 'short'] }, /at least 32 bytes/],
+    ['with a second secret that is short', { secrets: [mintSecret, 'short'] }, /at least 32 bytes/],
     ['without an issuer', { issuer: '' }, /issuer/],
     ['without an audience', { audience: '' }, /audience/],
     ['with a leeway below zero', { leewaySeconds: -1 }, /leeway/],

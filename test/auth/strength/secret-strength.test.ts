@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import type { JwtAlgorithm } from '../../../src/auth/jwt/jws.ts';
 import { publishedSecrets } from '../../../src/auth/strength/published-secrets.ts';
 import { findJwtSecretWeakness } from '../../../src/auth/strength/secret-strength.ts';
-import { jwtSecret } from '../../helpers/minted-token.ts';
+import { mintSecret } from '../../helpers/minted-token.ts';
 
 const guessed = /^is a placeholder, an example, or made of words/;
 const repeated = /^repeats a text that is shorter than the 32 bytes that HS256 needs$/;
@@ -101,16 +101,16 @@ describe('a weak secret', () => {
   const table: [secret: string, answer: RegExp, algorithm?: JwtAlgorithm][] = [
     ['', /^is shorter than the 32 bytes that HS256 needs$/],
     ['secret', /^is shorter than the 32 bytes/],
-    [jwtSecret.slice(0, 31), /^is shorter than the 32 bytes/],
-    [jwtSecret.slice(0, 47), /^is shorter than the 48 bytes that HS384 needs$/, 'HS384'],
-    [jwtSecret.slice(0, 63), /^is shorter than the 64 bytes that HS512 needs$/, 'HS512'],
+    [mintSecret.slice(0, 31), /^is shorter than the 32 bytes/],
+    [mintSecret.slice(0, 47), /^is shorter than the 48 bytes that HS384 needs$/, 'HS384'],
+    [mintSecret.slice(0, 63), /^is shorter than the 64 bytes that HS512 needs$/, 'HS512'],
     ['x'.repeat(64), few],
     ['abcabcabcabcabcabcabcabcabcabcabcabc', few],
     ['deadbeefdeadbeefdeadbeefdeadbeef', few],
     ['supersecretkeysupersecretkeysupersecretkey', repeated],
     ['keyboard cat keyboard cat keyboard cat', repeated],
     ['0123456789abcdef0123456789abcdef', repeated],
-    [jwtSecret.slice(0, 20).repeat(2), repeated],
+    [mintSecret.slice(0, 20).repeat(2), repeated],
     ['shhhhh, this is a secret, do not tell!', guessed],
     ['a-string-secret-at-least-256-bits-long', guessed],
     ['a-valid-string-secret-that-is-at-least-384-bits-long', guessed],

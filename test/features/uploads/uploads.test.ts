@@ -9,7 +9,7 @@ import { uploads } from '../../../src/features/uploads/feature.ts';
 import { createImportUsersTask } from '../../../src/features/uploads/tasks.ts';
 import { createQueue } from '../../../src/jobs/queue.ts';
 import { loadSettings } from '../../../src/settings/load.ts';
-import { type ApiResponse, createApiClient } from '../../helpers/api-client.ts';
+import { type ClientResponse, createApiClient } from '../../helpers/api-client.ts';
 import { mustReceiveToken } from '../../helpers/mailed-token.ts';
 import { mustCreateManualRunner } from '../../helpers/manual-runner.ts';
 import { type FormPart, formBody, formType } from '../../helpers/multipart.ts';
@@ -48,7 +48,7 @@ async function mustServe(t: TestContext, options: TestAppOptions = {}) {
     async send(who: Pick<SignedIn, 'headers'>, ...parts: FormPart[]) {
       const headers = { ...who.headers, 'content-type': formType };
       const answer = await fetch(app.url + path, { method: 'POST', headers, body: formBody(...parts) });
-      const body: ApiResponse['body'] = await answer.json();
+      const body: ClientResponse['body'] = await answer.json();
       return { status: answer.status, headers: answer.headers, body };
     },
     async jobs(): Promise<number> {

@@ -7,7 +7,7 @@ import { assertRoutePolicies } from '../../../src/http/route-policy.ts';
 import { etag } from '../../../src/middleware/etag.ts';
 import { securityHeaders } from '../../../src/middleware/security-headers.ts';
 import { mustStartServer } from '../../helpers/http-server.ts';
-import { user } from '../../helpers/test-principals.ts';
+import { ada } from '../../helpers/test-principals.ts';
 import { testRoute } from '../../helpers/test-route.ts';
 
 const day: RouteCache = { scope: 'public', maxAge: 86_400 };
@@ -21,7 +21,7 @@ const layers: readonly Layer[] = [
   {
     name: 'authenticate',
     run(ctx, next) {
-      if (ctx.request.headers['x-api-key'] !== undefined) ctx.principal = user;
+      if (ctx.request.headers['x-api-key'] !== undefined) ctx.principal = ada;
       return next(ctx);
     },
   },

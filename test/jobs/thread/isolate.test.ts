@@ -39,7 +39,7 @@ function mustCreateIsolate(t: After, options: Partial<IsolateOptions> = {}) {
   return { isolate, children, runTask, of: captured.of };
 }
 
-const isAlive = ({ exitCode, signalCode }: ChildProcess) => exitCode === null && signalCode === null;
+const isRunning = ({ exitCode, signalCode }: ChildProcess) => exitCode === null && signalCode === null;
 
 describe('a suspect that runs isolated in a process', () => {
   it('a suspect returns, fails and refuses as in a thread, and its process is used again', async (t) => {
@@ -90,7 +90,7 @@ describe('an isolate', () => {
     const { runTask, isolate, children } = mustCreateIsolate(t, { idleMs: 50 });
     assert.equal(children.length, 0);
     await runTask('no_op');
-    await eventually('it has ended', () => children.every((child) => !isAlive(child)));
+    await eventually('it has ended', () => children.every((child) => !isRunning(child)));
     assert.deepEqual(await runTask('no_op'), { kind: 'returned', result: null });
     assert.equal(isolate.free(), 2);
   });
@@ -118,7 +118,7 @@ describe('an isolate', () => {
     await runTask('no_op');
     await isolate.close();
     assert.deepEqual(await running, { kind: 'aborted', reason: 'drain' });
-    await eventually('all have ended', () => children.every((child) => !isAlive(child)));
+    await eventually('all have ended', () => children.every((child) => !isRunning(child)));
     assert.equal(isolate.free(), 0);
   });
 });

@@ -7,7 +7,7 @@ import type { Route } from '../../../src/http/route.ts';
 import { authorise } from '../../../src/middleware/caller/authorise.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { makeContext } from '../../helpers/context.ts';
-import { admin, key, user } from '../../helpers/test-principals.ts';
+import { ada, admin, key } from '../../helpers/test-principals.ts';
 import { testRoute } from '../../helpers/test-route.ts';
 
 /** Sends a request of a principal to a route. `code` is undefined if it is allowed. */
@@ -42,7 +42,7 @@ describe('access to a route', () => {
     code: string | undefined,
   ][] = [
     ['an anonymous client may use an open route', { auth: 'none' }, none, undefined],
-    ['a user may use an open route', { auth: 'none' }, user, undefined],
+    ['a user may use an open route', { auth: 'none' }, ada, undefined],
     ['an anonymous client may use a route with its own credential', { auth: 'own' }, none, undefined],
     ['an anonymous client may request an unknown path', null, none, undefined],
     ['an anonymous client may not use a route for users', { auth: 'user' }, none, 'unauthenticated'],
@@ -59,16 +59,16 @@ describe('access to a route', () => {
       none,
       'unauthenticated',
     ],
-    ['a user may use a route for users', { auth: 'user' }, user, undefined],
+    ['a user may use a route for users', { auth: 'user' }, ada, undefined],
     ['an API key may not use a route for users', { auth: 'user' }, key, 'forbidden'],
     ['an API key may use a route for API keys', { auth: 'apiKey' }, key, undefined],
-    ['a user may not use a route for API keys', { auth: 'apiKey' }, user, 'forbidden'],
+    ['a user may not use a route for API keys', { auth: 'apiKey' }, ada, 'forbidden'],
     ['an admin may not use a route for API keys', { auth: 'apiKey' }, admin, 'forbidden'],
-    ['a user may use a route for users and API keys', { auth: 'any' }, user, undefined],
+    ['a user may use a route for users and API keys', { auth: 'any' }, ada, undefined],
     ['an API key may use a route for users and API keys', { auth: 'any' }, key, undefined],
     ['an admin may use a route for admins', { auth: 'user', roles: ['admin'] }, admin, undefined],
-    ['a user may not use a route for admins', { auth: 'user', roles: ['admin'] }, user, 'forbidden'],
-    ['a user may use a route for either role', { auth: 'user', roles: ['admin', 'user'] }, user, undefined],
+    ['a user may not use a route for admins', { auth: 'user', roles: ['admin'] }, ada, 'forbidden'],
+    ['a user may use a route for either role', { auth: 'user', roles: ['admin', 'user'] }, ada, undefined],
     [
       'an admin may not use a route with an empty list of roles',
       { auth: 'user', roles: [] },
@@ -91,7 +91,7 @@ describe('access to a route', () => {
     [
       'a user may use a route with any scope',
       { auth: 'any', scopes: ['users:read', 'tasks:write'] },
-      user,
+      ada,
       undefined,
     ],
   ];
@@ -131,19 +131,19 @@ describe('a rejection', () => {
       ],
       ['warning', 1, 7, 'scope', 'GET', '/things/:id', '192.0.2.1'],
     );
-    assert.equal(ask({ auth: 'user', roles: ['admin'] }, user).detail, 'This needs the role admin.');
+    assert.equal(ask({ auth: 'user', roles: ['admin'] }, ada).detail, 'This needs the role admin.');
     assert.match(String(ask({ auth: 'user' }, key).detail), /needs a user who has signed in/);
-    assert.match(String(ask({ auth: 'apiKey' }, user).detail), /needs an API key/);
+    assert.match(String(ask({ auth: 'apiKey' }, ada).detail), /needs an API key/);
   });
 });
 
 describe('a cacheable response', () => {
   it('a cacheable response varies by credentials unless the route is open', () => {
     assert.equal(
-      ask({ auth: 'any', cache: { scope: 'private', maxAge: 60 } }, user).ctx.headers.vary,
+      ask({ auth: 'any', cache: { scope: 'private', maxAge: 60 } }, ada).ctx.headers.vary,
       'Authorization, X-API-Key',
     );
-    assert.equal(ask({ auth: 'any' }, user).ctx.headers.vary, undefined);
+    assert.equal(ask({ auth: 'any' }, ada).ctx.headers.vary, undefined);
     assert.equal(
       ask({ auth: 'none', cache: { scope: 'public', maxAge: 60 } }, undefined).ctx.headers.vary,
       undefined,

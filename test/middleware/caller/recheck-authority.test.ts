@@ -8,7 +8,7 @@ import type { Method } from '../../../src/http/route-declaration.ts';
 import { recheckAuthority } from '../../../src/middleware/caller/recheck-authority.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { makeContext } from '../../helpers/context.ts';
-import { admin, key, user } from '../../helpers/test-principals.ts';
+import { ada, admin, key } from '../../helpers/test-principals.ts';
 import { testRoute } from '../../helpers/test-route.ts';
 
 const over = new AppError('unauthenticated', 'The session is over.');
@@ -71,7 +71,7 @@ describe('a caller who is checked again', () => {
     [
       ['a caller with the same permissions is allowed', admin, { roles: ['admin'] }, undefined],
       ['a caller whose session is over is rejected', over, {}, 'unauthenticated'],
-      ['a caller who lost the role of the route is rejected', user, { roles: ['admin'] }, 'forbidden'],
+      ['a caller who lost the role of the route is rejected', ada, { roles: ['admin'] }, 'forbidden'],
       ['a caller without a scope of the route is rejected', key, { scopes: ['tasks:write'] }, 'forbidden'],
       ['a caller with the wrong kind of credential is rejected', key, { auth: 'user' }, 'forbidden'],
     ];
@@ -80,11 +80,11 @@ describe('a caller who is checked again', () => {
   }
 
   it('the handler gets the current principal from the database', async () => {
-    assert.equal((await ask({ now: user })).principal, user);
+    assert.equal((await ask({ now: ada })).principal, ada);
   });
 
   it('a rejected caller is named in the log', async () => {
-    const { log } = await ask({ now: user, facts: { roles: ['admin'] } });
+    const { log } = await ask({ now: ada, facts: { roles: ['admin'] } });
     assert.deepEqual(
       log.lines().map(({ event, user_id, reason }) => [event, user_id, reason]),
       [['auth.access.denied', 1, 'role']],

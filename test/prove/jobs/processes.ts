@@ -9,23 +9,23 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { addFeature } from '../../helpers/add-feature.ts';
+import { insertFeature } from '../../helpers/insert-feature.ts';
 import { testSecret } from '../../helpers/test-secret.ts';
 import { makeProgramCopy } from '../program-copy.ts';
 
 export interface Processes {
   /** Starts a process and keeps it running. */
-  keep(kind: ProcessKind, env?: Readonly<Record<string, string>>): KeptProcess;
+  keep(kind: KeptKind, env?: Readonly<Record<string, string>>): KeptProcess;
   /** Returns the last lines of all logs. */
   recent(): string;
   /** Stops all processes and removes the copy of the program. */
   end(): Promise<void>;
 }
 
-export type ProcessKind = 'server' | 'runner';
+export type KeptKind = 'server' | 'runner';
 
 export interface KeptProcess {
-  readonly kind: ProcessKind;
+  readonly kind: KeptKind;
   pid(): number;
   /** Stops it permanently with SIGTERM. Resolves with its exit code; null if it had to be killed. */
   stop(): Promise<number | null>;
@@ -38,7 +38,7 @@ const recentLines = 60;
 /** Builds the program with the tasks of the proof. */
 export async function makeProcesses(databaseUrl: string): Promise<Processes> {
   const copy = await makeProgramCopy(async (sources) => {
-    await addFeature(sources, 'ledger', await readFile(join(import.meta.dirname, 'tasks.mjs'), 'utf8'));
+    await insertFeature(sources, 'ledger', await readFile(join(import.meta.dirname, 'tasks.mjs'), 'utf8'));
   });
   const dist = join(copy.folder, 'dist');
   await copy.deploy(1);
@@ -58,7 +58,7 @@ export async function makeProcesses(databaseUrl: string): Promise<Processes> {
     SECURITY_JWT_SECRET: testSecret,
   };
 
-  function start(kind: ProcessKind, env: Readonly<Record<string, string>>): ChildProcess {
+  function start(kind: KeptKind, env: Readonly<Record<string, string>>): ChildProcess {
     const entry = kind === 'server' ? 'program-entry.js' : 'main-jobs.js';
     const child = spawn(process.execPath, [join(dist, entry)], {
       cwd: copy.folder,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createPasswordHasher, type PasswordHasher } from '../../../../src/auth/password.ts';
 import { scopes } from '../../../../src/declarations.ts';
-import { type ApiResponse, createApiClient, pointersOf } from '../../../helpers/api-client.ts';
+import { type ClientResponse, createApiClient, pointersOf } from '../../../helpers/api-client.ts';
 import { mustRegister, mustServeApi, mustSignIn, testPassword } from '../../../helpers/test-api.ts';
 import { mustStartApp } from '../../../helpers/test-app.ts';
 import { mustCreateAuth, testClient } from '../../../helpers/test-auth.ts';
@@ -15,7 +15,7 @@ const rejection = 'The login or the password is wrong: check both, or reset the 
 
 /** Sends a request that needs a signed-in user. */
 const sessionsWith = (
-  api: { get: (path: string, headers?: Record<string, string>) => Promise<ApiResponse> },
+  api: { get: (path: string, headers?: Record<string, string>) => Promise<ClientResponse> },
   token: string,
 ) => api.get('/api/v1/auth/sessions', { authorization: `Bearer ${token}` });
 
@@ -165,7 +165,7 @@ describe('signing in with a cookie', () => {
 });
 
 describe('signing in over a live refresh cookie', () => {
-  const cookieOf = ({ headers }: ApiResponse) => (headers.get('set-cookie') ?? '').split(';')[0] ?? '';
+  const cookieOf = ({ headers }: ClientResponse) => (headers.get('set-cookie') ?? '').split(';')[0] ?? '';
 
   async function mustHaveCookie(t: Parameters<typeof mustServeApi>[0]) {
     const api = await mustServeApi(t);

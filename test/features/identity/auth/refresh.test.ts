@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { scopes } from '../../../../src/declarations.ts';
-import { type ApiResponse, createApiClient } from '../../../helpers/api-client.ts';
+import { type ClientResponse, createApiClient } from '../../../helpers/api-client.ts';
 import { mustRegister, mustServeApi, type TestApi, testPassword } from '../../../helpers/test-api.ts';
 import { mustStartApp } from '../../../helpers/test-app.ts';
 import { mustCreateDatabase } from '../../../helpers/test-database.ts';
@@ -11,7 +11,7 @@ const path = '/api/v1/auth/refresh';
 const rejection = 'The refresh token is invalid or has expired: sign in again.';
 
 /** Registers a user and signs in. Returns the tokens. */
-async function mustGetTokens(api: TestApi, transport: 'body' | 'cookie' = 'body'): Promise<ApiResponse> {
+async function mustGetTokens(api: TestApi, transport: 'body' | 'cookie' = 'body'): Promise<ClientResponse> {
   await mustRegister(api, 'ada');
   const login = { username: 'ada', password: testPassword, transport };
   const answer = await api.post('/api/v1/auth/login', login);
@@ -30,7 +30,7 @@ const statusWith = async (api: TestApi, accessToken: string) =>
   (await api.get('/api/v1/auth/sessions', { authorization: `Bearer ${accessToken}` })).status;
 
 /** The cookie as the browser sends it back. */
-const cookieOf = ({ headers }: ApiResponse) => headers.get('set-cookie')?.split(';')[0] ?? '';
+const cookieOf = ({ headers }: ClientResponse) => headers.get('set-cookie')?.split(';')[0] ?? '';
 
 describe('a refresh', () => {
   it('a refresh returns new valid tokens', async (t) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { deleteEndedSessions } from '../../../../src/features/identity/auth/store.ts';
-import { type ApiResponse, createApiClient } from '../../../helpers/api-client.ts';
+import { type ClientResponse, createApiClient } from '../../../helpers/api-client.ts';
 import { mustRegister, mustServeApi, type TestApi, testPassword } from '../../../helpers/test-api.ts';
 import { mustStartApp } from '../../../helpers/test-app.ts';
 import {
@@ -20,16 +20,16 @@ async function mustLogin(
   username: string,
   more: object = {},
   headers = {},
-): Promise<ApiResponse> {
+): Promise<ClientResponse> {
   const answer = await api.post(`${at}/login`, { username, password: testPassword, ...more }, headers);
   assert.equal(answer.status, 200, answer.text);
   return answer;
 }
 
-const bearer = ({ body }: ApiResponse) => ({ authorization: `Bearer ${body.access_token}` });
-const statusOf = async (api: TestApi, login: ApiResponse) =>
+const bearer = ({ body }: ClientResponse) => ({ authorization: `Bearer ${body.access_token}` });
+const statusOf = async (api: TestApi, login: ClientResponse) =>
   (await api.get(`${at}/sessions`, bearer(login))).status;
-const refreshWith = async (api: TestApi, { body }: ApiResponse) =>
+const refreshWith = async (api: TestApi, { body }: ClientResponse) =>
   (await api.post(`${at}/refresh`, { refresh_token: body.refresh_token })).status;
 
 describe('the list of sessions', () => {

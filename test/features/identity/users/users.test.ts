@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createPasswordHasher } from '../../../../src/auth/password.ts';
-import { type ApiResponse, createApiClient, linksOf, pointersOf } from '../../../helpers/api-client.ts';
+import { type ClientResponse, createApiClient, linksOf, pointersOf } from '../../../helpers/api-client.ts';
 import { eventually } from '../../../helpers/eventually.ts';
 import {
   mustMakeKey,
@@ -170,7 +170,7 @@ describe('changing a user', () => {
     const api = await mustServeApi(t);
     const { sql, transaction } = api.app.database;
     const ada = await mustSignIn(api, 'ada');
-    const patches: Promise<ApiResponse>[] = [];
+    const patches: Promise<ClientResponse>[] = [];
     await transaction(async (tx) => {
       // While this holds the row, both requests come as far as they can.
       await tx`select from users where id = ${ada.user.id} for update`;
