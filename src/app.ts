@@ -44,7 +44,7 @@ export interface App {
   readonly malformedFieldsFor: (origin: string) => Readonly<Record<string, string>> | undefined;
 }
 
-/** Creates the application. Throws a StartError for contradictory declarations, and for an enabled layer whose need is off. */
+/** Creates the application. Throws a StartError for invalid declarations of routes, and if a disabled layer is needed by a route or by another layer. */
 export function createApp(parts: AppParts): App {
   const { settings, log, metrics } = parts;
   const store = parts.limitStore ?? createLimitStore(settings, log.named('http'), parts.now);

@@ -47,7 +47,8 @@ export function createFleetMetrics(own: Metrics, processes: () => Iterable<Super
     const result = withTimeout(answered.promise, awaited.size === 0 ? 0 : deadlineMs, () => {}).then(() => {
       round = undefined;
       for (const each of awaited) missedAt.set(each, performance.now());
-      // The newest first: after a reload the shape of a family in the newest process counts.
+      // The newest process is first: `mergeSnapshots` omits a family whose labels or buckets differ from the first snapshot that
+      // has it, so after a reload the new version decides.
       return mergeSnapshots([own.snapshot(), ...[...latest.values()].reverse(), ended]);
     });
     return { id, awaited, result, finish: answered.resolve };

@@ -282,10 +282,13 @@ function openPoolDriver(
   });
 }
 
-/** How long PostgreSQL's message about a statement timeout may take to arrive, in milliseconds. */
+/** How long after the statement timeout its message from PostgreSQL may arrive before the connection counts as dead, in milliseconds. */
 const answerSlackMs = 5_000;
 
-/** The interval between two log lines about an impaired database: reads may succeed in between. */
+/**
+ * The minimum time between two log lines about an impaired database, in milliseconds. Logging only changes of the state, as for an
+ * unreachable database, would log each failing write, because reads succeed in between.
+ */
 const impairedEveryMs = 60_000;
 
 /** Logs when the database becomes unreachable and when it is reachable again, but not each failed query. */

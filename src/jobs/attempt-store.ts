@@ -14,10 +14,9 @@
  */
 
 import type { Sql } from '../db/sql.ts';
-import { availableChannel } from './channels.ts';
 import type { JobState } from './job.ts';
 import { storableJson, storableText } from './json-text.ts';
-import { isoNow } from './store.ts';
+import { availableChannel, isoNow } from './store.ts';
 import { boundedJson } from './thread/bounded-json.ts';
 import { maxDetailsBytes } from './thread/outcome.ts';
 import type { Attempt, AttemptError, Progress } from './thread/thread-messages.ts';

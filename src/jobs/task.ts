@@ -82,12 +82,16 @@ export function defineTask<Payload extends z.ZodType>(
   const { name, queue, priority, maxAttempts, timeoutMs } = definition;
   for (const word of [name, queue]) {
     if (!/^[a-z][a-z0-9_]{0,49}$/.test(word))
-      throw new Error(`"${word}" is not a valid name of a task or a queue.`);
+      throw new Error(
+        `"${word}" is not a valid name of a task or a queue: use at most 50 lower-case letters, digits and underscores, such as send_email.`,
+      );
   }
   const inRange = (value: number, min: number, max: number) =>
     Number.isInteger(value) && value >= min && value <= max;
   if (!inRange(priority, 0, 1000) || !inRange(maxAttempts, 1, 1000) || !inRange(timeoutMs, 1, 2 ** 31 - 1)) {
-    throw new Error(`The priority, maxAttempts or timeoutMs of the task ${name} is out of range.`);
+    throw new Error(
+      `An option of the task ${name} is out of range: priority is 0 to 1000, maxAttempts 1 to 1000, timeoutMs 1 to ${2 ** 31 - 1}.`,
+    );
   }
   return Object.freeze(definition);
 }

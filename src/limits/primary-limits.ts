@@ -21,7 +21,7 @@ export interface PrimaryLimitsOptions {
   readonly store: Pick<MemoryLimitStore, 'logsOf'>;
   /** The clock of the host, in milliseconds. */
   readonly now: () => number;
-  /** How long after its expiry a lease counts as lost if a question waits for it, in milliseconds. */
+  /** How long an expired lease may still be returned while a question waits for it, in milliseconds. Then it counts as lost. */
   readonly graceMs?: number;
 }
 
@@ -190,12 +190,12 @@ export function createPrimaryLimits({ store, now, graceMs = 500 }: PrimaryLimits
     },
     sweep() {
       const time = now();
-      // After this process was blocked, returned leases may be unread: they are read before the next sweep.
+      // If this process was blocked, messages that return leases may not be read yet. They are read before the next sweep.
       const wasBlocked = time - sweptAt > graceMs / 2;
       sweptAt = time;
       if (wasBlocked) return;
       for (const lease of leases.values()) {
-        // Leases are in the order of their grant. One with a short window may expire before an older one; it expires a little later.
+        // Leases are in the order of their grant, which is nearly that of their expiry. A lease that expires before an older one is found in a later sweep.
         if (lease.expiresAt > time) break;
         const isWaitedFor = (clients.get(lease.log)?.waiting.length ?? 0) > 0;
         if (time >= lease.expiresAt + (isWaitedFor ? graceMs : maxGraceMs)) lose(lease);

@@ -168,7 +168,8 @@ export function createWorkerLimitStore(options: WorkerLimitStoreOptions): Worker
     }
     const [first, ...others] = waiting;
     first?.resolve({ allowed, policy, remaining, resetMs });
-    // With a lease that is small compared to their number, the requests would wait for one answer after another.
+    // If the lease covers less than half of the other requests, each of the rest asks for itself. Sharing the next question
+    // would make them wait for one answer after another.
     const isShared = lease !== null && 2 * lease.permits >= others.length;
     for (const each of others) answerWaiting(place, each, isShared);
   }

@@ -6,15 +6,15 @@ import { needsPackage } from '../errors.ts';
 import { docsScript } from './docs-script.ts';
 import { docsStyle } from './docs-style.ts';
 
-/** A file of the docs page. */
+/** A file that the docs page loads. */
 export interface Asset {
   readonly bytes: Uint8Array;
   readonly contentType: string;
-  /** An entity tag computed from its content. */
+  /** The value of the ETag header: a digest of the content. */
   readonly etag: string;
 }
 
-/** The files of the package that the page needs. No other file is served. */
+/** The files of the package that the docs page loads, with their types. No other file of the package is served. */
 const packageFiles: Readonly<Record<string, string>> = {
   'swagger-ui.css': 'text/css; charset=utf-8',
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
@@ -24,7 +24,7 @@ const packageFiles: Readonly<Record<string, string>> = {
 /** The folder of the optional package `swagger-ui-dist`, or what to do if it is not installed. */
 export type SwaggerUi = { readonly folder: string } | { readonly folder?: never; readonly needs: string };
 
-/** Throws if the package is installed and cannot be read. */
+/** Finds the package. Throws the error of the module loader if the package is installed but cannot be resolved. */
 export function findSwaggerUi(): SwaggerUi {
   try {
     return { folder: dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json')) };
@@ -33,7 +33,7 @@ export function findSwaggerUi(): SwaggerUi {
   }
 }
 
-/** Reads the files of the page, by name. Without a folder there is only our own stylesheet. */
+/** Reads the files of the page and returns them by name. Without a folder, only our own stylesheet is returned. */
 export function readAssets(folder: string | undefined): ReadonlyMap<string, Asset> {
   const assets = new Map<string, Asset>();
   assets.set('docs.css', toAsset(Buffer.from(docsStyle), 'text/css; charset=utf-8'));

@@ -1,15 +1,16 @@
 /**
- * Returns the name that is nearest to a mistyped one, or undefined if none is near enough: at most one edit per four
- * characters, and at most three. Swapping two neighbours is one edit (optimal string alignment).
+ * Returns the name that is nearest to a mistyped one, or undefined if all names are too different. One edit is allowed for every
+ * four typed characters: at least one, at most three. Swapping two neighbours is one edit (optimal string alignment).
  */
 export function nearestName(typed: string, names: readonly string[]): string | undefined {
   let nearest: string | undefined;
-  let minEdits = Math.max(1, Math.min(3, Math.floor(typed.length / 4))) + 1;
+  // A name is nearer if it needs fewer edits than this.
+  let editLimit = Math.max(1, Math.min(3, Math.floor(typed.length / 4))) + 1;
   for (const name of names) {
-    // The difference of the lengths is a lower bound, so most names need no table.
-    if (Math.abs(name.length - typed.length) >= minEdits) continue;
+    // At least as many edits as the lengths differ are needed, so most names are excluded without counting.
+    if (Math.abs(name.length - typed.length) >= editLimit) continue;
     const edits = countEdits(typed, name);
-    if (edits < minEdits) [nearest, minEdits] = [name, edits];
+    if (edits < editLimit) [nearest, editLimit] = [name, edits];
   }
   return nearest;
 }

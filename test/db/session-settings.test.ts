@@ -69,7 +69,7 @@ const expected = {
   ...{ seconds: 93_780, next_day: new Date('2026-03-05T00:00:00Z'), literal: 'a\\b' },
 };
 
-describe('values are read as they were written when the database has', () => {
+describe('session settings of the database that do not change values', () => {
   const cases: [setting: string, ...values: string[]][] = [
     ['datestyle', 'SQL, DMY', 'SQL, MDY', 'German', 'Postgres, DMY', 'ISO, DMY'],
     ['timezone', 'Asia/Kolkata', 'Europe/Amsterdam', 'America/St_Johns'],
@@ -98,7 +98,7 @@ describe('values are read as they were written when the database has', () => {
   ];
   for (const [setting, ...changed] of cases) {
     for (const value of changed) {
-      test(`${setting} = ${value}`, async (t) => {
+      test(`values are read as they were written if the database sets ${setting} = ${value}`, async (t) => {
         await setDefault(setting, value);
         assert.deepEqual(await roundTrip(), expected);
         const { sql } = mustConnect(t, { url });
@@ -108,7 +108,7 @@ describe('values are read as they were written when the database has', () => {
   }
 });
 
-describe('a migration, and so the start, fails with the name of the setting when the database has', () => {
+describe('session settings of the database that change values', () => {
   for (const [setting, value] of [
     ['default_transaction_isolation', 'serializable'],
     ['default_transaction_isolation', 'repeatable read'],
@@ -118,7 +118,7 @@ describe('a migration, and so the start, fails with the name of the setting when
     ['extra_float_digits', '0'],
     ['extra_float_digits', '-15'],
   ] as const) {
-    test(`${setting} = ${value}`, async () => {
+    test(`a migration fails with the name of the setting if the database sets ${setting} = ${value}`, async () => {
       await setDefault(setting, value);
       await assert.rejects(migrateUp({ url, log: captureLog().log }), (error) => {
         assert.ok(error instanceof StartError);

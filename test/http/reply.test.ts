@@ -65,7 +65,7 @@ describe('a handler that returns', () => {
     assert.deepEqual(bytes.bytes, Buffer.from([0, 255]));
   });
 
-  it('stream(readable) is sent chunk by chunk', async (t) => {
+  it('a reply of stream() is sent chunk by chunk', async (t) => {
     const { headers, text } = await responseOf(t, () => stream(Readable.from(['a', 'b']), 'text/plain'));
     assert.deepEqual(
       [text, headers['transfer-encoding'], headers['content-type']],
@@ -74,7 +74,7 @@ describe('a handler that returns', () => {
   });
 
   for (const status of [302, 303, 307, 308] as const) {
-    it(`redirect(${status}, location) has that status and Location`, async (t) => {
+    it(`a reply of redirect() with status ${status} has that status, its Location and no body`, async (t) => {
       const sent = await responseOf(t, () => redirect(status, '/there'));
       assert.deepEqual(
         [sent.status, sent.headers.location, sent.headers['content-length'], sent.text],

@@ -95,7 +95,7 @@ describe('a pattern', () => {
   });
 });
 
-describe('of several patterns that match', () => {
+describe('several patterns that match', () => {
   const cases: [routes: string[], asked: string, found: string][] = [
     [['GET /users/:id', 'GET /users/me'], 'GET /users/me', 'GET /users/me'],
     [['GET /users/me', 'GET /users/:id'], 'GET /users/me', 'GET /users/me'],
@@ -109,7 +109,7 @@ describe('of several patterns that match', () => {
     [['POST /users/:id', 'GET /users/*rest'], 'GET /users/me', 'GET /users/*rest'],
   ];
   for (const [routes, asked, found] of cases) {
-    it(`${asked} finds ${found} of ${routes.join(', ')}`, () => {
+    it(`the router matches ${asked} to ${found} among ${routes.join(', ')}`, () => {
       const [method = '', path = ''] = asked.split(' ');
       const match = routerOf(...routes).match(method, path);
       assert.equal(match.kind === 'found' && match.value, found);

@@ -11,8 +11,9 @@ import {
   releaseJobs,
   snoozeJob,
 } from '../../src/jobs/attempt-store.ts';
-import { availableChannel, cancelChannel } from '../../src/jobs/channels.ts';
 import {
+  availableChannel,
+  cancelChannel,
   cancelJob,
   findJob,
   findJobs,

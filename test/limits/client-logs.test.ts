@@ -80,7 +80,7 @@ describe('the memory of the logs', () => {
     assert.deepEqual(use('b', 'b'), [true, true], 'b was forgotten and starts afresh');
   });
 
-  it('clients are dropped when their last permit has left the longest window', () => {
+  it('a client is dropped when its last permit is older than the longest window', () => {
     const { clock, logs, use } = makeLogs({ maxClients: 1000 });
     for (let client = 0; client < 100; client += 1) use(`old ${client}`);
     clock.now = 59_999;
@@ -91,7 +91,7 @@ describe('the memory of the logs', () => {
     assert.equal(logs.size, 2);
   });
 
-  it('the number of permits is bounded as well, because few clients can hold many', () => {
+  it('clients are dropped when all clients together hold too many permits, even if there are few clients', () => {
     const many = [{ name: 'hour', quota: 1000, windowMs: 3_600_000 }];
     const { logs, use } = makeLogs({ policies: many, maxClients: 1000, maxPermits: 5000 });
     for (let client = 0; client < 20; client += 1) {

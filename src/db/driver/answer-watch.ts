@@ -14,7 +14,7 @@
  * connection. The backend is terminated as well, so its locks are free at once and not when the server notices the dead
  * peer. A pool also closes its idle connections that have been silent for as long (`database.ts`).
  *
- * SilentExchange is counted in checks and not by the clock: when the process was blocked or stopped, the bytes that arrived
+ * The silent time is counted in checks and not by the clock: when the process was blocked or stopped, the bytes that arrived
  * meanwhile are read between two checks. Statements read by cursor are not watched, because their reader may be slow.
  */
 
@@ -55,22 +55,22 @@ export interface AnswerWatch {
 }
 
 const checkMs = 500;
-/** Checks without a byte before PostgreSQL is asked. */
+/** After this many checks without a received byte, PostgreSQL is asked about the statement. */
 const suspectChecks = 3;
-/** Checks between two questions about a statement that is working. */
+/** The number of checks between two questions about a statement that PostgreSQL still executes. */
 const restChecks = 4;
-/** Answers `done` in a row that are required, because a response may just be arriving. */
+/** How many consecutive answers `done` make a connection dead. One is not enough, because the response may just be arriving. */
 const doneInRow = 2;
 const unreachableMs = 6_000;
 
 /** A statement that waits for its response. */
 class Exchange {
-  /** Kept only until its backend is known, so that its result can be collected. */
+  /** Undefined when the backend is known: keeping the query would keep its result in memory. */
   query: DriverQuery | undefined;
-  /** The socket that was opened for it. */
+  /** The socket that the driver opened to send the statement; undefined if it used an open connection. */
   socket: DriverSocket | undefined;
   readonly isLimited: boolean;
-  /** Its index among the running exchanges; below 0 after the end. */
+  /** Its index in the array of running exchanges; -1 before and after. */
   index = -1;
   #backend: object | undefined;
 
@@ -79,7 +79,7 @@ class Exchange {
     this.isLimited = isLimited;
   }
 
-  /** The driver's state of the connection: one object for each of its connections. */
+  /** The driver's state object of the connection that has the statement. Each connection has one such object. */
   get backend(): object | undefined {
     const state = this.query?.state;
     if (typeof state === 'object' && state !== null) this.#backend = state;
@@ -204,7 +204,7 @@ export function createAnswerWatch({
     if (dead.length > 0 && activityOf !== undefined) await activity.end(dead);
   }
 
-  /** Returns why the connection is dead, or undefined if it is not dead, or not yet known to be. */
+  /** Returns why the connection is dead; undefined if it is alive or this is not known yet. */
   function judge(
     silent: SilentExchange,
     activityOf: Awaited<ReturnType<BackendActivity['ask']>> | undefined,
@@ -233,8 +233,8 @@ export function createAnswerWatch({
 }
 
 /**
- * The running exchanges. It is an array in which the last element replaces a removed one, and not a Set: the old tables
- * of a Set keep what was in them, including the result of each query, until the old generation is collected.
+ * Creates the list of running exchanges. It is an array in which the last element replaces a removed one, and not a Set: a Set
+ * that grows or shrinks leaves its old table to the garbage collector, and that table keeps the results of finished queries.
  */
 function createExchanges() {
   const all: Exchange[] = [];

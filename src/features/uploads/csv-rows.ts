@@ -72,8 +72,8 @@ export async function* readCsv(path: string, columns: readonly string[]): AsyncG
 }
 
 /**
- * Yields the records of the file, and throws the package's error only after the records before it. The package's own
- * stream would lose records that it has not emitted yet, so they are collected by `on_record`.
+ * Yields the records of the file, and throws an error of the parser only after the records before the error. The stream of the
+ * package would drop records that it has not emitted before the error, so `on_record` collects them.
  */
 async function* parse(path: string, csv: Package): AsyncGenerator<Parsed, void> {
   const parsed: Parsed[] = [];
@@ -82,11 +82,12 @@ async function* parse(path: string, csv: Package): AsyncGenerator<Parsed, void> 
     max_record_size: maxRowBytes,
     on_record(record: readonly string[], { bytes, empty_lines: emptyLines }) {
       parsed.push({ record, bytes, emptyLines });
+      // The stream then emits nothing.
       return null;
     },
     record_delimiter: ['\r\n', '\n', '\r'],
     relax_column_count: true,
-    // Otherwise each line feed would be parsed as a row, and a file of line feeds would take minutes.
+    // Without this, every line feed would be parsed as a row, and a file of nothing but line feeds would take minutes.
     skip_empty_lines: true,
   });
   const ended = finished(parser.resume()).catch((error: unknown) => error);

@@ -5,9 +5,8 @@
 
 import type { Sql } from '../../db/sql.ts';
 import { AppError } from '../../errors.ts';
-import { availableChannel } from '../channels.ts';
 import type { Queue } from '../queue.ts';
-import { runJobsNow } from '../store.ts';
+import { availableChannel, runJobsNow } from '../store.ts';
 import { type BatchFilter, findRetryable, findRetrying } from './search.ts';
 
 /**

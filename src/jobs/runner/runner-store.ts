@@ -21,9 +21,8 @@
 
 import { onlyRow, type Sql } from '../../db/sql.ts';
 import { progressIn, withError } from '../attempt-store.ts';
-import { availableChannel } from '../channels.ts';
 import type { JobState } from '../job.ts';
-import { notifyAvailable, withoutNotified } from '../store.ts';
+import { availableChannel, notifyAvailable, withoutNotified } from '../store.ts';
 
 /** The first key of the advisory locks of runners: "jobs" in ASCII. Nothing else in the database uses it. */
 export const lockClass = 0x6a_6f_62_73;

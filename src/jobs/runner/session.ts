@@ -23,7 +23,7 @@ import { connectDirectly, type DirectConnection } from '../../db/driver/direct-c
 import { usesTransactionPooling } from '../../db/driver/pooler.ts';
 import type { Sql } from '../../db/sql.ts';
 import { StartError } from '../../errors.ts';
-import { availableChannel, cancelChannel } from '../channels.ts';
+import { availableChannel, cancelChannel } from '../store.ts';
 import {
   isRegistered,
   type Poll,

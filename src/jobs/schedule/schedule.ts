@@ -3,22 +3,21 @@
  * stores the last handled tick of each, so any number of processes may run the scheduler (`scheduler.ts`).
  *
  * `last_tick` only increases, in the transaction that enqueues the job of the tick. A second scheduler changes no row
- * and enqueues nothing; one that dies in between has done neither. So each tick fires once, however many schedulers
- * run.
+ * and enqueues nothing, and a scheduler that dies within the transaction has changed nothing. So each tick fires once,
+ * however many schedulers run.
  *
  * The exception is a clock that was more than 5 minutes ahead and was set back. `last_tick` is then set to the present,
  * with a warning in the log, because otherwise the schedule would not fire until the clock has caught up.
  *
- * Missed ticks, while no scheduler ran: with `catchUp: 'once'` they become one job, that of the last tick; with `skip`
- * none. Each tick gets a job of its own even if the previous one is still running; a task that must not overlap has to
- * check that.
+ * Ticks that were missed while no scheduler ran get one job with `catchUp: 'once'`, that of the last tick, and no job with
+ * `skip`. A tick also gets a job if the job of the previous tick is still running; a task that must not run twice at the same
+ * time has to check that itself.
  *
- * A schedule that is new, or whose expression or zone differs from the table, starts now: earlier ticks are not made up
- * for. While two versions of the program run, the version that started last decides, and the other skips the schedule.
+ * A schedule that is new, or whose expression or zone differs from the table, starts now. Earlier ticks are skipped. While two versions of the program run, the version that started last decides, and the other skips the schedule.
  */
 
 import type * as z from 'zod';
-import { StartError } from '../../errors.ts';
+import { jsonPointer, StartError } from '../../errors.ts';
 import type { TaskDefinition } from '../task.ts';
 import { parseCron } from './cron.ts';
 import { createTicks, type Ticks } from './cron-ticks.ts';
@@ -94,9 +93,9 @@ function compileSchedule(schedule: Schedule): CompiledSchedule {
   const payload = task.payload.safeParse(schedule.payload(ticks.next(new Date(0))));
   if (!payload.success) {
     const [issue] = payload.error.issues;
-    throw new Error(
-      `The task ${task.name} rejects its payload: /${issue?.path.join('/')}: ${issue?.message}`,
-    );
+    const pointer = jsonPointer(issue?.path ?? []);
+    const place = pointer === '' ? '' : `${pointer}: `;
+    throw new Error(`The task ${task.name} rejects its payload: ${place}${issue?.message}`);
   }
   return { ...schedule, ticks };
 }

@@ -54,11 +54,11 @@ export interface Scheduler {
 const maxWaitMs = 60_000;
 const retryMs = 2_000;
 /**
- * A last tick further ahead of the clock than this was fired by a wrong clock. A smaller difference is waited out, so
- * that a clock that is set back a little fires no tick twice.
+ * If the last tick is further ahead of the clock than this, a wrong clock has fired it, and the schedule continues from the
+ * present. If it is less far ahead, the schedule waits until then, so that a clock that is set back a little fires no tick twice.
  */
 const maxAheadMs = 5 * 60_000;
-/** A tick that is this late was missed: a running scheduler checks at least once a minute. */
+/** A tick that fires later than this was missed while no scheduler ran, because a running scheduler checks once a minute. */
 const missedMs = 2 * maxWaitMs;
 
 /** Throws a StartError for invalid schedules. */

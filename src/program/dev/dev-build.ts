@@ -1,4 +1,4 @@
-/** Asks `build.mjs` for programs, again and again: the second build of a program takes a fraction of the first. */
+/** Runs `build.mjs` as a child process that stays alive between builds: a repeated build takes a fraction of the time of the first. */
 
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
@@ -9,23 +9,23 @@ import { projectRoot } from '../../project-root.ts';
 export interface BuildRequest {
   /** Programs by their path below `src`, without the extension. */
   readonly names: readonly string[];
-  /** Files that the digest leaves out, with what only they import: a regular expression for their paths. */
+  /** A regular expression for paths of source files. The digest ignores these files and the files that only they import. */
   readonly without?: string;
 }
 
 export interface DevBuild {
   /**
-   * Builds programs. Resolves with a digest of the code that they consist of, or null after an error, which is printed with
-   * its place.
+   * Builds programs. Resolves with a digest of their code, or null if the build fails; the child process prints the error with
+   * its file and line.
    */
   build(request: BuildRequest): Promise<string | null>;
-  /** Ends the process that builds. */
+  /** Stops the child process. */
   stop(): void;
 }
 
 const answer = z.object({ id: z.number(), digest: z.string().nullable() });
 
-/** Starts the process that builds into a folder. */
+/** Starts a child process that builds programs into a folder. */
 export function startDevBuild(folder: string): DevBuild {
   const child = fork(join(projectRoot, 'build.mjs'), ['--on-request', '--into', folder], {
     cwd: projectRoot,

@@ -27,7 +27,7 @@ export function healthChecks({ database, hasDatabase, isDraining }: HealthCheckO
     const disabled = { required: false, run: undefined };
     return [server, { name: 'database', ...disabled }, { name: 'migrations', ...disabled }];
   }
-  // This process never has more migrations than now, so the answer that none is pending holds until it exits.
+  // The set of migrations is fixed for this process, so 'none pending' is cached until it exits.
   let isMigrated = false;
   return [
     server,

@@ -202,7 +202,7 @@ describe('a folder that is in use', () => {
     await mustConnect(t, { url }).ping(5000);
   });
 
-  it('a folder in use is rejected also while its living owner does not hold the lock', async (t) => {
+  it('a folder is rejected while its owner process is alive, even if that process has lost its lock', async (t) => {
     const { child, started } = spawnHolder(t);
     await started;
     const url = await findRunningEmbedded(dataDir);
@@ -212,7 +212,7 @@ describe('a folder that is in use', () => {
     assert.match(await rejection(dataDir), new RegExp(`is in use .* ${child.pid}\\)`));
   });
 
-  it('of several processes that start at once, one owns the folder', async (t) => {
+  it('only one of several processes that start at once owns the folder', async (t) => {
     const folder = join(await mustMakeFolder(t), 'postgres');
     const holders = [spawnHolder(t, folder), spawnHolder(t, folder), spawnHolder(t, folder)];
     const results = await Promise.allSettled(holders.map(({ started }) => started));

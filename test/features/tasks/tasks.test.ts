@@ -279,7 +279,7 @@ describe('the events of a task', () => {
     );
   });
 
-  it('the events of a finished task are only its final state', async (t) => {
+  it('the event stream of a finished task has only the final state', async (t) => {
     const { api, runner, enqueueFor } = await mustServeTasks(t);
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
@@ -288,7 +288,7 @@ describe('the events of a task', () => {
     assert.deepEqual([events.length, status, connections], [1, 204, 2]);
   });
 
-  it('event streams end when the server stops, and do not delay it', async (t) => {
+  it('a server that stops closes its event streams at once', async (t) => {
     const { api, enqueueFor } = await mustServeTasks(t, { APP_SHUTDOWN_GRACE_SECONDS: '30' });
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);
@@ -300,7 +300,7 @@ describe('the events of a task', () => {
     assert.ok(performance.now() - since < 10_000);
   });
 
-  it('an event stream ends with the session of its viewer', async (t) => {
+  it('the server closes an event stream when the session of its client is deleted', async (t) => {
     const { api, enqueueFor } = await mustServeTasks(t, { SECURITY_SESSION_RECHECK_SECONDS: '0' });
     const ada = await mustSignIn(api, 'ada');
     const path = await enqueueFor(ada.user.id);

@@ -102,22 +102,28 @@ describe('an attempt in a thread', () => {
       true,
     ],
     [
-      'an attempt that throws in a timer ends with its thread',
+      'an attempt that throws in a timer fails when its thread exits',
       'throws_in_a_timer',
       'thread_ended',
       /Thrown by a timer/,
       false,
     ],
     [
-      'an attempt with an unhandled rejection ends with its thread',
+      'an attempt with an unhandled rejection fails when its thread exits',
       'rejects_unheard',
       'thread_ended',
       /It has no handler/,
       false,
     ],
-    ['an attempt that exits ends with its thread', 'exits', 'thread_ended', /exited with code 7/, false],
     [
-      'an attempt that leaks ends at its memory limit',
+      'an attempt that exits fails when its thread exits',
+      'exits',
+      'thread_ended',
+      /exited with code 7/,
+      false,
+    ],
+    [
+      'an attempt that leaks memory fails at its memory limit',
       'leaks',
       'out_of_memory',
       /more than its 64 MB/,
@@ -125,7 +131,7 @@ describe('an attempt in a thread', () => {
     ],
   ];
   for (const [what, task, code, message, final] of failures) {
-    it(`${what} (${code}), and the next one runs`, async () => {
+    it(`${what} with the code ${code}, and the next attempt runs`, async () => {
       const [gotCode, gotMessage, gotFinal] = failureOf(await pool.runTask(task));
       assert.equal(gotCode, code);
       assert.match(gotMessage, message);
@@ -135,7 +141,7 @@ describe('an attempt in a thread', () => {
   }
 
   // Node 26 drops such a message silently; then the timeout terminates the thread.
-  it('an attempt that sends an unreadable message ends with its thread, and the next one runs', async () => {
+  it('an attempt that sends an unreadable message fails when its thread exits, and the next attempt runs', async () => {
     const [code, , isFinal] = failureOf(await pool.runTask('sends_a_depth', { timeoutMs: 2000 }));
     assert.match(code, /^(?:thread_ended|timeout)$/);
     assert.equal(isFinal, false);
