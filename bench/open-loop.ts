@@ -8,7 +8,7 @@
  *     latency    from due, not from sent, to the last byte of the answer
  *
  * A server that stalls for half a second therefore delays each request that was due in that time, and each is counted,
- * although few were on their way. Each request ends in exactly one of two: a latency, or a failure (another status than
+ * although few were on their way. Each request is counted as exactly one of two: a latency, or a failure (another status than
  * the scenario's, a broken connection, no answer before the deadline). When `runOpenLoop` settles, none is on its way.
  */
 

@@ -26,12 +26,12 @@ export function summariseRatio(values: readonly number[], references: readonly n
 }
 
 /** A ratio whose spread is above this is not a finding. */
-const widestSpread = 0.2;
+const maxSpread = 0.2;
 
 /** Why a figure must not be quoted; undefined if it may be. */
 export function doubt({ spread }: Summary): string | undefined {
   if (spread === undefined) return 'one round';
-  return spread > widestSpread ? `spread ${Math.ceil(spread * 100)} %` : undefined;
+  return spread > maxSpread ? `spread ${Math.ceil(spread * 100)} %` : undefined;
 }
 
 /** The value below which the share of the sorted values lies, by linear interpolation between the neighbours. */

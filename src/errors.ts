@@ -119,12 +119,12 @@ export function needsPackage(name: string, error: unknown): string {
   return `needs the package ${name}: run \`npm install ${name}\``;
 }
 
-/** How many errors of a chain are examined, so that a long list ends. */
+/** How many errors of a chain are examined, so that a long list takes bounded time. */
 const maxCauses = 32;
 
 /**
  * Returns an error and the errors that caused it, outermost first: its `cause`, the errors of an AggregateError, and their
- * causes. Each is returned once, so that a cycle ends.
+ * causes. Each is returned once, so that a cycle of causes is no endless loop.
  */
 export function causesOf(error: unknown): unknown[] {
   const found = new Set<unknown>([error]);

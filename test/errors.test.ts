@@ -82,7 +82,7 @@ describe('the causes of an error', () => {
     assert.deepEqual(causesOf(outer), [outer, several, first, second, root]);
   });
 
-  it('a cycle of causes ends', () => {
+  it('a cycle of causes is listed once', () => {
     const error = new Error('circular');
     error.cause = new Error('inner', { cause: error });
     assert.deepEqual(causesOf(error), [error, error.cause]);

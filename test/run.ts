@@ -70,7 +70,7 @@ const temporary = join(folder, 'tmp');
 await mkdir(temporary);
 const compiled = join(folder, 'compiled');
 const bundles = join(folder, 'bundles');
-// This process stays to clean up: it stops the test processes, and ends when they have ended.
+// This process stays to clean up: it stops the test processes, and exits when they have exited.
 const stopped = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopped.abort());
 

@@ -30,8 +30,13 @@ const idioms: readonly (readonly [pattern: RegExp, instead: string])[] = [
     'accepts, requires',
   ],
   [
-    /\bends (?:the|its|an?|any) (?:whole |own )?(?:process|program|worker|run|loop|server|thread|runner)\b/,
-    'stops, terminates, crashes',
+    /\bends (?:(?:only |all )?(?:the|its|an?|any|each|every|that|this) |all )(?:\w+ )?(?:process(?:es)?|program|worker|run|loop|server|threads?|runner|attempts?|leases?)\b/,
+    'stops, terminates, crashes, finishes',
+  ],
+  // "The transaction ends" and "the request ends" are terms of PostgreSQL and HTTP.
+  [
+    /\b(?:process|program|worker|runner|server|thread|sessions?|streams?|connection|lease|lock|timer|loop|sleep|attempt|job|task|token|access|shortage|pool)(?: that| which)? ends\b(?! (?:the|its|no|an?|all|each|that|only) )/,
+    'stops, exits, closes, expires, finishes',
   ],
   // At the head of a sentence that is not a question.
   [/(?:^|[.:;] )(?:Who|Whose|What) (?![^.]*\?)/, 'name the subject'],
@@ -68,7 +73,7 @@ const identifierWords: Readonly<Record<string, string>> = {
 };
 
 /** Names such as `longestName` for a maximum. A local `longest` of a search is fine. */
-const superlative = /^(?:most|longest|shortest|least|fewest)[A-Z]/;
+const superlative = /^(?:most|longest|shortest|least|fewest|widest|narrowest)[A-Z]/;
 
 /** Lines that use such a word in its ordinary meaning. */
 const exceptions: readonly RegExp[] = [

@@ -2,7 +2,7 @@
  * Where cached values are kept: in memory (`memory-store.ts`), or in Redis (`redis-store.ts`). A store knows keys, tags and
  * times, and nothing of the functions that load the values.
  *
- * A value is written only through a lease, which `startLoad` returns before the load begins. An invalidation ends the leases
+ * A value is written only through a lease, which `startLoad` returns before the load begins. An invalidation revokes the leases
  * of the key or tag, so that a value that was loaded before it is never stored after it:
  *
  *     startLoad ──> lease ──> load ──> lease.store       stored
@@ -52,7 +52,7 @@ export interface CachePayload {
 
 /** The right to store the value of one load. */
 export interface LoadLease {
-  /** Stores the value and ends the lease. Returns false if the lease was lost to an invalidation, or the value is too large. */
+  /** Stores the value and releases the lease. Returns false if the lease was lost to an invalidation, or the value is too large. */
   store(payload: CachePayload): boolean | Promise<boolean>;
   /** Ends the lease of a load without a value, so that another process can load at once. */
   release(): void | Promise<void>;
@@ -64,6 +64,6 @@ export interface CacheStore {
   read(entry: CacheEntry): CacheRead | Promise<CacheRead>;
   /** Starts a load, unless there is a fresh value. `replaces`: also if there is one, because it cannot be used. */
   startLoad(entry: CacheEntry, options: { readonly replaces: boolean }): LoadStart | Promise<LoadStart>;
-  /** Removes the values, and ends the leases of loads that began before. */
+  /** Removes the values, and revokes the leases of loads that began before. */
   invalidate(invalidation: Invalidation): void | Promise<void>;
 }

@@ -84,7 +84,7 @@ redis.call('DEL', KEYS[2])
 return 1
 `);
 
-/** KEYS: the load. ARGV: the lease, the time by which it is extended; '0' ends it. */
+/** KEYS: the load. ARGV: the lease, the time by which it is extended; '0' releases it. */
 const leaseScript = createRedisScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])

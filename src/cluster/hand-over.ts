@@ -40,7 +40,7 @@ export function returnLostConnections(child: ChildProcess, hasOther: () => boole
   }
 
   // When the channel closes, Node calls this, and delays the event `disconnect` until the connection in transit has been
-  // received, which never happens. The NACK below ends that delay. `channel` is set only while the event is delayed.
+  // received, which never happens. The NACK below cancels that delay. `channel` is set only while the event is delayed.
   const disconnect = child.disconnect;
   Object.defineProperty(child, 'disconnect', {
     configurable: true,

@@ -34,7 +34,7 @@ export interface JobsProcessOptions {
   /** Creates the process, with a channel. Throws the system's error if no process can be created. */
   readonly spawn: (version: Version) => ChildProcess;
   readonly log: Logger;
-  /** Counts the ends of the process. */
+  /** Counts how often the process has exited. */
   readonly metrics: Metrics;
   /** Receives the metrics of the process. */
   readonly fleetMetrics: Pick<FleetMetrics, 'receive' | 'archive'>;

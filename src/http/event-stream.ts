@@ -3,7 +3,7 @@
  *
  *     show(a), show(b), ...  ──>  [ the latest unsent snapshot ]  ──the client reads──>  id, event and data on the wire
  *                                             ^                                          ":" as a heartbeat
- *                                  finish() ──┴──> sends this one, then ends the stream
+ *                                  finish() ──┴──> sends this one, then closes the stream
  *
  * Each event is a snapshot, so the next one replaces a snapshot that a slow client has not read yet. Invariants: at most one
  * snapshot waits; one rendered event and the buffer of the socket are all that is kept in memory, however slowly the client

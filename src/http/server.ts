@@ -11,7 +11,7 @@
  * deadline of their reader, and responses that the client does not read after `stallTimeoutMs`.
  *
  * `close` drains (connection/drain.ts): the server accepts no new connection, finishes the requests in flight with
- * `Connection: close`, and ends event streams, which would otherwise last as long as their clients.
+ * `Connection: close`, and closes event streams, which would otherwise last as long as their clients.
  */
 
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';

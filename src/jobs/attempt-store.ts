@@ -1,8 +1,8 @@
 /**
- * The statements of a runner on jobs: it claims them, records their progress, and ends each attempt in one of the
+ * The statements of a runner on jobs: it claims them, records their progress, and finishes each attempt in one of the
  * transitions that leave `running`. Each function is one statement and rejects with the errors of the database.
  *
- * Fencing: every statement that ends an attempt names the runner and the attempt. A job that was taken over meanwhile
+ * Fencing: every statement that finishes an attempt names the runner and the attempt. A job that was taken over meanwhile
  * has another attempt, or none that runs; then the statement changes nothing, and the function reports that.
  *
  * - A claim locks the runner's row of `job_runners` and finds no jobs if that row is gone. So a runner that was
@@ -120,7 +120,7 @@ export interface Completion extends OwnAttempt {
 }
 
 /**
- * Marks the transaction that will complete the job. The mark is a local setting, so it ends with the transaction: after
+ * Marks the transaction that will complete the job. The mark is a local setting, so it exists until the end of the transaction: after
  * a COMMIT or ROLLBACK sent by the task it is gone, even if another transaction has started. A `SET` takes no snapshot,
  * so a task can still choose the isolation level.
  */

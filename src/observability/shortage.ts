@@ -1,5 +1,5 @@
 /**
- * Shortages: the system has no file descriptor, memory or disk space left. A shortage ends with the load that caused it, so
+ * Shortages: the system has no file descriptor, memory or disk space left. A shortage is over when the load that caused it is over, so
  * the process continues: the request or job that needed the resource fails, and all others are served.
  *
  * Code that needs a resource handles its shortage. `createShortageReport` is for errors that no code catches: it counts

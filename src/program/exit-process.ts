@@ -12,7 +12,7 @@ const maxFlushMs = 50;
 
 /**
  * Exits within 50 ms. `process.exit` waits for the threads of libuv's pool, so while one of them is stuck, for example in
- * a write to a log without a reader, the process ends itself by a signal instead: SIGTERM for code 0, as if the process
+ * a write to a log without a reader, the process kills itself with a signal instead: SIGTERM for code 0, as if the process
  * had never handled that signal, and SIGKILL for any other code.
  */
 export function exitProcess(code: number): void {

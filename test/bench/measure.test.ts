@@ -77,7 +77,7 @@ test('answers that are wrong at the fixed rate are found there too', async () =>
   assert.match(String(found.get(cell)), /^StartError: 50 requests of "plain" to "bare" failed/);
 });
 
-test('a measuring that is interrupted ends, and stops its servers', async () => {
+test('a measurement that is interrupted rejects and stops its servers', async () => {
   const runs: LoadOptions[] = [];
   const interrupted = new AbortController();
   const { load, ...options } = withLoad(0, runs);

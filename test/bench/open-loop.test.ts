@@ -60,7 +60,7 @@ test('a server that cannot keep up with the rate is asked all the same, and the 
   assert.ok(p50Ms > 150, `p50 is ${p50Ms} ms`);
 });
 
-test('each request that is due ends as one latency or one failure', async (t) => {
+test('each request that is due is counted as one latency or one failure', async (t) => {
   let arrived = 0;
   let fates: readonly string[] = [];
   const url = await serve(t, (_request, response) => {
@@ -129,7 +129,7 @@ test('a server that never responds does not block the run: its requests count as
   assert.deepEqual([requests, failures], [0, 5]);
 });
 
-test('an interrupted run ends at once, with the reason of the interruption', async (t) => {
+test('an interrupted run stops at once, with the reason of the interruption', async (t) => {
   const abort = new AbortController();
   const url = await serve(t, () => abort.abort(new Error('That is enough.')));
   await assert.rejects(

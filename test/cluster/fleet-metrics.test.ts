@@ -78,7 +78,7 @@ test('the counters of ended workers are kept, and their gauges are dropped', asy
   assert.equal(numberOf(collected, 'in_flight'), undefined);
 });
 
-test('a worker that ends during a collection does not delay it', async () => {
+test('a worker that exits during a collection does not delay it', async () => {
   const dying: SupervisedProcess = workerOf(1, () => metrics.archive(dying));
   const metrics = createFleetMetrics(createMetrics(), () => [dying]);
   metrics.receive(dying, 0, snapshotOf(5));

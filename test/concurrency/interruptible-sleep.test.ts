@@ -4,14 +4,14 @@ import { createInterruptibleSleep } from '../../src/concurrency/interruptible-sl
 
 const never = 3_600_000;
 
-test('wake ends the current sleep', async () => {
+test('wake() interrupts the current sleep', async () => {
   const sleep = createInterruptibleSleep();
   const slept = sleep.for(never);
   sleep.wake();
   await slept;
 });
 
-test('a sleep ends after the shortest time that wakeWithin was called with', async () => {
+test('a sleep lasts for the shortest time that wakeWithin() was called with', async () => {
   const sleep = createInterruptibleSleep();
   const slept = sleep.for(never);
   const startedAt = performance.now();
@@ -21,7 +21,7 @@ test('a sleep ends after the shortest time that wakeWithin was called with', asy
   assert.ok(performance.now() - startedAt > 25);
 });
 
-test('wake without a current sleep ends the next sleep, and only that one', async () => {
+test('wake() without a current sleep interrupts the next sleep, and only that one', async () => {
   const sleep = createInterruptibleSleep();
   sleep.wake();
   await sleep.for(never);

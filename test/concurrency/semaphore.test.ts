@@ -6,7 +6,7 @@ import { createSemaphore, type Lane } from '../../src/concurrency/semaphore.ts';
 
 const wide: Lane = { maxRunning: 10, maxWaiting: 100, weight: 1 };
 
-/** Creates a semaphore and records its work, which runs until the test ends it. */
+/** Creates a semaphore and records its work, which runs until the test finishes it. */
 function createRecorder(concurrency: number, lanes: { readonly a: Lane; readonly b: Lane }) {
   const semaphore = createSemaphore({ concurrency, lanes, createFullError: () => new Error('no room') });
   const started: string[] = [];

@@ -10,7 +10,7 @@ function throwLate(): never {
 const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
 
 describe('withTimeout', () => {
-  it('work that ends in time settles with its own value or error', async () => {
+  it('work that finishes in time settles with its own value or error', async () => {
     assert.equal(await withTimeout(Promise.resolve(1), 60_000, throwLate), 1);
     const failure = new Error('failed');
     await assert.rejects(
@@ -27,7 +27,7 @@ describe('withTimeout', () => {
     assert.equal(await withTimeout(createDeferred<string>().promise, 1, () => undefined), undefined);
   });
 
-  it('work that ends in time leaves no timer behind, whether it resolves or rejects', async () => {
+  it('work that finishes in time leaves no timer behind, whether it resolves or rejects', async () => {
     const before = timers();
     await withTimeout(Promise.resolve(), 60_000, throwLate);
     await assert.rejects(withTimeout(Promise.reject(new Error('failed')), 60_000, throwLate));

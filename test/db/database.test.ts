@@ -252,9 +252,9 @@ describe('a database that goes away', () => {
       assert.equal((await sql`select 1`).length, 1);
     }
     assert.deepEqual(stats(), { size: 1, inUse: 0, waiting: 0 });
-    const turns = captured.lines().filter(({ event }) => /^database\.(un|conn)/.test(event));
+    const changes = captured.lines().filter(({ event }) => /^database\.(un|conn)/.test(event));
     assert.deepEqual(
-      turns.map(({ event }) => event),
+      changes.map(({ event }) => event),
       [1, 2, 3].flatMap(() => ['database.unavailable', 'database.connected']),
     );
   });

@@ -54,7 +54,7 @@ describe('two nodes with one Redis', { skip: withoutRedis }, () => {
     for (const each of [one, two]) assert.equal((await each.get(posts)).body.items[0].title, 'Second');
   });
 
-  it('a session that ends on one node is rejected by the other one within moments', async () => {
+  it('a session that is ended on one node is rejected by the other one within moments', async () => {
     const [one, two] = clients();
     const bob = await mustSignIn(one, 'bob');
     const elsewhere = two.withHeaders(bob.headers);
@@ -83,7 +83,7 @@ describe('two nodes with one Redis', { skip: withoutRedis }, () => {
   });
 });
 
-it('a session that ends in one worker is rejected by the others within moments, without Redis', async (t) => {
+it('a session that is ended in one worker is rejected by the others within moments, without Redis', async (t) => {
   const env = { ...longRecheck, APP_WORKERS: '3', APP_DATABASE_URL: await mustCreateDatabase(t) };
   const url = await startProgram(t, env).ready;
   const api = createApiClient(url);

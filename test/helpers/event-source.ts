@@ -37,7 +37,7 @@ export interface EventConnection {
   events(): ReceivedEvent[];
   /** The text received so far. */
   text(): string;
-  /** Resolves when the stream ends: with true if the server ended it, with false if the connection was cut. */
+  /** Resolves when the stream is closed: with true if the server closed it, with false if the connection was cut. */
   readonly ended: Promise<boolean>;
   /** Stops reading permanently, and leaves the connection open. */
   pause(): void;
@@ -72,7 +72,7 @@ export function connectEvents(url: string, headers: Record<string, string> = {})
 }
 
 /**
- * Follows a stream like an EventSource, but without delays: when the stream ends, it connects again with the id of the last
+ * Follows a stream like an EventSource, but without delays: when the stream is closed, it connects again with the id of the last
  * event, until the status is not 200. Resolves with all events and that status.
  */
 export async function followEvents(

@@ -10,7 +10,7 @@ export interface InlineContext {
 }
 
 /**
- * Creates a pool whose "threads" are functions of this process. An aborted attempt ends at once, like that of a terminated
+ * Creates a pool whose "threads" are functions of this process. An aborted attempt fails at once, like that of a terminated
  * thread; what its function does afterwards is ignored.
  */
 export function inlinePool(
@@ -51,7 +51,7 @@ export function returned(value: unknown = null): Outcome {
   return { kind: 'returned', result: value === null ? null : JSON.stringify(value) };
 }
 
-/** A task that ends only when it is aborted. */
+/** A task that stops only when it is aborted. */
 export function endless(): Promise<Outcome> {
   return new Promise(() => {});
 }

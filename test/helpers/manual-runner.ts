@@ -9,7 +9,7 @@ import {
 } from '../../src/jobs/attempt-store.ts';
 import type { AttemptError } from '../../src/jobs/thread/thread-messages.ts';
 
-/** A runner without threads: the test claims jobs and ends each attempt itself. */
+/** A runner without threads: the test claims jobs and finishes each attempt itself. */
 export interface ManualRunner {
   /** Claims the next job of the queue. Throws if there is none. */
   mustClaim(queue: string): Promise<ClaimedJob>;

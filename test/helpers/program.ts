@@ -11,14 +11,14 @@ const root = join(import.meta.dirname, '..', '..');
 
 export interface Program {
   readonly process: ChildProcess;
-  /** The server's address, from the `application.ready` line. Rejects if the program ends before. */
+  /** The server's address, from the `application.ready` line. Rejects if the program exits before. */
   readonly ready: Promise<string>;
-  /** The management port's address, for a test that opens it. Rejects if the program ends before. */
+  /** The management port's address, for a test that opens it. Rejects if the program exits before. */
   readonly management: Promise<string>;
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
   stdout(): string;
   stderr(): string;
-  /** Resolves when a line of standard output matches. Rejects if the program ends before. */
+  /** Resolves when a line of standard output matches. Rejects if the program exits before. */
   logged(pattern: RegExp): Promise<string>;
 }
 

@@ -41,7 +41,7 @@ export async function mustCopyWithout(
   return folder;
 }
 
-/** Runs a command in a copy. Fails with its output unless it ends with code 0. */
+/** Runs a command in a copy. Fails with its output unless it exits with code 0. */
 export async function mustRun(folder: string, command: string, ...args: string[]): Promise<void> {
   const {
     [serverVariable]: _server,

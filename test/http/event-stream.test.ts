@@ -193,7 +193,7 @@ describe('a server that responds with an event stream', () => {
     assert.equal(streams[0]?.destroyed, true);
   });
 
-  it('draining ends an open stream without waiting for the grace period', async (t) => {
+  it('draining closes an open stream without waiting for the grace period', async (t) => {
     const { server, streams } = await mustServeEvents(t);
     const whole = server.raw(ask);
     await eventually('the stream is open', () => streams.length === 1);
@@ -202,7 +202,7 @@ describe('a server that responds with an event stream', () => {
     assert.match(await whole, /data: 2 \n\n\r\n0\r\n\r\n$/);
   });
 
-  it('a stream that is requested while the server drains ends after its first event', async (t) => {
+  it('a stream that is requested while the server drains is closed after its first event', async (t) => {
     const { server, streams } = await mustServeEvents(t);
     const socket = connect(server.port, '127.0.0.1');
     await once(socket, 'connect');

@@ -166,7 +166,7 @@ function simulate({ workers: count, quotas, delays }: Scenario) {
     }
   }
 
-  /** Delivers all messages and ends all leases. */
+  /** Delivers all messages and returns all leases. */
   async function comeToRest(): Promise<void> {
     const isBusy = () =>
       primary.leases > 0 ||

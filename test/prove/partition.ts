@@ -23,7 +23,7 @@ import { makeProgramCopy } from './program-copy.ts';
 import { until } from './until.ts';
 
 const longCutMs = process.argv.includes('--quick') ? 8_000 : 20_000;
-/** A short cut ends before the program has given up its connections. */
+/** A short cut is over before the program has given up its connections. */
 const cutsMs = [2_000, 2_000, longCutMs, longCutMs];
 const healMs = 5_000;
 const graceSeconds = 2;

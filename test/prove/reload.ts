@@ -154,7 +154,7 @@ async function proveKilledOldWorkers(program: RunningProgram): Promise<void> {
       );
     }
     verdict(
-      'old workers killed during a reload are replaced before it ends',
+      'old workers killed during a reload are replaced before it finishes',
       program.count('reload.failed') === refused,
     );
     await until('the reload has failed', () => program.count('reload.failed') > refused, reloadMs);
@@ -197,7 +197,7 @@ async function proveKilledPrimary(program: RunningProgram): Promise<void> {
   await until('connections are open', () => held.report.requests > 20, 10_000);
   const startedAt = performance.now();
   program.process.kill('SIGKILL');
-  // The workers share its output, so the output ends with the last of them.
+  // The workers share its output, so the output is closed when the last of them exits.
   let ended = false;
   void program.ended.then(() => {
     ended = true;

@@ -92,10 +92,10 @@ function characterBits(text: string, at: number): number {
     case 'upper': {
       const follows = former === 'lower' || former === 'upper';
       const row = pairs[follows ? letterIndex(text.charAt(at - 1)) : 26];
-      const letter = row?.[letterIndex(character)] ?? 0;
-      if (!follows) return letter + (at === 0 ? 0.5 : 1.5);
-      if (former === kind) return letter + 0.2;
-      return letter + (kind === 'lower' ? 1.2 : 3);
+      const bits = row?.[letterIndex(character)] ?? 0;
+      if (!follows) return bits + (at === 0 ? 0.5 : 1.5);
+      if (former === kind) return bits + 0.2;
+      return bits + (kind === 'lower' ? 1.2 : 3);
     }
     case 'digit':
       return costs.digit + (former === 'digit' ? 0.2 : 2);

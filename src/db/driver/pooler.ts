@@ -55,7 +55,7 @@ export async function identify(
   return { announced: rows.state.pid, backend: rows[0]?.pid ?? 0 };
 }
 
-/** Opens a transaction that stays open until the connection ends, and resolves with its backend. */
+/** Opens a transaction that stays open until the connection closes, and resolves with its backend. */
 async function holdBackend(probe: DirectConnection): Promise<number | 'rejected' | undefined> {
   try {
     await probe.unsafe('begin');

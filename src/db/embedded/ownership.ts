@@ -5,7 +5,7 @@
  *    fails and checks again.
  * 2. The owner is named on the postmaster's command line (`cluster_name=strata:pid:start`), from its first moment.
  * 3. The owner holds an advisory lock in a session of its own, as long as it lives. The lock is released when the
- *    process ends, in whatever way; there is no timeout that could be too short.
+ *    process exits, in whatever way; there is no timeout that could be too short.
  *
  *     no postmaster ────────────────────────────────────────────────> free
  *     postmaster, lock held ────────────────────────────────────────> in use

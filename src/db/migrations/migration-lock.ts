@@ -1,6 +1,6 @@
 /**
  * Ensures that one process at a time changes the schema. The lock is an advisory lock of PostgreSQL, held by a session
- * that does nothing else, so it is released when the process ends, in whatever way.
+ * that does nothing else, so it is released when the process exits, in whatever way.
  *
  * A waiting process polls for the lock instead of waiting inside PostgreSQL: a waiting statement is a transaction, and
  * `create index concurrently` waits for all transactions to end, so the two would wait for each other.

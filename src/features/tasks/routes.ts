@@ -78,7 +78,7 @@ export function tasksRoutes({ tasks }: TasksRoutesOptions): Route[] {
       description:
         'Server-sent events (WHATWG HTML, section 9.2): `state` and `progress`, each with the task as its data and the ' +
         'revision of the task as its id. Intermediate states may be skipped, but never the final one, after which the stream ' +
-        'ends. It also ends when the server restarts or the access of the client ends: reconnect with `Last-Event-ID`. ' +
+        'is closed. It is also closed when the server restarts or the access of the client expires: reconnect with `Last-Event-ID`. ' +
         'The `EventSource` of a browser cannot send credentials: use `fetch` and read the body.',
       tags: ['tasks'],
       auth: 'any',

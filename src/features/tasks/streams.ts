@@ -2,7 +2,7 @@
  * A task as a stream of server-sent events. Each event has the whole task as data and its revision as id.
  *
  *     open ──> current state, unless the client has it ──> newer states ──> final state ──> close
- *        └── at any time: the client disconnects, its access ends, the task is deleted, the server drains ──> close
+ *        └── at any time: the client disconnects, its access expires, the task is deleted, the server drains ──> close
  *
  * The event is named `state` when the state, the attempt or a cancel request is new to the client, and `progress` otherwise.
  * A client that reconnects sends its last id in `Last-Event-ID` and gets only newer states, so ids increase over all of its

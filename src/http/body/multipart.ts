@@ -6,7 +6,7 @@
  *        ^        (body.ts)               │                             (uploaded-file.ts)
  *        └── paused while the disk is slow └──> other parts: text, kept in memory, few and short
  *
- * A request of any size uses the memory of a few chunks of about 64 KiB. The first failure ends everything: the client
+ * A request of any size uses the memory of a few chunks of about 64 KiB. The first failure aborts everything: the client
  * disconnects or is too slow, the body is too large or not a form, the content is rejected, the disk is full, or the deadline
  * of the request passes. Then reading stops, the file is removed, and only then the error is reported.
  *

@@ -55,7 +55,7 @@ export function createPrefetch(): Prefetch {
     claimSize({ threads, waiting, running, recording }) {
       const extra = ahead(threads);
       const wanted = threads + extra - waiting - running;
-      // At least half of `extra`, or every job that ends would cause a claim for one.
+      // At least half of `extra`, or every job that finishes would cause a claim for one.
       if (wanted < 1 + Math.floor(extra / 2)) return 0;
       return Math.max(0, Math.min(wanted, maxHeld - waiting - running - recording));
     },

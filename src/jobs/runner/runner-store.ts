@@ -1,11 +1,11 @@
 /**
  * The rows of runners, and the take-over of jobs from dead ones. A runner is a row of `job_runners` and a session that
- * holds the advisory lock (`lockClass`, its number). PostgreSQL releases the lock when the session ends, for whatever
+ * holds the advisory lock (`lockClass`, its number). PostgreSQL releases the lock when the session closes, for whatever
  * reason.
  *
  *     registerRunner ──> row and lock ──> claims ... ──> unregisterRunner   deletes the row if no job is left
  *                           │
- *                           │ the session ends: the lock is free, the row remains
+ *                           │ the session closes: the lock is free, the row remains
  *                           v
  *                         dead ──takeOver, by any runner──> its jobs are available, its row is deleted
  *

@@ -34,7 +34,7 @@ export interface ThreadSource {
   /** The file that the thread runs. It calls `runTasks`. */
   readonly entry: URL;
   readonly workerData: unknown;
-  /** Heap limit. A thread that exceeds it ends. */
+  /** Heap limit. A thread that exceeds it is terminated. */
   readonly memoryMb: number;
 }
 

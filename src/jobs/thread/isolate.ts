@@ -7,10 +7,10 @@
  *                   └──> a new process is started, and gets the attempt when it is ready
  *
  * A process is supervised like a thread (`supervised-executor.ts`), with the same messages. Inside, a thread runs the
- * attempt (`isolated-process.ts`), so a timeout or the memory limit ends only that thread. Processes are started on
+ * attempt (`isolated-process.ts`), so a timeout or the memory limit terminates only that thread. Processes are started on
  * demand: a program without crashes has none.
  *
- * If a process ends before it is ready, that proves nothing about the job. The attempt is released, not counted, and no
+ * If a process exits before it is ready, that proves nothing about the job. The attempt is released, not counted, and no
  * other is accepted for 0.1 s, 0.2 s ... 30 s.
  */
 

@@ -155,7 +155,7 @@ export function startSupervisedExecutor(options: SupervisedExecutorOptions): Sup
     else options.onIdle();
   }
 
-  /** After an uncaught error the thread may be in any state, so it ends; but not while it runs another attempt. */
+  /** After an uncaught error the thread may be in any state, so it exits, but not while it runs another attempt. */
   function onError(id: number | null, thrown: AttemptError): void {
     if (state === 'ending') return;
     if (given === undefined || id === null || id === given.attempt.id) {

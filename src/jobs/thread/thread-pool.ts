@@ -2,7 +2,7 @@
  * The pool: how many executors there are, and which attempt runs next. It opens supervised executors
  * (`supervised-executor.ts`), which are threads in the runner. The size is fixed. Attempts wait in order for the next free thread.
  *
- * A thread that ends is replaced: at once if it ever ran an attempt to an outcome. A thread that ended before that, for
+ * A thread that exits is replaced: at once if it ever ran an attempt to an outcome. A thread that exited before that, for
  * example because its file cannot be loaded, is replaced after 0.1 s, 0.2 s ... 30 s, until a thread has ended an
  * attempt again.
  *

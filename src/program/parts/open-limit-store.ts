@@ -31,7 +31,7 @@ export interface OpenedLimitStore {
 const closeMs = 1_000;
 /** Two, so that the statement of one turn of the event loop does not wait for that of the turn before. */
 const poolSize = 2;
-/** Statements that wait for a connection. The deadline of the store ends the wait of their requests. */
+/** Statements that wait for a connection. Their requests wait no longer than the deadline of the store. */
 const maxWaiting = 100;
 
 /** Opens the store that the settings name. Without a shared one, this is the local store. */

@@ -76,7 +76,7 @@ describe('a stream of a task', () => {
     );
   });
 
-  it('a stream ends when its task is deleted', async () => {
+  it('a stream is closed when its task is deleted', async () => {
     const { open, poll } = openStreams();
     const stream = open(jobStatus({}), viewer, undefined);
     stream?.resume();
@@ -163,7 +163,7 @@ describe('access to a stream', () => {
     ['the caller may no longer see the task', () => ({ ...ada, userId: 8 })],
   ];
   for (const [what, identify] of cases) {
-    it(`a stream ends when ${what}`, async () => {
+    it(`a stream is closed when ${what}`, async () => {
       const { open, poll, watchers } = openStreams({ recheckMs: 0 });
       const stream = open(jobStatus({}), { caller: ada, identify }, undefined);
       stream?.resume();

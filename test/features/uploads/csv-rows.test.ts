@@ -77,7 +77,7 @@ describe('the rows of a CSV file', () => {
     ['is huge and never ends', `"${'b'.repeat(3_000_000)}`, /longer than 10000 bytes/],
   ];
   for (const [what, row, reason] of last) {
-    it(`reading ends with an error at a row that ${what}`, async (t) => {
+    it(`reading fails at a row that ${what}`, async (t) => {
       const [good, bad, ...more] = await rowsOf(t, `name,mail\n"x\ny",z\n${row}`);
       assert.deepEqual([good?.line, bad?.line, more], [2, 4, []]);
       assert.ok(bad !== undefined && 'error' in bad);

@@ -249,7 +249,7 @@ describe('an interrupted import', () => {
     ['while it reads', 0.3],
     ['while it inserts', 0.8],
   ] as const) {
-    it(`an import that is aborted ${when} ends soon and leaves no users`, async (t) => {
+    it(`an import that is aborted ${when} stops soon and leaves no users`, async (t) => {
       const prepared = await mustPrepare(t);
       const ctx = makeTaskContext(prepared.database, ({ fraction }) => {
         if (fraction >= share) ctx.abort(new Error('Cancelled.'));

@@ -20,7 +20,7 @@ const taken: Row[] = [
   ['a friend on another site', 'cross-site', friend],
   ['a friend in a browser without Sec-Fetch-Site', undefined, friend],
   ['a page of this host in a browser without Sec-Fetch-Site', undefined, own],
-  ['a page of this host behind a proxy that ends TLS', undefined, `http://${host}`],
+  ['a page of this host behind a proxy that terminates TLS', undefined, `http://${host}`],
   ['a page of this host on its port', undefined, 'http://localhost:8000', 'localhost:8000'],
   ['a page of this host at an IPv6 address', undefined, 'http://[::1]:8000', '[::1]:8000'],
 ];

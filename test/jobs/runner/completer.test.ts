@@ -30,7 +30,7 @@ const snoozing: Outcome = { kind: 'snoozed', delayMs: 3_600_000 };
 const stopped: Outcome = { kind: 'aborted', reason: 'cancelled' };
 const given: Outcome = { kind: 'aborted', reason: 'drain' };
 
-/** Starts a runner with one running job per outcome; `end` ends each with its outcome. */
+/** Starts a runner with one running job per outcome; `end` finishes each with its outcome. */
 async function mustRun(t: TestContext, outcomes: readonly Outcome[], pollMs = 3_600_000) {
   const database = await mustOpenTestDatabase(t);
   const proxy = await mustOpenProxy(t, database.url);
@@ -63,7 +63,7 @@ async function mustReach(database: Database, id: number | undefined, state: JobS
 }
 
 /**
- * Makes PostgreSQL reject every statement that ends an attempt, with this SQLSTATE, until the returned function is
+ * Makes PostgreSQL reject every statement that finishes an attempt, with this SQLSTATE, until the returned function is
  * called.
  */
 async function mustRejectWrites({ sql }: Database, sqlState: string): Promise<() => Promise<void>> {

@@ -28,7 +28,7 @@ const queues = ['default'];
 
 beforeEach(() => sql`truncate jobs, job_runners, job_queues`);
 
-/** A runner with a session of its own; `die` ends the session as if its process had died. */
+/** A runner with a session of its own; `die` closes the session as if its process had died. */
 async function mustRegister(t: TestContext) {
   const session = postgres(database.url, {
     max: 1,

@@ -62,7 +62,7 @@ describe('a suspect that runs isolated in a process', () => {
   });
 
   for (const signal of ['SIGSEGV', 'SIGABRT', 'SIGKILL']) {
-    it(`a suspect whose process ends by ${signal} has failed, and another isolated attempt continues`, async (t) => {
+    it(`a suspect whose process is killed by ${signal} has failed, and another isolated attempt continues`, async (t) => {
       const { runTask, isolate } = mustCreateIsolate(t);
       const beside = runTask('ends_when_told', { id: 50 });
       const outcome = await runTask('kills_its_process', { payload: { at: signal } });
@@ -75,7 +75,7 @@ describe('a suspect that runs isolated in a process', () => {
     });
   }
 
-  it('a suspect ends at its timeout, and by an abort before its process is ready', async (t) => {
+  it('a suspect fails at its timeout, and when it is aborted before its process is ready', async (t) => {
     const { runTask, isolate } = mustCreateIsolate(t);
     const early = runTask('waits', { id: 70 });
     isolate.abort(70, 'cancelled');
@@ -112,7 +112,7 @@ describe('an isolate', () => {
     assert.equal(of('thread.failed').length, 1);
   });
 
-  it('an isolate that is closed ends its processes', async (t) => {
+  it('closing an isolate stops its processes', async (t) => {
     const { runTask, isolate, children } = mustCreateIsolate(t);
     const running = runTask('ends_when_told');
     await runTask('no_op');

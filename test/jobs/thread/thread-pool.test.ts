@@ -214,7 +214,7 @@ describe('an attempt in a thread', () => {
 });
 
 describe('an attempt that is aborted', () => {
-  it('an aborted attempt in an endless loop ends with its thread', async () => {
+  it('an aborted attempt in an endless loop fails when its thread is terminated', async () => {
     const looping = pool.runTask('loops', { id: 201 });
     pool.abort(201, 'cancelled');
     assert.deepEqual(await looping, { kind: 'aborted', reason: 'cancelled' });
@@ -225,7 +225,7 @@ describe('an attempt that is aborted', () => {
     );
   });
 
-  it('an aborted attempt that listens to its signal ends on its own, and its thread is used again', async () => {
+  it('an aborted attempt that listens to its signal stops by itself, and its thread is used again', async () => {
     for (const reason of ['cancelled', 'drain', 'lost'] as const) {
       const running = patient.runTask('ends_when_told', { id: 1 });
       patient.abort(1, reason);
@@ -332,7 +332,7 @@ describe('a pool', () => {
     await eventually('the new thread is announced', () => notified === 1);
   });
 
-  it('closing a pool aborts running and waiting attempts and ends its threads', async (t) => {
+  it('closing a pool aborts running and waiting attempts and terminates its threads', async (t) => {
     const pool = await mustStartPool(t, { size: 2 });
     const running = ['loops', 'ends_when_told', 'no_op'].map((name) => pool.runTask(name));
     await pool.close();

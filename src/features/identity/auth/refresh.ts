@@ -13,7 +13,7 @@
  *     current                            a successor; this token becomes the previous one
  *     current, younger than 10 s         the same token again
  *     previous, used less than 10 s ago  the same successor as before, which is stored encrypted with this token
- *     used up                            401, and the session ends, because the token was copied
+ *     used up                            401, and the session is ended, because the token was copied
  *     forged, or of an ended session     401, and nothing changes
  *
  * The window is for honest clients that send a token twice: two tabs, or a retry after a lost response. Within it, any
@@ -30,7 +30,7 @@
  * Failures:
  * - Before the step: nothing has happened, and the client sends the token again.
  * - After the step, before the response arrives: the client sends the token again within the window and gets the same
- *   successor. After the window, the session ends and the user has to sign in again. This is the price of detecting copies.
+ *   successor. After the window, the session is ended and the user has to sign in again. This is the price of detecting copies.
  * - A request that pauses for more than 10 s between its two statements while the chain advances is treated as a copy.
  * - The clock is that of this process. Clocks that differ by some seconds make the window shorter or longer.
  */

@@ -63,7 +63,7 @@ export function authRoutes({ auth, allowedOrigins }: AuthRoutesOptions): Route[]
       description:
         'Returns an access token, to be sent as `Authorization: Bearer`, and a refresh token for the next pair. Accepts ' +
         'JSON or the password form of OAuth 2 (RFC 6749, section 4.3). If the request has the cookie of another session, ' +
-        'that session ends.',
+        'that session is ended.',
       tags: ['auth'],
       auth: 'own',
       costs: ['password-hash', 'write'],
