@@ -27,11 +27,12 @@
 
 import type * as z from 'zod';
 import type { Logger } from '../observability/logger.ts';
+import { boundNames } from './bound-name.ts';
 import type { CallMetrics } from './cache-metrics.ts';
 import type { CacheStore } from './cache-store.ts';
 import { createCachedFunction, type TrackedFunction } from './cached-function.ts';
 import { assertCachedOptions, type CachedOptions } from './cached-options.ts';
-import type { InvalidationBus } from './invalidation-bus.ts';
+import { type InvalidationBus, maxNames } from './invalidation-bus.ts';
 
 export interface CachedFunction<Args extends readonly unknown[], Value> {
   /** Returns the cached value, or loads it. Callers share the value, so it is frozen. Rejects as the load does. */
@@ -72,7 +73,9 @@ export function createCache({ store, bus, metrics, log }: CacheOptions): Cache {
     await store.invalidate(invalidation);
     // Afterwards, because a call in the meantime may have read the old value.
     for (const each of functions.values()) each.forget(invalidation);
-    bus.publish(invalidation);
+    for (let at = 0; at < Math.max(keys.length, tags.length); at += maxNames) {
+      bus.publish({ keys: keys.slice(at, at + maxNames), tags: tags.slice(at, at + maxNames) });
+    }
   }
 
   bus.subscribe((invalidation) => {
@@ -95,6 +98,6 @@ export function createCache({ store, bus, metrics, log }: CacheOptions): Cache {
         });
       };
     },
-    invalidate: (...tags) => invalidate([], tags),
+    invalidate: (...tags) => invalidate([], boundNames(tags)),
   };
 }

@@ -18,11 +18,11 @@
  * A load belongs to no request: it continues when the client of the call that started it disconnects.
  */
 
-import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type * as z from 'zod';
 import type { Logger } from '../observability/logger.ts';
 import { runBeyondRequest } from '../observability/request-context.ts';
+import { boundName, boundNames } from './bound-name.ts';
 import type { FunctionMetrics } from './cache-metrics.ts';
 import type {
   CacheEntry,
@@ -83,7 +83,10 @@ export function createCachedFunction<Args extends readonly unknown[], Schema ext
   const flights = new Map<string, Flight<Value>>();
   const refreshes = new Map<string, CacheEntry>();
 
-  const keyOf = (...args: Args) => fullKey(name, key(...args));
+  const keyOf = (...args: Args) => {
+    const own = key(...args);
+    return own === '' ? name : `${name}:${boundName(own)}`;
+  };
 
   function call(...args: Args): Promise<Value> {
     const entryKey = keyOf(...args);
@@ -92,7 +95,7 @@ export function createCachedFunction<Args extends readonly unknown[], Schema ext
       metrics.joined.add();
       return flight.answer;
     }
-    const entry = { key: entryKey, tags: tags === undefined ? noTags : tags(...args) };
+    const entry = { key: entryKey, tags: tags === undefined ? noTags : boundNames(tags(...args)) };
     const found = store.read(entry);
     if (found instanceof Promise) {
       return fly(entry, async () => {
@@ -220,13 +223,4 @@ export function createCachedFunction<Args extends readonly unknown[], Schema ext
       for (const [each, entry] of refreshes) if (matches(entry)) refreshes.delete(each);
     },
   };
-}
-
-const maxKeyLength = 200;
-
-/** Long keys are replaced by their digest, so that the arguments of a caller cannot fill the store with keys. */
-function fullKey(name: string, key: string): string {
-  if (key === '') return name;
-  if (key.length <= maxKeyLength) return `${name}:${key}`;
-  return `${name}#${createHash('sha256').update(key).digest('base64url')}`;
 }

@@ -20,12 +20,15 @@ export interface InvalidationBus {
   subscribe(listener: (invalidation: Invalidation) => void): void;
 }
 
+/** The maximum number of keys, and of tags, in one message. */
+export const maxNames = 1_000;
+
 const name = z.string().max(500);
 
-/** An invalidation as it is sent between processes. */
-export const invalidationMessage = z.object({
-  keys: z.array(name).max(1_000),
-  tags: z.array(name).max(1_000),
+/** An invalidation as it is sent over Redis. */
+const invalidationMessage = z.object({
+  keys: z.array(name).max(maxNames),
+  tags: z.array(name).max(maxNames),
 });
 
 /** The bus of a process without others. */

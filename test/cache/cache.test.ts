@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import fc from 'fast-check';
 import * as z from 'zod';
 import { createCache } from '../../src/cache/cache.ts';
 import { createCacheMetrics } from '../../src/cache/cache-metrics.ts';
@@ -64,6 +65,66 @@ function createLoads<T>() {
 const name = 'test';
 const schema = z.object({ id: z.number(), at: z.coerce.date().optional() });
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+it('a call never returns a value that was loaded before an invalidation that resolved before the call, in whatever order two processes work', async () => {
+  const process = fc.nat(1);
+  const step = fc.oneof(
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('call' as const), process }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('answer' as const), load: fc.nat(3) }) },
+    fc.record({ kind: fc.constant('fail' as const), load: fc.nat(3) }),
+    fc.record({ kind: fc.constant('expire' as const), process }),
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('key' as const), process }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('tag' as const), process }) },
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 30 }), fc.boolean(), async (steps, isShared) => {
+      const join = createTestBus();
+      const clock = { now: 0 };
+      const createStore = () => createMemoryCacheStore({ maxBytes: 1_000_000, now: () => clock.now });
+      const common = { ...createStore(), isShared: true };
+      let version = 0;
+      const loads: {
+        readonly version: number;
+        readonly answer: ReturnType<typeof createDeferred<{ id: number }>>;
+      }[] = [];
+      const processes = [0, 1].map(() => {
+        const { cache } = start({ store: isShared ? common : createStore(), bus: join() });
+        const options = { name, ttl: 60, staleWhileRevalidate: 60, tags: () => ['posts'], schema };
+        const read = cache.cached(options)(() => {
+          const answer = createDeferred<{ id: number }>();
+          loads.push({ version, answer });
+          return answer.promise;
+        });
+        return { cache, read };
+      });
+      const calls: Promise<void>[] = [];
+      for (const each of steps) {
+        const { cache, read } = processes['process' in each ? each.process : 0] ?? assert.fail();
+        if (each.kind === 'call') {
+          const oldest = version;
+          const check = ({ id }: { readonly id: number }) => assert.ok(id >= oldest, `${id} < ${oldest}`);
+          calls.push(read().then(check, (error: unknown) => assert.equal((error as Error).message, 'no')));
+        } else if (each.kind === 'expire') clock.now += 61_000;
+        else if (each.kind === 'key' || each.kind === 'tag') {
+          // The change, its commit, and then the invalidation.
+          version += 1;
+          await (each.kind === 'key' ? read.invalidate() : cache.invalidate('posts'));
+        } else {
+          const [load] = loads.splice(each.load, 1);
+          if (each.kind === 'answer') load?.answer.resolve({ id: load.version });
+          else load?.answer.reject(new Error('no'));
+        }
+        await turn();
+      }
+      while (loads.length > 0) {
+        for (const { version: loaded, answer } of loads.splice(0)) answer.resolve({ id: loaded });
+        await turn();
+      }
+      await Promise.all(calls);
+    }),
+    { numRuns: 150 },
+  );
+});
 
 describe('a cached function', () => {
   it('loads once, and then returns the same frozen value', async () => {
@@ -356,6 +417,24 @@ describe('a cached function', () => {
     assert.equal(keys[0], 'test:short');
     assert.equal(new Set(keys).size, 3);
     assert.ok(keys.every((key) => key.length < 60));
+  });
+
+  it('an invalidation of many and long tags reaches the other processes in messages of a bounded size', async () => {
+    const join = createTestBus();
+    const sent: Invalidation[] = [];
+    join().subscribe((each) => sent.push(each));
+    const { cache } = start({ bus: join() });
+    const long = 'x'.repeat(1_000);
+    let count = 0;
+    const read = cache.cached({ name, ttl: 60, tags: () => [long], schema })(async () => ({ id: ++count }));
+    await read();
+    await cache.invalidate(...Array.from({ length: 1_500 }, (_, index) => `tag:${index}`), long);
+    assert.deepEqual(await read(), { id: 2 });
+    assert.deepEqual(
+      sent.map(({ tags }) => tags.length),
+      [1_000, 501],
+    );
+    assert.ok(sent.every(({ tags }) => tags.every((tag) => tag.length <= 200)));
   });
 
   const invalid: readonly [string, Partial<{ name: string; ttl: number; staleWhileRevalidate: number }>][] = [
