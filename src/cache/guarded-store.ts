@@ -11,8 +11,8 @@
  *   invalidations that failed, and then starts a load and releases it, which also finds a store that answers but cannot
  *   write: full, or read-only after a failover.
  *
- * Until an invalidation that failed has been repeated, its values are unavailable in this process. Processes that reach the
- * store may return them meanwhile, until they expire.
+ * So this process reads no value whose invalidation failed. Processes that reach the store may return it meanwhile, until it
+ * expires.
  */
 
 import { backoffDelay } from '../resilience/retry.ts';
@@ -46,9 +46,8 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
   let failures = 0;
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
-  /** Invalidations that failed, and those of them that are being repeated. */
+  /** Invalidations that failed. The store is down until they have been repeated. */
   let pending = createNames();
-  let repeated = createNames();
 
   /** Resolves with the result of the operation, or with `otherwise` if it fails or is late. */
   function attempt<T>(operation: () => T | Promise<T>, otherwise: T): Promise<T> {
@@ -100,16 +99,15 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
   }
 
   function tryStore(): void {
-    repeated = pending;
+    const repeated = { keys: [...pending.keys], tags: [...pending.tags] };
     pending = createNames();
     bounded(
       async () => {
-        await store.invalidate({ keys: [...repeated.keys], tags: [...repeated.tags] });
+        await store.invalidate(repeated);
         const start = await store.startLoad(trialEntry, { replaces: true });
         if (start.kind === 'lease') await start.lease.release();
       },
       () => {
-        repeated = createNames();
         if (isStopped) return;
         // Invalidations that failed during the trial need another one.
         if (pending.keys.size + pending.tags.size > 0) return scheduleTrial();
@@ -117,8 +115,7 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
         onChange('up');
       },
       () => {
-        remember({ keys: [...repeated.keys], tags: [...repeated.tags] });
-        repeated = createNames();
+        remember(repeated);
         scheduleTrial();
       },
     );
@@ -127,12 +124,6 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
   function remember({ keys, tags }: Invalidation): void {
     for (const key of keys) addBounded(pending.keys, key);
     for (const tag of tags) addBounded(pending.tags, tag);
-  }
-
-  function isPending({ key, tags }: CacheEntry): boolean {
-    return [pending, repeated].some(
-      (names) => names.keys.has(key) || tags.some((tag) => names.tags.has(tag)),
-    );
   }
 
   const guardLease = (lease: LoadLease): LoadLease => ({
@@ -144,12 +135,10 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
     isShared: store.isShared,
 
     read(entry) {
-      if (state === 'down' || isPending(entry)) return unavailable;
-      return attempt(() => store.read(entry), unavailable);
+      return state === 'down' ? unavailable : attempt(() => store.read(entry), unavailable);
     },
 
     async startLoad(entry, startOptions) {
-      if (isPending(entry)) return unavailable;
       const start = await attempt(() => store.startLoad(entry, startOptions), unavailable);
       return start.kind === 'lease' ? { kind: 'lease', lease: guardLease(start.lease) } : start;
     },

@@ -358,6 +358,20 @@ describe('a cached function', () => {
     }
   });
 
+  it('a value of another release that is stored while a call waits is replaced', async () => {
+    const memory = createMemoryCacheStore({ maxBytes: 1_000_000 });
+    const store: CacheStore = {
+      ...memory,
+      startLoad: (entry, options) =>
+        options.replaces
+          ? memory.startLoad(entry, options)
+          : { kind: 'text', text: '[2,{}]', isStale: false },
+    };
+    const { cache } = start({ store });
+    const read = cache.cached({ name, ttl: 60, schema })(async () => ({ id: 1 }));
+    assert.deepEqual(await read(), { id: 1 });
+  });
+
   it('without a store, concurrent calls share one load and others load', async () => {
     const { cache, loads } = start({ store: noCacheStore });
     let count = 0;

@@ -81,6 +81,14 @@ export function conformsToCacheStore(createStore: CacheStoreFactory): void {
     assert.deepEqual([await readText(store, entry), await readText(store, apart)], [undefined, 'post:1']);
   });
 
+  it('an invalidated value stays invalid when another value with its tag is stored', async () => {
+    const store = createStore();
+    await put(store, entry, payloadOf('ada'));
+    await store.invalidate({ keys: [], tags: ['users'] });
+    await put(store, other, payloadOf('bob'));
+    assert.deepEqual([await readText(store, entry), await readText(store, other)], [undefined, 'bob']);
+  });
+
   for (const [what, invalidation] of [
     ['key', { keys: [entry.key], tags: [] }],
     ['tag', { keys: [], tags: ['user:1'] }],
