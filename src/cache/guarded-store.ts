@@ -34,6 +34,15 @@ export interface GuardedCacheStore extends CacheStore {
   stop(): void;
 }
 
+interface Bounds<T> {
+  /** The deadline, in milliseconds. */
+  readonly withinMs?: number;
+  /** Called with a result that came after the deadline. */
+  readonly onLate?: (result: T) => void;
+}
+
+/** The deadline of storing a loaded value, in milliseconds: no call waits for it. */
+const afterLoadMs = 1_000;
 const trialBackoff = { baseMs: 100, maxMs: 5_000 };
 const trialEntry: CacheEntry = { key: 'trial', tags: [] };
 /** The maximum number of keys, and of tags, whose invalidation is repeated. */
@@ -50,13 +59,18 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
   let pending = createNames();
 
   /** Resolves with the result of the operation, or with `otherwise` if it fails or is late. */
-  function attempt<T>(operation: () => T | Promise<T>, otherwise: T): Promise<T> {
+  function attempt<T>(operation: () => T | Promise<T>, otherwise: T, bounds: Bounds<T> = {}): Promise<T> {
     if (state === 'down') return Promise.resolve(otherwise);
     return new Promise((resolve) => {
-      bounded(operation, resolve, (error) => {
-        enterDown(error);
-        resolve(otherwise);
-      });
+      bounded(
+        operation,
+        resolve,
+        (error) => {
+          enterDown(error);
+          resolve(otherwise);
+        },
+        bounds,
+      );
     });
   }
 
@@ -64,6 +78,7 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
     operation: () => T | Promise<T>,
     succeed: (result: T) => void,
     fail: (error: unknown) => void,
+    { withinMs = deadlineMs, onLate }: Bounds<T> = {},
   ): void {
     const startedAt = performance.now();
     let isDone = false;
@@ -74,11 +89,11 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
       onCall((performance.now() - startedAt) / 1000);
       settle(value);
     };
-    const late = () => finish(fail, new Error(`No answer within ${deadlineMs} ms.`));
+    const late = () => finish(fail, new Error(`No answer within ${withinMs} ms.`));
     // If this process was blocked, the answer may be unread: it is read before the callback of setImmediate.
-    const deadline = setTimeout(() => setImmediate(late), deadlineMs);
+    const deadline = setTimeout(() => setImmediate(late), withinMs);
     Promise.resolve(operation()).then(
-      (result) => finish(succeed, result),
+      (result) => (isDone ? onLate?.(result) : finish(succeed, result)),
       (error: unknown) => finish(fail, error),
     );
   }
@@ -127,8 +142,12 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
   }
 
   const guardLease = (lease: LoadLease): LoadLease => ({
-    store: (payload) => attempt(() => lease.store(payload), false),
-    release: () => attempt<void>(() => lease.release(), undefined),
+    async store(payload) {
+      if (state === 'up') return attempt(() => lease.store(payload), false, { withinMs: afterLoadMs });
+      endUnused(lease);
+      return false;
+    },
+    release: async () => endUnused(lease),
   });
 
   return {
@@ -139,7 +158,9 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
     },
 
     async startLoad(entry, startOptions) {
-      const start = await attempt(() => store.startLoad(entry, startOptions), unavailable);
+      const start = await attempt(() => store.startLoad(entry, startOptions), unavailable, {
+        onLate: (late) => late.kind === 'lease' && endUnused(late.lease),
+      });
       return start.kind === 'lease' ? { kind: 'lease', lease: guardLease(start.lease) } : start;
     },
 
@@ -158,6 +179,11 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
       clearTimeout(timer);
     },
   };
+}
+
+/** Ends a lease, so that others need not wait until it expires. A store that is away ends it by its expiry. */
+function endUnused(lease: LoadLease): void {
+  Promise.resolve(lease.release()).catch(() => {});
 }
 
 function createNames(): { readonly keys: Set<string>; readonly tags: Set<string> } {

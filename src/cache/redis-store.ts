@@ -9,7 +9,7 @@
  * - A value is valid if the versions of its tags are the current ones. The invalidation of a tag deletes its version, and the
  *   next load creates a new random one. So a tag that was evicted, or lost with the memory of Redis, also invalidates its
  *   values, and a value that was loaded before an invalidation is not valid, even if it is stored afterwards.
- * - The key of a load is its lease: `SET` with an expiry of 3 s, which the process renews while it loads. The script that
+ * - The key of a load is its lease: `SET` with an expiry of 2 s, which the process renews while it loads. The script that
  *   stores the value does nothing without the lease. The invalidation of a key deletes the value and the lease. A load that
  *   began with older versions of the tags loses its lease to the next one.
  * - A value is fresh while its key has more than `staleMs` to live, so only the clock of Redis counts.
@@ -31,8 +31,8 @@ export interface RedisCacheStoreOptions {
 }
 
 const form = '1';
-const leaseMs = 3_000;
-const renewMs = 1_000;
+const leaseMs = 2_000;
+const renewMs = 600;
 /** Longer than any value lives, because a value whose tag has no version is not valid. */
 const tagMs = 8 * 86_400_000;
 /** Larger values are not stored: they would delay the other commands. */

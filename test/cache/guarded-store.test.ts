@@ -3,6 +3,7 @@ import { describe, it, type TestContext } from 'node:test';
 import type { CacheStore } from '../../src/cache/cache-store.ts';
 import { createGuardedCacheStore } from '../../src/cache/guarded-store.ts';
 import { createMemoryCacheStore } from '../../src/cache/memory-store.ts';
+import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { conformsToCacheStore, payloadOf, readText, startLoad } from '../conformance/cache-store.ts';
 import { eventually } from '../helpers/eventually.ts';
 
@@ -68,6 +69,35 @@ describe('a guarded cache store', () => {
     await guarded.read(entry);
     assert.equal(await lease.store(payloadOf('ada')), false);
     await lease.release();
+  });
+
+  it('a lease that is granted after the deadline, or not used because the store failed, is released', async (t) => {
+    const inner = createFailingStore();
+    const answer = createDeferred();
+    const leases: string[] = [];
+    const { guarded, outage } = guard(t, {
+      ...inner,
+      store: {
+        ...inner.store,
+        async startLoad({ key }) {
+          if (key === 'late') await answer.promise;
+          const lease = { store: () => true, release: () => void leases.push(key) };
+          return { kind: 'lease', lease };
+        },
+      },
+    });
+    assert.equal(
+      (await guarded.startLoad({ key: 'late', tags: [] }, { replaces: false })).kind,
+      'unavailable',
+    );
+    answer.resolve();
+    await eventually('the late lease is released', () => leases.includes('late'));
+    await eventually('the store is up', () => guarded.state() === 'up');
+    const unused = await startLoad(guarded, entry);
+    outage.kind = 'error';
+    await guarded.read(entry);
+    assert.equal(await unused.store(payloadOf('ada')), false);
+    assert.ok(leases.includes(entry.key));
   });
 
   it('an invalidation that failed is repeated before the store is used again', async (t) => {
