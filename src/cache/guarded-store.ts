@@ -15,6 +15,7 @@
  * expires.
  */
 
+import { runOutsideRequest } from '../observability/request-context.ts';
 import { backoffDelay } from '../resilience/retry.ts';
 import type { CacheEntry, CacheStore, Invalidation, LoadLease } from './cache-store.ts';
 
@@ -103,7 +104,8 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
     state = 'down';
     failures = 0;
     onChange('down', error);
-    scheduleTrial();
+    // The trials belong to no request, although one of them found the failure.
+    runOutsideRequest(scheduleTrial);
   }
 
   function scheduleTrial(): void {
