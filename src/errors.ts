@@ -57,6 +57,11 @@ export const errorCodes = [
   'database_impaired',
   'not_ready',
   'shutting_down',
+  // A call of another service (http-client/).
+  'outgoing_unavailable',
+  'outgoing_timeout',
+  'outgoing_response_invalid',
+  'outgoing_refused',
   'response_invalid',
   'internal',
 ] as const;

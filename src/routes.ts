@@ -11,6 +11,7 @@ import type { FeatureParts } from './features/feature.ts';
 import type { HealthCheck } from './features/health/health.ts';
 import type { Identity } from './features/identity/identity.ts';
 import { mount, type Route } from './http/route.ts';
+import type { HttpClient } from './http-client/http-client.ts';
 import { createQueue, type Queue } from './jobs/queue.ts';
 import { type MailQueue, noMail } from './mail/mail-queue.ts';
 import type { Logger } from './observability/logger.ts';
@@ -23,6 +24,7 @@ import {
   type DocumentOptions,
   type OpenApiDocument,
 } from './openapi/document.ts';
+import { openHttpClient } from './program/parts/open-http-client.ts';
 import type { Settings } from './settings/load.ts';
 
 export interface RouteParts {
@@ -40,6 +42,8 @@ export interface RouteParts {
   readonly mail?: MailQueue;
   /** Keeps what functions have loaded; by default nothing is kept. */
   readonly cache?: Cache;
+  /** Calls other services; by default one without connections yet. */
+  readonly httpClient?: HttpClient;
   /** Where jobs are enqueued; by default a queue for the tasks of the application. */
   readonly queue?: Queue;
   /** By default one with the parameters for production; tests bring a cheap one. */
@@ -77,6 +81,7 @@ function completeParts(parts: RouteParts): FeatureParts {
   return {
     ...parts,
     cache: parts.cache ?? createUnkeptCache(parts),
+    httpClient: parts.httpClient ?? openHttpClient(parts),
     mail: parts.mail ?? noMail,
     queue: parts.queue ?? createQueue({ definitions: taskDefinitions }),
     passwords: parts.passwords ?? createPasswordHasher(),

@@ -17,7 +17,9 @@ import {
 import type * as front from '../src/features.ts';
 import { compileSchedules } from '../src/jobs/schedule/schedule.ts';
 import type { coreEvents, EventName } from '../src/observability/events.ts';
+import { openHttpClient } from '../src/program/parts/open-http-client.ts';
 import { loadSettings } from '../src/settings/load.ts';
+import { captureLog } from './helpers/captured-log.ts';
 import { mustConnect, mustOpenTestDatabase } from './helpers/test-database.ts';
 import { testSecret } from './helpers/test-secret.ts';
 
@@ -70,7 +72,10 @@ describe('the features', () => {
   });
 
   it('make each task from its own definition', (t) => {
-    const tasks = createTasks({ settings, database: mustConnect(t, {}), mailer: null });
+    const tasks = createTasks({
+      ...{ settings, database: mustConnect(t, {}), mailer: null },
+      httpClient: openHttpClient({ settings, log: captureLog().log }),
+    });
     assert.deepEqual(
       tasks.map(({ definition }) => definition),
       taskDefinitions,

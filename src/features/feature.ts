@@ -28,6 +28,7 @@ import type { Cache } from '../cache/cache.ts';
 import type { Database } from '../db/database.ts';
 import type { Sql } from '../db/sql.ts';
 import type { Route } from '../http/route.ts';
+import type { HttpClient } from '../http-client/http-client.ts';
 import type { Queue } from '../jobs/queue.ts';
 import type { Schedule } from '../jobs/schedule/schedule.ts';
 import type { Task, TaskDefinition } from '../jobs/task.ts';
@@ -108,6 +109,8 @@ export interface FeatureParts extends CheckParts {
   readonly queue: Queue;
   /** Keeps what a function has loaded. A name can be declared once. */
   readonly cache: Cache;
+  /** Calls other services (docs/outgoing-http.md). */
+  readonly httpClient: HttpClient;
   /** Metrics of this process. A name can be declared once. */
   readonly metrics: Metrics;
   /** Resolves with the metrics of all workers. */
@@ -126,6 +129,8 @@ export interface TaskParts {
   /** Sends mail; null if no mail can be sent. */
   readonly mailer: Mailer | null;
   readonly queue: Queue;
+  /** Calls other services (docs/outgoing-http.md); a call ends with the attempt of its job. */
+  readonly httpClient: HttpClient;
   /** The daily counts of all features. */
   readonly dailyCounts: readonly DailyCount[];
 }

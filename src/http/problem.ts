@@ -63,6 +63,10 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   database_impaired: { status: 503, title: 'Database impaired' },
   not_ready: { status: 503, title: 'Not ready' },
   shutting_down: { status: 503, title: 'Shutting down' },
+  outgoing_unavailable: { status: 503, title: 'Other service unavailable' },
+  outgoing_timeout: { status: 504, title: 'Other service too slow' },
+  outgoing_response_invalid: { status: 502, title: 'Other service answered incorrectly' },
+  outgoing_refused: { status: 422, title: 'URL not called' },
   response_invalid: { status: 500, title: 'Internal error' },
   internal: { status: 500, title: 'Internal error' },
 };

@@ -10,6 +10,10 @@ export interface RequestContext {
   readonly id: string;
   /** Aborted when the client is gone or the deadline has passed. */
   readonly signal: WorkSignal;
+  /** When the request arrived, in milliseconds of `performance.now()`; undefined for a job, and for work beyond a request. */
+  readonly startedAt?: number;
+  /** The position in a distributed trace that outgoing requests pass on (W3C Trace Context). */
+  readonly traceparent?: string | undefined;
 }
 
 /** An AbortSignal, or a lighter object with the same members. */

@@ -2,7 +2,7 @@
  * Starts a server: opens its parts in order. The returned `stop` closes them in reverse. Every role that answers requests
  * calls it, and so does every test that needs a server.
  *
- *     embedded PostgreSQL  ->  migrations  ->  mail  ->  connection pool  ->  Redis, cache  ->  application  ->  listening socket
+ *     embedded PostgreSQL  ->  migrations  ->  mail  ->  connection pool  ->  Redis, cache, HTTP client  ->  application  ->  listening socket
  *
  * Stopping drains: readiness fails, new connections are rejected, requests in progress finish within the grace time, then
  * the pool closes, queued mails are sent, and PostgreSQL stops. If a part fails to open, the parts opened before are closed.
@@ -33,6 +33,7 @@ import { healthChecks } from './parts/health-checks.ts';
 import { publicTarget, toListenError } from './parts/listen-error.ts';
 import { openCache } from './parts/open-cache.ts';
 import { openDatabaseServer } from './parts/open-database.ts';
+import { openHttpClient, outgoingCheck } from './parts/open-http-client.ts';
 import { openLimitStore } from './parts/open-limit-store.ts';
 import { openMail } from './parts/open-mail.ts';
 import { openSharedRedis, redisCheck } from './parts/open-redis.ts';
@@ -145,6 +146,13 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       nodeBus: options.nodeBus,
     });
 
+    const httpClient = await lifecycle.open(
+      'outgoing requests',
+      async () => openHttpClient({ settings, log, metrics }),
+      async (opened) => opened.close(),
+      databaseCloseMs,
+    );
+
     let isDraining = false;
     let lingerMs = stopLingerMs;
     const app = createApp({
@@ -154,6 +162,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       mail,
       limitStore: limitStore.store,
       cache: cache.cache,
+      httpClient,
       identity: createIdentity({
         database,
         bus: cache.bus,
@@ -168,6 +177,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
         redisCheck(redis),
         limitStore.check,
         cache.check,
+        outgoingCheck(httpClient),
       ],
     });
     const http = createHttpServer({

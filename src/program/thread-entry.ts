@@ -10,6 +10,7 @@ import { createThreadLog } from '../jobs/thread/thread-log.ts';
 import { logNodeWarnings } from '../observability/log/node-warnings.ts';
 import type { Settings } from '../settings/load.ts';
 import { connectFromSettings } from './parts/connect-from-settings.ts';
+import { openHttpClient } from './parts/open-http-client.ts';
 import { chooseMailer } from './parts/open-mail.ts';
 
 /** The data that a process passes to a thread. It is plain data. */
@@ -39,14 +40,16 @@ const database = connectFromSettings(settings, {
   log: log.named('database'),
   part: 'jobs',
 });
+const httpClient = openHttpClient({ settings, log });
 const mailer = await chooseMailer(settings, log.named('mail'));
 
 runTasks({
   port,
-  tasks: createTasks({ settings, database, mailer }),
+  tasks: createTasks({ settings, database, mailer, httpClient }),
   database,
   log: log.named('tasks'),
   async close() {
+    httpClient.close();
     await Promise.all([database.close(closeSeconds), mailer?.close()]);
   },
 });

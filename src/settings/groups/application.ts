@@ -21,6 +21,7 @@ import { fixedLayers, layerNames } from '../layer-names.ts';
 import { nearestName } from '../nearest-name.ts';
 import { variable } from '../variable.ts';
 import { cacheSettings } from './cache.ts';
+import { outgoingSettings } from './outgoing.ts';
 
 const dayMs = 86_400_000;
 
@@ -173,6 +174,7 @@ export const application = z.object({
     about: 'Smaller responses are not compressed.',
   }),
   ...cacheSettings,
+  ...outgoingSettings,
   disabledLayers: variable('APP_DISABLED_LAYERS', list(`layers (${layerNames.join(', ')})`, readLayer), {
     default: '[]',
     about: 'Layers of the pipeline to disable.',
