@@ -24,6 +24,7 @@ const proofs = new Map<string, Proof>([
   ['pooler', { run: () => import('./prove/pooler.ts'), needs: ['pgbouncer'] }],
   ['probes', { run: () => import('./prove/probes.ts') }],
   ['reload', { run: () => import('./prove/reload.ts'), needs: isQuick ? [] : ['nginx'] }],
+  ['shared-limits', { run: () => import('./prove/shared-limits.ts'), needs: ['nginx', 'redis-server'] }],
   ['soak', { run: () => import('./prove/soak.ts') }],
 ]);
 

@@ -16,7 +16,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { withTimeout } from '../concurrency/with-timeout.ts';
-import { needsPackage, StartError } from '../errors.ts';
+import { needsPackage, reasonOf, StartError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import { backoffDelay } from '../resilience/retry.ts';
 import { describeRedis, type RedisTarget } from './redis-url.ts';
@@ -111,7 +111,8 @@ export async function openRedis({ target, name, log, pingMs = defaultPingMs }: R
 
   /** Writes one event per outage: the attempts to reconnect fail with an error each. */
   function report(error: unknown): void {
-    if (wasReady) log.warning('redis.connection_lost', { server, error });
+    // Not the error: reading its stack with source maps takes a tenth of a second, and requests would wait for it.
+    if (wasReady) log.warning('redis.connection_lost', { server, reason: reasonOf(error) });
     wasReady = false;
     problem = error;
   }
@@ -290,7 +291,7 @@ async function loadPackage() {
     return await import('@redis/client');
   } catch (cause) {
     throw new StartError(
-      `SECURITY_REDIS_URL ${needsPackage('@redis/client', cause)}, or remove the setting.`,
+      `SECURITY_REDIS_ENABLED=true ${needsPackage('@redis/client', cause)}, or remove the setting.`,
       {
         cause,
       },

@@ -27,7 +27,10 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
-/** Starts a server. `options` are lines of its configuration as arguments: `['--maxmemory', '2mb']`. */
+/**
+ * Starts a server. `options` are lines of its configuration as arguments: `'--maxmemory', '2mb'`. The word PORT stands for the
+ * port: `'--port', '0', '--tls-port', 'PORT'`.
+ */
 export async function startRedis(...options: string[]): Promise<TestRedis> {
   const port = await findFreePort();
   const folder = mkdtempSync(join(tmpdir(), 'strata-redis-'));
@@ -43,10 +46,11 @@ export async function startRedis(...options: string[]): Promise<TestRedis> {
     '--dir',
     folder,
   ];
+  const lines = options.map((word) => (word === 'PORT' ? `${port}` : word));
   let server = await start();
 
   async function start(): Promise<ChildProcess> {
-    const child = spawn('redis-server', [...base, ...options], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn('redis-server', [...base, ...lines], { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     await new Promise<void>((resolve, reject) => {
       child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -13,15 +13,21 @@ export interface Proxy {
 }
 
 /**
- * Starts nginx with its files below `folder`. It keeps idle connections for `idleSeconds`, which must be less than the
+ * Starts nginx with its files below `folder`, in front of one or several origins in turn. Each response names its origin in
+ * `X-Upstream`. nginx keeps idle connections for `idleSeconds`, which must be less than the
  * keep-alive time of the program, and retries no request.
  */
-export async function startNginx(folder: string, upstream: string, idleSeconds: number): Promise<Proxy> {
+export async function startNginx(
+  folder: string,
+  upstream: string | readonly string[],
+  idleSeconds: number,
+): Promise<Proxy> {
   const port = await freePort();
   const home = join(folder, 'nginx');
   await mkdir(home, { recursive: true });
   const config = join(home, 'nginx.conf');
-  await writeFile(config, configOf({ home, port, upstream: new URL(upstream).host, idleSeconds }));
+  const upstreams = [upstream].flat().map((origin) => new URL(origin).host);
+  await writeFile(config, configOf({ home, port, upstreams, idleSeconds }));
   const child = spawn('nginx', ['-p', home, '-c', config], { stdio: ['ignore', 'inherit', 'inherit'] });
   await until('nginx listens', () => isTaken(port), 10_000);
   const ended = once(child, 'close');
@@ -37,11 +43,11 @@ export async function startNginx(folder: string, upstream: string, idleSeconds: 
 interface ConfigOptions {
   readonly home: string;
   readonly port: number;
-  readonly upstream: string;
+  readonly upstreams: readonly string[];
   readonly idleSeconds: number;
 }
 
-function configOf({ home, port, upstream, idleSeconds }: ConfigOptions): string {
+function configOf({ home, port, upstreams, idleSeconds }: ConfigOptions): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
   return `
 daemon off;
@@ -49,18 +55,20 @@ ${process.getuid?.() === 0 ? 'user root;' : ''}
 worker_processes 1;
 pid ${join(home, 'nginx.pid')};
 error_log ${join(home, 'error.log')} warn;
-events { worker_connections 512; }
+worker_rlimit_nofile 16384;
+events { worker_connections 8192; }
 http {
   access_log off;
   ${temporary.map((name) => `${name}_temp_path ${join(home, name)};`).join('\n  ')}
   upstream program {
-    server ${upstream};
+    ${upstreams.map((host) => `server ${host} max_fails=0;`).join('\n    ')}
     keepalive 32;
     keepalive_timeout ${idleSeconds}s;
     keepalive_requests 100000;
   }
   server {
-    listen 127.0.0.1:${port};
+    listen 127.0.0.1:${port} backlog=4096;
+    add_header X-Upstream $upstream_addr always;
     keepalive_requests 100000;
     location / {
       proxy_pass http://program;

@@ -12,6 +12,7 @@ describe('a proof', () => {
     ['alerts', 'promtool', 'prometheus'],
     ['metrics', 'promtool', 'prometheus'],
     ['reload', 'nginx', 'nginx-light'],
+    ['shared-limits', 'nginx', 'nginx-light'],
     ['browser', 'chromium', 'chromium'],
   ] as const) {
     it(`the proof ${proof} without ${tool} exits with one sentence and code 69`, () => {

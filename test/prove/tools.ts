@@ -11,6 +11,7 @@ const packages = {
   nginx: 'nginx-light',
   pgbouncer: 'pgbouncer',
   promtool: 'prometheus',
+  'redis-server': 'redis-server',
   wrk: 'wrk',
 } as const;
 

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { cpSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { createRedisScript, openRedis, type Redis } from '../../src/redis/redis.ts';
 import { readRedisUrl } from '../../src/redis/redis-url.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { mustMakeFolder } from '../helpers/program.ts';
 import { startRedis, type TestRedis, withoutRedis } from '../helpers/redis.ts';
 
 describe('the connection to Redis', { skip: withoutRedis }, () => {
@@ -92,3 +96,20 @@ describe('the connection to Redis', { skip: withoutRedis }, () => {
 });
 
 const clientId = (redis: Redis) => redis.send(undefined, ['CLIENT', 'ID']);
+
+it('without @redis/client, opening rejects with the npm install command', async (t) => {
+  const folder = await mustMakeFolder(t);
+  cpSync(join(import.meta.dirname, '..', '..', 'src'), join(folder, 'src'), { recursive: true });
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+  const program = join(folder, 'redis-program.ts');
+  writeFileSync(
+    program,
+    `import { openRedis } from './src/redis/redis.ts';
+     openRedis({ target: {}, name: 'test', log: {} }).catch((error) => console.log(error.name, error.message));`,
+  );
+  const argv = ['--import', import.meta.resolve('tsx'), program];
+  const { stdout, stderr } = spawnSync(process.execPath, argv, { cwd: folder, encoding: 'utf8' });
+  const sentence =
+    'StartError SECURITY_REDIS_ENABLED=true needs the package @redis/client: run `npm install @redis/client`, or remove the setting.\n';
+  assert.equal(stdout, sentence, stderr);
+});

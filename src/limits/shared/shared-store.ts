@@ -12,11 +12,12 @@
  *   backend, which also finds a store that answers but cannot write: full, or read-only after a failover.
  *
  * A rejected client stays rejected until the time that the backend returned, because permits only become free with time. Until
- * then this store rejects it alone: a flood from one client costs the backend nothing.
+ * then this store rejects it alone, in both states: a flood from one client costs the backend nothing, and a failure of the
+ * backend admits it no earlier.
  *
- * When the stores change, takes that are in progress may count in both. A fallback starts with empty
- * windows, so in the window after a failure a client can use its quota once more on each node. After the return, the permits
- * that the fallback granted do not count in the backend.
+ * When the stores change, takes that are in progress may count in both. A fallback starts with empty windows, so in the window
+ * after a failure another client can use its quota once more on each node. After the return, the permits that the fallback
+ * granted do not count in the backend (docs/rate-limit.md has the table of failures).
  */
 
 import { AppError } from '../../errors.ts';
@@ -84,11 +85,11 @@ export function createSharedLimitStore(options: SharedLimitStoreOptions): Shared
   let isStopped = false;
 
   function takeEach(limits: readonly Limit[], key: string): Decision[] | Promise<Decision[]> {
-    if (state === 'local') return takeLocally(limits, key);
     for (const limit of limits) {
       const known = knownRejection(limit, key);
       if (known !== undefined) return [known];
     }
+    if (state === 'local') return takeLocally(limits, key);
     return new Promise((resolve, reject) => {
       if (batch.length === 0) setImmediate(flush);
       batch.push({ limits, key, resolve, reject });

@@ -1,3 +1,4 @@
+import { reasonOf } from '../../errors.ts';
 import type { HealthCheck } from '../../features/health/health.ts';
 import type { LimitStore } from '../../limits/limit-store.ts';
 import { createPostgresBackend } from '../../limits/shared/postgres-backend.ts';
@@ -108,7 +109,8 @@ function createObservedStore({ settings, log, metrics, local }: LimitStoreParts,
       else {
         log.error('rate_limit.store_failed', {
           store: name,
-          error,
+          // Not the error: reading its stack with source maps takes a tenth of a second, and requests would wait for it.
+          reason: reasonOf(error),
           advice:
             'Until the store answers again, SECURITY_RATE_LIMIT_ON_FAILURE decides: each node counts alone, or rejects requests.',
         });

@@ -42,8 +42,7 @@ export async function openSharedRedis(
     (opened) => opened.close(closeMs),
     closeMs,
   );
-  const end = performance.now() + connectMs;
-  while (!redis.isReady() && performance.now() < end) await delay(pollMs);
+  await isReadyWithin(redis, connectMs);
   return redis;
 }
 
@@ -59,11 +58,10 @@ export async function assertRedisUsable(settings: Settings, log: Logger): Promis
   const server = describeRedis(target);
   const redis = await openRedis({ target, name: 'strata-probe', log: log.named('redis') });
   try {
-    const problem = await withTimeout(
-      findProblem(redis, redisKeyPrefix),
-      startMs,
-      () => redis.problem() ?? new Error(`no answer within ${startMs} ms`),
-    );
+    const late = () => redis.problem() ?? new Error(`No answer within ${startMs} ms.`);
+    const problem = (await isReadyWithin(redis, startMs))
+      ? await withTimeout(findProblem(redis, redisKeyPrefix), startMs, late)
+      : late();
     if (problem === undefined) return;
     const reason = reasonOf(problem);
     if (permanent.test(reason)) {
@@ -71,7 +69,7 @@ export async function assertRedisUsable(settings: Settings, log: Logger): Promis
     }
     log.error('redis.unavailable', {
       server,
-      error: problem,
+      reason: reasonOf(problem),
       advice: 'Each node counts its rate limit alone, and nothing is cached in Redis, until Redis answers.',
     });
   } finally {
@@ -79,13 +77,18 @@ export async function assertRedisUsable(settings: Settings, log: Logger): Promis
   }
 }
 
-/** Resolves with the error if a script that writes cannot run; undefined if it can. Waits for a connection. */
-async function findProblem(redis: Redis, prefix: string): Promise<unknown> {
-  while (!redis.isReady()) {
-    const problem = redis.problem();
-    if (problem !== undefined && permanent.test(reasonOf(problem))) return problem;
+/** Resolves with whether there is a connection. Does not wait longer after an error that no waiting cures. */
+async function isReadyWithin(redis: Redis, ms: number): Promise<boolean> {
+  const end = performance.now() + ms;
+  while (!redis.isReady() && performance.now() < end) {
+    if (permanent.test(reasonOf(redis.problem()))) return false;
     await delay(pollMs);
   }
+  return redis.isReady();
+}
+
+/** Resolves with the error if a script that writes cannot run; undefined if it can. */
+async function findProblem(redis: Redis, prefix: string): Promise<unknown> {
   try {
     await redis.run(writeScript, [`${prefix}probe`], []);
     return undefined;

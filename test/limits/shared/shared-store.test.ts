@@ -94,6 +94,23 @@ describe('the shared store', () => {
     assert.equal(backend.calls, 3);
   });
 
+  it('a client that was rejected before the backend failed stays rejected', async (t) => {
+    let isAway = false;
+    const memory = memoryBackend();
+    const backend: SharedBackend = {
+      name: 'redis',
+      decide: (asks) => (isAway ? Promise.reject(new Error('away')) : memory.decide(asks)),
+    };
+    const { store } = makeStore(t, backend);
+    const limit = limitOf(1);
+    await store.take(limit, 'rejected');
+    await store.take(limit, 'rejected');
+    isAway = true;
+    assert.equal((await store.take(limit, 'other')).allowed, true);
+    assert.equal(store.state(), 'local');
+    assert.equal((await store.take(limit, 'rejected')).allowed, false);
+  });
+
   it('a backend that answers late decides nothing: the fallback decides within the deadline', async (t) => {
     const backend: SharedBackend = { name: 'redis', decide: () => new Promise(() => {}) };
     const { store, changes, fallbacks } = makeStore(t, backend, { deadlineMs: 20 });

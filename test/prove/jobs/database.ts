@@ -13,6 +13,8 @@ export interface ProofDatabase {
   readonly url: string;
   readonly sql: Database['sql'];
   readonly transaction: Database['transaction'];
+  /** The process id of the server. */
+  pid(): number;
   /** Kills all processes of PostgreSQL, and resolves when it accepts connections again. */
   crash(): Promise<void>;
   stop(): Promise<void>;
@@ -45,6 +47,7 @@ export async function openProofDatabase(): Promise<ProofDatabase> {
     url: embedded.url,
     sql: database.sql,
     transaction: database.transaction,
+    pid: () => postmaster,
     async crash() {
       const previous = postmaster;
       process.kill(previous, 'SIGQUIT');
