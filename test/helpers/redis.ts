@@ -46,16 +46,22 @@ export async function startRedis(...options: string[]): Promise<TestRedis> {
     '--dir',
     folder,
   ];
-  const lines = options.map((word) => (word === 'PORT' ? `${port}` : word));
+  // The name of a configuration file must be the first argument.
+  const files = options.filter((word) => word.endsWith('.conf'));
+  const others = options
+    .filter((word) => !word.endsWith('.conf'))
+    .map((word) => (word === 'PORT' ? `${port}` : word));
   let server = await start();
 
   async function start(): Promise<ChildProcess> {
-    const child = spawn('redis-server', [...base, ...lines], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn('redis-server', [...files, ...base, ...others], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     let output = '';
     await new Promise<void>((resolve, reject) => {
       child.stdout.setEncoding('utf8').on('data', (text: string) => {
         output += text;
-        if (/ready to accept connections/i.test(output)) resolve();
+        if (/ready to accept connections|Sentinel ID is/i.test(output)) resolve();
       });
       child.once('exit', () => reject(new Error(`redis-server did not start:\n${output}`)));
     });

@@ -56,7 +56,7 @@ export async function proveCost(options: CostOptions): Promise<string[]> {
   const ends: (() => unknown)[] = [];
   try {
     const contestants = await startAll(options, { after: (end) => void ends.unshift(end) });
-    const [rounds, requests] = options.quick ? [3, 4_000] : [7, 10_000];
+    const [rounds, requests] = options.quick ? [3, 3_000] : [5, 6_000];
     // The compiler needs thousands of requests.
     for (const each of contestants) await load(each, 2 * requests);
     for (let round = 0; round < rounds; round += 1) {
