@@ -28,7 +28,7 @@ export interface TestRedis {
 }
 
 /**
- * Starts a server. `options` are lines of its configuration as arguments: `'--maxmemory', '2mb'`. The word PORT stands for the
+ * Starts a server. `options` are lines of its configuration as arguments: `'--maxmemory', '2mb'`. The word PORT is replaced by the
  * port: `'--port', '0', '--tls-port', 'PORT'`.
  */
 export async function startRedis(...options: string[]): Promise<TestRedis> {

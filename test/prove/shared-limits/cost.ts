@@ -1,5 +1,5 @@
 /**
- * What a request costs with each store: processor time of the server process, and the time until the answer.
+ * Measures the cost of a request with each store: processor time of the server process, and the time until the answer.
  *
  * The real program with one process answers with each store. Beside it, a bare server (bench/limiters/server.mjs) answers with
  * the limiter of this project, with rate-limiter-flexible and, on Fastify, with @fastify/rate-limit, so that the price of each

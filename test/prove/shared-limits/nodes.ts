@@ -20,7 +20,7 @@ export interface Nodes {
   sum(metric: string): Promise<number>;
   /** Resolves with the number of milliseconds until all workers count in the shared store again. */
   untilShared(): Promise<number>;
-  /** Returns the status of the readiness of each node, and what the check of the store says. */
+  /** Returns the status of the readiness of each node, and the status of the store in it. */
   readiness(): Promise<{ readonly status: number; readonly store: string }[]>;
 }
 
