@@ -7,6 +7,7 @@
  */
 
 import { StartError } from './errors.ts';
+import type { FindCountry } from './geoip/country-finder.ts';
 import { compose } from './http/compose.ts';
 import { createAddressSet } from './http/connection/addresses.ts';
 import type { MalformedReport } from './http/connection/malformed.ts';
@@ -30,6 +31,8 @@ export interface AppParts extends RouteParts {
   readonly limitStore?: LimitStore;
   /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
+  /** Finds the country of a client; required to answer requests if the settings enable it. */
+  readonly findCountry?: FindCountry | undefined;
 }
 
 export interface App {

@@ -32,6 +32,7 @@ export const errorCodes = [
   'transfer_coding_not_implemented',
   'http_version_not_supported',
   'https_required',
+  'country_blocked',
   'validation_failed',
   'unknown_task',
   'unauthenticated',

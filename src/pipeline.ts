@@ -5,6 +5,7 @@
 
 import type { Database } from './db/database.ts';
 import type { Identity } from './features/identity/identity.ts';
+import type { FindCountry } from './geoip/country-finder.ts';
 import type { Layer } from './http/context.ts';
 import { methods } from './http/route-declaration.ts';
 import { createIdempotencyStore } from './idempotency/postgres.ts';
@@ -19,6 +20,7 @@ import { type CorsOptions, cors } from './middleware/cors.ts';
 import { deadline } from './middleware/deadline.ts';
 import { errorBoundary } from './middleware/error-boundary.ts';
 import { etag } from './middleware/etag.ts';
+import { geoBlock } from './middleware/geo-block.ts';
 import { httpsPolicy } from './middleware/https-policy.ts';
 import { idempotency } from './middleware/idempotency.ts';
 import { messageErrors } from './middleware/message-errors.ts';
@@ -42,6 +44,8 @@ export interface PipelineParts {
   readonly limitStore: LimitStore;
   /** Counts requests. */
   readonly metrics: Metrics;
+  /** Finds the country of a client; required for requests if the settings enable it. */
+  readonly findCountry?: FindCountry | undefined;
 }
 
 /** A layer with its description for the documentation (docs/pipeline.md). */
@@ -133,6 +137,19 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       ends: '-',
       needs: '-',
       run: trustedHost({ allowed: application.allowedHosts }),
+    },
+    {
+      name: 'geo-block',
+      purpose: 'Rejects requests by the country of the client address',
+      ends: '403',
+      needs: 'proxy-headers, behind a proxy',
+      run: geoBlock({
+        find: parts.findCountry ?? failToFind,
+        allowed: security.allowedCountries,
+        blocked: security.blockedCountries,
+        allowsUnknown: security.allowsUnknownCountries,
+        metrics: parts.metrics,
+      }),
     },
     {
       name: 'cors',
@@ -260,12 +277,18 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
   ];
   const unasked = new Set<string>();
   if (!security.rateLimitEnabled) unasked.add('rate-limit').add('caller-limit');
+  if (!security.enableGeoBlocking) unasked.add('geo-block');
   if (application.corsAllowOrigins.length === 0) unasked.add('cors');
   if (!security.enforceHttps) unasked.add('https-policy');
   return layers.map((layer) => ({
     ...layer,
     enabled: !disabled.has(layer.name) && !unasked.has(layer.name),
   }));
+}
+
+/** A server without a database of countries must not let everyone pass. */
+function failToFind(): never {
+  throw new Error('The database of countries is not open.');
 }
 
 /** Returns the proxies whose forwarding headers are believed. */

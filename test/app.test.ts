@@ -25,6 +25,7 @@ test('the pipeline has its layers in this order, outermost first', () => {
       'proxy-headers',
       'security-headers',
       'trusted-host',
+      'geo-block',
       'cors',
       'rate-limit',
       'message-errors',

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { createApp, createLimitStore } from '../app.ts';
 import { events } from '../declarations.ts';
 import { errorCodes } from '../errors.ts';
+import { observeCountryDatabase } from '../geoip/database-metrics.ts';
 import { createCacheFields } from '../http/headers/cache-control.ts';
 import { problemKinds, problemType } from '../http/problem.ts';
 import type { Route } from '../http/route.ts';
@@ -71,6 +72,7 @@ export function defaultApp() {
   reportRefusedConnections(parts.log, metrics);
   createShortageReport(parts.log, metrics);
   createSharedStoreMetrics(metrics);
+  observeCountryDatabase(metrics, () => new Date(0));
   createJobMetrics(metrics, [], () => 0);
   const unused = { limitStore: createLimitStore(settings, parts.log), metrics: createMetrics() };
   return { layers: pipelineLayers({ ...parts, ...unused }), routes, metrics: metrics.snapshot(), settings };

@@ -76,6 +76,11 @@ export class Context {
   id = '';
   /** The address of the client: the peer of the socket, or what `proxy-headers` found. Never an IPv4-mapped IPv6 address. */
   clientAddress: string;
+  /**
+   * The country of the client address: a code of ISO 3166-1 alpha-2, `private` or `unknown`; undefined if countries are not
+   * looked up.
+   */
+  country: string | undefined = undefined;
   /** The scheme that the client used. */
   scheme: 'http' | 'https' = 'http';
   /** The host that the request names, in lower case, with its port if it has one; empty if it names none. */

@@ -50,6 +50,8 @@ export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Mi
     error?: unknown,
   ): void {
     const route = ctx.match.kind === 'found' ? ctx.match.value.route.path : null;
+    // A code of a closed list needs no quoting.
+    const country = ctx.country === undefined ? '' : `,"country":"${ctx.country}"`;
     const rejection =
       error instanceof AppError
         ? `,"code":"${error.code}"${error.layer === undefined ? '' : `,"layer":"${error.layer}"`}`
@@ -58,7 +60,7 @@ export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Mi
       levelOf(status),
       'http.request.complete',
       `,"method":"${ctx.method}","path":${path},"route":${route === null ? 'null' : quoteText(route)}` +
-        `,"status_code":${status},"duration_ms":${duration},"client_address":${quoteText(ctx.clientAddress)}${rejection}` +
+        `,"status_code":${status},"duration_ms":${duration},"client_address":${quoteText(ctx.clientAddress)}${country}${rejection}` +
         `,"request_id":"${ctx.id}"`,
     );
   }

@@ -32,6 +32,8 @@ export const coreEvents = [
   'database.retry',
   'database.unavailable',
   'fleet.resized',
+  'geoip.database_loaded',
+  'geoip.database_rejected',
   'http.client.malformed',
   'http.connection.refused',
   'http.request.body',

@@ -37,15 +37,15 @@ export interface ResponseReference {
   readonly $ref: string;
 }
 
-/** Errors of the message as a whole, by the name of their component. */
+/** Errors that have the same response on most routes, by the name of their component. */
 const messageProblems = {
-  HttpsRequired: 'https_required',
-  UriTooLong: 'uri_too_long',
-  ExpectationFailed: 'expectation_failed',
-  MisdirectedRequest: 'misdirected_request',
-  HeadersTooLarge: 'headers_too_large',
-  TransferCodingNotImplemented: 'transfer_coding_not_implemented',
-} as const satisfies Readonly<Record<string, ErrorCode>>;
+  NotServed: ['https_required', 'country_blocked'],
+  UriTooLong: ['uri_too_long'],
+  ExpectationFailed: ['expectation_failed'],
+  MisdirectedRequest: ['misdirected_request'],
+  HeadersTooLarge: ['headers_too_large'],
+  TransferCodingNotImplemented: ['transfer_coding_not_implemented'],
+} as const satisfies Readonly<Record<string, readonly [ErrorCode, ...ErrorCode[]]>>;
 
 /** Returns the responses in the components of the document. */
 export function describeCommonResponses(schemas: SchemaSet): Record<string, ApiResponse> {
@@ -54,9 +54,9 @@ export function describeCommonResponses(schemas: SchemaSet): Record<string, ApiR
       'The same resource is at `Location`: over HTTPS, or without the slash at the end of the path. Send the request there.',
     headers: { ...usualHeaders('address'), Location: reference('Location') },
   };
-  const errors = Object.entries(messageProblems).map(([name, code]) => [
+  const errors = Object.entries(messageProblems).map(([name, codes]) => [
     name,
-    describeProblemResponse(usualHeaders('address'), problemKinds[code].status, [code], schemas),
+    describeProblemResponse(usualHeaders('address'), problemKinds[codes[0]].status, [...codes], schemas),
   ]);
   return { Moved: moved, ...Object.fromEntries(errors) };
 }
@@ -81,15 +81,15 @@ export function describeResponses(
   }
   for (const [status, codes] of problemsOf(route)) {
     const declared = responses[status];
-    const component = codes.length === 1 ? componentOf(codes[0]) : undefined;
+    const component = componentOf(codes);
     if (declared === undefined && component !== undefined) common[status] = referenceTo(component);
     else responses[status] = mergeProblem(declared, describeRouteProblem(route, status, codes, schemas));
   }
   return { ...responses, ...common };
 }
 
-function componentOf(code: ErrorCode | undefined): string | undefined {
-  return Object.entries(messageProblems).find(([, each]) => each === code)?.[0];
+function componentOf(codes: readonly ErrorCode[]): string | undefined {
+  return Object.entries(messageProblems).find(([, each]) => each.join() === codes.join())?.[0];
 }
 
 function referenceTo(component: string): ResponseReference {
@@ -149,8 +149,8 @@ function problemsOf(route: RouteDeclaration): Map<number, ErrorCode[]> {
     'headers_too_large',
     'transfer_coding_not_implemented',
   ];
-  // Probes may use plain HTTP and name any host.
-  if (route.limit !== 'exempt') codes.push('https_required', 'misdirected_request');
+  // Probes may use plain HTTP, name any host, and come from any country.
+  if (route.limit !== 'exempt') codes.push('https_required', 'country_blocked', 'misdirected_request');
   codes.push('precondition_failed');
   if (checksCredentials(route)) codes.push('bad_request', 'unauthenticated', 'database_unavailable');
   if (canForbid(route)) codes.push('forbidden');

@@ -33,6 +33,7 @@ import { healthChecks } from './parts/health-checks.ts';
 import { publicTarget, toListenError } from './parts/listen-error.ts';
 import { openCache } from './parts/open-cache.ts';
 import { openDatabaseServer } from './parts/open-database.ts';
+import { openGeoip } from './parts/open-geoip.ts';
 import { openHttpClient, outgoingCheck } from './parts/open-http-client.ts';
 import { openLimitStore } from './parts/open-limit-store.ts';
 import { openMail } from './parts/open-mail.ts';
@@ -152,6 +153,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       async (opened) => opened.close(),
       databaseCloseMs,
     );
+    const countries = await openGeoip(settings, log, metrics, lifecycle);
 
     let isDraining = false;
     let lingerMs = stopLingerMs;
@@ -163,6 +165,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       limitStore: limitStore.store,
       cache: cache.cache,
       httpClient,
+      findCountry: countries?.find,
       identity: createIdentity({
         database,
         bus: cache.bus,

@@ -38,6 +38,7 @@ export function findErrors(
   errors.push(...findHttpsErrors(security, application.disabledLayers ?? []));
   errors.push(...findTaskErrors(application.databaseUrl, tasks));
   errors.push(...findSharedStoreErrors(application, security));
+  errors.push(...findGeoipErrors(application.disabledLayers ?? [], security));
   const { sessionIdleDays = 0, sessionMaxDays = Infinity } = security;
   if (sessionIdleDays > sessionMaxDays) {
     errors.push(
@@ -82,6 +83,39 @@ function findSharedStoreErrors(
   if (rateLimitStore === 'postgres' && databaseUrl === 'none') {
     errors.push(
       'SECURITY_RATE_LIMIT_STORE=postgres needs a database, and APP_DATABASE_URL is none: change one of them.',
+    );
+  }
+  return errors;
+}
+
+/** Returns the reasons why the lists of countries would have no effect, or reject every client. */
+function findGeoipErrors(
+  disabledLayers: readonly string[],
+  {
+    enableGeoBlocking,
+    geoipDatabasePath,
+    allowedCountries = [],
+    blockedCountries = [],
+    trustProxyHeaders,
+  }: PartialValues['security'],
+): string[] {
+  if (!enableGeoBlocking) return [];
+  const errors: string[] = [];
+  if (geoipDatabasePath === '') {
+    errors.push(
+      'SECURITY_ENABLE_GEO_BLOCKING=true needs SECURITY_GEOIP_DATABASE_PATH: set it to the path of a .mmdb file.',
+    );
+  }
+  if (allowedCountries.length > 0 && allowedCountries.every((code) => blockedCountries.includes(code))) {
+    errors.push(
+      'SECURITY_BLOCKED_COUNTRIES contains every country of SECURITY_ALLOWED_COUNTRIES, so no country is allowed: remove one of the lists.',
+    );
+  }
+  const needed = trustProxyHeaders ? ['geo-block', 'proxy-headers'] : ['geo-block'];
+  const disabled = needed.find((each) => disabledLayers.includes(each));
+  if (disabled !== undefined) {
+    errors.push(
+      `SECURITY_ENABLE_GEO_BLOCKING=true needs the layer ${disabled}: remove ${disabled} from APP_DISABLED_LAYERS, or set SECURITY_ENABLE_GEO_BLOCKING=false.`,
     );
   }
   return errors;

@@ -45,6 +45,10 @@ export function computeSecurity({ security: { jwtSecret, ...security }, applicat
   return {
     ...security,
     rateLimitStore: rateLimitStoreOf(security),
+    allowsUnknownCountries:
+      security.unknownCountries === 'auto'
+        ? security.allowedCountries.length === 0
+        : security.unknownCountries === 'allow',
     enableHsts: isOn(security.enableHsts),
     enforceHttps: isOn(security.enforceHttps),
     jwtSecrets: jwtSecret === '' || jwtSecrets.length > 0 ? jwtSecrets : Object.freeze([jwtSecret]),

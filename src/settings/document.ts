@@ -145,7 +145,7 @@ In every environment:
 - \`SECURITY_SESSION_IDLE_DAYS\` above \`SECURITY_SESSION_MAX_DAYS\`;
 - \`SECURITY_RATE_LIMIT_PER_MINUTE\` and \`SECURITY_RATE_LIMIT_BURST\` together above 1000000;
 - \`APP_TASKS_BROKER_URL\` without a PostgreSQL server in \`APP_DATABASE_URL\`; \`APP_TASKS_RESULT_BACKEND\` with a URL other than these two; \`redis://\` in either of them, because jobs are kept in the database;
-- an unknown \`SECURITY_\` variable that is not switched off, such as \`SECURITY_ENABLE_GEO_BLOCKING=true\`;
+- an unknown \`SECURITY_\` variable that is not switched off, such as \`SECURITY_ENABLE_HST=true\`;
 - \`SECURITY_REDIS_ENABLED=true\` without \`SECURITY_REDIS_URL\`, or without the package \`@redis/client\`; \`SECURITY_RATE_LIMIT_STORE=redis\` without \`SECURITY_REDIS_ENABLED=true\`; \`SECURITY_RATE_LIMIT_STORE=postgres\` without a database;
 - a Redis that rejects the password, the user or the database number of \`SECURITY_REDIS_URL\`, or whose certificate is not trusted. A Redis that does not answer stops nothing;
 - a database other than PostgreSQL. \`postgresql+asyncpg://\` and the like are read as \`postgresql://\`.

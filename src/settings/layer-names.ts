@@ -7,6 +7,7 @@ export const layerNames = [
   'proxy-headers',
   'security-headers',
   'trusted-host',
+  'geo-block',
   'cors',
   'rate-limit',
   'https-policy',

@@ -95,6 +95,7 @@ export function findWarnings(
   if (tasks.enabled && isSet('APP_TASKS_ENABLED') && application.databaseUrl === 'none') {
     warnings.push('APP_TASKS_ENABLED=true has no effect with APP_DATABASE_URL=none: jobs need a database.');
   }
+  warnings.push(...findGeoipWarnings(security));
   return warnings;
 }
 
@@ -103,6 +104,31 @@ function isPlainRedis(url = ''): boolean {
   if (url === '') return false;
   const { tls, hosts } = readRedisUrl(url);
   return !tls && !hosts.every(({ host }) => isLoopback(host));
+}
+
+function findGeoipWarnings({
+  enableGeoBlocking,
+  allowedCountries = [],
+  blockedCountries = [],
+  unknownCountries,
+}: PartialValues['security']): string[] {
+  const hasLists = allowedCountries.length > 0 || blockedCountries.length > 0;
+  if (enableGeoBlocking === false && hasLists) {
+    return [
+      'SECURITY_ALLOWED_COUNTRIES and SECURITY_BLOCKED_COUNTRIES have no effect with SECURITY_ENABLE_GEO_BLOCKING=false: set it to true, or remove the lists.',
+    ];
+  }
+  if (!enableGeoBlocking) return [];
+  if (!hasLists && unknownCountries !== 'block') {
+    return [
+      'SECURITY_ENABLE_GEO_BLOCKING=true rejects no request, because neither SECURITY_BLOCKED_COUNTRIES nor SECURITY_ALLOWED_COUNTRIES is set: countries are only logged and counted.',
+    ];
+  }
+  const both = allowedCountries.filter((code) => blockedCountries.includes(code));
+  if (both.length === 0) return [];
+  return [
+    `SECURITY_ALLOWED_COUNTRIES and SECURITY_BLOCKED_COUNTRIES both contain ${both.join(', ')}, which is blocked: remove it from one of the lists.`,
+  ];
 }
 
 /** With `sslmode=prefer`, the default, an attacker between client and server can switch encryption off. */

@@ -78,6 +78,12 @@ describe('an empty environment', () => {
     assert.deepEqual(
       { ...settings.security },
       {
+        allowedCountries: [],
+        allowsUnknownCountries: true,
+        blockedCountries: [],
+        enableGeoBlocking: false,
+        geoipDatabasePath: '',
+        unknownCountries: 'auto',
         rateLimitEnabled: true,
         rateLimitPerMinute: 60,
         rateLimitPerHour: 1000,
@@ -535,8 +541,6 @@ describe('unknown variables', () => {
   });
 
   for (const name of [
-    'SECURITY_ENABLE_GEO_BLOCKING',
-    'SECURITY_GEOIP_DATABASE_PATH',
     'SECURITY_GEO_BLOCKED_COUNTRIES',
     'SECURITY_ENABLE_DDOS_PROTECTION',
     'SECURITY_ENABLE_ALERTING',
@@ -565,7 +569,7 @@ describe('unknown variables', () => {
 
   for (const off of ['false', 'FALSE', '0', 'off', 'no', '', ' ']) {
     test(`an unknown protection that is ${JSON.stringify(off)} stops nothing`, () => {
-      assert.deepEqual(load({ SECURITY_ENABLE_GEO_BLOCKING: off }).warnings, []);
+      assert.deepEqual(load({ SECURITY_GEO_BLOCKED_COUNTRIES: off }).warnings, []);
     });
   }
 });

@@ -19,6 +19,7 @@ import { assertCanListen, publicTarget } from '../parts/listen-error.ts';
 import { openManagementPort } from '../parts/management-port.ts';
 import { type MigrationWatch, openMigrationWatch, withMigrations } from '../parts/migration-watch.ts';
 import { openDatabaseServer } from '../parts/open-database.ts';
+import { assertGeoipUsable } from '../parts/open-geoip.ts';
 import { assertRedisUsable } from '../parts/open-redis.ts';
 import { copyProgram } from '../program-copy.ts';
 import { createReleaseFinder, type Release, type ReleaseFinder } from '../release.ts';
@@ -91,6 +92,7 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
       dashboard.source,
     );
     await assertCanListen(publicTarget(settings));
+    await assertGeoipUsable(settings);
     await assertRedisUsable(settings, log);
     databaseUrl = await openDatabaseServer(settings, log, lifecycle, openedBy(context));
     migrations = await openMigrationWatch(settings, databaseUrl, { log, metrics, lifecycle });

@@ -9,6 +9,7 @@ import { assertCanListen, publicTarget } from '../parts/listen-error.ts';
 import { openManagementPort } from '../parts/management-port.ts';
 import { type MigrationWatch, openMigrationWatch, withMigrations } from '../parts/migration-watch.ts';
 import { openDatabaseServer } from '../parts/open-database.ts';
+import { assertGeoipUsable } from '../parts/open-geoip.ts';
 import { assertRedisUsable } from '../parts/open-redis.ts';
 import { startServer } from '../start-server.ts';
 import { openedBy, type RunningRole, type ServerRoleContext } from './server-role.ts';
@@ -54,6 +55,7 @@ export async function runSingleProcess(context: ServerRoleContext): Promise<Runn
       dashboard.source,
     );
     await assertCanListen(publicTarget(settings));
+    await assertGeoipUsable(settings);
     await assertRedisUsable(settings, log);
     const databaseUrl = await openDatabaseServer(settings, log, lifecycle, openedBy(context));
     migrations = await openMigrationWatch(settings, databaseUrl, { log, metrics, lifecycle });

@@ -1,0 +1,136 @@
+/**
+ * Finds the country of an address, and replaces the database when its file changes:
+ *
+ *     every second: has the file changed?  ->  is it still the same a second later?  ->  open and check it
+ *                                                                                          |
+ *               lookups use the old database until then      <-  invalid: log, keep the old one
+ *                                                            <-  valid: one assignment, and an empty cache
+ *
+ * Waiting for the second look keeps a file that is still being written from being opened. The file is looked at by name
+ * (`stat`) and not watched, because watching does not see changes on network file systems, nor the symbolic links of
+ * Kubernetes volumes.
+ *
+ * Found countries are cached by address, because a lookup costs about 0.7 microseconds for IPv4 and 1.6 for IPv6, recognising
+ * a private address 4 and more, and the cache 0.06. It keeps the addresses of two generations; the younger one is full after
+ * `generation` addresses, and replaces the older one.
+ */
+
+import { stat } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { systemErrorCode } from '../errors.ts';
+import { createAddressSet } from '../http/connection/addresses.ts';
+import type { Logger } from '../observability/logger.ts';
+import { openCountryDatabase } from './country-database.ts';
+
+/** Returns the country of an address: a code of ISO 3166-1 alpha-2, `private`, or `unknown`. */
+export type FindCountry = (address: string) => string;
+
+export interface CountryFinder {
+  readonly find: FindCountry;
+  /** Returns when the database in use was built. */
+  builtAt(): Date;
+  /** Stops watching the file. Idempotent. */
+  stop(): Promise<void>;
+}
+
+export interface CountryFinderOptions {
+  readonly path: string;
+  readonly log: Logger;
+  /** The time between two looks at the file. Default: 1 s. */
+  readonly pollMs?: number;
+}
+
+const defaultPollMs = 1_000;
+/** The number of addresses in one generation of the cache, which has two: about 2 MB. */
+const generation = 5_000;
+
+/**
+ * Addresses without a country: private use (RFC 1918, RFC 4193), shared by a carrier (RFC 6598), loopback, link-local, and
+ * those of a host without one.
+ */
+const privateRanges = [
+  ...['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7', '100.64.0.0/10'],
+  ...['127.0.0.0/8', '::1', '169.254.0.0/16', 'fe80::/10', '0.0.0.0', '::'],
+];
+
+/** Rejects with a DatabaseInvalid if the file is not a usable database. */
+export async function openCountryFinder(options: CountryFinderOptions): Promise<CountryFinder> {
+  const { path, log, pollMs = defaultPollMs } = options;
+  const isPrivate = createAddressSet(privateRanges);
+  const stopping = new AbortController();
+  let loadedState = await readState(path);
+  let database = await openCountryDatabase(path);
+  let young = new Map<string, string>();
+  let old = new Map<string, string>();
+  logLoaded();
+  const watching = watch();
+
+  function logLoaded(): void {
+    const { type, bytes, builtAt } = database;
+    log.info('geoip.database_loaded', { path, type, bytes, built_at: builtAt.toISOString() });
+  }
+
+  async function watch(): Promise<void> {
+    let seenState = loadedState;
+    while (!stopping.signal.aborted) {
+      await delay(pollMs, undefined, { ref: false, signal: stopping.signal }).catch(() => undefined);
+      if (stopping.signal.aborted) return;
+      const state = await readState(path);
+      if (state !== loadedState && state === seenState) await replace(state);
+      seenState = state;
+    }
+  }
+
+  async function replace(state: string): Promise<void> {
+    // A rejected file is not opened again before it changes.
+    loadedState = state;
+    try {
+      database = await openCountryDatabase(path);
+      young = new Map();
+      old = new Map();
+      logLoaded();
+    } catch (error) {
+      log.error('geoip.database_rejected', {
+        path,
+        error,
+        advice: 'The server keeps using the previous database. Replace the file with a valid one.',
+      });
+    }
+  }
+
+  function findUncached(address: string): string {
+    // The address of a client that has disconnected is empty.
+    if (isIP(address) === 0) return 'unknown';
+    return isPrivate(address) ? 'private' : (database.find(address) ?? 'unknown');
+  }
+
+  return {
+    find(address) {
+      const known = young.get(address);
+      if (known !== undefined) return known;
+      const country = old.get(address) ?? findUncached(address);
+      if (young.size >= generation) {
+        old = young;
+        young = new Map();
+      }
+      young.set(address, country);
+      return country;
+    },
+    builtAt: () => database.builtAt,
+    async stop() {
+      stopping.abort();
+      await watching;
+    },
+  };
+}
+
+/** Returns a text that changes with the file; the code of the error if it cannot be seen. */
+async function readState(path: string): Promise<string> {
+  try {
+    const { ino, size, mtimeMs } = await stat(path);
+    return `${ino}:${size}:${mtimeMs}`;
+  } catch (error) {
+    return systemErrorCode(error) ?? 'unknown';
+  }
+}
