@@ -154,7 +154,8 @@ export function replyWithProblem(ctx: Context, error: unknown, debug: boolean): 
     debug,
   });
   for (const name of bodyHeaders) if (name in ctx.headers) delete ctx.headers[name];
-  if ('cache-control' in ctx.headers) ctx.headers['cache-control'] = noStore;
+  // The route may have declared its response as cacheable, and a layer rejected it afterwards.
+  if (ctx.headers['cache-control']?.includes('no-store') === false) ctx.headers['cache-control'] = noStore;
   if (error instanceof AppError && error.headers !== undefined) Object.assign(ctx.headers, error.headers);
   ctx.error = error;
   ctx.reply(problem.status, JSON.stringify(problem), problemContentType);

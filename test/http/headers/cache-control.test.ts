@@ -70,7 +70,10 @@ describe('a route that declares cache', () => {
   });
 
   it('sends its Cache-Control with 304, and no-store with every error', async (t) => {
-    const routes = [testRoute('GET', '/', () => ok(1, { etag: '"v1"' }), { cache: day })];
+    const routes = [
+      testRoute('GET', '/', () => ok(1, { etag: '"v1"' }), { cache: day }),
+      testRoute('GET', '/asked', () => ok(1, { etag: '"v1"' }), { cache: { scope: 'public', maxAge: 0 } }),
+    ];
     const server = await mustStartServer(t, { layers, routes });
     for (const [headers, status, control] of [
       [{ 'if-none-match': '"v1"' }, 304, 'public, max-age=86400'],
@@ -80,6 +83,10 @@ describe('a route that declares cache', () => {
       const answer = await server.request({ headers });
       assert.deepEqual([answer.status, answer.headers['cache-control']], [status, control]);
     }
+    assert.equal(
+      (await server.request({ path: '/asked', headers: { 'if-match': '"v2"' } })).headers['cache-control'],
+      noStore,
+    );
     assert.equal((await server.request({ path: '/other' })).headers['cache-control'], noStore);
   });
 });
