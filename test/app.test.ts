@@ -8,7 +8,7 @@ import { StartError } from '../src/errors.ts';
 import type { Route } from '../src/http/route.ts';
 import { fixedLayers, layerNames } from '../src/settings/layer-names.ts';
 import { loadSettings } from '../src/settings/load.ts';
-import { exchange } from './helpers/http-server.ts';
+import { exchangeText } from './helpers/http-server.ts';
 import { mustStartApp } from './helpers/test-app.ts';
 import { testRoute } from './helpers/test-route.ts';
 import { testSecret } from './helpers/test-secret.ts';
@@ -208,7 +208,7 @@ test('an open route that declares a scope stops the start', async (t) => {
 
 test('a message that the parser rejected is logged with the address of its sender', async (t) => {
   const { url, log } = await mustStartApp(t);
-  await exchange(Number(new URL(url).port), 'NONSENSE\r\n\r\n');
+  await exchangeText(Number(new URL(url).port), 'NONSENSE\r\n\r\n');
   const [line] = log.of('http.client.malformed');
   assert.deepEqual([line?.client_address, line?.status], ['127.0.0.1', 400]);
 });

@@ -255,12 +255,20 @@ it('every folder has at most 20 files', () => {
   );
 });
 
+/** The sources of the project with those of its tests and benchmarks. */
+const allTexts: readonly { readonly file: string; readonly text: string }[] = ['src', 'test', 'bench']
+  .flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(folder, file)),
+  )
+  .filter((file) => file.endsWith('.ts') && !/(?:^|\/)(?:node_modules|built)\//.test(file))
+  .map((file) => ({ file, text: readFileSync(join(root, file), 'utf8') }));
+
 // A name before `${` is in a template of `npm run new`.
-it('each exported name is declared in one file, so that one name has one meaning', () => {
+it('each exported name of src, test and bench is declared in one file, so that one name has one meaning', () => {
   const declaration =
     /^export (?:declare )?(?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type|enum) (\w+)(?![\w$])/gm;
   const files = new Map<string, string[]>();
-  for (const { file, text } of sources) {
+  for (const { file, text } of allTexts) {
     for (const [, name = ''] of text.matchAll(declaration)) {
       const declaring = files.get(name) ?? [];
       if (!declaring.includes(file)) files.set(name, [...declaring, file]);

@@ -36,14 +36,14 @@ type Listed<Key extends 'events' | 'scopes'> = Front extends infer Each
   : never;
 
 describe('the features', () => {
-  it('list every event and scope that they add to the closed types', () => {
+  it('features list every event and scope that they add to the closed types', () => {
     // These do not compile if a front file adds a name to the type, and leaves it out of its feature.
     const events: Record<Exclude<EventName, (typeof coreEvents)[number] | Listed<'events'>>, never> = {};
     const scopes: Record<Exclude<Scope, Listed<'scopes'>['name']>, never> = {};
     assert.deepEqual([events, scopes], [{}, {}]);
   });
 
-  it('are named like their folders, one line of src/features.ts for each', () => {
+  it('features are named like their folders and have one line each in src/features.ts', () => {
     const list = readFileSync(join(import.meta.dirname, '../src/features.ts'), 'utf8');
     const lines = list.split('\n').filter((line) => line.startsWith('export'));
     assert.deepEqual(
@@ -61,17 +61,17 @@ describe('the features', () => {
     'daily counts': dailyCounts.map(({ name }) => name),
   };
   for (const [kind, list] of Object.entries(names)) {
-    it(`declare no two ${kind} of one name`, () => {
+    it(`features declare no two ${kind} of the same name`, () => {
       assert.deepEqual([...new Set(list)], list);
     });
   }
 
-  it('name events in the form noun.verb, and scopes in the form noun:verb', () => {
+  it('features name events in the form noun.verb, and scopes in the form noun:verb', () => {
     for (const event of events) assert.match(event, /^[a-z]+(?:[._][a-z]+)+$/);
     for (const { name } of describedScopes) assert.match(name, /^[a-z_]+:[a-z_]+$/);
   });
 
-  it('make each task from its own definition', (t) => {
+  it('features make each task from its own definition', (t) => {
     const tasks = createTasks({
       ...{ settings, database: mustConnect(t, {}), mailer: null },
       httpClient: openHttpClient({ settings, log: captureLog().log }),
@@ -82,7 +82,7 @@ describe('the features', () => {
     );
   });
 
-  it('schedule only tasks that the program has, at valid times', () => {
+  it('features schedule only tasks that the program has, at valid times', () => {
     for (const { task } of compileSchedules(schedules)) assert.ok(taskDefinitions.includes(task), task.name);
   });
 

@@ -84,7 +84,7 @@ describe('a folder without packages', () => {
     });
   }
 
-  it('in production the sentence is a log line', () => {
+  it('in production, the missing package is reported as a JSON log line', () => {
     const { stderr } = run(folder, 'start', [], { APP_ENVIRONMENT: 'production' });
     assert.equal(JSON.parse(stderr).event, 'application.failed');
   });

@@ -5,8 +5,7 @@ import { renderMarkdownTable } from '../markdown-table.ts';
 import { machineSchema } from '../results.ts';
 import { doubt, type Summary, summarise, summariseRatio } from '../statistics.ts';
 import type { Verdict } from '../targets.ts';
-
-export const ours = 'strata';
+import { ours } from '../variants.ts';
 
 const sampleSchema = z.object({ jobsPerSecond: z.number(), p50Ms: z.number(), p99Ms: z.number() });
 

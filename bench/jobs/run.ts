@@ -22,7 +22,8 @@ import { StartError } from '../../src/errors.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { builtCommand } from '../own-programs.ts';
 import { describeMachine, describeVersions, writeResults } from '../results.ts';
-import { type JobsSample, ours, renderJobs } from './results.ts';
+import { ours } from '../variants.ts';
+import { type JobsSample, renderJobs } from './results.ts';
 
 interface System {
   readonly name: string;

@@ -7,7 +7,7 @@
  * - The secret grants access: 256 random bits, stored as SHA-256 only. They cannot be guessed, so a slow hash is unnecessary.
  * - The MAC proves that this server issued the token. The row holds the current token and the previous one. If an older token
  *   is used again, it was copied, and the MAC distinguishes it from made-up text. The MAC grants nothing either: a token whose
- *   hash is in the row is accepted whatever its MAC, so that changing the secrets of the server ends no session.
+ *   hash is in the row is accepted with any MAC, so that changing the secrets of the server ends no session.
  *
  * 60 bytes encode to 80 characters without leftover bits, so a token has exactly one spelling.
  *

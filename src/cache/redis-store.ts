@@ -76,7 +76,7 @@ redis.call('SET', KEYS[2], ARGV[2] .. ' ' .. ARGV[1], 'PX', ARGV[3])
 return 1
 `);
 
-/** KEYS: the value, the load. ARGV: the lease, the value, its time to live. Returns 1 if the value was stored. */
+/** KEYS: the keys of the value and of the load. ARGV: the id of the lease, the value, its time to live. Returns 1 if the value was stored. */
 const storeScript = createRedisScript(`
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
@@ -84,7 +84,7 @@ redis.call('DEL', KEYS[2])
 return 1
 `);
 
-/** KEYS: the load. ARGV: the lease, the time by which it is extended; '0' releases it. */
+/** KEYS: the key of the load. ARGV: the id of the lease, and its new time to live in milliseconds; 0 releases the lease. */
 const leaseScript = createRedisScript(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])

@@ -15,7 +15,7 @@ export interface FleetMetrics {
   collect(): Promise<MetricsSnapshot>;
   /** Receives the snapshot of a process: the answer to the collection with this id, or an unasked one, with id 0. */
   receive(from: SupervisedProcess, id: number, snapshot: MetricsSnapshot): void;
-  /** Keeps the counts of a process that has ended. */
+  /** Keeps the counts of a process that has exited. */
   archive(gone: SupervisedProcess): void;
 }
 

@@ -12,7 +12,7 @@ export interface Fleet {
   reports(): readonly ProcessReport[];
   /** Resolves with whether requests can be answered now. Never rejects. */
   readiness(): Promise<FleetReadiness>;
-  /** Resolves with the metrics of all processes, including those that ended, so no counter decreases. Never rejects. */
+  /** Resolves with the metrics of all processes, including those that have exited, so no counter decreases. Never rejects. */
   collectMetrics(): Promise<MetricsSnapshot>;
 }
 

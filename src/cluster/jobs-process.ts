@@ -8,7 +8,7 @@
  *     stop ────────────> drains: running jobs may finish within the grace time, waiting jobs are left to others
  *
  * It listens on no socket, and is a plain child process instead of a cluster worker, so that a request never shares an
- * event loop with a job. The server keeps running whatever happens to it. The one exception is its first start: an error
+ * event loop with a job. The server keeps running even if it crashes repeatedly. The one exception is its first start: an error
  * there, such as an unsuitable database, fails the start of the server.
  *
  * The supervisor runs no code of a job, and neither does the event loop of the child, which gives jobs to threads. So a
@@ -31,7 +31,7 @@ import { startWatchdog } from './watchdog.ts';
 
 export interface JobsProcessOptions {
   readonly supervision: SupervisionOptions;
-  /** Creates the process, with a channel. Throws the system's error if no process can be created. */
+  /** Creates the process, with an IPC channel. Throws the system's error if no process can be created. */
   readonly spawn: (version: Version) => ChildProcess;
   readonly log: Logger;
   /** Counts how often the process has exited. */

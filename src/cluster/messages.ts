@@ -35,7 +35,7 @@ const toChild = z.discriminatedUnion('kind', [
     databaseUrl: z.string().nullable(),
     isRestart: z.boolean().optional(),
   }),
-  /** Drain and exit. If others take over, the child may wait for requests on its idle connections. */
+  /** Drain and exit. `takenOver`: other processes accept new connections, so the child may wait for requests on its idle ones. */
   z.object({ kind: z.literal('stop'), takenOver: z.boolean() }),
   /** A secret was removed. When others take over, do not wait for requests on idle connections. */
   z.object({ kind: z.literal('hasten') }),

@@ -11,7 +11,7 @@
  *                                                                                 ^
  *     start, SIGHUP, stop: jobs-process.ts, the process that runs jobs ------------'
  *
- * The permits, and the counts of ended workers, are held here and outlast every worker. A worker whose primary is gone
+ * The permits, and the counts of exited workers, are held here and outlast every worker. A worker whose primary is gone
  * exits by itself (`supervisor-channel.ts`). The code of the primary, and the few settings that it uses itself, stay those
  * of its start. A reload replaces the jobs process first, because it has to know new tasks before a worker enqueues them.
  */

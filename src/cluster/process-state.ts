@@ -32,7 +32,7 @@ export function nextState(state: ProcessState, event: ProcessEvent): ProcessStat
   return transitions[state][event];
 }
 
-/** Why a process ended. */
+/** Why a process exited. */
 export const processEndReasons = [
   /** A reload replaced it by a process with new code and settings. */
   'reloaded',
@@ -55,7 +55,7 @@ export type ProcessEndReason = (typeof processEndReasons)[number];
 
 const unplanned: ReadonlySet<ProcessEndReason> = new Set(['crashed', 'failed', 'late', 'silent']);
 
-/** Returns whether the end was a failure, and not requested. */
+/** Returns whether the exit was a failure: nothing requested it. */
 export function isUnplanned(reason: ProcessEndReason): boolean {
   return unplanned.has(reason);
 }

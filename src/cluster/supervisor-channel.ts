@@ -18,7 +18,7 @@ import { observeVitals, type RequestCounts } from './vitals.ts';
 export type StopReason = 'taken over' | 'stopped' | 'orphaned';
 
 export interface StartOrder {
-  /** The database that the supervisor has opened; null for none. */
+  /** The database that the supervisor has opened; null if there is none. */
   readonly databaseUrl: string | null;
   readonly isRestart?: boolean | undefined;
 }

@@ -3,7 +3,7 @@
  * error that it throws.
  *
  * The timer is cleared when the work is done, so it keeps no process alive. The work is not cancelled: a caller that has a
- * way to end it does so in `onTimeout`. A rejection of the work after the timeout is ignored.
+ * way to stop it does so in `onTimeout`. A rejection of the work after the timeout is ignored.
  */
 export async function withTimeout<T, Late>(
   work: Promise<T>,

@@ -97,7 +97,7 @@ export interface RouteFacts {
    * reason given.
    */
   readonly authority?: 'fresh' | { readonly cached: string };
-  /** `exempt` is for probes: no rate limit, any host, plain HTTP. */
+  /** `exempt` is for probes: the route has no rate limit, and accepts any Host and plain HTTP. */
   readonly limit?: 'address' | 'exempt';
   /** The costs of a request; empty for a route that only reads a little. */
   readonly costs?: readonly RouteCost[];

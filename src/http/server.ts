@@ -93,7 +93,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     ...(options.maxConnectionsPerAddress && { maxPerAddress: options.maxConnectionsPerAddress }),
     ...(options.isExemptAddress && { isExempt: options.isExemptAddress }),
   });
-  /** Open event streams, which do not end by themselves. */
+  /** Open event streams, which do not close by themselves. */
   const eventStreams = new Set<EventStream<unknown>>();
 
   const server = createServer(
@@ -129,7 +129,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
   server.on('checkContinue', (request, response) => receive(request, response, 'continue'));
   server.on('checkExpectation', (request, response) => receive(request, response, 'unknown expectation'));
   server.on('connect', (request: IncomingMessage, socket: Duplex) => {
-    // An origin server has no tunnels, so the method is rejected. Node creates no response object for it.
+    // CONNECT is rejected like an unknown method, because an origin server has no tunnels. Node creates no response object for it.
     if (!(socket instanceof Socket)) return socket.destroy();
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;

@@ -92,7 +92,7 @@ export async function claimJobs(
 
 /** An attempt whose task returned. */
 export interface DoneAttempt extends AttemptKey {
-  /** The output of `JSON.stringify`; null for none. */
+  /** The output of `JSON.stringify`; null if there is none. */
   readonly result: string | null;
 }
 
@@ -115,7 +115,7 @@ export async function completeJobs(
 }
 
 export interface Completion extends OwnAttempt {
-  /** JSON text; null for none. */
+  /** JSON text; null if there is none. */
   readonly result: string | null;
 }
 

@@ -43,7 +43,7 @@ export interface WorkerSession {
   define(limit: Limit): void;
   /** Takes one permit. Sends no answer if the limit is not defined, or if the worker has defined too many. */
   ask(question: LimitQuestion): void;
-  /** Ends a lease. Ignores a lease that has already ended. */
+  /** Takes a lease back. Ignores a lease that was already returned or counts as lost. */
   returnLease(returned: ReturnedLease): void;
   /** Ends all leases of the worker as lost, after it exited. */
   close(): void;

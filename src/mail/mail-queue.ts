@@ -60,7 +60,7 @@ export const noMail: MailQueue = { enabled: false, post() {}, async stop() {} };
 
 const maxAttempts = 3;
 
-/** So many mails of one recipient can always be held, whatever the capacity. */
+/** At least so many mails of one recipient fit into the queue, also if its capacity is small. */
 const minPerRecipient = 10;
 
 export function createMailQueue({

@@ -46,7 +46,7 @@ import { createTokenGuesses } from './token-guesses.ts';
 export interface ManagementOptions {
   readonly fleet: Fleet;
   readonly log: Logger;
-  /** The token that everything except probes requires; empty for none. */
+  /** The token that everything except probes requires; empty if there is none. */
   readonly token: string;
   /** The maximum number of open connections. Default 256. */
   readonly maxConnections?: number;

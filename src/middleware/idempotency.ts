@@ -109,7 +109,7 @@ export function idempotency({ store, log }: IdempotencyOptions): Middleware {
     try {
       await runOutsideRequest(() => store.release(claim));
     } catch (error) {
-      // The row needs no release: its lease expires.
+      // The request does not fail for it: the lease of the row expires by itself.
       log.warning('idempotency.release_failed', { scope: claim.scope, attempt: claim.attempt, error });
     }
   }

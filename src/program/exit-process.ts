@@ -19,7 +19,7 @@ export function exitProcess(code: number): void {
   exitOrWait(code, performance.now() + maxStuckMs);
 }
 
-/** Exits when the log is written, or a moment later. */
+/** Exits when the log is written, at the latest after `maxFlushMs`. */
 export function flushAndExit(destination: LogDestination, code: number): void {
   void withTimeout(destination.flush(), maxFlushMs, () => {}).then(() => exitProcess(code));
 }

@@ -46,7 +46,7 @@ export interface StartOptions
   extends Pick<AppParts, 'extraRoutes' | 'fleetMetrics' | 'limitStore' | 'now' | 'passwords' | 'queue'> {
   readonly settings: Settings;
   readonly log: Logger;
-  /** The database that the supervisor has opened; null for none. Without it, the server opens its own. */
+  /** The database that the supervisor has opened; null if there is none. Without it, the server opens its own. */
   readonly databaseUrl?: string | null;
   /** Sends mail instead of the mailer of the settings; null for no mail. */
   readonly mailer?: Mailer | null;

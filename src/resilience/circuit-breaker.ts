@@ -10,9 +10,9 @@
  *             |        the trial succeeds           v              |
  *             +--------------------------------- half-open --------+
  *
- * - closed: every call is admitted. The circuit opens if, within the window, at least `minCalls` calls ended, at least
+ * - closed: every call is admitted. The circuit opens if, within the window, at least `minCalls` calls finished, at least
  *   `minFailures` of them failed, and the failed ones are at least `failureRate` of all. A call that takes `slowCallMs` or
- *   longer has failed, whatever it returned.
+ *   longer has failed, also if it returned a value.
  * - open: every call is rejected. The first open time is `openMs`; it doubles with each further opening, up to `maxOpenMs`. It
  *   starts again from `openMs` if the circuit was closed for longer than the window.
  * - half-open: one call at a time is admitted, the trial. A trial that has not reported after `slowCallMs` has failed, so that
@@ -58,10 +58,10 @@ export class CircuitBreaker {
   #now = Number.NEGATIVE_INFINITY;
   /** The valid permit. Each change of the state, and each trial, makes the next one. */
   #permit = 0;
-  /** While open: when the circuit becomes half-open. While half-open with a trial: when the trial has failed. */
+  /** While open: when the circuit becomes half-open. While half-open: when the running trial counts as failed. */
   #until = 0;
   #hasTrial = false;
-  /** The openings since the circuit was last closed for longer than the window. */
+  /** How often the circuit has opened since it was last closed for longer than the window. */
   #openings = 0;
   #closedAt = Number.NEGATIVE_INFINITY;
   /** The calls and the failed calls in each bucket of the window, and their sums. */
@@ -95,7 +95,7 @@ export class CircuitBreaker {
     return this.#permit;
   }
 
-  /** Counts an admitted call that has ended, after `durationMs` milliseconds. */
+  /** Counts an admitted call that has finished, after `durationMs` milliseconds. */
   report(permit: number, isFailure: boolean, durationMs: number, now: number): void {
     this.#advance(now);
     if (permit !== this.#permit) return;

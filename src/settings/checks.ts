@@ -123,7 +123,7 @@ function findGeoipErrors(
 
 const howToGenerate = 'set it to the output of `openssl rand -hex 32`';
 
-/** An attacker who guesses a secret can sign in as any user. A weak one is rejected in local too, because it would be copied. */
+/** An attacker who guesses a secret can sign in as any user. A weak one is rejected in local too, because it would be copied to production. */
 function findSecretErrors(
   environment: PartialValues['application']['environment'],
   { jwtSecret, jwtSecrets, jwtAlgorithm }: PartialValues['security'],

@@ -24,7 +24,7 @@ export interface Flags {
 export function parseFlags(argv: readonly string[]): Flags {
   const overrides: Record<string, string> = {};
   let help = false;
-  // Not strict, because this function has its own error messages; the tokens keep the order and the form of the arguments.
+  // Not strict, so that the errors are messages of our own. The tokens keep the order and the spelling of the arguments.
   const { tokens } = parseArgs({
     args: [...argv],
     options: {

@@ -60,7 +60,7 @@ export interface LoadedSettings {
   readonly settings: Settings;
   /** Every variable, in the order of the documentation. */
   readonly origins: readonly SettingOrigin[];
-  /** Sentences for the operator; the program starts all the same. */
+  /** Warnings for the operator. They do not prevent the start. */
   readonly warnings: readonly string[];
 }
 

@@ -18,7 +18,7 @@ const results: LayerResults = {
   ],
 };
 
-test('the price of a layer is the whole without it, and it alone above nothing, round by round', () => {
+test('the cost of a layer is measured in each round, by removing it from the whole pipeline and by adding it to an empty one', () => {
   const [cors] = layerPrices(results);
   assert.deepEqual(cors, {
     layer: 'cors',

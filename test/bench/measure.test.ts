@@ -57,7 +57,7 @@ test('each worker of a variant gets the warm-up that a process alone gets', asyn
   );
 });
 
-test('requests that fail under load are no measurement; their server is stopped, and the others go on', async () => {
+test('a cell whose requests fail under load has no result; its server is stopped, and the other cells are measured', async () => {
   const runs: LoadOptions[] = [];
   const [good, bad] = [plainOf(bare), { variant: bare, scenario: { ...plain, path: '/api/v1/fails' } }];
   const { load, ...options } = withLoad(0, runs);

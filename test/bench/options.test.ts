@@ -24,7 +24,7 @@ test('--only takes variants by name, in the order of the list', () => {
   assert.deepEqual(cells, ['bare person', 'fastify person', 'fastify bearer', 'fastify row']);
 });
 
-test('--scenarios asks exactly what it names, each variant that can be asked it', () => {
+test('--scenarios measures exactly the named scenarios, with each variant that supports them', () => {
   const named = parseOptions(['--only', 'bare,strata-routing,strata', '--scenarios', 'refused,plain']);
   assert.deepEqual(cellsOf(named), ['bare plain', 'strata plain', 'strata-routing plain', 'strata refused']);
   const all = cellsOf(parseOptions(['--only', 'strata', '--scenarios', 'all']));

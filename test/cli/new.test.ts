@@ -83,7 +83,7 @@ describe('npm run new', () => {
     ['a migration that exists', () => addMigration(files(), 'create_users'), /has this name already/],
   ];
   for (const [what, run, sentence] of rejected) {
-    it(`rejects ${what} with one sentence`, () => {
+    it(`npm run new rejects ${what} with one sentence`, () => {
       assert.throws(run, (error) => error instanceof StartError && sentence.test(error.message));
     });
   }

@@ -382,7 +382,7 @@ describe('a statement that starts a transaction outside of transaction()', () =>
 });
 
 describe('the pool', () => {
-  it('the pool runs no more queries at a time than it has connections, and the others in order', async (t) => {
+  it('the pool runs as many queries at a time as it has connections, and the other queries in order', async (t) => {
     const { sql, stats } = mustPrepare(t, { poolSize: 1 });
     const order: number[] = [];
     const all = Promise.all(

@@ -479,7 +479,7 @@ test('a job that was cancelled while it waited for a retry has no run time', asy
   assert.equal(radius, '4', 'a point without neighbours is large enough to see');
 });
 
-test('a warning at the top names what to do while no runner is connected, and goes when one connects', async (t) => {
+test('a warning at the top names what to do while no runner is connected, and disappears when a runner connects', async (t) => {
   const { url, page, open } = await mustOpen(t);
   await open('/jobs');
   const warning = page.locator('#warning');
@@ -490,7 +490,7 @@ test('a warning at the top names what to do while no runner is connected, and go
   await page.locator('#runners').getByText('#7').waitFor();
 });
 
-test('a job that does not exist is not found, with the reason, and without empty panels or further requests', async (t) => {
+test('the page of a job that does not exist shows why, without empty panels or further requests', async (t) => {
   const { page, pages } = await mustOpen(t);
   await page.goto(`${pages.url}/jobs/4711`);
   await page.locator('#status', { hasText: 'Not found' }).waitFor();

@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { eventually } from '../helpers/eventually.ts';
-import { exchange } from '../helpers/http-server.ts';
+import { exchangeText } from '../helpers/http-server.ts';
 import { mustMakeFolder, startProgram } from '../helpers/program.ts';
 
 test('the program prints its address, answers there, and exits with code 0 at SIGTERM', async (t) => {
@@ -122,7 +122,7 @@ test('a request in progress at SIGTERM gets its answer, and new connections are 
 test('a second signal exits the program at once, although a request hangs', async (t) => {
   const program = startProgram(t, {});
   const { port } = new URL(await program.ready);
-  const hanging = exchange(
+  const hanging = exchangeText(
     Number(port),
     'POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{',
   );

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { exchange } from '../helpers/http-server.ts';
+import { exchangeText } from '../helpers/http-server.ts';
 import { parseResponses, type RawResponse } from '../helpers/raw-responses.ts';
 import { mustStartApp, type TestApp } from '../helpers/test-app.ts';
 
@@ -56,7 +56,7 @@ async function mustStart(t: TestContext, env: Readonly<Record<string, string>> =
 }
 
 async function mustAnswer(port: number, head: string): Promise<RawResponse> {
-  const [answer, ...more] = parseResponses(await exchange(port, `${head}Connection: close\r\n\r\n`));
+  const [answer, ...more] = parseResponses(await exchangeText(port, `${head}Connection: close\r\n\r\n`));
   assert.ok(answer !== undefined && more.length === 0);
   return answer;
 }
@@ -158,7 +158,7 @@ describe('a message that the parser rejects', () => {
       SECURITY_ENABLE_PROMETHEUS: 'true',
     });
     for (const bytes of ['nonsense\r\n\r\n', 'GET / HTTP/1.1\r\nHost : x\r\n\r\n']) {
-      assert.equal(parseResponses(await exchange(port, bytes))[0]?.status, 400);
+      assert.equal(parseResponses(await exchangeText(port, bytes))[0]?.status, 400);
     }
     assert.deepEqual(
       started.log.of('http.client.malformed').map((line) => [line.status, line.client_address]),
@@ -175,7 +175,7 @@ describe('a message that the parser rejects', () => {
       SECURITY_RATE_LIMIT_BURST: '0',
       SECURITY_TRUST_PROXY_HEADERS: 'true',
     });
-    for (let sent = 0; sent < 3; sent += 1) await exchange(port, 'nonsense\r\n\r\n');
+    for (let sent = 0; sent < 3; sent += 1) await exchangeText(port, 'nonsense\r\n\r\n');
     assert.equal((await fetch(`${started.api}/meta`)).status, 200);
   });
 });
@@ -198,7 +198,7 @@ describe('a preflight', () => {
     }
   });
 
-  it('a preflight of a foreign origin counts in the limit, and allows nothing', async (t) => {
+  it('a preflight request of a foreign origin counts in the rate limit and is permitted nothing', async (t) => {
     const { port } = await mustStart(t, {
       SECURITY_RATE_LIMIT_PER_MINUTE: '2',
       SECURITY_RATE_LIMIT_BURST: '0',

@@ -220,7 +220,7 @@ test('a version that cannot start is retried with increasing delays, and the log
   assert.deepEqual((await idsOf(program)).includes(2), true);
 });
 
-test('a worker that does not become ready fails the start with a sentence', async (t) => {
+test('the start fails with one sentence if a worker does not become ready', async (t) => {
   const folder = await mustCopyProgram(t);
   // The primary runs this code too; only a worker has a channel to a parent.
   const hang = 'if (process.connected) await new Promise((resolve) => setTimeout(resolve, 60_000));';
@@ -310,7 +310,7 @@ test('a link that the program cannot follow is named in a warning', async (t) =>
   assert.equal(folder, releases[0]);
 });
 
-test('a connection that stays open loses a removed secret with the reload, and not with its keep-alive time', async (t) => {
+test('a removed secret is invalid on an open connection after the reload, not only after the keep-alive time', async (t) => {
   const folder = await mustCopyProgram(t);
   const [old, renewed] = [testSecret, [...testSecret].reverse().join('')];
   const writeSecrets = (secrets: readonly string[]) =>

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { test } from 'node:test';
 import { eventually } from '../helpers/eventually.ts';
 import { request } from '../helpers/http-client.ts';
-import { exchange } from '../helpers/http-server.ts';
+import { exchangeText } from '../helpers/http-server.ts';
 import { type Program, startProgram } from '../helpers/program.ts';
 
 interface WorkerRow {
@@ -161,7 +161,7 @@ test('a second signal kills the workers too, at once', async (t) => {
   const program = startProgram(t, two);
   const url = await startTwo(program);
   const rows = await workersOf(program);
-  const hanging = exchange(
+  const hanging = exchangeText(
     Number(new URL(url).port),
     'POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{',
   );

@@ -76,13 +76,13 @@ export async function mustStartServer(
     http,
     log: captured,
     malformed,
-    raw: (text, until) => exchange(port, text, until),
+    raw: (text, until) => exchangeText(port, text, until),
     request: (asked) => request(port, asked),
   };
 }
 
 /** Opens a connection, writes, and reads until the server closes it or `until` has arrived. */
-export function exchange(port: number, text: string | Buffer, until?: string | RegExp): Promise<string> {
+export function exchangeText(port: number, text: string | Buffer, until?: string | RegExp): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.write(text));
     let received = '';

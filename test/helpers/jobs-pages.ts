@@ -9,7 +9,7 @@ import { request } from './http-client.ts';
 export const managementToken = 'correct-horse-battery';
 
 export interface JobsPagesOptions {
-  /** Undefined while the program starts, null for none. */
+  /** Undefined while the program starts, null if there is none. */
   readonly database: Database | null | undefined;
   readonly token?: string;
   readonly loopback?: boolean;

@@ -10,7 +10,7 @@ import { createManagementServer } from '../../src/management/server.ts';
 import { contentValidation } from '../../src/middleware/content-validation.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { captureLog } from '../helpers/captured-log.ts';
-import { exchange, mustStartServer } from '../helpers/http-server.ts';
+import { exchangeText, mustStartServer } from '../helpers/http-server.ts';
 import { parseResponses } from '../helpers/raw-responses.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
@@ -66,7 +66,7 @@ async function responseTo(port: number, head: string, body: string, inPieces = f
   const method = head.slice(0, head.indexOf(' '));
   const received = inPieces
     ? await exchangeInPieces(port, head, `${body}${get}`)
-    : await exchange(port, `${head}${body}${get}`);
+    : await exchangeText(port, `${head}${body}${get}`);
   const [answer, behind] = parseResponses(received, [method, 'GET']);
   assert.ok(answer !== undefined);
   return { ...answer, keepsConnection: behind?.status === 204 };
@@ -78,7 +78,7 @@ function exchangeInPieces(port: number, first: string, second: string): Promise<
     let received = '';
     const socket = connect(port, '127.0.0.1', () => {
       socket.write(first);
-      exchange(port, get).then(() => socket.write(second), reject);
+      exchangeText(port, get).then(() => socket.write(second), reject);
     });
     socket.setEncoding('latin1').on('data', (text: string) => {
       received += text;
@@ -175,7 +175,7 @@ describe('a message with a body', () => {
     const socket = connect(server.port, '127.0.0.1', () => {
       socket.write(`DELETE /plain HTTP/1.1\r\nHost: x\r\n${chunked}\r\n`);
     });
-    await exchange(server.port, get);
+    await exchangeText(server.port, get);
     socket.destroy();
     await gone.promise;
   });
@@ -191,7 +191,7 @@ describe('a message with a body', () => {
     );
   });
 
-  it('a body that has arrived and is rejected unread leaves the connection to the next request', async (t) => {
+  it('after a body is rejected unread, its connection serves the next request', async (t) => {
     const server = await start(t);
     const size = 60_000;
     const head = `POST /required HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n${chunked}\r\n`;
@@ -237,7 +237,7 @@ describe('on the management port', () => {
       for (const path of ['/livez', '/readyz', '/metrics']) {
         const first = `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n${fields}\r\n${body}`;
         const second = 'GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n';
-        const answers = parseResponses(await exchange(port, `${first}${second}`));
+        const answers = parseResponses(await exchangeText(port, `${first}${second}`));
         assert.deepEqual(
           answers.map(({ status }) => status),
           [200, 200],

@@ -162,7 +162,7 @@ describe('after', () => {
     assert.deepEqual(seen, ['later']);
   });
 
-  it('after passes the error of a promise to its third argument, but not an error of the function', async () => {
+  it('after() calls its third argument if the promise rejects, but not if the function throws', async () => {
     const translate = (): never => {
       throw new Error('translated');
     };

@@ -168,7 +168,7 @@ describe('a trailing slash', () => {
     ['/', 'found'],
   ];
   for (const [path, kind] of table) {
-    it(`of ${path} is ${kind}`, () => assert.equal(router.match('GET', path).kind, kind));
+    it(`the router reports ${path} as ${kind}`, () => assert.equal(router.match('GET', path).kind, kind));
   }
 
   it('a trailing slash is reported for every method', () => {

@@ -8,7 +8,7 @@ import { createManagementServer, type ManagementOptions } from '../../src/manage
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { request } from '../helpers/http-client.ts';
-import { exchange } from '../helpers/http-server.ts';
+import { exchangeText } from '../helpers/http-server.ts';
 import { parseResponses } from '../helpers/raw-responses.ts';
 
 const worker: ProcessReport = {
@@ -292,7 +292,7 @@ describe('a message that the public port rejects', () => {
       const { port } = await mustListen(t, fleetOf());
       for (const path of ['/livez', '/readyz', '/metrics', '/workers', '/nothing']) {
         const target = bytes.startsWith('CONNECT') ? 'example.org' : path;
-        const received = await exchange(port, `${bytes.replace('PATH', target)}${end}`);
+        const received = await exchangeText(port, `${bytes.replace('PATH', target)}${end}`);
         assert.deepEqual(
           parseResponses(received).map((each) => each.status),
           [status],
@@ -359,7 +359,7 @@ test('only probes answer a request without a Host', async (t) => {
       `GET ${path} HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n`,
       `GET ${path} HTTP/1.0\r\n\r\n`,
     ]) {
-      assert.equal(parseResponses(await exchange(port, head))[0]?.status, status, head);
+      assert.equal(parseResponses(await exchangeText(port, head))[0]?.status, status, head);
     }
   }
 });

@@ -339,7 +339,7 @@ describe('a request without effect', () => {
     assert.equal((await server.request(order)).status, 201);
   });
 
-  it('the key of a request whose deadline passed is released, although the request has ended', async (t) => {
+  it('the key of a request is released when its deadline passes', async (t) => {
     const atWork = (ctx: Context) =>
       new Promise<void>((resolve) => ctx.abortSource.addEventListener('abort', () => resolve()));
     const server = await start(t, placeOrder({ atWork }), { timeoutMs: 100 });

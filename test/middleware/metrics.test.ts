@@ -138,7 +138,7 @@ describe('a streamed response', () => {
     assert.deepEqual(server.value('http_response_size_bytes'), { count: 1, sum: 11 });
   });
 
-  it('an event stream is counted at its end with the time until its start, however long it was open', async (t) => {
+  it('an event stream is counted when it closes, with the time until its first byte', async (t) => {
     const events = new EventStream<number>({ render: () => ({ id: '1', event: 'e', data: '' }) });
     const server = await start(t, [testRoute('GET', '/', () => stream(events, eventStreamType))]);
     const answer = server.request();

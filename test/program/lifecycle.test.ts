@@ -54,7 +54,7 @@ describe('a part that does not close', () => {
     ['throws', () => assert.fail('stuck')],
   ];
   for (const [how, close] of failures) {
-    it(`a part that ${how} is logged by its name, and the others still close`, async () => {
+    it(`a part that ${how} is logged by its name, and the other parts still close`, async () => {
       const { lifecycle, open, closed, captured } = makeLifecycle();
       await open('database');
       await open('server', close);

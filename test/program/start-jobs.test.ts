@@ -22,7 +22,7 @@ it('a job runs in a thread of the program, and stopping waits for it', async (t)
   assert.deepEqual([done?.state, done?.result], ['completed', { status: 'sent', to: 'ada@example.org' }]);
 });
 
-it('a process that runs jobs deletes old jobs too, since no server may run', async (t) => {
+it('a process that runs jobs also deletes old jobs, because there may be no server', async (t) => {
   const database = await mustOpenTestDatabase(t);
   const { sql } = database;
   const old = await mustStoreJob(sql, { state: 'completed', finishedAt: new Date('2020-01-01') });

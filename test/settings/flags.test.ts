@@ -33,7 +33,7 @@ describe('the flags of start', () => {
     [['9000'], 'The argument "9000" is not valid: see --help for the flags.'],
     [['--', '9000'], 'The argument "9000" is not valid: see --help for the flags.'],
   ] as const) {
-    test(`${argv.join(' ')} is rejected with a sentence`, () => {
+    test(`${argv.join(' ')} is rejected with one sentence`, () => {
       assert.throws(() => parseFlags(argv), { name: 'StartError', message });
     });
   }

@@ -20,7 +20,7 @@ export const passwordLength = { min: 8, max: 128 } as const;
 export interface PasswordOwner {
   readonly username: string;
   readonly email: string;
-  /** The name of the service. */
+  /** The name of the service; it adds no strength to a password that contains it. */
   readonly service?: string;
 }
 

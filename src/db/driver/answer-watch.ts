@@ -184,7 +184,7 @@ export function createAnswerWatch({
     isAsking = false;
     const dead: number[] = [];
     for (const [socket, silent] of suspects) {
-      // A response arrived meanwhile.
+      // The response arrived while PostgreSQL was asked.
       if (!silentSockets.has(socket) || silentSockets.get(socket) !== silent) continue;
       if (socket.bytesRead !== silent.bytesRead || silent.exchange.index < 0) continue;
       const reason = judge(silent, activityOf);

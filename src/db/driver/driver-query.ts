@@ -24,7 +24,7 @@ export interface DriverQuery {
   readonly cancelled?: unknown;
   /** The statement with `$1` for a parameter. Set when it is sent. */
   readonly string?: string;
-  /** The parameters as sent. Set when it is sent. */
+  /** The parameters in the form in which they are sent; undefined before the query is sent. */
   parameters?: unknown;
   /** Why the driver repeats it: PostgreSQL rejected the prepared statement as outdated. */
   retried?: unknown;

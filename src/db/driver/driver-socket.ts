@@ -6,7 +6,7 @@
  * fixes the interval and the count). The probes also keep firewalls from forgetting an idle connection.
  *
  * A URL can name several hosts. A connection goes to the host that worked last. It goes to the next host after a
- * connection that did not open, or that ended within its first seconds: the driver closes a connection to the wrong
+ * connection that did not open, or that was closed within its first seconds: the driver closes a connection to the wrong
  * kind of server, such as a standby.
  */
 
@@ -29,7 +29,7 @@ export interface DriverSockets {
 
 export const keepAliveSeconds = 5;
 
-/** A connection that ended earlier counts as failed. */
+/** A connection that is closed earlier than this counts as failed. */
 const trialMs = 10_000;
 
 /** A connection to the server. The driver uses `host` and `port` in its errors and for TLS. */

@@ -147,7 +147,7 @@ export class PoolConnection {
 
   /**
    * Closes the connection at once, even during a query. The next query opens another one. Its queries and `onBroken`
-   * get `reason` if that is why the connection ended: they must report what PostgreSQL or the network reported.
+   * get `reason` if that is why the connection was closed: they must report what PostgreSQL or the network reported.
    */
   discard(reason?: unknown): void {
     const session = this.#session;

@@ -42,7 +42,7 @@ const seriesSize = 1000;
 const projectSeries = 1;
 const series: ReadonlySet<number> = new Set([0, projectSeries, 9]);
 
-/** Returns the series of a number. */
+/** Returns the series of a migration: the thousands of its number. */
 export const seriesOf = (version: number): number => Math.floor(version / seriesSize);
 
 /** Returns the number of a migration from its name. */

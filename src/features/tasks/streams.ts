@@ -118,7 +118,7 @@ export function maySeeTask(caller: Principal, { userId }: JobStatus): boolean {
   return userId === null ? caller.role === 'admin' : mayActFor(caller, userId);
 }
 
-/** Returns the revision that the client has, or 0 for none and for an unknown id. */
+/** Returns the revision that the client has; 0 if it has none or its id is unknown. */
 function seenRevision({ revision }: JobStatus, lastEventId: string | undefined): number {
   const seen = /^[0-9]{1,15}$/.test(lastEventId ?? '') ? Number(lastEventId) : 0;
   return seen <= revision ? seen : 0;

@@ -1,5 +1,5 @@
 /**
- * Returns the offered coding that the client prefers (RFC 9110, section 12.5.3), or undefined for none. An entry of
+ * Returns the offered coding that the client prefers (RFC 9110, section 12.5.3), or undefined if there is none. An entry of
  * Accept-Encoding has a weight `q` from 0 to 1; 0 means "not acceptable". A coding that is not listed has the weight of `*`, or
  * 0.
  */

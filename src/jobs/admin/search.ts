@@ -1,7 +1,7 @@
 /**
  * Searches jobs, newest first, in pages by id (see db/keyset.ts). A filter that no index supports is applied to a
  * bounded number of rows, so no search reads a whole table of millions; a page may then be empty and have the id at
- * which to continue. States that few jobs are in are found through their partial indexes, however old the jobs are.
+ * which to continue. Rare states have partial indexes, so their jobs are found however old they are.
  */
 
 import type { Sql } from '../../db/sql.ts';

@@ -20,7 +20,7 @@
  *                 its job; an error is replaced by a fixed one, and fails the attempt
  *
  * Every other obstacle is temporary, such as a locked row, a full disk or a restart, and no other runner can take the
- * job meanwhile. If an attempt is dropped all the same, its row is found and released (orphans, `dispatcher.ts`).
+ * job meanwhile. If an attempt is dropped nevertheless, its row is found and released (orphans, `dispatcher.ts`).
  */
 
 import { setTimeout as delay } from 'node:timers/promises';

@@ -5,7 +5,7 @@
  *     claim ──> waiting ──────────────────> running ──────────────────> recording ──> removed
  *                  └── waited too long, cancelled, or the runner stops ──────^
  *
- * A suspect is a job that ran in a process that has ended. It does not wait here: it is claimed when a process of the
+ * A suspect is a job that ran in a process that has exited. It does not wait here: it is claimed when a process of the
  * isolate is free.
  *
  * Invariants, while the session is open:
@@ -66,7 +66,7 @@ export interface DispatcherOptions {
 }
 
 export interface Dispatcher {
-  /** Claims as many jobs as fit, now or as soon as there is room. */
+  /** Claims as many jobs as there are free places: now, or as soon as one is free. */
   claim(): void;
   /** Acts on the result of a poll. */
   onPoll(poll: Pick<Poll, 'hasAvailable' | 'hasSuspects' | 'running'>): void;
@@ -305,7 +305,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   };
 }
 
-/** Returns whether a job must run isolated because it ran in a process that has ended. */
+/** Returns whether a job must run isolated because it ran in a process that has exited. */
 function isSuspect({ losses }: ClaimedJob): boolean {
   return losses > 0;
 }

@@ -12,7 +12,7 @@ export type CountedOutcome = RecordedOutcome['kind'] | 'refused' | 'taken_over';
 export interface JobMetrics {
   /** An attempt got a thread, `waitMs` after `run_at` of its job. */
   started(task: string, waitMs: number): void;
-  /** An attempt ended. `durationMs` is null if it never had a thread. */
+  /** An attempt finished. `durationMs` is null if it never had a thread. */
   finished(task: string, outcome: CountedOutcome, durationMs: number | null): void;
   setDepths(depths: readonly QueueDepth[]): void;
 }

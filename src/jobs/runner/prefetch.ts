@@ -2,7 +2,7 @@
  * Decides how many jobs a runner claims. With long jobs it claims no more than there are free threads, because a job
  * that one runner holds cannot start on another. With short jobs a claim per job would take longer than the job itself,
  * so the runner also claims what its threads can finish in `horizonMs`, and those jobs wait in memory. The average
- * duration of the jobs that have ended decides which case applies.
+ * duration of the finished jobs decides which case applies.
  *
  * Measured with 10,000 jobs that do nothing, two threads and PostgreSQL on the same two cores (median of three runs):
  * 3,060 jobs per second with claiming ahead, 170 without.
@@ -36,7 +36,7 @@ const maxHeld = 2_048;
 /** Weight of the latest job in the moving average. */
 const weight = 0.1;
 
-/** Claims nothing ahead until the first job has ended. */
+/** Claims nothing ahead until the first job has finished. */
 export function createPrefetch(): Prefetch {
   let averageMs = Number.POSITIVE_INFINITY;
 

@@ -12,7 +12,7 @@ export type ProgressEntry = AttemptKey & Progress;
 
 export interface ProgressBatch {
   put(entry: ProgressEntry): void;
-  /** Discards the unwritten progress of a job whose attempt has ended. */
+  /** Discards the unwritten progress of a job whose attempt has finished. */
   drop(id: number): void;
 }
 

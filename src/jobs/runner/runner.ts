@@ -95,7 +95,7 @@ const depthsEveryMs = 15_000;
 /** Delay between tries to open a session while PostgreSQL is unreachable, and after any other error. */
 const unavailableRetryMs = 100;
 const errorRetryMs = 1_000;
-/** Lower limit of the poll interval, however many jobs become due one after another. */
+/** The minimum poll interval, also while jobs become due one shortly after another. */
 const minPollMs = 25;
 /** For jobs whose task is unknown here: a runner with newer code may be starting. */
 const unknownBackoff = { baseMs: 10_000, maxMs: 600_000 };

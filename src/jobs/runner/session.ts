@@ -7,7 +7,7 @@
  *
  *     open ──polls──> open ──connection broken, or close(), which deletes the row──> closed
  *
- * - PostgreSQL alone decides who owns a number: the lock is free once the backend has ended. That happens when the
+ * - PostgreSQL alone decides who owns a number: the lock is free once the backend has exited. That happens when the
  *   connection is closed, its process is killed, or its network has been down for about 15 s (`sessionSettings`).
  * - A session closes once and stays closed. The driver would open another connection for the next query, without the
  *   lock; so the first sign of a broken connection, including an unanswered poll, closes the session, and no query is
@@ -43,7 +43,7 @@ export interface SessionOptions {
   readonly process: RunnerProcess;
   /** Connections that claim and record jobs, if they use another URL. They must lead to the same database. */
   readonly jobs: Sql | null;
-  /** The number of this process's previous session, which is terminated if PostgreSQL still has it; 0 for none. */
+  /** The number of this process's previous session, which is terminated if PostgreSQL still has it; 0 if there is none. */
   readonly previousRunner: number;
   /** The queues that it polls. */
   readonly queues: readonly string[];

@@ -46,7 +46,7 @@ const restartDelays: Backoff = { baseMs: 100, maxMs: 30_000 };
 const maxStartMs = 30_000;
 
 interface Slot {
-  /** Resolves with the process when it is ready; with undefined if it ended instead. */
+  /** Resolves with the process when it is ready; with undefined if it exited instead. */
   readonly ready: Promise<SupervisedExecutor | undefined>;
   isTaken: boolean;
   idleTimer?: NodeJS.Timeout;

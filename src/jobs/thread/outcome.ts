@@ -20,7 +20,7 @@ export const maxResultBytes = 1_048_576;
 /** Maximum size of the details of a rejection as JSON, in bytes. */
 export const maxDetailsBytes = 100_000;
 
-/** Delay before a job runs again whose task got no connection. */
+/** The delay before a job runs again if its task got no connection to the database. */
 const noConnectionMs = 5_000;
 
 /** The return value of the task cannot be stored as its result. */
@@ -31,7 +31,7 @@ export class InvalidResultError extends Error {
   }
 }
 
-/** Returns the result as JSON text; null for none. Throws an InvalidResultError. */
+/** Returns the result as JSON text; null if there is none. Throws an InvalidResultError. */
 export function toResultJson(result: unknown): string | null {
   try {
     return boundedJson(result, maxResultBytes) ?? null;

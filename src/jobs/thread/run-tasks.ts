@@ -1,5 +1,5 @@
 /**
- * The inside of a thread: runs the attempts that the runner sends, one at a time, and reports how each ended.
+ * The inside of a thread: runs the attempts that the runner sends, one at a time, and reports the outcome of each.
  *
  *     runner ── run ──────────────> thread: payload checked, task called in a context of its own
  *            <── event, line ──────   its log
@@ -48,7 +48,7 @@ interface Current {
 /** Runs attempts from the port until the runner sends `end`. Handles the uncaught errors of the thread. */
 export function runTasks({ port, tasks, database, log, close }: ThreadOptions): void {
   const byName = new Map(tasks.map((task) => [task.definition.name, task]));
-  /** The attempt of each context. An attempt that has ended may have left timers behind that still fail. */
+  /** The attempt of each context. A finished attempt may have left timers behind that still fail. */
   const owners = new WeakMap<RequestContext, number>();
   let current: Current | undefined;
   const post = (message: FromThread) => port.postMessage(message);

@@ -1,6 +1,6 @@
 /**
- * Supervises one executor from outside: it has the timers and the state of the attempt. Whatever a task does, every attempt
- * gets an outcome, at the latest when its executor has exited.
+ * Supervises one executor from outside: it has the timers and the state of the attempt. Every attempt gets an outcome, at the
+ * latest when its executor has exited, and no task can prevent that.
  *
  *     starting ──ready──> idle ──run──> busy ──ended──> idle        used again
  *        │                 │              │
@@ -11,7 +11,7 @@
  * The first of these decides the outcome of an attempt:
  *
  * - The thread sends the outcome. If the attempt was aborted before, it counts as aborted (or as failed with
- *   `timeout`), unless it returned or committed all the same: then the effect has happened, and counts.
+ *   `timeout`), unless it returned or committed nevertheless: its effect has happened, so it counts as completed.
  * - A message in either direction cannot be deserialised: the attempt fails, and the thread is terminated.
  * - The thread exits; its earlier messages have arrived by then. An aborted attempt counts as aborted. Any other fails
  *   with `out_of_memory` or `thread_ended`, and may be retried.
@@ -19,7 +19,7 @@
  * Invariants: only an idle thread gets an attempt; each attempt gets one outcome, after which the thread can do nothing
  * more for it; nothing happens after `ended`.
  *
- * Limits: a call into native code that does not return (`execSync`) cannot be terminated; its thread and attempt end
+ * Limits: a call into native code that does not return (`execSync`) cannot be terminated; its thread and attempt stop
  * when it returns. Memory outside the heap of the thread, such as buffers, is limited only by the process. Node stops a
  * thread at its heap limit with 16 MB to spare: a task that asks for more in one allocation, such as a Map that grows
  * beyond half a million entries, crashes the process. The process is then replaced, and the jobs of all its threads are
@@ -42,7 +42,7 @@ export interface SupervisedExecutorOptions {
   readonly log: Logger;
   /** Called when the executor can run its first attempt. */
   readonly onReady: () => void;
-  /** Called when an attempt has ended and the executor can run another. */
+  /** Called when an attempt has finished and the executor can run another. */
   readonly onIdle: () => void;
   readonly onEnded: (end: ExecutorEnd) => void;
 }

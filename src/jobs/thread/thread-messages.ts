@@ -29,14 +29,14 @@ export interface AttemptError {
 
 /** The outcome of an attempt. */
 export type Outcome =
-  /** The result as JSON text, null for none. The completer must still record it. */
+  /** The result as JSON text, null if there is none. The completer must still record it. */
   | { readonly kind: 'returned'; readonly result: string | null }
   /** The attempt has completed the job in its own transaction. */
   | { readonly kind: 'committed' }
   /** Retried if attempts are left, unless `final`. */
   | { readonly kind: 'failed'; readonly error: AttemptError; readonly final: boolean }
   | { readonly kind: 'snoozed'; readonly delayMs: number }
-  /** It ended, on its own or with its thread, because it was aborted. A timeout is `failed`. */
+  /** It was aborted: it stopped by itself, or its thread was terminated. A timeout is `failed`. */
   | { readonly kind: 'aborted'; readonly reason: Exclude<AbortReason, 'timeout'> };
 
 export interface Progress {

@@ -3,7 +3,7 @@
  * (`supervised-executor.ts`), which are threads in the runner. The size is fixed. Attempts wait in order for the next free thread.
  *
  * A thread that exits is replaced: at once if it ever ran an attempt to an outcome. A thread that exited before that, for
- * example because its file cannot be loaded, is replaced after 0.1 s, 0.2 s ... 30 s, until a thread has ended an
+ * example because its file cannot be loaded, is replaced after 0.1 s, 0.2 s ... 30 s, until a thread has finished an
  * attempt again.
  *
  * Invariants: there are never more threads than `size`; no attempt waits while a thread is idle; if no thread is left

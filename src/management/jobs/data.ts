@@ -20,7 +20,7 @@ export interface JobsSource {
   /** Returns the database; undefined while the program starts, null if there is none. */
   database(): Database | null | undefined;
   readonly queue: Pick<Queue, 'find' | 'cancel' | 'retry'>;
-  /** The token for changes that a local server has created; it applies if no token is configured. Null for none. */
+  /** The token for changes that a local server has created; it applies if no token is configured. Null if there is none. */
   readonly localToken?: string | null;
 }
 
@@ -98,7 +98,7 @@ export function createJobsData({ source, log, ...rules }: JobsDataOptions): Jobs
   };
 }
 
-/** Explains a database without our tables or columns: it is not migrated. */
+/** Throws `not_ready` with the command to run if a table or column is missing. Rethrows any other error. */
 function explain(error: unknown): never {
   const code = sqlState(error);
   if (code !== '42P01' && code !== '42703') throw error;

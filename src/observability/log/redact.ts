@@ -38,7 +38,7 @@ const secretNames = new Map<string, boolean>();
 export function redact(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
   try {
     const copy = copyMembers(fields, -1, { nodes: maxNodes }, safeName);
-    // Kept however many fields there are, because it identifies the lines of a request.
+    // Kept even if other fields are omitted, because it identifies the lines of a request.
     if (typeof fields.request_id === 'string') copy.request_id = maskText(fields.request_id);
     return copy;
   } catch {

@@ -43,7 +43,7 @@ export function watchFiles({ folders, files, onChange }: WatchOptions): () => vo
       watcher.on('error', forget);
       watchers.set(folder, watcher);
     } catch {
-      // The folder has been removed meanwhile.
+      // The folder was removed before it could be watched.
     }
   }
 

@@ -9,7 +9,7 @@ import { localToken } from './local-token.ts';
 export interface JobsDashboard {
   /** Provides the data of the jobs pages on the management port. */
   readonly source: JobsSource;
-  /** Sets the database, null for none. Connections open with the first request, and close with `lifecycle`. */
+  /** Sets the database, null if there is none. Connections open with the first request, and close with `lifecycle`. */
   open(databaseUrl: string | null, lifecycle: Lifecycle): Promise<void>;
 }
 

@@ -55,7 +55,7 @@ export async function startMigrationWatch({
       gauge(names.length);
       return names.length === 0;
     } catch (error) {
-      // Other errors say that the database does not answer, and nothing about migrations.
+      // Other errors mean that the database does not answer. They leave open whether migrations are pending.
       if (error instanceof StartError) problem = error.message;
       return false;
     }

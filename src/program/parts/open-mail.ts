@@ -31,7 +31,7 @@ export async function openMail(
   );
 }
 
-/** Creates the mailer of the settings, null for none; see `openMail`. Each thread that runs tasks creates its own. */
+/** Creates the mailer of the settings, null if there is none; see `openMail`. Each thread that runs tasks creates its own. */
 export async function chooseMailer({ application }: Settings, log: Logger): Promise<Mailer | null> {
   const { environment, smtpUrl, mailFrom, dataDir } = application;
   if (smtpUrl !== '') return createSmtpMailer({ url: smtpUrl, from: mailFrom, log });

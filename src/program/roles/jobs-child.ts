@@ -56,7 +56,7 @@ export async function runJobsChild({
 
   /** Ends the start timeout. A process that waits for the database reports ready too, so it is not killed for being late. */
   async function reportReady(): Promise<void> {
-    // On a terminal, the lines of this start come before those of the supervisor about it.
+    // On a terminal, the lines of this process must appear before the line of the supervisor that reports its start.
     await flushTerminal();
     await channel.send({ kind: 'ready', url: '' });
   }

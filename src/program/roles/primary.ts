@@ -78,7 +78,7 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
     max: Math.max(1, connections.max - 2 * settings.server.workers),
     onRejected: () => reportRefused('full', ''),
   });
-  // Kills the children whatever the cause of the exit.
+  // The child processes are killed also if an error causes the exit.
   process.on('exit', primary.kill);
   startRuntimeMetrics({ metrics, version: settings.application.projectVersion });
   try {

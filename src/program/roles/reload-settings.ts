@@ -16,7 +16,7 @@ export interface ReloadSettingsOptions {
   /** The settings that the primary was started with. */
   readonly atStart: Settings;
   readonly source: SettingsSource;
-  /** The database that the primary has opened; null for none. */
+  /** The database that the primary has opened; null if there is none. */
   readonly databaseUrl: string | null;
   /** The folder of the release that the new workers run. */
   readonly folder: string;

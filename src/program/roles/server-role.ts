@@ -15,7 +15,7 @@ export interface ServerRoleContext extends ProcessContext {
 export interface RunningRole {
   readonly url: string;
   readonly managementUrl: string | null;
-  /** The database; null for none. */
+  /** The database; null if there is none. */
   readonly databaseUrl: string | null;
   /** SIGHUP: loads new code and new settings. */
   reload(): void;

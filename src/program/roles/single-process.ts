@@ -42,7 +42,7 @@ export async function runSingleProcess(context: ServerRoleContext): Promise<Runn
   });
   const stopMs = settings.server.shutdownGraceSeconds * 1000 + 40_000;
   const unsupported = (advice: string) => () => log.warning('config.warning', { advice });
-  // Kills the jobs process whatever the cause of the exit.
+  // The jobs process is killed also if an error causes the exit.
   process.on('exit', () => jobs?.kill());
   try {
     let migrations: MigrationWatch | undefined;

@@ -51,7 +51,7 @@ function readToken(token: string): string {
   return fits || token === '' ? token : reject();
 }
 
-/** Returns the port to open, or null for none. With `mayMove`, a free port is used if it is taken. */
+/** Returns the port to open, or null if there is none. With `mayMove`, a free port is used if it is taken. */
 export function findManagementPort(
   port: ManagementPort,
   environment: string,

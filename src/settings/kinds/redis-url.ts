@@ -1,7 +1,7 @@
 import { RedisUrlError, readRedisUrl } from '../../redis/redis-url.ts';
 import { kind, reject } from './kind.ts';
 
-/** The URL of a Redis server, a cluster or Sentinel; empty for none. An invalid URL is found before anything is opened. */
+/** The URL of a Redis server, a cluster or Sentinel; empty if there is none. An invalid URL is found before anything is opened. */
 export const redisUrl = () =>
   kind(
     'redis://user:password@host:6379/0, or the same with rediss, redis+cluster or redis+sentinel',

@@ -73,7 +73,7 @@ describe('connections', { concurrency: true }, () => {
       assert.equal(stats().inUse, 0);
     });
 
-    test('connections of the pool that have responded since stay open', async (t) => {
+    test('connections of the pool that respond after the failure stay open', async (t) => {
       const { url } = await mustOpenTestDatabase(t);
       const proxy = await mustOpenProxy(t, url);
       const { sql, ...database } = mustConnect(t, { url: proxy.url, poolSize: 2 });
@@ -111,7 +111,7 @@ describe('connections', { concurrency: true }, () => {
     });
 
     for (const phase of ['in a statement of a transaction', 'at the COMMIT']) {
-      test(`a transaction whose connection dies ${phase} is given up, and its locks are free`, async (t) => {
+      test(`a transaction whose connection dies ${phase} is rejected, and its locks are released`, async (t) => {
         const { url, sql } = await mustOpenTestDatabase(t);
         await sql`create table counters (id integer primary key, n integer not null)`;
         await sql`insert into counters values (1, 0)`;

@@ -123,7 +123,7 @@ describe('a connection to a server with TLS and a self-signed certificate', () =
     ['sslmode=require&sslaccept=strict', 'localhost', 'DEPTH_ZERO_SELF_SIGNED_CERT'],
     ['sslmode=verify-full&sslrootcert=FOLDER/server.crt', '127.0.0.1', 'ERR_TLS_CERT_ALTNAME_INVALID'],
   ] as const) {
-    test(`${parameters} rejects the certificate for ${host}`, async () => {
+    test(`a connection with ${parameters} rejects the certificate for ${host}`, async () => {
       await assert.rejects(look(withParameters(url, parameters.replace('FOLDER', folder), host)), (error) => {
         assert.ok(error instanceof AppError);
         assert.equal(error.code, 'database_unavailable');

@@ -73,7 +73,7 @@ describe('the log of a slow statement', () => {
     assert.equal(holdersOf(line)[0]?.pid, pid);
   });
 
-  it('a slow statement that waits for no lock names none', async (t) => {
+  it('the log line of a slow statement that waits for no lock names no lock', async (t) => {
     const { database, captured } = await mustPrepare(t);
     await database.sql`select pg_sleep(1.6)`;
     const [line] = captured.of('slow.query');

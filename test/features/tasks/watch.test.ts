@@ -93,7 +93,7 @@ describe('watching jobs', () => {
     stop();
   });
 
-  it('queries run outside of requests, so that the end of the first one does not cancel them', async () => {
+  it('queries of watched tasks run outside of requests, so that the end of the first request does not cancel them', async () => {
     const asked = createDeferred<boolean>();
     const { watch } = createJobWatch({
       async find() {

@@ -20,7 +20,7 @@ function ticksAfter(text: string, timeZone: string, after: string, count: number
 }
 
 describe('an expression for some hours of the day', () => {
-  it('an expression for some hours fires once right after the gap when the clock skips its time', () => {
+  it('an expression for certain hours fires once, right after the gap, if the clock skips its time', () => {
     // Berlin, 29 March 2026: 2:00 becomes 3:00, at 1:00 UTC.
     assert.deepEqual(ticksAfter('30 2 * * *', 'Europe/Berlin', '2026-03-27T12:00Z', 3), [
       '2026-03-28T01:30',

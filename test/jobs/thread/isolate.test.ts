@@ -42,7 +42,7 @@ function mustCreateIsolate(t: After, options: Partial<IsolateOptions> = {}) {
 const isRunning = ({ exitCode, signalCode }: ChildProcess) => exitCode === null && signalCode === null;
 
 describe('a suspect that runs isolated in a process', () => {
-  it('a suspect returns, fails and refuses as in a thread, and its process is used again', async (t) => {
+  it('a suspect can return, fail and refuse as in a thread, and its process is used again', async (t) => {
     const { runTask, children, of } = mustCreateIsolate(t);
     assert.deepEqual(await runTask('no_op'), { kind: 'returned', result: null });
     const thrown = await runTask('throws');

@@ -69,7 +69,7 @@ describe('the shared store', () => {
     return makeStore(t, backend, { now: () => clock.now }).store;
   });
 
-  it('the takes of one turn of the event loop are one call', async (t) => {
+  it('all permits that are requested in one turn of the event loop are one call to the backend', async (t) => {
     const backend = memoryBackend();
     const { store } = makeStore(t, backend);
     await Promise.all(Array.from({ length: 50 }, (_, client) => store.take(limitOf(1), `${client}`)));

@@ -104,7 +104,7 @@ describe('a line', () => {
     assert.match(written, /"type":"TypeError","message":"inner"/);
   });
 
-  it('a line with too many fields omits the longest, and has their number', () => {
+  it('a line with too many fields omits the longest ones and contains the number of omitted fields', () => {
     const many = Object.fromEntries(
       Array.from({ length: 99 }, (_, index) => [`field_${index}`, '\u0000'.repeat(20)]),
     );

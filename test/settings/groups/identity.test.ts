@@ -25,7 +25,7 @@ const deployed = { APP_DATABASE_URL: 'none', APP_ALLOWED_HOSTS: 'api.example.com
 describe('the secrets of access tokens', () => {
   const secretsOf = (env: Env) => load(env).settings.security.jwtSecrets;
 
-  test('the secrets are the single secret or the list, whichever is set', () => {
+  test('the secrets come from the variable for one secret or from the variable for a list', () => {
     assert.deepEqual(secretsOf({}), []);
     assert.deepEqual(secretsOf({ SECURITY_JWT_SECRET: secret }), [secret]);
     assert.deepEqual(secretsOf({ JWT_SECRET: secret }), [secret]);

@@ -86,7 +86,7 @@ describe('the settings of state that nodes share', () => {
     });
   }
 
-  it('a Redis with TLS, or on the same machine, needs no advice in production', () => {
+  it('a Redis with TLS or on the same machine causes no warning in production', () => {
     for (const url of [
       'rediss://:hunter2@cache',
       'redis://:hunter2@127.0.0.1',

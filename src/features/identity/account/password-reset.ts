@@ -37,7 +37,7 @@ export function createPasswordReset(parts: AccountParts): PasswordReset {
   return {
     async requestReset({ email, address }) {
       assertMailEnabled(mail);
-      // The ping takes the same time for all addresses, so it reveals nothing.
+      // Rejects while the database is down. It takes the same time for all addresses, so it does not reveal which of them exist.
       await database.ping(databaseMs);
       const accepted = inBackground(async () => {
         const owner = await findOwnerByEmail(sql, email);

@@ -18,7 +18,7 @@ export interface AccountRoutesOptions {
 
 const quarterHour = 15 * 60_000;
 
-/** The limit for mailed tokens: each attempt with a valid one costs a password hash. */
+/** Limits the attempts with mailed tokens, because each attempt with a valid token costs a password hash. */
 const confirmLimit: RouteLimit = {
   name: 'one-time-token',
   by: 'address',

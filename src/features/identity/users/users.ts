@@ -157,7 +157,7 @@ export function createUsers(options: UsersOptions): Users {
       if (user.email !== former.email) account.emailChanged(user, former);
       return user;
 
-      /** Resolves with undefined if the password was changed after it was compared. */
+      /** Changes the user. Resolves with undefined if the password was changed after it was compared. */
       function change(comparedHash: string | undefined) {
         return explainConflict(patch, id, () =>
           database.transaction(async (tx) => {

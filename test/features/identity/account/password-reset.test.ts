@@ -90,7 +90,7 @@ describe('a password reset', () => {
     assert.equal((await confirm(api, token)).status, 204);
   });
 
-  it('after a reset, the owner can sign in from a new address while others guess', async (t) => {
+  it('after a reset, the owner can sign in from a new address while other clients guess the password', async (t) => {
     const api = await mustServeApi(t, behindProxy);
     const { email } = await mustRegister(api, 'ada_lovelace');
     for (const login of ['ada_lovelace', email]) await logIn(api, login, 'a wrong guess', from('10.1.0.1'));

@@ -44,17 +44,17 @@ describe('the authority of a caller in a transaction', () => {
     await assert.rejects(check(), { code: 'forbidden' });
   });
 
-  it('authority is confirmed for a user who became an admin meanwhile', async (t) => {
+  it('authority is confirmed for a user who became an admin after the request was authenticated', async (t) => {
     const { sql, caller, check } = await mustAdmit(t, 'user');
     await sql`update users set role = 'admin' where id = ${caller.userId}`;
     await check();
   });
 
   for (const [what, change] of [
-    ['the role is taken away', 'role'],
+    ['the role is removed', 'role'],
     ['the session is ended', 'session'],
   ] as const) {
-    it(`authority cannot change between the check and the commit: ${what} afterwards`, async (t) => {
+    it(`if ${what} during a checked transaction, the change waits for the commit`, async (t) => {
       const { sql, caller, database, auth } = await mustAdmit(t, 'admin');
       const checked = createDeferred();
       const finish = createDeferred();
