@@ -19,13 +19,13 @@ import { mustCopyProgram, mustMakeFolder } from '../helpers/program.ts';
 import { startRedis } from '../helpers/redis.ts';
 import { openProofDatabase } from './jobs/database.ts';
 import { proveCost } from './shared-limits/cost.ts';
-import { limit, type Nodes, nodeCount, startNodes } from './shared-limits/nodes.ts';
+import { clientQuota, type Nodes, nodeCount, startNodes } from './shared-limits/nodes.ts';
 import { type Outage, postgresOutages, redisOutages } from './shared-limits/outages.ts';
 import {
-  type Answer,
   countAdmitted,
+  type LimitedAnswer,
+  nearestRank,
   newClient,
-  quantile,
   sendMany,
   startBackground,
 } from './shared-limits/requests.ts';
@@ -80,7 +80,7 @@ async function prove(): Promise<void> {
     if (quick && name !== 'redis') continue;
     await withNodes(program, env, async (nodes) => {
       console.log(
-        `\n${name}: outages of ${outageMs} ms, times in ms; admitted by each node and in total, of a limit of ${limit}`,
+        `\n${name}: outages of ${outageMs} ms, times in ms; admitted by each node and in total, of a limit of ${clientQuota}`,
       );
       const rows = [];
       for (const outage of quick ? outages.slice(0, 3) : outages)
@@ -117,13 +117,13 @@ async function proveExact(store: string, nodes: Nodes): Promise<void> {
     const answers = await sendMany(url, newClient(), sent);
     const { total, byNode } = countAdmitted(answers, hosts);
     const rejected = answers.filter(({ status }) => status === 429).length;
-    const isExact = total === limit && rejected === sent - limit;
+    const isExact = total === clientQuota && rejected === sent - clientQuota;
     if (isExact) exact += 1;
     else failures.push(`${store}, run ${run}: ${total} admitted and ${rejected} rejected of ${sent}.`);
     console.log(`${store}, run ${run}: ${total} of ${sent} admitted (${byNode.join(' + ')})`);
   }
   console.log(
-    `${store}: exactly ${limit} in ${exact} of ${runs} runs; ${await sum('rate_limit_fallback_total')} decided by a node alone`,
+    `${store}: exactly ${clientQuota} in ${exact} of ${runs} runs; ${await sum('rate_limit_fallback_total')} decided by a node alone`,
   );
 }
 
@@ -132,18 +132,18 @@ async function proveOutage(store: string, nodes: Nodes, { name, losesPermits, fa
   const client = newClient();
   await nodes.untilShared();
   const background = startBackground(url, 200);
-  const around: Answer[] = [];
+  const around: LimitedAnswer[] = [];
   /** While the client sends its bursts: not measured, but none of them may fail. */
-  const meanwhile: Answer[] = [];
+  const meanwhile: LimitedAnswer[] = [];
   await pause(outageMs / 2);
   around.push(...background.cut());
-  const before = countAdmitted(await sendMany(url, client, limit / 2, 20), hosts);
+  const before = countAdmitted(await sendMany(url, client, clientQuota / 2, 20), hosts);
   meanwhile.push(...background.cut());
 
   const failing = fail();
   await pause(outageMs);
   const within = background.cut();
-  const during = countAdmitted(await sendMany(url, client, 2 * limit * nodeCount, 40), hosts);
+  const during = countAdmitted(await sendMany(url, client, 2 * clientQuota * nodeCount, 40), hosts);
   const readiness = await nodes.readiness();
   meanwhile.push(...background.cut());
 
@@ -151,7 +151,7 @@ async function proveOutage(store: string, nodes: Nodes, { name, losesPermits, fa
   await recover();
   const returnMs = await nodes.untilShared();
   around.push(...background.cut());
-  const after = countAdmitted(await sendMany(url, client, 2 * limit, 40), hosts);
+  const after = countAdmitted(await sendMany(url, client, 2 * clientQuota, 40), hosts);
   meanwhile.push(...background.cut());
   await pause(outageMs / 2);
   around.push(...background.cut());
@@ -161,8 +161,8 @@ async function proveOutage(store: string, nodes: Nodes, { name, losesPermits, fa
   const failed = all.filter(({ status }) => status !== 200).length;
   const what = `${store} ${name}`;
   if (failed > 0) failures.push(`${what}: ${failed} of ${all.length} requests failed.`);
-  const p99 = (answers: readonly Answer[]) =>
-    quantile(
+  const p99 = (answers: readonly LimitedAnswer[]) =>
+    nearestRank(
       answers.map(({ ms }) => ms),
       0.99,
     );
@@ -174,7 +174,7 @@ async function proveOutage(store: string, nodes: Nodes, { name, losesPermits, fa
     if (status !== 200 && store === 'redis') failures.push(`${what}: readiness is ${status}.`);
   const total = before.total + during.total + after.total;
   // Once in the store before, once on each node, and once more in a store that came back empty.
-  const most = limit * (nodeCount + (losesPermits ? 1 : 0)) + limit;
+  const most = clientQuota * (nodeCount + (losesPermits ? 1 : 0)) + clientQuota;
   if (total > most) failures.push(`${what}: ${total} admitted, more than ${most}.`);
   return {
     outage: name,

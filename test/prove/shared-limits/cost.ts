@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { readUsage } from '../../../bench/process-usage.ts';
 import { startProgram } from '../../helpers/program.ts';
-import { quantile } from './requests.ts';
+import { nearestRank } from './requests.ts';
 
 export interface CostOptions {
   readonly redis: string;
@@ -174,7 +174,7 @@ function readAnswer(socket: Socket): Promise<string> {
 }
 
 function report(contestants: readonly Contestant[], quick: boolean): string[] {
-  const cpuOf = (name: string) => quantile(contestants.find((each) => each.name === name)?.cpu ?? [], 0.5);
+  const cpuOf = (name: string) => nearestRank(contestants.find((each) => each.name === name)?.cpu ?? [], 0.5);
   const bareOf = (name: string) => (/fastify/i.test(name) ? 'Fastify, none' : 'none');
   console.log(
     '\ncost of a request: processor time of the server process in µs, times until the answer in ms',
@@ -185,8 +185,8 @@ function report(contestants: readonly Contestant[], quick: boolean): string[] {
       'CPU µs': Math.round(cpuOf(name)),
       'of the limiter': name.startsWith('program') ? '' : Math.round(cpuOf(name) - cpuOf(bareOf(name))),
       'x memory': name.startsWith('program') ? (cpuOf(name) / cpuOf('program, memory')).toFixed(2) : '',
-      p50: quantile(times, 0.5).toFixed(1),
-      p99: quantile(times, 0.99).toFixed(1),
+      p50: nearestRank(times, 0.5).toFixed(1),
+      p99: nearestRank(times, 0.99).toFixed(1),
     })),
   );
   const failures: string[] = [];

@@ -6,7 +6,7 @@ import { startNginx } from '../nginx.ts';
 import { until } from '../until.ts';
 
 export const nodeCount = 3;
-export const limit = 500;
+export const clientQuota = 500;
 
 const workers = 2;
 const startMs = 120_000;
@@ -84,7 +84,7 @@ function start(atEnd: NodesOptions['atEnd'], folder: string, env: Readonly<Recor
       APP_KEEP_ALIVE_SECONDS: '120',
       APP_SHUTDOWN_GRACE_SECONDS: '5',
       SECURITY_TRUST_PROXY_HEADERS: 'true',
-      SECURITY_RATE_LIMIT_PER_MINUTE: String(limit),
+      SECURITY_RATE_LIMIT_PER_MINUTE: String(clientQuota),
       SECURITY_RATE_LIMIT_BURST: '0',
       SECURITY_RATE_LIMIT_PER_HOUR: '1000000',
       ...env,

@@ -3,7 +3,7 @@
 import { Agent, get } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
-export interface Answer {
+export interface LimitedAnswer {
   /** 0 if the connection failed. */
   readonly status: number;
   /** The node that answered. */
@@ -19,7 +19,7 @@ export function newClient(): string {
   return `198.${18 + (clients >> 16)}.${(clients >> 8) & 255}.${clients & 255}`;
 }
 
-export function ask(url: string, client: string, agent: Agent): Promise<Answer> {
+export function ask(url: string, client: string, agent: Agent): Promise<LimitedAnswer> {
   const startedAt = performance.now();
   return new Promise((resolve) => {
     const end = (status: number, node: string) =>
@@ -38,7 +38,7 @@ export async function sendMany(
   client: string,
   number: number,
   width = number,
-): Promise<Answer[]> {
+): Promise<LimitedAnswer[]> {
   const agent = new Agent({ keepAlive: true, maxSockets: width });
   try {
     return await Promise.all(Array.from({ length: number }, () => ask(url, client, agent)));
@@ -48,7 +48,7 @@ export async function sendMany(
 }
 
 /** How many were admitted, in total and by each node in turn. */
-export function countAdmitted(answers: readonly Answer[], hosts: readonly string[]) {
+export function countAdmitted(answers: readonly LimitedAnswer[], hosts: readonly string[]) {
   const admitted = answers.filter(({ status }) => status === 200);
   return {
     total: admitted.length,
@@ -58,7 +58,7 @@ export function countAdmitted(answers: readonly Answer[], hosts: readonly string
 
 export interface Background {
   /** Starts the next period, and returns the answers of the one that ends. */
-  cut(): Answer[];
+  cut(): LimitedAnswer[];
   stop(): Promise<void>;
 }
 
@@ -66,7 +66,7 @@ export interface Background {
 export function startBackground(url: string, perSecond: number): Background {
   const width = 20;
   const agent = new Agent({ keepAlive: true, maxSockets: width });
-  let answers: Answer[] = [];
+  let answers: LimitedAnswer[] = [];
   let stopped = false;
   const loop = async () => {
     while (!stopped) {
@@ -89,7 +89,7 @@ export function startBackground(url: string, perSecond: number): Background {
   };
 }
 
-export function quantile(values: readonly number[], share: number): number {
+export function nearestRank(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
 }
