@@ -147,7 +147,7 @@ In every environment:
 - \`APP_TASKS_BROKER_URL\` without a PostgreSQL server in \`APP_DATABASE_URL\`; \`APP_TASKS_RESULT_BACKEND\` with a URL other than these two; \`redis://\` in either of them, because jobs are kept in the database;
 - an unknown \`SECURITY_\` variable that is not switched off, such as \`SECURITY_ENABLE_HST=true\`;
 - \`SECURITY_REDIS_ENABLED=true\` without \`SECURITY_REDIS_URL\`, or without the package \`@redis/client\`; \`SECURITY_RATE_LIMIT_STORE=redis\` without \`SECURITY_REDIS_ENABLED=true\`; \`SECURITY_RATE_LIMIT_STORE=postgres\` without a database;
-- a Redis that rejects the password, the user or the database number of \`SECURITY_REDIS_URL\`, or whose certificate is not trusted. A Redis that does not answer stops nothing;
+- a Redis that rejects the password, the user or the database number of \`SECURITY_REDIS_URL\`, or whose certificate is not trusted. A Redis that does not answer stops nothing ([rate-limit.md](rate-limit.md#when-the-store-fails));
 - a database other than PostgreSQL. \`postgresql+asyncpg://\` and the like are read as \`postgresql://\`.
 
 These are allowed with a warning: a limit per hour below the limit per minute; every address as a trusted proxy; a body deadline longer than the request's; a keep-alive time longer than the grace time; no mail server in staging and production; a management port without a token that other machines reach, in local; a database connection that does not require TLS and a Redis on another machine without TLS, in staging and production; every disabled protection there, by its name; a setting that has no effect because of another one.
