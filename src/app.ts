@@ -7,6 +7,7 @@
  */
 
 import { StartError } from './errors.ts';
+import type { HealthCheck } from './features/health/health.ts';
 import type { FindCountry } from './geoip/country-finder.ts';
 import { compose } from './http/compose.ts';
 import { createAddressSet } from './http/connection/addresses.ts';
@@ -21,6 +22,12 @@ import { createMemoryLimitStore, type MemoryLimitStore } from './limits/memory-s
 import { createMeteredLimitStore } from './limits/metered-store.ts';
 import { createOriginFields } from './middleware/cors.ts';
 import { createParserErrorReporter } from './middleware/parser-errors.ts';
+import {
+  type CircuitMetrics,
+  type CircuitSet,
+  createCircuitMetrics,
+  createCircuitSet,
+} from './observability/circuit-set.ts';
 import type { Logger } from './observability/logger.ts';
 import { type AppLayer, addressLimit, corsPolicy, pipelineLayers, trustedProxies } from './pipeline.ts';
 import { createRoutes, type RouteParts } from './routes.ts';
@@ -29,6 +36,8 @@ import type { Settings } from './settings/load.ts';
 export interface AppParts extends RouteParts {
   /** Counts the permits of all limits; by default in this process. */
   readonly limitStore?: LimitStore;
+  /** Counts open circuits, if they are declared already. */
+  readonly circuitMetrics?: CircuitMetrics;
   /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
   /** Finds the country of a client; required to answer requests if the settings enable it. */
@@ -52,10 +61,16 @@ export function createApp(parts: AppParts): App {
   const { settings, log, metrics } = parts;
   const store = parts.limitStore ?? createLimitStore(settings, log.named('http'), parts.now);
   const limitStore = createMeteredLimitStore(store, metrics);
-  const layers = pipelineLayers({ ...parts, limitStore }).filter(({ enabled }) => enabled);
+  const circuitMetrics = parts.circuitMetrics ?? createCircuitMetrics(metrics);
+  const routeCircuits = createRouteCircuits(settings, log.named('http'), circuitMetrics);
+  const layers = pipelineLayers({ ...parts, limitStore, routeCircuits }).filter(({ enabled }) => enabled);
   for (const { name } of layers) log.debug('middleware.registered', { layer: name });
 
-  const routes = createRoutes(parts);
+  const hasCircuits = layers.some(({ name }) => name === 'circuit-breaker');
+  const routes = createRoutes({
+    ...{ ...parts, circuitMetrics },
+    healthChecks: [...(parts.healthChecks ?? []), ...(hasCircuits ? [routesCheck(routeCircuits)] : [])],
+  });
   assertLayerNeeds(layers, routes);
   assertRoutePolicies(routes);
   const { maxRequestSize, maxUploadSize } = settings.security;
@@ -107,6 +122,41 @@ function assertLayerNeeds(layers: readonly AppLayer[], routes: readonly Route[])
       `The layer ${layer} is needed, because ${closed.method} ${closed.path} requires credentials: remove ${layer} from APP_DISABLED_LAYERS.`,
     );
   }
+}
+
+/** Creates the circuits of the routes. */
+export function createRouteCircuits(
+  { security, server }: Settings,
+  log: Logger,
+  metrics: CircuitMetrics,
+): CircuitSet {
+  const openMs = security.circuitBreakerTimeout * 1000;
+  return createCircuitSet({
+    kind: 'route',
+    policy: {
+      windowMs: 60_000,
+      minCalls: security.circuitBreakerThreshold,
+      minFailures: security.circuitBreakerThreshold,
+      failureRate: 0.5,
+      slowCallMs: server.requestTimeoutSeconds * 1000,
+      openMs,
+      maxOpenMs: 5 * openMs,
+    },
+    ...{ log, metrics, now: () => performance.now() },
+  });
+}
+
+/** Reports the routes with an open circuit; the server answers all others. */
+function routesCheck(circuits: CircuitSet): HealthCheck {
+  return {
+    name: 'routes',
+    required: false,
+    async run() {
+      const names = circuits.openNames();
+      if (names.length === 0) return undefined;
+      return { degraded: `Routes that fail repeatedly are rejected at the moment: ${names.join(', ')}.` };
+    },
+  };
 }
 
 /** Creates a store that counts the permits of all limits in this process. */

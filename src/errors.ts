@@ -56,6 +56,7 @@ export const errorCodes = [
   'database_busy',
   'database_read_only',
   'database_impaired',
+  'circuit_open',
   'not_ready',
   'shutting_down',
   // A call of another service (http-client/).

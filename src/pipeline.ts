@@ -14,6 +14,7 @@ import { authenticate } from './middleware/caller/authenticate.ts';
 import { authorise } from './middleware/caller/authorise.ts';
 import { callerLimit } from './middleware/caller/caller-limit.ts';
 import { recheckAuthority } from './middleware/caller/recheck-authority.ts';
+import { circuitBreaker } from './middleware/circuit-breaker.ts';
 import { compression } from './middleware/compression.ts';
 import { contentValidation } from './middleware/content-validation.ts';
 import { type CorsOptions, cors } from './middleware/cors.ts';
@@ -31,6 +32,7 @@ import { requestId } from './middleware/request-id.ts';
 import { requestLog } from './middleware/request-log.ts';
 import { securityHeaders } from './middleware/security-headers.ts';
 import { trustedHost } from './middleware/trusted-host.ts';
+import type { CircuitSet } from './observability/circuit-set.ts';
 import type { Logger } from './observability/logger.ts';
 import type { Metrics } from './observability/metrics/metrics.ts';
 import type { Settings } from './settings/load.ts';
@@ -42,6 +44,8 @@ export interface PipelineParts {
   readonly identity: Identity;
   /** Counts the permits of all limits. */
   readonly limitStore: LimitStore;
+  /** The circuits of the routes. */
+  readonly routeCircuits: CircuitSet;
   /** Counts requests. */
   readonly metrics: Metrics;
   /** Finds the country of a client; required for requests if the settings enable it. */
@@ -240,6 +244,13 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       run: contentValidation(),
     },
     {
+      name: 'circuit-breaker',
+      purpose: 'Rejects the requests of a route that fails repeatedly, until a trial succeeds',
+      ends: '503',
+      needs: 'content-validation, so that slow clients do not count as failures',
+      run: circuitBreaker({ circuits: parts.routeCircuits, now: () => performance.now() }),
+    },
+    {
       name: 'compression',
       purpose: 'Compresses responses from a minimum size',
       ends: '-',
@@ -279,6 +290,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
   if (!security.rateLimitEnabled) unasked.add('rate-limit').add('caller-limit');
   if (!security.enableGeoBlocking) unasked.add('geo-block');
   if (application.corsAllowOrigins.length === 0) unasked.add('cors');
+  if (!security.enableCircuitBreaker) unasked.add('circuit-breaker');
   if (!security.enforceHttps) unasked.add('https-policy');
   return layers.map((layer) => ({
     ...layer,

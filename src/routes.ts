@@ -14,6 +14,7 @@ import { mount, type Route } from './http/route.ts';
 import type { HttpClient } from './http-client/http-client.ts';
 import { createQueue, type Queue } from './jobs/queue.ts';
 import { type MailQueue, noMail } from './mail/mail-queue.ts';
+import type { CircuitMetrics } from './observability/circuit-set.ts';
 import type { Logger } from './observability/logger.ts';
 import type { Metrics, MetricsSnapshot } from './observability/metrics/metrics.ts';
 import { createDocsRoutes } from './openapi/docs-page.ts';
@@ -42,6 +43,8 @@ export interface RouteParts {
   readonly mail?: MailQueue;
   /** Keeps what functions have loaded; by default nothing is kept. */
   readonly cache?: Cache;
+  /** Counts open circuits, for the default of `httpClient`. */
+  readonly circuitMetrics?: CircuitMetrics;
   /** Calls other services; by default one without connections yet. */
   readonly httpClient?: HttpClient;
   /** Where jobs are enqueued; by default a queue for the tasks of the application. */

@@ -34,6 +34,7 @@ test('the pipeline has its layers in this order, outermost first', () => {
       'authorise',
       'caller-limit',
       'content-validation',
+      'circuit-breaker',
       'compression',
       'etag',
       'recheck-authority',

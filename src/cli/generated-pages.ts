@@ -4,7 +4,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { createApp, createLimitStore } from '../app.ts';
+import { createApp, createLimitStore, createRouteCircuits } from '../app.ts';
 import { events } from '../declarations.ts';
 import { errorCodes } from '../errors.ts';
 import { observeCountryDatabase } from '../geoip/database-metrics.ts';
@@ -13,6 +13,7 @@ import { problemKinds, problemType } from '../http/problem.ts';
 import type { Route } from '../http/route.ts';
 import { createJobMetrics } from '../jobs/runner/job-metrics.ts';
 import { createSharedStoreMetrics } from '../limits/shared/shared-store-metrics.ts';
+import { createCircuitMetrics } from '../observability/circuit-set.ts';
 import { countEvents } from '../observability/metrics/event-metrics.ts';
 import { createMetrics, type MetricsSnapshot } from '../observability/metrics/metrics.ts';
 import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts';
@@ -74,7 +75,11 @@ export function defaultApp() {
   createSharedStoreMetrics(metrics);
   observeCountryDatabase(metrics, () => new Date(0));
   createJobMetrics(metrics, [], () => 0);
-  const unused = { limitStore: createLimitStore(settings, parts.log), metrics: createMetrics() };
+  const unused = {
+    limitStore: createLimitStore(settings, parts.log),
+    metrics: createMetrics(),
+    routeCircuits: createRouteCircuits(settings, parts.log, createCircuitMetrics(createMetrics())),
+  };
   return { layers: pipelineLayers({ ...parts, ...unused }), routes, metrics: metrics.snapshot(), settings };
 }
 

@@ -62,6 +62,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   database_busy: { status: 503, title: 'Database busy' },
   database_read_only: { status: 503, title: 'Database read-only' },
   database_impaired: { status: 503, title: 'Database impaired' },
+  circuit_open: { status: 503, title: 'Route fails repeatedly' },
   not_ready: { status: 503, title: 'Not ready' },
   shutting_down: { status: 503, title: 'Shutting down' },
   outgoing_unavailable: { status: 503, title: 'Other service unavailable' },

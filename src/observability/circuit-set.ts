@@ -52,7 +52,6 @@ export function createCircuitSet({ kind, policy, log, metrics, now }: CircuitSet
   const open = new Map<CircuitBreaker, string>();
   const gauge = metrics.open.of(kind);
   const rejected = metrics.rejected.of(kind);
-  gauge.set(0);
   return {
     create(name, fields = {}) {
       const breaker: CircuitBreaker = new CircuitBreaker(policy, (state: BreakerState) => {

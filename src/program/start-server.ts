@@ -17,6 +17,7 @@ import { createAddressSet, httpOrigin } from '../http/connection/addresses.ts';
 import type { Context } from '../http/context.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { Mailer } from '../mail/mailer.ts';
+import { createCircuitMetrics } from '../observability/circuit-set.ts';
 import { showPath } from '../observability/log/target-text.ts';
 import type { Logger } from '../observability/logger.ts';
 import { createMetrics, type Metrics } from '../observability/metrics/metrics.ts';
@@ -147,9 +148,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       nodeBus: options.nodeBus,
     });
 
+    const circuitMetrics = createCircuitMetrics(metrics);
     const httpClient = await lifecycle.open(
       'outgoing requests',
-      async () => openHttpClient({ settings, log, metrics }),
+      async () => openHttpClient({ settings, log, metrics, circuitMetrics }),
       async (opened) => opened.close(),
       databaseCloseMs,
     );
@@ -165,6 +167,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       limitStore: limitStore.store,
       cache: cache.cache,
       httpClient,
+      circuitMetrics,
       findCountry: countries?.find,
       identity: createIdentity({
         database,

@@ -36,6 +36,7 @@ export function findErrors(
   errors.push(...findSecretErrors(application.environment, security));
   errors.push(...findManagementErrors(application.environment, server));
   errors.push(...findHttpsErrors(security, application.disabledLayers ?? []));
+  errors.push(...findCircuitBreakerErrors(security, application.disabledLayers ?? []));
   errors.push(...findTaskErrors(application.databaseUrl, tasks));
   errors.push(...findSharedStoreErrors(application, security));
   errors.push(...findGeoipErrors(application.disabledLayers ?? [], security));
@@ -177,6 +178,17 @@ function findHttpsErrors(
     }
   }
   return errors;
+}
+
+/** As for HTTPS: the circuits of routes that are switched on need their layer. */
+function findCircuitBreakerErrors(
+  { enableCircuitBreaker }: PartialValues['security'],
+  disabledLayers: readonly string[],
+): string[] {
+  if (enableCircuitBreaker !== true || !disabledLayers.includes('circuit-breaker')) return [];
+  return [
+    'SECURITY_ENABLE_CIRCUIT_BREAKER=true needs the layer circuit-breaker: remove circuit-breaker from APP_DISABLED_LAYERS, or set SECURITY_ENABLE_CIRCUIT_BREAKER=false.',
+  ];
 }
 
 /** The management port must differ from the public one, and other machines must not reach it without a strong token. */

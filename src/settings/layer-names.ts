@@ -15,6 +15,7 @@ export const layerNames = [
   'authorise',
   'caller-limit',
   'content-validation',
+  'circuit-breaker',
   'compression',
   'etag',
   'recheck-authority',

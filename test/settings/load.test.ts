@@ -97,6 +97,9 @@ describe('an empty environment', () => {
         hstsPreload: false,
         enforceHttps: false,
         enableCsp: false,
+        circuitBreakerThreshold: 5,
+        circuitBreakerTimeout: 60,
+        enableCircuitBreaker: false,
         cspPolicy: "default-src 'self'",
         trustedProxies: ['127.0.0.1', '::1'],
         trustProxyHeaders: false,
@@ -379,6 +382,14 @@ describe('combinations', () => {
   test('the origin * without credentials is accepted', () => {
     const { settings } = load({ APP_CORS_ALLOW_ORIGINS: '*', APP_CORS_ALLOW_CREDENTIALS: 'false' });
     assert.deepEqual(settings.application.corsAllowOrigins, ['*']);
+  });
+
+  test('circuits of routes that are enabled while their layer is disabled stop the start', () => {
+    const env = {
+      SECURITY_ENABLE_CIRCUIT_BREAKER: 'true',
+      APP_DISABLED_LAYERS: 'circuit-breaker',
+    };
+    assert.throws(() => load(env), /needs the layer circuit-breaker/);
   });
 
   const proxied = { SECURITY_TRUST_PROXY_HEADERS: 'true' };
