@@ -30,7 +30,7 @@ export interface ProcessPoolOptions {
 /** `stable`: the version that is known to work. `candidate`: the version that a reload tries. */
 export type Version = 'stable' | 'candidate';
 
-/** The operations of a replacement. */
+/** The operations on the pool that a reload or a recycling uses to replace processes. */
 export interface Replacement {
   /** Forks one process more than desired. Throws the system's error if no process can be created. */
   fork(): SupervisedProcess;

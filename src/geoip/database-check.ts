@@ -32,7 +32,7 @@ const marker = Buffer.from('\xab\xcd\xefMaxMind.com', 'latin1');
 /** The maximum size of the metadata with its marker, from the specification. */
 const maxMetadataBytes = 131_072;
 const separatorBytes = 16;
-/** Bounds of one record; those of a city in eight languages have about 100 values and 6 levels. */
+/** Limits of one record. The record of a city in eight languages has about 100 values and 6 levels. */
 const maxValues = 2_000;
 const maxDepth = 32;
 /** Bounds of a file: seconds of work for the check. */
@@ -42,7 +42,7 @@ const maxRecords = 2_000_000;
 const sliceMs = 5;
 const nodesPerSlice = 4_096;
 const recordsPerSlice = 64;
-/** Longer texts are not decoded: neither the names of fields nor codes are long. */
+/** The maximum length of a decoded text. A longer text is read as an empty one, because names of fields and codes of countries are short. */
 const maxText = 64;
 
 /** Rejects with a DatabaseInvalid unless every lookup in the database is safe. */

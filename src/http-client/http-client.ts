@@ -201,7 +201,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     }
     const used = isRepeatable ? agents : singleAgents;
     try {
-      // A pooled connection outlives the request that opened it, so it must not keep its context.
+      // A pooled connection lives longer than the request that opened it, so it must not keep the context of that request.
       const received = await runOutsideRequest(() =>
         exchange({ ...hop, service, maxBytes, signal, lookup, agents: used }),
       );

@@ -5,7 +5,7 @@
  * `*name` (the rest of the path: one or more segments, slashes included):
  *
  *     /users/:id          matches  /users/7            not  /users, /users/, /users/7/keys
- *     /users/me           matches  /users/me           before /users/:id, whatever the order of registration
+ *     /users/me           matches  /users/me           before /users/:id, in any order of registration
  *     /assets/*path       matches  /assets/a/b.css     not  /assets, /assets/
  *
  * Static text takes precedence over a parameter, and a parameter over a wildcard, segment by segment from the left. If a

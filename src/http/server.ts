@@ -55,7 +55,7 @@ export interface ServerOptions {
   readonly blockNullBytes: boolean;
   /** Called for input that never became a request, and for a request whose body was malformed. */
   readonly onMalformed: (report: MalformedReport) => void;
-  /** Returns the CORS fields of a response to malformed input, for a page of this origin. Default none. */
+  /** Returns the CORS fields of a response to malformed input, for a page of this origin. By default there are none. */
   readonly malformedFieldsFor?: MalformedInput['fieldsFor'];
   readonly onStreamError: (ctx: Context, error: Error) => void;
   readonly onPipelineError: (ctx: Context, error: unknown) => void;

@@ -153,8 +153,9 @@ export async function runJobsNow(sql: Sql, ids: readonly number[]): Promise<numb
 }
 
 export interface KeepDays {
+  /** How long completed jobs are kept. */
   readonly completedDays: number;
-  /** Of failed and cancelled jobs. */
+  /** How long failed and cancelled jobs are kept. */
   readonly failedDays: number;
 }
 

@@ -59,7 +59,7 @@ export function idempotency({ store, log }: IdempotencyOptions): Middleware {
         { layer },
       );
     }
-    // Already read, unless the layer content-validation is disabled.
+    // The layer content-validation has read the body, unless it is disabled.
     const isRead = ctx.rawBody !== undefined || ctx.bodyState === 'absent';
     if (isRead) return executeOnce(ctx, next, key);
     return receiveBody(ctx, match.value.bodyLimits, layer).then(() => executeOnce(ctx, next, key));

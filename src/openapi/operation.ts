@@ -75,7 +75,7 @@ const idempotencyKey: Parameter = {
   schema: { type: 'string', minLength: 1, maxLength: 257, pattern: '^[!-~]+$' },
 };
 
-/** The same for a route without authentication. */
+/** The header `Idempotency-Key` of a route without authentication, where a client must not guess the key of another. */
 const unguessableKey: Parameter = {
   ...idempotencyKey,
   description: `${idempotencyKey.description} Without authentication it needs at least 16 characters.`,

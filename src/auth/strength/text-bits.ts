@@ -54,7 +54,7 @@ const costs = { word: 11.5, disguise: 1.5, digit: 3.32, separator: 3, other: 6.5
 /** Only this many characters of a text are judged, because repetitions are searched from every position. */
 const maxLength = 512;
 
-/** Returns the estimated bits of a text. */
+/** Returns the estimated strength of a text, in bits of entropy. */
 export function textBits(whole: string): number {
   const text = whole.slice(0, maxLength);
   const minBits = new Float64Array(text.length + 1).fill(Number.POSITIVE_INFINITY);

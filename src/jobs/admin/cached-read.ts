@@ -1,7 +1,7 @@
 /**
- * Caches the result of an expensive read for frequent readers. However many readers there are and however expensive the
- * read becomes, it runs for at most a small share of the time: the result is kept for `restFactor` times the duration
- * of the read, and for at least `minTtlMs`. Until then every reader gets the cached value, or the error of the read.
+ * Caches the result of an expensive read for frequent readers. The read runs for at most a small share of the time, which depends
+ * neither on the number of readers nor on its cost: the result is kept for `restFactor` times the duration of the read, and for
+ * at least `minTtlMs`. Until then every reader gets the cached value, or the error of the read.
  */
 
 import { withTimeout } from '../../concurrency/with-timeout.ts';

@@ -36,7 +36,7 @@ export function truncateText(text: string, maxLength: number): string {
   return text.slice(0, maxLength - note.length) + note;
 }
 
-/** As `instanceof`, but false instead of throwing: a proxy or `Symbol.hasInstance` runs foreign code. */
+/** Works like `instanceof`, but returns false instead of throwing: a proxy or `Symbol.hasInstance` can run code that throws. */
 export function isInstance<T>(value: unknown, of: abstract new (...args: never[]) => T): value is T {
   try {
     return value instanceof of;

@@ -33,7 +33,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 export interface JobsData {
   readonly queue: JobsSource['queue'];
-  /** Runs a read for a client, with what it may see. Throws an AppError, also for a database without our tables. */
+  /** Runs a read with the permissions of the client. Throws an AppError, also if the database is not migrated. */
   read<Result>(ctx: Context, work: (database: Database, allowed: Access) => Promise<Result>): Promise<Result>;
   /** Runs a change by an operator, logs it with `about`, and invalidates the cached overview. Throws an AppError. */
   change<Result>(

@@ -7,7 +7,7 @@ import type { Logger } from '../logger.ts';
  */
 export function logNodeWarnings(log: Logger): void {
   if (process.listenerCount('warning') === 0) return;
-  // The listener of Node, which prints the warning.
+  // Removes Node's own listener, which would print the warning.
   process.removeAllListeners('warning');
   process.on('warning', (warning) => log.warning('process.warning', { error: warning }));
 }
