@@ -53,14 +53,18 @@ export function conformsToCacheStore(createStore: CacheStoreFactory): void {
 
   it('a value is stale after its fresh time, and gone after its stale time', async () => {
     const store = createStore();
-    await put(store, entry, payloadOf('ada', 60, 120));
-    const stateOf = async () => {
-      const found = await store.read(entry);
+    const stateOf = async (key: string) => {
+      const found = await store.read({ key, tags: [] });
       return 'isStale' in found ? (found.isStale ? 'stale' : 'fresh') : found.kind;
     };
-    assert.equal(await stateOf(), 'fresh');
-    await eventually('the value is stale', async () => (await stateOf()) === 'stale');
-    await eventually('the value is gone', async () => (await stateOf()) === 'miss');
+    for (const [key, freshMs, staleMs] of [
+      ['fresh', minute, minute],
+      ['stale', 20, minute],
+      ['miss', 20, 20],
+    ] as const) {
+      await put(store, { key, tags: [] }, payloadOf('ada', freshMs, staleMs));
+      await eventually(`the value is ${key}`, async () => (await stateOf(key)) === key);
+    }
   });
 
   it('the invalidation of a key removes its value and no other', async () => {
