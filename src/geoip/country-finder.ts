@@ -22,6 +22,7 @@ import { systemErrorCode } from '../errors.ts';
 import { createAddressSet } from '../http/connection/addresses.ts';
 import type { Logger } from '../observability/logger.ts';
 import { openCountryDatabase } from './country-database.ts';
+import { DatabaseInvalid } from './database-check.ts';
 
 /** Returns the country of an address: a code of ISO 3166-1 alpha-2, `private`, or `unknown`. */
 export type FindCountry = (address: string) => string;
@@ -93,7 +94,7 @@ export async function openCountryFinder(options: CountryFinderOptions): Promise<
     } catch (error) {
       log.error('geoip.database_rejected', {
         path,
-        error,
+        ...(error instanceof DatabaseInvalid ? { reason: `The file ${error.message}.` } : { error }),
         advice: 'The server keeps using the previous database. Replace the file with a valid one.',
       });
     }

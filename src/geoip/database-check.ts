@@ -41,7 +41,7 @@ const maxRecords = 2_000_000;
 /** How long the check works before other work of the process runs, in milliseconds. */
 const sliceMs = 5;
 const nodesPerSlice = 4_096;
-const recordsPerSlice = 64;
+const recordsPerSlice = 16;
 /** The maximum length of a decoded text. A longer text is read as an empty one, because names of fields and codes of countries are short. */
 const maxText = 64;
 

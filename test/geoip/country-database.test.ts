@@ -181,6 +181,14 @@ describe('a file that is not a usable database', () => {
       /^has ambiguous metadata$/,
     ],
   ];
+  it('a search tree that points outside of the file is rejected with a sentence', async (t) => {
+    const bytes = Buffer.from(valid);
+    bytes.writeUIntBE(0xffffff, 3, 3);
+    await assert.rejects(
+      openBytes(t, bytes),
+      isInvalid(/^is damaged: its search tree points outside of its data$/),
+    );
+  });
   for (const [what, bytes, reason] of table) {
     it(`${what} is rejected with a sentence`, async (t) => {
       await assert.rejects(openBytes(t, bytes), isInvalid(reason));
