@@ -82,6 +82,10 @@ async function prove(): Promise<void> {
       console.log(
         `\n${name}: outages of ${outageMs} ms, times in ms; admitted by each node and in total, of a limit of ${clientQuota}`,
       );
+      // New processes answer late until the compiler has seen some requests.
+      const warmUp = startBackground(nodes.url, 400);
+      await pause(2_000);
+      await warmUp.stop();
       const rows = [];
       for (const outage of quick ? outages.slice(0, 3) : outages)
         rows.push(await proveOutage(name, nodes, outage));

@@ -39,6 +39,7 @@ export function createProgress(output: Output, options: ProgressOptions): RunPro
   const startedAt = performance.now();
   const counts = { test: 0, suite: 0, passed: 0, failed: 0, skipped: 0, todo: 0 };
   const failures: string[] = [];
+  const skippedNames: string[] = [];
   const durations: { file: string; ms: number }[] = [];
   const red = (text: string) => (isTerminal ? `\x1b[31m${text}\x1b[39m` : text);
   const bold = (text: string) => (isTerminal ? `\x1b[1m${text}\x1b[22m` : text);
@@ -78,6 +79,9 @@ export function createProgress(output: Output, options: ProgressOptions): RunPro
     onResult(_file, { kind, outcome, path, failure }) {
       counts[kind] += 1;
       if (kind === 'test') counts[outcome] += 1;
+      // The tests of a skipped suite are not reported.
+      else if (outcome === 'skipped') counts.skipped += 1;
+      if (outcome === 'skipped') skippedNames.push(path.join(' > '));
       if (failure === undefined) return;
       // The tests of a suite are counted; a suite fails itself when its hook does, or its own code.
       if (kind === 'suite') counts.failed += 1;
@@ -114,6 +118,7 @@ export function createProgress(output: Output, options: ProgressOptions): RunPro
         skipped,
         todo,
       };
+      for (const name of skippedNames) output.write(`${marks.skipped} skipped: ${name}\n`);
       for (const [name, value] of Object.entries(rows)) output.write(`ℹ ${name} ${value}\n`);
       output.write(`ℹ duration ${formatSeconds(performance.now() - startedAt)}\n`);
       if (test === 0) output.write('No test ran.\n');

@@ -142,6 +142,17 @@ describe('the runner of the tests', () => {
     assert.deepEqual(['tests', 'pass', 'fail', 'skipped'].map(count), [1, 1, 0, 0]);
   });
 
+  it('a skipped suite and a skipped test are counted, and listed by name', async (t) => {
+    const { hasPassed, output, count } = await runTexts(t, [
+      "describe('with a server', { skip: 'no server' }, () => { it('asks it', () => assert.fail()); });",
+      "it('a client', { skip: true }, () => assert.fail()); it('a proxy', () => {});",
+    ]);
+    assert.equal(hasPassed, true);
+    assert.deepEqual(['pass', 'fail', 'skipped'].map(count), [1, 0, 2]);
+    assert.match(output, /^﹣ skipped: with a server$/m);
+    assert.match(output, /^﹣ skipped: a client$/m);
+  });
+
   it('a name pattern that matches no test fails the run', async (t) => {
     const { hasPassed, output } = await runTexts(t, ["it('a client', () => {});"], {
       namePatterns: ['prox'],
