@@ -62,8 +62,6 @@ export interface HttpClientOptions {
   /** The private addresses and blocks that may be reached. */
   readonly allowedAddresses: readonly string[];
   readonly userAgent: string;
-  /** The time that a request of this server has, in milliseconds; undefined if it has no deadline. */
-  readonly requestTimeoutMs?: number;
   readonly breakerPolicy?: BreakerPolicy;
   readonly resolve?: Resolve;
   /** Returns a number from 0 to below 1. */
@@ -100,7 +98,7 @@ interface Call {
 }
 
 export function createHttpClient(options: HttpClientOptions): HttpClient {
-  const { log, metrics, userAgent, requestTimeoutMs, random = Math.random } = options;
+  const { log, metrics, userAgent, random = Math.random } = options;
   const now = () => performance.now();
   const mayReach = createAddressCheck(createAddressSet(options.allowedAddresses));
   const lookup = createCheckedLookup(mayReach, options.resolve ?? createSystemResolver());
@@ -225,10 +223,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
   ) {
     const context = currentRequest();
     const controller = new AbortController();
-    const deadlineAt =
-      context?.startedAt === undefined || requestTimeoutMs === undefined
-        ? Number.POSITIVE_INFINITY
-        : context.startedAt + requestTimeoutMs;
+    const deadlineAt = context?.signal.deadlineAt || Number.POSITIVE_INFINITY;
     const isCutShort = deadlineAt < startedAt + timeoutMs;
     const endsAt = Math.min(deadlineAt, startedAt + timeoutMs);
     const timer = setTimeout(

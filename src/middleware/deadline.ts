@@ -16,8 +16,12 @@ export interface DeadlineOptions {
  */
 export function deadline({ timeoutMs }: DeadlineOptions): Middleware {
   return function deadline(ctx, next) {
+    // A whole number, which is stored without an allocation.
+    ctx.abortSource.deadlineAt = Math.trunc(ctx.startedAt) + timeoutMs;
     const done = next(ctx);
-    return done && withDeadline(ctx, done, timeoutMs);
+    if (done !== undefined) return withDeadline(ctx, done, timeoutMs);
+    ctx.abortSource.deadlineAt = 0;
+    return undefined;
   };
 }
 
@@ -25,6 +29,7 @@ function withDeadline(ctx: Context, done: Promise<void>, timeoutMs: number): Don
   return new Promise((resolve, reject) => {
     const end = (settle: () => void) => {
       clearTimeout(timer);
+      ctx.abortSource.deadlineAt = 0;
       ctx.response.off('close', onClose);
       settle();
     };

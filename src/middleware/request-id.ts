@@ -23,7 +23,7 @@ export function requestId(): Middleware {
     ctx.id =
       typeof given === 'string' && isAcceptable(given) ? given : (traceId(headers.traceparent) ?? newId());
     ctx.headers['x-request-id'] = ctx.id;
-    return runInRequest({ id: ctx.id, signal: ctx.abortSource, startedAt: ctx.startedAt }, () => next(ctx));
+    return runInRequest({ id: ctx.id, signal: ctx.abortSource }, () => next(ctx));
   };
 }
 

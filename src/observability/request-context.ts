@@ -10,8 +10,6 @@ export interface RequestContext {
   readonly id: string;
   /** Aborted when the client is gone or the deadline has passed. */
   readonly signal: WorkSignal;
-  /** When the request arrived, in milliseconds of `performance.now()`; undefined for a job, and for work beyond a request. */
-  readonly startedAt?: number;
   /** The position in a distributed trace that outgoing requests pass on (W3C Trace Context). */
   readonly traceparent?: string | undefined;
 }
@@ -20,6 +18,8 @@ export interface RequestContext {
 export interface WorkSignal {
   readonly aborted: boolean;
   readonly reason: unknown;
+  /** When the work must be done, in milliseconds of `performance.now()`; 0 or undefined if it has no deadline. */
+  readonly deadlineAt?: number;
   addEventListener(type: 'abort', listener: () => void, options?: { readonly once?: boolean }): void;
   removeEventListener(type: 'abort', listener: () => void): void;
 }

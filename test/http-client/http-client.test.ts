@@ -19,11 +19,15 @@ import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { AppError } from '../../src/errors.ts';
 import { createHttpClient, type HttpClientOptions } from '../../src/http-client/http-client.ts';
 import type { OutgoingRequest } from '../../src/http-client/outgoing-request.ts';
+import { deadline } from '../../src/middleware/deadline.ts';
+import { requestId } from '../../src/middleware/request-id.ts';
 import { createCircuitMetrics } from '../../src/observability/circuit-set.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { runInRequest } from '../../src/observability/request-context.ts';
 import { captureLog } from '../helpers/captured-log.ts';
+import { mustStartServer } from '../helpers/http-server.ts';
 import { metricValue } from '../helpers/metric-value.ts';
+import { testRoute } from '../helpers/test-route.ts';
 
 interface Service {
   readonly url: string;
@@ -191,14 +195,28 @@ describe('the time of an outgoing request', () => {
     await assert.rejects(mustCreateClient(t).get(url, { timeoutMs: 50 }), code('outgoing_timeout'));
   });
 
-  it('a call takes at most the remaining time of the current request', async (t) => {
-    const { url } = await mustServe(t, { '/': () => {} });
-    const { get } = mustCreateClient(t, { requestTimeoutMs: 1_000 });
-    const context = { id: 'r', signal: new AbortController().signal, startedAt: performance.now() - 950 };
-    await assert.rejects(
-      runInRequest(context, () => get(url)),
-      code('deadline_exceeded'),
-    );
+  it('a call takes at most the remaining time of the current request, and its own time after the response', async (t) => {
+    const { url } = await mustServe(t, { '/': () => {}, '/fast': ok });
+    const { get } = mustCreateClient(t);
+    const later = createDeferred<number>();
+    const server = await mustStartServer(t, {
+      layers: [
+        { name: 'request-id', run: requestId() },
+        { name: 'deadline', run: deadline({ timeoutMs: 100 }) },
+      ],
+      routes: [
+        testRoute('GET', '/slow', () => get(url)),
+        testRoute('GET', '/stream', async () => {
+          // As an event stream does, the handler continues after its response.
+          setTimeout(() => get(`${url}/fast`).then(({ status }) => later.resolve(status), later.reject), 150);
+          return {};
+        }),
+      ],
+    });
+    const { status, json } = await server.request({ path: '/slow' });
+    assert.deepEqual([status, json.code], [503, 'deadline_exceeded']);
+    assert.equal((await server.request({ path: '/stream' })).status, 200);
+    assert.equal(await later.promise, 200);
   });
 
   it('a call ends with the current request, and with the signal of its caller', async (t) => {

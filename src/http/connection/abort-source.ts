@@ -5,6 +5,11 @@
 export class AbortSource {
   #reason: Error | undefined = undefined;
   readonly #listeners: (() => void)[] = [];
+  /**
+   * When the response must be ready, in whole milliseconds of `performance.now()`; 0 if it has no deadline, or is ready. Calls of
+   * other services end then.
+   */
+  deadlineAt = 0;
 
   get aborted(): boolean {
     return this.#reason !== undefined;

@@ -20,14 +20,12 @@ export function openHttpClient({
   metrics = createMetrics(),
   circuitMetrics = createCircuitMetrics(metrics),
 }: HttpClientParts): HttpClient {
-  const { application, server } = settings;
-  const hasDeadline = !application.disabledLayers.includes('deadline');
+  const { application } = settings;
   return createHttpClient({
     ...{ metrics, circuitMetrics },
     log: log.named('outgoing'),
     allowedAddresses: application.outgoingAllowedAddresses,
     userAgent: userAgent(application.projectName, application.projectVersion),
-    ...(hasDeadline && { requestTimeoutMs: server.requestTimeoutSeconds * 1000 }),
   });
 }
 
