@@ -196,7 +196,11 @@ describe('the time of an outgoing request', () => {
   });
 
   it('a call takes at most the remaining time of the current request, and its own time after the response', async (t) => {
-    const { url } = await mustServe(t, { '/': () => {}, '/fast': ok });
+    const { url } = await mustServe(t, {
+      '/': () => {},
+      '/fast': ok,
+      '/busy': (response) => response.writeHead(503, { 'retry-after': '1' }).end(),
+    });
     const { get } = mustCreateClient(t);
     const later = createDeferred<number>();
     const server = await mustStartServer(t, {
@@ -206,6 +210,7 @@ describe('the time of an outgoing request', () => {
       ],
       routes: [
         testRoute('GET', '/slow', () => get(url)),
+        testRoute('GET', '/busy', async () => ({ status: (await get(`${url}/busy`)).status })),
         testRoute('GET', '/stream', async () => {
           // As an event stream does, the handler continues after its response.
           setTimeout(() => get(`${url}/fast`).then(({ status }) => later.resolve(status), later.reject), 150);
@@ -215,6 +220,8 @@ describe('the time of an outgoing request', () => {
     });
     const { status, json } = await server.request({ path: '/slow' });
     assert.deepEqual([status, json.code], [503, 'deadline_exceeded']);
+    // A retry after a second would be too late, so the handler gets the response.
+    assert.deepEqual((await server.request({ path: '/busy' })).json, { status: 503 });
     assert.equal((await server.request({ path: '/stream' })).status, 200);
     assert.equal(await later.promise, 200);
   });
