@@ -7,22 +7,33 @@ import { mustMakeFolder } from '../helpers/program.ts';
 import { exitUnavailable, findMissing } from './tools.ts';
 
 describe('a proof', () => {
-  for (const [proof, tool, debian] of [
-    ['pooler', 'pgbouncer', 'pgbouncer'],
-    ['alerts', 'promtool', 'prometheus'],
-    ['metrics', 'promtool', 'prometheus'],
-    ['reload', 'nginx', 'nginx-light'],
-    ['shared-limits', 'nginx', 'nginx-light'],
-    ['browser', 'chromium', 'chromium'],
-  ] as const) {
-    it(`the proof ${proof} without ${tool} exits with one sentence and code 69`, () => {
+  const packages: Readonly<Record<string, string>> = {
+    pgbouncer: 'pgbouncer',
+    promtool: 'prometheus',
+    nginx: 'nginx-light',
+    'redis-server': 'redis-server',
+    chromium: 'chromium',
+  };
+  const proofs: readonly (readonly [proof: string, ...tools: readonly string[]])[] = [
+    ['pooler', 'pgbouncer'],
+    ['alerts', 'promtool'],
+    ['metrics', 'promtool'],
+    ['reload', 'nginx'],
+    ['shared-limits', 'nginx', 'redis-server'],
+    ['browser', 'chromium'],
+  ];
+  for (const [proof, ...tools] of proofs) {
+    it(`the proof ${proof} without ${tools.join(' and ')} exits with a sentence for each and code 69`, () => {
       const { status, stdout, stderr } = spawnSync(
         process.execPath,
         ['--import', 'tsx', join(import.meta.dirname, '..', 'prove.ts'), proof],
         { env: { PATH: '/nonexistent' }, encoding: 'utf8' },
       );
-      const sentence = `${tool} is not installed: run \`apt-get install --no-install-recommends ${debian}\`.`;
-      assert.deepEqual([status, stdout, stderr.trim()], [exitUnavailable, '', sentence]);
+      const sentences = tools.map(
+        (tool) =>
+          `${tool} is not installed: run \`apt-get install --no-install-recommends ${packages[tool]}\`.`,
+      );
+      assert.deepEqual([status, stdout, stderr.trim().split('\n')], [exitUnavailable, '', sentences]);
     });
   }
 
