@@ -33,7 +33,7 @@ const clients = Array.from({ length: 30 }, (_, index) => `203.0.113.${index}`);
 
 describe('a Redis Cluster', { skip: withoutRedis }, () => {
   it('a cluster that starts after the program counts each client on one of its servers, exactly', async (t) => {
-    const options = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000'];
+    const options = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '5000'];
     const servers = await Promise.all([1, 2, 3].map(() => mustStart(t, ...options)));
     const hosts = servers.map(({ port }) => `127.0.0.1:${port}`);
     const redis = await mustOpen(t, `redis+cluster://${hosts.join()}`);
@@ -42,6 +42,9 @@ describe('a Redis Cluster', { skip: withoutRedis }, () => {
       timeout: 20_000,
     });
     assert.equal(status, 0, stdout);
+    await eventually('every server serves its slots', () =>
+      servers.every((server) => server.command('CLUSTER', 'INFO').includes('cluster_state:ok')),
+    );
     const store = direct(createRedisBackend({ redis, prefix: 'test:' }));
     const limits = [limitOf('address', 2), limitOf('user', 5)];
     await eventually('the cluster answers', async () => {

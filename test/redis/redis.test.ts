@@ -55,6 +55,7 @@ describe('the connection to Redis', { skip: withoutRedis }, () => {
     const received: string[] = [];
     await redis.subscribe('news', (message) => received.push(message));
     await eventually('the subscription arrives', () => server.command('PUBLISH', 'news', 'one') === '1');
+    await eventually('the first message arrives', () => received.at(-1) === 'one');
     await server.restart();
     await eventually(
       'the connection is back',
