@@ -1,3 +1,4 @@
+// Runs in a process of its own: the usage includes the child processes, which other files of a shared process have.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseProcessorList, pinToServer } from '../../bench/pinning.ts';
