@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import type { After } from './test-database.ts';
+import { type After, beforeDrop } from './test-database.ts';
 
 export interface PostgresProxy {
   /** The URL of the proxy. */
@@ -77,8 +77,12 @@ export async function mustOpenProxy(
   const cutting = new WeakSet<Socket>();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  t.after(async () => {
+  const closeAll = () => {
     for (const socket of sockets) socket.destroy();
+  };
+  beforeDrop(url, closeAll);
+  t.after(async () => {
+    closeAll();
     server.close();
   });
   const address = server.address();

@@ -25,6 +25,17 @@ export function testServerUrl(): string {
   return url;
 }
 
+const beforeDrops = new Map<string, (() => void)[]>();
+
+/**
+ * Registers work to be done before the database of `url` is dropped. PostgreSQL waits with the drop for a session that is
+ * still signing in, for up to a minute, so a proxy closes its connections first.
+ */
+export function beforeDrop(url: string, work: () => void): void {
+  const name = new URL(url).pathname.slice(1);
+  beforeDrops.set(name, [...(beforeDrops.get(name) ?? []), work]);
+}
+
 /**
  * Creates a database, by default with all migrations applied, and drops it after the test. Returns its URL. An empty
  * database can have a `locale`, as in `create database`.
@@ -38,7 +49,10 @@ export async function mustCreateDatabase(
   const template = options.empty === true ? 'template0' : templateName;
   const admin = adminOf(server);
   await admin.run(`create database ${name} template ${template} strategy file_copy ${options.locale ?? ''}`);
-  t.after(() => admin.run(`drop database if exists ${name} with (force)`));
+  t.after(() => {
+    for (const work of beforeDrops.get(name) ?? []) work();
+    return admin.run(`drop database if exists ${name} with (force)`);
+  });
   const url = new URL(server);
   url.pathname = `/${name}`;
   return url.href;
