@@ -57,6 +57,7 @@ if (!existsSync(join(here, 'node_modules', 'orval'))) {
     'ci',
     '--prefix',
     here,
+    '--engine-strict=false',
     '--ignore-scripts',
     '--no-audit',
     '--no-fund',

@@ -20,7 +20,7 @@ const person = z.object({
   email: z.string().max(emailRule.max),
   created_at: timestamp,
 });
-const tags = ['bench'];
+const tags = ['meta'];
 
 /** `databaseOf` gives the database when the first request comes; without BENCH_DATABASE_URL nothing asks for it. */
 export function routes(databaseOf) {
