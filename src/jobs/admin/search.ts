@@ -76,12 +76,7 @@ export async function findRetryable(
   after: number,
   limit: number,
 ): Promise<readonly number[]> {
-  const rows = await sql<{ id: number }[]>`
-    select id from jobs
-    where ${isRetryable(sql, filter)} and id > ${after}
-    order by id
-    limit ${limit}`;
-  return rows.map(({ id }) => id);
+  return selectIds(sql, isRetryable(sql, filter), after, limit);
 }
 
 /** Counts these jobs, up to `max`. */
@@ -97,9 +92,19 @@ export async function findRetrying(
   after: number,
   limit: number,
 ): Promise<readonly number[]> {
+  return selectIds(sql, matches(sql, { ...filter, state: 'retrying' }), after, limit);
+}
+
+/** Returns the ids above `after` of the jobs that meet a condition, in order. */
+async function selectIds(
+  sql: Sql,
+  condition: ReturnType<typeof matches>,
+  after: number,
+  limit: number,
+): Promise<readonly number[]> {
   const rows = await sql<{ id: number }[]>`
     select id from jobs
-    where ${matches(sql, { ...filter, state: 'retrying' })} and id > ${after}
+    where ${condition} and id > ${after}
     order by id
     limit ${limit}`;
   return rows.map(({ id }) => id);

@@ -69,7 +69,7 @@ export async function assertRedisUsable(settings: Settings, log: Logger): Promis
     }
     log.error('redis.unavailable', {
       server,
-      reason: reasonOf(problem),
+      reason,
       advice: 'Each node counts its rate limit alone, and nothing is cached in Redis, until Redis answers.',
     });
   } finally {
