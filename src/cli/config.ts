@@ -24,8 +24,12 @@ function render({ origins, warnings }: LoadedSettings, asJson: boolean): string 
   const rows = [
     ['VARIABLE', 'VALUE', 'ORIGIN'] as const,
     ...origins.map(
-      ({ name, value, origin, alias }) =>
-        [name, value, alias === undefined ? origin : `${origin} (${alias})`] as const,
+      ({ name, value, origin, alias, file }) =>
+        [
+          name,
+          value,
+          `${origin}${file === undefined ? describeAlias(alias) : ` (${file.variable}=${file.path})`}`,
+        ] as const,
     ),
   ];
   const nameWidth = Math.max(...rows.map(([name]) => name.length));
@@ -35,4 +39,8 @@ function render({ origins, warnings }: LoadedSettings, asJson: boolean): string 
     ([name, value, origin]) => `${name.padEnd(nameWidth)}  ${value.padEnd(valueWidth)}  ${origin}`,
   );
   return `${[...lines, ...warnings.map((warning) => `warning: ${warning}`)].join('\n')}\n`;
+}
+
+function describeAlias(alias: string | undefined): string {
+  return alias === undefined ? '' : ` (${alias})`;
 }

@@ -19,8 +19,13 @@ export interface ProgramVersion {
   readonly folder: string;
   /** Makes its folder the working directory of this process, to which relative paths in settings refer. Never throws. */
   enter(): void;
-  /** Returns the file and the arguments of a worker. */
-  worker(): { readonly entry: string; readonly args: readonly string[]; readonly cwd: string | undefined };
+  /** Returns the file, the arguments and the additional environment of a worker. */
+  worker(): {
+    readonly entry: string;
+    readonly args: readonly string[];
+    readonly cwd: string | undefined;
+    readonly env?: Readonly<Record<string, string>>;
+  };
   /** Creates a jobs process. Throws the system's error if no process can be created. */
   spawnJobs(): ChildProcess;
   /** Releases its files. No process of this version is started afterwards. */
@@ -35,9 +40,9 @@ export function forkWorker(
   program: ProgramVersion,
   hasOther: () => boolean,
 ): { readonly id: number; readonly child: ChildProcess } {
-  const { entry, args, cwd } = program.worker();
+  const { entry, args, cwd, env } = program.worker();
   cluster.setupPrimary({ exec: entry, args: [...args], ...(cwd !== undefined && { cwd }) });
-  const worker = cluster.fork();
+  const worker = cluster.fork(env);
   // Without a listener, Node throws the errors of a worker. `superviseProcess` handles those of its process instead.
   worker.on('error', () => {});
   returnLostConnections(worker.process, hasOther);

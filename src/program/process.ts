@@ -19,6 +19,7 @@ import { createMetrics, type Metrics } from '../observability/metrics/metrics.ts
 import { createShortageReport, type ReportShortage } from '../observability/shortage.ts';
 import { parseFlags } from '../settings/flags.ts';
 import { loadSettings, type SettingOrigin, type Settings, type SettingsSource } from '../settings/load.ts';
+import { extendEnvironment } from '../settings/sources.ts';
 import { exitProcess } from './exit-process.ts';
 import { handleSignals, type Signals } from './signals.ts';
 import { reportStartFailure } from './start-failure.ts';
@@ -30,6 +31,14 @@ export interface ProcessOptions {
   readonly roleOf: (settings: Settings) => string;
   /** Returns the text that `--help` prints. */
   readonly help: () => string;
+}
+
+export interface ChildOptions {
+  /** The file from which the child reads its settings instead of `.env`. */
+  readonly envFile?: string | undefined;
+  readonly cwd?: string | undefined;
+  /** Variables of its environment, in addition to those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** The parts of a process that `work` uses. */
@@ -50,7 +59,7 @@ export interface ProcessContext {
   /** Returns the arguments of a child with the same flags. With `envFile` it reads that file instead of `.env`. */
   childArguments(envFile?: string): string[];
   /** Starts a program as a child with these arguments. Throws the system's error if no process can be created. */
-  startChild(entry: URL, envFile?: string, cwd?: string): ChildProcess;
+  startChild(entry: URL, options?: ChildOptions): ChildProcess;
   /** Whether the log is text on a terminal. */
   readonly isOnTerminal: boolean;
   /**
@@ -131,8 +140,11 @@ async function run(
       childArguments,
       isOnTerminal,
       flushTerminal: isOnTerminal ? destination.flush : () => Promise.resolve(),
-      startChild: (entry, file, cwd) =>
-        fork(entry, [childMark, ...childArguments(file)], cwd === undefined ? {} : { cwd }),
+      startChild: (entry, { envFile: file, cwd, env } = {}) =>
+        fork(entry, [childMark, ...childArguments(file)], {
+          ...(cwd === undefined ? {} : { cwd }),
+          ...(env === undefined ? {} : { env: extendEnvironment(env) }),
+        }),
       handleSignals: () => handleSignals({ log, destination, graceMs }),
     });
   } finally {

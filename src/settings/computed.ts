@@ -6,7 +6,10 @@ import type { SettingsValues } from './table.ts';
 export type DatabaseKind = 'embedded' | 'postgres' | 'none';
 
 /** Computes what follows from the application's settings, so that it is decided in one place. */
-export function computeApplication(application: SettingsValues['application'], { alias, origin }: FoundText) {
+export function computeApplication(
+  application: SettingsValues['application'],
+  { alias, origin, file }: FoundText,
+) {
   const { environment, databaseUrl, databaseMigrate } = application;
   const servesDocs = environment === 'local' || environment === 'staging';
   const databaseKind: DatabaseKind =
@@ -21,7 +24,7 @@ export function computeApplication(application: SettingsValues['application'], {
     openapiUrl: servesDocs ? '/openapi.json' : null,
     databaseKind,
     /** The variable that names the database, and where it is set: `DATABASE_URL in the environment`. */
-    databaseNamedBy: `${alias ?? 'APP_DATABASE_URL'} ${nameOrigin(origin)}`,
+    databaseNamedBy: `${file?.variable ?? alias ?? 'APP_DATABASE_URL'} ${nameOrigin(origin)}`,
     /**
      * Whether the start may create its tables in an empty database. Tools of other projects read `DATABASE_URL` too, so
      * that name in the environment of a developer's shell is not enough.

@@ -4,6 +4,7 @@
  */
 
 import { layerNames } from './layer-names.ts';
+import { fileVariableOf } from './secret-file.ts';
 import { type DeclaredVariable, variables } from './table.ts';
 
 const titles: Readonly<Record<DeclaredVariable['group'], string>> = {
@@ -26,6 +27,7 @@ export function renderEnvExample(): string {
   const head = [
     'Settings of the program. Copy this file to .env and uncomment the lines that you change. Each line shows the default.',
     'Environment variables have precedence over this file. A value that contains # needs quotes.',
+    'A secret can be in a file: the variable with _FILE at its end has the path. Set only one of the two.',
     'docs/configuration.md lists all settings with their valid values and explains how they combine.',
   ].map(comment);
   const sections = groups.flatMap(({ title, members }) => [
@@ -40,7 +42,12 @@ function renderExample(variable: DeclaredVariable): string[] {
   const accepts = `Valid: ${variable.accepts}.`;
   const value = variable.defaultIs === undefined ? variable.default : '';
   const unset = variable.defaultIs === undefined ? '' : ` Default: ${variable.defaultIs}.`;
-  return ['', ...wrap(`${variable.about} ${accepts}${unset}`).map(comment), `#${variable.name}=${value}`];
+  return [
+    '',
+    ...wrap(`${variable.about} ${accepts}${unset}`).map(comment),
+    `#${variable.name}=${value}`,
+    ...(variable.secret === undefined ? [] : [`#${fileVariableOf(variable.name)}=`]),
+  ];
 }
 
 const comment = (line: string) => `# ${line}`;
@@ -59,7 +66,7 @@ function wrap(paragraph: string): string[] {
 /** Renders the page about all settings, as Markdown. */
 export function renderConfigurationPage(): string {
   const sections = groups.map(({ title, members }) => `## ${title}\n\n${renderTable(members)}`);
-  return [introduction, ...sections, aliasSection(), rules].join('\n\n').concat('\n');
+  return [introduction, ...sections, fileSection(), aliasSection(), rules].join('\n\n').concat('\n');
 }
 
 function renderTable(members: readonly DeclaredVariable[]): string {
@@ -73,6 +80,25 @@ function renderTable(members: readonly DeclaredVariable[]): string {
     return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   });
   return ['| Variable | Valid values | Default | What it does |', '|---|---|---|---|', ...rows].join('\n');
+}
+
+function fileSection(): string {
+  const rows = variables.flatMap(({ name, secret }) =>
+    secret === undefined ? [] : [`| ${code(fileVariableOf(name))} | ${code(name)} |`],
+  );
+  return [
+    '## Secrets in files',
+    '',
+    'Docker, Kubernetes and systemd pass secrets as files. Each secret has a second variable, which contains the path of its file, for example `APP_DATABASE_URL_FILE=/run/secrets/database-url`:',
+    '',
+    '| Variable with a path | Secret |',
+    '|---|---|',
+    ...rows,
+    '',
+    'Aliases have one too (`DATABASE_URL_FILE`). White space around the text of the file, such as its last line break, is removed. A secret and its file that are both set in the same source are an error; between sources, the higher one wins. A file that does not exist, cannot be read, is empty, larger than 64 KiB, or no UTF-8 text stops the start with a sentence that names the variable and the path, never the text.',
+    '',
+    'The file is read at the start and, with several workers, again at SIGHUP ([workers.md](workers.md#reload)). If it changes meanwhile, all workers keep the secret that was read last, and so do their replacements.',
+  ].join('\n');
 }
 
 function aliasSection(): string {
@@ -108,6 +134,8 @@ From the lowest to the highest precedence:
 2. \`.env\` in the working directory (copy \`.env.example\`);
 3. the environment of the process;
 4. the flags \`--host\`, \`--port\` and \`--workers\` of \`npm start --\`.
+
+A secret can be in a file instead ([Secrets in files](#secrets-in-files)).
 
 Settings are read once, at start; they are checked together, frozen and passed down. Nothing reads the environment later, and there is no global settings object to import. A change takes effect at the next start.
 

@@ -3,7 +3,7 @@
  *
  *     defaults  <  .env  <  environment  <  flags
  *         \________________|________________/
- *          one text per variable, and its origin
+ *          one text per variable, and its origin; a secret may be in a file
  *                          |
  *      its kind parses the text, or explains what is valid
  *                          |
@@ -31,6 +31,7 @@ import {
   type Origin,
   openSources,
   type SettingsSource,
+  type SourceFile,
 } from './sources.ts';
 import {
   type DeclaredVariable,
@@ -54,6 +55,8 @@ export interface SettingOrigin {
   readonly origin: Origin;
   /** The alias by which it was set. */
   readonly alias?: string;
+  /** The file that contains it, and the variable that names the file. */
+  readonly file?: SourceFile;
 }
 
 export interface LoadedSettings {
@@ -74,6 +77,7 @@ export function loadSettings(source: SettingsSource = {}): LoadedSettings {
   const found = new Map(variables.map((variable) => [variable, findText(variable, sources, errors)]));
 
   const invalid = new Set<DeclaredVariable>();
+  for (const [variable, { isUnknown }] of found) if (isUnknown === true) invalid.add(variable);
   const parsed = settingsSchema.safeParse(textsByGroup(found));
   for (const issue of parsed.error?.issues ?? []) {
     const variable = variables.find(({ group, key }) => group === issue.path[0] && key === issue.path[1]);
@@ -93,11 +97,12 @@ export function loadSettings(source: SettingsSource = {}): LoadedSettings {
 
   return {
     settings: freezeSettings(parsed.data, findDatabaseUrl(found)),
-    origins: read.map(([variable, { origin, alias }]) => ({
+    origins: read.map(([variable, { origin, alias, file }]) => ({
       name: variable.name,
       value: showValue(variable, Object.entries(parsed.data[variable.group])),
       origin,
       ...(alias === undefined ? {} : { alias }),
+      ...(file === undefined ? {} : { file }),
     })),
     warnings: [...unknown.warnings, ...findWarnings(values, (name) => set.has(name))],
   };
@@ -135,13 +140,13 @@ function textsByGroup(
 /** The hint of a kind may quote the value, so the error of a secret contains only what is valid. */
 function describeError(
   variable: DeclaredVariable,
-  { text, origin, alias }: FoundText,
+  { text, origin, alias, file }: FoundText,
   accepts: string,
 ): string {
   const name = alias === undefined ? variable.name : `${alias} (an alias of ${variable.name})`;
   return variable.secret === undefined
     ? `${name} is ${quote(text)} ${nameOrigin(origin)}, but must be ${accepts}.`
-    : `${name} has an invalid value ${nameOrigin(origin)} (not shown, because it may contain a password): it must be ${
+    : `${name} has an invalid value ${file === undefined ? nameOrigin(origin) : `in the file that ${file.variable} names`} (not shown, because it may contain a password): it must be ${
         variable.secret === 'value' ? variable.accepts : accepts
       }.`;
 }

@@ -37,6 +37,28 @@ async function projectName(url: string): Promise<string> {
   return json.name;
 }
 
+/** Returns an access token of a server with this secret. */
+function tokenSignedWith(secret: string): string {
+  const jwt = createJwt({
+    algorithm: 'HS256',
+    secrets: [secret],
+    issuer: 'strata',
+    audience: 'strata',
+    leewaySeconds: 0,
+  });
+  const claims = { subject: '1', sessionId: randomUUID(), lifetimeSeconds: 600 };
+  return jwt.sign(claims, Math.floor(Date.now() / 1000));
+}
+
+function statusOf(url: string, agent: Agent, authorization: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const asked = request(`${url}/api/v1/users/me`, { agent, headers: { authorization } }, (response) => {
+      response.resume().on('end', () => resolve(response.statusCode ?? 0));
+    });
+    asked.on('error', reject).end();
+  });
+}
+
 /** Sends requests without a pause on one connection, which stays open as long as the server allows. */
 function load(url: string): { stop(): Promise<{ readonly sent: number; readonly failed: unknown[] }> } {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -324,24 +346,10 @@ test('a removed secret is invalid on an open connection after the reload, not on
   };
   const program = startProgram(t, env, [], folder);
   const url = await startTwo(program);
-  const jwt = createJwt({
-    algorithm: 'HS256',
-    secrets: [old],
-    issuer: 'strata',
-    audience: 'strata',
-    leewaySeconds: 0,
-  });
-  const claims = { subject: '1', sessionId: randomUUID(), lifetimeSeconds: 600 };
-  const authorization = `Bearer ${jwt.sign(claims, Math.floor(Date.now() / 1000))}`;
+  const authorization = `Bearer ${tokenSignedWith(old)}`;
   const agent = new Agent({ keepAlive: true, maxSockets: 4 });
   t.after(() => agent.destroy());
-  const ask = () =>
-    new Promise<number>((resolve, reject) => {
-      const asked = request(`${url}/api/v1/users/me`, { agent, headers: { authorization } }, (response) => {
-        response.resume().on('end', () => resolve(response.statusCode ?? 0));
-      });
-      asked.on('error', reject).end();
-    });
+  const ask = () => statusOf(url, agent, authorization);
   // Without a database, an accepted token gets 503.
   assert.deepEqual(await Promise.all([ask(), ask(), ask(), ask()]), [503, 503, 503, 503]);
   await writeSecrets([renewed]);
@@ -352,4 +360,27 @@ test('a removed secret is invalid on an open connection after the reload, not on
     throw new Error('The old workers kept their connections.');
   });
   assert.deepEqual(await Promise.all([ask(), ask(), ask(), ask()]), [401, 401, 401, 401]);
+});
+
+test('a secret file that changes takes effect at SIGHUP, and not in a worker that replaces a dead one', async (t) => {
+  const file = join(await mustMakeFolder(t), 'jwt-secret');
+  const renewed = [...testSecret].reverse().join('');
+  await writeFile(file, `${testSecret}\n`);
+  const program = startProgram(t, { ...two, SECURITY_JWT_SECRET: '', SECURITY_JWT_SECRET_FILE: file });
+  const url = await startTwo(program);
+  const authorization = `Bearer ${tokenSignedWith(testSecret)}`;
+  /** Asks on connections of their own, which the primary hands to both workers in turn. */
+  const askBoth = () => {
+    const agent = new Agent();
+    return Promise.all([1, 2, 3, 4].map(() => statusOf(url, agent, authorization)));
+  };
+  await writeFile(file, `${renewed}\n`);
+  const { json } = await get(Number(new URL(await program.management).port), { path: '/workers' });
+  process.kill(json[0].pid, 'SIGKILL');
+  await program.logged(/"worker":3.*"event":"process.ready"/);
+  // Without a database, an accepted token gets 503.
+  assert.deepEqual(await askBoth(), [503, 503, 503, 503]);
+  program.process.kill('SIGHUP');
+  await program.logged(/"event":"reload.completed"/);
+  assert.deepEqual(await askBoth(), [401, 401, 401, 401]);
 });

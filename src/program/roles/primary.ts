@@ -11,7 +11,7 @@ import { createPrimaryLimits } from '../../limits/primary-limits.ts';
 import { startRuntimeMetrics } from '../../observability/metrics/runtime-metrics.ts';
 import { reportRefusedConnections } from '../../observability/refused-connections.ts';
 import type { Settings } from '../../settings/load.ts';
-import { readShellFolder } from '../../settings/sources.ts';
+import { captureSecretFiles, readShellFolder } from '../../settings/sources.ts';
 import { createLifecycle } from '../lifecycle.ts';
 import { connectionLimits, readFileLimit } from '../parts/connection-limits.ts';
 import { createJobsDashboard } from '../parts/jobs-dashboard.ts';
@@ -123,11 +123,12 @@ function hasRemovedSecret(before: Settings, after: Settings): boolean {
 }
 
 function captureProgram(
-  { childArguments, startChild }: ServerRoleContext,
+  { childArguments, source, startChild }: ServerRoleContext,
   releases: ReleaseFinder,
 ): ProgramVersion {
   const release = releases.find();
   const copy = copyProgram(release);
+  const env = captureSecretFiles(source);
   /** The jobs entry lies relative to the entry as in the running program. */
   const jobs = join(
     dirname(release.entry),
@@ -145,11 +146,16 @@ function captureProgram(
     },
     worker() {
       const location = copy.locate(release.entry);
-      return { entry: location.entry, args: childArguments(location.envFile), cwd: usableFolder(release) };
+      const args = childArguments(location.envFile);
+      return { entry: location.entry, args, cwd: usableFolder(release), env };
     },
     spawnJobs() {
       const location = copy.locate(jobs);
-      return startChild(pathToFileURL(location.entry), location.envFile, usableFolder(release));
+      return startChild(pathToFileURL(location.entry), {
+        envFile: location.envFile,
+        cwd: usableFolder(release),
+        env,
+      });
     },
     discard: copy.discard,
   };
