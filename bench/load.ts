@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import * as z from 'zod';
 import { StartError } from '../src/errors.ts';
-import type { Scenario } from './scenarios.ts';
+import type { MeasuredRequest } from './scenarios.ts';
 import { connections } from './workload.ts';
 
 export interface LoadResult {
@@ -24,7 +24,7 @@ export interface LoadResult {
 export interface LoadOptions {
   /** The server, without a path. */
   readonly url: string;
-  readonly scenario: Scenario;
+  readonly scenario: MeasuredRequest;
   readonly seconds: number;
   readonly signal: AbortSignal;
 }
@@ -100,7 +100,7 @@ async function runAutocannon({ url, scenario, seconds, signal }: LoadOptions): P
   };
 }
 
-function expectsSuccess({ status }: Scenario): boolean {
+function expectsSuccess({ status }: MeasuredRequest): boolean {
   return status < 400;
 }
 

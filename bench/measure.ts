@@ -9,6 +9,7 @@ import type { LoadGenerator } from './load.ts';
 import { runOpenLoop } from './open-loop.ts';
 import { readUsage } from './process-usage.ts';
 import type { Sample } from './results.ts';
+import type { MeasuredRequest } from './scenarios.ts';
 import { type ServerProcess, type ServerProcessOptions, startServerProcess } from './server-process.ts';
 import { type Cell, needsDatabase } from './variants.ts';
 
@@ -120,11 +121,11 @@ export async function measureRound(
  * times cannot. Throws a StartError if requests fail.
  */
 export async function measureTogether(
-  cells: readonly Cell[],
+  cells: readonly Cell<MeasuredRequest>[],
   rounds: number,
   options: BusyOptions,
 ): Promise<BusySample[][]> {
-  const all: { readonly server: ServerProcess; readonly cell: Cell }[] = [];
+  const all: { readonly server: ServerProcess; readonly cell: Cell<MeasuredRequest> }[] = [];
   try {
     for (const cell of cells) all.push({ server: await startServer(cell, options), cell });
     for (const seconds of partsOfWarmUp(options.warmUpSeconds)) {
@@ -140,7 +141,7 @@ export async function measureTogether(
   }
 }
 
-function startServer(cell: Cell, options: BusyOptions): Promise<ServerProcess> {
+function startServer(cell: Cell<MeasuredRequest>, options: BusyOptions): Promise<ServerProcess> {
   const { limit } = cell.scenario;
   return startServerProcess(cell.variant, {
     ...options,
@@ -153,14 +154,18 @@ function startServer(cell: Cell, options: BusyOptions): Promise<ServerProcess> {
 /** Each of several workers sees a part of the requests, and its compiler wants as many of them as that of one alone. */
 async function warmUp(
   server: ServerProcess,
-  cell: Cell,
+  cell: Cell<MeasuredRequest>,
   seconds: number,
   options: BusyOptions,
 ): Promise<void> {
   await runLoad(server, cell, seconds * (cell.variant.workers ?? 1), options);
 }
 
-async function keepBusy(server: ServerProcess, cell: Cell, options: BusyOptions): Promise<Turn> {
+async function keepBusy(
+  server: ServerProcess,
+  cell: Cell<MeasuredRequest>,
+  options: BusyOptions,
+): Promise<Turn> {
   const before = readUsage(server.pid);
   const { requests, seconds } = await runLoad(server, cell, options.seconds, options);
   const after = readUsage(server.pid);
@@ -180,7 +185,12 @@ async function measureLatencies(server: ServerProcess, cell: Cell, options: Meas
   return latencies;
 }
 
-async function runLoad(server: ServerProcess, cell: Cell, seconds: number, { load, signal }: BusyOptions) {
+async function runLoad(
+  server: ServerProcess,
+  cell: Cell<MeasuredRequest>,
+  seconds: number,
+  { load, signal }: BusyOptions,
+) {
   const result = await load.run({ url: server.url, scenario: cell.scenario, seconds, signal });
   complain(cell, result.failures, seconds);
   return result;
@@ -199,7 +209,7 @@ function sumUp(turns: readonly Turn[]): Omit<Sample, 'p50Ms' | 'p99Ms' | 'p999Ms
 }
 
 /** Where the limit is what is measured, the requests that it lets through are no failures. */
-function complain(cell: Cell, failures: number, seconds: number): void {
+function complain(cell: Cell<MeasuredRequest>, failures: number, seconds: number): void {
   const admitted = (cell.scenario.limit ?? 0) * (1 + Math.ceil(seconds / 60));
   if (failures <= admitted) return;
   throw new StartError(
@@ -207,6 +217,6 @@ function complain(cell: Cell, failures: number, seconds: number): void {
   );
 }
 
-function nameOf({ variant, scenario }: Cell): string {
+function nameOf({ variant, scenario }: Cell<MeasuredRequest>): string {
   return `"${scenario.name}" to "${variant.name}"`;
 }

@@ -1,9 +1,20 @@
 import { parseArgs } from 'node:util';
 import { StartError } from '../src/errors.ts';
+import { rejections } from './rejections.ts';
 import { principal, type ScenarioName, scenarioNames, scenarios } from './scenarios.ts';
 import { type Cell, canDo, ours, type Variant, variants } from './variants.ts';
 
-const commands = ['measure', 'verify', 'report', 'guard', 'worker', 'layers', 'micro', 'jobs'] as const;
+const commands = [
+  'measure',
+  'verify',
+  'report',
+  'guard',
+  'rejections',
+  'worker',
+  'layers',
+  'micro',
+  'jobs',
+] as const;
 
 export interface Options {
   readonly command: (typeof commands)[number];
@@ -18,6 +29,8 @@ export interface Options {
   readonly seconds: number;
   /** Seconds of load before them, so that the code is compiled when the measuring begins. */
   readonly warmUpSeconds: number;
+  /** `rejections`: the names of the kinds that are measured. */
+  readonly rejections: readonly string[];
   /** Requests a second while latencies are measured. */
   readonly rate: number;
 }
@@ -35,6 +48,7 @@ export const usage = `Usage: npm run bench -- [command] [options]
   report            write bench/README.md and its charts from the newest results
   worker            what a request costs a worker and its primary, beside the single process
   guard             fail if the ratios to bare have got worse than the committed ones; --update commits to new ones
+  rejections          what each kind of rejection costs beside the 200 of the same server, and beside Fastify's
   layers            what each layer costs: one taken out at a time, and one put alone in
   micro             router, compose, tokens, limiter, serialisation and log lines against others
   jobs              the queue against others, on one PostgreSQL: jobs a second, and how soon one starts
@@ -42,6 +56,7 @@ export const usage = `Usage: npm run bench -- [command] [options]
   --quick           3 rounds of 2 seconds, for a first look
   --only a,b        only these variants: ${variants.map(({ name }) => name).join(', ')}
   --scenarios a,b   only these questions, or all: ${scenarioNames.join(', ')};
+                    for rejections: ${rejections.map(({ name }) => name).join(', ')};
                     by default ${principal}, and ${describeDefaults()}
   --rounds n        how often each variant is measured (5)
   --duration s      seconds of busy load each time, and again at the fixed rate (5)
@@ -52,7 +67,7 @@ export const usage = `Usage: npm run bench -- [command] [options]
 export function parseOptions(args: readonly string[]): Options {
   const { values, positionals } = read(args);
   const [word = 'measure', ...rest] = positionals;
-  const command = commands.find((each) => each === word);
+  const command = commands.find((each) => each === (word === 'refusals' ? 'rejections' : word));
   if (command === undefined || rest.length > 0) {
     throw new StartError(`"${positionals.join(' ')}" is no command of the benchmark.\n\n${usage}`);
   }
@@ -60,12 +75,16 @@ export function parseOptions(args: readonly string[]): Options {
   const update = values.update === true;
   if (update && command !== 'guard') throw new StartError(`--update belongs to guard.\n\n${usage}`);
   const chosen = chooseVariants(values.only);
+  const isRejections = command === 'rejections';
   return {
     command,
     quick,
     update,
     help: values.help === true,
-    cells: chooseCells(chosen, values.scenarios ?? (command === 'verify' ? 'all' : undefined)),
+    cells: isRejections
+      ? []
+      : chooseCells(chosen, values.scenarios ?? (command === 'verify' ? 'all' : undefined)),
+    rejections: isRejections ? chooseRejections(values.scenarios) : [],
     rounds: integer('--rounds', values.rounds ?? (quick ? '3' : '5'), 100),
     seconds: integer('--duration', values.duration ?? (quick ? '2' : '5'), 60),
     // On Node, ours took over four seconds on a slow machine until its compiler was done.
@@ -113,6 +132,14 @@ function chooseCells(chosen: readonly Variant[], list: string | undefined): Cell
   const wanted = cells.filter(({ scenario }) => names.includes(scenario.name));
   if (wanted.length > 0) return wanted;
   throw new StartError(`None of the variants can be asked "${list}".\n\n${usage}`);
+}
+
+function chooseRejections(list: string | undefined): readonly string[] {
+  const all = rejections.map(({ name }) => name);
+  const names = list?.split(',') ?? all;
+  const unknown = names.find((name) => !all.includes(name));
+  if (unknown === undefined) return names;
+  throw new StartError(`There is no rejection "${unknown}", only ${all.join(', ')}.`);
 }
 
 function isDefault({ variant, scenario }: Cell): boolean {

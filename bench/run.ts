@@ -29,6 +29,7 @@ import { benchMicro } from './micro/run.ts';
 import { type Options, parseOptions, usage } from './options.ts';
 import { buildOwnPrograms } from './own-programs.ts';
 import { pinProcesses } from './pinning.ts';
+import { benchRejections } from './rejections.ts';
 import { writeReport } from './report.ts';
 import { describeMachine, describeVersions, type Results, type Sample, writeResults } from './results.ts';
 import { scenarioNames } from './scenarios.ts';
@@ -71,6 +72,8 @@ async function main(): Promise<void> {
       return writeReport();
     case 'worker':
       return measureWorkerPrice(interrupted.signal);
+    case 'rejections':
+      return benchRejections(options, interrupted.signal);
     case 'guard':
       return guard(options, interrupted.signal);
     case 'verify':

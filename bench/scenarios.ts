@@ -19,11 +19,11 @@ export const scenarioNames = [
 
 export type ScenarioName = (typeof scenarioNames)[number];
 
-export interface Scenario {
-  /** The values of `--scenarios`. */
-  readonly name: ScenarioName;
+/** A request that servers are measured with. */
+export interface MeasuredRequest {
+  readonly name: string;
   readonly title: string;
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
@@ -36,11 +36,16 @@ export interface Scenario {
   readonly limit?: number;
 }
 
+export interface Scenario extends MeasuredRequest {
+  /** The values of `--scenarios`. */
+  readonly name: ScenarioName;
+}
+
 /** The scenario of the principal figures, and the request that a start is measured with: every variant can do it. */
 export const principal: ScenarioName = 'person';
 
 /** The headers of a page in a browser: enough to make the CORS and compression layers look. */
-const browserHeaders = { accept: 'application/json', 'accept-encoding': 'gzip, br', origin };
+export const browserHeaders = { accept: 'application/json', 'accept-encoding': 'gzip, br', origin };
 
 const grace = { username: 'grace_hopper', email: 'grace@example.org' };
 

@@ -3,7 +3,14 @@
  * and one entry here.
  */
 
-import { findScenario, principal, type Scenario, type ScenarioName, scenarioNames } from './scenarios.ts';
+import {
+  findScenario,
+  type MeasuredRequest,
+  principal,
+  type Scenario,
+  type ScenarioName,
+  scenarioNames,
+} from './scenarios.ts';
 
 export interface Variant {
   /** The name of its folder, and what `--only` takes. */
@@ -24,9 +31,9 @@ export interface Variant {
 }
 
 /** One measurement: a variant and what it is asked. */
-export interface Cell {
+export interface Cell<Request extends MeasuredRequest = Scenario> {
   readonly variant: Variant;
-  readonly scenario: Scenario;
+  readonly scenario: Request;
   /** Variables that its server is given beside those that every server is. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -97,6 +104,6 @@ export function canDo(variant: Variant, scenario: Scenario): boolean {
 }
 
 /** Whether the server is given a database: only where the answer wants one, so that the others do not pay for it. */
-export function needsDatabase({ variant, scenario }: Cell): boolean {
+export function needsDatabase({ variant, scenario }: Cell<MeasuredRequest>): boolean {
   return scenario.needs === 'database' || (scenario.needs === 'bearer' && variant.sessions === true);
 }

@@ -88,6 +88,31 @@ export interface AppErrorOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** The codes of AppErrors that are faults of the program. */
+const faultCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['response_invalid', 'internal']);
+
+let recordsStacks = true;
+
+/**
+ * Sets whether AppErrors record where they were created. A stack costs several microseconds, more than the rest of a rejection,
+ * and the code and the layer of an expected failure say where it comes from. So a server turns it off, unless it debugs: a
+ * client that is rejected again and again must not cost more than one that is served. Faults of the program always have one.
+ */
+export function recordStacksOfAppErrors(on: boolean): void {
+  recordsStacks = on;
+}
+
+/** Calls a function, and the errors that it creates have no stack. */
+export function withoutStacks<Result>(work: () => Result): Result {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return work();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
 /** An expected failure. `message` is for the client, with what to do about it; it must contain no secret. */
 export class AppError extends Error {
   readonly code: ErrorCode;
@@ -96,7 +121,10 @@ export class AppError extends Error {
   readonly headers: Readonly<Record<string, string>> | undefined;
 
   constructor(code: ErrorCode, detail: string, options: AppErrorOptions = {}) {
+    const { stackTraceLimit } = Error;
+    if (!recordsStacks && !faultCodes.has(code)) Error.stackTraceLimit = 0;
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'AppError';
     this.code = code;
     this.errors = options.errors;

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { describe, it } from 'node:test';
 import { runInNewContext } from 'node:vm';
-import { AppError, causesOf, needsPackage, reasonOf } from '../src/errors.ts';
+import {
+  AppError,
+  causesOf,
+  needsPackage,
+  reasonOf,
+  recordStacksOfAppErrors,
+  withoutStacks,
+} from '../src/errors.ts';
 
 const refused = (address: string) =>
   Object.assign(new Error(`connect ECONNREFUSED ${address}`), { code: 'ECONNREFUSED' });
@@ -105,5 +112,30 @@ describe('an optional package', () => {
   it('that fails while it is loaded keeps its own error', () => {
     const broken = new Error('The package is broken.');
     assert.throws(() => needsPackage('x', broken), broken);
+  });
+});
+
+describe('the stacks of expected failures', () => {
+  it('an AppError has a stack, except if they are turned off; a fault of the program always has one', (t) => {
+    t.after(() => recordStacksOfAppErrors(true));
+    assert.match(new AppError('not_found', 'No.').stack ?? '', /\n +at /);
+    recordStacksOfAppErrors(false);
+    assert.doesNotMatch(new AppError('not_found', 'No.').stack ?? '', /\n +at /);
+    for (const code of ['response_invalid', 'internal'] as const) {
+      assert.match(new AppError(code, 'No.').stack ?? '', /\n +at /);
+    }
+    assert.match(new Error('after them').stack ?? '', /\n +at /);
+  });
+
+  it('work without stacks returns its result or throws its error, and errors after it have stacks again', () => {
+    assert.equal(
+      withoutStacks(() => 7),
+      7,
+    );
+    assert.throws(
+      () => withoutStacks(() => JSON.parse('{')),
+      (error) => error instanceof SyntaxError && !/\n +at /.test(error.stack ?? ''),
+    );
+    assert.match(new Error('after it').stack ?? '', /\n +at /);
   });
 });

@@ -18,3 +18,6 @@ export function createPerson({ username, email }) {
 /** The form of a valid username; an address has whatever form the framework's validator checks. */
 export const usernameRule = { min: 3, max: 50, pattern: /^[a-zA-Z0-9_]+$/ };
 export const emailRule = { max: 254 };
+
+/** The largest body of a note, in bytes. */
+export const noteRule = { maxBytes: 1024 };

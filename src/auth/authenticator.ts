@@ -9,7 +9,7 @@
  */
 
 import { AppError } from '../errors.ts';
-import { createCredentialCache } from './credential-cache.ts';
+import { createCredentialCache, type LoadedCredential } from './credential-cache.ts';
 import type { Jwt } from './jwt/jwt.ts';
 import type { TokenClaims } from './jwt/jwt-claims.ts';
 import { TokenError, type TokenErrorCode } from './jwt/token-error.ts';
@@ -22,8 +22,8 @@ export type Credential =
 
 export interface Authenticator {
   /**
-   * Returns the principal of the credential, synchronously if it is cached. Rejects with a CredentialError, or with an
-   * AppError of the database.
+   * Returns the principal of the credential, synchronously if it is cached. Throws a CredentialError, or rejects with one or
+   * with an AppError of the database.
    */
   identify(credential: Credential): Principal | Promise<Principal>;
   /** Like `identify`, but always asks the database: for decisions that must not use a cached result. */
@@ -73,13 +73,8 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   const { jwt, loadSession, loadApiKey, recheckMs, maxEntries = 10_000, now = Date.now } = options;
 
   const tokens = createCredentialCache<SessionPrincipal>({
-    async lookUp(token, time) {
-      const claims = verify(token, time);
-      const principal = await loadSession(claims.sid);
-      if (principal === undefined || String(principal.userId) !== claims.sub) {
-        throw sessionOver();
-      }
-      return { principal, endsAt: claims.exp * 1000 };
+    lookUp(token, time) {
+      return loadFor(verify(token, time));
     },
     recheckMs,
     maxEntries,
@@ -103,6 +98,12 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     now,
     isInvalid: isCredentialError,
   });
+
+  async function loadFor(claims: TokenClaims): Promise<LoadedCredential<SessionPrincipal>> {
+    const principal = await loadSession(claims.sid);
+    if (principal === undefined || String(principal.userId) !== claims.sub) throw sessionOver();
+    return { principal, endsAt: claims.exp * 1000 };
+  }
 
   function verify(token: string, time: number): TokenClaims {
     try {

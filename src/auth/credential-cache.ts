@@ -29,7 +29,9 @@ export interface LoadedCredential<Principal> {
 }
 
 export interface CredentialCache<Principal> {
-  /** Returns the principal of the credential, synchronously if it is cached. Rejects with the error of the look-up. */
+  /**
+   * Returns the principal of the credential, synchronously if it is cached. Throws or rejects with the error of the look-up.
+   */
   get(credential: string): Principal | Promise<Principal>;
   /**
    * Looks up the credential without using the cache. Rejects with the error of the look-up. The result is cached like any
@@ -41,7 +43,10 @@ export interface CredentialCache<Principal> {
 }
 
 export interface CredentialCacheOptions<Principal> {
-  /** Loads the principal of a credential at this time. Rejects if the credential is not valid. */
+  /**
+   * Loads the principal of a credential at this time. Rejects if the credential is not valid, or throws if that can be seen
+   * without waiting, so that a flood of bad credentials creates no promises.
+   */
   lookUp(credential: string, time: number): Promise<LoadedCredential<Principal>>;
   /** How long a result is cached, from the start of its look-up, in milliseconds. With 0, every request looks up. */
   readonly recheckMs: number;
@@ -103,7 +108,7 @@ export function createCredentialCache<Principal>(
     return time < endsAt ? principal : lookUp(credential, time);
   }
 
-  async function lookUp(credential: string, from: number): Promise<Principal> {
+  function lookUp(credential: string, from: number): Promise<Principal> {
     const isWanted = () => lookUps.get(credential)?.answer === answer;
     const answer = options
       .lookUp(credential, from)
@@ -116,7 +121,7 @@ export function createCredentialCache<Principal>(
         if (isWanted()) lookUps.delete(credential);
       });
     lookUps.set(credential, { from, until: from + recheckMs, answer });
-    return (await answer).principal;
+    return answer.then(({ principal }) => principal);
   }
 
   function remember(credential: string, entry: Known<Principal>): void {

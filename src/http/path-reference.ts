@@ -11,12 +11,18 @@ const notInPath = /%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/%]/g;
  * that is too long.
  */
 export function pathReference(target: string): string | undefined {
+  const mark = target.indexOf('?');
+  const only = mark < 0 ? target : target.slice(0, mark);
+  if (only.length <= maxLength && plainPath.test(only)) return only;
   const { origin, path = origin && '/' } = targetParts.exec(target)?.groups ?? {};
   if (path === undefined || path.length > maxLength || hasDotSegment.test(path)) return undefined;
   const encoded = path.replace(notInPath, encode);
   // Two slashes at the start would name a host. A `/.` before them prevents that, and resolution removes it.
   return encoded.startsWith('//') ? `/.${encoded}` : encoded;
 }
+
+/** Most paths: without anything to encode, and without a dot, so that they have no dot segment. */
+const plainPath = /^\/(?!\/)[A-Za-z0-9\-_~/]*$/;
 
 /** The path of an absolute URI without one is `/` (RFC 9110, section 4.2.3). */
 const targetParts = /^(?<origin>https?:\/\/[^/?#]*)?(?<path>\/[^?]*)?/i;

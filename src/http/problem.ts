@@ -89,7 +89,7 @@ export interface Problem {
 }
 
 /** Returns the URI of a problem type. It identifies the type and cannot be opened. */
-export function problemType(code: ErrorCode): string {
+export function problemType(code: string): string {
   return `urn:strata:problem:${code.replaceAll('_', '-')}`;
 }
 
@@ -98,27 +98,50 @@ export function statusOf(error: unknown): number {
   return error instanceof AppError ? problemKinds[error.code].status : 500;
 }
 
-/** Returns the problem for a thrown value. It shows the message of an AppError, and nothing of any other error. */
-export function describeProblem(
-  error: unknown,
-  about: { instance?: string; requestId?: string; debug?: boolean },
-): Problem {
+/** The members of a problem that describe the request. */
+export interface ProblemSubject {
+  /** A URI reference (path-reference.ts). */
+  readonly instance?: string | undefined;
+  readonly requestId?: string | undefined;
+  readonly debug?: boolean | undefined;
+}
+
+/** Returns the problem for a thrown value, as `renderProblem` writes it. */
+export function describeProblem(error: unknown, subject: ProblemSubject): Problem {
+  return JSON.parse(renderProblem(error, subject));
+}
+
+/**
+ * Returns the problem for a thrown value as JSON. It shows the message of an AppError, and nothing of any other error. The text
+ * is put together, because every rejection needs one: the members of a code are written once, and only texts that can contain
+ * any character are quoted. A path reference and a request id contain no character that needs it.
+ */
+export function renderProblem(error: unknown, { instance, requestId, debug }: ProblemSubject): string {
   const known = error instanceof AppError ? error : undefined;
   // Our own errors are not shown to the client.
   const code = known === undefined || statusOf(known) === 500 ? 'internal' : known.code;
-  const { status, title } = problemKinds[code];
-  return {
-    type: problemType(code),
-    title,
-    status,
-    detail: known === undefined || code === 'internal' ? internalDetail : boundDetail(known.message),
-    ...(about.instance !== undefined && { instance: about.instance }),
-    code,
-    ...(known?.layer !== undefined && { layer: known.layer }),
-    ...(about.requestId && { request_id: about.requestId }),
-    ...(known?.errors !== undefined && { errors: known.errors.map(boundFieldError) }),
-    ...(about.debug && { debug: causesOf(error).slice(0, maxStacks).map(stackOf) }),
-  };
+  const { head, tail } = fixedMembers[code];
+  const detail = known === undefined || code === 'internal' ? internalDetail : boundDetail(known.message);
+  let text = head + JSON.stringify(detail);
+  if (instance !== undefined) text += `,"instance":"${instance}"`;
+  text += tail;
+  if (known?.layer !== undefined) text += `,"layer":"${known.layer}"`;
+  if (requestId) text += `,"request_id":"${requestId}"`;
+  if (known?.errors !== undefined) text += `,"errors":${JSON.stringify(known.errors.map(boundFieldError))}`;
+  if (debug) text += `,"debug":${JSON.stringify(causesOf(error).slice(0, maxStacks).map(stackOf))}`;
+  return `${text}}`;
+}
+
+/** The members of a problem that follow from its code, as JSON: those before `detail`, and `code`. */
+const fixedMembers = renderFixedMembers();
+
+function renderFixedMembers(): Readonly<Record<ErrorCode, { readonly head: string; readonly tail: string }>> {
+  const rendered = Object.entries(problemKinds).map(([code, { status, title }]) => {
+    const type = problemType(code);
+    const head = `${JSON.stringify({ type, title, status }).slice(0, -1)},"detail":`;
+    return [code, { head, tail: `,"code":"${code}"` }];
+  });
+  return Object.fromEntries(rendered);
 }
 
 /** Limits of `detail` and `pointer`, which can contain names from the request. The OpenAPI document states both. */
@@ -148,18 +171,13 @@ const internalDetail =
 
 /** Sets the response to the problem of a thrown value. Headers that layers have set stay, except those that describe a body. */
 export function replyWithProblem(ctx: Context, error: unknown, debug: boolean): void {
-  const instance = pathReference(ctx.target.raw);
-  const problem = describeProblem(error, {
-    ...(instance !== undefined && { instance }),
-    requestId: ctx.id,
-    debug,
-  });
+  const problem = renderProblem(error, { instance: pathReference(ctx.target.raw), requestId: ctx.id, debug });
   for (const name of bodyHeaders) if (name in ctx.headers) delete ctx.headers[name];
   // The route may have declared its response as cacheable, and a layer rejected it afterwards.
   if (ctx.headers['cache-control']?.includes('no-store') === false) ctx.headers['cache-control'] = noStore;
   if (error instanceof AppError && error.headers !== undefined) Object.assign(ctx.headers, error.headers);
   ctx.error = error;
-  ctx.reply(problem.status, JSON.stringify(problem), problemContentType);
+  ctx.reply(statusOf(error), problem, problemContentType);
 }
 
 const bodyHeaders = [

@@ -12,6 +12,7 @@
 import cluster from 'node:cluster';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openSupervisorChannel } from '../cluster/supervisor-channel.ts';
+import { recordStacksOfAppErrors } from '../errors.ts';
 import { renderHelp } from '../settings/flags.ts';
 import type { Settings } from '../settings/load.ts';
 import { type BannerRow, databaseRow, managementRows, printBanner, recordAdvice } from './banner.ts';
@@ -41,6 +42,7 @@ export function runServerProgram(options: ServerProgramOptions = {}): void {
   };
   runProcess(processOptions, (base) => {
     const context: ServerRoleContext = { ...base, options };
+    recordStacksOfAppErrors(base.settings.application.debug);
     if (cluster.isWorker) return runHttpWorker(context);
     return context.isSupervised ? runUntilOrder(context) : runUntilSignal(context);
   });

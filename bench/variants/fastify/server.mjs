@@ -13,7 +13,7 @@ import jwt from '@fastify/jwt';
 import rateLimit from '@fastify/rate-limit';
 import Fastify from 'fastify';
 import { host, jwtAudience, jwtIssuer, jwtSecret, limit, origin, port } from '../environment.mjs';
-import { createPerson, makePerson } from '../people.mjs';
+import { createPerson, makePerson, noteRule } from '../people.mjs';
 import { rows } from '../rows.mjs';
 import * as schemas from './schemas.mjs';
 
@@ -47,6 +47,23 @@ app.post('/api/v1/people', { schema: schemas.createPerson }, async (request, rep
   return createPerson(request.body);
 });
 app.get('/api/v1/me', { schema: schemas.me, onRequest: (request) => request.jwtVerify() }, async (request) =>
+  makePerson(Number(request.user.sub)),
+);
+app.post(
+  '/api/v1/notes',
+  { schema: schemas.createPerson, bodyLimit: noteRule.maxBytes },
+  async (request, reply) => {
+    reply.code(201);
+    return createPerson(request.body);
+  },
+);
+const onlyAdministrators = async (request) => {
+  await request.jwtVerify();
+  if (request.user.role !== 'admin') {
+    throw Object.assign(new Error('Only administrators may read this.'), { statusCode: 403 });
+  }
+};
+app.get('/api/v1/admin', { schema: schemas.me, onRequest: onlyAdministrators }, async (request) =>
   makePerson(Number(request.user.sub)),
 );
 if (rows !== undefined) {

@@ -8,7 +8,7 @@ import { idParameter } from '../../../src/http/parameters/parameters.ts';
 import { reply } from '../../../src/http/reply.ts';
 import { route } from '../../../src/http/route.ts';
 import { databaseUrl } from '../environment.mjs';
-import { createPerson, emailRule, makePerson, usernameRule } from '../people.mjs';
+import { createPerson, emailRule, makePerson, noteRule, usernameRule } from '../people.mjs';
 
 const params = z.object({ id: idParameter });
 const username = text(usernameRule).regex(usernameRule.pattern);
@@ -64,6 +64,29 @@ export function routes(databaseOf) {
       summary: 'Read who asks',
       tags,
       auth: 'user',
+      responses: { 200: { description: 'The person.', schema: person } },
+      handler: ({ ctx }) => makePerson(Number(signedInCallerOf(ctx).userId)),
+    }),
+    route({
+      method: 'POST',
+      path: '/notes',
+      operationId: 'createNote',
+      summary: 'Take a small body',
+      tags,
+      auth: 'none',
+      body: newPerson,
+      maxBody: noteRule.maxBytes,
+      responses: { 201: { description: 'The person.', schema: person } },
+      handler: ({ body }) => reply(201, createPerson(body)),
+    }),
+    route({
+      method: 'GET',
+      path: '/admin',
+      operationId: 'getAdmin',
+      summary: 'Read as an administrator',
+      tags,
+      auth: 'user',
+      roles: ['admin'],
       responses: { 200: { description: 'The person.', schema: person } },
       handler: ({ ctx }) => makePerson(Number(signedInCallerOf(ctx).userId)),
     }),

@@ -1,6 +1,7 @@
 /** Starts the built program as `src/program/server-program.ts` does for a single process. */
 
 import { events } from '../../../src/declarations.ts';
+import { recordStacksOfAppErrors } from '../../../src/errors.ts';
 import { openLogDestination } from '../../../src/observability/log/log-destination.ts';
 import { createLogger } from '../../../src/observability/logger.ts';
 import { countEvents } from '../../../src/observability/metrics/event-metrics.ts';
@@ -15,6 +16,7 @@ export function serve(extraRoutes, { disabledLayers = [] } = {}) {
     env: environment(disabledLayers),
   });
   const { application } = settings;
+  recordStacksOfAppErrors(application.debug);
   const metrics = createMetrics();
   const log = createLogger({
     level: application.logLevel,

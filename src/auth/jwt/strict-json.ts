@@ -7,6 +7,8 @@
  * than the parsed value has members, the text contains duplicates.
  */
 
+import { withoutStacks } from '../../errors.ts';
+
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -16,7 +18,7 @@ const string = /"(?:[^"\\]|\\.)*"/g;
 export function parseStrictObject(bytes: Uint8Array): JsonObject | undefined {
   try {
     const text = utf8.decode(bytes);
-    const value: unknown = JSON.parse(text);
+    const value: unknown = withoutStacks(() => JSON.parse(text));
     const colons = text.replace(string, '').split(':').length - 1;
     return isObject(value) && countMembers(value) === colons ? value : undefined;
   } catch {

@@ -26,7 +26,11 @@ export class TokenError extends Error {
   readonly code: TokenErrorCode;
 
   constructor(code: TokenErrorCode, message: string) {
+    // No stack: the code names the failed check, and bad tokens can come in floods.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(message);
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'TokenError';
     this.code = code;
   }

@@ -4,7 +4,7 @@
  * later cannot overflow the stack.
  */
 
-import { AppError, jsonPointer } from '../../errors.ts';
+import { AppError, jsonPointer, withoutStacks } from '../../errors.ts';
 import { isJson, type MediaType } from '../headers/media-type.ts';
 import { parseQuery } from '../parameters/query.ts';
 import { findJsonSyntaxError } from './json-syntax-error.ts';
@@ -51,7 +51,7 @@ export function parseJson(text: string): unknown {
   }
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = withoutStacks(() => JSON.parse(text));
   } catch {
     const error = findJsonSyntaxError(text);
     const where =

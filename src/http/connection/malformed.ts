@@ -8,7 +8,7 @@ import { type ServerResponse, STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../../errors.ts';
-import { describeProblem, problemContentType } from '../problem.ts';
+import { problemContentType, renderProblem, statusOf } from '../problem.ts';
 import { plainAddress } from './addresses.ts';
 import { maxTargetBytes } from './message-error.ts';
 
@@ -140,11 +140,11 @@ function writeProblem(
   fields: Readonly<Record<string, string>>,
   withoutBody: boolean,
 ): number {
-  const problem = describeProblem(error, {});
-  const body = withoutBody ? '' : JSON.stringify(problem);
+  const status = statusOf(error);
+  const body = withoutBody ? '' : renderProblem(error, {});
   socket.write(
     [
-      `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
       `Date: ${new Date().toUTCString()}`,
       'Connection: close',
       'Cache-Control: no-store',
@@ -158,7 +158,7 @@ function writeProblem(
     ].join('\r\n'),
   );
   closeSoon(socket);
-  return problem.status;
+  return status;
 }
 
 const lingerMs = 1000;
