@@ -6,6 +6,7 @@
  * passes the same pipeline and gets a 404.
  */
 
+import { noBans, type ProcessBans } from './bans/process-bans.ts';
 import { StartError } from './errors.ts';
 import type { HealthCheck } from './features/health/health.ts';
 import type { FindCountry } from './geoip/country-finder.ts';
@@ -40,6 +41,8 @@ export interface AppParts extends RouteParts {
   readonly circuitMetrics?: CircuitMetrics;
   /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
+  /** The bans that the layer `ban-list` enforces; by default there are none. */
+  readonly bans?: ProcessBans | undefined;
   /** Finds the country of a client; required to answer requests if the settings enable it. */
   readonly findCountry?: FindCountry | undefined;
 }
@@ -90,6 +93,7 @@ export function createApp(parts: AppParts): App {
     log,
     metrics,
     limits: isLimited ? { limit: addressLimit(settings), store: limitStore } : undefined,
+    onExceeded: (parts.bans ?? noBans).reportViolation,
     isProxy: createAddressSet(trustedProxies(settings)),
   });
   return {

@@ -33,6 +33,7 @@ export const errorCodes = [
   'http_version_not_supported',
   'https_required',
   'country_blocked',
+  'client_banned',
   'validation_failed',
   'unknown_task',
   'unauthenticated',
@@ -86,6 +87,8 @@ export interface AppErrorOptions {
   readonly layer?: string;
   /** Headers of the error response, with lower-case names, such as `allow` or `retry-after`. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Whether the request had credentials that were never valid, and so may be a guess. It counts against the client. */
+  readonly isGuess?: boolean;
 }
 
 /** The codes of AppErrors that are faults of the program. */
@@ -119,6 +122,7 @@ export class AppError extends Error {
   readonly errors: readonly FieldError[] | undefined;
   readonly layer: string | undefined;
   readonly headers: Readonly<Record<string, string>> | undefined;
+  readonly isGuess: boolean;
 
   constructor(code: ErrorCode, detail: string, options: AppErrorOptions = {}) {
     const { stackTraceLimit } = Error;
@@ -130,6 +134,7 @@ export class AppError extends Error {
     this.errors = options.errors;
     this.layer = options.layer;
     this.headers = options.headers;
+    this.isGuess = options.isGuess ?? false;
   }
 }
 

@@ -3,6 +3,8 @@
  * below and its name to `settings/layer-names.ts`.
  */
 
+import { createExemptClients } from './bans/exempt-clients.ts';
+import { noBans, type ProcessBans } from './bans/process-bans.ts';
 import type { Database } from './db/database.ts';
 import type { Identity } from './features/identity/identity.ts';
 import type { FindCountry } from './geoip/country-finder.ts';
@@ -10,6 +12,8 @@ import type { Layer } from './http/context.ts';
 import { methods } from './http/route-declaration.ts';
 import { createIdempotencyStore } from './idempotency/postgres.ts';
 import type { Limit, LimitStore } from './limits/limit-store.ts';
+import { banList } from './middleware/bans/ban-list.ts';
+import { createOffenceReporter } from './middleware/bans/offences.ts';
 import { authenticate } from './middleware/caller/authenticate.ts';
 import { authorise } from './middleware/caller/authorise.ts';
 import { callerLimit } from './middleware/caller/caller-limit.ts';
@@ -48,6 +52,8 @@ export interface PipelineParts {
   readonly routeCircuits: CircuitSet;
   /** Counts requests. */
   readonly metrics: Metrics;
+  /** The bans that the layer `ban-list` enforces; by default there are none. */
+  readonly bans?: ProcessBans | undefined;
   /** Finds the country of a client; required for requests if the settings enable it. */
   readonly findCountry?: FindCountry | undefined;
 }
@@ -66,7 +72,7 @@ export interface AppLayer extends Layer {
 
 /** Returns all layers, outermost first. A test asserts this order, and the documentation shows it. */
 export function pipelineLayers(parts: PipelineParts): AppLayer[] {
-  const { settings, log, limitStore } = parts;
+  const { settings, log, limitStore, bans = noBans } = parts;
   const { application, security, server } = settings;
   const disabled = new Set<string>(application.disabledLayers);
   const httpLog = log.named('http');
@@ -86,7 +92,11 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       purpose: 'Converts every error thrown by an inner layer to a problem response',
       ends: '500, and the status of every other error',
       needs: '-',
-      run: errorBoundary({ log: httpLog, debug: application.debug }),
+      run: errorBoundary({
+        log: httpLog,
+        debug: application.debug,
+        onError: security.enableBanList ? createOffenceReporter({ bans, apiKeyHeader }) : undefined,
+      }),
     },
     {
       name: 'request-id',
@@ -134,6 +144,13 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
         contentSecurityPolicy: security.enableCsp ? security.cspPolicy : undefined,
         server: security.serverHeader,
       }),
+    },
+    {
+      name: 'ban-list',
+      purpose: 'Refuses clients that exceeded limits or failed to authenticate again and again, for a while',
+      ends: '429',
+      needs: 'proxy-headers, behind a proxy',
+      run: banList({ bans, exempt: createExemptClients(neverBanned(settings)), metrics: parts.metrics }),
     },
     {
       name: 'trusted-host',
@@ -288,6 +305,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
   ];
   const unasked = new Set<string>();
   if (!security.rateLimitEnabled) unasked.add('rate-limit').add('caller-limit');
+  if (!security.enableBanList) unasked.add('ban-list');
   if (!security.enableGeoBlocking) unasked.add('geo-block');
   if (application.corsAllowOrigins.length === 0) unasked.add('cors');
   if (!security.enableCircuitBreaker) unasked.add('circuit-breaker');
@@ -306,6 +324,11 @@ function failToFind(): never {
 /** Returns the proxies whose forwarding headers are believed. */
 export function trustedProxies({ security }: Settings): readonly string[] {
   return security.trustProxyHeaders ? security.trustedProxies : [];
+}
+
+/** Returns the addresses that are never banned, besides private ones. A trusted proxy is never banned, whatever it forwards. */
+export function neverBanned({ security }: Settings): readonly string[] {
+  return [...security.trustedProxies, ...security.banAllowedAddresses];
 }
 
 /** Returns which origins may read the responses. */

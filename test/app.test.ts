@@ -24,6 +24,7 @@ test('the pipeline has its layers in this order, outermost first', () => {
       'deadline',
       'proxy-headers',
       'security-headers',
+      'ban-list',
       'trusted-host',
       'geo-block',
       'cors',

@@ -5,6 +5,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { createApp, createLimitStore, createRouteCircuits } from '../app.ts';
+import { createBanMetrics } from '../bans/ban-metrics.ts';
 import { events } from '../declarations.ts';
 import { errorCodes } from '../errors.ts';
 import { observeCountryDatabase } from '../geoip/database-metrics.ts';
@@ -73,6 +74,7 @@ export function defaultApp() {
   reportRefusedConnections(parts.log, metrics);
   createShortageReport(parts.log, metrics);
   createSharedStoreMetrics(metrics);
+  createBanMetrics(metrics);
   observeCountryDatabase(metrics, () => new Date(0));
   createJobMetrics(metrics, [], () => 0);
   const unused = {

@@ -24,6 +24,9 @@ const snapshot = z.custom<MetricsSnapshot>((value) => metricFamilies.safeParse(v
 /** The names of cached values: of values alone, and of all values with a tag. */
 const valueNames = z.array(z.string().max(500)).max(1_000);
 
+/** The key of a client, such as its address. */
+const clientName = z.string().max(200);
+
 /** From the supervisor to a child. */
 const toChild = z.discriminatedUnion('kind', [
   /**
@@ -58,6 +61,13 @@ const toChild = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('recall'), lease: z.number() }),
   /** Another worker has invalidated these cached values. */
   z.object({ kind: z.literal('invalidated'), keys: valueNames, tags: valueNames }),
+  /** Refuse these clients until then, by the clock of the host. */
+  z.object({
+    kind: z.literal('banned'),
+    bans: z.array(z.object({ client: clientName, until: z.number() })).max(1_000),
+  }),
+  /** These clients are no longer banned. */
+  z.object({ kind: z.literal('unbanned'), clients: z.array(clientName).max(1_000) }),
 ]);
 
 const limitName = z.string().min(1).max(64);
@@ -93,9 +103,22 @@ const toSupervisor = z.discriminatedUnion('kind', [
       .max(10),
   }),
   /** Requests one more permit of the limit for this client. */
-  z.object({ kind: z.literal('take'), id: z.int(), limit: limitName, key: z.string().max(200) }),
+  z.object({ kind: z.literal('take'), id: z.int(), limit: limitName, key: clientName }),
   /** Returns a lease, with the number of permits that were spent. */
   z.object({ kind: z.literal('return'), lease: z.int(), spent: z.int().nonnegative(), lastAt: z.number() }),
+  /** The offences of clients, for the ban list. */
+  z.object({
+    kind: z.literal('offences'),
+    offenders: z
+      .array(
+        z.object({
+          client: clientName,
+          violations: z.int().nonnegative(),
+          failures: z.array(z.int()).max(100),
+        }),
+      )
+      .max(1_000),
+  }),
   /** Invalidates cached values of the other workers. */
   z.object({ kind: z.literal('invalidate'), keys: valueNames, tags: valueNames }),
 ]);

@@ -17,6 +17,7 @@
  */
 
 import cluster from 'node:cluster';
+import type { BanRegistry } from '../bans/ban-registry.ts';
 import type { Invalidation } from '../cache/cache-store.ts';
 import { StartError } from '../errors.ts';
 import type { PrimaryLimits } from '../limits/primary-limits.ts';
@@ -46,6 +47,8 @@ export interface PrimaryOptions {
   readonly log: Logger;
   /** The permits of all workers. */
   readonly limits: PrimaryLimits;
+  /** The bans of the node; undefined if the ban list is off. */
+  readonly bans: BanRegistry | undefined;
   /** The metrics of the primary itself. */
   readonly metrics: Metrics;
   /** Captures the program as it is on disk now, so that its processes can be started later too. */
@@ -80,7 +83,7 @@ const sweepMs = 25;
 const recyclePauseMs = 30_000;
 
 export function createPrimary(options: PrimaryOptions): Primary {
-  const { log, limits, metrics } = options;
+  const { log, limits, bans, metrics } = options;
   const pool = createProcessPool({ size: options.supervision.workers, log, fork });
   const allProcesses = () => [...pool.processes, ...(jobs?.processes ?? [])];
   const fleetMetrics = createFleetMetrics(metrics, allProcesses);
@@ -128,20 +131,32 @@ export function createPrimary(options: PrimaryOptions): Primary {
       answer: (answer) => worker.send({ kind: 'decision', ...answer }),
       recall: (lease) => worker.send({ kind: 'recall', lease }),
     });
+    let disconnectBans: (() => void) | undefined;
     function receive(from: SupervisedProcess, message: ToSupervisor): void {
       if (message.kind === 'take') permits.ask(message);
       else if (message.kind === 'return') permits.returnLease(message);
       else if (message.kind === 'limit') permits.define(message);
       else if (message.kind === 'invalidate') relayInvalidation(from, message);
-      else if (message.kind === 'hello') from.send({ kind: 'begin', databaseUrl });
+      else if (message.kind === 'offences') bans?.report(message.offenders);
+      else if (message.kind === 'hello') begin(from);
       else if (message.kind === 'metrics') fleetMetrics.receive(from, message.id, message.snapshot);
       else if (message.kind === 'collect') void sendCollected(from, message.id);
+    }
+    /** The worker gets the bans before it starts to answer requests. */
+    function begin(from: SupervisedProcess): void {
+      disconnectBans?.();
+      disconnectBans = bans?.connect({
+        started: (started) => from.send({ kind: 'banned', bans: [...started] }),
+        lifted: (clients) => from.send({ kind: 'unbanned', clients: [...clients] }),
+      });
+      from.send({ kind: 'begin', databaseUrl });
     }
     const { maxRequests, maxRequestsJitter } = supervision;
     const jitter = Math.floor(Math.random() * (maxRequestsJitter + 1));
     requestBudgets.set(worker, maxRequests === 0 ? 0 : maxRequests + jitter);
     void worker.ended.then(({ reason }) => {
       permits.close();
+      disconnectBans?.();
       fleetMetrics.archive(worker);
       restarts.get(reason)?.add();
     });

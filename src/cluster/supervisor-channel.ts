@@ -5,6 +5,7 @@
  */
 
 import cluster from 'node:cluster';
+import type { BanChannel, BanReceiver } from '../bans/ban-messages.ts';
 import type { Invalidation } from '../cache/cache-store.ts';
 import type { InvalidationBus } from '../cache/invalidation-bus.ts';
 import { createDeferred } from '../concurrency/deferred.ts';
@@ -25,6 +26,7 @@ export interface StartOrder {
 
 export interface SupervisorChannel {
   readonly limits: LimitChannel;
+  readonly bans: BanChannel;
   /** Reaches the other workers. */
   readonly invalidations: InvalidationBus;
   /** Resolves when the supervisor orders the start: the database is available. */
@@ -65,6 +67,7 @@ export function openSupervisorChannel(metrics: Metrics): SupervisorChannel {
   let lastCollection = 0;
   let isHastened = false;
   let receiver: LimitReceiver | undefined;
+  let banReceiver: BanReceiver | undefined;
   const invalidationListeners: ((invalidation: Invalidation) => void)[] = [];
 
   const send = (message: ToSupervisor) =>
@@ -81,6 +84,8 @@ export function openSupervisorChannel(metrics: Metrics): SupervisorChannel {
     const known = parseToChild(message);
     if (known?.kind === 'decision') receiver?.answer(known);
     else if (known?.kind === 'recall') receiver?.recall(known.lease);
+    else if (known?.kind === 'banned') banReceiver?.started(known.bans);
+    else if (known?.kind === 'unbanned') banReceiver?.lifted(known.clients);
     else if (known?.kind === 'invalidated') for (const listener of invalidationListeners) listener(known);
     else if (known?.kind === 'scrape') void sendMetrics(known.id);
     else if (known?.kind === 'collected') collections.get(known.id)?.(known.snapshot);
@@ -105,6 +110,16 @@ export function openSupervisorChannel(metrics: Metrics): SupervisorChannel {
     invalidations: {
       publish: ({ keys, tags }) => void send({ kind: 'invalidate', keys: [...keys], tags: [...tags] }),
       subscribe: (listener) => void invalidationListeners.push(listener),
+    },
+    bans: {
+      report: (offenders) =>
+        void send({
+          kind: 'offences',
+          offenders: offenders.map((each) => ({ ...each, failures: [...each.failures] })),
+        }),
+      listen: (given) => {
+        banReceiver = given;
+      },
     },
     limits: {
       define: ({ name, policies }) => void send({ kind: 'limit', name, policies: [...policies] }),

@@ -19,7 +19,7 @@ import { stat } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemErrorCode } from '../errors.ts';
-import { createAddressSet } from '../http/connection/addresses.ts';
+import { createAddressSet, privateRanges } from '../http/connection/addresses.ts';
 import type { Logger } from '../observability/logger.ts';
 import { openCountryDatabase } from './country-database.ts';
 import { DatabaseInvalid } from './database-check.ts';
@@ -45,15 +45,6 @@ export interface CountryFinderOptions {
 const defaultPollMs = 1_000;
 /** The number of addresses in one generation of the cache, which has two: about 2 MB. */
 const generation = 5_000;
-
-/**
- * Addresses without a country: private use (RFC 1918, RFC 4193), shared by a carrier (RFC 6598), loopback, link-local, and
- * those of a host without one.
- */
-const privateRanges = [
-  ...['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7', '100.64.0.0/10'],
-  ...['127.0.0.0/8', '::1', '169.254.0.0/16', 'fe80::/10', '0.0.0.0', '::'],
-];
 
 /** Rejects with a DatabaseInvalid if the file is not a usable database. */
 export async function openCountryFinder(options: CountryFinderOptions): Promise<CountryFinder> {

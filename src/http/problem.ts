@@ -37,6 +37,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   transfer_coding_not_implemented: { status: 501, title: 'Transfer coding not implemented' },
   http_version_not_supported: { status: 505, title: 'HTTP version not supported' },
   country_blocked: { status: 403, title: 'Country not served' },
+  client_banned: { status: 429, title: 'Client banned for a while' },
   https_required: { status: 403, title: 'HTTPS required' },
   validation_failed: { status: 422, title: 'Validation failed' },
   unknown_task: { status: 422, title: 'Unknown task' },

@@ -11,6 +11,8 @@ import { htmlHeaders } from './jobs/page.ts';
 export interface IndexOptions {
   /** Whether the port serves the jobs dashboard. */
   readonly hasJobs: boolean;
+  /** Whether the port serves the bans. */
+  readonly hasBans: boolean;
   /** Whether a token is configured, which some of the links need. */
   readonly hasToken: boolean;
 }
@@ -28,6 +30,14 @@ const jobsLink: Link = {
   path: '/jobs',
   title: 'Jobs',
   about: 'The background jobs: what waits, runs and failed, and how long it took.',
+};
+
+const bansLink: Link = {
+  name: 'bans',
+  path: '/bans',
+  title: 'Bans',
+  about: 'The clients that are refused for a while, as JSON.',
+  needsToken: true,
 };
 
 const links: readonly Link[] = [
@@ -60,8 +70,8 @@ const links: readonly Link[] = [
 ];
 
 /** Returns the route of the path `/`. */
-export function indexRoute({ hasJobs, hasToken }: IndexOptions): Route {
-  const served = hasJobs ? [jobsLink, ...links] : links;
+export function indexRoute({ hasJobs, hasBans, hasToken }: IndexOptions): Route {
+  const served = [...(hasJobs ? [jobsLink] : []), ...(hasBans ? [bansLink] : []), ...links];
   const paths = JSON.stringify(Object.fromEntries(served.map(({ name, path }) => [name, path])));
   const html = renderPage(served, hasToken);
   return route({

@@ -6,6 +6,7 @@
  *     /readyz     200 while workers answer and no migration is pending, else 503
  *     /metrics    all processes together, in Prometheus' text format
  *     /workers    each process: state, age, requests, memory, event-loop lag
+ *     /bans       the banned clients, and their changes (bans/routes.ts)
  *     /jobs       the jobs dashboard: current and past jobs (jobs/page.ts, jobs/routes.ts)
  *
  * It runs in the process that supervises the workers and runs no code of requests, so it answers while every worker is
@@ -25,6 +26,7 @@
  * probes are rejected before they have taken every connection, since event streams can last for hours.
  */
 
+import type { BanDesk } from '../bans/ban-registry.ts';
 import type { Fleet } from '../cluster/fleet.ts';
 import { AppError } from '../errors.ts';
 import type { Context, Done } from '../http/context.ts';
@@ -34,6 +36,7 @@ import { createHttpServer } from '../http/server.ts';
 import { showPath } from '../observability/log/target-text.ts';
 import type { Logger } from '../observability/logger.ts';
 import { createManagementHosts } from './allowed-hosts.ts';
+import { banRoutes } from './bans/routes.ts';
 import { indexRoute } from './index-page.ts';
 import type { JobsAccessOptions } from './jobs/access.ts';
 import type { JobsSource } from './jobs/data.ts';
@@ -56,6 +59,8 @@ export interface ManagementOptions {
   readonly allowedHosts: readonly string[];
   /** A monotonic clock in milliseconds. */
   readonly now?: () => number;
+  /** The banned clients; undefined if the ban list is off. */
+  readonly bans?: BanDesk | undefined;
   /** The source of the jobs dashboard, and whether only this machine reaches the port. Without it there is no dashboard. */
   readonly jobs?: { readonly source: JobsSource; readonly loopback: boolean };
 }
@@ -82,6 +87,7 @@ export function createManagementServer(options: ManagementOptions): ManagementSe
     log,
     token,
     jobs,
+    bans,
     now = () => performance.now(),
     maxConnections = defaultConnections,
   } = options;
@@ -91,12 +97,25 @@ export function createManagementServer(options: ManagementOptions): ManagementSe
   const maxOtherConnections = maxConnections - Math.ceil(maxConnections / shareOfProbes);
   const noBody = { maxBytes: 0, timeoutMs: arrivalMs };
   const routes = [
-    indexRoute({ hasJobs: jobs !== undefined, hasToken: token !== '' }),
+    indexRoute({ hasJobs: jobs !== undefined, hasBans: bans !== undefined, hasToken: token !== '' }),
     ...managementRoutes({ fleet, guard }),
+    ...(bans === undefined ? [] : banRoutes({ bans, assertMayRead: guard, assertMayChange })),
     ...(jobs === undefined
       ? []
       : [...jobsPageRoutes(), ...jobsRoutes({ ...jobs, ...rulesOf(jobs.source.localToken), log })]),
   ];
+
+  function assertMayChange(ctx: Context): void {
+    const rules = rulesOf(jobs?.source.localToken);
+    if (rules.token === 'none') {
+      throw new AppError(
+        'forbidden',
+        'Bans can only be read. To change them, set APP_MANAGEMENT_TOKEN and restart the server.',
+        { layer: 'management' },
+      );
+    }
+    rules.guard(ctx);
+  }
 
   /** Returns the token that the dashboard requires for changes. */
   function rulesOf(localToken: string | null = null): Pick<JobsAccessOptions, 'token' | 'guard'> {

@@ -8,13 +8,15 @@ export interface ErrorBoundaryOptions {
   readonly log: Logger;
   /** Include stacks in problem responses. Never in production. */
   readonly debug: boolean;
+  /** Called with each error of a request. */
+  readonly onError?: ((ctx: Context, error: unknown) => void) | undefined;
 }
 
 /**
  * Converts every error thrown by an inner layer to an RFC 9457 problem. An AppError contains what the client may know. For
  * any other error the client gets the request id only, and the log gets the details.
  */
-export function errorBoundary({ log, debug }: ErrorBoundaryOptions): Middleware {
+export function errorBoundary({ log, debug, onError }: ErrorBoundaryOptions): Middleware {
   function answer(ctx: Context, error: unknown): undefined {
     if (statusOf(error) === 500) {
       log.error('http.request.failed', {
@@ -25,6 +27,7 @@ export function errorBoundary({ log, debug }: ErrorBoundaryOptions): Middleware 
         error,
       });
     }
+    onError?.(ctx, error);
     replyWithProblem(ctx, error, debug);
   }
 

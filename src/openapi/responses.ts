@@ -164,7 +164,7 @@ function problemsOf(route: RouteDeclaration): Map<number, ErrorCode[]> {
     codes.push('validation_failed');
   }
   if (route.idempotent) codes.push('bad_request', 'idempotency_running', 'idempotency_mismatch');
-  if (route.limit !== 'exempt') codes.push('rate_limited');
+  if (route.limit !== 'exempt') codes.push('rate_limited', 'client_banned');
   codes.push(...(route.problems ?? []), 'internal', 'deadline_exceeded');
   if (codes.includes('database_unavailable')) codes.push(...databaseProblems);
 

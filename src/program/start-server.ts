@@ -27,6 +27,7 @@ import { reportRefusedConnections } from '../observability/refused-connections.t
 import { createShortageReport, type ReportShortage } from '../observability/shortage.ts';
 import type { Settings } from '../settings/load.ts';
 import { createLifecycle } from './lifecycle.ts';
+import { openLocalBans } from './parts/bans/open-bans.ts';
 import { connectFromSettings } from './parts/connect-from-settings.ts';
 import { connectionLimits, readFileLimit } from './parts/connection-limits.ts';
 import { startDatabaseMonitor } from './parts/database-monitor.ts';
@@ -44,7 +45,10 @@ import { signingSecrets } from './parts/signing-secrets.ts';
 import { stopLimits } from './stop-limits.ts';
 
 export interface StartOptions
-  extends Pick<AppParts, 'extraRoutes' | 'fleetMetrics' | 'limitStore' | 'now' | 'passwords' | 'queue'> {
+  extends Pick<
+    AppParts,
+    'bans' | 'extraRoutes' | 'fleetMetrics' | 'limitStore' | 'now' | 'passwords' | 'queue'
+  > {
   readonly settings: Settings;
   readonly log: Logger;
   /** The database that the supervisor has opened; null if there is none. Without it, the server opens its own. */
@@ -156,6 +160,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       databaseCloseMs,
     );
     const countries = await openGeoip(settings, log, metrics, lifecycle);
+    const bans = options.bans ?? (await openLocalBans(settings, log, metrics, lifecycle));
 
     let isDraining = false;
     let lingerMs = stopLingerMs;
@@ -169,6 +174,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       httpClient,
       circuitMetrics,
       findCountry: countries?.find,
+      bans,
       identity: createIdentity({
         database,
         bus: cache.bus,

@@ -37,6 +37,7 @@ export function findErrors(
   errors.push(...findManagementErrors(application.environment, server));
   errors.push(...findHttpsErrors(security, application.disabledLayers ?? []));
   errors.push(...findCircuitBreakerErrors(security, application.disabledLayers ?? []));
+  errors.push(...findBanErrors(security, application.disabledLayers ?? []));
   errors.push(...findTaskErrors(application.databaseUrl, tasks));
   errors.push(...findSharedStoreErrors(application, security));
   errors.push(...findGeoipErrors(application.disabledLayers ?? [], security));
@@ -189,6 +190,28 @@ function findCircuitBreakerErrors(
   return [
     'SECURITY_ENABLE_CIRCUIT_BREAKER=true needs the layer circuit-breaker: remove circuit-breaker from APP_DISABLED_LAYERS, or set SECURITY_ENABLE_CIRCUIT_BREAKER=false.',
   ];
+}
+
+/** Returns the reasons why the ban list would ban no client, or the wrong ones. */
+function findBanErrors(
+  { enableBanList, banSeconds = 0, banMaxSeconds = Infinity, trustProxyHeaders }: PartialValues['security'],
+  disabledLayers: readonly string[],
+): string[] {
+  if (!enableBanList) return [];
+  const errors: string[] = [];
+  const needed = trustProxyHeaders ? ['ban-list', 'proxy-headers'] : ['ban-list'];
+  const disabled = needed.find((each) => disabledLayers.includes(each));
+  if (disabled !== undefined) {
+    errors.push(
+      `SECURITY_ENABLE_BAN_LIST=true needs the layer ${disabled}: remove ${disabled} from APP_DISABLED_LAYERS, or set SECURITY_ENABLE_BAN_LIST=false.`,
+    );
+  }
+  if (banSeconds > banMaxSeconds) {
+    errors.push(
+      'SECURITY_BAN_SECONDS is longer than SECURITY_BAN_MAX_SECONDS: lower the first or raise the second.',
+    );
+  }
+  return errors;
 }
 
 /** The management port must differ from the public one, and other machines must not reach it without a strong token. */

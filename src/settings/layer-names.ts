@@ -6,6 +6,7 @@ export const layerNames = [
   'deadline',
   'proxy-headers',
   'security-headers',
+  'ban-list',
   'trusted-host',
   'geo-block',
   'cors',

@@ -95,7 +95,7 @@ export function findWarnings(
   if (tasks.enabled && isSet('APP_TASKS_ENABLED') && application.databaseUrl === 'none') {
     warnings.push('APP_TASKS_ENABLED=true has no effect with APP_DATABASE_URL=none: jobs need a database.');
   }
-  warnings.push(...findGeoipWarnings(security));
+  warnings.push(...findGeoipWarnings(security), ...findBanWarnings(application.environment, security));
   return warnings;
 }
 
@@ -129,6 +129,31 @@ function findGeoipWarnings({
   return [
     `SECURITY_ALLOWED_COUNTRIES and SECURITY_BLOCKED_COUNTRIES both contain ${both.join(', ')}, which is blocked: remove it from one of the lists.`,
   ];
+}
+
+function findBanWarnings(
+  environment: PartialValues['application']['environment'],
+  {
+    enableBanList,
+    trustProxyHeaders,
+    rateLimitEnabled,
+    banRateLimitViolations,
+    banAuthFailures,
+  }: PartialValues['security'],
+): string[] {
+  if (!enableBanList) return [];
+  const warnings: string[] = [];
+  if (isDeployed(environment) && trustProxyHeaders === false) {
+    warnings.push(
+      'SECURITY_ENABLE_BAN_LIST=true without SECURITY_TRUST_PROXY_HEADERS: behind a proxy with a public address, all clients have that address and are banned together. Set it to true and list the proxy in SECURITY_TRUSTED_PROXIES, unless clients connect directly.',
+    );
+  }
+  if (banAuthFailures === 0 && (banRateLimitViolations === 0 || rateLimitEnabled === false)) {
+    warnings.push(
+      'SECURITY_ENABLE_BAN_LIST=true bans clients only by hand, because no offence counts: set SECURITY_BAN_AUTH_FAILURES or SECURITY_BAN_RATE_LIMIT_VIOLATIONS.',
+    );
+  }
+  return warnings;
 }
 
 /** With `sslmode=prefer`, the default, an attacker between client and server can switch encryption off. */

@@ -1,5 +1,14 @@
 import { BlockList, isIP } from 'node:net';
 
+/**
+ * Addresses that are not of the public internet: private use (RFC 1918, RFC 4193), shared by a carrier (RFC 6598), loopback,
+ * link-local, and those of a host without one.
+ */
+export const privateRanges: readonly string[] = [
+  ...['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7', '100.64.0.0/10'],
+  ...['127.0.0.0/8', '::1', '169.254.0.0/16', 'fe80::/10', '0.0.0.0', '::'],
+];
+
 /** Returns whether the set contains an address. */
 export type AddressSet = (address: string) => boolean;
 

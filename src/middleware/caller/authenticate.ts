@@ -14,7 +14,12 @@
  */
 
 import type { IncomingMessage } from 'node:http';
-import { type Authenticator, type Credential, CredentialError } from '../../auth/authenticator.ts';
+import {
+  type Authenticator,
+  type Credential,
+  CredentialError,
+  type CredentialErrorReason,
+} from '../../auth/authenticator.ts';
 import { AppError } from '../../errors.ts';
 import { after } from '../../http/compose.ts';
 import type { Context, Middleware } from '../../http/context.ts';
@@ -31,6 +36,16 @@ export interface AuthenticateOptions {
 }
 
 const layer = 'authenticate';
+
+/** The reasons for which a token is refused that this server has issued: it is not a guess. */
+const issuedHere: ReadonlySet<string> = new Set<CredentialErrorReason>([
+  'bad_claims',
+  'wrong_issuer',
+  'wrong_audience',
+  'not_yet_valid',
+  'expired',
+  'session_over',
+]);
 
 export function authenticate({ log, authenticator, realm, apiKeyHeader }: AuthenticateOptions): Middleware {
   const keyField = apiKeyHeader.toLowerCase();
@@ -71,7 +86,11 @@ export function authenticate({ log, authenticator, realm, apiKeyHeader }: Authen
 
   function unauthenticated(ctx: Context, reason: string, detail: string, challenge: string): AppError {
     log.warning('auth.credentials.refused', { reason, client_address: ctx.clientAddress });
-    return new AppError('unauthenticated', detail, { layer, headers: { 'www-authenticate': challenge } });
+    return new AppError('unauthenticated', detail, {
+      layer,
+      headers: { 'www-authenticate': challenge },
+      isGuess: !issuedHere.has(reason),
+    });
   }
 
   return function authenticate(ctx, next) {

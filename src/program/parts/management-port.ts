@@ -1,3 +1,4 @@
+import type { BanDesk } from '../../bans/ban-registry.ts';
 import type { Fleet } from '../../cluster/fleet.ts';
 import { systemErrorCode } from '../../errors.ts';
 import { httpOrigin } from '../../http/connection/addresses.ts';
@@ -23,7 +24,8 @@ const closeMs = 2_000;
 
 /**
  * Opens the management port, and resolves with its URL; null if the settings disable it. Open it before the workers start,
- * so that it answers while they start and while they drain. With `jobs` the port serves the pages of the jobs too.
+ * so that it answers while they start and while they drain. With `jobs` the port serves the pages of the jobs too, and with
+ * `bans` the banned clients.
  *
  * Rejects with a StartError if the port is taken. Locally, where two projects may run on one machine, a default port that
  * is taken is replaced by a free one, with a warning.
@@ -34,6 +36,7 @@ export async function openManagementPort(
   log: Logger,
   lifecycle: Lifecycle,
   jobs?: JobsSource,
+  bans?: BanDesk,
 ): Promise<string | null> {
   const { management, managementHost: host, managementToken: token, maxConnections } = settings;
   if (management === null) return null;
@@ -44,6 +47,7 @@ export async function openManagementPort(
     ...(maxConnections === undefined ? {} : { maxConnections }),
     host,
     allowedHosts: settings.managementAllowedHosts,
+    bans,
     ...(jobs === undefined ? {} : { jobs: { source: jobs, loopback: isLoopback(host) } }),
   });
   const port = await lifecycle.open(

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { openSupervisorChannel } from '../../cluster/supervisor-channel.ts';
 import { StartError } from '../../errors.ts';
 import { startWorkerLimits } from '../../limits/worker-limits.ts';
+import { openProcessBans } from '../parts/bans/open-bans.ts';
 import { ignoreSignals } from '../signals.ts';
 import { startServer } from '../start-server.ts';
 import type { ServerRoleContext } from './server-role.ts';
@@ -25,6 +26,7 @@ export async function runHttpWorker({
   async function serve(): Promise<number> {
     const { rateLimitOnFailure: onFailure } = settings.security;
     const limits = startWorkerLimits({ channel: channel.limits, onFailure, log, metrics });
+    const bans = openProcessBans(settings, channel.bans);
     const order = await Promise.race([channel.startOrder, channel.stopOrder]);
     if (typeof order === 'string') return 0;
     try {
@@ -37,6 +39,7 @@ export async function runHttpWorker({
         reportShortage,
         limitStore: limits.store,
         fleetMetrics,
+        bans,
         nodeBus: channel.invalidations,
         databaseUrl: order.databaseUrl,
       };
@@ -50,6 +53,7 @@ export async function runHttpWorker({
       await server.stop(reason === 'taken over' && !channel.isHastened() ? { lingerMs } : {});
       stopHeartbeat();
       limits.stop();
+      bans?.stop();
       await channel.sendMetrics();
       await channel.leave();
       return 0;

@@ -13,6 +13,7 @@ import { reportRefusedConnections } from '../../observability/refused-connection
 import type { Settings } from '../../settings/load.ts';
 import { captureSecretFiles, readShellFolder } from '../../settings/sources.ts';
 import { createLifecycle } from '../lifecycle.ts';
+import { banRules, createBans, openBans } from '../parts/bans/open-bans.ts';
 import { connectionLimits, readFileLimit } from '../parts/connection-limits.ts';
 import { createJobsDashboard } from '../parts/jobs-dashboard.ts';
 import { assertCanListen, publicTarget } from '../parts/listen-error.ts';
@@ -45,6 +46,7 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
   let databaseUrl: string | null = null;
   /** The settings of the workers. */
   let current = settings;
+  const bans = createBans(settings, log, metrics);
   const primary = createPrimary({
     supervision,
     async reloadSupervision({ folder }) {
@@ -62,11 +64,13 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
         revokes: hasRemovedSecret(current, renewed),
         onCompleted() {
           current = renewed;
+          bans?.configure(banRules(renewed));
         },
       };
     },
     log: primaryLog,
     limits: createPrimaryLimits({ store: createLimitStore(settings, log, now), now }),
+    bans,
     metrics,
     captureProgram: () => captureProgram(context, releases),
     hasJobs: context.dev === undefined && hasJobsProcess(settings),
@@ -90,6 +94,7 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
       log,
       lifecycle,
       dashboard.source,
+      bans,
     );
     await assertCanListen(publicTarget(settings));
     await assertGeoipUsable(settings);
@@ -97,6 +102,7 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
     databaseUrl = await openDatabaseServer(settings, log, lifecycle, openedBy(context));
     migrations = await openMigrationWatch(settings, databaseUrl, { log, metrics, lifecycle });
     await dashboard.open(databaseUrl, lifecycle);
+    await openBans(bans, lifecycle);
     const url = await lifecycle.open(
       'workers',
       () => primary.start(databaseUrl),

@@ -33,6 +33,7 @@ const fixed = new Map<string, (settings: Settings) => unknown>([
   ['APP_MANAGEMENT_HOST', ({ server }) => server.managementHost],
   ['APP_MANAGEMENT_ALLOWED_HOSTS', ({ server }) => JSON.stringify(server.managementAllowedHosts)],
   ['APP_MANAGEMENT_TOKEN', ({ server }) => server.managementToken],
+  ['SECURITY_ENABLE_BAN_LIST', ({ security }) => security.enableBanList],
   ['SECURITY_RATE_LIMIT_MAX_CLIENTS', ({ security }) => security.rateLimitMaxClients],
 ]);
 

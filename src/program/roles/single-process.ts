@@ -3,6 +3,7 @@ import { createJobsProcess, type JobsProcess } from '../../cluster/jobs-process.
 import { createSingleFleet } from '../../cluster/single-fleet.ts';
 import { jobsEntry } from '../../entries.ts';
 import { createLifecycle } from '../lifecycle.ts';
+import { channelTo, createBans, openBans, openProcessBans } from '../parts/bans/open-bans.ts';
 import { connectionLimits, readFileLimit } from '../parts/connection-limits.ts';
 import { createJobsDashboard } from '../parts/jobs-dashboard.ts';
 import { assertCanListen, publicTarget } from '../parts/listen-error.ts';
@@ -40,6 +41,7 @@ export async function runSingleProcess(context: ServerRoleContext): Promise<Runn
     metrics: fleetMetrics,
     children,
   });
+  const bans = createBans(settings, log, metrics);
   const stopMs = settings.server.shutdownGraceSeconds * 1000 + 40_000;
   const unsupported = (advice: string) => () => log.warning('config.warning', { advice });
   // The jobs process is killed also if an error causes the exit.
@@ -53,6 +55,7 @@ export async function runSingleProcess(context: ServerRoleContext): Promise<Runn
       log,
       lifecycle,
       dashboard.source,
+      bans,
     );
     await assertCanListen(publicTarget(settings));
     await assertGeoipUsable(settings);
@@ -60,6 +63,7 @@ export async function runSingleProcess(context: ServerRoleContext): Promise<Runn
     const databaseUrl = await openDatabaseServer(settings, log, lifecycle, openedBy(context));
     migrations = await openMigrationWatch(settings, databaseUrl, { log, metrics, lifecycle });
     await dashboard.open(databaseUrl, lifecycle);
+    await openBans(bans, lifecycle);
     await lifecycle.open(
       'jobs',
       async () => jobs,
@@ -76,6 +80,7 @@ export async function runSingleProcess(context: ServerRoleContext): Promise<Runn
           metrics,
           reportShortage: context.reportShortage,
           databaseUrl,
+          bans: bans && openProcessBans(settings, channelTo(bans)),
           fleetMetrics: fleetMetrics.collect,
         }),
       (opened) => opened.stop(),

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { autoOrBoolean, boolean, choice, headerText, integer } from '../kinds/kind.ts';
 import { addressRanges } from '../kinds/network.ts';
 import { variable } from '../variable.ts';
+import { banSettings } from './bans.ts';
 import { circuitBreakerSettings } from './circuit-breaker.ts';
 import { geoipSettings } from './geoip.ts';
 import { identitySettings } from './identity.ts';
@@ -101,6 +102,7 @@ export const security = z.object({
     about:
       'Also serve the metrics of all workers at /metrics on the public port. They show all clients which routes are called and how often.',
   }),
+  ...banSettings,
   ...circuitBreakerSettings,
   ...sharedSettings,
   ...geoipSettings,

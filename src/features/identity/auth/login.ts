@@ -96,9 +96,7 @@ export function createLogin(parts: LoginParts) {
     return new AppError(
       'unauthenticated',
       'The login or the password is wrong: check both, or reset the password.',
-      {
-        headers: { 'www-authenticate': parts.challenge },
-      },
+      { headers: { 'www-authenticate': parts.challenge }, isGuess: true },
     );
   }
 
