@@ -11,7 +11,10 @@ import { RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible';
 import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
 import { createRedisBackend } from '../../src/limits/shared/redis-backend.ts';
 import { createSharedLimitStore } from '../../src/limits/shared/shared-store.ts';
+import { createCircuitMetrics } from '../../src/observability/circuit-set.ts';
 import { createLogger } from '../../src/observability/logger.ts';
+import { createMetrics } from '../../src/observability/metrics/metrics.ts';
+import { probedCircuit } from '../../src/observability/probed-circuit.ts';
 import { openRedis } from '../../src/redis/redis.ts';
 import { readRedisUrl } from '../../src/redis/redis-url.ts';
 
@@ -29,7 +32,10 @@ async function shared() {
     fallback: memory(),
     onFailure: 'closed',
     deadlineMs: 10_000,
-    onChange: () => {},
+    createCircuit: probedCircuit({
+      ...{ kind: 'rate_limit', name: 'redis', openMs: 100, maxOpenMs: 4_000, log },
+      ...{ metrics: createCircuitMetrics(createMetrics()), advice: '' },
+    }),
     onFallback: () => {},
     onCall: () => {},
   });

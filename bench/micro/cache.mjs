@@ -14,8 +14,10 @@ import { createGuardedCacheStore } from '../../src/cache/guarded-store.ts';
 import { noBus } from '../../src/cache/invalidation-bus.ts';
 import { createMemoryCacheStore } from '../../src/cache/memory-store.ts';
 import { createRedisCacheStore } from '../../src/cache/redis-store.ts';
+import { createCircuitMetrics } from '../../src/observability/circuit-set.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
+import { probedCircuit } from '../../src/observability/probed-circuit.ts';
 import { openRedis } from '../../src/redis/redis.ts';
 import { readRedisUrl } from '../../src/redis/redis-url.ts';
 import { compare } from './timing.mjs';
@@ -62,7 +64,10 @@ if (!isMissing) {
   const store = createGuardedCacheStore({
     store: createRedisCacheStore({ redis, prefix: 'bench:' }),
     deadlineMs: 1_000,
-    onChange() {},
+    createCircuit: probedCircuit({
+      ...{ kind: 'cache', name: 'redis', openMs: 100, maxOpenMs: 4_000, log },
+      ...{ metrics: createCircuitMetrics(createMetrics()), advice: '' },
+    }),
     onCall() {},
   });
   const fromRedis = await fill(store);

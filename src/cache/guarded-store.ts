@@ -1,13 +1,13 @@
 /**
  * Guards a store that may be away, so that no call waits for it long, or rejects because of it.
  *
- *             an error, or no answer within the deadline
- *      up  ────────────────────────────────────────────────>  down
- *          <────────────────────────────────────────────────
- *             a trial succeeds: after 100 ms, then after twice the time, up to 5 s
+ *      the circuit     an error, or no answer within the deadline
+ *      is closed  ────────────────────────────────────────────────>  is open
+ *                 <────────────────────────────────────────────────
+ *                      a probe succeeds: after 100 ms, then after twice the time, up to 5 s
  *
- * - up: each operation has the deadline. One that fails is `unavailable`.
- * - down: every operation is `unavailable` immediately, so each call loads its value. One trial at a time first repeats the
+ * - closed: each operation has the deadline. One that fails is `unavailable`.
+ * - open: every operation is `unavailable` immediately, so each call loads its value. One probe at a time first repeats the
  *   invalidations that failed, and then starts a load and releases it, which also finds a store that answers but cannot
  *   write: full, or read-only after a failover.
  *
@@ -15,23 +15,22 @@
  * expires.
  */
 
-import { runOutsideRequest } from '../observability/request-context.ts';
-import { backoffDelay } from '../resilience/retry.ts';
+import type { CreateProbedCircuit } from '../observability/probed-circuit.ts';
 import type { CacheEntry, CacheStore, Invalidation, LoadLease } from './cache-store.ts';
 
 export interface GuardedCacheStoreOptions {
   readonly store: CacheStore;
   /** How long an operation may take, in milliseconds. */
   readonly deadlineMs: number;
-  /** Called at every change of the state; `error` is the reason of a change to down. */
-  readonly onChange: (state: 'up' | 'down', error?: unknown) => void;
+  readonly createCircuit: CreateProbedCircuit;
   /** Called after each operation with its duration in seconds. */
   readonly onCall: (seconds: number) => void;
 }
 
 export interface GuardedCacheStore extends CacheStore {
-  state(): 'up' | 'down';
-  /** Stops trials. Idempotent. */
+  /** Whether the store is used. */
+  isUp(): boolean;
+  /** Stops probes, and the use of the store. Idempotent. */
   stop(): void;
 }
 
@@ -44,30 +43,29 @@ interface Bounds<T> {
 
 /** The deadline of storing a loaded value, in milliseconds: no call waits for it. */
 const afterLoadMs = 1_000;
-const trialBackoff = { baseMs: 100, maxMs: 5_000 };
-const trialEntry: CacheEntry = { key: 'trial', tags: [] };
+const probeEntry: CacheEntry = { key: 'probe', tags: [] };
 /** The maximum number of keys, and of tags, whose invalidation is repeated. */
 const maxPending = 10_000;
 const unavailable = { kind: 'unavailable' } as const;
 
 export function createGuardedCacheStore(options: GuardedCacheStoreOptions): GuardedCacheStore {
-  const { store, deadlineMs, onChange, onCall } = options;
-  let state: 'up' | 'down' = 'up';
-  let failures = 0;
-  let timer: NodeJS.Timeout | undefined;
-  let isStopped = false;
-  /** Invalidations that failed. The store is down until they have been repeated. */
+  const { store, deadlineMs, createCircuit, onCall } = options;
+  const circuit = createCircuit(probe);
+  /** Invalidations that failed. The circuit stays open until they have been repeated. */
   let pending = createNames();
 
   /** Resolves with the result of the operation, or with `otherwise` if it fails or is late. */
   function attempt<T>(operation: () => T | Promise<T>, otherwise: T, bounds: Bounds<T> = {}): Promise<T> {
-    if (state === 'down') return Promise.resolve(otherwise);
+    if (circuit.isOpen()) {
+      circuit.countRejection();
+      return Promise.resolve(otherwise);
+    }
     return new Promise((resolve) => {
       bounded(
         operation,
         resolve,
         (error) => {
-          enterDown(error);
+          circuit.open(error);
           resolve(otherwise);
         },
         bounds,
@@ -99,43 +97,26 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
     );
   }
 
-  function enterDown(error: unknown): void {
-    if (state === 'down') return;
-    state = 'down';
-    failures = 0;
-    onChange('down', error);
-    // The trials belong to no request, although one of them found the failure.
-    runOutsideRequest(scheduleTrial);
-  }
-
-  function scheduleTrial(): void {
-    if (isStopped) return;
-    failures += 1;
-    const pauseMs = backoffDelay(failures, trialBackoff, () => 0.5 + Math.random() / 2);
-    timer = setTimeout(tryStore, pauseMs).unref();
-  }
-
-  function tryStore(): void {
+  function probe(): Promise<void> {
     const repeated = { keys: [...pending.keys], tags: [...pending.tags] };
     pending = createNames();
-    bounded(
-      async () => {
-        await store.invalidate(repeated);
-        const start = await store.startLoad(trialEntry, { replaces: true });
-        if (start.kind === 'lease') await start.lease.release();
-      },
-      () => {
-        if (isStopped) return;
-        // Invalidations that failed during the trial need another one.
-        if (pending.keys.size + pending.tags.size > 0) return scheduleTrial();
-        state = 'up';
-        onChange('up');
-      },
-      () => {
-        remember(repeated);
-        scheduleTrial();
-      },
-    );
+    return new Promise((resolve, reject) => {
+      bounded(
+        async () => {
+          await store.invalidate(repeated);
+          const start = await store.startLoad(probeEntry, { replaces: true });
+          if (start.kind === 'lease') await start.lease.release();
+        },
+        () => {
+          if (pending.keys.size + pending.tags.size === 0) resolve();
+          else reject(new Error('Invalidations that failed during the probe need another one.'));
+        },
+        (error) => {
+          remember(repeated);
+          reject(error);
+        },
+      );
+    });
   }
 
   function remember({ keys, tags }: Invalidation): void {
@@ -145,7 +126,7 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
 
   const guardLease = (lease: LoadLease): LoadLease => ({
     async store(payload) {
-      if (state === 'up') return attempt(() => lease.store(payload), false, { withinMs: afterLoadMs });
+      if (!circuit.isOpen()) return attempt(() => lease.store(payload), false, { withinMs: afterLoadMs });
       endUnused(lease);
       return false;
     },
@@ -156,7 +137,7 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
     isShared: store.isShared,
 
     read(entry) {
-      return state === 'down' ? unavailable : attempt(() => store.read(entry), unavailable);
+      return attempt(() => store.read(entry), unavailable);
     },
 
     async startLoad(entry, startOptions) {
@@ -174,12 +155,8 @@ export function createGuardedCacheStore(options: GuardedCacheStoreOptions): Guar
       if (!isDone) remember(invalidation);
     },
 
-    state: () => state,
-    stop() {
-      isStopped = true;
-      state = 'down';
-      clearTimeout(timer);
-    },
+    isUp: () => !circuit.isOpen(),
+    stop: circuit.stop,
   };
 }
 

@@ -205,6 +205,13 @@ export function toDatabaseError(cause: unknown, timedOut: boolean): unknown {
   return code === undefined ? cause : toAppError(code, cause);
 }
 
+/** Returns the error of a query that is not sent, because the circuit of the database is open. */
+export function circuitOpenError(retryAfterMs: number): AppError {
+  return new AppError('database_unavailable', problems.database_unavailable[0], {
+    headers: { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) },
+  });
+}
+
 function toAppError(
   code: keyof typeof problems,
   cause: unknown,

@@ -10,7 +10,8 @@
  *
  * Connections open when a query first needs them, and again after they broke, so PostgreSQL may restart at any time.
  * The log reports once that the database is unreachable (`database.unavailable`) and once that it is back
- * (`database.connected`). Behind a pooler no statement is prepared, so transaction pooling works
+ * (`database.connected`). A pool can have a circuit, which rejects its queries while the database is away
+ * (`availability.ts`). Behind a pooler no statement is prepared, so transaction pooling works
  * (`prepared-statements.ts`).
  *
  * This is no ORM and builds no SQL. It commits nothing on its own: see `transaction.ts`.
@@ -18,18 +19,20 @@
 
 import { AppError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
+import type { CreateProbedCircuit } from '../observability/probed-circuit.ts';
 import { currentRequest, type WorkSignal } from '../observability/request-context.ts';
-import { isImpaired, isUnavailable } from './database-error.ts';
+import { createAvailability } from './availability.ts';
 import type { BackendActivity } from './driver/backend-activity.ts';
 import { serverKeepAlive, setServerKeepAlive } from './driver/connection-options.ts';
 import { createConnectionSlots, type SlotStats } from './driver/connection-slots.ts';
 import { type Driver, listenForDead, openActivity, openDriver, openLockWaits } from './driver/driver.ts';
-import { isDriverQuery } from './driver/driver-query.ts';
+import type { DriverQuery } from './driver/driver-query.ts';
 import type { LockWaits } from './driver/lock-wait.ts';
-import { type OpenConnection, PoolConnection } from './driver/pool-connection.ts';
+import { createPing } from './driver/ping.ts';
+import { connectionError, type OpenConnection, PoolConnection } from './driver/pool-connection.ts';
 import { createPreparedStatements } from './driver/prepared-statements.ts';
 import { createQueryWatch } from './driver/query-watch.ts';
-import { interceptQueries, interceptQuery, type RunQuery, type Sql } from './sql.ts';
+import { interceptQueries, type RunQuery, type Sql } from './sql.ts';
 import { createRunTransaction, type RunTransaction } from './transaction.ts';
 
 export interface DatabaseOptions {
@@ -50,6 +53,8 @@ export interface DatabaseOptions {
   /** Logs every query at INFO, without the values of its parameters. Default: false. */
   readonly echo?: boolean;
   readonly log: Logger;
+  /** Creates the circuit of the database. Default: none, so each query tries to connect. */
+  readonly createCircuit?: CreateProbedCircuit | undefined;
   /** The `application_name` of the connections in `pg_stat_activity`. */
   readonly applicationName: string;
 }
@@ -73,7 +78,10 @@ export interface Database {
    * an additional one, which is closed after it has been idle for a while.
    */
   readonly probe: Sql;
-  /** Resolves if PostgreSQL answers a `probe` within `timeoutMs`. Rejects with an AppError otherwise. */
+  /**
+   * Resolves if PostgreSQL answers a statement within `timeoutMs`. Rejects with an AppError otherwise, at once while the
+   * circuit is open.
+   */
   ping(timeoutMs: number): Promise<void>;
   /** Returns how many connections are in use, and how many queries wait for one. */
   stats(): SlotStats;
@@ -101,10 +109,20 @@ export function connectDatabase(given: DatabaseOptions): Database {
   const lockWaits = openLockWaits(url, options);
   let isDirect = false;
   const open: OpenConnection = (onClose) =>
-    openPoolDriver(options, { isDirect, activity, lockWaits, onClose });
+    openPoolDriver(options, {
+      isDirect,
+      activity,
+      lockWaits,
+      onClose,
+      onSilent: () => availability.suspect(),
+    });
   const connections = Array.from({ length: options.poolSize }, () => new PoolConnection(open));
   const probeConnection = new PoolConnection(open);
-  const slots = createConnectionSlots(connections, options);
+  const slots = createConnectionSlots(connections, {
+    isOpen: ({ driver }) => driver !== undefined,
+    maxWaiting: options.maxWaiting,
+    maxWaitMs: options.maxWaitMs,
+  });
   // A failure that kills one connection has probably killed the idle ones too. A query on one of them would wait for
   // the answer watch, so they are closed at once.
   const stopListening = listenForDead(url, ({ silentMs }) => {
@@ -112,8 +130,17 @@ export function connectDatabase(given: DatabaseOptions): Database {
     for (const connection of slots.free()) connection.discardIfSilentSince(silentSince);
     probeConnection.discardIfSilentSince(silentSince);
   });
-  const watch = createQueryWatch(options);
-  const availability = watchAvailability(log);
+  const availability = createAvailability({
+    log,
+    createCircuit: url === null ? undefined : options.createCircuit,
+    probe: (timeoutMs) => ping(timeoutMs),
+    mayAnswer: () => connections.some(({ hasAnswered }) => hasAnswered),
+    onOpen() {
+      slots.rejectWaiting(availability.rejection);
+      for (const connection of connections) connection.discardIfOpening(circuitOpened());
+    },
+  });
+  const watch = createQueryWatch({ ...options, onAnswer: availability.noteAnswer });
   /**
    * Busy connections that get `serverKeepAlive` when they are free. Inside a transaction, an error of that statement
    * would abort the transaction.
@@ -143,7 +170,7 @@ export function connectDatabase(given: DatabaseOptions): Database {
     }
     if (closing !== undefined)
       return new AppError('shutting_down', 'The server is shutting down: try again shortly.');
-    return undefined;
+    return availability.isOpen() ? availability.rejection() : undefined;
   };
 
   const note = (error: unknown) => {
@@ -175,20 +202,26 @@ export function connectDatabase(given: DatabaseOptions): Database {
     else acquired.then(start, query.reject);
   };
 
-  const runProbe = (signal: WorkSignal | undefined): RunQuery => {
-    return (query) => {
-      const error = rejection();
-      if (error !== undefined) return query.reject(error);
-      if (signal?.aborted) return query.reject(signal.reason);
-      const connection = slots.tryAcquire() ?? probeConnection;
-      const onFree = (error: unknown) => {
-        if (connection !== probeConnection) return release(connection, error);
-        note(error);
-        closeIdle();
-      };
-      watch({ query, connection, request: currentRequest(), signal, autocommit: true, onFree });
+  const runOnSpare = (query: DriverQuery, signal: WorkSignal | undefined): PoolConnection => {
+    const connection = slots.tryAcquire() ?? probeConnection;
+    const onFree = (error: unknown) => {
+      if (connection !== probeConnection) return release(connection, error);
+      note(error);
+      closeIdle();
     };
+    watch({ query, connection, request: currentRequest(), signal, autocommit: true, onFree });
+    return connection;
   };
+
+  const runProbe: RunQuery = (query) => {
+    const signal = currentRequest()?.signal;
+    const error = rejection();
+    if (error !== undefined) return query.reject(error);
+    if (signal?.aborted) return query.reject(signal.reason);
+    runOnSpare(query, signal);
+  };
+
+  const ping = createPing(tag, (query) => runOnSpare(query, undefined));
 
   let idleTimer: NodeJS.Timeout | undefined;
   const closeIdle = () => {
@@ -212,19 +245,11 @@ export function connectDatabase(given: DatabaseOptions): Database {
         throw error;
       }
     },
-    probe: interceptQueries<Sql>(tag, (query, send) => runProbe(currentRequest()?.signal)(query, send)),
+    probe: interceptQueries<Sql>(tag, runProbe),
     async ping(timeoutMs) {
-      const deadline = AbortSignal.timeout(timeoutMs);
-      const query = tag`select 1`;
-      if (isDriverQuery(query)) interceptQuery(query, runProbe(deadline));
-      try {
-        await query;
-      } catch (cause) {
-        if (!deadline.aborted || cause !== deadline.reason) throw cause;
-        throw new AppError('database_unavailable', `The database did not answer within ${timeoutMs} ms.`, {
-          cause,
-        });
-      }
+      const error = rejection();
+      if (error !== undefined) throw error;
+      await ping(timeoutMs);
     },
     stats: slots.stats,
     refused: slots.refused,
@@ -232,6 +257,7 @@ export function connectDatabase(given: DatabaseOptions): Database {
       closing ??= slots.drained(deadlineSeconds * 1000).then(async () => {
         clearTimeout(idleTimer);
         stopListening();
+        availability.stop();
         await Promise.all([probeConnection, ...connections].map((connection) => connection.close()));
         activity.close();
       });
@@ -249,6 +275,7 @@ interface PoolDriverOptions {
   readonly activity: BackendActivity;
   readonly lockWaits: LockWaits;
   readonly onClose: () => void;
+  readonly onSilent: () => void;
 }
 
 /** Never rejects. */
@@ -258,7 +285,7 @@ async function keepAlive(connection: PoolConnection): Promise<void> {
 
 function openPoolDriver(
   options: CompleteOptions,
-  { isDirect, activity, lockWaits, onClose }: PoolDriverOptions,
+  { isDirect, activity, lockWaits, onClose, onSilent }: PoolDriverOptions,
 ): Driver {
   const { statementTimeoutMs, log } = options;
   return openDriver(options.url, {
@@ -270,6 +297,7 @@ function openPoolDriver(
     activity,
     lockWaits,
     slowMs: options.slowQueryMs,
+    onSilent,
     onDead: ({ pid, silentMs, error }) =>
       log.warning('database.connection_dead', { pid, silent_ms: silentMs, error }),
     driver: {
@@ -285,33 +313,9 @@ function openPoolDriver(
 /** How long after the statement timeout its message from PostgreSQL may arrive before the connection counts as dead, in milliseconds. */
 const answerSlackMs = 5_000;
 
-/**
- * The minimum time between two log lines about an impaired database, in milliseconds. Logging only changes of the state, as for an
- * unreachable database, would log each failing write, because reads succeed in between.
- */
-const impairedEveryMs = 60_000;
-
-/** Logs when the database becomes unreachable and when it is reachable again, but not each failed query. */
-function watchAvailability(log: Logger): {
-  note(error: unknown): void;
-  noteImpairment(error: unknown): void;
-} {
-  let available: boolean | undefined;
-  let impairedAt = Number.NEGATIVE_INFINITY;
-  const noteImpairment = (error: unknown) => {
-    if (!isImpaired(error) || performance.now() - impairedAt < impairedEveryMs) return;
-    impairedAt = performance.now();
-    log.error('database.impaired', { error });
-  };
-  return {
-    noteImpairment,
-    note(error) {
-      noteImpairment(error);
-      const reachable = !isUnavailable(error);
-      if (reachable === available) return;
-      available = reachable;
-      if (reachable) log.info('database.connected');
-      else log.error('database.unavailable', { error });
-    },
-  };
+function circuitOpened(): Error {
+  return connectionError(
+    'CONNECT_TIMEOUT',
+    'The connection was not open when the circuit of the database opened.',
+  );
 }

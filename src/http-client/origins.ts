@@ -23,7 +23,7 @@ export function createOrigins(circuits: CircuitSet): Origins {
   return {
     of(origin, service) {
       const found = known.get(origin) ?? {
-        breaker: circuits.create(service, { origin }),
+        breaker: circuits.create(service, { fields: { origin } }),
         budget: new RetryBudget(budget),
       };
       known.delete(origin);

@@ -10,6 +10,10 @@
  *   (queue full,            (permanent failure, or third attempt)
  *    or stopping)
  *
+ * While the mail server itself fails, its circuit is open (`guarded-mailer.ts`): mails wait for up to an hour, which is how long the
+ * token in a mail is valid. An attempt that failed with the server does not count then. Waiting mails take turns as the trial, and
+ * all of them are sent when one is delivered.
+ *
  * Mails wait in two lanes, so that mails that anonymous callers can cause neither delay nor displace the others:
  *
  *     account        to the owner of an account: a token to set a new password, notices about changes
@@ -29,9 +33,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createSemaphore } from '../concurrency/semaphore.ts';
 import { withTimeout } from '../concurrency/with-timeout.ts';
 import { systemErrorCode } from '../errors.ts';
+import { type CircuitSet, createCircuitMetrics } from '../observability/circuit-set.ts';
 import type { Logger } from '../observability/logger.ts';
+import { createMetrics } from '../observability/metrics/metrics.ts';
 import { runBeyondRequest } from '../observability/request-context.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
+import { createMailCircuits, guardMailer } from './guarded-mailer.ts';
 import { type Mail, MailError, type Mailer } from './mailer.ts';
 
 export type MailLane = 'account' | 'unconfirmed';
@@ -53,12 +60,19 @@ export interface MailQueueOptions {
   /** Maximum number of mails held for the account lane; the text of one has a few hundred bytes. */
   readonly capacity?: number;
   readonly backoff?: Backoff;
+  /** The set for the circuit of the mail server. Default: one that nothing reads. */
+  readonly circuits?: CircuitSet;
+  /** How long a mail waits for a mail server that fails, in milliseconds. Default: an hour. */
+  readonly maxHeldMs?: number;
 }
 
 /** The queue of a program without a mail transport. */
 export const noMail: MailQueue = { enabled: false, post() {}, async stop() {} };
 
 const maxAttempts = 3;
+
+/** The minimum time between two turns: a mail that is rejected because of a running trial waits again. */
+const minTurnMs = 20;
 
 /** At least so many mails of one recipient fit into the queue, also if its capacity is small. */
 const minPerRecipient = 10;
@@ -69,6 +83,8 @@ export function createMailQueue({
   concurrency = 4,
   capacity = 1000,
   backoff = { baseMs: 5_000, maxMs: 60_000 },
+  circuits = createMailCircuits({ log, metrics: createCircuitMetrics(createMetrics()) }),
+  maxHeldMs = 3_600_000,
 }: MailQueueOptions): MailQueue {
   const capacities: Readonly<Record<MailLane, number>> = {
     account: capacity,
@@ -89,24 +105,41 @@ export function createMailQueue({
     createFullError: () => new RangeError('A lane without a limit is full.'),
   });
   const stopping = new AbortController();
+  const turns = createTurns();
+  const guarded = guardMailer(mailer, circuits, turns.all);
   let stopped: Promise<void> | undefined;
   let abandoned = false;
 
   /** Resolves when the mail was delivered or has failed. */
   async function deliver(mail: Mail, lane: MailLane): Promise<void> {
-    for (let attempt = 1; ; attempt += 1) {
+    const postedAt = performance.now();
+    let attempt = 1;
+    for (;;) {
       try {
         return await semaphore.run({ lane, source: mail.to }, async () => {
-          if (!abandoned) await mailer.send(mail);
+          // A stopping queue has no time to wait for a trial.
+          if (!abandoned) await (stopping.signal.aborted ? mailer : guarded).send(mail);
         });
       } catch (error) {
         if (abandoned) return;
+        if (isServerAway(error)) {
+          if (performance.now() - postedAt > maxHeldMs) return fail(mail, reasonOf(error));
+          await turns.next(guarded.retryAfterMs());
+          continue;
+        }
         const temporary = !(error instanceof MailError) || error.temporary;
         if (!temporary || attempt === maxAttempts) return fail(mail, reasonOf(error));
         log.warning('mail.deferred', { email: mail.to, reason: reasonOf(error), attempt });
         await pause(backoffDelay(attempt, backoff, Math.random));
+        attempt += 1;
       }
     }
+  }
+
+  /** Whether the mail has to wait for the mail server. */
+  function isServerAway(error: unknown): boolean {
+    const isServerFailure = error instanceof MailError && error.isServerFailure;
+    return isServerFailure && guarded.isOpen() && !stopping.signal.aborted;
   }
 
   /** Whether the lane is full; with a recipient, whether its share of the lane is. */
@@ -132,6 +165,7 @@ export function createMailQueue({
 
   async function stop(graceMs: number): Promise<void> {
     stopping.abort();
+    turns.all();
     const deliveries = Promise.all(Array.from(held.values(), ({ delivery }) => delivery));
     await withTimeout(deliveries, graceMs, () => {});
     abandoned = true;
@@ -152,6 +186,37 @@ export function createMailQueue({
     stop(graceMs) {
       stopped ??= stop(graceMs);
       return stopped;
+    },
+  };
+}
+
+/** Mails that wait for the mail server. One after the other has its turn, until all have. */
+function createTurns() {
+  let waiting: (() => void)[] = [];
+  let timer: NodeJS.Timeout | undefined;
+
+  function schedule(ms: number): void {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      waiting.shift()?.();
+      if (waiting.length > 0) schedule(ms);
+    }, ms);
+  }
+
+  return {
+    /** Resolves when it is the turn of the caller, which is `ms` after the last turn or later. */
+    next(ms: number): Promise<void> {
+      return new Promise((resolve) => {
+        waiting.push(resolve);
+        schedule(Math.max(ms, minTurnMs));
+      });
+    },
+    all(): void {
+      const all = waiting;
+      waiting = [];
+      clearTimeout(timer);
+      timer = undefined;
+      for (const resolve of all) resolve();
     },
   };
 }

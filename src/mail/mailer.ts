@@ -26,11 +26,20 @@ export interface Mailer {
 export class MailError extends Error {
   /** Whether another attempt may succeed. */
   readonly temporary: boolean;
+  /** Whether the server failed, or rejected us, so that every other mail would fail too. Such a failure is temporary. */
+  readonly isServerFailure: boolean;
 
-  constructor(message: string, { temporary }: { readonly temporary: boolean }) {
+  constructor(
+    message: string,
+    {
+      temporary,
+      isServerFailure = false,
+    }: { readonly temporary: boolean; readonly isServerFailure?: boolean },
+  ) {
     super(message);
     this.name = 'MailError';
     this.temporary = temporary;
+    this.isServerFailure = isServerFailure;
   }
 }
 

@@ -6,7 +6,7 @@
  * On the loopback, mail is sent without TLS: no network is involved, and a local relay rarely has a certificate.
  *
  * Only a rejected recipient or text is a permanent failure. Errors before that, such as a wrong password or a rejected
- * sender, affect every mail: the operator can fix them, and a later attempt can succeed.
+ * sender, affect every mail (`isServerFailure`): the operator can fix them, and a later attempt can succeed.
  *
  * Each mail has its own connection: account mails are few, and an idle connection is one more thing that can break.
  */
@@ -97,8 +97,11 @@ const connectionCodes = new Set(['ECONNECTION', 'EDNS', 'ESOCKET', 'ETIMEDOUT', 
 
 /** Commands at which the server rejects this mail instead of the sender. */
 const mailCommands = new Set(['RCPT TO', 'DATA']);
-/** Authentication is required. Servers may reply this to any command (RFC 4954, section 6). */
-const authenticateFirst = '530';
+/**
+ * Replies to any command that are not about a mail: the server is closing (RFC 5321, section 3.8), and authentication is
+ * required (RFC 4954, section 6).
+ */
+const serverReplies = new Set(['421', '530']);
 
 /** Makes a MailError. The server's text may repeat the recipient or the mail, so only its codes are kept (RFC 3463). */
 function explain(error: unknown): MailError {
@@ -106,12 +109,16 @@ function explain(error: unknown): MailError {
   const status = /^(\d{3})(?:[ -](\d\.\d{1,3}\.\d{1,3})(?= ))?/.exec(response);
   if (status === null) {
     const why = connectionCodes.has(code) ? `: ${message} (${code}).` : ` (${code} at ${command}).`;
-    return new MailError(`The mail server could not be used${why}`, { temporary: true });
+    return new MailError(`The mail server could not be used${why}`, {
+      temporary: true,
+      isServerFailure: true,
+    });
   }
   const [, reply = '', enhanced] = status;
+  const isServerFailure = serverReplies.has(reply) || !mailCommands.has(command);
   return new MailError(
     `The mail server answered ${reply}${enhanced === undefined ? '' : ` ${enhanced}`} at ${command}.`,
-    { temporary: !reply.startsWith('5') || reply === authenticateFirst || !mailCommands.has(command) },
+    { temporary: isServerFailure || !reply.startsWith('5'), isServerFailure },
   );
 }
 

@@ -23,6 +23,7 @@ import type { Logger } from '../observability/logger.ts';
 import { createMetrics, type Metrics } from '../observability/metrics/metrics.ts';
 import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts';
 import { observeSaturation } from '../observability/metrics/saturation-metrics.ts';
+import { probedCircuit } from '../observability/probed-circuit.ts';
 import { reportRefusedConnections } from '../observability/refused-connections.ts';
 import { createShortageReport, type ReportShortage } from '../observability/shortage.ts';
 import type { Settings } from '../settings/load.ts';
@@ -110,7 +111,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       options.databaseUrl === undefined
         ? await openDatabaseServer(settings, log, lifecycle)
         : options.databaseUrl;
-    const mail = await openMail(settings, log, lifecycle, options.mailer);
+    const circuitMetrics = createCircuitMetrics(metrics);
+    const { mail, check: mailCheck } = await openMail({
+      ...{ settings, log, circuitMetrics, lifecycle },
+      mailer: options.mailer,
+    });
     const database = await lifecycle.open(
       'database',
       async () =>
@@ -120,6 +125,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
           maxWaiting: application.databasePoolQueue,
           maxWaitMs: application.databasePoolWaitMs,
           log: log.named('database'),
+          createCircuit: probedCircuit({
+            ...{ kind: 'database', name: 'postgres', openMs: 100, maxOpenMs: 2_000 },
+            ...{ log: log.named('database'), metrics: circuitMetrics },
+            advice: 'Requests that need the database get 503 at once until it answers again.',
+          }),
         }),
       (opened) => opened.close(databaseCloseMs / 1000 - 1),
       databaseCloseMs,
@@ -143,16 +153,15 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
 
     const redis = await openSharedRedis(settings, log, lifecycle);
     const limitStore = await openLimitStore({
-      ...{ settings, log: log.named('http'), metrics, lifecycle, databaseUrl, redis },
+      ...{ settings, log: log.named('http'), metrics, circuitMetrics, lifecycle, databaseUrl, redis },
       local: options.limitStore ?? createLimitStore(settings, log.named('http'), options.now),
     });
 
     const cache = await openCache({
-      ...{ settings, log, metrics, lifecycle, redis },
+      ...{ settings, log, metrics, circuitMetrics, lifecycle, redis },
       nodeBus: options.nodeBus,
     });
 
-    const circuitMetrics = createCircuitMetrics(metrics);
     const httpClient = await lifecycle.open(
       'outgoing requests',
       async () => openHttpClient({ settings, log, metrics, circuitMetrics }),
@@ -189,6 +198,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
         redisCheck(redis),
         limitStore.check,
         cache.check,
+        mailCheck,
         outgoingCheck(httpClient),
       ],
     });

@@ -11,7 +11,7 @@ import { logNodeWarnings } from '../observability/log/node-warnings.ts';
 import type { Settings } from '../settings/load.ts';
 import { connectFromSettings } from './parts/connect-from-settings.ts';
 import { openHttpClient } from './parts/open-http-client.ts';
-import { chooseMailer } from './parts/open-mail.ts';
+import { chooseGuardedMailer } from './parts/open-mail.ts';
 
 /** The data that a process passes to a thread. It is plain data. */
 export interface TaskThreadData {
@@ -41,7 +41,7 @@ const database = connectFromSettings(settings, {
   part: 'jobs',
 });
 const httpClient = openHttpClient({ settings, log });
-const mailer = await chooseMailer(settings, log.named('mail'));
+const mailer = await chooseGuardedMailer(settings, log.named('mail'));
 
 runTasks({
   port,

@@ -6,6 +6,7 @@ import { createMemoryCacheStore } from '../../src/cache/memory-store.ts';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { conformsToCacheStore, payloadOf, readText, startLoad } from '../conformance/cache-store.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { makeTestCircuit } from '../helpers/test-circuit.ts';
 
 const entry = { key: 'user:1', tags: ['users'] };
 const other = { key: 'user:2', tags: [] };
@@ -29,15 +30,15 @@ function createFailingStore() {
 }
 
 function guard(t: Pick<TestContext, 'after'>, inner = createFailingStore()) {
-  const changes: string[] = [];
+  const circuit = makeTestCircuit('cache');
   const store = createGuardedCacheStore({
     store: inner.store,
     deadlineMs: 20,
-    onChange: (state, error) => changes.push(error instanceof Error ? `${state}: ${error.message}` : state),
+    createCircuit: circuit.create,
     onCall() {},
   });
   t.after(store.stop);
-  return { ...inner, guarded: store, changes };
+  return { ...inner, guarded: store, changes: circuit.changes };
 }
 
 describe('a guarded cache store', () => {
@@ -45,19 +46,19 @@ describe('a guarded cache store', () => {
 
   for (const [kind, reason] of [
     ['error', 'Redis is away'],
-    ['silence', 'No answer within 20 ms.'],
+    ['silence', 'No answer within 20 ms'],
   ] as const) {
     it(`a store that answers with ${kind} is unavailable, and is used again when it answers`, async (t) => {
       const { guarded, outage, changes } = guard(t);
       await (await startLoad(guarded, other)).store(payloadOf('bob'));
       outage.kind = kind;
       assert.equal((await guarded.read(other)).kind, 'unavailable');
-      assert.deepEqual(changes, [`down: ${reason}`]);
+      assert.deepEqual(changes(), [`opened: ${reason}`]);
       assert.equal((await guarded.startLoad(other, { replaces: false })).kind, 'unavailable');
-      assert.equal(guarded.state(), 'down');
+      assert.equal(guarded.isUp(), false);
       outage.kind = 'none';
-      await eventually('the store is up', () => guarded.state() === 'up');
-      assert.deepEqual(changes.slice(1), ['up']);
+      await eventually('the store is up', () => guarded.isUp());
+      assert.deepEqual(changes().slice(1), ['closed']);
       assert.equal(await readText(guarded, other), 'bob');
     });
   }
@@ -92,7 +93,7 @@ describe('a guarded cache store', () => {
     );
     answer.resolve();
     await eventually('the late lease is released', () => leases.includes('late'));
-    await eventually('the store is up', () => guarded.state() === 'up');
+    await eventually('the store is up', () => guarded.isUp());
     const unused = await startLoad(guarded, entry);
     outage.kind = 'error';
     await guarded.read(entry);
@@ -109,7 +110,7 @@ describe('a guarded cache store', () => {
     assert.equal(await readText(memory, entry), 'user:1');
     outage.kind = 'none';
     assert.equal((await guarded.read(entry)).kind, 'unavailable');
-    await eventually('the store is up', () => guarded.state() === 'up');
+    await eventually('the store is up', () => guarded.isUp());
     for (const each of [entry, other]) assert.equal((await guarded.read(each)).kind, 'miss', each.key);
   });
 });

@@ -67,7 +67,7 @@ describe('the program with Redis', { skip: withoutRedis }, () => {
     await eventually('both workers use Redis again', async () => (await workersInShared()) === 2);
     assert.equal(await readiness(), '200 ok ok');
     assert.deepEqual(await burst('203.0.113.4'), { admitted: limit, statuses: new Set([200, 429]) });
-    const failed = program.stdout().match(/"event":"rate_limit.store_failed"/g) ?? [];
+    const failed = program.stdout().match(/"kind":"rate_limit".*"event":"circuit.opened"/g) ?? [];
     assert.ok(failed.length <= 4, `${failed.length} times`);
   });
 
@@ -82,7 +82,7 @@ describe('the program with Redis', { skip: withoutRedis }, () => {
     const port = Number(new URL(await program.ready).port);
     redis.freeze();
     assert.equal((await request(port, { path: '/api/v1/meta' })).status, 200);
-    const { reason } = JSON.parse(await program.logged(/"event":"rate_limit.store_failed"/));
+    const { reason } = JSON.parse(await program.logged(/"kind":"rate_limit".*"event":"circuit.opened"/));
     assert.equal(reason, 'No answer within 25 ms');
     const startedAt = performance.now();
     program.process.kill('SIGTERM');

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
+import { createMailCircuits } from '../../src/mail/guarded-mailer.ts';
 import { createMailQueue, noMail } from '../../src/mail/mail-queue.ts';
 import { type Mail, MailError, type Mailer } from '../../src/mail/mailer.ts';
 import { createSmtpMailer } from '../../src/mail/smtp-mailer.ts';
+import { createCircuitMetrics } from '../../src/observability/circuit-set.ts';
+import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { currentRequest, runInRequest } from '../../src/observability/request-context.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { captureMail } from '../helpers/captured-mail.ts';
@@ -168,6 +171,69 @@ describe('many posted mails', () => {
       queue.post(mail);
       return state.attempts === 3;
     });
+  });
+});
+
+describe('a mail server that fails', () => {
+  const serverFailure = () =>
+    new MailError('The mail server could not be used.', { temporary: true, isServerFailure: true });
+  const makeCircuits = (log: ReturnType<typeof captureLog>['log']) =>
+    createMailCircuits({ log, metrics: createCircuitMetrics(createMetrics()), openMs: 5 });
+
+  it('mails wait without using up their attempts, take turns as the trial, and are all sent afterwards', async () => {
+    let isAway = true;
+    let running = 0;
+    let maxRunning = 0;
+    const sent: string[] = [];
+    const { mailer, state } = actor(async (_attempt, { to }) => {
+      running += 1;
+      maxRunning = Math.max(maxRunning, running);
+      await new Promise((resolve) => setImmediate(resolve));
+      running -= 1;
+      if (isAway) throw serverFailure();
+      sent.push(to);
+    });
+    const log = captureLog();
+    const queue = createMailQueue({ mailer, log: log.log, backoff: soon, circuits: makeCircuits(log.log) });
+    const recipients = Array.from({ length: 12 }, (_, nth) => `user${nth}@example.org`);
+    for (const to of recipients) queue.post({ ...mail, to });
+    await eventually('the circuit is open', () => log.of('circuit.opened').length === 1);
+    assert.equal(log.of('circuit.opened')[0]?.reason, 'The mail server could not be used.');
+    const before = state.attempts;
+    maxRunning = 0;
+    await eventually('more trials than a mail has attempts have failed', () => state.attempts > before + 12);
+    assert.equal(maxRunning, 1);
+    isAway = false;
+    await eventually('all are sent', () => sent.length === recipients.length);
+    assert.deepEqual([...sent].sort(), [...recipients].sort());
+    assert.deepEqual([log.of('mail.failed').length, log.of('circuit.closed').length], [0, 1]);
+    await queue.stop(1000);
+  });
+
+  it('a mail whose token has expired meanwhile fails with the reason', async () => {
+    const { mailer } = actor(() => Promise.reject(serverFailure()));
+    const log = captureLog();
+    const circuits = makeCircuits(log.log);
+    const queue = createMailQueue({ mailer, log: log.log, backoff: soon, circuits, maxHeldMs: 20 });
+    queue.post(mail);
+    await eventually('the mail failed', () => log.of('mail.failed').length === 1);
+    await queue.stop(1000);
+  });
+
+  it('a stopping queue tries the waiting mails at once', async () => {
+    let isAway = true;
+    const { mailer } = actor(() => {
+      if (isAway) throw serverFailure();
+    });
+    const log = captureLog();
+    const metrics = createCircuitMetrics(createMetrics());
+    const circuits = createMailCircuits({ log: log.log, metrics, openMs: 10_000_000 });
+    const queue = createMailQueue({ mailer, log: log.log, backoff: soon, circuits });
+    for (const to of ['ada@example.org', 'bob@example.org']) queue.post({ ...mail, to });
+    await eventually('the circuit is open', () => log.of('circuit.opened').length === 1);
+    isAway = false;
+    await queue.stop(5000);
+    assert.deepEqual(log.of('mail.failed'), []);
   });
 });
 

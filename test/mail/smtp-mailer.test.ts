@@ -82,7 +82,9 @@ describe('mail by SMTP', () => {
     assert.equal(temporary, true);
   });
 
-  const rejections: [what: string, options: SMTPServerOptions, codes: string, temporary: boolean][] = [
+  /** `server`: every mail would fail. */
+  type Failure = 'permanent' | 'temporary' | 'server';
+  const rejections: [what: string, options: SMTPServerOptions, codes: string, failure: Failure][] = [
     [
       'a rejected recipient is permanent',
       {
@@ -90,25 +92,37 @@ describe('mail by SMTP', () => {
           callback(smtpReply(550, `5.1.1 <${address}> is unknown`)),
       },
       '550 5.1.1 at RCPT TO',
-      false,
+      'permanent',
     ],
     [
       'a rejected text is permanent',
       { onData: (stream, _session, callback) => stream.resume().on('end', () => callback(spam)) },
       '554 5.7.1 at DATA',
-      false,
+      'permanent',
     ],
     [
       'a rejected sender is temporary, because the operator can fix it',
       { onMailFrom: (_address, _session, callback) => callback(smtpReply(553, '5.1.8 not from you')) },
       '553 5.1.8 at MAIL FROM',
-      true,
+      'server',
     ],
     [
       'a rejected connection is temporary, because the operator can fix it',
       { onConnect: (_session, callback) => callback(smtpReply(554, '5.7.1 listed')) },
       '554 5.7.1 at CONN',
-      true,
+      'server',
+    ],
+    [
+      'a recipient that is rejected temporarily is a temporary failure of the mail',
+      { onRcptTo: (_address, _session, callback) => callback(smtpReply(450, '4.2.0 greylisted')) },
+      '450 4.2.0 at RCPT TO',
+      'temporary',
+    ],
+    [
+      'a server that is closing fails itself',
+      { onRcptTo: (_address, _session, callback) => callback(smtpReply(421, '4.3.2 closing')) },
+      '421 4.3.2 at CONN',
+      'server',
     ],
     [
       'a recipient that is rejected for missing authentication is temporary',
@@ -116,15 +130,16 @@ describe('mail by SMTP', () => {
         onRcptTo: (_address, _session, callback) => callback(smtpReply(530, '5.7.0 authenticate first')),
       },
       '530 5.7.0 at RCPT TO',
-      true,
+      'server',
     ],
   ];
   for (const [what, options, codes, expected] of rejections) {
     it(`${what}, and the message has only the codes`, async (t) => {
       const { mailer } = await mustServe(t, options);
-      const { message, temporary } = await mustFail(mailer);
+      const { message, temporary, isServerFailure } = await mustFail(mailer);
       assert.equal(message, `The mail server answered ${codes}.`);
-      assert.equal(temporary, expected);
+      assert.equal(isServerFailure ? 'server' : temporary ? 'temporary' : 'permanent', expected);
+      assert.equal(temporary, expected !== 'permanent');
     });
   }
 
@@ -167,9 +182,9 @@ describe('mail by SMTP', () => {
 
   it('an unreachable server is a temporary failure', async () => {
     const { mailer } = await mustMakeMailer('smtp://127.0.0.1:1');
-    const { message, temporary } = await mustFail(mailer);
+    const { message, temporary, isServerFailure } = await mustFail(mailer);
     assert.match(message, /ECONNREFUSED/);
-    assert.equal(temporary, true);
+    assert.deepEqual([temporary, isServerFailure], [true, true]);
   });
 });
 

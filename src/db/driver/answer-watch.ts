@@ -33,6 +33,8 @@ export interface AnswerWatchOptions {
   readonly lockWaits?: LockWaits | undefined;
   /** A statement that takes longer is slow. Default: none is. */
   readonly slowMs?: number | undefined;
+  /** Called at each check, every 500 ms, while a statement has received no byte since the check before. */
+  readonly onSilent?: (() => void) | undefined;
   /** Called for each connection that was given up. */
   readonly onDead?: ((dead: DeadConnection) => void) | undefined;
 }
@@ -72,6 +74,8 @@ class Exchange {
   readonly isLimited: boolean;
   /** Its index in the array of running exchanges; -1 before and after. */
   index = -1;
+  /** The number of checks at which its connection was not open yet. */
+  unopened = 0;
   #backend: object | undefined;
 
   constructor(query: DriverQuery, isLimited: boolean) {
@@ -105,6 +109,7 @@ export function createAnswerWatch({
   limitMs,
   lockWaits,
   slowMs = Number.POSITIVE_INFINITY,
+  onSilent,
   onDead,
 }: AnswerWatchOptions): AnswerWatch {
   /** The number of checks without a byte after which a statement will be slow at the next one. */
@@ -156,18 +161,25 @@ export function createAnswerWatch({
     }
     const before = silentSockets;
     silentSockets = new Map();
+    let isSilent = false;
     for (const exchange of [...exchanges.all]) {
       learn(exchange);
       const { backend, query } = exchange;
       const socket = backend === undefined ? undefined : sockets.get(backend);
       // The driver rejects its statement, or has lost it.
       if (socket?.destroyed === true) exchanges.remove(exchange);
+      if (socket === undefined) {
+        if (exchange.unopened > 0) isSilent = true;
+        exchange.unopened += 1;
+      }
       if (socket === undefined || socket.destroyed || query?.cursorFn !== undefined) continue;
       const silent = continued(before.get(socket), exchange, socket.bytesRead);
       silentSockets.set(socket, silent);
+      if (silent.checks > 0) isSilent = true;
       const slowFor = silent.checks - slowChecks;
       if (slowFor >= 0 && slowFor % restChecks === 0) void findLock(exchange);
     }
+    if (isSilent) onSilent?.();
     const suspects = [...silentSockets].filter(([, silent]) => silent.checks >= silent.askAt);
     if (suspects.length > 0 && !isAsking) void examine(suspects);
   }

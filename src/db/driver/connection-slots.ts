@@ -10,7 +10,8 @@
  * of them uses memory until then. When the queue is full, the newest waiter is rejected.
  *
  * The most recently used connection is acquired first, so that a pool opens no more connections than it needs at a
- * time.
+ * time. A connection that broke, or could not be opened, is acquired last: when PostgreSQL accepts no further connections,
+ * queries use the open ones.
  */
 
 import { createDeferred } from '../../concurrency/deferred.ts';
@@ -24,7 +25,9 @@ export interface SlotStats {
   readonly waiting: number;
 }
 
-export interface SlotLimits {
+export interface SlotOptions<Connection> {
+  /** Whether a connection is open. Free ones that are open are acquired before the others. Default: all are. */
+  readonly isOpen?: ((connection: Connection) => boolean) | undefined;
   /** How many may wait at a time. Default: no limit. */
   readonly maxWaiting?: number | undefined;
   /** How long each may wait, in milliseconds. Default: no limit. */
@@ -41,6 +44,8 @@ export interface ConnectionSlots<Connection> {
   /** Acquires a connection if one is free. */
   tryAcquire(): Connection | undefined;
   release(connection: Connection): void;
+  /** Rejects everything that waits with the error, which `createError` makes for each. */
+  rejectWaiting(createError: () => AppError): void;
   /** Returns the connections that are not in use now. */
   free(): readonly Connection[];
   stats(): SlotStats;
@@ -57,11 +62,15 @@ export interface ConnectionSlots<Connection> {
  */
 class Waiter<Connection> {
   proceed: ((connection: Connection) => void) | undefined;
-  readonly reject: () => void;
+  readonly reject: (error: AppError) => void;
   /** When it is rejected, by the monotonic clock. */
   readonly deadline: number;
 
-  constructor(proceed: (connection: Connection) => void, reject: () => void, deadline: number) {
+  constructor(
+    proceed: (connection: Connection) => void,
+    reject: (error: AppError) => void,
+    deadline: number,
+  ) {
     this.proceed = proceed;
     this.reject = reject;
     this.deadline = deadline;
@@ -70,7 +79,7 @@ class Waiter<Connection> {
 
 export function createConnectionSlots<Connection extends object>(
   connections: readonly Connection[],
-  { maxWaiting = Number.POSITIVE_INFINITY, maxWaitMs }: SlotLimits = {},
+  { isOpen = () => true, maxWaiting = Number.POSITIVE_INFINITY, maxWaitMs }: SlotOptions<Connection> = {},
 ): ConnectionSlots<Connection> {
   const size = connections.length;
   /** The most recently used connection is the last one. */
@@ -92,7 +101,7 @@ export function createConnectionSlots<Connection extends object>(
         return;
       }
       queue.shift();
-      if (first.proceed !== undefined) first.reject();
+      if (first.proceed !== undefined) first.reject(createOverloadError());
     }
   }
 
@@ -115,9 +124,9 @@ export function createConnectionSlots<Connection extends object>(
           leave();
           resolve(connection);
         },
-        () => {
+        (error) => {
           leave();
-          reject(createOverloadError());
+          reject(error);
         },
         maxWaitMs === undefined ? 0 : performance.now() + maxWaitMs,
       );
@@ -149,8 +158,16 @@ export function createConnectionSlots<Connection extends object>(
       }
       clearTimeout(timer);
       timer = undefined;
-      free.push(connection);
+      if (isOpen(connection)) free.push(connection);
+      else free.unshift(connection);
       if (free.length === size) onDrained?.();
+    },
+    rejectWaiting(createError) {
+      const waiters = queue;
+      queue = [];
+      clearTimeout(timer);
+      timer = undefined;
+      for (const waiter of waiters) if (waiter.proceed !== undefined) waiter.reject(createError());
     },
     stats: () => ({ size, inUse: size - free.length, waiting }),
     refused: () => refused,

@@ -42,6 +42,8 @@ export interface DriverOptions {
   /** Shared with other drivers of the same server; with `slowMs`, for the log. Default: none. */
   readonly lockWaits?: LockWaits;
   readonly slowMs?: number;
+  /** Called every 500 ms while a statement waits for its response. See `answer-watch.ts`. */
+  readonly onSilent?: (() => void) | undefined;
   /** Called for each connection that was given up because no response arrived. */
   readonly onDead?: ((dead: DeadConnection) => void) | undefined;
   /** Options of the driver that only some callers need. */
@@ -57,8 +59,8 @@ export function openDriver(url: string | null, options: DriverOptions): Driver {
     options.onDead?.(dead);
     for (const listener of deadListeners.get(url) ?? []) listener(dead);
   };
-  const { answerLimitMs: limitMs, lockWaits, slowMs } = options;
-  const watch = createAnswerWatch({ activity, limitMs, lockWaits, slowMs, onDead });
+  const { answerLimitMs: limitMs, lockWaits, slowMs, onSilent } = options;
+  const watch = createAnswerWatch({ activity, limitMs, lockWaits, slowMs, onSilent, onDead });
   const sockets = createDriverSockets(watch.opened);
   const own = { ...options.driver, max: options.max, connect_timeout: options.connectTimeoutSeconds };
   const parameters = { application_name: options.applicationName, ...options.sessionParameters };

@@ -23,6 +23,8 @@ interface Session {
   readonly cancel: (query: DriverQuery) => Promise<void>;
   /** When it is too old to be used again, by the monotonic clock. */
   readonly oldAt: number;
+  /** Whether PostgreSQL has completed a query on it. */
+  hasAnswered: boolean;
 }
 
 /** The delay before the next attempt to connect. Short, because a query waits for it and failed attempts are cheap. */
@@ -57,6 +59,11 @@ export class PoolConnection {
     return this.#session?.driver;
   }
 
+  /** Whether it is open, and PostgreSQL has completed a query on it. */
+  get hasAnswered(): boolean {
+    return this.#session?.hasAnswered === true;
+  }
+
   get isIdle(): boolean {
     return this.#current === undefined;
   }
@@ -81,6 +88,7 @@ export class PoolConnection {
   done(query: DriverQuery): void {
     if (this.#current !== query) return;
     this.#doneAt = performance.now();
+    if (this.#session !== undefined) this.#session.hasAnswered = true;
     const next = this.#waiting.shift();
     this.#current = next;
     if (next === undefined) return;
@@ -161,6 +169,11 @@ export class PoolConnection {
     if (this.isIdle && this.#doneAt <= since) this.discard();
   }
 
+  /** Discards the connection if a query waits until it is open. That query was not sent. */
+  discardIfOpening(reason: Error): void {
+    if (this.#current?.state === null) this.discard(reason);
+  }
+
   /** Discards the connection, and resolves when it has closed. */
   async close(): Promise<void> {
     const closed = this.#session?.driver.end({ timeout: 0 });
@@ -219,6 +232,7 @@ export class PoolConnection {
       send: (sent, autocommit) => driver.send(sent, handler, autocommit),
       cancel: async (running) => canceller?.(running),
       oldAt: performance.now() + lifetimeMs(),
+      hasAnswered: false,
     };
     this.#session = session;
     return session;
@@ -242,6 +256,7 @@ function brokenBy(reason: unknown): Error {
   return connectionError('CONNECTION_DESTROYED', 'The connection to the database was given up.', reason);
 }
 
-function connectionError(code: string, message: string, cause?: unknown): Error {
+/** Creates the error of a connection that broke, or could not be opened. */
+export function connectionError(code: string, message: string, cause?: unknown): Error {
   return Object.assign(new Error(message, cause === undefined ? undefined : { cause }), { code });
 }

@@ -37,6 +37,8 @@ export interface QueryWatchOptions {
   readonly slowQueryMs: number;
   /** Whether every query is logged at INFO. Otherwise it is logged at DEBUG. */
   readonly echo: boolean;
+  /** Called for each query that PostgreSQL has completed, also with an error. */
+  readonly onAnswer: () => void;
 }
 
 export interface WatchedQuery {
@@ -57,7 +59,7 @@ export interface WatchedQuery {
 export type WatchQuery = (watched: WatchedQuery) => void;
 
 export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
-  const { log, statementTimeoutMs, slowQueryMs, echo } = options;
+  const { log, statementTimeoutMs, slowQueryMs, echo, onAnswer } = options;
   const logsEach = echo ? log.enabled('INFO') : log.enabled('DEBUG');
 
   return function watchQuery({ query, connection, request, signal, autocommit, onFailed, onFree }) {
@@ -90,7 +92,10 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
       // If the query was never sent, its connection could not be opened.
       const isBroken = endsConnection(error) || (error !== undefined && query.state === null);
       if (isBroken) connection.discard(error);
-      else connection.done(query);
+      else {
+        connection.done(query);
+        onAnswer();
+      }
       const mayBeInTransaction =
         !isBroken &&
         autocommit &&

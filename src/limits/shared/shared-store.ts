@@ -1,27 +1,27 @@
 /**
  * A limit store that counts in a store of several nodes (`shared-backend.ts`), and in this node while that store fails.
  *
- *               an error, or no answer within the deadline
- *      shared  ------------------------------------------>  local
- *              <------------------------------------------
- *                  a trial succeeds: first after 100 ms, then after twice the time, up to 5 s
+ *      the circuit      an error, or no answer within the deadline
+ *      is closed  ------------------------------------------>  is open
+ *                 <------------------------------------------
+ *                     a probe succeeds: first after 100 ms, then after twice the time, up to 5 s
  *
- * - shared: each take asks the backend. The takes of one turn of the event loop are one call. If the call fails or is late,
+ * - closed: each take asks the backend. The takes of one turn of the event loop are one call. If the call fails or is late,
  *   the fallback decides all of its takes, so no request waits longer than the deadline.
- * - local: the fallback decides each take immediately. One trial at a time takes a permit of a limit of its own in the
+ * - open: the fallback decides each take immediately. One probe at a time takes a permit of a limit of its own in the
  *   backend, which also finds a store that answers but cannot write: full, or read-only after a failover.
  *
  * A rejected client stays rejected until the time that the backend returned, because permits only become free with time. Until
  * then this store rejects it alone, in both states: a flood from one client costs the backend nothing, and a failure of the
  * backend admits it no earlier.
  *
- * When the stores change, takes that are in progress may count in both. A fallback starts with empty windows, so in the window
+ * When the circuit opens or closes, takes that are in progress may count in both. A fallback starts with empty windows, so in the window
  * after a failure another client can use its quota once more on each node. After the return, the permits that the fallback
  * granted do not count in the backend (docs/rate-limit.md has the table of failures).
  */
 
 import { AppError } from '../../errors.ts';
-import { backoffDelay } from '../../resilience/retry.ts';
+import type { CreateProbedCircuit } from '../../observability/probed-circuit.ts';
 import type { Decision, Limit, LimitStore, Policy } from '../limit-store.ts';
 import type { Ask, SharedBackend } from './shared-backend.ts';
 
@@ -35,8 +35,7 @@ export interface SharedLimitStoreOptions {
   readonly deadlineMs: number;
   /** A monotonic clock, in milliseconds. */
   readonly now?: () => number;
-  /** Called at every change of the state; `error` is the reason of a change to local. */
-  readonly onChange: (state: 'shared' | 'local', error?: unknown) => void;
+  readonly createCircuit: CreateProbedCircuit;
   /** Called for each take that the backend did not decide. */
   readonly onFallback: () => void;
   /** Called for each call to the backend with its duration in seconds. */
@@ -44,8 +43,9 @@ export interface SharedLimitStoreOptions {
 }
 
 export interface SharedLimitStore extends LimitStore {
-  state(): 'shared' | 'local';
-  /** Stops trials. The fallback decides from then on. Idempotent. */
+  /** Whether the fallback decides, because the backend fails. */
+  isLocal(): boolean;
+  /** Stops probes. The fallback decides from then on. Idempotent. */
   stop(): void;
 }
 
@@ -59,37 +59,28 @@ interface Rejected {
   readonly until: number;
 }
 
-const trialBackoff = { baseMs: 100, maxMs: 5_000 };
-const trialLimit: Limit = { name: 'trial', policies: [{ name: 'trial', quota: 1_000_000, windowMs: 1_000 }] };
+const probeLimit: Limit = { name: 'probe', policies: [{ name: 'probe', quota: 1_000_000, windowMs: 1_000 }] };
 /** The maximum number of takes in one call, so that one call does not occupy the backend for long. */
 const maxBatch = 100;
 /** The maximum number of rejected clients that are remembered for each limit. */
 const maxRejected = 10_000;
 
-/** The backend did not answer within the deadline. */
-export class LateAnswerError extends Error {
-  constructor(deadlineMs: number) {
-    super(`No answer within ${deadlineMs} ms.`);
-    this.name = 'LateAnswerError';
-  }
-}
-
 export function createSharedLimitStore(options: SharedLimitStoreOptions): SharedLimitStore {
-  const { backend, fallback, onFailure, deadlineMs, onChange, onFallback, onCall } = options;
+  const { backend, fallback, onFailure, deadlineMs, createCircuit, onFallback, onCall } = options;
   const now = options.now ?? (() => performance.now());
   const rejected = new WeakMap<Limit, Map<string, Rejected>>();
-  let state: 'shared' | 'local' = 'shared';
+  const circuit = createCircuit(probe);
   let batch: Waiting[] = [];
-  let failures = 0;
-  let trialTimer: NodeJS.Timeout | undefined;
-  let isStopped = false;
 
   function takeEach(limits: readonly Limit[], key: string): Decision[] | Promise<Decision[]> {
     for (const limit of limits) {
       const known = knownRejection(limit, key);
       if (known !== undefined) return [known];
     }
-    if (state === 'local') return takeLocally(limits, key);
+    if (circuit.isOpen()) {
+      circuit.countRejection();
+      return takeLocally(limits, key);
+    }
     return new Promise((resolve, reject) => {
       if (batch.length === 0) setImmediate(flush);
       batch.push({ limits, key, resolve, reject });
@@ -143,7 +134,7 @@ export function createSharedLimitStore(options: SharedLimitStoreOptions): Shared
     };
     const fail = (error: unknown) =>
       finish(() => {
-        enterLocal(error);
+        circuit.open(error);
         for (const { limits, key, resolve, reject } of asks) {
           try {
             resolve(takeLocally(limits, key));
@@ -153,7 +144,7 @@ export function createSharedLimitStore(options: SharedLimitStoreOptions): Shared
         }
       });
     // If this process was blocked, the answer may be unread: it is read before the callback of setImmediate.
-    const timer = setTimeout(() => setImmediate(fail, new LateAnswerError(deadlineMs)), deadlineMs);
+    const timer = setTimeout(() => setImmediate(fail, lateAnswer(deadlineMs)), deadlineMs);
     backend.decide(asks).then(
       (decisions) =>
         finish(() => {
@@ -167,41 +158,14 @@ export function createSharedLimitStore(options: SharedLimitStoreOptions): Shared
     );
   }
 
-  function enterLocal(error: unknown): void {
-    if (state === 'local') return;
-    state = 'local';
-    failures = 0;
-    onChange('local', error);
-    scheduleTrial();
-  }
-
-  function scheduleTrial(): void {
-    if (isStopped) return;
-    failures += 1;
-    trialTimer = setTimeout(
-      tryBackend,
-      backoffDelay(failures, trialBackoff, () => 0.5 + Math.random() / 2),
-    );
-    trialTimer.unref();
-  }
-
-  function tryBackend(): void {
-    let isDone = false;
-    const finish = (next: () => void) => {
-      if (isDone) return;
-      isDone = true;
-      clearTimeout(timer);
-      if (!isStopped) next();
-    };
-    const timer = setTimeout(() => setImmediate(finish, scheduleTrial), deadlineMs).unref();
-    backend.decide([{ limits: [trialLimit], key: 'trial' }]).then(
-      () =>
-        finish(() => {
-          state = 'shared';
-          onChange('shared');
-        }),
-      () => finish(scheduleTrial),
-    );
+  function probe(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => setImmediate(reject, lateAnswer(deadlineMs)), deadlineMs).unref();
+      backend
+        .decide([{ limits: [probeLimit], key: 'probe' }])
+        .finally(() => clearTimeout(timer))
+        .then(() => resolve(), reject);
+    });
   }
 
   function takeLocally(limits: readonly Limit[], key: string): Decision[] | Promise<Decision[]> {
@@ -219,13 +183,13 @@ export function createSharedLimitStore(options: SharedLimitStoreOptions): Shared
       const decisions = takeEach([limit], key);
       return decisions instanceof Promise ? decisions.then(only) : only(decisions);
     },
-    state: () => state,
-    stop() {
-      isStopped = true;
-      state = 'local';
-      clearTimeout(trialTimer);
-    },
+    isLocal: circuit.isOpen,
+    stop: circuit.stop,
   };
+}
+
+function lateAnswer(deadlineMs: number): Error {
+  return new Error(`No answer within ${deadlineMs} ms.`);
 }
 
 function only([decision]: readonly Decision[]): Decision {

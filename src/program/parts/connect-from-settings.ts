@@ -2,7 +2,7 @@ import { connectDatabase, type Database, type DatabaseOptions } from '../../db/d
 import type { Settings } from '../../settings/load.ts';
 
 interface ConnectOptions
-  extends Pick<DatabaseOptions, 'url' | 'log' | 'poolSize' | 'maxWaiting' | 'maxWaitMs'> {
+  extends Pick<DatabaseOptions, 'url' | 'log' | 'poolSize' | 'maxWaiting' | 'maxWaitMs' | 'createCircuit'> {
   /** The part of the program, added to the application name in `pg_stat_activity`; none for requests. */
   readonly part?: string;
 }

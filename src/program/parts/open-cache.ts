@@ -7,8 +7,10 @@ import { createMemoryCacheStore } from '../../cache/memory-store.ts';
 import { noCacheStore } from '../../cache/no-store.ts';
 import { createRedisCacheStore } from '../../cache/redis-store.ts';
 import type { HealthCheck } from '../../features/health/health.ts';
+import type { CircuitMetrics } from '../../observability/circuit-set.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Metrics } from '../../observability/metrics/metrics.ts';
+import { probedCircuit } from '../../observability/probed-circuit.ts';
 import type { Redis } from '../../redis/redis.ts';
 import type { Settings } from '../../settings/load.ts';
 import type { Lifecycle } from '../lifecycle.ts';
@@ -17,6 +19,7 @@ export interface CacheParts {
   readonly settings: Settings;
   readonly log: Logger;
   readonly metrics: Metrics;
+  readonly circuitMetrics: CircuitMetrics;
   readonly lifecycle: Lifecycle;
   readonly redis: Redis | undefined;
   /** Reaches the other workers of the node; by default there are none. */
@@ -32,6 +35,8 @@ export interface OpenedCache {
 
 const closeMs = 1_000;
 const megabyte = 1_048_576;
+/** When Redis is asked again after a failure, in milliseconds. */
+const probing = { openMs: 100, maxOpenMs: 4_000 };
 
 /** Opens the cache that the settings enable, and the bus that sends the names of invalidated values to the other processes. */
 export async function openCache(parts: CacheParts): Promise<OpenedCache> {
@@ -61,7 +66,7 @@ export async function openCache(parts: CacheParts): Promise<OpenedCache> {
     cache: create(store),
     bus,
     check: check(async () =>
-      store.state() === 'up'
+      store.isUp()
         ? undefined
         : { degraded: 'Redis does not answer the cache, so every value is loaded when it is needed.' },
     ),
@@ -78,11 +83,10 @@ async function openRedisBus({ settings, lifecycle }: CacheParts, redis: Redis): 
 }
 
 async function openGuardedStore(
-  { settings, log, lifecycle }: CacheParts,
+  { settings, log, lifecycle, circuitMetrics }: CacheParts,
   redis: Redis,
   { up, storeDuration }: ReturnType<typeof createCacheMetrics>,
 ) {
-  const cacheLog = log.named('cache');
   up.of().set(1);
   return lifecycle.open(
     'cache',
@@ -91,16 +95,11 @@ async function openGuardedStore(
         store: createRedisCacheStore({ redis, prefix: settings.security.redisKeyPrefix }),
         deadlineMs: settings.application.cacheTimeoutMs,
         onCall: (seconds) => storeDuration.of().observe(seconds),
-        onChange(state, error) {
-          up.of().set(state === 'up' ? 1 : 0);
-          if (state === 'up') cacheLog.info('cache.store_restored', {});
-          else {
-            cacheLog.error('cache.store_failed', {
-              error,
-              advice: 'Until Redis answers again, each value is loaded when it is needed.',
-            });
-          }
-        },
+        createCircuit: probedCircuit({
+          ...{ kind: 'cache', name: 'redis', ...probing, log: log.named('cache'), metrics: circuitMetrics },
+          advice: 'Until Redis answers again, each value is loaded when it is needed.',
+          onChange: (isOpen) => up.of().set(isOpen ? 0 : 1),
+        }),
       }),
     async (store) => store.stop(),
     closeMs,

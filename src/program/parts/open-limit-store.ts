@@ -1,4 +1,3 @@
-import { reasonOf } from '../../errors.ts';
 import type { HealthCheck } from '../../features/health/health.ts';
 import type { LimitStore } from '../../limits/limit-store.ts';
 import { createPostgresBackend } from '../../limits/shared/postgres-backend.ts';
@@ -6,8 +5,10 @@ import { createRedisBackend } from '../../limits/shared/redis-backend.ts';
 import type { SharedBackend } from '../../limits/shared/shared-backend.ts';
 import { createSharedLimitStore } from '../../limits/shared/shared-store.ts';
 import { createSharedStoreMetrics } from '../../limits/shared/shared-store-metrics.ts';
+import type { CircuitMetrics } from '../../observability/circuit-set.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Metrics } from '../../observability/metrics/metrics.ts';
+import { probedCircuit } from '../../observability/probed-circuit.ts';
 import type { Redis } from '../../redis/redis.ts';
 import type { Settings } from '../../settings/load.ts';
 import type { Lifecycle } from '../lifecycle.ts';
@@ -17,6 +18,7 @@ export interface LimitStoreParts {
   readonly settings: Settings;
   readonly log: Logger;
   readonly metrics: Metrics;
+  readonly circuitMetrics: CircuitMetrics;
   readonly lifecycle: Lifecycle;
   readonly databaseUrl: string | null;
   readonly redis: Redis | undefined;
@@ -34,6 +36,9 @@ const closeMs = 1_000;
 const poolSize = 2;
 /** Statements that wait for a connection. Their requests wait no longer than the deadline of the store. */
 const maxWaiting = 100;
+
+/** When the store is asked again after a failure, in milliseconds. */
+const probing = { openMs: 100, maxOpenMs: 4_000 };
 
 /** Opens the store that the settings name. Without a shared one, this is the local store. */
 export async function openLimitStore(parts: LimitStoreParts): Promise<OpenedLimitStore> {
@@ -55,7 +60,7 @@ export async function openLimitStore(parts: LimitStoreParts): Promise<OpenedLimi
       name: 'rate_limit_store',
       required: false,
       run: async () =>
-        store.state() === 'shared'
+        !store.isLocal()
           ? undefined
           : { degraded: `${backend.name} does not answer, so this node counts the rate limit alone.` },
     },
@@ -91,9 +96,11 @@ async function openBackend({
   return createPostgresBackend({ database });
 }
 
-function createObservedStore({ settings, log, metrics, local }: LimitStoreParts, backend: SharedBackend) {
+function createObservedStore(
+  { settings, log, metrics, circuitMetrics, local }: LimitStoreParts,
+  backend: SharedBackend,
+) {
   const { rateLimitOnFailure, rateLimitStoreTimeoutMs } = settings.security;
-  const { name } = backend;
   const { up, fallbacks, duration } = createSharedStoreMetrics(metrics);
   up.of().set(1);
   return createSharedLimitStore({
@@ -103,18 +110,11 @@ function createObservedStore({ settings, log, metrics, local }: LimitStoreParts,
     deadlineMs: rateLimitStoreTimeoutMs,
     onFallback: () => fallbacks.of().add(),
     onCall: (seconds) => duration.of().observe(seconds),
-    onChange(state, error) {
-      up.of().set(state === 'shared' ? 1 : 0);
-      if (state === 'shared') log.info('rate_limit.store_restored', { store: name });
-      else {
-        log.error('rate_limit.store_failed', {
-          store: name,
-          // Not the error: reading its stack with source maps takes a tenth of a second, and requests would wait for it.
-          reason: reasonOf(error),
-          advice:
-            'Until the store answers again, SECURITY_RATE_LIMIT_ON_FAILURE decides: each node counts alone, or rejects requests.',
-        });
-      }
-    },
+    createCircuit: probedCircuit({
+      ...{ kind: 'rate_limit', name: backend.name, ...probing, log, metrics: circuitMetrics },
+      advice:
+        'Until the store answers again, SECURITY_RATE_LIMIT_ON_FAILURE decides: each node counts alone, or rejects requests.',
+      onChange: (isOpen) => up.of().set(isOpen ? 0 : 1),
+    }),
   });
 }

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createConnectionSlots, type SlotLimits } from '../../../src/db/driver/connection-slots.ts';
+import { createConnectionSlots, type SlotOptions } from '../../../src/db/driver/connection-slots.ts';
+import { AppError } from '../../../src/errors.ts';
 
 /** Slots of that many connections, which are named objects here. */
-function mustCreate(size: number, limits: SlotLimits = {}) {
+function mustCreate(size: number, options: SlotOptions<{ readonly name: string }> = {}) {
   const connections = Array.from({ length: size }, (_, index) => ({ name: `connection ${index}` }));
-  return createConnectionSlots(connections, limits);
+  return createConnectionSlots(connections, options);
 }
 
 describe('connection slots', () => {
@@ -32,6 +33,30 @@ describe('connection slots', () => {
     slots.release(one);
     assert.equal(slots.acquire(undefined), one);
     assert.equal(slots.tryAcquire(), other);
+  });
+
+  it('a connection that was released closed is acquired after those that are open', async () => {
+    const closed = new Set<object>();
+    const slots = mustCreate(3, { isOpen: (connection) => !closed.has(connection) });
+    const [broken, other] = [await slots.acquire(undefined), await slots.acquire(undefined)];
+    slots.release(other);
+    closed.add(broken);
+    slots.release(broken);
+    assert.equal(slots.acquire(undefined), other);
+    assert.notEqual(slots.acquire(undefined), broken);
+    assert.equal(slots.acquire(undefined), broken);
+  });
+
+  it('waiting callers can all be rejected, and later ones are served', async () => {
+    const slots = mustCreate(1, { maxWaitMs: 5_000 });
+    const connection = await slots.acquire(undefined);
+    const waiting = [1, 2].map(async () => slots.acquire(undefined));
+    slots.rejectWaiting(() => new AppError('database_unavailable', 'Away.'));
+    for (const each of waiting) await assert.rejects(each, { code: 'database_unavailable' });
+    assert.equal(slots.stats().waiting, 0);
+    const later = slots.acquire(undefined);
+    slots.release(connection);
+    assert.equal(await later, connection);
   });
 
   it('a caller that gave up waiting gets no connection', async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { sendEmail } from '../../../src/features/mails/mails.ts';
 import { sendEmailTask } from '../../../src/features/mails/tasks.ts';
-import { type TaskContext, TaskRejection } from '../../../src/jobs/task.ts';
+import { type TaskContext, TaskRejection, TaskSnooze } from '../../../src/jobs/task.ts';
 import { MailError, type Mailer } from '../../../src/mail/mailer.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { captureMail } from '../../helpers/captured-mail.ts';
@@ -46,6 +46,17 @@ describe('the task send_email', () => {
     await assert.rejects(
       run(null),
       (error) => !(error instanceof TaskRejection) && /APP_SMTP_URL/.test(`${error}`),
+    );
+  });
+
+  it('while the mail server fails, the job runs again later and its attempt does not count', async (t) => {
+    const away = new MailError('The mail server could not be used.', {
+      temporary: true,
+      isServerFailure: true,
+    });
+    await assert.rejects(
+      runOver(t, { send: () => Promise.reject(away) }),
+      (error) => error instanceof TaskSnooze && error.delayMs === 60_000,
     );
   });
 

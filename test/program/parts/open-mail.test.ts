@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { createCircuitMetrics } from '../../../src/observability/circuit-set.ts';
+import { createMetrics } from '../../../src/observability/metrics/metrics.ts';
 import { createLifecycle } from '../../../src/program/lifecycle.ts';
 import { openMail } from '../../../src/program/parts/open-mail.ts';
 import { loadSettings } from '../../../src/settings/load.ts';
@@ -23,7 +25,9 @@ async function mustOpen(t: TestContext, env: Record<string, string>) {
   const { settings } = loadSettings({ env: { APP_DATA_DIR: folder, ...env }, envFile: null });
   const { log } = captureLog();
   const lifecycle = createLifecycle(log);
-  return { folder, lifecycle, settings, log, mail: await openMail(settings, log, lifecycle) };
+  const parts = { settings, log, lifecycle, circuitMetrics: createCircuitMetrics(createMetrics()) };
+  const { mail: queue, check } = await openMail(parts);
+  return { folder, lifecycle, parts, mail: queue, check };
 }
 
 describe('openMail', () => {
@@ -59,12 +63,12 @@ describe('openMail', () => {
   });
 
   it('a given mailer replaces the configured one, and null disables mail', async (t) => {
-    const { settings, log, lifecycle } = await mustOpen(t, {});
+    const { parts, lifecycle } = await mustOpen(t, {});
     const mails = captureMail();
-    const queue = await openMail(settings, log, lifecycle, mails);
+    const { mail: queue } = await openMail({ ...parts, mailer: mails });
     queue.post(mail);
     assert.deepEqual(await mails.mustReceive(mail.to), mail);
-    assert.equal((await openMail(settings, log, lifecycle, null)).enabled, false);
+    assert.equal((await openMail({ ...parts, mailer: null })).mail.enabled, false);
     await lifecycle.closeAll();
   });
 });
