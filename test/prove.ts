@@ -15,6 +15,7 @@ const proofs = new Map<string, Proof>([
   // Runs the test runner, which treats the name `browser` as a part of test paths.
   ['browser', { run: () => import('./run.ts'), needs: process.env.CHROMIUM ? [] : ['chromium'] }],
   ['alerts', { run: () => import('./prove/alerts.ts'), needs: ['promtool'] }],
+  ['container', { run: () => import('./prove/container.ts'), needs: ['buildah', 'debootstrap'] }],
   ['examples', { run: () => import('./prove/examples.ts') }],
   ['jobs', { run: () => import('./prove/jobs.ts') }],
   ['jobs-plans', { run: () => import('./prove/jobs-plans.ts') }],

@@ -27,6 +27,7 @@ import { declarePendingGauge } from '../program/parts/migration-watch.ts';
 import { describeRoutes } from '../routes.ts';
 import { renderConfigurationPage, renderEnvExample } from '../settings/document.ts';
 import { loadSettings } from '../settings/load.ts';
+import { renderPrometheusRule } from './prometheus-rule.ts';
 import { unusedParts } from './unused-parts.ts';
 
 export interface GeneratedPage {
@@ -49,6 +50,10 @@ export function generatedPages(): GeneratedPage[] {
     { path: 'docs/errors.md', content: renderErrors() },
     { path: 'docs/routes.md', content: renderRoutes(routes) },
     { path: 'docs/metrics.md', content: renderMetrics(metrics) },
+    {
+      path: 'deploy/kubernetes/components/monitoring/prometheus-rule.yaml',
+      content: renderPrometheusRule(),
+    },
   ];
 }
 

@@ -5,7 +5,9 @@ import { delimiter, join } from 'node:path';
 
 /** The Debian package of each tool. */
 const packages = {
+  buildah: 'buildah',
   chromium: 'chromium',
+  debootstrap: 'debootstrap',
   ip: 'iproute2',
   iptables: 'iptables',
   nginx: 'nginx-light',
