@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import * as z from 'zod';
-import { description, podSpecs, readManifests, readText } from '../helpers/deployment.ts';
+import { description, podSpecs, readManifests, readProjectFile } from '../helpers/deployment.ts';
 import { findManifestErrors } from '../helpers/kubernetes-schemas.ts';
 
 const base = readManifests('base');
@@ -38,7 +38,7 @@ describe('the manifests of Kubernetes', () => {
     for (const folder of ['base', 'components/monitoring', 'components/keda']) {
       const { resources } = z
         .object({ resources: z.array(z.string()) })
-        .parse(parse(readText(`deploy/kubernetes/${folder}/kustomization.yaml`)));
+        .parse(parse(readProjectFile(`deploy/kubernetes/${folder}/kustomization.yaml`)));
       const files = new Set(readManifests(folder).map(({ file }) => file));
       assert.deepEqual(
         resources.map((name) => join('deploy/kubernetes', folder, name)).sort(),
@@ -95,23 +95,26 @@ describe('the manifests of Kubernetes', () => {
 
   test('the alerts of Kubernetes are those of deploy/prometheus/rules.yml, for the job that the ServiceMonitor sets', () => {
     const rule = z.object({ groups: z.unknown() }).parse(found('PrometheusRule', 'strata')?.spec);
-    assert.deepEqual(rule, parse(readText('deploy/prometheus/rules.yml')));
+    assert.deepEqual(rule, parse(readProjectFile('deploy/prometheus/rules.yml')));
     assert.match(
       JSON.stringify(found('ServiceMonitor', 'strata')?.spec),
       /"jobLabel":"app.kubernetes.io\/name"/,
     );
-    assert.match(readText('deploy/kubernetes/base/kustomization.yaml'), /app.kubernetes.io\/name: strata/);
+    assert.match(
+      readProjectFile('deploy/kubernetes/base/kustomization.yaml'),
+      /app.kubernetes.io\/name: strata/,
+    );
   });
 
   test('the scaler of the worker asks for a metric that runners have', () => {
     const query = JSON.stringify(found('ScaledObject', 'strata-worker')?.spec);
     const [, metric = ''] = /by \(queue\) \((\w+)\{job=/.exec(query) ?? [];
-    assert.ok(readText('docs/metrics.md').includes(`| \`${metric}\` | gauge | \`queue\``), query);
+    assert.ok(readProjectFile('docs/metrics.md').includes(`| \`${metric}\` | gauge | \`queue\``), query);
   });
 });
 
 function readFolder(): string {
   return ['api', 'api-scaling', 'worker', 'migrate']
-    .map((name) => readText(`deploy/kubernetes/base/${name}.yaml`))
+    .map((name) => readProjectFile(`deploy/kubernetes/base/${name}.yaml`))
     .join();
 }

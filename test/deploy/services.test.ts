@@ -12,7 +12,7 @@ import {
   imageEnvironment,
   podSpecs,
   readCompose,
-  readText,
+  readProjectFile,
   root,
   secretFiles,
 } from '../helpers/deployment.ts';
@@ -108,7 +108,7 @@ for (const unit of units) {
     // A job of Kubernetes listens on no port.
     const off = target === 'kubernetes' && service === 'migrate' ? { APP_MANAGEMENT_PORT: 'off' } : {};
     assert.deepEqual(Object.fromEntries(common), { ...description.environment, ...own.environment, ...off });
-    const [, command = ''] = /^CMD (.*)$/m.exec(readText('Dockerfile')) ?? [];
+    const [, command = ''] = /^CMD (.*)$/m.exec(readProjectFile('Dockerfile')) ?? [];
     assert.deepEqual(unit.command ?? JSON.parse(command), own.command);
   });
 }
@@ -119,7 +119,7 @@ test('the ports of deploy/description.json are the defaults of the settings and 
   assert.deepEqual([http, management], [String(server.port), String(server.management?.port)]);
   assert.equal(imageEnvironment().APP_PORT, http);
   assert.equal(imageEnvironment().APP_MANAGEMENT_PORT, management);
-  assert.match(readText('Dockerfile'), new RegExp(`^EXPOSE ${http} ${management}$`, 'm'));
+  assert.match(readProjectFile('Dockerfile'), new RegExp(`^EXPOSE ${http} ${management}$`, 'm'));
   assert.deepEqual(compose.services.api?.expose, [http, management]);
   assert.deepEqual(compose.services.worker?.expose, [management]);
   for (const { pod, kind } of podSpecs()) {
@@ -133,7 +133,7 @@ test('the ports of deploy/description.json are the defaults of the settings and 
   }
   for (const file of ['upstream.conf', 'upstream-compose.conf', 'upstream-swarm.conf']) {
     const servers = Array.from(
-      readText(`deploy/nginx/${file}`).matchAll(/^ {2}server ([\w.-]+):(\d+)/gm),
+      readProjectFile(`deploy/nginx/${file}`).matchAll(/^ {2}server ([\w.-]+):(\d+)/gm),
       ([, host = '', port = '']) => ({ host, port }),
     );
     assert.ok(servers.length > 0 && servers.every(({ port }) => port === http), file);
@@ -180,7 +180,7 @@ describe('compose and the stack', () => {
         [],
       );
       for (const { file: config } of Object.values(file.configs)) {
-        readText(join(path, '..', config));
+        readProjectFile(join(path, '..', config));
       }
     });
 
@@ -208,13 +208,13 @@ test('a pod and systemd wait for a stop longer than the program needs', () => {
     // The five seconds of preStop come first.
     assert.ok((pod.terminationGracePeriodSeconds ?? 0) >= grace + 5 + 2, name);
   }
-  const unit = readText('deploy/systemd/strata.service');
+  const unit = readProjectFile('deploy/systemd/strata.service');
   assert.ok(Number(/^TimeoutStopSec=(\d+)s$/m.exec(unit)?.[1]) >= grace + 2);
 });
 
 test('the image runs as the user that Kubernetes requires', () => {
   const user = `${description.user}:${description.user}`;
-  assert.match(readText('Dockerfile'), new RegExp(`^USER ${user}$`, 'm'));
+  assert.match(readProjectFile('Dockerfile'), new RegExp(`^USER ${user}$`, 'm'));
   for (const { pod } of podSpecs()) {
     assert.deepEqual(pod.securityContext, {
       runAsNonRoot: true,
@@ -229,7 +229,7 @@ test('the image runs as the user that Kubernetes requires', () => {
 
 test('the log shippers label the fields that every line has', () => {
   for (const file of ['vector.toml', 'fluent-bit.yaml']) {
-    const text = readText(`deploy/logging/${file}`);
+    const text = readProjectFile(`deploy/logging/${file}`);
     for (const label of ['service', 'environment', 'level'])
       assert.ok(text.includes(label), `${file}: ${label}`);
     assert.ok(!/label.*request_id|request_id.*=.*\{\{/.test(text), file);

@@ -6,7 +6,7 @@ import { parse, parseAllDocuments } from 'yaml';
 import * as z from 'zod';
 
 export const root = join(import.meta.dirname, '../..');
-export const readText = (path: string) => readFileSync(join(root, path), 'utf8');
+export const readProjectFile = (path: string) => readFileSync(join(root, path), 'utf8');
 
 const texts = z.record(z.string(), z.string());
 
@@ -25,7 +25,7 @@ export const description = z
     /** The file of each secret. */
     secrets: texts,
   })
-  .parse(JSON.parse(readText('deploy/description.json')));
+  .parse(JSON.parse(readProjectFile('deploy/description.json')));
 
 /** One service of our image on one target. */
 export interface Unit {
@@ -64,7 +64,7 @@ export type ComposeFile = z.infer<typeof composeFile>;
 
 /** Reads a compose file or a stack, with its merge keys applied. */
 export function readCompose(path: string): ComposeFile {
-  return composeFile.parse(parse(readText(path), { merge: true }));
+  return composeFile.parse(parse(readProjectFile(path), { merge: true }));
 }
 
 export type Manifest = z.infer<typeof manifest>;
@@ -81,7 +81,7 @@ export function readManifests(folder: string): { readonly file: string; readonly
     .filter((name) => name.endsWith('.yaml') && name !== 'kustomization.yaml')
     .flatMap((name) => {
       const file = join('deploy/kubernetes', folder, name);
-      return parseAllDocuments(readText(file)).map((document) => {
+      return parseAllDocuments(readProjectFile(file)).map((document) => {
         if (document.errors.length > 0) throw new Error(`${file}: ${document.errors.join()}`);
         return { file, manifest: manifest.parse(document.toJS()) };
       });
@@ -97,7 +97,7 @@ export function readEnvLines(text: string): Record<string, string> {
 
 /** The environment that the Dockerfile sets. */
 export function imageEnvironment(): Record<string, string> {
-  const [, lines = ''] = /^ENV ((?:.*\\\n)*.*)$/m.exec(readText('Dockerfile')) ?? [];
+  const [, lines = ''] = /^ENV ((?:.*\\\n)*.*)$/m.exec(readProjectFile('Dockerfile')) ?? [];
   return readEnvLines(lines.replaceAll(/ ?\\\n/g, '\n').replaceAll(/^ +/gm, ''));
 }
 
@@ -147,7 +147,7 @@ export function kubernetesUnits(overlay?: string): Unit[] {
       command: container.command,
       environment: {
         ...imageEnvironment(),
-        ...readEnvLines(readText('deploy/kubernetes/base/strata.env')),
+        ...readEnvLines(readProjectFile('deploy/kubernetes/base/strata.env')),
         ...changed,
         ...Object.fromEntries(container.env.map(({ name, value }) => [name, value])),
       },
@@ -159,13 +159,13 @@ export function kubernetesUnits(overlay?: string): Unit[] {
 function overlayLiterals(overlay: string): Record<string, string> {
   const { configMapGenerator = [] } = z
     .object({ configMapGenerator: z.array(z.object({ literals: z.array(z.string()) })).optional() })
-    .parse(parse(readText(`deploy/kubernetes/overlays/${overlay}/kustomization.yaml`)));
+    .parse(parse(readProjectFile(`deploy/kubernetes/overlays/${overlay}/kustomization.yaml`)));
   return readEnvLines(configMapGenerator.flatMap(({ literals }) => literals).join('\n'));
 }
 
 /** The service of `deploy/systemd/strata.service`, which uses the installation on the machine instead of the image. */
 export function systemdUnit(): Unit {
-  const text = readText('deploy/systemd/strata.service');
+  const text = readProjectFile('deploy/systemd/strata.service');
   const lines = Array.from(text.matchAll(/^Environment="?([^"\n]*)"?$/gm), ([, line = '']) => line);
   return {
     target: 'systemd',
