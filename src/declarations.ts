@@ -5,6 +5,7 @@
  */
 
 import type { Scope } from './auth/principal.ts';
+import { deleteOldBans } from './bans/shared/postgres-ban-store.ts';
 import type {
   DailyCount,
   Described,
@@ -64,6 +65,7 @@ export function createRetentionRules(parts: RetentionParts): readonly RetentionR
   const { keepCompletedDays: completedDays, keepFailedDays: failedDays } = parts.settings.tasks;
   return [
     { name: 'idempotency keys', deleteBatch: (limit) => deleteExpiredKeys(sql, limit) },
+    { name: 'bans', deleteBatch: (limit) => deleteOldBans(sql, limit) },
     { name: 'rate limit permits', deleteBatch: (limit) => deleteExpiredPermits(sql, limit) },
     { name: 'jobs', deleteBatch: (limit) => pruneJobs(sql, limit, { completedDays, failedDays }) },
     ...features.flatMap((feature) => feature.retentionRules?.(parts) ?? []),

@@ -12,9 +12,13 @@ export function createBanMetrics(metrics: Metrics) {
       help: 'Bans that this node has started, by reason: rate_limit, authentication or manual.',
       labels: ['reason'],
     }),
-    storeUp: metrics.gauge({
-      name: 'ban_store_up',
-      help: 'Whether this node exchanges bans with the other nodes over the shared store (1), or has only its own (0).',
-    }),
   };
+}
+
+/** Declares the metric of the exchange with other nodes. */
+export function createBanStoreGauge(metrics: Metrics) {
+  return metrics.gauge({
+    name: 'ban_store_up',
+    help: 'Whether this node exchanges bans with the other nodes over the shared store (1), or not (0).',
+  });
 }

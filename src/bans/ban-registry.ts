@@ -27,8 +27,14 @@ export interface BanReport {
   readonly remainingMs: number;
 }
 
-/** A change that other nodes apply too: a ban, or its end (`remainingMs` 0). */
-export type BanChange = Omit<BanReport, 'id' | 'startedAt' | 'endsAt'> & { readonly ageMs: number };
+/**
+ * A change that other nodes apply too: a ban, or the end of one by hand (`isLifted`). `remainingMs` is negative after the end
+ * of a ban, which still makes the next one longer.
+ */
+export interface BanChange extends Omit<BanReport, 'id' | 'startedAt' | 'endsAt'> {
+  readonly ageMs: number;
+  readonly isLifted: boolean;
+}
 
 export interface BanPage {
   readonly bans: readonly BanReport[];
@@ -67,10 +73,14 @@ export interface BanRegistry extends BanDesk {
   configure(rules: BanRules): void;
   /** Applies changes of other nodes. */
   adopt(changes: readonly BanChange[]): void;
-  /** Calls the listener with each change of this node. */
-  onChange(listener: (change: BanChange) => void): void;
-  /** Returns all bans as changes. */
-  changes(): BanChange[];
+  /** Calls the listener with each client that this node has banned, or whose ban was lifted here. */
+  onChange(listener: (client: string, isLifted: boolean) => void): void;
+  /** Returns the ban of a client as a change; undefined if it has none. */
+  changeOf(client: string): BanChange | undefined;
+  /** Returns the banned clients. */
+  clients(): string[];
+  /** Returns how long a ban makes the next one longer, after its end. */
+  keepMs(): number;
   /** Forgets the bans whose time is over. Must be called about every second. */
   sweep(): void;
 }
@@ -92,12 +102,15 @@ export interface BanRegistryOptions {
 /** About 50 MB in the registry and 5 MB in each worker, if all of it is used. */
 const defaultBounds = { maxOffenders: 50_000, maxBans: 50_000, maxManual: 1_000 };
 
+/** Bans of a client with the same reason whose ends are as close as this are the same ban, in milliseconds. */
+const sameMs = 2_000;
+
 export function createBanRegistry(options: BanRegistryOptions): BanRegistry {
   const { log, now } = options;
   let { policy, exempt } = options.rules;
   const list = new BanList(policy, options.bounds ?? defaultBounds, onEvicted);
   const receivers = new Set<BanReceiver>();
-  const listeners: ((change: BanChange) => void)[] = [];
+  const listeners: ((client: string, isLifted: boolean) => void)[] = [];
   const { active, started } = createBanMetrics(options.metrics);
   for (const reason of banReasons) started.of(reason);
   options.metrics.onCollect(() => active.of().set(list.size));
@@ -106,8 +119,8 @@ export function createBanRegistry(options: BanRegistryOptions): BanRegistry {
     for (const receiver of receivers) receiver.started([{ client: ban.client, until: ban.until }]);
   }
 
-  function share(change: BanChange): void {
-    for (const listener of listeners) listener(change);
+  function share(client: string, isLifted: boolean): void {
+    for (const listener of listeners) listener(client, isLifted);
   }
 
   function start(ban: Ban, fields: Readonly<Record<string, unknown>> = {}): void {
@@ -115,7 +128,7 @@ export function createBanRegistry(options: BanRegistryOptions): BanRegistry {
     started.of(reason).add();
     log.warning('ban.started', { client, reason, nth, seconds: toSeconds(until - startedAt), ...fields });
     announce(ban);
-    share(changeOf(ban));
+    share(client, false);
   }
 
   function end(client: string, how: string, fields: Readonly<Record<string, unknown>> = {}): void {
@@ -129,7 +142,7 @@ export function createBanRegistry(options: BanRegistryOptions): BanRegistry {
 
   function changeOf({ client, reason, nth, note, startedAt, until }: Ban): BanChange {
     const time = now();
-    return { client, reason, nth, note, ageMs: time - startedAt, remainingMs: Math.max(0, until - time) };
+    return { client, isLifted: false, reason, nth, note, ageMs: time - startedAt, remainingMs: until - time };
   }
 
   function reportOf(ban: Ban): BanReport {
@@ -144,13 +157,18 @@ export function createBanRegistry(options: BanRegistryOptions): BanRegistry {
     };
   }
 
-  function adoptOne({ client, reason, nth, note, ageMs, remainingMs }: BanChange): void {
+  function adoptOne({ client, isLifted, reason, nth, note, ageMs, remainingMs }: BanChange): void {
     const time = now();
-    if (remainingMs <= 0) {
-      if (list.lift(client, time) !== undefined) for (const each of receivers) each.lifted([client]);
+    const known = list.find(client, time);
+    if (isLifted) {
+      list.lift(client, time);
+      if (known !== undefined) for (const each of receivers) each.lifted([client]);
     } else if (!exempt.hasClient(client)) {
-      const ban = { client, reason, nth, note, startedAt: time - ageMs, until: time + remainingMs };
-      announce(list.adopt(ban));
+      const until = time + remainingMs;
+      // A change of this node comes back too, a little later or earlier.
+      if (known?.reason === reason && Math.abs(known.until - until) < sameMs) return;
+      const ban = list.adopt({ client, reason, nth, note, startedAt: time - ageMs, until }, time);
+      if (ban !== undefined) announce(ban);
     }
   }
 
@@ -181,7 +199,12 @@ export function createBanRegistry(options: BanRegistryOptions): BanRegistry {
       for (const change of changes) adoptOne(change);
     },
     onChange: (listener) => void listeners.push(listener),
-    changes: () => Array.from(list.all(), changeOf),
+    changeOf(client) {
+      const ban = list.find(client, now());
+      return ban && changeOf(ban);
+    },
+    clients: () => Array.from(list.all(), ({ client }) => client),
+    keepMs: () => policy.forgetMs,
     sweep: () => void list.expire(now()),
     page(limit, before = Number.POSITIVE_INFINITY) {
       const time = now();
@@ -216,7 +239,7 @@ export function createBanRegistry(options: BanRegistryOptions): BanRegistry {
       const ban = list.lift(client, now());
       if (ban === undefined) return false;
       end(client, 'lifted', { operator });
-      share({ ...changeOf(ban), nth: 0, remainingMs: 0 });
+      share(client, true);
       return true;
     },
   };

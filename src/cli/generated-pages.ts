@@ -5,7 +5,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { createApp, createLimitStore, createRouteCircuits } from '../app.ts';
-import { createBanMetrics } from '../bans/ban-metrics.ts';
+import { createBanMetrics, createBanStoreGauge } from '../bans/ban-metrics.ts';
 import { events } from '../declarations.ts';
 import { errorCodes } from '../errors.ts';
 import { observeCountryDatabase } from '../geoip/database-metrics.ts';
@@ -80,6 +80,7 @@ export function defaultApp() {
   createShortageReport(parts.log, metrics);
   createSharedStoreMetrics(metrics);
   createBanMetrics(metrics);
+  createBanStoreGauge(metrics);
   observeCountryDatabase(metrics, () => new Date(0));
   createJobMetrics(metrics, [], () => 0);
   const unused = {

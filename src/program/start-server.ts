@@ -169,7 +169,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       databaseCloseMs,
     );
     const countries = await openGeoip(settings, log, metrics, lifecycle);
-    const bans = options.bans ?? (await openLocalBans(settings, log, metrics, lifecycle));
+    const bans = options.bans ?? openLocalBans(settings, log, metrics);
 
     let isDraining = false;
     let lingerMs = stopLingerMs;

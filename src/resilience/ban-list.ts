@@ -138,9 +138,14 @@ export class BanList {
     return this.#start({ client, reason: 'manual', nth, note, startedAt: now, until: now + ms });
   }
 
-  /** Takes over a ban that another list has started. */
-  adopt(ban: Omit<Ban, 'id'>): Ban {
-    return this.#start(ban);
+  /**
+   * Takes over a ban that another list has started. Returns undefined for one that has ended, which only makes the next one
+   * longer.
+   */
+  adopt(ban: Omit<Ban, 'id'>, now: number): Ban | undefined {
+    if (ban.until > now) return this.#start(ban);
+    this.#remember(ban);
+    return undefined;
   }
 
   /** Ends the ban of a client, and forgets its offences and earlier bans. Returns the ban, if there was one. */
@@ -213,15 +218,19 @@ export class BanList {
   #start(started: Omit<Ban, 'id'>): Ban {
     this.#lastId += 1;
     const ban = { id: this.#lastId, ...started };
-    const { client, nth, until } = ban;
+    const { client, until } = ban;
     this.#windows.delete(client);
     this.#remove(client);
     this.#bans.set(client, ban);
     if (ban.reason === 'manual') this.#manual += 1;
-    if (nth > 0) this.#histories.set(client, { nth, forgetAt: until + this.policy.forgetMs });
+    this.#remember(ban);
     this.#nextEnd = Math.min(this.#nextEnd, until);
     if (this.#bans.size > this.#bounds.maxBans + this.#manual) this.#evict();
     return ban;
+  }
+
+  #remember({ client, nth, until }: Omit<Ban, 'id'>): void {
+    if (nth > 0) this.#histories.set(client, { nth, forgetAt: until + this.policy.forgetMs });
   }
 
   #evict(): void {

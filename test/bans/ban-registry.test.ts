@@ -18,6 +18,10 @@ const policy = {
 };
 const rules = (...allowed: string[]): BanRules => ({ policy, exempt: createExemptClients(allowed) });
 
+const noBan: Omit<BanChange, 'client'> = {
+  ...{ isLifted: false, reason: 'manual', nth: 0, note: '', ageMs: 0, remainingMs: 0 },
+};
+
 function makeRegistry(...allowed: string[]) {
   const clock = { now: 5_000 };
   const log = captureLog();
@@ -29,7 +33,10 @@ function makeRegistry(...allowed: string[]) {
     now: () => clock.now,
   });
   const shared: BanChange[] = [];
-  registry.onChange((change) => void shared.push(change));
+  registry.onChange((client, isLifted) => {
+    const change = isLifted ? { ...noBan, client, isLifted } : registry.changeOf(client);
+    if (change !== undefined) shared.push(change);
+  });
   const offend = (client: string) => registry.report([{ client, violations: 3, failures: [] }]);
   const count = (name: string, labels = {}) => metricValue(metrics.snapshot(), name, labels).count;
   return { clock, log, registry, shared, offend, count };
@@ -92,7 +99,7 @@ describe('exempt clients', () => {
     it(`${client} is banned neither for offences nor by hand nor by another node`, () => {
       const { registry, offend } = makeRegistry('198.51.100.0/24', '2001:db8::/48');
       offend(client);
-      registry.adopt([{ client, reason: 'manual', nth: 0, note: '', ageMs: 0, remainingMs: 1_000 }]);
+      registry.adopt([{ ...noBan, client, remainingMs: 1_000 }]);
       assert.throws(
         () => registry.ban(byHand(client)),
         (error) =>

@@ -102,7 +102,7 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
     databaseUrl = await openDatabaseServer(settings, log, lifecycle, openedBy(context));
     migrations = await openMigrationWatch(settings, databaseUrl, { log, metrics, lifecycle });
     await dashboard.open(databaseUrl, lifecycle);
-    await openBans(bans, lifecycle);
+    await openBans(bans, { settings, log, metrics, lifecycle, databaseUrl });
     const url = await lifecycle.open(
       'workers',
       () => primary.start(databaseUrl),

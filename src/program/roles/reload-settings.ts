@@ -34,6 +34,10 @@ const fixed = new Map<string, (settings: Settings) => unknown>([
   ['APP_MANAGEMENT_ALLOWED_HOSTS', ({ server }) => JSON.stringify(server.managementAllowedHosts)],
   ['APP_MANAGEMENT_TOKEN', ({ server }) => server.managementToken],
   ['SECURITY_ENABLE_BAN_LIST', ({ security }) => security.enableBanList],
+  [
+    'SECURITY_RATE_LIMIT_STORE',
+    ({ security }) => (security.enableBanList ? security.rateLimitStore : 'unused by the primary'),
+  ],
   ['SECURITY_RATE_LIMIT_MAX_CLIENTS', ({ security }) => security.rateLimitMaxClients],
 ]);
 

@@ -63,7 +63,7 @@ export async function runSingleProcess(context: ServerRoleContext): Promise<Runn
     const databaseUrl = await openDatabaseServer(settings, log, lifecycle, openedBy(context));
     migrations = await openMigrationWatch(settings, databaseUrl, { log, metrics, lifecycle });
     await dashboard.open(databaseUrl, lifecycle);
-    await openBans(bans, lifecycle);
+    await openBans(bans, { settings, log, metrics, lifecycle, databaseUrl });
     await lifecycle.open(
       'jobs',
       async () => jobs,

@@ -7,7 +7,7 @@ import type { Logger } from '../../../observability/logger.ts';
 import type { Metrics } from '../../../observability/metrics/metrics.ts';
 import { neverBanned } from '../../../pipeline.ts';
 import type { Settings } from '../../../settings/load.ts';
-import type { Lifecycle } from '../../lifecycle.ts';
+import { type BanStoreParts, openBanExchange } from './open-ban-exchange.ts';
 
 const sweepMs = 1_000;
 const closeMs = 1_000;
@@ -37,15 +37,17 @@ export function banRules(settings: Settings): BanRules {
   };
 }
 
-/** Starts to forget the bans whose time is over. */
-export async function openBans(bans: BanRegistry | undefined, lifecycle: Lifecycle): Promise<void> {
+/** Starts to forget the bans whose time is over, and exchanges bans with the other nodes if there is a shared store. */
+export async function openBans(bans: BanRegistry | undefined, parts: BanStoreParts): Promise<void> {
   if (bans === undefined) return;
+  const { lifecycle } = parts;
   await lifecycle.open(
     'bans',
     async () => setInterval(bans.sweep, sweepMs),
     async (timer) => clearInterval(timer),
     closeMs,
   );
+  await openBanExchange(bans, parts);
 }
 
 /** Creates the bans of a process that answers requests, over a channel to the registry. */
@@ -55,15 +57,9 @@ export function openProcessBans(settings: Settings, channel: BanChannel): Proces
   return createProcessBans({ channel, exempt, now: createHostClock() });
 }
 
-/** Opens the bans of a server without a supervisor. */
-export async function openLocalBans(
-  settings: Settings,
-  log: Logger,
-  metrics: Metrics,
-  lifecycle: Lifecycle,
-): Promise<ProcessBans | undefined> {
+/** Creates the bans of a server without a supervisor, such as that of a test. */
+export function openLocalBans(settings: Settings, log: Logger, metrics: Metrics): ProcessBans | undefined {
   const bans = createBans(settings, log, metrics);
-  await openBans(bans, lifecycle);
   return bans && openProcessBans(settings, channelTo(bans));
 }
 
