@@ -1,5 +1,6 @@
 /** The features of the program: one line for each, in any order. `features/feature.ts` describes what a feature declares. */
 
+export { alerts } from './features/alerts/feature.ts';
 export { health } from './features/health/feature.ts';
 export { identity } from './features/identity/feature.ts';
 export { mails } from './features/mails/feature.ts';

@@ -232,7 +232,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       purpose: 'Identifies the caller by an access token or an API key',
       ends: '400, 401',
       needs: '-',
-      run: authenticate({ log: httpLog, authenticator: parts.identity.authenticator, realm, apiKeyHeader }),
+      run: authenticate({ ...parts, ...parts.identity, log: httpLog, realm, apiKeyHeader }),
     },
     {
       name: 'authorise',

@@ -4,6 +4,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
+import { createAlertMetrics } from '../alerts/alert-metrics.ts';
 import { createApp, createLimitStore, createRouteCircuits } from '../app.ts';
 import { createBanMetrics, createBanStoreGauge } from '../bans/ban-metrics.ts';
 import { events } from '../declarations.ts';
@@ -83,6 +84,7 @@ export function defaultApp() {
   createBanStoreGauge(metrics);
   observeCountryDatabase(metrics, () => new Date(0));
   createJobMetrics(metrics, [], () => 0);
+  createAlertMetrics(metrics);
   const unused = {
     limitStore: createLimitStore(settings, parts.log),
     metrics: createMetrics(),

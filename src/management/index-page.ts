@@ -1,6 +1,7 @@
 /**
  * The path `/` of the management port: a page with links for a person, JSON for a program. It contains no data, so it
- * requires no token. Its styles are those of the jobs dashboard.
+ * requires no token. Its styles are those of the jobs dashboard, and so is the script that reads the firing alerts from
+ * `/alerts`, with the token that the page of jobs has asked for.
  */
 
 import { acceptsHtml } from '../http/headers/negotiate.ts';
@@ -53,6 +54,13 @@ const links: readonly Link[] = [
     path: '/workers',
     title: 'Workers',
     about: 'Each process, as JSON: state, age, requests, memory and event-loop lag.',
+    needsToken: true,
+  },
+  {
+    name: 'alerts',
+    path: '/alerts',
+    title: 'Alerts',
+    about: 'The firing alerts of the program, as JSON.',
     needsToken: true,
   },
   {
@@ -110,10 +118,16 @@ function renderPage(served: readonly Link[], hasToken: boolean): string {
 <link rel="stylesheet" href="/jobs/assets/style.css">
 <link rel="stylesheet" href="/jobs/assets/data.css">
 <script src="/jobs/assets/theme.js"></script>
+<script type="module" src="/jobs/assets/alerts.js"></script>
 </head>
 <body>
 <header class="bar"><h1>Management port</h1></header>
 <main id="main">${howTo}
+  <section class="panel" id="alerts" aria-labelledby="alerts-title" hidden>
+    <h2 id="alerts-title">Alerts</h2>
+    <p id="alerts-state" role="status"></p>
+    <div class="scroll"><table><tbody id="alerts-list"></tbody></table></div>
+  </section>
   <section class="panel" aria-label="Pages">
     <div class="scroll"><table><tbody>
 ${rows.join('\n')}

@@ -1,21 +1,24 @@
+import type { FiringAlert } from '../alerts/alert-evaluator.ts';
 import type { Fleet, ProcessReport } from '../cluster/fleet.ts';
 import type { Context } from '../http/context.ts';
 import { ok, raw, reply } from '../http/reply.ts';
 import { type Route, route } from '../http/route.ts';
 import { prometheusContentType, renderPrometheus } from '../observability/metrics/prometheus.ts';
-import { livenessProbe, readinessProbe, workerList } from './schema.ts';
+import { alertList, livenessProbe, readinessProbe, workerList } from './schema.ts';
 
 export interface ManagementRoutesOptions {
   readonly fleet: Fleet;
   /** Throws an AppError for a request without the token. */
   readonly guard: (ctx: Context) => void;
+  /** Returns the firing alerts; undefined if alerting is off. */
+  readonly alerts: () => readonly FiringAlert[] | undefined;
 }
 
 /**
  * Returns the routes of the management port. A probe can send no token, and its platform chooses the host that it names, so
  * probes require neither, and reveal little.
  */
-export function managementRoutes({ fleet, guard }: ManagementRoutesOptions): Route[] {
+export function managementRoutes({ fleet, guard, alerts }: ManagementRoutesOptions): Route[] {
   const all = { method: 'GET', tags: ['management'] } as const;
   const probe = { ...all, auth: 'none', limit: 'exempt' } as const;
   // `own`, since the token is no credential of an account.
@@ -67,6 +70,23 @@ export function managementRoutes({ fleet, guard }: ManagementRoutesOptions): Rou
       handler({ ctx }) {
         guard(ctx);
         return ok(fleet.reports().map(describe));
+      },
+    }),
+    route({
+      ...guarded,
+      path: '/alerts',
+      operationId: 'getAlerts',
+      summary: 'The firing alerts of the program, if it evaluates them',
+      responses: {
+        200: { description: 'Whether alerting is on, and the open incidents.', schema: alertList },
+      },
+      handler({ ctx }) {
+        guard(ctx);
+        const firing = alerts();
+        return ok({
+          enabled: firing !== undefined,
+          firing: (firing ?? []).map((each) => ({ ...each, since: each.since.toISOString() })),
+        });
       },
     }),
   ];

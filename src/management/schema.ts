@@ -23,3 +23,19 @@ export const workerList = z.array(
     silent_seconds: z.number(),
   }),
 );
+
+/** The open incidents of the program's own alert rules: see FiringAlert in `alerts/alert-evaluator.ts`. */
+export const alertList = z.object({
+  enabled: z.boolean(),
+  firing: z.array(
+    z.object({
+      rule: z.string(),
+      severity: z.string(),
+      summary: z.string(),
+      since: z.iso.datetime(),
+      value: z.number(),
+      threshold: z.number(),
+      runbook: z.string(),
+    }),
+  ),
+});

@@ -7,6 +7,7 @@
  *     /metrics    all processes together, in Prometheus' text format
  *     /workers    each process: state, age, requests, memory, event-loop lag
  *     /bans       the banned clients, and their changes (bans/routes.ts)
+ *     /alerts     the firing alerts of the program
  *     /jobs       the jobs dashboard: current and past jobs (jobs/page.ts, jobs/routes.ts)
  *
  * It runs in the process that supervises the workers and runs no code of requests, so it answers while every worker is
@@ -26,6 +27,7 @@
  * probes are rejected before they have taken every connection, since event streams can last for hours.
  */
 
+import type { FiringAlert } from '../alerts/alert-evaluator.ts';
 import type { BanDesk } from '../bans/ban-registry.ts';
 import type { Fleet } from '../cluster/fleet.ts';
 import { AppError } from '../errors.ts';
@@ -63,6 +65,8 @@ export interface ManagementOptions {
   readonly bans?: BanDesk | undefined;
   /** The source of the jobs dashboard, and whether only this machine reaches the port. Without it there is no dashboard. */
   readonly jobs?: { readonly source: JobsSource; readonly loopback: boolean };
+  /** Returns the firing alerts; undefined if alerting is off. */
+  readonly alerts?: () => readonly FiringAlert[] | undefined;
 }
 
 export interface ManagementServer {
@@ -88,6 +92,7 @@ export function createManagementServer(options: ManagementOptions): ManagementSe
     token,
     jobs,
     bans,
+    alerts = () => undefined,
     now = () => performance.now(),
     maxConnections = defaultConnections,
   } = options;
@@ -98,7 +103,7 @@ export function createManagementServer(options: ManagementOptions): ManagementSe
   const noBody = { maxBytes: 0, timeoutMs: arrivalMs };
   const routes = [
     indexRoute({ hasJobs: jobs !== undefined, hasBans: bans !== undefined, hasToken: token !== '' }),
-    ...managementRoutes({ fleet, guard }),
+    ...managementRoutes({ fleet, guard, alerts }),
     ...(bans === undefined ? [] : banRoutes({ bans, assertMayRead: guard, assertMayChange })),
     ...(jobs === undefined
       ? []

@@ -4,6 +4,12 @@
  * A name is `noun.verb` in the past tense, or a state. Fields are snake_case.
  */
 export const coreEvents = [
+  'alert.evaluation_failed',
+  'alert.raised',
+  'alert.resolved',
+  'alert.store_failed',
+  'alert.store_restored',
+  'alert.undelivered',
   'application.draining',
   'application.failed',
   'application.ready',

@@ -21,6 +21,7 @@ import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics/metrics.ts';
 import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts';
 import type { Settings } from '../settings/load.ts';
+import { databasePingMs } from './alerts/evaluation-interval.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { connectFromSettings } from './parts/connect-from-settings.ts';
 import { startDatabaseMonitor } from './parts/database-monitor.ts';
@@ -136,7 +137,7 @@ export async function startJobs(options: StartJobsOptions): Promise<RunningJobs>
     );
     await lifecycle.open(
       'database monitor',
-      async () => startDatabaseMonitor({ database, metrics }),
+      async () => startDatabaseMonitor({ database, metrics, everyMs: databasePingMs(settings) }),
       async (stop) => stop(),
       closeMs.metrics,
     );

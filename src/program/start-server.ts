@@ -27,6 +27,7 @@ import { probedCircuit } from '../observability/probed-circuit.ts';
 import { reportRefusedConnections } from '../observability/refused-connections.ts';
 import { createShortageReport, type ReportShortage } from '../observability/shortage.ts';
 import type { Settings } from '../settings/load.ts';
+import { databasePingMs } from './alerts/evaluation-interval.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { openLocalBans } from './parts/bans/open-bans.ts';
 import { connectFromSettings } from './parts/connect-from-settings.ts';
@@ -138,7 +139,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     if (databaseUrl !== null) {
       await lifecycle.open(
         'database monitor',
-        async () => startDatabaseMonitor({ database, metrics }),
+        async () => startDatabaseMonitor({ database, metrics, everyMs: databasePingMs(settings) }),
         async (stop) => stop(),
         databaseCloseMs,
       );

@@ -41,6 +41,7 @@ export function findErrors(
   errors.push(...findTaskErrors(application.databaseUrl, tasks));
   errors.push(...findSharedStoreErrors(application, security));
   errors.push(...findGeoipErrors(application.disabledLayers ?? [], security));
+  errors.push(...findAlertErrors(application, security, isSet));
   const { sessionIdleDays = 0, sessionMaxDays = Infinity } = security;
   if (sessionIdleDays > sessionMaxDays) {
     errors.push(
@@ -120,6 +121,46 @@ function findGeoipErrors(
       `SECURITY_ENABLE_GEO_BLOCKING=true needs the layer ${disabled}: remove ${disabled} from APP_DISABLED_LAYERS, or set SECURITY_ENABLE_GEO_BLOCKING=false.`,
     );
   }
+  return errors;
+}
+
+const minWebhookSecretBytes = 32;
+
+/** Returns the reasons why alerts that are switched on could not be raised or not be delivered as the settings require. */
+function findAlertErrors(
+  { environment, disabledLayers = [] }: PartialValues['application'],
+  security: PartialValues['security'],
+  isSet: (name: string) => boolean,
+): string[] {
+  const { enableAlerting, alertWebhookUrl: url, alertWebhookSecret: secret, rateLimitEnabled } = security;
+  const errors: string[] = [];
+  if (enableAlerting && disabledLayers.includes('metrics')) {
+    errors.push(
+      'SECURITY_ENABLE_ALERTING=true needs the layer metrics, which counts the responses: remove metrics from APP_DISABLED_LAYERS, or set SECURITY_ENABLE_ALERTING=false.',
+    );
+  }
+  if (enableAlerting && rateLimitEnabled === false && isSet('SECURITY_ALERT_RATE_LIMIT_THRESHOLD')) {
+    errors.push(
+      'SECURITY_ALERT_RATE_LIMIT_THRESHOLD is set, and no request exceeds a limit with SECURITY_RATE_LIMIT_ENABLED=false: remove one of them.',
+    );
+  }
+  if (!enableAlerting || !url) return errors;
+  if (secret === '') {
+    errors.push(
+      `SECURITY_ALERT_WEBHOOK_URL needs SECURITY_ALERT_WEBHOOK_SECRET, which signs the messages: ${howToGenerate}.`,
+    );
+  }
+  if (isDeployed(environment) && !/^https:/i.test(url) && security.alertWebhookAllowHttp === false) {
+    errors.push(
+      `SECURITY_ALERT_WEBHOOK_URL does not use https, so ${environment} would send alerts in plain text: use https, or set SECURITY_ALERT_WEBHOOK_ALLOW_HTTP=true if you trust the network.`,
+    );
+  }
+  if (!secret) return errors;
+  const why =
+    secret === security.jwtSecret || security.jwtSecrets?.includes(secret)
+      ? 'is also a secret of access tokens, with which the receiver of the alerts could sign in as every user'
+      : findWeakness(secret, minWebhookSecretBytes, 'a signature');
+  if (why !== undefined) errors.push(`SECURITY_ALERT_WEBHOOK_SECRET ${why}: ${howToGenerate}.`);
   return errors;
 }
 

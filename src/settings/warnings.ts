@@ -96,6 +96,7 @@ export function findWarnings(
     warnings.push('APP_TASKS_ENABLED=true has no effect with APP_DATABASE_URL=none: jobs need a database.');
   }
   warnings.push(...findGeoipWarnings(security), ...findBanWarnings(application.environment, security));
+  warnings.push(...findAlertWarnings(security, tasks));
   return warnings;
 }
 
@@ -104,6 +105,24 @@ function isPlainRedis(url = ''): boolean {
   if (url === '') return false;
   const { tls, hosts } = readRedisUrl(url);
   return !tls && !hosts.every(({ host }) => isLoopback(host));
+}
+
+function findAlertWarnings(
+  { enableAlerting, alertWebhookUrl }: PartialValues['security'],
+  tasks: PartialValues['tasks'],
+): string[] {
+  if (!alertWebhookUrl) return [];
+  if (enableAlerting === false) {
+    return [
+      'SECURITY_ALERT_WEBHOOK_URL has no effect with SECURITY_ENABLE_ALERTING=false: set SECURITY_ENABLE_ALERTING to true, or remove the URL.',
+    ];
+  }
+  if (enableAlerting && tasks.enabled === false) {
+    return [
+      'SECURITY_ALERT_WEBHOOK_URL is called by jobs, and this server runs none with APP_TASKS_ENABLED=false: run `npm run worker`, or alerts are sent with a delay and from memory.',
+    ];
+  }
+  return [];
 }
 
 function findGeoipWarnings({

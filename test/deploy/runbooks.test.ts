@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { alertRuleNames, createAlertRules } from '../../src/alerts/rules.ts';
 import { defaultApp } from '../../src/cli/generated-pages.ts';
 import { events } from '../../src/declarations.ts';
 
@@ -36,6 +37,40 @@ test('every alert has a row in the table of docs/operations.md with its severity
 
 test('every alert has a section in docs/runbooks.md, and every section an alert', () => {
   assert.deepEqual(matches(runbooks, /^## (\w+)$/gm).sort(), names);
+});
+
+const programRules = createAlertRules({
+  thresholds: {
+    rateLimitViolations: 1,
+    authFailures: 1,
+    errorPercent: 1,
+    workerCrashes: 1,
+    failedJobs: 1,
+    databaseAwaySeconds: 1,
+  },
+  hasDatabase: true,
+  deliveryTask: '',
+});
+
+test('every rule of the program has a rule for Prometheus with the same severity, whose section is its runbook', () => {
+  for (const { name, severity, runbook } of programRules) {
+    assert.deepEqual(matches(texts.get(runbook) ?? '', /severity: (\w+)/g), [severity], name);
+  }
+  assert.deepEqual(programRules.map(({ name }) => name).sort(), [...alertRuleNames].sort());
+});
+
+test('every rule of the program has a row in docs/alerting.md with its severity and runbook', () => {
+  const rows = Array.from(
+    read('docs/alerting.md').matchAll(/^\| `(\w+)` \| (\w+) \| .* \| \[(\w+)\]\(runbooks\.md#(\w+)\) \|$/gm),
+    ([, name, severity, runbook, anchor]) => ({ name, severity, runbook, anchor }),
+  );
+  assert.deepEqual(
+    rows,
+    programRules.map(({ name, severity, runbook }) => ({
+      ...{ name, severity, runbook },
+      anchor: runbook.toLowerCase(),
+    })),
+  );
 });
 
 test('every section of docs/runbooks.md states the meaning, what to check and how to act', () => {

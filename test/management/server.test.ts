@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Agent, request as httpRequest } from 'node:http';
 import type { TestContext } from 'node:test';
 import { describe, test } from 'node:test';
+import type { FiringAlert } from '../../src/alerts/alert-evaluator.ts';
 import type { Fleet, ProcessReport } from '../../src/cluster/fleet.ts';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { createManagementServer, type ManagementOptions } from '../../src/management/server.ts';
@@ -197,10 +198,29 @@ test('every answer, including errors, forbids caching and type sniffing', async 
   }
 });
 
+test('/alerts lists the firing alerts, and whether alerting is on', async (t) => {
+  const off = await mustListen(t, fleetOf());
+  assert.deepEqual((await off.get('/alerts')).json, { enabled: false, firing: [] });
+  const alert: FiringAlert = {
+    rule: 'auth_failures',
+    severity: 'ticket',
+    summary: '60 logins or credentials were rejected within 300 s.',
+    since: new Date('2026-01-01T00:00:00Z'),
+    value: 60,
+    threshold: 50,
+    runbook: 'docs/runbooks.md#strataauthfailures',
+  };
+  const on = await mustListen(t, fleetOf(), '', { alerts: () => [alert] });
+  assert.deepEqual((await on.get('/alerts')).json, {
+    enabled: true,
+    firing: [{ ...alert, since: '2026-01-01T00:00:00.000Z' }],
+  });
+});
+
 describe('with a token', () => {
   const token = 'correct-horse-battery';
 
-  for (const path of ['/metrics', '/workers']) {
+  for (const path of ['/metrics', '/workers', '/alerts']) {
     test(`${path} answers a request with the token`, async (t) => {
       const { get } = await mustListen(t, fleetOf(), token);
       assert.equal((await get(path, { authorization: `Bearer ${token}` })).status, 200);
@@ -304,7 +324,7 @@ describe('a message that the public port rejects', () => {
 });
 
 describe('the Host of a request', () => {
-  const guarded = ['/metrics', '/workers', '/nothing'];
+  const guarded = ['/metrics', '/workers', '/alerts', '/nothing'];
 
   for (const [listensOn, allowedHosts, host, allowed] of [
     ['127.0.0.1', [], 'localhost:9181', true],
@@ -413,7 +433,7 @@ test('the path / of the management port is a page with links for a browser, and 
   assert.equal(page.headers['content-type'], 'text/html; charset=utf-8');
   assert.match(String(page.headers['content-security-policy']), /^default-src 'none'; script-src 'self'/);
   const links = [...page.text.matchAll(/<a href="([^"]+)"/g)].map(([, path]) => path);
-  assert.deepEqual(links, ['/metrics', '/workers', '/readyz', '/livez']);
+  assert.deepEqual(links, ['/metrics', '/workers', '/alerts', '/readyz', '/livez']);
   assert.match(page.text, /APP_MANAGEMENT_TOKEN/);
   // The policy forbids these, so a browser would ignore them.
   assert.doesNotMatch(page.text, /style=|<style|<script>|https?:/);

@@ -78,6 +78,18 @@ describe('an empty environment', () => {
     assert.deepEqual(
       { ...settings.security },
       {
+        enableAlerting: false,
+        alertWindowSeconds: 300,
+        alertRateLimitThreshold: 100,
+        alertAuthFailureThreshold: 50,
+        alertErrorRatePercent: 5,
+        alertWorkerCrashThreshold: 3,
+        alertFailedJobThreshold: 1,
+        alertDatabaseAwaySeconds: 30,
+        alertWebhookUrl: '',
+        alertWebhookSecret: '',
+        alertWebhookAllowHttp: false,
+        alertRunbookUrl: 'docs/runbooks.md',
         allowedCountries: [],
         allowsUnknownCountries: true,
         blockedCountries: [],
@@ -560,12 +572,7 @@ describe('unknown variables', () => {
     assert.deepEqual(load({ APP_PROT: '', PATH: '/bin', NODE_APP_PROT: '1' }).warnings, []);
   });
 
-  for (const name of [
-    'SECURITY_GEO_BLOCKED_COUNTRIES',
-    'SECURITY_ENABLE_DDOS_PROTECTION',
-    'SECURITY_ENABLE_ALERTING',
-    'SECURITY_ALERT_WEBHOOK_URL',
-  ]) {
+  for (const name of ['SECURITY_GEO_BLOCKED_COUNTRIES', 'SECURITY_ENABLE_DDOS_PROTECTION']) {
     test(`${name}, which this version does not have, stops the start with a sentence without its value`, () => {
       assert.deepEqual(errorsOf({ [name]: 'hunter2' }), [
         `${name}, set in the environment, is not a setting and protects nothing: this version has no such setting; remove it, or set it to false.`,

@@ -43,6 +43,8 @@ const examples: Readonly<Record<string, string>> = {
   SECURITY_JWT_SECRET: testSecret,
   SECURITY_JWT_SECRETS: `["${testSecret}"]`,
   SECURITY_REDIS_URL: 'redis://strata:hunter2@cache:6379/0',
+  SECURITY_ALERT_WEBHOOK_URL: 'https://hooks.example.com/services/hunter2',
+  SECURITY_ALERT_WEBHOOK_SECRET: testSecret,
   APP_TASKS_BROKER_URL: url,
   APP_TASKS_RESULT_BACKEND: url,
 };

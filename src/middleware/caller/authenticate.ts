@@ -25,9 +25,11 @@ import { after } from '../../http/compose.ts';
 import type { Context, Middleware } from '../../http/context.ts';
 import { bearerChallenge, bearerToken, countFields } from '../../http/headers/bearer.ts';
 import type { Logger } from '../../observability/logger.ts';
+import type { Metrics } from '../../observability/metrics/metrics.ts';
 
 export interface AuthenticateOptions {
   readonly log: Logger;
+  readonly metrics: Metrics;
   readonly authenticator: Pick<Authenticator, 'identify' | 'identifyNow'>;
   /** The protection space, sent in `WWW-Authenticate`. */
   readonly realm: string;
@@ -47,7 +49,19 @@ const issuedHere: ReadonlySet<string> = new Set<CredentialErrorReason>([
   'session_over',
 ]);
 
-export function authenticate({ log, authenticator, realm, apiKeyHeader }: AuthenticateOptions): Middleware {
+export function authenticate({
+  log,
+  metrics,
+  authenticator,
+  realm,
+  apiKeyHeader,
+}: AuthenticateOptions): Middleware {
+  const stale = metrics
+    .counter({
+      name: 'auth_stale_credentials_total',
+      help: 'Access tokens that were rejected although this server had issued them, such as expired ones, which honest clients send too.',
+    })
+    .of();
   const keyField = apiKeyHeader.toLowerCase();
   const plainChallenge = bearerChallenge(realm);
 
@@ -86,10 +100,12 @@ export function authenticate({ log, authenticator, realm, apiKeyHeader }: Authen
 
   function unauthenticated(ctx: Context, reason: string, detail: string, challenge: string): AppError {
     log.warning('auth.credentials.refused', { reason, client_address: ctx.clientAddress });
+    const isStale = issuedHere.has(reason);
+    if (isStale) stale.add();
     return new AppError('unauthenticated', detail, {
       layer,
       headers: { 'www-authenticate': challenge },
-      isGuess: !issuedHere.has(reason),
+      isGuess: !isStale,
     });
   }
 

@@ -12,7 +12,7 @@ export interface DatabaseMonitorOptions {
 const pingMs = 2_000;
 
 /**
- * Pings the database every ten seconds and reports the result as `database_reachable`, so that an outage is noticed without
+ * Pings the database, by default every ten seconds, and reports the result as `database_reachable`, so that an outage is noticed without
  * a request, and its end too. A ping never waits behind the queries of requests. Returns a function that stops the pings.
  */
 export function startDatabaseMonitor({
@@ -45,7 +45,7 @@ export function startDatabaseMonitor({
 export function declareReachable(metrics: Metrics) {
   return metrics.gauge({
     name: 'database_reachable',
-    help: 'Whether the database answered the last ping of this process, sent every 10 seconds: 0 or 1.',
+    help: 'Whether the database answered the last ping of this process, sent every 10 seconds, or with every evaluation of alerts: 0 or 1.',
     perWorker: true,
   });
 }

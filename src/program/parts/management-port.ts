@@ -1,9 +1,12 @@
-import type { BanDesk } from '../../bans/ban-registry.ts';
 import type { Fleet } from '../../cluster/fleet.ts';
 import { systemErrorCode } from '../../errors.ts';
 import { httpOrigin } from '../../http/connection/addresses.ts';
 import type { JobsSource } from '../../management/jobs/data.ts';
-import { createManagementServer, type ManagementServer } from '../../management/server.ts';
+import {
+  createManagementServer,
+  type ManagementOptions,
+  type ManagementServer,
+} from '../../management/server.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { isLoopback } from '../../settings/groups/management.ts';
 import type { Settings } from '../../settings/load.ts';
@@ -19,13 +22,18 @@ interface ManagementSettings
   readonly maxConnections?: number;
 }
 
+/** The sources of the pages that the port shows in addition to the processes. */
+export interface ManagementSources extends Pick<ManagementOptions, 'alerts' | 'bans'> {
+  readonly jobs?: JobsSource;
+}
+
 /** How long the management port may take to close, in milliseconds. */
 const closeMs = 2_000;
 
 /**
  * Opens the management port, and resolves with its URL; null if the settings disable it. Open it before the workers start,
- * so that it answers while they start and while they drain. With `jobs` the port serves the pages of the jobs too, and with
- * `bans` the banned clients.
+ * so that it answers while they start and while they drain. With `jobs` the port serves the pages of the jobs too, with
+ * `bans` the banned clients, and with `alerts` the firing alerts.
  *
  * Rejects with a StartError if the port is taken. Locally, where two projects may run on one machine, a default port that
  * is taken is replaced by a free one, with a warning.
@@ -35,8 +43,7 @@ export async function openManagementPort(
   fleet: Fleet,
   log: Logger,
   lifecycle: Lifecycle,
-  jobs?: JobsSource,
-  bans?: BanDesk,
+  { jobs, bans, alerts }: ManagementSources = {},
 ): Promise<string | null> {
   const { management, managementHost: host, managementToken: token, maxConnections } = settings;
   if (management === null) return null;
@@ -48,6 +55,7 @@ export async function openManagementPort(
     host,
     allowedHosts: settings.managementAllowedHosts,
     bans,
+    ...(alerts === undefined ? {} : { alerts }),
     ...(jobs === undefined ? {} : { jobs: { source: jobs, loopback: isLoopback(host) } }),
   });
   const port = await lifecycle.open(

@@ -1,6 +1,8 @@
 import { createSingleFleet } from '../../cluster/single-fleet.ts';
 import { StartError } from '../../errors.ts';
 import type { Logger } from '../../observability/logger.ts';
+import { createAlerts } from '../alerts/open-alerts.ts';
+import { assertWebhookUsable } from '../alerts/webhook-check.ts';
 import { databaseRow, managementRows, printBanner, recordAdvice } from '../banner.ts';
 import { createLifecycle } from '../lifecycle.ts';
 import { connectionLimits, readFileLimit } from '../parts/connection-limits.ts';
@@ -48,13 +50,15 @@ export async function runJobsStandalone({
         };
   try {
     const dashboard = createJobsDashboard(settings, log);
+    const alerts = createAlerts(settings);
     const managementUrl = await openManagementPort(
       { ...settings.server, maxConnections: connectionLimits(settings, readFileLimit()).maxManagement },
       { ...fleet, readiness },
       log,
       lifecycle,
-      dashboard.source,
+      { jobs: dashboard.source, alerts: alerts.firing },
     );
+    await assertWebhookUsable(settings);
     const databaseUrl = await openDatabaseServer(settings, log, lifecycle, { shares: true });
     if (databaseUrl === null) {
       throw new StartError('Jobs need a database: set APP_DATABASE_URL to a value other than none.');
@@ -68,6 +72,10 @@ export async function runJobsStandalone({
       graceMs + stopLimits.child,
     );
     becomeReady(jobs);
+    await alerts.open({
+      ...{ settings, log, metrics, lifecycle, databaseUrl },
+      collect: async () => metrics.snapshot(),
+    });
     await flushTerminal();
     printBanner(
       settings,

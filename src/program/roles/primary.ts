@@ -12,6 +12,8 @@ import { startRuntimeMetrics } from '../../observability/metrics/runtime-metrics
 import { reportRefusedConnections } from '../../observability/refused-connections.ts';
 import type { Settings } from '../../settings/load.ts';
 import { captureSecretFiles, readShellFolder } from '../../settings/sources.ts';
+import { createAlerts } from '../alerts/open-alerts.ts';
+import { assertWebhookUsable } from '../alerts/webhook-check.ts';
 import { createLifecycle } from '../lifecycle.ts';
 import { banRules, createBans, openBans } from '../parts/bans/open-bans.ts';
 import { connectionLimits, readFileLimit } from '../parts/connection-limits.ts';
@@ -88,17 +90,18 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
   try {
     let migrations: MigrationWatch | undefined;
     const dashboard = createJobsDashboard(settings, log);
+    const alerts = createAlerts(settings);
     const managementUrl = await openManagementPort(
       { ...settings.server, maxConnections: connections.maxManagement },
       withMigrations(primary.fleet, () => migrations),
       log,
       lifecycle,
-      dashboard.source,
-      bans,
+      { jobs: dashboard.source, bans, alerts: alerts.firing },
     );
     await assertCanListen(publicTarget(settings));
     await assertGeoipUsable(settings);
     await assertRedisUsable(settings, log);
+    await assertWebhookUsable(settings);
     databaseUrl = await openDatabaseServer(settings, log, lifecycle, openedBy(context));
     migrations = await openMigrationWatch(settings, databaseUrl, { log, metrics, lifecycle });
     await dashboard.open(databaseUrl, lifecycle);
@@ -109,6 +112,14 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
       () => primary.stop(),
       supervision.stopTimeoutMs + 1_000,
     );
+    await alerts.open({
+      settings,
+      log,
+      metrics,
+      lifecycle,
+      databaseUrl,
+      collect: primary.fleet.collectMetrics,
+    });
     return {
       url,
       managementUrl,

@@ -39,6 +39,17 @@ const fixed = new Map<string, (settings: Settings) => unknown>([
     ({ security }) => (security.enableBanList ? security.rateLimitStore : 'unused by the primary'),
   ],
   ['SECURITY_RATE_LIMIT_MAX_CLIENTS', ({ security }) => security.rateLimitMaxClients],
+  ['SECURITY_ENABLE_ALERTING', ({ security }) => security.enableAlerting],
+  ['SECURITY_ALERT_WINDOW_SECONDS', ({ security }) => security.alertWindowSeconds],
+  ['SECURITY_ALERT_RATE_LIMIT_THRESHOLD', ({ security }) => security.alertRateLimitThreshold],
+  ['SECURITY_ALERT_AUTH_FAILURE_THRESHOLD', ({ security }) => security.alertAuthFailureThreshold],
+  ['SECURITY_ALERT_ERROR_RATE_PERCENT', ({ security }) => security.alertErrorRatePercent],
+  ['SECURITY_ALERT_WORKER_CRASH_THRESHOLD', ({ security }) => security.alertWorkerCrashThreshold],
+  ['SECURITY_ALERT_FAILED_JOB_THRESHOLD', ({ security }) => security.alertFailedJobThreshold],
+  ['SECURITY_ALERT_DATABASE_AWAY_SECONDS', ({ security }) => security.alertDatabaseAwaySeconds],
+  ['SECURITY_ALERT_WEBHOOK_URL', ({ security }) => security.alertWebhookUrl],
+  ['SECURITY_ALERT_WEBHOOK_SECRET', ({ security }) => security.alertWebhookSecret],
+  ['SECURITY_ALERT_RUNBOOK_URL', ({ security }) => security.alertRunbookUrl],
 ]);
 
 /**

@@ -2,6 +2,8 @@ import { createFleetMetrics } from '../../cluster/fleet-metrics.ts';
 import { createJobsProcess, type JobsProcess } from '../../cluster/jobs-process.ts';
 import { createSingleFleet } from '../../cluster/single-fleet.ts';
 import { jobsEntry } from '../../entries.ts';
+import { createAlerts } from '../alerts/open-alerts.ts';
+import { assertWebhookUsable } from '../alerts/webhook-check.ts';
 import { createLifecycle } from '../lifecycle.ts';
 import { channelTo, createBans, openBans, openProcessBans } from '../parts/bans/open-bans.ts';
 import { connectionLimits, readFileLimit } from '../parts/connection-limits.ts';
@@ -49,17 +51,18 @@ export async function runSingleProcess(context: ServerRoleContext): Promise<Runn
   try {
     let migrations: MigrationWatch | undefined;
     const dashboard = createJobsDashboard(settings, log);
+    const alerts = createAlerts(settings);
     const managementUrl = await openManagementPort(
       { ...settings.server, maxConnections: connectionLimits(settings, readFileLimit()).maxManagement },
       withMigrations(fleet, () => migrations),
       log,
       lifecycle,
-      dashboard.source,
-      bans,
+      { jobs: dashboard.source, bans, alerts: alerts.firing },
     );
     await assertCanListen(publicTarget(settings));
     await assertGeoipUsable(settings);
     await assertRedisUsable(settings, log);
+    await assertWebhookUsable(settings);
     const databaseUrl = await openDatabaseServer(settings, log, lifecycle, openedBy(context));
     migrations = await openMigrationWatch(settings, databaseUrl, { log, metrics, lifecycle });
     await dashboard.open(databaseUrl, lifecycle);
@@ -88,6 +91,7 @@ export async function runSingleProcess(context: ServerRoleContext): Promise<Runn
     );
     becomeReady(server);
     if (databaseUrl !== null) await jobs?.start(databaseUrl);
+    await alerts.open({ settings, log, metrics, lifecycle, databaseUrl, collect: fleetMetrics.collect });
     return {
       url: server.url,
       managementUrl,

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { autoOrBoolean, boolean, choice, headerText, integer } from '../kinds/kind.ts';
 import { addressRanges } from '../kinds/network.ts';
 import { variable } from '../variable.ts';
+import { alertSettings } from './alerts.ts';
 import { banSettings } from './bans.ts';
 import { circuitBreakerSettings } from './circuit-breaker.ts';
 import { geoipSettings } from './geoip.ts';
@@ -106,5 +107,6 @@ export const security = z.object({
   ...circuitBreakerSettings,
   ...sharedSettings,
   ...geoipSettings,
+  ...alertSettings,
   ...identitySettings,
 });

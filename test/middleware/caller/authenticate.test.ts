@@ -6,6 +6,7 @@ import { AppError } from '../../../src/errors.ts';
 import { compose } from '../../../src/http/compose.ts';
 import type { Route } from '../../../src/http/route.ts';
 import { authenticate } from '../../../src/middleware/caller/authenticate.ts';
+import { createMetrics } from '../../../src/observability/metrics/metrics.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { makeContext } from '../../helpers/context.ts';
 import { testRoute } from '../../helpers/test-route.ts';
@@ -39,9 +40,11 @@ interface Asked {
 /** Sends headers through the layer as Node presents them: of two fields with one name, it keeps the first. */
 async function ask({ headers = [], route = {} }: Asked) {
   const captured = captureLog();
+  const metrics = createMetrics();
   const asked: Credential[] = [];
   const layer = authenticate({
     log: captured.log,
+    metrics,
     authenticator: {
       identify(credential) {
         asked.push(credential);

@@ -1,0 +1,9 @@
+import type { Sql } from '../../db/sql.ts';
+
+/** Resolves with whether an unfinished job of the task has this unique key. */
+export async function isUndelivered(sql: Sql, task: string, uniqueKey: string): Promise<boolean> {
+  const rows = await sql`
+    select from jobs
+    where name = ${task} and unique_key = ${uniqueKey} and state in ('available', 'scheduled', 'running')`;
+  return rows.length > 0;
+}
