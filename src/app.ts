@@ -30,7 +30,8 @@ import {
   createCircuitSet,
 } from './observability/circuit-set.ts';
 import type { Logger } from './observability/logger.ts';
-import { type AppLayer, addressLimit, corsPolicy, pipelineLayers, trustedProxies } from './pipeline.ts';
+import { type AppLayer, pipelineLayers } from './pipeline.ts';
+import { addressLimit, corsPolicy, trustedProxies } from './pipeline-options.ts';
 import { createRoutes, type RouteParts } from './routes.ts';
 import type { Settings } from './settings/load.ts';
 

@@ -11,7 +11,7 @@ import type { FindCountry } from './geoip/country-finder.ts';
 import type { Layer } from './http/context.ts';
 import { methods } from './http/route-declaration.ts';
 import { createIdempotencyStore } from './idempotency/postgres.ts';
-import type { Limit, LimitStore } from './limits/limit-store.ts';
+import type { LimitStore } from './limits/limit-store.ts';
 import { banList } from './middleware/bans/ban-list.ts';
 import { createOffenceReporter } from './middleware/bans/offences.ts';
 import { authenticate } from './middleware/caller/authenticate.ts';
@@ -21,7 +21,7 @@ import { recheckAuthority } from './middleware/caller/recheck-authority.ts';
 import { circuitBreaker } from './middleware/circuit-breaker.ts';
 import { compression } from './middleware/compression.ts';
 import { contentValidation } from './middleware/content-validation.ts';
-import { type CorsOptions, cors } from './middleware/cors.ts';
+import { cors } from './middleware/cors.ts';
 import { deadline } from './middleware/deadline.ts';
 import { errorBoundary } from './middleware/error-boundary.ts';
 import { etag } from './middleware/etag.ts';
@@ -39,6 +39,8 @@ import { trustedHost } from './middleware/trusted-host.ts';
 import type { CircuitSet } from './observability/circuit-set.ts';
 import type { Logger } from './observability/logger.ts';
 import type { Metrics } from './observability/metrics/metrics.ts';
+import { createRejectedClients } from './observability/rejected-clients.ts';
+import { addressLimit, corsPolicy, neverBanned, trustedProxies } from './pipeline-options.ts';
 import type { Settings } from './settings/load.ts';
 
 export interface PipelineParts {
@@ -76,6 +78,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
   const { application, security, server } = settings;
   const disabled = new Set<string>(application.disabledLayers);
   const httpLog = log.named('http');
+  const rejected = createRejectedClients(httpLog);
   const { projectName: realm } = application;
   const { apiKeyHeader } = security;
 
@@ -112,6 +115,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       needs: '-',
       run: requestLog({
         log: httpLog,
+        rejected,
         bodies: application.debug && log.enabled('DEBUG'),
         serverTiming: application.environment === 'local',
       }),
@@ -150,7 +154,12 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       purpose: 'Refuses clients that exceeded limits or failed to authenticate again and again, for a while',
       ends: '429',
       needs: 'proxy-headers, behind a proxy',
-      run: banList({ bans, exempt: createExemptClients(neverBanned(settings)), metrics: parts.metrics }),
+      run: banList({
+        bans,
+        exempt: createExemptClients(neverBanned(settings)),
+        rejected,
+        metrics: parts.metrics,
+      }),
     },
     {
       name: 'trusted-host',
@@ -169,6 +178,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
         allowed: security.allowedCountries,
         blocked: security.blockedCountries,
         allowsUnknown: security.allowsUnknownCountries,
+        rejected,
         metrics: parts.metrics,
       }),
     },
@@ -211,7 +221,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       purpose: 'Limits the requests per client address, exactly',
       ends: '429, 503',
       needs: 'proxy-headers, behind a proxy',
-      run: rateLimit({ log: httpLog, limit: addressLimit(settings), store: limitStore }),
+      run: rateLimit({ rejected, limit: addressLimit(settings), store: limitStore }),
     },
     {
       name: 'message-errors',
@@ -232,7 +242,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       purpose: 'Identifies the caller by an access token or an API key',
       ends: '400, 401',
       needs: '-',
-      run: authenticate({ ...parts, ...parts.identity, log: httpLog, realm, apiKeyHeader }),
+      run: authenticate({ ...parts, ...parts.identity, rejected, realm, apiKeyHeader }),
     },
     {
       name: 'authorise',
@@ -248,7 +258,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       ends: '429, 503',
       needs: 'authenticate, for users',
       run: callerLimit({
-        log: httpLog,
+        rejected,
         store: limitStore,
         userPerMinute: security.rateLimitUserPerMinute,
       }),
@@ -319,30 +329,4 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
 /** A server without a database of countries must not let everyone pass. */
 function failToFind(): never {
   throw new Error('The database of countries is not open.');
-}
-
-/** Returns the proxies whose forwarding headers are believed. */
-export function trustedProxies({ security }: Settings): readonly string[] {
-  return security.trustProxyHeaders ? security.trustedProxies : [];
-}
-
-/** Returns the addresses that are never banned, besides private ones. A trusted proxy is never banned, whatever it forwards. */
-export function neverBanned({ security }: Settings): readonly string[] {
-  return [...security.trustedProxies, ...security.banAllowedAddresses];
-}
-
-/** Returns which origins may read the responses. */
-export function corsPolicy({ application }: Settings): Pick<CorsOptions, 'origins' | 'credentials'> {
-  return { origins: application.corsAllowOrigins, credentials: application.corsAllowCredentials };
-}
-
-/** Returns the limit per address: a quota per minute, which includes bursts, and a quota per hour. */
-export function addressLimit({ security }: Settings): Limit {
-  return {
-    name: 'address',
-    policies: [
-      { name: 'minute', quota: security.rateLimitPerMinute + security.rateLimitBurst, windowMs: 60_000 },
-      { name: 'hour', quota: security.rateLimitPerHour, windowMs: 3_600_000 },
-    ],
-  };
 }

@@ -74,6 +74,8 @@ export class Context {
 
   /** The request id; empty until the layer `request-id` has run. */
   id = '';
+  /** The address at the other end of the connection: the client, or a proxy. Never an IPv4-mapped IPv6 address. */
+  readonly peer: string;
   /** The address of the client: the peer of the socket, or what `proxy-headers` found. Never an IPv4-mapped IPv6 address. */
   clientAddress: string;
   /**
@@ -116,6 +118,8 @@ export class Context {
   status = 404;
   readonly headers: ResponseHeaders = {};
   payload: Payload = undefined;
+  /** Whether the log has the lines of this request; false for one of many rejections that are summed up. */
+  isLogged = true;
   /** The error that the response reports, if any. */
   error: unknown = undefined;
   /** In the order in which the layers finished; only if the pipeline was composed with `timed`. */
@@ -137,7 +141,8 @@ export class Context {
     this.match = match;
     this.startedAt = startedAt;
     this.bodyState = bodyStateOf(request);
-    this.clientAddress = plainAddress(request.socket.remoteAddress ?? '');
+    this.peer = plainAddress(request.socket.remoteAddress ?? '');
+    this.clientAddress = this.peer;
     this.host = (target.authority ?? request.headers.host ?? '').toLowerCase();
   }
 

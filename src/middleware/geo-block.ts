@@ -2,6 +2,7 @@ import { AppError } from '../errors.ts';
 import type { FindCountry } from '../geoip/country-finder.ts';
 import type { Middleware } from '../http/context.ts';
 import type { CounterSeries, Metrics } from '../observability/metrics/metrics.ts';
+import type { RejectedClients } from '../observability/rejected-clients.ts';
 
 export interface GeoBlockOptions {
   readonly find: FindCountry;
@@ -11,6 +12,7 @@ export interface GeoBlockOptions {
   readonly blocked: readonly string[];
   /** Whether a public address without a known country is allowed. */
   readonly allowsUnknown: boolean;
+  readonly rejected: RejectedClients;
   /** Counts requests by country and result. */
   readonly metrics: Metrics;
 }
@@ -25,7 +27,14 @@ interface Verdict {
  * Private addresses are exempt, and so are probes, which platforms send from anywhere. The layer runs after `proxy-headers`,
  * which finds the client address, and before everything that costs work.
  */
-export function geoBlock({ find, allowed, blocked, allowsUnknown, metrics }: GeoBlockOptions): Middleware {
+export function geoBlock({
+  find,
+  allowed,
+  blocked,
+  allowsUnknown,
+  rejected,
+  metrics,
+}: GeoBlockOptions): Middleware {
   const requests = metrics.counter({
     name: 'geoip_requests_total',
     help: 'Requests by the country of the client address (private: an address without a country; unknown: not in the database) and by result: allowed or blocked.',
@@ -56,6 +65,12 @@ export function geoBlock({ find, allowed, blocked, allowsUnknown, metrics }: Geo
     const verdict = verdicts.get(country) ?? judge(country);
     verdict.series.add();
     if (verdict.isAllowed) return next(ctx);
+    ctx.isLogged = rejected.report({
+      code: 'country_blocked',
+      client: ctx.clientAddress,
+      peer: ctx.peer,
+      requestId: ctx.id,
+    });
     throw new AppError('country_blocked', explain(country), { layer: 'geo-block' });
   };
 }

@@ -3,10 +3,11 @@ import { clientKey } from '../http/connection/addresses.ts';
 import type { Context, Middleware } from '../http/context.ts';
 import { addQuotas, describeQuotas, overQuotaError, showStanding } from '../http/headers/ratelimit-fields.ts';
 import type { Decision, Limit, LimitStore } from '../limits/limit-store.ts';
-import type { Logger } from '../observability/logger.ts';
+import { quoteText } from '../observability/log/log-text.ts';
+import type { RejectedClients } from '../observability/rejected-clients.ts';
 
 export interface RateLimitOptions {
-  readonly log: Logger;
+  readonly rejected: RejectedClients;
   readonly limit: Limit;
   readonly store: LimitStore;
 }
@@ -19,7 +20,7 @@ export interface RateLimitOptions {
  *
  * The response states the remaining quota, and a rejection states when to retry (http/headers/ratelimit-fields.ts).
  */
-export function rateLimit({ log, limit, store }: RateLimitOptions): Middleware {
+export function rateLimit({ rejected, limit, store }: RateLimitOptions): Middleware {
   const quotas = describeQuotas(limit.policies);
 
   function apply(ctx: Context, decision: Decision): void {
@@ -27,7 +28,14 @@ export function rateLimit({ log, limit, store }: RateLimitOptions): Middleware {
     showStanding(ctx.headers, decision);
     if (decision.allowed) return;
     const { name, quota } = decision.policy;
-    log.warning('rate_limit.exceeded', { client_address: ctx.clientAddress, policy: name, quota });
+    ctx.isLogged = rejected.report({
+      code: 'rate_limited',
+      event: 'rate_limit.exceeded',
+      client: ctx.clientAddress,
+      peer: ctx.peer,
+      requestId: ctx.id,
+      json: `,"policy":${quoteText(name)},"quota":${quota}`,
+    });
     throw overQuotaError(decision, 'rate-limit');
   }
 

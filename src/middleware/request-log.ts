@@ -3,6 +3,10 @@
  * response is ready (for a stream, when it has been sent). The response carries `X-Process-Time` in milliseconds and, if
  * enabled, `Server-Timing` with one entry per layer.
  *
+ * A client that is rejected again and again has no lines but a sum per second (observability/rejected-clients.ts). For requests
+ * of the same peer, the first line is written a little later meanwhile, because the address of the client and the rejection
+ * are known only further inside.
+ *
  * Rejected requests pass this layer as thrown errors on their way to the error boundary; the layer logs the status that they
  * will get. Credentials and e-mail addresses in paths and queries are masked, and both are truncated. Bodies are logged in
  * debug mode only, masked and then truncated.
@@ -10,24 +14,26 @@
 
 import { Readable } from 'node:stream';
 import { AppError } from '../errors.ts';
-import { observe } from '../http/compose.ts';
-import type { Context, Middleware } from '../http/context.ts';
+import { type Failure, observe } from '../http/compose.ts';
+import type { Context, Done, Middleware, Next } from '../http/context.ts';
 import { parseMediaType } from '../http/headers/media-type.ts';
 import { statusOf } from '../http/problem.ts';
 import { previewBody } from '../observability/log/body-preview.ts';
 import { quoteText } from '../observability/log/log-text.ts';
 import { showPath, showQuery } from '../observability/log/target-text.ts';
 import type { LineWriter, LogLevel } from '../observability/logger.ts';
+import type { RejectedClients } from '../observability/rejected-clients.ts';
 
 export interface RequestLogOptions {
   readonly log: LineWriter;
+  readonly rejected: Pick<RejectedClients, 'isFlooding'>;
   /** Log the first 256 bytes of request bodies. */
   readonly bodies: boolean;
   /** Send `Server-Timing`. Requires a pipeline composed with `timed`. */
   readonly serverTiming: boolean;
 }
 
-export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Middleware {
+export function requestLog({ log, rejected, bodies, serverTiming }: RequestLogOptions): Middleware {
   function complete(ctx: Context, path: string, status: number, error?: unknown): void {
     const duration = (performance.now() - ctx.startedAt).toFixed(3);
     ctx.headers['x-process-time'] = duration;
@@ -72,18 +78,49 @@ export function requestLog({ log, bodies, serverTiming }: RequestLogOptions): Mi
     log.line('DEBUG', 'http.request.body', `,"body":${quoteText(preview)},"request_id":"${ctx.id}"`);
   }
 
-  return function requestLog(ctx, next) {
-    // Masked once, for both lines.
-    const path = quoteText(showPath(ctx.target.path));
+  function writeStart(ctx: Context, path: string): void {
     log.line(
       'INFO',
       'http.request.start',
       `,"method":"${ctx.method}","path":${path},"query":${quoteText(showQuery(ctx.target.query))},"request_id":"${ctx.id}"`,
     );
-    return observe(ctx, next, (failure) => {
-      if (failure === undefined) complete(ctx, path, ctx.status);
-      else complete(ctx, path, statusOf(failure.error), failure.error);
+  }
+
+  /**
+   * Writes the first line only when the request waits or is over: it may be one of many rejections, which have no lines. The
+   * time and the headers of the response are the same.
+   */
+  function logLate(ctx: Context, next: Next): Done {
+    let path: string | undefined;
+    const start = (): string => {
+      if (path === undefined) {
+        path = quoteText(showPath(ctx.target.path));
+        writeStart(ctx, path);
+      }
+      return path;
+    };
+    const done = observe(ctx, next, (failure) => {
+      if (ctx.isLogged || path !== undefined) return finish(ctx, start(), failure);
+      log.count('http.request.start');
+      log.count('http.request.complete');
+      ctx.headers['x-process-time'] = (performance.now() - ctx.startedAt).toFixed(3);
+      if (serverTiming) ctx.headers['server-timing'] = timings(ctx);
     });
+    if (done !== undefined) start();
+    return done;
+  }
+
+  function finish(ctx: Context, path: string, failure: Failure | undefined): void {
+    if (failure === undefined) complete(ctx, path, ctx.status);
+    else complete(ctx, path, statusOf(failure.error), failure.error);
+  }
+
+  return function requestLog(ctx, next) {
+    if (rejected.isFlooding(ctx.peer)) return logLate(ctx, next);
+    // Masked once, for both lines.
+    const path = quoteText(showPath(ctx.target.path));
+    writeStart(ctx, path);
+    return observe(ctx, next, (failure) => finish(ctx, path, failure));
   };
 }
 

@@ -43,6 +43,7 @@ export const coreEvents = [
   'geoip.database_loaded',
   'geoip.database_rejected',
   'http.client.malformed',
+  'http.client.rejections',
   'http.connection.refused',
   'http.request.body',
   'http.request.complete',

@@ -28,6 +28,8 @@ export interface LineWriter {
    * lines per request.
    */
   line(level: LogLevel, event: EventName, json: string): void;
+  /** Counts an event whose line is omitted, because lines like it are summed up. */
+  count(event: EventName): void;
 }
 
 export interface Logger extends LineWriter {
@@ -128,6 +130,7 @@ function wrap(logger: Pino, sinks: Sinks, bound: LogFields): Logger {
         `{"level":"${name}","timestamp":"${isoNow()}"${fixed}${fields},"event":"${event}"}\n`,
       );
     },
+    count: (event) => onEvent?.(event),
     debug: (event, fields) => write('debug', event, fields),
     info: (event, fields) => write('info', event, fields),
     warning: (event, fields) => write('warning', event, fields),

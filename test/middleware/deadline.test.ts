@@ -12,6 +12,7 @@ import type { Route } from '../../src/http/route.ts';
 import { deadline } from '../../src/middleware/deadline.ts';
 import { requestId } from '../../src/middleware/request-id.ts';
 import { requestLog } from '../../src/middleware/request-log.ts';
+import { createRejectedClients } from '../../src/observability/rejected-clients.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { makeContext } from '../helpers/context.ts';
 import { mustStartServer } from '../helpers/http-server.ts';
@@ -19,9 +20,13 @@ import { testRoute } from '../helpers/test-route.ts';
 
 function start(t: TestContext, handler: Route['handler'], timeoutMs = 30) {
   const captured = captureLog();
+  const rejected = createRejectedClients(captured.log);
   const layers: Layer[] = [
     { name: 'request-id', run: requestId() },
-    { name: 'request-log', run: requestLog({ log: captured.log, bodies: false, serverTiming: false }) },
+    {
+      name: 'request-log',
+      run: requestLog({ log: captured.log, rejected, bodies: false, serverTiming: false }),
+    },
     { name: 'deadline', run: deadline({ timeoutMs }) },
   ];
   return mustStartServer(t, { captured, layers, routes: [testRoute('GET', '/', handler)] });

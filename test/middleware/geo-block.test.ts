@@ -4,6 +4,8 @@ import { AppError } from '../../src/errors.ts';
 import { compose } from '../../src/http/compose.ts';
 import { type GeoBlockOptions, geoBlock } from '../../src/middleware/geo-block.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
+import { createRejectedClients } from '../../src/observability/rejected-clients.ts';
+import { captureLog } from '../helpers/captured-log.ts';
 import { makeContext, type TestContextOptions } from '../helpers/context.ts';
 import { metricValue } from '../helpers/metric-value.ts';
 import { testRoute } from '../helpers/test-route.ts';
@@ -12,6 +14,7 @@ import { testRoute } from '../helpers/test-route.ts';
 function makeLayer(options: Partial<Omit<GeoBlockOptions, 'metrics' | 'find'>> = {}) {
   const metrics = createMetrics();
   const layer = geoBlock({
+    rejected: createRejectedClients(captureLog().log),
     ...{ find: (address) => address, allowed: [], blocked: [], allowsUnknown: true, metrics },
     ...options,
   });

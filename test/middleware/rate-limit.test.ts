@@ -5,6 +5,7 @@ import { compose } from '../../src/http/compose.ts';
 import type { Limit, LimitStore } from '../../src/limits/limit-store.ts';
 import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
 import { rateLimit } from '../../src/middleware/rate-limit.ts';
+import { createRejectedClients } from '../../src/observability/rejected-clients.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { makeContext, type TestContextOptions } from '../helpers/context.ts';
 import { asynchronous } from '../helpers/limit-stores.ts';
@@ -24,7 +25,7 @@ function makeLimiter(overrides: { store?: LimitStore } = {}) {
   const captured = captureLog();
   const store = overrides.store ?? createMemoryLimitStore({ maxClients: 1000, now: () => clock.now });
   const run = compose(
-    [{ name: 'rate-limit', run: rateLimit({ log: captured.log, limit, store }) }],
+    [{ name: 'rate-limit', run: rateLimit({ rejected: createRejectedClients(captured.log), limit, store }) }],
     (same) => {
       same.reply(200, 'let in');
       return undefined;

@@ -9,8 +9,10 @@ import type { Layer } from '../../src/http/context.ts';
 import { stream } from '../../src/http/reply.ts';
 import type { Route } from '../../src/http/route.ts';
 import { contentValidation } from '../../src/middleware/content-validation.ts';
+import { errorBoundary } from '../../src/middleware/error-boundary.ts';
 import { requestId } from '../../src/middleware/request-id.ts';
 import { requestLog } from '../../src/middleware/request-log.ts';
+import { createRejectedClients } from '../../src/observability/rejected-clients.ts';
 import { type CapturedLog, captureLog } from '../helpers/captured-log.ts';
 import { mustStartServer, type TestServerOptions } from '../helpers/http-server.ts';
 import { testRoute } from '../helpers/test-route.ts';
@@ -33,7 +35,12 @@ function start(
       { name: 'request-id', run: requestId() },
       {
         name: 'request-log',
-        run: requestLog({ log: captured.log.named('http'), bodies, serverTiming: options.timed === true }),
+        run: requestLog({
+          log: captured.log.named('http'),
+          rejected: createRejectedClients(captured.log),
+          bodies,
+          serverTiming: options.timed === true,
+        }),
       },
       ...(options.layers ?? []),
     ],
@@ -246,4 +253,77 @@ describe('the body of a request', () => {
     await server.request({ method: 'POST', headers, body: '{"name":"Ada"}' });
     assert.ok(!server.log.text().includes('Ada'));
   });
+});
+
+describe('the log of clients that are rejected again and again', () => {
+  /** A server that rejects each request with the header `x-reject`. */
+  async function startRejecting(t: TestContext) {
+    const captured = captureLog();
+    const rejected = createRejectedClients(captured.log);
+    const reject: Layer = {
+      name: 'rate-limit',
+      run(ctx, next) {
+        if (ctx.request.headers['x-reject'] === undefined) return next(ctx);
+        const { clientAddress: client, peer, id: requestId } = ctx;
+        ctx.isLogged = rejected.report({
+          code: 'rate_limited',
+          event: 'rate_limit.exceeded',
+          ...{ client, peer, requestId, json: ',"policy":"minute"' },
+        });
+        throw new AppError('rate_limited', 'Wait.', { layer: 'rate-limit' });
+      },
+    };
+    const log = requestLog({ log: captured.log, rejected, bodies: false, serverTiming: false });
+    const server = await mustStartServer(t, {
+      captured,
+      layers: [
+        { name: 'error-boundary', run: errorBoundary({ log: captured.log, debug: false }) },
+        { name: 'request-id', run: requestId() },
+        { name: 'request-log', run: log },
+        reject,
+      ],
+      routes: [
+        testRoute('GET', '/now', () => 'now'),
+        testRoute('GET', '/later', async () => {
+          await new Promise(setImmediate);
+          return 'later';
+        }),
+      ],
+    });
+    const ask = async (path: string, headers: Record<string, string> = {}) => {
+      const response = await fetch(`${server.url}${path}`, { headers });
+      await response.arrayBuffer();
+      return response;
+    };
+    const linesOf = (id: string) =>
+      captured
+        .lines()
+        .filter((line) => line.request_id === id)
+        .map(({ event }) => event);
+    return { ask, linesOf };
+  }
+
+  it('the first rejection has its three lines and the next ones none, but each response is complete', async (t) => {
+    const { ask, linesOf } = await startRejecting(t);
+    for (const id of ['first', 'second', 'third']) {
+      const response = await ask('/now', { 'x-reject': 'yes', 'x-request-id': id });
+      assert.equal(response.status, 429);
+      assert.match(response.headers.get('x-process-time') ?? '', /^\d+\.\d{3}$/);
+    }
+    assert.deepEqual(linesOf('first'), [
+      'http.request.start',
+      'rate_limit.exceeded',
+      'http.request.complete',
+    ]);
+    assert.deepEqual([linesOf('second'), linesOf('third')], [[], []]);
+  });
+
+  for (const path of ['/now', '/later']) {
+    it(`a served request of the same peer keeps both lines in their order, at ${path}`, async (t) => {
+      const { ask, linesOf } = await startRejecting(t);
+      await ask('/now', { 'x-reject': 'yes' });
+      assert.equal((await ask(path, { 'x-request-id': 'served' })).status, 200);
+      assert.deepEqual(linesOf('served'), ['http.request.start', 'http.request.complete']);
+    });
+  }
 });

@@ -4,10 +4,12 @@ import { AppError } from '../../errors.ts';
 import { clientKey } from '../../http/connection/addresses.ts';
 import type { Middleware } from '../../http/context.ts';
 import type { Metrics } from '../../observability/metrics/metrics.ts';
+import type { RejectedClients } from '../../observability/rejected-clients.ts';
 
 export interface BanListOptions {
   readonly bans: ProcessBans;
   readonly exempt: ExemptClients;
+  readonly rejected: RejectedClients;
   /** Counts rejections. */
   readonly metrics: Metrics;
 }
@@ -20,7 +22,7 @@ export interface BanListOptions {
  * A rejection costs no more than one look-up and one shared error, without a stack of its own. While no client is banned, the
  * layer does nothing.
  */
-export function banList({ bans, exempt, metrics }: BanListOptions): Middleware {
+export function banList({ bans, exempt, rejected, metrics }: BanListOptions): Middleware {
   const rejections = metrics
     .counter({ name: 'ban_rejections_total', help: 'Requests of banned clients that were rejected.' })
     .of();
@@ -38,6 +40,12 @@ export function banList({ bans, exempt, metrics }: BanListOptions): Middleware {
     // The allow list can contain a part of an IPv6 network that is banned as a whole.
     if (client !== ctx.clientAddress && exempt.hasAddress(ctx.clientAddress)) return next(ctx);
     rejections.add();
+    ctx.isLogged = rejected.report({
+      code: 'client_banned',
+      client: ctx.clientAddress,
+      peer: ctx.peer,
+      requestId: ctx.id,
+    });
     ctx.headers['retry-after'] = String(Math.ceil(remainingMs / 1000));
     throw rejection;
   };

@@ -20,15 +20,16 @@ import {
   CredentialError,
   type CredentialErrorReason,
 } from '../../auth/authenticator.ts';
+import type { Principal } from '../../auth/principal.ts';
 import { AppError } from '../../errors.ts';
 import { after } from '../../http/compose.ts';
 import type { Context, Middleware } from '../../http/context.ts';
 import { bearerChallenge, bearerToken, countFields } from '../../http/headers/bearer.ts';
-import type { Logger } from '../../observability/logger.ts';
 import type { Metrics } from '../../observability/metrics/metrics.ts';
+import type { RejectedClients } from '../../observability/rejected-clients.ts';
 
 export interface AuthenticateOptions {
-  readonly log: Logger;
+  readonly rejected: RejectedClients;
   readonly metrics: Metrics;
   readonly authenticator: Pick<Authenticator, 'identify' | 'identifyNow'>;
   /** The protection space, sent in `WWW-Authenticate`. */
@@ -50,7 +51,7 @@ const issuedHere: ReadonlySet<string> = new Set<CredentialErrorReason>([
 ]);
 
 export function authenticate({
-  log,
+  rejected,
   metrics,
   authenticator,
   realm,
@@ -64,6 +65,16 @@ export function authenticate({
     .of();
   const keyField = apiKeyHeader.toLowerCase();
   const plainChallenge = bearerChallenge(realm);
+
+  /** The challenges by their description; there are as many as reasons. */
+  const challenges = new Map<string, string>();
+  function challengeFor(description: string): string {
+    const known = challenges.get(description);
+    if (known !== undefined) return known;
+    const challenge = bearerChallenge(realm, { description });
+    challenges.set(description, challenge);
+    return challenge;
+  }
 
   function readCredential(ctx: Context): Credential | undefined {
     const { request } = ctx;
@@ -94,12 +105,19 @@ export function authenticate({
   function toClientError(ctx: Context, { kind }: Credential, error: unknown): unknown {
     if (!(error instanceof CredentialError)) return error;
     const { reason, message } = error;
-    const challenge = kind === 'bearer' ? bearerChallenge(realm, { description: message }) : plainChallenge;
+    const challenge = kind === 'bearer' ? challengeFor(message) : plainChallenge;
     return unauthenticated(ctx, reason, message, challenge);
   }
 
   function unauthenticated(ctx: Context, reason: string, detail: string, challenge: string): AppError {
-    log.warning('auth.credentials.refused', { reason, client_address: ctx.clientAddress });
+    ctx.isLogged = rejected.report({
+      code: 'unauthenticated',
+      event: 'auth.credentials.refused',
+      client: ctx.clientAddress,
+      peer: ctx.peer,
+      requestId: ctx.id,
+      json: `,"reason":"${reason}"`,
+    });
     const isStale = issuedHere.has(reason);
     if (isStale) stale.add();
     return new AppError('unauthenticated', detail, {
@@ -117,8 +135,14 @@ export function authenticate({
       authenticator.identifyNow(credential).catch((error: unknown) => {
         throw toClientError(ctx, credential, error);
       });
+    let found: Principal | Promise<Principal>;
+    try {
+      found = authenticator.identify(credential);
+    } catch (error) {
+      throw toClientError(ctx, credential, error);
+    }
     return after(
-      authenticator.identify(credential),
+      found,
       (principal) => {
         ctx.principal = principal;
         return next(ctx);

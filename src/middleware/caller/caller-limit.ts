@@ -21,10 +21,11 @@ import {
 } from '../../http/headers/ratelimit-fields.ts';
 import type { RouteDeclaration, RouteLimit } from '../../http/route-declaration.ts';
 import type { Decision, Limit, LimitStore } from '../../limits/limit-store.ts';
-import type { Logger } from '../../observability/logger.ts';
+import { quoteText } from '../../observability/log/log-text.ts';
+import type { RejectedClients } from '../../observability/rejected-clients.ts';
 
 export interface CallerLimitOptions {
-  readonly log: Logger;
+  readonly rejected: RejectedClients;
   readonly store: LimitStore;
   /** Requests of one user in any 60 seconds. */
   readonly userPerMinute: number;
@@ -42,7 +43,7 @@ interface PreparedQuotas {
   readonly described: string;
 }
 
-export function callerLimit({ log, store, userPerMinute }: CallerLimitOptions): Middleware {
+export function callerLimit({ rejected, store, userPerMinute }: CallerLimitOptions): Middleware {
   const user: RouteLimit = { name: 'user', by: 'user', quota: userPerMinute, windowMs: 60_000 };
   const anonymous = createQuotasByRoute([]);
   const signedIn = createQuotasByRoute([user]);
@@ -60,11 +61,14 @@ export function callerLimit({ log, store, userPerMinute }: CallerLimitOptions): 
     showStanding(ctx.headers, decision);
     if (decision.allowed) return;
     const { name, quota } = decision.policy;
-    log.warning('rate_limit.exceeded', {
-      client_address: ctx.clientAddress,
-      user_id: ctx.principal?.userId,
-      policy: name,
-      quota,
+    const user = ctx.principal === undefined ? '' : `,"user_id":${ctx.principal.userId}`;
+    ctx.isLogged = rejected.report({
+      code: 'rate_limited',
+      event: 'rate_limit.exceeded',
+      client: ctx.clientAddress,
+      peer: ctx.peer,
+      requestId: ctx.id,
+      json: `${user},"policy":${quoteText(name)},"quota":${quota}`,
     });
     throw overQuotaError(decision, 'caller-limit');
   }

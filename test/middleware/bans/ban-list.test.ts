@@ -8,6 +8,8 @@ import { compose } from '../../../src/http/compose.ts';
 import { banList } from '../../../src/middleware/bans/ban-list.ts';
 import { createOffenceReporter } from '../../../src/middleware/bans/offences.ts';
 import { createMetrics } from '../../../src/observability/metrics/metrics.ts';
+import { createRejectedClients } from '../../../src/observability/rejected-clients.ts';
+import { captureLog } from '../../helpers/captured-log.ts';
 import { makeContext, type TestContextOptions } from '../../helpers/context.ts';
 import { metricValue } from '../../helpers/metric-value.ts';
 import { ada } from '../../helpers/test-principals.ts';
@@ -30,10 +32,18 @@ function makeProcess(allowed: readonly string[] = []) {
     now: () => clock.now,
   });
   const metrics = createMetrics();
-  const run = compose([{ name: 'ban-list', run: banList({ bans, exempt, metrics }) }], (ctx) => {
-    ctx.reply(200, 'let in');
-    return undefined;
-  });
+  const run = compose(
+    [
+      {
+        name: 'ban-list',
+        run: banList({ bans, exempt, rejected: createRejectedClients(captureLog().log), metrics }),
+      },
+    ],
+    (ctx) => {
+      ctx.reply(200, 'let in');
+      return undefined;
+    },
+  );
   const ask = (peer: string, request: TestContextOptions = {}) => {
     const ctx = makeContext({ peer, ...request });
     try {

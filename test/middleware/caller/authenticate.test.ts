@@ -7,6 +7,7 @@ import { compose } from '../../../src/http/compose.ts';
 import type { Route } from '../../../src/http/route.ts';
 import { authenticate } from '../../../src/middleware/caller/authenticate.ts';
 import { createMetrics } from '../../../src/observability/metrics/metrics.ts';
+import { createRejectedClients } from '../../../src/observability/rejected-clients.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { makeContext } from '../../helpers/context.ts';
 import { testRoute } from '../../helpers/test-route.ts';
@@ -43,7 +44,7 @@ async function ask({ headers = [], route = {} }: Asked) {
   const metrics = createMetrics();
   const asked: Credential[] = [];
   const layer = authenticate({
-    log: captured.log,
+    rejected: createRejectedClients(captured.log),
     metrics,
     authenticator: {
       identify(credential) {

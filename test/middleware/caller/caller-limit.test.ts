@@ -10,6 +10,7 @@ import type { LimitStore } from '../../../src/limits/limit-store.ts';
 import { createMemoryLimitStore } from '../../../src/limits/memory-store.ts';
 import { callerLimit } from '../../../src/middleware/caller/caller-limit.ts';
 import { rateLimit } from '../../../src/middleware/rate-limit.ts';
+import { createRejectedClients } from '../../../src/observability/rejected-clients.ts';
 import { SlidingLog } from '../../../src/resilience/sliding-window.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { makeContext } from '../../helpers/context.ts';
@@ -61,12 +62,12 @@ interface Asked {
 function makeLimiter(wrap: (store: LimitStore) => LimitStore = (store) => store) {
   const clock = { now: 0 };
   const captured = captureLog();
-  const { log } = captured;
+  const rejected = createRejectedClients(captured.log);
   const store = wrap(createMemoryLimitStore({ maxClients: 1000, now: () => clock.now }));
   const run = compose(
     [
-      { name: 'rate-limit', run: rateLimit({ log, limit: address, store }) },
-      { name: 'caller-limit', run: callerLimit({ log, store, userPerMinute }) },
+      { name: 'rate-limit', run: rateLimit({ rejected, limit: address, store }) },
+      { name: 'caller-limit', run: callerLimit({ rejected, store, userPerMinute }) },
     ],
     (same) => {
       same.reply(200, 'let in');

@@ -5,7 +5,7 @@ import { createProcessBans, type ProcessBans } from '../../../bans/process-bans.
 import { createHostClock } from '../../../limits/host-clock.ts';
 import type { Logger } from '../../../observability/logger.ts';
 import type { Metrics } from '../../../observability/metrics/metrics.ts';
-import { neverBanned } from '../../../pipeline.ts';
+import { neverBanned } from '../../../pipeline-options.ts';
 import type { Settings } from '../../../settings/load.ts';
 import { type BanStoreParts, openBanExchange } from './open-ban-exchange.ts';
 
