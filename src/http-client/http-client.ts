@@ -88,7 +88,7 @@ const idempotentMethods = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 /** Statuses of a service or gateway that may succeed a moment later. */
 const retriedStatuses = new Set([429, 502, 503, 504]);
 
-/** The parts that all attempts of one call share. */
+/** One call of `fetch`, which may send its request several times: what stays the same in all of these attempts. */
 interface Call {
   readonly request: OutgoingRequest;
   readonly signal: AbortSignal;

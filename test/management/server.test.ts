@@ -435,7 +435,7 @@ test('the path / of the management port is a page with links for a browser, and 
   const links = [...page.text.matchAll(/<a href="([^"]+)"/g)].map(([, path]) => path);
   assert.deepEqual(links, ['/metrics', '/workers', '/alerts', '/readyz', '/livez']);
   assert.match(page.text, /APP_MANAGEMENT_TOKEN/);
-  // The policy forbids these, so a browser would ignore them.
+  // Under this Content-Security-Policy a browser applies no inline style or script, and loads nothing of another origin.
   assert.doesNotMatch(page.text, /style=|<style|<script>|https?:/);
 
   const paths = (await get('/')).json;
