@@ -46,6 +46,10 @@ export function createCacheMetrics(metrics: Metrics) {
       name: 'cache_evictions_total',
       help: 'Values that were evicted from the memory of this process because there was no more room.',
     }),
+    unanswered: metrics.counter({
+      name: 'cache_unanswered_total',
+      help: 'Loads that began without the primary, because it did not answer in time.',
+    }),
     bytes: metrics.gauge({
       name: 'cache_bytes',
       help: 'Estimated bytes of the values in memory.',

@@ -1,6 +1,6 @@
 /**
- * Where cached values are kept: in memory (`memory-store.ts`), or in Redis (`redis-store.ts`). A store knows keys, tags and
- * times, and nothing of the functions that load the values.
+ * Where cached values are kept: in memory (`memory-store.ts`; `worker-store.ts` with several workers), or in Redis
+ * (`redis-store.ts`). A store knows keys, tags and times, and nothing of the functions that load the values.
  *
  * A value is written only through a lease, which `startLoad` returns before the load begins. An invalidation revokes the leases
  * of the key or tag, so that a value that was loaded before it is never stored after it:
@@ -33,11 +33,22 @@ export type StoredValue =
 /** `unavailable`: the store cannot be asked now, so the value is loaded and not stored. */
 export type CacheRead = StoredValue | { readonly kind: 'miss' } | { readonly kind: 'unavailable' };
 
-/** `busy`: another process is loading the value now. A value: another process has just stored it. */
+/**
+ * The text of a value that another worker has just loaded. The text is not in the store: `keep` stores the value that was
+ * read from it, unless it was invalidated meanwhile.
+ */
+export interface ReceivedValue {
+  readonly kind: 'received';
+  readonly text: string;
+  keep(value: unknown): void;
+}
+
+/** `busy`: another process is loading the value now. A value: another process has just stored or sent it. */
 export type LoadStart =
   | { readonly kind: 'lease'; readonly lease: LoadLease }
   | { readonly kind: 'busy' }
   | { readonly kind: 'unavailable' }
+  | ReceivedValue
   | StoredValue;
 
 /** A value as it is stored. */

@@ -20,7 +20,7 @@
  * - A call that begins after `invalidate` has resolved does not return a value whose load began before it. With values in
  *   memory, other workers apply an invalidation some milliseconds later.
  * - A value is never returned after `ttl` plus `staleWhileRevalidate`.
- * - Concurrent calls of one process share one load, and with Redis those of all processes.
+ * - Concurrent calls of one process share one load, those of the workers of a node too, and with Redis those of all nodes.
  *
  * `cached-function.ts` has the states of a value.
  */
@@ -70,7 +70,10 @@ export function createCache({ store, bus, metrics, log }: CacheOptions): Cache {
 
   async function invalidate(keys: readonly string[], tags: readonly string[]): Promise<void> {
     const invalidation = { keys, tags };
-    await store.invalidate(invalidation);
+    const done = store.invalidate(invalidation);
+    // A store in memory is done already. Without a pause, no call can join the load of another worker before the primary
+    // knows that its value is invalid.
+    if (done instanceof Promise) await done;
     // Afterwards, because a call in the meantime may have read the old value.
     for (const each of functions.values()) each.forget(invalidation);
     for (let at = 0; at < Math.max(keys.length, tags.length); at += maxNames) {

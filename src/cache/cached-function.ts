@@ -31,6 +31,7 @@ import type {
   Invalidation,
   LoadLease,
   LoadStart,
+  ReceivedValue,
   StoredValue,
 } from './cache-store.ts';
 import type { CachedOptions } from './cached-options.ts';
@@ -139,6 +140,14 @@ export function createCachedFunction<Args extends readonly unknown[], Schema ext
     return found.kind === 'text' ? codec.decode(found.text) : (found.value as Decoded<Value>);
   }
 
+  /** Returns the value that another process has loaded. In memory, it is kept also here. */
+  function accept(found: StoredValue | ReceivedValue): Decoded<Value> | undefined {
+    if (found.kind !== 'received') return decode(found);
+    const known = codec.decode(found.text);
+    if (known !== undefined) found.keep(known);
+    return known;
+  }
+
   /** Loads the value, or waits for the process that loads it now. */
   async function obtain(entry: CacheEntry, args: Args, read: CacheRead): Promise<Value> {
     if (read.kind === 'unavailable') return loadWith(undefined, args);
@@ -150,7 +159,7 @@ export function createCachedFunction<Args extends readonly unknown[], Schema ext
       if (start.kind === 'lease') return loadWith(start.lease, args);
       if (start.kind === 'unavailable') return loadWith(undefined, args);
       if (start.kind !== 'busy') {
-        const known = decode(start);
+        const known = accept(start);
         if (known !== undefined) {
           metrics.awaited.add();
           return known.value;
@@ -205,6 +214,7 @@ export function createCachedFunction<Args extends readonly unknown[], Schema ext
       try {
         const start = await store.startLoad(entry, { replaces: false });
         if (start.kind === 'lease') await loadWith(start.lease, args);
+        else if (start.kind === 'received') accept(start);
       } catch (error) {
         log.warning('cache.refresh_failed', { cache: name, error });
       } finally {

@@ -6,7 +6,15 @@
  * and the sets of keys by tag are counted in the constant.
  */
 
-import type { CacheEntry, CachePayload, CacheStore, LoadLease } from './cache-store.ts';
+import type {
+  CacheEntry,
+  CachePayload,
+  CacheRead,
+  CacheStore,
+  Invalidation,
+  LoadLease,
+  LoadStart,
+} from './cache-store.ts';
 
 export interface MemoryCacheStoreOptions {
   readonly maxBytes: number;
@@ -15,7 +23,11 @@ export interface MemoryCacheStoreOptions {
   readonly onEviction?: () => void;
 }
 
+/** Answers immediately, without a promise. */
 export interface MemoryCacheStore extends CacheStore {
+  read(entry: CacheEntry): CacheRead;
+  startLoad(entry: CacheEntry, options: { readonly replaces: boolean }): LoadStart;
+  invalidate(invalidation: Invalidation): void;
   /** The number of values and their estimated bytes. */
   size(): { readonly entries: number; readonly bytes: number };
 }

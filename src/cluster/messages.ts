@@ -22,7 +22,15 @@ const metricFamilies = z.array(
 const snapshot = z.custom<MetricsSnapshot>((value) => metricFamilies.safeParse(value).success);
 
 /** The names of cached values: of values alone, and of all values with a tag. */
-const valueNames = z.array(z.string().max(500)).max(1_000);
+const valueName = z.string().max(500);
+const valueNames = z.array(valueName).max(1_000);
+
+/** A cached value that another worker has loaded. `maxTextLength` of `cache/shared-load.ts` is shorter. */
+const loadedValue = z.object({
+  text: z.string().max(1_048_576),
+  freshUntil: z.number(),
+  staleUntil: z.number(),
+});
 
 /** The key of a client, such as its address. */
 const clientName = z.string().max(200);
@@ -31,12 +39,14 @@ const clientName = z.string().max(200);
 const toChild = z.discriminatedUnion('kind', [
   /**
    * The answer to `hello`: start. The database is available and, except in `npm run dev`, migrated. `isRestart`: the child
-   * replaces another after a change of the code, and need not show its addresses again.
+   * replaces another after a change of the code, and need not show its addresses again. `sharesLoads`: the supervisor
+   * answers `load`.
    */
   z.object({
     kind: z.literal('begin'),
     databaseUrl: z.string().nullable(),
     isRestart: z.boolean().optional(),
+    sharesLoads: z.boolean().optional(),
   }),
   /** Drain and exit. `takenOver`: other processes accept new connections, so the child may wait for requests on its idle ones. */
   z.object({ kind: z.literal('stop'), takenOver: z.boolean() }),
@@ -68,6 +78,14 @@ const toChild = z.discriminatedUnion('kind', [
   }),
   /** These clients are no longer banned. */
   z.object({ kind: z.literal('unbanned'), clients: z.array(clientName).max(1_000) }),
+  /** The state of a question `load`. */
+  z.object({
+    kind: z.literal('load-state'),
+    id: z.number(),
+    state: z.enum(['granted', 'waiting', 'awaited']),
+  }),
+  /** Answers a question `load` with the value that another worker has loaded. */
+  z.object({ kind: z.literal('load-value'), id: z.number(), value: loadedValue }),
 ]);
 
 const limitName = z.string().min(1).max(64);
@@ -121,6 +139,18 @@ const toSupervisor = z.discriminatedUnion('kind', [
   }),
   /** Invalidates cached values of the other workers. */
   z.object({ kind: z.literal('invalidate'), keys: valueNames, tags: valueNames }),
+  /** Requests the load of a cached value, or the value if another worker loads it and `acceptsValue` is true. */
+  z.object({
+    kind: z.literal('load'),
+    id: z.int(),
+    key: valueName,
+    tags: valueNames,
+    acceptsValue: z.boolean(),
+  }),
+  /** The end of a question `load`, with the value if another worker awaits it. */
+  z.object({ kind: z.literal('load-end'), id: z.int(), value: loadedValue.nullable() }),
+  /** Revokes loads of cached values that a process outside of this node has invalidated. */
+  z.object({ kind: z.literal('load-revoke'), keys: valueNames, tags: valueNames }),
 ]);
 
 export type ToChild = z.output<typeof toChild>;

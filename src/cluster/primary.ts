@@ -19,6 +19,7 @@
 import cluster from 'node:cluster';
 import type { BanRegistry } from '../bans/ban-registry.ts';
 import type { Invalidation } from '../cache/cache-store.ts';
+import type { PrimaryLoads } from '../cache/primary-loads.ts';
 import { StartError } from '../errors.ts';
 import type { PrimaryLimits } from '../limits/primary-limits.ts';
 import type { Logger } from '../observability/logger.ts';
@@ -49,6 +50,8 @@ export interface PrimaryOptions {
   readonly limits: PrimaryLimits;
   /** The bans of the node; undefined if the ban list is off. */
   readonly bans: BanRegistry | undefined;
+  /** The loads of cached values in all workers. */
+  readonly loads: PrimaryLoads;
   /** The metrics of the primary itself. */
   readonly metrics: Metrics;
   /** Captures the program as it is on disk now, so that its processes can be started later too. */
@@ -83,7 +86,7 @@ const sweepMs = 25;
 const recyclePauseMs = 30_000;
 
 export function createPrimary(options: PrimaryOptions): Primary {
-  const { log, limits, bans, metrics } = options;
+  const { log, limits, bans, loads, metrics } = options;
   const pool = createProcessPool({ size: options.supervision.workers, log, fork });
   const allProcesses = () => [...pool.processes, ...(jobs?.processes ?? [])];
   const fleetMetrics = createFleetMetrics(metrics, allProcesses);
@@ -132,6 +135,10 @@ export function createPrimary(options: PrimaryOptions): Primary {
       recall: (lease) => worker.send({ kind: 'recall', lease }),
     });
     let disconnectBans: (() => void) | undefined;
+    const workerLoads = loads.connect({
+      enter: (id, state) => worker.send({ kind: 'load-state', id, state }),
+      receive: (id, value) => worker.send({ kind: 'load-value', id, value }),
+    });
     function receive(from: SupervisedProcess, message: ToSupervisor): void {
       if (message.kind === 'take') permits.ask(message);
       else if (message.kind === 'return') permits.returnLease(message);
@@ -139,6 +146,9 @@ export function createPrimary(options: PrimaryOptions): Primary {
       else if (message.kind === 'invalidate') relayInvalidation(from, message);
       else if (message.kind === 'offences') bans?.report(message.offenders);
       else if (message.kind === 'hello') begin(from);
+      else if (message.kind === 'load') workerLoads.ask(message);
+      else if (message.kind === 'load-end') workerLoads.finish(message.id, message.value);
+      else if (message.kind === 'load-revoke') loads.invalidate(message);
       else if (message.kind === 'metrics') fleetMetrics.receive(from, message.id, message.snapshot);
       else if (message.kind === 'collect') void sendCollected(from, message.id);
     }
@@ -149,7 +159,7 @@ export function createPrimary(options: PrimaryOptions): Primary {
         started: (started) => from.send({ kind: 'banned', bans: [...started] }),
         lifted: (clients) => from.send({ kind: 'unbanned', clients: [...clients] }),
       });
-      from.send({ kind: 'begin', databaseUrl });
+      from.send({ kind: 'begin', databaseUrl, sharesLoads: true });
     }
     const { maxRequests, maxRequestsJitter } = supervision;
     const jitter = Math.floor(Math.random() * (maxRequestsJitter + 1));
@@ -157,6 +167,7 @@ export function createPrimary(options: PrimaryOptions): Primary {
     void worker.ended.then(({ reason }) => {
       permits.close();
       disconnectBans?.();
+      workerLoads.close();
       fleetMetrics.archive(worker);
       restarts.get(reason)?.add();
     });
@@ -167,6 +178,8 @@ export function createPrimary(options: PrimaryOptions): Primary {
     for (const other of pool.processes) {
       if (other !== from) other.send({ kind: 'invalidated', keys: [...keys], tags: [...tags] });
     }
+    // Afterwards, so that a worker which is granted the next load of a value has applied the invalidation before it.
+    loads.invalidate({ keys, tags });
   }
 
   async function sendCollected(worker: SupervisedProcess, id: number): Promise<void> {

@@ -8,6 +8,7 @@ import cluster from 'node:cluster';
 import type { BanChannel, BanReceiver } from '../bans/ban-messages.ts';
 import type { Invalidation } from '../cache/cache-store.ts';
 import type { InvalidationBus } from '../cache/invalidation-bus.ts';
+import type { LoadChannel, LoadReceiver } from '../cache/shared-load.ts';
 import { createDeferred } from '../concurrency/deferred.ts';
 import { withTimeout } from '../concurrency/with-timeout.ts';
 import type { LimitChannel, LimitReceiver } from '../limits/lease.ts';
@@ -22,6 +23,8 @@ export interface StartOrder {
   /** The database that the supervisor has opened; null if there is none. */
   readonly databaseUrl: string | null;
   readonly isRestart?: boolean | undefined;
+  /** Whether the supervisor coordinates the loads of cached values. */
+  readonly sharesLoads?: boolean | undefined;
 }
 
 export interface SupervisorChannel {
@@ -29,6 +32,8 @@ export interface SupervisorChannel {
   readonly bans: BanChannel;
   /** Reaches the other workers. */
   readonly invalidations: InvalidationBus;
+  /** Coordinates the loads of cached values with the other workers. Use it only if the start order allows it. */
+  readonly loads: LoadChannel;
   /** Resolves when the supervisor orders the start: the database is available. */
   readonly startOrder: Promise<StartOrder>;
   /** Resolves when the supervisor orders the stop, or is gone. */
@@ -68,6 +73,7 @@ export function openSupervisorChannel(metrics: Metrics): SupervisorChannel {
   let isHastened = false;
   let receiver: LimitReceiver | undefined;
   let banReceiver: BanReceiver | undefined;
+  let loadReceiver: LoadReceiver | undefined;
   const invalidationListeners: ((invalidation: Invalidation) => void)[] = [];
 
   const send = (message: ToSupervisor) =>
@@ -87,6 +93,8 @@ export function openSupervisorChannel(metrics: Metrics): SupervisorChannel {
     else if (known?.kind === 'banned') banReceiver?.started(known.bans);
     else if (known?.kind === 'unbanned') banReceiver?.lifted(known.clients);
     else if (known?.kind === 'invalidated') for (const listener of invalidationListeners) listener(known);
+    else if (known?.kind === 'load-state') loadReceiver?.enter(known.id, known.state);
+    else if (known?.kind === 'load-value') loadReceiver?.receive(known.id, known.value);
     else if (known?.kind === 'scrape') void sendMetrics(known.id);
     else if (known?.kind === 'collected') collections.get(known.id)?.(known.snapshot);
     else if (known?.kind === 'stop') stopOrder.resolve(known.takenOver ? 'taken over' : 'stopped');
@@ -119,6 +127,14 @@ export function openSupervisorChannel(metrics: Metrics): SupervisorChannel {
         }),
       listen: (given) => {
         banReceiver = given;
+      },
+    },
+    loads: {
+      ask: ({ tags, ...question }) => void send({ kind: 'load', ...question, tags: [...tags] }),
+      finish: (id, value) => void send({ kind: 'load-end', id, value }),
+      revoke: ({ keys, tags }) => void send({ kind: 'load-revoke', keys: [...keys], tags: [...tags] }),
+      listen: (given) => {
+        loadReceiver = given;
       },
     },
     limits: {

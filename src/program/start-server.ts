@@ -10,6 +10,7 @@
 
 import { type AppParts, createApp, createLimitStore } from '../app.ts';
 import type { InvalidationBus } from '../cache/invalidation-bus.ts';
+import type { LoadChannel } from '../cache/shared-load.ts';
 import type { Database } from '../db/database.ts';
 import { createRetentionRules, scopes } from '../declarations.ts';
 import { createIdentity } from '../features/identity/identity.ts';
@@ -59,6 +60,8 @@ export interface StartOptions
   readonly mailer?: Mailer | null;
   /** Reaches the other workers of the node; by default there are none. */
   readonly nodeBus?: InvalidationBus;
+  /** Coordinates the loads of cached values with the other workers of the node; by default there are none. */
+  readonly nodeLoads?: LoadChannel;
   /** The registry of the process, if there is one already. */
   readonly metrics?: Metrics;
   /** The shortage report of the process, if there is one already. */
@@ -161,6 +164,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     const cache = await openCache({
       ...{ settings, log, metrics, circuitMetrics, lifecycle, redis },
       nodeBus: options.nodeBus,
+      nodeLoads: options.nodeLoads,
     });
 
     const httpClient = await lifecycle.open(

@@ -7,6 +7,7 @@ const limit = { kind: 'limit', name: 'address', policies: [policy] };
 const take = { kind: 'take', id: 1, limit: 'address', key: '192.0.2.1' };
 
 const invalidate = { kind: 'invalidate', keys: ['posts:1'], tags: ['users'] };
+const load = { kind: 'load', id: 1, key: 'posts:1', tags: ['users'], acceptsValue: true };
 const returned = { kind: 'return', lease: 3, spent: 12, lastAt: 86_400_000.25 };
 
 describe('a message to the supervisor', () => {
@@ -18,6 +19,10 @@ describe('a message to the supervisor', () => {
       take,
       returned,
       invalidate,
+      load,
+      { kind: 'load-end', id: 1, value: { text: '[1]', freshUntil: 1.5, staleUntil: 2.5 } },
+      { kind: 'load-end', id: 1, value: null },
+      { ...invalidate, kind: 'load-revoke' },
     ]) {
       assert.deepEqual(parseToSupervisor(message), message);
     }
@@ -36,6 +41,8 @@ describe('a message to the supervisor', () => {
     ['that requests a permit of no limit', { kind: 'take', id: 1, key: 'a' }],
     ['that returns more permits than were leased', { ...returned, spent: -1 }],
     ['that invalidates too many values', { ...invalidate, tags: new Array(1_001).fill('a') }],
+    ['that requests a load with a long key', { ...load, key: 'x'.repeat(501) }],
+    ['that ends a load with half a value', { kind: 'load-end', id: 1, value: { text: '[1]' } }],
     ['that returns a lease without a time', { ...returned, lastAt: null }],
   ];
   for (const [what, message] of invalid) {

@@ -6,7 +6,10 @@ import { combineBuses, createRedisBus, type InvalidationBus, noBus } from '../..
 import { createMemoryCacheStore } from '../../cache/memory-store.ts';
 import { noCacheStore } from '../../cache/no-store.ts';
 import { createRedisCacheStore } from '../../cache/redis-store.ts';
+import type { LoadChannel } from '../../cache/shared-load.ts';
+import { createWorkerCacheStore } from '../../cache/worker-store.ts';
 import type { HealthCheck } from '../../features/health/health.ts';
+import { createHostClock } from '../../limits/host-clock.ts';
 import type { CircuitMetrics } from '../../observability/circuit-set.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Metrics } from '../../observability/metrics/metrics.ts';
@@ -24,6 +27,8 @@ export interface CacheParts {
   readonly redis: Redis | undefined;
   /** Reaches the other workers of the node; by default there are none. */
   readonly nodeBus: InvalidationBus | undefined;
+  /** Coordinates the loads with the other workers of the node; without it, this process loads by itself. */
+  readonly nodeLoads: LoadChannel | undefined;
 }
 
 export interface OpenedCache {
@@ -40,26 +45,36 @@ const probing = { openMs: 100, maxOpenMs: 4_000 };
 
 /** Opens the cache that the settings enable, and the bus that sends the names of invalidated values to the other processes. */
 export async function openCache(parts: CacheParts): Promise<OpenedCache> {
-  const { settings, log, metrics, redis, nodeBus = noBus } = parts;
+  const { settings, log, metrics, redis, nodeBus = noBus, nodeLoads } = parts;
   const cacheMetrics = createCacheMetrics(metrics);
-  const bus = redis === undefined ? nodeBus : combineBuses(nodeBus, await openRedisBus(parts, redis));
+  const redisBus = redis === undefined ? noBus : await openRedisBus(parts, redis);
+  const bus = combineBuses(nodeBus, redisBus);
   const create = (store: CacheStore) =>
     createCache({ store, bus, metrics: cacheMetrics.calls, log: log.named('cache') });
   const check = (run: HealthCheck['run']) => ({ name: 'cache', required: false, run });
-  const { cacheStore, cacheMemoryMb } = settings.application;
+  const { cacheStore, cacheMemoryMb, cacheTimeoutMs } = settings.application;
   if (cacheStore === 'off') return { cache: create(noCacheStore), bus, check: check(undefined) };
   if (redis === undefined || cacheStore === 'memory') {
-    const { evictions, bytes, entries } = cacheMetrics;
-    const store = createMemoryCacheStore({
+    const { evictions, bytes, entries, unanswered } = cacheMetrics;
+    const memory = createMemoryCacheStore({
       maxBytes: cacheMemoryMb * megabyte,
       onEviction: () => evictions.of().add(),
     });
     metrics.onCollect(() => {
-      const size = store.size();
+      const size = memory.size();
       bytes.of().set(size.bytes);
       entries.of().set(size.entries);
     });
-    return { cache: create(store), bus, check: check(async () => undefined) };
+    const memoryCheck = check(async () => undefined);
+    if (nodeLoads === undefined) return { cache: create(memory), bus, check: memoryCheck };
+    // The primary knows the invalidations of this node, because it passes them on.
+    redisBus.subscribe(nodeLoads.revoke);
+    const store = createWorkerCacheStore({
+      ...{ memory, channel: nodeLoads, now: createHostClock() },
+      deadlineMs: cacheTimeoutMs,
+      onUnanswered: () => unanswered.of().add(),
+    });
+    return { cache: create(store), bus, check: memoryCheck };
   }
   const store = await openGuardedStore(parts, redis, cacheMetrics);
   return {

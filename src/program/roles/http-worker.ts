@@ -41,6 +41,7 @@ export async function runHttpWorker({
         fleetMetrics,
         bans,
         nodeBus: channel.invalidations,
+        ...(order.sharesLoads === true && { nodeLoads: channel.loads }),
         databaseUrl: order.databaseUrl,
       };
       const server = await Promise.race([startServer(parts), channel.stopOrder]);

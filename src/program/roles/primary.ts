@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { createLimitStore } from '../../app.ts';
+import { createPrimaryLoads } from '../../cache/primary-loads.ts';
 import { createPrimary } from '../../cluster/primary.ts';
 import type { ProgramVersion } from '../../cluster/program-version.ts';
 import { limitWaitingConnections } from '../../cluster/waiting-connections.ts';
@@ -73,6 +74,7 @@ export async function runPrimary(context: ServerRoleContext): Promise<RunningRol
     log: primaryLog,
     limits: createPrimaryLimits({ store: createLimitStore(settings, log, now), now }),
     bans,
+    loads: createPrimaryLoads(),
     metrics,
     captureProgram: () => captureProgram(context, releases),
     hasJobs: context.dev === undefined && hasJobsProcess(settings),

@@ -16,6 +16,6 @@ export const cacheSettings = {
   cacheTimeoutMs: variable('APP_CACHE_TIMEOUT_MS', integer(1, 10_000, 'milliseconds'), {
     default: '25',
     about:
-      'How long a request waits for the cache in Redis. Then the value is loaded without the cache, until Redis answers again.',
+      'How long a request waits for an answer of the cache in Redis, or with `memory` and several workers for that of the primary. Then the value is loaded without it, until it answers again.',
   }),
 };
