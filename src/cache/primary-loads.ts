@@ -10,7 +10,7 @@ export interface PrimaryLoadsOptions {
 
 export interface PrimaryLoads {
   /** Opens the session of one worker. */
-  connect(worker: LoadReceiver): LoadSession;
+  connect(worker: LoadReceiver): WorkerLoads;
   /** Revokes the loads of these values: questions that follow do not wait for them. */
   invalidate(invalidation: Invalidation): void;
   /** The number of granted and waiting questions. */
@@ -18,7 +18,7 @@ export interface PrimaryLoads {
 }
 
 /** The session of one worker in the primary. */
-export interface LoadSession {
+export interface WorkerLoads {
   ask(question: LoadQuestion): void;
   /** Ignores a question that is over. */
   finish(id: number, value: LoadedValue | null): void;
@@ -50,7 +50,7 @@ export function createPrimaryLoads({
   const loads = new Map<string, Load>();
   const sessions = new Set<Map<number, Question>>();
 
-  function connect(worker: LoadReceiver): LoadSession {
+  function connect(worker: LoadReceiver): WorkerLoads {
     const open = new Map<number, Question>();
     sessions.add(open);
     return {
@@ -94,7 +94,7 @@ export function createPrimaryLoads({
     for (const question of waiting) announce(load, question);
   }
 
-  /** Tells the worker that loads, once, that its value is awaited. */
+  /** Notifies the worker that loads, once, that its value is awaited. */
   function announce(load: Load, { acceptsValue }: Question): void {
     if (load.isAwaited || !acceptsValue) return;
     load.isAwaited = true;

@@ -10,7 +10,7 @@
  *     ... finish 1: text  ------->                           -- 7: the text -->  keeps it in memory
  *
  * A hit sends no message. A value that no other worker waits for is not sent. A failed load, and a value that is longer
- * than `maxTextLength`, is finished without a value: then the next waiting worker is granted the load.
+ * than `maxSentLength`, is finished without a value: then the next waiting worker is granted the load.
  *
  * The states of a question in the primary:
  *
@@ -26,14 +26,14 @@
  * 2. A worker receives no value of a load that began before an invalidation which that worker had applied before it asked.
  *    The primary revokes the loads of invalidated values, and the channel preserves the order of messages: the
  *    message about an invalidation arrives before each question that follows it. For the same reason, every process that
- *    applies an invalidation from elsewhere (Redis) tells the primary in the same turn of its event loop.
+ *    applies an invalidation from elsewhere (Redis) notifies the primary in the same turn of its event loop.
  * 3. A received value is kept only if the worker has applied no invalidation of it since it asked.
  * 4. Every question is answered or given up: a worker waits for the first answer at most `deadlineMs`, and for a value at
  *    most `maxFlightMs`. After that it loads by itself. A call never fails because of the primary.
  *
  * Failures
  * - The worker that loads dies: the primary grants the load to the next waiting worker when the process has ended.
- * - The primary is blocked: workers load without it after `deadlineMs`, and then ask again after `silenceMs`. A late answer
+ * - The primary is blocked: workers load without it after `deadlineMs`, and then ask again after `retryMs`. A late answer
  *   to a question that was given up changes nothing, because its withdrawal is already on the way.
  * - The primary dies: its workers exit too (`cluster/supervisor-channel.ts`).
  * - The primary has older code than its workers, which a reload permits: it does not offer to share loads (`begin`), and the
@@ -86,4 +86,4 @@ export interface LoadReceiver {
 export const maxLoadMs = 29_000;
 
 /** Longer values are not sent: they would delay the other messages of the primary, such as those of the rate limit. */
-export const maxTextLength = 131_072;
+export const maxSentLength = 131_072;

@@ -7,7 +7,7 @@ import type { CacheEntry, CacheStore, LoadLease, LoadStart } from './cache-store
 import { maxFlightMs } from './cached-function.ts';
 import { maxNames } from './invalidation-bus.ts';
 import type { MemoryCacheStore } from './memory-store.ts';
-import { type LoadChannel, type LoadedValue, maxTextLength } from './shared-load.ts';
+import { type LoadChannel, type LoadedValue, maxSentLength } from './shared-load.ts';
 
 export interface WorkerCacheStoreOptions {
   readonly memory: MemoryCacheStore;
@@ -30,7 +30,7 @@ interface Question {
 }
 
 /** How long a worker loads without asking after the primary did not answer, in milliseconds. An answer ends it earlier. */
-const silenceMs = 1_000;
+const retryMs = 1_000;
 
 export function createWorkerCacheStore(options: WorkerCacheStoreOptions): CacheStore {
   const { memory, channel, now, deadlineMs, onUnanswered } = options;
@@ -38,7 +38,7 @@ export function createWorkerCacheStore(options: WorkerCacheStoreOptions): CacheS
   const questions = new Map<number, Question>();
   const granted = new Map<number, { isAwaited: boolean }>();
   let lastId = 0;
-  let silentUntil = Number.NEGATIVE_INFINITY;
+  let askNotBefore = Number.NEGATIVE_INFINITY;
 
   function ask(entry: CacheEntry, replaces: boolean, lease: LoadLease): Promise<LoadStart> {
     lastId += 1;
@@ -46,7 +46,7 @@ export function createWorkerCacheStore(options: WorkerCacheStoreOptions): CacheS
     return new Promise((resolve) => {
       questions.set(id, { entry, replaces, lease, resolve, timer: undefined });
       startTimer(id, deadlineMs, () => {
-        silentUntil = now() + silenceMs;
+        askNotBefore = now() + retryMs;
         onUnanswered();
       });
       channel.ask({ id, key: entry.key, tags: entry.tags, acceptsValue: !replaces });
@@ -102,7 +102,7 @@ export function createWorkerCacheStore(options: WorkerCacheStoreOptions): CacheS
     return {
       store(payload) {
         const isStored = lease.store(payload);
-        const isSent = load.isAwaited && payload.text.length <= maxTextLength;
+        const isSent = load.isAwaited && payload.text.length <= maxSentLength;
         const freshUntil = now() + payload.freshMs;
         const value = { text: payload.text, freshUntil, staleUntil: freshUntil + payload.staleMs };
         finish(id, isSent ? value : null);
@@ -122,7 +122,7 @@ export function createWorkerCacheStore(options: WorkerCacheStoreOptions): CacheS
 
   channel.listen({
     enter(id, state) {
-      silentUntil = Number.NEGATIVE_INFINITY;
+      askNotBefore = Number.NEGATIVE_INFINITY;
       if (state === 'granted') begin(id);
       else if (state === 'waiting') startTimer(id, maxFlightMs);
       else {
@@ -148,7 +148,7 @@ export function createWorkerCacheStore(options: WorkerCacheStoreOptions): CacheS
     read: memory.read,
     startLoad(entry, startOptions) {
       const start = memory.startLoad(entry, startOptions);
-      if (start.kind !== 'lease' || now() < silentUntil || entry.tags.length > maxNames) return start;
+      if (start.kind !== 'lease' || now() < askNotBefore || entry.tags.length > maxNames) return start;
       return ask(entry, startOptions.replaces, start.lease);
     },
     invalidate: memory.invalidate,

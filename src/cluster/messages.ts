@@ -25,7 +25,7 @@ const snapshot = z.custom<MetricsSnapshot>((value) => metricFamilies.safeParse(v
 const valueName = z.string().max(500);
 const valueNames = z.array(valueName).max(1_000);
 
-/** A cached value that another worker has loaded. `maxTextLength` of `cache/shared-load.ts` is shorter. */
+/** A cached value that another worker has loaded. `maxSentLength` of `cache/shared-load.ts` is shorter. */
 const loadedValue = z.object({
   text: z.string().max(1_048_576),
   freshUntil: z.number(),

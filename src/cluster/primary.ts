@@ -17,11 +17,8 @@
  */
 
 import cluster from 'node:cluster';
-import type { BanRegistry } from '../bans/ban-registry.ts';
 import type { Invalidation } from '../cache/cache-store.ts';
-import type { PrimaryLoads } from '../cache/primary-loads.ts';
 import { StartError } from '../errors.ts';
-import type { PrimaryLimits } from '../limits/primary-limits.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics/metrics.ts';
 import { type Fleet, fleetReadiness } from './fleet.ts';
@@ -37,8 +34,9 @@ import { replaceAll } from './rolling-reload.ts';
 import { type SupervisedProcess, superviseProcess } from './supervised-process.ts';
 import type { SupervisionOptions } from './supervision.ts';
 import { startWatchdog } from './watchdog.ts';
+import { connectWorker, type PrimaryServices } from './worker-services.ts';
 
-export interface PrimaryOptions {
+export interface PrimaryOptions extends PrimaryServices {
   readonly supervision: SupervisionOptions;
   /**
    * Loads the settings of a reload, and prepares what the workers of this version need. Rejects with a StartError to reject
@@ -46,12 +44,6 @@ export interface PrimaryOptions {
    */
   readonly reloadSupervision: (candidate: ProgramVersion) => Promise<RenewedSupervision>;
   readonly log: Logger;
-  /** The permits of all workers. */
-  readonly limits: PrimaryLimits;
-  /** The bans of the node; undefined if the ban list is off. */
-  readonly bans: BanRegistry | undefined;
-  /** The loads of cached values in all workers. */
-  readonly loads: PrimaryLoads;
   /** The metrics of the primary itself. */
   readonly metrics: Metrics;
   /** Captures the program as it is on disk now, so that its processes can be started later too. */
@@ -86,7 +78,7 @@ const sweepMs = 25;
 const recyclePauseMs = 30_000;
 
 export function createPrimary(options: PrimaryOptions): Primary {
-  const { log, limits, bans, loads, metrics } = options;
+  const { log, limits, loads, metrics } = options;
   const pool = createProcessPool({ size: options.supervision.workers, log, fork });
   const allProcesses = () => [...pool.processes, ...(jobs?.processes ?? [])];
   const fleetMetrics = createFleetMetrics(metrics, allProcesses);
@@ -130,44 +122,21 @@ export function createPrimary(options: PrimaryOptions): Primary {
       log,
       onMessage: (message) => receive(worker, message),
     });
-    const permits = limits.connect({
-      answer: (answer) => worker.send({ kind: 'decision', ...answer }),
-      recall: (lease) => worker.send({ kind: 'recall', lease }),
-    });
-    let disconnectBans: (() => void) | undefined;
-    const workerLoads = loads.connect({
-      enter: (id, state) => worker.send({ kind: 'load-state', id, state }),
-      receive: (id, value) => worker.send({ kind: 'load-value', id, value }),
-    });
+    const services = connectWorker(options, (message) => worker.send(message));
     function receive(from: SupervisedProcess, message: ToSupervisor): void {
-      if (message.kind === 'take') permits.ask(message);
-      else if (message.kind === 'return') permits.returnLease(message);
-      else if (message.kind === 'limit') permits.define(message);
-      else if (message.kind === 'invalidate') relayInvalidation(from, message);
-      else if (message.kind === 'offences') bans?.report(message.offenders);
-      else if (message.kind === 'hello') begin(from);
-      else if (message.kind === 'load') workerLoads.ask(message);
-      else if (message.kind === 'load-end') workerLoads.finish(message.id, message.value);
-      else if (message.kind === 'load-revoke') loads.invalidate(message);
+      if (message.kind === 'invalidate') relayInvalidation(from, message);
       else if (message.kind === 'metrics') fleetMetrics.receive(from, message.id, message.snapshot);
       else if (message.kind === 'collect') void sendCollected(from, message.id);
-    }
-    /** The worker gets the bans before it starts to answer requests. */
-    function begin(from: SupervisedProcess): void {
-      disconnectBans?.();
-      disconnectBans = bans?.connect({
-        started: (started) => from.send({ kind: 'banned', bans: [...started] }),
-        lifted: (clients) => from.send({ kind: 'unbanned', clients: [...clients] }),
-      });
-      from.send({ kind: 'begin', databaseUrl, sharesLoads: true });
+      else if (message.kind === 'hello') {
+        services.begin();
+        from.send({ kind: 'begin', databaseUrl, sharesLoads: true });
+      } else services.receive(message);
     }
     const { maxRequests, maxRequestsJitter } = supervision;
     const jitter = Math.floor(Math.random() * (maxRequestsJitter + 1));
     requestBudgets.set(worker, maxRequests === 0 ? 0 : maxRequests + jitter);
     void worker.ended.then(({ reason }) => {
-      permits.close();
-      disconnectBans?.();
-      workerLoads.close();
+      services.close();
       fleetMetrics.archive(worker);
       restarts.get(reason)?.add();
     });

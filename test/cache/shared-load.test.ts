@@ -6,8 +6,8 @@ import { createCache } from '../../src/cache/cache.ts';
 import { createCacheMetrics } from '../../src/cache/cache-metrics.ts';
 import type { Invalidation } from '../../src/cache/cache-store.ts';
 import { createMemoryCacheStore } from '../../src/cache/memory-store.ts';
-import { createPrimaryLoads, type LoadSession } from '../../src/cache/primary-loads.ts';
-import { type LoadReceiver, maxLoadMs, maxTextLength } from '../../src/cache/shared-load.ts';
+import { createPrimaryLoads, type WorkerLoads } from '../../src/cache/primary-loads.ts';
+import { type LoadReceiver, maxLoadMs, maxSentLength } from '../../src/cache/shared-load.ts';
 import { createWorkerCacheStore } from '../../src/cache/worker-store.ts';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
@@ -89,7 +89,7 @@ function createNode(t: TestContext) {
     let sent = 0;
     let unanswered = 0;
     let known = 0;
-    const session: LoadSession = primary.connect({
+    const session: WorkerLoads = primary.connect({
       enter(id, state) {
         if (state === 'granted') {
           const others = [...granted.values()].filter((at) => clock.now - at <= maxLoadMs);
@@ -231,7 +231,7 @@ function start(t: TestContext, count = 2) {
 describe('the store of a worker that is alone', () => {
   conformsToCacheStore(() => {
     const primary = createPrimaryLoads();
-    let session: LoadSession | undefined;
+    let session: WorkerLoads | undefined;
     const store = createWorkerCacheStore({
       memory: createMemoryCacheStore({ maxBytes: 4_000_000 }),
       channel: {
@@ -313,7 +313,7 @@ it('in whatever order messages arrive, workers die and time passes, one load at 
         else if (each.kind === 'settle') await node.settle();
         else if (each.kind === 'answer' || each.kind === 'answer-large') {
           const load = take(each.load);
-          const text = each.kind === 'answer-large' ? { text: 'x'.repeat(maxTextLength) } : {};
+          const text = each.kind === 'answer-large' ? { text: 'x'.repeat(maxSentLength) } : {};
           load?.answer.resolve({ id: load.version, ...text });
         } else if (each.kind === 'fail') take(each.load)?.answer.reject(new Error('no'));
         else if (each.kind === 'invalidate') {
@@ -422,7 +422,7 @@ describe('the workers of a node', () => {
     for (let loads = 0; loads < 3; loads += 1) {
       await settle();
       assert.equal(running.length, 1);
-      answer({ text: 'x'.repeat(maxTextLength) });
+      answer({ text: 'x'.repeat(maxSentLength) });
     }
     await settle();
     await Promise.all(calls);
