@@ -103,10 +103,10 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
     },
     {
       name: 'request-id',
-      purpose: 'Assigns the request an id and adds it to every log line',
+      purpose: 'Assigns the request an id and its span in a trace, and adds both to every log line',
       ends: '-',
       needs: '-',
-      run: requestId(),
+      run: requestId({ continuesTraces: application.traceContext === 'accept' }),
     },
     {
       name: 'request-log',
@@ -199,6 +199,7 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
           'Last-Event-ID',
           'X-Request-ID',
           'traceparent',
+          'tracestate',
           apiKeyHeader,
         ],
         exposedHeaders: [

@@ -32,6 +32,7 @@ import { createPing } from './driver/ping.ts';
 import { connectionError, type OpenConnection, PoolConnection } from './driver/pool-connection.ts';
 import { createPreparedStatements } from './driver/prepared-statements.ts';
 import { createQueryWatch } from './driver/query-watch.ts';
+import { findQueryTarget } from './query-trace.ts';
 import { interceptQueries, type RunQuery, type Sql } from './sql.ts';
 import { createRunTransaction, type RunTransaction } from './transaction.ts';
 
@@ -130,6 +131,7 @@ export function connectDatabase(given: DatabaseOptions): Database {
     for (const connection of slots.free()) connection.discardIfSilentSince(silentSince);
     probeConnection.discardIfSilentSince(silentSince);
   });
+  const target = findQueryTarget(url);
   const availability = createAvailability({
     log,
     createCircuit: url === null ? undefined : options.createCircuit,
@@ -140,7 +142,7 @@ export function connectDatabase(given: DatabaseOptions): Database {
       for (const connection of connections) connection.discardIfOpening(circuitOpened());
     },
   });
-  const watch = createQueryWatch({ ...options, onAnswer: availability.noteAnswer });
+  const watch = createQueryWatch({ ...options, target, onAnswer: availability.noteAnswer });
   /**
    * Busy connections that get `serverKeepAlive` when they are free. Inside a transaction, an error of that statement
    * would abort the transaction.
@@ -231,7 +233,7 @@ export function connectDatabase(given: DatabaseOptions): Database {
     }, probeIdleMs).unref();
   };
 
-  const runTransaction = createRunTransaction({ tag, slots, watch, log, onFree: release });
+  const runTransaction = createRunTransaction({ tag, slots, watch, target, log, onFree: release });
 
   return {
     sql: interceptQueries<Sql>(tag, runAlone),

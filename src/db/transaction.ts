@@ -19,11 +19,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createDeferred } from '../concurrency/deferred.ts';
 import type { Logger } from '../observability/logger.ts';
 import { currentRequest, type WorkSignal } from '../observability/request-context.ts';
+import type { QueryTarget } from '../observability/trace-channels.ts';
 import { type Backoff, backoffDelay } from '../resilience/retry.ts';
 import { isTransient, sqlState, toDatabaseError } from './database-error.ts';
 import type { ConnectionSlots } from './driver/connection-slots.ts';
 import type { PoolConnection } from './driver/pool-connection.ts';
 import type { WatchQuery } from './driver/query-watch.ts';
+import { traceStatement } from './query-trace.ts';
 import { interceptQueries, type Sql } from './sql.ts';
 
 export interface TransactionOptions {
@@ -51,6 +53,8 @@ export interface TransactionParts {
   readonly tag: Sql;
   readonly slots: ConnectionSlots<PoolConnection>;
   readonly watch: WatchQuery;
+  /** Named in the spans of its own statements. */
+  readonly target: QueryTarget;
   readonly log: Logger;
   /** Called once for each acquired connection when it is free, with the error of the driver or undefined. */
   readonly onFree: (connection: PoolConnection, error: unknown) => void;
@@ -66,7 +70,14 @@ export function isTransaction(value: unknown): value is Sql {
 const retryBackoff: Backoff = { baseMs: 20, maxMs: 1000 };
 
 /** Creates the function that runs transactions. */
-export function createRunTransaction({ tag, slots, watch, log, onFree }: TransactionParts): RunTransaction {
+export function createRunTransaction({
+  tag,
+  slots,
+  watch,
+  target,
+  log,
+  onFree,
+}: TransactionParts): RunTransaction {
   return async function runTransaction(work, { isolation, retries = 3 } = {}) {
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -98,9 +109,8 @@ export function createRunTransaction({ tag, slots, watch, log, onFree }: Transac
     });
     transactions.add(scoped);
 
-    const begin = connection.execute(
-      isolation === undefined ? 'begin' : `begin isolation level ${isolation}`,
-    );
+    const opening = isolation === undefined ? 'begin' : `begin isolation level ${isolation}`;
+    const begin = traceStatement(target, opening, () => connection.execute(opening));
     try {
       await Promise.race([begin, scope.ended]);
       const value = await Promise.race([work(scoped), scope.ended]);
@@ -118,7 +128,7 @@ export function createRunTransaction({ tag, slots, watch, log, onFree }: Transac
 
   async function commit(connection: PoolConnection, scope: Scope): Promise<void> {
     scope.close();
-    const command = await connection.execute('commit');
+    const command = await traceStatement(target, 'commit', () => connection.execute('commit'));
     if (command !== 'COMMIT')
       throw new Error('PostgreSQL rolled the transaction back instead of committing it.');
     onFree(connection, undefined);
@@ -136,7 +146,8 @@ export function createRunTransaction({ tag, slots, watch, log, onFree }: Transac
       error = reason;
       connection.discard(reason);
     }
-    if (connection.driver !== undefined) await connection.reset(true);
+    if (connection.driver !== undefined)
+      await traceStatement(target, 'rollback', () => connection.reset(true));
     onFree(connection, error);
   }
 }

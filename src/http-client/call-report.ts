@@ -59,7 +59,7 @@ export function createCallReport(log: Logger, metrics: Metrics): CallReport {
   };
 }
 
-/** Returns the URL for the log: without query and credentials, which can be secrets. */
-function showUrl(url: URL, hidePath: boolean): string {
+/** Returns the URL for the log and for tracers: without query and credentials, which can be secrets. */
+export function showUrl(url: URL, hidePath: boolean): string {
   return hidePath ? url.origin : `${url.origin}${showPath(url.pathname)}`;
 }

@@ -28,7 +28,7 @@ import type { Metrics } from '../observability/metrics/metrics.ts';
 import { currentRequest, runOutsideRequest } from '../observability/request-context.ts';
 import type { BreakerPolicy } from '../resilience/circuit-breaker.ts';
 import { backoffDelay } from '../resilience/retry.ts';
-import { createCallReport } from './call-report.ts';
+import { createCallReport, showUrl } from './call-report.ts';
 import {
   assertLiteralAllowed,
   createAddressCheck,
@@ -39,6 +39,7 @@ import {
 import { acceptedEncodings, exchange, invalid, type Received } from './exchange.ts';
 import { type CalledOrigin, createOrigins } from './origins.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
+import { traceOutgoing } from './outgoing-trace.ts';
 import { followRedirect, type Hop, parseOutgoingUrl } from './redirect.ts';
 
 export interface HttpClient {
@@ -95,6 +96,8 @@ interface Call {
   readonly isRepeatable: boolean;
   /** When the time of the call is up, in milliseconds of `performance.now()`. */
   readonly endsAt: number;
+  /** How many requests were sent, counting retries and redirects. */
+  sent: number;
 }
 
 export function createHttpClient(options: HttpClientOptions): HttpClient {
@@ -124,7 +127,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       const url = parseOutgoingUrl(target);
       facts.url = url;
       const call: Call = {
-        ...{ request, signal: time.signal, endsAt: time.endsAt },
+        ...{ request, signal: time.signal, endsAt: time.endsAt, sent: 0 },
         isRepeatable: idempotentMethods.has(method) || request.idempotent === true,
       };
       const received = await attempt(call, firstHop(url, method, request), () => {
@@ -198,10 +201,23 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       throw circuitOpen(service, breaker.retryAfterMs(startedAt));
     }
     const used = isRepeatable ? agents : singleAgents;
+    const { sent } = call;
+    call.sent += 1;
     try {
       // A pooled connection lives longer than the request that opened it, so it must not keep the context of that request.
-      const received = await runOutsideRequest(() =>
-        exchange({ ...hop, service, maxBytes, signal, lookup, agents: used }),
+      const received = await traceOutgoing(
+        () => ({
+          ...{ service, method: hop.method, resendCount: sent },
+          url: showUrl(hop.url, request.hidePath === true),
+        }),
+        (traceHeaders) =>
+          runOutsideRequest(() =>
+            exchange({
+              ...hop,
+              headers: { ...traceHeaders, ...hop.headers },
+              ...{ service, maxBytes, signal, lookup, agents: used },
+            }),
+          ),
       );
       breaker.report(permit, received.status >= 500, now() - startedAt, now());
       return received;
@@ -256,7 +272,6 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
         'user-agent': userAgent,
         ...(json !== undefined && { 'content-type': 'application/json' }),
         ...(context !== undefined && { 'x-request-id': context.id }),
-        ...(context?.traceparent !== undefined && { traceparent: context.traceparent }),
         ...lowerCased(headers ?? {}),
         'accept-encoding': acceptedEncodings,
       },

@@ -74,6 +74,8 @@ export class Context {
 
   /** The request id; empty until the layer `request-id` has run. */
   id = '';
+  /** The ids of the trace and of the span of this request, for the log; undefined until the layer `request-id` has run. */
+  trace: { readonly traceId: string; readonly spanId: string } | undefined = undefined;
   /** The address at the other end of the connection: the client, or a proxy. Never an IPv4-mapped IPv6 address. */
   readonly peer: string;
   /** The address of the client: the peer of the socket, or what `proxy-headers` found. Never an IPv4-mapped IPv6 address. */

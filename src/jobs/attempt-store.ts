@@ -15,6 +15,7 @@
 
 import type { Sql } from '../db/sql.ts';
 import type { JobState } from './job.ts';
+import { type StoredTrace, withAttemptSpan } from './job-trace.ts';
 import { storableJson, storableText } from './json-text.ts';
 import { availableChannel, isoNow } from './store.ts';
 import { boundedJson } from './thread/bounded-json.ts';
@@ -73,7 +74,7 @@ export async function claimJobs(
     where not exists (select from job_queues where name = served.queue and paused_at is not null)
     order by waiting.priority, waiting.id
     limit ${max}`;
-  const claimed = await sql<ClaimedJob[]>`
+  const claimed = await sql<(Omit<ClaimedJob, 'trace' | 'parent'> & StoredTrace)[]>`
     with owner as materialized (
       select id from job_runners where id = ${runner} for key share
     ), ordinary as materialized (${next(sql`losses = 0`, limit)}
@@ -85,9 +86,9 @@ export async function claimJobs(
     where id = any(array(select id from ordinary union all select id from isolated)) and state = 'available'
     returning
       id, name, queue, priority, payload, attempt, max_attempts as "maxAttempts", timeout_ms as "timeoutMs",
-      user_id as "userId", request_id as "requestId", runner, losses,
+      user_id as "userId", request_id as "requestId", traceparent, tracestate, runner, losses,
       greatest(0, extract(epoch from started_at - run_at) * 1000)::float8 as "waitMs"`;
-  return claimed.toSorted((one, other) => one.priority - other.priority || one.id - other.id);
+  return claimed.map(withAttemptSpan).toSorted((a, b) => a.priority - b.priority || a.id - b.id);
 }
 
 /** An attempt whose task returned. */

@@ -11,6 +11,7 @@ import type { Sql } from '../db/sql.ts';
 import { AppError, type FieldError } from '../errors.ts';
 import { currentRequest } from '../observability/request-context.ts';
 import type { Job, JobStatus } from './job.ts';
+import { toStoredTrace } from './job-trace.ts';
 import { checkPayload } from './payload.ts';
 import {
   type CancelledJob,
@@ -39,7 +40,7 @@ export interface EnqueueOptions {
 /** Every method can also reject with a database AppError. */
 export interface Queue {
   /**
-   * Adds a job, with the id of the current request. `isNew` is false if an unfinished job had this unique key. Rejects
+   * Adds a job, with the id and the trace of the current request. `isNew` is false if an unfinished job had this unique key. Rejects
    * with an AppError: `validation_failed` for an invalid payload, one of more than 1 MB of JSON, or an option out of
    * range, with a JSON Pointer for each error (relative to the payload, or the name of the option); `unknown_task` for
    * a task that is not in the queue's list, because no runner would run it.
@@ -91,6 +92,7 @@ export function createQueue({ definitions }: QueueOptions): Queue {
     }
     const json = checkPayload(task, payload);
     assertInRange(options);
+    const request = currentRequest();
     return insertJob(sql, {
       name,
       queue: task.queue,
@@ -100,7 +102,8 @@ export function createQueue({ definitions }: QueueOptions): Queue {
       timeoutMs: options.timeoutMs ?? task.timeoutMs,
       uniqueKey: options.uniqueKey ?? null,
       userId: options.userId ?? null,
-      requestId: currentRequest()?.id ?? null,
+      requestId: request?.id ?? null,
+      ...toStoredTrace(request?.trace),
       runAt: options.runAt ?? null,
     });
   }

@@ -11,6 +11,7 @@
 
 import type { Sql } from '../db/sql.ts';
 import type { Job, JobStatus } from './job.ts';
+import type { StoredTrace } from './job-trace.ts';
 
 // The NOTIFY channels that wake the runners. A message is only a hint: a runner that misses one finds the same by polling, so
 // nothing depends on delivery.
@@ -21,7 +22,7 @@ export const availableChannel = 'strata_jobs_available';
 /** A running job must be cancelled. The payload is its id. */
 export const cancelChannel = 'strata_jobs_cancel';
 
-export interface NewJob {
+export interface NewJob extends StoredTrace {
   readonly name: string;
   readonly queue: string;
   readonly priority: number;
@@ -54,12 +55,12 @@ export async function insertJob(sql: Sql, added: NewJob): Promise<InsertedJob> {
           coalesce(${added.runAt} > clock_timestamp(), false) as is_later
       ), inserted as (
         insert into jobs
-          (name, queue, state, priority, payload, unique_key, user_id, request_id, max_attempts, timeout_ms, run_at,
-            created_at)
+          (name, queue, state, priority, payload, unique_key, user_id, request_id, traceparent, tracestate,
+            max_attempts, timeout_ms, run_at, created_at)
         select
           ${added.name}, ${added.queue}, case when is_later then 'scheduled' else 'available' end, ${added.priority},
-          ${added.payload}::text::jsonb, ${added.uniqueKey}, ${added.userId}, ${added.requestId}, ${added.maxAttempts},
-          ${added.timeoutMs}, run_at, clock_timestamp()
+          ${added.payload}::text::jsonb, ${added.uniqueKey}, ${added.userId}, ${added.requestId},
+          ${added.traceparent}, ${added.tracestate}, ${added.maxAttempts}, ${added.timeoutMs}, run_at, clock_timestamp()
         from wanted
         on conflict (name, unique_key)
           where unique_key is not null and state in ('available', 'scheduled', 'running') do nothing

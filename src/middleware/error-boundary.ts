@@ -3,6 +3,7 @@ import type { Context, Done, Middleware } from '../http/context.ts';
 import { replyWithProblem, statusOf } from '../http/problem.ts';
 import { showPath } from '../observability/log/target-text.ts';
 import type { Logger } from '../observability/logger.ts';
+import { idFields } from '../observability/request-context.ts';
 
 export interface ErrorBoundaryOptions {
   readonly log: Logger;
@@ -20,7 +21,7 @@ export function errorBoundary({ log, debug, onError }: ErrorBoundaryOptions): Mi
   function answer(ctx: Context, error: unknown): undefined {
     if (statusOf(error) === 500) {
       log.error('http.request.failed', {
-        request_id: ctx.id,
+        ...idFields(ctx),
         method: ctx.method,
         path: showPath(ctx.target.path),
         layer: error instanceof AppError ? error.layer : undefined,

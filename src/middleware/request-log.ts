@@ -33,24 +33,32 @@ export interface RequestLogOptions {
   readonly serverTiming: boolean;
 }
 
+/** Parts that the lines of a request share, made once. */
+interface LineTexts {
+  /** Masked and quoted. */
+  readonly path: string;
+  /** The ids of the request. */
+  readonly ids: string;
+}
+
 export function requestLog({ log, rejected, bodies, serverTiming }: RequestLogOptions): Middleware {
-  function complete(ctx: Context, path: string, status: number, error?: unknown): void {
+  function complete(ctx: Context, texts: LineTexts, status: number, error?: unknown): void {
     const duration = (performance.now() - ctx.startedAt).toFixed(3);
     ctx.headers['x-process-time'] = duration;
     if (serverTiming) ctx.headers['server-timing'] = timings(ctx);
-    if (bodies && ctx.rawBody !== undefined) logBody(ctx);
+    if (bodies && ctx.rawBody !== undefined) logBody(ctx, texts);
     if (error === undefined && ctx.payload instanceof Readable && !ctx.response.closed) {
       ctx.response.once('close', () =>
-        writeComplete(ctx, path, status, (performance.now() - ctx.startedAt).toFixed(3)),
+        writeComplete(ctx, texts, status, (performance.now() - ctx.startedAt).toFixed(3)),
       );
     } else {
-      writeComplete(ctx, path, status, duration, error);
+      writeComplete(ctx, texts, status, duration, error);
     }
   }
 
   function writeComplete(
     ctx: Context,
-    path: string,
+    { path, ids }: LineTexts,
     status: number,
     duration: string,
     error?: unknown,
@@ -66,24 +74,26 @@ export function requestLog({ log, rejected, bodies, serverTiming }: RequestLogOp
       levelOf(status),
       'http.request.complete',
       `,"method":"${ctx.method}","path":${path},"route":${route === null ? 'null' : quoteText(route)}` +
-        `,"status_code":${status},"duration_ms":${duration},"client_address":${quoteText(ctx.clientAddress)}${country}${rejection}` +
-        `,"request_id":"${ctx.id}"`,
+        `,"status_code":${status},"duration_ms":${duration},"client_address":${quoteText(ctx.clientAddress)}${country}${rejection}${ids}`,
     );
   }
 
-  function logBody(ctx: Context): void {
+  function logBody(ctx: Context, { ids }: LineTexts): void {
     const header = ctx.request.headers['content-type'];
     const type = header === undefined ? undefined : parseMediaType(header)?.type;
     const preview = previewBody(ctx.rawBody ?? Buffer.alloc(0), type);
-    log.line('DEBUG', 'http.request.body', `,"body":${quoteText(preview)},"request_id":"${ctx.id}"`);
+    log.line('DEBUG', 'http.request.body', `,"body":${quoteText(preview)}${ids}`);
   }
 
-  function writeStart(ctx: Context, path: string): void {
+  function writeStart(ctx: Context): LineTexts {
+    const path = quoteText(showPath(ctx.target.path));
+    const ids = idsOf(ctx);
     log.line(
       'INFO',
       'http.request.start',
-      `,"method":"${ctx.method}","path":${path},"query":${quoteText(showQuery(ctx.target.query))},"request_id":"${ctx.id}"`,
+      `,"method":"${ctx.method}","path":${path},"query":${quoteText(showQuery(ctx.target.query))}${ids}`,
     );
+    return { path, ids };
   }
 
   /**
@@ -91,16 +101,13 @@ export function requestLog({ log, rejected, bodies, serverTiming }: RequestLogOp
    * time and the headers of the response are the same.
    */
   function logLate(ctx: Context, next: Next): Done {
-    let path: string | undefined;
-    const start = (): string => {
-      if (path === undefined) {
-        path = quoteText(showPath(ctx.target.path));
-        writeStart(ctx, path);
-      }
-      return path;
+    let texts: LineTexts | undefined;
+    const start = (): LineTexts => {
+      texts ??= writeStart(ctx);
+      return texts;
     };
     const done = observe(ctx, next, (failure) => {
-      if (ctx.isLogged || path !== undefined) return finish(ctx, start(), failure);
+      if (ctx.isLogged || texts !== undefined) return finish(ctx, start(), failure);
       log.count('http.request.start');
       log.count('http.request.complete');
       ctx.headers['x-process-time'] = (performance.now() - ctx.startedAt).toFixed(3);
@@ -110,18 +117,23 @@ export function requestLog({ log, rejected, bodies, serverTiming }: RequestLogOp
     return done;
   }
 
-  function finish(ctx: Context, path: string, failure: Failure | undefined): void {
-    if (failure === undefined) complete(ctx, path, ctx.status);
-    else complete(ctx, path, statusOf(failure.error), failure.error);
+  function finish(ctx: Context, texts: LineTexts, failure: Failure | undefined): void {
+    if (failure === undefined) complete(ctx, texts, ctx.status);
+    else complete(ctx, texts, statusOf(failure.error), failure.error);
   }
 
   return function requestLog(ctx, next) {
     if (rejected.isFlooding(ctx.peer)) return logLate(ctx, next);
-    // Masked once, for both lines.
-    const path = quoteText(showPath(ctx.target.path));
-    writeStart(ctx, path);
-    return observe(ctx, next, (failure) => finish(ctx, path, failure));
+    const texts = writeStart(ctx);
+    return observe(ctx, next, (failure) => finish(ctx, texts, failure));
   };
+}
+
+/** Returns the ids as JSON fields. They need no quoting. */
+function idsOf({ id, trace }: Context): string {
+  return trace === undefined
+    ? `,"request_id":"${id}"`
+    : `,"request_id":"${id}","trace_id":"${trace.traceId}","span_id":"${trace.spanId}"`;
 }
 
 /** ERROR is for what an operator must investigate. Any client can cause a 501 with an unknown method. */

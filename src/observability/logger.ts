@@ -1,7 +1,7 @@
 /**
  * Structured logging: each line on standard output is a JSON object with the name of an event and its fields, not a
  * sentence that must be parsed. pino serialises; this file defines the fields of every line: `level`, `timestamp` (ISO
- * 8601, UTC), `logger`, `event`, and, while a request is handled, its `request_id`.
+ * 8601, UTC), `logger`, `event`, and, while a request is handled, its `request_id`, `trace_id` and `span_id`.
  *
  * Writes are asynchronous and batched, so under load a line costs no system call of its own; `flush` writes the rest before
  * the process exits. Fields with a secret name are masked at any depth, and so are credentials recognised by their form
@@ -13,7 +13,7 @@ import type { EventName } from './events.ts';
 import { boundLine } from './log/bound-line.ts';
 import { escapeInvisible } from './log/log-text.ts';
 import { redact } from './log/redact.ts';
-import { currentRequest } from './request-context.ts';
+import { currentRequest, idFields } from './request-context.ts';
 
 export const logLevels = ['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -24,7 +24,7 @@ export type LogFields = Readonly<Record<string, unknown>>;
 export interface LineWriter {
   /**
    * Writes one line. `json` is appended as it is: `,"name":value` for each field, masked (`target-text.ts`) and quoted
-   * (`quoteText`) by the caller, `request_id` included. It costs half as much as a line through pino, which matters at two
+   * (`quoteText`) by the caller, the ids of the request included. It costs half as much as a line through pino, which matters at two
    * lines per request.
    */
   line(level: LogLevel, event: EventName, json: string): void;
@@ -158,7 +158,7 @@ let isoText = '';
 /** Returns a new object each time: pino adds the fields of the line to it. */
 function requestFields(): Record<string, unknown> {
   const request = currentRequest();
-  return request === undefined ? {} : { request_id: request.id };
+  return request === undefined ? {} : idFields(request);
 }
 
 /** Returns the first stack frame that is neither in this file nor in pino. */

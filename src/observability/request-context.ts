@@ -1,17 +1,18 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { TraceContext } from './trace-context.ts';
 
 /**
- * The context of the current request, available to all code that runs for it without being passed along: the id, which the
- * logger adds to each line, and the signal on which the database cancels queries. A background job runs in a context of its
- * own, or in none.
+ * The context of the current request, available to all code that runs for it without being passed along: the ids, which the
+ * logger adds to each line, and the signal on which the database cancels queries. An attempt of a background job runs in a
+ * context of its own.
  */
 export interface RequestContext {
   /** The request's id, as the client sees it in `X-Request-ID`. */
   readonly id: string;
   /** Aborted when the client is gone or the deadline has passed. */
   readonly signal: WorkSignal;
-  /** The position in a distributed trace that outgoing requests pass on (W3C Trace Context). */
-  readonly traceparent?: string | undefined;
+  /** The span of the request, which log lines name, and outgoing requests and jobs pass on. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** An AbortSignal, or a lighter object with the same members. */
@@ -36,10 +37,22 @@ export function currentRequest(): RequestContext | undefined {
   return storage.getStore();
 }
 
-/** Runs `work` with the id of the current request in its log lines, but without its signal: the work outlives the request. */
+interface IdentifiedWork {
+  readonly id: string;
+  readonly trace?: Pick<TraceContext, 'traceId' | 'spanId'> | undefined;
+}
+
+/** Returns the ids of a request as fields of a log line. */
+export function idFields({ id, trace }: IdentifiedWork): Record<string, string> {
+  return trace === undefined
+    ? { request_id: id }
+    : { request_id: id, trace_id: trace.traceId, span_id: trace.spanId };
+}
+
+/** Runs `work` with the ids of the current request in its log lines, but without its signal: the work outlives the request. */
 export function runBeyondRequest<T>(work: () => T): T {
   const request = currentRequest();
-  return request === undefined ? work() : runInRequest({ id: request.id, signal: endless }, work);
+  return request === undefined ? work() : runInRequest({ ...request, signal: endless }, work);
 }
 
 const endless = new AbortController().signal;

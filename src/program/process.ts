@@ -17,6 +17,7 @@ import { createLogger, type LogDestination, type Logger } from '../observability
 import { countEvents } from '../observability/metrics/event-metrics.ts';
 import { createMetrics, type Metrics } from '../observability/metrics/metrics.ts';
 import { createShortageReport, type ReportShortage } from '../observability/shortage.ts';
+import { finishTracing } from '../observability/trace-channels.ts';
 import { parseFlags } from '../settings/flags.ts';
 import { loadSettings, type SettingOrigin, type Settings, type SettingsSource } from '../settings/load.ts';
 import { extendEnvironment } from '../settings/sources.ts';
@@ -74,6 +75,9 @@ export interface ProcessContext {
 /** The exit codes: an error that the operator can fix, and an internal error (EX_SOFTWARE of sysexits.h). */
 const exitStartFailed = 1;
 const exitSoftware = 70;
+
+/** How long tracers may take to send their last spans. After a signal, the process may have less time left (`signals.ts`). */
+const maxTracingMs = 2_000;
 
 /** The first argument of a child. A channel alone proves little: other process managers open one too. */
 const childMark = 'supervised';
@@ -148,7 +152,7 @@ async function run(
       handleSignals: () => handleSignals({ log, destination, graceMs }),
     });
   } finally {
-    await destination.flush();
+    await Promise.all([finishTracing(maxTracingMs), destination.flush()]);
   }
   exitProcess(code);
 }

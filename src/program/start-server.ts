@@ -20,12 +20,13 @@ import { createHttpServer } from '../http/server.ts';
 import type { Mailer } from '../mail/mailer.ts';
 import { createCircuitMetrics } from '../observability/circuit-set.ts';
 import { showPath } from '../observability/log/target-text.ts';
-import type { Logger } from '../observability/logger.ts';
+import type { LogFields, Logger } from '../observability/logger.ts';
 import { createMetrics, type Metrics } from '../observability/metrics/metrics.ts';
 import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts';
 import { observeSaturation } from '../observability/metrics/saturation-metrics.ts';
 import { probedCircuit } from '../observability/probed-circuit.ts';
 import { reportRefusedConnections } from '../observability/refused-connections.ts';
+import { idFields } from '../observability/request-context.ts';
 import { createShortageReport, type ReportShortage } from '../observability/shortage.ts';
 import type { Settings } from '../settings/load.ts';
 import { databasePingMs } from './alerts/evaluation-interval.ts';
@@ -266,6 +267,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
 }
 
 /** Identifies a request in the log. */
-function requestFields(ctx: Context): { request_id: string; method: string; path: string } {
-  return { request_id: ctx.id, method: ctx.method, path: showPath(ctx.target.path) };
+function requestFields(ctx: Context): LogFields {
+  return { ...idFields(ctx), method: ctx.method, path: showPath(ctx.target.path) };
 }

@@ -10,6 +10,8 @@ export function newJob(facts: Partial<NewJob> = {}): NewJob {
     uniqueKey: null,
     userId: null,
     requestId: null,
+    traceparent: null,
+    tracestate: null,
     maxAttempts: 3,
     timeoutMs: 1000,
     runAt: null,

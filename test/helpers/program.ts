@@ -38,6 +38,17 @@ export function startProgram(
   return start(t, folder, [...commandOf('main', folder), ...flags], { APP_TASKS_ENABLED: 'false', ...env });
 }
 
+/** Runs the program with a module that Node loads before it (`--import`). */
+export function startImporting(
+  t: Pick<TestContext, 'after'>,
+  module: string,
+  env: Readonly<Record<string, string>>,
+  folder = root,
+): Program {
+  const program = ['--import', module, ...commandOf('main', folder)];
+  return start(t, folder, program, { APP_TASKS_ENABLED: 'false', ...env });
+}
+
 /**
  * Runs the program as an operator does who changes into a folder, which may be a symbolic link, and starts `dist/main.js`
  * there. The folder is one made by `mustCopyProgram`.

@@ -4,6 +4,7 @@ import {
   type ThreadPool,
   type ThreadPoolOptions,
 } from '../../src/jobs/thread/thread-pool.ts';
+import { startTrace } from '../../src/observability/trace-context.ts';
 import { bundledEntry } from './bundled-entry.ts';
 import { type CapturedLog, captureLog } from './captured-log.ts';
 import { eventually } from './eventually.ts';
@@ -57,5 +58,6 @@ export const attemptDefaults = {
   timeoutMs: 60_000,
   userId: null,
   requestId: null,
+  trace: startTrace(),
   runner: 1,
 };

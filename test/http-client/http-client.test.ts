@@ -24,6 +24,7 @@ import { requestId } from '../../src/middleware/request-id.ts';
 import { createCircuitMetrics } from '../../src/observability/circuit-set.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { runInRequest } from '../../src/observability/request-context.ts';
+import { parseTraceContext } from '../../src/observability/trace-context.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { mustStartServer } from '../helpers/http-server.ts';
 import { metricValue } from '../helpers/metric-value.ts';
@@ -123,15 +124,16 @@ describe('an outgoing request', () => {
     const { get } = mustCreateClient(t);
     const { signal } = new AbortController();
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
-    await runInRequest({ id: 'r-1', signal, traceparent }, () => get(url));
+    const trace = parseTraceContext(traceparent, 'vendor=1');
+    await runInRequest({ id: 'r-1', signal, trace }, () => get(url));
     await runInRequest({ id: 'r-2', signal }, () => get(url));
     await get(url);
     assert.deepEqual(
-      seen.map(({ headers }) => [headers['x-request-id'], headers.traceparent]),
+      seen.map(({ headers }) => [headers['x-request-id'], headers.traceparent, headers.tracestate]),
       [
-        ['r-1', traceparent],
-        ['r-2', undefined],
-        [undefined, undefined],
+        ['r-1', traceparent, 'vendor=1'],
+        ['r-2', undefined, undefined],
+        [undefined, undefined, undefined],
       ],
     );
   });

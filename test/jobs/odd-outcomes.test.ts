@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { createCompleter } from '../../src/jobs/runner/completer.ts';
+import { startTrace } from '../../src/observability/trace-context.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { oddValues } from '../helpers/odd-values.ts';
 import { mustStoreJob } from '../helpers/stored-job.ts';
@@ -25,7 +26,10 @@ async function mustRunJob(task: string, at?: string) {
   const outcome = await pool.runTask(task, { id, payload, timeoutMs: 5_000 });
   const job = { id, name: task, payload, attempt: 1, maxAttempts: 10, timeoutMs: 5_000, runner: 1 };
   await completer.record(
-    { ...job, userId: null, requestId: null, queue: 'default', priority: 100, waitMs: 0, losses: 0 },
+    {
+      ...{ ...job, userId: null, requestId: null, trace: startTrace() },
+      ...{ queue: 'default', priority: 100, waitMs: 0, losses: 0 },
+    },
     outcome,
   );
   const [row] = await sql<{ state: string; errors: { code: string; message: string }[]; bytes: number }[]>`

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { compose } from '../../src/http/compose.ts';
 import { requestId } from '../../src/middleware/request-id.ts';
-import { currentRequest } from '../../src/observability/request-context.ts';
+import { currentRequest, type RequestContext } from '../../src/observability/request-context.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { makeContext } from '../helpers/context.ts';
 import { mustStartServer } from '../helpers/http-server.ts';
@@ -71,6 +71,45 @@ describe('the id of a request', () => {
     it(`an invalid traceparent is replaced by a new id: "${traceparent}"`, () =>
       assert.match(idOf({ traceparent }), uuid));
   }
+});
+
+describe('the span of a request', () => {
+  const client = `00-${trace}-00f067aa0ba902b7-01`;
+
+  /** Returns the context that the inner layers see. */
+  function traceOf(headers: Record<string, string>, run = requestId()) {
+    const ctx = makeContext({ headers });
+    let seen: RequestContext | undefined;
+    compose([{ name: 'request-id', run }], () => {
+      seen = currentRequest();
+      return undefined;
+    })(ctx);
+    assert.ok(seen?.trace !== undefined);
+    assert.equal(ctx.trace, seen.trace);
+    return { id: ctx.id, ...seen.trace };
+  }
+
+  it('a request continues the trace of its traceparent with a span of its own', () => {
+    const { traceId, spanId, flags, state } = traceOf({ traceparent: client, tracestate: 'vendor=1' });
+    assert.deepEqual([traceId, flags, state], [trace, 1, 'vendor=1']);
+    assert.notEqual(spanId, '00f067aa0ba902b7');
+  });
+
+  it('a request without a valid traceparent starts a trace, and its tracestate is dropped', () => {
+    for (const traceparent of [undefined, 'x', `${client}-more`]) {
+      const seen = traceOf({ tracestate: 'vendor=1', ...(traceparent !== undefined && { traceparent }) });
+      assert.notEqual(seen.traceId, trace);
+      assert.deepEqual([seen.flags, seen.state], [0, undefined]);
+    }
+  });
+
+  it('a request does not continue the trace of a client that is not trusted', () => {
+    const run = requestId({ continuesTraces: false });
+    const seen = traceOf({ traceparent: client, tracestate: 'vendor=1' }, run);
+    assert.notEqual(seen.traceId, trace);
+    assert.deepEqual([seen.flags, seen.state], [0, undefined]);
+    assert.match(seen.id, uuid);
+  });
 });
 
 describe('a log line', () => {

@@ -47,6 +47,7 @@ function start(
   });
 }
 
+const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
 const user = testRoute('GET', '/users/:id', ({ params }) => params, { params: z.object({ id: z.string() }) });
 
 /** Returns the lines of an event without the fields that vary between runs. */
@@ -61,7 +62,11 @@ function linesOf(captured: CapturedLog, event: string) {
 describe('a request', () => {
   it('a request is logged when it starts and when it is complete', async (t) => {
     const server = await start(t, [user]);
-    await server.request({ path: '/users/7?limit=10', headers: { 'x-request-id': 'abc' } });
+    const headers = { 'x-request-id': 'abc', traceparent: `00-${trace}-00f067aa0ba902b7-00` };
+    await server.request({ path: '/users/7?limit=10', headers });
+    const [line] = server.log.of('http.request.complete');
+    assert.match(String(line?.span_id), /^[0-9a-f]{16}$/);
+    const ids = { request_id: 'abc', trace_id: trace, span_id: line?.span_id };
     assert.deepEqual(linesOf(server.log, 'http.request.start'), [
       {
         level: 'info',
@@ -70,7 +75,7 @@ describe('a request', () => {
         method: 'GET',
         path: '/users/7',
         query: 'limit=10',
-        request_id: 'abc',
+        ...ids,
       },
     ]);
     assert.deepEqual(linesOf(server.log, 'http.request.complete'), [
@@ -83,7 +88,7 @@ describe('a request', () => {
         route: '/users/:id',
         status_code: 200,
         client_address: '127.0.0.1',
-        request_id: 'abc',
+        ...ids,
       },
     ]);
   });

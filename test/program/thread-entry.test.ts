@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { createThreadPool } from '../../src/jobs/thread/thread-pool.ts';
+import { startTrace } from '../../src/observability/trace-context.ts';
 import { loadSettings } from '../../src/settings/load.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { mustMakeFolder } from '../helpers/program.ts';
@@ -30,7 +31,7 @@ it('the entry of the threads starts with the settings of the program and runs it
     {
       ...{ id: 1, name: 'send_email', attempt: 1, maxAttempts: 1, timeoutMs: 10_000 },
       payload: { to: 'ada@example.com', subject: 'Hello', body: 'It works.' },
-      ...{ userId: null, requestId: 'req-1', runner: 1 },
+      ...{ userId: null, requestId: 'req-1', trace: startTrace(), runner: 1 },
     },
     () => {},
   );

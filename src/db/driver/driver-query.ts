@@ -48,3 +48,8 @@ export function isDriverQuery(value: unknown): value is DriverQuery {
     typeof value.active === 'boolean'
   );
 }
+
+/** Returns the statement on one line, cut to 1,000 characters, with `$1` for a parameter. */
+export function describeStatement(query: DriverQuery): string {
+  return (query.string ?? '').replace(/\s+/g, ' ').trim().slice(0, 1000);
+}

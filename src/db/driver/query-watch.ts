@@ -14,6 +14,7 @@
  * - A statement outside of `transaction` that starts one, such as `begin`, rejects, and the connection is rolled back:
  *   the next query, which may belong to another request, must not run in its transaction.
  * - The driver's errors are translated. A slow query is logged, and every query is if the operator enables it.
+ * - Each is published for tracers (`query-trace.ts`).
  *
  * The sockets live outside of any request, so PostgreSQL's responses arrive in no request's context. Therefore the log
  * lines written here name their request themselves.
@@ -21,12 +22,14 @@
 
 import { AppError } from '../../errors.ts';
 import type { LogFields, Logger } from '../../observability/logger.ts';
-import type { RequestContext, WorkSignal } from '../../observability/request-context.ts';
+import { idFields, type RequestContext, type WorkSignal } from '../../observability/request-context.ts';
+import type { QueryTarget } from '../../observability/trace-channels.ts';
 import { endsConnection, isConnectionError, sqlState, toDatabaseError } from '../database-error.ts';
 import { splitStatements } from '../migrations/split-statements.ts';
+import { openQuerySpan } from '../query-trace.ts';
 import { Cancellation } from './cancellation.ts';
 import { guardCursor } from './cursor-guard.ts';
-import type { DriverQuery } from './driver-query.ts';
+import { type DriverQuery, describeStatement } from './driver-query.ts';
 import { lockWaitOf } from './lock-wait.ts';
 import type { PoolConnection } from './pool-connection.ts';
 
@@ -39,6 +42,8 @@ export interface QueryWatchOptions {
   readonly echo: boolean;
   /** Called for each query that PostgreSQL has completed, also with an error. */
   readonly onAnswer: () => void;
+  /** Named in the spans of the queries. */
+  readonly target: QueryTarget;
 }
 
 export interface WatchedQuery {
@@ -59,7 +64,7 @@ export interface WatchedQuery {
 export type WatchQuery = (watched: WatchedQuery) => void;
 
 export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
-  const { log, statementTimeoutMs, slowQueryMs, echo, onAnswer } = options;
+  const { log, statementTimeoutMs, slowQueryMs, echo, target, onAnswer } = options;
   const logsEach = echo ? log.enabled('INFO') : log.enabled('DEBUG');
 
   return function watchQuery({ query, connection, request, signal, autocommit, onFailed, onFree }) {
@@ -70,12 +75,16 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
     let isAnswered = false;
     let isOver = false;
     let cancellation: Cancellation | undefined;
+    const span = openQuerySpan(target);
     const cursor = query.cursorFn === undefined ? undefined : guardCursor(query, () => isAnswered);
 
     const end = (reason: unknown) => {
       if (isOver || cancellation !== undefined) return;
       reject(reason);
-      if (connection.withdraw(query)) return finish(undefined);
+      if (connection.withdraw(query)) {
+        span?.end(query, undefined, reason);
+        return finish(undefined);
+      }
       cursor?.close();
       cancellation = new Cancellation(query, connection, log);
     };
@@ -83,6 +92,7 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
     const answer = (result: unknown, error: unknown) => {
       if (isAnswered) return;
       isAnswered = true;
+      span?.end(query, result, error);
       const durationMs = performance.now() - startedAt;
       if (logsEach || durationMs > slowQueryMs) report(durationMs, result, error);
     };
@@ -113,7 +123,7 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
     };
     const report = (durationMs: number, result: unknown, error: unknown) => {
       const fields: LogFields = {
-        ...(request === undefined ? {} : { request_id: request.id }),
+        ...(request === undefined ? {} : idFields(request)),
         duration_ms: Math.round(durationMs * 10) / 10,
         query: describeStatement(query),
         ...(Array.isArray(result) ? { rows: result.length } : {}),
@@ -151,7 +161,8 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
     signal?.addEventListener('abort', abort, { once: true });
     // The driver's own canceller would release the connection before the cancel request is over.
     query.canceller = async () => end(cancelledByCaller());
-    connection.send(query, autocommit);
+    if (span === undefined) connection.send(query, autocommit);
+    else span.send(() => connection.send(query, autocommit));
   };
 }
 
@@ -196,9 +207,4 @@ function failedInClient(query: DriverQuery, error: unknown): boolean {
 function lockFields(query: DriverQuery): LogFields {
   const wait = lockWaitOf(query);
   return wait === undefined ? {} : { lock: wait.lock, lock_holders: wait.holders };
-}
-
-/** Returns the statement on one line, cut to 1,000 characters, with `$1` for a parameter. */
-function describeStatement(query: DriverQuery): string {
-  return (query.string ?? '').replace(/\s+/g, ' ').trim().slice(0, 1000);
 }

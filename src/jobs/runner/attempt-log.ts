@@ -2,13 +2,15 @@ import type { Logger } from '../../observability/logger.ts';
 import type { ClaimedJob } from '../attempt-store.ts';
 import type { RecordedOutcome } from './completer.ts';
 
-/** The fields that every log line about a job has, including the id of the request that enqueued it. */
-export function jobFields({ id, name, attempt, requestId }: ClaimedJob) {
+/** The fields that every log line about an attempt has, including the id of the request that enqueued the job. */
+export function jobFields({ id, name, attempt, requestId, trace }: ClaimedJob) {
   return {
     job_id: id,
     task: name,
     attempt,
     ...(requestId === null ? {} : { request_id: requestId }),
+    trace_id: trace.traceId,
+    span_id: trace.spanId,
   };
 }
 

@@ -158,6 +158,8 @@ export interface TakenJob {
   readonly attempt: number;
   readonly state: JobState;
   readonly requestId: string | null;
+  /** The span that enqueued it. */
+  readonly traceparent: string | null;
 }
 
 /**
@@ -205,9 +207,9 @@ export async function takeOver(
         finished_at = case when next <> 'available' then clock_timestamp() end, revision = revision + 1,
         ${progressIn(transaction, transaction`next`)}, errors = ${withError(transaction, error)}
       from lost where jobs.id = lost.id
-      returning jobs.id, name, attempt, state, queue, request_id as "requestId"
+      returning jobs.id, name, attempt, state, queue, request_id as "requestId", traceparent
     )
-    select id, name, attempt, state, "requestId", ${notifyAvailable(transaction)} from taken`;
+    select id, name, attempt, state, "requestId", traceparent, ${notifyAvailable(transaction)} from taken`;
   await transaction`delete from job_runners where id = ${deadRunner} and ${hasNoJobs(transaction, deadRunner)}`;
   return taken.map(withoutNotified);
 }

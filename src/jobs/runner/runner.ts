@@ -35,6 +35,7 @@ import { isUnavailable } from '../../db/database-error.ts';
 import { StartError } from '../../errors.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Metrics } from '../../observability/metrics/metrics.ts';
+import { parseTraceContext } from '../../observability/trace-context.ts';
 import type { TaskDefinition } from '../task.ts';
 import type { Isolate } from '../thread/isolate.ts';
 import type { ThreadPool } from '../thread/thread-pool.ts';
@@ -226,7 +227,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
 
   async function takeOverFrom(dead: number, own: Dispatcher, options?: TakeOverOptions): Promise<void> {
     const taken = await database.transaction((sql) => takeOver(sql, dead, options));
-    for (const { id, name, attempt, state, requestId } of taken) {
+    for (const { id, name, attempt, state, requestId, traceparent } of taken) {
       jobMetrics.finished(
         name,
         state === 'available' ? 'taken_over' : state === 'failed' ? 'failed' : 'cancelled',
@@ -235,6 +236,8 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
       log.warning('job.taken_over', {
         ...{ job_id: id, task: name, attempt, state, from_runner: dead },
         ...(requestId === null ? {} : { request_id: requestId }),
+        // The lost attempt had a span of its own, which only its runner knew.
+        ...(traceparent === null ? {} : { trace_id: parseTraceContext(traceparent, undefined)?.traceId }),
       });
     }
     if (taken.length > 0) own.claim();

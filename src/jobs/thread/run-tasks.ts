@@ -12,8 +12,9 @@
  * that does not respond.
  *
  * While an attempt runs, it is the current request of everything that it starts (`runInRequest`): log lines carry the
- * id of the request that enqueued the job (or `job-<id>`), the signal cancels queries, and an error thrown by a timer
- * is attributed to the attempt that created the timer, even if another attempt is running by then.
+ * id of the request that enqueued the job (or `job-<id>`) and the span of the attempt, which is published for tracers;
+ * the signal cancels queries; and an error thrown by a timer is attributed to the attempt that created the timer, even
+ * if another attempt is running by then.
  *
  * Timers and global state that a task leaves behind remain for the next attempt in the thread.
  */
@@ -23,6 +24,8 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Database } from '../../db/database.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { currentRequest, type RequestContext, runInRequest } from '../../observability/request-context.ts';
+import { type AttemptMessage, attemptChannel, finishTracing } from '../../observability/trace-channels.ts';
+import type { TraceContext } from '../../observability/trace-context.ts';
 import type { Task } from '../task.ts';
 import { failed, isWithoutConnection, outcomeOfError, toAttemptError, toResultJson } from './outcome.ts';
 import { openAttempt } from './task-context.ts';
@@ -57,10 +60,12 @@ export function runTasks({ port, tasks, database, log, close }: ThreadOptions): 
     const controller = new AbortController();
     const { signal } = controller;
     setMaxListeners(0, signal);
-    const context = { id: attempt.requestId ?? `job-${attempt.id}`, signal };
-    owners.set(context, attempt.id);
     current = { attempt, controller };
-    const outcome = await runInRequest(context, () => perform(attempt, signal));
+    const outcome = await traceAttempt(attempt, (trace) => {
+      const context = { id: attempt.requestId ?? `job-${attempt.id}`, signal, trace };
+      owners.set(context, attempt.id);
+      return runInRequest(context, () => perform(attempt, signal));
+    });
     current = undefined;
     post({ kind: 'ended', id: attempt.id, outcome });
   }
@@ -99,6 +104,7 @@ export function runTasks({ port, tasks, database, log, close }: ThreadOptions): 
 
   async function end(): Promise<void> {
     await close();
+    await finishTracing(maxTracingMs);
     port.close();
   }
 
@@ -118,6 +124,24 @@ export function runTasks({ port, tasks, database, log, close }: ThreadOptions): 
     post({ kind: 'error', id: null, error: toAttemptError('thread_ended', error) });
   });
   post({ kind: 'ready' });
+}
+
+/** The thread is terminated 500 ms after `end` (`supervised-executor.ts`), and `close` comes first. */
+const maxTracingMs = 300;
+
+/** Publishes the span of an attempt for tracers; if there are none, only calls `run`. */
+function traceAttempt(
+  { id, name, attempt, trace, parent }: Attempt,
+  run: (trace: TraceContext) => Promise<Outcome>,
+): Promise<Outcome> {
+  if (!attemptChannel.hasSubscribers) return run(trace);
+  const message: AttemptMessage = { jobId: id, task: name, attempt, trace, parent };
+  return attemptChannel.tracePromise(async () => {
+    const outcome = await run(message.trace);
+    message.outcome = outcome.kind;
+    if (outcome.kind === 'failed') message.error = outcome.error;
+    return outcome;
+  }, message);
 }
 
 const abortMessages: Readonly<Record<AbortReason, string>> = {

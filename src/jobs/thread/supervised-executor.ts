@@ -200,7 +200,10 @@ export function startSupervisedExecutor(options: SupervisedExecutorOptions): Sup
     if (reason !== 'stopped') {
       log.warning('thread.ended', {
         reason,
-        ...(attempt !== undefined && { job_id: attempt.id, task: attempt.name, attempt: attempt.attempt }),
+        ...(attempt !== undefined && {
+          ...{ job_id: attempt.id, task: attempt.name, attempt: attempt.attempt },
+          ...{ trace_id: attempt.trace.traceId, span_id: attempt.trace.spanId },
+        }),
         ...(!wasAborted && describe(cause)),
       });
     }

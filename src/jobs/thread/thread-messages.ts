@@ -1,6 +1,7 @@
 /** The messages between a runner and its threads. All are plain data for `structuredClone`. */
 
 import type { EventName } from '../../observability/events.ts';
+import type { TraceContext } from '../../observability/trace-context.ts';
 import type { JobErrorCode } from '../job.ts';
 
 /** One attempt of a job, as it is sent to a thread. */
@@ -13,6 +14,10 @@ export interface Attempt {
   readonly timeoutMs: number;
   readonly userId: number | null;
   readonly requestId: string | null;
+  /** Its own span. */
+  readonly trace: TraceContext;
+  /** The span that enqueued the job. */
+  readonly parent?: TraceContext | undefined;
   /** The runner that has claimed it. Fencing compares it and the attempt. */
   readonly runner: number;
 }

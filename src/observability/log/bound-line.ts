@@ -6,8 +6,8 @@
  *              └─ parsed; long strings cut to 1,024, 512, … 32 characters, until it fits
  *                 └─ still too long: fields removed, the longest first
  *
- * `level`, `timestamp`, `event` and `request_id` always remain: the first three are short, and the id of a request has at
- * most 128 characters.
+ * `level`, `timestamp`, `event` and the ids of the request always remain: they are short, and the id of a request has at most
+ * 128 characters.
  */
 
 import { fits } from './gather-lines.ts';
@@ -17,7 +17,7 @@ import { cutText, escapeInvisible } from './log-text.ts';
 export const maxLineBytes = 4096;
 
 const cutLengths = [1024, 512, 256, 128, 64, 32];
-const kept = new Set(['level', 'timestamp', 'event', 'request_id']);
+const kept = new Set(['level', 'timestamp', 'event', 'request_id', 'trace_id', 'span_id']);
 const maxKept = 128;
 
 /** Returns the line, shortened to 4,096 bytes if necessary. Both are JSON text and a newline. */

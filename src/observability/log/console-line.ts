@@ -14,7 +14,7 @@ import { escapeInvisible } from './log-text.ts';
 /** Fields that have a place of their own, or are the same on every line. */
 const placed = new Set(['level', 'timestamp', 'event', 'service', 'environment']);
 /** Fields that are needed less often, so they follow after the others. */
-const last = ['logger', 'caller', 'request_id'];
+const last = ['logger', 'caller', 'request_id', 'trace_id', 'span_id'];
 
 /** The colours of the levels, as codes of ECMA-48 (SGR). */
 const styles = new Map([

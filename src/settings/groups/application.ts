@@ -82,6 +82,11 @@ export const application = z.object({
     about:
       'Add the file and line of the logging code (of the sources, if Node runs with --enable-source-maps). Costs a stack trace per log line.',
   }),
+  traceContext: variable('APP_TRACE_CONTEXT', choice(['accept', 'restart']), {
+    default: 'accept',
+    about:
+      'Whether a request continues the trace of its `traceparent` (`accept`), or starts a trace of its own (`restart`). Use `restart` if clients that you do not trust reach this server and no gateway removes the header: otherwise they choose which requests a tracer records. See docs/tracing.md.',
+  }),
   corsAllowOrigins: variable('APP_CORS_ALLOW_ORIGINS', origins(), {
     default: '[]',
     about: 'Origins whose pages may call the API from a browser.',

@@ -185,7 +185,14 @@ describe('a failed attempt', () => {
         uniqueKey: null,
         userId: null,
       },
-      ...{ requestId: null, maxAttempts: 5, timeoutMs: 1000, runAt: null },
+      ...{
+        requestId: null,
+        traceparent: null,
+        tracestate: null,
+        maxAttempts: 5,
+        timeoutMs: 1000,
+        runAt: null,
+      },
     });
     const { errors } = await mustReach(database, job.id, 'scheduled');
     assert.deepEqual(

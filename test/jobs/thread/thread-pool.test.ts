@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import type { Outcome } from '../../../src/jobs/thread/thread-messages.ts';
 import { createThreadPool } from '../../../src/jobs/thread/thread-pool.ts';
 import { createMetrics } from '../../../src/observability/metrics/metrics.ts';
+import { startTrace } from '../../../src/observability/trace-context.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import { mustStartPool, testThreadEntry } from '../../helpers/thread-pool.ts';
@@ -360,7 +361,7 @@ describe('a pool', () => {
     t.after(() => pool.close());
     assert.equal(pool.free(), 0);
     const attempt = { ...{ id: 1, name: 'no_op', payload: {}, attempt: 1, maxAttempts: 10 } };
-    const rest = { timeoutMs: 1000, userId: null, requestId: null, runner: 1 };
+    const rest = { timeoutMs: 1000, userId: null, requestId: null, trace: startTrace(), runner: 1 };
     const [code, message, final] = failureOf(await pool.run({ ...attempt, ...rest }, () => {}));
     assert.deepEqual([code, final], ['thread_ended', false]);
     assert.match(message, /^No thread could be started: Cannot find module .*no-such-file\.mjs/);
@@ -393,13 +394,15 @@ describe('a pool', () => {
 describe('the output of a task', () => {
   const progressOf = (job: number) => pool.progress.filter(({ id }) => id === job);
 
-  it('log lines of a task carry the job, the attempt and the id of the request that enqueued it', async () => {
-    await pool.runTask('logs', { id: 3, attempt: 2, requestId: 'req-1' });
+  it('log lines of a task carry the job, the attempt, its span, and the id of the request that enqueued it', async () => {
+    const trace = startTrace();
+    await pool.runTask('logs', { id: 3, attempt: 2, requestId: 'req-1', trace });
     const [line] = pool.log.of('user.updated');
     assert.ok(line?.timestamp);
     assert.deepEqual(line, {
       timestamp: line.timestamp,
       ...{ level: 'warning', event: 'user.updated', service: 'test', request_id: 'req-1' },
+      ...{ trace_id: trace.traceId, span_id: trace.spanId },
       ...{ job_id: 3, task: 'logs', attempt: 2, answer: 42 },
     });
     await pool.runTask('logs', { id: 4 });
