@@ -51,7 +51,7 @@ export class RequestError extends Error {
  * @returns {Promise<any>} one of the types above
  */
 export function look(path) {
-  return ask('GET', path);
+  return send('GET', `/jobs/data/${path}`);
 }
 
 /**
@@ -61,18 +61,26 @@ export function look(path) {
  * @returns {Promise<any>} undefined for an answer without a body
  */
 export function change(path) {
-  return ask('POST', path);
+  return send('POST', `/jobs/data/${path}`);
 }
 
 /**
+ * Sends a request to a path of this server, with `content` as JSON. Rejects with a RequestError.
+ *
  * @param {string} method
  * @param {string} path
+ * @param {unknown} [content]
+ * @returns {Promise<any>} undefined for an answer without a body
  */
-async function ask(method, path) {
+export async function send(method, path, content) {
   const stored = token();
-  const response = await fetch(`/jobs/data/${path}`, {
+  const response = await fetch(path, {
     method,
-    headers: stored === '' ? {} : { authorization: `Bearer ${stored}` },
+    headers: {
+      ...(stored === '' ? {} : { authorization: `Bearer ${stored}` }),
+      ...(content === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(content === undefined ? {} : { body: JSON.stringify(content) }),
     signal: AbortSignal.timeout(timeoutMs),
   }).catch(() => {
     throw new RequestError(0, 'The server does not answer.');

@@ -1,12 +1,13 @@
 /**
  * The path `/` of the management port: a page with links for a person, JSON for a program. It contains no data, so it
- * requires no token. Its styles are those of the jobs dashboard, and so is the script that reads the firing alerts from
- * `/alerts`, with the token that the page of jobs has asked for.
+ * requires no token. Its styles are those of the jobs dashboard. Two scripts read the firing alerts from `/alerts`, with the token
+ * that another page or section has asked for, and the bans from `/bans`.
  */
 
 import { acceptsHtml } from '../http/headers/negotiate.ts';
 import { raw } from '../http/reply.ts';
 import { type Route, route } from '../http/route.ts';
+import { bansSection } from './bans/section.ts';
 import { htmlHeaders } from './jobs/page.ts';
 
 export interface IndexOptions {
@@ -81,7 +82,7 @@ const links: readonly Link[] = [
 export function indexRoute({ hasJobs, hasBans, hasToken }: IndexOptions): Route {
   const served = [...(hasJobs ? [jobsLink] : []), ...(hasBans ? [bansLink] : []), ...links];
   const paths = JSON.stringify(Object.fromEntries(served.map(({ name, path }) => [name, path])));
-  const html = renderPage(served, hasToken);
+  const html = renderPage(served, { hasBans, hasToken });
   return route({
     method: 'GET',
     path: '/',
@@ -99,7 +100,10 @@ export function indexRoute({ hasJobs, hasBans, hasToken }: IndexOptions): Route 
   });
 }
 
-function renderPage(served: readonly Link[], hasToken: boolean): string {
+function renderPage(
+  served: readonly Link[],
+  { hasBans, hasToken }: Pick<IndexOptions, 'hasBans' | 'hasToken'>,
+): string {
   const rows = served.map(({ path, title, about, needsToken }) => {
     const remark = hasToken && needsToken === true ? ' Needs the token.' : '';
     return `<tr><th scope="row"><a href="${path}">${title}</a></th><td class="code">${path}</td><td>${about}${remark}</td></tr>`;
@@ -118,7 +122,7 @@ function renderPage(served: readonly Link[], hasToken: boolean): string {
 <link rel="stylesheet" href="/jobs/assets/style.css">
 <link rel="stylesheet" href="/jobs/assets/data.css">
 <script src="/jobs/assets/theme.js"></script>
-<script type="module" src="/jobs/assets/alerts.js"></script>
+<script type="module" src="/jobs/assets/alerts.js"></script>${hasBans ? '\n<script type="module" src="/jobs/assets/bans.js"></script>' : ''}
 </head>
 <body>
 <header class="bar"><h1>Management port</h1></header>
@@ -132,7 +136,7 @@ function renderPage(served: readonly Link[], hasToken: boolean): string {
     <div class="scroll"><table><tbody>
 ${rows.join('\n')}
     </tbody></table></div>
-  </section>
+  </section>${hasBans ? bansSection : ''}
 </main>
 </body>
 </html>

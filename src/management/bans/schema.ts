@@ -6,11 +6,10 @@ import { idParameter, integerParameter } from '../../http/parameters/parameters.
 
 /** The queries and answers of the routes of bans. */
 
-/** An address, or the IPv6 network of a ban as the list shows it. Becomes the client that has it. */
+/** An address, which becomes the client that has it. No path can have an encoded slash, so a network is its first address. */
 const client = z
   .string()
   .max(100)
-  .transform((text) => text.replace(/\/64$/, ''))
   .refine((address) => isIP(address) !== 0 && !address.includes('%'), 'Use an IPv4 or IPv6 address.')
   .transform(clientKey);
 
