@@ -8,7 +8,8 @@
  * it is logged and gets the usual headers.
  *
  * Timeouts: slow headers and silent sockets after `headersTimeoutMs`, idle connections after `keepAliveMs`, slow bodies at the
- * deadline of their reader, and responses that the client does not read after `stallTimeoutMs`.
+ * deadline of their reader, and responses that the client does not read after `sendTimeoutMs` (connection/slow-readers.ts).
+ * Pipelined requests of one connection are handled one after the other (connection/pipelining.ts).
  *
  * `close` drains (connection/drain.ts): the server accepts no new connection, finishes the requests in flight with
  * `Connection: close`, and closes event streams, which would otherwise last as long as their clients.
@@ -27,6 +28,8 @@ import {
   replyToMalformed,
 } from './connection/malformed.ts';
 import { createMessageCheck } from './connection/message-error.ts';
+import { createPipelining } from './connection/pipelining.ts';
+import { closeSlowReaders } from './connection/slow-readers.ts';
 import { Context, type Next, type PreparedRoute } from './context.ts';
 import { EventStream } from './event-stream.ts';
 import { replyWithProblem } from './problem.ts';
@@ -46,6 +49,8 @@ export interface ServerOptions {
   readonly keepAliveMs: number;
   /** How long a connection with a request in flight may be inactive. Must be longer than the slowest handler. */
   readonly stallTimeoutMs: number;
+  /** How long the client of a response may read too slowly: connection/slow-readers.ts. */
+  readonly sendTimeoutMs: number;
   readonly maxHeaderBytes: number;
   readonly maxHeaderCount: number;
   /** Limits of open connections, in total and per address: connections.ts. */
@@ -61,9 +66,17 @@ export interface ServerOptions {
   readonly onPipelineError: (ctx: Context, error: unknown) => void;
   /** Called for each refused connection. */
   readonly onRejected?: (rejection: RejectionReason, address: string) => void;
+  /** Called for each connection that is closed because of its client. */
+  readonly onCut?: (reason: CutReason, address: string) => void;
   /** Called if the system cannot accept a connection, for example because memory is short. The server continues. */
   readonly onAcceptError?: (error: Error) => void;
 }
+
+/** Why a connection was closed: the client did not read, or it pipelined too many requests. */
+export type CutReason = 'slow_reader' | 'pipelining';
+
+/** What a request expects (RFC 9110, section 10.1.1); CONNECT has no response object of Node. */
+type RequestKind = 'continue' | 'unknown expectation' | 'connect' | undefined;
 
 export interface HttpServer {
   /** Starts to listen and resolves with the port. Rejects with the error of the system, such as EADDRINUSE or EACCES. */
@@ -83,15 +96,21 @@ export function createHttpServer(options: ServerOptions): HttpServer {
   const findMessageError = createMessageCheck(options);
   let closing = false;
   let requests = 0;
-  let inFlight = 0;
-  /** The response that each connection waits for, in case the parser reports an error meanwhile. */
-  const pending = new WeakMap<Duplex, ServerResponse>();
-  /** Connections whose last response is being sent: later requests are ignored (RFC 9112, section 9.6). */
-  const ended = new WeakSet<Duplex>();
+  let inProgress = 0;
+  const inFlight = () => inProgress + pipelining.waiting();
+  const cut = (reason: CutReason) => (socket: Duplex) => {
+    options.onCut?.(reason, socket instanceof Socket ? (socket.remoteAddress ?? '') : '');
+  };
+  const pipelining = createPipelining<RequestKind>({ start: handle, onExcess: cut('pipelining') });
   const connections = createConnections({
     max: options.maxConnections,
     ...(options.maxConnectionsPerAddress && { maxPerAddress: options.maxConnectionsPerAddress }),
     ...(options.isExemptAddress && { isExempt: options.isExemptAddress }),
+  });
+  const stopSlowReaders = closeSlowReaders({
+    open: connections.open,
+    timeoutMs: options.sendTimeoutMs,
+    onClosed: cut('slow_reader'),
   });
   /** Open event streams, which do not close by themselves. */
   const eventStreams = new Set<EventStream<unknown>>();
@@ -113,7 +132,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
   // Fields are counted in message-error.ts and bounded by maxHeaderSize. At this limit newer versions of Node reset the
   // connection, which a browser cannot read, and older ones drop the fields over it.
   server.maxHeadersCount = 0;
-  // Without it, a client that never reads its response would keep the connection and the response in memory forever.
+  // Without it, a connection that is silent in the middle of a request could stay open forever.
   server.timeout = options.stallTimeoutMs;
 
   // `server.maxConnections` does not work in a cluster: the primary offers a refused connection to the workers again.
@@ -133,26 +152,25 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     if (!(socket instanceof Socket)) return socket.destroy();
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
-    response.assignSocket(socket);
     response.once('finish', () => closeSoon(socket));
-    return receive(request, response);
+    return receive(request, response, 'connect');
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     const { onMalformed: report, malformedFieldsFor: fieldsFor = () => undefined } = options;
-    replyToMalformed({ error, socket, pending: pending.get(socket), fieldsFor, report });
+    replyToMalformed({ error, socket, pending: pipelining.last(socket), fieldsFor, report });
   });
 
-  function receive(
-    request: IncomingMessage,
-    response: ServerResponse,
-    expects?: 'continue' | 'unknown expectation',
-  ) {
-    if (ended.has(request.socket)) return;
+  function receive(request: IncomingMessage, response: ServerResponse, kind?: RequestKind): void {
+    pipelining.receive(request, response, kind);
+  }
+
+  function handle(request: IncomingMessage, response: ServerResponse, kind: RequestKind): void {
+    if (kind === 'connect') response.assignSocket(request.socket);
     const target = parseTarget(request.url ?? '', options);
     const method = request.method ?? '';
     const match = target.error === undefined ? options.router.match(method, target.path) : unmatched;
     const ctx = new Context(request, response, target, match, performance.now());
-    if (expects === 'continue') {
+    if (kind === 'continue') {
       ctx.expectsContinue = true;
       // A client must not send this expectation without a body (RFC 9110, section 10.1.1).
       if (ctx.bodyState === 'unknown') ctx.bodyState = 'present';
@@ -160,13 +178,12 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     ctx.messageError = findMessageError({
       request,
       target,
-      unknownExpectation: expects === 'unknown expectation',
+      unknownExpectation: kind === 'unknown expectation',
     });
 
     requests += 1;
-    inFlight += 1;
+    inProgress += 1;
     connections.begin(request.socket);
-    pending.set(request.socket, response);
     response.once('close', onClose);
 
     let done: ReturnType<Next>;
@@ -185,11 +202,9 @@ export function createHttpServer(options: ServerOptions): HttpServer {
   }
 
   function onClose(this: ServerResponse) {
-    inFlight -= 1;
-    // With pipelined requests, the response of the last one stays pending until it is sent.
+    inProgress -= 1;
     const { socket } = this.req;
-    if (socket !== null) connections.end(socket);
-    if (socket !== null && pending.get(socket) === this) pending.delete(socket);
+    if (pipelining.finish(socket)) connections.end(socket);
   }
 
   /**
@@ -204,8 +219,13 @@ export function createHttpServer(options: ServerOptions): HttpServer {
 
   function finish(ctx: Context): void {
     try {
-      send(ctx, { closing, onStreamError: options.onStreamError });
-      if (ctx.headers.connection === 'close') ended.add(ctx.request.socket);
+      const { socket } = ctx.request;
+      send(ctx, {
+        closing: closing || pipelining.mustClose(socket),
+        onStreamError: options.onStreamError,
+      });
+      // Later requests are ignored (RFC 9112, section 9.6).
+      if (ctx.headers.connection === 'close') pipelining.end(socket);
       if (ctx.payload instanceof EventStream) keep(ctx.payload);
     } catch (error) {
       options.onPipelineError(ctx, error);
@@ -230,16 +250,17 @@ export function createHttpServer(options: ServerOptions): HttpServer {
       return server.listening;
     },
     requests: () => requests,
-    inFlight: () => inFlight,
+    inFlight,
     listen: (port, host) => listen(server, port, host),
     async close(given) {
       closing = true;
-      let cut = 0;
+      let aborted = 0;
       for (const stream of eventStreams) stream.finish();
       await drain(server, connections.open, given, () => {
-        cut = inFlight;
+        aborted = inFlight();
       });
-      return cut;
+      stopSlowReaders();
+      return aborted;
     },
   };
 }

@@ -167,6 +167,7 @@ export function createManagementServer(options: ManagementOptions): ManagementSe
     requestTimeoutMs: arrivalMs,
     keepAliveMs,
     stallTimeoutMs: 2 * arrivalMs,
+    sendTimeoutMs: arrivalMs,
     maxHeaderBytes: 8_192,
     maxHeaderCount: 50,
     maxConnections,

@@ -44,6 +44,7 @@ export const coreEvents = [
   'geoip.database_rejected',
   'http.client.malformed',
   'http.client.rejections',
+  'http.connection.cut',
   'http.connection.refused',
   'http.request.body',
   'http.request.complete',

@@ -19,13 +19,13 @@ import type { Context } from '../http/context.ts';
 import { createHttpServer } from '../http/server.ts';
 import type { Mailer } from '../mail/mailer.ts';
 import { createCircuitMetrics } from '../observability/circuit-set.ts';
+import { reportCutConnections, reportRefusedConnections } from '../observability/closed-connections.ts';
 import { showPath } from '../observability/log/target-text.ts';
 import type { LogFields, Logger } from '../observability/logger.ts';
 import { createMetrics, type Metrics } from '../observability/metrics/metrics.ts';
 import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts';
 import { observeSaturation } from '../observability/metrics/saturation-metrics.ts';
 import { probedCircuit } from '../observability/probed-circuit.ts';
-import { reportRefusedConnections } from '../observability/refused-connections.ts';
 import { idFields } from '../observability/request-context.ts';
 import { createShortageReport, type ReportShortage } from '../observability/shortage.ts';
 import type { Settings } from '../settings/load.ts';
@@ -216,12 +216,14 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       keepAliveMs: server.keepAliveSeconds * 1000,
       stallTimeoutMs:
         (server.headersTimeoutSeconds + server.bodyTimeoutSeconds + server.requestTimeoutSeconds) * 1000,
+      sendTimeoutMs: server.sendTimeoutSeconds * 1000,
       maxHeaderBytes: server.maxHeaderBytes,
       maxHeaderCount: server.maxHeaderCount,
       maxConnections: limits.max,
       maxConnectionsPerAddress: limits.maxPerAddress,
       isExemptAddress: createAddressSet(settings.security.trustedProxies),
       onRejected: reportRefusedConnections(log, metrics),
+      onCut: reportCutConnections(log, metrics),
       onAcceptError(error) {
         if (!reportShortage(error)) log.error('http.connection.refused', { reason: 'accept', error });
       },

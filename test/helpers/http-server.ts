@@ -59,6 +59,7 @@ export async function mustStartServer(
     requestTimeoutMs: 30_000,
     keepAliveMs: 5_000,
     stallTimeoutMs: 60_000,
+    sendTimeoutMs: 10_000,
     maxHeaderBytes: 16_384,
     maxHeaderCount: 100,
     maxConnections: 1_000,

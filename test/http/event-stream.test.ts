@@ -164,7 +164,7 @@ describe('a server that responds with an event stream', () => {
     const { server, streams } = await mustServeEvents(t, {
       text,
       heartbeatMs: 20,
-      server: { stallTimeoutMs: 200 },
+      server: { sendTimeoutMs: 200 },
     });
     const socket = connect(server.port, '127.0.0.1', () => socket.write(ask));
     t.after(() => socket.destroy());

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
-import { setImmediate as nextLoop } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as nextLoop } from 'node:timers/promises';
 import * as z from 'zod';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
 import type { Layer } from '../../src/http/context.ts';
@@ -179,15 +179,11 @@ describe('a request is answered once:', () => {
   });
 
   it('pipelined requests are answered in their order, however long each one takes', async (t) => {
-    const held = createDeferred();
     const server = await start(t, {
       routes: [
         ...routes,
-        testRoute('GET', '/slow', () => held.promise.then(() => 'slow')),
-        testRoute('GET', '/fast', () => {
-          held.resolve();
-          return 'fast';
-        }),
+        testRoute('GET', '/slow', () => delay(20, 'slow')),
+        testRoute('GET', '/fast', () => 'fast'),
       ],
     });
     const received = await server.raw(
@@ -233,7 +229,7 @@ describe('a connection', () => {
 
   it('a connection whose client does not read the response is closed', async (t) => {
     const big = testRoute('GET', '/big', () => 'x'.repeat(64 * 1024 * 1024));
-    const server = await start(t, { routes: [big], server: { stallTimeoutMs: 300 } });
+    const server = await start(t, { routes: [big], server: { sendTimeoutMs: 300 } });
     const socket = connect(server.port, '127.0.0.1', () =>
       socket.write('GET /big HTTP/1.1\r\nHost: x\r\n\r\n'),
     );

@@ -56,6 +56,7 @@ describe('an empty environment', () => {
         headersTimeoutSeconds: 10,
         requestTimeoutSeconds: 30,
         bodyTimeoutSeconds: 20,
+        sendTimeoutSeconds: 10,
         keepAliveSeconds: 5,
         maxHeaderBytes: 16384,
         maxHeaderCount: 100,

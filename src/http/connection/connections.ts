@@ -39,22 +39,17 @@ export interface Connections {
   readonly open: ReadonlySet<Socket>;
   /** Admits a new connection, or destroys it. Returns why it was refused; undefined if it was admitted. */
   admit(socket: Socket): RejectionReason | undefined;
-  /** Records that a request has started on this connection. */
+  /** Records that this connection is not idle: a request has started. */
   begin(socket: Socket): void;
-  /** Records that a response on this connection is complete. */
+  /** Records that this connection is idle: every request has its response. */
   end(socket: Socket): void;
-}
-
-interface State {
-  /** The key under which its address is counted; undefined if it is exempt. */
-  readonly key: string | undefined;
-  requests: number;
 }
 
 export function createConnections(limits: ConnectionLimits): Connections {
   const { max, maxPerAddress = max, isExempt = () => false } = limits;
   const open = new Set<Socket>();
-  const states = new WeakMap<Socket, State>();
+  /** The key under which the address of a connection is counted; undefined if it is exempt. */
+  const keys = new WeakMap<Socket, string | undefined>();
   const perAddress = new Map<string, number>();
   /** In the order in which they became idle. */
   const idle = new Set<Socket>();
@@ -77,7 +72,7 @@ export function createConnections(limits: ConnectionLimits): Connections {
   function remove(socket: Socket): void {
     idle.delete(socket);
     if (!open.delete(socket)) return;
-    const key = states.get(socket)?.key;
+    const key = keys.get(socket);
     if (key === undefined) return;
     const left = (perAddress.get(key) ?? 1) - 1;
     if (left > 0) perAddress.set(key, left);
@@ -95,23 +90,17 @@ export function createConnections(limits: ConnectionLimits): Connections {
         return rejection;
       }
       if (key !== undefined) perAddress.set(key, held + 1);
-      states.set(socket, { key, requests: 0 });
+      keys.set(socket, key);
       open.add(socket);
       idle.add(socket);
       socket.once('close', () => remove(socket));
       return undefined;
     },
     begin(socket) {
-      const state = states.get(socket);
-      if (state === undefined) return;
-      state.requests += 1;
       idle.delete(socket);
     },
     end(socket) {
-      const state = states.get(socket);
-      if (state === undefined) return;
-      state.requests -= 1;
-      if (state.requests === 0 && open.has(socket)) idle.add(socket);
+      if (open.has(socket)) idle.add(socket);
     },
   };
 }

@@ -64,6 +64,11 @@ export const server = z.object({
     default: '20',
     about: 'Deadline for the whole request body to arrive.',
   }),
+  sendTimeoutSeconds: variable('APP_SEND_TIMEOUT_SECONDS', integer(2, day, 'seconds'), {
+    default: '10',
+    about:
+      'A connection whose client reads less than 240 bytes per second of a response during this time is closed. Idle event streams are not affected.',
+  }),
   keepAliveSeconds: variable('APP_KEEP_ALIVE_SECONDS', integer(1, day, 'seconds'), {
     default: '5',
     about:
