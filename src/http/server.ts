@@ -75,7 +75,7 @@ export interface ServerOptions {
 /** Why a connection was closed: the client did not read, or it pipelined too many requests. */
 export type CutReason = 'slow_reader' | 'pipelining';
 
-/** What a request expects (RFC 9110, section 10.1.1); CONNECT has no response object of Node. */
+/** How a request arrived: with an expectation (RFC 9110, section 10.1.1), as CONNECT, or as usual. */
 type RequestKind = 'continue' | 'unknown expectation' | 'connect' | undefined;
 
 export interface HttpServer {

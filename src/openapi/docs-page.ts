@@ -74,7 +74,8 @@ const docsRoute = { method: 'GET', tags: ['docs'], auth: 'none', hidden: true } 
 const largeRoute = { ...docsRoute, costs: ['large-response'], limits: docsLimits } as const;
 
 function documentRoute(path: string, document: () => Promise<OpenApiDocument>): Route {
-  let text: Promise<string> | undefined;
+  // As bytes, which all connections share: a text would be copied for each response that is being sent.
+  let bytes: Promise<Buffer> | undefined;
   return route({
     ...largeRoute,
     path,
@@ -84,8 +85,8 @@ function documentRoute(path: string, document: () => Promise<OpenApiDocument>): 
     etag: true,
     responses: { 200: { description: 'The document.', contentType: 'application/json' } },
     async handler() {
-      text ??= document().then((described) => JSON.stringify(described));
-      return raw(await text, 'application/json');
+      bytes ??= document().then((described) => Buffer.from(JSON.stringify(described)));
+      return raw(await bytes, 'application/json');
     },
   });
 }

@@ -5,7 +5,7 @@
  *                                     │ no
  *                          is the server full? ──no──> admitted
  *                                     │ yes
- *                          is a connection idle? ──yes──> the one that has been idle oldestIdle is closed, the new one admitted
+ *                          is a connection idle? ──yes──> the longest idle one is closed, the new one admitted
  *                                     │ no
  *                                     v
  *                                  refused

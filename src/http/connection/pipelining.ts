@@ -8,7 +8,7 @@
  *                        v
  *              it waits, and the socket is not read ──the response before it was sent──> ready ──> start
  *                                                                                          ^
- *                                       all connections that are ready, for `turnMs`, then other work of the event loop
+ *                                                        one of all connections that are ready, in each turn of the event loop
  *
  * A response counts as sent when the operating system has accepted its last byte. So the memory of a connection whose client
  * does not read is one response, however many requests it has sent.
@@ -19,8 +19,8 @@
  * because each takes about 2 kB of memory until then.
  *
  * Invariants: at most one request of a connection is between its start and the end of its response; requests start in the order
- * of their arrival; at most one request of a connection starts in a turn; after `end` none starts; while a request waits, the
- * socket is paused, whoever resumes it.
+ * of their arrival; at most one request that waited starts in a turn of the event loop; after `end` none starts; while a request waits, the
+ * socket stays paused, also when other code resumes it.
  *
  * Limit: a paused socket does not notice that its client has disconnected, so the work for a request before a waiting one
  * continues until its deadline.
@@ -73,13 +73,11 @@ interface Lane<Kind> {
 
 const maxWaiting = 100;
 const maxIgnored = 150;
-/** How long requests that waited are started in one turn of the event loop, in milliseconds. */
-const turnMs = 4;
 
 export function createPipelining<Kind>({ start, onExcess }: PipeliningOptions<Kind>): Pipelining<Kind> {
   const lanes = new WeakMap<Duplex, Lane<Kind>>();
   /** Connections whose last response was sent and that have a request that waits. */
-  let ready: Lane<Kind>[] = [];
+  const ready = new Set<Lane<Kind>>();
   let waiting = 0;
 
   function laneOf(socket: Duplex): Lane<Kind> {
@@ -127,19 +125,11 @@ export function createPipelining<Kind>({ start, onExcess }: PipeliningOptions<Ki
     lane.last = undefined;
   }
 
-  function startReady(): void {
-    const until = performance.now() + turnMs;
-    let started = 0;
-    for (const lane of ready) {
-      startNext(lane);
-      started += 1;
-      if (performance.now() >= until) break;
-    }
-    ready = ready.slice(started);
-    if (ready.length > 0) setImmediate(startReady);
-  }
-
-  function startNext(lane: Lane<Kind>): void {
+  function startNext(): void {
+    const [lane] = ready;
+    if (lane === undefined) return;
+    ready.delete(lane);
+    if (ready.size > 0) setImmediate(startNext);
     const arrival = lane.waiting.shift();
     if (arrival === undefined) return;
     waiting -= 1;
@@ -165,8 +155,8 @@ export function createPipelining<Kind>({ start, onExcess }: PipeliningOptions<Ki
         lane.last = undefined;
         return true;
       }
-      ready.push(lane);
-      if (ready.length === 1) setImmediate(startReady);
+      ready.add(lane);
+      if (ready.size === 1) setImmediate(startNext);
       return false;
     },
     end(socket) {

@@ -1,6 +1,6 @@
 /**
  * Closes connections whose client does not read the response. A response stays in memory until the operating system has
- * accepted its last byte, and the system accepts no more while the client does not read.
+ * accepted its last byte, and the system stops accepting while the client does not read.
  *
  *     nothing unsent ──bytes are unsent──> watched ──`minBytesPerSecond` accepted within `timeoutMs`──> watched, time starts again
  *            ^                                │ │
