@@ -7,6 +7,7 @@
  * A rule reads what the program counts anyway, so alerting adds no work to a request.
  */
 
+import { circuitKinds as allCircuitKinds } from '../observability/circuit-set.ts';
 import type { EventName } from '../observability/events.ts';
 import type { MetricsSnapshot } from '../observability/metrics/metrics.ts';
 import { WindowCount } from './window-count.ts';
@@ -62,6 +63,8 @@ export interface AlertThresholds {
   readonly authFailures: number;
   /** 5xx responses as a percentage of all. */
   readonly errorPercent: number;
+  /** How long a circuit must have been open. */
+  readonly circuitOpenSeconds: number;
   readonly workerCrashes: number;
   readonly failedJobs: number;
   readonly databaseAwaySeconds: number;
@@ -74,6 +77,9 @@ export interface AlertRulesOptions {
   /** The task that delivers alerts. Its own failures raise no alert, which could not be delivered either. */
   readonly deliveryTask: string;
 }
+
+/** The circuit of the database is missing, because `database_away` reports that outage. */
+const circuitKinds = allCircuitKinds.filter((kind) => kind !== 'database');
 
 /** Fewer 5xx responses are no incident, whatever their percentage: at night, one error can be half of all responses. */
 const minErrors = 10;
@@ -136,24 +142,28 @@ export function createAlertRules({
         `${value} % of the responses were server errors (5xx) within ${seconds} s`,
     },
     {
-      ...counted(['circuit.opened']),
       name: 'circuit_open',
       severity: 'ticket',
       runbook: 'StrataCircuitOpen',
+      scope: 'service',
       threshold: 1,
-      createMeter(windowMs, startedAt) {
-        const opened = new WindowCount(windowMs, startedAt);
-        // A circuit without requests stays open without another event.
-        return (snapshot, now) => ({
-          count: Math.max(
-            opened.add(now, eventsIn(snapshot, ['circuit.opened'])),
-            sumOf(snapshot, 'circuits_open'),
-          ),
-          of: 0,
-        });
+      createMeter() {
+        const openSince = new Map<string, number>();
+        return (snapshot, now) => {
+          let count = 0;
+          for (const kind of circuitKinds) {
+            const open = sumOf(snapshot, 'circuits_open', (label) => label('kind') === kind);
+            const since = openSince.get(kind) ?? now;
+            if (open === 0) openSince.delete(kind);
+            else openSince.set(kind, since);
+            if (now - since >= 1000 * thresholds.circuitOpenSeconds) count += open;
+          }
+          return { count, of: 0 };
+        };
       },
-      describe: (value, seconds) =>
-        `${value === 1 ? 'A circuit of a route or a called service is' : `${value} circuits of routes or called services are`} open, or opened within ${seconds} s`,
+      valueOf: ({ count }) => count,
+      describe: (value) =>
+        `${value === 1 ? 'A circuit has' : `${value} circuits have`} been open for ${thresholds.circuitOpenSeconds} s or more`,
     },
     {
       ...increase((snapshot) =>

@@ -44,6 +44,7 @@ const programRules = createAlertRules({
     rateLimitViolations: 1,
     authFailures: 1,
     errorPercent: 1,
+    circuitOpenSeconds: 1,
     workerCrashes: 1,
     failedJobs: 1,
     databaseAwaySeconds: 1,

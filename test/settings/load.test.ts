@@ -84,6 +84,7 @@ describe('an empty environment', () => {
         alertRateLimitThreshold: 100,
         alertAuthFailureThreshold: 50,
         alertErrorRatePercent: 5,
+        alertCircuitOpenSeconds: 60,
         alertWorkerCrashThreshold: 3,
         alertFailedJobThreshold: 1,
         alertDatabaseAwaySeconds: 30,

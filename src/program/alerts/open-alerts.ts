@@ -71,6 +71,7 @@ function startEvaluator(
         rateLimitViolations: security.alertRateLimitThreshold,
         authFailures: security.alertAuthFailureThreshold,
         errorPercent: security.alertErrorRatePercent,
+        circuitOpenSeconds: security.alertCircuitOpenSeconds,
         workerCrashes: security.alertWorkerCrashThreshold,
         failedJobs: security.alertFailedJobThreshold,
         databaseAwaySeconds: security.alertDatabaseAwaySeconds,

@@ -44,6 +44,7 @@ const fixed = new Map<string, (settings: Settings) => unknown>([
   ['SECURITY_ALERT_RATE_LIMIT_THRESHOLD', ({ security }) => security.alertRateLimitThreshold],
   ['SECURITY_ALERT_AUTH_FAILURE_THRESHOLD', ({ security }) => security.alertAuthFailureThreshold],
   ['SECURITY_ALERT_ERROR_RATE_PERCENT', ({ security }) => security.alertErrorRatePercent],
+  ['SECURITY_ALERT_CIRCUIT_OPEN_SECONDS', ({ security }) => security.alertCircuitOpenSeconds],
   ['SECURITY_ALERT_WORKER_CRASH_THRESHOLD', ({ security }) => security.alertWorkerCrashThreshold],
   ['SECURITY_ALERT_FAILED_JOB_THRESHOLD', ({ security }) => security.alertFailedJobThreshold],
   ['SECURITY_ALERT_DATABASE_AWAY_SECONDS', ({ security }) => security.alertDatabaseAwaySeconds],

@@ -31,6 +31,10 @@ export const alertSettings = {
     about:
       'Responses with a 5xx status as a percentage of all, from which an alert is raised, if there are at least 10.',
   }),
+  alertCircuitOpenSeconds: variable('SECURITY_ALERT_CIRCUIT_OPEN_SECONDS', integer(1, 86_400, 'seconds'), {
+    default: '60',
+    about: 'How long a circuit, other than that of the database, has been open when an alert is raised.',
+  }),
   alertWorkerCrashThreshold: variable('SECURITY_ALERT_WORKER_CRASH_THRESHOLD', integer(1, maxEvents), {
     default: '3',
     about: 'Crashes of workers and of the jobs process, from which an alert is raised.',
