@@ -46,6 +46,8 @@ export function openProjectFiles(root: string): ProjectFiles {
       }
       const paths = [...contents.keys()].sort();
       const sources = paths.filter((path) => path.endsWith('.ts'));
+      // Without a path, biome would check the whole project.
+      if (sources.length === 0) return paths;
       // Twice, because biome can join some of the lines that it has just broken.
       format(root, sources);
       format(root, sources);
