@@ -2,6 +2,9 @@
  * Loads TypeScript sources as JavaScript that `test/run.ts` has compiled once for all test processes, which is about twice
  * as fast as compiling in each. The URLs of modules stay those of the sources. A file that was not compiled, because a test
  * has just written it, is compiled here.
+ *
+ * A test gives its own processes this file with parameters (`helpers/source-arguments.ts`), because they may have another
+ * environment and a copy of the sources.
  */
 
 import { register } from 'node:module';
@@ -10,6 +13,7 @@ import { register } from 'node:module';
 if (process.argv[1]?.endsWith('-entry.js') !== true) loadSources();
 
 function loadSources() {
+  const parameters = new URL(import.meta.url).searchParams;
   register(
     `data:text/javascript,${encodeURIComponent(`
 import { readFile } from 'node:fs/promises';
@@ -35,8 +39,8 @@ async function compile(file) {
     {
       parentURL: import.meta.url,
       data: {
-        root: new URL('../', import.meta.url).href,
-        compiled: process.env.STRATA_TEST_COMPILED,
+        root: parameters.get('root') ?? new URL('../', import.meta.url).href,
+        compiled: parameters.get('compiled') ?? process.env.STRATA_TEST_COMPILED,
       },
     },
   );

@@ -36,9 +36,10 @@ import { migrateUp } from '../src/db/migrations/migrate.ts';
 import { createLogger } from '../src/observability/logger.ts';
 import { bundlesVariable } from './helpers/bundled-entry.ts';
 import { builtVariable } from './helpers/program.ts';
-import { serverVariable, templateName } from './helpers/test-database.ts';
+import { serverVariable, templateVariable } from './helpers/test-database.ts';
 import { chooseFiles, orderFiles } from './runner/choose-files.ts';
 import { formatSeconds, readDurations, writeDurations } from './runner/durations.ts';
+import { processorMs } from './runner/processor-time.ts';
 import { createProgress } from './runner/progress.ts';
 import { runTestFiles } from './runner/run-test-files.ts';
 import { findTestFiles } from './runner/test-files.ts';
@@ -80,10 +81,11 @@ const log = createLogger({
   destination: { write: (line) => void process.stderr.write(line), flush: () => Promise.resolve() },
 });
 let embedded: EmbeddedDatabase | undefined;
+let dropTemplate: (() => Promise<void>) | undefined;
 try {
   const needsBuild = !flags.watch && files.some(({ startsProcesses }) => startsProcesses);
   const needsDatabase = flags.watch || files.some((file) => file.needsDatabase);
-  const [server] = await Promise.all([
+  const [database] = await Promise.all([
     needsDatabase ? startDatabase() : undefined,
     flags.watch ? undefined : compileSources(),
     flags.watch ? undefined : bundleEntries(),
@@ -92,16 +94,19 @@ try {
   const env = {
     ...ownEnvironment(),
     TMPDIR: temporary,
-    ...(server === undefined ? {} : { [serverVariable]: server }),
+    ...database,
     ...(needsBuild ? { [builtVariable]: 'yes' } : {}),
   };
   if (stopped.signal.aborted) process.exitCode = 130;
   else process.exitCode = flags.watch ? await watchTests(env) : await runTests(env);
 } finally {
+  await dropTemplate?.();
   await embedded?.stop();
   await stopLeftovers(temporary);
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 }
+// Now also what PostgreSQL took is known.
+if (!flags.watch) console.log(`ℹ processor time ${formatSeconds(processorMs())}`);
 
 function parseArguments() {
   try {
@@ -190,18 +195,29 @@ async function bundleEntries(): Promise<void> {
   });
 }
 
-/** Starts PostgreSQL and makes the template database. Returns the URL. */
-async function startDatabase(): Promise<string> {
-  embedded = await startEmbedded({ dataDir: join(folder, 'postgres'), log, durable: false });
-  const url = new URL(embedded.url);
-  const admin = postgres(embedded.url, { max: 1, onnotice: () => {} });
-  await admin`create database ${admin(templateName)}`;
-  // With one iteration instead of 4,096, a connection costs a quarter of the processor time.
-  await admin.unsafe(`set scram_iterations = 1; alter role ${url.username} password '${url.password}'`);
-  await admin.end();
-  url.pathname = `/${templateName}`;
+/** Starts PostgreSQL, unless the environment names one, and makes the template database. Returns both as variables. */
+async function startDatabase(): Promise<NodeJS.ProcessEnv> {
+  const given = process.env[serverVariable];
+  if (given === undefined)
+    embedded = await startEmbedded({ dataDir: join(folder, 'postgres'), log, durable: false });
+  const url = new URL(given ?? embedded?.url ?? '');
+  const server = url.href;
+  const admin = postgres(server, { max: 1, onnotice: () => {} });
+  const template = `strata_template_${process.pid}`;
+  await admin`create database ${admin(template)} template template0`;
+  if (given === undefined) {
+    // With one iteration instead of 4,096, a connection costs a quarter of the processor time.
+    await admin.unsafe(`set scram_iterations = 1; alter role ${url.username} password '${url.password}'`);
+    await admin.end();
+  } else {
+    dropTemplate = async () => {
+      await admin`drop database ${admin(template)} with (force)`;
+      await admin.end();
+    };
+  }
+  url.pathname = `/${template}`;
   await migrateUp({ url: url.href, log });
-  return embedded.url;
+  return { [serverVariable]: server, [templateVariable]: template };
 }
 
 async function runTests(env: NodeJS.ProcessEnv): Promise<number> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { sourceArguments } from '../helpers/source-arguments.ts';
 import { mustCreateDatabase } from '../helpers/test-database.ts';
 
 const runFile = promisify(execFile);
@@ -24,7 +25,7 @@ const program = (url: string) => `
 
 test('a finished query is freed by a minor collection, without waiting for a major one', async (t) => {
   const url = await mustCreateDatabase(t);
-  const args = ['--trace-gc-nvp', '--import', 'tsx', '--input-type=module', '--eval', program(url)];
+  const args = ['--trace-gc-nvp', ...sourceArguments(), '--input-type=module', '--eval', program(url)];
   const { stdout } = await runFile(process.execPath, args, { maxBuffer: 10_000_000 });
   // Node 26 writes JSON. The first collections promote the program itself and its long-lived data.
   const scavenges = Array.from(stdout.matchAll(/\bgc(?:=|":")s\b.*\bpromoted(?:=|":)(\d+)/g), ([, bytes]) =>

@@ -19,6 +19,7 @@ import {
 } from '../helpers/country-file.ts';
 import { mustMakeFolder } from '../helpers/program.ts';
 import { propertyRuns } from '../helpers/property-runs.ts';
+import { sourceArguments } from '../helpers/source-arguments.ts';
 
 const packageFolder = dirname(
   createRequire(import.meta.url).resolve('@ip-location-db/geo-whois-asn-country-mmdb/package.json'),
@@ -279,13 +280,13 @@ it('without maxmind, opening a database rejects with the npm install command', a
   const folder = await mustMakeFolder(t);
   cpSync(join(import.meta.dirname, '..', '..', 'src'), join(folder, 'src'), { recursive: true });
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-  const program = join(folder, 'open.ts');
+  const program = join(folder, 'open.mjs');
   writeFileSync(
     program,
     `import { openCountryDatabase } from './src/geoip/country-database.ts';
      openCountryDatabase('x.mmdb').catch((error) => console.log(error.name, error.message));`,
   );
-  const argv = ['--import', import.meta.resolve('tsx'), program];
+  const argv = [...sourceArguments(folder), program];
   const { stdout, stderr } = spawnSync(process.execPath, argv, { cwd: folder, encoding: 'utf8' });
   const sentence =
     'StartError SECURITY_ENABLE_GEO_BLOCKING needs the package maxmind: run `npm install maxmind`, or set it to false.\n';

@@ -5,11 +5,14 @@ import postgres from 'postgres';
 import { connectDatabase, type Database, type DatabaseOptions } from '../../src/db/database.ts';
 import { captureLog } from './captured-log.ts';
 
-/** The variable in which `test/run.ts` passes the URL of the run's PostgreSQL to the test files. */
+/**
+ * The variable in which `test/run.ts` passes the URL of the run's PostgreSQL to the test files. If it is set for `npm test`, the
+ * run uses that server and starts none.
+ */
 export const serverVariable = 'STRATA_TEST_SERVER';
 
-/** The database with all migrations, from which the databases of the tests are copied. */
-export const templateName = 'strata_template';
+/** The variable with the name of the database with all migrations, from which the databases of the tests are copied. */
+export const templateVariable = 'STRATA_TEST_TEMPLATE';
 
 /** Registers cleanup: the context of a test, or `{ after }` of `node:test` for the whole file. */
 export interface After {
@@ -46,7 +49,7 @@ export async function mustCreateDatabase(
 ): Promise<string> {
   const server = testServerUrl();
   const name = `test_${randomBytes(8).toString('hex')}`;
-  const template = options.empty === true ? 'template0' : templateName;
+  const template = options.empty === true ? 'template0' : process.env[templateVariable];
   const admin = adminOf(server);
   await admin.run(`create database ${name} template ${template} strategy file_copy ${options.locale ?? ''}`);
   t.after(() => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { createHostClock } from '../../src/limits/host-clock.ts';
+import { sourceArguments } from '../helpers/source-arguments.ts';
 
 test('all processes of a host read the same time', () => {
   const now = createHostClock();
@@ -10,7 +11,7 @@ test('all processes of a host read the same time', () => {
     import { createHostClock } from ${JSON.stringify(source)};
     console.log(createHostClock()());`;
   const sentAt = now();
-  const args = ['--import', 'tsx', '--input-type=module', '--eval', program];
+  const args = [...sourceArguments(), '--input-type=module', '--eval', program];
   const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   const reportedAt = Number(stdout);
   assert.equal(stderr, '');

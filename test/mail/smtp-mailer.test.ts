@@ -10,6 +10,7 @@ import { createSmtpMailer } from '../../src/mail/smtp-mailer.ts';
 import { type CapturedLog, captureLog } from '../helpers/captured-log.ts';
 import { mustMakeFolder } from '../helpers/program.ts';
 import { mustStartSmtpServer, smtpReply, type TestSmtpServer } from '../helpers/smtp-server.ts';
+import { sourceArguments } from '../helpers/source-arguments.ts';
 
 const mail = { to: 'ada@example.org', subject: 'Reset your password', text: 'The token is sot_abc.\n' };
 const spam = smtpReply(554, '5.7.1 looks like spam');
@@ -241,13 +242,13 @@ it('without nodemailer, creating the mailer rejects with the npm install command
   const root = join(import.meta.dirname, '..', '..');
   cpSync(join(root, 'src'), join(folder, 'src'), { recursive: true });
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-  const program = join(folder, 'server-program.ts');
+  const program = join(folder, 'server-program.mjs');
   writeFileSync(
     program,
     `import { createSmtpMailer } from './src/mail/smtp-mailer.ts';
      createSmtpMailer({ url: 'smtp://127.0.0.1', from: 'a@b', log: {} }).catch((error) => console.log(error.name, error.message));`,
   );
-  const argv = ['--import', import.meta.resolve('tsx'), program];
+  const argv = [...sourceArguments(folder), program];
   const { stdout, stderr } = spawnSync(process.execPath, argv, { cwd: folder, encoding: 'utf8' });
   const sentence =
     'StartError APP_SMTP_URL needs the package nodemailer: run `npm install nodemailer`, or remove the setting.\n';

@@ -9,6 +9,7 @@ import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { mustMakeFolder } from '../helpers/program.ts';
 import { startRedis, type TestRedis, withoutRedis } from '../helpers/redis.ts';
+import { sourceArguments } from '../helpers/source-arguments.ts';
 
 describe('the connection to Redis', { skip: withoutRedis }, () => {
   let server: TestRedis;
@@ -102,13 +103,13 @@ it('without @redis/client, opening rejects with the npm install command', async 
   const folder = await mustMakeFolder(t);
   cpSync(join(import.meta.dirname, '..', '..', 'src'), join(folder, 'src'), { recursive: true });
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-  const program = join(folder, 'redis-program.ts');
+  const program = join(folder, 'redis-program.mjs');
   writeFileSync(
     program,
     `import { openRedis } from './src/redis/redis.ts';
      openRedis({ target: {}, name: 'test', log: {} }).catch((error) => console.log(error.name, error.message));`,
   );
-  const argv = ['--import', import.meta.resolve('tsx'), program];
+  const argv = [...sourceArguments(folder), program];
   const { stdout, stderr } = spawnSync(process.execPath, argv, { cwd: folder, encoding: 'utf8' });
   const sentence =
     'StartError SECURITY_REDIS_ENABLED=true needs the package @redis/client: run `npm install @redis/client`, or remove the setting.\n';

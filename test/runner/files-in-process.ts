@@ -12,6 +12,7 @@ import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import { receiveFiles, sendEvent } from './channel.ts';
 import { endOfFile, fileState, filesAreSuites } from './file-state.ts';
+import { processorMs } from './processor-time.ts';
 
 /** How long a connection or a timer may stay open after the last test: idle connections of clients close by then. */
 const settleMs = Number(process.env.STRATA_TEST_SETTLE_MS ?? 10_000);
@@ -27,6 +28,7 @@ receiveFiles((file) => void run(file));
 
 async function run(file: string): Promise<void> {
   const before = stateOf();
+  const processorMsBefore = processorMs();
   const problems: string[] = [];
   Object.assign(fileState, { number: fileState.number + 1, problems, failed: 0 });
   uncaught.length = 0;
@@ -57,7 +59,7 @@ async function run(file: string): Promise<void> {
     const then = before.shared[what] ?? '';
     if (now !== then) problems.push(`The file changes ${what}: ${difference(then, now)}.`);
   }
-  sendEvent({ kind: 'end', problems });
+  sendEvent({ kind: 'end', problems, processorMs: processorMs() - processorMsBefore });
 }
 
 function untilReported(register: () => void): Promise<void> {

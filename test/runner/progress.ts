@@ -40,7 +40,7 @@ export function createProgress(output: Output, options: ProgressOptions): RunPro
   const counts = { test: 0, suite: 0, passed: 0, failed: 0, skipped: 0, todo: 0 };
   const failures: string[] = [];
   const skippedNames: string[] = [];
-  const durations: { file: string; ms: number }[] = [];
+  const durations: { file: string; ms: number; processorMs: number | undefined }[] = [];
   const red = (text: string) => (isTerminal ? `\x1b[31m${text}\x1b[39m` : text);
   const bold = (text: string) => (isTerminal ? `\x1b[1m${text}\x1b[22m` : text);
   let lastLineAt = startedAt;
@@ -87,16 +87,16 @@ export function createProgress(output: Output, options: ProgressOptions): RunPro
       if (kind === 'suite') counts.failed += 1;
       fail(failure.place, path.join(' > '), failure.text);
     },
-    onFile({ file, ms, results, problems, output: written }) {
+    onFile({ file, ms, processorMs, results, problems, output: written }) {
       const path = relative(options.root, file);
-      durations.push({ file: path, ms });
+      durations.push({ file: path, ms, processorMs });
       for (const problem of problems) {
         counts.failed += 1;
         fail(path, '', problem);
       }
       const hasFailed = problems.length > 0 || results.some(({ outcome }) => outcome === 'failed');
       if (hasFailed && written.trim() !== '') print(`Output of ${path}:\n${indent(written.trimEnd())}\n`);
-      if (options.isVerbose) print(listing(path, results));
+      if (options.isVerbose) print(listing(`${path} (${timesOf(ms, processorMs)})`, results));
       else showProgress();
     },
     finish(problems) {
@@ -106,7 +106,7 @@ export function createProgress(output: Output, options: ProgressOptions): RunPro
       for (const problem of problems) output.write(`${red('✖')} ${problem}\n`);
       const slowest = durations.sort((a, b) => b.ms - a.ms).slice(0, slowestShown);
       if (options.files > slowestShown) {
-        const lines = slowest.map(({ file, ms }) => `  ${formatSeconds(ms).padStart(8)}  ${file}`);
+        const lines = slowest.map(({ file, ms, processorMs }) => `  ${file}: ${timesOf(ms, processorMs)}`);
         output.write(`Slowest files:\n${lines.join('\n')}\n`);
       }
       const { test, suite, passed, failed, skipped, todo } = counts;
@@ -129,11 +129,17 @@ export function createProgress(output: Output, options: ProgressOptions): RunPro
 
 const marks = { passed: '✔', failed: '✖', skipped: '﹣', todo: '…' } as const;
 
-function listing(path: string, results: readonly TestResult[]): string {
+/** The duration of a file, and its processor time if that is known. */
+function timesOf(ms: number, processorMs: number | undefined): string {
+  const processor = processorMs === undefined ? '' : `, processor ${formatSeconds(processorMs)}`;
+  return `${formatSeconds(ms)}${processor}`;
+}
+
+function listing(title: string, results: readonly TestResult[]): string {
   const lines = results
     .filter(({ kind }) => kind === 'test')
     .map((result) => `  ${marks[result.outcome]} ${result.path.join(' > ')} (${Math.round(result.ms)} ms)`);
-  return [path, ...lines].join('\n');
+  return [title, ...lines].join('\n');
 }
 
 function indent(text: string): string {

@@ -17,6 +17,8 @@ export interface TestFile {
 export interface FileResult {
   readonly file: string;
   readonly ms: number;
+  /** With that of the processes that it has started. Undefined if the process of the file was stopped. */
+  readonly processorMs: number | undefined;
   readonly results: readonly TestResult[];
   /** Failures outside the tests: the file crashed, hung, or left something behind. */
   readonly problems: readonly string[];
@@ -81,7 +83,7 @@ export async function runTestFiles(
 async function runFile(process: TestProcess, file: string, options: RunTestFilesOptions): Promise<void> {
   const startedAt = performance.now();
   const results: TestResult[] = [];
-  const { problems, output } = await process.run(file, {
+  const { problems, processorMs, output } = await process.run(file, {
     timeoutMs: options.timeoutMs,
     onEvent: (event) => {
       if (event.kind !== 'test' && event.kind !== 'suite') return;
@@ -90,5 +92,5 @@ async function runFile(process: TestProcess, file: string, options: RunTestFiles
     },
   });
   if (options.signal.aborted) return;
-  options.onFile({ file, ms: performance.now() - startedAt, results, problems, output });
+  options.onFile({ file, ms: performance.now() - startedAt, processorMs, results, problems, output });
 }

@@ -19,6 +19,8 @@ export interface TestFailure {
 
 export interface FileEnd {
   readonly kind: 'end';
+  /** The processor time of the file, with that of the processes that it has started, in milliseconds. */
+  readonly processorMs: number;
   /** The remains of the file in the process, such as an open server, or an error outside its tests. */
   readonly problems: readonly string[];
 }

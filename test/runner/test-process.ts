@@ -29,6 +29,8 @@ export interface RunOptions {
 
 export interface FileEnding {
   readonly problems: readonly string[];
+  /** Undefined if the process was stopped. */
+  readonly processorMs: number | undefined;
   /** The standard output and error of the process meanwhile. */
   readonly output: string;
 }
@@ -87,10 +89,10 @@ export function startTestProcess({ namePatterns, env }: TestProcessOptions): Tes
       output = '';
       let running = '';
       return new Promise((resolve) => {
-        const end = (problems: readonly string[]) => {
+        const end = (problems: readonly string[], processorMs?: number) => {
           clearTimeout(timer);
           onEvent = () => {};
-          resolve({ problems, output });
+          resolve({ problems, processorMs, output });
         };
         const timer = setTimeout(() => {
           kill();
@@ -104,7 +106,7 @@ export function startTestProcess({ namePatterns, env }: TestProcessOptions): Tes
           if (event.kind === 'end') {
             // The next file would suffer from what this one left behind.
             if (event.problems.length > 0) kill();
-            return end(event.problems);
+            return end(event.problems, event.processorMs);
           }
           if (event.kind === 'started') running = event.name;
           else if (event.outcome === 'failed') hasFailed = true;

@@ -31,6 +31,7 @@ import { classifyProcess } from '../../../src/db/embedded/process.ts';
 import { StartError } from '../../../src/errors.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { eventually } from '../../helpers/eventually.ts';
+import { sourceArguments } from '../../helpers/source-arguments.ts';
 import { mustConnect } from '../../helpers/test-database.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
@@ -54,7 +55,7 @@ async function mustStart(t: TestContext, folder = dataDir) {
 
 /** Another process that owns the folder. `started` rejects with its error output if its start fails. */
 function spawnHolder(t: TestContext, folder = dataDir, project = root, env: NodeJS.ProcessEnv = {}) {
-  const args = ['--import', join(root, 'node_modules/tsx/dist/loader.mjs')];
+  const args = sourceArguments(project);
   const child = spawn(process.execPath, [...args, join(project, 'test/helpers/embedded-holder.ts'), folder], {
     env: { PATH: process.env.PATH, ...env },
     detached: true,

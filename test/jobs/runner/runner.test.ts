@@ -23,6 +23,7 @@ import { endless, inlinePool, returned } from '../../helpers/inline-pool.ts';
 import { metricValue } from '../../helpers/metric-value.ts';
 import { mustOpenProxy } from '../../helpers/postgres-proxy.ts';
 import { mustMakeFolder } from '../../helpers/program.ts';
+import { sourceArguments } from '../../helpers/source-arguments.ts';
 import { mustCreateDatabase, mustOpenTestDatabase } from '../../helpers/test-database.ts';
 
 const echo = defineTask({ name: 'echo', payload: z.unknown(), backoff: { baseMs: 20, maxMs: 20 } });
@@ -559,7 +560,7 @@ describe('a runner in another process', () => {
   ): Promise<{ child: ChildProcess; file: string; text(): string }> {
     const file = join(await mustMakeFolder(t), 'go');
     const program = join(import.meta.dirname, '../../helpers/runner-program.ts');
-    const child = spawn(process.execPath, ['--import', 'tsx', program, url, file], {
+    const child = spawn(process.execPath, [...sourceArguments(), program, url, file], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let text = '';

@@ -8,12 +8,16 @@ import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { chooseLogFormat } from '../../../src/observability/log/log-destination.ts';
 import { mustMakeFolder } from '../../helpers/program.ts';
+import { sourceArguments } from '../../helpers/source-arguments.ts';
 
 const source = (name: string) =>
   JSON.stringify(new URL(`../../../src/observability/${name}.ts`, import.meta.url).href);
 
 /** The program exits within two seconds or not at all, but its start alone took eight on a busy machine. */
 const timeoutMs = 30_000;
+
+/** Node with the arguments that run our sources, for a shell. */
+const nodeCommand = [process.execPath, ...sourceArguments()].map((word) => `"${word}"`).join(' ');
 
 /** The source of a program with a `log` and its `destination`. */
 const codeOf = (format: 'json' | 'console', program: string) => `
@@ -26,7 +30,7 @@ const codeOf = (format: 'json' | 'console', program: string) => `
 
 /** Starts such a program with `stdout` as its standard output. */
 function start(format: 'json' | 'console', program: string, stdout: 'pipe' | number = 'pipe') {
-  const args = ['--import', 'tsx', '--input-type=module', '--eval', codeOf(format, program)];
+  const args = [...sourceArguments(), '--input-type=module', '--eval', codeOf(format, program)];
   return spawn(process.execPath, args, { stdio: ['ignore', stdout, 'pipe'] });
 }
 
@@ -34,7 +38,7 @@ function start(format: 'json' | 'console', program: string, stdout: 'pipe' | num
 async function mustMakeCommand(t: TestContext, program: string) {
   const file = join(await mustMakeFolder(t), 'program.mjs');
   await writeFile(file, codeOf('json', program));
-  return `"${process.execPath}" --import tsx "${file}"`;
+  return `${nodeCommand} "${file}"`;
 }
 
 /** Runs such a program, and returns its output and its exit code. */
@@ -182,7 +186,7 @@ describe('standard output that two processes share, with a slow reader', { concu
       const folder = await mustMakeFolder(t);
       const file = join(folder, 'writer.mjs');
       await writeFile(file, program);
-      const writer = `"${process.execPath}" --import tsx "${file}"`;
+      const writer = `${nodeCommand} "${file}"`;
       const child = spawn('sh', ['-c', scriptOf(writer, folder)], { stdio: ['ignore', 'pipe', 'inherit'] });
       t.after(() => child.kill());
       const next = new Map([

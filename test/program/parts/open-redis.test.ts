@@ -9,6 +9,7 @@ import { loadSettings } from '../../../src/settings/load.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { mustMakeFolder } from '../../helpers/program.ts';
 import { startRedis, type TestRedis, withoutRedis } from '../../helpers/redis.ts';
+import { sourceArguments } from '../../helpers/source-arguments.ts';
 
 const password = 'hunter2secret';
 
@@ -127,7 +128,7 @@ describe('the check of Redis at the start', { skip: withoutRedis }, () => {
       process.exit();`;
     const output = execFileSync(
       process.execPath,
-      ['--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', code, url],
+      [...sourceArguments(), '--input-type=module', '--eval', code, url],
       { env: { PATH: process.env.PATH, NODE_EXTRA_CA_CERTS: authority }, encoding: 'utf8', timeout: 20_000 },
     );
     assert.equal(output, 'PONG\n');

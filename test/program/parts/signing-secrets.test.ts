@@ -9,6 +9,7 @@ import { StartError } from '../../../src/errors.ts';
 import { signingSecrets } from '../../../src/program/parts/signing-secrets.ts';
 import { loadSettings } from '../../../src/settings/load.ts';
 import { mustMakeFolder } from '../../helpers/program.ts';
+import { sourceArguments } from '../../helpers/source-arguments.ts';
 import { testSecret } from '../../helpers/test-secret.ts';
 
 const secretsWith = (env: Record<string, string>) =>
@@ -42,7 +43,7 @@ describe('signingSecrets', () => {
       process.stdout.write('ready');
       readSync(0, Buffer.alloc(1));
       process.stdout.write(signingSecrets(settings)[0]);`;
-    const argv = ['--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', program];
+    const argv = [...sourceArguments(), '--input-type=module', '--eval', program];
     const children = [1, 2, 3, 4].map(() => spawn(process.execPath, argv));
     await Promise.all(children.map(({ stdout }) => once(stdout, 'data')));
     const answers = children.map(({ stdout }) => text(stdout));
