@@ -17,6 +17,7 @@ const section = byId('alerts', HTMLElement);
 const state = byId('alerts-state', HTMLElement);
 const list = byId('alerts-list', HTMLElement);
 
+/** Returns whether to look again: without the token each request would count as a rejected credential. */
 async function look() {
   const stored = token();
   const response = await fetch('/alerts', {
@@ -25,11 +26,12 @@ async function look() {
   });
   if (response.status === 401) {
     section.hidden = false;
-    state.textContent = 'Enter the token on the page of jobs to see the alerts.';
-    return;
+    state.textContent = 'Enter the token on the page of jobs, then load this page again to see the alerts.';
+    return false;
   }
   if (!response.ok) throw new Error(`The server answered ${response.status}.`);
   render(await response.json());
+  return true;
 }
 
 /** @param {Alerts} alerts */
@@ -55,7 +57,7 @@ function row({ rule, severity, summary, since, runbook }) {
 
 async function poll() {
   try {
-    await look();
+    if (!(await look())) return;
   } catch {
     state.textContent = 'The server does not answer.';
   }

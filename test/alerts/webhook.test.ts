@@ -5,45 +5,17 @@ import { describe, it, type TestContext } from 'node:test';
 import type { AlertMessage } from '../../src/alerts/alert-message.ts';
 import { createOutbox } from '../../src/alerts/outbox.ts';
 import { createWebhook, signatureOf, type Webhook } from '../../src/alerts/webhook.ts';
-import { deliverAlert } from '../../src/features/alerts/alerts.ts';
-import { deliverAlertTask } from '../../src/features/alerts/tasks.ts';
-import { TaskRejection } from '../../src/jobs/task.ts';
 import { openHttpClient } from '../../src/program/parts/open-http-client.ts';
 import { loadSettings } from '../../src/settings/load.ts';
+import { raisedMessage as raised, resolvedMessage as resolved } from '../helpers/alert-messages.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
-import { makeTaskContext } from '../helpers/task-context.ts';
-import { mustConnect } from '../helpers/test-database.ts';
 import { mustStartReceiver, webhookPath, webhookSecret } from '../helpers/webhook-receiver.ts';
 
-const raised: AlertMessage = {
-  id: '0b1a2c3d-0000-4000-8000-000000000001.raised',
-  event: 'alert.raised',
-  incident: '0b1a2c3d-0000-4000-8000-000000000001',
-  rule: 'auth_failures',
-  severity: 'ticket',
-  summary: '60 logins or credentials were rejected within 300 s.',
-  value: 60,
-  threshold: 50,
-  window_seconds: 300,
-  service: 'Shop <&>',
-  environment: 'production',
-  node: 'node-1',
-  raised_at: '2026-01-01T00:00:00.000Z',
-  resolved_at: null,
-  runbook: 'https://docs.example.com/runbooks#strataauthfailures',
-};
-const resolved: AlertMessage = {
-  ...raised,
-  id: '0b1a2c3d-0000-4000-8000-000000000001.resolved',
-  event: 'alert.resolved',
-  resolved_at: '2026-01-01T00:12:10.000Z',
-};
-
-async function mustPrepare(t: TestContext, { allowed = '127.0.0.1', timeoutMs = 5_000 } = {}) {
+async function mustPrepare(t: TestContext, { timeoutMs = 5_000 } = {}) {
   const receiver = await mustStartReceiver(t);
   const captured = captureLog();
-  const { settings } = loadSettings({ env: { APP_OUTGOING_ALLOWED_ADDRESSES: allowed }, envFile: null });
+  const { settings } = loadSettings({ env: { APP_OUTGOING_ALLOWED_ADDRESSES: '127.0.0.1' }, envFile: null });
   const httpClient = openHttpClient({ settings, log: captured.log });
   t.after(() => httpClient.close());
   const webhook = createWebhook({ url: receiver.url, secret: webhookSecret, httpClient, timeoutMs });
@@ -118,16 +90,6 @@ describe('the webhook', () => {
       assert.match(captured.text(), /"url":"http:\/\/127\.0\.0\.1:\d+"/);
     });
   }
-});
-
-describe('the task deliver_alert', () => {
-  it('the task accepts a message of the evaluator, and fails the job at once for an address that is not called', async (t) => {
-    const { webhook } = await mustPrepare(t, { allowed: '10.0.0.1' });
-    assert.ok(deliverAlert.payload.safeParse(raised).success);
-    const ctx = makeTaskContext(mustConnect(t, {}));
-    await assert.rejects(async () => deliverAlertTask(webhook).run(raised, ctx), TaskRejection);
-    await assert.rejects(async () => deliverAlertTask(null).run(raised, ctx), /SECURITY_ALERT_WEBHOOK_URL/);
-  });
 });
 
 describe('the outbox', () => {

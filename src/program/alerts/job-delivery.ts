@@ -1,6 +1,7 @@
 import type { AlertMessage } from '../../alerts/alert-message.ts';
 import type { JobDelivery } from '../../alerts/incident-store.ts';
 import { deliverAlert } from '../../features/alerts/alerts.ts';
+import { isPaused } from '../../features/alerts/store.ts';
 import { createQueue } from '../../jobs/queue.ts';
 
 /** After this time without a runner that claims its job, a message is sent directly. */
@@ -20,7 +21,8 @@ export function createJobDelivery(unclaimedMs = defaultUnclaimedMs): JobDelivery
     async cancelUnclaimed(sql) {
       const now = performance.now();
       const due = [...waiting].filter(([, { dueAt }]) => dueAt <= now);
-      if (due.length === 0) return [];
+      // Messages wait as long as an operator has paused their queue.
+      if (due.length === 0 || (await isPaused(sql, deliverAlert.queue))) return [];
       const unclaimed: AlertMessage[] = [];
       const jobs = await queue.findMany(
         sql,
