@@ -1,5 +1,6 @@
 /** The entry of a thread with tasks that misbehave in every way, and some that do not. */
 
+import { subscribe } from 'node:diagnostics_channel';
 import { parentPort, workerData } from 'node:worker_threads';
 import * as z from 'zod';
 import { connectDatabase } from '../../src/db/database.ts';
@@ -13,6 +14,7 @@ import {
 } from '../../src/jobs/task.ts';
 import { runTasks } from '../../src/jobs/thread/run-tasks.ts';
 import { createThreadLog } from '../../src/jobs/thread/thread-log.ts';
+import { attemptChannel } from '../../src/observability/trace-channels.ts';
 import { oddValues } from './odd-values.ts';
 
 export interface TestThreadData {
@@ -171,6 +173,24 @@ const tasks = [
   task('posts', ({ at }) => {
     port.postMessage(JSON.parse(at ?? 'null'));
     return never;
+  }),
+  // A tracer that, when the thread stops, needs a moment to send what it has seen: here to the log.
+  task('attaches_a_tracer', (_, ctx) => {
+    const seen: string[] = [];
+    const { start, error, asyncEnd } = attemptChannel;
+    start.subscribe((message) => seen.push(`start ${Object(message).task} ${Object(message).trace.spanId}`));
+    error.subscribe((message) => seen.push(`error ${Object(message).error.code}`));
+    asyncEnd.subscribe((message) => seen.push(`end ${Object(message).outcome}`));
+    subscribe('strata.stop', (message) =>
+      Object(message).waitUntil(
+        new Promise<void>((resolve) =>
+          setImmediate(() => {
+            ctx.log.info('user.updated', { seen });
+            resolve();
+          }),
+        ),
+      ),
+    );
   }),
   task('logs', (_, ctx) => ctx.log.warning('user.updated', { answer: 42 })),
   task('progresses', async (_, ctx) => {

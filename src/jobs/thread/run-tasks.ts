@@ -24,7 +24,13 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Database } from '../../db/database.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { currentRequest, type RequestContext, runInRequest } from '../../observability/request-context.ts';
-import { type AttemptMessage, attemptChannel, finishTracing } from '../../observability/trace-channels.ts';
+import {
+  type AttemptMessage,
+  attemptChannel,
+  beginOperation,
+  endOperation,
+  finishTracing,
+} from '../../observability/trace-channels.ts';
 import type { TraceContext } from '../../observability/trace-context.ts';
 import type { Task } from '../task.ts';
 import { failed, isWithoutConnection, outcomeOfError, toAttemptError, toResultJson } from './outcome.ts';
@@ -130,18 +136,16 @@ export function runTasks({ port, tasks, database, log, close }: ThreadOptions): 
 const maxTracingMs = 300;
 
 /** Publishes the span of an attempt for tracers; if there are none, only calls `run`. */
-function traceAttempt(
+async function traceAttempt(
   { id, name, attempt, trace, parent }: Attempt,
   run: (trace: TraceContext) => Promise<Outcome>,
 ): Promise<Outcome> {
   if (!attemptChannel.hasSubscribers) return run(trace);
   const message: AttemptMessage = { jobId: id, task: name, attempt, trace, parent };
-  return attemptChannel.tracePromise(async () => {
-    const outcome = await run(message.trace);
-    message.outcome = outcome.kind;
-    if (outcome.kind === 'failed') message.error = outcome.error;
-    return outcome;
-  }, message);
+  const outcome = await beginOperation(attemptChannel, message, () => run(message.trace));
+  message.outcome = outcome.kind;
+  endOperation(attemptChannel, message, outcome.kind === 'failed' ? outcome.error : undefined);
+  return outcome;
 }
 
 const abortMessages: Readonly<Record<AbortReason, string>> = {

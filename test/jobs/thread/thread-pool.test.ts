@@ -409,6 +409,17 @@ describe('the output of a task', () => {
     assert.equal(pool.log.of('user.updated')[1]?.request_id, 'job-4');
   });
 
+  it('a tracer in a thread gets each attempt, and sends what it has before the thread stops', async (t) => {
+    const own = await mustStartPool(t, { size: 1 });
+    await own.runTask('attaches_a_tracer');
+    const trace = startTrace();
+    await own.runTask('throws', { trace });
+    await own.close();
+    assert.deepEqual(own.log.of('user.updated')[0]?.seen, [
+      ...[`start throws ${trace.spanId}`, 'error threw', 'end failed'],
+    ]);
+  });
+
   it('log lines and progress from before the thread was terminated are not lost', async () => {
     await pool.runTask('speaks_and_loops', { id: 101, timeoutMs: 20 });
     assert.equal(pool.log.of('user.created')[0]?.step, 'before the loop');
