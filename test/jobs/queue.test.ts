@@ -5,9 +5,12 @@ import { AppError } from '../../src/errors.ts';
 import { createQueue, type EnqueueOptions } from '../../src/jobs/queue.ts';
 import { defineTask } from '../../src/jobs/task.ts';
 import { runInRequest } from '../../src/observability/request-context.ts';
+import { parseTraceContext } from '../../src/observability/trace-context.ts';
+import { mustCreateManualRunner } from '../helpers/manual-runner.ts';
 import { mustOpenTestDatabase } from '../helpers/test-database.ts';
 
-const { sql } = await mustOpenTestDatabase({ after });
+const database = await mustOpenTestDatabase({ after });
+const { sql } = database;
 
 const greet = defineTask({
   name: 'greet',
@@ -51,6 +54,25 @@ describe('a job in the queue', () => {
     const { priority, maxAttempts, timeoutMs, uniqueKey, requestId } = other.job;
     assert.deepEqual({ priority, maxAttempts, timeoutMs, uniqueKey }, options);
     assert.equal(requestId, null);
+  });
+
+  it('each attempt of a job is a new span of the trace that enqueued the job', async () => {
+    const { signal } = new AbortController();
+    const trace = parseTraceContext(`00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`, 'vendor=1');
+    assert.ok(trace !== undefined);
+    const { job } = await runInRequest({ id: 'req-8', signal, trace }, () =>
+      queue.enqueue(sql, greet, payload),
+    );
+    await queue.enqueue(sql, greet, payload);
+    const runner = await mustCreateManualRunner(database);
+    const traced = await runner.mustClaim('mails');
+    const other = await runner.mustClaim('mails');
+    assert.equal(traced.id, job.id);
+    assert.deepEqual(traced.parent, trace);
+    assert.deepEqual({ ...traced.trace, spanId: trace.spanId }, trace);
+    assert.notEqual(traced.trace.spanId, trace.spanId);
+    assert.equal(other.parent, undefined);
+    assert.notEqual(other.trace.traceId, trace.traceId);
   });
 
   it('a job stores the payload as it was passed, so that its schema can parse it again', async () => {
