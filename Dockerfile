@@ -25,6 +25,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc deploy/container/optional-packages.mjs ./
 RUN npm ci --omit=dev --no-audit --no-fund \
   && node optional-packages.mjs "$OPTIONAL" | xargs -r npm uninstall --no-save --omit=dev --no-audit --no-fund \
+  && npm pkg delete devDependencies \
   && npm sbom --omit=dev --sbom-format=cyclonedx > sbom.cdx.json
 
 FROM ${NODE_IMAGE}

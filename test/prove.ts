@@ -16,6 +16,7 @@ const proofs = new Map<string, Proof>([
   ['browser', { run: () => import('./run.ts'), needs: process.env.CHROMIUM ? [] : ['chromium'] }],
   ['alerts', { run: () => import('./prove/alerts.ts'), needs: ['promtool'] }],
   ['container', { run: () => import('./prove/container.ts'), needs: ['buildah', 'debootstrap'] }],
+  ['deploy', { run: () => import('./prove/deploy.ts') }],
   ['examples', { run: () => import('./prove/examples.ts') }],
   ['jobs', { run: () => import('./prove/jobs.ts') }],
   ['jobs-plans', { run: () => import('./prove/jobs-plans.ts') }],
