@@ -235,3 +235,20 @@ test('the log shippers label the fields that every line has', () => {
     assert.ok(!/label.*request_id|request_id.*=.*\{\{/.test(text), file);
   }
 });
+
+test('the commands in the documentation name services, files and programs that exist', () => {
+  const pages = ['README.md', 'docs/deployment.md', 'docs/operations.md'].map(readProjectFile).join('\n');
+  const matches = (pattern: RegExp) => Array.from(pages.matchAll(pattern), ([, name = '']) => name);
+  const inCompose = matches(/docker compose [^\n`]*? (?:exec|logs -f) ([\w-]+)/g);
+  const scaled = matches(/--scale ([\w-]+)=/g);
+  assert.ok(inCompose.length > 0 && scaled.length > 0);
+  for (const name of [...inCompose, ...scaled]) assert.ok(name in compose.services, name);
+  const inStack = matches(/docker service (?:scale|rollback) strata_([\w-]+)/g);
+  assert.ok(inStack.length > 0);
+  for (const name of inStack) assert.ok(name in stack.services, name);
+  const programs = readProjectFile('build.mjs');
+  for (const name of matches(/node (?:--enable-source-maps )?dist\/([\w/-]+)\.js/g))
+    assert.ok(programs.includes(`'${name}'`), name);
+  const workloads = new Set(podSpecs().map(({ kind, name }) => `${kind.toLowerCase()}/${name}`));
+  for (const name of matches(/rollout \w+ (deployment\/[\w-]+)/g)) assert.ok(workloads.has(name), name);
+});

@@ -208,6 +208,13 @@ async function checkServer(files: string, what: string, env: Env, port: number):
   const healthy = performance.now();
   check(`${what}: it answers after ${startedIn} s and is healthy`, health(server, files, env) === 0);
   console.log(`    the health check takes ${seconds(healthy)} s`);
+  if (env.APP_WORKERS !== undefined) {
+    const idle = memoryOf(server.pid());
+    await load(port);
+    console.log(
+      `    a primary and two workers hold ${idle} MB when idle, and ${memoryOf(server.pid())} MB after load`,
+    );
+  }
   server.child.kill('SIGTERM');
   const code = await server.ended;
   check(
@@ -285,6 +292,24 @@ function health({ pid }: Started, files: string, env: Env, ...flags: string[]): 
     ...['--target', String(pid()), '--mount', '--pid'],
     ...['chroot', `--userspec=${user}`, files, ...command],
   ]).status;
+}
+
+/** Returns the megabytes of a process and its children; memory that they share counts once. */
+function memoryOf(pid: number): number {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+  const kilobytes = [String(pid), ...children].map((each) =>
+    Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${each}/smaps_rollup`, 'utf8'))?.[1]),
+  );
+  return Math.round(kilobytes.reduce((sum, each) => sum + each, 0) / 1024);
+}
+
+/** Sends requests for ten seconds: a page from the database, and small responses. */
+async function load(port: number): Promise<void> {
+  const end = performance.now() + 10_000;
+  const send = async (path: string) => {
+    while (performance.now() < end) await (await fetch(`http://127.0.0.1:${port}/api/v1${path}`)).text();
+  };
+  await Promise.all(Array.from({ length: 32 }, (_, index) => send(index % 2 === 0 ? '/posts' : '/meta')));
 }
 
 async function answers(port: number): Promise<boolean> {
