@@ -6,6 +6,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { describe, test } from 'node:test';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
+import { problemType } from '../../src/http/problem.ts';
 import { ok, stream } from '../../src/http/reply.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { request } from '../helpers/http-client.ts';
@@ -194,8 +195,8 @@ describe('nginx.conf', { skip: !hasNginx && 'nginx is not installed: apt-get ins
         });
         assert.equal(status, 413);
         assert.equal(headers['content-type'], 'application/problem+json');
-        const { code, layer } = JSON.parse(text);
-        assert.deepEqual({ code, layer }, { code: 'body_too_large', layer: 'proxy' });
+        const { type, code, layer } = JSON.parse(text);
+        assert.deepEqual([type, code, layer], [problemType('body_too_large'), 'body_too_large', 'proxy']);
       },
     );
 

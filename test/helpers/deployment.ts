@@ -40,10 +40,18 @@ export interface Unit {
   readonly secrets: readonly string[];
 }
 
+/** The keys of a service that no test reads. */
+const otherKeys = [
+  ...['build', 'cap_drop', 'configs', 'depends_on', 'deploy', 'entrypoint', 'logging', 'ports', 'read_only'],
+  ...['restart', 'security_opt', 'shm_size', 'tmpfs', 'user', 'volumes'],
+];
+
 const composeFile = z.object({
   services: z.record(
     z.string(),
-    z.looseObject({
+    // Strict, because compose ignores nothing and Swarm ignores what it does not know.
+    z.strictObject({
+      ...Object.fromEntries(otherKeys.map((key) => [key, z.unknown().optional()])),
       image: z.string(),
       command: z.array(z.string()).optional(),
       environment: texts.optional(),
