@@ -10,6 +10,8 @@
  * `--pid NUMBER` asks only the ports of that process.
  */
 
+import { get } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { reasonOf, StartError } from '../errors.ts';
 import { httpOrigin } from '../http/connection/addresses.ts';
@@ -25,24 +27,31 @@ try {
   const path = values.ready ? paths.ready : paths.live;
   const ports =
     port === 0 ? findListeningPorts(values.pid === undefined ? undefined : Number(values.pid)) : [port];
-  const reasons = await Promise.all(
-    ports.map((each) => findProblem(`${httpOrigin(reachable(host), each)}${path}`)),
-  );
-  if (!reasons.includes(undefined)) fail(reasons.join('\n') || 'No process listens.');
+  const reasons: string[] = [];
+  const checks = ports.map(async (each) => {
+    const reason = await findProblem(`${httpOrigin(reachable(host), each)}${path}`);
+    // The first one that answers decides: another port may belong to a program that never does.
+    if (reason === undefined) process.exit(0);
+    reasons.push(reason);
+  });
+  await Promise.all(checks);
+  fail(reasons.join('\n') || 'No process listens.');
 } catch (error) {
   fail(error instanceof StartError ? error.message : reasonOf(error));
 }
 
-/** Resolves with undefined if the response is 200, and otherwise with a sentence. Never rejects. */
-async function findProblem(url: string): Promise<string | undefined> {
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), redirect: 'manual' });
-    return response.status === 200
-      ? undefined
-      : `${url} answers ${response.status}: ${await response.text()}`;
-  } catch (error) {
-    return `${url} does not answer: ${reasonOf(error instanceof Error && error.cause !== undefined ? error.cause : error)}`;
-  }
+/**
+ * Resolves with undefined if the response is 200, and otherwise with a sentence. Never rejects. Not by `fetch`, which refuses
+ * some ports, such as 6000.
+ */
+function findProblem(url: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const sent = get(url, { agent: false, signal: AbortSignal.timeout(timeoutMs) }, async (response) => {
+      const body = await text(response).catch(reasonOf);
+      resolve(response.statusCode === 200 ? undefined : `${url} answers ${response.statusCode}: ${body}`);
+    });
+    sent.on('error', (error) => resolve(`${url} does not answer: ${reasonOf(error)}`));
+  });
 }
 
 /** Returns an address that this machine can connect to. */

@@ -53,6 +53,11 @@ describe('the health check of the image', { skip: process.platform !== 'linux' &
     }
   });
 
+  test('a port that browsers refuse is asked like any other', async () => {
+    const { stderr } = await check({ APP_MANAGEMENT_PORT: '6000', APP_MANAGEMENT_HOST: '127.9.8.7' });
+    assert.match(stderr, /^http:\/\/127\.9\.8\.7:6000\/livez does not answer: .*ECONNREFUSED/);
+  });
+
   test('auto means the port 9181 in production', async () => {
     const env = {
       APP_ENVIRONMENT: 'production',

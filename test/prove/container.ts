@@ -4,6 +4,7 @@
  *     npm run prove -- container                            on a base that is made here: Debian with Node from npm
  *     npm run prove -- container --base IMAGE               on another base, for example docker.io/library/node:26-trixie-slim
  *     npm run prove -- container --optional "mail docs"     with other optional parts
+ *     npm run prove -- container --image IMAGE              an image that is built already
  *
  * Buildah builds without an engine and without privileges of its own (`--isolation chroot`). The image then runs in a chroot
  * whose file system is read-only except for `/data`, with Node as the first process of a process namespace, as in a
@@ -25,16 +26,28 @@ import { freePort } from './ports.ts';
 import { until } from './until.ts';
 
 const root = join(import.meta.dirname, '../..');
-const image = 'localhost/strata-proof';
+const builtImage = 'localhost/strata-proof';
 const localBase = 'localhost/strata-proof-base';
 const user = '10001:10001';
 const { values } = parseArgs({
   args: process.argv.slice(3),
-  options: { base: { type: 'string' }, optional: { type: 'string' }, quick: { type: 'boolean' } },
+  options: { base: { type: 'string' }, optional: { type: 'string' }, image: { type: 'string' } },
 });
 const folder = mkdtempSync(join(tmpdir(), 'strata-container-'));
 // PostgreSQL runs as another user.
 chmodSync(folder, 0o755);
+
+const inspected = z.object({
+  Docker: z.object({
+    config: z.object({
+      User: z.string(),
+      Labels: z.record(z.string(), z.string()),
+      Cmd: z.array(z.string()),
+      Healthcheck: z.object({ Test: z.array(z.string()) }),
+    }),
+  }),
+});
+const sbom = z.object({ components: z.array(z.object({ name: z.string(), version: z.string() })) });
 
 try {
   await prove();
@@ -43,9 +56,8 @@ try {
 }
 
 async function prove(): Promise<void> {
-  const base = values.base ?? makeBase();
-  buildImage(base);
-  const container = run('buildah', ['from', image]).trim();
+  if (values.image === undefined) buildImage(values.base ?? makeBase());
+  const container = run('buildah', ['from', values.image ?? builtImage]).trim();
   try {
     const files = run('buildah', ['mount', container]).trim();
     checkImage(files, container);
@@ -102,7 +114,7 @@ function buildImage(base: string): void {
     '--isolation=chroot',
     '--format=docker',
     ...['--build-arg', `NODE_IMAGE=${base}`, '--build-arg', 'VERSION=1.2.3', ...optional],
-    ...['--tag', image, context],
+    ...['--tag', builtImage, context],
   ]);
   const sizeOf = (name: string) => {
     const images = z
@@ -111,26 +123,15 @@ function buildImage(base: string): void {
     return images.find(({ names }) => names?.some((each) => each.startsWith(`${name}:`)))?.size ?? '?';
   };
   console.log(
-    `ok  the image is built in ${seconds(started)} s: ${sizeOf(image)}, of which the base has ${sizeOf(base)}`,
+    `ok  the image is built in ${seconds(started)} s: ${sizeOf(builtImage)}, of which the base has ${sizeOf(base)}`,
   );
 }
-
-const inspected = z.object({
-  Docker: z.object({
-    config: z.object({
-      User: z.string(),
-      Labels: z.record(z.string(), z.string()),
-      Cmd: z.array(z.string()),
-      Healthcheck: z.object({ Test: z.array(z.string()) }),
-    }),
-  }),
-});
-const sbom = z.object({ components: z.array(z.object({ name: z.string(), version: z.string() })) });
 
 function checkImage(files: string, container: string): void {
   const { config } = inspected.parse(JSON.parse(run('buildah', ['inspect', container]))).Docker;
   check('the image runs as the user 10001', config.User === user);
-  check('its label has the version', config.Labels['org.opencontainers.image.version'] === '1.2.3');
+  const version = config.Labels['org.opencontainers.image.version'];
+  check(`its label has the version ${version}`, values.image !== undefined || version === '1.2.3');
   check('Node is the first process', config.Cmd[0] === 'node');
   check('its health check is the own one', config.Healthcheck.Test.includes('dist/cli/health.js'));
   const sizes = ['usr', 'opt', 'app/node_modules', 'app/dist'].flatMap((part) =>
@@ -187,7 +188,7 @@ async function checkProgram(files: string): Promise<void> {
       ['auto', { APP_MANAGEMENT_PORT: 'auto', APP_MANAGEMENT_HOST: '127.94.17.3' }],
       ['0', { APP_MANAGEMENT_PORT: '0' }],
       ['off', { APP_MANAGEMENT_PORT: 'off' }],
-      ['a number and two workers', { APP_WORKERS: '2' }],
+      ['a number and two workers, without jobs', { APP_WORKERS: '2', APP_TASKS_ENABLED: 'false' }],
     ] as const) {
       await checkServer(files, `APP_MANAGEMENT_PORT is ${what}`, { ...env, ...changed }, port);
     }
