@@ -6,8 +6,8 @@
  *     Next         the rest of the pipeline: the inner layers and the handler (compose.ts links them)
  *     Done         how a layer finishes: undefined if it has finished, a promise if it waits
  *
- * A layer may act before `next`, after it, or end the request: it throws an AppError, or sets a reply and does not call
- * `next`. send.ts writes the response once, after the whole pipeline has run.
+ * A layer may act before `next`, after it, or end the request: it throws an AppError, or sets a reply (`ctx.reply`,
+ * `rejectRequest`) and does not call `next`. send.ts writes the response once, after the whole pipeline has run.
  *
  * Because a layer that does not wait returns undefined, a request that waits for nothing passes all layers without a single
  * promise. `after` (compose.ts) hides the two cases.

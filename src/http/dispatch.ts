@@ -17,6 +17,7 @@ import type { Context, Done, PreparedRoute } from './context.ts';
 import { type CacheFields, createCacheFields, setCacheFields } from './headers/cache-control.ts';
 import { type MediaType, parseMediaType } from './headers/media-type.ts';
 import { parseQuery } from './parameters/query.ts';
+import { rejectRequest } from './problem.ts';
 import { type FinishedReply, type Payload, Reply } from './reply.ts';
 import { createRecordReply } from './reply-recorder.ts';
 import type { Route, RouteRequest } from './route.ts';
@@ -90,10 +91,18 @@ async function handleUpload(
 }
 
 function handle(ctx: Context, endpoint: Endpoint, pathParams: Params, form?: Form): Done {
-  const request = validateRequest(ctx, endpoint, pathParams, form);
+  let request: ReturnType<typeof validateRequest>;
+  try {
+    request = validateRequest(ctx, endpoint, pathParams, form);
+  } catch (error) {
+    // The form has a file, which the caller deletes.
+    if (error instanceof AppError && form === undefined) return rejectRequest(ctx, error);
+    throw error;
+  }
   return after(endpoint.route.handler(request), (returned) => reply(ctx, endpoint, returned));
 }
 
+/** Returns the validated request. Throws an AppError for malformed and for invalid parts. */
 function validateRequest(
   ctx: Context,
   endpoint: Endpoint,
@@ -205,12 +214,13 @@ function replyToUnmatched(ctx: Context): undefined {
       ctx.reply(204, undefined);
       return undefined;
     }
-    throw new AppError('method_not_allowed', `This path supports ${match.allow}, not ${method}.`);
+    const detail = `This path supports ${match.allow}, not ${method}.`;
+    return rejectRequest(ctx, new AppError('method_not_allowed', detail));
   }
   if (target.path === '*' && method === 'OPTIONS') {
     ctx.headers.allow = 'DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT';
     ctx.reply(204, undefined);
     return undefined;
   }
-  throw new AppError('not_found', 'There is nothing at this path.');
+  return rejectRequest(ctx, new AppError('not_found', 'There is nothing at this path.'));
 }

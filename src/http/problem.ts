@@ -170,6 +170,15 @@ function boundFieldError(error: FieldError): FieldError {
 const internalDetail =
   'The server could not handle this request because of an internal error. Quote the request id when you report it.';
 
+/**
+ * Ends the request with the problem of an expected failure, without throwing it: for the rejections that clients can cause in
+ * floods, because a throw through all layers costs about a tenth of such a request. The outer layers see `ctx.error`.
+ */
+export function rejectRequest(ctx: Context, error: AppError): undefined {
+  // After the deadline the response has been sent.
+  if (!ctx.aborted) replyWithProblem(ctx, error, false);
+}
+
 /** Sets the response to the problem of a thrown value. Headers that layers have set stay, except those that describe a body. */
 export function replyWithProblem(ctx: Context, error: unknown, debug: boolean): void {
   const problem = renderProblem(error, { instance: pathReference(ctx.target.raw), requestId: ctx.id, debug });

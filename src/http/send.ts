@@ -4,7 +4,8 @@
  *
  * A response may be ready while the client still sends its body (413, 401, 404). If the socket were closed immediately, the
  * kernel would reply to the rest of the body with a reset, and the client could lose the response. So the response is written,
- * the rest is read and discarded for a limited time, and then the connection is closed ("lingering close").
+ * the rest is read and discarded for a limited time, and then the connection is closed ("lingering close"). The rest of a short
+ * body is discarded and the connection stays open, because a new connection costs more than such a body.
  */
 
 import { pipeline, Readable } from 'node:stream';
@@ -21,6 +22,9 @@ export interface SendOptions {
   readonly onStreamError: (ctx: Context, error: Error) => void;
 }
 
+/** A body of up to this declared length is discarded without closing the connection. */
+const shortBodyBytes = 64 * 1024;
+
 /** Limits of discarding an unread body before the connection is closed. */
 const lingerMs = 2000;
 const lingerBytes = 16 * 1024 * 1024;
@@ -33,7 +37,7 @@ export function send(ctx: Context, options: SendOptions): void {
     return;
   }
   // `complete` becomes true only in a later turn of the parser, even for a request without a body.
-  const unread = !request.complete && ctx.bodyState !== 'absent';
+  const unread = !request.complete && ctx.bodyState !== 'absent' && !hasShortRest(ctx);
   if (options.closing || unread) headers.connection = 'close';
   // A client that still waits for `100 Continue` does not send its body.
   const lingers = unread && !ctx.expectsContinue;
@@ -58,6 +62,15 @@ export function send(ctx: Context, options: SendOptions): void {
     response.writeHead(status, headers);
     end(ctx, ctx.method === 'HEAD' ? undefined : payload, lingers);
   }
+}
+
+/**
+ * Whether the body arrives soon and in full. A client that waits for `100 Continue` may not send it, and one that was too slow
+ * (408) has had its time. The timeout of the request limits how long the rest may take.
+ */
+function hasShortRest({ bodyState, expectsContinue, status, request: { headers } }: Context): boolean {
+  if (bodyState !== 'present' || expectsContinue || status === 408) return false;
+  return Number(headers['content-length'] ?? Number.POSITIVE_INFINITY) <= shortBodyBytes;
 }
 
 function end(ctx: Context, payload: string | Uint8Array | undefined, lingers: boolean): void {

@@ -102,6 +102,8 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     options.onCut?.(reason, socket instanceof Socket ? (socket.remoteAddress ?? '') : '');
   };
   const pipelining = createPipelining<RequestKind>({ start: handle, onExcess: cut('pipelining') });
+  /** Connections that were sent a whole response before the rest of the request's body arrived, which is discarded. */
+  const discarding = new WeakSet<Duplex>();
   const connections = createConnections({
     max: options.maxConnections,
     ...(options.maxConnectionsPerAddress && { maxPerAddress: options.maxConnectionsPerAddress }),
@@ -156,6 +158,11 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     return receive(request, response, 'connect');
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    // The request has its response. A second one would be taken for that of the next request.
+    if (discarding.has(socket) && pipelining.last(socket) === undefined) {
+      socket.destroy();
+      return;
+    }
     const { onMalformed: report, malformedFieldsFor: fieldsFor = () => undefined } = options;
     replyToMalformed({ error, socket, pending: pipelining.last(socket), fieldsFor, report });
   });
@@ -184,6 +191,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     requests += 1;
     inProgress += 1;
     connections.begin(request.socket);
+    discarding.delete(request.socket);
     response.once('close', onClose);
 
     let done: ReturnType<Next>;
@@ -205,6 +213,7 @@ export function createHttpServer(options: ServerOptions): HttpServer {
     inProgress -= 1;
     const { socket } = this.req;
     if (pipelining.finish(socket)) connections.end(socket);
+    if (socket !== null && !this.req.complete) discarding.add(socket);
   }
 
   /**

@@ -58,7 +58,9 @@ function compressReply(ctx: Context, minBytes: number): Done {
   });
 }
 
-function isCompressible({ payload, headers, status }: Context, minBytes: number): boolean {
+function isCompressible({ payload, headers, status, error }: Context, minBytes: number): boolean {
+  // A problem is short.
+  if (error !== undefined) return false;
   const type = headers['content-type'];
   if (status === 206 || headers['content-encoding'] !== undefined) return false;
   if (typeof type !== 'string' || !compressible.test(type) || type.startsWith('text/event-stream'))

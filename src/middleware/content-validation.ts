@@ -2,6 +2,7 @@ import { AppError } from '../errors.ts';
 import { assertAcceptableBody, receiveBody, waitForBody } from '../http/body/body.ts';
 import type { Context, Done, Middleware, Next, PreparedRoute } from '../http/context.ts';
 import { parseMediaType } from '../http/headers/media-type.ts';
+import { rejectRequest } from '../http/problem.ts';
 
 const layer = 'content-validation';
 
@@ -26,15 +27,19 @@ export function contentValidation(): Middleware {
 
 function validate(ctx: Context, next: Next, { accepts, bodyLimits, route }: PreparedRoute): Done {
   if (accepts.length === 0) {
-    throw new AppError('bad_request', 'This route accepts no body; send the request without one.', { layer });
+    const detail = 'This route accepts no body; send the request without one.';
+    return rejectRequest(ctx, new AppError('bad_request', detail, { layer }));
   }
   const header = ctx.request.headers['content-type'];
   const mediaType = header === undefined ? undefined : parseMediaType(header);
   if (mediaType === undefined || !accepts.includes(mediaType.type)) {
-    throw new AppError('unsupported_media_type', `Send the body as ${accepts.join(' or ')}.`, {
-      layer,
-      headers: { [route.method === 'PATCH' ? 'accept-patch' : 'accept-post']: accepts.join(', ') },
-    });
+    return rejectRequest(
+      ctx,
+      new AppError('unsupported_media_type', `Send the body as ${accepts.join(' or ')}.`, {
+        layer,
+        headers: { [route.method === 'PATCH' ? 'accept-patch' : 'accept-post']: accepts.join(', ') },
+      }),
+    );
   }
   if (route.upload !== undefined) {
     assertAcceptableBody(ctx, bodyLimits, layer);

@@ -39,6 +39,11 @@ export function errorBoundary({ log, debug, onError }: ErrorBoundaryOptions): Mi
     } catch (error) {
       return answer(ctx, error);
     }
-    return done?.catch((error: unknown) => answer(ctx, error));
+    if (onError === undefined) return done?.catch((error: unknown) => answer(ctx, error));
+    const report = (): undefined => {
+      // A layer has rejected the request without throwing (`rejectRequest`).
+      if (ctx.error !== undefined) onError(ctx, ctx.error);
+    };
+    return done === undefined ? report() : done.then(report, (error: unknown) => answer(ctx, error));
   };
 }

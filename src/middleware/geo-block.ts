@@ -1,6 +1,7 @@
 import { AppError } from '../errors.ts';
 import type { FindCountry } from '../geoip/country-finder.ts';
 import type { Middleware } from '../http/context.ts';
+import { rejectRequest } from '../http/problem.ts';
 import type { CounterSeries, Metrics } from '../observability/metrics/metrics.ts';
 import type { RejectedClients } from '../observability/rejected-clients.ts';
 
@@ -71,7 +72,7 @@ export function geoBlock({
       peer: ctx.peer,
       requestId: ctx.id,
     });
-    throw new AppError('country_blocked', explain(country), { layer: 'geo-block' });
+    return rejectRequest(ctx, new AppError('country_blocked', explain(country), { layer: 'geo-block' }));
   };
 }
 

@@ -1,7 +1,8 @@
 import { after } from '../http/compose.ts';
 import { clientKey } from '../http/connection/addresses.ts';
-import type { Context, Middleware } from '../http/context.ts';
+import type { Context, Done, Middleware, Next } from '../http/context.ts';
 import { addQuotas, describeQuotas, overQuotaError, showStanding } from '../http/headers/ratelimit-fields.ts';
+import { rejectRequest } from '../http/problem.ts';
 import type { Decision, Limit, LimitStore } from '../limits/limit-store.ts';
 import { quoteText } from '../observability/log/log-text.ts';
 import type { RejectedClients } from '../observability/rejected-clients.ts';
@@ -23,10 +24,10 @@ export interface RateLimitOptions {
 export function rateLimit({ rejected, limit, store }: RateLimitOptions): Middleware {
   const quotas = describeQuotas(limit.policies);
 
-  function apply(ctx: Context, decision: Decision): void {
+  function apply(ctx: Context, decision: Decision, next: Next): Done {
     addQuotas(ctx.headers, quotas);
     showStanding(ctx.headers, decision);
-    if (decision.allowed) return;
+    if (decision.allowed) return next(ctx);
     const { name, quota } = decision.policy;
     ctx.isLogged = rejected.report({
       code: 'rate_limited',
@@ -36,14 +37,11 @@ export function rateLimit({ rejected, limit, store }: RateLimitOptions): Middlew
       requestId: ctx.id,
       json: `,"policy":${quoteText(name)},"quota":${quota}`,
     });
-    throw overQuotaError(decision, 'rate-limit');
+    return rejectRequest(ctx, overQuotaError(decision, 'rate-limit'));
   }
 
   return function rateLimit(ctx, next) {
     if (ctx.isProbe && ctx.messageError === undefined) return next(ctx);
-    return after(store.take(limit, clientKey(ctx.clientAddress)), (decision) => {
-      apply(ctx, decision);
-      return next(ctx);
-    });
+    return after(store.take(limit, clientKey(ctx.clientAddress)), (decision) => apply(ctx, decision, next));
   };
 }

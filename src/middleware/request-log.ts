@@ -118,7 +118,7 @@ export function requestLog({ log, rejected, bodies, serverTiming }: RequestLogOp
   }
 
   function finish(ctx: Context, texts: LineTexts, failure: Failure | undefined): void {
-    if (failure === undefined) complete(ctx, texts, ctx.status);
+    if (failure === undefined) complete(ctx, texts, ctx.status, ctx.error);
     else complete(ctx, texts, statusOf(failure.error), failure.error);
   }
 

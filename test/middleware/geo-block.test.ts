@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { AppError } from '../../src/errors.ts';
 import { compose } from '../../src/http/compose.ts';
 import { type GeoBlockOptions, geoBlock } from '../../src/middleware/geo-block.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
@@ -8,6 +7,7 @@ import { createRejectedClients } from '../../src/observability/rejected-clients.
 import { captureLog } from '../helpers/captured-log.ts';
 import { makeContext, type TestContextOptions } from '../helpers/context.ts';
 import { metricValue } from '../helpers/metric-value.ts';
+import { rejectionNow } from '../helpers/rejection.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
 /** The addresses of these tests are the names of their countries. */
@@ -24,13 +24,7 @@ function makeLayer(options: Partial<Omit<GeoBlockOptions, 'metrics' | 'find'>> =
   });
   const ask = (country: string, request: TestContextOptions = {}) => {
     const ctx = makeContext({ peer: country, ...request });
-    try {
-      void run(ctx);
-    } catch (error) {
-      assert.ok(error instanceof AppError);
-      return { ctx, error };
-    }
-    return { ctx, error: undefined };
+    return { ctx, error: rejectionNow(run, ctx) };
   };
   return { metrics, ask };
 }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { AppError } from '../../src/errors.ts';
 import { compose } from '../../src/http/compose.ts';
 import type { Limit, LimitStore } from '../../src/limits/limit-store.ts';
 import { createMemoryLimitStore } from '../../src/limits/memory-store.ts';
@@ -9,6 +8,7 @@ import { createRejectedClients } from '../../src/observability/rejected-clients.
 import { captureLog } from '../helpers/captured-log.ts';
 import { makeContext, type TestContextOptions } from '../helpers/context.ts';
 import { asynchronous } from '../helpers/limit-stores.ts';
+import { rejectionOf } from '../helpers/rejection.ts';
 import { testRoute } from '../helpers/test-route.ts';
 
 const limit: Limit = {
@@ -34,14 +34,9 @@ function makeLimiter(overrides: { store?: LimitStore } = {}) {
   /** Sends a request, and returns the response headers and the error if it was rejected. */
   const ask = async (options: TestContextOptions = {}) => {
     const ctx = makeContext({ peer: '192.0.2.1', ...options });
-    try {
-      await run(ctx);
-    } catch (error) {
-      assert.ok(error instanceof AppError && error.code === 'rate_limited');
-      return { headers: { ...ctx.headers, ...error.headers }, rejection: error };
-    }
-    assert.equal(ctx.status, 200);
-    return { headers: { ...ctx.headers }, rejection: undefined };
+    const rejection = await rejectionOf(run, ctx);
+    assert.ok(rejection === undefined ? ctx.status === 200 : rejection.code === 'rate_limited');
+    return { headers: { ...ctx.headers, ...rejection?.headers }, rejection };
   };
   return { clock, captured, ask };
 }

@@ -3,6 +3,7 @@ import type { ProcessBans } from '../../bans/process-bans.ts';
 import { AppError } from '../../errors.ts';
 import { clientKey } from '../../http/connection/addresses.ts';
 import type { Middleware } from '../../http/context.ts';
+import { rejectRequest } from '../../http/problem.ts';
 import type { Metrics } from '../../observability/metrics/metrics.ts';
 import type { RejectedClients } from '../../observability/rejected-clients.ts';
 
@@ -47,6 +48,6 @@ export function banList({ bans, exempt, rejected, metrics }: BanListOptions): Mi
       requestId: ctx.id,
     });
     ctx.headers['retry-after'] = String(Math.ceil(remainingMs / 1000));
-    throw rejection;
+    return rejectRequest(ctx, rejection);
   };
 }

@@ -25,6 +25,7 @@ import { AppError } from '../../errors.ts';
 import { after } from '../../http/compose.ts';
 import type { Context, Middleware } from '../../http/context.ts';
 import { bearerChallenge, bearerToken, countFields } from '../../http/headers/bearer.ts';
+import { rejectRequest } from '../../http/problem.ts';
 import type { Metrics } from '../../observability/metrics/metrics.ts';
 import type { RejectedClients } from '../../observability/rejected-clients.ts';
 
@@ -139,7 +140,9 @@ export function authenticate({
     try {
       found = authenticator.identify(credential);
     } catch (error) {
-      throw toClientError(ctx, credential, error);
+      const rejection = toClientError(ctx, credential, error);
+      if (rejection instanceof AppError) return rejectRequest(ctx, rejection);
+      throw rejection;
     }
     return after(
       found,

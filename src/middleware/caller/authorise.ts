@@ -10,6 +10,7 @@ import type { Principal } from '../../auth/principal.ts';
 import { AppError } from '../../errors.ts';
 import type { Context, Middleware } from '../../http/context.ts';
 import { bearerChallenge } from '../../http/headers/bearer.ts';
+import { rejectRequest } from '../../http/problem.ts';
 import type { RouteDeclaration } from '../../http/route-declaration.ts';
 import { type Denial, findDenial } from '../../http/route-policy.ts';
 import type { Logger } from '../../observability/logger.ts';
@@ -37,7 +38,7 @@ export function authorise({ log, realm, apiKeyHeader }: AuthoriseOptions): Middl
     principal: Principal,
     { path }: RouteDeclaration,
     { reason, detail }: Denial,
-  ): never {
+  ): undefined {
     log.warning('auth.access.denied', {
       user_id: principal.userId,
       ...(principal.kind === 'apiKey' && { key_id: principal.keyId }),
@@ -46,7 +47,7 @@ export function authorise({ log, realm, apiKeyHeader }: AuthoriseOptions): Middl
       route: path,
       client_address: ctx.clientAddress,
     });
-    throw new AppError('forbidden', detail, { layer });
+    return rejectRequest(ctx, new AppError('forbidden', detail, { layer }));
   }
 
   return function authorise(ctx, next) {
@@ -61,13 +62,16 @@ export function authorise({ log, realm, apiKeyHeader }: AuthoriseOptions): Middl
     }
     const { principal } = ctx;
     if (principal === undefined) {
-      throw new AppError('unauthenticated', `This needs credentials: ${credentialsFor[auth]}`, {
-        layer,
-        headers: { 'www-authenticate': challenge },
-      });
+      return rejectRequest(
+        ctx,
+        new AppError('unauthenticated', `This needs credentials: ${credentialsFor[auth]}`, {
+          layer,
+          headers: { 'www-authenticate': challenge },
+        }),
+      );
     }
     const denial = findDenial(route, principal);
-    if (denial !== undefined) deny(ctx, principal, route, denial);
+    if (denial !== undefined) return deny(ctx, principal, route, denial);
     return next(ctx);
   };
 }

@@ -55,13 +55,37 @@ for (const layers of [[layer], []]) {
 
     it('a body of one byte over the limit is 413, with a declared length or in chunks', async (t) => {
       const server = await start(t, { layers });
-      for (const request of [
-        `${head('Content-Length: 1001')}${'x'.repeat(1001)}`,
-        `${head('Transfer-Encoding: chunked')}${chunk(400)}${chunk(601)}0\r\n\r\n`,
-      ]) {
-        const expected = { status: 413, code: 'body_too_large', connection: 'close' };
+      for (const [request, connection] of [
+        // The rest of a short body is discarded.
+        [`${head('Content-Length: 1001')}${'x'.repeat(1001)}`, 'keep-alive'],
+        [`${head('Content-Length: 70000')}${'x'.repeat(70_000)}`, 'close'],
+        [`${head('Transfer-Encoding: chunked')}${chunk(400)}${chunk(601)}0\r\n\r\n`, 'close'],
+      ] as const) {
+        const expected = { status: 413, code: 'body_too_large', connection };
         assert.deepEqual(onlyResponse(await server.raw(request)), expected);
       }
+    });
+
+    it('after a rejected short body, the next request of the connection gets its own response', async (t) => {
+      const server = await start(t, { layers });
+      const received = await server.raw(
+        `${head('Content-Length: 1001')}${'x'.repeat(1001)}GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+      );
+      assert.deepEqual(
+        parseResponses(received).map(({ status, body }) => [
+          status,
+          status === 200 ? body : JSON.parse(body).code,
+        ]),
+        [
+          [413, 'body_too_large'],
+          [200, '"alive"'],
+        ],
+      );
+    });
+
+    it('a rejected short body that ends too early causes no second response', async (t) => {
+      const server = await start(t, { layers });
+      assert.equal(onlyResponse(await server.raw(`${head('Content-Length: 1001')}x`)).status, 413);
     });
 
     it('a body that stops arriving is 408 at the deadline', async (t) => {

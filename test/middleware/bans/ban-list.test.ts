@@ -12,6 +12,7 @@ import { createRejectedClients } from '../../../src/observability/rejected-clien
 import { captureLog } from '../../helpers/captured-log.ts';
 import { makeContext, type TestContextOptions } from '../../helpers/context.ts';
 import { metricValue } from '../../helpers/metric-value.ts';
+import { rejectionNow } from '../../helpers/rejection.ts';
 import { ada } from '../../helpers/test-principals.ts';
 import { testRoute } from '../../helpers/test-route.ts';
 
@@ -46,13 +47,8 @@ function makeProcess(allowed: readonly string[] = []) {
   );
   const ask = (peer: string, request: TestContextOptions = {}) => {
     const ctx = makeContext({ peer, ...request });
-    try {
-      void run(ctx);
-    } catch (error) {
-      assert.ok(error instanceof AppError);
-      return { error, retryAfter: ctx.headers['retry-after'] };
-    }
-    return { error: undefined, retryAfter: undefined };
+    const error = rejectionNow(run, ctx);
+    return { error, retryAfter: ctx.headers['retry-after'] };
   };
   return { clock, bans, ban, ask, metrics, reported };
 }

@@ -74,6 +74,7 @@ async function ask({ headers = [], route = {} }: Asked) {
     const done = run(ctx);
     promised = done !== undefined;
     await done;
+    rejection = ctx.error;
   } catch (error) {
     rejection = error;
   }

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Principal } from '../../../src/auth/principal.ts';
-import { AppError } from '../../../src/errors.ts';
 import { compose } from '../../../src/http/compose.ts';
 import type { Route } from '../../../src/http/route.ts';
 import { authorise } from '../../../src/middleware/caller/authorise.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { makeContext } from '../../helpers/context.ts';
+import { rejectionNow } from '../../helpers/rejection.ts';
 import { ada, admin, key } from '../../helpers/test-principals.ts';
 import { testRoute } from '../../helpers/test-route.ts';
 
@@ -22,15 +22,10 @@ function ask(facts: Partial<Route> | null, principal: Principal | undefined) {
     allowed = true;
     return undefined;
   });
-  try {
-    assert.equal(run(ctx), undefined);
-  } catch (error) {
-    assert.ok(error instanceof AppError && !allowed, String(error));
-    assert.equal(error.layer, 'authorise');
-    return { ctx, log: captured, code: error.code, detail: error.message, headers: error.headers };
-  }
-  assert.ok(allowed);
-  return { ctx, log: captured, code: undefined, detail: undefined, headers: undefined };
+  const error = rejectionNow(run, ctx);
+  assert.equal(allowed, error === undefined);
+  if (error !== undefined) assert.equal(error.layer, 'authorise');
+  return { ctx, log: captured, code: error?.code, detail: error?.message, headers: error?.headers };
 }
 
 describe('access to a route', () => {

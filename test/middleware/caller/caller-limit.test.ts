@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import type { Principal } from '../../../src/auth/principal.ts';
-import { AppError } from '../../../src/errors.ts';
 import { compose } from '../../../src/http/compose.ts';
 import type { Route } from '../../../src/http/route.ts';
 import type { RouteLimit } from '../../../src/http/route-declaration.ts';
@@ -15,6 +14,7 @@ import { SlidingLog } from '../../../src/resilience/sliding-window.ts';
 import { captureLog } from '../../helpers/captured-log.ts';
 import { makeContext } from '../../helpers/context.ts';
 import { asynchronous } from '../../helpers/limit-stores.ts';
+import { rejectionOf } from '../../helpers/rejection.ts';
 import { mustStartApp } from '../../helpers/test-app.ts';
 import { testRoute } from '../../helpers/test-route.ts';
 
@@ -77,14 +77,9 @@ function makeLimiter(wrap: (store: LimitStore) => LimitStore = (store) => store)
   const ask = async ({ principal, route, peer = '192.0.2.1' }: Asked = {}) => {
     const ctx = makeContext({ peer, ...(route !== undefined && { route }) });
     ctx.principal = principal;
-    try {
-      await run(ctx);
-    } catch (error) {
-      assert.ok(error instanceof AppError && error.code === 'rate_limited');
-      return { headers: { ...ctx.headers, ...error.headers }, rejection: error };
-    }
-    assert.equal(ctx.status, 200);
-    return { headers: { ...ctx.headers }, rejection: undefined };
+    const rejection = await rejectionOf(run, ctx);
+    assert.ok(rejection === undefined ? ctx.status === 200 : rejection.code === 'rate_limited');
+    return { headers: { ...ctx.headers, ...rejection?.headers }, rejection };
   };
   /** Sends a number of requests, and returns which of them are allowed. */
   const admit = async (times: number, asked: (time: number) => Asked) => {
