@@ -39,7 +39,7 @@ export function banList({ bans, exempt, rejected, metrics }: BanListOptions): Mi
     const remainingMs = bans.remainingMs(client);
     if (remainingMs === 0 || (ctx.isProbe && ctx.messageError === undefined)) return next(ctx);
     // The allow list can contain a part of an IPv6 network that is banned as a whole.
-    if (client !== ctx.clientAddress && exempt.hasAddress(ctx.clientAddress)) return next(ctx);
+    if (exempt.hasPartOf(client) && exempt.hasAddress(ctx.clientAddress)) return next(ctx);
     rejections.add();
     ctx.isLogged = rejected.report({
       code: 'client_banned',

@@ -68,11 +68,12 @@ describe('a request of a banned client', () => {
   });
 
   it('is refused from every address of its IPv6 network, except those of the allow list', () => {
-    const { ban, ask } = makeProcess(['2001:db8:0:1::a']);
+    const { ban, ask } = makeProcess(['2001:db8:0:1::a', '2001:db8:0:1:f::/80', '2001:db8:0:3::/64']);
     ban('2001:db8:0:1::/64', 10_000);
     assert.equal(ask('2001:db8:0:1::1').error?.code, 'client_banned');
     assert.equal(ask('2001:db8:0:1:ffff::9').error?.code, 'client_banned');
     assert.equal(ask('2001:db8:0:1::a').error, undefined);
+    assert.equal(ask('2001:db8:0:1:f::1').error, undefined);
     assert.equal(ask('2001:db8:0:2::1').error, undefined);
   });
 
