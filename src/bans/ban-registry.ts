@@ -108,7 +108,12 @@ const sameMs = 2_000;
 export function createBanRegistry(options: BanRegistryOptions): BanRegistry {
   const { log, now } = options;
   let { policy, exempt } = options.rules;
-  const list = new BanList(policy, options.bounds ?? defaultBounds, onEvicted);
+  const list = new BanList({
+    policy,
+    bounds: options.bounds ?? defaultBounds,
+    isExempt: (client) => exempt.hasClient(client),
+    onEvicted,
+  });
   const receivers = new Set<BanReceiver>();
   const listeners: ((client: string, isLifted: boolean) => void)[] = [];
   const { active, started } = createBanMetrics(options.metrics);
@@ -175,7 +180,6 @@ export function createBanRegistry(options: BanRegistryOptions): BanRegistry {
   return {
     report(offenders) {
       for (const { client, ...offences } of offenders) {
-        if (exempt.hasClient(client)) continue;
         const ban = list.offend(client, offences, now());
         if (ban !== undefined) start(ban);
       }

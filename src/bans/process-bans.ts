@@ -73,12 +73,11 @@ export function createProcessBans({ channel, exempt, now }: ProcessBansOptions):
     for (const [client, until] of bans) if (until <= time) bans.delete(client);
   }
 
-  /** Returns the counts of a client since the last message; undefined if it is never banned. */
-  function countsOf(address: string): Counted | undefined {
+  /** Returns the counts of a client since the last message. The registry ignores clients that are exempt. */
+  function countsOf(address: string): Counted {
     const client = clientKey(address);
     const known = offenders.get(client);
     if (known !== undefined) return known;
-    if (exempt.hasAddress(address)) return undefined;
     if (offenders.size >= maxClients) send();
     const made = { violations: 0, failures: new Set<number>() };
     offenders.set(client, made);
@@ -111,12 +110,11 @@ export function createProcessBans({ channel, exempt, now }: ProcessBansOptions):
       return until === undefined ? 0 : Math.max(0, until - now());
     },
     reportViolation(address) {
-      const counts = countsOf(address);
-      if (counts !== undefined) counts.violations += 1;
+      countsOf(address).violations += 1;
     },
     reportFailure(address, credential) {
-      const failures = countsOf(address)?.failures;
-      if (failures !== undefined && failures.size < maxFailures) failures.add(credential);
+      const { failures } = countsOf(address);
+      if (failures.size < maxFailures) failures.add(credential);
     },
     stop() {
       clearInterval(expiry);

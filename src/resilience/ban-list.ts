@@ -70,6 +70,15 @@ export interface Offences {
   readonly failures: readonly number[];
 }
 
+export interface BanListOptions {
+  readonly policy: BanPolicy;
+  readonly bounds: BanListBounds;
+  /** Returns whether a client is never banned. Called when a ban would start; by default all clients can be banned. */
+  readonly isExempt?: (client: string) => boolean;
+  /** Called with each ban that ends early because there are too many. */
+  readonly onEvicted?: (ban: Ban) => void;
+}
+
 export interface BanListBounds {
   readonly maxOffenders: number;
   readonly maxBans: number;
@@ -91,23 +100,30 @@ interface History {
 /** The maximum number of failed credentials that are remembered across all clients, in one generation. */
 const maxFailures = 500_000;
 
+/** An iterator is renewed after so many steps, because an old one keeps the outgrown tables of the map in memory. */
+const renewalSteps = 10_000;
+
 export class BanList {
   policy: BanPolicy;
+  isExempt: (client: string) => boolean;
   readonly #bounds: BanListBounds;
   readonly #onEvicted: (ban: Ban) => void;
   readonly #windows: RecentMap<Window>;
   readonly #histories: RecentMap<History>;
   /** In the order of their start. */
   readonly #bans = new Map<string, Ban>();
+  /** Goes through the bans in their order, for evictions: a new iterator would skip all slots of deleted entries each time. */
+  #order = this.#bans.values();
+  #steps = 0;
   #manual = 0;
   #failures = 0;
   #rotatedAt = 0;
   #lastId = 0;
   #nextEnd = Number.POSITIVE_INFINITY;
 
-  /** `onEvicted` is called with each ban that ends early because there are too many. */
-  constructor(policy: BanPolicy, bounds: BanListBounds, onEvicted: (ban: Ban) => void = () => {}) {
+  constructor({ policy, bounds, isExempt = () => false, onEvicted = () => {} }: BanListOptions) {
     this.policy = policy;
+    this.isExempt = isExempt;
     this.#bounds = bounds;
     this.#onEvicted = onEvicted;
     this.#windows = new RecentMap(bounds.maxOffenders);
@@ -124,6 +140,10 @@ export class BanList {
     if (this.find(client, now) !== undefined) return undefined;
     const reason = this.#count(client, offences, now);
     if (reason === undefined) return undefined;
+    if (this.isExempt(client)) {
+      this.#windows.delete(client);
+      return undefined;
+    }
     const { firstMs, growth, maxMs } = this.policy;
     const nth = this.#pastBans(client, now) + 1;
     const until = now + Math.min(firstMs * growth ** (nth - 1), maxMs);
@@ -233,12 +253,20 @@ export class BanList {
     if (nth > 0) this.#histories.set(client, { nth, forgetAt: until + this.policy.forgetMs });
   }
 
+  /** Ends the oldest ban that is not by hand. */
   #evict(): void {
-    for (const ban of this.#bans.values()) {
-      if (ban.reason === 'manual') continue;
-      this.#remove(ban.client);
-      this.#onEvicted(ban);
-      return;
+    for (let renewals = 0; renewals < 2; ) {
+      this.#steps += 1;
+      const ban = this.#steps > renewalSteps ? undefined : this.#order.next().value;
+      if (ban === undefined) {
+        this.#order = this.#bans.values();
+        this.#steps = 0;
+        renewals += 1;
+      } else if (ban.reason !== 'manual') {
+        this.#remove(ban.client);
+        this.#onEvicted(ban);
+        return;
+      }
     }
   }
 

@@ -76,7 +76,7 @@ describe('the model', () => {
   it('clients are banned within the two bounds, for a growing time, and are found exactly until it is over', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
-        const list = new BanList(policy, bounds);
+        const list = new BanList({ policy, bounds });
         const models = new Map<string, Model>();
         let now = 1_000;
         for (const { client, wait, step } of steps) {
@@ -142,7 +142,7 @@ describe('the model', () => {
 
 describe('offences', () => {
   it('the same failed credential counts once, however often it is sent', () => {
-    const list = new BanList(policy, bounds);
+    const list = new BanList({ policy, bounds });
     for (let count = 0; count < 50; count += 1)
       assert.equal(list.offend('a', failures(7, 7), count), undefined);
     assert.equal(list.offend('a', failures(8), 50), undefined);
@@ -150,20 +150,32 @@ describe('offences', () => {
   });
 
   it('a threshold of 0 never bans', () => {
-    const list = new BanList({ ...policy, violations: 0, failures: 0 }, bounds);
+    const list = new BanList({ policy: { ...policy, violations: 0, failures: 0 }, bounds });
     assert.equal(list.offend('a', { violations: 1_000, failures: [1, 2, 3, 4, 5] }, 0), undefined);
   });
 
   it('a threshold of 1 bans with the first offence', () => {
-    const list = new BanList({ ...policy, violations: 1, failures: 1 }, bounds);
+    const list = new BanList({ policy: { ...policy, violations: 1, failures: 1 }, bounds });
     assert.equal(list.offend('a', violations(1), 0)?.reason, 'rate_limit');
     assert.equal(list.offend('b', failures(1), 0)?.reason, 'authentication');
+  });
+
+  it('an exempt client is not banned, and is checked only when a ban would start', () => {
+    const asked: string[] = [];
+    const isExempt = (client: string) => asked.push(client) > 0 && client === 'a';
+    const list = new BanList({ policy, bounds, isExempt });
+    for (const client of ['a', 'b', 'c']) list.offend(client, violations(2), 0);
+    assert.deepEqual(asked, []);
+    assert.equal(list.offend('a', violations(2), 1), undefined);
+    assert.equal(list.offend('b', violations(2), 1)?.reason, 'rate_limit');
+    assert.deepEqual(asked, ['a', 'b']);
+    assert.equal(list.size, 1);
   });
 });
 
 describe('bans by hand', () => {
   it('a ban by hand replaces another, and an automatic one does not replace it', () => {
-    const list = new BanList(policy, bounds);
+    const list = new BanList({ policy, bounds });
     mustBan(list, 'a', 0);
     assert.equal(list.ban('a', 5_000, 'abuse', 10)?.reason, 'manual');
     assert.equal(list.offend('a', violations(100), 20), undefined);
@@ -172,7 +184,7 @@ describe('bans by hand', () => {
   });
 
   it('too many bans by hand are refused, and a ban can still be replaced', () => {
-    const list = new BanList(policy, { ...bounds, maxManual: 2 });
+    const list = new BanList({ policy, bounds: { ...bounds, maxManual: 2 } });
     for (const client of ['a', 'b']) assert.ok(list.ban(client, 100, '', 0) !== undefined);
     assert.equal(list.ban('c', 100, '', 0), undefined);
     assert.ok(list.ban('a', 200, '', 0) !== undefined);
@@ -181,7 +193,7 @@ describe('bans by hand', () => {
   });
 
   it('lifting a ban forgets the earlier ones', () => {
-    const list = new BanList(policy, bounds);
+    const list = new BanList({ policy, bounds });
     mustBan(list, 'a', 0);
     assert.equal(mustBan(list, 'a', 60).nth, 2);
     assert.equal(list.lift('a', 70)?.nth, 2);
@@ -193,7 +205,10 @@ describe('bans by hand', () => {
 describe('bounds', () => {
   it('with too many bans the oldest ends early, and those by hand stay', () => {
     const evicted: string[] = [];
-    const list = new BanList(policy, { ...bounds, maxBans: 2 }, ({ client }) => void evicted.push(client));
+    const list = new BanList({
+      ...{ policy, bounds: { ...bounds, maxBans: 2 } },
+      onEvicted: ({ client }) => void evicted.push(client),
+    });
     list.ban('hand', 1_000, '', 0);
     for (const client of ['a', 'b', 'c', 'd']) mustBan(list, client, 1);
     assert.deepEqual(evicted, ['a', 'b']);
@@ -204,7 +219,7 @@ describe('bounds', () => {
   });
 
   it('a million hostile addresses take bounded memory, and end no ban by hand', () => {
-    const list = new BanList(policy, { maxOffenders: 2_000, maxBans: 1_000, maxManual: 10 });
+    const list = new BanList({ policy, bounds: { maxOffenders: 2_000, maxBans: 1_000, maxManual: 10 } });
     list.ban('hand', 1e9, '', 0);
     for (let client = 0; client < 1_000_000; client += 1) {
       const isHeavy = client % 4 === 0;

@@ -112,11 +112,9 @@ describe('an error of a request', () => {
       const { bans, reported } = makeProcess();
       const report = createOffenceReporter({ bans, apiKeyHeader: 'X-API-Key' });
       report(makeContext({ peer: '203.0.113.7' }), new AppError(code, 'Why.', options));
-      report(makeContext({ peer: '10.0.0.1' }), new AppError(code, 'Why.', options));
       bans.stop();
       const [only] = reported;
       assert.deepEqual([only?.violations ?? 0, only?.failures.length ?? 0], [violations, failures]);
-      assert.ok(reported.every(({ client }) => client === '203.0.113.7'));
     });
   }
 
