@@ -70,7 +70,7 @@ export interface Offences {
   readonly failures: readonly number[];
 }
 
-export interface BanListOptions {
+export interface BanListParts {
   readonly policy: BanPolicy;
   readonly bounds: BanListBounds;
   /** Returns whether a client is never banned. Called when a ban would start; by default all clients can be banned. */
@@ -121,7 +121,7 @@ export class BanList {
   #lastId = 0;
   #nextEnd = Number.POSITIVE_INFINITY;
 
-  constructor({ policy, bounds, isExempt = () => false, onEvicted = () => {} }: BanListOptions) {
+  constructor({ policy, bounds, isExempt = () => false, onEvicted = () => {} }: BanListParts) {
     this.policy = policy;
     this.isExempt = isExempt;
     this.#bounds = bounds;
