@@ -4,11 +4,17 @@
 #   deploy/secrets.sh                     for compose, in deploy/secrets/
 #   deploy/secrets.sh FOLDER db redis     elsewhere, for these hosts of PostgreSQL and Redis
 #
-# Replace `smtp-url` with that of your mail server, and `tls-certificate` and `tls-key`, which are self-signed, with yours.
+# The role `strata` of another PostgreSQL needs the password in `database-password`. Replace `smtp-url` with that of your mail
+# server, and `tls-certificate` and `tls-key`, which are self-signed, with yours.
 set -eu
 folder=${1:-$(dirname "$0")/secrets}
 database_host=${2:-db}
 redis_host=${3:-redis}
+# Inside of one machine the network is trusted; anywhere else the certificate of the server is verified.
+case $database_host in
+  db | localhost | 127.0.0.1) tls=disable ;;
+  *) tls=verify-full ;;
+esac
 umask 077
 mkdir -p "$folder"
 # The containers run as other users, so they must be able to read the files; the folder keeps everyone else out.
@@ -17,7 +23,7 @@ random() { openssl rand -hex 32; }
 
 random | make database-password
 random | make redis-password
-printf 'postgres://strata:%s@%s:5432/strata?sslmode=disable\n' "$(cat "$folder/database-password")" "$database_host" | make database-url
+printf 'postgres://strata:%s@%s:5432/strata?sslmode=%s\n' "$(cat "$folder/database-password")" "$database_host" "$tls" | make database-url
 printf 'redis://:%s@%s:6379/0\n' "$(cat "$folder/redis-password")" "$redis_host" | make redis-url
 printf 'requirepass %s\n' "$(cat "$folder/redis-password")" | make redis-config
 random | make jwt-secrets

@@ -53,6 +53,14 @@ describe('deploy/secrets.sh', () => {
     assert.equal(readFileSync(join(secrets, 'jwt-secrets'), 'utf8'), before);
   });
 
+  test('deploy/secrets.sh requires the certificate of a database that is on another machine', () => {
+    const remote = join(folder, 'remote');
+    spawnSync(join(root, 'deploy/secrets.sh'), [remote, 'db.internal', 'redis.internal']);
+    const url = readFileSync(join(remote, 'database-url'), 'utf8');
+    assert.match(url, /^postgres:\/\/strata:[0-9a-f]{64}@db\.internal:5432\/strata\?sslmode=verify-full\n$/);
+    assert.match(readFileSync(join(remote, 'redis-url'), 'utf8'), /@redis\.internal:6379/);
+  });
+
   test('the password of Redis is in its configuration and in the URL', () => {
     const password = readFileSync(join(secrets, 'redis-password'), 'utf8').trim();
     assert.equal(readFileSync(join(secrets, 'redis-config'), 'utf8'), `requirepass ${password}\n`);
