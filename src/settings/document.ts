@@ -155,7 +155,8 @@ const rules = `## Settings that stop the start
 In staging and production:
 
 - \`SECURITY_JWT_SECRET\` (or \`SECURITY_JWT_SECRETS\`) is not set. In local and test, a secret is generated at the first start and kept in \`APP_DATA_DIR/jwt-secret\`;
-- \`APP_MANAGEMENT_TOKEN\` is not set although \`APP_MANAGEMENT_HOST\` can be reached from other machines.
+- \`APP_MANAGEMENT_TOKEN\` is not set although \`APP_MANAGEMENT_HOST\` can be reached from other machines;
+- \`SECURITY_ALERT_WEBHOOK_URL\` without https, except with \`SECURITY_ALERT_WEBHOOK_ALLOW_HTTP=true\`.
 
 In production:
 
@@ -176,6 +177,7 @@ In every environment:
 - an unknown \`SECURITY_\` variable that is not switched off, such as \`SECURITY_ENABLE_HST=true\`;
 - \`SECURITY_REDIS_ENABLED=true\` without \`SECURITY_REDIS_URL\`, or without the package \`@redis/client\`; \`SECURITY_RATE_LIMIT_STORE=redis\` without \`SECURITY_REDIS_ENABLED=true\`; \`SECURITY_RATE_LIMIT_STORE=postgres\` without a database;
 - a Redis that rejects the password, the user or the database number of \`SECURITY_REDIS_URL\`, or whose certificate is not trusted. A Redis that does not answer stops nothing ([rate-limit.md](rate-limit.md#when-the-store-fails));
+- with \`SECURITY_ENABLE_ALERTING=true\`: a webhook without a secret, with a guessable one or with one of access tokens, or at a private address that \`APP_OUTGOING_ALLOWED_ADDRESSES\` does not contain; \`metrics\` in \`APP_DISABLED_LAYERS\`; \`SECURITY_ALERT_RATE_LIMIT_THRESHOLD\` without a rate limit ([alerting.md](alerting.md#what-stops-the-start));
 - a database other than PostgreSQL. \`postgresql+asyncpg://\` and the like are read as \`postgresql://\`.
 
 These are allowed with a warning: a limit per hour below the limit per minute; every address as a trusted proxy; a body deadline longer than the request's; a keep-alive time longer than the grace time; no mail server in staging and production; a management port without a token that other machines reach, in local; a database connection that does not require TLS and a Redis on another machine without TLS, in staging and production; every disabled protection there, by its name; a setting that has no effect because of another one.

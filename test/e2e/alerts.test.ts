@@ -114,6 +114,15 @@ describe('the program with alerting', () => {
     assert.equal(countOf('alert.raised', program), 1);
     assert.equal(countOf('alert.store_failed', program), 1);
     await program.logged(/"event":"alert.store_restored"/);
+
+    // A database that does not answer must not delay the stop.
+    proxy.block();
+    proxy.reset();
+    const startedAt = performance.now();
+    program.process.kill('SIGTERM');
+    assert.deepEqual(await program.ended, { code: 0, signal: null });
+    assert.ok(performance.now() - startedAt < 10_000);
+    assert.doesNotMatch(program.stdout(), /did not close within/);
   });
 
   it('a webhook at a private address that is not allowed stops the start with one sentence without its path', async (t) => {

@@ -1,7 +1,7 @@
 import type { TestContext } from 'node:test';
 import type { Database } from '../../src/db/database.ts';
 import { createQueue } from '../../src/jobs/queue.ts';
-import { createManagementServer } from '../../src/management/server.ts';
+import { createManagementServer, type ManagementOptions } from '../../src/management/server.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { captureLog } from './captured-log.ts';
 import { request } from './http-client.ts';
@@ -15,6 +15,7 @@ export interface JobsPagesOptions {
   readonly loopback?: boolean;
   /** The token that a local server has created. */
   readonly localToken?: string;
+  readonly alerts?: ManagementOptions['alerts'];
 }
 
 /** Opens a management port with the jobs dashboard. It closes after the test. */
@@ -31,6 +32,7 @@ export async function mustOpenJobsPages(t: TestContext, options: JobsPagesOption
     token,
     host: loopback ? '127.0.0.1' : '0.0.0.0',
     allowedHosts: ['jobs.internal'],
+    ...(options.alerts === undefined ? {} : { alerts: options.alerts }),
     jobs: {
       source: { database: () => database, queue: createQueue({ definitions: [] }), localToken },
       loopback,
