@@ -16,6 +16,13 @@ export interface PostgresProxy {
   /** Drops the bytes of all connections, also of new ones, until `unblock`. Connections from before remain stalled. */
   block(): void;
   unblock(): void;
+  /** Delays the bytes of clients: those of present and new connections arrive when `release` is called. */
+  hold(): void;
+  release(): void;
+  /** The connections of clients that were opened so far. */
+  connections(): number;
+  /** The connections of clients that the client has reset. */
+  resets(): number;
 }
 
 export interface ProxyOptions {
@@ -37,6 +44,9 @@ export async function mustOpenProxy(
   let statements = 0;
   let toCut: string | undefined;
   let isBlocked = false;
+  let isHolding = false;
+  let connections = 0;
+  let resets = 0;
   const stalled = new WeakSet<Socket>();
 
   const server = createServer((client) => {
@@ -48,7 +58,12 @@ export async function mustOpenProxy(
       upstream.destroy();
     };
     clients.add(client);
+    connections += 1;
     if (isBlocked) stalled.add(client);
+    if (isHolding) client.pause();
+    client.on('error', (error) => {
+      if ('code' in error && error.code === 'ECONNRESET') resets += 1;
+    });
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       // A stalled connection does not learn of the end of the other side either.
@@ -105,6 +120,16 @@ export async function mustOpenProxy(
     unblock() {
       isBlocked = false;
     },
+    hold() {
+      isHolding = true;
+      for (const client of clients) client.pause();
+    },
+    release() {
+      isHolding = false;
+      for (const client of clients) client.resume();
+    },
+    connections: () => connections,
+    resets: () => resets,
     reset() {
       for (const client of clients) client.resetAndDestroy();
       clients.clear();

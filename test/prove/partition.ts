@@ -3,6 +3,9 @@
  *
  *     npm run prove -- partition            cuts of 2, 2, 20 and 20 s
  *     npm run prove -- partition --quick    cuts of 2, 2, 8 and 8 s
+ *     npm run prove -- partition --cuts=7,7.5,8
+ *
+ * Cuts of 7 to 8 s are the hardest ones: connections are given up just before the network is restored.
  *
  * The program runs in a network namespace of its own; a pair of virtual interfaces leads to PostgreSQL outside of it. A
  * cut drops the packets of all present connections permanently, as a firewall that has lost its state does, and those
@@ -23,8 +26,9 @@ import { makeProgramCopy } from './program-copy.ts';
 import { until } from './until.ts';
 
 const longCutMs = process.argv.includes('--quick') ? 8_000 : 20_000;
+const chosen = process.argv.find((each) => each.startsWith('--cuts='))?.slice('--cuts='.length);
 /** A short cut is over before the program has given up its connections. */
-const cutsMs = [2_000, 2_000, longCutMs, longCutMs];
+const cutsMs = chosen?.split(',').map((each) => Number(each) * 1000) ?? [2_000, 2_000, longCutMs, longCutMs];
 const healMs = 5_000;
 const graceSeconds = 2;
 const namespace = `strata-proof-${process.pid}`;
@@ -109,10 +113,9 @@ async function prove(): Promise<void> {
       if (againMs > healMs) console.log(log);
       log = '';
     }
-    const [{ overlaps = -1 } = {}] = await database.sql<{ overlaps: number }[]>`
-      select count(*)::int as overlaps from beats a join beats b
-      on a.attempt < b.attempt and a.at > b.at`;
-    report(`no two attempts ran at the same time (${overlaps} overlaps)`, overlaps === 0);
+    const overlaps = await findOverlaps();
+    report(`no two attempts ran at the same time (${overlaps.length} overlaps)`, overlaps.length === 0);
+    for (const overlap of overlaps) console.log(`  ${overlap}`);
 
     cut();
     await delay(1_000);
@@ -138,6 +141,19 @@ async function attempt(): Promise<number> {
   const rows = await database.sql<{ attempt: number }[]>`
     select max(attempt)::int as attempt from beats where at > clock_timestamp() - interval '1 second'`;
   return rows[0]?.attempt ?? 0;
+}
+
+/** Describes the attempts that wrote a beat after the first beat of a later attempt. */
+async function findOverlaps(): Promise<string[]> {
+  const rows = await database.sql<{ attempt: number; later: number; beats: number; ms: number }[]>`
+    select a.attempt, b.attempt as later, count(distinct a.at)::int as beats,
+      (extract(epoch from max(a.at) - min(b.at)) * 1000)::int as ms
+    from beats a join beats b on a.attempt < b.attempt and a.at > b.at
+    group by a.attempt, b.attempt order by a.attempt, b.attempt`;
+  return rows.map(
+    ({ attempt, later, beats, ms }) =>
+      `attempt ${attempt} wrote ${beats} beats after the first of attempt ${later}, the last one ${ms} ms after it`,
+  );
 }
 
 /** Whether a request that queries the database is answered with 200 within a second. */

@@ -11,7 +11,7 @@
  *       unknown (behind a pooler)                    for longer than the limit of a statement ──> dead
  *
  * A dead connection is destroyed: its statement rejects as after a connection reset, and the next statement opens a new
- * connection. The backend is terminated as well, so its locks are free at once and not when the server notices the dead
+ * connection. The kernel must not deliver the statement afterwards (`DriverSocket.reset`). The backend is terminated as well, so its locks are free at once and not when the server notices the dead
  * peer. A pool also closes its idle connections that have been silent for as long (`database.ts`).
  *
  * The silent time is counted in checks and not by the clock: when the process was blocked or stopped, the bytes that arrived
@@ -71,16 +71,16 @@ class Exchange {
   query: DriverQuery | undefined;
   /** The socket that the driver opened to send the statement; undefined if it used an open connection. */
   socket: DriverSocket | undefined;
-  readonly isLimited: boolean;
+  readonly isAutocommit: boolean;
   /** Its index in the array of running exchanges; -1 before and after. */
   index = -1;
   /** The number of checks at which its connection was not open yet. */
   unopened = 0;
   #backend: object | undefined;
 
-  constructor(query: DriverQuery, isLimited: boolean) {
+  constructor(query: DriverQuery, isAutocommit: boolean) {
     this.query = query;
-    this.isLimited = isLimited;
+    this.isAutocommit = isAutocommit;
   }
 
   /** The driver's state object of the connection that has the statement. Each connection has one such object. */
@@ -120,8 +120,8 @@ export function createAnswerWatch({
   let isAsking = false;
   let timer: NodeJS.Timeout | undefined;
 
-  function start(query: DriverQuery, isLimited: boolean): Exchange {
-    const exchange = new Exchange(query, isLimited);
+  function start(query: DriverQuery, isAutocommit: boolean): Exchange {
+    const exchange = new Exchange(query, isAutocommit);
     exchanges.add(exchange);
     timer ??= setInterval(check, checkMs).unref();
     return exchange;
@@ -210,7 +210,9 @@ export function createAnswerWatch({
         { code: 'ETIMEDOUT' },
       );
       onDead?.({ pid, silentMs, error });
-      socket.destroy(error);
+      // A transaction that is closed without a reset is rolled back also by a server that sends no keepalive probes.
+      if (silent.exchange.isAutocommit) socket.reset(error);
+      else socket.destroy(error);
       dead.push(pid);
     }
     if (dead.length > 0 && activityOf !== undefined) await activity.end(dead);
@@ -229,7 +231,7 @@ export function createAnswerWatch({
     silent.done = found === 'done' ? silent.done + 1 : 0;
     if (silent.done >= doneInRow) return 'PostgreSQL is waiting for this client';
     if (found !== 'done') silent.askAt = silent.checks + restChecks;
-    const isOverLimit = silent.exchange.isLimited && limitMs !== undefined && silentMs > limitMs;
+    const isOverLimit = silent.exchange.isAutocommit && limitMs !== undefined && silentMs > limitMs;
     return found === 'unknown' && isOverLimit ? `the limit is ${limitMs} ms` : undefined;
   }
 

@@ -14,8 +14,8 @@
  * statement, and repeats it if it is cancelled.
  *
  * Invariants: a connection is released only when no cancel request for it is pending, and each request is sent while
- * its query is unsettled. A query whose connection is still being opened cannot be cancelled before it runs; requests
- * repeat until then.
+ * its query is unsettled. A query whose connection is still being opened needs no cancellation: it is not sent
+ * (`query-watch.ts`).
  */
 
 import { createInterruptibleSleep } from '../../concurrency/interruptible-sleep.ts';

@@ -22,6 +22,9 @@ export interface DriverQuery {
    * Set when the query was cancelled before it was sent. It has been rejected then, and the driver does not send it.
    */
   readonly cancelled?: unknown;
+  /** The texts between the values, and the values. The driver reads them when it sends the query. */
+  strings: readonly string[];
+  args: readonly unknown[];
   /** The statement with `$1` for a parameter. Set when it is sent. */
   readonly string?: string;
   /** The parameters in the form in which they are sent; undefined before the query is sent. */
@@ -45,11 +48,23 @@ export function isDriverQuery(value: unknown): value is DriverQuery {
     'reject' in value &&
     typeof value.reject === 'function' &&
     'active' in value &&
-    typeof value.active === 'boolean'
+    typeof value.active === 'boolean' &&
+    'strings' in value &&
+    Array.isArray(value.strings) &&
+    'args' in value
   );
 }
 
 /** Returns the statement on one line, cut to 1,000 characters, with `$1` for a parameter. */
 export function describeStatement(query: DriverQuery): string {
   return (query.string ?? '').replace(/\s+/g, ' ').trim().slice(0, 1000);
+}
+
+/**
+ * Replaces the statement of a query that the driver has not sent yet by one without effect. The driver sends a query when its
+ * connection is open, also if the caller no longer waits for it, and would never finish the opening without one.
+ */
+export function disarm(query: DriverQuery): void {
+  query.strings = ['select 1'];
+  query.args = [];
 }

@@ -37,6 +37,7 @@ export class DriverSocket extends Socket {
   readonly host: string;
   readonly port: number;
   readonly #onDestroyed: (socket: DriverSocket) => void;
+  #resetReason: Error | undefined;
 
   constructor(host: string, port: number, onDestroyed: (socket: DriverSocket) => void) {
     super();
@@ -45,10 +46,23 @@ export class DriverSocket extends Socket {
     this.#onDestroyed = onDestroyed;
   }
 
+  /**
+   * Destroys the socket, and discards the bytes that the kernel has not delivered yet. After `destroy`, the kernel still
+   * delivers them when the network is back, up to minutes later: then PostgreSQL would run a statement that its caller
+   * knows as failed. The peer of a connection that was reset while the network was down learns of it by its own
+   * keepalive probes.
+   */
+  reset(reason: Error): void {
+    // Nothing was sent on a connection that is not open yet. A Unix domain socket cannot be reset, and needs no network.
+    if (this.connecting || this.remoteAddress === undefined) return void this.destroy(reason);
+    this.#resetReason = reason;
+    this.resetAndDestroy();
+  }
+
   /** Overridden instead of listening to an event, because the driver removes all listeners when TLS starts. */
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#onDestroyed(this);
-    super._destroy(error, callback);
+    super._destroy(error ?? this.#resetReason ?? null, callback);
   }
 }
 

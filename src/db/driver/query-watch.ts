@@ -3,8 +3,9 @@
  *
  *     sent ──> answered: its caller has the result or the error ──> over: PostgreSQL is ready for the next query
  *       │                                                             │
- *       └─ its request ends: the caller gets the signal's reason,     └──> no cancel request pending; reset ──> free
- *          PostgreSQL is asked to cancel the query
+ *       ├─ its request ends: the caller gets the signal's reason,     └──> no cancel request pending; reset ──> free
+ *       │  PostgreSQL is asked to cancel the query
+ *       └─ the same while its connection is being opened: `select 1` is sent instead of it
  *
  * - Most queries are answered and over at the same moment. The driver answers some of them earlier: those that fail in
  *   this process, the description of a statement, COPY, a cursor that is closed early. It settles them again when they
@@ -29,7 +30,7 @@ import { splitStatements } from '../migrations/split-statements.ts';
 import { openQuerySpan } from '../query-trace.ts';
 import { Cancellation } from './cancellation.ts';
 import { guardCursor } from './cursor-guard.ts';
-import { type DriverQuery, describeStatement } from './driver-query.ts';
+import { type DriverQuery, describeStatement, disarm } from './driver-query.ts';
 import { lockWaitOf } from './lock-wait.ts';
 import type { PoolConnection } from './pool-connection.ts';
 
@@ -86,6 +87,7 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
         return finish(undefined);
       }
       cursor?.close();
+      if (query.state === null) return disarm(query);
       cancellation = new Cancellation(query, connection, log);
     };
     const abort = () => end(signal?.reason);

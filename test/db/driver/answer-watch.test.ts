@@ -46,6 +46,33 @@ describe('connections', { concurrency: true }, () => {
       });
     }
 
+    test('a dead connection is reset, so that the network does not deliver its statement later, except in a transaction', async (t) => {
+      const { url } = await mustOpenTestDatabase(t);
+      const [one, two] = [await mustOpenProxy(t, url), await mustOpenProxy(t, url)];
+      const connection = connectDirectly({
+        ...{ url: one.url, applicationName: 'strata-test', connectTimeoutSeconds: 5 },
+      });
+      t.after(() => connection.end({ timeout: 0 }));
+      const { transaction } = mustConnect(t, { url: two.url });
+      const alone = async () => {
+        await connection`select 1`;
+        one.stall();
+        await connection`select 2`;
+      };
+      const inTransaction = () =>
+        transaction(async (sql) => {
+          await sql`select 1`;
+          two.stall();
+          await sql`select 2`;
+        });
+      await Promise.all([
+        assert.rejects(alone(), { code: 'ETIMEDOUT' }),
+        assert.rejects(inTransaction(), hasCode('database_unavailable')),
+      ]);
+      await eventually('the first connection is reset', () => one.resets() === 1);
+      assert.equal(two.resets(), 0);
+    });
+
     test('a dead connection closes the idle connections of its pool too, so that later statements work at once', async (t) => {
       const { url, sql: outside } = await mustOpenTestDatabase(t);
       const proxy = await mustOpenProxy(t, url);

@@ -10,7 +10,8 @@ import type { Database } from '../../../src/db/database.ts';
 import { AppError } from '../../../src/errors.ts';
 import { runInRequest } from '../../../src/observability/request-context.ts';
 import { eventually } from '../../helpers/eventually.ts';
-import { mustConnect, testServerUrl } from '../../helpers/test-database.ts';
+import { mustOpenProxy } from '../../helpers/postgres-proxy.ts';
+import { mustConnect, mustOpenTestDatabase, testServerUrl } from '../../helpers/test-database.ts';
 
 let pools = 0;
 
@@ -54,6 +55,33 @@ const sleeps: Readonly<Record<string, (database: Database) => Promise<unknown>>>
 };
 
 describe('a request that ends', () => {
+  it('its statement does not run when the connection opens later, and the next statement does', async (t) => {
+    const direct = await mustOpenTestDatabase(t);
+    const proxy = await mustOpenProxy(t, direct.url);
+    await direct.sql`create table runs (how text)`;
+    for (const [how, run] of Object.entries<(database: Database) => Promise<unknown>>({
+      'a statement': async ({ sql }) => sql`insert into runs values (${'a statement'})`,
+      'a text': async ({ sql }) => sql.unsafe(`insert into runs values ('a text'); select 1`),
+      'a cursor': async ({ sql }) =>
+        sql`insert into runs values ('a cursor') returning how`.cursor(1, () => {}),
+      'a transaction': ({ transaction }) =>
+        transaction((sql) => sql`insert into runs values ('a transaction')`),
+    })) {
+      const database = mustConnect(t, { url: proxy.url, poolSize: 1 });
+      const before = proxy.connections();
+      proxy.hold();
+      const controller = new AbortController();
+      const done = runInRequest({ id: 'req-1', signal: controller.signal }, () => run(database));
+      done.catch(() => {});
+      await eventually('a connection opens', () => proxy.connections() > before);
+      controller.abort(gone);
+      await assert.rejects(done, gone, how);
+      proxy.release();
+      assert.deepEqual([...(await database.sql`select how from runs`)], [], how);
+      await eventually('the connection is free', () => database.stats().inUse === 0);
+    }
+  });
+
   for (const [name, sleep] of Object.entries(sleeps)) {
     it(`the connection of ${name} is free within a second, however early its request ends`, async (t) => {
       const database = mustPrepare(t, 1);
