@@ -121,7 +121,7 @@ export function createAlertEvaluator(options: AlertEvaluatorOptions): AlertEvalu
         return { ...decided, messages: [...taken, ...decided.changes.map(({ message }) => message)] };
       })
       .then((unclaimed) => {
-        outbox?.push(unclaimed);
+        outbox?.pushUnclaimed(unclaimed);
         for (const rule of own.keys()) alone.delete(rule);
         shared = decided?.open ?? new Map();
         for (const change of decided?.changes ?? []) report(change);

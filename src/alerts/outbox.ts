@@ -22,7 +22,9 @@ import type { Webhook } from './webhook.ts';
 export interface Outbox {
   /** Adds messages, which are sent in the background. */
   push(messages: readonly AlertMessage[]): void;
-  /** Removes the waiting messages and returns them, so that a job delivers them; none while one is being sent. */
+  /** Adds messages that no runner of jobs has claimed. They are never taken, because the next job would not be claimed either. */
+  pushUnclaimed(messages: readonly AlertMessage[]): void;
+  /** Removes the waiting messages and returns them, so that jobs deliver them; none while one is being sent. */
   take(): readonly AlertMessage[];
   /** Ends the attempt in progress and drops all messages. Idempotent. */
   stop(): Promise<void>;
@@ -34,21 +36,27 @@ export interface OutboxOptions {
   readonly backoff?: Backoff;
 }
 
+interface Waiting {
+  readonly message: AlertMessage;
+  readonly isUnclaimed: boolean;
+}
+
 const defaultBackoff: Backoff = { baseMs: 1_000, maxMs: 60_000 };
 /** About a quarter of an hour with the default pauses. */
 const maxAttempts = 30;
 
 export function createOutbox({ webhook, log, backoff = defaultBackoff }: OutboxOptions): Outbox {
   const stopping = new AbortController();
-  const waiting: AlertMessage[] = [];
+  let waiting: Waiting[] = [];
   let isSending = false;
   let running: Promise<void> | undefined;
 
   async function run(): Promise<void> {
     for (let attempt = 1; ; ) {
-      const [message] = waiting;
-      if (message === undefined || stopping.signal.aborted) return;
+      const [first] = waiting;
+      if (first === undefined || stopping.signal.aborted) return;
       isSending = true;
+      const { message } = first;
       const error = await send(message);
       isSending = false;
       if (stopping.signal.aborted) return;
@@ -59,7 +67,7 @@ export function createOutbox({ webhook, log, backoff = defaultBackoff }: OutboxO
           signal: stopping.signal,
         }).catch(() => {});
         // A message that was taken during the pause starts the attempts of the next one.
-        attempt = waiting[0] === message ? attempt + 1 : 1;
+        attempt = waiting[0] === first ? attempt + 1 : 1;
         continue;
       }
       if (error !== undefined) {
@@ -87,15 +95,23 @@ export function createOutbox({ webhook, log, backoff = defaultBackoff }: OutboxO
     }
   }
 
+  function add(messages: readonly AlertMessage[], isUnclaimed: boolean): void {
+    if (messages.length === 0 || stopping.signal.aborted) return;
+    waiting.push(...messages.map((message) => ({ message, isUnclaimed })));
+    running ??= run().finally(() => {
+      running = undefined;
+    });
+  }
+
   return {
-    push(messages) {
-      if (messages.length === 0 || stopping.signal.aborted) return;
-      waiting.push(...messages);
-      running ??= run().finally(() => {
-        running = undefined;
-      });
+    push: (messages) => add(messages, false),
+    pushUnclaimed: (messages) => add(messages, true),
+    take() {
+      if (isSending) return [];
+      const taken = waiting.filter(({ isUnclaimed }) => !isUnclaimed);
+      waiting = waiting.filter(({ isUnclaimed }) => isUnclaimed);
+      return taken.map(({ message }) => message);
     },
-    take: () => (isSending ? [] : waiting.splice(0)),
     async stop() {
       stopping.abort(new Error('The program is stopping.'));
       await running;

@@ -138,7 +138,9 @@ describe('the outbox', () => {
     const { receiver, webhook, captured } = await mustPrepare(t);
     receiver.answerWith((response) => response.writeHead(500).end());
     const outbox = createOutbox({ webhook, log: captured.log, backoff: { baseMs: 600_000, maxMs: 600_000 } });
-    outbox.push([raised, resolved]);
+    outbox.push([raised]);
+    outbox.pushUnclaimed([{ ...raised, id: 'unclaimed' }]);
+    outbox.push([resolved]);
     let taken: readonly AlertMessage[] = [];
     await eventually('they are taken', () => {
       taken = outbox.take();
