@@ -29,6 +29,7 @@ import {
   createCircuitMetrics,
   createCircuitSet,
 } from './observability/circuit-set.ts';
+import { createLoadShedder, type LoadShedder } from './observability/load-shedder.ts';
 import type { Logger } from './observability/logger.ts';
 import { type AppLayer, pipelineLayers } from './pipeline.ts';
 import { addressLimit, corsPolicy, trustedProxies } from './pipeline-options.ts';
@@ -67,13 +68,24 @@ export function createApp(parts: AppParts): App {
   const limitStore = createMeteredLimitStore(store, metrics);
   const circuitMetrics = parts.circuitMetrics ?? createCircuitMetrics(metrics);
   const routeCircuits = createRouteCircuits(settings, log.named('http'), circuitMetrics);
-  const layers = pipelineLayers({ ...parts, limitStore, routeCircuits }).filter(({ enabled }) => enabled);
+  const loadShedder = createLoadShedder({
+    maxRequests: settings.security.overloadMaxRequests,
+    targetMs: settings.security.overloadTurnMs,
+    ...{ log: log.named('http'), metrics },
+  });
+  const layers = pipelineLayers({ ...parts, limitStore, routeCircuits, loadShedder }).filter(
+    ({ enabled }) => enabled,
+  );
   for (const { name } of layers) log.debug('middleware.registered', { layer: name });
 
-  const hasCircuits = layers.some(({ name }) => name === 'circuit-breaker');
+  const has = (layer: string) => layers.some(({ name }) => name === layer);
   const routes = createRoutes({
     ...{ ...parts, circuitMetrics },
-    healthChecks: [...(parts.healthChecks ?? []), ...(hasCircuits ? [routesCheck(routeCircuits)] : [])],
+    healthChecks: [
+      ...(parts.healthChecks ?? []),
+      ...(has('circuit-breaker') ? [routesCheck(routeCircuits)] : []),
+      ...(has('load-shedding') ? [loadCheck(loadShedder)] : []),
+    ],
   });
   assertLayerNeeds(layers, routes);
   assertRoutePolicies(routes);
@@ -89,11 +101,10 @@ export function createApp(parts: AppParts): App {
     value: prepareRoute(route, bodyLimitsOf(route)),
   }));
   const timed = settings.application.environment === 'local';
-  const isLimited = layers.some(({ name }) => name === 'rate-limit');
   const onMalformed = createParserErrorReporter({
     log,
     metrics,
-    limits: isLimited ? { limit: addressLimit(settings), store: limitStore } : undefined,
+    limits: has('rate-limit') ? { limit: addressLimit(settings), store: limitStore } : undefined,
     onExceeded: (parts.bans ?? noBans).reportViolation,
     isProxy: createAddressSet(trustedProxies(settings)),
   });
@@ -103,9 +114,7 @@ export function createApp(parts: AppParts): App {
     routes,
     layers,
     onMalformed,
-    malformedFieldsFor: layers.some(({ name }) => name === 'cors')
-      ? createOriginFields(corsPolicy(settings))
-      : () => undefined,
+    malformedFieldsFor: has('cors') ? createOriginFields(corsPolicy(settings)) : () => undefined,
   };
 }
 
@@ -160,6 +169,18 @@ function routesCheck(circuits: CircuitSet): HealthCheck {
       const names = circuits.openNames();
       if (names.length === 0) return undefined;
       return { degraded: `Routes that fail repeatedly are rejected at the moment: ${names.join(', ')}.` };
+    },
+  };
+}
+
+/** Reports that requests are rejected because the process is overloaded. */
+function loadCheck(shedder: LoadShedder): HealthCheck {
+  return {
+    name: 'load',
+    required: false,
+    async run() {
+      const problem = shedder.problem();
+      return problem === undefined ? undefined : { degraded: problem };
     },
   };
 }

@@ -19,6 +19,19 @@ export function corsPolicy({ application }: Settings): Pick<CorsOptions, 'origin
   return { origins: application.corsAllowOrigins, credentials: application.corsAllowCredentials };
 }
 
+/** Returns the names of the layers that the settings leave nothing to do. */
+export function unusedLayers({ application, security }: Settings): ReadonlySet<string> {
+  const unused = new Set<string>();
+  if (!security.enableDdosProtection) unused.add('load-shedding');
+  if (!security.rateLimitEnabled) unused.add('rate-limit').add('caller-limit');
+  if (!security.enableBanList) unused.add('ban-list');
+  if (!security.enableGeoBlocking) unused.add('geo-block');
+  if (application.corsAllowOrigins.length === 0) unused.add('cors');
+  if (!security.enableCircuitBreaker) unused.add('circuit-breaker');
+  if (!security.enforceHttps) unused.add('https-policy');
+  return unused;
+}
+
 /** Returns the limit per address: a quota per minute, which includes bursts, and a quota per hour. */
 export function addressLimit({ security }: Settings): Limit {
   return {

@@ -21,13 +21,14 @@ import { recheckAuthority } from './middleware/caller/recheck-authority.ts';
 import { circuitBreaker } from './middleware/circuit-breaker.ts';
 import { compression } from './middleware/compression.ts';
 import { contentValidation } from './middleware/content-validation.ts';
-import { cors } from './middleware/cors.ts';
+import { cors, createOriginFields } from './middleware/cors.ts';
 import { deadline } from './middleware/deadline.ts';
 import { errorBoundary } from './middleware/error-boundary.ts';
 import { etag } from './middleware/etag.ts';
 import { geoBlock } from './middleware/geo-block.ts';
 import { httpsPolicy } from './middleware/https-policy.ts';
 import { idempotency } from './middleware/idempotency.ts';
+import { loadShedding } from './middleware/load-shedding.ts';
 import { messageErrors } from './middleware/message-errors.ts';
 import { countRequests } from './middleware/metrics.ts';
 import { proxyHeaders } from './middleware/proxy-headers.ts';
@@ -37,10 +38,11 @@ import { requestLog } from './middleware/request-log.ts';
 import { securityHeaders } from './middleware/security-headers.ts';
 import { trustedHost } from './middleware/trusted-host.ts';
 import type { CircuitSet } from './observability/circuit-set.ts';
+import type { LoadShedder } from './observability/load-shedder.ts';
 import type { Logger } from './observability/logger.ts';
 import type { Metrics } from './observability/metrics/metrics.ts';
 import { createRejectedClients } from './observability/rejected-clients.ts';
-import { addressLimit, corsPolicy, neverBanned, trustedProxies } from './pipeline-options.ts';
+import { addressLimit, corsPolicy, neverBanned, trustedProxies, unusedLayers } from './pipeline-options.ts';
 import type { Settings } from './settings/load.ts';
 
 export interface PipelineParts {
@@ -50,6 +52,8 @@ export interface PipelineParts {
   readonly identity: Identity;
   /** Counts the permits of all limits. */
   readonly limitStore: LimitStore;
+  /** Decides which requests are rejected under overload. */
+  readonly loadShedder: LoadShedder;
   /** The circuits of the routes. */
   readonly routeCircuits: CircuitSet;
   /** Counts requests. */
@@ -89,6 +93,18 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       ends: '-',
       needs: '-',
       run: countRequests(parts.metrics),
+    },
+    {
+      name: 'load-shedding',
+      purpose: 'Rejects requests while the process is overloaded, those of signed-in callers last',
+      ends: '503',
+      needs: 'authenticate, to know signed-in callers',
+      run: loadShedding({
+        shedder: parts.loadShedder,
+        authenticator: parts.identity.authenticator,
+        apiKeyHeader,
+        fieldsFor: createOriginFields(corsPolicy(settings)),
+      }),
     },
     {
       name: 'error-boundary',
@@ -314,16 +330,10 @@ export function pipelineLayers(parts: PipelineParts): AppLayer[] {
       }),
     },
   ];
-  const unasked = new Set<string>();
-  if (!security.rateLimitEnabled) unasked.add('rate-limit').add('caller-limit');
-  if (!security.enableBanList) unasked.add('ban-list');
-  if (!security.enableGeoBlocking) unasked.add('geo-block');
-  if (application.corsAllowOrigins.length === 0) unasked.add('cors');
-  if (!security.enableCircuitBreaker) unasked.add('circuit-breaker');
-  if (!security.enforceHttps) unasked.add('https-policy');
+  const unused = unusedLayers(settings);
   return layers.map((layer) => ({
     ...layer,
-    enabled: !disabled.has(layer.name) && !unasked.has(layer.name),
+    enabled: !disabled.has(layer.name) && !unused.has(layer.name),
   }));
 }
 

@@ -18,6 +18,7 @@ test('the pipeline has its layers in this order, outermost first', () => {
     defaultApp().layers.map(({ name }) => name),
     [
       'metrics',
+      'load-shedding',
       'error-boundary',
       'request-id',
       'request-log',

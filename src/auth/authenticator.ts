@@ -26,6 +26,11 @@ export interface Authenticator {
    * with an AppError of the database.
    */
   identify(credential: Credential): Principal | Promise<Principal>;
+  /**
+   * Whether the credential was valid a short time ago in this process. Costs one look-up in memory, and proves nothing: use it
+   * for priorities only.
+   */
+  isKnown(credential: Credential): boolean;
   /** Like `identify`, but always asks the database: for decisions that must not use a cached result. */
   identifyNow(credential: Credential): Promise<Principal>;
   /** Removes the tokens of this session from the cache of this process. */
@@ -116,6 +121,9 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   return {
     identify(credential) {
       return credential.kind === 'bearer' ? tokens.get(credential.token) : keys.get(credential.key);
+    },
+    isKnown(credential) {
+      return credential.kind === 'bearer' ? tokens.has(credential.token) : keys.has(credential.key);
     },
     identifyNow(credential) {
       return credential.kind === 'bearer' ? tokens.getNow(credential.token) : keys.getNow(credential.key);

@@ -33,6 +33,8 @@ export interface CredentialCache<Principal> {
    * Returns the principal of the credential, synchronously if it is cached. Throws or rejects with the error of the look-up.
    */
   get(credential: string): Principal | Promise<Principal>;
+  /** Whether the credential is cached, though its result may have to be loaded again. */
+  has(credential: string): boolean;
   /**
    * Looks up the credential without using the cache. Rejects with the error of the look-up. The result is cached like any
    * other, and a rejected credential is removed from the cache.
@@ -85,6 +87,8 @@ export function createCredentialCache<Principal>(
       if (pending !== undefined && covers(pending, time)) return join(pending, credential, time);
       return lookUp(credential, time);
     },
+
+    has: (credential) => known.has(credential),
 
     async getNow(credential) {
       try {

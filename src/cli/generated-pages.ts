@@ -17,6 +17,7 @@ import { createJobMetrics } from '../jobs/runner/job-metrics.ts';
 import { createSharedStoreMetrics } from '../limits/shared/shared-store-metrics.ts';
 import { createCircuitMetrics } from '../observability/circuit-set.ts';
 import { reportCutConnections, reportRefusedConnections } from '../observability/closed-connections.ts';
+import { createLoadShedder } from '../observability/load-shedder.ts';
 import { countEvents } from '../observability/metrics/event-metrics.ts';
 import { createMetrics, type MetricsSnapshot } from '../observability/metrics/metrics.ts';
 import { startRuntimeMetrics } from '../observability/metrics/runtime-metrics.ts';
@@ -89,6 +90,7 @@ export function defaultApp() {
   const unused = {
     limitStore: createLimitStore(settings, parts.log),
     metrics: createMetrics(),
+    loadShedder: createLoadShedder({ maxRequests: 1, targetMs: 1, log: parts.log, metrics: createMetrics() }),
     routeCircuits: createRouteCircuits(settings, parts.log, createCircuitMetrics(createMetrics())),
   };
   return { layers: pipelineLayers({ ...parts, ...unused }), routes, metrics: metrics.snapshot(), settings };

@@ -67,6 +67,8 @@ export const coreEvents = [
   'job.snoozed',
   'job.taken_over',
   'jobs.waiting',
+  'load.shedding_ended',
+  'load.shedding_started',
   'mail.deferred',
   'mail.delivered',
   'mail.failed',

@@ -37,6 +37,7 @@ export function findErrors(
   errors.push(...findManagementErrors(application.environment, server));
   errors.push(...findHttpsErrors(security, application.disabledLayers ?? []));
   errors.push(...findCircuitBreakerErrors(security, application.disabledLayers ?? []));
+  errors.push(...findLoadSheddingErrors(security, application.disabledLayers ?? []));
   errors.push(...findBanErrors(security, application.disabledLayers ?? []));
   errors.push(...findTaskErrors(application.databaseUrl, tasks));
   errors.push(...findSharedStoreErrors(application, security));
@@ -230,6 +231,16 @@ function findCircuitBreakerErrors(
   if (enableCircuitBreaker !== true || !disabledLayers.includes('circuit-breaker')) return [];
   return [
     'SECURITY_ENABLE_CIRCUIT_BREAKER=true needs the layer circuit-breaker: remove circuit-breaker from APP_DISABLED_LAYERS, or set SECURITY_ENABLE_CIRCUIT_BREAKER=false.',
+  ];
+}
+
+function findLoadSheddingErrors(
+  { enableDdosProtection }: PartialValues['security'],
+  disabledLayers: readonly string[],
+): string[] {
+  if (enableDdosProtection !== true || !disabledLayers.includes('load-shedding')) return [];
+  return [
+    'SECURITY_ENABLE_DDOS_PROTECTION=true needs the layer load-shedding: remove load-shedding from APP_DISABLED_LAYERS, or set SECURITY_ENABLE_DDOS_PROTECTION=false.',
   ];
 }
 

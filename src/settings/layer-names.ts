@@ -1,6 +1,7 @@
 /** The layers that APP_DISABLED_LAYERS can disable, outermost first. */
 export const layerNames = [
   'metrics',
+  'load-shedding',
   'request-id',
   'request-log',
   'deadline',

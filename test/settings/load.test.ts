@@ -123,6 +123,9 @@ describe('an empty environment', () => {
         circuitBreakerThreshold: 5,
         circuitBreakerTimeout: 60,
         enableCircuitBreaker: false,
+        enableDdosProtection: false,
+        overloadMaxRequests: 1000,
+        overloadTurnMs: 20,
         cspPolicy: "default-src 'self'",
         trustedProxies: ['127.0.0.1', '::1'],
         trustProxyHeaders: false,
@@ -415,6 +418,11 @@ describe('combinations', () => {
     assert.throws(() => load(env), /needs the layer circuit-breaker/);
   });
 
+  test('load shedding that is enabled while its layer is disabled stops the start', () => {
+    const env = { SECURITY_ENABLE_DDOS_PROTECTION: 'true', APP_DISABLED_LAYERS: 'load-shedding' };
+    assert.throws(() => load(env), /needs the layer load-shedding/);
+  });
+
   const proxied = { SECURITY_TRUST_PROXY_HEADERS: 'true' };
   for (const [name, key] of [
     ['SECURITY_ENABLE_HSTS', 'enableHsts'],
@@ -574,7 +582,7 @@ describe('unknown variables', () => {
     assert.deepEqual(load({ APP_PROT: '', PATH: '/bin', NODE_APP_PROT: '1' }).warnings, []);
   });
 
-  for (const name of ['SECURITY_GEO_BLOCKED_COUNTRIES', 'SECURITY_ENABLE_DDOS_PROTECTION']) {
+  for (const name of ['SECURITY_GEO_BLOCKED_COUNTRIES', 'SECURITY_NO_SUCH_THING']) {
     test(`${name}, which this version does not have, stops the start with a sentence without its value`, () => {
       assert.deepEqual(errorsOf({ [name]: 'hunter2' }), [
         `${name}, set in the environment, is not a setting and protects nothing: this version has no such setting; remove it, or set it to false.`,

@@ -7,6 +7,7 @@ import { banSettings } from './bans.ts';
 import { circuitBreakerSettings } from './circuit-breaker.ts';
 import { geoipSettings } from './geoip.ts';
 import { identitySettings } from './identity.ts';
+import { loadSheddingSettings } from './load-shedding.ts';
 import { sharedSettings } from './shared.ts';
 
 const maxRequests = 1_000_000;
@@ -105,6 +106,7 @@ export const security = z.object({
   }),
   ...banSettings,
   ...circuitBreakerSettings,
+  ...loadSheddingSettings,
   ...sharedSettings,
   ...geoipSettings,
   ...alertSettings,
