@@ -94,6 +94,11 @@ export interface AppErrorOptions {
 /** The codes of AppErrors that are faults of the program. */
 const faultCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['response_invalid', 'internal']);
 
+/** Returns whether an AppError is a fault of the program, and not an expected failure. */
+export function isFault({ code }: AppError): boolean {
+  return faultCodes.has(code);
+}
+
 let recordsStacks = true;
 
 /**

@@ -19,7 +19,7 @@ import type { AppError } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { CreateProbedCircuit } from '../observability/probed-circuit.ts';
 import { runOutsideRequest } from '../observability/request-context.ts';
-import { circuitOpenError, isImpaired, isUnavailable } from './database-error.ts';
+import { circuitOpenError, isImpaired, isUnavailable, toDatabaseError } from './database-error.ts';
 
 export interface Availability {
   /** Whether the circuit is open. */
@@ -99,7 +99,7 @@ export function createAvailability({
   function noteImpairment(error: unknown): void {
     if (!isImpaired(error) || performance.now() - impairedAt < impairedEveryMs) return;
     impairedAt = performance.now();
-    log.error('database.impaired', { error });
+    log.error('database.impaired', { error: toDatabaseError(error, false) });
   }
 
   return {

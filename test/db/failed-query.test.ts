@@ -7,9 +7,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { connectDirectly } from '../../src/db/driver/direct-connection.ts';
 import type { Sql } from '../../src/db/sql.ts';
+import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { outcomeOf, type QueryOutcome, queryShapes } from '../helpers/query-shapes.ts';
-import { mustConnect, testServerUrl } from '../helpers/test-database.ts';
+import { mustConnect, mustCreateDatabase, testServerUrl } from '../helpers/test-database.ts';
 
 /** Fails after two rows. */
 const failing = (sql: Sql) => sql`select 10 / (3 - g) as q from generate_series(1, 5) g`;
@@ -24,6 +25,37 @@ function createRandom(seed: number): () => number {
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
 }
+
+describe('the stack of a failed query', () => {
+  it('nothing formats a stack when a query fails or its connection breaks, and the stack names the statement', async (t) => {
+    const url = await mustCreateDatabase(t);
+    const { sql } = mustConnect(t, { url, poolSize: 2, log: captureLog().log });
+    const { prepareStackTrace } = Error;
+    t.after(() => {
+      Error.prepareStackTrace = prepareStackTrace;
+    });
+    let formatted = 0;
+    Error.prepareStackTrace = (error, frames) => {
+      // The source map is only needed for other files than those of Node.
+      if (frames.some((frame) => frame.getFileName()?.startsWith('node:') === false)) formatted += 1;
+      return `${error.name}\n${frames.map(String).join('\n')}`;
+    };
+    const failure = await failing(sql).catch((error: unknown) => error);
+    await sql`select pg_terminate_backend(pg_backend_pid())`.catch(() => {});
+    await eventually('the pool has connected again', async () => {
+      const rows = await sql`select 1`.catch(() => []);
+      return rows.length === 1;
+    });
+    const nowhere = mustConnect(t, { url: 'postgres://nobody@127.0.0.1:1/none', log: captureLog().log });
+    await assert.rejects(async () => nowhere.sql`select 1`, { code: 'database_unavailable' });
+    assert.equal(formatted, 0);
+    assert.ok(failure instanceof Error);
+    assert.equal(
+      failure.stack,
+      'PostgresError: division by zero\n    at the statement: select 10 / (3 - g) as q from generate_series(1, 5) g',
+    );
+  });
+});
 
 describe('a query that fails after its first rows', () => {
   it('a query that fails after its first rows leaves no holes in the next result of its connection', async (t) => {

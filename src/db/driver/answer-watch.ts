@@ -203,11 +203,8 @@ export function createAnswerWatch({
       if (reason === undefined) continue;
       const silentMs = silent.checks * checkMs;
       const pid = pidOf(silent.exchange);
-      const error = Object.assign(
-        new Error(
-          `The connection to the database is dead: no response arrived for ${silentMs} ms, and ${reason}.`,
-        ),
-        { code: 'ETIMEDOUT' },
+      const error = deadConnectionError(
+        `The connection to the database is dead: no response arrived for ${silentMs} ms, and ${reason}.`,
       );
       onDead?.({ pid, silentMs, error });
       // A transaction that is closed without a reset is rolled back also by a server that sends no keepalive probes.
@@ -278,6 +275,10 @@ function continued(
   }
   before.checks += 1;
   return before;
+}
+
+function deadConnectionError(message: string): Error {
+  return Object.assign(new Error(message), { code: 'ETIMEDOUT', errno: 'ETIMEDOUT' });
 }
 
 function pidOf({ backend }: Exchange): number {

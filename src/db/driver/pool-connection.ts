@@ -258,5 +258,8 @@ function brokenBy(reason: unknown): Error {
 
 /** Creates the error of a connection that broke, or could not be opened. */
 export function connectionError(code: string, message: string, cause?: unknown): Error {
-  return Object.assign(new Error(message, cause === undefined ? undefined : { cause }), { code });
+  return Object.assign(new Error(message, cause === undefined ? undefined : { cause }), {
+    code,
+    errno: code,
+  });
 }

@@ -33,6 +33,7 @@ import { guardCursor } from './cursor-guard.ts';
 import { type DriverQuery, describeStatement, disarm } from './driver-query.ts';
 import { lockWaitOf } from './lock-wait.ts';
 import type { PoolConnection } from './pool-connection.ts';
+import { nameStatement } from './repair-queries.ts';
 
 export interface QueryWatchOptions {
   readonly log: Logger;
@@ -153,6 +154,7 @@ export function createQueryWatch(options: QueryWatchOptions): WatchQuery {
       if (isOver) return;
       const timedOut = statementTimeoutMs > 0 && performance.now() - startedAt >= statementTimeoutMs;
       const translated = toDatabaseError(error, timedOut);
+      if (translated === error) nameStatement(error, query);
       answer(undefined, error);
       onFailed?.(translated);
       if (failedInClient(query, error)) clientError = error;

@@ -4,6 +4,7 @@
  * limited before they are serialised, so that no value costs much time or memory.
  */
 
+import { AppError, isFault } from '../../errors.ts';
 import { cutText } from './log-text.ts';
 import { maskForms, redacted } from './mask-forms.ts';
 
@@ -117,15 +118,33 @@ function redactMember(value: object, name: string, depth: number, budget: Budget
   }
 }
 
-function describeError(error: Error, depth: number, budget: Budget): Record<string, unknown> {
+/**
+ * An error of the system, of the network or of PostgreSQL as it closes a connection, and an expected failure with its causes, are
+ * written without a stack: their codes name the reason. The first stack that a process reads costs a tenth of a second, because Node.js
+ * then parses the source map, and these errors occur when requests must not wait.
+ */
+function needsStack(error: Error): boolean {
+  if (error instanceof AppError) return isFault(error);
+  return !('errno' in error) && !('severity' in error && error.severity !== 'ERROR');
+}
+
+function describeError(
+  error: Error,
+  depth: number,
+  budget: Budget,
+  withStack = needsStack(error),
+): Record<string, unknown> {
   const described: Record<string, unknown> = {
     type: redactValue('', error.name, depth + 1, budget),
     message: redactValue('', error.message, depth + 1, budget),
-    stack: typeof error.stack === 'string' ? maskStack(error.stack) : undefined,
+    stack: withStack && typeof error.stack === 'string' ? maskStack(error.stack) : undefined,
   };
   if ('code' in error) described.code = redactValue('', error.code, depth + 1, budget);
   if (error instanceof AggregateError) described.errors = redactValue('', error.errors, depth + 1, budget);
-  if (error.cause !== undefined) described.cause = redactValue('cause', error.cause, depth + 1, budget);
+  const { cause } = error;
+  if (!withStack && cause instanceof Error && depth + 1 < maxDepth) {
+    described.cause = describeError(cause, depth + 1, budget, false);
+  } else if (cause !== undefined) described.cause = redactValue('cause', cause, depth + 1, budget);
   return described;
 }
 

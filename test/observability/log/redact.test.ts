@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { AppError } from '../../../src/errors.ts';
 import { maskUrl, redacted } from '../../../src/observability/log/mask-forms.ts';
 import {
   isSecretName,
@@ -109,6 +110,24 @@ describe('redact', () => {
     assert.deepEqual(redact({ ...given, nested: {} }), { ...given, nested: {} });
     redact(given);
     assert.equal(given.nested.token, 'abc');
+  });
+
+  it('only errors that show a fault have a stack, because the first stack delays all requests', () => {
+    const ofSystem = Object.assign(new Error('connect ECONNREFUSED'), { errno: -111, code: 'ECONNREFUSED' });
+    const ofStatement = Object.assign(new Error('no space'), { severity: 'ERROR', code: '53100' });
+    const expected = new AppError('database_impaired', 'Try again later.', { cause: ofStatement });
+    const stackOf = (error: Error) => Reflect.get(Object(redact({ error }).error), 'stack');
+    const causeOf = (error: Error) => Reflect.get(Object(redact({ error }).error), 'cause');
+    for (const error of [ofSystem, expected]) assert.equal(stackOf(error), undefined, error.message);
+    assert.deepEqual(causeOf(expected), {
+      type: 'Error',
+      message: 'no space',
+      stack: undefined,
+      code: '53100',
+    });
+    for (const error of [new Error('bug'), ofStatement, new AppError('internal', 'Bug.')]) {
+      assert.match(String(stackOf(error)), /redact\.test\.ts/, error.message);
+    }
   });
 
   it('values deeper than eight levels are omitted', () => {
