@@ -18,6 +18,7 @@ const proofs = new Map<string, Proof>([
   ['container', { run: () => import('./prove/container.ts'), needs: ['buildah', 'debootstrap'] }],
   ['deploy', { run: () => import('./prove/deploy.ts') }],
   ['examples', { run: () => import('./prove/examples.ts') }],
+  ['faults', { run: () => import('./prove/faults.ts'), needs: ['redis-server'] }],
   ['jobs', { run: () => import('./prove/jobs.ts') }],
   ['jobs-plans', { run: () => import('./prove/jobs-plans.ts') }],
   ['limiter', { run: () => import('./prove/limiter.ts') }],

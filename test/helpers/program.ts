@@ -72,6 +72,21 @@ export function startLimitedProgram(
   return start(t, root, limited, { APP_TASKS_ENABLED: 'false', ...env }, 'sh');
 }
 
+/**
+ * Runs the program of a copied folder in a mount namespace of its own, after a shell command that mounts what only this program
+ * sees. Needs the rights of root.
+ */
+export function startMountedProgram(
+  t: Pick<TestContext, 'after'>,
+  mount: string,
+  env: Readonly<Record<string, string>>,
+  folder: string,
+): Program {
+  const script = `${mount} && exec "$0" "$@"`;
+  const program = ['--mount', 'sh', '-c', script, process.execPath, ...commandOf('main', folder)];
+  return start(t, folder, program, { APP_TASKS_ENABLED: 'false', ...env }, 'unshare');
+}
+
 /** Runs what `npm run worker` runs. */
 export function startWorkerProgram(
   t: Pick<TestContext, 'after'>,

@@ -1,8 +1,8 @@
 /** Ways in which a store fails, each with how it comes back. */
 
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import type { TestRedis } from '../../helpers/redis.ts';
+import { treeOf } from '../faults/postgres.ts';
 import type { ProofDatabase } from '../jobs/database.ts';
 
 export interface Outage {
@@ -68,10 +68,4 @@ function blackHole(port: number): Outage[] {
       recover: () => iptables('-D'),
     },
   ];
-}
-
-/** The process and all processes that it started. */
-function treeOf(pid: number): number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
-  return [pid, ...children.flatMap((child) => treeOf(Number(child)))];
 }

@@ -1,0 +1,256 @@
+/**
+ * `npm run prove -- faults`: a part fails and comes back, while about 140 requests per second arrive, of which some need the part.
+ *
+ *     npm run prove -- faults                 all faults, each for 8 s
+ *     npm run prove -- faults --quick         one fault of each part, each for 5 s
+ *     npm run prove -- faults --only=Redis    the faults whose part or name contains the text
+ *
+ * With FAULTS_LOG=FILE the output of the program is in that file.
+ *
+ * The built program runs with two workers, a PostgreSQL, a Redis for its limiter and cache, a service that it calls by a name,
+ * and a small disk for files. A feature of the proof has a route for each of them (faults/faults-feature.mjs).
+ *
+ * For each fault:
+ * - Requests that do not need the part all succeed, and their p99 rises by at most `noiseMs`.
+ * - Requests that need it succeed, or get one of the stated statuses, each 503 with `Retry-After`. When the failure is found, their
+ *   p99 is at most `noiseMs` above that of the others. No request takes longer than the stated maximum.
+ * - All succeed again within the stated time.
+ * - No process exits, and no error is unhandled.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import * as z from 'zod';
+import { insertFeature } from '../helpers/insert-feature.ts';
+import {
+  mustCopyProgram,
+  mustMakeFolder,
+  type Program,
+  startMountedProgram,
+  startProgram,
+} from '../helpers/program.ts';
+import { startRedis } from '../helpers/redis.ts';
+import { type ProofDns, startProofDns } from './faults/dns.ts';
+import { type Fault, makeFaults } from './faults/faults.ts';
+import { type MixedAnswer, startMixedLoad } from './faults/load.ts';
+import { startProofPostgres } from './faults/postgres.ts';
+import { startProofService } from './faults/service.ts';
+import { nearestRank } from './shared-limits/requests.ts';
+
+const isQuick = process.argv.includes('--quick');
+const only = process.argv.find((word) => word.startsWith('--only='))?.slice('--only='.length);
+const faultMs = isQuick ? 5_000 : 8_000;
+/** One fault of each part, which finds most. */
+const quickFaults = ['stopped', 'frozen (SIGSTOP)', 'hangs', 'silent', 'full'];
+/** How much higher the p99 may be than around the fault, in milliseconds: other work on the machine makes it vary. */
+const noiseMs = 100;
+/** The time around a fault in which the same requests are measured, in milliseconds. */
+const aroundMs = 2_000;
+
+const logLine = z.looseObject({ event: z.string() });
+const failures: string[] = [];
+const ends: (() => unknown)[] = [];
+const atEnd = { after: (end: () => unknown) => void ends.unshift(end) };
+try {
+  await prove();
+} catch (error) {
+  failures.push(String(error instanceof Error ? error.stack : error));
+} finally {
+  for (const end of ends) await end();
+}
+for (const failure of failures) console.error(`FAILED: ${failure}`);
+process.exit(failures.length > 0 ? 1 : 0);
+
+async function prove(): Promise<void> {
+  const postgres = await startProofPostgres();
+  atEnd.after(postgres.end);
+  const redis = await startRedis();
+  atEnd.after(redis.stop);
+  const service = await startProofService();
+  atEnd.after(service.close);
+  const canMount = spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0;
+  const dns = canMount ? await startProofDns().catch(() => undefined) : undefined;
+  if (dns !== undefined) atEnd.after(dns.stop);
+  const smallDisk = canMount ? await mountSmallDisk() : undefined;
+  const folder = await mustCopyProgram(atEnd, async (sources) => {
+    await insertFeature(
+      sources,
+      'proof',
+      await readFile(join(import.meta.dirname, 'faults/faults-feature.mjs'), 'utf8'),
+    );
+  });
+
+  const env = {
+    APP_WORKERS: '2',
+    APP_MANAGEMENT_PORT: '0',
+    APP_LOG_LEVEL: 'INFO',
+    APP_DISABLED_LAYERS: 'request-log',
+    APP_KEEP_ALIVE_SECONDS: '120',
+    // Longer than the defaults, so that a busy machine does not look like a Redis that is away.
+    APP_CACHE_TIMEOUT_MS: '100',
+    SECURITY_RATE_LIMIT_STORE_TIMEOUT_MS: '100',
+    APP_DATABASE_URL: postgres.url,
+    APP_OUTGOING_ALLOWED_ADDRESSES: '127.0.0.0/8',
+    SECURITY_TRUST_PROXY_HEADERS: 'true',
+    SECURITY_REDIS_ENABLED: 'true',
+    SECURITY_REDIS_URL: redis.url,
+    PROOF_SERVICE: `http://${dns === undefined ? '127.0.0.1' : 'service.test'}:${service.port}/`,
+    APP_DATA_DIR: smallDisk ?? (await mustMakeFolder(atEnd)),
+  };
+  const program =
+    dns === undefined ? startProgram(atEnd, env, [], folder) : await startWithDns(dns, env, folder);
+  const { FAULTS_LOG: log } = process.env;
+  if (log !== undefined) atEnd.after(() => writeFileSync(log, program.stdout() + program.stderr()));
+  const url = await program.ready;
+  await postgres.runInDatabase(
+    'create table proof_rows (id bigint generated always as identity primary key, body text not null)',
+    `insert into proof_rows (body) values ('first')`,
+  );
+  const load = startMixedLoad(url);
+  atEnd.after(load.stop);
+  // New processes answer late until the compiler has seen some requests.
+  await pause(5_000);
+
+  const rows = [];
+  for (const fault of makeFaults({ postgres, redis, service, dns, smallDisk })) {
+    const isChosen =
+      only === undefined
+        ? !isQuick || quickFaults.includes(fault.name)
+        : `${fault.part} ${fault.name}`.includes(only);
+    if (!isChosen) continue;
+    const row = await proveFault(program, load.answers, fault);
+    console.log(row);
+    rows.push(row);
+  }
+  console.table(rows);
+  const exits = eventsSince(program, 0).filter(({ event }) =>
+    /^(application\.failed|process\.(exited|failed|fault))$/.test(event),
+  );
+  if (exits.length > 0) failures.push(`A process failed: ${JSON.stringify(exits[0])}`);
+  if (program.stderr().includes('nhandled')) failures.push(`An error was not handled: ${program.stderr()}`);
+}
+
+async function mountSmallDisk(): Promise<string | undefined> {
+  const folder = await mustMakeFolder(atEnd);
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', folder]).status !== 0) return undefined;
+  atEnd.after(() => spawnSync('umount', [folder]));
+  return folder;
+}
+
+async function startWithDns(
+  dns: ProofDns,
+  env: Readonly<Record<string, string>>,
+  folder: string,
+): Promise<Program> {
+  const file = join(await mustMakeFolder(atEnd), 'resolv.conf');
+  writeFileSync(file, `nameserver ${dns.address}\n`);
+  return startMountedProgram(atEnd, `mount --bind '${file}' /etc/resolv.conf`, env, folder);
+}
+
+async function proveFault(program: Program, answers: readonly MixedAnswer[], fault: Fault) {
+  const what = `${fault.part} ${fault.name}`;
+  const logAt = program.stdout().length;
+  const startedAt = performance.now();
+  await pause(aroundMs);
+  const failedAt = performance.now();
+  await fault.fail();
+  await pause(faultMs);
+  const recoveredAt = performance.now();
+  await fault.recover();
+  await pause(fault.recoveryMs + aroundMs);
+
+  const all = answers.filter(({ at }) => at >= startedAt);
+  const isNeeding = ({ kind }: MixedAnswer) => fault.needs[kind] !== undefined;
+  const needing = all.filter((each) => isNeeding(each) && each.at + each.ms > failedAt);
+  const failed = needing.filter(({ status }) => !isSuccess(status));
+  const others = all.filter((each) => !isNeeding(each));
+  const within = others.filter(({ at }) => at >= failedAt && at < recoveredAt);
+  const around = others.filter(({ at }) => at < failedAt || at > recoveredAt + fault.recoveryMs);
+  const found = needing.filter(({ at }) => at >= failedAt + fault.foundMs && at < recoveredAt);
+  const lastFailure = Math.max(recoveredAt, ...failed.map(({ at, ms }) => at + ms));
+  const recoveryMs = lastFailure - recoveredAt;
+  const longest = Math.max(...all.map(({ ms }) => ms));
+
+  const fail = (text: string) => failures.push(`${what}: ${text}`);
+  for (const [status, number] of countBy(
+    all.filter((each) => !isAllowed(each, fault)),
+    describeAnswer,
+  )) {
+    fail(`${number} answers that are not allowed: ${status}.`);
+  }
+  if (fault.mustFail && failed.length === 0) fail('no request failed, so the fault had no effect.');
+  const [normal, during, found99] = [p99(around), p99(within), p99(found)];
+  if (during > normal + noiseMs)
+    fail(`the p99 of other requests is ${during} ms, and ${normal} ms around it.`);
+  if (found99 > normal + noiseMs)
+    fail(`the p99 of requests that need the part is ${found99} ms after ${fault.foundMs} ms.`);
+  if (longest > fault.maxMs) fail(`a request took ${Math.round(longest)} ms.`);
+  if (recoveryMs > fault.recoveryMs)
+    fail(`requests failed until ${Math.round(recoveryMs)} ms after the recovery.`);
+
+  const events = eventsSince(program, logAt);
+  const count = (name: string) => events.filter(({ event }) => event === name).length;
+  return {
+    fault: what,
+    needed: needing.length,
+    'of these': [...countBy(needing, ({ status }) => `${status}`)]
+      .map(([status, n]) => `${n} × ${status}`)
+      .join(', '),
+    'p99 found': found99,
+    longest: Math.round(Math.max(...needing.map(({ ms }) => ms))),
+    others: within.length,
+    failed: within.filter(({ status }) => !isSuccess(status)).length,
+    'p99 around': normal,
+    'p99 within': during,
+    'recovery ms': Math.round(recoveryMs),
+    circuits: `${count('circuit.opened')} / ${count('circuit.closed')}`,
+    alerts: `${count('alert.raised')} / ${count('alert.resolved')}`,
+    'log lines': events.length,
+  };
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+function isAllowed({ kind, status, hasRetryAfter }: MixedAnswer, { needs }: Fault): boolean {
+  if (isSuccess(status)) return true;
+  return needs[kind]?.includes(status) === true && (status !== 503 || hasRetryAfter);
+}
+
+function describeAnswer({ kind, status, hasRetryAfter }: MixedAnswer): string {
+  const retry = status === 503 && !hasRetryAfter ? ' without Retry-After' : '';
+  return `${kind} ${status === 0 ? 'without an answer' : status}${retry}`;
+}
+
+function countBy<Value>(values: readonly Value[], nameOf: (value: Value) => string): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const value of values) counts.set(nameOf(value), (counts.get(nameOf(value)) ?? 0) + 1);
+  return counts;
+}
+
+function p99(answers: readonly MixedAnswer[]): number {
+  return (
+    Math.round(
+      nearestRank(
+        answers.map(({ ms }) => ms),
+        0.99,
+      ),
+    ) || 0
+  );
+}
+
+/** The events of the log from a position. */
+function eventsSince(program: Program, position: number) {
+  const lines = program.stdout().slice(position).split('\n').slice(0, -1);
+  return lines.flatMap((line) => {
+    try {
+      return [logLine.parse(JSON.parse(line))];
+    } catch {
+      return [];
+    }
+  });
+}

@@ -1,0 +1,173 @@
+/** The faults of the proof: how each begins and ends, and which answers it may cause. */
+
+import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TestRedis } from '../../helpers/redis.ts';
+import type { ProofDns } from './dns.ts';
+import type { KindName } from './load.ts';
+import type { ProofPostgres } from './postgres.ts';
+import type { ProofService } from './service.ts';
+
+export interface Fault {
+  readonly part: string;
+  readonly name: string;
+  /** The kinds of requests that need the part, with the statuses that they may get besides success. */
+  readonly needs: Partial<Record<KindName, readonly number[]>>;
+  /** Whether the requests that need the part must fail, so that the proof proves something. */
+  readonly mustFail: boolean;
+  /** How long it may take until the failure is found, in milliseconds. From then on, answers come at once. */
+  readonly foundMs: number;
+  /** The longest answer, of a request that was in progress when the fault began, in milliseconds. */
+  readonly maxMs: number;
+  /** The time until all answers are successes again, in milliseconds. */
+  readonly recoveryMs: number;
+  readonly fail: () => unknown;
+  readonly recover: () => unknown;
+}
+
+export interface FaultParts {
+  readonly postgres: ProofPostgres;
+  readonly redis: TestRedis;
+  readonly service: ProofService;
+  /** Undefined without the right to run a name server. */
+  readonly dns: ProofDns | undefined;
+  /** The folder of files on a small file system; undefined without the right to mount one. */
+  readonly smallDisk: string | undefined;
+}
+
+export function makeFaults({ postgres, redis, service, dns, smallDisk }: FaultParts): Fault[] {
+  const database = {
+    part: 'PostgreSQL',
+    needs: { read: [503], write: [503] },
+    ...{ mustFail: true, foundMs: 1_500, maxMs: 5_000, recoveryMs: 5_000 },
+  };
+  const disconnect = `select pg_terminate_backend(pid) from pg_stat_activity where datname = 'strata'`;
+  let release: () => unknown = () => {};
+  const faults: Fault[] = [
+    { ...database, name: 'stopped', fail: postgres.stop, recover: postgres.start },
+    {
+      ...database,
+      name: 'frozen (SIGSTOP)',
+      ...{ foundMs: 3_500, maxMs: 10_000 },
+      fail: postgres.freeze,
+      recover: postgres.thaw,
+    },
+    {
+      ...database,
+      name: 'refuses connections',
+      fail: () => postgres.run('alter database strata with allow_connections false', disconnect),
+      recover: () => postgres.run('alter database strata with allow_connections true'),
+    },
+    {
+      ...database,
+      name: 'no connections left',
+      // The open connections of the program continue to work.
+      mustFail: false,
+      async fail() {
+        release = await postgres.useUpConnections();
+      },
+      recover: () => release(),
+    },
+    {
+      ...database,
+      name: 'read-only',
+      needs: { read: [], write: [503] },
+      fail: () =>
+        postgres.run('alter system set default_transaction_read_only = on', 'select pg_reload_conf()'),
+      recover: () =>
+        postgres.run(
+          'set default_transaction_read_only = off',
+          'alter system reset default_transaction_read_only',
+          'select pg_reload_conf()',
+        ),
+    },
+  ];
+
+  // Without Redis, nodes count alone and values are loaded: no request fails.
+  const cached = {
+    part: 'Redis',
+    needs: { cached: [], plain: [] },
+    ...{ mustFail: false, foundMs: 500, maxMs: 1_000, recoveryMs: 8_000 },
+  };
+  const set = (name: string, value: string) => redis.command('CONFIG', 'SET', name, value);
+  faults.push(
+    { ...cached, name: 'stopped', fail: redis.kill, recover: redis.restart },
+    { ...cached, name: 'frozen (SIGSTOP)', fail: redis.freeze, recover: redis.thaw },
+    {
+      ...cached,
+      name: 'refuses connections',
+      fail() {
+        set('maxclients', '1');
+        redis.command('CLIENT', 'KILL', 'TYPE', 'normal');
+      },
+      recover: () => untilDone(() => set('maxclients', '10000')),
+    },
+    {
+      ...cached,
+      name: 'read-only (replica)',
+      fail: () => redis.command('REPLICAOF', '127.0.0.1', '1'),
+      recover: () => redis.command('REPLICAOF', 'NO', 'ONE'),
+    },
+  );
+
+  const called = {
+    part: 'called service',
+    needs: { service: [503, 504] },
+    // A call has a second. The circuit opens after ten of them, and its open time doubles.
+    ...{ mustFail: true, foundMs: 4_000, maxMs: 2_000, recoveryMs: 12_000 },
+  };
+  faults.push(
+    {
+      ...called,
+      name: 'hangs',
+      fail: () => service.set('hanging'),
+      recover: () => service.set('answering'),
+    },
+    { ...called, name: 'refuses connections', fail: service.close, recover: service.open },
+  );
+  if (dns === undefined) console.log('skipped: DNS needs the right to bind a file and to use port 53.');
+  else {
+    const state = (name: Parameters<ProofDns['set']>[0]) => () => dns.set(name);
+    faults.push(
+      { ...called, part: 'DNS', name: 'fails', fail: state('failing'), recover: state('answering') },
+      { ...called, part: 'DNS', name: 'silent', fail: state('silent'), recover: state('answering') },
+    );
+  }
+  if (smallDisk === undefined) console.log('skipped: a full disk needs the right to mount a file system.');
+  else {
+    const filler = join(smallDisk, 'filler');
+    faults.push({
+      part: 'disk',
+      name: 'full',
+      needs: { file: [507] },
+      ...{ mustFail: true, foundMs: 500, maxMs: 2_000, recoveryMs: 2_000 },
+      fail: () => fill(filler, smallDisk),
+      recover: () => rmSync(filler),
+    });
+  }
+  return faults;
+}
+
+function fill(file: string, folder: string): void {
+  const handle = openSync(file, 'w');
+  const block = Buffer.alloc(4_096);
+  try {
+    while (statfsSync(folder).bavail > 0) writeSync(handle, block);
+  } catch {
+    // The disk is full.
+  } finally {
+    closeSync(handle);
+  }
+}
+
+/** Calls until it does not throw: a Redis with too many clients rejects the command that would end that. */
+async function untilDone(work: () => unknown): Promise<void> {
+  for (;;) {
+    try {
+      if (work() === 'OK') return;
+    } catch {
+      // Again.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
