@@ -19,7 +19,6 @@ import { threadId } from 'node:worker_threads';
 import {
   context,
   createTraceState,
-  DiagConsoleLogger,
   DiagLogLevel,
   diag,
   ROOT_CONTEXT,
@@ -81,9 +80,10 @@ const provider = new TracerProvider({
     }),
   ],
 });
-// Errors of the exporter go to standard error. Standard output is the log of the program.
+// Messages of the SDK go to standard error. Standard output is the log of the program.
+const print = (...words) => console.error(...words);
 diag.setLogger(
-  new DiagConsoleLogger(),
+  { error: print, warn: print, info: print, debug: print, verbose: print },
   DiagLogLevel[env.OTEL_LOG_LEVEL?.toUpperCase()] ?? DiagLogLevel.ERROR,
 );
 context.setGlobalContextManager(contextManager);
@@ -110,7 +110,10 @@ record('strata.http.request', {
     });
   },
   end(span, { status, clientAddress, scheme, host }) {
-    span.setAttributes({ 'client.address': clientAddress, 'url.scheme': scheme, 'server.address': host });
+    // The client has written the host, which may be invalid.
+    const [, address, port] = /^(.*?)(?::(\d{1,5}))?$/.exec(host) ?? [];
+    span.setAttributes({ 'client.address': clientAddress, 'url.scheme': scheme, 'server.address': address });
+    if (port !== undefined) span.setAttribute('server.port', Number(port));
     if (status === undefined) fail(span, 'aborted');
     else span.setAttribute('http.response.status_code', status);
     if (status >= 500) fail(span, String(status));
@@ -195,7 +198,7 @@ function record(name, { start, end }) {
   const spans = new WeakMap();
   const operations = tracingChannel(name);
   operations.start.bindStore(storage, (message) => {
-    const span = start(message);
+    const span = withoutThrowing(() => start(message));
     if (span === undefined) return contextManager.active();
     spans.set(message, span);
     return trace.setSpan(contextManager.active(), span);
@@ -204,10 +207,20 @@ function record(name, { start, end }) {
     asyncEnd(message) {
       const span = spans.get(message);
       if (span === undefined) return;
-      end(span, message);
+      withoutThrowing(() => end(span, message));
       span.end();
     },
   });
+}
+
+/** Node exits if a subscriber throws: a mistake in this file must cost a span, and not the server. */
+function withoutThrowing(work) {
+  try {
+    return work();
+  } catch (error) {
+    diag.error('A span was not recorded completely.', error);
+    return undefined;
+  }
 }
 
 /** Starts a span with the ids that the program has chosen, and reports to the program whether it is sampled. */

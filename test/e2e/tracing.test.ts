@@ -120,15 +120,15 @@ test('the SDK of OpenTelemetry records requests, SQL, outgoing calls and jobs of
   assert.equal(spans().filter(({ kind }) => kind === serverKind).length, 1);
   assert.equal(server.parentSpanId, client.spanId);
   assert.equal(server.resource['service.name'], 'traced-service');
-  const { 'strata.request_id': requestId, 'server.address': host, ...rest } = server.attributes;
+  const { 'strata.request_id': requestId, 'server.port': port, ...rest } = server.attributes;
   assert.deepEqual(rest, {
     ...{ 'http.request.method': 'POST', 'http.route': '/api/v1/visits/:id' },
     ...{ 'http.response.status_code': 200, 'network.protocol.version': '1.1' },
     ...{ 'url.path': '/api/v1/visits/7', 'url.query': 'password=***REDACTED***', 'url.scheme': 'http' },
-    'client.address': '127.0.0.1',
+    ...{ 'client.address': '127.0.0.1', 'server.address': '127.0.0.1' },
   });
   assert.equal(requestId, response.headers.get('x-request-id'));
-  assert.equal(host, new URL(await program.ready).host);
+  assert.equal(port, Number(new URL(await program.ready).port));
 
   const queries = childrenOf(server).filter(({ attributes }) => 'db.system.name' in attributes);
   assert.deepEqual(
