@@ -102,13 +102,13 @@ describe('a request', () => {
 
   it('values of secret parameters are masked in the log', async (t) => {
     const server = await start(t, [user]);
-    await server.request({ path: '/users/7?token=abc&limit=1&api%5Fkey=def&access_token=ghi' });
+    await server.request({ path: '/users/7?token=xyz1&limit=1&api%5Fkey=xyz2&access_token=xyz3' });
     const [line] = server.log.of('http.request.start');
     assert.equal(
       line?.query,
       'token=***REDACTED***&limit=1&api%5Fkey=***REDACTED***&access_token=***REDACTED***',
     );
-    assert.ok(!/abc|def|ghi/.test(server.log.text()));
+    assert.ok(!server.log.text().includes('xyz'));
   });
 
   it('e-mail addresses in path and query are masked in the log', async (t) => {
