@@ -95,20 +95,24 @@ function handle(ctx: Context, endpoint: Endpoint, pathParams: Params, form?: For
   try {
     request = validateRequest(ctx, endpoint, pathParams, form);
   } catch (error) {
-    // The form has a file, which the caller deletes.
-    if (error instanceof AppError && form === undefined) return rejectRequest(ctx, error);
-    throw error;
+    if (!(error instanceof AppError)) throw error;
+    request = error;
+  }
+  if (request instanceof AppError) {
+    // The form has a file, which the caller deletes after a throw.
+    if (form !== undefined) throw request;
+    return rejectRequest(ctx, request);
   }
   return after(endpoint.route.handler(request), (returned) => reply(ctx, endpoint, returned));
 }
 
-/** Returns the validated request. Throws an AppError for malformed and for invalid parts. */
+/** Returns the validated request, or the error for invalid parts. Throws an AppError for malformed parts. */
 function validateRequest(
   ctx: Context,
   endpoint: Endpoint,
   pathParams: Params,
   form: Form | undefined,
-): RouteRequest<unknown, unknown, unknown, unknown, unknown> {
+): RouteRequest<unknown, unknown, unknown, unknown, unknown> | AppError {
   const { route } = endpoint;
   const errors: FieldError[] = [];
   const check = (part: Part, schema: PartInput['schema'] | undefined, read: () => unknown): unknown => {
@@ -126,8 +130,7 @@ function validateRequest(
     recordReply: createRecordReply(ctx.recorder, (returned) => finish(endpoint, returned)),
     ctx,
   };
-  if (errors.length > 0) throw validationFailed(errors);
-  return request;
+  return errors.length > 0 ? validationFailed(errors) : request;
 }
 
 function readQuery(ctx: Context): unknown {
