@@ -260,3 +260,16 @@ test('the commands in the documentation name services, files and programs that e
   const workloads = new Set(podSpecs().map(({ kind, name }) => `${kind.toLowerCase()}/${name}`));
   for (const name of matches(/rollout \w+ (deployment\/[\w-]+)/g)) assert.ok(workloads.has(name), name);
 });
+
+test('the memory limit of the api is enough for the passwords that its workers hash at once', () => {
+  // 340 MB, and for each worker two hashes of 128 MiB (src/auth/password.ts): docs/deployment.md.
+  const workers = Number(description.services.api?.environment.APP_WORKERS);
+  const neededMb = 340 + workers * 2 * 128;
+  const [pod] = podSpecs().filter(({ name }) => name === 'strata-api');
+  const limits = [compose.services.api?.deploy, stack.services.api?.deploy, pod?.pod.containers[0].resources];
+  for (const limit of limits) {
+    const [, size, unit] = /"limits":\{"memory":"(\d+)(Mi|M|Gi|G)"/.exec(JSON.stringify(limit)) ?? [];
+    const megabytes = Number(size) * (unit?.startsWith('G') ? 1000 : 1);
+    assert.ok(megabytes >= neededMb, JSON.stringify(limit));
+  }
+});

@@ -42,7 +42,7 @@ export interface Unit {
 
 /** The keys of a service that no test reads. */
 const otherKeys = [
-  ...['build', 'cap_drop', 'configs', 'depends_on', 'deploy', 'entrypoint', 'logging', 'ports', 'read_only'],
+  ...['build', 'cap_drop', 'configs', 'depends_on', 'entrypoint', 'logging', 'ports', 'read_only'],
   ...['restart', 'security_opt', 'shm_size', 'tmpfs', 'user', 'volumes'],
 ];
 
@@ -59,6 +59,7 @@ const composeFile = z.object({
       networks: z.array(z.string()).optional(),
       expose: z.array(z.string()).optional(),
       stop_grace_period: z.string().optional(),
+      deploy: z.looseObject({}).optional(),
       healthcheck: z.looseObject({ test: z.array(z.string()).optional() }).optional(),
     }),
   ),

@@ -18,6 +18,7 @@ import { once } from 'node:events';
 import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import * as z from 'zod';
 import { startEmbedded } from '../../src/db/embedded/embedded.ts';
@@ -212,8 +213,10 @@ async function checkServer(files: string, what: string, env: Env, port: number):
   if (env.APP_WORKERS !== undefined) {
     const idle = memoryOf(server.pid());
     await load(port);
+    const loaded = memoryOf(server.pid());
+    const peak = await peakOf(server.pid(), signIn(port));
     console.log(
-      `    a primary and two workers hold ${idle} MB when idle, and ${memoryOf(server.pid())} MB after load`,
+      `    a primary and two workers hold ${idle} MB when idle, ${loaded} MB after load, and ${peak} MB while passwords are hashed`,
     );
   }
   server.child.kill('SIGTERM');
@@ -302,6 +305,32 @@ function memoryOf(pid: number): number {
     Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${each}/smaps_rollup`, 'utf8'))?.[1]),
   );
   return Math.round(kilobytes.reduce((sum, each) => sum + each, 0) / 1024);
+}
+
+/** Signs in with many names at once. A hash takes 128 MiB, and each worker computes two at a time. */
+async function signIn(port: number): Promise<void> {
+  const attempt = (index: number) =>
+    fetch(`http://127.0.0.1:${port}/api/v1/auth/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', connection: 'close' },
+      body: JSON.stringify({ username: `ada${index}`, password: 'correct horse battery' }),
+    });
+  await Promise.all(Array.from({ length: 24 }, (_, index) => attempt(index)));
+}
+
+/** Returns the most megabytes that a process and its children hold while the work runs. */
+async function peakOf(pid: number, work: Promise<void>): Promise<number> {
+  let peak = 0;
+  let isRunning = true;
+  const running = work.finally(() => {
+    isRunning = false;
+  });
+  while (isRunning) {
+    peak = Math.max(peak, memoryOf(pid));
+    await delay(20);
+  }
+  await running;
+  return peak;
 }
 
 /** Sends requests for ten seconds: a page from the database, and small responses. */
