@@ -145,7 +145,7 @@ describe('the evaluator of a node', () => {
   it('an incident that a node raises while the database is away becomes that of all nodes when it is back', async (t) => {
     const url = await mustCreateDatabase(t);
     const proxy = await mustOpenProxy(t, url);
-    const cutOff = startNode(t, { url: proxy.url, windowMs: 3_000 });
+    const cutOff = startNode(t, { url: proxy.url, windowMs: 1_000 });
     const { sql } = mustConnect(t, { url });
     await eventually(
       'it has stored its counts',
@@ -153,13 +153,17 @@ describe('the evaluator of a node', () => {
     );
     proxy.block();
     proxy.reset();
-    cutOff.exceed(10);
-    await eventually('it sends the alert itself', () => cutOff.sent.length === 1);
+    await eventually('it sends the alert itself', () => {
+      cutOff.exceed(10);
+      return cutOff.sent.length === 1;
+    });
     assert.deepEqual([...(await sql`select * from alert_incidents`)], []);
     proxy.unblock();
     proxy.reset();
     const [raised] = cutOff.sent;
     await eventually('it is stored', async () => {
+      // The incident must not be over before the node reaches the database again.
+      cutOff.exceed(10);
       const [row] = await sql`select id from alert_incidents`;
       return row?.id === raised?.incident;
     });
