@@ -38,6 +38,19 @@ describe('npm run config', () => {
     assert.match(lines.at(-1) ?? '', /^warning: APP_PROT, .* did you mean APP_PORT\.$/);
   });
 
+  test('npm run config names the file of a secret and masks its text', () => {
+    const path = join(folder, 'database-url');
+    writeFileSync(path, 'postgres://ada:hunter2@db/app\n');
+    const { status, stdout, stderr } = run({ APP_DATABASE_URL_FILE: path });
+    assert.equal(status, 0, stderr);
+    const line = stdout.split('\n').find((one) => one.startsWith('APP_DATABASE_URL '));
+    assert.deepEqual(line?.split(/ {2,}/), [
+      'APP_DATABASE_URL',
+      'postgres://ada:***@db/app',
+      `environment (APP_DATABASE_URL_FILE=${path})`,
+    ]);
+  });
+
   test('npm run config -- --json prints the same as JSON', () => {
     const { stdout } = run({ APP_WORKERS: '2' }, '--json');
     const variable = z.object({ name: z.string(), value: z.string(), origin: z.string() });
