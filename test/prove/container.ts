@@ -134,7 +134,7 @@ function checkImage(files: string, container: string): void {
   const version = config.Labels['org.opencontainers.image.version'];
   check(`its label has the version ${version}`, values.image !== undefined || version === '1.2.3');
   check('Node is the first process', config.Cmd[0] === 'node');
-  check('its health check is the own one', config.Healthcheck.Test.includes('dist/cli/health.js'));
+  check('its health check is dist/cli/health.js', config.Healthcheck.Test.includes('dist/cli/health.js'));
   const sizes = ['usr', 'opt', 'app/node_modules', 'app/dist'].flatMap((part) =>
     existsSync(join(files, part))
       ? [`${part} ${run('du', ['-sm', join(files, part)]).split('\t')[0]} MB`]
