@@ -39,13 +39,18 @@ const secretNames = new Map<string, boolean>();
 export function redact(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
   try {
     const copy = copyMembers(fields, -1, { nodes: maxNodes }, safeName);
-    // Kept even if other fields are omitted, because it identifies the lines of a request.
-    if (typeof fields.request_id === 'string') copy.request_id = maskText(fields.request_id);
+    // Kept even if other fields are omitted, because they identify the lines of a request.
+    for (const name of requestIds) {
+      const id = fields[name];
+      if (typeof id === 'string') copy[name] = maskText(id);
+    }
     return copy;
   } catch {
     return { fields: '[unreadable]' };
   }
 }
+
+const requestIds = ['request_id', 'trace_id', 'span_id'];
 
 /** The number of values that a call of `redact` may still copy. */
 interface Budget {

@@ -104,13 +104,16 @@ describe('a line', () => {
     assert.match(written, /"type":"TypeError","message":"inner"/);
   });
 
-  it('a line with too many fields omits the longest ones and contains the number of omitted fields', () => {
+  it('a line with too many fields omits the longest ones but no id, and contains the number of omitted fields', () => {
     const many = Object.fromEntries(
       Array.from({ length: 99 }, (_, index) => [`field_${index}`, '\u0000'.repeat(20)]),
     );
-    const fields = writtenBy((log) => log.info('user.created', { ...many, short: 1, request_id: 'r-1' }));
+    const ids = { request_id: 'r-1', trace_id: 't'.repeat(32), span_id: 's'.repeat(16) };
+    const fields = writtenBy((log) => log.info('user.created', { ...many, short: 1, ...ids }));
     assert.ok(Number(fields.omitted_fields) > 50);
     assert.equal(fields.short, 1);
+    const { request_id, trace_id, span_id } = fields;
+    assert.deepEqual({ request_id, trace_id, span_id }, ids);
   });
 
   it('fields with the names of standard members are kept under other names', () => {
