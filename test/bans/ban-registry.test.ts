@@ -161,6 +161,17 @@ describe('other nodes', () => {
     assert.deepEqual([one.shared.length, two.shared.length], [1, 1]);
   });
 
+  it('the processes learn of a ban and a lift of another node, and a change that comes back tells them nothing', () => {
+    const made = makeRegistry();
+    const { seen } = connect(made);
+    const change = { ...noBan, client: '203.0.113.7', remainingMs: 1_000 };
+    made.registry.adopt([change]);
+    made.registry.adopt([{ ...change, remainingMs: 1_010 }]);
+    assert.deepEqual(seen, ['203.0.113.7 until 6000']);
+    made.registry.adopt([{ ...change, isLifted: true }]);
+    assert.deepEqual(seen.slice(1), ['203.0.113.7 lifted']);
+  });
+
   it('the next ban of a client is longer on every node', () => {
     const one = makeRegistry();
     const two = makeRegistry();

@@ -149,6 +149,21 @@ describe('offences', () => {
     assert.equal(list.offend('a', failures(9), 51)?.reason, 'authentication');
   });
 
+  it('offences add up until the window ends, and the next one begins another', () => {
+    const list = new BanList({ policy, bounds });
+    assert.equal(list.offend('a', violations(3), 0), undefined);
+    assert.equal(list.offend('a', violations(3), 100), undefined);
+    assert.equal(list.offend('a', violations(1), 199)?.reason, 'rate_limit');
+  });
+
+  it('a ban is longer until the earlier ones are forgotten', () => {
+    const list = new BanList({ policy, bounds });
+    mustBan(list, 'a', 0);
+    assert.equal(mustBan(list, 'a', 1_049).nth, 2);
+    mustBan(list, 'b', 0);
+    assert.equal(mustBan(list, 'b', 1_050).nth, 1);
+  });
+
   it('a threshold of 0 never bans', () => {
     const list = new BanList({ policy: { ...policy, violations: 0, failures: 0 }, bounds });
     assert.equal(list.offend('a', { violations: 1_000, failures: [1, 2, 3, 4, 5] }, 0), undefined);

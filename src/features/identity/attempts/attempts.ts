@@ -30,7 +30,8 @@
  *
  * So n addresses get the smaller of 109 n and 1,475 guesses on the first day (95 n and 1,440 on later days), twice that if
  * they use the username and the e-mail address in turn, and three times that with a stolen session of the user. Limit: an
- * address that tries one password on many accounts is not stopped here, but by the limit of the login route.
+ * address that tries one password on many accounts is not stopped here, but by the limit of the login route, and by the ban
+ * list if it is on (docs/bans.md).
  */
 
 import type { Database } from '../../../db/database.ts';
