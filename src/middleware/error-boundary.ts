@@ -32,6 +32,11 @@ export function errorBoundary({ log, debug, onError }: ErrorBoundaryOptions): Mi
     replyWithProblem(ctx, error, debug);
   }
 
+  /** Reports the error of a layer that has rejected the request without throwing (`rejectRequest`). */
+  function report(ctx: Context): undefined {
+    if (ctx.error !== undefined) onError?.(ctx, ctx.error);
+  }
+
   return function errorBoundary(ctx, next) {
     let done: Done;
     try {
@@ -39,11 +44,11 @@ export function errorBoundary({ log, debug, onError }: ErrorBoundaryOptions): Mi
     } catch (error) {
       return answer(ctx, error);
     }
-    if (onError === undefined) return done?.catch((error: unknown) => answer(ctx, error));
-    const report = (): undefined => {
-      // A layer has rejected the request without throwing (`rejectRequest`).
-      if (ctx.error !== undefined) onError(ctx, ctx.error);
-    };
-    return done === undefined ? report() : done.then(report, (error: unknown) => answer(ctx, error));
+    if (done === undefined) return report(ctx);
+    if (onError === undefined) return done.catch((error: unknown) => answer(ctx, error));
+    return done.then(
+      () => report(ctx),
+      (error: unknown) => answer(ctx, error),
+    );
   };
 }

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Credential, CredentialError } from '../../../src/auth/authenticator.ts';
+import {
+  type Credential,
+  CredentialError,
+  type CredentialErrorReason,
+} from '../../../src/auth/authenticator.ts';
 import type { Principal } from '../../../src/auth/principal.ts';
 import { AppError } from '../../../src/errors.ts';
 import { compose } from '../../../src/http/compose.ts';
@@ -22,12 +26,27 @@ const ada: Principal = {
 const expired = new CredentialError('expired', 'The access token has expired: refresh it.');
 const away = new AppError('database_unavailable', 'The database is away.');
 
+/** Credentials that are named after the reason of their rejection. */
+const namedReasons: readonly CredentialErrorReason[] = [
+  ...([
+    'unknown_key',
+    'bad_signature',
+    'unknown_api_key',
+    'not_yet_valid',
+    'wrong_audience',
+    'session_over',
+  ] as const),
+];
+
 /** The principal of a credential by its text: found synchronously, found later, or rejected. */
 const answers: Readonly<Record<string, () => Principal | Promise<Principal>>> = {
   known: () => ada,
   slow: () => Promise.resolve(ada),
   expired: () => Promise.reject(expired),
   away: () => Promise.reject(away),
+  ...Object.fromEntries(
+    namedReasons.map((reason) => [reason, () => Promise.reject(new CredentialError(reason, 'No.'))]),
+  ),
 };
 
 const open = testRoute('GET', '/', () => null);
@@ -183,6 +202,25 @@ describe('invalid credentials', () => {
       const [line] = log.of('auth.credentials.refused');
       assert.deepEqual([line?.level, line?.reason, line?.client_address], ['warning', reason, '192.0.2.1']);
       assert.ok(!/known|nonsense|YWRh/.test(log.text()));
+    });
+  }
+});
+
+describe('a guess', () => {
+  const table: [reason: CredentialErrorReason, isGuess: boolean][] = [
+    ['malformed', true],
+    ['unknown_key', true],
+    ['bad_signature', true],
+    ['unknown_api_key', true],
+    ['expired', false],
+    ['not_yet_valid', false],
+    ['wrong_audience', false],
+    ['session_over', false],
+  ];
+  for (const [reason, isGuess] of table) {
+    it(`a credential that is refused as ${reason} is ${isGuess ? 'a guess' : 'no guess, because this server has issued it'}`, async () => {
+      const { rejection } = await ask({ headers: [['Authorization', `Bearer ${reason}`]] });
+      assert.equal(mustBeProblem(rejection).isGuess, isGuess);
     });
   }
 });
