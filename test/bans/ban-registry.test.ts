@@ -161,7 +161,7 @@ describe('other nodes', () => {
     assert.deepEqual([one.shared.length, two.shared.length], [1, 1]);
   });
 
-  it('the processes learn of a ban and a lift of another node, and a change that comes back tells them nothing', () => {
+  it('the processes get a ban and a lift of another node, and nothing for a change that comes back', () => {
     const made = makeRegistry();
     const { seen } = connect(made);
     const change = { ...noBan, client: '203.0.113.7', remainingMs: 1_000 };

@@ -28,14 +28,12 @@ const away = new AppError('database_unavailable', 'The database is away.');
 
 /** Credentials that are named after the reason of their rejection. */
 const namedReasons: readonly CredentialErrorReason[] = [
-  ...([
-    'unknown_key',
-    'bad_signature',
-    'unknown_api_key',
-    'not_yet_valid',
-    'wrong_audience',
-    'session_over',
-  ] as const),
+  'unknown_key',
+  'bad_signature',
+  'unknown_api_key',
+  'not_yet_valid',
+  'wrong_audience',
+  'session_over',
 ];
 
 /** The principal of a credential by its text: found synchronously, found later, or rejected. */
