@@ -2,6 +2,8 @@
 
 import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AlertRuleName } from '../../../src/alerts/rules.ts';
+import type { CircuitKind } from '../../../src/observability/circuit-set.ts';
 import type { TestRedis } from '../../helpers/redis.ts';
 import type { ProofDns } from './dns.ts';
 import type { KindName } from './load.ts';
@@ -15,6 +17,12 @@ export interface Fault {
   readonly needs: Partial<Record<KindName, readonly number[]>>;
   /** Whether the requests that need the part must fail, so that the proof proves something. */
   readonly mustFail: boolean;
+  /** The circuits that may open. */
+  readonly circuits: readonly CircuitKind[];
+  /** The rules whose alert must be raised, and resolved afterwards. */
+  readonly alerts: readonly AlertRuleName[];
+  /** How long it lasts, in milliseconds, if that is longer than the others. */
+  readonly lastsMs?: number;
   /** How long it may take until the failure is found, in milliseconds. From then on, answers come at once. */
   readonly foundMs: number;
   /** The longest answer, of a request that was in progress when the fault began, in milliseconds. */
@@ -36,10 +44,11 @@ export interface FaultParts {
 }
 
 export function makeFaults({ postgres, redis, service, dns, smallDisk }: FaultParts): Fault[] {
-  const database = {
+  const database: Omit<Fault, 'name' | 'fail' | 'recover'> = {
     part: 'PostgreSQL',
     needs: { read: [503], write: [503] },
-    ...{ mustFail: true, foundMs: 1_500, maxMs: 5_000, recoveryMs: 5_000 },
+    ...{ circuits: ['database'], alerts: ['database_away', 'server_errors'] },
+    ...{ mustFail: true, foundMs: 1_500, maxMs: 5_000, recoveryMs: 6_000 },
   };
   const disconnect = `select pg_terminate_backend(pid) from pg_stat_activity where datname = 'strata'`;
   let release: () => unknown = () => {};
@@ -62,7 +71,7 @@ export function makeFaults({ postgres, redis, service, dns, smallDisk }: FaultPa
       ...database,
       name: 'no connections left',
       // The open connections of the program continue to work.
-      mustFail: false,
+      ...{ mustFail: false, alerts: [] },
       async fail() {
         release = await postgres.useUpConnections();
       },
@@ -71,7 +80,7 @@ export function makeFaults({ postgres, redis, service, dns, smallDisk }: FaultPa
     {
       ...database,
       name: 'read-only',
-      needs: { read: [], write: [503] },
+      ...{ needs: { read: [], write: [503] }, alerts: ['server_errors'] },
       fail: () =>
         postgres.run('alter system set default_transaction_read_only = on', 'select pg_reload_conf()'),
       recover: () =>
@@ -84,10 +93,10 @@ export function makeFaults({ postgres, redis, service, dns, smallDisk }: FaultPa
   ];
 
   // Without Redis, nodes count alone and values are loaded: no request fails.
-  const cached = {
+  const cached: typeof database = {
     part: 'Redis',
-    needs: { cached: [], plain: [] },
-    ...{ mustFail: false, foundMs: 500, maxMs: 1_000, recoveryMs: 8_000 },
+    ...{ needs: { cached: [], plain: [] }, circuits: ['rate_limit', 'cache'], alerts: ['circuit_open'] },
+    ...{ mustFail: false, foundMs: 500, maxMs: 1_500, recoveryMs: 8_000 },
   };
   const set = (name: string, value: string) => redis.command('CONFIG', 'SET', name, value);
   faults.push(
@@ -110,11 +119,11 @@ export function makeFaults({ postgres, redis, service, dns, smallDisk }: FaultPa
     },
   );
 
-  const called = {
+  const called: typeof database = {
     part: 'called service',
-    needs: { service: [503, 504] },
-    // A call has a second. The circuit opens after ten of them, and its open time doubles.
-    ...{ mustFail: true, foundMs: 4_000, maxMs: 2_000, recoveryMs: 12_000 },
+    ...{ needs: { service: [503, 504] }, circuits: ['outgoing'], alerts: ['circuit_open', 'server_errors'] },
+    // A call has a second. The circuit opens when half of the calls of the last 10 s have failed, and its open time doubles.
+    ...{ mustFail: true, lastsMs: 16_000, foundMs: 13_000, maxMs: 2_500, recoveryMs: 20_000 },
   };
   faults.push(
     {
@@ -139,7 +148,7 @@ export function makeFaults({ postgres, redis, service, dns, smallDisk }: FaultPa
     faults.push({
       part: 'disk',
       name: 'full',
-      needs: { file: [507] },
+      ...{ needs: { file: [507] }, circuits: [], alerts: ['server_errors'] },
       ...{ mustFail: true, foundMs: 500, maxMs: 2_000, recoveryMs: 2_000 },
       fail: () => fill(filler, smallDisk),
       recover: () => rmSync(filler),

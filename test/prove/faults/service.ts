@@ -17,6 +17,8 @@ export async function startProofService(): Promise<ProofService> {
   let server: Server;
   async function open(): Promise<void> {
     server = createServer((_request, response) => {
+      // Each call resolves the name of the service.
+      response.setHeader('connection', 'close');
       if (!isHanging) response.end('{}');
     });
     server.listen(port, '127.0.0.1');
