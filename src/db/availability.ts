@@ -67,6 +67,9 @@ export function createAvailability({
 }: AvailabilityOptions): Availability {
   const circuit = createCircuit?.(() => probe(probeMs));
   let isReachable: boolean | undefined;
+  let failedAt = Number.NEGATIVE_INFINITY;
+  /** While some queries fail and others succeed, as without connections left, the log would have two lines for each. */
+  const settleMs = circuit === undefined ? 0 : 1_000;
   let impairedAt = Number.NEGATIVE_INFINITY;
   let answers = 0;
   let isChecking = false;
@@ -114,8 +117,12 @@ export function createAvailability({
     note(error) {
       noteImpairment(error);
       const reachable = !isUnavailable(error);
-      if (!reachable) suspect();
+      if (!reachable) {
+        failedAt = performance.now();
+        suspect();
+      }
       if (reachable === isReachable) return;
+      if (reachable && performance.now() - failedAt < settleMs) return;
       isReachable = reachable;
       if (reachable) log.info('database.connected');
       else log.error('database.unavailable', { error });

@@ -4,6 +4,7 @@ import postgres from 'postgres';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
 import type { DatabaseOptions } from '../../src/db/database.ts';
 import { AppError } from '../../src/errors.ts';
+import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { mustOpenProxy } from '../helpers/postgres-proxy.ts';
 import { makeTestCircuit } from '../helpers/test-circuit.ts';
@@ -13,9 +14,10 @@ const away = { code: 'database_unavailable' };
 
 function open(t: TestContext, options: Pick<DatabaseOptions, 'url' | 'poolSize'>) {
   const circuit = makeTestCircuit('database');
-  const database = mustConnect(t, { ...options, createCircuit: circuit.create });
+  const log = captureLog();
+  const database = mustConnect(t, { ...options, createCircuit: circuit.create, log: log.log });
   const isOpen = () => circuit.changes().at(-1)?.startsWith('opened') === true;
-  return { database, isOpen, changes: circuit.changes };
+  return { database, isOpen, log, changes: circuit.changes };
 }
 
 describe('the circuit of the database', () => {
@@ -77,7 +79,7 @@ describe('the circuit of the database', () => {
 
   it('while PostgreSQL accepts no further connection, queries use the open ones', async (t) => {
     const url = await mustCreateDatabase(t);
-    const { database, isOpen, changes } = open(t, { url, poolSize: 4 });
+    const { database, isOpen, log, changes } = open(t, { url, poolSize: 4 });
     await database.sql`select 1`;
     await accept(url, false);
     // One or two connections are open by now.
@@ -86,6 +88,10 @@ describe('the circuit of the database', () => {
     assert.deepEqual(new Set(statuses), new Set(['fulfilled', 'rejected']));
     for (let times = 0; times < 5; times += 1) await database.sql`select 1`;
     assert.equal(isOpen(), false, changes().join());
+    for (let times = 0; times < 10; times += 1) {
+      await Promise.allSettled([1, 2, 3, 4].map(async () => database.sql`select 1`));
+    }
+    assert.equal(log.of('database.unavailable').length, 1);
     await accept(url, true);
   });
 
