@@ -1,7 +1,7 @@
 /** Operations on accounts for the command line. They use the same rules and queries as the HTTP API, without a caller. */
 
 import { randomBytes } from 'node:crypto';
-import { createPasswordHasher } from '../auth/password.ts';
+import { createPasswordHasher, type PasswordHasher } from '../auth/password.ts';
 import type { Role } from '../auth/principal.ts';
 import { findPasswordError } from '../auth/strength/password-policy.ts';
 import type { Database } from '../db/database.ts';
@@ -35,10 +35,11 @@ export interface WantedAccount {
 export async function createUserAccount(
   database: Database,
   { username, email, password, role, service = '' }: WantedAccount,
+  passwords: PasswordHasher = createPasswordHasher(),
 ): Promise<{ readonly account: ListedUser; readonly generated: string | undefined }> {
   const generated = password === undefined ? randomBytes(18).toString('base64url') : undefined;
   const wanted = checkNewUser({ username, email, password: password ?? generated ?? '' }, service);
-  const passwordHash = await createPasswordHasher().hash(wanted.password);
+  const passwordHash = await passwords.hash(wanted.password);
   try {
     const account = await database.transaction(async (tx) => {
       const user = await insertUser(tx, { ...wanted, passwordHash });

@@ -7,6 +7,8 @@ import type { Database } from '../../src/db/database.ts';
 import { StartError } from '../../src/errors.ts';
 import { mustOpenTestDatabase } from '../helpers/test-database.ts';
 
+const passwords = createPasswordHasher({ cost: 4 });
+
 const ada = {
   username: 'ada',
   email: 'ada@example.org',
@@ -26,20 +28,24 @@ async function mustOpenWith(t: TestContext, names: readonly string[]): Promise<D
 /** Whether the password is that of the only user. */
 async function signsIn({ sql }: Database, password: string): Promise<boolean> {
   const [row] = await sql<{ password_hash: string }[]>`select password_hash from users`;
-  return createPasswordHasher().verify(password, row?.password_hash ?? '');
+  return passwords.verify(password, row?.password_hash ?? '');
 }
 
 describe('an account from the command line', () => {
   it('a created account has the given role and password', async (t) => {
     const database = await mustOpenWith(t, []);
-    const { account, generated } = await createUserAccount(database, { ...ada, role: 'admin' });
+    const { account, generated } = await createUserAccount(database, { ...ada, role: 'admin' }, passwords);
     assert.deepEqual([account.username, account.role, generated], ['ada', 'admin', undefined]);
     assert.equal(await signsIn(database, ada.password), true);
   });
 
   it('an account without a password gets a generated one', async (t) => {
     const database = await mustOpenWith(t, []);
-    const { account, generated = '' } = await createUserAccount(database, { ...ada, password: undefined });
+    const { account, generated = '' } = await createUserAccount(
+      database,
+      { ...ada, password: undefined },
+      passwords,
+    );
     assert.equal(account.role, 'user');
     assert.match(generated, /^[\w-]{24}$/);
     assert.equal(await signsIn(database, generated), true);
@@ -56,7 +62,7 @@ describe('an account from the command line', () => {
       [{ password: 'ada@example.org' }, /^password: Choose another/],
       [{ password: '' }, /^password: Use at least 8 characters\.$/],
     ] as const) {
-      await assert.rejects(createUserAccount(database, { ...ada, ...change }), (error) => {
+      await assert.rejects(createUserAccount(database, { ...ada, ...change }, passwords), (error) => {
         assert.ok(error instanceof StartError, String(error));
         assert.match(error.message, expected);
         assert.doesNotMatch(error.message, /password123|qx/);
@@ -70,14 +76,17 @@ describe('an account from the command line', () => {
     const database = await mustOpenWith(t, ['ada', 'bob']);
     const taken = (what: string) => new StartError(`The ${what} already taken: choose another.`);
     await assert.rejects(
-      createUserAccount(database, { ...ada, username: 'ADA' }),
+      createUserAccount(database, { ...ada, username: 'ADA' }, passwords),
       taken('username and the email are'),
     );
     await assert.rejects(
-      createUserAccount(database, { ...ada, email: 'a@example.org' }),
+      createUserAccount(database, { ...ada, email: 'a@example.org' }, passwords),
       taken('username is'),
     );
-    await assert.rejects(createUserAccount(database, { ...ada, username: 'ada2' }), taken('email is'));
+    await assert.rejects(
+      createUserAccount(database, { ...ada, username: 'ada2' }, passwords),
+      taken('email is'),
+    );
   });
 });
 

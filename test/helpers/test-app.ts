@@ -56,14 +56,15 @@ export async function mustStartApp(
     settings,
     log: log.log,
     databaseUrl: options.databaseUrl ?? null,
-    passwords: options.passwords ?? createPasswordHasher({ cost: 10 }),
+    passwords: options.passwords ?? createPasswordHasher({ cost: 4 }),
     mailer: options.mailer === undefined ? mails : options.mailer,
     ...(options.extraRoutes !== undefined && { extraRoutes: options.extraRoutes }),
     ...(options.now !== undefined && { now: options.now }),
     ...(options.queue !== undefined && { queue: options.queue }),
   });
   t.after(async () => {
-    await server.stop();
+    // A client of a test sends nothing more on its idle connections.
+    await server.stop({ lingerMs: 0 });
     assertNoSecretIn(log.text());
   });
   return { ...server, api: `${server.url}${settings.application.apiPrefix}`, log, mails };
