@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { cp, mkdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { after, before, describe, type TestContext, test } from 'node:test';
 import { createJwt } from '../../src/auth/jwt/jwt.ts';
 import { withTimeout } from '../../src/concurrency/with-timeout.ts';
 import { eventually } from '../helpers/eventually.ts';
@@ -91,104 +91,121 @@ function load(url: string): { stop(): Promise<{ readonly sent: number; readonly 
   };
 }
 
-test('a reload replaces every worker, applies the new settings, and loses no request', async (t) => {
-  const folder = await mustCopyProgram(t);
-  const program = startProgram(t, { ...two, SECURITY_RATE_LIMIT_ENABLED: 'false' }, [], folder);
-  const url = await startTwo(program);
-  const kept = load(url);
-  await writeFile(join(folder, '.env'), 'APP_PROJECT_NAME=Renewed\n');
-  program.process.kill('SIGHUP');
-  await program.logged(/"event":"reload.completed"/);
-  const { sent, failed } = await kept.stop();
-  assert.ok(sent > 10);
-  assert.deepEqual(failed, []);
-  assert.deepEqual(await idsOf(program), [3, 4]);
-  assert.equal(await projectName(url), 'Renewed');
-});
+/** These tests share one program, since the start of three processes takes longer than the rest. */
+describe('a program that is reloaded repeatedly', () => {
+  const cleanups: (() => unknown)[] = [];
+  const t = { after: (cleanup: () => unknown) => void cleanups.unshift(cleanup) };
+  let folder = '';
+  let program: Program;
+  let url = '';
 
-test('a reload with invalid settings is rejected with a sentence, and changes nothing', async (t) => {
-  const folder = await mustCopyProgram(t);
-  const program = startProgram(t, two, [], folder);
-  await startTwo(program);
-  await writeFile(join(folder, '.env'), 'APP_KEEP_ALIVE_SECONDS=soon\n');
-  program.process.kill('SIGHUP');
-  const line = await program.logged(/"event":"reload.refused"/);
-  assert.match(JSON.parse(line).message, /^APP_KEEP_ALIVE_SECONDS is "soon" in \.env/);
-  assert.deepEqual(await idsOf(program), [1, 2]);
-});
-
-test('changed settings of the primary are named in a warning, and the others are reloaded', async (t) => {
-  const folder = await mustCopyProgram(t);
-  const program = startProgram(t, two, [], folder);
-  await startTwo(program);
-  await writeFile(join(folder, '.env'), 'APP_DATA_DIR=elsewhere\nAPP_PROJECT_NAME=Renewed\n');
-  program.process.kill('SIGHUP');
-  await program.logged(/APP_DATA_DIR has changed.*"event":"config.warning"/);
-  await program.logged(/"event":"reload.completed"/);
-  assert.equal(await projectName(await program.ready), 'Renewed');
-});
-
-test('a reload changes the number of workers to that of the settings', async (t) => {
-  const folder = await mustCopyProgram(t);
-  await writeFile(join(folder, '.env'), 'APP_WORKERS=2\n');
-  const program = startProgram(t, { ...two, APP_WORKERS: '' }, [], folder);
-  await startTwo(program);
-  await writeFile(join(folder, '.env'), 'APP_WORKERS=1\n');
-  program.process.kill('SIGHUP');
-  await program.logged(/"workers":1,"event":"reload.completed"/);
-  assert.deepEqual(await idsOf(program), [3]);
-});
-
-const broken = [
-  { what: 'throws at its start', code: "throw new Error('broken');", env: '', failure: /code 1/ },
-  {
-    what: 'hangs at its start',
-    code: 'setInterval(() => {}, 60_000); await new Promise(() => {});',
-    env: 'APP_WORKER_START_TIMEOUT_SECONDS=1\n',
-    failure: /not ready within 1 s/,
-  },
-  {
-    what: 'dies soon after its start',
-    // It dies when its metrics are collected, which this test does.
-    code: "process.on('message', ({ kind }) => kind === 'scrape' && process.kill(process.pid, 'SIGKILL'));",
-    env: 'APP_RELOAD_CANARY_SECONDS=60\n',
-    failure: /The new process 3 exited soon after its start/,
-    isCanary: true,
-  },
-];
-
-for (const { what, code, env, failure, isCanary = false } of broken) {
-  test(`a new version that ${what} fails the reload; the old workers keep running until it is fixed`, async (t) => {
-    const folder = await mustCopyProgram(t);
-    const { APP_RELOAD_CANARY_SECONDS: _, ...settings } = two;
-    await writeFile(join(folder, '.env'), 'APP_RELOAD_CANARY_SECONDS=0\n');
-    const program = startProgram(t, settings, [], folder);
-    const url = await startTwo(program);
-    const kept = load(url);
-    const file = join(folder, 'dist', 'main.js');
-    await cp(file, `${file}.good`);
-    await addCode(folder, code);
-    await writeFile(join(folder, '.env'), env);
+  const writeSettings = (settings: Readonly<Record<string, string>> = {}) => {
+    const all = { APP_WORKERS: '2', APP_RELOAD_CANARY_SECONDS: '0', ...settings };
+    const lines = Object.entries(all).map(([name, value]) => `${name}=${value}\n`);
+    return writeFile(join(folder, '.env'), lines.join(''));
+  };
+  const requestReload = () => {
+    program.forget();
     program.process.kill('SIGHUP');
-    if (isCanary) {
-      await program.logged(/"worker":3,.*"event":"process.ready"/);
-      await get(Number(new URL(await program.management).port), { path: '/metrics' });
-    }
-    const line = await program.logged(/"event":"reload.failed"/);
-    assert.match(JSON.parse(line).message, failure);
-    await eventually('only the old workers are left', async () => String(await idsOf(program)) === '1,2');
-    assert.deepEqual(
-      (await kept.stop()).failed.filter((failure) => failure !== 429),
-      [],
-    );
+  };
 
-    await cp(`${file}.good`, file);
-    await writeFile(join(folder, '.env'), 'APP_RELOAD_CANARY_SECONDS=0\n');
-    program.process.kill('SIGHUP');
-    await program.logged(/"event":"reload.completed"/);
-    assert.deepEqual(await idsOf(program), [4, 5]);
+  before(async () => {
+    folder = await mustCopyProgram(t);
+    await writeSettings();
+    const env = { APP_MANAGEMENT_PORT: '0', SECURITY_RATE_LIMIT_ENABLED: 'false' };
+    program = startProgram(t, env, [], folder);
+    url = await startTwo(program);
   });
-}
+  after(async () => {
+    for (const cleanup of cleanups) await cleanup();
+  });
+
+  test('a reload replaces every worker, applies the new settings, and loses no request', async () => {
+    const [, last = 0] = await idsOf(program);
+    const kept = load(url);
+    await writeSettings({ APP_PROJECT_NAME: 'Renewed' });
+    requestReload();
+    await program.logged(/"event":"reload.completed"/);
+    const { sent, failed } = await kept.stop();
+    assert.ok(sent > 10);
+    assert.deepEqual(failed, []);
+    assert.deepEqual(await idsOf(program), [last + 1, last + 2]);
+    assert.equal(await projectName(url), 'Renewed');
+  });
+
+  test('a reload with invalid settings is rejected with a sentence, and changes nothing', async () => {
+    const before = await idsOf(program);
+    await writeSettings({ APP_KEEP_ALIVE_SECONDS: 'soon' });
+    requestReload();
+    const line = await program.logged(/"event":"reload.refused"/);
+    assert.match(JSON.parse(line).message, /^APP_KEEP_ALIVE_SECONDS is "soon" in \.env/);
+    assert.deepEqual(await idsOf(program), before);
+  });
+
+  test('changed settings of the primary are named in a warning, and the others are reloaded', async () => {
+    await writeSettings({ APP_DATA_DIR: 'elsewhere', APP_PROJECT_NAME: 'Renewed again' });
+    requestReload();
+    await program.logged(/APP_DATA_DIR has changed.*"event":"config.warning"/);
+    await program.logged(/"event":"reload.completed"/);
+    assert.equal(await projectName(url), 'Renewed again');
+  });
+
+  const broken = [
+    { what: 'throws at its start', code: "throw new Error('broken');", settings: {}, failure: /code 1/ },
+    {
+      what: 'hangs at its start',
+      code: 'setInterval(() => {}, 60_000); await new Promise(() => {});',
+      settings: { APP_WORKER_START_TIMEOUT_SECONDS: '1' },
+      failure: /not ready within 1 s/,
+    },
+    {
+      what: 'dies soon after its start',
+      // It dies when its metrics are collected, which this test does.
+      code: "process.on('message', ({ kind }) => kind === 'scrape' && process.kill(process.pid, 'SIGKILL'));",
+      settings: { APP_RELOAD_CANARY_SECONDS: '60' },
+      failure: /The new process \d+ exited soon after its start/,
+      isCanary: true,
+    },
+  ];
+
+  for (const { what, code, settings, failure, isCanary = false } of broken) {
+    test(`a new version that ${what} fails the reload; the old workers keep running until it is fixed`, async () => {
+      const before = await idsOf(program);
+      const [, last = 0] = before;
+      const kept = load(url);
+      const file = join(folder, 'dist', 'main.js');
+      await cp(file, `${file}.good`);
+      await addCode(folder, code);
+      await writeSettings(settings);
+      requestReload();
+      if (isCanary) {
+        await program.logged(new RegExp(`"worker":${last + 1},.*"event":"process.ready"`));
+        await get(Number(new URL(await program.management).port), { path: '/metrics' });
+      }
+      const line = await program.logged(/"event":"reload.failed"/);
+      assert.match(JSON.parse(line).message, failure);
+      await eventually(
+        'only the old workers are left',
+        async () => `${await idsOf(program)}` === `${before}`,
+      );
+      assert.deepEqual((await kept.stop()).failed, []);
+
+      await cp(`${file}.good`, file);
+      await writeSettings();
+      requestReload();
+      await program.logged(/"event":"reload.completed"/);
+      assert.deepEqual(await idsOf(program), [last + 2, last + 3]);
+    });
+  }
+
+  test('a reload changes the number of workers to that of the settings', async () => {
+    const [, last = 0] = await idsOf(program);
+    await writeSettings({ APP_WORKERS: '1' });
+    requestReload();
+    await program.logged(/"workers":1,"event":"reload.completed"/);
+    assert.deepEqual(await idsOf(program), [last + 1]);
+  });
+});
 
 test('old workers that die while a reload waits for a hanging version are replaced by the old version', async (t) => {
   const folder = await mustCopyProgram(t);

@@ -20,6 +20,8 @@ export interface Program {
   stderr(): string;
   /** Resolves when a line of standard output matches. Rejects if the program exits before. */
   logged(pattern: RegExp): Promise<string>;
+  /** Forgets the standard output so far, so that `logged` finds only later lines. */
+  forget(): void;
 }
 
 /** The variable that `test/run.ts` sets when it has built `dist/` from the current sources. */
@@ -175,7 +177,19 @@ function start(
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
     await ended;
   });
-  return { process: child, ready, management, ended, stdout: () => stdout, stderr: () => stderr, logged };
+  const forget = () => {
+    stdout = stdout.slice(stdout.lastIndexOf('\n') + 1);
+  };
+  return {
+    process: child,
+    ready,
+    management,
+    ended,
+    stdout: () => stdout,
+    stderr: () => stderr,
+    logged,
+    forget,
+  };
 }
 
 /** Makes a temporary folder, which is removed after the test. */
