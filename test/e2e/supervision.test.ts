@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
-import { test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { eventually } from '../helpers/eventually.ts';
 import { request } from '../helpers/http-client.ts';
 import { exchangeText } from '../helpers/http-server.ts';
@@ -39,37 +39,91 @@ async function startTwo(program: Program): Promise<string> {
   return program.ready;
 }
 
-test('a killed worker is replaced, and its counts are kept in the sums', async (t) => {
-  const program = startProgram(t, two);
-  const url = await startTwo(program);
-  for (let sent = 0; sent < 20; sent += 1) assert.equal(await ask(url), 200);
-  await eventually(
-    'all requests are counted',
-    async () => (await counted(program, 'http_requests_total')) === 20,
-  );
-  const [first] = await workersOf(program);
-  assert.ok(first !== undefined);
-  process.kill(first.pid, 'SIGKILL');
-  await program.logged(/"signal":"SIGKILL","reason":"crashed","event":"process.exited"/);
-  await program.logged(/"worker":3.*"event":"process.ready"/);
-  assert.equal(await counted(program, 'http_requests_total'), 20);
-  assert.equal(await counted(program, 'worker_restarts_total'), 1);
-  assert.equal(await ask(url), 200);
-  await eventually(
-    'both workers continue to count',
-    async () => (await counted(program, 'http_requests_total')) === 21,
-  );
-});
+/** These tests share one program, since the start of three processes takes longer than the rest. */
+describe('a program with two workers', () => {
+  const cleanups: (() => unknown)[] = [];
+  let program: Program;
+  let url = '';
 
-test('connections are distributed evenly, and the reports show the load of each worker', async (t) => {
-  const program = startProgram(t, two);
-  const url = await startTwo(program);
-  for (let sent = 0; sent < 20; sent += 1) await ask(url);
-  await eventually('all requests are reported', async () => {
-    const rows = await workersOf(program);
-    return rows.reduce((sum, { requests }) => sum + requests, 0) === 20;
+  before(async () => {
+    const t = { after: (cleanup: () => unknown) => void cleanups.unshift(cleanup) };
+    program = startProgram(t, { ...two, SECURITY_RATE_LIMIT_ENABLED: 'false' });
+    url = await startTwo(program);
   });
-  for (const { requests } of await workersOf(program)) assert.ok(requests >= 5, `${requests} of 20`);
+  after(async () => {
+    for (const cleanup of cleanups) await cleanup();
+  });
+
+  test('connections are distributed evenly, and the reports show the load of each worker', async () => {
+    for (let sent = 0; sent < 20; sent += 1) await ask(url);
+    await eventually('all requests are reported', async () => {
+      const rows = await workersOf(program);
+      return rows.reduce((sum, { requests }) => sum + requests, 0) === 20;
+    });
+    for (const { requests } of await workersOf(program)) assert.ok(requests >= 5, `${requests} of 20`);
+  });
+
+  test('a killed worker is replaced, and its counts are kept in the sums', async () => {
+    const earlier = await counted(program, 'http_requests_total');
+    for (let sent = 0; sent < 20; sent += 1) assert.equal(await ask(url), 200);
+    await eventually(
+      'all requests are counted',
+      async () => (await counted(program, 'http_requests_total')) === earlier + 20,
+    );
+    const [first] = await workersOf(program);
+    assert.ok(first !== undefined);
+    process.kill(first.pid, 'SIGKILL');
+    await program.logged(/"signal":"SIGKILL","reason":"crashed","event":"process.exited"/);
+    await program.logged(/"worker":3.*"event":"process.ready"/);
+    assert.equal(await counted(program, 'http_requests_total'), earlier + 20);
+    assert.equal(await counted(program, 'worker_restarts_total'), 1);
+    assert.equal(await ask(url), 200);
+    await eventually(
+      'both workers continue to count',
+      async () => (await counted(program, 'http_requests_total')) === earlier + 21,
+    );
+  });
+
+  test('SIGTTIN adds a worker and SIGTTOU removes one, down to one', async () => {
+    const before = (await workersOf(program)).map(({ id }) => id);
+    const [, last = 0] = before;
+    program.forget();
+    program.process.kill('SIGTTIN');
+    await program.logged(new RegExp(`"worker":${last + 1}.*"event":"process.ready"`));
+    for (const id of before) {
+      program.process.kill('SIGTTOU');
+      await program.logged(new RegExp(`"worker":${id},.*"reason":"removed","event":"process.exited"`));
+    }
+    program.process.kill('SIGTTOU');
+    const resizedTo1 = () => program.stdout().match(/"workers":1,"event":"fleet.resized"/g)?.length;
+    await eventually('the program has received the signal', () => resizedTo1() === 2);
+    program.process.kill('SIGTTIN');
+    await program.logged(new RegExp(`"worker":${last + 2}.*"event":"process.ready"`));
+    assert.deepEqual(
+      (await workersOf(program)).map(({ id, state }) => [id, state]),
+      [
+        [last + 1, 'ready'],
+        [last + 2, 'ready'],
+      ],
+    );
+    assert.equal(await ask(url), 200);
+  });
+
+  test('a second signal kills the workers too, at once', async () => {
+    const rows = await workersOf(program);
+    program.forget();
+    const hanging = exchangeText(
+      Number(new URL(url).port),
+      'POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{',
+    );
+    await program.logged(/http.request.start/);
+    program.process.kill('SIGTERM');
+    await program.logged(/application.draining/);
+    program.process.kill('SIGTERM');
+    assert.equal((await program.ended).code, 143);
+    await eventually('no worker is left', () => rows.every(({ pid }) => !isRunning(pid)));
+    await hanging;
+  });
 });
 
 test('a worker whose event loop is blocked is killed and replaced', async (t) => {
@@ -81,30 +135,6 @@ test('a worker whose event loop is blocked is killed and replaced', async (t) =>
   await program.logged(/"worker":1,.*"event":"process.silent"/);
   await program.logged(/"worker":1,.*"reason":"silent","event":"process.exited"/);
   await program.logged(/"worker":3,.*"event":"process.ready"/);
-  assert.equal(await ask(url), 200);
-});
-
-test('SIGTTIN adds a worker and SIGTTOU removes one, down to one', async (t) => {
-  const program = startProgram(t, two);
-  const url = await startTwo(program);
-  program.process.kill('SIGTTIN');
-  await program.logged(/"worker":3.*"event":"process.ready"/);
-  for (const id of [1, 2]) {
-    program.process.kill('SIGTTOU');
-    await program.logged(new RegExp(`"worker":${id},.*"reason":"removed","event":"process.exited"`));
-  }
-  program.process.kill('SIGTTOU');
-  const resizedTo1 = () => program.stdout().match(/"workers":1,"event":"fleet.resized"/g)?.length;
-  await eventually('the program has received the signal', () => resizedTo1() === 2);
-  program.process.kill('SIGTTIN');
-  await program.logged(/"worker":4.*"event":"process.ready"/);
-  assert.deepEqual(
-    (await workersOf(program)).map(({ id, state }) => [id, state]),
-    [
-      [3, 'ready'],
-      [4, 'ready'],
-    ],
-  );
   assert.equal(await ask(url), 200);
 });
 
@@ -156,23 +186,6 @@ function isRunning(pid: number): boolean {
     return false;
   }
 }
-
-test('a second signal kills the workers too, at once', async (t) => {
-  const program = startProgram(t, two);
-  const url = await startTwo(program);
-  const rows = await workersOf(program);
-  const hanging = exchangeText(
-    Number(new URL(url).port),
-    'POST /api/v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{',
-  );
-  await program.logged(/http.request.start/);
-  program.process.kill('SIGTERM');
-  await program.logged(/application.draining/);
-  program.process.kill('SIGTERM');
-  assert.equal((await program.ended).code, 143);
-  await eventually('no worker is left', () => rows.every(({ pid }) => !isRunning(pid)));
-  await hanging;
-});
 
 test('a single process logs that it cannot reload or resize, and keeps running', async (t) => {
   const program = startProgram(t, { APP_MANAGEMENT_PORT: '0' });
