@@ -48,8 +48,8 @@ const root = join(import.meta.dirname, '..');
 const durationsFile = join(root, 'node_modules/.cache/strata/test-durations.json');
 /** More than ten times what the slowest file takes on an idle machine. */
 const fileTimeoutMs = 300_000;
-/** One more than processors, because many tests wait for a time limit or for another process. */
-const processes = availableParallelism() + 1;
+/** Two more than processors, because many tests wait for a time limit or for another process. */
+const processes = availableParallelism() + 2;
 
 const { values: flags, positionals: words } = parseArguments();
 const kind = flags.quick ? 'quick' : 'all';
