@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { mustServeNotes, notes } from '../helpers/notes.ts';
@@ -10,9 +11,20 @@ import { mustSignIn } from '../helpers/test-api.ts';
 /** An API whose connections are all in use until `free` is called. */
 async function mustBlock(t: TestContext, env: Readonly<Record<string, string>>) {
   const api = await mustServeNotes(t, { APP_DATABASE_POOL_SIZE: '2', ...env });
+  const { sql, stats, transaction } = api.app.database;
   const blocked = createDeferred<void>();
-  const holders = [1, 2].map(() => api.app.database.transaction(async () => blocked.promise).catch(() => {}));
-  await eventually('all connections are in use', () => api.app.database.stats().inUse === 2);
+  await Promise.all([sql`select pg_sleep(0.01)`, sql`select pg_sleep(0.01)`]);
+  // A timer of 1 ms that the first response has started makes the pool ask whether there is a pooler. The question would
+  // take a place in the queue. Timers of the same length fire in order, so it is sent when this one fires.
+  await delay(1);
+  await eventually('all connections are free', () => stats().inUse === 0 && stats().waiting === 0);
+  let held = 0;
+  const hold = async () => {
+    held += 1;
+    await blocked.promise;
+  };
+  const holders = [1, 2].map(() => transaction(hold).catch(() => {}));
+  await eventually('all connections are in use', () => held === 2);
   const free = async () => {
     blocked.resolve();
     await Promise.all(holders);
@@ -65,7 +77,9 @@ describe('while no connection of the pool is free', () => {
 
 describe('the pool', () => {
   it('serves the clients that stay while other clients leave before their answer', async (t) => {
-    const api = await mustServeNotes(t, { APP_DATABASE_POOL_SIZE: '2' });
+    // On a busy machine the queue of the two connections can take longer than the default.
+    const env = { APP_DATABASE_POOL_SIZE: '2', APP_DATABASE_POOL_WAIT_MS: '60000' };
+    const api = await mustServeNotes(t, env);
     const ada = await mustSignIn(api, 'ada');
     const { body: first } = await ada.post(notes, { title: 'First' });
     await api.app.database.sql`
