@@ -27,6 +27,7 @@ const ownPrograms = [
   'program/thread-entry',
   'program/isolate-entry',
   'cli/config',
+  'cli/doctor',
   'cli/health',
   'cli/migrate',
   'cli/openapi',

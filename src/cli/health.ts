@@ -17,6 +17,7 @@ import { reasonOf, StartError } from '../errors.ts';
 import { httpOrigin } from '../http/connection/addresses.ts';
 import { findHealthTarget } from '../settings/health-target.ts';
 import { findListeningPorts } from './listening-ports.ts';
+import { reachableHost } from './reachable-host.ts';
 
 /** Shorter than the timeout of the check in the image. */
 const timeoutMs = 2_500;
@@ -29,7 +30,7 @@ try {
     port === 0 ? findListeningPorts(values.pid === undefined ? undefined : Number(values.pid)) : [port];
   const reasons: string[] = [];
   const checks = ports.map(async (each) => {
-    const reason = await findProblem(`${httpOrigin(reachable(host), each)}${path}`);
+    const reason = await findProblem(`${httpOrigin(reachableHost(host), each)}${path}`);
     // The first one that answers decides: another port may belong to a program that never does.
     if (reason === undefined) process.exit(0);
     reasons.push(reason);
@@ -52,12 +53,6 @@ function findProblem(url: string): Promise<string | undefined> {
     });
     sent.on('error', (error) => resolve(`${url} does not answer: ${reasonOf(error)}`));
   });
-}
-
-/** Returns an address that this machine can connect to. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1';
-  return host === '::' ? '::1' : host;
 }
 
 function fail(reason: string): void {
