@@ -18,7 +18,7 @@ const maxBody = 2_048;
 
 /**
  * Returns the routes with which operators see and change the bans of this node. The management port has no ban list itself, so
- * an operator who has banned his own address can lift the ban here.
+ * operators who have banned their own address can lift the ban here.
  */
 export function banRoutes({ bans, assertMayRead, assertMayChange }: BanRoutesOptions): Route[] {
   const all = { tags: ['management'], auth: 'own', hidden: true } as const;
