@@ -11,7 +11,7 @@
  *
  * Invariants, which the model test checks:
  * - A rule has at most one open incident. `raised` and `resolved` alternate, and `raised` is first.
- * - An incident is raised only by a reading that reaches the threshold, and resolved only by one that is below it, at least a
+ * - An incident is raised only by a reading that reaches the threshold, and resolved only by a reading below it, at least a
  *   window after the first reading of an unbroken series of readings below it.
  * - No reading, such as while nothing can be measured, changes nothing. A pause resolves no incident by itself.
  *

@@ -29,7 +29,7 @@ const message = z.strictObject({
   runbook: z.string(),
 }) satisfies z.ZodType<AlertMessage>;
 
-/** Its result is `{ status: 'delivered' }`. The attempts take about two hours. */
+/** Its result is `{ status: 'delivered' }`. The attempts take one to two hours. */
 export const deliverAlert = defineTask({
   name: 'deliver_alert',
   payload: message,
