@@ -50,7 +50,7 @@ COPY dashboard dashboard
 USER 10001:10001
 EXPOSE 8000 9181
 # Whether the process that supervises the others answers. It reads the port from the settings, as the program does.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 CMD ["node", "dist/cli/health.js"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["node", "dist/cli/health.js"]
 # SIGTERM drains the program: let the platform wait 2 s longer than APP_SHUTDOWN_GRACE_SECONDS (docker stop -t 40).
 STOPSIGNAL SIGTERM
 # Node is the first process and gets the signals itself. The worker: node --enable-source-maps dist/main-jobs.js

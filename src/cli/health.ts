@@ -20,7 +20,7 @@ import { findListeningPorts } from './listening-ports.ts';
 import { reachableHost } from './reachable-host.ts';
 
 /** Shorter than the timeout of the check in the image. */
-const timeoutMs = 2_500;
+const timeoutMs = 4_000;
 
 try {
   const { values } = parseArgs({ options: { ready: { type: 'boolean' }, pid: { type: 'string' } } });

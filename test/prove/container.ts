@@ -68,9 +68,13 @@ async function prove(): Promise<void> {
   }
 }
 
+function hasImage(name: string): boolean {
+  return run('buildah', ['images', '--format', '{{.Name}}']).split('\n').includes(name);
+}
+
 /** Makes an image with Debian's smallest system, Node and npm, once. */
 function makeBase(): string {
-  if (run('buildah', ['images', '--format', '{{.Name}}']).includes(localBase)) return localBase;
+  if (hasImage(localBase)) return localBase;
   const system = join(folder, 'base');
   console.log('The base is made: Debian with Node from npm …');
   run('debootstrap', ['--variant=minbase', '--include=ca-certificates,libatomic1', 'bookworm', system]);
@@ -108,6 +112,7 @@ function buildImage(base: string): void {
   for (const file of files) {
     if (existsSync(join(root, file))) cpSync(join(root, file), join(context, file));
   }
+  if (hasImage(builtImage)) run('buildah', ['rmi', builtImage]);
   const started = performance.now();
   const optional = values.optional === undefined ? [] : ['--build-arg', `OPTIONAL=${values.optional}`];
   run('buildah', [
