@@ -88,6 +88,11 @@ export interface Database {
   stats(): SlotStats;
   /** Returns how many queries and transactions were rejected because too many waited, or waited too long. */
   refused(): number;
+  /**
+   * Resolves when no statement is in progress. After `withinMs`, cuts the connections off on which there is one, so that the
+   * network does not deliver it later. Never rejects. For statements that were aborted.
+   */
+  settle(withinMs: number): Promise<void>;
   /** Rejects new queries, waits at most `deadlineSeconds` for running ones, and closes the connections. Idempotent. */
   close(deadlineSeconds: number): Promise<void>;
 }
@@ -255,6 +260,14 @@ export function connectDatabase(given: DatabaseOptions): Database {
     },
     stats: slots.stats,
     refused: slots.refused,
+    async settle(withinMs) {
+      await slots.drained(withinMs);
+      const free = new Set(slots.free());
+      for (const connection of connections) {
+        if (free.has(connection)) continue;
+        connection.cutOff(connectionError('CONNECTION_DESTROYED', 'An aborted statement did not end.'));
+      }
+    },
     close(deadlineSeconds) {
       closing ??= slots.drained(deadlineSeconds * 1000).then(async () => {
         clearTimeout(idleTimer);

@@ -25,6 +25,8 @@ export interface DriverSockets {
   open(address: DriverAddress): DriverSocket;
   /** Destroys all sockets that are still open. */
   destroyAll(): void;
+  /** Resets all sockets that are still open. */
+  resetAll(reason: Error): void;
 }
 
 export const keepAliveSeconds = 5;
@@ -90,6 +92,9 @@ export function createDriverSockets(onOpen: (socket: DriverSocket) => void): Dri
     },
     destroyAll() {
       for (const socket of sockets) socket.destroy();
+    },
+    resetAll(reason) {
+      for (const socket of sockets) socket.reset(reason);
     },
   };
 }

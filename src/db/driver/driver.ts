@@ -23,6 +23,8 @@ export interface Driver extends Sql {
   readonly unwatched: Sql;
   readonly send: AnswerWatch['send'];
   readonly options: postgres.Sql<{ int8: number }>['options'];
+  /** Closes all connections at once, and discards bytes that were not delivered yet. */
+  reset(reason: Error): void;
   /** Closes all connections, and after `timeout` seconds (if given) also those that wait for a response. */
   end(options?: { readonly timeout: number }): Promise<void>;
 }
@@ -76,6 +78,7 @@ export function openDriver(url: string | null, options: DriverOptions): Driver {
     unwatched: driver,
     send: watch.send,
     options: driver.options,
+    reset: sockets.resetAll,
     async end(how?: { readonly timeout: number }) {
       if (activity !== options.activity) activity.close();
       await driver.end(how);

@@ -164,6 +164,12 @@ export class PoolConnection {
     void session.driver.end({ timeout: 0 });
   }
 
+  /** Discards the connection, and bytes that the network has not delivered yet, so that its query does not run later. */
+  cutOff(reason: Error): void {
+    this.#session?.driver.reset(reason);
+    this.discard(reason);
+  }
+
   /** Discards the connection if it is idle and PostgreSQL has completed no query since `since` (monotonic clock). */
   discardIfSilentSince(since: number): void {
     if (this.isIdle && this.#doneAt <= since) this.discard();

@@ -42,12 +42,18 @@ export interface ThreadOptions {
   readonly port: MessagePort;
   readonly tasks: readonly Task[];
   /** The thread's own connections. Two are enough: one for `ctx.tx`, one for `ctx.sql`. */
-  readonly database: Pick<Database, 'sql' | 'transaction'>;
+  readonly database: Pick<Database, 'sql' | 'transaction' | 'settle'>;
   /** Created by `createThreadLog`. */
   readonly log: Logger;
   /** Closes the resources of the tasks, after the last attempt. */
   readonly close: () => Promise<void>;
 }
+
+/**
+ * How long the statements of an aborted attempt may take to end, in milliseconds. Then the next attempt of the job may start,
+ * so none of them may reach PostgreSQL later. Less than the time after which the thread is terminated.
+ */
+const settleMs = 200;
 
 interface Current {
   readonly attempt: Attempt;
@@ -72,6 +78,7 @@ export function runTasks({ port, tasks, database, log, close }: ThreadOptions): 
       owners.set(context, attempt.id);
       return runInRequest(context, () => perform(attempt, signal));
     });
+    if (signal.aborted) await database.settle(settleMs);
     current = undefined;
     post({ kind: 'ended', id: attempt.id, outcome });
   }

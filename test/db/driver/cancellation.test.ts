@@ -82,6 +82,48 @@ describe('a request that ends', () => {
     }
   });
 
+  it('its statement that the network has not delivered is not delivered after settle', async (t) => {
+    const direct = await mustOpenTestDatabase(t);
+    const proxy = await mustOpenProxy(t, direct.url);
+    await direct.sql`create table runs (how text)`;
+    const database = mustConnect(t, { url: proxy.url, poolSize: 1 });
+    await database.sql`select 1`;
+    await eventually('the connection is free', () => database.stats().inUse === 0);
+    proxy.hold();
+    const controller = new AbortController();
+    const done = runInRequest(
+      { id: 'req-1', signal: controller.signal },
+      async () =>
+        // More than the buffers of the sockets hold.
+        database.sql`insert into runs values (${'x'.repeat(50_000_000)})`,
+    );
+    done.catch(() => {});
+    await delay(50);
+    controller.abort(gone);
+    await assert.rejects(done, gone);
+    await database.settle(50);
+    proxy.release();
+    await eventually('the connection is reset', () => proxy.resets() >= 1);
+    assert.equal((await database.sql`select 1 from runs`).length, 0);
+  });
+
+  it('settle waits until PostgreSQL has cancelled the statements, and keeps their connections', async (t) => {
+    const { sql, settle, stats } = mustPrepare(t, 2);
+    const pids = async () =>
+      (
+        await Promise.all(
+          [1, 2].map(() => sql<{ pid: number }[]>`select pg_backend_pid() as pid, pg_sleep(0.05)`),
+        )
+      )
+        .map(([row]) => row?.pid)
+        .sort();
+    const before = await pids();
+    await endedAfter(20, () => Promise.all([sql`select pg_sleep(60)`, sql`select pg_sleep(61)`]));
+    await settle(10_000);
+    assert.equal(stats().inUse, 0);
+    assert.deepEqual(await pids(), before);
+  });
+
   for (const [name, sleep] of Object.entries(sleeps)) {
     it(`the connection of ${name} is free within a second, however early its request ends`, async (t) => {
       const database = mustPrepare(t, 1);
