@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { it } from 'node:test';
 import { eventually } from '../helpers/eventually.ts';
-import { startProgram } from '../helpers/program.ts';
+import { mustCopyProgram, startProgram } from '../helpers/program.ts';
 
 const token = 'management-token-of-the-test';
 
@@ -18,7 +20,8 @@ const env = {
 };
 
 it('a client that goes on over the limit is banned by both workers, for longer than a reload takes, until an operator lifts it', async (t) => {
-  const program = startProgram(t, env);
+  const folder = await mustCopyProgram(t);
+  const program = startProgram(t, env, [], folder);
   const [url, management] = await Promise.all([program.ready, program.management]);
   const ask = (forwarded: string, headers: Record<string, string> = {}) =>
     // A connection of its own for each request, so that both workers get some.
@@ -85,9 +88,12 @@ it('a client that goes on over the limit is banned by both workers, for longer t
   assert.equal((await desk('PUT', '/nobody', { seconds: 60, reason: 'x' })).status, 422);
   assert.equal((await desk('PUT', '/203.0.113.8', { seconds: 0, reason: 'x' })).status, 422);
 
+  await writeFile(join(folder, '.env'), 'SECURITY_BAN_ALLOWED_ADDRESSES=203.0.113.8\n');
   program.process.kill('SIGHUP');
   await program.logged(/"event":"reload.completed"/);
   assert.ok(await bothBan('203.0.113.7'), 'the bans survive a reload');
+  assert.equal(await isBanned('203.0.113.8'), false, 'except those of the new allow list');
+  assert.match(program.stdout(), /"client":"203\.0\.113\.8","how":"exempt","event":"ban\.ended"/);
 
   assert.equal((await desk('DELETE', '/203.0.113.7')).status, 204);
   assert.equal((await desk('DELETE', '/203.0.113.7')).status, 404);
@@ -102,7 +108,7 @@ it('a client that goes on over the limit is banned by both workers, for longer t
   const metrics = await (
     await fetch(`${management}/metrics`, { headers: { authorization: `Bearer ${token}` } })
   ).text();
-  assert.match(metrics, /^bans_active 1$/m);
+  assert.match(metrics, /^bans_active 0$/m);
   assert.match(metrics, /^bans_started_total\{reason="rate_limit"\} 1$/m);
   assert.match(metrics, /^bans_started_total\{reason="authentication"\} 1$/m);
   assert.match(metrics, /^ban_rejections_total \d\d+$/m);

@@ -3,9 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { createRedisBanStore } from '../../src/bans/shared/redis-ban-store.ts';
 import { createRedisBackend } from '../../src/limits/shared/redis-backend.ts';
 import { openRedis, type Redis } from '../../src/redis/redis.ts';
 import { readRedisUrl } from '../../src/redis/redis-url.ts';
+import { banOf, contentsOf } from '../conformance/ban-store.ts';
 import { direct, limitOf } from '../conformance/shared-backend.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { eventually } from '../helpers/eventually.ts';
@@ -32,7 +34,7 @@ async function mustOpen(t: TestContext, url: string): Promise<Redis> {
 const clients = Array.from({ length: 30 }, (_, index) => `203.0.113.${index}`);
 
 describe('a Redis Cluster', { skip: withoutRedis }, () => {
-  it('a cluster that starts after the program counts each client on one of its servers, exactly', async (t) => {
+  it('a cluster that starts after the program counts each client on one of its servers, exactly, and keeps bans', async (t) => {
     const options = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '5000'];
     const servers = await Promise.all([1, 2, 3].map(() => mustStart(t, ...options)));
     const hosts = servers.map(({ port }) => `127.0.0.1:${port}`);
@@ -60,6 +62,13 @@ describe('a Redis Cluster', { skip: withoutRedis }, () => {
     const admitted = decided.filter(([first]) => first?.allowed);
     assert.equal(admitted.length, 2 * clients.length);
     for (const server of servers) assert.notEqual(server.command('DBSIZE'), '0');
+
+    const bans = createRedisBanStore({ redis, prefix: 'test:' });
+    await bans.write(
+      clients.map((client) => banOf(client)),
+      1_000,
+    );
+    assert.deepEqual(Object.keys(await contentsOf(bans)).sort(), clients.toSorted());
   });
 });
 
