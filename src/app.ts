@@ -71,6 +71,7 @@ export function createApp(parts: AppParts): App {
   const loadShedder = createLoadShedder({
     maxRequests: settings.security.overloadMaxRequests,
     targetMs: settings.security.overloadTurnMs,
+    queueMs: parts.database.oldestWaitMs,
     ...{ log: log.named('http'), metrics },
   });
   const layers = pipelineLayers({ ...parts, limitStore, routeCircuits, loadShedder }).filter(

@@ -23,6 +23,7 @@ const proofs = new Map<string, Proof>([
   ['jobs-plans', { run: () => import('./prove/jobs-plans.ts') }],
   ['limiter', { run: () => import('./prove/limiter.ts') }],
   ['metrics', { run: () => import('./prove/metrics.ts'), needs: ['promtool'] }],
+  ['overload', { run: () => import('./prove/overload.ts'), needs: isQuick ? [] : ['slowhttptest'] }],
   ['partition', { run: () => import('./prove/partition.ts'), needs: ['ip', 'iptables'] }],
   ['pooler', { run: () => import('./prove/pooler.ts'), needs: ['pgbouncer'] }],
   ['probes', { run: () => import('./prove/probes.ts') }],

@@ -90,7 +90,13 @@ export function defaultApp() {
   const unused = {
     limitStore: createLimitStore(settings, parts.log),
     metrics: createMetrics(),
-    loadShedder: createLoadShedder({ maxRequests: 1, targetMs: 1, log: parts.log, metrics: createMetrics() }),
+    loadShedder: createLoadShedder({
+      maxRequests: 1,
+      targetMs: 1,
+      queueMs: () => 0,
+      log: parts.log,
+      metrics: createMetrics(),
+    }),
     routeCircuits: createRouteCircuits(settings, parts.log, createCircuitMetrics(createMetrics())),
   };
   return { layers: pipelineLayers({ ...parts, ...unused }), routes, metrics: metrics.snapshot(), settings };

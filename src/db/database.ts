@@ -86,6 +86,8 @@ export interface Database {
   ping(timeoutMs: number): Promise<void>;
   /** Returns how many connections are in use, and how many queries wait for one. */
   stats(): SlotStats;
+  /** Returns how long the first query in the queue for a connection has waited, in milliseconds; 0 if none waits. */
+  oldestWaitMs(): number;
   /** Returns how many queries and transactions were rejected because too many waited, or waited too long. */
   refused(): number;
   /**
@@ -259,6 +261,7 @@ export function connectDatabase(given: DatabaseOptions): Database {
       await ping(timeoutMs);
     },
     stats: slots.stats,
+    oldestWaitMs: slots.oldestWaitMs,
     refused: slots.refused,
     async settle(withinMs) {
       await slots.drained(withinMs);

@@ -19,6 +19,8 @@ export interface LoadShedderOptions {
   readonly maxRequests: number;
   /** The length of the turns of the event loop over which it is overloaded, in milliseconds. */
   readonly targetMs: number;
+  /** Returns how long the first query in the queue for a database connection has waited, in milliseconds. */
+  readonly queueMs: () => number;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -37,19 +39,25 @@ export interface LoadShedder {
 
 /** With a smaller limit, the share of anonymous callers would be none, or all. */
 const minLimit = 8;
-/** The part of the limit that anonymous callers may use. */
-const anonymousShare = 0.8;
 /** The part of the heap limit above which memory is short. */
 const shortHeap = 0.9;
 const heapCheckMs = 100;
+/** A query that waits longer for a connection shows that more requests are admitted than the database answers. */
+const queueTargetMs = 50;
+/**
+ * A turn counts as at most this many times its processor time. While other programs use the processors, turns are long however
+ * little work they have, and a limit that falls further would reject requests without making turns shorter.
+ */
+const maxSlowdown = 2;
 const calmMs = 2_000;
 
 export function createLoadShedder(options: LoadShedderOptions): LoadShedder {
-  const { maxRequests, targetMs, log, metrics } = options;
+  const { maxRequests, targetMs, queueMs, log, metrics } = options;
   const limit = new ConcurrencyLimit({
     minLimit: Math.min(minLimit, maxRequests),
     maxLimit: maxRequests,
     targetMs,
+    queueTargetMs,
   });
   const rejected = declareMetrics(metrics, limit);
   const heapLimit = getHeapStatistics().heap_size_limit;
@@ -57,6 +65,7 @@ export function createLoadShedder(options: LoadShedderOptions): LoadShedder {
   let isTurnMeasured = false;
   let turnEndedAt = performance.now();
   let idleBefore = performance.eventLoopUtilization().idle;
+  let cpuBefore = processorMs();
   let heapCheckedAt = 0;
   let isMemoryShort = false;
   /** The current time of shedding; undefined while all requests are admitted. */
@@ -73,15 +82,18 @@ export function createLoadShedder(options: LoadShedderOptions): LoadShedder {
     isTurnMeasured = false;
     const now = performance.now();
     const { idle } = performance.eventLoopUtilization();
+    const cpuMs = processorMs();
     // A loop that has not been idle since the last measurement may have ended several turns without requests.
-    const busyMs = Math.max(0, now - turnEndedAt - (idle - idleBefore));
+    const busyMs = now - turnEndedAt - (idle - idleBefore);
+    const boundMs = maxSlowdown * (cpuMs - cpuBefore);
     turnEndedAt = now;
     idleBefore = idle;
+    cpuBefore = cpuMs;
     if (now - heapCheckedAt >= heapCheckMs) {
       heapCheckedAt = now;
       isMemoryShort = getHeapStatistics().used_heap_size > heapLimit * shortHeap;
     }
-    limit.endTurn(busyMs, now, isMemoryShort);
+    limit.endTurn(Math.max(0, Math.min(busyMs, boundMs)), now, { isMemoryShort, queueMs: queueMs() });
   }
 
   function reject(caller: CallerClass): void {
@@ -97,6 +109,7 @@ export function createLoadShedder(options: LoadShedderOptions): LoadShedder {
       limit: Math.floor(limit.limit),
       in_flight: limit.inProgress,
       turn_ms: Math.round(limit.waitMs),
+      database_wait_ms: Math.round(queueMs()),
       reason: limit.isMemoryShort ? 'memory' : 'load',
       advice: 'Requests get 503 with Retry-After. Add processes, or find what makes requests expensive.',
     });
@@ -122,7 +135,7 @@ export function createLoadShedder(options: LoadShedderOptions): LoadShedder {
   return {
     admit(caller) {
       measureTurn();
-      const isAdmitted = limit.admit(caller === 'signed_in' ? 1 : anonymousShare);
+      const isAdmitted = limit.admit(caller === 'signed_in');
       if (!isAdmitted) reject(caller);
       return isAdmitted;
     },
@@ -133,10 +146,16 @@ export function createLoadShedder(options: LoadShedderOptions): LoadShedder {
     resume: () => limit.resume(),
     problem() {
       if (shedding === undefined) return undefined;
-      const cause = limit.isMemoryShort ? 'memory is short' : 'the event loop is overloaded';
+      const cause = limit.isMemoryShort ? 'memory is short' : 'the process or its database is overloaded';
       return `Some requests are rejected at the moment, because ${cause}.`;
     },
   };
+}
+
+/** Returns the processor time of this process, in milliseconds. */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
 
 function declareMetrics(metrics: Metrics, limit: ConcurrencyLimit) {
@@ -150,7 +169,7 @@ function declareMetrics(metrics: Metrics, limit: ConcurrencyLimit) {
   });
   const rejections = metrics.counter({
     name: 'load_rejections_total',
-    help: 'Requests rejected by the layer load-shedding, by caller (anonymous or signed_in) and reason: load (the event loop is overloaded) or memory (the heap is almost full).',
+    help: 'Requests rejected by the layer load-shedding, by caller (anonymous or signed_in) and reason: load (the event loop or the database is overloaded) or memory (the heap is almost full).',
     labels: ['caller', 'reason'],
   });
   metrics.onCollect(() => {

@@ -10,16 +10,24 @@
  *
  * After `intervalMs` the limit is adapted to the wait: the length of the turn that a request meets when it arrives, on average
  * over the interval. A long turn meets more requests, and an idle time none: the sum of the squares, divided by the interval.
+ * The part of a turn that rejections took does not count, because a lower limit would not make it shorter. It is estimated: a
+ * rejection is taken to cost a tenth of admitted work. So a flood of rejections costs goodput, but never all of it.
  *
  *     wait over the target, for the second interval running    limit = min(limit, most used) * target / wait, at least a tenth of it
+ *       (or the longest wait of a queue behind the event loop, as that for a database connection, over its target)
  *     wait under the target, and the limit rejected work       limit + 5 %
  *     wait under the target, and the limit was not reached     limit * 1.2: after an overload it returns to the maximum
  *     memory is short                                          the limit is the minimum until it is not
  *
+ * Work without priority may use 80 % of the limit. If work with priority was rejected nevertheless, that part shrinks by a fifth in
+ * each interval, to a tenth of the limit, and then grows again: so work with priority is rejected last, and work without it is
+ * never shut out (a login has no priority yet).
+ *
  * One long turn (a garbage collection, one slow handler) changes nothing. The minimum keeps the work going, so that memory can
  * be collected and a changed load is noticed.
  *
- * Invariants: `minLimit <= limit <= maxLimit`; work is admitted only while less than `limit * share` is used; `used` is never
+ * Invariants: `minLimit <= limit <= maxLimit`; work is admitted only while less than the limit is used, and work
+ * without priority while less than its part of the limit is used; `used` is never
  * negative; after any load the limit reaches the maximum again within `ln(max / min) / ln(1.2)` quiet intervals.
  */
 
@@ -28,12 +36,26 @@ export interface ConcurrencyPolicy {
   readonly maxLimit: number;
   /** The wait over which the event loop is overloaded, in milliseconds. */
   readonly targetMs: number;
+  /** The wait in a queue behind the event loop over which the work is too much, in milliseconds. */
+  readonly queueTargetMs: number;
+}
+
+export interface TurnFacts {
+  readonly isMemoryShort?: boolean;
+  readonly queueMs?: number;
 }
 
 const intervalMs = 100;
 const growthWhenReached = 1.05;
 const growthWhenQuiet = 1.2;
 const maxDecrease = 0.1;
+/** The part of the limit for work without priority. */
+const maxShare = 0.8;
+const minShare = 0.1;
+const shareDecrease = 0.8;
+const shareIncrease = 0.02;
+/** In relation to admitted work. */
+const costOfRejection = 0.1;
 
 export class ConcurrencyLimit {
   readonly #policy: ConcurrencyPolicy;
@@ -43,9 +65,12 @@ export class ConcurrencyLimit {
   #isMemoryShort = false;
 
   #intervalStart = Number.NEGATIVE_INFINITY;
+  #rejectedInTurn = 0;
   #squares = 0;
   #maxUsed = 0;
   #hasRejected = false;
+  #hasRejectedPriority = false;
+  #share = maxShare;
   #wasOverloaded = false;
   #waitMs = 0;
 
@@ -74,11 +99,18 @@ export class ConcurrencyLimit {
     return this.#waitMs;
   }
 
-  /** Admits one piece of work, unless `share` of the limit is used. Release it once. */
-  admit(share = 1): boolean {
+  /** The part of the limit that work without priority may use. */
+  get share(): number {
+    return this.#share;
+  }
+
+  /** Admits one piece of work, unless its part of the limit is used. Release it once. */
+  admit(hasPriority: boolean): boolean {
     const used = this.#inProgress + this.#finishedInTurn;
-    if (used >= Math.max(1, Math.floor(this.limit * share))) {
+    if (used >= Math.max(1, Math.floor(hasPriority ? this.limit : this.limit * this.#share))) {
       this.#hasRejected = true;
+      if (hasPriority) this.#hasRejectedPriority = true;
+      this.#rejectedInTurn += 1;
       return false;
     }
     this.#inProgress += 1;
@@ -97,31 +129,42 @@ export class ConcurrencyLimit {
     this.#maxUsed = Math.max(this.#maxUsed, this.#inProgress + this.#finishedInTurn);
   }
 
-  /** Ends a turn of the event loop that was busy for `busyMs`. Call it for each turn with work. `now` is in milliseconds. */
-  endTurn(busyMs: number, now: number, isMemoryShort: boolean): void {
+  /**
+   * Ends a turn of the event loop that was busy for `busyMs`. Call it for each turn with work. `queueMs` is how long the first in
+   * the queue behind the event loop has waited; all times are in milliseconds.
+   */
+  endTurn(busyMs: number, now: number, { isMemoryShort = false, queueMs = 0 }: TurnFacts = {}): void {
+    const used = this.#inProgress + this.#finishedInTurn;
+    const workMs = used === 0 ? 0 : (busyMs * used) / (used + costOfRejection * this.#rejectedInTurn);
     this.#finishedInTurn = 0;
+    this.#rejectedInTurn = 0;
     this.#isMemoryShort = isMemoryShort;
-    this.#squares += busyMs * busyMs;
+    this.#squares += workMs * workMs;
     const elapsedMs = now - this.#intervalStart;
     if (elapsedMs < intervalMs) return;
-    this.#adapt(elapsedMs);
+    this.#adapt(elapsedMs, queueMs);
     this.#intervalStart = now;
     this.#squares = 0;
     this.#maxUsed = this.#inProgress;
     this.#hasRejected = false;
+    this.#hasRejectedPriority = false;
   }
 
-  #adapt(elapsedMs: number): void {
-    const { minLimit, maxLimit, targetMs } = this.#policy;
+  #adapt(elapsedMs: number, queueMs: number): void {
+    const { minLimit, maxLimit, targetMs, queueTargetMs } = this.#policy;
     this.#waitMs = this.#squares / elapsedMs;
-    const isOverloaded = this.#waitMs > targetMs;
+    const excess = Math.max(this.#waitMs / targetMs, queueMs / queueTargetMs);
+    const isOverloaded = excess > 1;
     if (!isOverloaded) {
       const growth = this.#hasRejected ? growthWhenReached : growthWhenQuiet;
       this.#limit = Math.min(maxLimit, Math.max(this.#limit + 1, this.#limit * growth));
     } else if (this.#wasOverloaded) {
-      const factor = Math.max(maxDecrease, targetMs / this.#waitMs);
+      const factor = Math.max(maxDecrease, 1 / excess);
       this.#limit = Math.max(minLimit, Math.min(this.#limit, this.#maxUsed) * factor);
     }
     this.#wasOverloaded = isOverloaded;
+    this.#share = this.#hasRejectedPriority
+      ? Math.max(minShare, this.#share * shareDecrease)
+      : Math.min(maxShare, this.#share + shareIncrease);
   }
 }

@@ -14,6 +14,7 @@ const packages = {
   pgbouncer: 'pgbouncer',
   promtool: 'prometheus',
   'redis-server': 'redis-server',
+  slowhttptest: 'slowhttptest',
   wrk: 'wrk',
 } as const;
 

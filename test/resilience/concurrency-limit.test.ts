@@ -4,14 +4,14 @@ import fc from 'fast-check';
 import { ConcurrencyLimit } from '../../src/resilience/concurrency-limit.ts';
 import { propertyRuns } from '../helpers/property-runs.ts';
 
-const policy = { minLimit: 8, maxLimit: 200, targetMs: 20 };
+const policy = { minLimit: 8, maxLimit: 200, targetMs: 20, queueTargetMs: 50 };
 
 /** Ends `count` turns of this length, and returns the time after them. */
 function endTurns(limit: ConcurrencyLimit, count: number, busyMs: number, from: number): number {
   let now = from;
   for (let turn = 0; turn < count; turn += 1) {
     now += Math.max(busyMs, 10);
-    limit.endTurn(busyMs, now, false);
+    limit.endTurn(busyMs, now);
   }
   return now;
 }
@@ -19,22 +19,22 @@ function endTurns(limit: ConcurrencyLimit, count: number, busyMs: number, from: 
 describe('the concurrency limit', () => {
   it('admits work until the limit is used, and a smaller share of it to others', () => {
     const limit = new ConcurrencyLimit({ ...policy, maxLimit: 10 });
-    const admitted = (share: number) =>
-      Array.from({ length: 20 }, () => limit.admit(share)).filter(Boolean).length;
-    assert.deepEqual([admitted(0.8), admitted(0.8), admitted(1)], [8, 0, 2]);
+    const admitted = (hasPriority: boolean) =>
+      Array.from({ length: 20 }, () => limit.admit(hasPriority)).filter(Boolean).length;
+    assert.deepEqual([admitted(false), admitted(false), admitted(true)], [8, 0, 2]);
   });
 
   it('counts finished work until its turn ends, so that a turn has no more work than the limit', () => {
     const limit = new ConcurrencyLimit({ ...policy, maxLimit: 10 });
     let done = 0;
     for (let request = 0; request < 50; request += 1) {
-      if (!limit.admit()) continue;
+      if (!limit.admit(true)) continue;
       limit.release();
       done += 1;
     }
     assert.equal(done, 10);
-    limit.endTurn(5, 5, false);
-    assert.equal(limit.admit(), true);
+    limit.endTurn(5, 5);
+    assert.equal(limit.admit(true), true);
   });
 
   it('is unchanged by one long turn among short ones', () => {
@@ -47,7 +47,7 @@ describe('the concurrency limit', () => {
 
   it('falls while turns are long, to the minimum, and grows back to the maximum when they are short', () => {
     const limit = new ConcurrencyLimit(policy);
-    for (let request = 0; request < 200; request += 1) limit.admit();
+    for (let request = 0; request < 200; request += 1) limit.admit(true);
     let now = endTurns(limit, 30, 60, 0);
     assert.equal(limit.limit, 8);
     for (let request = 0; request < 200; request += 1) limit.release();
@@ -55,11 +55,33 @@ describe('the concurrency limit', () => {
     assert.equal(limit.limit, 200);
   });
 
+  it('admits less work without priority while it rejects work with priority, and the usual part afterwards', () => {
+    const limit = new ConcurrencyLimit({ ...policy, maxLimit: 100 });
+    let now = 0;
+    for (let turn = 0; turn < 50; turn += 1) {
+      for (let request = 0; request < 200; request += 1) limit.admit(true);
+      while (limit.inProgress > 0) limit.release();
+      now = endTurns(limit, 1, 5, now + 100);
+    }
+    const admitted = () => Array.from({ length: 50 }, () => limit.admit(false)).filter(Boolean).length;
+    assert.equal(admitted(), 10);
+    while (limit.inProgress > 0) limit.release();
+    endTurns(limit, 500, 5, now);
+    assert.equal(limit.share, 0.8);
+  });
+
+  it('falls while a queue behind the event loop is long, in proportion to it', () => {
+    const limit = new ConcurrencyLimit(policy);
+    for (let request = 0; request < 200; request += 1) limit.admit(true);
+    for (const now of [100, 200]) limit.endTurn(1, now, { queueMs: 200 });
+    assert.equal(limit.limit, 50);
+  });
+
   it('is the minimum while memory is short', () => {
     const limit = new ConcurrencyLimit(policy);
-    limit.endTurn(1, 1, true);
+    limit.endTurn(1, 1, { isMemoryShort: true });
     assert.deepEqual([limit.limit, limit.isMemoryShort], [8, true]);
-    limit.endTurn(1, 2, false);
+    limit.endTurn(1, 2);
     assert.equal(limit.limit, 200);
   });
 
@@ -70,18 +92,22 @@ describe('the concurrency limit', () => {
       busyMs: fc.double({ min: 0, max: 500, noNaN: true }),
       idleMs: fc.nat(200),
       isMemoryShort: fc.boolean(),
-      share: fc.constantFrom(0.8, 1),
+      queueMs: fc.nat(1_000),
+      hasPriority: fc.boolean(),
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
         const limit = new ConcurrencyLimit(policy);
         let now = 0;
         let inProgress = 0;
-        for (const { arrivals, finished, busyMs, idleMs, isMemoryShort, share } of steps) {
+        for (const { arrivals, finished, busyMs, idleMs, isMemoryShort, queueMs, hasPriority } of steps) {
           let inTurn = inProgress;
           for (let arrival = 0; arrival < arrivals; arrival += 1) {
-            const isAdmitted = limit.admit(share);
-            assert.equal(isAdmitted, inTurn < Math.max(1, Math.floor(limit.limit * share)));
+            const isAdmitted = limit.admit(hasPriority);
+            assert.equal(
+              isAdmitted,
+              inTurn < Math.max(1, Math.floor(limit.limit * (hasPriority ? 1 : limit.share))),
+            );
             if (isAdmitted) inTurn += 1;
           }
           inProgress = inTurn;
@@ -90,7 +116,7 @@ describe('the concurrency limit', () => {
             inProgress -= 1;
           }
           now += busyMs + idleMs;
-          limit.endTurn(busyMs, now, isMemoryShort);
+          limit.endTurn(busyMs, now, { isMemoryShort, queueMs });
           assert.equal(limit.inProgress, inProgress);
           assert.ok(limit.limit >= policy.minLimit && limit.limit <= policy.maxLimit, `${limit.limit}`);
         }
@@ -117,14 +143,14 @@ describe('the concurrency limit', () => {
         const due = Math.floor((now / costMs) * 3);
         let busyMs = 0.05;
         for (; arrived < due; arrived += 1) {
-          const isAdmitted = limit.admit();
+          const isAdmitted = limit.admit(true);
           busyMs += isAdmitted ? costMs : rejectionMs;
           if (!isAdmitted) continue;
           limit.release();
           if (now > 5_000) served += 1;
         }
         now += busyMs;
-        limit.endTurn(busyMs, now, false);
+        limit.endTurn(busyMs, now);
         if (now > 5_000) waits.push(busyMs);
       }
       const longest = Math.max(...waits);

@@ -49,6 +49,8 @@ export interface ConnectionSlots<Connection> {
   /** Returns the connections that are not in use now. */
   free(): readonly Connection[];
   stats(): SlotStats;
+  /** Returns how long the first in the queue has waited, in milliseconds; 0 if none waits, or without `maxWaitMs`. */
+  oldestWaitMs(): number;
   /** Returns how many were rejected because of the limits. */
   refused(): number;
   /** Resolves when no connection is in use, or after `deadlineMs`. */
@@ -170,6 +172,12 @@ export function createConnectionSlots<Connection extends object>(
       for (const waiter of waiters) if (waiter.proceed !== undefined) waiter.reject(createError());
     },
     stats: () => ({ size, inUse: size - free.length, waiting }),
+    oldestWaitMs() {
+      const first = waiting === 0 ? undefined : queue.find(({ proceed }) => proceed !== undefined);
+      return first === undefined || maxWaitMs === undefined
+        ? 0
+        : Math.max(0, performance.now() - (first.deadline - maxWaitMs));
+    },
     refused: () => refused,
     async drained(deadlineMs) {
       if (free.length === size) return;
