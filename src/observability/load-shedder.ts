@@ -109,7 +109,7 @@ export function createLoadShedder(options: LoadShedderOptions): LoadShedder {
       limit: Math.floor(limit.limit),
       in_flight: limit.inProgress,
       turn_ms: Math.round(limit.waitMs),
-      database_wait_ms: Math.round(queueMs()),
+      queue_ms: Math.round(queueMs()),
       reason: limit.isMemoryShort ? 'memory' : 'load',
       advice: 'Requests get 503 with Retry-After. Add processes, or find what makes requests expensive.',
     });

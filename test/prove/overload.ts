@@ -24,7 +24,7 @@ import { pinProcesses } from '../../bench/pinning.ts';
 import { insertFeature } from '../helpers/insert-feature.ts';
 import { mustCopyProgram, startProgram } from '../helpers/program.ts';
 import { openProofDatabase } from './jobs/database.ts';
-import { type Answer, createGenerator, prepareRequest } from './overload/generator.ts';
+import { createGenerator, type LoadAnswer, prepareRequest } from './overload/generator.ts';
 import { runSlowMode, type SlowMode } from './overload/slow-clients.ts';
 
 const quick = process.argv.includes('--quick');
@@ -222,15 +222,15 @@ async function proveSlowClients(port: number, pid: number): Promise<void> {
   console.table(rows);
 }
 
-function count(answers: readonly Answer[], status: number): number {
+function count(answers: readonly LoadAnswer[], status: number): number {
   return answers.filter((answer) => answer.status === status).length;
 }
 
-function p99(answers: readonly Answer[]): number {
+function p99(answers: readonly LoadAnswer[]): number {
   return quantile(answers, 0.99);
 }
 
-function quantile(answers: readonly Answer[], part: number): number {
+function quantile(answers: readonly LoadAnswer[], part: number): number {
   const sorted = answers.map(({ ms }) => ms).sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
 }

@@ -7,7 +7,7 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
-export interface Answer {
+export interface LoadAnswer {
   readonly status: number;
   readonly hasRetryAfter: boolean;
   readonly isSignedIn: boolean;
@@ -38,9 +38,9 @@ interface Pending {
 
 export interface Generator {
   /** Sends requests on `connections` connections, each after the response to the last one. */
-  closedLoop(connections: number, seconds: number): Promise<Answer[]>;
+  closedLoop(connections: number, seconds: number): Promise<LoadAnswer[]>;
   /** Sends `rate` requests per second, whatever the server does. Resolves when each has its response, or has failed. */
-  openLoop(rate: number, seconds: number): Promise<Answer[]>;
+  openLoop(rate: number, seconds: number): Promise<LoadAnswer[]>;
   close(): void;
 }
 
@@ -55,7 +55,7 @@ export function createGenerator(
   const idle: Connection[] = [];
   const all = new Set<Connection>();
   let queue: Pending[] = [];
-  let answers: Answer[] = [];
+  let answers: LoadAnswer[] = [];
   let onAnswer: () => void = () => {};
   let next = 0;
 
@@ -118,7 +118,7 @@ export function createGenerator(
     else write(connection, { request, due });
   }
 
-  function begin(): Answer[] {
+  function begin(): LoadAnswer[] {
     answers = [];
     queue = [];
     return answers;
