@@ -81,8 +81,11 @@ describe('a transaction', () => {
         asleep.catch(() => {});
         await eventually('it runs', async () => {
           return (
-            (await admin`select from pg_stat_activity where query like '%pg_sleep(60)' and state = 'active'`)
-              .length > 0
+            (
+              await admin`
+                select from pg_stat_activity
+                where datname = current_database() and query like '%pg_sleep(60)' and state = 'active'`
+            ).length > 0
           );
         });
         controller.abort(gone);

@@ -142,6 +142,7 @@ test('two workers share one exact limit, have titles of their own, and are repla
   });
   await program.logged(/"event":"application.ready"/);
   const url = await program.ready;
+  await program.logged(/"worker":1.*"event":"process.ready"/);
   await program.logged(/"worker":2.*"event":"process.ready"/);
   const { stdout: titles } = await promisify(execFile)('ps', [
     '-o',

@@ -215,7 +215,9 @@ it('aborting an attempt cancels its query', async (t) => {
   const outcome = patient.runTask('asks_the_database', { id: 1 });
   const active = async () =>
     (
-      await sql`select from pg_stat_activity where query like '%pg_sleep(60)%' and state = 'active' and pid <> pg_backend_pid()`
+      await sql`
+        select from pg_stat_activity where datname = current_database()
+          and query like '%pg_sleep(60)%' and state = 'active' and pid <> pg_backend_pid()`
     ).length;
   await eventually('it runs', async () => (await active()) === 1);
   patient.abort(1, 'cancelled');
