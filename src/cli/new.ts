@@ -13,7 +13,6 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import { StartError } from '../errors.ts';
 import { projectRoot } from '../project-root.ts';
 import { addFeature } from './new/feature.ts';
@@ -55,8 +54,14 @@ function run([what = '', ...args]: readonly string[]): void {
   const files = openProjectFiles(projectRoot);
   generator.run(files, ...args);
   for (const path of files.write()) console.log(path);
-  // In a process of its own, which loads the sources as they are now.
-  const docs = [join(projectRoot, 'node_modules', '.bin', 'tsx'), join(projectRoot, 'src', 'cli', 'docs.ts')];
-  const { status } = spawnSync(process.execPath, docs, { cwd: projectRoot, stdio: 'inherit' });
-  if (status !== 0) throw new StartError('The files are written, but `npm run docs` fails with them.');
+  writeDocs();
+}
+
+/** Does what `npm run docs` does, in processes of its own, because this one was built before the files were written. */
+function writeDocs(): void {
+  const build = ['build.mjs', '--into', 'dist/tools', '--base', 'src', 'src/cli/docs.ts'];
+  for (const args of [build, ['--enable-source-maps', 'dist/tools/cli/docs.js']]) {
+    const { status } = spawnSync(process.execPath, args, { cwd: projectRoot, stdio: 'inherit' });
+    if (status !== 0) throw new StartError('The files are written, but `npm run docs` fails with them.');
+  }
 }
