@@ -70,7 +70,7 @@ export function geoBlock({
       code: 'country_blocked',
       client: ctx.clientAddress,
       peer: ctx.peer,
-      requestId: ctx.id,
+      request: ctx,
     });
     return rejectRequest(ctx, new AppError('country_blocked', explain(country), { layer: 'geo-block' }));
   };

@@ -34,7 +34,7 @@ export function rateLimit({ rejected, limit, store }: RateLimitOptions): Middlew
       event: 'rate_limit.exceeded',
       client: ctx.clientAddress,
       peer: ctx.peer,
-      requestId: ctx.id,
+      request: ctx,
       json: `,"policy":${quoteText(name)},"quota":${quota}`,
     });
     return rejectRequest(ctx, overQuotaError(decision, 'rate-limit'));

@@ -23,6 +23,7 @@ import { quoteText } from '../observability/log/log-text.ts';
 import { showPath, showQuery } from '../observability/log/target-text.ts';
 import type { LineWriter, LogLevel } from '../observability/logger.ts';
 import type { RejectedClients } from '../observability/rejected-clients.ts';
+import { idJson } from '../observability/request-context.ts';
 
 export interface RequestLogOptions {
   readonly log: LineWriter;
@@ -87,7 +88,7 @@ export function requestLog({ log, rejected, bodies, serverTiming }: RequestLogOp
 
   function writeStart(ctx: Context): LineTexts {
     const path = quoteText(showPath(ctx.target.path));
-    const ids = idsOf(ctx);
+    const ids = idJson(ctx);
     log.line(
       'INFO',
       'http.request.start',
@@ -127,13 +128,6 @@ export function requestLog({ log, rejected, bodies, serverTiming }: RequestLogOp
     const texts = writeStart(ctx);
     return observe(ctx, next, (failure) => finish(ctx, texts, failure));
   };
-}
-
-/** Returns the ids as JSON fields. They need no quoting. */
-function idsOf({ id, trace }: Context): string {
-  return trace === undefined
-    ? `,"request_id":"${id}"`
-    : `,"request_id":"${id}","trace_id":"${trace.traceId}","span_id":"${trace.spanId}"`;
 }
 
 /** ERROR is for what an operator must investigate. Any client can cause a 501 with an unknown method. */

@@ -15,6 +15,7 @@ import type { ErrorCode } from '../errors.ts';
 import type { EventName } from './events.ts';
 import { quoteText } from './log/log-text.ts';
 import type { Logger } from './logger.ts';
+import { type Identified, idJson } from './request-context.ts';
 
 /** A rejection of a client. */
 export interface ClientRejection {
@@ -25,8 +26,8 @@ export interface ClientRejection {
   readonly client: string;
   /** The address at the other end of the connection: the client, or a proxy. */
   readonly peer: string;
-  /** The id of the request. */
-  readonly requestId: string;
+  /** The ids of the request. */
+  readonly request: Identified;
   /** Further fields as JSON text, `,"name":value` for each: the same ones for all rejections that count as one kind. */
   readonly json?: string;
 }
@@ -77,14 +78,14 @@ export function createRejectedClients(log: Logger): RejectedClients {
 
   return {
     isFlooding: (peer) => peers.has(peer),
-    report({ code, event, client, peer, requestId, json = '' }) {
+    report({ code, event, client, peer, request, json = '' }) {
       if (peers.size < maxClients) peers.add(peer);
       const key = `${code} ${client} ${json}`;
       let flood = floods.get(key);
       if (flood === undefined) {
         if (floods.size < maxClients) {
           const { fields } = add(key, code, `,"client_address":${quoteText(client)}${json}`);
-          if (event !== undefined) log.line('WARNING', event, `${fields},"request_id":"${requestId}"`);
+          if (event !== undefined) log.line('WARNING', event, `${fields}${idJson(request)}`);
           return true;
         }
         flood = floods.get(code) ?? add(code, code, '');

@@ -37,16 +37,24 @@ export function currentRequest(): RequestContext | undefined {
   return storage.getStore();
 }
 
-interface IdentifiedWork {
+/** A request, or an attempt of a job, with its ids. */
+export interface Identified {
   readonly id: string;
   readonly trace?: Pick<TraceContext, 'traceId' | 'spanId'> | undefined;
 }
 
 /** Returns the ids of a request as fields of a log line. */
-export function idFields({ id, trace }: IdentifiedWork): Record<string, string> {
+export function idFields({ id, trace }: Identified): Record<string, string> {
   return trace === undefined
     ? { request_id: id }
     : { request_id: id, trace_id: trace.traceId, span_id: trace.spanId };
+}
+
+/** Returns the same as JSON text, `,"name":value` for each. The ids need no quoting. */
+export function idJson({ id, trace }: Identified): string {
+  return trace === undefined
+    ? `,"request_id":"${id}"`
+    : `,"request_id":"${id}","trace_id":"${trace.traceId}","span_id":"${trace.spanId}"`;
 }
 
 /** Runs `work` with the ids of the current request in its log lines, but without its signal: the work outlives the request. */

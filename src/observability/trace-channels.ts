@@ -25,14 +25,14 @@ interface Outcome {
 }
 
 /** An operation whose ids the program knows, because they are in log lines, headers or jobs. */
-interface Identified {
+interface SpanIds {
   /** The ids of its span. A tracer that makes ids of its own, or that samples, replaces it during `start`. */
   trace: TraceContext;
   /** The span that caused it; undefined if the trace starts here. */
   readonly parent: TraceContext | undefined;
 }
 
-export interface RequestMessage extends Identified, Outcome {
+export interface RequestMessage extends SpanIds, Outcome {
   readonly method: string;
   /** The template of the route, such as `/api/v1/users/{id}`; undefined if no route matches. */
   readonly route: string | undefined;
@@ -67,7 +67,7 @@ export interface QueryTarget {
   readonly database: string | undefined;
 }
 
-export interface OutgoingMessage extends Identified, Outcome {
+export interface OutgoingMessage extends SpanIds, Outcome {
   readonly service: string;
   readonly method: string;
   /** Without query and credentials, and with secrets in the path masked. */
@@ -78,7 +78,7 @@ export interface OutgoingMessage extends Identified, Outcome {
   status?: number;
 }
 
-export interface AttemptMessage extends Identified, Outcome {
+export interface AttemptMessage extends SpanIds, Outcome {
   readonly jobId: number;
   readonly task: string;
   readonly attempt: number;

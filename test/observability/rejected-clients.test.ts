@@ -18,8 +18,11 @@ function open(t: TestContext) {
       },
     }),
   );
-  const report = (client: string, { json = ',"policy":"minute"', peer = client, requestId = 'r1' } = {}) =>
-    rejected.report({ code: 'rate_limited', event: 'rate_limit.exceeded', client, peer, requestId, json });
+  const report = (client: string, { json = ',"policy":"minute"', peer = client, id = 'r1' } = {}) =>
+    rejected.report({
+      ...{ code: 'rate_limited', event: 'rate_limit.exceeded', client, peer, json },
+      request: { id, trace: { traceId: 't1', spanId: 's1' } },
+    });
   /** Moves the clock by one second, and returns the sums that were logged: the client, the kind and their number. */
   const nextSums = () => {
     const from = lines.length;
@@ -38,12 +41,13 @@ function open(t: TestContext) {
 describe('clients that are rejected again and again', () => {
   it('the first rejection is logged in full, and the others of a second as one sum', (t) => {
     const { report, lines, counts, nextSums } = open(t);
-    assert.equal(report('192.0.2.1', { requestId: 'a' }), true);
+    assert.equal(report('192.0.2.1', { id: 'a' }), true);
     const [first] = lines;
     assert.deepEqual(
-      [first?.event, first?.level, first?.client_address, first?.policy, first?.request_id],
-      ['rate_limit.exceeded', 'warning', '192.0.2.1', 'minute', 'a'],
+      [first?.event, first?.level, first?.client_address, first?.policy],
+      ['rate_limit.exceeded', 'warning', '192.0.2.1', 'minute'],
     );
+    assert.deepEqual([first?.request_id, first?.trace_id, first?.span_id], ['a', 't1', 's1']);
     for (let time = 0; time < 5000; time += 1) assert.equal(report('192.0.2.1'), false);
     assert.equal(lines.length, 1);
     assert.deepEqual(nextSums(), [['192.0.2.1', 'minute', 5000]]);

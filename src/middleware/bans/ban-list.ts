@@ -45,7 +45,7 @@ export function banList({ bans, exempt, rejected, metrics }: BanListOptions): Mi
       code: 'client_banned',
       client: ctx.clientAddress,
       peer: ctx.peer,
-      requestId: ctx.id,
+      request: ctx,
     });
     ctx.headers['retry-after'] = String(Math.ceil(remainingMs / 1000));
     return rejectRequest(ctx, rejection);

@@ -116,7 +116,7 @@ export function authenticate({
       event: 'auth.credentials.refused',
       client: ctx.clientAddress,
       peer: ctx.peer,
-      requestId: ctx.id,
+      request: ctx,
       json: `,"reason":"${reason}"`,
     });
     const isStale = issuedHere.has(reason);

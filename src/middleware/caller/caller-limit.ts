@@ -67,7 +67,7 @@ export function callerLimit({ rejected, store, userPerMinute }: CallerLimitOptio
       event: 'rate_limit.exceeded',
       client: ctx.clientAddress,
       peer: ctx.peer,
-      requestId: ctx.id,
+      request: ctx,
       json: `${user},"policy":${quoteText(name)},"quota":${quota}`,
     });
     throw overQuotaError(decision, 'caller-limit');
