@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AppError } from '../../src/errors.ts';
 import { compose } from '../../src/http/compose.ts';
-import type { Context } from '../../src/http/context.ts';
+import type { Context, Next } from '../../src/http/context.ts';
+import { rejectRequest } from '../../src/http/problem.ts';
 import { errorBoundary } from '../../src/middleware/error-boundary.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { makeContext } from '../helpers/context.ts';
@@ -49,6 +50,27 @@ for (const late of [false, true]) {
 }
 
 describe('the error boundary', () => {
+  it('the error boundary reports each error of a request once, however a layer rejects, and nothing for a success', async () => {
+    const expected = new AppError('conflict', 'It is taken.');
+    const outcomes: [what: string, run: Next, reported: unknown[]][] = [
+      ['succeeds', () => undefined, []],
+      ['succeeds later', async () => {}, []],
+      ['throws', () => assert.fail(expected), [expected]],
+      ['rejects later', () => Promise.reject(expected), [expected]],
+      ['rejects without throwing', (ctx) => rejectRequest(ctx, expected), [expected]],
+      ['rejects later without throwing', async (ctx) => rejectRequest(ctx, expected), [expected]],
+    ];
+    for (const [what, run, expectedReports] of outcomes) {
+      const reported: unknown[] = [];
+      const boundary = errorBoundary({
+        ...{ log: captureLog().log, debug: false },
+        onError: (_ctx, error) => void reported.push(error),
+      });
+      await compose([{ name: 'error-boundary', run: boundary }], run)(makeContext());
+      assert.deepEqual(reported, expectedReports, what);
+    }
+  });
+
   it('the error boundary sends stacks to the client in debug mode only', async () => {
     const { problem } = await answerTo(new Error('broken'), { debug: true });
     assert.match(problem.debug[0], /^Error: broken\n.*error-boundary\.test/s);
