@@ -13,15 +13,16 @@
  * The part of a turn that rejections took does not count, because a lower limit would not make it shorter. It is estimated: a
  * rejection is taken to cost a tenth of admitted work. So a flood of rejections costs goodput, but never all of it.
  *
- *     wait over the target, for the second interval running    limit = min(limit, most used) * target / wait, at least a tenth of it
+ *     wait over the target, for the second interval running    limit = min(limit, most used) * target / wait, at least 0.3 of it
  *       (or the longest wait of a queue behind the event loop, as that for a database connection, over its target)
- *     wait under the target, and the limit rejected work       limit + 5 %
+ *     wait under the target, and the limit rejected work       limit + 15 %
  *     wait under the target, and the limit was not reached     limit * 1.2: after an overload it returns to the maximum
  *     memory is short                                          the limit is the minimum until it is not
  *
- * Work without priority may use 80 % of the limit. If work with priority was rejected nevertheless, that part shrinks by a fifth in
- * each interval, to a tenth of the limit, and then grows again: so work with priority is rejected last, and work without it is
- * never shut out (a login has no priority yet).
+ * Work without priority may use 80 % of the limit. While more than 15 % of the work with priority are rejected nevertheless,
+ * that part shrinks by a fifth in each interval, to a tenth of the limit; then it grows again. So work with priority is rejected
+ * last, and work without it is never shut out (a login has no priority yet). Bursts reject a few per cent in any case; shrinking
+ * for those would leave a part of the limit unused.
  *
  * One long turn (a garbage collection, one slow handler) changes nothing. The minimum keeps the work going, so that memory can
  * be collected and a changed load is noticed.
@@ -46,12 +47,13 @@ export interface TurnFacts {
 }
 
 const intervalMs = 100;
-const growthWhenReached = 1.05;
+const growthWhenReached = 1.15;
 const growthWhenQuiet = 1.2;
-const maxDecrease = 0.1;
+const maxDecrease = 0.3;
 /** The part of the limit for work without priority. */
 const maxShare = 0.8;
 const minShare = 0.1;
+const toleratedRejections = 0.15;
 const shareDecrease = 0.8;
 const shareIncrease = 0.02;
 /** In relation to admitted work. */
@@ -69,7 +71,8 @@ export class ConcurrencyLimit {
   #squares = 0;
   #maxUsed = 0;
   #hasRejected = false;
-  #hasRejectedPriority = false;
+  #priorityAdmitted = 0;
+  #priorityRejected = 0;
   #share = maxShare;
   #wasOverloaded = false;
   #waitMs = 0;
@@ -109,11 +112,12 @@ export class ConcurrencyLimit {
     const used = this.#inProgress + this.#finishedInTurn;
     if (used >= Math.max(1, Math.floor(hasPriority ? this.limit : this.limit * this.#share))) {
       this.#hasRejected = true;
-      if (hasPriority) this.#hasRejectedPriority = true;
+      if (hasPriority) this.#priorityRejected += 1;
       this.#rejectedInTurn += 1;
       return false;
     }
     this.#inProgress += 1;
+    if (hasPriority) this.#priorityAdmitted += 1;
     if (used + 1 > this.#maxUsed) this.#maxUsed = used + 1;
     return true;
   }
@@ -147,7 +151,8 @@ export class ConcurrencyLimit {
     this.#squares = 0;
     this.#maxUsed = this.#inProgress;
     this.#hasRejected = false;
-    this.#hasRejectedPriority = false;
+    this.#priorityAdmitted = 0;
+    this.#priorityRejected = 0;
   }
 
   #adapt(elapsedMs: number, queueMs: number): void {
@@ -163,8 +168,10 @@ export class ConcurrencyLimit {
       this.#limit = Math.max(minLimit, Math.min(this.#limit, this.#maxUsed) * factor);
     }
     this.#wasOverloaded = isOverloaded;
-    this.#share = this.#hasRejectedPriority
-      ? Math.max(minShare, this.#share * shareDecrease)
-      : Math.min(maxShare, this.#share + shareIncrease);
+    const priority = this.#priorityAdmitted + this.#priorityRejected;
+    this.#share =
+      this.#priorityRejected > priority * toleratedRejections
+        ? Math.max(minShare, this.#share * shareDecrease)
+        : Math.min(maxShare, this.#share + shareIncrease);
   }
 }

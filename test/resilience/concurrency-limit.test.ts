@@ -73,8 +73,8 @@ describe('the concurrency limit', () => {
   it('falls while a queue behind the event loop is long, in proportion to it', () => {
     const limit = new ConcurrencyLimit(policy);
     for (let request = 0; request < 200; request += 1) limit.admit(true);
-    for (const now of [100, 200]) limit.endTurn(1, now, { queueMs: 200 });
-    assert.equal(limit.limit, 50);
+    for (const now of [100, 200]) limit.endTurn(1, now, { queueMs: 100 });
+    assert.equal(limit.limit, 100);
   });
 
   it('is the minimum while memory is short', () => {

@@ -10,8 +10,8 @@ export interface SlowMode {
   readonly name: string;
   readonly flags: readonly string[];
   readonly path: string;
-  /** The time after which the server must have closed a connection of this mode, in seconds; undefined if it need not. */
-  readonly closedAfter: number;
+  /** The time after which the server must have closed all connections, in seconds; undefined if the client closes them. */
+  readonly closedAfter: number | undefined;
 }
 
 export interface SlowResult {
