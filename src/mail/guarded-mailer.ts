@@ -36,9 +36,8 @@ export function createMailCircuits({
   openMs = 5_000,
 }: MailCircuitOptions): CircuitSet {
   const policy = {
-    // Longer than the pauses between the attempts of one mail, so that two attempts of one mail can open the circuit.
-    windowMs: 180_000,
-    ...{ minCalls: 2, minFailures: 2, failureRate: 0.5 },
+    // Two failures are enough, whatever succeeded before: a mail has three attempts, and such a failure shows that the server fails.
+    ...{ windowMs: 60_000, minCalls: 2, minFailures: 2, failureRate: Number.MIN_VALUE },
     // A delivery consists of several responses, each with a time limit of 15 s.
     slowCallMs: 60_000,
     ...{ openMs, maxOpenMs: 12 * openMs },

@@ -194,10 +194,16 @@ export function createMailQueue({
 function createTurns() {
   let waiting: (() => void)[] = [];
   let timer: NodeJS.Timeout | undefined;
+  let dueAt = Number.POSITIVE_INFINITY;
 
+  /** The earliest time counts: a mail that is rejected while the trial runs does not know yet when that ends. */
   function schedule(ms: number): void {
-    timer ??= setTimeout(() => {
-      timer = undefined;
+    const at = performance.now() + ms;
+    if (at >= dueAt) return;
+    clearTimeout(timer);
+    dueAt = at;
+    timer = setTimeout(() => {
+      dueAt = Number.POSITIVE_INFINITY;
       waiting.shift()?.();
       if (waiting.length > 0) schedule(ms);
     }, ms);
@@ -215,7 +221,7 @@ function createTurns() {
       const all = waiting;
       waiting = [];
       clearTimeout(timer);
-      timer = undefined;
+      dueAt = Number.POSITIVE_INFINITY;
       for (const resolve of all) resolve();
     },
   };

@@ -65,10 +65,17 @@ export function createCircuitSet({ kind, policy, log, metrics, now }: CircuitSet
   const open = new Map<CircuitBreaker, string>();
   const gauge = metrics.open.of(kind);
   const rejected = metrics.rejected.of(kind);
+  /** A circuit that is not called any more closes with time, which the metrics and the log must show. */
+  const watchIdle = (breaker: CircuitBreaker, ms: number) => {
+    setTimeout(() => {
+      if (open.has(breaker) && breaker.state(now()) === 'half-open') watchIdle(breaker, policy.windowMs);
+    }, ms + 1).unref();
+  };
   return {
     create(name, { fields = {}, describe, onChange } = {}) {
       const breaker: CircuitBreaker = new CircuitBreaker(policy, (state: BreakerState) => {
         onChange?.(state);
+        if (state === 'open') watchIdle(breaker, breaker.retryAfterMs(now()) + policy.windowMs);
         // A failed trial opens the circuit again, but the outage is the same.
         const isSame = state === 'half-open' || (state === 'open' && open.has(breaker));
         if (isSame) return;

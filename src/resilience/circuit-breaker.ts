@@ -16,7 +16,8 @@
  * - open: every call is rejected. The first open time is `openMs`; it doubles with each further opening, up to `maxOpenMs`. It
  *   starts again from `openMs` if the circuit was closed for longer than the window.
  * - half-open: one call at a time is admitted, the trial. A trial that has not reported after `slowCallMs` has failed, so that
- *   a lost report cannot keep the circuit half-open.
+ *   a lost report cannot keep the circuit half-open. Without any call for `windowMs`, the circuit is closed: its failures have
+ *   left the window.
  *
  * A call reports with the permit it was admitted with. A permit is valid until the state changes: the late result of a call
  * that started before the circuit opened neither closes nor opens it again.
@@ -132,6 +133,8 @@ export class CircuitBreaker {
     if (now > this.#now) this.#now = now;
     if (this.#state === 'half-open' && this.#hasTrial && this.#now >= this.#until) this.#open(this.#until);
     if (this.#state === 'open' && this.#now >= this.#until) this.#change('half-open');
+    const isIdle = this.#state === 'half-open' && !this.#hasTrial;
+    if (isIdle && this.#now >= this.#until + this.#policy.windowMs) this.#close();
   }
 
   #open(since: number): void {

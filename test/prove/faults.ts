@@ -1,5 +1,5 @@
 /**
- * `npm run prove -- faults`: a part fails and comes back, while about 140 requests per second arrive, of which some need the part.
+ * `npm run prove -- faults`: a part fails and comes back, while about 150 requests per second arrive, of which some need the part.
  *
  *     npm run prove -- faults                 all faults, each for 8 s
  *     npm run prove -- faults --quick         four faults, each for 5 s
@@ -16,6 +16,7 @@
  *   p99 is at most `noiseMs` above that of the others. No request takes longer than the stated maximum.
  * - All succeed again, and all circuits are closed, within the stated time.
  * - The alerts of the fault are raised, and resolved afterwards.
+ * - Each mail arrives, also those that were posted while the mail server was away.
  * - No process exits, and no error is unhandled.
  */
 
@@ -37,9 +38,11 @@ import { startRedis } from '../helpers/redis.ts';
 import { type ProofDns, startProofDns } from './faults/dns.ts';
 import { type Fault, makeFaults } from './faults/faults.ts';
 import { type MixedAnswer, startMixedLoad } from './faults/load.ts';
+import { startProofMailServer } from './faults/mail-server.ts';
 import { startProofPostgres } from './faults/postgres.ts';
 import { startProofService } from './faults/service.ts';
 import { nearestRank } from './shared-limits/requests.ts';
+import { until } from './until.ts';
 
 const isQuick = process.argv.includes('--quick');
 const only = process.argv.find((word) => word.startsWith('--only='))?.slice('--only='.length);
@@ -82,6 +85,7 @@ async function prove(): Promise<void> {
   atEnd.after(redis.stop);
   const service = await startProofService();
   atEnd.after(service.close);
+  const mailServer = await startProofMailServer(atEnd);
   const canMount = spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0;
   const dns = canMount ? await startProofDns().catch(() => undefined) : undefined;
   if (dns !== undefined) atEnd.after(dns.stop);
@@ -104,6 +108,7 @@ async function prove(): Promise<void> {
     APP_CACHE_TIMEOUT_MS: '250',
     SECURITY_RATE_LIMIT_STORE_TIMEOUT_MS: '250',
     APP_DATABASE_URL: postgres.url,
+    APP_SMTP_URL: `smtp://127.0.0.1:${mailServer.port}`,
     APP_OUTGOING_ALLOWED_ADDRESSES: '127.0.0.0/8',
     SECURITY_TRUST_PROXY_HEADERS: 'true',
     // Short times, so that alerts are raised and resolved during a short fault.
@@ -132,13 +137,19 @@ async function prove(): Promise<void> {
   await pause(5_000);
 
   const rows = [];
-  for (const fault of makeFaults({ postgres, redis, service, dns, smallDisk })) {
+  for (const fault of makeFaults({ postgres, redis, service, mailServer, dns, smallDisk })) {
     const name = `${fault.part} ${fault.name}`;
     if (only === undefined ? isQuick && !quickFaults.includes(name) : !name.includes(only)) continue;
     const row = await proveFault(program, load.answers, fault);
     console.log(row);
     rows.push(row);
   }
+  await load.stop();
+  const posted = load.answers.filter(({ kind, status }) => kind === 'mail' && isSuccess(status)).length;
+  const arrive = until('all mails have arrived', () => mailServer.received() >= posted, 30_000);
+  await arrive.catch(() =>
+    failures.push(`${posted} mails were posted, and ${mailServer.received()} arrived.`),
+  );
   console.table(rows);
   const exits = eventsSince(program, 0).filter(({ event }) =>
     /^(application\.failed|process\.(exited|failed|fault))$/.test(event),

@@ -182,6 +182,12 @@ const table: Readonly<Record<string, readonly Step[]>> = {
     ok(510, 't', 'closed'),
     failed(510, 'late', 'closed'),
   ],
+  'a half-open circuit that is not called closes when its failures have left the window': [
+    ...opened,
+    { at: 1499, state: 'half-open' },
+    { at: 1500, state: 'closed' },
+    ...admitted(1500, 'e', 'f'),
+  ],
   'a clock that is set back counts as no movement': [
     ...opened,
     { at: 400, admit: 'rejected', retryAfterMs: 100 },
@@ -207,12 +213,20 @@ class NaiveBreaker {
       this.open(this.until);
     }
     if (this.state === 'open' && this.now >= this.until) this.enter('half-open');
+    const isIdle = this.state === 'half-open' && this.trial === undefined;
+    if (isIdle && this.now >= this.until + policy.windowMs) this.close();
   }
 
   enter(state: BreakerState): void {
     this.state = state;
     this.trial = undefined;
     this.epoch += 1;
+  }
+
+  close(): void {
+    this.closedAt = this.now;
+    this.results = [];
+    this.enter('closed');
   }
 
   open(since: number): void {
@@ -241,9 +255,7 @@ class NaiveBreaker {
     if (this.state === 'half-open') {
       if (isFailed) this.open(this.now);
       else {
-        this.closedAt = this.now;
-        this.results = [];
-        this.enter('closed');
+        this.close();
       }
       return;
     }

@@ -8,13 +8,13 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { onlyRow } from '../../db/sql.ts';
 import { uploadedFile } from '../../http/body/uploaded-file.ts';
-import { created } from '../../http/reply.ts';
+import { accepted, created } from '../../http/reply.ts';
 import { route } from '../../http/route.ts';
 
 const row = z.object({ id: z.int(), body: z.string() });
 const declaration = (operationId, summary) => ({ operationId, summary, tags: [], auth: 'none' });
 
-const routes = ({ settings, database: { sql }, cache, httpClient }) => {
+const routes = ({ settings, database: { sql }, cache, httpClient, mail }) => {
   const load = cache.cached({
     name: 'proof.value',
     key: (key) => key,
@@ -59,6 +59,17 @@ const routes = ({ settings, database: { sql }, cache, httpClient }) => {
           timeoutMs: 1_000,
         });
         return { status: called.status };
+      },
+    }),
+    route({
+      method: 'POST',
+      path: '/proof/mails/:number',
+      ...declaration('sendProofMail', 'Send a mail'),
+      params: z.object({ number: z.coerce.number().int() }),
+      responses: { 202: { description: 'It is queued.', schema: z.object({ number: z.int() }) } },
+      handler({ params: { number } }) {
+        mail.post({ to: `user${number}@example.org`, subject: 'Proof', text: `The mail ${number}.` });
+        return accepted({ number }, '/');
       },
     }),
     route({

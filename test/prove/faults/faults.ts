@@ -1,12 +1,15 @@
 /** The faults of the proof: how each begins and ends, and which answers it may cause. */
 
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Writable } from 'node:stream';
 import type { AlertRuleName } from '../../../src/alerts/rules.ts';
 import type { CircuitKind } from '../../../src/observability/circuit-set.ts';
 import type { TestRedis } from '../../helpers/redis.ts';
 import type { ProofDns } from './dns.ts';
 import type { KindName } from './load.ts';
+import type { ProofMailServer } from './mail-server.ts';
 import type { ProofPostgres } from './postgres.ts';
 import type { ProofService } from './service.ts';
 
@@ -37,13 +40,14 @@ export interface FaultParts {
   readonly postgres: ProofPostgres;
   readonly redis: TestRedis;
   readonly service: ProofService;
+  readonly mailServer: ProofMailServer;
   /** Undefined without the right to run a name server. */
   readonly dns: ProofDns | undefined;
   /** The folder of files on a small file system; undefined without the right to mount one. */
   readonly smallDisk: string | undefined;
 }
 
-export function makeFaults({ postgres, redis, service, dns, smallDisk }: FaultParts): Fault[] {
+export function makeFaults({ postgres, redis, service, mailServer, dns, smallDisk }: FaultParts): Fault[] {
   const database: Omit<Fault, 'name' | 'fail' | 'recover'> = {
     part: 'PostgreSQL',
     needs: { read: [503], write: [503] },
@@ -98,18 +102,19 @@ export function makeFaults({ postgres, redis, service, dns, smallDisk }: FaultPa
     ...{ needs: { cached: [], plain: [] }, circuits: ['rate_limit', 'cache'], alerts: ['circuit_open'] },
     ...{ mustFail: false, foundMs: 500, maxMs: 1_500, recoveryMs: 8_000 },
   };
-  const set = (name: string, value: string) => redis.command('CONFIG', 'SET', name, value);
+  let admin: ChildProcessByStdio<Writable, null, null> | undefined;
   faults.push(
     { ...cached, name: 'stopped', fail: redis.kill, recover: redis.restart },
     { ...cached, name: 'frozen (SIGSTOP)', fail: redis.freeze, recover: redis.thaw },
     {
       ...cached,
       name: 'refuses connections',
+      // The connection that sends the commands stays open, and is the only one.
       fail() {
-        set('maxclients', '1');
-        redis.command('CLIENT', 'KILL', 'TYPE', 'normal');
+        admin = spawn('redis-cli', ['-p', `${redis.port}`], { stdio: ['pipe', 'ignore', 'inherit'] });
+        admin.stdin.write('CONFIG SET maxclients 1\nCLIENT KILL TYPE normal\nCLIENT KILL TYPE pubsub\n');
       },
-      recover: () => untilDone(() => set('maxclients', '10000')),
+      recover: () => admin?.stdin.end('CONFIG SET maxclients 10000\n'),
     },
     {
       ...cached,
@@ -123,7 +128,7 @@ export function makeFaults({ postgres, redis, service, dns, smallDisk }: FaultPa
     part: 'called service',
     ...{ needs: { service: [503, 504] }, circuits: ['outgoing'], alerts: ['circuit_open', 'server_errors'] },
     // A call has a second. The circuit opens when half of the calls of the last 10 s have failed, and its open time doubles.
-    ...{ mustFail: true, lastsMs: 16_000, foundMs: 13_000, maxMs: 2_500, recoveryMs: 20_000 },
+    ...{ mustFail: true, lastsMs: 20_000, foundMs: 13_000, maxMs: 2_500, recoveryMs: 20_000 },
   };
   faults.push(
     {
@@ -134,6 +139,16 @@ export function makeFaults({ postgres, redis, service, dns, smallDisk }: FaultPa
     },
     { ...called, name: 'refuses connections', fail: service.close, recover: service.open },
   );
+  faults.push({
+    part: 'mail server',
+    name: 'refuses connections',
+    // Mails wait.
+    ...{ needs: { mail: [] }, circuits: ['mail'], alerts: ['circuit_open'] },
+    // The time between two trials doubles from 5 s.
+    ...{ mustFail: false, foundMs: 500, maxMs: 1_500, recoveryMs: 25_000 },
+    fail: () => mailServer.setRejecting(true),
+    recover: () => mailServer.setRejecting(false),
+  });
   if (dns === undefined) console.log('skipped: DNS needs the right to bind a file and to use port 53.');
   else {
     const state = (name: Parameters<ProofDns['set']>[0]) => () => dns.set(name);
@@ -166,17 +181,5 @@ function fill(file: string, folder: string): void {
     // The disk is full.
   } finally {
     closeSync(handle);
-  }
-}
-
-/** Calls until it does not throw: a Redis with too many clients rejects the command that would end that. */
-async function untilDone(work: () => unknown): Promise<void> {
-  for (;;) {
-    try {
-      if (work() === 'OK') return;
-    } catch {
-      // Again.
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -11,6 +11,12 @@ interface Kind {
   readonly form?: true;
 }
 
+let mails = 0;
+const nextMail = () => {
+  mails += 1;
+  return mails;
+};
+
 const kinds = {
   plain: { method: 'GET', path: () => '/api/v1/meta', perSecond: 60 },
   read: { method: 'GET', path: () => '/api/v1/proof/row', perSecond: 30 },
@@ -21,6 +27,7 @@ const kinds = {
     perSecond: 20,
   },
   service: { method: 'GET', path: () => '/api/v1/proof/service', perSecond: 10 },
+  mail: { method: 'POST', path: () => `/api/v1/proof/mails/${nextMail()}`, perSecond: 5 },
   file: { method: 'POST', path: () => '/api/v1/proof/files', perSecond: 5, form: true },
 } satisfies Readonly<Record<string, Kind>>;
 
