@@ -14,6 +14,8 @@
  *     npm test -- --seed=7                      in a random order, the same one for the same number
  *     npm test -- --watch test/http             again on every change
  *
+ * With `STRATA_TEST_SERVER=postgres://…` in the environment, the run uses that PostgreSQL, as a superuser, and starts none.
+ *
  * Files named `*.browser.test.ts` need a browser and are left out, unless the word `browser` asks for them
  * (`npm run prove -- browser`).
  */
@@ -134,7 +136,7 @@ function announce(): void {
   const known = (durations.runs[kind] ?? 0) > 0;
   const expected = known
     ? `about ${formatSeconds(durations.runs[kind] ?? 0)}`
-    : 'about 3 min on 2 processors';
+    : 'about 4 min on 2 processors';
   const quick = durations.runs.quick === undefined ? '' : `: ${formatSeconds(durations.runs.quick)}`;
   if (!isComplete) console.log(`${files.length} of ${found.length} test files.`);
   else if (flags.quick) console.log(`${files.length} files${known ? `, ${expected}` : ''}.`);

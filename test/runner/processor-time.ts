@@ -1,4 +1,4 @@
-/** The processor time of a process, including what it has started: unlike the duration, it hardly depends on the load. */
+/** The processor time of a process, including what it has started: it depends less on the load than the duration. */
 
 import { readFileSync } from 'node:fs';
 
