@@ -183,7 +183,8 @@ async function proveSlowClients(port: number, pid: number): Promise<void> {
       name: 'slow body (-B)',
       flags: ['-B', '-i', '3', '-s', '8192', '-x', '10', '-f', 'application/json'],
       path: '/api/v1/users',
-      closedAfter: 25,
+      // The deadlines of the headers and of the body together.
+      closedAfter: 30,
     },
     {
       name: 'ranges (-R)',
