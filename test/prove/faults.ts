@@ -13,7 +13,7 @@
  * For each fault:
  * - Requests that do not need the part all succeed, and their p99 rises by at most `noiseMs`.
  * - Requests that need it succeed, or get one of the stated statuses, each 503 with `Retry-After`. When the failure is found, their
- *   p99 is at most `noiseMs` above that of the others. No request takes longer than the stated maximum.
+ *   p95 is at most `noiseMs` above the p99 of the others: a trial of a circuit may take its time. No request takes longer than the stated maximum.
  * - All succeed again, and all circuits are closed, within the stated time.
  * - The alerts of the fault are raised, and resolved afterwards.
  * - Each mail arrives, also those that were posted while the mail server was away.
@@ -220,11 +220,11 @@ async function proveFault(program: Program, answers: readonly MixedAnswer[], fau
     fail(`${number} answers that are not allowed: ${status}.`);
   }
   if (fault.mustFail && failed.length === 0) fail('no request failed, so the fault had no effect.');
-  const [normal, during, found99] = [p99(around), p99(within), p99(found)];
+  const [normal, during, atOnce] = [p99(around), p99(within), share(found, 0.95)];
   if (during > normal + noiseMs)
     fail(`the p99 of other requests is ${during} ms, and ${normal} ms around it.`);
-  if (found99 > normal + noiseMs)
-    fail(`the p99 of requests that need the part is ${found99} ms after ${fault.foundMs} ms.`);
+  if (atOnce > normal + noiseMs)
+    fail(`the p95 of requests that need the part is ${atOnce} ms after ${fault.foundMs} ms.`);
   if (longest > fault.maxMs) fail(`a request took ${Math.round(longest)} ms.`);
   if (recoveryMs > fault.recoveryMs) fail(`it was over ${Math.round(recoveryMs)} ms after the recovery.`);
 
@@ -237,7 +237,7 @@ async function proveFault(program: Program, answers: readonly MixedAnswer[], fau
     'of these': [...countBy(needing, ({ status }) => `${status}`)]
       .map(([status, n]) => `${n} × ${status}`)
       .join(', '),
-    'p99 found': found99,
+    'p95 found': atOnce,
     longest: Math.round(Math.max(...needing.map(({ ms }) => ms))),
     others: within.length,
     failed: within.filter(({ status }) => !isSuccess(status)).length,
@@ -298,14 +298,12 @@ function countBy<Value>(values: readonly Value[], nameOf: (value: Value) => stri
 }
 
 function p99(answers: readonly MixedAnswer[]): number {
-  return (
-    Math.round(
-      nearestRank(
-        answers.map(({ ms }) => ms),
-        0.99,
-      ),
-    ) || 0
-  );
+  return share(answers, 0.99);
+}
+
+function share(answers: readonly MixedAnswer[], part: number): number {
+  const times = answers.map(({ ms }) => ms);
+  return Math.round(nearestRank(times, part)) || 0;
 }
 
 /** The events of the log from a position. */
