@@ -147,6 +147,9 @@ export function connectDatabase(given: DatabaseOptions): Database {
     onOpen() {
       slots.rejectWaiting(availability.rejection);
       for (const connection of connections) connection.discardIfOpening(circuitOpened());
+      // The failure has probably killed the idle ones too. Each would cost one probe, and the time until the next one.
+      const now = performance.now();
+      for (const connection of [probeConnection, ...slots.free()]) connection.discardIfSilentSince(now);
     },
   });
   const watch = createQueryWatch({ ...options, target, onAnswer: availability.noteAnswer });

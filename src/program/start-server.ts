@@ -131,7 +131,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
           maxWaitMs: application.databasePoolWaitMs,
           log: log.named('database'),
           createCircuit: probedCircuit({
-            ...{ kind: 'database', name: 'postgres', openMs: 100, maxOpenMs: 2_000 },
+            ...{ kind: 'database', name: 'postgres', openMs: 100, maxOpenMs: 1_000 },
             ...{ log: log.named('database'), metrics: circuitMetrics },
             advice: 'Requests that need the database get 503 at once until it answers again.',
           }),
