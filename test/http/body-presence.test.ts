@@ -7,7 +7,7 @@ import { createDeferred } from '../../src/concurrency/deferred.ts';
 import type { Layer } from '../../src/http/context.ts';
 import { created, noContent } from '../../src/http/reply.ts';
 import { createManagementServer } from '../../src/management/server.ts';
-import { contentValidation } from '../../src/middleware/content-validation.ts';
+import { contentValidation } from '../../src/middleware/content/content-validation.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { exchangeText, mustStartServer } from '../helpers/http-server.ts';

@@ -7,7 +7,7 @@ import * as z from 'zod';
 import { createDeferred } from '../../src/concurrency/deferred.ts';
 import type { Layer } from '../../src/http/context.ts';
 import { noContent } from '../../src/http/reply.ts';
-import { contentValidation } from '../../src/middleware/content-validation.ts';
+import { contentValidation } from '../../src/middleware/content/content-validation.ts';
 import { messageErrors } from '../../src/middleware/message-errors.ts';
 import { trustedHost } from '../../src/middleware/trusted-host.ts';
 import { eventually } from '../helpers/eventually.ts';

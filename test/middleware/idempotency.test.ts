@@ -12,7 +12,7 @@ import { type Route, route } from '../../src/http/route.ts';
 import type { Method } from '../../src/http/route-declaration.ts';
 import type { IdempotencyStore } from '../../src/idempotency/idempotency-store.ts';
 import { createIdempotencyStore } from '../../src/idempotency/postgres.ts';
-import { contentValidation } from '../../src/middleware/content-validation.ts';
+import { contentValidation } from '../../src/middleware/content/content-validation.ts';
 import { deadline } from '../../src/middleware/deadline.ts';
 import { idempotency } from '../../src/middleware/idempotency.ts';
 import { requestId } from '../../src/middleware/request-id.ts';

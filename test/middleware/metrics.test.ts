@@ -9,7 +9,7 @@ import type { Layer } from '../../src/http/context.ts';
 import { EventStream, eventStreamType } from '../../src/http/event-stream.ts';
 import { stream } from '../../src/http/reply.ts';
 import type { Route } from '../../src/http/route.ts';
-import { compression } from '../../src/middleware/compression.ts';
+import { compression } from '../../src/middleware/content/compression.ts';
 import { errorBoundary } from '../../src/middleware/error-boundary.ts';
 import { countRequests } from '../../src/middleware/metrics.ts';
 import { createMetrics } from '../../src/observability/metrics/metrics.ts';

@@ -8,7 +8,7 @@ import { AppError } from '../../src/errors.ts';
 import type { Layer } from '../../src/http/context.ts';
 import { stream } from '../../src/http/reply.ts';
 import type { Route } from '../../src/http/route.ts';
-import { contentValidation } from '../../src/middleware/content-validation.ts';
+import { contentValidation } from '../../src/middleware/content/content-validation.ts';
 import { errorBoundary } from '../../src/middleware/error-boundary.ts';
 import { requestId } from '../../src/middleware/request-id.ts';
 import { requestLog } from '../../src/middleware/request-log.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { compression } from '../../src/middleware/compression.ts';
-import { etag } from '../../src/middleware/etag.ts';
+import { compression } from '../../src/middleware/content/compression.ts';
+import { etag } from '../../src/middleware/content/etag.ts';
 import { securityHeaders } from '../../src/middleware/security-headers.ts';
 import { createDocsRoutes, type DocsOptions } from '../../src/openapi/docs-page.ts';
 import { createOpenApiDocument } from '../../src/openapi/document.ts';

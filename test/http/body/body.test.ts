@@ -4,7 +4,7 @@ import { describe, it, type TestContext } from 'node:test';
 import * as z from 'zod';
 import { createDeferred } from '../../../src/concurrency/deferred.ts';
 import type { Layer } from '../../../src/http/context.ts';
-import { contentValidation } from '../../../src/middleware/content-validation.ts';
+import { contentValidation } from '../../../src/middleware/content/content-validation.ts';
 import { mustStartServer, type TestServerOptions } from '../../helpers/http-server.ts';
 import { sendThenRead } from '../../helpers/late-reader.ts';
 import { parseResponses } from '../../helpers/raw-responses.ts';

@@ -15,7 +15,7 @@ import type { Upload } from '../../../src/http/body/uploaded-file.ts';
 import { type UploadedFile, uploadedFile } from '../../../src/http/body/uploaded-file.ts';
 import type { Layer } from '../../../src/http/context.ts';
 import { prepareRoute } from '../../../src/http/dispatch.ts';
-import { contentValidation } from '../../../src/middleware/content-validation.ts';
+import { contentValidation } from '../../../src/middleware/content/content-validation.ts';
 import { deadline } from '../../../src/middleware/deadline.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import { mustStartServer, type TestServerOptions } from '../../helpers/http-server.ts';

@@ -4,7 +4,7 @@ import type { Layer } from '../../../src/http/context.ts';
 import { ok } from '../../../src/http/reply.ts';
 import type { RouteCache } from '../../../src/http/route-declaration.ts';
 import { assertRoutePolicies } from '../../../src/http/route-policy.ts';
-import { etag } from '../../../src/middleware/etag.ts';
+import { etag } from '../../../src/middleware/content/etag.ts';
 import { securityHeaders } from '../../../src/middleware/security-headers.ts';
 import { mustStartServer } from '../../helpers/http-server.ts';
 import { ada } from '../../helpers/test-principals.ts';

@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, createBrotliCompress, createGzip, gzip } from 'node:zlib';
-import { after } from '../http/compose.ts';
-import type { Context, Done, Middleware } from '../http/context.ts';
-import { codedTag } from '../http/headers/conditional.ts';
-import { preferredEncoding } from '../http/headers/negotiate.ts';
+import { after } from '../../http/compose.ts';
+import type { Context, Done, Middleware } from '../../http/context.ts';
+import { codedTag } from '../../http/headers/conditional.ts';
+import { preferredEncoding } from '../../http/headers/negotiate.ts';
 
 export interface CompressionOptions {
   /** The minimum size to compress. Below about one packet, compression saves nothing. */

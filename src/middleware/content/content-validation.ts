@@ -1,8 +1,8 @@
-import { AppError } from '../errors.ts';
-import { assertAcceptableBody, receiveBody, waitForBody } from '../http/body/body.ts';
-import type { Context, Done, Middleware, Next, PreparedRoute } from '../http/context.ts';
-import { parseMediaType } from '../http/headers/media-type.ts';
-import { rejectRequest } from '../http/problem.ts';
+import { AppError } from '../../errors.ts';
+import { assertAcceptableBody, receiveBody, waitForBody } from '../../http/body/body.ts';
+import type { Context, Done, Middleware, Next, PreparedRoute } from '../../http/context.ts';
+import { parseMediaType } from '../../http/headers/media-type.ts';
+import { rejectRequest } from '../../http/problem.ts';
 
 const layer = 'content-validation';
 

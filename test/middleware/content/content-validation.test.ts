@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import * as z from 'zod';
-import { contentValidation } from '../../src/middleware/content-validation.ts';
-import { mustStartServer } from '../helpers/http-server.ts';
-import { testRoute } from '../helpers/test-route.ts';
+import { contentValidation } from '../../../src/middleware/content/content-validation.ts';
+import { mustStartServer } from '../../helpers/http-server.ts';
+import { testRoute } from '../../helpers/test-route.ts';
 
 const start = (t: TestContext) =>
   mustStartServer(t, {

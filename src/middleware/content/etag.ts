@@ -1,16 +1,16 @@
 import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { AppError } from '../errors.ts';
-import { after } from '../http/compose.ts';
-import type { Context, Middleware } from '../http/context.ts';
+import { AppError } from '../../errors.ts';
+import { after } from '../../http/compose.ts';
+import type { Context, Middleware } from '../../http/context.ts';
 import {
   isAny,
   isUnmodifiedSince,
   matchesStrongly,
   matchesWeakly,
   mayChange,
-} from '../http/headers/conditional.ts';
-import { writeConditions } from '../http/parameters/parameters.ts';
+} from '../../http/headers/conditional.ts';
+import { writeConditions } from '../../http/parameters/parameters.ts';
 
 /**
  * Conditional requests (RFC 9110, section 13), in the order of section 13.2.2:

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
-import { createDeferred } from '../../src/concurrency/deferred.ts';
-import { ok, raw, stream } from '../../src/http/reply.ts';
-import type { Route } from '../../src/http/route.ts';
-import { compression } from '../../src/middleware/compression.ts';
-import { etag } from '../../src/middleware/etag.ts';
-import { mustStartServer } from '../helpers/http-server.ts';
-import { testRoute } from '../helpers/test-route.ts';
+import { createDeferred } from '../../../src/concurrency/deferred.ts';
+import { ok, raw, stream } from '../../../src/http/reply.ts';
+import type { Route } from '../../../src/http/route.ts';
+import { compression } from '../../../src/middleware/content/compression.ts';
+import { etag } from '../../../src/middleware/content/etag.ts';
+import { mustStartServer } from '../../helpers/http-server.ts';
+import { testRoute } from '../../helpers/test-route.ts';
 
 const start = (t: TestContext, handler: Route['handler'], facts: Partial<Route> = {}) =>
   mustStartServer(t, {

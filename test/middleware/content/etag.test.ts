@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 import * as z from 'zod';
-import { ok, reply, stream } from '../../src/http/reply.ts';
-import type { Route } from '../../src/http/route.ts';
-import { etag } from '../../src/middleware/etag.ts';
-import { mustStartServer } from '../helpers/http-server.ts';
-import { testRoute } from '../helpers/test-route.ts';
+import { ok, reply, stream } from '../../../src/http/reply.ts';
+import type { Route } from '../../../src/http/route.ts';
+import { etag } from '../../../src/middleware/content/etag.ts';
+import { mustStartServer } from '../../helpers/http-server.ts';
+import { testRoute } from '../../helpers/test-route.ts';
 
 const start = (t: TestContext, handler: Route['handler'], facts: Partial<Route> = {}) =>
   mustStartServer(t, {
