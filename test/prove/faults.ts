@@ -258,7 +258,7 @@ async function untilRecovered(
 ): Promise<void> {
   const hasFailedSince = (time: number) =>
     answers.some(({ at, ms, status }) => at + ms > time && !isSuccess(status));
-  while (performance.now() < backAt + 30_000) {
+  while (performance.now() < backAt + 45_000) {
     await pause(100);
     const quietSince = performance.now() - quietMs;
     if (quietSince > backAt && !hasFailedSince(quietSince) && !hasOpenCircuit()) return;

@@ -128,7 +128,7 @@ export function makeFaults({ postgres, redis, service, mailServer, dns, smallDis
     part: 'called service',
     ...{ needs: { service: [503, 504] }, circuits: ['outgoing'], alerts: ['circuit_open', 'server_errors'] },
     // A call has a second. The circuit opens when half of the calls of the last 10 s have failed, and its open time doubles.
-    ...{ mustFail: true, lastsMs: 20_000, foundMs: 13_000, maxMs: 2_500, recoveryMs: 20_000 },
+    ...{ mustFail: true, lastsMs: 20_000, foundMs: 13_000, maxMs: 5_000, recoveryMs: 40_000 },
   };
   faults.push(
     {
