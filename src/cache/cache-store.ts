@@ -30,8 +30,14 @@ export type StoredValue =
   | { readonly kind: 'value'; readonly value: unknown; readonly isStale: boolean }
   | { readonly kind: 'text'; readonly text: string; readonly isStale: boolean };
 
-/** `unavailable`: the store cannot be asked now, so the value is loaded and not stored. */
-export type CacheRead = StoredValue | { readonly kind: 'miss' } | { readonly kind: 'unavailable' };
+/**
+ * `miss`: there is no value. `loading` is the name of the lease of a load in progress, if a shared store has one that no
+ * invalidation has revoked. `unavailable`: the store cannot be asked now, so the value is loaded and not stored.
+ */
+export type CacheRead =
+  | StoredValue
+  | { readonly kind: 'miss'; readonly loading?: string | undefined }
+  | { readonly kind: 'unavailable' };
 
 /**
  * The text of a value that another worker has just loaded. The text is not in the store: `keep` stores the value that was
@@ -63,6 +69,8 @@ export interface CachePayload {
 
 /** The right to store the value of one load. */
 export interface LoadLease {
+  /** In a shared store, the name that a `miss` has in `loading` while the lease is valid. */
+  readonly name?: string;
   /** Stores the value and releases the lease. Returns false if the lease was lost to an invalidation, or the value is too large. */
   store(payload: CachePayload): boolean | Promise<boolean>;
   /** Ends the lease of a load without a value, so that another process can load at once. */

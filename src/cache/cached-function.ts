@@ -7,10 +7,12 @@
  *        │                          └──────────────────────────────┘ │
  *        └─── invalidated, staleWhileRevalidate passes, evicted ─────┘
  *
- * A flight is a read or load in progress, which later calls with the same key join. Invariants:
+ * A flight is a load in progress, which later calls with the same key join. Invariants:
  *
  * 1. Per key there is at most one flight that calls can join, and at most one refresh of a stale value.
- * 2. An invalidation removes the flight. Calls that joined it before get its value; later calls start a new one.
+ * 2. An invalidation removes the flight. Calls that joined it before get its value; later calls start a new one. With a shared
+ *    store, the message of an invalidation by another process may come later or never. So each call reads the store, and joins
+ *    only the flight of a lease that the store has found valid, or one that has no lease yet: its load begins after the call.
  * 3. A load stores its value only through the lease that it got before it began (`cache-store.ts`), so a value that was
  *    loaded before an invalidation is never stored after it.
  * 4. A flight is joined for at most 30 s, so that a load that hangs does not block its key.
@@ -58,7 +60,13 @@ interface CachedFunctionParts<Args extends readonly unknown[], Schema extends z.
 interface Flight<Value> {
   readonly entry: CacheEntry;
   readonly startedAt: number;
+  readonly progress: LoadProgress;
   readonly answer: Promise<Value>;
+}
+
+interface LoadProgress {
+  /** The name of the lease of the load; undefined while it has none yet, and null for a load without a lease. */
+  lease: string | null | undefined;
 }
 
 /** How long calls join a flight, and how long one process waits for the load of another. */
@@ -91,27 +99,38 @@ export function createCachedFunction<Args extends readonly unknown[], Schema ext
 
   function call(...args: Args): Promise<Value> {
     const entryKey = keyOf(...args);
-    const flight = flights.get(entryKey);
-    if (flight !== undefined && performance.now() - flight.startedAt < maxFlightMs) {
+    const flight = store.isShared ? undefined : flightOf(entryKey);
+    if (flight !== undefined) {
       metrics.joined.add();
       return flight.answer;
     }
     const entry = { key: entryKey, tags: tags === undefined ? noTags : boundNames(tags(...args)) };
     const found = store.read(entry);
-    if (found instanceof Promise) {
-      return fly(entry, async () => {
-        const read = await found;
-        const known = use(read, entry, args);
-        return known === undefined ? obtain(entry, args, read) : known.value;
-      });
-    }
+    if (found instanceof Promise) return found.then((read) => answerShared(read, entry, args));
     const known = use(found, entry, args);
-    return known === undefined ? fly(entry, () => obtain(entry, args, found)) : Promise.resolve(known.value);
+    return known === undefined ? startFlight(entry, args, found) : Promise.resolve(known.value);
   }
 
-  function fly(entry: CacheEntry, work: () => Promise<Value>): Promise<Value> {
-    const answer = runBeyondRequest(work);
-    const flight = { entry, startedAt: performance.now(), answer };
+  function answerShared(read: CacheRead, entry: CacheEntry, args: Args): Value | Promise<Value> {
+    const flight = flightOf(entry.key);
+    if (flight !== undefined && mayJoin(flight, read)) {
+      metrics.joined.add();
+      return flight.answer;
+    }
+    const known = use(read, entry, args);
+    return known === undefined ? startFlight(entry, args, read) : known.value;
+  }
+
+  function flightOf(entryKey: string): Flight<Value> | undefined {
+    const flight = flights.get(entryKey);
+    return flight !== undefined && performance.now() - flight.startedAt < maxFlightMs ? flight : undefined;
+  }
+
+  /** Loads the value in a flight that later calls can join. */
+  function startFlight(entry: CacheEntry, args: Args, read: CacheRead): Promise<Value> {
+    const progress: LoadProgress = { lease: undefined };
+    const answer = runBeyondRequest(() => obtain(entry, args, read, progress));
+    const flight: Flight<Value> = { entry, startedAt: performance.now(), progress, answer };
     flights.set(entry.key, flight);
     const end = () => {
       if (flights.get(entry.key) === flight) flights.delete(entry.key);
@@ -149,15 +168,24 @@ export function createCachedFunction<Args extends readonly unknown[], Schema ext
   }
 
   /** Loads the value, or waits for the process that loads it now. */
-  async function obtain(entry: CacheEntry, args: Args, read: CacheRead): Promise<Value> {
-    if (read.kind === 'unavailable') return loadWith(undefined, args);
+  async function obtain(
+    entry: CacheEntry,
+    args: Args,
+    read: CacheRead,
+    progress: LoadProgress,
+  ): Promise<Value> {
+    const loadUnder = (lease: LoadLease | undefined) => {
+      progress.lease = lease === undefined ? null : lease.name;
+      return loadWith(lease, args);
+    };
+    if (read.kind === 'unavailable') return loadUnder(undefined);
     // A value that could be read, but not be used, must not be found again.
     let replaces = read.kind !== 'miss';
     const endAt = performance.now() + maxFlightMs;
     for (let pauseMs = poll.firstMs; ; pauseMs = Math.min(poll.maxMs, pauseMs * poll.growth)) {
       const start: LoadStart = await store.startLoad(entry, { replaces });
-      if (start.kind === 'lease') return loadWith(start.lease, args);
-      if (start.kind === 'unavailable') return loadWith(undefined, args);
+      if (start.kind === 'lease') return loadUnder(start.lease);
+      if (start.kind === 'unavailable') return loadUnder(undefined);
       if (start.kind !== 'busy') {
         const known = accept(start);
         if (known !== undefined) {
@@ -165,7 +193,7 @@ export function createCachedFunction<Args extends readonly unknown[], Schema ext
           return known.value;
         }
         replaces = true;
-      } else if (performance.now() > endAt) return loadWith(undefined, args);
+      } else if (performance.now() > endAt) return loadUnder(undefined);
       else await delay(pauseMs);
     }
   }
@@ -233,4 +261,10 @@ export function createCachedFunction<Args extends readonly unknown[], Schema ext
       for (const [each, entry] of refreshes) if (matches(entry)) refreshes.delete(each);
     },
   };
+}
+
+/** Whether the load of a flight began, or will begin, after every invalidation that was over when the store was read. */
+function mayJoin({ progress: { lease } }: Flight<unknown>, read: CacheRead): boolean {
+  if (read.kind === 'unavailable') return true;
+  return read.kind === 'miss' && (lease === undefined || (lease !== null && lease === read.loading));
 }

@@ -12,6 +12,8 @@
  * - The key of a load is its lease: `SET` with an expiry of 2 s, which the process renews while it loads. The script that
  *   stores the value does nothing without the lease. The invalidation of a key deletes the value and the lease. A load that
  *   began with older versions of the tags loses its lease to the next one.
+ * - A miss returns the lease of a load in progress, if the versions in it are the current ones. So another call of the loading
+ *   process knows whether an invalidation came between the start of that load and its own.
  * - A value is fresh while its key has more than `staleMs` to live, so only the clock of Redis counts.
  *
  * A hit is one command, on a cluster one for the value and one for each tag at the same time. The first part of a value is
@@ -38,10 +40,10 @@ const tagMs = 8 * 86_400_000;
 /** Larger values are not stored: they would delay the other commands. */
 const maxLength = 1_048_576;
 
-/** KEYS: the value, the tags. Returns the value, its time to live, and the version of each tag. */
+/** KEYS: the value, the load, the tags. Returns the value, its time to live, the load, and the version of each tag. */
 const readScript = createRedisScript(`
-local reply = { redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1]) }
-for index = 2, #KEYS do reply[index + 1] = redis.call('GET', KEYS[index]) end
+local reply = { redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1]), redis.call('GET', KEYS[2]) }
+for index = 3, #KEYS do reply[index + 1] = redis.call('GET', KEYS[index]) end
 return reply
 `);
 
@@ -97,10 +99,11 @@ export function createRedisCacheStore({ redis, prefix }: RedisCacheStoreOptions)
 
   async function readAll({ key, tags }: CacheEntry): Promise<readonly unknown[]> {
     if (!redis.isCluster || tags.length === 0) {
-      return (await redis.run(readScript, [valueKey(key), ...tags.map(tagKey)], [])) as unknown[];
+      const keys = [valueKey(key), loadKey(key), ...tags.map(tagKey)];
+      return (await redis.run(readScript, keys, [])) as unknown[];
     }
     const [value, ...versions] = await Promise.all([
-      redis.run(readScript, [valueKey(key)], []),
+      redis.run(readScript, [valueKey(key), loadKey(key)], []),
       ...tags.map((tag) => redis.send(tagKey(tag), ['GET', tagKey(tag)])),
     ]);
     return [...(value as unknown[]), ...versions];
@@ -128,6 +131,7 @@ export function createRedisCacheStore({ redis, prefix }: RedisCacheStoreOptions)
     }, renewMs).unref();
     const versions = lease.slice(lease.indexOf(' ') + 1);
     return {
+      name: lease,
       async store({ text, freshMs, staleMs }) {
         clearInterval(renewal);
         if (text.length > maxLength) {
@@ -148,9 +152,12 @@ export function createRedisCacheStore({ redis, prefix }: RedisCacheStoreOptions)
     isShared: true,
 
     async read(entry): Promise<CacheRead> {
-      const [value, lifeMs, ...versions] = await readAll(entry);
-      if (typeof value !== 'string' || versions.includes(null)) return { kind: 'miss' };
-      return parseValue(value, versions.join(','), Number(lifeMs)) ?? { kind: 'miss' };
+      const [value, lifeMs, load, ...tagVersions] = await readAll(entry);
+      const versions = tagVersions.join(',');
+      const isLoading = typeof load === 'string' && load.slice(load.indexOf(' ') + 1) === versions;
+      const miss: CacheRead = { kind: 'miss', loading: isLoading ? load : undefined };
+      if (typeof value !== 'string' || tagVersions.includes(null)) return miss;
+      return parseValue(value, versions, Number(lifeMs)) ?? miss;
     },
 
     async startLoad({ key, tags }, { replaces }): Promise<LoadStart> {

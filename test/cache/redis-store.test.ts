@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import * as z from 'zod';
+import { createCache } from '../../src/cache/cache.ts';
+import { createCacheMetrics } from '../../src/cache/cache-metrics.ts';
 import type { CacheStore } from '../../src/cache/cache-store.ts';
+import { noBus } from '../../src/cache/invalidation-bus.ts';
 import { createRedisCacheStore } from '../../src/cache/redis-store.ts';
+import { createMetrics } from '../../src/observability/metrics/metrics.ts';
 import { openRedis, type Redis } from '../../src/redis/redis.ts';
 import { readRedisUrl } from '../../src/redis/redis-url.ts';
 import { conformsToCacheStore, payloadOf, readText, startLoad } from '../conformance/cache-store.ts';
@@ -111,5 +116,47 @@ describe('the cache in Redis', { skip: withoutRedis }, () => {
     sent.length = 0;
     assert.equal(await readText(store, entry), 'ada');
     assert.deepEqual(sent, ['EVALSHA']);
+  });
+});
+
+describe('two processes that share values in Redis, while no message of an invalidation arrives', {
+  skip: withoutRedis,
+}, () => {
+  it('a call after an invalidation does not join a load of its process that began before it', async (t) => {
+    const server = await startRedis();
+    t.after(server.stop);
+    const mustOpen = async () => {
+      const redis = await openRedis({
+        target: readRedisUrl(server.url),
+        name: 'test',
+        log: captureLog().log,
+      });
+      t.after(() => redis.close(1000));
+      await eventually('the connection is ready', redis.isReady);
+      const store = createRedisCacheStore({ redis, prefix: '' });
+      return createCache({
+        ...{ store, bus: noBus, log: captureLog().log },
+        metrics: createCacheMetrics(createMetrics()).calls,
+      });
+    };
+    const [one, two] = [await mustOpen(), await mustOpen()];
+    for (const by of ['tag', 'key']) {
+      const loads: ((value: number) => void)[] = [];
+      const options = { name: `value.${by}`, ttl: 60, tags: () => ['all'], schema: z.number() };
+      const load = () => new Promise<number>((resolve) => loads.push(resolve));
+      const read = two.cached(options)(load);
+      const elsewhere = one.cached(options)(load);
+      const [before, joined] = [read(), read()];
+      await eventually('the load has begun', () => loads.length === 1);
+      await (by === 'tag' ? one.invalidate('all') : elsewhere.invalidate());
+      const later = [read(), read()];
+      await eventually('the next load has begun', () => loads.length === 2);
+      loads[0]?.(1);
+      loads[1]?.(2);
+      assert.deepEqual(await Promise.all([before, joined]), [1, 1], by);
+      assert.deepEqual(await Promise.all(later), [2, 2], by);
+      assert.equal(await read(), 2);
+      assert.equal(loads.length, 2);
+    }
   });
 });
