@@ -157,7 +157,8 @@ export async function openRedis({ target, name, log, pingMs = defaultPingMs }: R
       }
     },
     async subscribe(channel, onMessage) {
-      subscriptions.push({ channel, onMessage });
+      const isKnown = subscriptions.some((each) => each.channel === channel && each.onMessage === onMessage);
+      if (!isKnown) subscriptions.push({ channel, onMessage });
       // The package subscribes again after each reconnect, and calls a listener that was added twice once.
       if (connection.isReady()) await connection.subscribe(channel, onMessage);
     },
@@ -208,16 +209,29 @@ function createConnection(
     // The default makes a timer and a signal for each command, which together cost more than the command.
     commandOptions: { timeout: 0 },
   };
+  // `watch` pings the connections for commands. Those for messages, which a cluster and Sentinel open in addition, are pinged by
+  // the package, or the socket timeout would close them whenever no message arrives for a while.
+  const pinged = { ...common, pingInterval: maxSilentMs / 2 };
 
   if (kind === 'cluster') {
     const cluster = createCluster({
       rootNodes: hosts.map(({ host, port }) => ({ socket: { host, port } })),
-      defaults: { ...common, ...user, socket },
+      defaults: { ...pinged, ...user, socket },
     });
     const connected = () =>
       cluster.isOpen ? cluster.masters.flatMap(({ client }) => (client?.isReady ? [client] : [])) : [];
+    let nodeError: unknown;
+    for (const event of ['error', 'node-error']) {
+      cluster.on(event, (error: unknown) => {
+        nodeError = error;
+      });
+    }
     return {
-      connect: () => cluster.connect(),
+      // The error of a cluster that cannot be used does not contain the reason, such as a wrong password.
+      connect: () =>
+        cluster.connect().catch((error: unknown) => {
+          throw nodeError === undefined ? error : new Error(reasonOf(error), { cause: nodeError });
+        }),
       on: (event: string, listener: (error: unknown) => void) => {
         for (const each of event === 'ready' ? ['connect', 'node-ready'] : ['error', 'node-error']) {
           cluster.on(each, listener);
@@ -235,7 +249,7 @@ function createConnection(
     const sentinel = createSentinel({
       name: target.master,
       sentinelRootNodes: hosts.map(({ host, port }) => ({ host, port })),
-      nodeClientOptions: { ...common, ...user, database, socket },
+      nodeClientOptions: { ...pinged, ...user, database, socket },
       sentinelClientOptions: {
         maintNotifications: 'disabled',
         socket: { ...(tls ? { tls: true as const } : {}), connectTimeout: connectTimeoutMs },

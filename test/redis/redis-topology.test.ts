@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { createRedisBanStore } from '../../src/bans/shared/redis-ban-store.ts';
+import { reasonOf } from '../../src/errors.ts';
 import { createRedisBackend } from '../../src/limits/shared/redis-backend.ts';
 import { openRedis, type Redis } from '../../src/redis/redis.ts';
 import { readRedisUrl } from '../../src/redis/redis-url.ts';
@@ -70,6 +71,19 @@ describe('a Redis Cluster', { skip: withoutRedis }, () => {
     );
     assert.deepEqual(Object.keys(await contentsOf(bans)).sort(), clients.toSorted());
   });
+});
+
+describe('a cluster that cannot be used', { skip: withoutRedis }, () => {
+  for (const [what, options, reason] of [
+    ['with another password', ['--cluster-enabled', 'yes', '--requirepass', 'secret-hunter2'], /WRONGPASS/],
+    ['that is a single server', [], /cluster support disabled/],
+  ] as const) {
+    it(`a cluster ${what} is known by its reason`, async (t) => {
+      const server = await mustStart(t, ...options);
+      const redis = await mustOpen(t, `redis+cluster://:wrong@127.0.0.1:${server.port}`);
+      await eventually('there is a reason', () => reason.test(reasonOf(redis.problem())));
+    });
+  }
 });
 
 describe('servers that Sentinel watches', { skip: withoutRedis }, () => {

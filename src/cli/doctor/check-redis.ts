@@ -48,15 +48,11 @@ async function checkMemoryPolicy(redis: Redis, found: Findings): Promise<void> {
   const policy = value('maxmemory_policy');
   if (value('maxmemory') === '0') {
     found.advise(
-      'maxmemory of Redis is not set, so it can use all memory of its machine and be killed: set it, with maxmemory-policy volatile-lru.',
+      'maxmemory of Redis is not set, so it can use all memory of its machine and be killed: set it, with maxmemory-policy volatile-ttl.',
     );
-  } else if (policy === 'noeviction') {
+  } else if (policy !== 'noeviction' && policy !== 'volatile-ttl') {
     found.advise(
-      'maxmemory-policy of Redis is noeviction, so when it is full each node counts its rate limit alone and nothing is cached: set it to volatile-lru.',
-    );
-  } else if (policy.endsWith('-random') || policy === 'volatile-ttl') {
-    found.advise(
-      `maxmemory-policy of Redis is ${policy}, which can evict the rate-limit windows of active clients: set it to volatile-lru.`,
+      `maxmemory-policy of Redis is ${policy}, which can evict the rate-limit windows of active clients: set it to volatile-ttl.`,
     );
   }
   if (value('role') === 'slave') {

@@ -16,7 +16,7 @@ const pollMs = 5;
 
 /** Errors that no waiting cures: the operator must change a setting, or the rights of the user in Redis. */
 const permanent =
-  /WRONGPASS|NOAUTH|NOPERM|AUTH.* called without any password|invalid DB index|DB index is out of range|certificate|SSL routines|unknown command|HELLO|cluster support disabled/i;
+  /WRONGPASS|NOAUTH|NOPERM|can't run this command|can't access|AUTH.* called without any password|invalid DB index|DB index is out of range|certificate|SSL routines|unknown command|HELLO|cluster support disabled/i;
 
 /** How long a server waits for its connection before it answers requests. */
 const connectMs = 500;
@@ -87,18 +87,42 @@ async function isReadyWithin(redis: Redis, ms: number): Promise<boolean> {
   return redis.isReady();
 }
 
-/** Resolves with the error if a script that writes cannot run; undefined if it can. */
+/**
+ * Resolves with the error if a command that the program needs is not allowed: those of the limits, of the bans and of the cache,
+ * and the channels of invalidations. A command without its right would fail again and again later.
+ */
 async function findProblem(redis: Redis, prefix: string): Promise<unknown> {
+  const name = `${prefix}probe`;
   try {
-    await redis.run(writeScript, [`${prefix}probe`], []);
+    await redis.run(commandsScript, [`${name}:{1}`, `${name}:{1}:log`, `${name}:{1}:list`], []);
+    await redis.send(name, ['GET', name]);
+    await redis.send(name, ['DEL', name]);
+    await redis.subscribe(name, () => {});
+    await redis.send(undefined, ['PUBLISH', name, '']);
     return undefined;
   } catch (error) {
     return error;
   }
 }
 
-const writeScript = createRedisScript(`
+const commandsScript = createRedisScript(`
 redis.call('SET', KEYS[1], '1', 'PX', 1000)
+redis.call('GET', KEYS[1])
+redis.call('PTTL', KEYS[1])
+redis.call('PEXPIRE', KEYS[1], 1000)
+redis.call('ZADD', KEYS[2], 1, 'a')
+redis.call('ZCOUNT', KEYS[2], 1, 2)
+redis.call('ZRANGE', KEYS[2], 0, 0)
+redis.call('ZRANGEBYSCORE', KEYS[2], 1, 2)
+redis.call('ZREMRANGEBYSCORE', KEYS[2], 1, 1)
+redis.call('ZREM', KEYS[2], 'a')
+redis.call('HSETNX', KEYS[3], 'a', 1)
+redis.call('HSET', KEYS[3], 'a', 1)
+redis.call('HINCRBY', KEYS[3], 'a', 1)
+redis.call('HGET', KEYS[3], 'a')
+redis.call('HLEN', KEYS[3])
+redis.call('HDEL', KEYS[3], 'a')
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
 return redis.call('TIME')
 `);
 

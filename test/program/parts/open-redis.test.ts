@@ -13,6 +13,12 @@ import { sourceArguments } from '../../helpers/source-arguments.ts';
 
 const password = 'hunter2secret';
 
+/** The commands that docs/rate-limit.md lists. */
+const documented = [
+  ...['+eval', '+evalsha', '+ping', '+time', '+@sortedset', '+@hash', '+set', '+get', '+del', '+pexpire'],
+  ...['+pttl', '+publish', '+subscribe'],
+];
+
 const settingsOf = (url: string) =>
   loadSettings({ env: { SECURITY_REDIS_ENABLED: 'true', SECURITY_REDIS_URL: url }, envFile: null }).settings;
 
@@ -24,6 +30,11 @@ describe('the check of Redis at the start', { skip: withoutRedis }, () => {
       ['readonly', '~*', '&*', '+@read', '+@connection', '+info'],
       ['otherkeys', '~other:*', '&*', '+@all'],
       ['full', '~strata:*', '&strata:*', '+@all'],
+      ['documented', '~strata:*', '&strata:*', ...documented],
+      ...documented.map((right) => [
+        `without${right.replace(/\W/g, '')}`,
+        ...['~strata:*', '&strata:*', ...documented.filter((each) => each !== right)],
+      ]),
     ]) {
       server.command(
         '-a',
@@ -70,6 +81,22 @@ describe('the check of Redis at the start', { skip: withoutRedis }, () => {
     const { log, of } = captureLog();
     await assertRedisUsable(settingsOf(`redis://full:${password}@127.0.0.1:${server.port}`), log);
     assert.deepEqual(of('redis.unavailable'), []);
+  });
+
+  it('the documented rights suffice, and without any of them the start fails', async () => {
+    const usable = (user: string) =>
+      assertRedisUsable(settingsOf(`redis://${user}:${password}@127.0.0.1:${server.port}`), captureLog().log);
+    await usable('documented');
+    for (const right of documented) {
+      // Only the connection itself needs a ping.
+      if (right === '+ping') continue;
+      server.command('-a', password, '--no-auth-warning', 'SCRIPT', 'FLUSH');
+      await assert.rejects(
+        usable(`without${right.replace(/\W/g, '')}`),
+        /^StartError: .* cannot be used/,
+        right,
+      );
+    }
   });
 
   it('a Redis that does not answer stops nothing: it is logged once, and readiness is degraded', async (t) => {
