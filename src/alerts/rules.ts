@@ -130,9 +130,11 @@ export function createAlertRules({
         const errors = new WindowCount(windowMs, startedAt);
         const all = new WindowCount(windowMs, startedAt);
         return (snapshot, now) => ({
+          // Load shedding does what it is for, and has an alert of its own in deploy/.
           count: errors.add(
             now,
-            sumOf(snapshot, 'http_requests_total', (label) => label('status').startsWith('5')),
+            sumOf(snapshot, 'http_requests_total', (label) => label('status').startsWith('5')) -
+              sumOf(snapshot, 'load_rejections_total'),
           ),
           of: all.add(now, sumOf(snapshot, 'http_requests_total')),
         });

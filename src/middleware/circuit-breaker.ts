@@ -12,7 +12,7 @@
  * never rejected.
  */
 
-import { AppError } from '../errors.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
 import { type Failure, observe } from '../http/compose.ts';
 import type { Context, Middleware, PreparedRoute } from '../http/context.ts';
 import { statusOf } from '../http/problem.ts';
@@ -66,11 +66,20 @@ export function circuitBreaker({ circuits, now }: CircuitBreakerOptions): Middle
   };
 }
 
+/**
+ * The failures of a part that rejects at once by itself: the database, a called service, the queue of password hashes. The
+ * circuit of the route would only prolong them, and clients could open it by filling a queue.
+ */
+const ofOtherParts: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  ...(['database_unavailable', 'database_busy', 'database_read_only', 'database_impaired'] as const),
+  ...(['outgoing_unavailable', 'overloaded', 'not_ready', 'storage_full', 'shutting_down'] as const),
+]);
+
 /** Returns whether a result shows neither that the route works nor that it fails. */
 function showsNothing(ctx: Context, status: number, failure: Failure | undefined): boolean {
   const code = failure?.error instanceof AppError ? failure.error.code : undefined;
   if (code === 'deadline_exceeded') return !ctx.request.complete;
-  return (status >= 400 && status < 500) || code === 'shutting_down';
+  return (status >= 400 && status < 500) || (code !== undefined && ofOtherParts.has(code));
 }
 
 function circuitOpen(retryMs: number): AppError {

@@ -92,6 +92,10 @@ describe('the alert rules', () => {
     requests.of('GET', '/', '200').add(80);
     requests.of('GET', '/', '404').add(33);
     assert.equal(valueAt(2_000), 8.1);
+    // 100 requests that load shedding has rejected are no errors.
+    requests.of('GET', '/', '503').add(100);
+    counter(metrics, 'load_rejections_total', ['caller', 'reason']).of('anonymous', 'load').add(100);
+    assert.equal(valueAt(3_000), 4.5);
   });
 
   it('circuit_open counts circuits that have been open long enough, except that of the database', () => {

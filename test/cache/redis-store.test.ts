@@ -147,10 +147,10 @@ describe('two processes that share values in Redis, while no message of an inval
       const read = two.cached(options)(load);
       const elsewhere = one.cached(options)(load);
       const [before, joined] = [read(), read()];
-      await eventually('the load has begun', () => loads.length === 1);
+      await eventually('the load has started', () => loads.length === 1);
       await (by === 'tag' ? one.invalidate('all') : elsewhere.invalidate());
       const later = [read(), read()];
-      await eventually('the next load has begun', () => loads.length === 2);
+      await eventually('the next load has started', () => loads.length === 2);
       loads[0]?.(1);
       loads[1]?.(2);
       assert.deepEqual(await Promise.all([before, joined]), [1, 1], by);

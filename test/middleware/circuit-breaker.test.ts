@@ -125,6 +125,16 @@ describe('the layer circuit-breaker', () => {
     assert.deepEqual(await work(2), [500, 503]);
   });
 
+  for (const code of ['database_unavailable', 'overloaded', 'not_ready', 'outgoing_unavailable'] as const) {
+    it(`the failure ${code} of another part, which rejects by itself, does not open the circuit of the route`, async (t) => {
+      const { work, circuits } = await mustServe(t, () => {
+        throw new AppError(code, 'Not now.');
+      });
+      assert.deepEqual(await work(4), [503, 503, 503, 503]);
+      assert.deepEqual(circuits.openNames(), []);
+    });
+  }
+
   it('a route whose handler never returns opens its circuit by missed deadlines', async (t) => {
     const { work, circuits } = await mustServe(t, () => new Promise(() => {}));
     assert.deepEqual(await work(2), [503, 503]);

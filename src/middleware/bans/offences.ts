@@ -24,9 +24,14 @@ export interface OffenceReporterOptions {
 export function createOffenceReporter({ bans, apiKeyHeader }: OffenceReporterOptions) {
   const keyField = apiKeyHeader.toLowerCase();
 
-  /** Returns 48 bits of the digest of a request's credentials: those of its header, or else its body. */
-  function credentialOf({ request, rawBody }: Context): number {
-    const sent = request.headers.authorization ?? request.headers[keyField] ?? rawBody ?? '';
+  /**
+   * Returns 48 bits of the digest of a request's credentials: those of its header. A route with a credential of its own, such as
+   * the login, does not read that header: its credential is in the body, or in a cookie.
+   */
+  function credentialOf({ request: { headers }, rawBody, match }: Context): number {
+    const isOwn = match.kind === 'found' && match.value.route.auth === 'own';
+    const inHeader = isOwn ? undefined : (headers.authorization ?? headers[keyField]);
+    const sent = inHeader ?? (rawBody === undefined || rawBody.length === 0 ? headers.cookie : rawBody) ?? '';
     const digest = createHash('sha256').update(
       typeof sent === 'object' && !Buffer.isBuffer(sent) ? sent.join() : sent,
     );

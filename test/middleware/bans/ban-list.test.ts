@@ -129,6 +129,25 @@ describe('an error of a request', () => {
     assert.deepEqual(reported, []);
   });
 
+  it('on a route with a credential of its own, a header does not make different passwords one failure', () => {
+    const { bans, reported } = makeProcess();
+    const report = createOffenceReporter({ bans, apiKeyHeader: 'X-API-Key' });
+    const route = { ...testRoute('POST', '/auth/login', () => null), auth: 'own' } as const;
+    for (const password of ['one', 'two', 'three']) {
+      for (const headers of [{ authorization: 'x' }, { 'x-api-key': 'x' }]) {
+        const ctx = makeContext({ peer: '203.0.113.7', headers, route });
+        ctx.rawBody = Buffer.from(JSON.stringify({ login: 'ada', password }));
+        report(ctx, new AppError('unauthenticated', 'Why.', { isGuess: true }));
+      }
+    }
+    for (const token of ['a', 'b']) {
+      const ctx = makeContext({ peer: '203.0.113.7', headers: { cookie: `refresh=${token}` }, route });
+      report(ctx, new AppError('unauthenticated', 'Why.', { isGuess: true }));
+    }
+    bans.stop();
+    assert.equal(reported[0]?.failures.length, 5);
+  });
+
   it('the same credentials are one failure, and others are further ones', () => {
     const { bans, reported } = makeProcess();
     const report = createOffenceReporter({ bans, apiKeyHeader: 'X-API-Key' });

@@ -115,6 +115,8 @@ export function createRefresh(parts: RefreshParts) {
     log.info('auth.refresh.failed', { reason, sid, client_address: client.address });
     return new AppError('unauthenticated', 'The refresh token is invalid or has expired: sign in again.', {
       headers: { 'www-authenticate': parts.challenge },
+      // The session of a token that this server has issued is deleted some time after its end.
+      isGuess: reason === 'malformed' || reason === 'forged',
     });
   }
 
