@@ -6,6 +6,9 @@
  *               lookups use the old database until then      <-  invalid: log, keep the old one
  *                                                            <-  valid: one assignment, and an empty cache
  *
+ * With `copyPath`, each database in use is copied there. A process that starts while the file is invalid, such as a worker that
+ * replaces one that has died, uses the copy: the others use that database too.
+ *
  * Waiting for the second look keeps a file that is still being written from being opened. The file is looked at by name
  * (`stat`) and not watched, because watching does not see changes on network file systems, nor the symbolic links of
  * Kubernetes volumes.
@@ -15,8 +18,9 @@
  * `generation` addresses, and replaces the older one.
  */
 
-import { stat } from 'node:fs/promises';
+import { copyFile, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { isIP } from 'node:net';
+import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemErrorCode } from '../errors.ts';
 import { createAddressSet, privateRanges } from '../http/connection/addresses.ts';
@@ -38,6 +42,10 @@ export interface CountryFinder {
 export interface CountryFinderOptions {
   readonly path: string;
   readonly log: Logger;
+  /** The copy of the database in use, for processes that start later. By default there is none. */
+  readonly copyPath?: string | undefined;
+  /** Whether to start with the copy if the file is invalid. */
+  readonly mayUseCopy?: boolean;
   /** The time between two looks at the file. Default: 1 s. */
   readonly pollMs?: number;
 }
@@ -48,15 +56,46 @@ const generation = 5_000;
 
 /** Rejects with a DatabaseInvalid if the file is not a usable database. */
 export async function openCountryFinder(options: CountryFinderOptions): Promise<CountryFinder> {
-  const { path, log, pollMs = defaultPollMs } = options;
+  const { path, log, copyPath, mayUseCopy = false, pollMs = defaultPollMs } = options;
   const isPrivate = createAddressSet(privateRanges);
   const stopping = new AbortController();
   let loadedState = await readState(path);
-  let database = await openCountryDatabase(path);
+  let database = await openCountryDatabase(path).catch(async (error: unknown) => {
+    if (copyPath === undefined || !mayUseCopy || !(error instanceof DatabaseInvalid)) throw error;
+    const copied = await openCountryDatabase(copyPath).catch(() => undefined);
+    if (copied === undefined) throw error;
+    logRejected(error);
+    return copied;
+  });
   let young = new Map<string, string>();
   let old = new Map<string, string>();
   logLoaded();
+  /** In the background: the check of the copy takes a tenth of a second. */
+  let copying = keepCopy();
   const watching = watch();
+
+  function logRejected(error: unknown): void {
+    log.error('geoip.database_rejected', {
+      path,
+      ...(error instanceof DatabaseInvalid ? { reason: `The file ${error.message}.` } : { error }),
+      advice: 'The server keeps using the previous database. Replace the file with a valid one.',
+    });
+  }
+
+  /** Never rejects: without a copy, only a process that starts while the file is invalid fails. */
+  async function keepCopy(): Promise<void> {
+    if (copyPath === undefined || loadedState !== (await readState(path))) return;
+    const unfinished = `${copyPath}.${process.pid}`;
+    try {
+      await mkdir(dirname(copyPath), { recursive: true });
+      await copyFile(path, unfinished);
+      // The file may have been replaced meanwhile.
+      await openCountryDatabase(unfinished);
+      await rename(unfinished, copyPath);
+    } catch {
+      await rm(unfinished, { force: true }).catch(() => {});
+    }
+  }
 
   function logLoaded(): void {
     const { type, bytes, builtAt } = database;
@@ -83,12 +122,11 @@ export async function openCountryFinder(options: CountryFinderOptions): Promise<
       old = new Map();
       logLoaded();
     } catch (error) {
-      log.error('geoip.database_rejected', {
-        path,
-        ...(error instanceof DatabaseInvalid ? { reason: `The file ${error.message}.` } : { error }),
-        advice: 'The server keeps using the previous database. Replace the file with a valid one.',
-      });
+      logRejected(error);
+      return;
     }
+    await copying;
+    copying = keepCopy();
   }
 
   function findUncached(address: string): string {
@@ -113,6 +151,7 @@ export async function openCountryFinder(options: CountryFinderOptions): Promise<
     async stop() {
       stopping.abort();
       await watching;
+      await copying;
     },
   };
 }

@@ -180,7 +180,7 @@ In every environment:
 - with \`SECURITY_ENABLE_ALERTING=true\`: a webhook without a secret, with a guessable one or with one of access tokens, or at a private address that \`APP_OUTGOING_ALLOWED_ADDRESSES\` does not contain; \`metrics\` in \`APP_DISABLED_LAYERS\`; \`SECURITY_ALERT_RATE_LIMIT_THRESHOLD\` without a rate limit ([alerting.md](alerting.md#what-stops-the-start));
 - a database other than PostgreSQL. \`postgresql+asyncpg://\` and the like are read as \`postgresql://\`.
 
-These are allowed with a warning: a limit per hour below the limit per minute; every address as a trusted proxy; a body deadline longer than the request's; a keep-alive time longer than the grace time; no mail server in staging and production; a management port without a token that other machines reach, in local; a database connection that does not require TLS and a Redis on another machine without TLS, in staging and production; every disabled protection there, by its name; a setting that has no effect because of another one.
+These are allowed with a warning: a limit per hour below the limit per minute; every address as a trusted proxy; a body deadline longer than the request's; a keep-alive time longer than the grace time; no mail server in staging and production; a management port without a token that other machines reach, in local; a database connection that does not require TLS and a Redis on another machine without TLS, in staging and production; every disabled protection there, by its name; most settings that have no effect because of another one.
 
 ## Values derived from the settings
 

@@ -3,6 +3,7 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { openCountryFinder } from '../../src/geoip/country-finder.ts';
+import { DatabaseInvalid } from '../../src/geoip/database-check.ts';
 import { captureLog } from '../helpers/captured-log.ts';
 import { buildCountryFile } from '../helpers/country-file.ts';
 import { eventually } from '../helpers/eventually.ts';
@@ -86,5 +87,44 @@ describe('a file that changes', () => {
     await replace(american);
     await eventually('the valid file is used', () => finder.find('8.8.8.8') === 'US');
     assert.equal(captured.of('geoip.database_rejected').length, 2);
+  });
+});
+
+describe('the copy of the database in use', () => {
+  async function mustOpenWithCopy(t: TestContext, path: string, mayUseCopy: boolean) {
+    const captured = captureLog();
+    const copyPath = `${path}.copy`;
+    const finder = await openCountryFinder({ path, copyPath, mayUseCopy, log: captured.log, pollMs: 5 });
+    t.after(() => finder.stop());
+    return { finder, captured };
+  }
+
+  it('a worker that starts while the file is invalid uses the copy of the last valid one, and then the next valid file', async (t) => {
+    const path = join(await mustMakeFolder(t), 'countries.mmdb');
+    await writeFile(path, german);
+    const first = await mustOpenWithCopy(t, path, false);
+    await writeFile(`${path}.new`, american);
+    await rename(`${path}.new`, path);
+    await eventually('the new file is used', () => first.finder.find('8.8.8.8') === 'US');
+    // Waits for the copy.
+    await first.finder.stop();
+    await writeFile(path, american.subarray(0, 100));
+    const later = await mustOpenWithCopy(t, path, true);
+    assert.equal(later.finder.find('8.8.8.8'), 'US');
+    assert.equal(later.captured.of('geoip.database_rejected').length, 1);
+    await writeFile(`${path}.new`, german);
+    await rename(`${path}.new`, path);
+    await eventually('the valid file is used', () => later.finder.find('8.8.8.8') === 'DE');
+  });
+
+  it('a program that starts with an invalid file fails, whether there is a copy or not', async (t) => {
+    const path = join(await mustMakeFolder(t), 'countries.mmdb');
+    await writeFile(path, german);
+    const first = await mustOpenWithCopy(t, path, false);
+    await first.finder.stop();
+    await writeFile(path, german.subarray(0, 100));
+    await assert.rejects(mustOpenWithCopy(t, path, false), DatabaseInvalid);
+    await rm(`${path}.copy`);
+    await assert.rejects(mustOpenWithCopy(t, path, true), DatabaseInvalid);
   });
 });

@@ -1,3 +1,5 @@
+import cluster from 'node:cluster';
+import { join } from 'node:path';
 import { StartError } from '../../errors.ts';
 import { openCountryDatabase } from '../../geoip/country-database.ts';
 import { type CountryFinder, openCountryFinder } from '../../geoip/country-finder.ts';
@@ -12,16 +14,19 @@ const closeMs = 1_000;
 
 /** Opens the database of countries that the settings enable; undefined if they enable none. Rejects with a StartError. */
 export async function openGeoip(
-  { security }: Settings,
+  { application, security }: Settings,
   log: Logger,
   metrics: Metrics,
   lifecycle: Lifecycle,
 ): Promise<CountryFinder | undefined> {
   if (!security.enableGeoBlocking) return undefined;
   const path = security.geoipDatabasePath;
+  // A worker that replaces another one must not fail for a file that the others have rejected.
+  const copyPath = join(application.dataDir, 'geoip', 'in-use.mmdb');
+  const options = { path, copyPath, mayUseCopy: cluster.isWorker, log: log.named('geoip') };
   const countries = await lifecycle.open(
     'countries',
-    () => openCountryFinder({ path, log: log.named('geoip') }).catch((error) => failStart(path, error)),
+    () => openCountryFinder(options).catch((error) => failStart(path, error)),
     (opened) => opened.stop(),
     closeMs,
   );
