@@ -115,6 +115,8 @@ describe('the copy of the database in use', () => {
     await writeFile(`${path}.new`, german);
     await rename(`${path}.new`, path);
     await eventually('the valid file is used', () => later.finder.find('8.8.8.8') === 'DE');
+    // Before the folder is removed, into which it copies.
+    await later.finder.stop();
   });
 
   it('a program that starts with an invalid file fails, whether there is a copy or not', async (t) => {
