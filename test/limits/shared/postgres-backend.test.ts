@@ -35,6 +35,23 @@ describe('the PostgreSQL backend', () => {
     assert.deepEqual(await rows(), [before]);
   });
 
+  it('after the clock of PostgreSQL is set back, no window has more permits than its quota', async (t) => {
+    const clock = { now: 1_000_000 };
+    const database = await mustOpenTestDatabase(t);
+    const store = direct(createPostgresBackend({ database, now: () => clock.now }));
+    const limit = { name: 'address', policies: [{ name: 'minute', quota: 10, windowMs: 60_000 }] };
+    let allowed = 0;
+    const take = async () => {
+      if ((await store.take(limit, 'a')).allowed) allowed += 1;
+    };
+    for (let time = 0; time < 5; time += 1) await take();
+    clock.now -= 29_960;
+    for (let time = 0; time < 100; time += 1, clock.now += 40) await take();
+    assert.equal(allowed, 10);
+    clock.now = 1_060_001;
+    assert.equal((await store.take(limit, 'a')).allowed, true);
+  });
+
   it('the table is unlogged, so counting writes no WAL', async () => {
     const [table] =
       await database.sql`select relpersistence from pg_class where relname = 'rate_limit_permits'`;
