@@ -136,7 +136,7 @@ function announce(): void {
   const known = (durations.runs[kind] ?? 0) > 0;
   const expected = known
     ? `about ${formatSeconds(durations.runs[kind] ?? 0)}`
-    : 'about 4 min on 2 processors';
+    : 'about 5 min on 2 processors';
   const quick = durations.runs.quick === undefined ? '' : `: ${formatSeconds(durations.runs.quick)}`;
   if (!isComplete) console.log(`${files.length} of ${found.length} test files.`);
   else if (flags.quick) console.log(`${files.length} files${known ? `, ${expected}` : ''}.`);

@@ -153,7 +153,8 @@ export function createBanRegistry(options: BanRegistryOptions): BanRegistry {
   function reportOf(ban: Ban): BanReport {
     const { id, client, reason, nth, note, startedAt, until } = ban;
     const time = now();
-    const toDate = (at: number) => new Date(Date.now() + at - time);
+    const sinceEpoch = Date.now() - time;
+    const toDate = (at: number) => new Date(sinceEpoch + at);
     return {
       ...{ id, client, reason, nth, note },
       startedAt: toDate(startedAt),
