@@ -16,7 +16,7 @@ import * as z from 'zod';
 import { StartError } from '../src/errors.ts';
 import { decide, highestRatio } from './guard-decision.ts';
 import { findLoadGenerator } from './load.ts';
-import { type BusyOptions, type BusySample, measureTogether } from './measure.ts';
+import { type BusyOptions, measureTogether, processorShareOf } from './measure.ts';
 import type { Options } from './options.ts';
 import { pinProcesses } from './pinning.ts';
 import { readResults } from './results.ts';
@@ -84,14 +84,9 @@ async function measureRounds(rounds: number, ratios: Ratios, options: BusyOption
       ratios[name].push(ratio);
       line.push(`${name} ${ratio.toFixed(2)} x ${floor}`);
     }
-    ratios.shares.push([reference, ...samples].reduce((sum, sample) => sum + shareOf(sample), 0));
+    ratios.shares.push(processorShareOf([reference, ...samples]));
     console.error(`bench: ${line.join(', ')}`);
   }
-}
-
-/** Of its processor, how much a server had. */
-function shareOf({ cpuMicros, requestsPerSecond }: BusySample): number {
-  return (cpuMicros * requestsPerSecond) / 1e6;
 }
 
 function commitTo(ratios: Ratios, file: string): void {

@@ -33,6 +33,14 @@ export interface BusySample {
   readonly requestsPerSecond: number;
 }
 
+/** Returns the share of their processor that servers had which were busy together. */
+export function processorShareOf(samples: readonly BusySample[]): number {
+  return samples.reduce(
+    (sum, { cpuMicros, requestsPerSecond }) => sum + (cpuMicros * requestsPerSecond) / 1e6,
+    0,
+  );
+}
+
 interface Turn extends BusySample {
   readonly requests: number;
   readonly residentMegabytes: number;

@@ -16,7 +16,7 @@ import { openBenchDatabase } from './database.ts';
 import { decide, type GuardDecision } from './guard-decision.ts';
 import { findLoadGenerator } from './load.ts';
 import { renderMarkdownTable } from './markdown-table.ts';
-import { measureTogether } from './measure.ts';
+import { measureTogether, processorShareOf } from './measure.ts';
 import type { Options } from './options.ts';
 import { pinProcesses } from './pinning.ts';
 import { browserHeaders, findScenario, type MeasuredRequest, personPath } from './scenarios.ts';
@@ -177,9 +177,7 @@ export async function benchRejections(wanted: Options, signal: AbortSignal): Pro
         reference: microsOf(0),
         own: microsOf(1),
         fastify: microsOf(2),
-        shares: rounds.map((round) =>
-          round.reduce((sum, each) => sum + (each.cpuMicros * each.requestsPerSecond) / 1e6, 0),
-        ),
+        shares: rounds.map(processorShareOf),
       };
       rows.push(row);
       console.error(`bench: ${rejection.name}: ${describeRatio(row)} x its 200`);

@@ -10,12 +10,11 @@
  * `--pid NUMBER` asks only the ports of that process.
  */
 
-import { get } from 'node:http';
-import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { reasonOf, StartError } from '../errors.ts';
 import { httpOrigin } from '../http/connection/addresses.ts';
 import { findHealthTarget } from '../settings/health-target.ts';
+import { getText } from './get-text.ts';
 import { findListeningPorts } from './listening-ports.ts';
 import { reachableHost } from './reachable-host.ts';
 
@@ -41,18 +40,14 @@ try {
   fail(error instanceof StartError ? error.message : reasonOf(error));
 }
 
-/**
- * Resolves with undefined if the response is 200, and otherwise with a sentence. Never rejects. Not by `fetch`, which refuses
- * some ports, such as 6000.
- */
-function findProblem(url: string): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const sent = get(url, { agent: false, signal: AbortSignal.timeout(timeoutMs) }, async (response) => {
-      const body = await text(response).catch(reasonOf);
-      resolve(response.statusCode === 200 ? undefined : `${url} answers ${response.statusCode}: ${body}`);
-    });
-    sent.on('error', (error) => resolve(`${url} does not answer: ${reasonOf(error)}`));
-  });
+/** Resolves with undefined if the response is 200, and otherwise with a sentence. Never rejects. */
+async function findProblem(url: string): Promise<string | undefined> {
+  try {
+    const { status, body } = await getText(url, timeoutMs);
+    return status === 200 ? undefined : `${url} answers ${status}: ${body}`;
+  } catch (error) {
+    return `${url} does not answer: ${reasonOf(error)}`;
+  }
 }
 
 function fail(reason: string): void {

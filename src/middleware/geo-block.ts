@@ -66,11 +66,8 @@ export function geoBlock({
     const verdict = verdicts.get(country) ?? judge(country);
     verdict.series.add();
     if (verdict.isAllowed) return next(ctx);
-    ctx.isLogged = rejected.report({
+    rejected.report(ctx, {
       code: 'country_blocked',
-      client: ctx.clientAddress,
-      peer: ctx.peer,
-      request: ctx,
     });
     return rejectRequest(ctx, new AppError('country_blocked', explain(country), { layer: 'geo-block' }));
   };

@@ -29,12 +29,9 @@ export function rateLimit({ rejected, limit, store }: RateLimitOptions): Middlew
     showStanding(ctx.headers, decision);
     if (decision.allowed) return next(ctx);
     const { name, quota } = decision.policy;
-    ctx.isLogged = rejected.report({
+    rejected.report(ctx, {
       code: 'rate_limited',
       event: 'rate_limit.exceeded',
-      client: ctx.clientAddress,
-      peer: ctx.peer,
-      request: ctx,
       json: `,"policy":${quoteText(name)},"quota":${quota}`,
     });
     return rejectRequest(ctx, overQuotaError(decision, 'rate-limit'));

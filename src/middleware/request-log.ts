@@ -43,10 +43,16 @@ interface LineTexts {
 }
 
 export function requestLog({ log, rejected, bodies, serverTiming }: RequestLogOptions): Middleware {
-  function complete(ctx: Context, texts: LineTexts, status: number, error?: unknown): void {
+  /** Sets the headers with the times of the request, and returns its duration. */
+  function setTimes(ctx: Context): string {
     const duration = (performance.now() - ctx.startedAt).toFixed(3);
     ctx.headers['x-process-time'] = duration;
     if (serverTiming) ctx.headers['server-timing'] = timings(ctx);
+    return duration;
+  }
+
+  function complete(ctx: Context, texts: LineTexts, status: number, error?: unknown): void {
+    const duration = setTimes(ctx);
     if (bodies && ctx.rawBody !== undefined) logBody(ctx, texts);
     if (error === undefined && ctx.payload instanceof Readable && !ctx.response.closed) {
       ctx.response.once('close', () =>
@@ -111,8 +117,7 @@ export function requestLog({ log, rejected, bodies, serverTiming }: RequestLogOp
       if (ctx.isLogged || texts !== undefined) return finish(ctx, start(), failure);
       log.count('http.request.start');
       log.count('http.request.complete');
-      ctx.headers['x-process-time'] = (performance.now() - ctx.startedAt).toFixed(3);
-      if (serverTiming) ctx.headers['server-timing'] = timings(ctx);
+      setTimes(ctx);
     });
     if (done !== undefined) start();
     return done;

@@ -22,22 +22,22 @@ export interface ClientRejection {
   readonly code: ErrorCode;
   /** The event that the first rejection is logged with, at level WARNING; the request log has the others. */
   readonly event?: EventName;
-  /** The address of the client. */
-  readonly client: string;
-  /** The address at the other end of the connection: the client, or a proxy. */
-  readonly peer: string;
-  /** The ids of the request. */
-  readonly request: Identified;
   /** Further fields as JSON text, `,"name":value` for each: the same ones for all rejections that count as one kind. */
   readonly json?: string;
 }
 
+/** A request that is rejected, such as the context of the HTTP layers. */
+export interface RejectedRequest extends Identified {
+  readonly clientAddress: string;
+  /** The address at the other end of the connection: the client, or a proxy. */
+  readonly peer: string;
+  /** Whether the request log writes the lines of this request. */
+  isLogged: boolean;
+}
+
 export interface RejectedClients {
-  /**
-   * Logs a rejection, or only counts it. Returns whether it was logged; if not, the request log omits the lines of the request
-   * too.
-   */
-  report(rejection: ClientRejection): boolean;
+  /** Logs a rejection, or only counts it and sets `isLogged` of the request to false. */
+  report(request: RejectedRequest, rejection: ClientRejection): void;
   /** Returns whether a request over a connection of this peer has been rejected in the last second. */
   isFlooding(peer: string): boolean;
 }
@@ -78,7 +78,8 @@ export function createRejectedClients(log: Logger): RejectedClients {
 
   return {
     isFlooding: (peer) => peers.has(peer),
-    report({ code, event, client, peer, request, json = '' }) {
+    report(request, { code, event, json = '' }) {
+      const { clientAddress: client, peer } = request;
       if (peers.size < maxClients) peers.add(peer);
       const key = `${code} ${client} ${json}`;
       let flood = floods.get(key);
@@ -86,13 +87,13 @@ export function createRejectedClients(log: Logger): RejectedClients {
         if (floods.size < maxClients) {
           const { fields } = add(key, code, `,"client_address":${quoteText(client)}${json}`);
           if (event !== undefined) log.line('WARNING', event, `${fields}${idJson(request)}`);
-          return true;
+          return;
         }
         flood = floods.get(code) ?? add(code, code, '');
       }
       flood.count += 1;
       if (event !== undefined) log.count(event);
-      return false;
+      request.isLogged = false;
     },
   };
 }

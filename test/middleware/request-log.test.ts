@@ -269,11 +269,10 @@ describe('the log of clients that are rejected again and again', () => {
       name: 'rate-limit',
       run(ctx, next) {
         if (ctx.request.headers['x-reject'] === undefined) return next(ctx);
-        const { clientAddress: client, peer } = ctx;
-        ctx.isLogged = rejected.report({
+        rejected.report(ctx, {
           code: 'rate_limited',
           event: 'rate_limit.exceeded',
-          ...{ client, peer, request: ctx, json: ',"policy":"minute"' },
+          json: ',"policy":"minute"',
         });
         throw new AppError('rate_limited', 'Wait.', { layer: 'rate-limit' });
       },

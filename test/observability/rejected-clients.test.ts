@@ -18,11 +18,15 @@ function open(t: TestContext) {
       },
     }),
   );
-  const report = (client: string, { json = ',"policy":"minute"', peer = client, id = 'r1' } = {}) =>
-    rejected.report({
-      ...{ code: 'rate_limited', event: 'rate_limit.exceeded', client, peer, json },
-      request: { id, trace: { traceId: 't1', spanId: 's1' } },
-    });
+  /** Reports a rejection, and returns whether it was logged. */
+  const report = (
+    clientAddress: string,
+    { json = ',"policy":"minute"', peer = clientAddress, id = 'r1' } = {},
+  ) => {
+    const request = { id, clientAddress, peer, isLogged: true, trace: { traceId: 't1', spanId: 's1' } };
+    rejected.report(request, { code: 'rate_limited', event: 'rate_limit.exceeded', json });
+    return request.isLogged;
+  };
   /** Moves the clock by one second, and returns the sums that were logged: the client, the kind and their number. */
   const nextSums = () => {
     const from = lines.length;

@@ -42,6 +42,7 @@ import { type MixedAnswer, startMixedLoad } from './faults/load.ts';
 import { startProofMailServer } from './faults/mail-server.ts';
 import { startProofPostgres } from './faults/postgres.ts';
 import { startProofService } from './faults/service.ts';
+import { createProof } from './proof.ts';
 import { nearestRank } from './shared-limits/requests.ts';
 import { until } from './until.ts';
 
@@ -68,18 +69,8 @@ const resolvedMs = 15_000;
 const quietMs = 1_500;
 
 const logLine = z.looseObject({ event: z.string() });
-const failures: string[] = [];
-const ends: (() => unknown)[] = [];
-const atEnd = { after: (end: () => unknown) => void ends.unshift(end) };
-try {
-  await prove();
-} catch (error) {
-  failures.push(String(error instanceof Error ? error.stack : error));
-} finally {
-  for (const end of ends) await end();
-}
-for (const failure of failures) console.error(`FAILED: ${failure}`);
-process.exit(failures.length > 0 ? 1 : 0);
+const { failures, atEnd, run } = createProof();
+await run(prove);
 
 async function prove(): Promise<void> {
   const postgres = await startProofPostgres();

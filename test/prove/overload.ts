@@ -26,6 +26,7 @@ import { mustCopyProgram, startProgram } from '../helpers/program.ts';
 import { openProofDatabase } from './jobs/database.ts';
 import { createGenerator, type LoadAnswer, prepareRequest } from './overload/generator.ts';
 import { runSlowMode, type SlowMode } from './overload/slow-clients.ts';
+import { createProof } from './proof.ts';
 
 const quick = process.argv.includes('--quick');
 const attempts = 3;
@@ -33,27 +34,17 @@ const seconds = quick ? 5 : 10;
 const connections = 400;
 const callers = 10;
 
-const failures: string[] = [];
-const ends: (() => unknown)[] = [];
-try {
-  await prove();
-} catch (error) {
-  failures.push(String(error instanceof Error ? error.stack : error));
-} finally {
-  for (const end of ends) await end();
-}
-for (const failure of failures) console.error(`FAILED: ${failure}`);
-process.exit(failures.length > 0 ? 1 : 0);
+const { failures, atEnd, run } = createProof();
+await run(prove);
 
 async function prove(): Promise<void> {
   const pinning = pinProcesses();
-  const atEnd = { after: (end: () => unknown) => void ends.unshift(end) };
   const folder = await mustCopyProgram(atEnd, async (sources) => {
     const front = await readFile(join(import.meta.dirname, 'soak-feature.mjs'), 'utf8');
     await insertFeature(sources, 'rows', front);
   });
   const database = await openProofDatabase();
-  ends.unshift(() => database.stop());
+  atEnd.after(() => database.stop());
   // With the server, because the load must not slow down a part of it.
   if (pinning !== undefined) pin(database.pid(), pinning.server);
   const { sql } = database;
@@ -96,7 +87,7 @@ async function proveOverload(port: number): Promise<void> {
     ),
   );
   const generator = createGenerator(port, requests, connections);
-  ends.unshift(() => generator.close());
+  atEnd.after(() => generator.close());
   await generator.closedLoop(16, 4);
   const rows = [];
   let passed = 0;

@@ -18,6 +18,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { mustCopyProgram, mustMakeFolder } from '../helpers/program.ts';
 import { startRedis } from '../helpers/redis.ts';
 import { openProofDatabase } from './jobs/database.ts';
+import { createProof } from './proof.ts';
 import { proveCost } from './shared-limits/cost.ts';
 import { clientQuota, type Nodes, nodeCount, startNodes } from './shared-limits/nodes.ts';
 import { type Outage, postgresOutages, redisOutages } from './shared-limits/outages.ts';
@@ -42,18 +43,8 @@ const outageMs = quick ? 1_500 : 4_000;
 /** Longer than any answer takes on a busy machine: the exact runs are about the count, and not about the deadline. */
 const patientMs = 10_000;
 
-const failures: string[] = [];
-const ends: (() => unknown)[] = [];
-const atEnd = { after: (end: () => unknown) => void ends.unshift(end) };
-try {
-  await prove();
-} catch (error) {
-  failures.push(String(error instanceof Error ? error.stack : error));
-} finally {
-  for (const end of ends) await end();
-}
-for (const failure of failures) console.error(`FAILED: ${failure}`);
-process.exit(failures.length > 0 ? 1 : 0);
+const { failures, atEnd, run } = createProof();
+await run(prove);
 
 async function prove(): Promise<void> {
   const program = await mustCopyProgram(atEnd);

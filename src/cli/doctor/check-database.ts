@@ -11,7 +11,7 @@ import { createFindings, type Finding, type Findings } from './finding.ts';
 
 const closeSeconds = 1;
 const oldestSupported = 13;
-/** The first major version of PostgreSQL whose updates have not ended, and the day on which its updates end. */
+/** The last days of updates of the major versions of PostgreSQL (https://www.postgresql.org/support/versioning/). */
 const endsOfSupport: Readonly<Record<number, string>> = {
   13: '2025-11-13',
   14: '2026-11-12',
@@ -31,9 +31,8 @@ interface ServerFacts {
   readonly fsync: string;
   readonly fullPageWrites: string;
   readonly autovacuum: string;
+  /** The version of the collation with which the database was created; null before PostgreSQL 15. */
   readonly collation: string | null;
-  readonly collationNow: string | null;
-  readonly isEncrypted: boolean | null;
   readonly isSuperuser: boolean;
 }
 
@@ -87,11 +86,7 @@ async function checkServer(
       'autovacuum of the database is off, so tables of jobs and sessions grow without end: turn it on.',
     );
   }
-  if (facts.collation !== facts.collationNow) {
-    found.advise(
-      `The collation of the database has changed from version ${facts.collation} to ${facts.collationNow}, so indexes of texts can miss rows: run "reindex database" and "alter database … refresh collation version".`,
-    );
-  }
+  await checkCollation(sql, facts, found);
   if (facts.isSuperuser) {
     found.advise(
       'The program connects as a superuser, so a mistake in a query can change everything: use a role that owns only the database.',
@@ -108,14 +103,21 @@ async function readFacts(sql: Sql): Promise<ServerFacts | undefined> {
       rolconnlimit as "roleLimit", datconnlimit as "databaseLimit", rolsuper as "isSuperuser",
       current_setting('fsync') as fsync, current_setting('full_page_writes') as "fullPageWrites",
       current_setting('autovacuum') as autovacuum,
-      to_jsonb(d) ->> 'datcollversion' as collation, to_jsonb(d) ->> 'datcollversion' as "collationNow",
-      (select ssl from pg_stat_ssl where pid = pg_backend_pid()) as "isEncrypted"
+      to_jsonb(d) ->> 'datcollversion' as collation
     from pg_database d, pg_roles r where datname = current_database() and rolname = current_user`;
-  if (facts?.collation === null || facts === undefined || facts.version < 15) return facts;
-  // The function exists since version 15, as the column does.
+  return facts;
+}
+
+/** Compares the collation of the database with the one that the system has now. The column and the function exist since version 15. */
+async function checkCollation(sql: Sql, { collation }: ServerFacts, found: Findings): Promise<void> {
+  if (collation === null) return;
   const [now] = await sql<{ version: string | null }[]>`
     select pg_database_collation_actual_version(oid) as version from pg_database where datname = current_database()`;
-  return { ...facts, collationNow: now?.version ?? facts.collation };
+  const version = now?.version ?? collation;
+  if (version === collation) return;
+  found.advise(
+    `The collation of the database has changed from version ${collation} to ${version}, so indexes of texts can miss rows: run "reindex database" and "alter database … refresh collation version".`,
+  );
 }
 
 function checkVersion(version: number, today: string, found: Findings): void {

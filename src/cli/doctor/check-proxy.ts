@@ -1,10 +1,9 @@
 /** Checks what a proxy in front of the server and this server must agree on. */
 
-import { get } from 'node:http';
-import { text } from 'node:stream/consumers';
 import { httpOrigin } from '../../http/connection/addresses.ts';
 import { isDeployed } from '../../settings/checks.ts';
 import type { Settings } from '../../settings/load.ts';
+import { getText } from '../get-text.ts';
 import { reachableHost } from '../reachable-host.ts';
 import { createFindings, type Finding } from './finding.ts';
 
@@ -64,15 +63,14 @@ export async function checkForwarding({ server, security }: Settings): Promise<r
     return found.list;
   }
   const { port } = management;
-  const metrics = await readMetrics(
-    `${httpOrigin(reachableHost(managementHost), port)}/metrics`,
-    managementToken,
-  );
-  if (metrics === undefined) {
+  const url = `${httpOrigin(reachableHost(managementHost), port)}/metrics`;
+  const headers = managementToken === '' ? {} : { authorization: `Bearer ${managementToken}` };
+  const response = await getText(url, timeoutMs, headers).catch(() => undefined);
+  if (response?.status !== 200) {
     found.fine(`Not checked, because no server with these settings answers on port ${port}.`);
     return found.list;
   }
-  const ignored = sumOf(metrics, 'log_events_total{', 'event="proxy.untrusted_peer"');
+  const ignored = sumOf(response.body, 'log_events_total{', 'event="proxy.untrusted_peer"');
   if (ignored === 0) found.fine('The running server has ignored no forwarding header.');
   else if (security.trustProxyHeaders) {
     found.advise(
@@ -84,19 +82,6 @@ export async function checkForwarding({ server, security }: Settings): Promise<r
     );
   }
   return found.list;
-}
-
-function readMetrics(url: string, token: string): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const headers = token === '' ? {} : { authorization: `Bearer ${token}` };
-    const sent = get(url, { agent: false, headers, signal: AbortSignal.timeout(timeoutMs) }, (response) => {
-      text(response).then(
-        (body) => resolve(response.statusCode === 200 ? body : undefined),
-        () => resolve(undefined),
-      );
-    });
-    sent.on('error', () => resolve(undefined));
-  });
 }
 
 /** Returns the sum of the series of a metric in the text format of Prometheus that have a label. */

@@ -41,11 +41,8 @@ export function banList({ bans, exempt, rejected, metrics }: BanListOptions): Mi
     // The allow list can contain a part of an IPv6 network that is banned as a whole.
     if (exempt.hasPartOf(client) && exempt.hasAddress(ctx.clientAddress)) return next(ctx);
     rejections.add();
-    ctx.isLogged = rejected.report({
+    rejected.report(ctx, {
       code: 'client_banned',
-      client: ctx.clientAddress,
-      peer: ctx.peer,
-      request: ctx,
     });
     ctx.headers['retry-after'] = String(Math.ceil(remainingMs / 1000));
     return rejectRequest(ctx, rejection);

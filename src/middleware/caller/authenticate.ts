@@ -111,12 +111,9 @@ export function authenticate({
   }
 
   function unauthenticated(ctx: Context, reason: string, detail: string, challenge: string): AppError {
-    ctx.isLogged = rejected.report({
+    rejected.report(ctx, {
       code: 'unauthenticated',
       event: 'auth.credentials.refused',
-      client: ctx.clientAddress,
-      peer: ctx.peer,
-      request: ctx,
       json: `,"reason":"${reason}"`,
     });
     const isStale = issuedHere.has(reason);

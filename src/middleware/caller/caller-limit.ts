@@ -62,12 +62,9 @@ export function callerLimit({ rejected, store, userPerMinute }: CallerLimitOptio
     if (decision.allowed) return;
     const { name, quota } = decision.policy;
     const user = ctx.principal === undefined ? '' : `,"user_id":${ctx.principal.userId}`;
-    ctx.isLogged = rejected.report({
+    rejected.report(ctx, {
       code: 'rate_limited',
       event: 'rate_limit.exceeded',
-      client: ctx.clientAddress,
-      peer: ctx.peer,
-      request: ctx,
       json: `${user},"policy":${quoteText(name)},"quota":${quota}`,
     });
     throw overQuotaError(decision, 'caller-limit');
